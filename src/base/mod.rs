@@ -1,0 +1,5 @@
+//! What everything stands on: spans and source files, diagnostics and their codes, tensors, memory-mapped files.
+
+pub mod codes;
+pub mod diagnostic;
+pub mod source;

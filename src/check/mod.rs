@@ -1,0 +1,1 @@
+//! Design rules, dimensions, expectations; seals a `Checked`.

@@ -1,0 +1,1 @@
+//! Images, preprocessing, datasets.

@@ -1,0 +1,1 @@
+//! Names, `use`, parameters; blocks and stages expanded into a graph.

@@ -1,0 +1,1 @@
+//! safetensors, PyTorch files, npy, the artifact.

@@ -1,0 +1,263 @@
+//! The graph: petgraph behind a façade. Nodes are operators; an edge carries the output port it leaves and the operand
+//! slot it enters, so that order is explicit. Ids are stable while nodes come and go.
+
+use std::fmt;
+
+use petgraph::Direction;
+use petgraph::stable_graph::{NodeIndex, StableDiGraph};
+use petgraph::visit::EdgeRef;
+
+use super::{Op, Param};
+use crate::base::source::Span;
+
+/// A node of a [`Graph`]. Displays as the dump's `%12`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// For tables indexed by node: below [`Graph::bound`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// One of a node's results: every operator so far has port 0 alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// The node.
+    pub node: NodeId,
+    /// Which of its results.
+    pub port: u8,
+}
+
+impl From<NodeId> for Value {
+    fn from(node: NodeId) -> Value {
+        Value { node, port: 0 }
+    }
+}
+
+/// A [`Frame`] of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameId(u32);
+
+/// One step of expansion: a stage's instance, a call of a block, a shortcut's projection, a network's base.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// The frame around it.
+    pub parent: Option<FrameId>,
+    /// The full name of the scope it opens (`layer2.0`), or that of its parent where it opens none.
+    pub scope: String,
+    /// The unit that was expanded: `basic`.
+    pub unit: String,
+    /// The statement that used it.
+    pub span: Span,
+    /// Which instance of a stage or repeat, counted from 0, and of how many; `None` for a single call.
+    pub instance: Option<(usize, usize)>,
+}
+
+/// Where a node comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The statement.
+    pub span: Span,
+    /// The expansion that it stands in; `None` in the network's own body.
+    pub frame: Option<FrameId>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it does.
+    pub op: Op,
+    /// Its unique name, torchvision's for layers with parameters: `layer2.0.conv1`.
+    pub name: String,
+    /// Its parameters. The front end leaves this empty, `check::seal` fills it, passes derive.
+    pub params: Vec<Param>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    port: u8,
+    slot: u32,
+}
+
+/// A network's operators and values.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    inner: StableDiGraph<Node, Edge>,
+    inputs: Vec<NodeId>,
+    outputs: Vec<(String, Value)>,
+    frames: Vec<Frame>,
+}
+
+fn id(index: NodeIndex) -> NodeId {
+    NodeId(index.index() as u32)
+}
+
+fn ix(id: NodeId) -> NodeIndex {
+    NodeIndex::new(id.0 as usize)
+}
+
+impl Graph {
+    /// Adds a node with its operands in order. An [`Op::Input`] becomes an input of the graph.
+    pub fn add(&mut self, node: Node, operands: &[Value]) -> NodeId {
+        let is_input = matches!(node.op, Op::Input(_));
+        let new = self.inner.add_node(node);
+        for (slot, value) in operands.iter().enumerate() {
+            self.inner.add_edge(ix(value.node), new, Edge { port: value.port, slot: slot as u32 });
+        }
+        if is_input {
+            self.inputs.push(id(new));
+        }
+        id(new)
+    }
+
+    /// Adds an expansion frame.
+    pub fn add_frame(&mut self, frame: Frame) -> FrameId {
+        self.frames.push(frame);
+        FrameId(self.frames.len() as u32 - 1)
+    }
+
+    /// The frame.
+    pub fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[id.0 as usize]
+    }
+
+    /// The frame and those around it, innermost first.
+    pub fn frames(&self, from: Option<FrameId>) -> impl Iterator<Item = (FrameId, &Frame)> {
+        std::iter::successors(from, |&id| self.frame(id).parent).map(|id| (id, self.frame(id)))
+    }
+
+    /// The node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.inner[ix(id)]
+    }
+
+    /// The node, to change it.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.inner[ix(id)]
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.inner.node_count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One more than the largest [`NodeId::index`]: the size of a table indexed by node.
+    pub fn bound(&self) -> usize {
+        self.inner.node_indices().next_back().map_or(0, |i| i.index() + 1)
+    }
+
+    /// The operands, by slot.
+    pub fn operands(&self, node: NodeId) -> Vec<Value> {
+        let mut list: Vec<(u32, Value)> = self
+            .inner
+            .edges_directed(ix(node), Direction::Incoming)
+            .map(|e| (e.weight().slot, Value { node: id(e.source()), port: e.weight().port }))
+            .collect();
+        list.sort_unstable_by_key(|&(slot, _)| slot);
+        list.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The uses of a node's results as `(user, slot)`, ordered; a graph output is not among them.
+    pub fn users(&self, node: NodeId) -> Vec<(NodeId, usize)> {
+        let mut list: Vec<(NodeId, usize)> = self
+            .inner
+            .edges_directed(ix(node), Direction::Outgoing)
+            .map(|e| (id(e.target()), e.weight().slot as usize))
+            .collect();
+        list.sort_unstable();
+        list
+    }
+
+    /// Appends an operand.
+    pub fn push_operand(&mut self, node: NodeId, value: Value) {
+        let slot = self.operands(node).len() as u32;
+        self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot });
+    }
+
+    /// Makes every use of `old`, graph outputs included, a use of `new`.
+    pub fn replace_uses(&mut self, old: Value, new: Value) {
+        let edges: Vec<_> = self
+            .inner
+            .edges_directed(ix(old.node), Direction::Outgoing)
+            .filter(|e| e.weight().port == old.port)
+            .map(|e| (e.id(), e.target(), e.weight().slot))
+            .collect();
+        for (edge, target, slot) in edges {
+            self.inner.remove_edge(edge);
+            self.inner.add_edge(ix(new.node), target, Edge { port: new.port, slot });
+        }
+        for (_, value) in &mut self.outputs {
+            if *value == old {
+                *value = new;
+            }
+        }
+    }
+
+    /// Removes a node that nothing uses any more.
+    pub fn remove(&mut self, node: NodeId) {
+        debug_assert!(self.users(node).is_empty(), "{node} is still used");
+        self.inner.remove_node(ix(node));
+        self.inputs.retain(|&n| n != node);
+    }
+
+    /// The inputs, in order of declaration.
+    pub fn inputs(&self) -> &[NodeId] {
+        &self.inputs
+    }
+
+    /// The named outputs, in order; the main one first (named `output` where the file names none).
+    pub fn outputs(&self) -> &[(String, Value)] {
+        &self.outputs
+    }
+
+    /// Adds an output.
+    pub fn add_output(&mut self, name: impl Into<String>, value: Value) {
+        self.outputs.push((name.into(), value));
+    }
+
+    /// All nodes by id: the front end's order of statements.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.inner.node_indices().map(id)
+    }
+
+    /// All nodes, operands before users; among those that are free, the lowest id first, so that the order is the source's.
+    /// The front end and every pass keep the graph acyclic; `verify` holds them to it.
+    pub fn order(&self) -> Vec<NodeId> {
+        let mut waiting = vec![0usize; self.bound()];
+        let mut ready = std::collections::BinaryHeap::new();
+        for node in self.inner.node_indices() {
+            let count = self.inner.edges_directed(node, Direction::Incoming).count();
+            waiting[node.index()] = count;
+            if count == 0 {
+                ready.push(std::cmp::Reverse(id(node)));
+            }
+        }
+        let mut order = Vec::with_capacity(self.len());
+        while let Some(std::cmp::Reverse(node)) = ready.pop() {
+            order.push(node);
+            for edge in self.inner.edges_directed(ix(node), Direction::Outgoing) {
+                let left = &mut waiting[edge.target().index()];
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(std::cmp::Reverse(id(edge.target())));
+                }
+            }
+        }
+        order
+    }
+}

@@ -1,0 +1,16 @@
+//! The middle of the compiler: operators and their attributes, shapes and the one law that infers them, the graph,
+//! and what a file says about using the network. Front ends make it, passes rewrite it, the planner reads it.
+
+mod dim;
+mod graph;
+pub mod infer;
+mod network;
+mod op;
+mod params;
+
+pub use dim::{Axis, Dim, Shape};
+pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
+pub use infer::{ShapeError, infer};
+pub use network::{Channels, Checked, Metric, Network, Expect, ExpectValue, Preprocess};
+pub use op::*;
+pub use params::{Param, ParamRole, ParamSource, macs, params};

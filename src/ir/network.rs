@@ -1,0 +1,112 @@
+//! A network as a file states it: its graph, and all that is needed to use it.
+
+use std::path::PathBuf;
+
+use super::{Graph, NodeId, Shape};
+use crate::base::source::Span;
+
+/// The order of an image's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Red, green, blue: torchvision's.
+    Rgb,
+    /// Blue, green, red: Caffe's.
+    Bgr,
+    /// One channel of luminance.
+    Gray,
+}
+
+/// From a decoded image to the input: resize the shorter side, crop the centre, scale to 0..1, subtract mean, divide by std.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocess {
+    /// Size of the shorter side after resizing, in pixels; `None` resizes straight to the input's height and width.
+    pub resize: Option<usize>,
+    /// Height and width of the centre crop; `None`: the input's (and no crop where that is free).
+    pub crop: Option<[usize; 2]>,
+    /// Order of the channels.
+    pub channels: Channels,
+    /// Per channel, of values in 0..1.
+    pub mean: Vec<f32>,
+    /// Per channel.
+    pub std: Vec<f32>,
+}
+
+/// What an `expect` line asserts about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Convolutions and linear layers on the longest path.
+    Layers,
+    /// Learned parameters.
+    Params,
+    /// Multiply-adds of one image.
+    Macs,
+    /// The shape of an output or of a labelled value.
+    Output(Option<String>),
+}
+
+/// The asserted value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpectValue {
+    /// `: 25_557_032`.
+    Exactly(u64),
+    /// `~= 3.8e9`: within one unit of the last digit written.
+    About {
+        /// The number as read.
+        value: f64,
+        /// One unit of its last written digit.
+        unit: f64,
+    },
+    /// A shape.
+    Shape(Shape),
+}
+
+/// An `expect` line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expect {
+    /// About what.
+    pub metric: Metric,
+    /// What it should be.
+    pub value: ExpectValue,
+    /// The line.
+    pub span: Span,
+}
+
+/// An elaborated network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its name in the source.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Span,
+    /// The graph.
+    pub graph: Graph,
+    /// Assertions; empty where `--set` moved a parameter away from its default.
+    pub expects: Vec<Expect>,
+    /// How to prepare an image.
+    pub preprocess: Option<Preprocess>,
+    /// Class names; empty where the file states none.
+    pub labels: Vec<String>,
+    /// The default weights file, resolved against the source file's folder, and where it is named.
+    pub weights: Option<(PathBuf, Span)>,
+}
+
+/// A network whose every value has a shape. Passes consume one and return one.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The network; every node's `params` are filled.
+    pub network: Network,
+    /// The shape of each node's result, by [`NodeId::index`].
+    pub shapes: Vec<Shape>,
+}
+
+impl Checked {
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.network.graph
+    }
+
+    /// The shape of a node's result.
+    pub fn shape(&self, node: NodeId) -> &Shape {
+        &self.shapes[node.index()]
+    }
+}

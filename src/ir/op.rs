@@ -1,0 +1,164 @@
+//! The operators and their typed attributes. `match` on [`Op`] never has a wildcard arm: a new operator is then a list
+//! of compile errors to work through.
+
+use super::Shape;
+
+/// Height, then width.
+pub type Pair = [usize; 2];
+
+/// Padding of a map: `[[top, bottom], [left, right]]`.
+pub type Sides = [[usize; 2]; 2];
+
+/// An element-wise activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Act {
+    /// `max(x, 0)`.
+    Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+}
+
+/// What a fused step does to its result before storing it, in this order: (bias), residual addition, activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Epilogue {
+    /// Adds a second operand (the node's last) of the result's shape.
+    pub residual: bool,
+    /// Then applies an activation.
+    pub act: Option<Act>,
+}
+
+/// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Output channels.
+    pub filters: usize,
+    /// Window.
+    pub kernel: Pair,
+    /// Step.
+    pub stride: Pair,
+    /// Zeros around the map.
+    pub pad: Sides,
+    /// Distance between taps.
+    pub dilation: Pair,
+    /// Groups of channels.
+    pub groups: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Fused by a pass; the front end leaves it empty.
+    pub epilogue: Epilogue,
+}
+
+/// Batch normalisation over channels (Ioffe and Szegedy 2015).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Weight of the new batch in the running statistics, as PyTorch counts it.
+    pub momentum: f64,
+}
+
+/// Which pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Largest value; padding never wins.
+    Max,
+    /// Mean value.
+    Avg {
+        /// Whether zeros of the padding count in the divisor (torch's `count_include_pad`).
+        count_pad: bool,
+    },
+}
+
+/// A pool over windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Which.
+    pub kind: PoolKind,
+    /// Window.
+    pub kernel: Pair,
+    /// Step.
+    pub stride: Pair,
+    /// Padding.
+    pub pad: Sides,
+    /// Round the output size up (torch's `ceil_mode`: the last window must start inside the map or its leading padding).
+    pub ceil: bool,
+}
+
+/// A fully connected layer. Weight `[features, inputs]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Linear {
+    /// Output features.
+    pub features: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Fused by a pass.
+    pub epilogue: Epilogue,
+}
+
+/// Zeros around a value: channels and the map's sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pad {
+    /// Zero channels before and after.
+    pub channels: [usize; 2],
+    /// Zeros around the map.
+    pub sides: Sides,
+}
+
+/// An operator. Operands are ordered by slot; every operator here yields one value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// The network's input, of the declared shape. No operand.
+    Input(Shape),
+    /// Convolution. Operands: x; the residual, where the epilogue says so.
+    Conv(Conv),
+    /// Batch normalisation.
+    Norm(Norm),
+    /// Activation.
+    Act(Act),
+    /// Element-wise sum of two or more operands of equal shape.
+    Add,
+    /// Element-wise product of two operands; the second may be `C x 1 x 1` against `C x H x W`.
+    Mul,
+    /// Concatenation of two or more operands along the channels.
+    Concat,
+    /// Pooling over windows.
+    Pool(Pool),
+    /// Average pool to a fixed output size (torch's `AdaptiveAvgPool2d`); `[1, 1]` is the global pool.
+    AdaptiveAvgPool(Pair),
+    /// `C x H x W` to `C H W` features.
+    Flatten,
+    /// Fully connected.
+    Linear(Linear),
+    /// Softmax over the features, or over the channels of a map.
+    Softmax,
+    /// Dropout with this probability: the identity in inference.
+    Dropout(f64),
+    /// Zeros around.
+    Pad(Pad),
+    /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
+    Subsample(Pair),
+}
+
+impl Op {
+    /// The word for it in dumps and messages, which is the statement's word in the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Op::Input(_) => "input",
+            Op::Conv(_) => "conv",
+            Op::Norm(_) => "norm",
+            Op::Act(Act::Relu) => "relu",
+            Op::Act(Act::Sigmoid) => "sigmoid",
+            Op::Add => "add",
+            Op::Mul => "mul",
+            Op::Concat => "concat",
+            Op::Pool(Pool { kind: PoolKind::Max, .. }) => "maxpool",
+            Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
+            Op::Flatten => "flatten",
+            Op::Linear(_) => "linear",
+            Op::Softmax => "softmax",
+            Op::Dropout(_) => "dropout",
+            Op::Pad(_) => "pad",
+            Op::Subsample(_) => "subsample",
+        }
+    }
+}

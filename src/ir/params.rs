@@ -1,0 +1,135 @@
+//! Which parameters an operator has, and what work it does.
+
+use super::{Op, Shape};
+
+/// What a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParamRole {
+    /// Weight of a convolution or linear layer, or scale of a norm.
+    Weight,
+    /// Bias, or shift of a norm.
+    Bias,
+    /// Running mean of a norm: state, not counted as a parameter.
+    RunningMean,
+    /// Running variance of a norm: state, not counted as a parameter.
+    RunningVar,
+}
+
+impl ParamRole {
+    /// PyTorch's name for it: what follows the layer's name and a dot.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            ParamRole::Weight => "weight",
+            ParamRole::Bias => "bias",
+            ParamRole::RunningMean => "running_mean",
+            ParamRole::RunningVar => "running_var",
+        }
+    }
+
+    /// Whether training's gradient changes it (and `params` counts it).
+    pub fn is_learned(self) -> bool {
+        matches!(self, ParamRole::Weight | ParamRole::Bias)
+    }
+}
+
+/// Where a node's parameter gets its value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParamSource {
+    /// The tensor of that name.
+    Named(String),
+    /// `conv.weight * norm.weight / sqrt(norm.running_var + eps)`, a factor a filter. Layers by name, without suffix.
+    FoldedWeight {
+        /// The convolution or linear layer.
+        conv: String,
+        /// The norm behind it.
+        norm: String,
+        /// The norm's epsilon.
+        eps: f64,
+    },
+    /// `norm.bias + (conv.bias - norm.running_mean) * norm.weight / sqrt(norm.running_var + eps)`.
+    FoldedBias {
+        /// The convolution or linear layer.
+        conv: String,
+        /// Whether it has a bias of its own.
+        conv_bias: bool,
+        /// The norm behind it.
+        norm: String,
+        /// The norm's epsilon.
+        eps: f64,
+    },
+}
+
+/// A parameter of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// What it is.
+    pub role: ParamRole,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Where its value comes from.
+    pub source: ParamSource,
+}
+
+/// The parameters of an operator on such operands, in the order weight, bias, running mean, running variance.
+/// Empty where an operand's channels are not known.
+pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
+    let Some(channels) = inputs.first().and_then(Shape::channels) else { return Vec::new() };
+    match op {
+        Op::Conv(c) => {
+            let mut list = vec![(ParamRole::Weight, vec![c.filters, channels / c.groups.max(1), c.kernel[0], c.kernel[1]])];
+            if c.bias {
+                list.push((ParamRole::Bias, vec![c.filters]));
+            }
+            list
+        }
+        Op::Linear(l) => {
+            let mut list = vec![(ParamRole::Weight, vec![l.features, channels])];
+            if l.bias {
+                list.push((ParamRole::Bias, vec![l.features]));
+            }
+            list
+        }
+        Op::Norm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
+            .into_iter()
+            .map(|role| (role, vec![channels]))
+            .collect(),
+        Op::Input(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => Vec::new(),
+    }
+}
+
+/// Multiply-adds for one image, counted as the paper does: convolutions and linear layers only. `None` where a size is free or unknown.
+pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
+    match op {
+        Op::Conv(c) => {
+            let channels = inputs.first()?.channels()?;
+            let [out, h, w] = output.sizes()?[..] else { return None };
+            let taps = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
+            (out as u64).checked_mul(h as u64)?.checked_mul(w as u64)?.checked_mul(taps)
+        }
+        Op::Linear(l) => (l.features as u64).checked_mul(inputs.first()?.channels()? as u64),
+        Op::Input(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => Some(0),
+    }
+}

@@ -1,0 +1,1 @@
+//! Convolution strategies, GEMM, pooling, element-wise. Imports `base` alone.

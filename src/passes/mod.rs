@@ -1,0 +1,1 @@
+//! Each pass a file: `Checked` to `Checked`.

@@ -1,0 +1,1 @@
+//! A kernel for each node, lifetimes, arena offsets. Plain data without weights.

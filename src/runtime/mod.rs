@@ -1,0 +1,1 @@
+//! Parameters, sessions, the run loop; and the naive oracle.

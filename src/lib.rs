@@ -7,15 +7,15 @@
 //! ```
 
 pub mod base;
-pub mod ir;
-pub mod syntax;
-pub mod elaborate;
 pub mod check;
-pub mod passes;
-pub mod kernels;
-pub mod plan;
-pub mod runtime;
-pub mod data;
-pub mod formats;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod data;
+pub mod elaborate;
+pub mod formats;
+pub mod ir;
+pub mod kernels;
+pub mod passes;
+pub mod plan;
+pub mod runtime;
+pub mod syntax;

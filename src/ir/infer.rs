@@ -243,7 +243,8 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Pad(p) => {
             let (channels, map) = map_of(op, dims[0])?;
             let [h, w] = slide(map, [1, 1], [1, 1], p.sides, [1, 1], false)?;
-            let channels = channels.checked_add(p.channels[0]).and_then(|n| n.checked_add(p.channels[1])).ok_or(ShapeError::TooLarge)?;
+            let channels =
+                channels.checked_add(p.channels[0]).and_then(|n| n.checked_add(p.channels[1])).ok_or(ShapeError::TooLarge)?;
             vec![Dim::Fixed(channels), h, w]
         }
         Op::Subsample(stride) => {
@@ -272,7 +273,11 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
     let (fits, takes) = match op {
         Op::Input(_) => (got == 0, "no"),
         Op::Conv(super::Conv { epilogue, .. }) | Op::Linear(super::Linear { epilogue, .. }) => {
-            if epilogue.residual { (got == 2, "two") } else { (got == 1, "one") }
+            if epilogue.residual {
+                (got == 2, "two")
+            } else {
+                (got == 1, "one")
+            }
         }
         Op::Norm(_)
         | Op::Act(_)

@@ -11,6 +11,6 @@ mod params;
 pub use dim::{Axis, Dim, Shape};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
 pub use infer::{ShapeError, infer};
-pub use network::{Channels, Checked, Metric, Network, Expect, ExpectValue, Preprocess};
+pub use network::{Channels, Checked, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
 pub use op::*;
 pub use params::{Param, ParamRole, ParamSource, macs, params};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Graph, NodeId, Shape};
+use super::{FrameId, Graph, NodeId, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
@@ -71,6 +71,71 @@ pub struct Expect {
     pub span: Span,
 }
 
+/// Which shortcut a stage's units use (He et al. 2016, section 3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortcut {
+    /// Sizes must match.
+    Identity,
+    /// Option A: subsample, append zero channels.
+    Pad {
+        /// Half of the zeros before the channels and half behind; else all behind.
+        split: bool,
+    },
+    /// Option B: a projection where the dimensions change.
+    Projection,
+    /// Option C: always a projection.
+    ProjectionAlways,
+    /// No shortcut: the plain twin.
+    None,
+}
+
+/// An `add shortcut` that was expanded to an addition of `F(x)` (slot 0) and the shortcut (slot 1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShortcutUse {
+    /// The [`super::Op::Add`].
+    pub add: NodeId,
+    /// The policy in force.
+    pub policy: Shortcut,
+    /// Where the policy is stated; `None` where it is the default.
+    pub policy_span: Option<Span>,
+    /// The block's input.
+    pub x: Value,
+    /// The product of the strides on the block's path.
+    pub stride: usize,
+}
+
+/// What a stage says about its map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapRule {
+    /// `map: keep`, the default.
+    Keep,
+    /// `map: halve`.
+    Halve,
+}
+
+/// A stage as expanded: what the two design rules are checked on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Its full name: `layer2`.
+    pub name: String,
+    /// The whole statement.
+    pub span: Span,
+    /// Its label.
+    pub label_span: Span,
+    /// The `filters` argument of its units and where it is stated.
+    pub filters: Option<(u64, Span)>,
+    /// What it says of the map, and where.
+    pub map: (MapRule, Option<Span>),
+    /// `allow doubling`: filters may double with the map kept.
+    pub allow_doubling: bool,
+    /// `allow halving`: the map may halve with filters kept.
+    pub allow_halving: bool,
+    /// What flows into the first instance.
+    pub input: Value,
+    /// The result of each instance with its frame.
+    pub instances: Vec<(FrameId, Value)>,
+}
+
 /// An elaborated network.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -80,6 +145,12 @@ pub struct Network {
     pub span: Span,
     /// The graph.
     pub graph: Graph,
+    /// Its stages, in order.
+    pub stages: Vec<Stage>,
+    /// Its shortcuts, in order.
+    pub shortcuts: Vec<ShortcutUse>,
+    /// Labelled values that `expect` and `output` can name.
+    pub labelled: Vec<(String, Value)>,
     /// Assertions; empty where `--set` moved a parameter away from its default.
     pub expects: Vec<Expect>,
     /// How to prepare an image.

@@ -261,3 +261,67 @@ impl Graph {
         order
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::source::SourceMap;
+    use crate::ir::{Act, Shape};
+
+    fn node(op: Op, name: &str) -> Node {
+        let file = SourceMap::default().add_text("test", "");
+        let origin = Origin { span: Span::new(file, 0..0), frame: None };
+        Node { op, name: name.to_string(), params: Vec::new(), origin }
+    }
+
+    /// input -> relu -> add(relu, input)
+    fn residual() -> (Graph, NodeId, NodeId, NodeId) {
+        let mut g = Graph::default();
+        let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
+        let f = g.add(node(Op::Act(Act::Relu), "relu"), &[x.into()]);
+        let y = g.add(node(Op::Add, "add"), &[f.into(), x.into()]);
+        g.add_output("output", y.into());
+        (g, x, f, y)
+    }
+
+    #[test]
+    fn operands_keep_their_slots() {
+        let (mut g, x, f, y) = residual();
+        assert_eq!(g.operands(y), [f.into(), x.into()]);
+        // replacing slot 0 must not move it behind slot 1, whatever order petgraph lists the edges in
+        let other = g.add(node(Op::Act(Act::Sigmoid), "sigmoid"), &[x.into()]);
+        g.replace_uses(f.into(), other.into());
+        assert_eq!(g.operands(y), [other.into(), x.into()]);
+        assert!(g.users(f).is_empty());
+        assert_eq!(g.users(x), [(f, 0), (y, 1), (other, 0)]);
+    }
+
+    #[test]
+    fn an_operand_used_twice_is_listed_twice() {
+        let mut g = Graph::default();
+        let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
+        let y = g.add(node(Op::Add, "add"), &[x.into(), x.into()]);
+        assert_eq!(g.operands(y), [x.into(), x.into()]);
+        assert_eq!(g.users(x), [(y, 0), (y, 1)]);
+    }
+
+    #[test]
+    fn replacing_reaches_outputs() {
+        let (mut g, x, _, y) = residual();
+        g.replace_uses(y.into(), x.into());
+        assert_eq!(g.outputs(), [("output".to_string(), Value::from(x))]);
+    }
+
+    #[test]
+    fn order_is_topological_and_follows_the_source() {
+        let (mut g, x, f, y) = residual();
+        assert_eq!(g.order(), [x, f, y]);
+        // a node added later that an earlier one uses comes before it
+        let late = g.add(node(Op::Act(Act::Relu), "late"), &[x.into()]);
+        g.replace_uses(f.into(), late.into());
+        assert_eq!(g.order(), [x, f, late, y]);
+        g.remove(f);
+        assert_eq!(g.order(), [x, late, y]);
+        assert_eq!((g.len(), g.bound()), (3, 4));
+    }
+}

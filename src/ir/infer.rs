@@ -293,3 +293,100 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
     };
     if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word(), takes, got }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Axis, Conv, Epilogue, Linear, Pad, Pool};
+
+    fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
+        Conv {
+            filters,
+            kernel: [k; 2],
+            stride: [stride; 2],
+            pad: [[pad; 2]; 2],
+            dilation: [1; 2],
+            groups: 1,
+            bias: false,
+            epilogue: Epilogue::default(),
+        }
+    }
+
+    fn pool(k: usize, stride: usize, pad: usize, ceil: bool) -> Op {
+        Op::Pool(Pool { kind: PoolKind::Max, kernel: [k; 2], stride: [stride; 2], pad: [[pad; 2]; 2], ceil })
+    }
+
+    fn shape(op: &Op, dims: &[usize]) -> Result<Shape, ShapeError> {
+        infer(op, &[Shape::fixed(dims)])
+    }
+
+    #[test]
+    fn windows_slide_as_in_pytorch() {
+        assert_eq!(shape(&Op::Conv(conv(64, 7, 2, 3)), &[3, 224, 224]), Ok(Shape::fixed(&[64, 112, 112])));
+        assert_eq!(shape(&Op::Conv(conv(64, 3, 2, 1)), &[3, 7, 8]), Ok(Shape::fixed(&[64, 4, 4])));
+        assert_eq!(shape(&Op::Conv(Conv { dilation: [2, 2], ..conv(8, 3, 1, 2) }), &[3, 9, 5]), Ok(Shape::fixed(&[8, 9, 5])));
+        assert_eq!(shape(&pool(3, 2, 1, false), &[64, 112, 112]), Ok(Shape::fixed(&[64, 56, 56])));
+        // ceil_mode: 7 -> 4, and a last window that would start in the trailing padding is dropped (torch: 6 -> 3, not 4)
+        assert_eq!(shape(&pool(2, 2, 0, true), &[8, 7, 7]), Ok(Shape::fixed(&[8, 4, 4])));
+        assert_eq!(shape(&pool(2, 2, 1, true), &[8, 5, 5]), Ok(Shape::fixed(&[8, 3, 3])));
+        assert_eq!(shape(&pool(2, 2, 1, true), &[8, 6, 6]), Ok(Shape::fixed(&[8, 4, 4])));
+    }
+
+    #[test]
+    fn a_window_larger_than_the_padded_map_is_an_error() {
+        let error = shape(&Op::Conv(conv(8, 5, 1, 1)), &[3, 2, 9]);
+        assert_eq!(error, Err(ShapeError::Window { window: 5, map: Dim::Fixed(2), padding: 2 }));
+        // stride 2 must not turn "does not fit" into an output of one by rounding towards zero
+        assert!(matches!(shape(&Op::Conv(conv(8, 3, 2, 0)), &[3, 2, 2]), Err(ShapeError::Window { .. })));
+    }
+
+    #[test]
+    fn absurd_numbers_are_errors_not_overflows() {
+        let huge = usize::MAX;
+        for op in [
+            Op::Conv(Conv { filters: huge, ..conv(1, 3, 1, 1) }),
+            Op::Conv(Conv { dilation: [huge; 2], ..conv(1, 3, 1, 1) }),
+            Op::Conv(Conv { stride: [huge; 2], ..conv(1, 3, 1, 1) }),
+            Op::Conv(conv(1, huge, 1, huge)),
+            Op::Conv(conv(1, 1, 1, huge)),
+            Op::Conv(conv(1, 0, 1, 0)),
+            Op::Conv(Conv { groups: 0, ..conv(1, 1, 1, 0) }),
+            Op::Pad(Pad { channels: [huge, huge], sides: [[huge; 2]; 2] }),
+            Op::Subsample([0, 0]),
+            Op::AdaptiveAvgPool([huge, huge]),
+            pool(0, 1, 0, false),
+            pool(3, 0, 1, true),
+        ] {
+            assert!(shape(&op, &[3, 8, 8]).is_err(), "{op:?}");
+        }
+        assert!(shape(&Op::Flatten, &[huge, huge, huge]).is_err());
+    }
+
+    #[test]
+    fn free_sizes_stay_free_and_known_ones_do_not() {
+        let x = Shape::Known(vec![Dim::Fixed(3), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
+        let y = infer(&Op::Conv(conv(64, 7, 2, 3)), &[x]).unwrap();
+        assert_eq!(y.to_string(), "64 x ceil(H/2) x ceil(W/2)");
+        let y = infer(&pool(3, 2, 1, false), &[y]).unwrap();
+        assert_eq!(y.to_string(), "64 x ceil(H/4) x ceil(W/4)");
+        assert!(matches!(infer(&Op::Flatten, std::slice::from_ref(&y)), Err(ShapeError::Free { .. })));
+        assert_eq!(infer(&Op::AdaptiveAvgPool([1, 1]), &[y]), Ok(Shape::fixed(&[64, 1, 1])));
+    }
+
+    #[test]
+    fn a_failed_shape_silences_what_follows() {
+        let linear = Op::Linear(Linear { features: 10, bias: true, epilogue: Epilogue::default() });
+        assert_eq!(infer(&linear, &[Shape::Unknown]), Ok(Shape::Unknown));
+        assert_eq!(infer(&Op::Add, &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
+    }
+
+    #[test]
+    fn additions_need_equal_dimensions_and_gates_may_be_per_channel() {
+        let x = Shape::fixed(&[8, 4, 4]);
+        assert!(matches!(infer(&Op::Add, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Err(ShapeError::Unequal { slot: 1, .. })));
+        assert_eq!(infer(&Op::Mul, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Ok(x.clone()));
+        assert!(infer(&Op::Mul, &[Shape::fixed(&[8, 1, 1]), x.clone()]).is_err());
+        assert_eq!(infer(&Op::Concat, &[x.clone(), Shape::fixed(&[3, 4, 4])]), Ok(Shape::fixed(&[11, 4, 4])));
+        assert!(infer(&Op::Concat, &[x, Shape::fixed(&[3, 4, 5])]).is_err());
+    }
+}

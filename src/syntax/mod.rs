@@ -1,1 +1,3 @@
-//! From source text to a spanned `Ast`. The only code that sees pest's `Rule`.
+//! From source text to a spanned [`ast`]. The only code that sees pest's `Rule`.
+
+pub mod ast;

@@ -1,0 +1,412 @@
+//! The syntax tree: what the text says, spanned, before any name is looked up.
+
+use crate::base::source::Span;
+
+/// Something with its place in the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spanned<T> {
+    /// The thing.
+    pub node: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A name as written.
+pub type Ident = Spanned<String>;
+
+/// A source file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// The number behind `resnet` in the first line.
+    pub version: Option<Spanned<u64>>,
+    /// Everything that follows, in order.
+    pub items: Vec<Item>,
+    /// All comments, doc comments included, in order, with their slashes.
+    pub comments: Vec<Spanned<String>>,
+}
+
+/// What stands at the top level.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// `use …`
+    Use(Use),
+    /// `block …`
+    Block(Block),
+    /// `network …`
+    Network(Network),
+}
+
+/// `use std.blocks: basic, bottleneck` or `use "other.resnet": a`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Use {
+    /// Dotted name or path.
+    pub from: UsePath,
+    /// What is taken; empty takes everything.
+    pub names: Vec<Ident>,
+    /// The whole line.
+    pub span: Span,
+}
+
+/// Where a `use` looks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UsePath {
+    /// `std.blocks`: embedded.
+    Std(Ident),
+    /// A path relative to the file.
+    File(Ident),
+}
+
+impl UsePath {
+    /// The text and its place.
+    pub fn ident(&self) -> &Ident {
+        match self {
+            UsePath::Std(name) | UsePath::File(name) => name,
+        }
+    }
+}
+
+/// A declared parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: Ident,
+    /// Its default.
+    pub default: Option<Expr>,
+}
+
+/// `block NAME(params) { … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// `///` lines above it, joined, without slashes.
+    pub doc: Option<String>,
+    /// Its name.
+    pub name: Ident,
+    /// Its parameters.
+    pub params: Vec<Param>,
+    /// Its statements.
+    pub body: Vec<Stmt>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `network NAME(params) { … }` or `network NAME[(params)] = BASE(args) { … }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// `///` lines above it.
+    pub doc: Option<String>,
+    /// Its name.
+    pub name: Ident,
+    /// Its parameters.
+    pub params: Vec<Param>,
+    /// The network it is derived from, with arguments.
+    pub base: Option<UnitRef>,
+    /// Its statements.
+    pub body: Vec<Stmt>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A block or network by name, possibly with arguments given beforehand: `bottleneck(groups: 32)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitRef {
+    /// The name.
+    pub name: Ident,
+    /// The arguments.
+    pub args: Vec<Arg>,
+    /// With the arguments.
+    pub span: Span,
+}
+
+/// An argument: `value`, `name: value`; a bare name in a statement's list is short for `name: name`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arg {
+    /// The key, where given.
+    pub key: Option<Ident>,
+    /// The value.
+    pub value: Expr,
+    /// Both.
+    pub span: Span,
+}
+
+/// One statement of a body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stmt {
+    /// What it says.
+    pub kind: StmtKind,
+    /// All of it.
+    pub span: Span,
+}
+
+/// The kinds of statements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StmtKind {
+    /// `input 3 x 224 x 224`, each an integer expression in parentheses, a number, or a free axis `H`, `W`.
+    Input(Vec<Expr>),
+    /// `conv 3x3, filters: 64, stride: 2 as name`: an operator, or a call of a block.
+    Call(Call),
+    /// `stem { … }`, `head { … }`: a heading, no scope.
+    Section {
+        /// `stem` or `head`.
+        name: Ident,
+        /// Inside.
+        body: Vec<Stmt>,
+    },
+    /// `scope NAME { … }`
+    Scope {
+        /// The prefix; may be a template.
+        name: Ident,
+        /// Inside.
+        body: Vec<Stmt>,
+    },
+    /// `sequential NAME { … }`
+    Sequential {
+        /// The prefix.
+        name: Ident,
+        /// Inside; numbered from 0.
+        body: Vec<Stmt>,
+    },
+    /// `shortcut: POLICY`
+    Shortcut(Expr),
+    /// `stage LABEL: COUNT of UNIT { … }` and `repeat [LABEL:] COUNT of UNIT { … }`
+    Stage(Stage),
+    /// `branch NAME [from LABEL] { … }`
+    Branch {
+        /// Its name.
+        name: Ident,
+        /// What it reads; else the current value.
+        from: Option<Ident>,
+        /// Inside.
+        body: Vec<Stmt>,
+    },
+    /// `parallel concat { arm { … } … }`
+    Parallel {
+        /// `concat`, `add` or `mul`.
+        join: Ident,
+        /// Name and body of each arm.
+        arms: Vec<(Ident, Vec<Stmt>)>,
+    },
+    /// `if COND { … } else { … }`
+    If {
+        /// Condition.
+        cond: Expr,
+        /// Where it holds.
+        then: Vec<Stmt>,
+        /// Where not; an `else if` is a body of one `if`.
+        otherwise: Vec<Stmt>,
+    },
+    /// `let NAME = EXPR`
+    Let {
+        /// Its name.
+        name: Ident,
+        /// Its value.
+        value: Expr,
+    },
+    /// `output NAME [from LABEL]`
+    Output {
+        /// Its name.
+        name: Ident,
+        /// What it is; else the current value.
+        from: Option<Ident>,
+    },
+    /// `expect params: 25_557_032`
+    Expect(Expect),
+    /// `preprocess { … }`
+    Preprocess(Vec<Arg>),
+    /// `labels [ … ]` or `labels "file.txt"`
+    Labels(Expr),
+    /// `weights "path"`
+    Weights(Spanned<String>),
+    /// `train { … }`: read by training.
+    Train(Vec<Entry>),
+    /// What did not parse, already reported.
+    Error,
+}
+
+/// An operator or a block with its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The word.
+    pub name: Ident,
+    /// The first argument, where it has no key (`conv 3x3`), then the others.
+    pub args: Vec<Arg>,
+    /// `as LABEL`; a template where it was a string.
+    pub label: Option<Label>,
+}
+
+/// What stands behind `as`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// A name, dots allowed.
+    Name(Ident),
+    /// A string with `{expr}` in it.
+    Template(Template),
+}
+
+/// A string with expressions in braces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// Its parts in order.
+    pub parts: Vec<TemplatePart>,
+    /// With its quotes.
+    pub span: Span,
+}
+
+/// A part of a [`Template`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum TemplatePart {
+    /// As it stands.
+    Text(String),
+    /// `{expr}`
+    Expr(Expr),
+}
+
+/// A stage or repeat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Whether the design rules hold for it (`stage`), or not (`repeat`).
+    pub is_stage: bool,
+    /// Its label; a `stage` always has one.
+    pub label: Option<Ident>,
+    /// How many instances.
+    pub count: Expr,
+    /// Of what.
+    pub unit: UnitRef,
+    /// `filters: double`, `map: halve`, …
+    pub args: Vec<Arg>,
+    /// `allow doubling`, `allow halving`.
+    pub allows: Vec<Ident>,
+}
+
+/// An `expect` line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expect {
+    /// `layers`, `params`, `macs`, `output`, or a label.
+    pub metric: Ident,
+    /// `~=` rather than `:`.
+    pub about: bool,
+    /// The number or shape.
+    pub value: ExpectValue,
+}
+
+/// What is expected.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpectValue {
+    /// As written, for its last digit (`3.8e9`, `25_557_032`).
+    Number(Ident),
+    /// `512 x 7 x 7`: two or more dimensions.
+    Shape(Vec<Expr>, Span),
+}
+
+/// A line of `train { … }`: `KEY [args] [{ entries }]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: Ident,
+    /// What follows on the line.
+    pub args: Vec<Arg>,
+    /// In braces.
+    pub entries: Vec<Entry>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it says.
+    pub kind: ExprKind,
+    /// Where.
+    pub span: Span,
+}
+
+/// The kinds of expressions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// `1_000`
+    Int(i64),
+    /// `1e-4`
+    Float(f64),
+    /// `true`
+    Bool(bool),
+    /// `"text"`
+    Str(String),
+    /// `3x3`
+    Size(u64, u64),
+    /// A name: a parameter, a unit, or a word such as `double`.
+    Name(String),
+    /// `[a, b]`
+    List(Vec<Expr>),
+    /// `depths[0]`
+    Index(Box<Expr>, Box<Expr>),
+    /// `bottleneck(groups: 32)`, `pad(zeros: split)`
+    Call(Ident, Vec<Arg>),
+    /// `-a`, `not a`
+    Unary(UnaryOp, Box<Expr>),
+    /// `a + b`
+    Binary(Spanned<BinaryOp>, Box<Expr>, Box<Expr>),
+    /// `if c then a else b`
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// What did not parse, already reported.
+    Error,
+}
+
+/// Prefix operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnaryOp {
+    /// `-`
+    Neg,
+    /// `not`
+    Not,
+}
+
+/// Infix operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`, rounding towards zero; a remainder is an error in sizes.
+    Div,
+    /// `%`
+    Rem,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+}
+
+impl BinaryOp {
+    /// As written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Rem => "%",
+            BinaryOp::Eq => "==",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Le => "<=",
+            BinaryOp::Gt => ">",
+            BinaryOp::Ge => ">=",
+            BinaryOp::And => "and",
+            BinaryOp::Or => "or",
+        }
+    }
+}

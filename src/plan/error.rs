@@ -1,0 +1,27 @@
+//! Why no plan could be made.
+
+use thiserror::Error;
+
+/// Why no plan could be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// A shape is free: the network must be brought to a size first (`check::at_size`).
+    #[error("`{node}` has the free shape {shape}: give a height and width")]
+    FreeShape {
+        /// The node's name.
+        node: String,
+        /// Its shape.
+        shape: String,
+    },
+    /// The batch is 0, or the activations are too large to address.
+    #[error("a batch of {batch} cannot be planned: `{node}` would be too large")]
+    TooLarge {
+        /// The batch.
+        batch: usize,
+        /// The node.
+        node: String,
+    },
+    /// The graph breaks its own laws: a defect of this program.
+    #[error("internal error in the planner: {0}; please report it")]
+    Internal(String),
+}

@@ -1,0 +1,378 @@
+//! The oracle: each operator by its definition, in f64, over the graph as it is. Slow on purpose; whatever is fast is
+//! held against it. It shares no arithmetic with the kernels.
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::error::RunError;
+use super::inputs;
+use super::outputs::Outputs;
+use super::params::ParamStore;
+use crate::ir::{Act, Checked, Conv, Epilogue, Linear, Node, Norm, Op, Pad, Param, ParamRole, Pool, PoolKind, Shape, infer};
+
+/// The statistics of a batch at a norm, a value for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStats {
+    /// Mean.
+    pub mean: Vec<f64>,
+    /// Biased variance: the mean squared distance from the mean.
+    pub var: Vec<f64>,
+    /// Values per channel; the unbiased variance is `var * count / (count - 1)`.
+    pub count: usize,
+}
+
+/// What a norm normalises with.
+enum Stats<'a> {
+    /// The running statistics of the store.
+    Running,
+    /// The batch's own, which are reported.
+    Batch(&'a mut dyn FnMut(&str, &BatchStats)),
+}
+
+/// Runs the graph on named inputs, the batch first in each; free sizes are taken from the inputs.
+pub fn run(checked: &Checked, params: &ParamStore, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
+    interpret(checked, params, inputs, Stats::Running)
+}
+
+/// Runs the graph as training does: each norm normalises with the biased statistics of its batch, and `record` gets them
+/// with the norm's name. The store needs no running statistics.
+pub fn run_with_batch_stats(
+    checked: &Checked,
+    params: &ParamStore,
+    inputs: &[(&str, ArrayViewD<'_, f32>)],
+    record: &mut dyn FnMut(&str, &BatchStats),
+) -> Result<Outputs, RunError> {
+    interpret(checked, params, inputs, Stats::Batch(record))
+}
+
+/// A value with its batch: `[n, channels, height, width]` or `[n, features]`.
+#[derive(Clone)]
+struct Array {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+impl Array {
+    /// Samples, channels, and elements of one channel's map.
+    fn planes(&self) -> (usize, usize, usize) {
+        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
+    }
+
+    /// Samples, channels, height, width; the shape law has seen to the rank.
+    fn map(&self) -> [usize; 4] {
+        [self.shape[0], self.shape[1], self.shape[2], self.shape[3]]
+    }
+}
+
+fn interpret(
+    checked: &Checked,
+    params: &ParamStore,
+    given: &[(&str, ArrayViewD<'_, f32>)],
+    mut stats: Stats<'_>,
+) -> Result<Outputs, RunError> {
+    let graph = checked.graph();
+    let matched = inputs::matched(checked, given)?;
+    let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
+    let mut uses: Vec<usize> = vec![0; graph.bound()];
+    for (_, value) in graph.outputs() {
+        uses[value.node.index()] += 1;
+    }
+    for id in graph.ids() {
+        uses[id.index()] += graph.users(id).len();
+    }
+    for (slot, &id) in graph.inputs().iter().enumerate() {
+        let array = &given[matched.order[slot]].1;
+        values[id.index()] = Some(Array { shape: array.shape().to_vec(), data: array.iter().copied().collect() });
+    }
+    for id in graph.order() {
+        let node = graph.node(id);
+        if matches!(node.op, Op::Input(_)) {
+            continue;
+        }
+        let operands = graph.operands(id);
+        let shapes: Vec<Shape> = operands
+            .iter()
+            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| Shape::fixed(&a.shape[1..])))
+            .collect();
+        let size = matched.size.map(|n| n.unwrap_or(0));
+        let refused = |reason: String| RunError::Size { height: size[0], width: size[1], reason };
+        let shape = infer(&node.op, &shapes).map_err(|e| refused(format!("`{}`: {e}", node.name)))?;
+        let sizes = shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+        let x: Vec<&Array> = operands.iter().filter_map(|v| values[v.node.index()].as_ref()).collect();
+        let mut out = Array { shape: [&[matched.batch], &sizes[..]].concat(), data: Vec::new() };
+        out.data = evaluate(node, params, &x, &out.shape, &mut stats)?;
+        values[id.index()] = Some(out);
+        for operand in operands {
+            let left = &mut uses[operand.node.index()];
+            *left -= 1;
+            if *left == 0 {
+                values[operand.node.index()] = None;
+            }
+        }
+    }
+    let mut outputs = Vec::new();
+    for (name, value) in graph.outputs() {
+        let array = values[value.node.index()].clone();
+        let array = array.and_then(|a| ArrayD::from_shape_vec(a.shape, a.data).ok());
+        outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
+    }
+    if outputs.is_empty() {
+        return Err(RunError::Internal("the network has no output".to_owned()));
+    }
+    Ok(Outputs::new(outputs))
+}
+
+fn evaluate(
+    node: &Node,
+    params: &ParamStore,
+    x: &[&Array],
+    shape: &[usize],
+    stats: &mut Stats<'_>,
+) -> Result<Vec<f32>, RunError> {
+    let param = |role: ParamRole| -> Result<Option<Vec<f32>>, RunError> {
+        let Some(Param { source, shape, .. }) = node.params.iter().find(|p| p.role == role) else { return Ok(None) };
+        Ok(Some(params.evaluate(source, shape)?.into_owned()))
+    };
+    let needed =
+        |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, role.suffix())));
+    Ok(match &node.op {
+        Op::Input(_) => return Err(RunError::Internal("an input among the operators".to_owned())),
+        Op::Conv(c) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
+            epilogue(c.epilogue, sums, x.get(1).copied())
+        }
+        Op::Linear(l) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            let sums = linear(l, x[0], &weight, bias.as_deref());
+            epilogue(l.epilogue, sums, x.get(1).copied())
+        }
+        Op::Norm(norm) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
+            let (mean, var) = match stats {
+                Stats::Running => (widen(&needed(ParamRole::RunningMean)?), widen(&needed(ParamRole::RunningVar)?)),
+                Stats::Batch(record) => {
+                    let found = batch_stats(x[0]);
+                    record(&node.name, &found);
+                    (found.mean, found.var)
+                }
+            };
+            normalise(norm, x[0], &weight, &bias, &mean, &var)
+        }
+        Op::Act(act) => x[0].data.iter().map(|&v| activate(*act, f64::from(v)) as f32).collect(),
+        Op::Add => (0..x[0].data.len()).map(|i| x.iter().map(|a| f64::from(a.data[i])).sum::<f64>() as f32).collect(),
+        Op::Mul => {
+            let whole = x[0].data.len() == x[1].data.len();
+            let plane = x[0].planes().2;
+            let gate = |i: usize| if whole { x[1].data[i] } else { x[1].data[i / plane] };
+            x[0].data.iter().enumerate().map(|(i, &v)| (f64::from(v) * f64::from(gate(i))) as f32).collect()
+        }
+        Op::Concat => {
+            let mut out = Vec::with_capacity(shape.iter().product());
+            for n in 0..shape[0] {
+                for a in x {
+                    let sample = a.data.len() / shape[0];
+                    out.extend_from_slice(&a.data[n * sample..][..sample]);
+                }
+            }
+            out
+        }
+        Op::Pool(p) => pool(p, x[0], shape),
+        Op::AdaptiveAvgPool(_) => adaptive(x[0], shape),
+        Op::Flatten | Op::Dropout(_) => x[0].data.clone(),
+        Op::Softmax => softmax(x[0]),
+        Op::Pad(p) => pad(p, x[0], shape),
+        Op::Subsample(stride) => {
+            let [_, _, h, w] = x[0].map();
+            let mut out = Vec::with_capacity(shape.iter().product());
+            for plane in x[0].data.chunks(h * w) {
+                for row in plane.chunks(w).step_by(stride[0]) {
+                    out.extend(row.iter().step_by(stride[1]));
+                }
+            }
+            out
+        }
+    })
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+fn activate(act: Act, v: f64) -> f64 {
+    match act {
+        // not `max`, which would turn NaN into 0
+        Act::Relu => {
+            if v < 0.0 {
+                0.0
+            } else {
+                v
+            }
+        }
+        Act::Sigmoid => 1.0 / (1.0 + (-v).exp()),
+    }
+}
+
+fn epilogue(epilogue: Epilogue, sums: Vec<f64>, residual: Option<&Array>) -> Vec<f32> {
+    let residual = residual.filter(|_| epilogue.residual);
+    sums.into_iter()
+        .enumerate()
+        .map(|(i, sum)| {
+            let sum = sum + residual.map_or(0.0, |r| f64::from(r.data[i]));
+            epilogue.act.map_or(sum, |act| activate(act, sum)) as f32
+        })
+        .collect()
+}
+
+/// The steps of an output axis whose window tap at `offset` (tap times dilation, less padding) lies inside the map.
+fn inside(outputs: usize, inputs: usize, stride: usize, offset: isize) -> std::ops::Range<usize> {
+    let first = if offset >= 0 { 0 } else { offset.unsigned_abs().div_ceil(stride) };
+    let left = inputs as isize - offset;
+    let last = if left <= 0 { 0 } else { (left as usize).div_ceil(stride).min(outputs) };
+    first.min(last)..last
+}
+
+fn conv(c: &Conv, x: &Array, weight: &[f32], bias: Option<&[f32]>, shape: &[usize]) -> Vec<f64> {
+    let [batch, channels, h, w] = x.map();
+    let (oh, ow) = (shape[2], shape[3]);
+    let [kh, kw] = c.kernel;
+    let (per_group, filters_per_group) = (channels / c.groups, c.filters / c.groups);
+    let mut out = vec![0f64; shape.iter().product()];
+    for (index, sums) in out.chunks_mut(oh * ow).enumerate() {
+        let (n, f) = (index / c.filters, index % c.filters);
+        debug_assert!(n < batch);
+        sums.fill(bias.map_or(0.0, |b| f64::from(b[f])));
+        for k in 0..per_group {
+            let plane = &x.data[(n * channels + f / filters_per_group * per_group + k) * h * w..][..h * w];
+            for tap in 0..kh * kw {
+                let (ty, tx) = (tap / kw, tap % kw);
+                let weight = f64::from(weight[(f * per_group + k) * kh * kw + tap]);
+                let dy = (ty * c.dilation[0]) as isize - c.pad[0][0] as isize;
+                let dx = (tx * c.dilation[1]) as isize - c.pad[1][0] as isize;
+                let columns = inside(ow, w, c.stride[1], dx);
+                if columns.is_empty() {
+                    continue;
+                }
+                for y in inside(oh, h, c.stride[0], dy) {
+                    let row = ((y * c.stride[0]) as isize + dy) as usize * w;
+                    let from = row + ((columns.start * c.stride[1]) as isize + dx) as usize;
+                    let sums = &mut sums[y * ow..][columns.clone()];
+                    for (sum, &v) in sums.iter_mut().zip(plane[from..].iter().step_by(c.stride[1])) {
+                        *sum += weight * f64::from(v);
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn linear(l: &Linear, x: &Array, weight: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
+    let inputs = x.shape[1];
+    let mut out = Vec::with_capacity(x.shape[0] * l.features);
+    for sample in x.data.chunks(inputs) {
+        for f in 0..l.features {
+            let dot: f64 = sample.iter().zip(&weight[f * inputs..]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            out.push(dot + bias.map_or(0.0, |b| f64::from(b[f])));
+        }
+    }
+    out
+}
+
+fn batch_stats(x: &Array) -> BatchStats {
+    let (batch, channels, plane) = x.planes();
+    let count = batch * plane;
+    let each =
+        |c: usize| (0..batch).flat_map(move |n| x.data[(n * channels + c) * plane..][..plane].iter().map(|&v| f64::from(v)));
+    let mean: Vec<f64> = (0..channels).map(|c| each(c).sum::<f64>() / count as f64).collect();
+    let var = (0..channels).map(|c| each(c).map(|v| (v - mean[c]).powi(2)).sum::<f64>() / count as f64).collect();
+    BatchStats { mean, var, count }
+}
+
+fn normalise(norm: &Norm, x: &Array, weight: &[f32], bias: &[f32], mean: &[f64], var: &[f64]) -> Vec<f32> {
+    let (_, channels, plane) = x.planes();
+    let mut out = Vec::with_capacity(x.data.len());
+    for (index, values) in x.data.chunks(plane).enumerate() {
+        let c = index % channels;
+        let deviation = (var[c] + norm.eps).sqrt();
+        out.extend(
+            values.iter().map(|&v| ((f64::from(v) - mean[c]) / deviation * f64::from(weight[c]) + f64::from(bias[c])) as f32),
+        );
+    }
+    out
+}
+
+fn pool(p: &Pool, x: &Array, shape: &[usize]) -> Vec<f32> {
+    let [_, _, h, w] = x.map();
+    let [top, left] = [p.pad[0][0], p.pad[1][0]];
+    let mut out = Vec::with_capacity(shape.iter().product());
+    for plane in x.data.chunks(h * w) {
+        for oy in 0..shape[2] {
+            for ox in 0..shape[3] {
+                // in padded coordinates; torch cuts the window at the padding's end before it counts
+                let (y0, x0) = (oy * p.stride[0], ox * p.stride[1]);
+                let (y1, x1) = ((y0 + p.kernel[0]).min(h + top + p.pad[0][1]), (x0 + p.kernel[1]).min(w + left + p.pad[1][1]));
+                let rows = y0.max(top) - top..y1.min(h + top).saturating_sub(top);
+                let columns = x0.max(left) - left..x1.min(w + left).saturating_sub(left);
+                let window = rows.clone().flat_map(|y| plane[y * w..][columns.clone()].iter());
+                out.push(match p.kind {
+                    PoolKind::Max => window.copied().fold(f32::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m }),
+                    PoolKind::Avg { count_pad } => {
+                        let count = if count_pad { (y1 - y0) * (x1 - x0) } else { rows.len() * columns.len() };
+                        (window.map(|&v| f64::from(v)).sum::<f64>() / count as f64) as f32
+                    }
+                });
+            }
+        }
+    }
+    out
+}
+
+fn adaptive(x: &Array, shape: &[usize]) -> Vec<f32> {
+    let [_, _, h, w] = x.map();
+    let (oh, ow) = (shape[2], shape[3]);
+    let window = |i: usize, outputs: usize, inputs: usize| i * inputs / outputs..((i + 1) * inputs).div_ceil(outputs);
+    let mut out = Vec::with_capacity(shape.iter().product());
+    for plane in x.data.chunks(h * w) {
+        for oy in 0..oh {
+            for ox in 0..ow {
+                let (rows, columns) = (window(oy, oh, h), window(ox, ow, w));
+                let count = rows.len() * columns.len();
+                let sum: f64 = rows.flat_map(|y| plane[y * w..][columns.clone()].iter()).map(|&v| f64::from(v)).sum();
+                out.push((sum / count as f64) as f32);
+            }
+        }
+    }
+    out
+}
+
+fn softmax(x: &Array) -> Vec<f32> {
+    let (batch, channels, plane) = x.planes();
+    let mut out = vec![0f32; x.data.len()];
+    for n in 0..batch {
+        for i in 0..plane {
+            let at = |c: usize| (n * channels + c) * plane + i;
+            let max = (0..channels).map(|c| f64::from(x.data[at(c)])).fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = (0..channels).map(|c| (f64::from(x.data[at(c)]) - max).exp()).sum();
+            for c in 0..channels {
+                out[at(c)] = ((f64::from(x.data[at(c)]) - max).exp() / sum) as f32;
+            }
+        }
+    }
+    out
+}
+
+fn pad(p: &Pad, x: &Array, shape: &[usize]) -> Vec<f32> {
+    let [batch, channels, h, w] = x.map();
+    let (oc, oh, ow) = (shape[1], shape[2], shape[3]);
+    let mut out = vec![0f32; shape.iter().product()];
+    for n in 0..batch {
+        for c in 0..channels {
+            for y in 0..h {
+                let from = &x.data[((n * channels + c) * h + y) * w..][..w];
+                let to = ((n * oc + c + p.channels[0]) * oh + y + p.sides[0][0]) * ow + p.sides[1][0];
+                out[to..][..w].copy_from_slice(from);
+            }
+        }
+    }
+    out
+}

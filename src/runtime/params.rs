@@ -1,0 +1,113 @@
+//! Parameters by name, outside of the graph, and the ones that passes derive from them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::base::tensor::Tensor;
+use crate::ir::{ParamRole, ParamSource};
+
+/// Why a parameter cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParamError {
+    /// Not in the store.
+    #[error("the parameter `{name}` is missing")]
+    Missing {
+        /// Its full name.
+        name: String,
+    },
+    /// Another shape than the graph's.
+    #[error("the parameter `{name}` has {got} values where the network needs {expected}")]
+    Size {
+        /// Its full name.
+        name: String,
+        /// Product of the sizes that the graph states.
+        expected: usize,
+        /// Values in the store.
+        got: usize,
+    },
+}
+
+/// Tensors by full name (`layer1.0.conv1.weight`). Cheap to clone: the tensors are shared.
+#[derive(Clone, Debug, Default)]
+pub struct ParamStore {
+    tensors: Arc<BTreeMap<String, Tensor>>,
+}
+
+impl ParamStore {
+    /// The tensor.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// All tensors, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// How many tensors there are.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The values of a tensor that must have `len` of them, as f32: borrowed where they are stored so.
+    pub fn values(&self, name: &str, len: usize) -> Result<Cow<'_, [f32]>, ParamError> {
+        let tensor = self.get(name).ok_or_else(|| ParamError::Missing { name: name.to_owned() })?;
+        let values = tensor.to_f32();
+        if values.len() != len {
+            return Err(ParamError::Size { name: name.to_owned(), expected: len, got: values.len() });
+        }
+        Ok(values)
+    }
+
+    /// The values of a parameter of the graph with sizes `shape`: borrowed where named and stored as f32; derived ones are
+    /// computed in f64 and rounded once.
+    pub fn evaluate(&self, source: &ParamSource, shape: &[usize]) -> Result<Cow<'_, [f32]>, ParamError> {
+        let len = shape.iter().product();
+        match source {
+            ParamSource::Named(name) => self.values(name, len),
+            ParamSource::FoldedWeight { conv, norm, eps } => {
+                let filters = shape.first().copied().unwrap_or(0);
+                let weight = self.values(&format!("{conv}.weight"), len)?;
+                let scale = self.norm(norm, *eps, filters)?.0;
+                let taps = len / filters.max(1);
+                let folded = weight
+                    .chunks(taps.max(1))
+                    .zip(&scale)
+                    .flat_map(|(taps, &s)| taps.iter().map(move |&w| (f64::from(w) * s) as f32))
+                    .collect();
+                Ok(Cow::Owned(folded))
+            }
+            ParamSource::FoldedBias { conv, conv_bias, norm, eps } => {
+                let (scale, shift) = self.norm(norm, *eps, len)?;
+                let own = if *conv_bias { Some(self.values(&format!("{conv}.bias"), len)?) } else { None };
+                let folded =
+                    (0..len).map(|i| (shift[i] + own.as_ref().map_or(0.0, |b| f64::from(b[i])) * scale[i]) as f32).collect();
+                Ok(Cow::Owned(folded))
+            }
+        }
+    }
+
+    /// A norm in inference as `y = scale x + shift`, a pair for each of its `channels`.
+    pub fn norm(&self, norm: &str, eps: f64, channels: usize) -> Result<(Vec<f64>, Vec<f64>), ParamError> {
+        let get = |role: ParamRole| self.values(&format!("{norm}.{}", role.suffix()), channels);
+        let (weight, bias) = (get(ParamRole::Weight)?, get(ParamRole::Bias)?);
+        let (mean, var) = (get(ParamRole::RunningMean)?, get(ParamRole::RunningVar)?);
+        let scale: Vec<f64> = weight.iter().zip(var.iter()).map(|(&w, &v)| f64::from(w) / (f64::from(v) + eps).sqrt()).collect();
+        let shift = (0..channels).map(|i| f64::from(bias[i]) - f64::from(mean[i]) * scale[i]).collect();
+        Ok((scale, shift))
+    }
+}
+
+impl FromIterator<(String, Tensor)> for ParamStore {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
+        ParamStore { tensors: Arc::new(tensors.into_iter().collect()) }
+    }
+}

@@ -23,6 +23,8 @@ pub struct File {
     pub items: Vec<Item>,
     /// All comments, doc comments included, in order, with their slashes.
     pub comments: Vec<Spanned<String>>,
+    /// Whether a syntax error was reported: something of the text is missing from this tree.
+    pub damaged: bool,
 }
 
 /// What stands at the top level.
@@ -87,6 +89,8 @@ pub struct Block {
     pub body: Vec<Stmt>,
     /// All of it.
     pub span: Span,
+    /// Whether a syntax error was reported inside: what seems missing or unused here is not to be reported again.
+    pub damaged: bool,
 }
 
 /// `network NAME(params) { … }` or `network NAME[(params)] = BASE(args) { … }`
@@ -104,6 +108,8 @@ pub struct Network {
     pub body: Vec<Stmt>,
     /// All of it.
     pub span: Span,
+    /// Whether a syntax error was reported inside: what seems missing or unused here is not to be reported again.
+    pub damaged: bool,
 }
 
 /// A block or network by name, possibly with arguments given beforehand: `bottleneck(groups: 32)`.
@@ -120,7 +126,8 @@ pub struct UnitRef {
 /// An argument: `value`, `name: value`; a bare name in a statement's list is short for `name: name`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
-    /// The key, where given.
+    /// The key. For the bare name of a statement's list it is filled, with the span of the name. `None`: positional, which only
+    /// a statement's first argument and arguments in parentheses can be; positional ones precede the others.
     pub key: Option<Ident>,
     /// The value.
     pub value: Expr,
@@ -140,8 +147,13 @@ pub struct Stmt {
 /// The kinds of statements.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StmtKind {
-    /// `input 3 x 224 x 224`, each an integer expression in parentheses, a number, or a free axis `H`, `W`.
-    Input(Vec<Expr>),
+    /// `input [NAME:] 3 x 224 x 224`
+    Input {
+        /// Its name, where it has one.
+        name: Option<Ident>,
+        /// Without the batch; each a number, a name (a parameter, or else a free axis such as `H`), or an expression in parentheses.
+        dims: Vec<Expr>,
+    },
     /// `conv 3x3, filters: 64, stride: 2 as name`: an operator, or a call of a block.
     Call(Call),
     /// `stem { … }`, `head { … }`: a heading, no scope.
@@ -153,15 +165,15 @@ pub enum StmtKind {
     },
     /// `scope NAME { … }`
     Scope {
-        /// The prefix; may be a template.
-        name: Ident,
+        /// The prefix.
+        name: Label,
         /// Inside.
         body: Vec<Stmt>,
     },
     /// `sequential NAME { … }`
     Sequential {
         /// The prefix.
-        name: Ident,
+        name: Label,
         /// Inside; numbered from 0.
         body: Vec<Stmt>,
     },
@@ -178,12 +190,14 @@ pub enum StmtKind {
         /// Inside.
         body: Vec<Stmt>,
     },
-    /// `parallel concat { arm { … } … }`
+    /// `parallel concat { arm { … } … } [as LABEL]`
     Parallel {
         /// `concat`, `add` or `mul`.
         join: Ident,
-        /// Name and body of each arm.
-        arms: Vec<(Ident, Vec<Stmt>)>,
+        /// Name and body of each arm, in order. An empty body passes the value on.
+        arms: Vec<(Label, Vec<Stmt>)>,
+        /// `as LABEL`
+        label: Option<Label>,
     },
     /// `if COND { … } else { … }`
     If {
@@ -218,8 +232,6 @@ pub enum StmtKind {
     Weights(Spanned<String>),
     /// `train { … }`: read by training.
     Train(Vec<Entry>),
-    /// What did not parse, already reported.
-    Error,
 }
 
 /// An operator or a block with its arguments.
@@ -293,7 +305,7 @@ pub struct Expect {
 pub enum ExpectValue {
     /// As written, for its last digit (`3.8e9`, `25_557_032`).
     Number(Ident),
-    /// `512 x 7 x 7`: two or more dimensions.
+    /// `512 x 7 x 7`; or a single dimension that is not a plain number (`classes`).
     Shape(Vec<Expr>, Span),
 }
 
@@ -346,8 +358,6 @@ pub enum ExprKind {
     Binary(Spanned<BinaryOp>, Box<Expr>, Box<Expr>),
     /// `if c then a else b`
     If(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// What did not parse, already reported.
-    Error,
 }
 
 /// Prefix operators.

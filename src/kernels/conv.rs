@@ -1,0 +1,142 @@
+//! What every convolution kernel is told: sizes, and what it does to its result before storing it.
+
+/// The sizes of a convolution (cross-correlation). Weight `[filters, channels / groups, kernel]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Samples.
+    pub batch: usize,
+    /// Input channels.
+    pub channels: usize,
+    /// Input height and width.
+    pub input: [usize; 2],
+    /// Output channels.
+    pub filters: usize,
+    /// Output height and width.
+    pub output: [usize; 2],
+    /// Window: height, width.
+    pub kernel: [usize; 2],
+    /// Step: down, right.
+    pub stride: [usize; 2],
+    /// Zeros: `[[top, bottom], [left, right]]`.
+    pub pad: [[usize; 2]; 2],
+    /// Distance between taps.
+    pub dilation: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Values that make one output: channels of a group times taps.
+    pub fn depth(&self) -> usize {
+        self.channels / self.groups * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Pixels of an output map.
+    pub fn pixels(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Multiply-adds.
+    pub fn macs(&self) -> u64 {
+        (self.batch * self.filters * self.pixels()) as u64 * self.depth() as u64
+    }
+
+    /// Whether each output pixel reads the input pixel of its own place: a matrix product as it stands.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.pad == [[0; 2]; 2]
+    }
+
+    /// The sizes of the input.
+    pub fn input_sizes(&self) -> [usize; 4] {
+        [self.batch, self.channels, self.input[0], self.input[1]]
+    }
+
+    /// The sizes of the output.
+    pub fn output_sizes(&self) -> [usize; 4] {
+        [self.batch, self.filters, self.output[0], self.output[1]]
+    }
+}
+
+/// An element-wise function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(x, 0)`; NaN stays NaN.
+    Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+}
+
+impl Activation {
+    /// Of one number.
+    pub fn of(self, x: f32) -> f32 {
+        match self {
+            Activation::Relu => relu(x),
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        }
+    }
+
+    /// Of each number.
+    pub fn apply(self, values: &mut [f32]) {
+        match self {
+            Activation::Relu => values.iter_mut().for_each(|v| *v = relu(*v)),
+            Activation::Sigmoid => values.iter_mut().for_each(|v| *v = self.of(*v)),
+        }
+    }
+}
+
+/// Unlike `f32::max` it keeps NaN, so that a broken model shows.
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// What is added to a result besides the bias.
+#[derive(Clone, Copy, Debug)]
+pub enum Residual<'a> {
+    /// Nothing.
+    None,
+    /// What the output buffer holds already.
+    InPlace,
+    /// A value of the output's sizes and layout.
+    From(&'a [f32]),
+}
+
+/// What a kernel does to its result before storing it: adds the bias of the filter, adds the residual, activates.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// One for each filter.
+    pub bias: Option<&'a [f32]>,
+    /// Added next.
+    pub residual: Residual<'a>,
+    /// Applied last.
+    pub act: Option<Activation>,
+}
+
+impl Epilogue<'_> {
+    /// Finishes a row of sums of one filter that lies at `start` in the output. A residual in place is in the sums already.
+    pub(crate) fn finish(&self, filter: usize, start: usize, sums: &mut [f32]) {
+        let bias = self.bias.map_or(0.0, |b| b[filter]);
+        match self.residual {
+            Residual::From(r) => {
+                let r = &r[start..][..sums.len()];
+                match self.act {
+                    Some(Activation::Relu) => sums.iter_mut().zip(r).for_each(|(s, &r)| *s = relu(*s + bias + r)),
+                    act => {
+                        sums.iter_mut().zip(r).for_each(|(s, &r)| *s += bias + r);
+                        if let Some(act) = act {
+                            act.apply(sums);
+                        }
+                    }
+                }
+            }
+            Residual::None | Residual::InPlace => match self.act {
+                Some(Activation::Relu) => sums.iter_mut().for_each(|s| *s = relu(*s + bias)),
+                act => {
+                    sums.iter_mut().for_each(|s| *s += bias);
+                    if let Some(act) = act {
+                        act.apply(sums);
+                    }
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Convolution tap by tap, for groups of few filters (depthwise), where a matrix product would be all packing.
+
+use super::conv::{ConvShape, Epilogue, Residual};
+use super::gemm_conv::taps_inside;
+use super::pool::Pool;
+
+/// Convolves; all values are NCHW, `weight` is as stored. A task is one map of the output.
+pub fn conv(pool: &Pool, shape: &ConvShape, x: &[f32], weight: &[f32], epilogue: &Epilogue<'_>, out: &mut [f32]) {
+    let [h, w] = shape.input;
+    let [oh, ow] = shape.output;
+    let [kh, kw] = shape.kernel;
+    let (filters, channels) = (shape.filters / shape.groups, shape.channels / shape.groups);
+    pool.pieces(out, oh * ow, |index, sums| {
+        let (sample, filter) = (index / shape.filters, index % shape.filters);
+        if !matches!(epilogue.residual, Residual::InPlace) {
+            sums.fill(0.0);
+        }
+        let first = sample * shape.channels + filter / filters * channels;
+        let taps = &weight[filter * shape.depth()..][..shape.depth()];
+        for (k, &weight) in taps.iter().enumerate() {
+            let (channel, tap) = (k / (kh * kw), k % (kh * kw));
+            let plane = &x[(first + channel) * h * w..][..h * w];
+            let dy = (tap / kw * shape.dilation[0]) as isize - shape.pad[0][0] as isize;
+            let dx = (tap % kw * shape.dilation[1]) as isize - shape.pad[1][0] as isize;
+            let columns = taps_inside(0, ow, w, shape.stride[1], dx);
+            if columns.is_empty() {
+                continue;
+            }
+            let from = ((columns.start * shape.stride[1]) as isize + dx) as usize;
+            for y in taps_inside(0, oh, h, shape.stride[0], dy) {
+                let row = ((y * shape.stride[0]) as isize + dy) as usize * w;
+                let sums = &mut sums[y * ow..][columns.clone()];
+                let row = &plane[row + from..row + w];
+                if shape.stride[1] == 1 {
+                    sums.iter_mut().zip(row).for_each(|(s, &v)| *s += weight * v);
+                } else {
+                    sums.iter_mut().zip(row.iter().step_by(shape.stride[1])).for_each(|(s, &v)| *s += weight * v);
+                }
+            }
+        }
+        epilogue.finish(filter, index * oh * ow, sums);
+    });
+}

@@ -1,0 +1,82 @@
+//! Sums, products, scale and shift, activations: each in one walk over memory, the activation included.
+//!
+//! The first operand is `None` where it lies in the output already and is overwritten in place.
+
+use super::conv::Activation;
+use super::pool::Pool;
+
+/// Floats that a task covers: enough to be worth handing out, few enough to stay in the first-level cache.
+const PIECE: usize = 4096;
+
+/// `out = act(first + others...)`.
+pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Activation>, out: &mut [f32]) {
+    pool.pieces(out, PIECE, |index, out| {
+        let at = index * PIECE;
+        fill(first, at, out);
+        for other in others {
+            let other = &other[at..][..out.len()];
+            out.iter_mut().zip(other).for_each(|(o, &v)| *o += v);
+        }
+        finish(act, out);
+    });
+}
+
+/// `out = act(first * gate)`, element by element.
+pub fn mul(pool: &Pool, first: Option<&[f32]>, gate: &[f32], act: Option<Activation>, out: &mut [f32]) {
+    pool.pieces(out, PIECE, |index, out| {
+        let at = index * PIECE;
+        fill(first, at, out);
+        let gate = &gate[at..][..out.len()];
+        out.iter_mut().zip(gate).for_each(|(o, &g)| *o *= g);
+        finish(act, out);
+    });
+}
+
+/// `out = act(first * gate)` with one number of the gate for each map of `plane` elements.
+pub fn gate(pool: &Pool, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
+    pool.pieces(out, plane, |index, out| {
+        fill(first, index * plane, out);
+        let g = gate[index];
+        out.iter_mut().for_each(|o| *o *= g);
+        finish(act, out);
+    });
+}
+
+/// `out = act(first * scale + shift)` with a scale and shift for each channel, whose maps have `plane` elements.
+pub fn scale_shift(
+    pool: &Pool,
+    first: Option<&[f32]>,
+    scale: &[f32],
+    shift: &[f32],
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+) {
+    let channels = scale.len();
+    pool.pieces(out, plane, |index, out| {
+        fill(first, index * plane, out);
+        let (scale, shift) = (scale[index % channels], shift[index % channels]);
+        out.iter_mut().for_each(|o| *o = *o * scale + shift);
+        finish(act, out);
+    });
+}
+
+/// `out = act(first)`.
+pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out: &mut [f32]) {
+    pool.pieces(out, PIECE, |index, out| {
+        fill(first, index * PIECE, out);
+        finish(act, out);
+    });
+}
+
+fn fill(first: Option<&[f32]>, at: usize, out: &mut [f32]) {
+    if let Some(first) = first {
+        out.copy_from_slice(&first[at..][..out.len()]);
+    }
+}
+
+fn finish(act: Option<Activation>, out: &mut [f32]) {
+    if let Some(act) = act {
+        act.apply(out);
+    }
+}

@@ -1,0 +1,146 @@
+//! Pools over windows and to a fixed size; values are NCHW.
+
+use super::pool::Pool;
+
+/// Which pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Largest value; padding never wins.
+    Max,
+    /// Mean value.
+    Avg {
+        /// Whether zeros of the padding count in the divisor.
+        count_pad: bool,
+    },
+}
+
+/// A pool over windows. Windows that reach beyond the padding (output sizes rounded up) are cut off there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolShape {
+    /// Which.
+    pub kind: PoolKind,
+    /// Maps: samples times channels.
+    pub maps: usize,
+    /// Height and width of a map.
+    pub input: [usize; 2],
+    /// Height and width of the result.
+    pub output: [usize; 2],
+    /// Window.
+    pub kernel: [usize; 2],
+    /// Step.
+    pub stride: [usize; 2],
+    /// Padding.
+    pub pad: [[usize; 2]; 2],
+}
+
+/// Pools over windows, a task for each map.
+pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
+    let [h, w] = shape.input;
+    let [oh, ow] = shape.output;
+    threads.pieces(out, oh * ow, |map, out| {
+        let plane = &x[map * h * w..][..h * w];
+        for (oy, line) in out.chunks_mut(ow).enumerate() {
+            let rows = Window::new(shape, 0, oy);
+            match shape.kind {
+                PoolKind::Max => max_row(shape, &plane[rows.start * w..rows.end * w], line),
+                PoolKind::Avg { count_pad } => {
+                    for (ox, o) in line.iter_mut().enumerate() {
+                        let columns = Window::new(shape, 1, ox);
+                        let sum: f32 = plane[rows.start * w..rows.end * w]
+                            .chunks(w)
+                            .map(|row| row[columns.start..columns.end].iter().sum::<f32>())
+                            .sum();
+                        let count = if count_pad {
+                            rows.padded * columns.padded
+                        } else {
+                            (rows.end - rows.start) * (columns.end - columns.start)
+                        };
+                        *o = sum / count as f32;
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// One row of a max pool, from the rows of its windows.
+fn max_row(shape: &PoolShape, rows: &[f32], line: &mut [f32]) {
+    let w = shape.input[1];
+    line.fill(f32::NEG_INFINITY);
+    let (stride, left) = (shape.stride[1], shape.pad[1][0]);
+    // output columns whose whole window lies inside the map need no conditions
+    let first = left.div_ceil(stride).min(line.len());
+    let last =
+        if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, line.len()) } else { first };
+    for row in rows.chunks_exact(w) {
+        for tap in 0..shape.kernel[1] {
+            if first < last {
+                let from = &row[first * stride + tap - left..];
+                line[first..last].iter_mut().zip(from.iter().step_by(stride)).for_each(|(o, &v)| *o = larger(*o, v));
+            }
+        }
+        for ox in (0..first).chain(last..line.len()) {
+            let columns = Window::new(shape, 1, ox);
+            for &v in &row[columns.start..columns.end] {
+                line[ox] = larger(line[ox], v);
+            }
+        }
+    }
+}
+
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// The part of an axis that one window covers.
+struct Window {
+    /// First element inside the map.
+    start: usize,
+    /// One past the last.
+    end: usize,
+    /// Elements, padding included.
+    padded: usize,
+}
+
+impl Window {
+    fn new(shape: &PoolShape, axis: usize, step: usize) -> Window {
+        let [before, after] = shape.pad[axis];
+        let len = shape.input[axis];
+        let from = step * shape.stride[axis];
+        let to = (from + shape.kernel[axis]).min(len + before + after);
+        let start = from.saturating_sub(before).min(len);
+        Window { start, end: to.saturating_sub(before).clamp(start, len), padded: to - from }
+    }
+}
+
+/// Average pool of `maps` maps to a fixed size; `[1, 1]` is the global mean.
+pub fn adaptive_avg(threads: &Pool, input: [usize; 2], output: [usize; 2], x: &[f32], out: &mut [f32]) {
+    let [h, w] = input;
+    let [oh, ow] = output;
+    threads.pieces(out, oh * ow, |map, out| {
+        let plane = &x[map * h * w..][..h * w];
+        if output == [1, 1] {
+            out[0] = sum(plane) / plane.len() as f32;
+            return;
+        }
+        for (oy, line) in out.chunks_mut(ow).enumerate() {
+            let rows = &plane[oy * h / oh * w..((oy + 1) * h).div_ceil(oh) * w];
+            for (ox, o) in line.iter_mut().enumerate() {
+                let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
+                let sum: f32 = rows.chunks(w).map(|row| row[columns.clone()].iter().sum::<f32>()).sum();
+                *o = sum / (rows.len() / w * columns.len()) as f32;
+            }
+        }
+    });
+}
+
+/// A sum in sixteen parts: faster than one, and its error grows more slowly.
+fn sum(values: &[f32]) -> f32 {
+    let mut sums = [0f32; 16];
+    let chunks = values.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(s, &v)| *s += v);
+    }
+    sums.iter().sum::<f32>() + rest
+}

@@ -1,0 +1,54 @@
+//! Kernels that only move values: concatenation, padding, subsampling. Values are NCHW.
+
+use super::pool::Pool;
+
+/// Writes one operand of a concatenation: for each sample, `part` floats to `offset` within the `whole` of the result.
+pub fn concat_part(pool: &Pool, x: &[f32], part: usize, offset: usize, whole: usize, out: &mut [f32]) {
+    pool.pieces(out, whole, |sample, out| out[offset..][..part].copy_from_slice(&x[sample * part..][..part]));
+}
+
+/// Zeros around maps and channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PadShape {
+    /// Sizes of the operand: samples, channels, height, width.
+    pub input: [usize; 4],
+    /// Zero channels before and after.
+    pub channels: [usize; 2],
+    /// Zeros: `[[top, bottom], [left, right]]`.
+    pub sides: [[usize; 2]; 2],
+}
+
+impl PadShape {
+    /// Height and width of the result.
+    pub fn output(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.input[axis + 2] + self.sides[axis][0] + self.sides[axis][1])
+    }
+}
+
+/// Pads, a task for each map of the result.
+pub fn pad(pool: &Pool, shape: &PadShape, x: &[f32], out: &mut [f32]) {
+    let [_, channels, h, w] = shape.input;
+    let [oh, ow] = shape.output();
+    let all = channels + shape.channels[0] + shape.channels[1];
+    pool.pieces(out, oh * ow, |map, out| {
+        let (sample, channel) = (map / all, map % all);
+        out.fill(0.0);
+        let Some(channel) = channel.checked_sub(shape.channels[0]).filter(|&c| c < channels) else { return };
+        let plane = &x[(sample * channels + channel) * h * w..][..h * w];
+        for (to, row) in out.chunks_mut(ow).skip(shape.sides[0][0]).zip(plane.chunks(w)) {
+            to[shape.sides[1][0]..][..w].copy_from_slice(row);
+        }
+    });
+}
+
+/// Every `stride`-th row and column from the first, a task for each map.
+pub fn subsample(pool: &Pool, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
+    let [h, w] = input;
+    let (oh, ow) = (h.div_ceil(stride[0]), w.div_ceil(stride[1]));
+    pool.pieces(out, oh * ow, |map, out| {
+        let plane = &x[map * h * w..][..h * w];
+        for (to, row) in out.chunks_mut(ow).zip(plane.chunks(w).step_by(stride[0])) {
+            to.iter_mut().zip(row.iter().step_by(stride[1])).for_each(|(t, &v)| *t = v);
+        }
+    });
+}

@@ -1,5 +1,286 @@
-//! A kernel for each node, lifetimes, arena offsets. Plain data without weights.
+//! From a checked graph to a list of steps over buffers, for one batch and thread count. A plan is plain data and holds no
+//! weights: it says which are needed and in which form.
+//!
+//! ```text
+//! lower: a step for each node   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
+//! ```
 
+mod arena;
+mod dump;
 pub mod error;
+mod in_place;
+mod lower;
 
 pub use error::PlanError;
+
+use crate::ir::{Checked, ParamSource};
+use crate::kernels::gemm_conv::Tiles;
+use crate::kernels::pooling::PoolShape;
+use crate::kernels::shape::PadShape;
+use crate::kernels::{Activation, ConvShape, Layout};
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanOptions {
+    /// Samples in a run.
+    pub batch: usize,
+    /// Threads that will run it.
+    pub threads: usize,
+}
+
+/// Index of a [`Buffer`] in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+/// Index of a [`Weight`] in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WeightId(pub usize);
+
+/// Where a buffer lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The caller's array of that input; only read.
+    Input(usize),
+    /// The array of that output, made for each run.
+    Output(usize),
+    /// The arena, from that float on.
+    Arena(usize),
+}
+
+/// Memory that steps read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Floats.
+    pub len: usize,
+    /// Order of its elements.
+    pub layout: Layout,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// An input or output of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its sizes, the batch first.
+    pub shape: Vec<usize>,
+}
+
+/// How a weight is laid out for its kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// As the graph has it.
+    Plain,
+}
+
+/// A parameter in the form that a step needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    /// Where its values come from.
+    pub source: WeightSource,
+    /// Sizes of the values.
+    pub shape: Vec<usize>,
+    /// How they are laid out.
+    pub form: Form,
+}
+
+/// Where a weight's values come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WeightSource {
+    /// A parameter of the graph.
+    Param(ParamSource),
+    /// `weight / sqrt(running_var + eps)` of a norm that could not be folded.
+    NormScale {
+        /// The norm.
+        norm: String,
+        /// Its epsilon.
+        eps: f64,
+    },
+    /// `bias - running_mean * scale` of that norm.
+    NormShift {
+        /// The norm.
+        norm: String,
+        /// Its epsilon.
+        eps: f64,
+    },
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvStrategy {
+    /// Matrix product over tiles laid out by im2col, or over the map itself where the convolution is pointwise.
+    Gemm(Tiles),
+    /// Tap by tap.
+    Direct,
+}
+
+/// What is added to a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResidualPlan {
+    /// Nothing.
+    None,
+    /// What the output buffer holds.
+    InPlace,
+    /// The step's last input.
+    Operand,
+}
+
+/// What a step computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kernel {
+    /// A convolution. Weights: weight, bias if any.
+    Conv {
+        /// Its sizes.
+        shape: ConvShape,
+        /// How.
+        strategy: ConvStrategy,
+        /// Added.
+        residual: ResidualPlan,
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// A fully connected layer. Weights: weight, bias if any.
+    Linear {
+        /// Batch, inputs, features.
+        sizes: [usize; 3],
+        /// Added.
+        residual: ResidualPlan,
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// Sum of all inputs.
+    Add {
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// Product of two inputs.
+    Mul {
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// First input times one number of the second for each map.
+    Gate {
+        /// Elements of a map.
+        plane: usize,
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// Scale and shift by channel. Weights: scale, shift.
+    ScaleShift {
+        /// Elements of a map.
+        plane: usize,
+        /// Applied last.
+        act: Option<Activation>,
+    },
+    /// An activation alone, or a copy.
+    Activate {
+        /// Which.
+        act: Option<Activation>,
+    },
+    /// Concatenation along channels: floats of a sample of each input.
+    Concat {
+        /// One for each input.
+        parts: Vec<usize>,
+    },
+    /// Pool over windows.
+    Pool(PoolShape),
+    /// Average pool to a fixed size.
+    AdaptiveAvg {
+        /// Height and width.
+        input: [usize; 2],
+        /// Height and width of the result.
+        output: [usize; 2],
+    },
+    /// Softmax over channels.
+    Softmax {
+        /// How many.
+        channels: usize,
+        /// Elements of a map.
+        plane: usize,
+    },
+    /// Zeros around.
+    Pad(PadShape),
+    /// Every so many rows and columns.
+    Subsample {
+        /// Height and width.
+        input: [usize; 2],
+        /// Step.
+        stride: [usize; 2],
+    },
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The node's name.
+    pub name: String,
+    /// What it computes.
+    pub kernel: Kernel,
+    /// What it reads, in order; a first input that equals `output` is overwritten in place.
+    pub inputs: Vec<BufferId>,
+    /// What it writes.
+    pub output: BufferId,
+    /// The parameters that it reads.
+    pub weights: Vec<WeightId>,
+    /// Floats of scratch that each thread needs.
+    pub scratch: usize,
+    /// Sizes of the result, the batch first.
+    pub shape: Vec<usize>,
+}
+
+/// A list of steps with all they need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The network's name.
+    pub name: String,
+    /// What it was made for.
+    pub options: PlanOptions,
+    /// The inputs, in order.
+    pub inputs: Vec<Port>,
+    /// The outputs, in order.
+    pub outputs: Vec<Port>,
+    /// The buffers.
+    pub buffers: Vec<Buffer>,
+    /// The parameters.
+    pub weights: Vec<Weight>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Floats of the arena, the scratch of all threads included, which begins at `scratch_at`.
+    pub arena: usize,
+    /// First float of the scratch: a part of `scratch` floats for each thread.
+    pub scratch_at: usize,
+    /// Floats of scratch for each thread.
+    pub scratch: usize,
+}
+
+/// Plans a checked network whose sizes are all fixed.
+pub fn plan(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let mut plan = lower::lower(checked, options)?;
+    in_place::overwrite(&mut plan);
+    arena::place(&mut plan)?;
+    Ok(plan)
+}
+
+impl Plan {
+    /// The buffer.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0]
+    }
+
+    /// The step at which each buffer is read or written last; outputs live to the end (`usize::MAX`).
+    fn last_uses(&self) -> Vec<usize> {
+        let mut last = vec![0; self.buffers.len()];
+        for (index, step) in self.steps.iter().enumerate() {
+            for id in step.inputs.iter().chain([&step.output]) {
+                last[id.0] = index;
+            }
+        }
+        for (buffer, last) in self.buffers.iter().zip(&mut last) {
+            if matches!(buffer.place, Place::Output(_)) {
+                *last = usize::MAX;
+            }
+        }
+        last
+    }
+}

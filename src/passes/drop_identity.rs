@@ -1,0 +1,34 @@
+//! Drops what changes nothing in inference: dropout, pads by nothing, subsampling by 1, flattening of a vector.
+
+use super::rewrite::replace;
+use crate::ir::{Checked, NodeId, Op};
+
+pub(super) fn run(checked: &mut Checked) {
+    for id in checked.graph().order() {
+        if is_identity(checked, id)
+            && let Some(&x) = checked.graph().operands(id).first()
+        {
+            replace(checked, id, x);
+        }
+    }
+}
+
+fn is_identity(checked: &Checked, id: NodeId) -> bool {
+    match &checked.graph().node(id).op {
+        Op::Dropout(_) => true,
+        Op::Pad(p) => p.channels == [0; 2] && p.sides == [[0; 2]; 2],
+        Op::Subsample(stride) => *stride == [1, 1],
+        Op::Flatten => checked.graph().operands(id).first().is_some_and(|x| checked.shape(x.node) == checked.shape(id)),
+        Op::Input(_)
+        | Op::Conv(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Linear(_)
+        | Op::Softmax => false,
+    }
+}

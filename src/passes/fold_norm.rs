@@ -1,0 +1,61 @@
+//! Folds a norm into the convolution or linear layer before it, which then has derived parameters and always a bias.
+//!
+//! A norm whose operand has other users (or an activation between) stays: the planner makes it a scale and shift.
+
+use super::rewrite::{replace, single_user};
+use crate::ir::{Checked, NodeId, Norm, Op, Param, ParamRole, ParamSource, Value};
+
+pub(super) fn run(checked: &mut Checked) {
+    for id in checked.graph().order() {
+        let Op::Norm(norm) = checked.graph().node(id).op else { continue };
+        let Some(&operand) = checked.graph().operands(id).first() else { continue };
+        if single_user(checked, operand.node).is_some() && fold(checked, operand.node, id, norm) {
+            replace(checked, id, Value::from(operand.node));
+        }
+    }
+}
+
+/// Derives the layer's parameters; `false` where it is no layer, or one that does more behind its sum.
+fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> bool {
+    let norm_name = checked.graph().node(norm_node).name.clone();
+    let node = checked.network.graph.node_mut(layer);
+    let (bias, epilogue, filters) = match &mut node.op {
+        Op::Conv(c) => (&mut c.bias, c.epilogue, c.filters),
+        Op::Linear(l) => (&mut l.bias, l.epilogue, l.features),
+        Op::Input(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => return false,
+    };
+    // a second norm behind the first would have to fold into parameters that are derived already
+    let named = node.params.iter().all(|p| matches!(p.source, ParamSource::Named(_)));
+    let Some(weight) = node.params.iter().find(|p| p.role == ParamRole::Weight).filter(|_| named) else { return false };
+    if epilogue.residual || epilogue.act.is_some() {
+        return false;
+    }
+    let conv_bias = std::mem::replace(bias, true);
+    let conv = node.name.clone();
+    let eps = norm.eps;
+    node.params = vec![
+        Param {
+            role: ParamRole::Weight,
+            shape: weight.shape.clone(),
+            source: ParamSource::FoldedWeight { conv: conv.clone(), norm: norm_name.clone(), eps },
+        },
+        Param {
+            role: ParamRole::Bias,
+            shape: vec![filters],
+            source: ParamSource::FoldedBias { conv, conv_bias, norm: norm_name, eps },
+        },
+    ];
+    true
+}

@@ -1,0 +1,78 @@
+//! Takes an addition and an activation into the convolution or linear layer before them.
+//!
+//! The layer then also reads the addition's other operand. That cannot depend on the layer, whose result had the addition
+//! as its only user: the graph stays without cycles.
+
+use super::rewrite::{replace, single_user};
+use crate::ir::{Act, Checked, Epilogue, NodeId, Op, Value};
+
+pub(super) fn run(checked: &mut Checked) {
+    for id in checked.graph().order() {
+        match checked.graph().node(id).op {
+            Op::Add => fuse_add(checked, id),
+            Op::Act(act) => fuse_act(checked, id, act),
+            Op::Input(_)
+            | Op::Conv(_)
+            | Op::Norm(_)
+            | Op::Mul
+            | Op::Concat
+            | Op::Pool(_)
+            | Op::AdaptiveAvgPool(_)
+            | Op::Flatten
+            | Op::Linear(_)
+            | Op::Softmax
+            | Op::Dropout(_)
+            | Op::Pad(_)
+            | Op::Subsample(_) => {}
+        }
+    }
+}
+
+/// `layer + other` becomes the layer with a residual. Where both operands are layers, the first one takes it: in a block
+/// that is the last convolution, and the projection is the residual.
+fn fuse_add(checked: &mut Checked, add: NodeId) {
+    let operands = checked.graph().operands(add);
+    let [a, b] = operands[..] else { return };
+    for (layer, other) in [(a, b), (b, a)] {
+        if single_user(checked, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
+            continue;
+        }
+        let free = |e: &Epilogue| !e.residual && e.act.is_none();
+        let Some(epilogue) = epilogue(checked, layer.node).filter(|e| free(e)) else { continue };
+        epilogue.residual = true;
+        checked.network.graph.push_operand(layer.node, other);
+        replace(checked, add, Value::from(layer.node));
+        return;
+    }
+}
+
+fn fuse_act(checked: &mut Checked, id: NodeId, act: Act) {
+    let Some(&operand) = checked.graph().operands(id).first() else { return };
+    if single_user(checked, operand.node).is_none() {
+        return;
+    }
+    let Some(epilogue) = epilogue(checked, operand.node).filter(|e| e.act.is_none()) else { return };
+    epilogue.act = Some(act);
+    replace(checked, id, operand);
+}
+
+/// The epilogue of a layer.
+fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
+    match &mut checked.network.graph.node_mut(node).op {
+        Op::Conv(c) => Some(&mut c.epilogue),
+        Op::Linear(l) => Some(&mut l.epilogue),
+        Op::Input(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => None,
+    }
+}

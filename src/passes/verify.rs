@@ -1,0 +1,41 @@
+//! What every graph must hold to, whoever made it.
+
+use crate::ir::{Checked, Op, ParamRole, Shape, infer, params};
+
+/// Holds the graph to its laws: no cycle, no dangling value, shapes and parameters as the operators say. The error says
+/// what is broken.
+pub fn verify(checked: &Checked) -> Result<(), String> {
+    let graph = checked.graph();
+    let order = graph.order();
+    if order.len() != graph.len() {
+        return Err("there is a cycle".to_owned());
+    }
+    if checked.shapes.len() < graph.bound() {
+        return Err(format!("{} shapes for nodes up to {}", checked.shapes.len(), graph.bound()));
+    }
+    let mut known = vec![false; graph.bound()];
+    for id in order {
+        known[id.index()] = true;
+        let node = graph.node(id);
+        let say = |what: String| format!("{id} `{}` ({}): {what}", node.name, node.op.word());
+        let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
+        let shape = infer(&node.op, &inputs).map_err(|e| say(e.to_string()))?;
+        if shape != *checked.shape(id) {
+            return Err(say(format!("has shape {}, and the shape law says {shape}", checked.shape(id))));
+        }
+        let expected = params(&node.op, &inputs);
+        let found: Vec<(ParamRole, Vec<usize>)> = node.params.iter().map(|p| (p.role, p.shape.clone())).collect();
+        if expected != found {
+            return Err(say(format!("has the parameters {found:?}, and should have {expected:?}")));
+        }
+        if matches!(node.op, Op::Input(_)) != graph.inputs().contains(&id) {
+            return Err(say("is not among the inputs".to_owned()));
+        }
+    }
+    for (name, value) in graph.outputs() {
+        if !known.get(value.node.index()).copied().unwrap_or(false) {
+            return Err(format!("the output `{name}` names {}, which does not exist", value.node));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The plan as text, a line a step: what `compile --emit plan` prints. Deterministic.
+
+use std::fmt::{self, Display};
+
+use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use crate::kernels::{Activation, Layout};
+
+impl Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan {}  batch {}  threads {}", self.name, self.options.batch, self.options.threads)?;
+        for port in &self.inputs {
+            writeln!(f, "input  {}: {}", port.name, sizes(&port.shape))?;
+        }
+        let rows: Vec<[String; 5]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
+        let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2), width(3)];
+        for row in &rows {
+            let mut line = String::new();
+            for (text, width) in row.iter().zip(widths) {
+                line.push_str(&format!("{text:<width$}  "));
+            }
+            line.push_str(&row[4]);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        for port in &self.outputs {
+            writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
+        }
+        let weights: usize = self.weights.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+        let scratch = self.scratch * self.options.threads;
+        write!(f, "arena {} (scratch {}), weights {}", bytes(self.arena), bytes(scratch), bytes(weights))
+    }
+}
+
+impl Plan {
+    /// Number and name, kernel, sizes, places, bytes of weights.
+    fn row(&self, index: usize, step: &Step) -> [String; 5] {
+        let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
+        [
+            format!("{index:>4}  {}", step.name),
+            kernel(&step.kernel),
+            sizes(&step.shape),
+            format!("{} -> {}", inputs.join(", "), self.place(step.output)),
+            if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
+        ]
+    }
+
+    fn place(&self, id: BufferId) -> String {
+        let Buffer { place, len, layout } = self.buffer(id);
+        let layout = match layout {
+            Layout::Nchw => String::new(),
+            Layout::Blocked { lanes, halo: 0 } => format!(" c{lanes}"),
+            Layout::Blocked { lanes, halo } => format!(" c{lanes}+{halo}"),
+        };
+        match place {
+            Place::Input(i) => format!("input {i}{layout}"),
+            Place::Output(i) => format!("output {i}{layout}"),
+            Place::Arena(offset) => format!("[{}+{}]{layout}", bytes(*offset), bytes(*len)),
+        }
+    }
+}
+
+fn kernel(kernel: &Kernel) -> String {
+    let act = |act: &Option<Activation>| match act {
+        None => "",
+        Some(Activation::Relu) => " relu",
+        Some(Activation::Sigmoid) => " sigmoid",
+    };
+    let residual = |residual: &ResidualPlan| match residual {
+        ResidualPlan::None => "",
+        ResidualPlan::InPlace => " add-in-place",
+        ResidualPlan::Operand => " add",
+    };
+    match kernel {
+        Kernel::Conv { shape, strategy, residual: r, act: a } => {
+            let how = match strategy {
+                ConvStrategy::Gemm(tiles) => {
+                    let by = if shape.is_pointwise() { "gemm" } else { "im2col" };
+                    format!("{by} {}x{}", tiles.filters, tiles.pixels)
+                }
+                ConvStrategy::Direct => "direct".to_owned(),
+            };
+            let groups = if shape.groups > 1 { format!(" groups {}", shape.groups) } else { String::new() };
+            let [kh, kw] = shape.kernel;
+            format!("conv {kh}x{kw}/{}{groups} {how}{}{}", shape.stride[0], residual(r), act(a))
+        }
+        Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
+        Kernel::Add { act: a } => format!("add{}", act(a)),
+        Kernel::Mul { act: a } => format!("mul{}", act(a)),
+        Kernel::Gate { act: a, .. } => format!("mul by channel{}", act(a)),
+        Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
+        Kernel::Activate { act: None } => "copy".to_owned(),
+        Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
+        Kernel::Concat { .. } => "concat".to_owned(),
+        Kernel::Pool(shape) => {
+            let kind = if shape.kind == crate::kernels::pooling::PoolKind::Max { "maxpool" } else { "avgpool" };
+            format!("{kind} {}x{}/{}", shape.kernel[0], shape.kernel[1], shape.stride[0])
+        }
+        Kernel::AdaptiveAvg { output: [1, 1], .. } => "avgpool global".to_owned(),
+        Kernel::AdaptiveAvg { output: [h, w], .. } => format!("avgpool to {h}x{w}"),
+        Kernel::Softmax { .. } => "softmax".to_owned(),
+        Kernel::Pad(_) => "pad".to_owned(),
+        Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
+    }
+}
+
+fn sizes(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// A number of floats as bytes with a unit.
+fn bytes(floats: usize) -> String {
+    let bytes = floats as f64 * 4.0;
+    match bytes {
+        b if b >= 1024.0 * 1024.0 => format!("{:.1} MiB", b / 1024.0 / 1024.0),
+        b if b >= 1024.0 => format!("{:.1} KiB", b / 1024.0),
+        b => format!("{b} B"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Lets steps overwrite an operand that nothing reads afterwards: element-wise steps their first, fused ones their residual.
+
+use super::{BufferId, Kernel, Place, Plan, ResidualPlan};
+
+/// Marks what can be overwritten, and joins the two buffers into one.
+pub(super) fn overwrite(plan: &mut Plan) {
+    for index in 0..plan.steps.len() {
+        let last = plan.last_uses();
+        let step = &plan.steps[index];
+        let output = step.output;
+        let free = |id: BufferId| {
+            let (from, to) = (plan.buffer(id), plan.buffer(output));
+            // an input belongs to the caller; an output of the network must keep its value
+            matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
+        };
+        let joined = match &step.kernel {
+            Kernel::Conv { residual: ResidualPlan::Operand, .. } | Kernel::Linear { residual: ResidualPlan::Operand, .. } => {
+                // the operand must not be the convolution's own input as well
+                let (rest, residual) = (&step.inputs[..step.inputs.len() - 1], step.inputs[step.inputs.len() - 1]);
+                (free(residual) && !rest.contains(&residual)).then_some((step.inputs.len() - 1, residual))
+            }
+            Kernel::Add { .. } => {
+                let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
+                step.inputs.iter().position(|&id| free(id) && once(id)).map(|slot| (slot, step.inputs[slot]))
+            }
+            Kernel::Mul { .. } => {
+                let slot = step.inputs.iter().position(|&id| free(id) && step.inputs[0] != step.inputs[1]);
+                slot.map(|slot| (slot, step.inputs[slot]))
+            }
+            Kernel::Gate { .. } | Kernel::ScaleShift { .. } | Kernel::Activate { .. } | Kernel::Softmax { .. } => {
+                free(step.inputs[0]).then_some((0, step.inputs[0]))
+            }
+            Kernel::Conv { .. }
+            | Kernel::Linear { .. }
+            | Kernel::Concat { .. }
+            | Kernel::Pool(_)
+            | Kernel::AdaptiveAvg { .. }
+            | Kernel::Pad(_)
+            | Kernel::Subsample { .. } => None,
+        };
+        let Some((slot, operand)) = joined else { continue };
+        let step = &mut plan.steps[index];
+        match &mut step.kernel {
+            Kernel::Conv { residual, .. } | Kernel::Linear { residual, .. } => {
+                *residual = ResidualPlan::InPlace;
+                step.inputs.pop();
+            }
+            // sums and products do not mind the order of operands
+            Kernel::Add { .. } | Kernel::Mul { .. } => step.inputs.swap(0, slot),
+            Kernel::Gate { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Activate { .. }
+            | Kernel::Concat { .. }
+            | Kernel::Pool(_)
+            | Kernel::AdaptiveAvg { .. }
+            | Kernel::Softmax { .. }
+            | Kernel::Pad(_)
+            | Kernel::Subsample { .. } => {}
+        }
+        join(plan, operand, output);
+    }
+}
+
+/// Makes `old` the same buffer as `kept`, which may be an output of the network.
+fn join(plan: &mut Plan, old: BufferId, kept: BufferId) {
+    for step in &mut plan.steps {
+        for id in step.inputs.iter_mut().chain([&mut step.output]) {
+            if *id == old {
+                *id = kept;
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A step for each node: operators become kernels with all their sizes; nodes that change nothing become other names of
+//! their operand's buffer.
+
+use super::{
+    Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
+    WeightId, WeightSource,
+};
+use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind};
+use crate::kernels::gemm_conv::Tiles;
+use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
+use crate::kernels::shape::PadShape;
+use crate::kernels::{Activation, ConvShape, Layout};
+
+/// Filters of a group below which a matrix product does not pay.
+const MIN_GEMM_FILTERS: usize = 4;
+
+struct Lowering<'a> {
+    checked: &'a Checked,
+    plan: Plan,
+    /// The buffer of each node's result.
+    buffers: Vec<Option<BufferId>>,
+}
+
+/// Lowers; every buffer that is not the caller's is in the arena, at no offset yet.
+pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let graph = checked.graph();
+    let plan = Plan {
+        name: checked.network.name.clone(),
+        options: *options,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        buffers: Vec::new(),
+        weights: Vec::new(),
+        steps: Vec::new(),
+        arena: 0,
+        scratch_at: 0,
+        scratch: 0,
+    };
+    let mut l = Lowering { checked, plan, buffers: vec![None; graph.bound()] };
+    for (index, &id) in graph.inputs().iter().enumerate() {
+        let shape = l.shape(id)?;
+        let buffer = l.buffer(id, Place::Input(index))?;
+        l.buffers[id.index()] = Some(buffer);
+        l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
+    }
+    for id in graph.order() {
+        // an activation may have been taken into the step before it, an input has its buffer
+        if l.buffers[id.index()].is_none() {
+            l.node(id)?;
+        }
+    }
+    for (index, (name, value)) in graph.outputs().iter().enumerate() {
+        l.output(index, name, value.node)?;
+    }
+    Ok(l.plan)
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        let graph = self.checked.graph();
+        let node = graph.node(id);
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
+        let kernel = match &node.op {
+            Op::Input(_) => return Err(PlanError::Internal(format!("the input `{}` is not declared", node.name))),
+            Op::Flatten | Op::Dropout(_) => {
+                self.buffers[id.index()] = Some(inputs[0]);
+                return Ok(());
+            }
+            Op::Conv(conv) => {
+                let shape = self.conv_shape(conv, id, operands[0])?;
+                let strategy = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
+                    ConvStrategy::Direct
+                } else {
+                    ConvStrategy::Gemm(Tiles::choose(&shape, self.plan.options.threads))
+                };
+                let residual = residual(conv.epilogue.residual);
+                Kernel::Conv { shape, strategy, residual, act: conv.epilogue.act.map(activation) }
+            }
+            Op::Linear(linear) => {
+                let inputs = self.shape(operands[0])?[1];
+                let sizes = [self.plan.options.batch, inputs, linear.features];
+                Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act: linear.epilogue.act.map(activation) }
+            }
+            Op::Norm(_) => Kernel::ScaleShift { plane: self.plane(id)?, act: self.following_act(id) },
+            Op::Act(act) => Kernel::Activate { act: Some(activation(*act)) },
+            Op::Add => Kernel::Add { act: self.following_act(id) },
+            Op::Mul => {
+                let act = self.following_act(id);
+                if self.shape(operands[0])? == self.shape(operands[1])? {
+                    Kernel::Mul { act }
+                } else {
+                    Kernel::Gate { plane: self.plane(id)?, act }
+                }
+            }
+            Op::Concat => {
+                let parts =
+                    operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
+                Kernel::Concat { parts }
+            }
+            Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, id, operands[0])?),
+            Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
+            Op::Softmax => Kernel::Softmax { channels: self.shape(id)?[1], plane: self.plane(id)? },
+            Op::Pad(pad) => {
+                let [h, w] = self.map(operands[0])?;
+                let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
+                Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides })
+            }
+            Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+        };
+        let output = self.buffer(id, Place::Arena(0))?;
+        let scratch = match &kernel {
+            Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape),
+            _ => 0,
+        };
+        let weights = self.weights(node)?;
+        let shape = self.shape(id)?;
+        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, output, weights, scratch, shape });
+        self.buffers[id.index()] = Some(output);
+        if let Some(act) = self.following_act_node(id)
+            && takes_act(&node.op)
+        {
+            self.buffers[act.index()] = Some(output);
+        }
+        Ok(())
+    }
+
+    /// Binds an output of the network to the buffer of its value, or to a copy where that is the caller's or taken already.
+    fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
+        let id = self.operand(node)?;
+        let shape = self.shape(node)?;
+        self.plan.outputs.push(Port { name: name.to_owned(), shape: shape.clone() });
+        match self.plan.buffers[id.0].place {
+            Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
+            Place::Input(_) | Place::Output(_) => {
+                let output = self.buffer(node, Place::Output(index))?;
+                self.plan.steps.push(Step {
+                    name: format!("output {name}"),
+                    kernel: Kernel::Activate { act: None },
+                    inputs: vec![id],
+                    output,
+                    weights: Vec::new(),
+                    scratch: 0,
+                    shape,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
+        self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
+    }
+
+    /// Sizes of a node's result, the batch first.
+    fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
+        let shape = self.checked.shape(id);
+        let sizes = shape
+            .sizes()
+            .ok_or_else(|| PlanError::FreeShape { node: self.checked.graph().node(id).name.clone(), shape: shape.to_string() })?;
+        Ok([&[self.plan.options.batch], &sizes[..]].concat())
+    }
+
+    fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
+        let shape = self.shape(id)?;
+        let map = shape.get(2..).and_then(|map| <[usize; 2]>::try_from(map).ok());
+        map.ok_or_else(|| PlanError::Internal(format!("{id} is not a map")))
+    }
+
+    /// Elements of one channel.
+    fn plane(&self, id: NodeId) -> Result<usize, PlanError> {
+        Ok(self.shape(id)?[2..].iter().product())
+    }
+
+    fn buffer(&mut self, id: NodeId, place: Place) -> Result<BufferId, PlanError> {
+        let shape = self.shape(id)?;
+        let at = |i: usize| shape.get(i).copied().unwrap_or(1);
+        let layout = Layout::Nchw;
+        let len = layout.len([at(0), at(1), at(2), at(3)]);
+        // a quarter of what can be addressed leaves room for the sum of all
+        let len = len.filter(|&n| n > 0 && n < isize::MAX as usize >> 6).ok_or_else(|| PlanError::TooLarge {
+            batch: self.plan.options.batch,
+            node: self.checked.graph().node(id).name.clone(),
+        })?;
+        self.plan.buffers.push(Buffer { len, layout, place });
+        Ok(BufferId(self.plan.buffers.len() - 1))
+    }
+
+    fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
+        let mut list = Vec::new();
+        let mut push = |source, shape: &[usize]| {
+            list.push(WeightId(self.plan.weights.len()));
+            self.plan.weights.push(Weight { source, shape: shape.to_vec(), form: Form::Plain });
+        };
+        if let Op::Norm(norm) = &node.op {
+            let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
+            push(WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push(WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
+            return Ok(list);
+        }
+        for param in &node.params {
+            match param.role {
+                ParamRole::Weight | ParamRole::Bias => push(WeightSource::Param(param.source.clone()), &param.shape),
+                ParamRole::RunningMean | ParamRole::RunningVar => {
+                    return Err(PlanError::Internal(format!("`{}` has statistics and is no norm", node.name)));
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    fn conv_shape(&self, conv: &Conv, id: NodeId, operand: NodeId) -> Result<ConvShape, PlanError> {
+        Ok(ConvShape {
+            batch: self.plan.options.batch,
+            channels: self.shape(operand)?[1],
+            input: self.map(operand)?,
+            filters: conv.filters,
+            output: self.map(id)?,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            pad: conv.pad,
+            dilation: conv.dilation,
+            groups: conv.groups,
+        })
+    }
+
+    fn pool_shape(&self, pool: &Pool, id: NodeId, operand: NodeId) -> Result<PoolShape, PlanError> {
+        let kind = match pool.kind {
+            PoolKind::Max => KernelPool::Max,
+            PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
+        };
+        let maps = self.plan.options.batch * self.shape(operand)?[1];
+        let (input, output) = (self.map(operand)?, self.map(id)?);
+        Ok(PoolShape { kind, maps, input, output, kernel: pool.kernel, stride: pool.stride, pad: pool.pad })
+    }
+
+    /// The activation that alone uses a node's result, and can be applied as that is stored.
+    fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
+        let graph = self.checked.graph();
+        let [(user, _)] = graph.users(id)[..] else { return None };
+        let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
+        (!is_output && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
+    }
+
+    fn following_act(&self, id: NodeId) -> Option<Activation> {
+        match self.checked.graph().node(self.following_act_node(id)?).op {
+            Op::Act(act) => Some(activation(act)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a step for this operator applies the activation behind it (fused ones carry theirs in the operator).
+fn takes_act(op: &Op) -> bool {
+    match op {
+        Op::Norm(_) | Op::Add | Op::Mul => true,
+        Op::Input(_)
+        | Op::Conv(_)
+        | Op::Act(_)
+        | Op::Concat
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Linear(_)
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => false,
+    }
+}
+
+fn residual(is: bool) -> ResidualPlan {
+    if is { ResidualPlan::Operand } else { ResidualPlan::None }
+}
+
+fn activation(act: Act) -> Activation {
+    match act {
+        Act::Relu => Activation::Relu,
+        Act::Sigmoid => Activation::Sigmoid,
+    }
+}

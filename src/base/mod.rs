@@ -2,5 +2,7 @@
 
 pub mod codes;
 pub mod diagnostic;
+pub mod file;
+pub mod mmap;
 pub mod source;
 pub mod tensor;

@@ -1,0 +1,303 @@
+//! Expressions: checked integer arithmetic, comparison, conditions. Evaluation always ends: there are no loops, and every
+//! expression is as deep as its text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::load::{Def, Program};
+use super::names::nearest;
+use super::value::{Bound, Unit, Value};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
+
+/// The longest list that may be written or built.
+const MAX_LIST: usize = 100_000;
+
+/// The names that an expression sees.
+#[derive(Clone, Debug)]
+pub(super) struct Env {
+    /// The file it stands in.
+    pub module: usize,
+    /// Parameters and `let`s.
+    pub vars: BTreeMap<String, Value>,
+}
+
+/// Evaluates expressions of a program.
+pub(super) struct Eval<'a> {
+    pub program: &'a Program,
+    pub diags: &'a mut Vec<Diagnostic>,
+}
+
+impl Eval<'_> {
+    fn fail(&mut self, code: crate::base::diagnostic::Code, message: impl Into<String>, span: Span, label: impl Into<String>) -> Value {
+        self.diags.push(Diagnostic::error(code, message, span, label));
+        Value::Unknown
+    }
+
+    /// The value of an expression; `Unknown` behind an error, which is reported.
+    pub fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
+        match &expr.kind {
+            ExprKind::Int(n) => Value::Int(*n),
+            ExprKind::Float(x) => Value::Float(*x),
+            ExprKind::Bool(b) => Value::Bool(*b),
+            ExprKind::Str(s) => Value::Str(s.as_str().into()),
+            ExprKind::Size(a, b) => Value::Size(*a, *b),
+            ExprKind::Name(name) => self.name(name, env),
+            ExprKind::List(items) => {
+                if items.len() > MAX_LIST {
+                    return self.fail(codes::BAD_VALUE, format!("a list of more than {MAX_LIST} items"), expr.span, "too long");
+                }
+                Value::List(items.iter().map(|item| self.eval(item, env)).collect())
+            }
+            ExprKind::Index(list, index) => self.index(list, index, env),
+            ExprKind::Call(name, args) => self.call(name, args, env),
+            ExprKind::Unary(op, a) => {
+                let value = self.eval(a, env);
+                match (op, value) {
+                    (_, Value::Unknown) => Value::Unknown,
+                    (UnaryOp::Neg, Value::Int(n)) => match n.checked_neg() {
+                        Some(n) => Value::Int(n),
+                        None => self.fail(codes::ARITHMETIC, "the number is too large", expr.span, "overflows"),
+                    },
+                    (UnaryOp::Neg, Value::Float(x)) => Value::Float(-x),
+                    (UnaryOp::Not, Value::Bool(b)) => Value::Bool(!b),
+                    (UnaryOp::Neg, value) => self.mismatch("a number", &value, a.span),
+                    (UnaryOp::Not, value) => self.mismatch("true or false", &value, a.span),
+                }
+            }
+            ExprKind::Binary(op, a, b) => self.binary(op.node, a, b, expr.span, env),
+            ExprKind::If(cond, then, otherwise) => match self.eval(cond, env) {
+                Value::Bool(true) => self.eval(then, env),
+                Value::Bool(false) => self.eval(otherwise, env),
+                Value::Unknown => Value::Unknown,
+                value => self.mismatch("true or false", &value, cond.span),
+            },
+            ExprKind::Error => Value::Unknown,
+        }
+    }
+
+    /// Reports that a value is of another kind than is needed here.
+    pub fn mismatch(&mut self, needed: &str, got: &Value, span: Span) -> Value {
+        match got {
+            Value::Unknown => Value::Unknown,
+            Value::Word(word) => {
+                self.fail(codes::UNKNOWN_NAME, format!("`{word}` names nothing here"), span, format!("{needed} is needed"))
+            }
+            _ => self.fail(codes::BAD_VALUE, format!("this needs {needed}, not {}", got.kind()), span, format!("is {got}")),
+        }
+    }
+
+    fn name(&mut self, name: &str, env: &Env) -> Value {
+        if let Some(value) = env.vars.get(name) {
+            return value.clone();
+        }
+        if let Some(&def) = self.program.modules[env.module].scope.get(name) {
+            return Value::Unit(Arc::new(Unit { def, name: name.into(), args: Vec::new() }));
+        }
+        Value::Word(name.into())
+    }
+
+    fn index(&mut self, list: &Expr, index: &Expr, env: &Env) -> Value {
+        match (self.eval(list, env), self.eval(index, env)) {
+            (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
+            (Value::List(items), Value::Int(i)) => match usize::try_from(i).ok().and_then(|i| items.get(i)) {
+                Some(value) => value.clone(),
+                None => {
+                    let holds = if items.len() == 1 { "1 item".to_string() } else { format!("{} items", items.len()) };
+                    self.fail(codes::BAD_INDEX, format!("the list has {holds}, and no number {i}"), index.span, "counted from 0")
+                }
+            },
+            (Value::List(_), other) => self.mismatch("a whole number", &other, index.span),
+            (other, _) => self.mismatch("a list", &other, list.span),
+        }
+    }
+
+    fn call(&mut self, name: &crate::syntax::ast::Ident, args: &[Arg], env: &Env) -> Value {
+        let bound = self.args(args, env);
+        match self.name(&name.node, env) {
+            Value::Unit(unit) => {
+                let mut unit = (*unit).clone();
+                let params = self.program.def(unit.def).params();
+                let mut position = 0;
+                for mut arg in bound {
+                    if arg.key.is_none() {
+                        // positional: the next parameter that is not given yet
+                        while params.get(position).is_some_and(|p| has(&unit.args, &p.name.node)) {
+                            position += 1;
+                        }
+                        match params.get(position) {
+                            Some(param) => arg.key = Some((param.name.node.as_str().into(), arg.span)),
+                            None => {
+                                return self.fail(
+                                    codes::TOO_MANY_ARGUMENTS,
+                                    format!("`{}` takes {} arguments", name.node, params.len()),
+                                    arg.span,
+                                    "one too many",
+                                );
+                            }
+                        }
+                    }
+                    let key = arg.key.as_ref().map(|(k, _)| k.clone()).unwrap_or_default();
+                    unit.args.retain(|a| a.key.as_ref().is_none_or(|(k, _)| *k != key));
+                    unit.args.push(arg);
+                }
+                Value::Unit(Arc::new(unit))
+            }
+            Value::Word(word) => Value::WordCall(word, bound.into()),
+            other => self.mismatch("a block or a word", &other, name.span),
+        }
+    }
+
+    /// Evaluates arguments; a bare name without a key that is not first stays positional here.
+    pub fn args(&mut self, args: &[Arg], env: &Env) -> Vec<Bound> {
+        let mut list: Vec<Bound> = Vec::with_capacity(args.len());
+        for arg in args {
+            let key: Option<(Arc<str>, Span)> = arg.key.as_ref().map(|k| (k.node.as_str().into(), k.span));
+            if let Some((name, span)) = &key
+                && has(&list, name)
+            {
+                self.fail(codes::GIVEN_TWICE, format!("`{name}` is given twice"), *span, "the second time");
+                continue;
+            }
+            list.push(Bound { key, value: self.eval(&arg.value, env), span: arg.value.span });
+        }
+        list
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span, env: &Env) -> Value {
+        let left = self.eval(a, env);
+        // `and` and `or` look at the right side only where the left does not decide
+        match (op, &left) {
+            (BinaryOp::And, Value::Bool(false)) => return Value::Bool(false),
+            (BinaryOp::Or, Value::Bool(true)) => return Value::Bool(true),
+            _ => {}
+        }
+        let right = self.eval(b, env);
+        use BinaryOp as B;
+        match (op, &left, &right) {
+            (_, Value::Unknown, _) | (_, _, Value::Unknown) => Value::Unknown,
+            (B::And | B::Or, Value::Bool(_), Value::Bool(right)) => Value::Bool(*right),
+            (B::And | B::Or, Value::Bool(_), other) => self.mismatch("true or false", other, b.span),
+            (B::And | B::Or, other, _) => self.mismatch("true or false", other, a.span),
+            (B::Add | B::Sub | B::Mul | B::Div | B::Rem, Value::Int(x), Value::Int(y)) => self.arithmetic(op, *x, *y, span),
+            (B::Eq | B::Ne, x, y) => {
+                let equal = match (number(x), number(y)) {
+                    (Some(x), Some(y)) => x == y,
+                    _ => x == y,
+                };
+                Value::Bool(equal == (op == B::Eq))
+            }
+            (_, x, y) => match (number(x), number(y)) {
+                (Some(x), Some(y)) => match op {
+                    B::Lt => Value::Bool(x < y),
+                    B::Le => Value::Bool(x <= y),
+                    B::Gt => Value::Bool(x > y),
+                    B::Ge => Value::Bool(x >= y),
+                    B::Add => Value::Float(x + y),
+                    B::Sub => Value::Float(x - y),
+                    B::Mul => Value::Float(x * y),
+                    B::Div => Value::Float(x / y),
+                    B::Rem => Value::Float(x % y),
+                    B::Eq | B::Ne | B::And | B::Or => Value::Unknown,
+                },
+                (None, _) => self.mismatch("a number", x, a.span),
+                (_, None) => self.mismatch("a number", y, b.span),
+            },
+        }
+    }
+
+    fn arithmetic(&mut self, op: BinaryOp, x: i64, y: i64, span: Span) -> Value {
+        let result = match op {
+            BinaryOp::Add => x.checked_add(y),
+            BinaryOp::Sub => x.checked_sub(y),
+            BinaryOp::Mul => x.checked_mul(y),
+            BinaryOp::Div | BinaryOp::Rem if y == 0 => {
+                return self.fail(codes::ARITHMETIC, "division by zero", span, format!("{x} {} 0", op.symbol()));
+            }
+            BinaryOp::Div => match x.checked_rem(y) {
+                Some(0) => x.checked_div(y),
+                Some(rest) => {
+                    return self.fail(
+                        codes::ARITHMETIC,
+                        format!("{x} / {y} leaves a remainder of {rest}"),
+                        span,
+                        "a whole number is divided into whole parts",
+                    );
+                }
+                None => None,
+            },
+            BinaryOp::Rem => x.checked_rem(y),
+            _ => None,
+        };
+        match result {
+            Some(n) => Value::Int(n),
+            None => self.fail(codes::ARITHMETIC, "the number is too large", span, format!("{x} {} {y} overflows 64 bits", op.symbol())),
+        }
+    }
+
+    /// Binds arguments to the parameters of a block or network: given ones, then defaults, which see the parameters before
+    /// them. Reports unknown keys and what is missing.
+    pub fn bind(&mut self, def: super::load::DefId, args: &[Bound], call: Span) -> Env {
+        let program = self.program;
+        let declared = program.def(def);
+        let params = declared.params();
+        let mut env = Env { module: program.module_of(def), vars: BTreeMap::new() };
+        for arg in args {
+            let Some((key, span)) = &arg.key else { continue };
+            if !params.iter().any(|p| p.name.node == **key) {
+                let name = &declared.name().node;
+                let mut diag = Diagnostic::error(
+                    codes::UNKNOWN_KEY,
+                    format!("{} `{name}` has no parameter `{key}`", declared.kind()),
+                    *span,
+                    "not one of its parameters",
+                )
+                .label(declared.name().span, "declared here");
+                if let Some(near) = nearest(key, params.iter().map(|p| p.name.node.as_str())) {
+                    diag = diag.fix(format!("did you mean `{near}`?"), *span, near);
+                }
+                self.diags.push(diag);
+            }
+        }
+        for param in params {
+            let name = &param.name.node;
+            let given = args.iter().find(|a| a.key.as_ref().is_some_and(|(k, _)| **k == **name));
+            let value = match (given, &param.default) {
+                (Some(arg), _) => arg.value.clone(),
+                (None, Some(default)) => self.eval(default, &env),
+                (None, None) => {
+                    let kind = match declared {
+                        Def::Block(_) => "block",
+                        Def::Network(_) => "network",
+                    };
+                    let diag = Diagnostic::error(
+                        codes::MISSING_ARGUMENT,
+                        format!("{kind} `{}` needs `{name}`", declared.name().node),
+                        call,
+                        format!("`{name}` is not given"),
+                    )
+                    .label(param.name.span, "and has no default");
+                    self.diags.push(diag);
+                    Value::Unknown
+                }
+            };
+            env.vars.insert(name.clone(), value);
+        }
+        env
+    }
+}
+
+fn has(args: &[Bound], name: &str) -> bool {
+    args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *name))
+}
+
+/// A number of either kind, for comparison.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(n) => Some(*n as f64),
+        Value::Float(x) => Some(*x),
+        Value::Bool(_) | Value::Str(_) | Value::Size(..) | Value::List(_) | Value::Unit(_) | Value::Word(_) | Value::WordCall(..) | Value::Unknown => None,
+    }
+}

@@ -1,0 +1,367 @@
+//! Reading a program: the file, and all that it uses, each once.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::names::nearest;
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{FileId, SourceFile, SourceMap, Span};
+use crate::syntax::{self, ast};
+
+/// The standard library, embedded in the binary.
+const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet"))];
+
+/// The most files that a program may read.
+const MAX_FILES: usize = 256;
+
+/// A block or network of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DefId(pub(super) usize);
+
+/// What a [`DefId`] stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Def {
+    /// A block.
+    Block(Arc<ast::Block>),
+    /// A network.
+    Network(Arc<ast::Network>),
+}
+
+impl Def {
+    pub(super) fn name(&self) -> &ast::Ident {
+        match self {
+            Def::Block(block) => &block.name,
+            Def::Network(network) => &network.name,
+        }
+    }
+
+    pub(super) fn params(&self) -> &[ast::Param] {
+        match self {
+            Def::Block(block) => &block.params,
+            Def::Network(network) => &network.params,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Def::Block(_) => "block",
+            Def::Network(_) => "network",
+        }
+    }
+}
+
+/// A file with the names it sees.
+#[derive(Debug)]
+pub(super) struct Module {
+    pub(super) file: FileId,
+    /// Whether it is embedded in the binary.
+    pub(super) is_std: bool,
+    /// Its folder, for paths in it.
+    pub(super) folder: Option<PathBuf>,
+    /// Names defined here and imported.
+    pub(super) scope: HashMap<String, DefId>,
+    /// Names defined here, in order.
+    pub(super) own: Vec<DefId>,
+    /// Imported names, with the line: for the lint that finds unused ones. A `use` of all is not among them.
+    pub(super) imported: Vec<ast::Ident>,
+}
+
+/// Files read and names resolved; networks can be elaborated from it.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) modules: Vec<Module>,
+    /// Each with the module it stands in.
+    pub(super) defs: Vec<(Def, usize)>,
+    /// The module of the file that was asked for.
+    pub(super) root: usize,
+}
+
+impl Program {
+    /// Reads a file and what it uses. Problems are added to `diags`; `None` where the file itself cannot be read.
+    pub fn load(path: &Path, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Result<Program, ReadError> {
+        let text = read(path)?;
+        let file = SourceFile { name: path.display().to_string(), path: Some(path.to_path_buf()), text: text.into() };
+        Ok(Program::from_source(file, sources, diags))
+    }
+
+    /// The same from a text; relative paths in it are relative to the folder of `file.path`.
+    pub fn from_source(file: SourceFile, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Program {
+        let mut loader = Loader {
+            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0 },
+            sources,
+            diags,
+            done: HashMap::new(),
+            open: Vec::new(),
+        };
+        let root = loader.module(Key::of(&file), file);
+        loader.program.root = root;
+        // projections are made of a standard unit even where the file imports nothing
+        loader.std("std.blocks");
+        loader.program
+    }
+
+    pub(super) fn def(&self, id: DefId) -> &Def {
+        &self.defs[id.0].0
+    }
+
+    pub(super) fn module_of(&self, id: DefId) -> usize {
+        self.defs[id.0].1
+    }
+
+    /// A block of the standard library.
+    pub(super) fn std_block(&self, name: &str) -> Option<DefId> {
+        (0..self.defs.len()).map(DefId).find(|&id| {
+            self.modules[self.module_of(id)].is_std && self.def(id).name().node == name && matches!(self.def(id), Def::Block(_))
+        })
+    }
+}
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system's word.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More than the language's bound.
+    #[error("{} is larger than {} MiB, which no network's source is", path.display(), syntax::MAX_SOURCE >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a text.
+    #[error("{} is not UTF-8 text: the byte at {at} is not valid", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the first bad byte.
+        at: usize,
+    },
+}
+
+/// Reads a bounded text file.
+pub(super) fn read(path: &Path) -> Result<String, ReadError> {
+    use std::io::Read;
+    let io = |source| ReadError::Io { path: path.to_path_buf(), source };
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut bytes = Vec::new();
+    // one byte more than allowed tells a file at the bound from one beyond it, whatever the file's length claims
+    file.take(syntax::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() > syntax::MAX_SOURCE {
+        return Err(ReadError::TooLarge { path: path.to_path_buf() });
+    }
+    String::from_utf8(bytes).map_err(|e| ReadError::NotText { path: path.to_path_buf(), at: e.utf8_error().valid_up_to() })
+}
+
+/// A file's identity, so that two ways to one file read it once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Std(String),
+    Path(PathBuf),
+    Text,
+}
+
+impl Key {
+    fn of(file: &SourceFile) -> Key {
+        match &file.path {
+            Some(path) => Key::Path(path.canonicalize().unwrap_or_else(|_| path.clone())),
+            None => Key::Text,
+        }
+    }
+}
+
+struct Loader<'a> {
+    program: Program,
+    sources: &'a mut SourceMap,
+    diags: &'a mut Vec<Diagnostic>,
+    done: HashMap<Key, usize>,
+    /// The files being read, each used by the one before: what a cycle is found by.
+    open: Vec<(Key, String)>,
+}
+
+impl Loader<'_> {
+    fn module(&mut self, key: Key, source: SourceFile) -> usize {
+        let folder = source.path.as_ref().map(|p| p.parent().map(Path::to_path_buf).unwrap_or_default());
+        let name = source.name.clone();
+        let text = source.text.clone();
+        let file = self.sources.add(source);
+        let (tree, mut found) = syntax::parse(file, &text);
+        self.diags.append(&mut found);
+
+        let index = self.program.modules.len();
+        let module = Module { file, is_std: matches!(key, Key::Std(_)), folder, scope: HashMap::new(), own: Vec::new(), imported: Vec::new() };
+        self.program.modules.push(module);
+        self.open.push((key.clone(), name));
+        self.done.insert(key, index);
+        for item in tree.items {
+            match item {
+                ast::Item::Use(item) => self.import(index, item),
+                ast::Item::Block(block) => self.define(index, Def::Block(Arc::new(block))),
+                ast::Item::Network(network) => self.define(index, Def::Network(Arc::new(network))),
+            }
+        }
+        self.open.pop();
+        index
+    }
+
+    fn define(&mut self, module: usize, def: Def) {
+        let name = def.name().clone();
+        let id = DefId(self.program.defs.len());
+        if let Some(&earlier) = self.program.modules[module].scope.get(&name.node) {
+            let there = self.program.def(earlier).name().span;
+            let text = if self.program.module_of(earlier) == module { "first defined here" } else { "and imported from here" };
+            self.diags.push(
+                Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "defined again")
+                    .label(there, text)
+                    .rule("a file gives each name one meaning"),
+            );
+            return;
+        }
+        if super::operators::is_reserved(&name.node) {
+            self.diags.push(
+                Diagnostic::error(codes::RESERVED_NAME, format!("`{}` is a word of the language", name.node), name.span, "choose another name")
+                    .rule("a block cannot take the name of an operator or keyword"),
+            );
+            return;
+        }
+        self.program.defs.push((def, module));
+        self.program.modules[module].scope.insert(name.node, id);
+        self.program.modules[module].own.push(id);
+    }
+
+    fn std(&mut self, name: &str) -> Option<usize> {
+        let key = Key::Std(name.to_string());
+        if let Some(&index) = self.done.get(&key) {
+            return Some(index);
+        }
+        let (name, text) = STD.iter().find(|(n, _)| *n == name)?;
+        Some(self.module(key, SourceFile { name: (*name).to_string(), path: None, text: (*text).into() }))
+    }
+
+    fn import(&mut self, into: usize, item: ast::Use) {
+        let Some(from) = self.find(into, &item.from) else { return };
+        let offered: Vec<(String, DefId)> =
+            self.program.modules[from].own.iter().map(|&id| (self.program.def(id).name().node.clone(), id)).collect();
+        let wanted: Vec<(ast::Ident, DefId)> = if item.names.is_empty() {
+            let span = item.from.ident().span;
+            offered.iter().map(|(name, id)| (ast::Spanned { node: name.clone(), span }, *id)).collect()
+        } else {
+            let mut found = Vec::new();
+            for name in &item.names {
+                match offered.iter().find(|(n, _)| *n == name.node) {
+                    Some((_, id)) => found.push((name.clone(), *id)),
+                    None => {
+                        let place = item.from.ident().node.clone();
+                        let mut diag =
+                            Diagnostic::error(codes::NO_SUCH_IMPORT, format!("`{place}` has no `{}`", name.node), name.span, "not found there");
+                        if let Some(near) = nearest(&name.node, offered.iter().map(|(n, _)| n.as_str())) {
+                            diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
+                        } else {
+                            let list: Vec<_> = offered.iter().take(20).map(|(n, _)| format!("`{n}`")).collect();
+                            diag = diag.note(format!("it has {}", if list.is_empty() { "nothing".into() } else { list.join(", ") }));
+                        }
+                        self.diags.push(diag);
+                    }
+                }
+            }
+            found
+        };
+        for (name, id) in wanted {
+            let module = &mut self.program.modules[into];
+            match module.scope.get(&name.node) {
+                Some(&earlier) if earlier != id => {
+                    let there = self.program.def(earlier).name().span;
+                    self.diags.push(
+                        Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "imported here")
+                            .label(there, "this one has the name already")
+                            .rule("a file gives each name one meaning"),
+                    );
+                }
+                _ => {
+                    module.scope.insert(name.node.clone(), id);
+                    if !item.names.is_empty() {
+                        module.imported.push(name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The module that a `use` names, read if it was not yet.
+    fn find(&mut self, into: usize, from: &ast::UsePath) -> Option<usize> {
+        match from {
+            ast::UsePath::Std(name) => {
+                let found = self.std(&name.node);
+                if found.is_none() {
+                    let mut diag = Diagnostic::error(
+                        codes::NO_SUCH_FILE,
+                        format!("there is no library `{}`", name.node),
+                        name.span,
+                        "not part of the standard library",
+                    )
+                    .note("a file is used by its path: use \"blocks.resnet\": name");
+                    if let Some(near) = nearest(&name.node, STD.iter().map(|(n, _)| *n)) {
+                        diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
+                    }
+                    self.diags.push(diag);
+                }
+                found
+            }
+            ast::UsePath::File(path) => self.file(into, path),
+        }
+    }
+
+    fn file(&mut self, into: usize, path: &ast::Ident) -> Option<usize> {
+        let fail = |message: String, label: &str| Diagnostic::error(codes::NO_SUCH_FILE, message, path.span, label);
+        let folder = self.program.modules[into].folder.clone().unwrap_or_default();
+        let full = folder.join(&path.node);
+        let key = Key::Path(full.canonicalize().unwrap_or_else(|_| full.clone()));
+        if let Some(at) = self.open.iter().position(|(k, _)| *k == key) {
+            let mut chain: Vec<&str> = self.open[at..].iter().map(|(_, name)| name.as_str()).collect();
+            chain.push(chain[0]);
+            let chain = chain.join(" uses ");
+            self.diags.push(
+                Diagnostic::error(codes::USE_CYCLE, "files use each other in a circle", path.span, "which leads back here")
+                    .note(chain)
+                    .rule("what two files share belongs in a third"),
+            );
+            return None;
+        }
+        if let Some(&index) = self.done.get(&key) {
+            return Some(index);
+        }
+        if self.program.modules.len() >= MAX_FILES || self.open.len() >= 64 {
+            self.diags.push(fail(format!("a program reads at most {MAX_FILES} files, 64 deep"), "one too many"));
+            return None;
+        }
+        match read(&full) {
+            Ok(text) => {
+                let name = full.display().to_string();
+                Some(self.module(key, SourceFile { name, path: Some(full), text: text.into() }))
+            }
+            Err(error) => {
+                self.diags.push(fail(error.to_string(), "used here").rule("paths are relative to the file that names them"));
+                None
+            }
+        }
+    }
+}
+
+/// A network of the root file.
+#[derive(Clone, Debug)]
+pub struct NetworkInfo {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub span: Span,
+    /// Parameters without a default, which must be given before it can be elaborated: `--set n=3`.
+    pub open: Vec<String>,
+    /// The comment above it.
+    pub doc: Option<String>,
+}

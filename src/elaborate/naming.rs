@@ -1,0 +1,84 @@
+//! The rule of names, which makes them torchvision's: scopes prefix, and number what carries no label.
+
+use std::collections::HashMap;
+
+/// The longest name of a node.
+pub(super) const MAX_NAME: usize = 1000;
+
+/// An open scope: `layer2.0`.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    /// Its full name; empty at the top.
+    pub prefix: String,
+    /// In `sequential`: the number of the next statement.
+    sequence: Option<usize>,
+    /// How many of each stem were named here.
+    counters: HashMap<&'static str, usize>,
+}
+
+impl Scope {
+    pub fn new(prefix: String, sequential: bool) -> Scope {
+        Scope { prefix, sequence: sequential.then_some(0), counters: HashMap::new() }
+    }
+
+    /// `name` below this scope's prefix.
+    pub fn full(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    /// The name of an unlabelled statement of this operator.
+    pub fn next(&mut self, word: &'static str) -> String {
+        if let Some(next) = &mut self.sequence {
+            let name = next.to_string();
+            *next += 1;
+            return self.full(&name);
+        }
+        self.count(word)
+    }
+
+    /// A labelled statement takes its place in a sequence, though not its number.
+    pub fn skip(&mut self) {
+        if let Some(next) = &mut self.sequence {
+            *next += 1;
+        }
+    }
+
+    /// A name by counting alone: for what no statement stands for, such as the flattening in front of a linear layer.
+    pub fn count(&mut self, word: &'static str) -> String {
+        let (stem, from_one) = match word {
+            "conv" => ("conv", true),
+            "norm" => ("bn", true),
+            "linear" => ("fc", false),
+            "relu" => ("relu", true),
+            other => (other, false),
+        };
+        let count = self.counters.entry(stem).or_insert(0);
+        *count += 1;
+        let name = if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") };
+        self.full(&name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scope;
+
+    #[test]
+    fn layers_are_numbered_as_torchvision_does() {
+        let mut scope = Scope::new("layer1.0".into(), false);
+        assert_eq!(scope.next("conv"), "layer1.0.conv1");
+        assert_eq!(scope.next("norm"), "layer1.0.bn1");
+        assert_eq!(scope.next("conv"), "layer1.0.conv2");
+        let mut top = Scope::default();
+        assert_eq!((top.next("linear"), top.next("linear")), ("fc".to_string(), "fc2".to_string()));
+    }
+
+    #[test]
+    fn a_sequence_numbers_every_statement_and_a_label_takes_a_place() {
+        let mut scope = Scope::new("features".into(), true);
+        assert_eq!(scope.next("conv"), "features.0");
+        scope.skip();
+        assert_eq!(scope.next("relu"), "features.2");
+        assert_eq!(scope.count("flatten"), "features.flatten");
+    }
+}

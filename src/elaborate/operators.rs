@@ -1,0 +1,139 @@
+//! The one table of statement words: what each takes, and its defaults. The reference in `docs/language.md`, completion
+//! and "did you mean" are made from it.
+
+/// A key of an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// What it takes, in words.
+    pub takes: &'static str,
+    /// Its default, in words; `None` where it must be given.
+    pub default: Option<&'static str>,
+}
+
+/// An operator as a statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// The word.
+    pub word: &'static str,
+    /// Which key the first argument is, where it stands without one.
+    pub positional: Option<&'static str>,
+    /// Its keys.
+    pub keys: &'static [Key],
+    /// One line.
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, takes: &'static str, default: Option<&'static str>) -> Key {
+    Key { name, takes, default }
+}
+
+const STRIDE: Key = key("stride", "a size", Some("1"));
+const PAD_CONV: Key = key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (kernel - 1) / 2 for an odd kernel"));
+const PAD_POOL: Key = key("pad", "a size, or [top, bottom, left, right]", Some("(window - 1) / 2 for an odd window, 0 for an even one"));
+const CEIL: Key = key("ceil", "true or false", Some("false"));
+
+/// All operators, by what they do.
+pub const OPERATORS: &[Operator] = &[
+    Operator {
+        word: "conv",
+        positional: Some("kernel"),
+        keys: &[
+            key("kernel", "a size", None),
+            key("filters", "a whole number", None),
+            STRIDE,
+            PAD_CONV,
+            key("dilation", "a size", Some("1")),
+            key("groups", "a whole number", Some("1")),
+            key("bias", "true or false", Some("false")),
+        ],
+        doc: "Convolution.",
+    },
+    Operator {
+        word: "norm",
+        positional: None,
+        keys: &[key("eps", "a number", Some("1e-5")), key("momentum", "a number", Some("0.1"))],
+        doc: "Batch normalisation (Ioffe and Szegedy 2015).",
+    },
+    Operator { word: "relu", positional: None, keys: &[], doc: "max(x, 0)." },
+    Operator { word: "sigmoid", positional: None, keys: &[], doc: "1 / (1 + exp(-x))." },
+    Operator {
+        word: "maxpool",
+        positional: Some("window"),
+        keys: &[key("window", "a size", None), key("stride", "a size", Some("the window")), PAD_POOL, CEIL],
+        doc: "Largest value of each window; padding never wins.",
+    },
+    Operator {
+        word: "avgpool",
+        positional: Some("window"),
+        keys: &[
+            key("window", "a size, or `global`", Some("none, where `to` is given")),
+            key("to", "a size: that of the result", Some("none")),
+            key("stride", "a size", Some("the window")),
+            PAD_POOL,
+            CEIL,
+            key("count_pad", "true or false", Some("true")),
+        ],
+        doc: "Mean of each window; of the whole map with `global`; to a fixed size with `to`.",
+    },
+    Operator {
+        word: "linear",
+        positional: Some("features"),
+        keys: &[key("features", "a whole number", None), key("bias", "true or false", Some("true"))],
+        doc: "Fully connected; a map is flattened first.",
+    },
+    Operator { word: "flatten", positional: None, keys: &[], doc: "A map to a vector." },
+    Operator { word: "softmax", positional: None, keys: &[], doc: "Softmax over the features, or the channels of a map." },
+    Operator {
+        word: "dropout",
+        positional: Some("rate"),
+        keys: &[key("rate", "a number from 0 to 1", Some("0.5"))],
+        doc: "Dropout; nothing in inference.",
+    },
+    Operator {
+        word: "pad",
+        positional: Some("sides"),
+        keys: &[
+            key("sides", "a size, or [top, bottom, left, right]", Some("0")),
+            key("channels", "[before, after]", Some("[0, 0]")),
+        ],
+        doc: "Zeros around the map and the channels.",
+    },
+    Operator {
+        word: "subsample",
+        positional: Some("stride"),
+        keys: &[key("stride", "a size", None)],
+        doc: "Every stride-th row and column, from the first.",
+    },
+    Operator {
+        word: "add",
+        positional: None,
+        keys: &[key("project_from", "a label", Some("the block's input"))],
+        doc: "`add shortcut`, or `add LABEL, …`: the sum of the current value and those.",
+    },
+    Operator { word: "mul", positional: None, keys: &[], doc: "`mul LABEL`: the product, element by element or channel by channel." },
+    Operator { word: "concat", positional: None, keys: &[], doc: "`concat LABEL, …`: the current value's channels, then theirs." },
+];
+
+/// Words that statements begin with, beside the operators.
+const KEYWORDS: &[&str] = &[
+    "resnet", "use", "network", "block", "input", "stem", "head", "scope", "sequential", "shortcut", "stage", "repeat", "branch",
+    "parallel", "if", "else", "then", "let", "output", "expect", "preprocess", "labels", "weights", "train", "allow", "from", "of",
+    "as", "and", "or", "not", "true", "false",
+];
+
+/// The operator of that word.
+pub fn find(word: &str) -> Option<&'static Operator> {
+    OPERATORS.iter().find(|op| op.word == word)
+}
+
+/// Whether a block or parameter may not have that name.
+pub(super) fn is_reserved(name: &str) -> bool {
+    find(name).is_some() || KEYWORDS.contains(&name)
+}
+
+/// All words that may begin a statement of a body.
+pub(super) fn statement_words() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|op| op.word).chain(KEYWORDS.iter().copied())
+}

@@ -74,7 +74,6 @@ impl Eval<'_> {
                 Value::Unknown => Value::Unknown,
                 value => self.mismatch("true or false", &value, cond.span),
             },
-            ExprKind::Error => Value::Unknown,
         }
     }
 
@@ -150,7 +149,7 @@ impl Eval<'_> {
         }
     }
 
-    /// Evaluates arguments; a bare name without a key that is not first stays positional here.
+    /// Evaluates arguments in order.
     pub fn args(&mut self, args: &[Arg], env: &Env) -> Vec<Bound> {
         let mut list: Vec<Bound> = Vec::with_capacity(args.len());
         for arg in args {

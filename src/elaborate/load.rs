@@ -66,6 +66,8 @@ pub(super) struct Module {
     pub(super) own: Vec<DefId>,
     /// Imported names, with the line: for the lint that finds unused ones. A `use` of all is not among them.
     pub(super) imported: Vec<ast::Ident>,
+    /// Whether syntax errors hide a part of it.
+    pub(super) damaged: bool,
 }
 
 /// Files read and names resolved; networks can be elaborated from it.
@@ -195,7 +197,7 @@ impl Loader<'_> {
         self.diags.append(&mut found);
 
         let index = self.program.modules.len();
-        let module = Module { file, is_std: matches!(key, Key::Std(_)), folder, scope: HashMap::new(), own: Vec::new(), imported: Vec::new() };
+        let module = Module { file, is_std: matches!(key, Key::Std(_)), folder, scope: HashMap::new(), own: Vec::new(), imported: Vec::new(), damaged: tree.damaged };
         self.program.modules.push(module);
         self.open.push((key.clone(), name));
         self.done.insert(key, index);

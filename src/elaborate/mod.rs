@@ -1,1 +1,291 @@
 //! Names, `use`, parameters; blocks and stages expanded into a graph.
+//!
+//! [`Program::load`] reads a file and what it uses; [`Program::elaborate`] makes one network's graph. Shapes are inferred
+//! on the way, since a shortcut's policy asks whether dimensions change; a shape that cannot be is the checker's to report.
+
+mod attrs;
+mod eval;
+mod expand;
+mod join;
+mod lint;
+mod load;
+mod meta;
+mod names;
+mod naming;
+pub mod operators;
+mod shortcut;
+mod stage;
+mod value;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+pub use expand::{MAX_DEPTH, MAX_NODES};
+pub use load::{DefId, NetworkInfo, Program, ReadError};
+pub use names::nearest;
+
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{SourceMap, Span};
+use crate::ir;
+use crate::syntax::ast;
+use eval::{Env, Eval};
+use expand::{Cx, Expander};
+use load::Def;
+use meta::{Level, Meta};
+use shortcut::Policy;
+use value::{Bound, Value};
+
+impl Program {
+    /// The networks that the file itself defines, in order.
+    pub fn networks(&self) -> Vec<NetworkInfo> {
+        let Some(module) = self.modules.get(self.root) else { return Vec::new() };
+        let mut list = Vec::new();
+        for &id in &module.own {
+            if let Def::Network(network) = self.def(id) {
+                let open = network.params.iter().filter(|p| p.default.is_none()).map(|p| p.name.node.clone()).collect();
+                list.push(NetworkInfo { name: network.name.node.clone(), span: network.name.span, open, doc: network.doc.clone() });
+            }
+        }
+        list
+    }
+
+    /// Warnings about names that are imported or declared and never used.
+    pub fn lint(&self, diags: &mut Vec<Diagnostic>) {
+        lint::run(self, diags);
+    }
+
+    /// Expands a network of the root file. `set` gives values to parameters left open, as `--set name=value` does.
+    /// Problems are added to `diags`; what could be built is returned even then, so that the checker can speak about it too,
+    /// but without `expects`.
+    pub fn elaborate(
+        &self,
+        network: &str,
+        set: &[(String, String)],
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> Option<ir::Network> {
+        let id = *self.modules.get(self.root)?.scope.get(network)?;
+        let Def::Network(top) = self.def(id) else { return None };
+        let mut found = Vec::new();
+        let (levels, moved) = self.levels(top, set, sources, &mut found);
+        let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found));
+        // the instances of a stage repeat what is wrong with its unit
+        let mut seen = HashSet::new();
+        found.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        diags.append(&mut found);
+        out
+    }
+
+    fn expand(&self, top: &ast::Network, levels: &[Level], moved: bool, diags: &mut Vec<Diagnostic>) -> Option<ir::Network> {
+        let base = levels.last()?;
+        let meta = Meta::gather(levels, self, diags);
+        let mut expander = Expander::new(self, diags, meta);
+        let policy = match expander.meta.shortcut.clone() {
+            Some((expr, env)) => expander.policy(&expr, &env),
+            None => Policy::DEFAULT,
+        };
+        let mut cx = Cx {
+            env: base.env.clone(),
+            frame: None,
+            x: None,
+            in_block: false,
+            current: None,
+            stride: [1, 1],
+            policy,
+            labels: BTreeMap::new(),
+            last_filters: None,
+        };
+        expander.body(&base.network.body, &mut cx);
+        if base.network.damaged {
+            return None;
+        }
+        if expander.graph.inputs().is_empty() {
+            expander.current(base.network.name.span, &cx);
+        }
+        // outputs that are named count as joined
+        let outputs: HashSet<ir::Value> = expander.graph.outputs().iter().map(|(_, value)| *value).collect();
+        for label in cx.labels.values_mut() {
+            label.used |= label.value.is_some_and(|value| outputs.contains(&value));
+        }
+        expander.unjoined(&cx);
+        if let Some(value) = cx.current
+            && !outputs.contains(&value)
+            && !expander.aborted
+        {
+            // the last value is the main output, and stands first
+            let named = expander.graph.take_outputs();
+            expander.graph.add_output("output", value);
+            for (name, value) in named {
+                expander.graph.add_output(name, value);
+            }
+        }
+        let labelled = join::exported(&cx.labels);
+        let Expander { graph, stages, shortcuts, meta, aborted, .. } = expander;
+        let failed = aborted || diags.iter().any(Diagnostic::is_error);
+        if aborted || graph.is_empty() {
+            return None;
+        }
+        Some(ir::Network {
+            name: top.name.node.clone(),
+            span: top.name.span,
+            graph,
+            stages,
+            shortcuts,
+            labelled,
+            expects: if moved || failed { Vec::new() } else { meta.expects },
+            preprocess: meta.preprocess,
+            labels: meta.labels,
+            weights: meta.weights,
+        })
+    }
+
+    /// The chain of derivation from the network asked for to the one with layers, each with its parameters bound; and
+    /// whether `set` moved a parameter away from its default.
+    fn levels(
+        &self,
+        top: &Arc<ast::Network>,
+        set: &[(String, String)],
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> (Option<Vec<Level>>, bool) {
+        let mut sets = parse_sets(set, sources, diags);
+        let mut levels: Vec<Level> = Vec::new();
+        let mut moved = false;
+        let mut known: Vec<String> = Vec::new();
+        let mut next = self.modules[self.root].scope.get(&top.name.node).copied();
+        let mut args: Vec<Bound> = Vec::new();
+        let mut call = top.name.span;
+        while let Some(id) = next {
+            let Def::Network(network) = self.def(id) else { return (None, moved) };
+            if levels.len() >= MAX_DEPTH {
+                let diag = Diagnostic::error(codes::TOO_DEEP, format!("networks derive from each other more than {MAX_DEPTH} deep"), call, "ends here")
+                    .rule("a network cannot derive from itself");
+                diags.push(diag);
+                return (None, moved);
+            }
+            for param in &network.params {
+                let name = &param.name.node;
+                known.push(name.clone());
+                let Some(at) = sets.iter().position(|s| s.name == *name) else { continue };
+                let given = sets.remove(at);
+                if let Some(bound) = args.iter().find(|a| a.key.as_ref().is_some_and(|(k, _)| **k == **name)) {
+                    diags.push(
+                        Diagnostic::error(codes::SET_FIXED, format!("`{name}` is fixed in this network"), given.span, "set here")
+                            .label(bound.span, "given here")
+                            .rule("`--set` gives values to parameters that are left open"),
+                    );
+                    continue;
+                }
+                let env = Env { module: self.module_of(id), vars: BTreeMap::new() };
+                let mut eval = Eval { program: self, diags };
+                let value = eval.eval(&given.expr, &env);
+                moved |= match &param.default {
+                    Some(default) => eval.eval(default, &env) != value,
+                    None => true,
+                };
+                args.push(Bound { key: Some((name.as_str().into(), given.span)), value, span: given.span });
+            }
+            let mut eval = Eval { program: self, diags };
+            let errors = eval.diags.len();
+            let env = eval.bind(id, &args, call);
+            if let Some(last) = eval.diags.get(errors..).and_then(|new| new.iter().position(|d| d.code == codes::MISSING_ARGUMENT))
+                && levels.is_empty()
+            {
+                let open: Vec<_> = network.params.iter().filter(|p| p.default.is_none()).map(|p| format!("--set {}=…", p.name.node)).collect();
+                eval.diags[errors + last].helps.push(crate::base::diagnostic::Help {
+                    text: format!("give it on the command line ({}), or derive a network: `network NAME = {}(…)`", open.join(" "), network.name.node),
+                    edit: None,
+                });
+            }
+            if eval.diags.len() > errors {
+                return (None, moved);
+            }
+            args = Vec::new();
+            next = None;
+            if let Some(base) = &network.base {
+                call = base.span;
+                match self.base(base, &env, diags) {
+                    Some((id, bound)) => {
+                        next = Some(id);
+                        args = bound;
+                    }
+                    None => return (None, moved),
+                }
+            }
+            levels.push(Level { network: network.clone(), env });
+        }
+        for given in sets {
+            let mut diag =
+                Diagnostic::error(codes::SET_UNKNOWN, format!("`{}` has no parameter `{}`", top.name.node, given.name), given.span, "set here");
+            if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
+                diag = diag.help(format!("did you mean `{near}`?"));
+            } else if !known.is_empty() {
+                diag = diag.note(format!("it has {}", known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")));
+            }
+            diags.push(diag);
+        }
+        (Some(levels), moved)
+    }
+
+    /// The network behind `=`, and its arguments.
+    fn base(&self, base: &ast::UnitRef, env: &Env, diags: &mut Vec<Diagnostic>) -> Option<(DefId, Vec<Bound>)> {
+        let module = &self.modules[env.module];
+        let id = module.scope.get(&base.name.node).copied().filter(|&id| matches!(self.def(id), Def::Network(_)));
+        let Some(id) = id else {
+            let names = module.scope.iter().filter(|(_, id)| matches!(self.def(**id), Def::Network(_))).map(|(n, _)| n.as_str());
+            let mut names: Vec<&str> = names.collect();
+            names.sort_unstable();
+            let message = format!("there is no network `{}`", base.name.node);
+            let mut diag = Diagnostic::error(codes::UNKNOWN_NAME, message, base.name.span, "not known");
+            if let Some(near) = nearest(&base.name.node, names) {
+                diag = diag.fix(format!("did you mean `{near}`?"), base.name.span, near);
+            }
+            diags.push(diag);
+            return None;
+        };
+        let mut eval = Eval { program: self, diags };
+        let expr = ast::Expr { kind: ast::ExprKind::Call(base.name.clone(), base.args.clone()), span: base.span };
+        match eval.eval(&expr, env) {
+            Value::Unit(unit) if unit.args.iter().all(|a| a.value != Value::Unknown) => Some((id, unit.args.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// A parsed `--set name=value`.
+struct Set {
+    name: String,
+    expr: ast::Expr,
+    span: Span,
+}
+
+fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
+    let mut list: Vec<Set> = Vec::new();
+    for (name, value) in set {
+        // the value is an expression of the language: it is parsed where one stands, as a default
+        let before = format!("resnet 1\nnetwork set({name} = ");
+        let text = format!("{before}{value}) {{\n}}\n");
+        let scratch = sources.add_text(format!("--set {name}={value}"), text.as_str());
+        let (tree, errors) = crate::syntax::parse(scratch, &text);
+        let parsed = match (&tree.items[..], errors.is_empty()) {
+            ([ast::Item::Network(network)], true) => match &network.params[..] {
+                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == *name => Some(expr.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let span = Span::new(scratch, before.len()..before.len() + value.len());
+        match parsed {
+            Some(expr) => {
+                list.retain(|s| s.name != *name);
+                list.push(Set { name: name.clone(), expr, span });
+            }
+            None => diags.push(
+                Diagnostic::error(codes::SET_SYNTAX, format!("`{name}={value}` is no parameter with a value"), span, "cannot be read")
+                    .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
+            ),
+        }
+    }
+    list
+}

@@ -230,6 +230,11 @@ impl Graph {
         self.outputs.push((name.into(), value));
     }
 
+    /// Removes the outputs, to be added in another order.
+    pub fn take_outputs(&mut self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.outputs)
+    }
+
     /// All nodes by id: the front end's order of statements.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.inner.node_indices().map(id)

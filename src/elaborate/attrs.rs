@@ -1,0 +1,308 @@
+//! From a statement's arguments to an operator's typed attributes.
+
+use std::sync::Arc;
+
+use super::eval::{Eval, number};
+use super::names::nearest;
+use super::operators::{self, Operator};
+use super::value::{Bound, Value};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, Act, Op, Pair, PoolKind, Sides};
+
+/// The largest number that an attribute may have.
+const MAX_ATTR: i64 = 1 << 40;
+
+/// An operator's arguments by key.
+struct Attrs<'a, 'b> {
+    operator: &'static Operator,
+    given: Vec<(&'static str, &'b Bound)>,
+    call: Span,
+    eval: &'a mut Eval<'b>,
+    failed: bool,
+}
+
+/// Builds the operator of a statement; `None` behind an error, which is reported. `call` is the statement.
+pub(super) fn operator<'b>(operator: &'static Operator, args: &'b [Bound], call: Span, eval: &mut Eval<'b>) -> Option<Op> {
+    // the lifetime of `eval` is shortened by reborrowing its parts
+    let mut eval = Eval { program: eval.program, diags: eval.diags };
+    let given = keys(operator, args, &mut eval);
+    let failed = given.is_none();
+    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, eval: &mut eval, failed };
+    let op = attrs.build();
+    if attrs.failed { None } else { op }
+}
+
+/// Finds the key of each argument; `None` where one has none.
+fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'static str, &'b Bound)>> {
+    let mut given: Vec<(&'static str, &Bound)> = Vec::new();
+    let mut fine = true;
+    for arg in args {
+        let (name, span): (Arc<str>, Span) = match (&arg.key, operator.positional) {
+            (Some((key, span)), _) => (key.clone(), *span),
+            (None, Some(positional)) => (positional.into(), arg.span),
+            (None, None) => {
+                let takes = if operator.keys.is_empty() { "nothing" } else { "its arguments by key" };
+                eval.diags.push(Diagnostic::error(
+                    codes::TOO_MANY_ARGUMENTS,
+                    format!("`{}` takes {takes}", operator.word),
+                    arg.span,
+                    "not expected here",
+                ));
+                fine = false;
+                continue;
+            }
+        };
+        match operator.keys.iter().find(|key| *key.name == *name) {
+            Some(key) if given.iter().any(|(k, _)| *k == key.name) => {
+                eval.diags.push(Diagnostic::error(codes::GIVEN_TWICE, format!("`{name}` is given twice"), span, "the second time"));
+                fine = false;
+            }
+            Some(key) => given.push((key.name, arg)),
+            None => {
+                let mut diag =
+                    Diagnostic::error(codes::UNKNOWN_KEY, format!("`{}` has no `{name}`", operator.word), span, "not one of its keys");
+                if let Some(near) = nearest(&name, operator.keys.iter().map(|key| key.name)) {
+                    diag = diag.fix(format!("did you mean `{near}`?"), span, near);
+                } else if !operator.keys.is_empty() {
+                    let list: Vec<_> = operator.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+                    diag = diag.note(format!("it takes {}", list.join(", ")));
+                }
+                eval.diags.push(diag);
+                fine = false;
+            }
+        }
+    }
+    fine.then_some(given)
+}
+
+impl Attrs<'_, '_> {
+    fn get(&self, key: &str) -> Option<(&Value, Span)> {
+        self.given.iter().find(|(k, _)| *k == key).map(|(_, bound)| (&bound.value, bound.span))
+    }
+
+    fn missing(&mut self, key: &str) {
+        if !self.failed {
+            self.eval.diags.push(Diagnostic::error(
+                codes::MISSING_ARGUMENT,
+                format!("`{}` needs `{key}`", self.operator.word),
+                self.call,
+                format!("`{key}` is not given"),
+            ));
+        }
+        self.failed = true;
+    }
+
+    fn wrong<T>(&mut self, needed: &str, got: &Value, span: Span) -> Option<T> {
+        let got = got.clone();
+        self.eval.mismatch(needed, &got, span);
+        self.failed = true;
+        None
+    }
+
+    fn count(&mut self, value: &Value, span: Span) -> Option<usize> {
+        match value {
+            Value::Int(n) if (0..=MAX_ATTR).contains(n) => Some(*n as usize),
+            Value::Int(n) => {
+                let label = if *n < 0 { "negative" } else { "more than 2^40" };
+                self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{n} is out of range here"), span, label));
+                self.failed = true;
+                None
+            }
+            other => self.wrong("a whole number", other, span),
+        }
+    }
+
+    fn int(&mut self, key: &'static str, default: Option<usize>) -> Option<usize> {
+        match self.get(key).map(|(v, s)| (v.clone(), s)) {
+            Some((value, span)) => self.count(&value, span),
+            None if default.is_some() => default,
+            None => {
+                self.missing(key);
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        match self.get(key).map(|(v, s)| (v.clone(), s)) {
+            Some((Value::Bool(b), _)) => b,
+            Some((other, span)) => self.wrong("true or false", &other, span).unwrap_or(default),
+            None => default,
+        }
+    }
+
+    fn float(&mut self, key: &'static str, default: f64) -> f64 {
+        match self.get(key).map(|(v, s)| (v.clone(), s)) {
+            Some((value, span)) => match number(&value) {
+                Some(x) if x.is_finite() && x >= 0.0 => x,
+                Some(_) => {
+                    self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("`{key}` cannot be {value}"), span, "out of range"));
+                    self.failed = true;
+                    default
+                }
+                None => self.wrong("a number", &value, span).unwrap_or(default),
+            },
+            None => default,
+        }
+    }
+
+    fn pair_of(&mut self, value: &Value, span: Span) -> Option<Pair> {
+        match value {
+            Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
+            Value::Int(_) => self.count(value, span).map(|n| [n, n]),
+            other => self.wrong("a size such as 3x3, or a whole number", other, span),
+        }
+    }
+
+    fn pair(&mut self, key: &'static str, default: Option<Pair>) -> Option<Pair> {
+        match self.get(key).map(|(v, s)| (v.clone(), s)) {
+            Some((value, span)) => self.pair_of(&value, span),
+            None if default.is_some() => default,
+            None => {
+                self.missing(key);
+                None
+            }
+        }
+    }
+
+    /// `[top, bottom, left, right]`, or the same on both sides of an axis.
+    fn sides(&mut self, key: &'static str, default: Option<Sides>) -> Option<Sides> {
+        let (value, span) = match self.get(key) {
+            Some((value, span)) => (value.clone(), span),
+            None => return default,
+        };
+        if let Value::List(items) = &value {
+            let mut numbers = Vec::new();
+            for item in items.iter().take(5) {
+                numbers.push(self.count(item, span)?);
+            }
+            return match numbers[..] {
+                [top, bottom, left, right] => Some([[top, bottom], [left, right]]),
+                _ => self.wrong("a size, or [top, bottom, left, right]", &value, span),
+            };
+        }
+        self.pair_of(&value, span).map(|[h, w]| [[h, h], [w, w]])
+    }
+
+    fn build(&mut self) -> Option<Op> {
+        Some(match self.operator.word {
+            "conv" => {
+                let kernel = self.pair("kernel", None);
+                let filters = self.int("filters", None);
+                let stride = self.pair("stride", Some([1; 2]))?;
+                let dilation = self.pair("dilation", Some([1; 2]))?;
+                let kernel = kernel?;
+                let pad = match self.sides("pad", same(kernel, dilation)) {
+                    Some(pad) => pad,
+                    None => {
+                        if !self.failed {
+                            self.missing("pad");
+                            if let Some(diag) = self.eval.diags.last_mut() {
+                                diag.notes.push("note: an even kernel has no padding that keeps the map; say which".into());
+                            }
+                        }
+                        return None;
+                    }
+                };
+                let groups = self.int("groups", Some(1));
+                let bias = self.flag("bias", false);
+                let epilogue = ir::Epilogue::default();
+                Op::Conv(ir::Conv { filters: filters?, kernel, stride, pad, dilation, groups: groups?, bias, epilogue })
+            }
+            "norm" => Op::Norm(ir::Norm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
+            "relu" => Op::Act(Act::Relu),
+            "sigmoid" => Op::Act(Act::Sigmoid),
+            "maxpool" => self.pool(PoolKind::Max)?,
+            "avgpool" => {
+                if self.get("window").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global")) {
+                    self.alone("window")?;
+                    return Some(Op::AdaptiveAvgPool([1, 1]));
+                }
+                if self.get("to").is_some() {
+                    self.alone("to")?;
+                    return self.pair("to", None).map(Op::AdaptiveAvgPool);
+                }
+                let count_pad = self.flag("count_pad", true);
+                self.pool(PoolKind::Avg { count_pad })?
+            }
+            "linear" => {
+                let features = self.int("features", None)?;
+                Op::Linear(ir::Linear { features, bias: self.flag("bias", true), epilogue: ir::Epilogue::default() })
+            }
+            "flatten" => Op::Flatten,
+            "softmax" => Op::Softmax,
+            "dropout" => {
+                let rate = self.float("rate", 0.5);
+                if rate > 1.0 {
+                    let span = self.get("rate").map_or(self.call, |(_, span)| span);
+                    self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("a rate of {rate}"), span, "a rate lies in 0 to 1"));
+                    self.failed = true;
+                }
+                Op::Dropout(rate)
+            }
+            "pad" => {
+                let sides = self.sides("sides", Some([[0; 2]; 2]))?;
+                let channels = match self.get("channels").map(|(v, s)| (v.clone(), s)) {
+                    None => [0, 0],
+                    Some((Value::List(items), span)) if items.len() == 2 => {
+                        [self.count(&items[0], span)?, self.count(&items[1], span)?]
+                    }
+                    Some((other, span)) => return self.wrong("[before, after]", &other, span),
+                };
+                Op::Pad(ir::Pad { channels, sides })
+            }
+            "subsample" => Op::Subsample(self.pair("stride", None)?),
+            // `add`, `mul` and `concat` join values: `expand::join` builds them
+            _ => return None,
+        })
+    }
+
+    /// Another key beside one that stands alone is an error.
+    fn alone(&mut self, key: &str) -> Option<()> {
+        let other = self.given.iter().find(|(k, _)| *k != key).map(|(k, bound)| (*k, bound.span));
+        match other {
+            None => Some(()),
+            Some((other, span)) => {
+                self.eval.diags.push(Diagnostic::error(
+                    codes::UNKNOWN_KEY,
+                    format!("this `avgpool` has a fixed result, and no `{other}`"),
+                    span,
+                    "has no meaning here",
+                ));
+                self.failed = true;
+                None
+            }
+        }
+    }
+
+    fn pool(&mut self, kind: PoolKind) -> Option<Op> {
+        let kernel = self.pair("window", None)?;
+        let stride = self.pair("stride", Some(kernel))?;
+        let default = [0, 1].map(|axis| if kernel[axis] % 2 == 1 { [kernel[axis] / 2; 2] } else { [0; 2] });
+        let pad = self.sides("pad", Some(default))?;
+        Some(Op::Pool(ir::Pool { kind, kernel, stride, pad, ceil: self.flag("ceil", false) }))
+    }
+}
+
+fn int(n: u64) -> Value {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// The padding that keeps the map at stride 1: `dilation * (kernel - 1) / 2`, where the kernel is odd.
+fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
+    let mut pad = [[0; 2]; 2];
+    for axis in 0..2 {
+        if kernel[axis] % 2 == 0 {
+            return None;
+        }
+        pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
+    }
+    Some(pad)
+}
+
+/// Whether the word is one of the joins, which `expand` builds.
+pub(super) fn is_join(word: &str) -> bool {
+    matches!(operators::find(word), Some(op) if matches!(op.word, "add" | "mul" | "concat"))
+}

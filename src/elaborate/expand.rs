@@ -1,0 +1,572 @@
+//! Statements expanded into a graph, top to bottom: each takes the current value and yields the next.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::attrs;
+use super::eval::{Env, Eval};
+use super::load::{Def, DefId, Program};
+use super::meta::Meta;
+use super::names::nearest;
+use super::naming::{MAX_NAME, Scope};
+use super::operators;
+use super::shortcut::Policy;
+use super::value::{Bound, Unit, Value};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, Frame, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
+use crate::syntax::ast::{Call, Expr, Ident, Label, Stmt, StmtKind, TemplatePart};
+
+/// The most nodes of a network.
+pub const MAX_NODES: usize = 1_000_000;
+/// The deepest nesting of blocks in blocks.
+pub const MAX_DEPTH: usize = 64;
+/// The most statements that expansion carries out, so that blocks which yield no node end as well.
+const MAX_STEPS: usize = 8 * MAX_NODES;
+/// The most bytes of all names together.
+const MAX_NAMES: usize = 256 << 20;
+
+/// A labelled value of a body.
+#[derive(Clone, Debug)]
+pub(super) struct Labelled {
+    pub value: Option<ir::Value>,
+    pub span: Span,
+    /// A branch that nothing joins is an error; other labels may stand for their names alone.
+    pub must_join: bool,
+    pub used: bool,
+}
+
+/// Where expansion stands: in which body, at which value.
+pub(super) struct Cx {
+    pub env: Env,
+    pub frame: Option<FrameId>,
+    /// The block's input: what `add shortcut` adds. `None` in a network's own body.
+    pub x: Option<ir::Value>,
+    /// Whether this is a block's body.
+    pub in_block: bool,
+    /// The current value; `None` behind an error.
+    pub current: Option<ir::Value>,
+    /// The product of the strides since the block's input.
+    pub stride: [usize; 2],
+    /// The shortcut policy in force.
+    pub policy: Policy,
+    pub labels: BTreeMap<String, Labelled>,
+    /// Arguments of the stage before, for `double`.
+    pub last_filters: Option<i64>,
+}
+
+/// Expansion of one network.
+pub(super) struct Expander<'a> {
+    pub program: &'a Program,
+    pub diags: &'a mut Vec<Diagnostic>,
+    pub graph: Graph,
+    /// By node index.
+    pub shapes: Vec<Shape>,
+    pub scopes: Vec<Scope>,
+    pub stages: Vec<ir::Stage>,
+    pub shortcuts: Vec<ShortcutUse>,
+    pub meta: Meta,
+    names: HashSet<String>,
+    name_bytes: usize,
+    steps: usize,
+    depth: usize,
+    /// Set when a bound is passed: everything ends.
+    pub aborted: bool,
+    no_input_reported: bool,
+    /// The frame of the block that was expanded last.
+    pub last_frame: Option<FrameId>,
+}
+
+impl<'a> Expander<'a> {
+    pub fn new(program: &'a Program, diags: &'a mut Vec<Diagnostic>, meta: Meta) -> Self {
+        Expander {
+            program,
+            diags,
+            graph: Graph::default(),
+            shapes: Vec::new(),
+            scopes: vec![Scope::default()],
+            stages: Vec::new(),
+            shortcuts: Vec::new(),
+            meta,
+            names: HashSet::new(),
+            name_bytes: 0,
+            steps: 0,
+            depth: 0,
+            aborted: false,
+            no_input_reported: false,
+            last_frame: None,
+        }
+    }
+
+    pub fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
+        Eval { program: self.program, diags: self.diags }.eval(expr, env)
+    }
+
+    pub fn evaluator(&mut self) -> Eval<'_> {
+        Eval { program: self.program, diags: self.diags }
+    }
+
+    pub fn error(&mut self, diag: Diagnostic) {
+        self.diags.push(diag);
+    }
+
+    pub fn shape(&self, value: ir::Value) -> &Shape {
+        self.shapes.get(value.node.index()).unwrap_or(&Shape::Unknown)
+    }
+
+    pub fn scope(&mut self) -> &mut Scope {
+        if self.scopes.is_empty() {
+            self.scopes.push(Scope::default());
+        }
+        let last = self.scopes.len() - 1;
+        &mut self.scopes[last]
+    }
+
+    /// Whether a bound was passed; counts one step.
+    pub fn step(&mut self, span: Span) -> bool {
+        self.steps += 1;
+        if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > MAX_STEPS || self.name_bytes > MAX_NAMES) {
+            self.aborted = true;
+            self.diags.push(
+                Diagnostic::error(codes::TOO_LARGE, "the network is too large", span, "expansion stopped here")
+                    .rule(format!("a network has at most {MAX_NODES} nodes")),
+            );
+        }
+        self.aborted
+    }
+
+    /// Adds a node behind these operands, with its inferred shape. A shape that cannot be is `Unknown` here, and the checker's to report.
+    pub fn node(&mut self, op: Op, name: String, span: Span, frame: Option<FrameId>, operands: &[ir::Value]) -> ir::Value {
+        let shapes: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
+        let shape = ir::infer(&op, &shapes).unwrap_or(Shape::Unknown);
+        if name.len() > MAX_NAME {
+            self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
+            self.aborted = true;
+        } else if !self.names.insert(name.clone()) {
+            self.error(
+                Diagnostic::error(codes::DUPLICATE_NODE, format!("two layers would be called `{name}`"), span, "the second one")
+                    .rule("a layer's name is its tensors' in a weights file, and is given once")
+                    .help("give the call a label (`as NAME`), or put it into a `scope`"),
+            );
+        }
+        self.name_bytes += name.len();
+        let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
+        if self.shapes.len() <= id.index() {
+            self.shapes.resize(id.index() + 1, Shape::Unknown);
+        }
+        self.shapes[id.index()] = shape;
+        id.into()
+    }
+
+    /// Carries out the statements of a body.
+    pub fn body(&mut self, stmts: &[Stmt], cx: &mut Cx) {
+        for stmt in stmts {
+            if self.step(stmt.span) {
+                return;
+            }
+            self.stmt(stmt, cx);
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, cx: &mut Cx) {
+        match &stmt.kind {
+            StmtKind::Input { name, dims } => self.input(name.as_ref(), dims, stmt.span, cx),
+            StmtKind::Call(call) => self.call(call, stmt.span, cx),
+            StmtKind::Section { body, .. } => self.body(body, cx),
+            StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
+            StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
+            StmtKind::Shortcut(expr) => {
+                // what a derived network states holds against its base's
+                if cx.in_block || self.meta.shortcut.is_none() {
+                    cx.policy = self.policy(expr, &cx.env);
+                }
+            }
+            StmtKind::Stage(stage) => self.stage(stage, stmt.span, cx),
+            StmtKind::Branch { name, from, body } => self.branch(name, from.as_ref(), body, cx),
+            StmtKind::Parallel { join, arms, label } => self.parallel(join, arms, label.as_ref(), stmt.span, cx),
+            StmtKind::If { cond, then, otherwise } => match self.eval(cond, &cx.env) {
+                Value::Bool(true) => self.body(then, cx),
+                Value::Bool(false) => self.body(otherwise, cx),
+                value => {
+                    self.evaluator().mismatch("true or false", &value, cond.span);
+                    cx.current = None;
+                }
+            },
+            StmtKind::Let { name, value } => {
+                let value = self.eval(value, &cx.env);
+                if cx.env.vars.contains_key(&name.node) {
+                    self.error(
+                        Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "defined again")
+                            .rule("a name keeps its value: there is no assignment"),
+                    );
+                }
+                cx.env.vars.insert(name.node.clone(), value);
+            }
+            StmtKind::Output { name, from } => {
+                let value = match from {
+                    Some(label) => self.label(label, cx),
+                    None => self.current(stmt.span, cx),
+                };
+                if self.graph.outputs().iter().any(|(n, _)| *n == name.node) {
+                    self.error(Diagnostic::error(
+                        codes::DUPLICATE_NAME,
+                        format!("two outputs are called `{}`", name.node),
+                        name.span,
+                        "the second one",
+                    ));
+                } else if let Some(value) = value {
+                    self.graph.add_output(name.node.clone(), value);
+                }
+            }
+            StmtKind::Expect(_) | StmtKind::Preprocess(_) | StmtKind::Labels(_) | StmtKind::Weights(_) | StmtKind::Train(_) => {
+                if cx.in_block {
+                    self.error(
+                        Diagnostic::error(codes::MISPLACED, "this belongs to a network, not to a block", stmt.span, "not here")
+                            .rule("a block holds operators, blocks, branches and conditions"),
+                    );
+                }
+                // a network's own are gathered by `meta`
+            }
+        }
+    }
+
+    fn input(&mut self, name: Option<&Ident>, dims: &[Expr], span: Span, cx: &mut Cx) {
+        if cx.in_block {
+            self.error(Diagnostic::error(codes::MISPLACED, "a block has no `input`", span, "not here").rule("a block reads what flows into it"));
+            return;
+        }
+        if name.is_none() && !self.graph.inputs().is_empty() {
+            self.error(
+                Diagnostic::error(codes::MISPLACED, "the network has an input already", span, "the second one")
+                    .help("a second input has a name: `input NAME: 3 x 32 x 32`"),
+            );
+            return;
+        }
+        let shape = match self.meta.input.clone() {
+            Some((dims, env)) => self.input_shape(&dims, &env),
+            None => self.input_shape(dims, &cx.env),
+        };
+        let name = name.map_or_else(|| "input".to_string(), |n| n.node.clone());
+        let value = self.node(Op::Input(shape), name.clone(), span, cx.frame, &[]);
+        if name != "input" {
+            cx.labels.insert(name, Labelled { value: Some(value), span, must_join: false, used: false });
+        }
+        if cx.current.is_none() {
+            cx.current = Some(value);
+        }
+    }
+
+    fn input_shape(&mut self, dims: &[Expr], env: &Env) -> Shape {
+        let mut out = Vec::new();
+        for (i, dim) in dims.iter().enumerate() {
+            match self.eval(dim, env) {
+                Value::Int(n) if (1..=1 << 40).contains(&n) => out.push(ir::Dim::Fixed(n as usize)),
+                Value::Int(n) => {
+                    self.error(Diagnostic::error(codes::BAD_VALUE, format!("a dimension of {n}"), dim.span, "must be at least 1, and below 2^40"));
+                    return Shape::Unknown;
+                }
+                Value::Word(word) if dims.len() == 3 && i == 1 && *word == *"H" => out.push(ir::Dim::axis(ir::Axis::H)),
+                Value::Word(word) if dims.len() == 3 && i == 2 && *word == *"W" => out.push(ir::Dim::axis(ir::Axis::W)),
+                Value::Unknown => return Shape::Unknown,
+                value => {
+                    let value = value.clone();
+                    if let Value::Word(word) = &value {
+                        self.error(
+                            Diagnostic::error(codes::UNKNOWN_NAME, format!("`{word}` is no dimension"), dim.span, "names nothing here")
+                                .rule("height and width may be left free: `input 3 x H x W`; channels may not"),
+                        );
+                    } else {
+                        self.evaluator().mismatch("a whole number, or a free `H` or `W`", &value, dim.span);
+                    }
+                    return Shape::Unknown;
+                }
+            }
+        }
+        if out.len() != 3 && out.len() != 1 {
+            let span = match (dims.first(), dims.last()) {
+                (Some(a), Some(b)) => a.span.to(b.span),
+                _ => return Shape::Unknown,
+            };
+            self.error(
+                Diagnostic::error(codes::BAD_VALUE, format!("an input of {} dimensions", out.len()), span, "one or three are possible")
+                    .rule("a map is channels x height x width, a vector is its features; the batch is not written"),
+            );
+            return Shape::Unknown;
+        }
+        Shape::Known(out)
+    }
+
+    /// The current value; reports once where no `input` precedes.
+    pub fn current(&mut self, span: Span, cx: &Cx) -> Option<ir::Value> {
+        if cx.current.is_none() && self.graph.inputs().is_empty() && !self.no_input_reported {
+            self.no_input_reported = true;
+            self.error(
+                Diagnostic::error(codes::NO_INPUT, "there is no input yet", span, "reads a value, and there is none")
+                    .help("begin with `input 3 x 224 x 224`"),
+            );
+        }
+        cx.current
+    }
+
+    /// A labelled value, for joins and `from`; reports an unknown label.
+    pub fn label(&mut self, name: &Ident, cx: &mut Cx) -> Option<ir::Value> {
+        if let Some(found) = cx.labels.get_mut(&name.node) {
+            found.used = true;
+            return found.value;
+        }
+        let mut diag = Diagnostic::error(codes::UNKNOWN_LABEL, format!("no value is called `{}`", name.node), name.span, "not found");
+        if let Some(near) = nearest(&name.node, cx.labels.keys().map(String::as_str)) {
+            diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
+        } else {
+            diag = diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name");
+        }
+        self.error(diag);
+        None
+    }
+
+    /// The text of a label, its template filled in.
+    pub fn label_text(&mut self, label: &Label, env: &Env) -> Option<(String, Span)> {
+        match label {
+            Label::Name(name) => Some((name.node.clone(), name.span)),
+            Label::Template(template) => {
+                let mut text = String::new();
+                for part in &template.parts {
+                    match part {
+                        TemplatePart::Text(part) => text.push_str(part),
+                        TemplatePart::Expr(expr) => match self.eval(expr, env) {
+                            Value::Int(n) => text.push_str(&n.to_string()),
+                            Value::Str(s) | Value::Word(s) => text.push_str(&s),
+                            Value::Unknown => return None,
+                            other => {
+                                self.evaluator().mismatch("a whole number or a text", &other, expr.span);
+                                return None;
+                            }
+                        },
+                    }
+                    if text.len() > MAX_NAME {
+                        break;
+                    }
+                }
+                let part_ok = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+                if text.len() > MAX_NAME || !text.split('.').all(part_ok) {
+                    let shown: String = text.chars().take(60).collect();
+                    self.error(
+                        Diagnostic::error(codes::BAD_NAME, format!("`{shown}` cannot name a layer"), template.span, "not a name")
+                            .rule("a name is made of letters, digits, `_` and `-`, with dots between its parts"),
+                    );
+                    return None;
+                }
+                Some((text, template.span))
+            }
+        }
+    }
+
+    fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
+        let Some((name, _)) = self.label_text(name, &cx.env) else {
+            cx.current = None;
+            return;
+        };
+        self.in_scope(&name, sequential, |this| this.body(body, cx));
+    }
+
+    /// Runs `inside` with a scope of that name open.
+    pub fn in_scope(&mut self, name: &str, sequential: bool, inside: impl FnOnce(&mut Self)) {
+        let prefix = self.scope().full(name);
+        self.scopes.push(Scope::new(prefix, sequential));
+        inside(self);
+        self.scopes.pop();
+    }
+
+    fn call(&mut self, call: &Call, span: Span, cx: &mut Cx) {
+        if attrs::is_join(&call.name.node) {
+            return self.join(call, span, cx);
+        }
+        if let Some(operator) = operators::find(&call.name.node) {
+            let args = self.evaluator().args(&call.args, &cx.env);
+            let op = attrs::operator(operator, &args, span, &mut self.evaluator());
+            let name = self.statement_name(operator.word, call.label.as_ref(), cx);
+            let current = self.current(span, cx);
+            let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {
+                cx.current = None;
+                return;
+            };
+            if matches!(op, Op::Linear(_)) && self.shape(operand).dims().is_some_and(|d| d.len() == 3) {
+                let flatten = self.scope().count("flatten");
+                operand = self.node(Op::Flatten, flatten, span, cx.frame, &[operand]);
+            }
+            let step = match &op {
+                Op::Conv(c) => c.stride,
+                Op::Pool(p) => p.stride,
+                Op::Subsample(s) => *s,
+                _ => [1, 1],
+            };
+            let value = self.node(op, name, span, cx.frame, &[operand]);
+            cx.stride = [0, 1].map(|axis| cx.stride[axis].saturating_mul(step[axis]));
+            cx.current = Some(value);
+            self.remember(call.label.as_ref(), cx);
+            return;
+        }
+        match self.eval(&Expr { kind: crate::syntax::ast::ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
+            Value::Unknown => cx.current = None,
+            Value::Word(word) => {
+                let module = &self.program.modules[cx.env.module];
+                let known = operators::statement_words().chain(module.scope.keys().map(String::as_str)).collect::<Vec<_>>();
+                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no operator or block `{word}`"), call.name.span, "not known");
+                if let Some(near) = nearest(&word, known) {
+                    diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
+                } else if self.program.std_block(&word).is_some() {
+                    diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));
+                }
+                self.error(diag);
+                cx.current = None;
+            }
+            other => {
+                self.error(Diagnostic::error(
+                    codes::UNKNOWN_OPERATOR,
+                    format!("`{}` is no block: it is {}", call.name.node, other.kind()),
+                    call.name.span,
+                    "cannot be a statement",
+                ));
+                cx.current = None;
+            }
+        }
+    }
+
+    /// The name of a statement's node: its label in this scope, or the next by the rule.
+    pub fn statement_name(&mut self, word: &'static str, label: Option<&Label>, cx: &Cx) -> Option<String> {
+        match label {
+            Some(label) => {
+                let (text, _) = self.label_text(label, &cx.env)?;
+                self.scope().skip();
+                Some(self.scope().full(&text))
+            }
+            None => Some(self.scope().next(word)),
+        }
+    }
+
+    /// Makes the current value known by a statement's label.
+    fn remember(&mut self, label: Option<&Label>, cx: &mut Cx) {
+        if let Some(label) = label
+            && let Some((name, span)) = self.label_text(label, &cx.env)
+        {
+            cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
+        }
+    }
+
+    fn block_call(&mut self, unit: &Unit, call: &Call, span: Span, cx: &mut Cx) {
+        let mut args = self.evaluator().args(&call.args, &cx.env);
+        // a first argument without a key is the first parameter not given beforehand
+        if let Some(first) = args.first_mut().filter(|a| a.key.is_none()) {
+            let given = |name: &str| unit.args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *name));
+            let param = self.program.def(unit.def).params().iter().find(|p| !given(&p.name.node));
+            match param {
+                Some(param) => first.key = Some((param.name.node.as_str().into(), first.span)),
+                None => {
+                    let (message, at) = (format!("block `{}` takes no argument", unit.name), first.span);
+                    self.error(Diagnostic::error(codes::TOO_MANY_ARGUMENTS, message, at, "not expected here"));
+                    cx.current = None;
+                    return;
+                }
+            }
+        }
+        let label = match &call.label {
+            Some(label) => match self.label_text(label, &cx.env) {
+                Some((text, _)) => Some(text),
+                None => {
+                    cx.current = None;
+                    return;
+                }
+            },
+            None => None,
+        };
+        let Some(input) = self.current(span, cx) else { return };
+        let args = merge(&unit.args, args);
+        let policy = cx.policy.clone();
+        cx.current = match label {
+            Some(label) => {
+                self.scope().skip();
+                let mut out = None;
+                self.in_scope(&label, false, |this| out = this.block(unit.def, &args, input, None, &policy, span, cx.frame));
+                out
+            }
+            None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
+        };
+        // a block's stride counts on the path of the block that calls it
+        self.remember(call.label.as_ref(), cx);
+    }
+
+    /// Expands a block on a value, in the scope that is open. `None` behind an error.
+    #[allow(clippy::too_many_arguments)] // each is another fact of the call; a struct would be built at each call and taken apart here
+    pub fn block(
+        &mut self,
+        def: DefId,
+        args: &[Bound],
+        input: ir::Value,
+        instance: Option<(usize, usize)>,
+        policy: &Policy,
+        call: Span,
+        parent: Option<FrameId>,
+    ) -> Option<ir::Value> {
+        let program = self.program;
+        let Def::Block(block) = program.def(def) else {
+            self.error(Diagnostic::error(codes::BAD_VALUE, "a network is no block", call, "used as a block"));
+            return None;
+        };
+        if self.step(call) {
+            return None;
+        }
+        if self.depth >= MAX_DEPTH {
+            self.aborted = true;
+            self.error(
+                Diagnostic::error(codes::TOO_DEEP, format!("blocks nest more than {MAX_DEPTH} deep"), call, "expansion stopped here")
+                    .label(block.name.span, "this block, among others")
+                    .rule("a block cannot use itself: expansion always ends"),
+            );
+            return None;
+        }
+        self.depth += 1;
+        let errors = self.diags.len();
+        let env = self.evaluator().bind(def, args, call);
+        let broken = self.diags.len() > errors;
+        let scope = self.scope().prefix.clone();
+        let frame = self.graph.add_frame(Frame { parent, scope, unit: block.name.node.clone(), span: call, instance });
+        let mut cx = Cx {
+            env,
+            frame: Some(frame),
+            x: Some(input),
+            in_block: true,
+            current: Some(input),
+            stride: [1, 1],
+            policy: policy.clone(),
+            labels: BTreeMap::new(),
+            last_filters: None,
+        };
+        self.body(&block.body, &mut cx);
+        if !block.damaged {
+            self.unjoined(&cx);
+        }
+        self.depth -= 1;
+        self.last_frame = Some(frame);
+        if broken || block.damaged { None } else { cx.current }
+    }
+
+    /// Reports branches of a finished body that nothing joined.
+    pub fn unjoined(&mut self, cx: &Cx) {
+        for (name, label) in &cx.labels {
+            if label.must_join && !label.used {
+                self.error(
+                    Diagnostic::error(codes::UNUSED_BRANCH, format!("branch `{name}` is never joined"), label.span, "computed, and lost")
+                        .rule("a branch ends in an `add`, `mul` or `concat`, or is an `output`"),
+                );
+            }
+        }
+    }
+}
+
+/// Arguments given beforehand, overridden by those of the call.
+pub(super) fn merge(before: &[Bound], call: Vec<Bound>) -> Vec<Bound> {
+    let keys: HashSet<_> = call.iter().filter_map(|a| a.key.as_ref().map(|(k, _)| k.clone())).collect();
+    let kept = before.iter().filter(|a| a.key.as_ref().is_none_or(|(k, _)| !keys.contains(k))).cloned();
+    kept.chain(call.iter().cloned()).collect()
+}

@@ -1,0 +1,153 @@
+//! Side paths and where they come together: `branch`, `parallel`, `add`, `mul`, `concat`.
+
+use std::collections::BTreeMap;
+
+use super::expand::{Cx, Expander, Labelled};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, Op};
+use crate::syntax::ast::{Call, ExprKind, Ident, Label, Spanned, Stmt};
+
+impl Expander<'_> {
+    /// `branch NAME [from LABEL] { … }`: a side path, whose names stand in a scope of its name.
+    pub(super) fn branch(&mut self, name: &Ident, from: Option<&Ident>, body: &[Stmt], cx: &mut Cx) {
+        let start = match from {
+            Some(label) => self.label(label, cx),
+            None => self.current(name.span, cx),
+        };
+        if cx.labels.contains_key(&name.node) {
+            self.error(Diagnostic::error(codes::DUPLICATE_NAME, format!("two values are called `{}`", name.node), name.span, "the second one"));
+        }
+        let (main, stride) = (cx.current, cx.stride);
+        cx.current = start;
+        self.in_scope(&name.node, false, |this| this.body(body, cx));
+        let value = cx.current;
+        (cx.current, cx.stride) = (main, stride);
+        cx.labels.insert(name.node.clone(), Labelled { value, span: name.span, must_join: true, used: false });
+    }
+
+    /// `parallel concat { arm { … } … }`: every arm reads the same value.
+    pub(super) fn parallel(&mut self, join: &Ident, arms: &[(Label, Vec<Stmt>)], label: Option<&Label>, span: Span, cx: &mut Cx) {
+        let word = match join.node.as_str() {
+            "concat" => "concat",
+            "add" => "add",
+            "mul" => "mul",
+            other => {
+                self.error(Diagnostic::error(
+                    codes::UNKNOWN_OPERATOR,
+                    format!("arms cannot be joined by `{other}`"),
+                    join.span,
+                    "one of `concat`, `add`, `mul`",
+                ));
+                cx.current = None;
+                return;
+            }
+        };
+        let (start, stride) = (self.current(span, cx), cx.stride);
+        let mut values = Vec::new();
+        let mut after = stride;
+        for (arm, body) in arms {
+            let Some((name, _)) = self.label_text(arm, &cx.env) else {
+                values.push(None);
+                continue;
+            };
+            (cx.current, cx.stride) = (start, stride);
+            self.in_scope(&name, false, |this| this.body(body, cx));
+            values.push(cx.current);
+            after = cx.stride;
+        }
+        cx.stride = after;
+        let name = self.statement_name(word, label, cx);
+        let operands: Option<Vec<ir::Value>> = values.into_iter().collect();
+        cx.current = match (operands, name) {
+            (Some(operands), Some(name)) => Some(self.node(op_of(word), name, span, cx.frame, &operands)),
+            _ => None,
+        };
+        self.label_current(label, cx);
+    }
+
+    /// `add shortcut`, `add LABEL, …`, `mul LABEL`, `concat LABEL, …`.
+    pub(super) fn join(&mut self, call: &Call, span: Span, cx: &mut Cx) {
+        let word = match call.name.node.as_str() {
+            "mul" => "mul",
+            "concat" => "concat",
+            _ => "add",
+        };
+        let mut names = Vec::new();
+        let mut project_from = None;
+        let mut fine = true;
+        for arg in &call.args {
+            match (&arg.key, &arg.value.kind) {
+                (Some(key), ExprKind::Name(name)) if key.node == "project_from" && word == "add" => {
+                    project_from = Some(Spanned { node: name.clone(), span: arg.value.span });
+                }
+                (key, ExprKind::Name(name)) if key.as_ref().is_none_or(|k| k.span == arg.value.span) => {
+                    names.push(Spanned { node: name.clone(), span: arg.value.span });
+                }
+                _ => {
+                    self.error(
+                        Diagnostic::error(codes::UNKNOWN_LABEL, format!("`{word}` takes labels"), arg.span, "not a label")
+                            .rule("side paths are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
+                    );
+                    fine = false;
+                }
+            }
+        }
+        let current = self.current(span, cx);
+        if names.is_empty() && fine {
+            self.error(Diagnostic::error(codes::MISSING_ARGUMENT, format!("`{word}` needs a label"), span, "nothing to join with").help(
+                match word {
+                    "add" => "`add shortcut` adds the block's input; `add NAME` a branch",
+                    _ => "name the branch: a `branch NAME { … }` before this line",
+                },
+            ));
+            fine = false;
+        }
+        if word == "add" && names.len() == 1 && names[0].node == "shortcut" && !cx.labels.contains_key("shortcut") {
+            let from = match project_from {
+                Some(label) => match self.label(&label, cx) {
+                    Some(value) => Some(value),
+                    None => {
+                        cx.current = None;
+                        return;
+                    }
+                },
+                None => None,
+            };
+            return self.add_shortcut(call.label.as_ref(), from, span, cx);
+        }
+        let mut operands = vec![current];
+        for name in &names {
+            operands.push(self.label(name, cx));
+        }
+        let node_name = self.statement_name(word, call.label.as_ref(), cx);
+        let operands: Option<Vec<ir::Value>> = operands.into_iter().collect();
+        cx.current = match (operands, node_name) {
+            (Some(operands), Some(name)) if fine => Some(self.node(op_of(word), name, span, cx.frame, &operands)),
+            _ => None,
+        };
+        self.label_current(call.label.as_ref(), cx);
+    }
+
+    fn label_current(&mut self, label: Option<&Label>, cx: &mut Cx) {
+        if let Some(label) = label
+            && let Some((name, span)) = self.label_text(label, &cx.env)
+        {
+            cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
+        }
+    }
+}
+
+fn op_of(word: &str) -> Op {
+    match word {
+        "mul" => Op::Mul,
+        "concat" => Op::Concat,
+        _ => Op::Add,
+    }
+}
+
+/// The labels that `expect` and `output` see: all of a network's own body.
+pub(super) fn exported(labels: &BTreeMap<String, Labelled>) -> Vec<(String, ir::Value)> {
+    labels.iter().filter_map(|(name, label)| Some((name.clone(), label.value?))).collect()
+}

@@ -1,0 +1,316 @@
+//! What a network says beside its layers: preprocessing, labels, weights, expectations, and what a derived network
+//! states again in place of its base.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::eval::{Env, Eval, number};
+use super::load::{Program, read};
+use super::names::nearest;
+use super::value::Value;
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess};
+use crate::syntax::ast::{self, Arg, Expr, ExprKind, Stmt, StmtKind};
+
+/// The most class names.
+const MAX_LABELS: usize = 1_000_000;
+
+/// A network of a chain of derivation with its parameters bound.
+pub(super) struct Level {
+    pub network: Arc<ast::Network>,
+    pub env: Env,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Meta {
+    pub preprocess: Option<Preprocess>,
+    pub labels: Vec<String>,
+    pub weights: Option<(PathBuf, Span)>,
+    pub expects: Vec<Expect>,
+    /// The input's dimensions that a derived network states in place of its base's.
+    pub input: Option<(Vec<Expr>, Env)>,
+    /// The same for the network's shortcut policy.
+    pub shortcut: Option<(Expr, Env)>,
+}
+
+/// The keys that stand in a `train` block.
+const TRAIN_KEYS: [&str; 13] =
+    ["init", "optimizer", "batch", "steps", "epochs", "schedule", "augment", "loss", "validate", "checkpoint", "from", "freeze", "shuffle"];
+
+impl Meta {
+    /// Gathers it from the networks of a chain, the derived one first.
+    pub fn gather(levels: &[Level], program: &Program, diags: &mut Vec<Diagnostic>) -> Meta {
+        let mut meta = Meta::default();
+        let (mut has_labels, mut has_preprocess) = (false, false);
+        for (depth, level) in levels.iter().enumerate() {
+            let derived = depth + 1 < levels.len();
+            let mut eval = Eval { program, diags };
+            let folder = program.modules[level.env.module].folder.clone();
+            for stmt in &level.network.body {
+                match &stmt.kind {
+                    StmtKind::Expect(expect) => {
+                        // expectations are about the network that states them, not about those derived from it
+                        if depth == 0
+                            && let Some(expect) = read_expect(expect, stmt.span, &level.env, &mut eval)
+                        {
+                            meta.expects.push(expect);
+                        }
+                    }
+                    StmtKind::Preprocess(args) => {
+                        if !has_preprocess {
+                            has_preprocess = true;
+                            meta.preprocess = preprocess(args, stmt.span, &level.env, &mut eval);
+                        }
+                    }
+                    StmtKind::Labels(expr) => {
+                        if !has_labels {
+                            has_labels = true;
+                            meta.labels = labels(expr, folder.as_deref(), &level.env, &mut eval);
+                        }
+                    }
+                    StmtKind::Weights(path) => {
+                        if meta.weights.is_none() {
+                            let folder = folder.clone().unwrap_or_default();
+                            meta.weights = Some((folder.join(&path.node), path.span));
+                        }
+                    }
+                    StmtKind::Train(entries) => {
+                        if depth == 0 {
+                            train(entries, eval.diags);
+                        }
+                    }
+                    StmtKind::Input { name, dims } if derived => {
+                        if let Some(name) = name {
+                            eval.diags.push(Diagnostic::error(
+                                codes::MISPLACED,
+                                "a derived network states its base's one input anew, without a name",
+                                name.span,
+                                "not here",
+                            ));
+                        } else if meta.input.is_none() {
+                            meta.input = Some((dims.clone(), level.env.clone()));
+                        }
+                    }
+                    StmtKind::Shortcut(expr) if derived => {
+                        if meta.shortcut.is_none() {
+                            meta.shortcut = Some((expr.clone(), level.env.clone()));
+                        }
+                    }
+                    _ if derived => misplaced(stmt, &level.network, eval.diags),
+                    // the base's own statements are expanded, not gathered
+                    _ => {}
+                }
+            }
+        }
+        meta
+    }
+}
+
+fn misplaced(stmt: &Stmt, network: &ast::Network, diags: &mut Vec<Diagnostic>) {
+    let mut diag = Diagnostic::error(codes::MISPLACED, "a derived network has the layers of its base, and no others", stmt.span, "not here");
+    if let Some(base) = &network.base {
+        diag = diag.label(base.span, "derived from this");
+    }
+    diags.push(diag.rule("it may state `input`, `shortcut`, `preprocess`, `labels`, `weights`, `train` and `expect`"));
+}
+
+fn train(entries: &[ast::Entry], diags: &mut Vec<Diagnostic>) {
+    for entry in entries {
+        let key = &entry.key;
+        if TRAIN_KEYS.contains(&key.node.as_str()) {
+            continue;
+        }
+        let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.node), key.span, "not one of its keys");
+        if let Some(near) = nearest(&key.node, TRAIN_KEYS) {
+            diag = diag.fix(format!("did you mean `{near}`?"), key.span, near);
+        }
+        diags.push(diag);
+    }
+}
+
+fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Expect> {
+    let metric = match expect.metric.node.as_str() {
+        "layers" => Metric::Layers,
+        "params" => Metric::Params,
+        "macs" => Metric::Macs,
+        "output" => Metric::Output(None),
+        label => Metric::Output(Some(label.to_string())),
+    };
+    let shape_metric = matches!(metric, Metric::Output(_));
+    let value = match &expect.value {
+        ast::ExpectValue::Number(text) if !shape_metric => number_expected(text, expect.about, eval)?,
+        ast::ExpectValue::Number(text) => {
+            let digits: String = text.node.chars().filter(|c| *c != '_').collect();
+            match digits.parse::<usize>() {
+                Ok(n) if n > 0 && !expect.about => ExpectValue::Shape(ir::Shape::fixed(&[n])),
+                _ => return bad(eval, text.span, "a shape has whole numbers, and is expected with `:`"),
+            }
+        }
+        ast::ExpectValue::Shape(dims, at) if shape_metric && !expect.about => {
+            let mut sizes = Vec::new();
+            for dim in dims {
+                match eval.eval(dim, env) {
+                    Value::Int(n) if n > 0 => sizes.push(n as usize),
+                    Value::Unknown => return None,
+                    _ => return bad(eval, dim.span, "a shape has whole numbers, at least 1"),
+                }
+            }
+            let _ = at;
+            ExpectValue::Shape(ir::Shape::fixed(&sizes))
+        }
+        ast::ExpectValue::Shape(dims, at) => {
+            // a count given by an expression: `expect layers: 6 * n + 2`
+            let [dim] = &dims[..] else { return bad(eval, *at, "this is counted, and has no shape") };
+            match eval.eval(dim, env) {
+                Value::Int(n) if n >= 0 && !shape_metric => {
+                    if expect.about {
+                        ExpectValue::About { value: n as f64, unit: 1.0 }
+                    } else {
+                        ExpectValue::Exactly(n.unsigned_abs())
+                    }
+                }
+                Value::Unknown => return None,
+                _ => return bad(eval, dim.span, "a whole number is expected"),
+            }
+        }
+    };
+    Some(Expect { metric, value, span })
+}
+
+fn bad<T>(eval: &mut Eval<'_>, span: Span, why: &str) -> Option<T> {
+    eval.diags.push(Diagnostic::error(codes::BAD_VALUE, why, span, "cannot be expected"));
+    None
+}
+
+/// A number as written: `25_557_032`, `3.8e9`. One unit of its last digit is its tolerance behind `~=`.
+fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Option<ExpectValue> {
+    let digits: String = text.node.chars().filter(|c| *c != '_').collect();
+    if !about {
+        return match digits.parse::<u64>() {
+            Ok(n) => Some(ExpectValue::Exactly(n)),
+            Err(_) => bad(eval, text.span, "behind `:` stands a whole number; behind `~=` one such as 3.8e9"),
+        };
+    }
+    let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
+        Some((m, e)) => (m, e.parse::<i32>().ok().filter(|e| e.abs() < 300)),
+        None => (digits.as_str(), Some(0)),
+    };
+    let decimals = mantissa.split_once('.').map_or(0, |(_, d)| d.len() as i32);
+    match (digits.parse::<f64>(), exponent) {
+        (Ok(value), Some(exponent)) if value.is_finite() => Some(ExpectValue::About { value, unit: 10f64.powi(exponent - decimals) }),
+        _ => bad(eval, text.span, "not a number"),
+    }
+}
+
+fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
+    const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
+    let mut out = Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new() };
+    let errors = eval.diags.len();
+    for arg in eval.args(args, env) {
+        let Some((key, key_span)) = &arg.key else {
+            eval.diags.push(Diagnostic::error(codes::TOO_MANY_ARGUMENTS, "`preprocess` takes its arguments by key", arg.span, "no key"));
+            continue;
+        };
+        match (&**key, &arg.value) {
+            (_, Value::Unknown) => {}
+            ("resize", Value::Int(n)) if (1..=65_536).contains(n) => out.resize = Some(*n as usize),
+            ("crop", Value::Int(n)) if (1..=65_536).contains(n) => out.crop = Some([*n as usize; 2]),
+            ("crop", Value::Size(h, w)) if (1..=65_536).contains(h) && (1..=65_536).contains(w) => out.crop = Some([*h as usize, *w as usize]),
+            ("channels", Value::Word(word)) if **word == *"rgb" => out.channels = Channels::Rgb,
+            ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
+            ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
+            ("mean", Value::List(items)) => out.mean = numbers(items, |_| true, arg.span, eval),
+            ("std", Value::List(items)) => out.std = numbers(items, |x| x > 0.0, arg.span, eval),
+            (name, value) if KEYS.contains(&name) => {
+                let takes = match name {
+                    "resize" => "pixels, 1 to 65536",
+                    "crop" => "a size in pixels, 1 to 65536",
+                    "channels" => "`rgb`, `bgr` or `gray`",
+                    _ => "a list of numbers, one a channel",
+                };
+                eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("`{name}` takes {takes}"), arg.span, format!("is {value}")));
+            }
+            (name, _) => {
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`preprocess` has no `{name}`"), *key_span, "not one of its keys");
+                if let Some(near) = nearest(name, KEYS) {
+                    diag = diag.fix(format!("did you mean `{near}`?"), *key_span, near);
+                }
+                eval.diags.push(diag);
+            }
+        }
+    }
+    if eval.diags.len() > errors {
+        return None;
+    }
+    let channels = if out.channels == Channels::Gray { 1 } else { 3 };
+    for (name, list, neutral) in [("mean", &mut out.mean, 0.0), ("std", &mut out.std, 1.0)] {
+        if list.is_empty() {
+            *list = vec![neutral; channels];
+        } else if list.len() != channels {
+            let message = format!("`{name}` has {} numbers for {channels} channels", list.len());
+            eval.diags.push(Diagnostic::error(codes::BAD_VALUE, message, span, "one number a channel"));
+            return None;
+        }
+    }
+    Some(out)
+}
+
+fn numbers(items: &[Value], fits: impl Fn(f64) -> bool, span: Span, eval: &mut Eval<'_>) -> Vec<f32> {
+    let mut out = Vec::new();
+    for item in items.iter().take(64) {
+        match number(item) {
+            Some(x) if x.is_finite() && fits(x) => out.push(x as f32),
+            _ => {
+                eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{item} cannot stand here"), span, "numbers; a deviation is above 0"));
+                return Vec::new();
+            }
+        }
+    }
+    out
+}
+
+fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
+    let list: Vec<String> = match eval.eval(expr, env) {
+        Value::List(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for (i, item) in items.iter().enumerate() {
+                match item {
+                    Value::Str(text) => list.push(text.to_string()),
+                    Value::Unknown => return Vec::new(),
+                    other => {
+                        let span = match &expr.kind {
+                            ExprKind::List(exprs) => exprs.get(i).map_or(expr.span, |e| e.span),
+                            _ => expr.span,
+                        };
+                        eval.mismatch("a text", other, span);
+                        return Vec::new();
+                    }
+                }
+            }
+            list
+        }
+        Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
+            Ok(text) => text.lines().map(|line| line.trim_end().to_string()).collect(),
+            Err(error) => {
+                eval.diags.push(Diagnostic::error(codes::NO_SUCH_FILE, error.to_string(), expr.span, "named here"));
+                return Vec::new();
+            }
+        },
+        Value::Unknown => return Vec::new(),
+        other => {
+            eval.mismatch("a list of texts, or a file's path", &other, expr.span);
+            return Vec::new();
+        }
+    };
+    if list.is_empty() || list.len() > MAX_LABELS {
+        eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{} labels", list.len()), expr.span, "one a class is needed"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = list.iter().find(|name| !seen.insert(name.as_str())) {
+        eval.diags.push(Diagnostic::warning(codes::DUPLICATE_LABEL, format!("two classes are called `{twice}`"), expr.span, "in this list"));
+    }
+    list
+}

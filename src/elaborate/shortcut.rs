@@ -1,0 +1,199 @@
+//! Shortcut policies (He et al. 2016, section 3.3), and `add shortcut`, which they reach.
+
+use std::sync::Arc;
+
+use super::eval::Env;
+use super::expand::{Cx, Expander, merge};
+use super::load::Def;
+use super::names::nearest;
+use super::value::{Bound, Unit, Value};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, Op, Pad, Shortcut, ShortcutUse};
+use crate::syntax::ast::{Expr, Label};
+
+/// A policy as stated.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub kind: Shortcut,
+    /// What a projection is made of, where it is stated.
+    pub unit: Option<Arc<Unit>>,
+    /// Where it is stated.
+    pub span: Option<Span>,
+}
+
+impl Policy {
+    /// `identity`: what holds where a file says nothing. It never adds a parameter unasked.
+    pub const DEFAULT: Policy = Policy { kind: Shortcut::Identity, unit: None, span: None };
+}
+
+const POLICIES: [&str; 4] = ["identity", "pad", "projection", "none"];
+
+impl Expander<'_> {
+    /// Reads a policy: `identity`, `pad[(zeros: end|split)]`, `projection[(when: always|change, unit: BLOCK)]`, `none`.
+    pub(super) fn policy(&mut self, expr: &Expr, env: &Env) -> Policy {
+        let value = self.eval(expr, env);
+        self.policy_of(&value, expr.span)
+    }
+
+    pub(super) fn policy_of(&mut self, value: &Value, span: Span) -> Policy {
+        let fallback = Policy { span: Some(span), ..Policy::DEFAULT };
+        let (word, args): (&str, &[Bound]) = match value {
+            Value::Word(word) => (word, &[]),
+            Value::WordCall(word, args) => (word, args),
+            // a user's block of that name cannot shadow a policy: `projection` is also the name of a standard block
+            Value::Unit(unit) if POLICIES.contains(&&*unit.name) => (&unit.name, &unit.args),
+            Value::Unknown => return fallback,
+            other => {
+                let other = other.clone();
+                self.evaluator().mismatch("a shortcut policy", &other, span);
+                return fallback;
+            }
+        };
+        let allowed: &[&str] = match word {
+            "pad" => &["zeros"],
+            "projection" => &["when", "unit"],
+            "identity" | "none" => &[],
+            _ => {
+                let mut diag =
+                    Diagnostic::error(codes::UNKNOWN_NAME, format!("there is no shortcut policy `{word}`"), span, "not a policy")
+                        .rule("a policy is `identity`, `pad` (option A), `projection` (option B; `projection(when: always)` is C) or `none`");
+                if let Some(near) = nearest(word, POLICIES) {
+                    diag = diag.fix(format!("did you mean `{near}`?"), span, near);
+                }
+                self.error(diag);
+                return fallback;
+            }
+        };
+        let mut policy = Policy {
+            kind: match word {
+                "pad" => Shortcut::Pad { split: false },
+                "projection" => Shortcut::Projection,
+                "none" => Shortcut::None,
+                _ => Shortcut::Identity,
+            },
+            unit: None,
+            span: Some(span),
+        };
+        for arg in args {
+            let Some((key, key_span)) = arg.key.as_ref().filter(|(k, _)| allowed.contains(&&**k)) else {
+                let (name, at) = arg.key.as_ref().map_or(("", arg.span), |(k, s)| (&**k, *s));
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`{word}` has no `{name}`"), at, "not one of its keys");
+                diag = match nearest(name, allowed.iter().copied()) {
+                    Some(near) => diag.fix(format!("did you mean `{near}`?"), at, near),
+                    None => diag,
+                };
+                self.error(diag);
+                continue;
+            };
+            let choice = match &arg.value {
+                Value::Word(word) => word.to_string(),
+                _ => String::new(),
+            };
+            match (&**key, choice.as_str(), &arg.value) {
+                ("zeros", "end", _) => policy.kind = Shortcut::Pad { split: false },
+                ("zeros", "split", _) => policy.kind = Shortcut::Pad { split: true },
+                ("when", "always", _) => policy.kind = Shortcut::ProjectionAlways,
+                ("when", "change", _) => policy.kind = Shortcut::Projection,
+                ("unit", _, Value::Unit(unit)) => policy.unit = Some(unit.clone()),
+                (_, _, Value::Unknown) => {}
+                _ => {
+                    let takes = match &**key {
+                        "zeros" => "`end` or `split`",
+                        "when" => "`change` or `always`",
+                        _ => "a block",
+                    };
+                    self.error(
+                        Diagnostic::error(codes::BAD_VALUE, format!("`{key}` is {takes}"), arg.span, "something else").label(*key_span, "for this key"),
+                    );
+                }
+            }
+        }
+        policy
+    }
+
+    /// `add shortcut`: `F(x) + x`, `F(x) + Ws x`, or nothing, as the policy in force says.
+    pub(super) fn add_shortcut(&mut self, label: Option<&Label>, project_from: Option<ir::Value>, span: Span, cx: &mut Cx) {
+        let Some(x) = cx.x else {
+            if cx.in_block {
+                cx.current = None;
+            } else {
+                self.error(
+                    Diagnostic::error(codes::MISPLACED, "`add shortcut` stands outside a block", span, "there is no block's input to add")
+                        .help("name the value (`as NAME`, or a `branch`) and `add NAME`, or put the path into a block"),
+                );
+            }
+            return;
+        };
+        let policy = cx.policy.clone();
+        if policy.kind == Shortcut::None {
+            return;
+        }
+        let Some(f) = self.current(span, cx) else { return };
+        let (from, to) = (self.shape(x).channels(), self.shape(f).channels());
+        let strided = cx.stride != [1, 1];
+        let changes = strided || (from.is_some() && to.is_some() && from != to);
+        let shortcut = match policy.kind {
+            Shortcut::Identity | Shortcut::None => Some(x),
+            Shortcut::Pad { split } => {
+                let mut value = x;
+                if strided {
+                    let name = self.scope().count("subsample");
+                    value = self.node(Op::Subsample(cx.stride), name, span, cx.frame, &[value]);
+                }
+                if let (Some(from), Some(to)) = (from, to)
+                    && to > from
+                {
+                    let before = if split { (to - from) / 2 } else { 0 };
+                    let pad = Pad { channels: [before, to - from - before], sides: [[0; 2]; 2] };
+                    let name = self.scope().count("pad");
+                    value = self.node(Op::Pad(pad), name, span, cx.frame, &[value]);
+                }
+                Some(value)
+            }
+            Shortcut::Projection if !changes => Some(x),
+            Shortcut::Projection | Shortcut::ProjectionAlways => self.project(project_from.unwrap_or(x), to, &policy, span, cx),
+        };
+        let name = self.statement_name("add", label, cx);
+        cx.current = match (shortcut, name) {
+            (Some(shortcut), Some(name)) => {
+                let add = self.node(Op::Add, name, span, cx.frame, &[f, shortcut]);
+                let stride = cx.stride[0].max(cx.stride[1]);
+                self.shortcuts.push(ShortcutUse { add: add.node, policy: policy.kind, policy_span: policy.span, x, stride });
+                Some(add)
+            }
+            _ => None,
+        };
+    }
+
+    fn project(&mut self, x: ir::Value, filters: Option<usize>, policy: &Policy, span: Span, cx: &Cx) -> Option<ir::Value> {
+        let filters = filters?;
+        let unit = match &policy.unit {
+            Some(unit) => unit.clone(),
+            None => {
+                let def = self.program.std_block("projection")?;
+                Arc::new(Unit { def, name: "projection".into(), args: Vec::new() })
+            }
+        };
+        let at = policy.span.unwrap_or(span);
+        let stride = match cx.stride {
+            [h, w] if h == w => Value::Int(i64::try_from(h).ok()?),
+            [h, w] => Value::Size(h as u64, w as u64),
+        };
+        let declared = self.program.def(unit.def);
+        if !matches!(declared, Def::Block(_)) {
+            self.error(Diagnostic::error(codes::BAD_VALUE, "a projection is made of a block", at, "not a block"));
+            return None;
+        }
+        let mut args = Vec::new();
+        for (key, value) in [("filters", Value::Int(i64::try_from(filters).ok()?)), ("stride", stride)] {
+            // a unit without a stride of its own serves where none is needed
+            if key == "filters" || cx.stride != [1, 1] || declared.params().iter().any(|p| p.name.node == key) {
+                args.push(Bound { key: Some((key.into(), at)), value, span: at });
+            }
+        }
+        let inner = Policy { span: policy.span, ..Policy::DEFAULT };
+        self.block(unit.def, &merge(&unit.args, args), x, None, &inner, span, cx.frame)
+    }
+}

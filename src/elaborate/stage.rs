@@ -1,0 +1,250 @@
+//! `stage` and `repeat`: so many instances of a unit, one after the other.
+
+use super::expand::{Cx, Expander, Labelled, MAX_NODES, merge};
+use super::load::Def;
+use super::value::{Bound, Value};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{self, MapRule};
+use crate::syntax::ast::{Arg, Expr, ExprKind, Stage};
+
+impl Expander<'_> {
+    /// Expands `stage LABEL: COUNT of UNIT { … }` or `repeat [LABEL:] COUNT of UNIT { … }`.
+    pub(super) fn stage(&mut self, stage: &Stage, span: Span, cx: &mut Cx) {
+        let count = match self.eval(&stage.count, &cx.env) {
+            Value::Int(n) if n >= i64::from(stage.is_stage) && n <= MAX_NODES as i64 => Some(n as usize),
+            Value::Int(n) => {
+                let rule = if stage.is_stage { "a stage has at least one block" } else { "a count is not negative" };
+                let label = format!("out of range: {n}");
+                self.error(Diagnostic::error(codes::BAD_VALUE, format!("{n} instances"), stage.count.span, label).rule(rule));
+                None
+            }
+            other => {
+                self.evaluator().mismatch("a whole number", &other, stage.count.span);
+                None
+            }
+        };
+        let unit_expr = Expr {
+            kind: if stage.unit.args.is_empty() {
+                ExprKind::Name(stage.unit.name.node.clone())
+            } else {
+                ExprKind::Call(stage.unit.name.clone(), stage.unit.args.clone())
+            },
+            span: stage.unit.span,
+        };
+        let unit = match self.eval(&unit_expr, &cx.env) {
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => Some(unit),
+            Value::Word(word) | Value::WordCall(word, _) => {
+                self.unknown_block(&word, stage.unit.name.span, cx.env.module);
+                None
+            }
+            Value::Unit(unit) => {
+                let message = format!("`{}` is a network, and a stage is made of blocks", unit.name);
+                self.error(Diagnostic::error(codes::BAD_VALUE, message, stage.unit.span, "not a block"));
+                None
+            }
+            other => {
+                self.evaluator().mismatch("a block", &other, stage.unit.span);
+                None
+            }
+        };
+        let keys = self.stage_keys(stage, cx);
+        let input = self.current(span, cx);
+        let (Some(count), Some(unit), Some(input)) = (count, unit, input) else {
+            cx.current = None;
+            self.remember_stage(stage, cx);
+            return;
+        };
+
+        let params = self.program.def(unit.def).params();
+        let has = |name: &str| params.iter().any(|p| p.name.node == name);
+        let halve = keys.map.0 == MapRule::Halve;
+        if halve && !has("stride") {
+            let at = keys.map.1.unwrap_or(span);
+            self.error(
+                Diagnostic::error(codes::UNKNOWN_KEY, format!("block `{}` has no parameter `stride`", unit.name), at, "halves by the first block's stride")
+                    .label(self.program.def(unit.def).name().span, "declared here"),
+            );
+            cx.current = None;
+            self.remember_stage(stage, cx);
+            return;
+        }
+        let policy = keys.policy.unwrap_or_else(|| cx.policy.clone());
+        let mut record = ir::Stage {
+            name: String::new(),
+            span,
+            label_span: stage.label.as_ref().map_or(span, |l| l.span),
+            filters: keys.filters.map(|(n, s)| (n.unsigned_abs(), s)),
+            map: keys.map,
+            allow_doubling: keys.allow_doubling,
+            allow_halving: keys.allow_halving,
+            input,
+            instances: Vec::new(),
+        };
+        let label = stage.label.as_ref().map(|l| l.node.clone());
+        let mut current = Some(input);
+        let mut expand = |this: &mut Self| {
+            record.name = this.scope().prefix.clone();
+            for i in 0..count {
+                let Some(value) = current else { break };
+                if this.step(span) {
+                    current = None;
+                    break;
+                }
+                // the arguments see `i`, which instance this is
+                let mut env = cx.env.clone();
+                env.vars.insert("i".to_string(), Value::Int(i as i64));
+                let mut args: Vec<Bound> = Vec::new();
+                for arg in &keys.others {
+                    let value = this.eval(&arg.value, &env);
+                    if let Some(key) = &arg.key {
+                        args.push(Bound { key: Some((key.node.as_str().into(), key.span)), value, span: arg.value.span });
+                    }
+                }
+                let mut give = |key: &str, value: Value, at: Span| args.push(Bound { key: Some((key.into(), at)), value, span: at });
+                if let Some((filters, at)) = keys.filters {
+                    give("filters", Value::Int(filters), at);
+                }
+                if has("stride") {
+                    give("stride", Value::Int(if halve && i == 0 { 2 } else { 1 }), keys.map.1.unwrap_or(span));
+                }
+                if has("i") {
+                    give("i", Value::Int(i as i64), span);
+                }
+                let args = merge(&unit.args, args);
+                let instance = Some((i, count));
+                let frame = cx.frame;
+                let run = |this: &mut Self| this.block(unit.def, &args, value, instance, &policy, span, frame);
+                current = if label.is_some() {
+                    let mut out = None;
+                    this.in_scope(&i.to_string(), false, |this| out = run(this));
+                    out
+                } else {
+                    run(this)
+                };
+                if let (Some(value), Some(frame)) = (current, this.last_frame) {
+                    record.instances.push((frame, value));
+                }
+            }
+        };
+        match &label {
+            Some(label) => self.in_scope(label, false, |this| expand(this)),
+            None => expand(self),
+        }
+        cx.current = current;
+        if halve && count > 0 {
+            cx.stride = cx.stride.map(|s| s.saturating_mul(2));
+        }
+        if let Some((filters, _)) = keys.filters {
+            cx.last_filters = Some(filters);
+        }
+        if stage.is_stage {
+            self.stages.push(record);
+        }
+        self.remember_stage(stage, cx);
+    }
+
+    fn remember_stage(&mut self, stage: &Stage, cx: &mut Cx) {
+        let Some(label) = &stage.label else { return };
+        if cx.labels.contains_key(&label.node) {
+            let message = format!("two values are called `{}`", label.node);
+            self.error(Diagnostic::error(codes::DUPLICATE_NAME, message, label.span, "the second one"));
+        }
+        cx.labels.insert(label.node.clone(), Labelled { value: cx.current, span: label.span, must_join: false, used: false });
+    }
+
+    fn stage_keys<'s>(&mut self, stage: &'s Stage, cx: &Cx) -> Keys<'s> {
+        let mut keys = Keys::default();
+        for arg in &stage.args {
+            let Some(key) = &arg.key else {
+                self.error(
+                    Diagnostic::error(codes::TOO_MANY_ARGUMENTS, "a stage takes its arguments by key", arg.span, "no key")
+                        .help("write `filters: …`"),
+                );
+                continue;
+            };
+            match key.node.as_str() {
+                "filters" => {
+                    keys.filters = match self.eval(&arg.value, &cx.env) {
+                        Value::Word(word) if *word == *"double" => match cx.last_filters.map(|n| n.checked_mul(2)) {
+                            Some(Some(n)) => Some((n, arg.span)),
+                            Some(None) => {
+                                self.error(Diagnostic::error(codes::ARITHMETIC, "the number is too large", arg.span, "overflows"));
+                                None
+                            }
+                            None => {
+                                self.error(
+                                    Diagnostic::error(codes::NO_PREVIOUS_STAGE, "there is no stage before to double", arg.span, "doubles what?")
+                                        .rule("the first stage states its number: `filters: 64`"),
+                                );
+                                None
+                            }
+                        },
+                        Value::Int(n) => Some((n, arg.span)),
+                        value => {
+                            self.evaluator().mismatch("a whole number, or `double`", &value, arg.value.span);
+                            None
+                        }
+                    }
+                }
+                "map" if stage.is_stage => {
+                    let rule = match self.eval(&arg.value, &cx.env) {
+                        Value::Word(word) if *word == *"keep" => MapRule::Keep,
+                        Value::Word(word) if *word == *"halve" => MapRule::Halve,
+                        value => {
+                            self.evaluator().mismatch("`keep` or `halve`", &value, arg.value.span);
+                            MapRule::Keep
+                        }
+                    };
+                    keys.map = (rule, Some(arg.span));
+                }
+                "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
+                _ => keys.others.push(arg),
+            }
+        }
+        for allow in &stage.allows {
+            match allow.node.as_str() {
+                "doubling" if stage.is_stage => keys.allow_doubling = true,
+                "halving" if stage.is_stage => keys.allow_halving = true,
+                other => {
+                    let message = format!("nothing is called `allow {other}`");
+                    let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, allow.span, "not known");
+                    diag = if stage.is_stage { diag.note("there are `allow doubling` and `allow halving`") } else { diag.note("a `repeat` has no rules to relax") };
+                    self.error(diag);
+                }
+            }
+        }
+        keys
+    }
+
+    fn unknown_block(&mut self, word: &str, span: Span, module: usize) {
+        let scope = &self.program.modules[module].scope;
+        let blocks = scope.iter().filter(|(_, id)| matches!(self.program.def(**id), Def::Block(_))).map(|(name, _)| name.as_str());
+        let mut names: Vec<&str> = blocks.collect();
+        names.sort_unstable();
+        let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no block `{word}`"), span, "not known");
+        if let Some(near) = super::names::nearest(word, names) {
+            diag = diag.fix(format!("did you mean `{near}`?"), span, near);
+        } else if self.program.std_block(word).is_some() {
+            diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));
+        }
+        self.error(diag);
+    }
+}
+
+/// A stage's own keys; the others are its unit's.
+struct Keys<'s> {
+    filters: Option<(i64, Span)>,
+    map: (MapRule, Option<Span>),
+    policy: Option<super::shortcut::Policy>,
+    allow_doubling: bool,
+    allow_halving: bool,
+    others: Vec<&'s Arg>,
+}
+
+impl Default for Keys<'_> {
+    fn default() -> Self {
+        Keys { filters: None, map: (MapRule::Keep, None), policy: None, allow_doubling: false, allow_halving: false, others: Vec::new() }
+    }
+}

@@ -31,6 +31,37 @@ macro_rules! codes {
 codes! {
     // E00xx: reading and syntax
     SYNTAX = "E0001", "the text does not parse here";
+    // E01xx: names, parameters, values, expansion; E02xx: arguments
+    NO_SUCH_FILE = "E0101", "a file or library that is used cannot be read";
+    NO_SUCH_IMPORT = "E0102", "the file has nothing of that name";
+    USE_CYCLE = "E0103", "files use each other in a circle";
+    DUPLICATE_NAME = "E0104", "a name is given twice";
+    RESERVED_NAME = "E0105", "the name is a word of the language";
+    UNKNOWN_NAME = "E0106", "a word names nothing here";
+    UNKNOWN_OPERATOR = "E0107", "there is no operator or block of that name";
+    UNKNOWN_LABEL = "E0108", "no value has that label";
+    BAD_VALUE = "E0109", "the value does not fit";
+    BAD_INDEX = "E0110", "the list has no such item";
+    ARITHMETIC = "E0111", "the arithmetic has no result";
+    TOO_LARGE = "E0112", "the network is too large";
+    TOO_DEEP = "E0113", "blocks or networks nest too deep";
+    MISPLACED = "E0114", "the statement does not belong here";
+    NO_INPUT = "E0115", "there is no input";
+    NO_PREVIOUS_STAGE = "E0116", "`double` has nothing to double";
+    UNUSED_BRANCH = "E0117", "a branch is never joined";
+    BAD_NAME = "E0118", "a label is not a name";
+    DUPLICATE_NODE = "E0119", "two layers have one name";
+    SET_UNKNOWN = "E0120", "`--set` names no parameter";
+    SET_FIXED = "E0121", "`--set` names a parameter that is fixed";
+    SET_SYNTAX = "E0122", "`--set` cannot be read";
+    UNKNOWN_KEY = "E0201", "the key is not known";
+    GIVEN_TWICE = "E0202", "an argument is given twice";
+    MISSING_ARGUMENT = "E0203", "an argument is missing";
+    TOO_MANY_ARGUMENTS = "E0204", "an argument is not expected";
+    // W: warnings
+    UNUSED_PARAMETER = "W0101", "a parameter is never used";
+    UNUSED_IMPORT = "W0102", "an import is never used";
+    DUPLICATE_LABEL = "W0103", "two classes have one label";
 }
 
 /// The entry of a code, looked up by its text (`E0301`, in either case).

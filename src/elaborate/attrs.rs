@@ -15,21 +15,19 @@ use crate::ir::{self, Act, Op, Pair, PoolKind, Sides};
 const MAX_ATTR: i64 = 1 << 40;
 
 /// An operator's arguments by key.
-struct Attrs<'a, 'b> {
+struct Attrs<'a, 'e> {
     operator: &'static Operator,
-    given: Vec<(&'static str, &'b Bound)>,
+    given: Vec<(&'static str, &'a Bound)>,
     call: Span,
-    eval: &'a mut Eval<'b>,
+    eval: &'a mut Eval<'e>,
     failed: bool,
 }
 
 /// Builds the operator of a statement; `None` behind an error, which is reported. `call` is the statement.
-pub(super) fn operator<'b>(operator: &'static Operator, args: &'b [Bound], call: Span, eval: &mut Eval<'b>) -> Option<Op> {
-    // the lifetime of `eval` is shortened by reborrowing its parts
-    let mut eval = Eval { program: eval.program, diags: eval.diags };
-    let given = keys(operator, args, &mut eval);
+pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, eval: &mut Eval<'_>) -> Option<Op> {
+    let given = keys(operator, args, eval);
     let failed = given.is_none();
-    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, eval: &mut eval, failed };
+    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, eval, failed };
     let op = attrs.build();
     if attrs.failed { None } else { op }
 }
@@ -56,13 +54,22 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
         };
         match operator.keys.iter().find(|key| *key.name == *name) {
             Some(key) if given.iter().any(|(k, _)| *k == key.name) => {
-                eval.diags.push(Diagnostic::error(codes::GIVEN_TWICE, format!("`{name}` is given twice"), span, "the second time"));
+                eval.diags.push(Diagnostic::error(
+                    codes::GIVEN_TWICE,
+                    format!("`{name}` is given twice"),
+                    span,
+                    "the second time",
+                ));
                 fine = false;
             }
             Some(key) => given.push((key.name, arg)),
             None => {
-                let mut diag =
-                    Diagnostic::error(codes::UNKNOWN_KEY, format!("`{}` has no `{name}`", operator.word), span, "not one of its keys");
+                let mut diag = Diagnostic::error(
+                    codes::UNKNOWN_KEY,
+                    format!("`{}` has no `{name}`", operator.word),
+                    span,
+                    "not one of its keys",
+                );
                 if let Some(near) = nearest(&name, operator.keys.iter().map(|key| key.name)) {
                     diag = diag.fix(format!("did you mean `{near}`?"), span, near);
                 } else if !operator.keys.is_empty() {
@@ -138,7 +145,12 @@ impl Attrs<'_, '_> {
             Some((value, span)) => match number(&value) {
                 Some(x) if x.is_finite() && x >= 0.0 => x,
                 Some(_) => {
-                    self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("`{key}` cannot be {value}"), span, "out of range"));
+                    self.eval.diags.push(Diagnostic::error(
+                        codes::BAD_VALUE,
+                        format!("`{key}` cannot be {value}"),
+                        span,
+                        "out of range",
+                    ));
                     self.failed = true;
                     default
                 }
@@ -237,7 +249,12 @@ impl Attrs<'_, '_> {
                 let rate = self.float("rate", 0.5);
                 if rate > 1.0 {
                     let span = self.get("rate").map_or(self.call, |(_, span)| span);
-                    self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("a rate of {rate}"), span, "a rate lies in 0 to 1"));
+                    self.eval.diags.push(Diagnostic::error(
+                        codes::BAD_VALUE,
+                        format!("a rate of {rate}"),
+                        span,
+                        "a rate lies in 0 to 1",
+                    ));
                     self.failed = true;
                 }
                 Op::Dropout(rate)

@@ -31,7 +31,13 @@ pub(super) struct Eval<'a> {
 }
 
 impl Eval<'_> {
-    fn fail(&mut self, code: crate::base::diagnostic::Code, message: impl Into<String>, span: Span, label: impl Into<String>) -> Value {
+    fn fail(
+        &mut self,
+        code: crate::base::diagnostic::Code,
+        message: impl Into<String>,
+        span: Span,
+        label: impl Into<String>,
+    ) -> Value {
         self.diags.push(Diagnostic::error(code, message, span, label));
         Value::Unknown
     }
@@ -232,7 +238,12 @@ impl Eval<'_> {
         };
         match result {
             Some(n) => Value::Int(n),
-            None => self.fail(codes::ARITHMETIC, "the number is too large", span, format!("{x} {} {y} overflows 64 bits", op.symbol())),
+            None => self.fail(
+                codes::ARITHMETIC,
+                "the number is too large",
+                span,
+                format!("{x} {} {y} overflows 64 bits", op.symbol()),
+            ),
         }
     }
 
@@ -297,6 +308,13 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Int(n) => Some(*n as f64),
         Value::Float(x) => Some(*x),
-        Value::Bool(_) | Value::Str(_) | Value::Size(..) | Value::List(_) | Value::Unit(_) | Value::Word(_) | Value::WordCall(..) | Value::Unknown => None,
+        Value::Bool(_)
+        | Value::Str(_)
+        | Value::Size(..)
+        | Value::List(_)
+        | Value::Unit(_)
+        | Value::Word(_)
+        | Value::WordCall(..)
+        | Value::Unknown => None,
     }
 }

@@ -196,8 +196,13 @@ impl<'a> Expander<'a> {
                 let value = self.eval(value, &cx.env);
                 if cx.env.vars.contains_key(&name.node) {
                     self.error(
-                        Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "defined again")
-                            .rule("a name keeps its value: there is no assignment"),
+                        Diagnostic::error(
+                            codes::DUPLICATE_NAME,
+                            format!("`{}` is defined twice", name.node),
+                            name.span,
+                            "defined again",
+                        )
+                        .rule("a name keeps its value: there is no assignment"),
                     );
                 }
                 cx.env.vars.insert(name.node.clone(), value);
@@ -232,7 +237,10 @@ impl<'a> Expander<'a> {
 
     fn input(&mut self, name: Option<&Ident>, dims: &[Expr], span: Span, cx: &mut Cx) {
         if cx.in_block {
-            self.error(Diagnostic::error(codes::MISPLACED, "a block has no `input`", span, "not here").rule("a block reads what flows into it"));
+            self.error(
+                Diagnostic::error(codes::MISPLACED, "a block has no `input`", span, "not here")
+                    .rule("a block reads what flows into it"),
+            );
             return;
         }
         if name.is_none() && !self.graph.inputs().is_empty() {
@@ -262,7 +270,12 @@ impl<'a> Expander<'a> {
             match self.eval(dim, env) {
                 Value::Int(n) if (1..=1 << 40).contains(&n) => out.push(ir::Dim::Fixed(n as usize)),
                 Value::Int(n) => {
-                    self.error(Diagnostic::error(codes::BAD_VALUE, format!("a dimension of {n}"), dim.span, "must be at least 1, and below 2^40"));
+                    self.error(Diagnostic::error(
+                        codes::BAD_VALUE,
+                        format!("a dimension of {n}"),
+                        dim.span,
+                        "must be at least 1, and below 2^40",
+                    ));
                     return Shape::Unknown;
                 }
                 Value::Word(word) if dims.len() == 3 && i == 1 && *word == *"H" => out.push(ir::Dim::axis(ir::Axis::H)),
@@ -272,8 +285,13 @@ impl<'a> Expander<'a> {
                     let value = value.clone();
                     if let Value::Word(word) = &value {
                         self.error(
-                            Diagnostic::error(codes::UNKNOWN_NAME, format!("`{word}` is no dimension"), dim.span, "names nothing here")
-                                .rule("height and width may be left free: `input 3 x H x W`; channels may not"),
+                            Diagnostic::error(
+                                codes::UNKNOWN_NAME,
+                                format!("`{word}` is no dimension"),
+                                dim.span,
+                                "names nothing here",
+                            )
+                            .rule("height and width may be left free: `input 3 x H x W`; channels may not"),
                         );
                     } else {
                         self.evaluator().mismatch("a whole number, or a free `H` or `W`", &value, dim.span);
@@ -288,8 +306,13 @@ impl<'a> Expander<'a> {
                 _ => return Shape::Unknown,
             };
             self.error(
-                Diagnostic::error(codes::BAD_VALUE, format!("an input of {} dimensions", out.len()), span, "one or three are possible")
-                    .rule("a map is channels x height x width, a vector is its features; the batch is not written"),
+                Diagnostic::error(
+                    codes::BAD_VALUE,
+                    format!("an input of {} dimensions", out.len()),
+                    span,
+                    "one or three are possible",
+                )
+                .rule("a map is channels x height x width, a vector is its features; the batch is not written"),
             );
             return Shape::Unknown;
         }
@@ -314,7 +337,8 @@ impl<'a> Expander<'a> {
             found.used = true;
             return found.value;
         }
-        let mut diag = Diagnostic::error(codes::UNKNOWN_LABEL, format!("no value is called `{}`", name.node), name.span, "not found");
+        let mut diag =
+            Diagnostic::error(codes::UNKNOWN_LABEL, format!("no value is called `{}`", name.node), name.span, "not found");
         if let Some(near) = nearest(&name.node, cx.labels.keys().map(String::as_str)) {
             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
         } else {
@@ -406,13 +430,20 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: crate::syntax::ast::ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
+        match self.eval(&Expr { kind: crate::syntax::ast::ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env)
+        {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
             Value::Unknown => cx.current = None,
             Value::Word(word) => {
                 let module = &self.program.modules[cx.env.module];
-                let known = operators::statement_words().chain(module.scope.keys().map(String::as_str)).collect::<Vec<_>>();
-                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no operator or block `{word}`"), call.name.span, "not known");
+                let mut known: Vec<&str> = operators::statement_words().collect();
+                known.extend(module.scope.keys().map(String::as_str));
+                let mut diag = Diagnostic::error(
+                    codes::UNKNOWN_OPERATOR,
+                    format!("there is no operator or block `{word}`"),
+                    call.name.span,
+                    "not known",
+                );
                 if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
@@ -519,9 +550,14 @@ impl<'a> Expander<'a> {
         if self.depth >= MAX_DEPTH {
             self.aborted = true;
             self.error(
-                Diagnostic::error(codes::TOO_DEEP, format!("blocks nest more than {MAX_DEPTH} deep"), call, "expansion stopped here")
-                    .label(block.name.span, "this block, among others")
-                    .rule("a block cannot use itself: expansion always ends"),
+                Diagnostic::error(
+                    codes::TOO_DEEP,
+                    format!("blocks nest more than {MAX_DEPTH} deep"),
+                    call,
+                    "expansion stopped here",
+                )
+                .label(block.name.span, "this block, among others")
+                .rule("a block cannot use itself: expansion always ends"),
             );
             return None;
         }
@@ -556,8 +592,13 @@ impl<'a> Expander<'a> {
         for (name, label) in &cx.labels {
             if label.must_join && !label.used {
                 self.error(
-                    Diagnostic::error(codes::UNUSED_BRANCH, format!("branch `{name}` is never joined"), label.span, "computed, and lost")
-                        .rule("a branch ends in an `add`, `mul` or `concat`, or is an `output`"),
+                    Diagnostic::error(
+                        codes::UNUSED_BRANCH,
+                        format!("branch `{name}` is never joined"),
+                        label.span,
+                        "computed, and lost",
+                    )
+                    .rule("a branch ends in an `add`, `mul` or `concat`, or is an `output`"),
                 );
             }
         }

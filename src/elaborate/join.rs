@@ -17,7 +17,12 @@ impl Expander<'_> {
             None => self.current(name.span, cx),
         };
         if cx.labels.contains_key(&name.node) {
-            self.error(Diagnostic::error(codes::DUPLICATE_NAME, format!("two values are called `{}`", name.node), name.span, "the second one"));
+            self.error(Diagnostic::error(
+                codes::DUPLICATE_NAME,
+                format!("two values are called `{}`", name.node),
+                name.span,
+                "the second one",
+            ));
         }
         let (main, stride) = (cx.current, cx.stride);
         cx.current = start;
@@ -96,12 +101,14 @@ impl Expander<'_> {
         }
         let current = self.current(span, cx);
         if names.is_empty() && fine {
-            self.error(Diagnostic::error(codes::MISSING_ARGUMENT, format!("`{word}` needs a label"), span, "nothing to join with").help(
-                match word {
-                    "add" => "`add shortcut` adds the block's input; `add NAME` a branch",
-                    _ => "name the branch: a `branch NAME { … }` before this line",
-                },
-            ));
+            self.error(
+                Diagnostic::error(codes::MISSING_ARGUMENT, format!("`{word}` needs a label"), span, "nothing to join with").help(
+                    match word {
+                        "add" => "`add shortcut` adds the block's input; `add NAME` a branch",
+                        _ => "name the branch: a `branch NAME { … }` before this line",
+                    },
+                ),
+            );
             fine = false;
         }
         if word == "add" && names.len() == 1 && names[0].node == "shortcut" && !cx.labels.contains_key("shortcut") {

@@ -197,7 +197,15 @@ impl Loader<'_> {
         self.diags.append(&mut found);
 
         let index = self.program.modules.len();
-        let module = Module { file, is_std: matches!(key, Key::Std(_)), folder, scope: HashMap::new(), own: Vec::new(), imported: Vec::new(), damaged: tree.damaged };
+        let module = Module {
+            file,
+            is_std: matches!(key, Key::Std(_)),
+            folder,
+            scope: HashMap::new(),
+            own: Vec::new(),
+            imported: Vec::new(),
+            damaged: tree.damaged,
+        };
         self.program.modules.push(module);
         self.open.push((key.clone(), name));
         self.done.insert(key, index);
@@ -227,8 +235,13 @@ impl Loader<'_> {
         }
         if super::operators::is_reserved(&name.node) {
             self.diags.push(
-                Diagnostic::error(codes::RESERVED_NAME, format!("`{}` is a word of the language", name.node), name.span, "choose another name")
-                    .rule("a block cannot take the name of an operator or keyword"),
+                Diagnostic::error(
+                    codes::RESERVED_NAME,
+                    format!("`{}` is a word of the language", name.node),
+                    name.span,
+                    "choose another name",
+                )
+                .rule("a block cannot take the name of an operator or keyword"),
             );
             return;
         }
@@ -260,13 +273,18 @@ impl Loader<'_> {
                     Some((_, id)) => found.push((name.clone(), *id)),
                     None => {
                         let place = item.from.ident().node.clone();
-                        let mut diag =
-                            Diagnostic::error(codes::NO_SUCH_IMPORT, format!("`{place}` has no `{}`", name.node), name.span, "not found there");
+                        let mut diag = Diagnostic::error(
+                            codes::NO_SUCH_IMPORT,
+                            format!("`{place}` has no `{}`", name.node),
+                            name.span,
+                            "not found there",
+                        );
                         if let Some(near) = nearest(&name.node, offered.iter().map(|(n, _)| n.as_str())) {
                             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
                         } else {
                             let list: Vec<_> = offered.iter().take(20).map(|(n, _)| format!("`{n}`")).collect();
-                            diag = diag.note(format!("it has {}", if list.is_empty() { "nothing".into() } else { list.join(", ") }));
+                            diag =
+                                diag.note(format!("it has {}", if list.is_empty() { "nothing".into() } else { list.join(", ") }));
                         }
                         self.diags.push(diag);
                     }
@@ -280,9 +298,14 @@ impl Loader<'_> {
                 Some(&earlier) if earlier != id => {
                     let there = self.program.def(earlier).name().span;
                     self.diags.push(
-                        Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "imported here")
-                            .label(there, "this one has the name already")
-                            .rule("a file gives each name one meaning"),
+                        Diagnostic::error(
+                            codes::DUPLICATE_NAME,
+                            format!("`{}` is defined twice", name.node),
+                            name.span,
+                            "imported here",
+                        )
+                        .label(there, "this one has the name already")
+                        .rule("a file gives each name one meaning"),
                     );
                 }
                 _ => {

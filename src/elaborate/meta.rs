@@ -37,8 +37,21 @@ pub(super) struct Meta {
 }
 
 /// The keys that stand in a `train` block.
-const TRAIN_KEYS: [&str; 13] =
-    ["init", "optimizer", "batch", "steps", "epochs", "schedule", "augment", "loss", "validate", "checkpoint", "from", "freeze", "shuffle"];
+const TRAIN_KEYS: [&str; 13] = [
+    "init",
+    "optimizer",
+    "batch",
+    "steps",
+    "epochs",
+    "schedule",
+    "augment",
+    "loss",
+    "validate",
+    "checkpoint",
+    "from",
+    "freeze",
+    "shuffle",
+];
 
 impl Meta {
     /// Gathers it from the networks of a chain, the derived one first.
@@ -110,7 +123,8 @@ impl Meta {
 }
 
 fn misplaced(stmt: &Stmt, network: &ast::Network, diags: &mut Vec<Diagnostic>) {
-    let mut diag = Diagnostic::error(codes::MISPLACED, "a derived network has the layers of its base, and no others", stmt.span, "not here");
+    let mut diag =
+        Diagnostic::error(codes::MISPLACED, "a derived network has the layers of its base, and no others", stmt.span, "not here");
     if let Some(base) = &network.base {
         diag = diag.label(base.span, "derived from this");
     }
@@ -123,7 +137,8 @@ fn train(entries: &[ast::Entry], diags: &mut Vec<Diagnostic>) {
         if TRAIN_KEYS.contains(&key.node.as_str()) {
             continue;
         }
-        let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.node), key.span, "not one of its keys");
+        let mut diag =
+            Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.node), key.span, "not one of its keys");
         if let Some(near) = nearest(&key.node, TRAIN_KEYS) {
             diag = diag.fix(format!("did you mean `{near}`?"), key.span, near);
         }
@@ -200,7 +215,9 @@ fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Optio
     };
     let decimals = mantissa.split_once('.').map_or(0, |(_, d)| d.len() as i32);
     match (digits.parse::<f64>(), exponent) {
-        (Ok(value), Some(exponent)) if value.is_finite() => Some(ExpectValue::About { value, unit: 10f64.powi(exponent - decimals) }),
+        (Ok(value), Some(exponent)) if value.is_finite() => {
+            Some(ExpectValue::About { value, unit: 10f64.powi(exponent - decimals) })
+        }
         _ => bad(eval, text.span, "not a number"),
     }
 }
@@ -211,14 +228,21 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
     let errors = eval.diags.len();
     for arg in eval.args(args, env) {
         let Some((key, key_span)) = &arg.key else {
-            eval.diags.push(Diagnostic::error(codes::TOO_MANY_ARGUMENTS, "`preprocess` takes its arguments by key", arg.span, "no key"));
+            eval.diags.push(Diagnostic::error(
+                codes::TOO_MANY_ARGUMENTS,
+                "`preprocess` takes its arguments by key",
+                arg.span,
+                "no key",
+            ));
             continue;
         };
         match (&**key, &arg.value) {
             (_, Value::Unknown) => {}
             ("resize", Value::Int(n)) if (1..=65_536).contains(n) => out.resize = Some(*n as usize),
             ("crop", Value::Int(n)) if (1..=65_536).contains(n) => out.crop = Some([*n as usize; 2]),
-            ("crop", Value::Size(h, w)) if (1..=65_536).contains(h) && (1..=65_536).contains(w) => out.crop = Some([*h as usize, *w as usize]),
+            ("crop", Value::Size(h, w)) if (1..=65_536).contains(h) && (1..=65_536).contains(w) => {
+                out.crop = Some([*h as usize, *w as usize])
+            }
             ("channels", Value::Word(word)) if **word == *"rgb" => out.channels = Channels::Rgb,
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
@@ -231,10 +255,20 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
                     "channels" => "`rgb`, `bgr` or `gray`",
                     _ => "a list of numbers, one a channel",
                 };
-                eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("`{name}` takes {takes}"), arg.span, format!("is {value}")));
+                eval.diags.push(Diagnostic::error(
+                    codes::BAD_VALUE,
+                    format!("`{name}` takes {takes}"),
+                    arg.span,
+                    format!("is {value}"),
+                ));
             }
             (name, _) => {
-                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`preprocess` has no `{name}`"), *key_span, "not one of its keys");
+                let mut diag = Diagnostic::error(
+                    codes::UNKNOWN_KEY,
+                    format!("`preprocess` has no `{name}`"),
+                    *key_span,
+                    "not one of its keys",
+                );
                 if let Some(near) = nearest(name, KEYS) {
                     diag = diag.fix(format!("did you mean `{near}`?"), *key_span, near);
                 }
@@ -264,7 +298,12 @@ fn numbers(items: &[Value], fits: impl Fn(f64) -> bool, span: Span, eval: &mut E
         match number(item) {
             Some(x) if x.is_finite() && fits(x) => out.push(x as f32),
             _ => {
-                eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{item} cannot stand here"), span, "numbers; a deviation is above 0"));
+                eval.diags.push(Diagnostic::error(
+                    codes::BAD_VALUE,
+                    format!("{item} cannot stand here"),
+                    span,
+                    "numbers; a deviation is above 0",
+                ));
                 return Vec::new();
             }
         }
@@ -306,11 +345,21 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
         }
     };
     if list.is_empty() || list.len() > MAX_LABELS {
-        eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{} labels", list.len()), expr.span, "one a class is needed"));
+        eval.diags.push(Diagnostic::error(
+            codes::BAD_VALUE,
+            format!("{} labels", list.len()),
+            expr.span,
+            "one a class is needed",
+        ));
     }
     let mut seen = std::collections::HashSet::new();
     if let Some(twice) = list.iter().find(|name| !seen.insert(name.as_str())) {
-        eval.diags.push(Diagnostic::warning(codes::DUPLICATE_LABEL, format!("two classes are called `{twice}`"), expr.span, "in this list"));
+        eval.diags.push(Diagnostic::warning(
+            codes::DUPLICATE_LABEL,
+            format!("two classes are called `{twice}`"),
+            expr.span,
+            "in this list",
+        ));
     }
     list
 }

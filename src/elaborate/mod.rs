@@ -44,7 +44,12 @@ impl Program {
         for &id in &module.own {
             if let Def::Network(network) = self.def(id) {
                 let open = network.params.iter().filter(|p| p.default.is_none()).map(|p| p.name.node.clone()).collect();
-                list.push(NetworkInfo { name: network.name.node.clone(), span: network.name.span, open, doc: network.doc.clone() });
+                list.push(NetworkInfo {
+                    name: network.name.node.clone(),
+                    span: network.name.span,
+                    open,
+                    doc: network.doc.clone(),
+                });
             }
         }
         list
@@ -159,8 +164,13 @@ impl Program {
         while let Some(id) = next {
             let Def::Network(network) = self.def(id) else { return (None, moved) };
             if levels.len() >= MAX_DEPTH {
-                let diag = Diagnostic::error(codes::TOO_DEEP, format!("networks derive from each other more than {MAX_DEPTH} deep"), call, "ends here")
-                    .rule("a network cannot derive from itself");
+                let diag = Diagnostic::error(
+                    codes::TOO_DEEP,
+                    format!("networks derive from each other more than {MAX_DEPTH} deep"),
+                    call,
+                    "ends here",
+                )
+                .rule("a network cannot derive from itself");
                 diags.push(diag);
                 return (None, moved);
             }
@@ -189,12 +199,18 @@ impl Program {
             let mut eval = Eval { program: self, diags };
             let errors = eval.diags.len();
             let env = eval.bind(id, &args, call);
-            if let Some(last) = eval.diags.get(errors..).and_then(|new| new.iter().position(|d| d.code == codes::MISSING_ARGUMENT))
+            if let Some(last) =
+                eval.diags.get(errors..).and_then(|new| new.iter().position(|d| d.code == codes::MISSING_ARGUMENT))
                 && levels.is_empty()
             {
-                let open: Vec<_> = network.params.iter().filter(|p| p.default.is_none()).map(|p| format!("--set {}=…", p.name.node)).collect();
+                let open: Vec<_> =
+                    network.params.iter().filter(|p| p.default.is_none()).map(|p| format!("--set {}=…", p.name.node)).collect();
                 eval.diags[errors + last].helps.push(crate::base::diagnostic::Help {
-                    text: format!("give it on the command line ({}), or derive a network: `network NAME = {}(…)`", open.join(" "), network.name.node),
+                    text: format!(
+                        "give it on the command line ({}), or derive a network: `network NAME = {}(…)`",
+                        open.join(" "),
+                        network.name.node
+                    ),
                     edit: None,
                 });
             }
@@ -216,8 +232,12 @@ impl Program {
             levels.push(Level { network: network.clone(), env });
         }
         for given in sets {
-            let mut diag =
-                Diagnostic::error(codes::SET_UNKNOWN, format!("`{}` has no parameter `{}`", top.name.node, given.name), given.span, "set here");
+            let mut diag = Diagnostic::error(
+                codes::SET_UNKNOWN,
+                format!("`{}` has no parameter `{}`", top.name.node, given.name),
+                given.span,
+                "set here",
+            );
             if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
                 diag = diag.help(format!("did you mean `{near}`?"));
             } else if !known.is_empty() {
@@ -282,8 +302,13 @@ fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec
                 list.push(Set { name: name.clone(), expr, span });
             }
             None => diags.push(
-                Diagnostic::error(codes::SET_SYNTAX, format!("`{name}={value}` is no parameter with a value"), span, "cannot be read")
-                    .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
+                Diagnostic::error(
+                    codes::SET_SYNTAX,
+                    format!("`{name}={value}` is no parameter with a value"),
+                    span,
+                    "cannot be read",
+                )
+                .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
             ),
         }
     }

@@ -31,7 +31,8 @@ const fn key(name: &'static str, takes: &'static str, default: Option<&'static s
 
 const STRIDE: Key = key("stride", "a size", Some("1"));
 const PAD_CONV: Key = key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (kernel - 1) / 2 for an odd kernel"));
-const PAD_POOL: Key = key("pad", "a size, or [top, bottom, left, right]", Some("(window - 1) / 2 for an odd window, 0 for an even one"));
+const PAD_POOL: Key =
+    key("pad", "a size, or [top, bottom, left, right]", Some("(window - 1) / 2 for an odd window, 0 for an even one"));
 const CEIL: Key = key("ceil", "true or false", Some("false"));
 
 /// All operators, by what they do.
@@ -112,15 +113,55 @@ pub const OPERATORS: &[Operator] = &[
         keys: &[key("project_from", "a label", Some("the block's input"))],
         doc: "`add shortcut`, or `add LABEL, …`: the sum of the current value and those.",
     },
-    Operator { word: "mul", positional: None, keys: &[], doc: "`mul LABEL`: the product, element by element or channel by channel." },
-    Operator { word: "concat", positional: None, keys: &[], doc: "`concat LABEL, …`: the current value's channels, then theirs." },
+    Operator {
+        word: "mul",
+        positional: None,
+        keys: &[],
+        doc: "`mul LABEL`: the product, element by element or channel by channel.",
+    },
+    Operator {
+        word: "concat",
+        positional: None,
+        keys: &[],
+        doc: "`concat LABEL, …`: the current value's channels, then theirs.",
+    },
 ];
 
 /// Words that statements begin with, beside the operators.
 const KEYWORDS: &[&str] = &[
-    "resnet", "use", "network", "block", "input", "stem", "head", "scope", "sequential", "shortcut", "stage", "repeat", "branch",
-    "parallel", "if", "else", "then", "let", "output", "expect", "preprocess", "labels", "weights", "train", "allow", "from", "of",
-    "as", "and", "or", "not", "true", "false",
+    "resnet",
+    "use",
+    "network",
+    "block",
+    "input",
+    "stem",
+    "head",
+    "scope",
+    "sequential",
+    "shortcut",
+    "stage",
+    "repeat",
+    "branch",
+    "parallel",
+    "if",
+    "else",
+    "then",
+    "let",
+    "output",
+    "expect",
+    "preprocess",
+    "labels",
+    "weights",
+    "train",
+    "allow",
+    "from",
+    "of",
+    "as",
+    "and",
+    "or",
+    "not",
+    "true",
+    "false",
 ];
 
 /// The operator of that word.

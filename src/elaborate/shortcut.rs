@@ -79,7 +79,8 @@ impl Expander<'_> {
         for arg in args {
             let Some((key, key_span)) = arg.key.as_ref().filter(|(k, _)| allowed.contains(&&**k)) else {
                 let (name, at) = arg.key.as_ref().map_or(("", arg.span), |(k, s)| (&**k, *s));
-                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, format!("`{word}` has no `{name}`"), at, "not one of its keys");
+                let mut diag =
+                    Diagnostic::error(codes::UNKNOWN_KEY, format!("`{word}` has no `{name}`"), at, "not one of its keys");
                 diag = match nearest(name, allowed.iter().copied()) {
                     Some(near) => diag.fix(format!("did you mean `{near}`?"), at, near),
                     None => diag,
@@ -105,7 +106,8 @@ impl Expander<'_> {
                         _ => "a block",
                     };
                     self.error(
-                        Diagnostic::error(codes::BAD_VALUE, format!("`{key}` is {takes}"), arg.span, "something else").label(*key_span, "for this key"),
+                        Diagnostic::error(codes::BAD_VALUE, format!("`{key}` is {takes}"), arg.span, "something else")
+                            .label(*key_span, "for this key"),
                     );
                 }
             }
@@ -120,8 +122,13 @@ impl Expander<'_> {
                 cx.current = None;
             } else {
                 self.error(
-                    Diagnostic::error(codes::MISPLACED, "`add shortcut` stands outside a block", span, "there is no block's input to add")
-                        .help("name the value (`as NAME`, or a `branch`) and `add NAME`, or put the path into a block"),
+                    Diagnostic::error(
+                        codes::MISPLACED,
+                        "`add shortcut` stands outside a block",
+                        span,
+                        "there is no block's input to add",
+                    )
+                    .help("name the value (`as NAME`, or a `branch`) and `add NAME`, or put the path into a block"),
                 );
             }
             return;

@@ -63,8 +63,13 @@ impl Expander<'_> {
         if halve && !has("stride") {
             let at = keys.map.1.unwrap_or(span);
             self.error(
-                Diagnostic::error(codes::UNKNOWN_KEY, format!("block `{}` has no parameter `stride`", unit.name), at, "halves by the first block's stride")
-                    .label(self.program.def(unit.def).name().span, "declared here"),
+                Diagnostic::error(
+                    codes::UNKNOWN_KEY,
+                    format!("block `{}` has no parameter `stride`", unit.name),
+                    at,
+                    "halves by the first block's stride",
+                )
+                .label(self.program.def(unit.def).name().span, "declared here"),
             );
             cx.current = None;
             self.remember_stage(stage, cx);
@@ -102,7 +107,8 @@ impl Expander<'_> {
                         args.push(Bound { key: Some((key.node.as_str().into(), key.span)), value, span: arg.value.span });
                     }
                 }
-                let mut give = |key: &str, value: Value, at: Span| args.push(Bound { key: Some((key.into(), at)), value, span: at });
+                let mut give =
+                    |key: &str, value: Value, at: Span| args.push(Bound { key: Some((key.into(), at)), value, span: at });
                 if let Some((filters, at)) = keys.filters {
                     give("filters", Value::Int(filters), at);
                 }
@@ -170,13 +176,23 @@ impl Expander<'_> {
                         Value::Word(word) if *word == *"double" => match cx.last_filters.map(|n| n.checked_mul(2)) {
                             Some(Some(n)) => Some((n, arg.span)),
                             Some(None) => {
-                                self.error(Diagnostic::error(codes::ARITHMETIC, "the number is too large", arg.span, "overflows"));
+                                self.error(Diagnostic::error(
+                                    codes::ARITHMETIC,
+                                    "the number is too large",
+                                    arg.span,
+                                    "overflows",
+                                ));
                                 None
                             }
                             None => {
                                 self.error(
-                                    Diagnostic::error(codes::NO_PREVIOUS_STAGE, "there is no stage before to double", arg.span, "doubles what?")
-                                        .rule("the first stage states its number: `filters: 64`"),
+                                    Diagnostic::error(
+                                        codes::NO_PREVIOUS_STAGE,
+                                        "there is no stage before to double",
+                                        arg.span,
+                                        "doubles what?",
+                                    )
+                                    .rule("the first stage states its number: `filters: 64`"),
                                 );
                                 None
                             }
@@ -210,7 +226,11 @@ impl Expander<'_> {
                 other => {
                     let message = format!("nothing is called `allow {other}`");
                     let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, allow.span, "not known");
-                    diag = if stage.is_stage { diag.note("there are `allow doubling` and `allow halving`") } else { diag.note("a `repeat` has no rules to relax") };
+                    diag = if stage.is_stage {
+                        diag.note("there are `allow doubling` and `allow halving`")
+                    } else {
+                        diag.note("a `repeat` has no rules to relax")
+                    };
                     self.error(diag);
                 }
             }
@@ -220,7 +240,8 @@ impl Expander<'_> {
 
     fn unknown_block(&mut self, word: &str, span: Span, module: usize) {
         let scope = &self.program.modules[module].scope;
-        let blocks = scope.iter().filter(|(_, id)| matches!(self.program.def(**id), Def::Block(_))).map(|(name, _)| name.as_str());
+        let blocks =
+            scope.iter().filter(|(_, id)| matches!(self.program.def(**id), Def::Block(_))).map(|(name, _)| name.as_str());
         let mut names: Vec<&str> = blocks.collect();
         names.sort_unstable();
         let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no block `{word}`"), span, "not known");
@@ -245,6 +266,13 @@ struct Keys<'s> {
 
 impl Default for Keys<'_> {
     fn default() -> Self {
-        Keys { filters: None, map: (MapRule::Keep, None), policy: None, allow_doubling: false, allow_halving: false, others: Vec::new() }
+        Keys {
+            filters: None,
+            map: (MapRule::Keep, None),
+            policy: None,
+            allow_doubling: false,
+            allow_halving: false,
+            others: Vec::new(),
+        }
     }
 }

@@ -126,6 +126,15 @@ impl Tensor {
         &self.shape
     }
 
+    /// The values, where they are stored as f32 and lie aligned.
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(values) => Some(values),
+            Data::Stored(DType::F32, bytes) if cfg!(target_endian = "little") => bytemuck::try_cast_slice(bytes).ok(),
+            Data::Stored(..) => None,
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         match &self.data {
@@ -149,15 +158,13 @@ impl Tensor {
 
     /// The values as f32: borrowed where they are stored so and lie aligned, else converted (f64 and integers are rounded to nearest).
     pub fn to_f32(&self) -> Cow<'_, [f32]> {
+        if let Some(values) = self.as_f32() {
+            return Cow::Borrowed(values);
+        }
         let (dtype, bytes) = match &self.data {
             Data::F32(values) => return Cow::Borrowed(values),
             Data::Stored(dtype, bytes) => (*dtype, bytes),
         };
-        if cfg!(target_endian = "little") && dtype == DType::F32 {
-            if let Ok(values) = bytemuck::try_cast_slice(bytes) {
-                return Cow::Borrowed(values);
-            }
-        }
         Cow::Owned(match dtype {
             DType::F64 => convert(bytes, |b| f64::from_le_bytes(b) as f32),
             DType::F32 => convert(bytes, f32::from_le_bytes),

@@ -188,19 +188,22 @@ impl Lowering<'_> {
 
     fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
         let mut list = Vec::new();
-        let mut push = |source, shape: &[usize]| {
+        let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
-            self.plan.weights.push(Weight { source, shape: shape.to_vec(), form: Form::Plain });
+            let name = format!("{}.{suffix}", node.name);
+            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), form: Form::Plain });
         };
         if let Op::Norm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
-            push(WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
-            push(WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push("scale", WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push("shift", WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
             return Ok(list);
         }
         for param in &node.params {
             match param.role {
-                ParamRole::Weight | ParamRole::Bias => push(WeightSource::Param(param.source.clone()), &param.shape),
+                ParamRole::Weight | ParamRole::Bias => {
+                    push(param.role.suffix(), WeightSource::Param(param.source.clone()), &param.shape)
+                }
                 ParamRole::RunningMean | ParamRole::RunningVar => {
                     return Err(PlanError::Internal(format!("`{}` has statistics and is no norm", node.name)));
                 }

@@ -68,7 +68,7 @@ pub struct Port {
 }
 
 /// How a weight is laid out for its kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Form {
     /// As the graph has it.
     Plain,
@@ -77,6 +77,8 @@ pub enum Form {
 /// A parameter in the form that a step needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
+    /// Its name, unique in the network: `layer1.0.conv1.weight`, folded or not.
+    pub name: String,
     /// Where its values come from.
     pub source: WeightSource,
     /// Sizes of the values.

@@ -1,11 +1,21 @@
-//! Parameters, sessions, the run loop; and the naive oracle.
+//! Parameters, models and sessions; and the naive oracle.
+//!
+//! A [`Model`] holds what sessions share; a [`Session`] is one thread's: it plans for the batch it is given, and runs the
+//! plan's steps over its arena with its pool. [`interp`] computes the same slowly, from the graph as it was written.
 
+mod arena;
 pub mod error;
+mod exec;
 mod inputs;
 pub mod interp;
+mod model;
 mod outputs;
 pub mod params;
+mod session;
+mod weights;
 
 pub use error::RunError;
+pub use model::Model;
 pub use outputs::Outputs;
 pub use params::{ParamError, ParamStore};
+pub use session::{Session, SessionOptions};

@@ -59,12 +59,39 @@ impl ParamStore {
 
     /// The values of a tensor that must have `len` of them, as f32: borrowed where they are stored so.
     pub fn values(&self, name: &str, len: usize) -> Result<Cow<'_, [f32]>, ParamError> {
+        Ok(self.tensor(name, len)?.to_f32())
+    }
+
+    fn tensor(&self, name: &str, len: usize) -> Result<&Tensor, ParamError> {
         let tensor = self.get(name).ok_or_else(|| ParamError::Missing { name: name.to_owned() })?;
-        let values = tensor.to_f32();
-        if values.len() != len {
-            return Err(ParamError::Size { name: name.to_owned(), expected: len, got: values.len() });
+        let got = tensor.shape().iter().product();
+        if got != len {
+            return Err(ParamError::Size { name: name.to_owned(), expected: len, got });
         }
-        Ok(values)
+        Ok(tensor)
+    }
+
+    /// Whether all that a parameter of sizes `shape` is made from is there and fits, without looking at values.
+    pub fn has(&self, source: &ParamSource, shape: &[usize]) -> Result<(), ParamError> {
+        let len = shape.iter().product();
+        let norm = |norm: &str, filters: usize| {
+            [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
+                .into_iter()
+                .try_for_each(|role| self.tensor(&format!("{norm}.{}", role.suffix()), filters).map(|_| ()))
+        };
+        match source {
+            ParamSource::Named(name) => self.tensor(name, len).map(|_| ()),
+            ParamSource::FoldedWeight { conv, norm: n, .. } => {
+                self.tensor(&format!("{conv}.weight"), len)?;
+                norm(n, shape.first().copied().unwrap_or(0))
+            }
+            ParamSource::FoldedBias { conv, conv_bias, norm: n, .. } => {
+                if *conv_bias {
+                    self.tensor(&format!("{conv}.bias"), len)?;
+                }
+                norm(n, len)
+            }
+        }
     }
 
     /// The values of a parameter of the graph with sizes `shape`: borrowed where named and stored as f32; derived ones are

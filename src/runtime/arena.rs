@@ -1,0 +1,107 @@
+//! Views of the buffers of a plan. The one place where the runtime hands out memory that the borrow checker cannot follow.
+
+use std::marker::PhantomData;
+
+use crate::plan::{BufferId, Place, Plan, PlanError};
+
+/// Holds a plan to what [`Memory`] relies on: within each step, what is written overlaps nothing that is read, except for
+/// a first input that is the output itself; and every buffer lies inside the arena and before the scratch.
+pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
+    let extent = |id: BufferId| {
+        let buffer = plan.buffer(id);
+        match buffer.place {
+            Place::Arena(offset) => (0, 0, offset, offset + buffer.len),
+            Place::Input(i) => (1, i, 0, buffer.len),
+            Place::Output(i) => (2, i, 0, buffer.len),
+        }
+    };
+    for step in &plan.steps {
+        let broken = |what: &str| PlanError::Internal(format!("step `{}` {what}", step.name));
+        let out = extent(step.output);
+        for (slot, &input) in step.inputs.iter().enumerate() {
+            let x = extent(input);
+            let meets = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
+            if meets && !(slot == 0 && input == step.output) {
+                return Err(broken("reads what it writes"));
+            }
+        }
+        for (space, _, _, end) in step.inputs.iter().map(|&i| extent(i)).chain([out]) {
+            if space == 0 && end > plan.scratch_at {
+                return Err(broken("leaves the arena"));
+            }
+        }
+        if out.0 == 1 || step.scratch > plan.scratch {
+            return Err(broken("writes what is not its own"));
+        }
+    }
+    if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
+        return Err(PlanError::Internal("the scratch is not the end of the arena".to_owned()));
+    }
+    Ok(())
+}
+
+/// The memory of one run: the arena, the caller's inputs, the outputs.
+pub(super) struct Memory<'a> {
+    plan: &'a Plan,
+    arena: *mut f32,
+    inputs: Vec<&'a [f32]>,
+    outputs: Vec<*mut f32>,
+    borrowed: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Memory<'a> {
+    /// `None` where a slice is not as long as the plan says. The plan has passed [`verify`].
+    pub fn new(plan: &'a Plan, arena: &'a mut [f32], inputs: Vec<&'a [f32]>, outputs: Vec<&'a mut [f32]>) -> Option<Memory<'a>> {
+        let fits = |place: Place, len: usize| match place {
+            Place::Arena(_) => true,
+            Place::Input(i) => inputs.get(i).is_some_and(|x| x.len() == len),
+            Place::Output(i) => outputs.get(i).is_some_and(|x| x.len() == len),
+        };
+        if arena.len() < plan.arena || !plan.buffers.iter().all(|b| fits(b.place, b.len)) {
+            return None;
+        }
+        let outputs = outputs.into_iter().map(<[f32]>::as_mut_ptr).collect();
+        Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, borrowed: PhantomData })
+    }
+
+    fn start(&self, id: BufferId) -> (*mut f32, usize) {
+        let buffer = self.plan.buffer(id);
+        let start = match buffer.place {
+            Place::Arena(offset) => self.arena.wrapping_add(offset),
+            Place::Input(i) => self.inputs[i].as_ptr().cast_mut(),
+            Place::Output(i) => self.outputs[i],
+        };
+        (start, buffer.len)
+    }
+
+    /// A buffer that the current step reads.
+    pub fn read(&self, id: BufferId) -> &[f32] {
+        let (start, len) = self.start(id);
+        // SAFETY: `new` and `verify` saw to it that the buffer lies within memory borrowed for 'a; the step's output,
+        // the only other view that lives, does not overlap it
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
+    /// The output of a step.
+    ///
+    /// # Safety
+    /// `id` is the output of the current step, no view of it exists (of its first input neither, where that is the same
+    /// buffer), and views of other buffers belong to this step.
+    #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as `verify` checked")]
+    pub unsafe fn write(&self, id: BufferId) -> &mut [f32] {
+        let (start, len) = self.start(id);
+        // SAFETY: as in `read`; `verify` saw to it that no input of the network is written
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// The scratch of all threads.
+    ///
+    /// # Safety
+    /// No other view of it exists.
+    #[allow(clippy::mut_from_ref, reason = "lies behind every buffer, as `verify` checked")]
+    pub unsafe fn scratch(&self) -> &mut [f32] {
+        let len = self.plan.arena - self.plan.scratch_at;
+        // SAFETY: the end of the arena, which `new` saw to be long enough
+        unsafe { std::slice::from_raw_parts_mut(self.arena.wrapping_add(self.plan.scratch_at), len) }
+    }
+}

@@ -1,0 +1,93 @@
+//! A step of a plan carried out: its kernel called on its buffers and weights.
+
+use std::ops::Deref;
+
+use super::arena::Memory;
+use super::weights::BoundWeight;
+use crate::kernels::{Epilogue, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax};
+use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
+
+/// Operands of a sum that are added in one walk.
+const ADDENDS: usize = 8;
+
+/// Runs one step. `weights` are the step's own, in its order.
+pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], memory: &Memory<'_>, pool: &Pool) {
+    let read = |slot: usize| memory.read(step.inputs[slot]);
+    // a first input that is the output itself is never viewed twice
+    let first = || (step.inputs[0] != step.output).then(|| read(0));
+    // SAFETY: the one view of this step's output, which no view made by `read` and `first` overlaps
+    let out = unsafe { memory.write(step.output) };
+    match &step.kernel {
+        Kernel::Conv { shape, strategy, residual, act } => {
+            let epilogue = epilogue(weights, *residual, *act, step, memory);
+            match strategy {
+                ConvStrategy::Gemm(tiles) => {
+                    // SAFETY: the one view of the scratch
+                    let scratch = unsafe { memory.scratch() };
+                    gemm_conv::conv(pool, shape, *tiles, read(0), weights[0].values(), &epilogue, scratch, out);
+                }
+                ConvStrategy::Direct => direct::conv(pool, shape, read(0), weights[0].values(), &epilogue, out),
+            }
+        }
+        Kernel::Linear { sizes, residual, act } => {
+            let epilogue = epilogue(weights, *residual, *act, step, memory);
+            linear::linear(pool, *sizes, read(0), weights[0].values(), &epilogue, out);
+        }
+        Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
+        Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
+        Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
+        Kernel::ScaleShift { plane, act } => {
+            elementwise::scale_shift(pool, first(), weights[0].values(), weights[1].values(), *plane, *act, out);
+        }
+        Kernel::Activate { act } => elementwise::activate(pool, first(), *act, out),
+        Kernel::Concat { parts } => {
+            let whole = parts.iter().sum();
+            let mut offset = 0;
+            for (slot, &part) in parts.iter().enumerate() {
+                shape::concat_part(pool, read(slot), part, offset, whole, out);
+                offset += part;
+            }
+        }
+        Kernel::Pool(shape) => pooling::pool(pool, shape, read(0), out),
+        Kernel::AdaptiveAvg { input, output } => pooling::adaptive_avg(pool, *input, *output, read(0), out),
+        Kernel::Softmax { channels, plane } => softmax::softmax(pool, first(), *channels, *plane, out),
+        Kernel::Pad(shape) => shape::pad(pool, shape, read(0), out),
+        Kernel::Subsample { input, stride } => shape::subsample(pool, *input, *stride, read(0), out),
+    }
+}
+
+fn epilogue<'a>(
+    weights: &'a [impl Deref<Target = BoundWeight>],
+    residual: ResidualPlan,
+    act: Option<crate::kernels::Activation>,
+    step: &Step,
+    memory: &'a Memory<'_>,
+) -> Epilogue<'a> {
+    let residual = match residual {
+        ResidualPlan::None => Residual::None,
+        ResidualPlan::InPlace => Residual::InPlace,
+        ResidualPlan::Operand => Residual::From(memory.read(step.inputs[step.inputs.len() - 1])),
+    };
+    Epilogue { bias: weights.get(1).map(|bias| bias.values()), residual, act }
+}
+
+/// A sum of any number of operands, some at a time.
+fn add(
+    step: &Step,
+    act: Option<crate::kernels::Activation>,
+    mut first: Option<&[f32]>,
+    memory: &Memory<'_>,
+    pool: &Pool,
+    out: &mut [f32],
+) {
+    let others: &[BufferId] = &step.inputs[1..];
+    let groups = others.len().div_ceil(ADDENDS);
+    for (index, group) in others.chunks(ADDENDS).enumerate() {
+        let mut views: [&[f32]; ADDENDS] = [&[]; ADDENDS];
+        for (view, &id) in views.iter_mut().zip(group) {
+            *view = memory.read(id);
+        }
+        let act = act.filter(|_| index + 1 == groups);
+        elementwise::add(pool, first.take(), &views[..group.len()], act, out);
+    }
+}

@@ -1,0 +1,156 @@
+//! A model in use by one thread: its pool, its arena, its plans, and the run loop.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+
+use super::arena::{self, Memory};
+use super::error::RunError;
+use super::exec;
+use super::inputs::{self, Matched};
+use super::model::Model;
+use super::outputs::Outputs;
+use super::weights::BoundWeight;
+use crate::kernels::{Aligned, Pool};
+use crate::plan::{Plan, PlanOptions, Step};
+
+/// Plans that a session keeps: for as many batches and sizes it runs without planning again.
+const PLANS: usize = 8;
+
+/// How a session runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Threads, the calling one among them; at least 1.
+    pub threads: usize,
+}
+
+impl Default for SessionOptions {
+    /// As many threads as the process may use at once: affinity and the limits of its control group are respected.
+    fn default() -> Self {
+        SessionOptions { threads: std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+}
+
+/// A model in use by one thread. Runs with one thread count give the same bits every time.
+pub struct Session {
+    model: Model,
+    pool: Pool,
+    arena: Aligned,
+    /// The one used last in front.
+    plans: Vec<Planned>,
+}
+
+/// A plan with its weights.
+struct Planned {
+    key: Key,
+    plan: Plan,
+    /// Those of each step, one step behind the other.
+    weights: Vec<Arc<BoundWeight>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    batch: usize,
+    size: [Option<usize>; 2],
+}
+
+impl Session {
+    pub(super) fn new(model: Model, options: SessionOptions) -> Result<Session, RunError> {
+        Ok(Session { model, pool: Pool::new(options.threads)?, arena: Aligned::default(), plans: Vec::new() })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Threads, the calling one among them.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Runs the network on named inputs, the batch first in each. A batch or size that is new is planned, and kept.
+    pub fn run(&mut self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
+        self.run_with(inputs, |_, run| run())
+    }
+
+    /// As [`Session::run`], and tells the time that each step took.
+    pub fn run_timed(
+        &mut self,
+        inputs: &[(&str, ArrayViewD<'_, f32>)],
+        mut observe: impl FnMut(&Step, Duration),
+    ) -> Result<Outputs, RunError> {
+        self.run_with(inputs, |step, run| {
+            let start = Instant::now();
+            run();
+            observe(step, start.elapsed());
+        })
+    }
+
+    /// The plan that the last run used.
+    pub fn last_plan(&self) -> Option<&Plan> {
+        self.plans.first().map(|p| &p.plan)
+    }
+
+    /// Bytes of the arena.
+    pub fn arena_bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.arena)
+    }
+
+    fn run_with(
+        &mut self,
+        given: &[(&str, ArrayViewD<'_, f32>)],
+        mut around: impl FnMut(&Step, &mut dyn FnMut()),
+    ) -> Result<Outputs, RunError> {
+        let Matched { order, batch, size } = inputs::matched(self.model.checked(), given)?;
+        self.prepare(Key { batch, size })?;
+        let Some(Planned { plan, weights, .. }) = self.plans.first() else {
+            return Err(RunError::Internal("no plan".to_owned()));
+        };
+        let inputs: Vec<CowArray<'_, f32, IxDyn>> = order.iter().map(|&i| given[i].1.as_standard_layout()).collect();
+        let mut outputs: Vec<(String, ArrayD<f32>)> =
+            plan.outputs.iter().map(|port| (port.name.clone(), ArrayD::zeros(port.shape.clone()))).collect();
+        let memory = Memory::new(
+            plan,
+            &mut self.arena,
+            inputs.iter().filter_map(|x| x.as_slice()).collect(),
+            outputs.iter_mut().filter_map(|(_, y)| y.as_slice_mut()).collect(),
+        );
+        let memory = memory.ok_or_else(|| RunError::Internal("a buffer is not as long as planned".to_owned()))?;
+        let pool = &self.pool;
+        let mut weights = &weights[..];
+        for step in &plan.steps {
+            let (own, rest) = weights.split_at(step.weights.len());
+            weights = rest;
+            let done = catch_unwind(AssertUnwindSafe(|| around(step, &mut || exec::run(step, own, &memory, pool))));
+            if done.is_err() {
+                return Err(RunError::Panicked { step: step.name.clone() });
+            }
+        }
+        Ok(Outputs::new(outputs))
+    }
+
+    /// Brings the plan for `key` to the front, and the arena to its size.
+    fn prepare(&mut self, key: Key) -> Result<(), RunError> {
+        if let Some(index) = self.plans.iter().position(|p| p.key == key) {
+            self.plans[..=index].rotate_right(1);
+            return Ok(());
+        }
+        let options = PlanOptions { batch: key.batch, threads: self.pool.threads() };
+        let plan = self.model.plan(&options, key.size)?;
+        arena::verify(&plan)?;
+        let bound = self.model.bind(&plan)?;
+        let weights = plan.steps.iter().flat_map(|step| &step.weights).map(|id| Arc::clone(&bound[id.0])).collect();
+        if self.arena.len() < plan.arena {
+            // the old one goes first: both together might not fit
+            self.arena = Aligned::default();
+            let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };
+            self.arena = Aligned::zeroed(plan.arena).map_err(|_| memory())?;
+        }
+        self.plans.truncate(PLANS - 1);
+        self.plans.insert(0, Planned { key, plan, weights });
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! Networks built by hand or at random, with random parameters.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use ndarray::ArrayD;
+use resnetc::base::source::{SourceMap, Span};
+use resnetc::base::tensor::Tensor;
+use resnetc::ir::{
+    Act, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Norm, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
+    PoolKind, Shape, Value, infer, params,
+};
+use resnetc::runtime::ParamStore;
+
+/// A small generator of random numbers (SplitMix64), the same on every machine.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From `low` to `high`, both included.
+    pub fn range(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.range(0, list.len() - 1)]
+    }
+
+    pub fn flip(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// Evenly from -1 to 1.
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// A network under construction.
+pub struct Build {
+    pub graph: Graph,
+    pub shapes: Vec<Shape>,
+    pub tensors: Vec<(String, Tensor)>,
+    pub rng: Rng,
+    span: Span,
+    count: usize,
+}
+
+impl Build {
+    pub fn new(seed: u64) -> Build {
+        let file = SourceMap::default().add_text("test", "");
+        let rng = Rng(seed);
+        Build { graph: Graph::default(), shapes: Vec::new(), tensors: Vec::new(), rng, span: Span::new(file, 0..0), count: 0 }
+    }
+
+    pub fn shape(&self, value: Value) -> &Shape {
+        &self.shapes[value.node.index()]
+    }
+
+    pub fn sizes(&self, value: Value) -> Vec<usize> {
+        self.shape(value).sizes().unwrap()
+    }
+
+    pub fn input(&mut self, name: &str, shape: Shape) -> Value {
+        self.add(name, Op::Input(shape), &[])
+    }
+
+    /// Adds a node under its word and number.
+    pub fn push(&mut self, op: Op, operands: &[Value]) -> Value {
+        self.count += 1;
+        let name = format!("{}{}", op.word(), self.count);
+        self.add(&name, op, operands)
+    }
+
+    pub fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
+        let inputs: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
+        let shape = infer(&op, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut list = Vec::new();
+        for (role, sizes) in params(&op, &inputs) {
+            let full = format!("{name}.{}", role.suffix());
+            list.push(Param { role, shape: sizes.clone(), source: ParamSource::Named(full.clone()) });
+            let len: usize = sizes.iter().product();
+            let fan = (len / sizes[0]).max(1) as f32;
+            let rng = &mut self.rng;
+            let values: Vec<f32> = (0..len)
+                .map(|_| match (role, sizes.len()) {
+                    (ParamRole::Weight, 1) => 1.0 + 0.5 * rng.unit(),
+                    (ParamRole::Weight, _) => rng.unit() * (6.0 / fan).sqrt(),
+                    (ParamRole::Bias | ParamRole::RunningMean, _) => 0.3 * rng.unit(),
+                    (ParamRole::RunningVar, _) => 1.0 + 0.9 * rng.unit(),
+                })
+                .collect();
+            self.tensors.push((full, Tensor::from_f32(sizes, values).unwrap()));
+        }
+        let origin = Origin { span: self.span, frame: None };
+        let id = self.graph.add(Node { op, name: name.to_owned(), params: list, origin }, operands);
+        assert_eq!(id.index(), self.shapes.len());
+        self.shapes.push(shape);
+        Value::from(id)
+    }
+
+    pub fn conv(&mut self, x: Value, filters: usize, kernel: usize, stride: usize, groups: usize) -> Value {
+        let p = (kernel - 1) / 2;
+        let conv = Conv {
+            filters,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pad: [[p; 2]; 2],
+            dilation: [1; 2],
+            groups,
+            bias: false,
+            epilogue: Epilogue::default(),
+        };
+        self.push(Op::Conv(conv), &[x])
+    }
+
+    pub fn norm(&mut self, x: Value) -> Value {
+        self.push(Op::Norm(Norm { eps: 1e-5, momentum: 0.1 }), &[x])
+    }
+
+    pub fn relu(&mut self, x: Value) -> Value {
+        self.push(Op::Act(Act::Relu), &[x])
+    }
+
+    pub fn plus(&mut self, a: Value, b: Value) -> Value {
+        self.push(Op::Add, &[a, b])
+    }
+
+    pub fn maxpool(&mut self, x: Value, kernel: usize, stride: usize) -> Value {
+        let p = (kernel - 1) / 2;
+        let pool = Pool { kind: PoolKind::Max, kernel: [kernel; 2], stride: [stride; 2], pad: [[p; 2]; 2], ceil: false };
+        self.push(Op::Pool(pool), &[x])
+    }
+
+    pub fn linear(&mut self, x: Value, features: usize) -> Value {
+        self.push(Op::Linear(Linear { features, bias: true, epilogue: Epilogue::default() }), &[x])
+    }
+
+    pub fn head(&mut self, x: Value, classes: usize) -> Value {
+        let x = self.push(Op::AdaptiveAvgPool([1, 1]), &[x]);
+        let x = self.push(Op::Flatten, &[x]);
+        self.linear(x, classes)
+    }
+
+    /// A block of the paper: basic, or a bottleneck that widens by 4; a projection (or zeros) where the sizes change.
+    pub fn block(&mut self, x: Value, filters: usize, stride: usize, bottleneck: bool, groups: usize) -> Value {
+        let width = if bottleneck { 4 * filters } else { filters };
+        let mut y = x;
+        let convs: &[(usize, usize, usize, usize)] = if bottleneck {
+            &[(filters, 1, 1, 1), (filters, 3, stride, groups), (width, 1, 1, 1)]
+        } else {
+            &[(filters, 3, stride, 1), (filters, 3, 1, groups)]
+        };
+        for (i, &(f, k, s, g)) in convs.iter().enumerate() {
+            y = self.conv(y, f, k, s, g);
+            y = self.norm(y);
+            if i + 1 < convs.len() {
+                y = self.relu(y);
+            }
+        }
+        let channels = self.sizes(x)[0];
+        let shortcut = if stride == 1 && channels == width {
+            x
+        } else if channels <= width && self.rng.flip() {
+            let s = if stride > 1 { self.push(Op::Subsample([stride; 2]), &[x]) } else { x };
+            self.push(Op::Pad(Pad { channels: [0, width - channels], sides: [[0; 2]; 2] }), &[s])
+        } else {
+            let s = self.conv(x, width, 1, stride, 1);
+            self.norm(s)
+        };
+        let y = self.plus(y, shortcut);
+        self.relu(y)
+    }
+
+    pub fn finish(mut self, outputs: &[(&str, Value)]) -> (Checked, ParamStore) {
+        for (name, value) in outputs {
+            self.graph.add_output(*name, *value);
+        }
+        let network = Network {
+            name: "net".to_owned(),
+            span: self.span,
+            graph: self.graph,
+            stages: Vec::new(),
+            shortcuts: Vec::new(),
+            labelled: Vec::new(),
+            expects: Vec::new(),
+            preprocess: None,
+            labels: Vec::new(),
+            weights: None,
+        };
+        (Checked { network, shapes: self.shapes }, self.tensors.into_iter().collect())
+    }
+}
+
+/// ResNet-18 or -50 with random weights.
+pub fn resnet(depths: [usize; 4], bottleneck: bool, size: usize) -> (Checked, ParamStore) {
+    let mut b = Build::new(1);
+    let x = b.input("input", Shape::fixed(&[3, size, size]));
+    let x = b.conv(x, 64, 7, 2, 1);
+    let x = b.norm(x);
+    let x = b.relu(x);
+    let mut x = b.maxpool(x, 3, 2);
+    for (stage, &depth) in depths.iter().enumerate() {
+        for i in 0..depth {
+            b.rng.0 |= 0;
+            let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+            x = b.block(x, 64 << stage, stride, bottleneck, 1);
+        }
+    }
+    let y = b.head(x, 1000);
+    b.finish(&[("output", y)])
+}
+
+/// An array of random numbers.
+pub fn noise(seed: u64, shape: &[usize]) -> ArrayD<f32> {
+    let mut rng = Rng(seed);
+    ArrayD::from_shape_simple_fn(shape.to_vec(), || rng.unit() * 1.7)
+}
+
+/// The largest difference, in deviations of the second array (of its size, where it has one value or no spread).
+pub fn distance(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f64 {
+    assert_eq!(a.shape(), b.shape());
+    let n = b.len() as f64;
+    let mean = b.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+    let deviation = (b.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let scale = if deviation > 1e-3 * mean.abs() { deviation } else { mean.abs().max(1e-3) };
+    let largest = a
+        .iter()
+        .zip(b)
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs())
+        .fold(0.0, |m: f64, d| if d > m || d.is_nan() { d } else { m });
+    largest / scale
+}

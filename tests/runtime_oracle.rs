@@ -1,0 +1,215 @@
+//! What is fast held against the oracle: every operator on random shapes, and random networks.
+
+mod common;
+
+use common::{Build, Rng, distance, noise};
+use ndarray::ArrayD;
+use proptest::prelude::*;
+use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
+use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
+
+/// Runs both and compares every output.
+fn agrees(checked: Checked, params: ParamStore, inputs: &[(&str, ArrayD<f32>)], threads: usize, tolerance: f64) {
+    let views: Vec<_> = inputs.iter().map(|(name, x)| (*name, x.view())).collect();
+    let expected = interp::run(&checked, &params, &views).unwrap();
+    let model = Model::new(checked, params).unwrap();
+    let mut session = model.session_with(SessionOptions { threads }).unwrap();
+    for round in 0..2 {
+        let found = session.run(&views).unwrap();
+        for ((name, a), (_, b)) in found.iter().zip(expected.iter()) {
+            let d = distance(a, b);
+            assert!(d <= tolerance, "{name} differs by {d} deviations in round {round}:\n{}", session.last_plan().unwrap());
+        }
+    }
+}
+
+fn side(rng: &mut Rng) -> [usize; 2] {
+    [rng.range(1, 19), rng.range(1, 19)]
+}
+
+/// A network of one operator on a random value (and what it needs beside it).
+fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) {
+    let mut b = Build::new(seed);
+    let batch = b.rng.range(1, 10);
+    let groups = b.rng.one_of(&[1, 1, 2, 3]);
+    let channels = groups * b.rng.range(1, 9);
+    let [h, w] = side(&mut b.rng);
+    let x = b.input("x", Shape::fixed(&[channels, h, w]));
+    let mut inputs = vec![("x", noise(seed, &[batch, channels, h, w]))];
+    let mut other = |b: &mut Build, sizes: &[usize]| {
+        inputs.push(("other", noise(seed + 1, &[&[batch], sizes].concat())));
+        b.input("other", Shape::fixed(sizes))
+    };
+    let y = match which {
+        0 => {
+            let r = &mut b.rng;
+            let (kernel, dilation) = ([r.range(1, 4), r.range(1, 4)], [r.range(1, 2), r.range(1, 2)]);
+            let mut pad = [[0; 2]; 2];
+            for axis in 0..2 {
+                let extent = (kernel[axis] - 1) * dilation[axis] + 1;
+                let missing = extent.saturating_sub([h, w][axis]);
+                pad[axis] = [missing + r.range(0, 2), r.range(0, 2)];
+            }
+            let depthwise = r.range(0, 3) == 0;
+            let conv = Conv {
+                filters: if depthwise { channels } else { groups * r.range(1, 20) },
+                kernel,
+                stride: [r.range(1, 3), r.range(1, 3)],
+                pad,
+                dilation,
+                groups: if depthwise { channels } else { groups },
+                bias: r.flip(),
+                epilogue: Epilogue { residual: r.flip(), act: r.one_of(&[None, Some(Act::Relu), Some(Act::Sigmoid)]) },
+            };
+            let plain = Conv { epilogue: Epilogue::default(), ..conv };
+            let shape = resnetc::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
+            let mut operands = vec![x];
+            if conv.epilogue.residual {
+                operands.push(other(&mut b, &shape));
+            }
+            b.push(Op::Conv(conv), &operands)
+        }
+        1 => {
+            let x = b.push(Op::Flatten, &[x]);
+            let linear = Linear { features: b.rng.range(1, 70), bias: b.rng.flip(), epilogue: Epilogue::default() };
+            b.push(Op::Linear(linear), &[x])
+        }
+        2 => b.norm(x),
+        3 => b.push(Op::Act(Act::Sigmoid), &[x]),
+        4 => {
+            let o = other(&mut b, &[channels, h, w]);
+            let operands: Vec<Value> = (0..b.rng.range(2, 20)).map(|_| if b.rng.flip() { x } else { o }).collect();
+            b.push(Op::Add, &operands)
+        }
+        5 => {
+            let o = other(&mut b, &[channels, h, w]);
+            b.push(Op::Mul, &[x, o])
+        }
+        6 => {
+            let o = other(&mut b, &[channels, 1, 1]);
+            b.push(Op::Mul, &[x, o])
+        }
+        7 => {
+            let c = b.rng.range(1, 5);
+            let o = other(&mut b, &[c, h, w]);
+            b.push(Op::Concat, &[x, o, x])
+        }
+        8 => {
+            let r = &mut b.rng;
+            let kernel = [r.range(1, h.min(4)), r.range(1, w.min(4))];
+            let pad = kernel.map(|k| [r.range(0, k / 2), r.range(0, k / 2)]);
+            let kind = r.one_of(&[PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }]);
+            let pool = Pool { kind, kernel, stride: [r.range(1, 4), r.range(1, 4)], pad, ceil: r.flip() };
+            b.push(Op::Pool(pool), &[x])
+        }
+        9 => {
+            let size = if b.rng.flip() { [1, 1] } else { side(&mut b.rng) };
+            b.push(Op::AdaptiveAvgPool(size), &[x])
+        }
+        10 => {
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            b.push(Op::Softmax, &[x])
+        }
+        11 => {
+            let r = &mut b.rng;
+            let mut some = || [r.range(0, 3), r.range(0, 3)];
+            let pad = Pad { channels: some(), sides: [some(), some()] };
+            b.push(Op::Pad(pad), &[x])
+        }
+        _ => {
+            let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
+            b.push(Op::Subsample(stride), &[x])
+        }
+    };
+    let (checked, params) = b.finish(&[("y", y)]);
+    (checked, params, inputs)
+}
+
+/// A network of random blocks, pre-activations, gates, branches and outputs.
+fn random(seed: u64) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) {
+    let mut b = Build::new(seed);
+    let batch = b.rng.range(1, 4);
+    let size = b.rng.range(5, 20);
+    let x = b.input("x", Shape::fixed(&[3, size, size]));
+    let filters = 2 * b.rng.range(1, 6);
+    let mut v = b.conv(x, filters, 3, 1, 1);
+    let mut outputs = Vec::new();
+    for _ in 0..b.rng.range(1, 5) {
+        let channels = b.sizes(v)[0];
+        v = match b.rng.range(0, 6) {
+            0 | 1 => {
+                let (stride, bottleneck) = (b.rng.range(1, 2), b.rng.flip());
+                b.block(v, filters, stride, bottleneck, 2)
+            }
+            // pre-activation: a norm that cannot be folded
+            2 => {
+                let n = b.norm(v);
+                let n = b.relu(n);
+                let c = b.conv(n, channels, 3, 1, 1);
+                let n = b.norm(c);
+                let n = b.relu(n);
+                let c = b.conv(n, channels, 3, 1, 1);
+                b.plus(c, v)
+            }
+            // squeeze and excitation
+            3 => {
+                let g = b.push(Op::AdaptiveAvgPool([1, 1]), &[v]);
+                let g = b.conv(g, 2, 1, 1, 1);
+                let g = b.relu(g);
+                let g = b.conv(g, channels, 1, 1, 1);
+                let g = b.push(Op::Act(Act::Sigmoid), &[g]);
+                b.push(Op::Mul, &[v, g])
+            }
+            4 => {
+                let a = b.conv(v, 4, 1, 1, 1);
+                let c = b.conv(v, 6, 3, 1, 2);
+                let c = b.norm(c);
+                b.push(Op::Concat, &[a, v, c])
+            }
+            5 => {
+                outputs.push(v);
+                let d = b.push(Op::Dropout(0.5), &[v]);
+                b.plus(d, v)
+            }
+            _ => {
+                let a = b.conv(v, channels, 3, 1, channels);
+                b.push(Op::Add, &[a, v, a])
+            }
+        };
+    }
+    let y = b.head(v, 11);
+    let p = b.push(Op::Softmax, &[y]);
+    let mut named = vec![("p", p), ("y", y), ("again", y), ("x", x)];
+    named.extend(outputs.iter().zip(["a", "b", "c", "d", "e"]).map(|(&v, n)| (n, v)));
+    let (checked, params) = b.finish(&named);
+    let inputs = vec![("x", noise(seed, &[batch, 3, size, size]))];
+    (checked, params, inputs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..13, threads in 1usize..4) {
+        let (checked, params, inputs) = single(seed >> 1, which);
+        agrees(checked, params, &inputs, threads, 2e-5);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_networks_agree_with_the_oracle(seed in any::<u64>(), threads in 1usize..4) {
+        let (checked, params, inputs) = random(seed >> 1);
+        agrees(checked, params, &inputs, threads, 1e-4);
+    }
+}
+
+#[test]
+fn resnets_agree_with_the_oracle() {
+    for bottleneck in [false, true] {
+        let (checked, params) = common::resnet([2, 2, 2, 2], bottleneck, 64);
+        agrees(checked, params, &[("input", noise(3, &[2, 3, 64, 64]))], 2, 1e-4);
+    }
+}

@@ -1,1 +1,10 @@
-//! safetensors, PyTorch files, npy, the artifact.
+//! Files: safetensors, PyTorch's `.pth`, npy, the artifact. None of them is trusted: sizes are checked before memory is taken, and
+//! whatever is wrong is an error that names the file.
+
+pub mod npy;
+pub mod pth;
+pub mod safetensors;
+pub mod tensors;
+pub mod weights;
+
+pub use tensors::{Tensors, WeightsError};

@@ -1,0 +1,300 @@
+//! NumPy's `.npy`: one array. Reads versions 1 to 3 of the format, in either byte order and in C or Fortran order; writes float32 in
+//! version 1.0. Source: the documentation of `numpy.lib.format`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, ArrayViewD};
+use thiserror::Error;
+
+use crate::base::file::write_atomically;
+use crate::base::mmap::Bytes;
+use crate::base::tensor::{DType, Tensor, count};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Headers are one line with three entries; numpy itself refuses more than this when it is not told to trust the file.
+const MAX_HEADER: usize = 10_000;
+
+/// Why an `.npy` file was not read or written.
+#[derive(Debug, Error)]
+pub enum NpyError {
+    /// The file system refused.
+    #[error("cannot {what} `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not an array that can be read.
+    #[error("`{}` {reason}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as the rest of a sentence.
+        reason: String,
+    },
+}
+
+/// Reads an array as float32; other numbers are converted.
+pub fn read(path: &Path) -> Result<ArrayD<f32>, NpyError> {
+    let tensor = read_tensor(path)?;
+    ArrayD::from_shape_vec(tensor.shape(), tensor.to_f32().into_owned())
+        .map_err(|e| NpyError::Invalid { path: path.to_owned(), reason: format!("has sizes that no array can have: {e}") })
+}
+
+/// Reads an array of float64, float32, float16, integers or booleans, in row-major order. What is stored so, and little-endian, is
+/// mapped and not copied.
+pub fn read_tensor(path: &Path) -> Result<Tensor, NpyError> {
+    let bytes = Bytes::map(path).map_err(|source| NpyError::Io { what: "read", path: path.to_owned(), source })?;
+    parse(&bytes).map_err(|reason| NpyError::Invalid { path: path.to_owned(), reason })
+}
+
+fn parse(bytes: &Bytes) -> Result<Tensor, String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("is not an .npy file: it does not begin with \\x93NUMPY".into());
+    }
+    let cut = || "is cut off within its header".to_owned();
+    let major = *bytes.get(6).ok_or_else(cut)?;
+    let (start, len) = match major {
+        1 => (10, bytes.get(8..10).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes).ok_or_else(cut)?.into()),
+        2 | 3 => (12, bytes.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).ok_or_else(cut)? as usize),
+        other => return Err(format!("is of version {other} of the .npy format; versions 1 to 3 are known")),
+    };
+    if len > MAX_HEADER {
+        return Err(format!("has a header of {len} bytes; at most {MAX_HEADER} are read"));
+    }
+    let header = bytes.get(start..start + len).ok_or_else(cut)?;
+    let header = std::str::from_utf8(header).map_err(|_| "has a header that is not text")?;
+    let Header { descr, fortran, shape } = Header::parse(header).ok_or("has a header that is not the expected dictionary")?;
+    let (dtype, swap) = element(&descr)?;
+    let size = count(&shape).and_then(|n| n.checked_mul(dtype.size()));
+    let held = bytes.len() - start - len;
+    if size != Some(held) {
+        return Err(format!("states {shape:?} elements of {} bytes and holds {held} bytes", dtype.size()));
+    }
+    let mut data = bytes.slice(start + len..bytes.len()).ok_or_else(cut)?;
+    if swap {
+        data = data.chunks(dtype.size()).flat_map(|element| element.iter().rev().copied()).collect::<Vec<u8>>().into();
+    }
+    if fortran && shape.iter().filter(|&&n| n > 1).count() > 1 {
+        data = row_major(&data, &shape, dtype.size()).into();
+    }
+    Tensor::from_bytes(shape, dtype, data).ok_or_else(|| "has sizes and bytes that disagree".into())
+}
+
+/// Whether the bytes of each element must be reversed.
+fn element(descr: &str) -> Result<(DType, bool), String> {
+    let (order, kind) = descr.split_at_checked(1).ok_or("has an element type of no name")?;
+    let dtype = match kind {
+        "f8" => DType::F64,
+        "f4" => DType::F32,
+        "f2" => DType::F16,
+        "i8" => DType::I64,
+        "i4" => DType::I32,
+        "i2" => DType::I16,
+        "i1" => DType::I8,
+        "u1" => DType::U8,
+        "b1" => DType::Bool,
+        _ => return Err(format!("holds elements of type {descr:?}; floats, signed integers, bytes and booleans are read")),
+    };
+    match order {
+        "<" | "|" => Ok((dtype, false)),
+        "=" => Ok((dtype, cfg!(target_endian = "big"))),
+        ">" => Ok((dtype, dtype.size() > 1)),
+        _ => Err(format!("holds elements of the unknown byte order {order:?}")),
+    }
+}
+
+fn row_major(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len());
+    let mut index = vec![0usize; shape.len()];
+    for _ in 0..data.len() / size {
+        // column-major: the first index runs fastest
+        let from = index.iter().zip(shape).rev().fold(0, |at, (&i, &n)| at * n + i);
+        out.extend_from_slice(&data[from * size..][..size]);
+        for (i, &n) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < n {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    out
+}
+
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: a Python literal, of which only these forms occur.
+struct Header {
+    descr: String,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    fn parse(text: &str) -> Option<Header> {
+        let (mut descr, mut fortran, mut shape) = (None, None, None);
+        let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
+        while !rest.is_empty() {
+            let (key, after) = quoted(rest)?;
+            let after = after.trim_start().strip_prefix(':')?.trim_start();
+            let after = match key {
+                "descr" => {
+                    let (value, after) = quoted(after)?;
+                    descr = Some(value.to_owned());
+                    after
+                }
+                "fortran_order" => {
+                    let (value, after) = match after.strip_prefix("True") {
+                        Some(after) => (true, after),
+                        None => (false, after.strip_prefix("False")?),
+                    };
+                    fortran = Some(value);
+                    after
+                }
+                "shape" => {
+                    let (list, after) = after.strip_prefix('(')?.split_once(')')?;
+                    let sizes = list.split(',').map(str::trim).filter(|size| !size.is_empty());
+                    // numpy of Python 2 wrote long integers: `3L`
+                    shape = Some(sizes.map(|n| n.trim_end_matches('L').parse().ok()).collect::<Option<Vec<usize>>>()?);
+                    after
+                }
+                _ => return None,
+            };
+            rest = after.trim_start();
+            rest = rest.strip_prefix(',').or_else(|| rest.is_empty().then_some(rest))?.trim_start();
+        }
+        Some(Header { descr: descr?, fortran: fortran?, shape: shape? })
+    }
+}
+
+/// A quoted string at the start, and what follows it.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
+
+/// Writes an array of float32, whole or not at all.
+pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
+    write_atomically(path, |out| {
+        out.write_all(&header(array.shape()))?;
+        let mut buffer = Vec::with_capacity(1 << 16);
+        for value in array {
+            buffer.extend_from_slice(&value.to_le_bytes());
+            if buffer.len() >= 1 << 16 {
+                out.write_all(&buffer)?;
+                buffer.clear();
+            }
+        }
+        out.write_all(&buffer)
+    })
+    .map_err(|source| NpyError::Io { what: "write", path: path.to_owned(), source })
+}
+
+/// The magic, version 1.0 and the dictionary, padded with spaces so that the data begins at a multiple of 64 bytes.
+fn header(shape: &[usize]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    // a tuple of one needs its comma, others are written without the last
+    let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let unpadded = MAGIC.len() + 4 + text.len() + 1;
+    text.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
+    text.push('\n');
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&[1, 0]);
+    out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::ShapeBuilder;
+
+    use super::*;
+
+    fn file(version: u8, dict: &str, data: &[u8]) -> Bytes {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&[version, 0]);
+        match version {
+            1 => bytes.extend_from_slice(&(dict.len() as u16).to_le_bytes()),
+            _ => bytes.extend_from_slice(&(dict.len() as u32).to_le_bytes()),
+        }
+        bytes.extend_from_slice(dict.as_bytes());
+        bytes.extend_from_slice(data);
+        bytes.into()
+    }
+
+    fn floats(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn written_arrays_are_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        for shape in [vec![], vec![5], vec![2, 3, 4], vec![0, 3]] {
+            let len = shape.iter().product();
+            let array = ArrayD::from_shape_vec(shape, (0..len).map(|i| i as f32 - 0.5).collect()).unwrap();
+            write(&path, &array.view()).unwrap();
+            assert_eq!(read(&path).unwrap(), array);
+            assert_eq!((std::fs::read(&path).unwrap().len() - 4 * len) % 64, 0);
+        }
+    }
+
+    #[test]
+    fn torchs_file_is_read() {
+        let array = read(Path::new("tests/fixtures/tiny.x.npy")).unwrap();
+        assert_eq!(array.shape(), [3, 3, 16, 16]);
+        assert!(array.iter().all(|v| v.is_finite()) && array.iter().any(|&v| v != 0.0));
+    }
+
+    #[test]
+    fn versions_orders_and_types() {
+        for version in [1, 2, 3] {
+            let bytes = file(version, "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", &floats(&[1.0, 2.0]));
+            assert_eq!(*parse(&bytes).unwrap().to_f32(), [1.0, 2.0]);
+        }
+        let big: Vec<u8> = [1.5f64, -2.0].iter().flat_map(|v| v.to_be_bytes()).collect();
+        let bytes = file(1, "{\"shape\": (2, 1), \"fortran_order\": False, \"descr\": \">f8\"}", &big);
+        assert_eq!(*parse(&bytes).unwrap().to_f32(), [1.5, -2.0]);
+        let bytes = file(1, "{'descr': '|u1', 'fortran_order': False, 'shape': ()}", &[7]);
+        assert_eq!(*parse(&bytes).unwrap().to_f32(), [7.0]);
+        let values: Vec<f32> = (0..24).map(|v| v as f32).collect();
+        let bytes = file(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3, 4)}", &floats(&values));
+        let expected: Vec<f32> = ArrayD::from_shape_vec([2, 3, 4].as_slice().f(), values).unwrap().iter().copied().collect();
+        assert_eq!(*parse(&bytes).unwrap().to_f32(), expected[..]);
+    }
+
+    #[test]
+    fn sizes_are_checked_before_memory_is_taken() {
+        let huge = "{'descr': '<f4', 'fortran_order': True, 'shape': (1152921504606846976, 4)}";
+        assert!(parse(&file(1, huge, &[0; 16])).unwrap_err().contains("holds 16 bytes"));
+        let overflow = "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}";
+        assert!(parse(&file(1, overflow, &[])).is_err());
+        assert!(parse(&file(2, &" ".repeat(20_000), &[])).unwrap_err().contains("20000"));
+        let object = "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}";
+        assert!(parse(&file(1, object, &[0; 8])).unwrap_err().contains("|O"));
+    }
+
+    #[test]
+    fn damage_is_an_error_or_an_equal_shape() {
+        let whole = file(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", &floats(&[0.5; 6]));
+        for len in 0..whole.len() {
+            assert!(parse(&whole.slice(0..len).unwrap()).is_err(), "cut to {len}");
+        }
+        for at in 0..whole.len() - 24 {
+            for bit in 0..8 {
+                let mut bytes = whole.to_vec();
+                bytes[at] ^= 1 << bit;
+                // a flip may yield another valid file: (2, 3) to (3, 2) needs two, but F to f, or 1.0 to 1.1, is one
+                if let Ok(tensor) = parse(&bytes.into()) {
+                    assert_eq!(tensor.len() * tensor.dtype().size(), 24);
+                }
+            }
+        }
+    }
+}

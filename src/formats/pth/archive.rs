@@ -1,0 +1,110 @@
+//! The zip archive around the pickle and the storages.
+
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::Fault;
+use crate::base::mmap::Bytes;
+
+/// The largest pickle that is interpreted, in bytes; ResNet-1202's has about 1 MB.
+const MAX_PICKLE: u64 = 32 << 20;
+
+/// An opened archive.
+pub(super) struct Archive<'a> {
+    bytes: &'a Bytes,
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// What all names begin with: `resnet18/`.
+    prefix: String,
+    index: HashMap<String, usize>,
+}
+
+pub(super) fn too_much() -> Fault {
+    Fault::Unsupported("unpacks to far more than its own size: refused, as a precaution".into())
+}
+
+fn bad_zip(e: impl std::fmt::Display) -> Fault {
+    Fault::Damaged(format!("its zip archive cannot be read ({e})"))
+}
+
+impl<'a> Archive<'a> {
+    pub(super) fn open(bytes: &'a Bytes) -> Result<Self, Fault> {
+        let zip = ZipArchive::new(Cursor::new(&**bytes)).map_err(bad_zip)?;
+        let mut index = HashMap::new();
+        let mut prefix = None;
+        for (i, name) in zip.file_names().enumerate() {
+            let name = name.map_err(bad_zip)?.into_owned();
+            if let Some(before) = name.strip_suffix("data.pkl") {
+                if prefix.is_none() && (before.is_empty() || before.ends_with('/')) {
+                    prefix = Some(before.to_owned());
+                }
+            }
+            index.insert(name, i);
+        }
+        let prefix = prefix.ok_or_else(|| {
+            Fault::Unsupported("is a zip archive without `data.pkl`, and so not what `torch.save` writes".into())
+        })?;
+        if index.contains_key(&format!("{prefix}constants.pkl")) {
+            return Err(Fault::Unsupported(
+                "is a TorchScript program, of which nothing is run; save the state dict instead: \
+                 torch.save(torch.jit.load(PATH).state_dict(), NEW)"
+                    .into(),
+            ));
+        }
+        let mut archive = Archive { bytes, zip, prefix, index };
+        if let Some(order) = archive.find("byteorder") {
+            if archive.read(order, 16)?.trim_ascii() != b"little" {
+                return Err(Fault::Unsupported("was written on a big-endian machine, which is not read".into()));
+            }
+        }
+        Ok(archive)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(&format!("{}{name}", self.prefix)).copied()
+    }
+
+    /// An entry's contents, checked against its CRC. It must not be longer than `limit`.
+    fn read(&mut self, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
+        let entry = self.zip.by_index(index).map_err(bad_zip)?;
+        let size = entry.size();
+        if size > limit {
+            return Err(Fault::Unsupported(format!("has an entry of {size} bytes where at most {limit} are read")));
+        }
+        let mut out = Vec::new();
+        // the stated size is not to be relied upon: one byte more tells
+        entry.take(size + 1).read_to_end(&mut out).map_err(bad_zip)?;
+        if out.len() as u64 != size {
+            return Err(Fault::Damaged(format!("an entry of its zip archive states {size} bytes and has others")));
+        }
+        Ok(out)
+    }
+
+    /// The pickle.
+    pub(super) fn program(&mut self) -> Result<Vec<u8>, Fault> {
+        let index = self.find("data.pkl").ok_or_else(|| Fault::Damaged("it lost its `data.pkl`".into()))?;
+        self.read(index, MAX_PICKLE)
+    }
+
+    /// The values of a storage: mapped where they are stored plainly, else inflated, which is taken from the budget.
+    pub(super) fn data(&mut self, key: &str, budget: &mut usize) -> Result<Bytes, Fault> {
+        let index =
+            self.find(&format!("data/{key}")).ok_or_else(|| Fault::Damaged(format!("the storage `data/{key}` is missing")))?;
+        let entry = self.zip.by_index_raw(index).map_err(bad_zip)?;
+        if entry.encrypted() {
+            return Err(Fault::Unsupported("is encrypted".into()));
+        }
+        let (size, start) = (entry.size(), entry.data_start());
+        if entry.compression() == CompressionMethod::Stored {
+            let range =
+                start.and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size)?).ok()?));
+            let plain = range.filter(|_| entry.compressed_size() == size).and_then(|range| self.bytes.slice(range));
+            return plain.ok_or_else(|| Fault::Damaged(format!("the storage `data/{key}` reaches beyond the file")));
+        }
+        drop(entry);
+        let left = usize::try_from(size).ok().and_then(|size| budget.checked_sub(size)).ok_or_else(too_much)?;
+        *budget = left;
+        Ok(self.read(index, size)?.into())
+    }
+}

@@ -1,0 +1,163 @@
+//! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry of raw values for each storage.
+//!
+//! The pickle is a program. It is interpreted by [`pickle`], which knows the few instructions and the few names that a state dict
+//! needs, builds plain data, and calls nothing; any other name is refused with that name in the error.
+
+mod archive;
+mod pickle;
+mod state_dict;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::tensors::{Tensors, WeightsError};
+use crate::base::mmap::Bytes;
+use crate::base::tensor::{Tensor, count};
+use archive::Archive;
+use pickle::{StorageRef, TensorRef};
+
+/// What the formats under this folder report; the path is added at the border.
+#[derive(Debug)]
+enum Fault {
+    Damaged(String),
+    Unsupported(String),
+    Refused(String),
+}
+
+impl Fault {
+    fn at(self, path: &Path) -> WeightsError {
+        let path = path.to_owned();
+        match self {
+            Fault::Damaged(reason) => WeightsError::Damaged { path, reason },
+            Fault::Unsupported(reason) => WeightsError::Unsupported { path, reason },
+            Fault::Refused(global) => WeightsError::Refused { path, global },
+        }
+    }
+}
+
+/// Whether a file that begins so is a zip archive.
+pub(super) fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+}
+
+/// Whether a file that begins so is a pickle by itself: PyTorch's format before 1.6 (a pickled magic number comes first), or any other.
+pub(super) fn is_legacy(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..])
+}
+
+/// The tensors of the state dict in a file whose bytes these are; `path` is for messages.
+pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
+    let list = read_list(bytes).map_err(|fault| fault.at(path))?;
+    Ok(Tensors::new(path, list))
+}
+
+fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
+    let mut archive = Archive::open(bytes)?;
+    let program = archive.program()?;
+    let heap = pickle::interpret(&program)?;
+    let mut storages = Storages { archive, loaded: HashMap::new(), budget: copies_allowed(bytes.len()) };
+    state_dict::find(&heap)?
+        .into_iter()
+        .map(|(name, tensor)| {
+            let storage = heap.storage(tensor).ok_or_else(|| Fault::Damaged(format!("`{name}` has no storage")))?;
+            Ok((name.to_owned(), storages.tensor(name, tensor, storage)?))
+        })
+        .collect()
+}
+
+/// How many bytes may be copied for what does not lie in the file as it is used: inflated entries and transposed tensors. Weights
+/// shrink by a tenth or so when deflated; a file that wants far more than its own size is a bomb.
+fn copies_allowed(file: usize) -> usize {
+    file.saturating_mul(32).saturating_add(16 << 20)
+}
+
+struct Storages<'a> {
+    archive: Archive<'a>,
+    loaded: HashMap<String, Bytes>,
+    budget: usize,
+}
+
+impl Storages<'_> {
+    fn load(&mut self, storage: &StorageRef<'_>) -> Result<Bytes, Fault> {
+        if let Some(bytes) = self.loaded.get(storage.key) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.archive.data(storage.key, &mut self.budget)?;
+        self.loaded.insert(storage.key.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+
+    fn tensor(&mut self, name: &str, tensor: &TensorRef, storage: &StorageRef<'_>) -> Result<Tensor, Fault> {
+        let size = storage.dtype.size();
+        let bytes = self.load(storage)?;
+        if storage.len.checked_mul(size) != Some(bytes.len()) {
+            return Err(Fault::Damaged(format!(
+                "the storage of `{name}` should have {} elements of {size} bytes, and has {} bytes",
+                storage.len,
+                bytes.len()
+            )));
+        }
+        let len = count(&tensor.shape).filter(|&n| n <= storage.len).ok_or_else(|| {
+            Fault::Damaged(format!("`{name}` has the sizes {:?}, and its storage {} elements", tensor.shape, storage.len))
+        })?;
+        let last = if len == 0 { None } else { Some(last_element(tensor)) };
+        if let Some(last) = last {
+            if last.is_none_or(|last| last >= storage.len) {
+                return Err(Fault::Damaged(format!("`{name}` reaches beyond its storage of {} elements", storage.len)));
+            }
+        }
+        // both products are within the storage's bytes
+        let values = if len == 0 {
+            Bytes::from(Vec::new())
+        } else if is_contiguous(tensor) {
+            let start = tensor.offset * size;
+            bytes
+                .slice(start..start + len * size)
+                .ok_or_else(|| Fault::Damaged(format!("`{name}` reaches beyond its storage")))?
+        } else {
+            self.budget = self.budget.checked_sub(len * size).ok_or_else(archive::too_much)?;
+            gather(tensor, &bytes, size, len).into()
+        };
+        Tensor::from_bytes(tensor.shape.clone(), storage.dtype, values)
+            .ok_or_else(|| Fault::Damaged(format!("`{name}` has sizes and values that disagree")))
+    }
+}
+
+/// The index of the farthest element in the storage; `None` where it overflows. No dimension is 0.
+fn last_element(tensor: &TensorRef) -> Option<usize> {
+    tensor
+        .shape
+        .iter()
+        .zip(&tensor.strides)
+        .try_fold(tensor.offset, |at, (&n, &stride)| at.checked_add(n.checked_sub(1)?.checked_mul(stride)?))
+}
+
+fn is_contiguous(tensor: &TensorRef) -> bool {
+    let mut expected = 1;
+    tensor.shape.iter().zip(&tensor.strides).rev().all(|(&n, &stride)| {
+        let fits = n == 1 || stride == expected;
+        expected *= n;
+        fits
+    })
+}
+
+/// The elements in row-major order. The tensor lies within its storage.
+fn gather(tensor: &TensorRef, bytes: &[u8], size: usize, len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(len * size);
+    let mut index = vec![0usize; tensor.shape.len()];
+    for _ in 0..len {
+        let at = index.iter().zip(&tensor.strides).fold(tensor.offset, |at, (&i, &stride)| at + i * stride);
+        out.extend_from_slice(&bytes[at * size..][..size]);
+        for (i, &n) in index.iter_mut().zip(&tensor.shape).rev() {
+            *i += 1;
+            if *i < n {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,494 @@
+//! A pickle machine that runs nothing: the instructions of protocols 2 to 4 that `torch.save` emits, over plain data.
+//!
+//! Memory is bounded by [`MAX_STEPS`]: an instruction makes at most one value and one object. Objects refer to others by index into
+//! one heap, so that a deeply nested or cyclic pickle costs no recursion, here or when it is dropped.
+
+use std::collections::HashMap;
+
+use super::Fault;
+use crate::base::tensor::DType;
+
+/// The most instructions that are interpreted: a ResNet-1202 with its optimiser's state needs a fifth of that.
+const MAX_STEPS: usize = 4_000_000;
+
+/// The most dimensions of a tensor.
+const MAX_RANK: usize = 16;
+
+/// A value on the machine's stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    /// None, or something inert that weights have no use for (bytes, floats, huge integers).
+    Inert,
+    Bool,
+    Int(i64),
+    Str(&'a str),
+    Global(Global),
+    Object(usize),
+}
+
+/// What a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Global {
+    OrderedDict,
+    RebuildTensor,
+    RebuildParameter,
+    RebuildFromType,
+    Parameter,
+    Size,
+    Device,
+    Storage(DType),
+}
+
+impl Global {
+    fn find(module: &str, name: &str) -> Option<Global> {
+        Some(match (module, name) {
+            ("collections", "OrderedDict") => Global::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::RebuildParameter,
+            ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
+            ("torch.nn.parameter", "Parameter") | ("torch", "Tensor") => Global::Parameter,
+            ("torch", "Size") => Global::Size,
+            ("torch", "device") => Global::Device,
+            ("torch" | "torch.storage", storage) => Global::Storage(match storage {
+                "DoubleStorage" => DType::F64,
+                "FloatStorage" => DType::F32,
+                "HalfStorage" => DType::F16,
+                "BFloat16Storage" => DType::BF16,
+                "LongStorage" => DType::I64,
+                "IntStorage" => DType::I32,
+                "ShortStorage" => DType::I16,
+                "CharStorage" => DType::I8,
+                "ByteStorage" => DType::U8,
+                "BoolStorage" => DType::Bool,
+                _ => return None,
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// A storage as the pickle describes it.
+#[derive(Debug)]
+pub(super) struct StorageRef<'a> {
+    pub dtype: DType,
+    pub key: &'a str,
+    pub len: usize,
+}
+
+/// A tensor as the pickle describes it: as many strides as sizes, all in elements.
+#[derive(Debug)]
+pub(super) struct TensorRef {
+    storage: usize,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Object<'a> {
+    Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
+    Dict(Vec<(Value<'a>, Value<'a>)>),
+    Storage(StorageRef<'a>),
+    Tensor(TensorRef),
+}
+
+/// What a pickle built.
+#[derive(Debug)]
+pub(super) struct Heap<'a> {
+    objects: Vec<Object<'a>>,
+    pub root: Value<'a>,
+}
+
+impl<'a> Heap<'a> {
+    pub(super) fn get(&self, value: Value<'a>) -> Option<&Object<'a>> {
+        match value {
+            Value::Object(index) => self.objects.get(index),
+            _ => None,
+        }
+    }
+
+    pub(super) fn storage(&self, tensor: &TensorRef) -> Option<&StorageRef<'a>> {
+        match self.objects.get(tensor.storage) {
+            Some(Object::Storage(storage)) => Some(storage),
+            _ => None,
+        }
+    }
+}
+
+fn damaged(reason: &str) -> Fault {
+    Fault::Damaged(format!("its pickle {reason}"))
+}
+
+struct Machine<'a> {
+    program: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a>>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value<'a>>,
+    objects: Vec<Object<'a>>,
+}
+
+/// Interprets a pickle.
+pub(super) fn interpret(program: &[u8]) -> Result<Heap<'_>, Fault> {
+    let mut machine = Machine { program, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), objects: Vec::new() };
+    for _ in 0..MAX_STEPS {
+        if let Some(root) = machine.step()? {
+            return Ok(Heap { objects: machine.objects, root });
+        }
+    }
+    Err(Fault::Unsupported(format!("has a pickle of more than {MAX_STEPS} instructions")))
+}
+
+impl<'a> Machine<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+        let end = self.at.checked_add(len);
+        let bytes = end.and_then(|end| self.program.get(self.at..end)).ok_or_else(|| damaged("is cut off"))?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let bytes = self.take(N)?;
+        bytes.try_into().map_err(|_| damaged("is cut off"))
+    }
+
+    fn byte(&mut self) -> Result<usize, Fault> {
+        Ok(self.array::<1>()?[0].into())
+    }
+
+    fn u32(&mut self) -> Result<u32, Fault> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn length(&mut self) -> Result<usize, Fault> {
+        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged("is cut off"))
+    }
+
+    fn line(&mut self) -> Result<&'a str, Fault> {
+        let rest = self.program.get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|&b| b == b'\n').ok_or_else(|| damaged("is cut off"))?;
+        let line = self.take(len)?;
+        self.at += 1;
+        std::str::from_utf8(line).map_err(|_| damaged("holds a name that is not text"))
+    }
+
+    fn text(&mut self, len: usize) -> Result<Value<'a>, Fault> {
+        let text = std::str::from_utf8(self.take(len)?).map_err(|_| damaged("holds a string that is not UTF-8"))?;
+        Ok(Value::Str(text))
+    }
+
+    fn push(&mut self, value: Value<'a>) {
+        self.stack.push(value);
+    }
+
+    fn make(&mut self, object: Object<'a>) {
+        self.objects.push(object);
+        self.stack.push(Value::Object(self.objects.len() - 1));
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, Fault> {
+        // values below a mark belong to the object around
+        if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
+            return Err(damaged("takes from an empty stack"));
+        }
+        self.stack.pop().ok_or_else(|| damaged("takes from an empty stack"))
+    }
+
+    fn pop_mark(&mut self) -> Result<Vec<Value<'a>>, Fault> {
+        let mark = self.marks.pop().ok_or_else(|| damaged("has no mark where it needs one"))?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn pop_many(&mut self, n: usize) -> Result<Vec<Value<'a>>, Fault> {
+        let mut list = Vec::with_capacity(n);
+        for _ in 0..n {
+            list.push(self.pop()?);
+        }
+        list.reverse();
+        Ok(list)
+    }
+
+    fn top(&mut self) -> Result<&mut Object<'a>, Fault> {
+        match self.stack.last() {
+            Some(&Value::Object(index)) => self.objects.get_mut(index).ok_or_else(|| damaged("refers to nothing")),
+            _ => Err(damaged("fills something that is no list and no dictionary")),
+        }
+    }
+
+    fn put(&mut self, index: u32) -> Result<(), Fault> {
+        let value = *self.stack.last().ok_or_else(|| damaged("remembers from an empty stack"))?;
+        self.memo.insert(index, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: u32) -> Result<(), Fault> {
+        let value = *self.memo.get(&index).ok_or_else(|| damaged("recalls what it never remembered"))?;
+        self.push(value);
+        Ok(())
+    }
+
+    fn append(&mut self, items: Vec<Value<'a>>) -> Result<(), Fault> {
+        match self.top()? {
+            Object::List(list) => list.extend(items),
+            _ => return Err(damaged("appends to what is no list")),
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, items: Vec<Value<'a>>) -> Result<(), Fault> {
+        let (pairs, rest) = items.as_chunks::<2>();
+        match self.top()? {
+            Object::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            _ => return Err(damaged("sets items of what is no dictionary")),
+        }
+        Ok(())
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
+        let global =
+            Global::find(module, name).ok_or_else(|| Fault::Refused(format!("{module}.{name}").escape_debug().to_string()))?;
+        self.push(Value::Global(global));
+        Ok(())
+    }
+
+    /// One instruction; the result where it is the last.
+    fn step(&mut self) -> Result<Option<Value<'a>>, Fault> {
+        match self.array::<1>()?[0] {
+            b'.' => return self.pop().map(Some),
+            0x80 => {
+                let protocol = self.byte()?;
+                if !(2..=5).contains(&protocol) {
+                    return Err(Fault::Unsupported(format!("has a pickle of protocol {protocol}; 2 to 5 are read")));
+                }
+            }
+            0x95 => drop(self.take(8)?), // FRAME
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            b'2' => {
+                let value = self.pop()?;
+                self.push(value);
+                self.push(value);
+            }
+            b'N' => self.push(Value::Inert),
+            0x88 | 0x89 => self.push(Value::Bool),
+            b'K' => {
+                let n = self.byte()? as i64;
+                self.push(Value::Int(n));
+            }
+            b'M' => {
+                let n = u16::from_le_bytes(self.array()?);
+                self.push(Value::Int(n.into()));
+            }
+            b'J' => {
+                let n = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(n.into()));
+            }
+            0x8a => {
+                let len = self.byte()?;
+                let value = long(self.take(len)?);
+                self.push(value);
+            }
+            b'G' => {
+                self.take(8)?;
+                self.push(Value::Inert);
+            }
+            b'X' => {
+                let len = self.u32()? as usize;
+                let text = self.text(len)?;
+                self.push(text);
+            }
+            0x8c | b'U' => {
+                let len = self.byte()?;
+                let text = self.text(len)?;
+                self.push(text);
+            }
+            0x8d => {
+                let len = self.length()?;
+                let text = self.text(len)?;
+                self.push(text);
+            }
+            b'C' => {
+                let len = self.byte()?;
+                self.take(len)?;
+                self.push(Value::Inert);
+            }
+            b'B' | b'T' => {
+                let len = self.u32()? as usize;
+                self.take(len)?;
+                self.push(Value::Inert);
+            }
+            b')' => self.make(Object::Tuple(Vec::new())),
+            b't' => {
+                let items = self.pop_mark()?;
+                self.make(Object::Tuple(items));
+            }
+            code @ 0x85..=0x87 => {
+                let items = self.pop_many(usize::from(code - 0x84))?;
+                self.make(Object::Tuple(items));
+            }
+            b']' | 0x8f => self.make(Object::List(Vec::new())), // a set is kept as a list
+            b'l' | 0x91 => {
+                let items = self.pop_mark()?;
+                self.make(Object::List(items));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            b'e' | 0x90 => {
+                let items = self.pop_mark()?;
+                self.append(items)?;
+            }
+            b'}' => self.make(Object::Dict(Vec::new())),
+            b's' => {
+                let items = self.pop_many(2)?;
+                self.set_items(items)?;
+            }
+            b'u' => {
+                let items = self.pop_mark()?;
+                self.set_items(items)?;
+            }
+            b'q' => {
+                let index = self.byte()? as u32;
+                self.put(index)?;
+            }
+            b'r' => {
+                let index = self.u32()?;
+                self.put(index)?;
+            }
+            0x94 => {
+                let index = u32::try_from(self.memo.len()).map_err(|_| damaged("remembers too much"))?;
+                self.put(index)?;
+            }
+            b'h' => {
+                let index = self.byte()? as u32;
+                self.recall(index)?;
+            }
+            b'j' => {
+                let index = self.u32()?;
+                self.recall(index)?;
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.global(module, name)?;
+            }
+            0x93 => match self.pop_many(2)?[..] {
+                [Value::Str(module), Value::Str(name)] => self.global(module, name)?,
+                _ => return Err(damaged("names something by what is no string")),
+            },
+            b'Q' => {
+                let id = self.pop()?;
+                self.storage(id)?;
+            }
+            b'R' | 0x81 => {
+                let args = self.pop()?;
+                let callable = self.pop()?;
+                self.call(callable, args)?;
+            }
+            b'b' => {
+                // the state of an ordered dictionary is torch's metadata of versions; of a tensor or parameter, Python attributes
+                self.pop()?;
+                self.top()?;
+            }
+            b'i' => {
+                let (module, name) = (self.line()?, self.line()?);
+                return Err(Fault::Refused(format!("{module}.{name}").escape_debug().to_string()));
+            }
+            other => {
+                return Err(Fault::Damaged(format!(
+                    "its pickle has the instruction {other:#04x}, which torch.save does not write"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    fn tuple(&self, value: Value<'a>) -> Result<&[Value<'a>], Fault> {
+        match value {
+            Value::Object(index) => match self.objects.get(index) {
+                Some(Object::Tuple(items) | Object::List(items)) => Ok(items),
+                _ => Err(damaged("has something else where a tuple is needed")),
+            },
+            _ => Err(damaged("has something else where a tuple is needed")),
+        }
+    }
+
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`.
+    fn storage(&mut self, id: Value<'a>) -> Result<(), Fault> {
+        let &[Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, Value::Int(len), ..] =
+            self.tuple(id)?
+        else {
+            return Err(damaged("describes a storage in an unknown way"));
+        };
+        let len = usize::try_from(len).map_err(|_| damaged("has a storage of negative length"))?;
+        self.make(Object::Storage(StorageRef { dtype, key, len }));
+        Ok(())
+    }
+
+    /// What calling a known name yields, from its arguments alone.
+    fn call(&mut self, callable: Value<'a>, args: Value<'a>) -> Result<(), Fault> {
+        let Value::Global(global) = callable else { return Err(damaged("calls what cannot be called")) };
+        match (global, self.tuple(args)?) {
+            (Global::OrderedDict, []) => self.make(Object::Dict(Vec::new())),
+            (Global::OrderedDict, &[list]) => {
+                let pairs: Result<Vec<_>, _> = self.tuple(list)?.iter().map(|&pair| self.pair(pair)).collect();
+                self.make(Object::Dict(pairs?));
+            }
+            (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => self.tensor(storage, offset, shape, strides)?,
+            (Global::RebuildParameter, &[tensor, ..]) => self.push(tensor),
+            // an index into this call's own arguments, so no deeper than the pickle nests, which the next arm ends
+            (Global::RebuildFromType, &[Value::Global(inner), _, args, ..]) if inner != Global::RebuildFromType => {
+                self.call(Value::Global(inner), args)?;
+            }
+            (Global::Size, &[sizes]) => self.push(sizes),
+            (Global::Device, _) => self.push(Value::Inert),
+            (other, _) => return Err(Fault::Damaged(format!("its pickle calls {other:?} with arguments of another form"))),
+        }
+        Ok(())
+    }
+
+    fn pair(&self, pair: Value<'a>) -> Result<(Value<'a>, Value<'a>), Fault> {
+        match *self.tuple(pair)? {
+            [key, value] => Ok((key, value)),
+            _ => Err(damaged("builds a dictionary from what are no pairs")),
+        }
+    }
+
+    fn sizes(&self, value: Value<'a>) -> Result<Vec<usize>, Fault> {
+        let items = self.tuple(value)?;
+        if items.len() > MAX_RANK {
+            return Err(Fault::Unsupported(format!("has a tensor of {} dimensions; at most {MAX_RANK} are read", items.len())));
+        }
+        let size = |&item| match item {
+            Value::Int(n) => usize::try_from(n).map_err(|_| damaged("has a tensor with a negative size or stride")),
+            _ => Err(damaged("has a tensor with a size that is no integer")),
+        };
+        items.iter().map(size).collect()
+    }
+
+    fn tensor(&mut self, storage: Value<'a>, offset: Value<'a>, shape: Value<'a>, strides: Value<'a>) -> Result<(), Fault> {
+        let (shape, strides) = (self.sizes(shape)?, self.sizes(strides)?);
+        let (Value::Object(storage), Value::Int(offset)) = (storage, offset) else {
+            return Err(damaged("has a tensor without storage"));
+        };
+        if shape.len() != strides.len() || !matches!(self.objects.get(storage), Some(Object::Storage(_))) {
+            return Err(damaged("has a tensor whose description does not hold together"));
+        }
+        let offset = usize::try_from(offset).map_err(|_| damaged("has a tensor with a negative offset"))?;
+        self.make(Object::Tensor(TensorRef { storage, offset, shape, strides }));
+        Ok(())
+    }
+}
+
+/// A little-endian integer of any length; one beyond 64 bits is inert.
+fn long(bytes: &[u8]) -> Value<'static> {
+    if bytes.len() > 8 {
+        return Value::Inert;
+    }
+    let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    wide[..bytes.len()].copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(wide))
+}

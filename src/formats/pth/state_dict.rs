@@ -1,0 +1,50 @@
+//! Where in a pickle the state dict is: at its root, or under the names that training scripts wrap it in.
+
+use super::Fault;
+use super::pickle::{Heap, Object, TensorRef, Value};
+
+/// Names under which scripts keep the weights, the most specific first. Averaged weights are not chosen over the plain ones.
+const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "model", "network", "net"];
+
+/// How deep wrappers may nest.
+const MAX_DEPTH: usize = 4;
+
+/// The tensors of the state dict by name.
+pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, &'h TensorRef)>, Fault> {
+    let mut value = heap.root;
+    for _ in 0..MAX_DEPTH {
+        let Some(Object::Dict(dict)) = heap.get(value) else {
+            return Err(Fault::Unsupported(match heap.get(value) {
+                Some(Object::Tensor(_)) => "holds a single tensor without a name, not a state dict".into(),
+                _ => "holds no dictionary of tensors".into(),
+            }));
+        };
+        let tensors: Vec<_> = dict
+            .iter()
+            .filter_map(|&(key, value)| match (key, heap.get(value)) {
+                (Value::Str(name), Some(Object::Tensor(tensor))) => Some((name, tensor)),
+                _ => None,
+            })
+            .collect();
+        let inner = |name: &str| {
+            let is_dict = |&&(_, value): &&(Value<'_>, Value<'_>)| matches!(heap.get(value), Some(Object::Dict(_)));
+            dict.iter().filter(is_dict).find(|(key, _)| matches!(key, Value::Str(key) if *key == name)).map(|&(_, value)| value)
+        };
+        // a checkpoint may keep a lone tensor beside the wrapper (a random state), a state dict never keeps a dictionary
+        match WRAPPERS.iter().find_map(|name| inner(name)) {
+            Some(wrapped) => value = wrapped,
+            None if !tensors.is_empty() => return Ok(tensors),
+            None => {
+                let keys: Vec<_> =
+                    dict.iter().filter_map(|(key, _)| if let Value::Str(key) = key { Some(*key) } else { None }).collect();
+                let shown = keys.iter().take(8).map(|key| format!("`{}`", key.escape_debug())).collect::<Vec<_>>().join(", ");
+                return Err(Fault::Unsupported(format!(
+                    "holds no state dict at its top nor under {}{}",
+                    WRAPPERS.map(|name| format!("`{name}`")).join(", "),
+                    if keys.is_empty() { "; it is empty".to_owned() } else { format!("; it has {shown}") },
+                )));
+            }
+        }
+    }
+    Err(Fault::Unsupported(format!("wraps its state dict more than {MAX_DEPTH} times")))
+}

@@ -64,6 +64,18 @@ impl Bytes {
         Some(Bytes { owner: Arc::clone(&self.owner), range: start..start + range.len() })
     }
 
+    /// Says that these bytes will not be read soon: those of a mapped file leave memory, and come back from the file (in practice
+    /// from the system's cache of it) when they are read again. Owned bytes stay.
+    pub fn release(&self) {
+        #[cfg(unix)]
+        if let Owner::Mapped(map) = &*self.owner {
+            // SAFETY: the map is of a file and never written, so that dropped pages come back with the same contents
+            let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.len()) };
+            // advice alone: where the system does not take it, nothing is lost
+            let _ = advised;
+        }
+    }
+
     /// Whether they lie in a mapped file, and so cost no memory of their own until read.
     pub fn is_mapped(&self) -> bool {
         matches!(*self.owner, Owner::Mapped(_))
@@ -112,6 +124,18 @@ mod tests {
         #[allow(clippy::reversed_empty_ranges)] // what a hostile header would ask for
         let reversed = middle.slice(3..2);
         assert!(reversed.is_none());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn released_bytes_are_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, (0..100_000u32).map(|i| i as u8).collect::<Vec<u8>>()).unwrap();
+        let part = Bytes::map(&path).unwrap().slice(5000..90_000).unwrap();
+        let before = part.to_vec();
+        part.release();
+        assert_eq!(*part, before);
     }
 
     #[test]

@@ -135,6 +135,14 @@ impl Tensor {
         }
     }
 
+    /// Says that the values will not be read soon: see [`Bytes::release`].
+    pub fn release(&self) {
+        match &self.data {
+            Data::F32(_) => {}
+            Data::Stored(_, bytes) => bytes.release(),
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         match &self.data {

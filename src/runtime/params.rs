@@ -122,6 +122,19 @@ impl ParamStore {
         }
     }
 
+    /// Says that the weight that a parameter is made from will not be read soon: see [`Tensor::release`].
+    pub(super) fn release(&self, source: &ParamSource) {
+        let tensor = match source {
+            ParamSource::Named(name) => self.get(name),
+            ParamSource::FoldedWeight { conv, .. } => self.get(&format!("{conv}.weight")),
+            // a few floats a filter
+            ParamSource::FoldedBias { .. } => None,
+        };
+        if let Some(tensor) = tensor {
+            tensor.release();
+        }
+    }
+
     /// A norm in inference as `y = scale x + shift`, a pair for each of its `channels`.
     pub fn norm(&self, norm: &str, eps: f64, channels: usize) -> Result<(Vec<f64>, Vec<f64>), ParamError> {
         let get = |role: ParamRole| self.values(&format!("{norm}.{}", role.suffix()), channels);

@@ -83,12 +83,15 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };
-    match weight.form {
-        Form::Plain => {
-            let copy = Aligned::from_weights(&values);
-            Ok(BoundWeight::Made(copy.map_err(|_| RunError::Memory { bytes: size_of_val::<[f32]>(&values) })?))
-        }
+    let made = match weight.form {
+        Form::Plain => Aligned::from_weights(&values),
+    };
+    let made = made.map_err(|_| RunError::Memory { bytes: size_of_val::<[f32]>(&values) })?;
+    if let WeightSource::Param(source) = &weight.source {
+        // a mapped file must not stay in memory beside what was made from it
+        params.release(source);
     }
+    Ok(BoundWeight::Made(made))
 }
 
 fn narrow(values: Vec<f64>) -> Cow<'static, [f32]> {

@@ -48,6 +48,8 @@ pub struct Build {
     pub shapes: Vec<Shape>,
     pub tensors: Vec<(String, Tensor)>,
     pub rng: Rng,
+    /// Whether a block whose sizes change may append zeros instead of a projection.
+    pub zeros: bool,
     span: Span,
     count: usize,
 }
@@ -56,7 +58,7 @@ impl Build {
     pub fn new(seed: u64) -> Build {
         let file = SourceMap::default().add_text("test", "");
         let rng = Rng(seed);
-        Build { graph: Graph::default(), shapes: Vec::new(), tensors: Vec::new(), rng, span: Span::new(file, 0..0), count: 0 }
+        Build { graph: Graph::default(), shapes: Vec::new(), tensors: Vec::new(), rng, zeros: true, span: Span::new(file, 0..0), count: 0 }
     }
 
     pub fn shape(&self, value: Value) -> &Shape {
@@ -167,7 +169,7 @@ impl Build {
         let channels = self.sizes(x)[0];
         let shortcut = if stride == 1 && channels == width {
             x
-        } else if channels <= width && self.rng.flip() {
+        } else if self.zeros && channels <= width && self.rng.flip() {
             let s = if stride > 1 { self.push(Op::Subsample([stride; 2]), &[x]) } else { x };
             self.push(Op::Pad(Pad { channels: [0, width - channels], sides: [[0; 2]; 2] }), &[s])
         } else {
@@ -201,6 +203,7 @@ impl Build {
 /// ResNet-18 or -50 with random weights.
 pub fn resnet(depths: [usize; 4], bottleneck: bool, size: usize) -> (Checked, ParamStore) {
     let mut b = Build::new(1);
+    b.zeros = false;
     let x = b.input("input", Shape::fixed(&[3, size, size]));
     let x = b.conv(x, 64, 7, 2, 1);
     let x = b.norm(x);
@@ -208,7 +211,6 @@ pub fn resnet(depths: [usize; 4], bottleneck: bool, size: usize) -> (Checked, Pa
     let mut x = b.maxpool(x, 3, 2);
     for (stage, &depth) in depths.iter().enumerate() {
         for i in 0..depth {
-            b.rng.0 |= 0;
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };
             x = b.block(x, 64 << stage, stride, bottleneck, 1);
         }

@@ -58,6 +58,24 @@ codes! {
     GIVEN_TWICE = "E0202", "an argument is given twice";
     MISSING_ARGUMENT = "E0203", "an argument is missing";
     TOO_MANY_ARGUMENTS = "E0204", "an argument is not expected";
+    // E03xx: shapes and design rules; E04xx: expectations
+    SHORTCUT_DIFFERS = "E0301", "the shortcut does not fit what it is added to";
+    OPERANDS_DIFFER = "E0302", "what is joined differs in shape";
+    WINDOW = "E0303", "a window does not fit the map";
+    GROUPS = "E0304", "channels cannot be split into groups";
+    RANK = "E0305", "a map is needed, or a vector";
+    POOL_PADDING = "E0306", "a pool is padded too far";
+    ZERO = "E0307", "an attribute is 0";
+    FREE_SIZE = "E0308", "a layer needs a fixed size, and it is free";
+    VALUE_TOO_LARGE = "E0309", "a value would be too large";
+    STAGE_BLOCKS_DIFFER = "E0311", "the blocks of a stage differ";
+    HALVED_NOT_DOUBLED = "E0312", "the map is halved and the filters are not doubled";
+    DOUBLED_NOT_HALVED = "E0313", "the filters change and the map is kept";
+    EXPECT_LAYERS = "E0401", "the number of layers is not as expected";
+    EXPECT_PARAMS = "E0402", "the number of parameters is not as expected";
+    EXPECT_MACS = "E0403", "the number of multiply-adds is not as expected";
+    EXPECT_SHAPE = "E0404", "a shape is not as expected";
+    EXPECT_UNKNOWN = "E0405", "an expectation is about nothing";
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";

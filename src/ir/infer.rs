@@ -213,6 +213,12 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
                 }
             }
             debug_assert!(matches!(p.kind, PoolKind::Max | PoolKind::Avg { .. }));
+            // where a last window may start in the trailing padding, torch drops it: no free form can say that
+            let drops =
+                (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > p.kernel[axis] && map[axis].fixed().is_none());
+            if p.ceil && drops {
+                return Err(ShapeError::Free { op: op.word(), shape: inputs[0].clone() });
+            }
             let [h, w] = slide(map, p.kernel, p.stride, p.pad, [1, 1], p.ceil)?;
             vec![Dim::Fixed(channels), h, w]
         }

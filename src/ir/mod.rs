@@ -2,11 +2,14 @@
 //! and what a file says about using the network. Front ends make it, passes rewrite it, the planner reads it.
 
 mod dim;
+pub mod dot;
+pub mod dump;
 mod graph;
 pub mod infer;
 mod network;
 mod op;
 mod params;
+pub mod summary;
 
 pub use dim::{Axis, Dim, Shape};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};

@@ -1,0 +1,115 @@
+//! The two design rules of the paper (He et al. 2016, section 3.3): for the same output map size the layers have the same
+//! number of filters; where the map is halved, the number of filters is doubled.
+
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::ir::{Network, Shape, Stage};
+
+/// Checks all stages.
+pub(super) fn check(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+    for stage in &network.stages {
+        equal_blocks(stage, shapes, diags);
+    }
+    for pair in network.stages.windows(2) {
+        between(&pair[0], &pair[1], shapes, diags);
+    }
+}
+
+/// The blocks of a stage have equal output shape.
+fn equal_blocks(stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+    let shape = |i: usize| stage.instances.get(i).map(|(_, value)| &shapes[value.node.index()]);
+    let Some(first @ Shape::Known(_)) = shape(0) else { return };
+    for i in 1..stage.instances.len() {
+        match shape(i) {
+            Some(other @ Shape::Known(_)) if other != first => {
+                diags.push(
+                    Diagnostic::error(
+                        codes::STAGE_BLOCKS_DIFFER,
+                        format!("the blocks of stage `{}` differ: block 0 yields {first}, block {i} {other}", stage.name),
+                        stage.label_span,
+                        "this stage",
+                    )
+                    .rule("the blocks of a stage have equal output shape")
+                    .help("`repeat` in place of `stage` has no such rule"),
+                );
+                return;
+            }
+            Some(Shape::Known(_)) => {}
+            _ => return,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Map {
+    Kept,
+    Halved,
+    Other,
+}
+
+fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> {
+    let before = shapes[stage.input.node.index()].map()?;
+    let after = shapes[stage.instances.last()?.1.node.index()].map()?;
+    let [h, w] = after else { return None };
+    let text = |map: &[crate::ir::Dim]| map.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
+    let halves = |from: crate::ir::Dim, to: crate::ir::Dim| from.affine(1, 2, 0) == Some(to) || from.affine(0, 2, 0) == Some(to);
+    let change = if before == after {
+        Map::Kept
+    } else if halves(before[0], *h) && halves(before[1], *w) {
+        Map::Halved
+    } else {
+        Map::Other
+    };
+    Some((change, text(before), text(after)))
+}
+
+fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+    let (Some((old, old_span)), Some((new, new_span))) = (before.filters, stage.filters) else { return };
+    let Some((change, from, to)) = map_change(stage, shapes) else { return };
+    let name = &stage.name;
+    match change {
+        Map::Halved if new != old.saturating_mul(2) && !stage.allow_halving => {
+            let mut diag = Diagnostic::error(
+                codes::HALVED_NOT_DOUBLED,
+                format!("stage `{name}` halves the map, and goes from {old} to {new} filters"),
+                new_span,
+                format!("twice {old} would be {}", old.saturating_mul(2)),
+            )
+            .label(old_span, format!("{old} here"));
+            if let Some(span) = stage.map.1 {
+                diag = diag.label(span, format!("{from} to {to}"));
+            }
+            diags.push(
+                diag.rule("a halved map goes with doubled filters, so that a layer's work stays the same (section 3.3)")
+                    .fix("double them", new_span, "filters: double")
+                    .help("or say that it is meant: `allow halving`"),
+            );
+        }
+        Map::Kept if new != old && !stage.allow_doubling => {
+            diags.push(
+                Diagnostic::error(
+                    codes::DOUBLED_NOT_HALVED,
+                    format!("stage `{name}` keeps the map, and goes from {old} to {new} filters"),
+                    new_span,
+                    format!("on a map of {to}"),
+                )
+                .label(old_span, format!("{old} here, on the same map"))
+                .rule("layers of one map size have one number of filters; they double where the map is halved (section 3.3)")
+                .help("halve the map (`map: halve`), or say that it is meant: `allow doubling`"),
+            );
+        }
+        Map::Other if !stage.allow_halving => {
+            diags.push(
+                Diagnostic::error(
+                    codes::HALVED_NOT_DOUBLED,
+                    format!("stage `{name}` takes the map from {from} to {to}"),
+                    stage.label_span,
+                    "neither kept nor halved",
+                )
+                .rule("from stage to stage a map is kept or halved")
+                .help("say that it is meant: `allow halving`"),
+            );
+        }
+        Map::Kept | Map::Halved | Map::Other => {}
+    }
+}

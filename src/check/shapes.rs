@@ -1,0 +1,210 @@
+//! Every node's shape by the one law, and what is said where it cannot be.
+
+use std::collections::HashMap;
+
+use super::operand_shapes;
+use super::sizes::{Agreement, agreement};
+use crate::base::codes;
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::source::Span;
+use crate::ir::summary::thousands;
+use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+
+/// Infers all shapes; reports what fails, once for all instances of a stage.
+pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
+    let graph = &network.graph;
+    let shortcuts: HashMap<NodeId, &ShortcutUse> = network.shortcuts.iter().map(|s| (s.add, s)).collect();
+    let mut shapes = vec![Shape::Unknown; graph.bound()];
+    let mut reported: HashMap<(Code, Span, Option<Span>), usize> = HashMap::new();
+    for id in graph.order() {
+        let node = graph.node(id);
+        let inputs = operand_shapes(graph, &shapes, id);
+        match infer(&node.op, &inputs) {
+            Ok(shape) => shapes[id.index()] = shape,
+            Err(ShapeError::Unequal { left, right, .. }) if sometimes(&left, &right) => {
+                // free sizes that agree for some heights and widths: a condition, which `sizes` reports
+                shapes[id.index()] = conditional(&node.op, &inputs);
+            }
+            Err(error) => {
+                let diag = match (shortcuts.get(&id), &error) {
+                    (Some(shortcut), ShapeError::Unequal { .. }) => shortcut_differs(network, &shapes, id, shortcut),
+                    _ => explain(network, id, &inputs, &error),
+                };
+                let stage = graph.frames(node.origin.frame).find(|(_, f)| f.instance.is_some()).map(|(_, f)| f.span);
+                let times = reported.entry((diag.code, node.origin.span, stage)).or_insert(0);
+                *times += 1;
+                if *times == 1 {
+                    diags.push(with_frames(network, id, diag));
+                }
+            }
+        }
+    }
+    shapes
+}
+
+/// Whether shapes that differ agree for some heights and widths.
+fn sometimes(left: &Shape, right: &Shape) -> bool {
+    match (left.dims(), right.dims()) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            let skip = usize::from(a.len() == 3); // channels are never free; `concat` may differ there
+            a[skip..].iter().zip(&b[skip..]).all(|(a, b)| agreement(*a, *b) != Agreement::Never)
+                && (skip == 0 || a[skip..] != b[skip..])
+        }
+        _ => false,
+    }
+}
+
+/// The result's shape where free sizes are taken to agree: the first operand's, with what the law says of channels.
+fn conditional(op: &Op, inputs: &[Shape]) -> Shape {
+    let Some(first) = inputs.first().and_then(Shape::dims) else { return Shape::Unknown };
+    let unified: Vec<Shape> = inputs
+        .iter()
+        .map(|shape| match shape.dims() {
+            Some(dims) if dims.len() == first.len() && dims.len() == 3 => Shape::Known(vec![dims[0], first[1], first[2]]),
+            _ => shape.clone(),
+        })
+        .collect();
+    infer(op, &unified).unwrap_or(Shape::Unknown)
+}
+
+/// Adds where in the expansion the node stands: the stages and calls that led to it.
+fn with_frames(network: &Network, id: NodeId, mut diag: Diagnostic) -> Diagnostic {
+    let node = network.graph.node(id);
+    for (_, frame) in network.graph.frames(node.origin.frame) {
+        if diag.labels.iter().any(|l| l.span == frame.span) || frame.span == node.origin.span {
+            continue;
+        }
+        let text = match frame.instance {
+            Some((i, _)) => format!("in block {i} of this"),
+            None => format!("in `{}`, used here", frame.unit),
+        };
+        diag = diag.label(frame.span, text);
+    }
+    diag
+}
+
+/// `F(x)` and the shortcut differ: the error that the language exists for.
+fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &ShortcutUse) -> Diagnostic {
+    let graph = &network.graph;
+    let node = graph.node(id);
+    let operands = graph.operands(id);
+    let shape = |slot: usize| operands.get(slot).map_or(Shape::Unknown, |v| shapes[v.node.index()].clone());
+    let (f, carried) = (shape(0), shape(1));
+    let x = &shapes[shortcut.x.node.index()];
+    let message = match (carried.channels(), f.channels()) {
+        (Some(a), Some(b)) if a != b => format!("the shortcut adds {a} channels to {b}"),
+        _ => format!("the shortcut adds a map of {} to {}", map_text(&carried), map_text(&f)),
+    };
+    let mut diag = Diagnostic::error(codes::SHORTCUT_DIFFERS, message, node.origin.span, "added here");
+    let stage = graph.frames(node.origin.frame).find(|(_, f)| f.instance.is_some());
+    let record = stage.and_then(|(_, frame)| network.stages.iter().find(|s| s.span == frame.span));
+    if let (Some((_, frame)), Some(stage)) = (stage, record) {
+        if let Some((i, _)) = frame.instance {
+            diag = diag.label(stage.label_span, format!("in block {i} of this stage"));
+        }
+        match stage.filters {
+            Some((_, span)) => diag = diag.label(span, format!("makes F(x) {f}")),
+            None => diag = diag.note(format!("F(x) is {f}")),
+        }
+    } else {
+        diag = diag.note(format!("F(x) is {f}"));
+    }
+    let policy = match shortcut.policy {
+        Shortcut::Identity => "identity",
+        Shortcut::Pad { .. } => "pad",
+        Shortcut::Projection | Shortcut::ProjectionAlways => "projection",
+        Shortcut::None => "none",
+    };
+    diag = match shortcut.policy_span {
+        Some(span) => diag.label(span, format!("{policy} carries {carried}")),
+        None => diag.note(format!("no `shortcut` policy is stated, so x itself is carried: {carried}")),
+    };
+    diag = diag.rule("x and F(x) must have equal dimensions");
+    if let (Some(from), Some(to)) = (x.channels(), f.channels()) {
+        let same_policy = matches!(shortcut.policy, Shortcut::Pad { .. });
+        if to >= from && !same_policy {
+            let what = match (shortcut.stride > 1, to - from) {
+                (true, 0) => "subsamples".to_string(),
+                (true, n) => format!("subsamples and appends {n} zero channels"),
+                (false, n) => format!("appends {n} zero channels"),
+            };
+            diag = diag.help(format!("`shortcut: pad` {what} (option A, +0 parameters)"));
+        }
+        if !matches!(shortcut.policy, Shortcut::Projection | Shortcut::ProjectionAlways) {
+            let cost = thousands(from as u64 * to as u64 + 2 * to as u64);
+            diag =
+                diag.help(format!("`shortcut: projection` adds a 1x1 convolution and its norm (option B, +{cost} parameters)"));
+        } else {
+            diag = diag.help("the path's strides and paddings must shrink the map as the projection's 1x1 does: pad a 3x3 by 1");
+        }
+    }
+    diag
+}
+
+fn map_text(shape: &Shape) -> String {
+    match shape.map() {
+        Some([h, w]) => format!("{h} x {w}"),
+        _ => shape.to_string(),
+    }
+}
+
+fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) -> Diagnostic {
+    let graph = &network.graph;
+    let node = graph.node(id);
+    let span = node.origin.span;
+    let reads = inputs.first().map_or(String::new(), |shape| format!("reads {shape}"));
+    match error {
+        ShapeError::Unequal { op, left, right, slot } => {
+            let mut diag = Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here");
+            let operands = graph.operands(id);
+            for (slot, shape) in [(0, left), (*slot, right)] {
+                if let Some(value) = operands.get(slot) {
+                    let at = graph.node(value.node).origin.span;
+                    if at != span {
+                        diag = diag.label(at, format!("this is {shape}"));
+                    }
+                }
+            }
+            diag.rule(match *op {
+                "concat" => "what is concatenated has equal height and width",
+                "mul" => "a factor has the shape of the other, or `C x 1 x 1` against `C x H x W`",
+                _ => "what is added has equal dimensions",
+            })
+        }
+        ShapeError::Window { window, map, .. } => {
+            let mut diag = Diagnostic::error(codes::WINDOW, error.to_string(), span, reads);
+            if map.fixed().is_some_and(|n| n < *window) {
+                diag =
+                    diag.help("the map has shrunk too far: fewer strides of 2 before this, a larger input, or a smaller window");
+            }
+            diag.rule("a window lies at least once in the padded map")
+        }
+        ShapeError::PoolPadding { .. } => {
+            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
+                .rule("a pool is padded by at most half of its window")
+        }
+        ShapeError::Groups { what, count, groups } => {
+            let mut diag =
+                Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("groups divide channels and filters");
+            if let Some(near) = (1..=*groups).rev().find(|g| count.is_multiple_of(*g)) {
+                diag = diag.help(format!("`groups: {near}` divides the {what}"));
+            }
+            diag
+        }
+        ShapeError::Rank { needs, .. } => {
+            let mut diag = Diagnostic::error(codes::RANK, error.to_string(), span, reads);
+            if needs.starts_with("map") {
+                diag = diag.rule("once flattened, a value has no height and width any more");
+            } else {
+                diag = diag.help("`avgpool global` or `flatten` before it makes a vector of a map");
+            }
+            diag
+        }
+        ShapeError::Free { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+            .rule("a layer with fixed weights for each position needs a fixed size")
+            .help("`avgpool global` or `avgpool to: 7x7` before it fixes the size"),
+        ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
+        ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
+        ShapeError::Arity { .. } => Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here"),
+    }
+}

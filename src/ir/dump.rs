@@ -1,0 +1,243 @@
+//! The text dump: deterministic, and meant to be read. Snapshots hold it; `--emit graph` and `--emit optimized` print it.
+//!
+//! A line a node: its name, what it does, what it reads where that is not the line above, its shape, its parameters.
+//! The blocks of a stage stand under a heading; folded, blocks that are alike stand once.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::summary::{Totals, learned, thousands};
+use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, Pair, PoolKind, Sides};
+
+/// How to dump.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DumpOptions {
+    /// Repeated blocks stand once, with their count.
+    pub fold: bool,
+}
+
+/// One node, rendered; names relative to the block it stands in.
+#[derive(Clone, PartialEq, Eq)]
+struct Line {
+    name: String,
+    what: String,
+    shape: String,
+    params: String,
+}
+
+/// The nodes of one instance of a stage, or a run of nodes that stand in none.
+struct Group {
+    frame: Option<FrameId>,
+    lines: Vec<Line>,
+}
+
+/// Renders a network.
+pub fn dump(checked: &Checked, options: DumpOptions) -> String {
+    let groups = groups(checked);
+    let graph = checked.graph();
+    let totals = Totals::of(checked);
+    let mut out = String::new();
+    let macs = totals.macs.map_or_else(|| "free".to_string(), thousands);
+    let _ = writeln!(
+        out,
+        "network {}: {} layers, {} params, {macs} macs",
+        checked.network.name,
+        totals.layers,
+        thousands(totals.params)
+    );
+
+    let width = |f: fn(&Line) -> &String| groups.iter().flat_map(|g| &g.lines).map(|l| f(l).chars().count()).max().unwrap_or(0);
+    let (name, what, shape, params) = (width(|l| &l.name), width(|l| &l.what), width(|l| &l.shape), width(|l| &l.params));
+    let mut stage = None;
+    let mut i = 0;
+    while i < groups.len() {
+        let group = &groups[i];
+        let mut alike = 1;
+        if let Some(id) = group.frame {
+            let frame = graph.frame(id);
+            let of = frame.instance.map_or(1, |(_, of)| of);
+            let scope = frame.scope.rsplit_once('.').map_or("", |(scope, _)| scope);
+            if stage != Some((frame.parent, frame.span)) {
+                let _ = writeln!(out, "\n{scope}{}{of} of {}", if scope.is_empty() { "" } else { ": " }, frame.unit);
+                stage = Some((frame.parent, frame.span));
+            }
+            if options.fold {
+                let same = |next: &&Group| {
+                    next.frame.is_some_and(|n| graph.frame(n).span == frame.span && graph.frame(n).parent == frame.parent)
+                        && next.lines == group.lines
+                };
+                alike += groups[i + 1..].iter().take_while(same).count();
+            }
+            let first = frame.instance.map_or(0, |(i, _)| i);
+            let _ = match alike {
+                1 => writeln!(out, "  block {first}"),
+                n => writeln!(out, "  blocks {first} to {}, {n} alike", first + n - 1),
+            };
+        } else if stage.take().is_some() {
+            out.push('\n');
+        }
+        for line in &group.lines {
+            let indent = if group.frame.is_some() { "    " } else { "  " };
+            let pad = if group.frame.is_some() { 0 } else { 2 };
+            let text = format!(
+                "{indent}{:name$}  {:what$}  {:shape$}  {:>params$}",
+                line.name,
+                line.what,
+                line.shape,
+                line.params,
+                name = name + pad,
+            );
+            let _ = writeln!(out, "{}", text.trim_end());
+        }
+        i += alike;
+    }
+    out.push('\n');
+    for (label, value) in graph.outputs() {
+        let _ = writeln!(out, "output {label}: {}  {}", graph.node(value.node).name, checked.shape(value.node));
+    }
+    out
+}
+
+/// The innermost-but-whole instance a node stands in: the outermost frame that is one.
+fn instance(graph: &Graph, id: NodeId) -> Option<FrameId> {
+    graph.frames(graph.node(id).origin.frame).filter(|(_, f)| f.instance.is_some()).last().map(|(id, _)| id)
+}
+
+fn groups(checked: &Checked) -> Vec<Group> {
+    let graph = checked.graph();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut scopes: HashMap<NodeId, (Option<FrameId>, String)> = HashMap::new();
+    let mut previous = None;
+    for id in graph.order() {
+        let node = graph.node(id);
+        let frame = instance(graph, id);
+        let scope = frame.map_or(String::new(), |f| format!("{}.", graph.frame(f).scope));
+        let relative = node.name.strip_prefix(&scope).unwrap_or(&node.name).to_string();
+        let operands = graph.operands(id);
+        let reads: Vec<String> = operands
+            .iter()
+            .map(|value| match scopes.get(&value.node) {
+                Some((f, name)) if *f == frame => name.clone(),
+                // what comes from outside a block is its input, whichever instance made it
+                Some((_, _)) if frame.is_some() => "x".to_string(),
+                _ => graph.node(value.node).name.clone(),
+            })
+            .collect();
+        let plain = matches!(operands[..], [only] if Some(only.node) == previous);
+        let mut what = describe(&node.op);
+        if !plain && !reads.is_empty() {
+            let _ = write!(what, " <- {}", reads.join(", "));
+        }
+        let params = match learned(checked, id) {
+            0 => String::new(),
+            n => thousands(n),
+        };
+        let line = Line { name: relative.clone(), what, shape: checked.shape(id).to_string(), params };
+        match groups.last_mut() {
+            Some(group) if group.frame == frame => group.lines.push(line),
+            _ => groups.push(Group { frame, lines: vec![line] }),
+        }
+        scopes.insert(id, (frame, relative));
+        previous = Some(id);
+    }
+    groups
+}
+
+/// An operator with its attributes, those at their defaults left out: `conv 3x3, 64, stride 2`.
+pub fn describe(op: &Op) -> String {
+    let mut text = op.word().to_string();
+    match op {
+        Op::Conv(c) => {
+            let _ = write!(text, " {}, {}", size(c.kernel), c.filters);
+            part(&mut text, "stride", c.stride, [1, 1]);
+            let same = [0, 1].map(|axis| c.dilation[axis] * (c.kernel[axis].max(1) - 1) / 2);
+            sides(&mut text, c.pad, same);
+            part(&mut text, "dilation", c.dilation, [1, 1]);
+            if c.groups != 1 {
+                let _ = write!(text, ", groups {}", c.groups);
+            }
+            if c.bias {
+                text.push_str(", bias");
+            }
+            epilogue(&mut text, c.epilogue);
+        }
+        Op::Linear(l) => {
+            let _ = write!(text, " {}", l.features);
+            if !l.bias {
+                text.push_str(", no bias");
+            }
+            epilogue(&mut text, l.epilogue);
+        }
+        Op::Norm(n) => {
+            if n.eps != 1e-5 {
+                let _ = write!(text, " eps {}", n.eps);
+            }
+            if n.momentum != 0.1 {
+                let _ = write!(text, " momentum {}", n.momentum);
+            }
+        }
+        Op::Pool(p) => {
+            let _ = write!(text, " {}", size(p.kernel));
+            part(&mut text, "stride", p.stride, [0, 0]);
+            sides(&mut text, p.pad, [0, 0]);
+            if p.ceil {
+                text.push_str(", ceil");
+            }
+            if p.kind == (PoolKind::Avg { count_pad: false }) {
+                text.push_str(", padding not counted");
+            }
+        }
+        Op::AdaptiveAvgPool([1, 1]) => text.push_str(" global"),
+        Op::AdaptiveAvgPool(to) => {
+            let _ = write!(text, " to {}", size(*to));
+        }
+        Op::Dropout(rate) => {
+            let _ = write!(text, " {rate}");
+        }
+        Op::Pad(Pad { channels: [before, after], sides: around }) => {
+            if [*before, *after] != [0, 0] {
+                let _ = write!(text, " channels {before} + {after}");
+            }
+            sides(&mut text, *around, [0, 0]);
+        }
+        Op::Subsample(stride) => {
+            let _ = write!(text, " {}", size(*stride));
+        }
+        Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
+    }
+    text
+}
+
+fn size([h, w]: Pair) -> String {
+    format!("{h}x{w}")
+}
+
+fn part(text: &mut String, name: &str, value: Pair, default: Pair) {
+    if value != default {
+        let _ = match value {
+            [h, w] if h == w => write!(text, ", {name} {h}"),
+            pair => write!(text, ", {name} {}", size(pair)),
+        };
+    }
+}
+
+fn sides(text: &mut String, pad: Sides, default: Pair) {
+    if pad == [[default[0]; 2], [default[1]; 2]] {
+        return;
+    }
+    let _ = match pad {
+        [[t, b], [l, r]] if t == b && b == l && l == r => write!(text, ", pad {t}"),
+        [[t, b], [l, r]] => write!(text, ", pad {t} {b} {l} {r}"),
+    };
+}
+
+fn epilogue(text: &mut String, epilogue: Epilogue) {
+    if epilogue.residual {
+        text.push_str(" + add");
+    }
+    match epilogue.act {
+        Some(Act::Relu) => text.push_str(" + relu"),
+        Some(Act::Sigmoid) => text.push_str(" + sigmoid"),
+        None => {}
+    }
+}

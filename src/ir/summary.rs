@@ -1,0 +1,98 @@
+//! What a network amounts to: a row a layer, and totals.
+
+use serde::Serialize;
+
+use super::{Checked, NodeId, Op, macs};
+
+/// A layer of a summary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The node's name.
+    pub name: String,
+    /// The operator with its attributes: `conv 3x3, 64`.
+    pub operator: String,
+    /// The result's shape, without the batch: `64 x 56 x 56`.
+    pub output: String,
+    /// Learned parameters.
+    pub params: u64,
+    /// Multiply-adds for one image; `None` where the size is free.
+    pub macs: Option<u64>,
+}
+
+/// Totals of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Convolutions and linear layers on the longest path.
+    pub layers: u64,
+    /// Learned parameters.
+    pub params: u64,
+    /// Multiply-adds for one image, of convolutions and linear layers; `None` where the size is free.
+    pub macs: Option<u64>,
+}
+
+/// Learned parameters of a node.
+pub fn learned(checked: &Checked, id: NodeId) -> u64 {
+    let params = &checked.graph().node(id).params;
+    params.iter().filter(|p| p.role.is_learned()).map(|p| p.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
+}
+
+fn node_macs(checked: &Checked, id: NodeId) -> Option<u64> {
+    let graph = checked.graph();
+    let inputs: Vec<_> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
+    macs(&graph.node(id).op, &inputs, checked.shape(id))
+}
+
+/// The rows, operands before users.
+pub fn rows(checked: &Checked) -> Vec<Row> {
+    let graph = checked.graph();
+    let row = |id: NodeId| {
+        let node = graph.node(id);
+        Row {
+            name: node.name.clone(),
+            operator: super::dump::describe(&node.op),
+            output: checked.shape(id).to_string(),
+            params: learned(checked, id),
+            macs: node_macs(checked, id),
+        }
+    };
+    graph.order().into_iter().map(row).collect()
+}
+
+/// Convolutions and linear layers on the longest path: the number in a network's name.
+pub fn layers(checked: &Checked) -> u64 {
+    let graph = checked.graph();
+    let mut depth = vec![0u64; graph.bound()];
+    let mut longest = 0;
+    for id in graph.order() {
+        let before = graph.operands(id).iter().map(|v| depth[v.node.index()]).max().unwrap_or(0);
+        let counts = matches!(graph.node(id).op, Op::Conv(_) | Op::Linear(_));
+        depth[id.index()] = before + u64::from(counts);
+        longest = longest.max(depth[id.index()]);
+    }
+    longest
+}
+
+impl Totals {
+    /// Counts a network.
+    pub fn of(checked: &Checked) -> Totals {
+        let mut totals = Totals { layers: layers(checked), params: 0, macs: Some(0) };
+        for id in checked.graph().ids() {
+            totals.params = totals.params.saturating_add(learned(checked, id));
+            totals.macs = totals.macs.zip(node_macs(checked, id)).map(|(a, b)| a.saturating_add(b));
+        }
+        totals
+    }
+}
+
+/// `25557032` as `25 557 032`, as the paper's tables group digits.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}

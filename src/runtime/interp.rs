@@ -376,3 +376,110 @@ fn pad(p: &Pad, x: &Array, shape: &[usize]) -> Vec<f32> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    //! Expected values are PyTorch's (2.x, CPU), printed by `torch.nn.functional` on the same sequence.
+
+    use super::*;
+
+    /// `((7 i + 3) mod 11 - 5) / 2`: no two neighbours alike, and exact in f32.
+    fn sequence(shape: &[usize]) -> Array {
+        let len = shape.iter().product();
+        Array { shape: shape.to_vec(), data: (0..len).map(|i| (((i * 7 + 3) % 11) as f32 - 5.0) / 2.0).collect() }
+    }
+
+    fn shape(op: &Op, x: &Array) -> Vec<usize> {
+        let sizes = infer(op, &[Shape::fixed(&x.shape[1..])]).unwrap().sizes().unwrap();
+        [&x.shape[..1], &sizes[..]].concat()
+    }
+
+    fn close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+            assert!((a - b).abs() < 1e-5, "{i}: {a}, not {b}");
+        }
+    }
+
+    #[test]
+    fn pools_round_up_and_count_as_torch_does() {
+        let x = sequence(&[1, 2, 5, 6]);
+        let case = |kind, kernel, stride, pad: [usize; 2], sizes: [usize; 2], expected: &[f32]| {
+            let p = Pool { kind, kernel, stride, pad: pad.map(|p| [p; 2]), ceil: true };
+            let shape = shape(&Op::Pool(p), &x);
+            assert_eq!(shape[2..], sizes);
+            close(&pool(&p, &x, &shape), expected);
+        };
+        #[rustfmt::skip]
+        case(PoolKind::Max, [3, 3], [2, 2], [1, 1], [3, 4], &[
+            2.5, 2.5, 2.0, 0.0, 2.5, 2.0, 2.5, 2.5, 1.5, 2.0, 2.5, 2.5, 2.0, 2.0, 2.5, 0.5, 2.0, 2.5, 2.5, -0.5, 2.0, 2.5, 2.0, 2.0,
+        ]);
+        #[rustfmt::skip]
+        case(PoolKind::Avg { count_pad: true }, [3, 3], [2, 2], [1, 1], [3, 4], &[
+            0.11111, 0.0, -0.22222, -0.16667, 0.38889, -0.27778, 0.0, -0.08333, 0.0, -0.16667, 0.22222, 0.66667,
+            -0.27778, -0.27778, 0.11111, 0.0, 0.11111, 0.22222, -0.11111, -0.75, 0.22222, 0.16667, -0.05556, -0.08333,
+        ]);
+        #[rustfmt::skip]
+        case(PoolKind::Avg { count_pad: false }, [2, 3], [2, 2], [1, 1], [3, 4], &[
+            0.75, 0.5, 0.16667, 0.0, 0.625, -0.08333, -0.41667, -1.5, 0.0, -0.25, 0.33333, 2.0,
+            -1.5, -0.83333, 0.66667, 0.5, -0.25, 0.41667, 0.08333, -1.0, 0.5, 0.25, -0.08333, -0.25,
+        ]);
+        let last = [0.25, -0.25, 0.0, -0.5, -0.625, 0.25, 0.5, 0.0];
+        case(PoolKind::Avg { count_pad: true }, [2, 2], [3, 3], [0, 0], [2, 2], &last);
+    }
+
+    #[test]
+    fn adaptive_pools_share_rows_as_torch_does() {
+        let x = sequence(&[1, 2, 5, 6]);
+        let expected = [
+            0.66667, 0.5, 0.16667, 0.0, 0.5, -0.58333, 0.0, -0.16667, -0.66667, 0.08333, 0.66667, 0.5, 0.08333, -0.08333, 0.5,
+            -0.58333,
+        ];
+        close(&adaptive(&x, &[1, 2, 2, 4]), &expected);
+    }
+
+    #[test]
+    fn convolutions_with_groups_strides_and_dilation() {
+        let (x, weight, bias) = (sequence(&[1, 4, 4, 5]), sequence(&[4, 2, 3, 2]), sequence(&[4]));
+        let c = Conv {
+            filters: 4,
+            kernel: [3, 2],
+            stride: [2, 1],
+            pad: [[1; 2]; 2],
+            dilation: [1, 2],
+            groups: 2,
+            bias: true,
+            epilogue: Epilogue::default(),
+        };
+        let shape = shape(&Op::Conv(c), &x);
+        assert_eq!(shape, [1, 4, 2, 5]);
+        let found = conv(&c, &x, &weight.data, Some(&bias.data), &shape);
+        #[rustfmt::skip]
+        close(&epilogue(c.epilogue, found, None), &[
+            -9.25, 0.0, -4.25, -3.0, -6.0, 6.25, 2.75, -6.25, -9.75, 7.25, 17.5, 8.75, -10.25, 17.5, 0.5, -7.75, 15.25, 7.5, -8.5, 0.0,
+            2.75, -1.5, -2.25, 8.0, -0.75, 6.5, -6.75, -5.0, -0.5, 7.0, -4.25, 8.5, -4.25, -6.0, 2.25, -7.25, -15.75, 14.75, -9.75, -8.25,
+        ]);
+    }
+
+    #[test]
+    fn norms_by_the_statistics_of_the_batch() {
+        let x = sequence(&[2, 4, 1, 3]);
+        let stats = batch_stats(&x);
+        close(&stats.mean.iter().map(|&v| v as f32).collect::<Vec<_>>(), &[0.58333, 0.08333, -0.41667, 0.0]);
+        close(&stats.var.iter().map(|&v| v as f32).collect::<Vec<_>>(), &[2.36806, 2.36806, 2.36806, 2.75]);
+        assert_eq!(stats.count, 6);
+        let shift = sequence(&[4]).data;
+        let scale: Vec<f32> = shift.iter().map(|v| 1.0 + v / 10.0).collect();
+        let norm = Norm { eps: 1e-5, momentum: 0.1 };
+        #[rustfmt::skip]
+        close(&normalise(&norm, &x, &scale, &shift, &stats.mean, &stats.var), &[
+            -1.92601, 0.12097, -1.04874, 1.21387, 4.0569, 2.43231, -0.58035, 1.80779, 0.44314, -2.78142, -0.98743, -2.01257,
+            0.12097, -1.04874, -2.21844, 4.0569, 2.43231, 0.80772, 1.80779, 0.44314, -0.92151, -0.98743, -2.01257, -0.21858,
+        ]);
+    }
+
+    #[test]
+    fn softmax_goes_over_the_channels_of_a_map() {
+        close(&softmax(&sequence(&[1, 3, 1, 2])), &[0.03911, 0.90876, 0.17529, 0.01664, 0.7856, 0.0746]);
+    }
+}

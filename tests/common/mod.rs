@@ -58,7 +58,15 @@ impl Build {
     pub fn new(seed: u64) -> Build {
         let file = SourceMap::default().add_text("test", "");
         let rng = Rng(seed);
-        Build { graph: Graph::default(), shapes: Vec::new(), tensors: Vec::new(), rng, zeros: true, span: Span::new(file, 0..0), count: 0 }
+        Build {
+            graph: Graph::default(),
+            shapes: Vec::new(),
+            tensors: Vec::new(),
+            rng,
+            zeros: true,
+            span: Span::new(file, 0..0),
+            count: 0,
+        }
     }
 
     pub fn shape(&self, value: Value) -> &Shape {

@@ -11,6 +11,7 @@ pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
+pub mod driver;
 pub mod elaborate;
 pub mod formats;
 pub mod ir;

@@ -4,5 +4,6 @@ pub mod codes;
 pub mod diagnostic;
 pub mod file;
 pub mod mmap;
+pub mod render;
 pub mod source;
 pub mod tensor;

@@ -1,9 +1,79 @@
 //! The command line: one file a subcommand. Only this folder prints, reads arguments or exits.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // the command's own output
 
+mod args;
+mod check;
+mod compile;
+mod explain;
+mod new;
+mod output;
+mod summary;
+
 use std::process::ExitCode;
 
-/// Runs the command named by the process's arguments, and returns its exit code.
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use output::{Failure, Out};
+
+/// A declarative model-definition compiler for residual networks.
+#[derive(Debug, Parser)]
+#[command(name = "resnetc", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: args::Global,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check networks: syntax, names, dimensions, design rules, expectations
+    Check(check::Args),
+    /// Show a row a layer: name, output size, parameters, multiply-adds
+    Summary(summary::Args),
+    /// Compile a network, to an artifact or to a text on standard output
+    Compile(compile::Args),
+    /// Write a commented starter file
+    New(new::Args),
+    /// Explain an error code
+    Explain(explain::Args),
+}
+
+/// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // nothing is left to say where even this cannot be written
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    let mut out = Out::new(&cli.global);
+    let result = match &cli.command {
+        Command::Check(args) => check::run(args, &mut out),
+        Command::Summary(args) => summary::run(args, &mut out),
+        Command::Compile(args) => compile::run(args, &mut out),
+        Command::New(args) => new::run(args, &mut out),
+        Command::Explain(args) => explain::run(args, &mut out),
+    };
+    match result.and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // a reader that went away (`| head`) has what it wanted
+            if let Failure::Pipe = failure {
+                return ExitCode::SUCCESS;
+            }
+            let _ = out.flush();
+            failure.report(&out)
+        }
+    }
 }

@@ -1,0 +1,71 @@
+//! For programs: a line a diagnostic, in the form of rustc's `--error-format=json`.
+
+use serde_json::{Value, json as object};
+
+use super::terminal;
+use crate::base::codes;
+use crate::base::diagnostic::{Diagnostic, Severity};
+use crate::base::source::{SourceMap, Span};
+
+/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`.
+pub fn json(diag: &Diagnostic, sources: &SourceMap) -> String {
+    let level = match diag.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let spans: Vec<Value> = diag.labels.iter().map(|l| span(l.span, l.primary, &l.text, None, sources)).collect();
+    let notes = diag.notes.iter().map(|note| child("note", note, Vec::new()));
+    let helps = diag.helps.iter().map(|help| {
+        let edits = help.edit.iter().map(|(at, new)| span(*at, true, "", Some(new), sources)).collect();
+        child("help", &help.text, edits)
+    });
+    let children: Vec<Value> = notes.chain(helps).collect();
+    let page = codes::find(diag.code.0).map(|info| info.page);
+    object!({
+        "$message_type": "diagnostic",
+        "message": diag.message,
+        "code": { "code": diag.code.0, "explanation": page },
+        "level": level,
+        "spans": spans,
+        "children": children,
+        "rendered": terminal(std::slice::from_ref(diag), sources, false),
+    })
+    .to_string()
+}
+
+fn child(level: &str, message: &str, spans: Vec<Value>) -> Value {
+    object!({ "message": message, "code": null, "level": level, "spans": spans, "children": [], "rendered": null })
+}
+
+fn span(span: Span, primary: bool, label: &str, replacement: Option<&str>, sources: &SourceMap) -> Value {
+    let file = sources.file(span.file);
+    let (line_start, column_start) = sources.line_column(span.file, span.start);
+    let (line_end, column_end) = sources.line_column(span.file, span.end);
+    let text: Vec<Value> = file
+        .text
+        .lines()
+        .enumerate()
+        .skip(line_start - 1)
+        .take((line_end - line_start + 1).min(6))
+        .map(|(i, line)| {
+            let from = if i + 1 == line_start { column_start } else { 1 };
+            let to = if i + 1 == line_end { column_end } else { line.chars().count() + 1 };
+            object!({ "text": line, "highlight_start": from, "highlight_end": to })
+        })
+        .collect();
+    object!({
+        "file_name": file.name,
+        "byte_start": span.start,
+        "byte_end": span.end,
+        "line_start": line_start,
+        "line_end": line_end,
+        "column_start": column_start,
+        "column_end": column_end,
+        "is_primary": primary,
+        "text": text,
+        "label": if label.is_empty() { Value::Null } else { Value::from(label) },
+        "suggested_replacement": replacement,
+        "suggestion_applicability": replacement.map(|_| "MaybeIncorrect"),
+        "expansion": null,
+    })
+}

@@ -1,0 +1,75 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// How a command answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Global {
+    /// Colour the output; NO_COLOR in the environment turns it off
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+}
+
+/// Which network of a file, and its parameters.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Select {
+    /// Which network, where the file holds several
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Give a parameter of the network a value; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
+    pub set: Vec<(String, String)>,
+}
+
+fn parse_set(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_string(), value.trim().to_string()))
+        }
+        _ => Err("expected NAME=VALUE, for example classes=10".to_string()),
+    }
+}
+
+/// Where weights come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WeightsArg {
+    /// A file.
+    File(PathBuf),
+    /// He initialisation with a seed.
+    Init(u64),
+}
+
+pub(super) fn parse_weights(text: &str) -> Result<WeightsArg, String> {
+    match text.strip_prefix("init") {
+        Some("") => Ok(WeightsArg::Init(0)),
+        Some(rest) if rest.starts_with(':') => match rest[1..].parse() {
+            Ok(seed) => Ok(WeightsArg::Init(seed)),
+            Err(_) => Err("expected init:SEED with a whole number".to_string()),
+        },
+        _ => Ok(WeightsArg::File(PathBuf::from(text))),
+    }
+}

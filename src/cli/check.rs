@@ -1,0 +1,79 @@
+//! `resnetc check`
+
+use std::path::PathBuf;
+
+use super::args::{Format, Select};
+use super::output::{Done, Failure, Out};
+use crate::check::sizes;
+use crate::driver::Frontend;
+use crate::ir::summary::{Totals, thousands};
+
+/// Checks every network of each file at its parameters' defaults, or the one named.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  resnetc check models/*.resnet\n  resnetc check net.resnet --network net --set classes=10\n  \
+                  resnetc check net.resnet --format json"
+)]
+pub(super) struct Args {
+    /// Files to check
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    select: Select,
+    /// How to answer; json is a line for each diagnostic, as rustc writes them
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let (mut failed, mut networks) = (0, 0);
+    for path in &args.files {
+        let mut front = match Frontend::open(path) {
+            Ok(front) => front,
+            Err(error) => {
+                failed += 1;
+                out.flush()?;
+                out.note(format_args!("error: {error}"));
+                continue;
+            }
+        };
+        let names: Vec<String> = match &args.select.network {
+            Some(name) => vec![front.select(Some(name)).map_err(Failure::input)?],
+            // with --set, a network whose open parameters are all given is checked too
+            None => {
+                let given = |p: &String| args.select.set.iter().any(|(name, _)| name == p);
+                front.networks().into_iter().filter(|n| n.open.iter().all(given)).map(|n| n.name).collect()
+            }
+        };
+        let mut lines = Vec::new();
+        for name in &names {
+            networks += 1;
+            let Some(checked) = front.check(name, &args.select.set) else { continue };
+            let totals = Totals::of(&checked);
+            let sizes = sizes(&checked);
+            let macs = totals.macs.map_or(String::new(), |n| format!(", {} multiply-adds", thousands(n)));
+            let size = if sizes.axes.is_empty() { String::new() } else { format!(", {sizes}") };
+            lines.push(format!("  {name}: {} layers, {} parameters{macs}{size}", totals.layers, thousands(totals.params)));
+        }
+        failed += usize::from(front.has_errors());
+        let diags = std::mem::take(&mut front.diagnostics);
+        out.diagnostics(&diags, &front.sources, args.format)?;
+        if args.format == Format::Text {
+            let word = if diags.iter().any(|d| d.is_error()) { "failed" } else { "ok" };
+            out.line(format_args!("{}: {word}", path.display()))?;
+            for line in lines {
+                out.line(line)?;
+            }
+        }
+    }
+    if failed > 0 {
+        if args.format == Format::Text && args.files.len() > 1 {
+            return Err(Failure::Input(format!("{failed} of {} files failed", args.files.len())));
+        }
+        return Err(Failure::Said);
+    }
+    if args.format == Format::Text && networks == 0 {
+        out.note("note: no network was checked: all have parameters without defaults (give them with --set)");
+    }
+    Ok(())
+}

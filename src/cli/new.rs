@@ -1,0 +1,45 @@
+//! `resnetc new`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::output::{Done, Failure, Out};
+use crate::elaborate::operators;
+
+/// Writes NAME.resnet: a small residual network, commented, that checks and runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  resnetc new mynet && resnetc check mynet.resnet")]
+pub(super) struct Args {
+    /// The network's name, or the path of the file
+    name: String,
+}
+
+const STARTER: &str = include_str!("starter.resnet");
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let mut path = PathBuf::from(&args.name);
+    if path.extension().is_none_or(|e| e != "resnet") {
+        path.as_mut_os_string().push(".resnet");
+    }
+    let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+    if !plain || operators::find(&name).is_some() {
+        return Err(Failure::Input(format!(
+            "`{name}` cannot name a network: use letters, digits and `_`, a letter first, no word of the language"
+        )));
+    }
+    // `create_new` refuses to overwrite, without a moment in between
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .map_err(|e| Failure::Input(format!("cannot create {}: {e}", path.display())))?;
+    let text = STARTER.replace("starter", &name);
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        drop(file);
+        let _ = std::fs::remove_file(&path);
+        return Err(Failure::Input(format!("cannot write {}: {error}", path.display())));
+    }
+    out.line(format_args!("wrote {}; next: resnetc check {}", path.display(), path.display()))
+}

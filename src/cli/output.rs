@@ -1,0 +1,114 @@
+//! Writing: standard output without panics on closed pipes, diagnostics in colour or as JSON, failures and their exit codes.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::process::ExitCode;
+
+use super::args::{Colour, Format, Global};
+use crate::base::diagnostic::Diagnostic;
+use crate::base::render;
+use crate::base::source::SourceMap;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The input is wrong, for the reason given.
+    Input(String),
+    /// The input is wrong, and all is said.
+    Said,
+    /// The arguments do not go together.
+    Usage(String),
+    /// Nobody reads what is written.
+    Pipe,
+}
+
+impl Failure {
+    /// An input failure from any error.
+    pub fn input(error: impl std::fmt::Display) -> Failure {
+        Failure::Input(error.to_string())
+    }
+
+    /// Says what is left to say, and gives the exit code.
+    pub fn report(self, out: &Out) -> ExitCode {
+        let (text, code) = match self {
+            Failure::Input(text) => (text, 1),
+            Failure::Usage(text) => (text, 2),
+            Failure::Said => return ExitCode::from(1),
+            Failure::Pipe => return ExitCode::SUCCESS,
+        };
+        let (start, end) = if out.colour_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        // where standard error is closed there is nobody to tell
+        let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe { Failure::Pipe } else { Failure::Input(format!("cannot write: {error}")) }
+    }
+}
+
+pub(super) type Done = Result<(), Failure>;
+
+/// Standard output, and what is known of both streams.
+pub(super) struct Out {
+    stream: BufWriter<Stdout>,
+    /// Whether standard output is coloured.
+    pub colour: bool,
+    colour_err: bool,
+}
+
+impl Out {
+    pub fn new(global: &Global) -> Out {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let on = |terminal: bool| match global.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && !plain,
+        };
+        Out {
+            stream: BufWriter::new(io::stdout()),
+            colour: on(io::stdout().is_terminal()),
+            colour_err: on(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Writes a line.
+    pub fn line(&mut self, text: impl std::fmt::Display) -> Done {
+        Ok(writeln!(self.stream, "{text}")?)
+    }
+
+    /// Writes a text as it is.
+    pub fn text(&mut self, text: &str) -> Done {
+        Ok(self.stream.write_all(text.as_bytes())?)
+    }
+
+    /// Sends what was written.
+    pub fn flush(&mut self) -> Done {
+        Ok(self.stream.flush()?)
+    }
+
+    /// Says something that is no answer: to standard error.
+    pub fn note(&self, text: impl std::fmt::Display) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Shows diagnostics: for people on standard error, as JSON lines on standard output.
+    pub fn diagnostics(&mut self, diags: &[Diagnostic], sources: &SourceMap, format: Format) -> Done {
+        match format {
+            Format::Text => {
+                if !diags.is_empty() {
+                    self.flush()?;
+                    let text = render::terminal(diags, sources, self.colour_err);
+                    let _ = io::stderr().write_all(text.as_bytes());
+                }
+            }
+            Format::Json => {
+                for diag in diags {
+                    self.line(render::json(diag, sources))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The stations as one way: from a file to a checked network, and to a model with its weights.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{SourceFile, SourceMap};
+use crate::check;
+use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
+use crate::ir::Checked;
+
+/// A program that was read, with all that was said about it so far.
+#[derive(Debug)]
+pub struct Frontend {
+    /// The files, for rendering diagnostics.
+    pub sources: SourceMap,
+    /// Errors and warnings, in the order in which they were found.
+    pub diagnostics: Vec<Diagnostic>,
+    program: Program,
+    /// The file's name without its ending: which of several networks is meant where none is named.
+    stem: String,
+}
+
+/// Why no network of a file is the one to use.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SelectError {
+    /// The file defines none.
+    #[error("{file} defines no network")]
+    None {
+        /// The file.
+        file: String,
+    },
+    /// It defines none of that name.
+    #[error("{file} has no network `{name}`; {hint}")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// As asked for.
+        name: String,
+        /// Near names, or all.
+        hint: String,
+    },
+    /// Several, and none was named.
+    #[error("{file} holds several networks; name one with --network: {list}")]
+    Several {
+        /// The file.
+        file: String,
+        /// Their names.
+        list: String,
+    },
+}
+
+impl Frontend {
+    /// Reads a file and what it uses. What is wrong with the text stands in [`Frontend::diagnostics`].
+    pub fn open(path: &Path) -> Result<Frontend, ReadError> {
+        let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
+        let program = Program::load(path, &mut sources, &mut diagnostics)?;
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Frontend::with(program, sources, diagnostics, stem))
+    }
+
+    /// Reads a text. Relative paths in it are relative to the working directory.
+    pub fn text(name: &str, text: &str) -> Frontend {
+        Frontend::source(SourceFile { name: name.to_string(), path: None, text: text.into() })
+    }
+
+    /// Reads a source with the path that relative names in it are relative to.
+    pub fn source(file: SourceFile) -> Frontend {
+        let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
+        let stem = Path::new(&file.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = Program::from_source(file, &mut sources, &mut diagnostics);
+        Frontend::with(program, sources, diagnostics, stem)
+    }
+
+    fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, stem: String) -> Frontend {
+        program.lint(&mut diagnostics);
+        Frontend { sources, diagnostics, program, stem }
+    }
+
+    /// The networks that the file defines.
+    pub fn networks(&self) -> Vec<NetworkInfo> {
+        self.program.networks()
+    }
+
+    /// Whether an error was found so far.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The network that is meant: the one named; else the only one, or the only one without open parameters; else the one that
+    /// is called as the file is.
+    pub fn select(&self, name: Option<&str>) -> Result<String, SelectError> {
+        let all = self.networks();
+        let file = self.sources.files().next().map(|(_, f)| f.name.clone()).unwrap_or_default();
+        let closed: Vec<&NetworkInfo> = all.iter().filter(|n| n.open.is_empty()).collect();
+        let list =
+            |networks: &mut dyn Iterator<Item = &NetworkInfo>| networks.map(|n| n.name.as_str()).collect::<Vec<_>>().join(", ");
+        match (name, &all[..], &closed[..]) {
+            (_, [], _) => Err(SelectError::None { file }),
+            (Some(name), ..) if all.iter().any(|n| n.name == name) => Ok(name.to_string()),
+            (Some(name), ..) => {
+                let hint = match nearest(name, all.iter().map(|n| n.name.as_str())) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("it has {}", list(&mut all.iter())),
+                };
+                Err(SelectError::Unknown { file, name: name.to_string(), hint })
+            }
+            (None, [only], _) => Ok(only.name.clone()),
+            (None, _, [only]) => Ok(only.name.clone()),
+            (None, ..) if all.iter().any(|n| n.name == self.stem) => Ok(self.stem.clone()),
+            (None, ..) => Err(SelectError::Several { file, list: list(&mut all.iter()) }),
+        }
+    }
+
+    /// Elaborates and checks a network. `None` where an error was found, in this or before.
+    pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
+        let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
+        let checked = check::check(elaborated?, &mut self.diagnostics);
+        // one mistake in a shared block is found again through every network that uses it
+        let mut seen = std::collections::HashSet::new();
+        self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        if self.has_errors() { None } else { checked }
+    }
+}
+
+/// Whether a code has a page, and the page.
+pub fn explain(code: &str) -> Option<&'static str> {
+    codes::find(code).map(|info| info.page)
+}

@@ -1,0 +1,439 @@
+//! From pest's pairs to the tree: items and statements. Each function takes the pair of the rule of its name.
+//!
+//! `None` means that a pair lacks what its rule promises, which no text brings about; the caller reports a syntax error.
+
+use std::ops::Range;
+
+use pest::iterators::{Pair, Pairs};
+
+use super::ast::*;
+use super::expressions::{expression, label, string};
+use super::grammar::Rule;
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{FileId, Span};
+
+/// The longest chain of `else if`: the tree nests as deep.
+const MAX_ELSE_IF: usize = 64;
+
+/// From where the text of a match was taken, and what is found wrong with what it says.
+pub(super) struct Context<'d> {
+    pub file: FileId,
+    /// Where pieces of the matched text begin, there and in the file; ascending. See [`Context::span_at`].
+    pub pieces: Vec<(usize, usize)>,
+    pub diagnostics: &'d mut Vec<Diagnostic>,
+}
+
+impl Context<'_> {
+    /// The place in the file of a byte of the matched text.
+    pub fn place(&self, at: usize) -> usize {
+        let next = self.pieces.partition_point(|&(local, _)| local <= at);
+        let (local, place) = next.checked_sub(1).map_or((0, 0), |i| self.pieces[i]);
+        at - local + place
+    }
+
+    /// The span in the file of a range of the matched text.
+    pub fn span_at(&self, range: Range<usize>) -> Span {
+        let start = self.place(range.start);
+        // The end is looked up by the last byte: behind it another piece may begin.
+        let end = if range.is_empty() { start } else { self.place(range.end - 1) + 1 };
+        Span::new(self.file, start..end)
+    }
+
+    pub fn span(&self, pair: &Pair<Rule>) -> Span {
+        let text = pair.as_str();
+        let start = pair.as_span().start();
+        // A rule that ends with an optional part takes the blanks in front of that part with it.
+        self.span_at(start..start + text.trim_end_matches([' ', '\t', '\r', '\n']).len())
+    }
+
+    pub fn ident(&self, pair: &Pair<Rule>) -> Ident {
+        Ident { node: pair.as_str().trim_end().to_owned(), span: self.span(pair) }
+    }
+
+    /// The next pair as a name, if it is of this rule.
+    fn next_ident(&self, pairs: &mut Pairs<Rule>, rule: Rule) -> Option<Ident> {
+        next(pairs, rule).map(|pair| self.ident(&pair))
+    }
+}
+
+/// Takes the next pair if it is of this rule.
+pub(super) fn next<'i>(pairs: &mut Pairs<'i, Rule>, rule: Rule) -> Option<Pair<'i, Rule>> {
+    if pairs.peek().is_some_and(|pair| pair.as_rule() == rule) { pairs.next() } else { None }
+}
+
+/// The parts of a pair without its first word.
+fn behind_word<'i>(pair: Pair<'i, Rule>) -> Pairs<'i, Rule> {
+    let mut pairs = pair.into_inner();
+    pairs.next();
+    pairs
+}
+
+pub(super) fn version(cx: &Context, pair: Pair<Rule>) -> Option<Spanned<u64>> {
+    let number = behind_word(pair).next()?;
+    Some(Spanned { node: number.as_str().replace('_', "").parse().ok()?, span: cx.span(&number) })
+}
+
+pub(super) fn item(cx: &mut Context, pair: Pair<Rule>) -> Option<Item> {
+    let pair = pair.into_inner().next()?;
+    match pair.as_rule() {
+        Rule::use_item => use_item(cx, pair).map(Item::Use),
+        Rule::network_item => network(cx, pair).map(Item::Network),
+        Rule::block_item => block(cx, pair).map(Item::Block),
+        _ => None,
+    }
+}
+
+fn use_item(cx: &mut Context, pair: Pair<Rule>) -> Option<Use> {
+    let span = cx.span(&pair);
+    let mut pairs = behind_word(pair);
+    let from = next(&mut pairs, Rule::use_from)?.into_inner().next()?;
+    let from = match from.as_rule() {
+        Rule::string => UsePath::File(string(cx, &from)),
+        _ => UsePath::Std(cx.ident(&from)),
+    };
+    let names = pairs.find(|pair| pair.as_rule() == Rule::use_names).map_or_else(Vec::new, |names| {
+        names.into_inner().filter(|pair| pair.as_rule() == Rule::word).map(|pair| cx.ident(&pair)).collect()
+    });
+    Some(Use { from, names, span })
+}
+
+fn network(cx: &mut Context, pair: Pair<Rule>) -> Option<Network> {
+    let span = cx.span(&pair);
+    let mut pairs = behind_word(pair);
+    let name = cx.next_ident(&mut pairs, Rule::word)?;
+    let params = optional(next(&mut pairs, Rule::parameters), |pair| parameters(cx, pair))?.unwrap_or_default();
+    let base = optional(next(&mut pairs, Rule::base), |pair| {
+        let unit_pair = pair.into_inner().find(|pair| pair.as_rule() == Rule::unit)?;
+        unit(cx, unit_pair)
+    })?;
+    let body = optional(next(&mut pairs, Rule::body), |pair| body(cx, pair))?.unwrap_or_default();
+    Some(Network { doc: None, name, params, base, body, span, damaged: false })
+}
+
+fn block(cx: &mut Context, pair: Pair<Rule>) -> Option<Block> {
+    let span = cx.span(&pair);
+    let mut pairs = behind_word(pair);
+    let name = cx.next_ident(&mut pairs, Rule::word)?;
+    let params = optional(next(&mut pairs, Rule::parameters), |pair| parameters(cx, pair))?.unwrap_or_default();
+    let body = body(cx, next(&mut pairs, Rule::body)?)?;
+    Some(Block { doc: None, name, params, body, span, damaged: false })
+}
+
+/// `Some(None)` where there is nothing to build; `None` where building failed.
+fn optional<'i, T>(pair: Option<Pair<'i, Rule>>, build: impl FnOnce(Pair<'i, Rule>) -> Option<T>) -> Option<Option<T>> {
+    match pair {
+        Some(pair) => build(pair).map(Some),
+        None => Some(None),
+    }
+}
+
+fn parameters(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Param>> {
+    let parameters = pair.into_inner().filter(|pair| pair.as_rule() == Rule::parameter);
+    parameters
+        .map(|pair| {
+            let mut pairs = pair.into_inner();
+            let name = cx.next_ident(&mut pairs, Rule::word)?;
+            let default = pairs.find(|pair| pair.as_rule() == Rule::expression);
+            Some(Param { name, default: optional(default, |pair| expression(cx, pair))? })
+        })
+        .collect()
+}
+
+/// A `unit`: `bottleneck(groups: 32)`.
+fn unit(cx: &mut Context, pair: Pair<Rule>) -> Option<UnitRef> {
+    let span = cx.span(&pair);
+    let mut pairs = pair.into_inner();
+    let name = cx.next_ident(&mut pairs, Rule::word)?;
+    let args = optional(pairs.next(), |pair| arguments(cx, pair))?.unwrap_or_default();
+    Some(UnitRef { name, args, span })
+}
+
+/// Arguments in parentheses: a bare name is positional.
+pub(super) fn arguments(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Arg>> {
+    let mut args: Vec<Arg> = Vec::new();
+    for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::argument) {
+        let arg = argument(cx, pair)?;
+        if let (None, Some(keyed)) = (&arg.key, args.last().filter(|last| last.key.is_some())) {
+            let message = "a value without a key follows one with a key";
+            let diagnostic = Diagnostic::error(codes::POSITIONAL, message, arg.span, "needs a key, or its place further left");
+            cx.diagnostics.push(diagnostic.label(keyed.span, "from here on each value has a key"));
+        }
+        args.push(arg);
+    }
+    Some(args)
+}
+
+fn argument(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
+    let inner = pair.into_inner().next()?;
+    match inner.as_rule() {
+        Rule::keyed => keyed(cx, inner),
+        _ => {
+            let value = expression(cx, inner)?;
+            Some(Arg { key: None, span: value.span, value })
+        }
+    }
+}
+
+fn keyed(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
+    let span = cx.span(&pair);
+    let mut pairs = pair.into_inner();
+    let key = cx.next_ident(&mut pairs, Rule::word)?;
+    let value = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
+    Some(Arg { key: Some(key), value, span })
+}
+
+/// A bare name in a list: short for `name: name`.
+fn shorthand(name: Ident) -> Arg {
+    let span = name.span;
+    let value = Expr { kind: ExprKind::Name(name.node.clone()), span };
+    Arg { key: Some(name), value, span }
+}
+
+fn body(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Stmt>> {
+    pair.into_inner().map(|pair| statement(cx, pair)).collect()
+}
+
+pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
+    let span = cx.span(&pair);
+    let pair = pair.into_inner().next()?;
+    let kind = match pair.as_rule() {
+        Rule::input => input(cx, pair)?,
+        Rule::section => {
+            let mut pairs = pair.into_inner();
+            let name = cx.next_ident(&mut pairs, Rule::section_word)?;
+            StmtKind::Section { name, body: body(cx, pairs.next()?)? }
+        }
+        Rule::scope => {
+            let mut pairs = behind_word(pair);
+            StmtKind::Scope { name: label(cx, pairs.next()?)?, body: body(cx, pairs.next()?)? }
+        }
+        Rule::sequential => {
+            let mut pairs = behind_word(pair);
+            StmtKind::Sequential { name: label(cx, pairs.next()?)?, body: body(cx, pairs.next()?)? }
+        }
+        Rule::shortcut => StmtKind::Shortcut(only_expression(cx, pair)?),
+        Rule::stage => StmtKind::Stage(stage(cx, pair, true)?),
+        Rule::repeat => StmtKind::Stage(stage(cx, pair, false)?),
+        Rule::branch => {
+            let mut pairs = behind_word(pair);
+            let name = cx.next_ident(&mut pairs, Rule::word)?;
+            let from = from_label(cx, &mut pairs)?;
+            StmtKind::Branch { name, from, body: body(cx, pairs.next()?)? }
+        }
+        Rule::parallel => {
+            let mut pairs = behind_word(pair);
+            let join = cx.next_ident(&mut pairs, Rule::word)?;
+            let arms = next(&mut pairs, Rule::arms)?.into_inner().map(|pair| arm(cx, pair)).collect::<Option<_>>()?;
+            StmtKind::Parallel { join, arms, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
+        }
+        Rule::if_statement => if_statement(cx, pair)?,
+        Rule::let_statement => {
+            let mut pairs = behind_word(pair);
+            let name = cx.next_ident(&mut pairs, Rule::word)?;
+            StmtKind::Let { name, value: expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)? }
+        }
+        Rule::output => {
+            let mut pairs = behind_word(pair);
+            let name = cx.next_ident(&mut pairs, Rule::word)?;
+            StmtKind::Output { name, from: from_label(cx, &mut pairs)? }
+        }
+        Rule::expect => StmtKind::Expect(expect(cx, pair)?),
+        Rule::preprocess => {
+            let (args, allows) = keys(cx, next(&mut behind_word(pair), Rule::keys)?)?;
+            if let Some(allow) = allows.first() {
+                let message = "`allow` belongs to a stage";
+                cx.diagnostics.push(Diagnostic::error(codes::SYNTAX, message, allow.span, "nothing to allow here"));
+            }
+            StmtKind::Preprocess(args)
+        }
+        Rule::labels => StmtKind::Labels(only_expression(cx, pair)?),
+        Rule::weights => {
+            let path = behind_word(pair).next()?;
+            StmtKind::Weights(string(cx, &path))
+        }
+        Rule::train => StmtKind::Train(entries(cx, next(&mut behind_word(pair), Rule::entries)?)?),
+        Rule::call => StmtKind::Call(call(cx, pair)?),
+        _ => return None,
+    };
+    Some(Stmt { kind, span })
+}
+
+/// The one expression of a statement such as `shortcut: policy`.
+fn only_expression(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
+    expression(cx, pair.into_inner().find(|pair| pair.as_rule() == Rule::expression)?)
+}
+
+fn input(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
+    let mut pairs = behind_word(pair);
+    let name = cx.next_ident(&mut pairs, Rule::word);
+    let dims = dims(cx, pairs.find(|pair| pair.as_rule() == Rule::dims)?)?;
+    Some(StmtKind::Input { name, dims })
+}
+
+fn dims(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Expr>> {
+    let dims = pair.into_inner().filter(|pair| pair.as_rule() == Rule::dim);
+    dims.map(|pair| {
+        let inner = pair.into_inner().next()?;
+        let span = cx.span(&inner);
+        match inner.as_rule() {
+            Rule::dim_number => Some(Expr { kind: ExprKind::Int(integer_value(inner.as_str())?), span }),
+            Rule::expression => expression(cx, inner),
+            _ => Some(Expr { kind: ExprKind::Name(inner.as_str().to_owned()), span }),
+        }
+    })
+    .collect()
+}
+
+/// The value of digits with underscores; the scan has refused those that do not fit.
+pub(super) fn integer_value(text: &str) -> Option<i64> {
+    text.replace('_', "").parse().ok()
+}
+
+fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
+    let mut pairs = pair.into_inner();
+    let name = cx.next_ident(&mut pairs, Rule::word)?;
+    let mut call = Call { name, args: Vec::new(), label: None };
+    for pair in pairs {
+        match pair.as_rule() {
+            Rule::argument => {
+                let mut arg = argument(cx, pair)?;
+                if arg.key.is_none() && !call.args.is_empty() {
+                    match &arg.value.kind {
+                        ExprKind::Name(name) if !name.contains('.') => {
+                            arg = shorthand(Spanned { node: name.clone(), span: arg.value.span });
+                        }
+                        _ => second_positional(cx, &call, &arg),
+                    }
+                }
+                call.args.push(arg);
+            }
+            Rule::as_label => call.label = Some(as_label(cx, pair)?),
+            _ => {}
+        }
+    }
+    Some(call)
+}
+
+fn second_positional(cx: &mut Context, call: &Call, arg: &Arg) {
+    let message = format!("only the first argument of `{}` can go without a key", call.name.node);
+    let mut diagnostic = Diagnostic::error(codes::POSITIONAL, message, arg.span, "needs a key");
+    if let Some(first) = call.args.first().filter(|first| first.key.is_none()) {
+        diagnostic = diagnostic.label(first.span, "the first argument");
+    }
+    cx.diagnostics.push(diagnostic.help("write `key: value`; a name alone is short for `name: name`"));
+}
+
+fn as_label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {
+    label(cx, behind_word(pair).next()?)
+}
+
+fn from_label(cx: &Context, pairs: &mut Pairs<Rule>) -> Option<Option<Ident>> {
+    optional(next(pairs, Rule::from_label), |pair| cx.next_ident(&mut behind_word(pair), Rule::path))
+}
+
+fn stage(cx: &mut Context, pair: Pair<Rule>, is_stage: bool) -> Option<Stage> {
+    let mut pairs = behind_word(pair);
+    let label = cx.next_ident(&mut pairs, Rule::path);
+    let count = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
+    let unit = unit(cx, pairs.find(|pair| pair.as_rule() == Rule::unit)?)?;
+    let (args, allows) = optional(next(&mut pairs, Rule::keys), |pair| keys(cx, pair))?.unwrap_or_default();
+    Some(Stage { is_stage, label, count, unit, args, allows })
+}
+
+/// `{ filters: double, map: halve, allow doubling }`, or the keys alone.
+pub(super) fn keys(cx: &mut Context, pair: Pair<Rule>) -> Option<(Vec<Arg>, Vec<Ident>)> {
+    list_of_keys(cx, pair.into_inner())
+}
+
+pub(super) fn list_of_keys(cx: &mut Context, pairs: Pairs<Rule>) -> Option<(Vec<Arg>, Vec<Ident>)> {
+    let (mut args, mut allows) = (Vec::new(), Vec::new());
+    for pair in pairs.filter(|pair| pair.as_rule() == Rule::key) {
+        let inner = pair.into_inner().next()?;
+        match inner.as_rule() {
+            Rule::keyed => args.push(keyed(cx, inner)?),
+            Rule::allow => allows.push(cx.next_ident(&mut behind_word(inner), Rule::word)?),
+            _ => args.push(shorthand(cx.ident(&inner))),
+        }
+    }
+    Some((args, allows))
+}
+
+pub(super) fn arm(cx: &mut Context, pair: Pair<Rule>) -> Option<(Label, Vec<Stmt>)> {
+    let mut pairs = pair.into_inner();
+    Some((label(cx, pairs.next()?)?, body(cx, pairs.next()?)?))
+}
+
+/// An `else if` becomes the one statement of an `else`.
+fn if_statement(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
+    let start = pair.as_span().start();
+    let end = start + pair.as_str().trim_end().len();
+    let mut pairs = behind_word(pair);
+    let mut cases = vec![(start, expression(cx, pairs.next()?)?, body(cx, pairs.next()?)?)];
+    let mut otherwise = Vec::new();
+    for pair in pairs {
+        let else_span = cx.span(&pair);
+        let parts = pair.clone().into_inner().filter(|pair| matches!(pair.as_rule(), Rule::expression | Rule::body));
+        let mut parts = parts.peekable();
+        if cases.len() > MAX_ELSE_IF {
+            let message = format!("more than {MAX_ELSE_IF} `else if` follow each other");
+            cx.diagnostics.push(Diagnostic::error(codes::LIMIT, message, else_span, "one too many"));
+            return None;
+        }
+        if pair.as_rule() == Rule::else_if {
+            let if_word = pair.into_inner().find(|pair| pair.as_rule() == Rule::if_word)?;
+            cases.push((if_word.as_span().start(), expression(cx, parts.next()?)?, body(cx, parts.next()?)?));
+        } else {
+            otherwise = body(cx, parts.next()?)?;
+        }
+    }
+    // From the last to the first: each becomes what stands behind the `else` of the one before.
+    while let Some((start, cond, then)) = cases.pop() {
+        let kind = StmtKind::If { cond, then, otherwise };
+        if cases.is_empty() {
+            return Some(kind);
+        }
+        otherwise = vec![Stmt { kind, span: cx.span_at(start..end) }];
+    }
+    None
+}
+
+fn expect(cx: &mut Context, pair: Pair<Rule>) -> Option<Expect> {
+    let mut pairs = behind_word(pair);
+    let metric = cx.next_ident(&mut pairs, Rule::path)?;
+    let about = pairs.next()?.as_rule() == Rule::about;
+    let expected = pairs.next()?;
+    let span = cx.span(&expected);
+    let inner = expected.into_inner().next()?;
+    let value = match inner.as_rule() {
+        Rule::dims => ExpectValue::Shape(dims(cx, inner)?, span),
+        _ => ExpectValue::Number(cx.ident(&inner)),
+    };
+    Some(Expect { metric, about, value })
+}
+
+fn entries(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Entry>> {
+    list_of_entries(cx, pair.into_inner())
+}
+
+pub(super) fn list_of_entries(cx: &mut Context, pairs: Pairs<Rule>) -> Option<Vec<Entry>> {
+    pairs.filter(|pair| pair.as_rule() == Rule::entry).map(|pair| entry(cx, pair)).collect()
+}
+
+fn entry(cx: &mut Context, pair: Pair<Rule>) -> Option<Entry> {
+    let span = cx.span(&pair);
+    let mut pairs = pair.into_inner();
+    let key = cx.next_ident(&mut pairs, Rule::word)?;
+    let mut entry = Entry { key, args: Vec::new(), entries: Vec::new(), span };
+    for pair in pairs {
+        match pair.as_rule() {
+            Rule::expression | Rule::value => {
+                let value = expression(cx, pair)?;
+                entry.args.push(Arg { key: None, span: value.span, value });
+            }
+            Rule::entries => entry.entries = entries(cx, pair)?,
+            _ => {}
+        }
+    }
+    Some(entry)
+}

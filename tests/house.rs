@@ -1,0 +1,128 @@
+//! The rules of the house, scanned: see "Rules" in `docs/architecture.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders of `src/` in the order of the flow: each imports only from those before it.
+const ORDER: &[&str] =
+    &["base", "ir", "syntax", "elaborate", "check", "grad", "passes", "kernels", "plan", "runtime", "data", "formats", "train", "driver", "cli", "lsp"];
+
+fn sources() -> Vec<(String, PathBuf, String)> {
+    fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                out.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let inside = path.strip_prefix(&root).unwrap();
+            let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            (first.trim_end_matches(".rs").to_string(), path, text)
+        })
+        .collect()
+}
+
+/// The lines that are code: comments and the test modules at a file's end are left out.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    text[..end].lines().enumerate().map(|(i, line)| (i + 1, line.split("//").next().unwrap_or(""))).filter(|(_, line)| !line.trim().is_empty())
+}
+
+fn complain(found: Vec<String>, rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_folder_imports_only_from_those_before_it() {
+    let mut found = Vec::new();
+    for (folder, path, text) in sources() {
+        let Some(place) = ORDER.iter().position(|f| *f == folder) else {
+            assert!(matches!(folder.as_str(), "lib" | "main"), "{} stands in no known folder", path.display());
+            continue;
+        };
+        for (line, code) in code(&text) {
+            for (at, _) in code.match_indices("crate::") {
+                let name: String = code[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let names: Vec<String> = if name.is_empty() {
+                    // `use crate::{passes, plan}`
+                    code[at + 7..].trim_matches(['{', '}', ';', ' ']).split(',').map(|n| n.trim().split("::").next().unwrap_or("").to_string()).collect()
+                } else {
+                    vec![name]
+                };
+                for name in names {
+                    let Some(target) = ORDER.iter().position(|f| *f == name) else { continue };
+                    let kernels = folder == "kernels" && !matches!(name.as_str(), "base" | "kernels");
+                    if target > place || kernels {
+                        found.push(format!("{}:{line}: {folder} imports {name}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    complain(found, "a folder imports only from those before it, and kernels only from base");
+}
+
+#[test]
+fn the_flow_has_no_folder_that_the_rule_does_not_know() {
+    let known = |name: &str| ORDER.contains(&name) || matches!(name, "lib" | "main");
+    complain(sources().into_iter().filter(|(f, ..)| !known(f)).map(|(f, ..)| f).collect(), "unknown folders");
+}
+
+#[test]
+fn unsafe_code_stands_where_it_may() {
+    let allowed = |path: &Path| {
+        let path = path.to_string_lossy().replace('\\', "/");
+        path.contains("/src/kernels/") || path.ends_with("/src/base/mmap.rs") || path.ends_with("/src/runtime/arena.rs")
+    };
+    let mut found = Vec::new();
+    for (_, path, text) in sources().into_iter().filter(|(_, path, _)| !allowed(path)) {
+        for (line, code) in code(&text) {
+            if code.contains("unsafe ") && !code.contains("unsafe_") {
+                found.push(format!("{}:{line}", path.display()));
+            }
+        }
+    }
+    complain(found, "`unsafe` lives in kernels/, base/mmap.rs and the arena's views");
+}
+
+#[test]
+fn only_the_command_line_prints_reads_arguments_or_exits() {
+    let mut found = Vec::new();
+    for (folder, path, text) in sources().into_iter().filter(|(f, ..)| !matches!(f.as_str(), "cli" | "lsp" | "main")) {
+        for (line, code) in code(&text) {
+            for word in ["println!", "eprintln!", "print!(", "std::process::exit", "env::args", "dbg!"] {
+                if code.contains(word) {
+                    found.push(format!("{}:{line}: {folder} uses {word}", path.display()));
+                }
+            }
+        }
+    }
+    complain(found, "only cli and lsp print, read arguments or exit");
+}
+
+#[test]
+fn only_syntax_sees_the_parser_generator() {
+    let mut found = Vec::new();
+    for (_, path, text) in sources().into_iter().filter(|(f, ..)| f != "syntax") {
+        found.extend(code(&text).filter(|(_, c)| c.contains("pest")).map(|(line, _)| format!("{}:{line}", path.display())));
+    }
+    complain(found, "pest's rules are seen by syntax alone");
+}
+
+#[test]
+fn the_scan_sees_code_and_not_comments() {
+    let text = "use crate::plan; // crate::cli\n/// unsafe words\nfn f() {}\n#[cfg(test)]\nmod tests { use crate::cli; }\n";
+    let lines: Vec<_> = code(text).map(|(n, line)| (n, line.trim().to_string())).collect();
+    assert_eq!(lines, [(1, "use crate::plan;".to_string()), (3, "fn f() {}".to_string())]);
+}

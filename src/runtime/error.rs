@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::params::ParamError;
+use crate::check::SizeError;
 use crate::plan::PlanError;
 
 /// Why a run was refused or failed.
@@ -55,15 +56,8 @@ pub enum RunError {
         name: String,
     },
     /// A size of the free axes for which the network does not type-check.
-    #[error("the network does not run at {height} x {width}: {reason}")]
-    Size {
-        /// Height asked for.
-        height: usize,
-        /// Width asked for.
-        width: usize,
-        /// What breaks.
-        reason: String,
-    },
+    #[error(transparent)]
+    Size(#[from] SizeError),
     /// Not enough memory for the arena.
     #[error("cannot get {bytes} bytes of memory for the activations")]
     Memory {

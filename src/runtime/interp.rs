@@ -7,6 +7,7 @@ use super::error::RunError;
 use super::inputs;
 use super::outputs::Outputs;
 use super::params::ParamStore;
+use crate::check::SizeError;
 use crate::ir::{Act, Checked, Conv, Epilogue, Linear, Node, Norm, Op, Pad, Param, ParamRole, Pool, PoolKind, Shape, infer};
 
 /// The statistics of a batch at a norm, a value for each channel.
@@ -93,9 +94,9 @@ fn interpret(
             .iter()
             .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| Shape::fixed(&a.shape[1..])))
             .collect();
-        let size = matched.size.map(|n| n.unwrap_or(0));
-        let refused = |reason: String| RunError::Size { height: size[0], width: size[1], reason };
-        let shape = infer(&node.op, &shapes).map_err(|e| refused(format!("`{}`: {e}", node.name)))?;
+        let [height, width] = matched.size.map(|n| n.unwrap_or(0));
+        let refused = |error| SizeError { height, width, node: node.name.clone(), error };
+        let shape = infer(&node.op, &shapes).map_err(refused)?;
         let sizes = shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
         let x: Vec<&Array> = operands.iter().filter_map(|v| values[v.node.index()].as_ref()).collect();
         let mut out = Array { shape: [&[matched.batch], &sizes[..]].concat(), data: Vec::new() };

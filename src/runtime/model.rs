@@ -6,6 +6,7 @@ use super::error::RunError;
 use super::params::{ParamError, ParamStore};
 use super::session::{Session, SessionOptions};
 use super::weights::{BoundWeight, WeightCache};
+use crate::check::at_size;
 use crate::ir::{Checked, Network};
 use crate::passes;
 use crate::plan::{Plan, PlanOptions, plan};
@@ -69,36 +70,11 @@ impl Model {
     pub fn plan(&self, options: &PlanOptions, size: [Option<usize>; 2]) -> Result<Plan, RunError> {
         match size {
             [None, None] => Ok(plan(&self.inner.checked, options)?),
-            size => Ok(plan(&sized::at_size(&self.inner.checked, size)?, options)?),
+            size => Ok(plan(&at_size(&self.inner.checked, size.map(|n| n.unwrap_or(1)))?, options)?),
         }
     }
 
     pub(super) fn bind(&self, plan: &Plan) -> Result<Vec<Arc<BoundWeight>>, RunError> {
         self.inner.weights.bind(&plan.weights, &self.inner.params)
-    }
-}
-
-mod sized {
-    //! A network with free sizes brought to a size.
-
-    use super::RunError;
-    use crate::ir::{Axis, Checked, Dim, Op, Shape, infer};
-
-    pub fn at_size(checked: &Checked, size: [Option<usize>; 2]) -> Result<Checked, RunError> {
-        let [height, width] = size.map(|n| n.unwrap_or(0));
-        let refused = |reason: String| RunError::Size { height, width, reason };
-        let mut sized = checked.clone();
-        let fix = |dim: &Dim| dim.at(|axis| if axis == Axis::H { height } else { width });
-        for id in checked.graph().order() {
-            if let Op::Input(shape) = &mut sized.network.graph.node_mut(id).op {
-                let dims: Vec<usize> = shape.dims().unwrap_or(&[]).iter().map(|d| usize::try_from(fix(d)).unwrap_or(0)).collect();
-                *shape = Shape::fixed(&dims);
-            }
-            let node = sized.graph().node(id);
-            let inputs: Vec<Shape> = sized.graph().operands(id).iter().map(|v| sized.shape(v.node).clone()).collect();
-            let shape = infer(&node.op, &inputs).map_err(|e| refused(format!("`{}`: {e}", node.name)))?;
-            sized.shapes[id.index()] = shape;
-        }
-        Ok(sized)
     }
 }

@@ -76,6 +76,16 @@ codes! {
     EXPECT_MACS = "E0403", "the number of multiply-adds is not as expected";
     EXPECT_SHAPE = "E0404", "a shape is not as expected";
     EXPECT_UNKNOWN = "E0405", "an expectation is about nothing";
+    // E05xx: weights
+    WEIGHTS_SHORTCUT = "E0501", "the checkpoint has other shortcuts";
+    WEIGHTS_BLOCK = "E0502", "the checkpoint has other blocks";
+    WEIGHTS_DEPTH = "E0503", "the checkpoint has another number of blocks";
+    WEIGHTS_CLASSES = "E0504", "the checkpoint has another number of classes";
+    WEIGHTS_SHAPE = "E0505", "tensors of the checkpoint have other sizes";
+    WEIGHTS_MISSING = "E0506", "the checkpoint lacks tensors that the network needs";
+    WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not";
+    WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors otherwise";
+    WEIGHTS_TYPE = "E0509", "the checkpoint has integers where weights are needed";
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";

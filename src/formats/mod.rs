@@ -1,10 +1,12 @@
 //! Files: safetensors, PyTorch's `.pth`, npy, the artifact. None of them is trusted: sizes are checked before memory is taken, and
 //! whatever is wrong is an error that names the file.
 
+pub mod mismatch;
 pub mod npy;
 pub mod pth;
 pub mod safetensors;
 pub mod tensors;
 pub mod weights;
 
+pub use mismatch::MismatchReport;
 pub use tensors::{Tensors, WeightsError};

@@ -1,10 +1,15 @@
-//! Weight files: opened by what they hold, not by their name.
+//! Weight files: opened by what they hold, not by their name; and bound to a network's parameters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::mismatch::{self, MismatchReport, Wanted};
 use super::tensors::{Tensors, WeightsError};
 use super::{pth, safetensors};
 use crate::base::mmap::Bytes;
+use crate::base::tensor::Tensor;
+use crate::ir::Checked;
+use crate::runtime::ParamStore;
 
 /// Opens a weight file: safetensors, or PyTorch's zip `.pth`.
 pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
@@ -31,4 +36,36 @@ pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
         _ => "is of no known format",
     };
     Err(WeightsError::Unknown { path: path.to_owned(), found })
+}
+
+/// The values of a network's parameters, taken from a weight file by name.
+///
+/// `checked` is the network as checked, before passes derive parameters. A prefix that all names of the file share (`module.` of
+/// DataParallel, `_orig_mod.` of torch.compile, …) is dropped where the network's own names do not have it;
+/// `num_batches_tracked` is ignored. Everything else must agree: what does not is reported all at once.
+pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, MismatchReport> {
+    let wanted = mismatch::wanted(checked);
+    let given = stripped(&wanted, tensors);
+    let report = mismatch::report(checked, &wanted, &given, tensors.path());
+    if !report.diagnostics.is_empty() {
+        return Err(report);
+    }
+    Ok(wanted.keys().filter_map(|name| Some(((*name).to_owned(), (*given.get(*name)?).clone()))).collect())
+}
+
+/// Prefixes that wrappers put before all names.
+const PREFIXES: [&str; 5] = ["module.", "_orig_mod.", "model.", "state_dict.", "net."];
+
+/// The tensors of the file by their names without wrappers' prefixes.
+fn stripped<'a>(wanted: &BTreeMap<&str, Wanted<'_>>, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
+    let is_counter = |name: &str| name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
+    let mut given: BTreeMap<&str, &Tensor> = tensors.iter().filter(|(name, _)| !is_counter(name)).collect();
+    while let Some(prefix) = PREFIXES.iter().find(|prefix| {
+        !given.is_empty()
+            && given.keys().all(|name| name.starts_with(**prefix))
+            && !wanted.keys().all(|name| name.starts_with(**prefix))
+    }) {
+        given = given.into_iter().map(|(name, tensor)| (&name[prefix.len()..], tensor)).collect();
+    }
+    given
 }

@@ -35,10 +35,11 @@ impl<'a> Archive<'a> {
         let mut prefix = None;
         for (i, name) in zip.file_names().enumerate() {
             let name = name.map_err(bad_zip)?.into_owned();
-            if let Some(before) = name.strip_suffix("data.pkl") {
-                if prefix.is_none() && (before.is_empty() || before.ends_with('/')) {
-                    prefix = Some(before.to_owned());
-                }
+            if let Some(before) = name.strip_suffix("data.pkl")
+                && prefix.is_none()
+                && (before.is_empty() || before.ends_with('/'))
+            {
+                prefix = Some(before.to_owned());
             }
             index.insert(name, i);
         }
@@ -53,10 +54,10 @@ impl<'a> Archive<'a> {
             ));
         }
         let mut archive = Archive { bytes, zip, prefix, index };
-        if let Some(order) = archive.find("byteorder") {
-            if archive.read(order, 16)?.trim_ascii() != b"little" {
-                return Err(Fault::Unsupported("was written on a big-endian machine, which is not read".into()));
-            }
+        if let Some(order) = archive.find("byteorder")
+            && archive.read(order, 16)?.trim_ascii() != b"little"
+        {
+            return Err(Fault::Unsupported("was written on a big-endian machine, which is not read".into()));
         }
         Ok(archive)
     }

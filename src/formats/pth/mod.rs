@@ -101,10 +101,10 @@ impl Storages<'_> {
             Fault::Damaged(format!("`{name}` has the sizes {:?}, and its storage {} elements", tensor.shape, storage.len))
         })?;
         let last = if len == 0 { None } else { Some(last_element(tensor)) };
-        if let Some(last) = last {
-            if last.is_none_or(|last| last >= storage.len) {
-                return Err(Fault::Damaged(format!("`{name}` reaches beyond its storage of {} elements", storage.len)));
-            }
+        if let Some(last) = last
+            && last.is_none_or(|last| last >= storage.len)
+        {
+            return Err(Fault::Damaged(format!("`{name}` reaches beyond its storage of {} elements", storage.len)));
         }
         // both products are within the storage's bytes
         let values = if len == 0 {

@@ -1,0 +1,82 @@
+//! What does not agree between a checkpoint and a network, said in terms of the network's structure: a report of a few lines, not
+//! of forty names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use crate::base::codes;
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::source::Span;
+use crate::base::tensor::Tensor;
+use crate::ir::{Checked, NodeId, ParamRole, ParamSource};
+
+/// A checkpoint does not fit a network: one diagnostic for each kind of disagreement, with its place in the source.
+#[derive(Clone, Debug)]
+pub struct MismatchReport {
+    /// At least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Display for MismatchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.diagnostics.iter().enumerate() {
+            write!(f, "{}{}: {}", if i > 0 { "\n" } else { "" }, diagnostic.code.0, diagnostic.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MismatchReport {}
+
+/// A parameter that the network needs.
+pub(super) struct Wanted<'a> {
+    pub shape: &'a [usize],
+    pub role: ParamRole,
+    pub node: NodeId,
+}
+
+/// All parameters of a network, by full name.
+pub(super) fn wanted(checked: &Checked) -> BTreeMap<&str, Wanted<'_>> {
+    let mut list = BTreeMap::new();
+    for id in checked.graph().ids() {
+        for param in &checked.graph().node(id).params {
+            if let ParamSource::Named(name) = &param.source {
+                list.insert(name.as_str(), Wanted { shape: &param.shape, role: param.role, node: id });
+            }
+        }
+    }
+    list
+}
+
+/// How many names a diagnostic gives as examples.
+const EXAMPLES: usize = 3;
+
+/// Everything that disagrees; no diagnostic where the tensors fit.
+pub(super) fn report(
+    checked: &Checked,
+    wanted: &BTreeMap<&str, Wanted<'_>>,
+    given: &BTreeMap<&str, &Tensor>,
+    path: &Path,
+) -> MismatchReport {
+    let file = path.display();
+    let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
+    let span = |name: &str| wanted.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
+    let mut diagnostics = Vec::new();
+    let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
+        let Some(first) = names.first() else { return };
+        let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
+        let shown = names.iter().take(EXAMPLES).map(|n| format!("`{}`", n.escape_debug())).collect::<Vec<_>>().join(", ");
+        diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
+    };
+    let missing = wanted.keys().copied().filter(|name| !given.contains_key(name)).collect();
+    let unused = given.keys().copied().filter(|name| !wanted.contains_key(name)).collect();
+    let both = || wanted.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
+    let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).collect();
+    let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
+    group(codes::WEIGHTS_MISSING, missing, &span, "lacks tensors that the network needs", "needed here");
+    group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");
+    group(codes::WEIGHTS_SHAPE, reshaped, &span, "has tensors of other sizes", "of another size here");
+    group(codes::WEIGHTS_TYPE, integers, &span, "has integers for weights", "needed here");
+    MismatchReport { diagnostics }
+}

@@ -12,8 +12,11 @@ use resnetc::driver::Frontend;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
-    let mut list: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "resnet")).collect();
+    let mut list: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "resnet"))
+        .collect();
     list.sort();
     list
 }
@@ -49,7 +52,12 @@ fn expected(text: &str) -> Vec<Expected> {
                 other => panic!("line {}: `{other:?}` is neither ERROR nor WARN", i + 1),
             };
             let code = words.next().unwrap_or_default().to_string();
-            list.push(Expected { line: i + 1 + down - up, error, code, text: words.next().unwrap_or_default().trim().to_string() });
+            list.push(Expected {
+                line: i + 1 + down - up,
+                error,
+                code,
+                text: words.next().unwrap_or_default().trim().to_string(),
+            });
         }
     }
     list
@@ -105,7 +113,10 @@ fn every_code_has_a_page_whose_examples_hold() {
     let mut failures = String::new();
     for info in resnetc::base::codes::ALL {
         let code = info.code.0;
-        assert!(info.page.starts_with(&format!("# {code}: {}", info.title)), "{code}: the page's heading is not the table's title");
+        assert!(
+            info.page.starts_with(&format!("# {code}: {}", info.title)),
+            "{code}: the page's heading is not the table's title"
+        );
         let examples: Vec<&str> = info.page.split("```resnet\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         if examples.is_empty() {
             assert!(info.page.contains("```"), "{code}: the page shows nothing");

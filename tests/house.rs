@@ -4,8 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src/` in the order of the flow: each imports only from those before it.
-const ORDER: &[&str] =
-    &["base", "ir", "syntax", "elaborate", "check", "grad", "passes", "kernels", "plan", "runtime", "data", "formats", "train", "driver", "cli", "lsp"];
+const ORDER: &[&str] = &[
+    "base",
+    "ir",
+    "syntax",
+    "elaborate",
+    "check",
+    "grad",
+    "passes",
+    "kernels",
+    "plan",
+    "runtime",
+    "data",
+    "formats",
+    "train",
+    "driver",
+    "cli",
+    "lsp",
+];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -36,7 +52,11 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 /// The lines that are code: comments and the test modules at a file's end are left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
-    text[..end].lines().enumerate().map(|(i, line)| (i + 1, line.split("//").next().unwrap_or(""))).filter(|(_, line)| !line.trim().is_empty())
+    text[..end]
+        .lines()
+        .enumerate()
+        .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or("")))
+        .filter(|(_, line)| !line.trim().is_empty())
 }
 
 fn complain(found: Vec<String>, rule: &str) {
@@ -56,7 +76,11 @@ fn a_folder_imports_only_from_those_before_it() {
                 let name: String = code[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let names: Vec<String> = if name.is_empty() {
                     // `use crate::{passes, plan}`
-                    code[at + 7..].trim_matches(['{', '}', ';', ' ']).split(',').map(|n| n.trim().split("::").next().unwrap_or("").to_string()).collect()
+                    code[at + 7..]
+                        .trim_matches(['{', '}', ';', ' '])
+                        .split(',')
+                        .map(|n| n.trim().split("::").next().unwrap_or("").to_string())
+                        .collect()
                 } else {
                     vec![name]
                 };

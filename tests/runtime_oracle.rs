@@ -1,5 +1,7 @@
 //! What is fast held against the oracle: every operator on random shapes, and random networks.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use common::{Build, Rng, distance, noise};

@@ -140,3 +140,14 @@ impl Epilogue<'_> {
         }
     }
 }
+
+/// What a convolution reads.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvOperands<'a> {
+    /// The input.
+    pub x: &'a [f32],
+    /// The weight, in the form that the kernel asks for.
+    pub weight: &'a [f32],
+    /// What is done to the result.
+    pub epilogue: Epilogue<'a>,
+}

@@ -1,11 +1,12 @@
 //! Convolution tap by tap, for groups of few filters (depthwise), where a matrix product would be all packing.
 
-use super::conv::{ConvShape, Epilogue, Residual};
+use super::conv::{ConvOperands, ConvShape, Residual};
 use super::gemm_conv::taps_inside;
 use super::pool::Pool;
 
-/// Convolves; all values are NCHW, `weight` is as stored. A task is one map of the output.
-pub fn conv(pool: &Pool, shape: &ConvShape, x: &[f32], weight: &[f32], epilogue: &Epilogue<'_>, out: &mut [f32]) {
+/// Convolves; all values are NCHW, the weight is as stored. A task is one map of the output.
+pub fn conv(pool: &Pool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+    let ConvOperands { x, weight, epilogue } = *operands;
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
     let [kh, kw] = shape.kernel;

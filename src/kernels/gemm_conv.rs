@@ -3,7 +3,7 @@
 //! The second matrix is laid out for one tile of pixels at a time (im2col), in a thread's own scratch, never as a whole;
 //! a 1x1 convolution of stride 1 is a product as it stands. The epilogue runs over a tile while it is in cache.
 
-use super::conv::{ConvShape, Epilogue, Residual};
+use super::conv::{ConvOperands, ConvShape, Residual};
 use super::pool::{Disjoint, Pool};
 
 /// How the work is cut: a task is a tile of pixels and a block of filters, of one group of one sample.
@@ -26,7 +26,7 @@ impl Tiles {
         let whole = (shape.batch * shape.groups).max(1);
         let limit = (MAX_TILE / shape.depth().max(1)).max(MIN_PIXELS);
         let mut columns = pixels.div_ceil(limit);
-        let even = |tasks: usize| tasks % threads == 0 || tasks >= 8 * threads;
+        let even = |tasks: usize| tasks.is_multiple_of(threads) || tasks >= 8 * threads;
         while !even(whole * columns) && pixels / (columns + 1) >= MIN_PIXELS {
             columns += 1;
         }
@@ -43,17 +43,9 @@ impl Tiles {
     }
 }
 
-/// Convolves; all values are NCHW. `weight` is as stored; `scratch` holds [`Tiles::scratch`] floats for each thread.
-pub fn conv(
-    pool: &Pool,
-    shape: &ConvShape,
-    tiles: Tiles,
-    x: &[f32],
-    weight: &[f32],
-    epilogue: &Epilogue<'_>,
-    scratch: &mut [f32],
-    out: &mut [f32],
-) {
+/// Convolves; all values are NCHW. the weight is as stored; `scratch` holds [`Tiles::scratch`] floats for each thread.
+pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperands<'_>, scratch: &mut [f32], out: &mut [f32]) {
+    let ConvOperands { x, weight, epilogue } = *operands;
     let pixels = shape.pixels();
     let depth = shape.depth();
     let (filters, channels) = (shape.filters / shape.groups, shape.channels / shape.groups);

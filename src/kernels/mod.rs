@@ -17,6 +17,6 @@ pub mod shape;
 pub mod softmax;
 
 pub use aligned::Aligned;
-pub use conv::{Activation, ConvShape, Epilogue, Residual};
+pub use conv::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 pub use layout::Layout;
 pub use pool::Pool;

@@ -4,7 +4,9 @@ use std::ops::Deref;
 
 use super::arena::Memory;
 use super::weights::BoundWeight;
-use crate::kernels::{Epilogue, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax};
+use crate::kernels::{
+    Activation, ConvOperands, Epilogue, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax,
+};
 use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 
 /// Operands of a sum that are added in one walk.
@@ -20,13 +22,14 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
+            let operands = ConvOperands { x: read(0), weight: weights[0].values(), epilogue };
             match strategy {
                 ConvStrategy::Gemm(tiles) => {
                     // SAFETY: the one view of the scratch
                     let scratch = unsafe { memory.scratch() };
-                    gemm_conv::conv(pool, shape, *tiles, read(0), weights[0].values(), &epilogue, scratch, out);
+                    gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
-                ConvStrategy::Direct => direct::conv(pool, shape, read(0), weights[0].values(), &epilogue, out),
+                ConvStrategy::Direct => direct::conv(pool, shape, &operands, out),
             }
         }
         Kernel::Linear { sizes, residual, act } => {
@@ -59,7 +62,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
 fn epilogue<'a>(
     weights: &'a [impl Deref<Target = BoundWeight>],
     residual: ResidualPlan,
-    act: Option<crate::kernels::Activation>,
+    act: Option<Activation>,
     step: &Step,
     memory: &'a Memory<'_>,
 ) -> Epilogue<'a> {
@@ -72,14 +75,7 @@ fn epilogue<'a>(
 }
 
 /// A sum of any number of operands, some at a time.
-fn add(
-    step: &Step,
-    act: Option<crate::kernels::Activation>,
-    mut first: Option<&[f32]>,
-    memory: &Memory<'_>,
-    pool: &Pool,
-    out: &mut [f32],
-) {
+fn add(step: &Step, act: Option<Activation>, mut first: Option<&[f32]>, memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
     let others: &[BufferId] = &step.inputs[1..];
     let groups = others.len().div_ceil(ADDENDS);
     for (index, group) in others.chunks(ADDENDS).enumerate() {

@@ -1,5 +1,6 @@
 //! Networks built by hand or at random, with random parameters.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ndarray::ArrayD;

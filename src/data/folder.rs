@@ -1,0 +1,165 @@
+//! Pictures in folders: a folder a class, or any files and folders.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The deepest nesting of folders that is entered: links may lead in circles.
+const MAX_DEPTH: usize = 32;
+
+/// Why a dataset cannot be used.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// The file system refused.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No class folder in it.
+    #[error("`{}` has no folders: a dataset has a folder for each class, with its pictures inside", path.display())]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class without a picture.
+    #[error("the class folder `{}` holds no pictures (.jpg, .jpeg, .png)", path.display())]
+    EmptyClass {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class folder that the network has no label for.
+    #[error("the class folder `{folder}` is none of the network's labels: {labels}")]
+    UnknownClass {
+        /// Its name.
+        folder: String,
+        /// Some of the labels.
+        labels: String,
+    },
+}
+
+/// A dataset of a folder for each class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Names of the class folders, in the order of their indices where there are no labels.
+    pub classes: Vec<String>,
+    /// Each picture with the index of its class, class by class, files sorted by name.
+    pub items: Vec<(PathBuf, usize)>,
+}
+
+impl Folder {
+    /// Lists a dataset. Where the folders' names are the `labels`, a class has its label's index; else the folders are counted in
+    /// sorted order, as torchvision's `ImageFolder` does.
+    pub fn open(path: &Path, labels: &[String]) -> Result<Folder, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+        let mut classes = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && entry.path().is_dir() {
+                classes.push(name);
+            }
+        }
+        if classes.is_empty() {
+            return Err(FolderError::NoClasses { path: path.to_path_buf() });
+        }
+        classes.sort();
+        let by_label = |name: &String| labels.iter().position(|l| l == name);
+        let some_known = classes.iter().any(|c| by_label(c).is_some());
+        let mut items = Vec::new();
+        for (index, name) in classes.iter().enumerate() {
+            let class = match by_label(name) {
+                Some(class) => class,
+                None if some_known => {
+                    let labels = labels.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
+                    return Err(FolderError::UnknownClass { folder: name.clone(), labels });
+                }
+                None => index,
+            };
+            let folder = path.join(name);
+            let pictures = pictures(std::slice::from_ref(&folder))?;
+            if pictures.is_empty() {
+                return Err(FolderError::EmptyClass { path: folder });
+            }
+            items.extend(pictures.into_iter().map(|p| (p, class)));
+        }
+        Ok(Folder { classes, items })
+    }
+}
+
+/// The pictures among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
+/// hidden ones are passed over.
+pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
+    let mut out = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            search(path, MAX_DEPTH, &mut out)?;
+        } else {
+            out.push(path.clone());
+        }
+    }
+    Ok(out)
+}
+
+fn search(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), FolderError> {
+    let io = |source| FolderError::Io { path: folder.to_path_buf(), source };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        entries.push(entry.map_err(io)?.path());
+    }
+    entries.sort();
+    for path in entries {
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        let picture = path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)));
+        match () {
+            () if hidden => {}
+            () if path.is_dir() => {
+                if depth > 0 {
+                    search(&path, depth - 1, out)?;
+                }
+            }
+            () if picture => out.push(path),
+            () => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn classes_are_sorted_or_follow_the_labels() {
+        let dir = tree(&["cat/b.jpg", "cat/a.PNG", "cat/.hidden.jpg", "cat/notes.txt", "ant/x.jpeg", ".git/y.jpg"]);
+        let plain = Folder::open(dir.path(), &[]).unwrap();
+        assert_eq!(plain.classes, ["ant", "cat"]);
+        let indices: Vec<usize> = plain.items.iter().map(|(_, c)| *c).collect();
+        assert_eq!(indices, [0, 1, 1]);
+        assert!(plain.items[1].0.ends_with("cat/a.PNG"));
+        let labelled = Folder::open(dir.path(), &["cat".into(), "dog".into(), "ant".into()]).unwrap();
+        assert_eq!(labelled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
+        let wrong = Folder::open(dir.path(), &["cat".into(), "dog".into()]);
+        assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));
+    }
+
+    #[test]
+    fn empty_datasets_are_errors() {
+        assert!(matches!(Folder::open(tree(&["a.jpg"]).path(), &[]), Err(FolderError::NoClasses { .. })));
+        assert!(matches!(Folder::open(tree(&["cat/a.txt"]).path(), &[]), Err(FolderError::EmptyClass { .. })));
+        assert!(matches!(Folder::open(Path::new("/nowhere"), &[]), Err(FolderError::Io { .. })));
+    }
+}

@@ -1,0 +1,93 @@
+//! Decoding JPEG and PNG, told apart by content, within limits.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageReader, Limits};
+use thiserror::Error;
+
+use super::Pixels;
+
+/// The longest side of a picture, in pixels.
+const MAX_SIDE: u32 = 32_768;
+/// The most memory that decoding may take, in bytes.
+const MAX_MEMORY: u64 = 512 << 20;
+
+/// Why a picture was not read. Each names the file.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// The file system refused.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Nothing in it.
+    #[error("`{}` is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither JPEG nor PNG, by its first bytes.
+    #[error("`{}` is neither a JPEG nor a PNG picture", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A picture beyond the limits.
+    #[error("`{}` is too large a picture: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A picture that cannot be decoded.
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's word.
+        reason: String,
+    },
+}
+
+/// Reads a picture. Transparency is dropped and 16-bit values are cut to 8, as PIL's `convert("RGB")` does.
+pub fn load(path: &Path) -> Result<Pixels, ImageError> {
+    let at = || path.to_path_buf();
+    let io = |source| ImageError::Io { path: at(), source };
+    let file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.is_dir() {
+        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mut buffered = BufReader::new(file);
+    let mut first = [0u8; 1];
+    if buffered.read(&mut first).map_err(io)? == 0 {
+        return Err(ImageError::Empty { path: at() });
+    }
+    std::io::Seek::rewind(&mut buffered).map_err(io)?;
+    let mut reader = ImageReader::new(buffered).with_guessed_format().map_err(io)?;
+    if !matches!(reader.format(), Some(image::ImageFormat::Jpeg | image::ImageFormat::Png)) {
+        return Err(ImageError::Unknown { path: at() });
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_MEMORY);
+    reader.limits(limits);
+    let decoded = reader.decode().map_err(|error| match error {
+        image::ImageError::Limits(_) => ImageError::TooLarge { path: at() },
+        other => ImageError::Damaged { path: at(), reason: other.to_string() },
+    })?;
+    let grey = matches!(
+        decoded,
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_)
+    );
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let (channels, data) = if grey { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
+    if width == 0 || height == 0 {
+        return Err(ImageError::Damaged { path: at(), reason: "it has no pixels".into() });
+    }
+    Ok(Pixels { width, height, channels, data })
+}

@@ -1,0 +1,78 @@
+//! A decoded picture.
+
+use crate::ir::Channels;
+
+/// Eight bits a channel, rows from the top, channels interleaved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// `height * width * channels` bytes.
+    pub data: Vec<u8>,
+}
+
+impl Pixels {
+    /// In the channels that a network reads: grey is copied to three; colour becomes luminance as PIL's `convert("L")` computes it.
+    pub fn convert(self, to: Channels) -> Pixels {
+        let (data, channels) = match (to, self.channels) {
+            (Channels::Gray, 1) => (self.data, 1),
+            (Channels::Gray, _) => {
+                let luminance = |p: &[u8]| {
+                    let sum = u32::from(p[0]) * 19595 + u32::from(p[1]) * 38470 + u32::from(p[2]) * 7471 + 0x8000;
+                    (sum >> 16) as u8
+                };
+                (self.data.chunks_exact(3).map(luminance).collect(), 1)
+            }
+            (Channels::Rgb | Channels::Bgr, 1) => (self.data.iter().flat_map(|&g| [g; 3]).collect(), 3),
+            (Channels::Rgb, _) => (self.data, 3),
+            (Channels::Bgr, _) => (self.data.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]).collect(), 3),
+        };
+        Pixels { data, channels, ..self }
+    }
+
+    /// The rectangle whose first pixel is (`top`, `left`); what lies outside of the picture is black, as torchvision pads.
+    pub fn crop(&self, top: i64, left: i64, height: usize, width: usize) -> Pixels {
+        let mut data = vec![0; height * width * self.channels];
+        for y in 0..height {
+            let Some(from_y) = usize::try_from(top + y as i64).ok().filter(|&y| y < self.height) else { continue };
+            // the part of the row that lies inside
+            let first = left.max(0);
+            let last = (left + width as i64).min(self.width as i64);
+            if first >= last {
+                continue;
+            }
+            let count = (last - first) as usize * self.channels;
+            let from = (from_y * self.width + first as usize) * self.channels;
+            let to = (y * width + (first - left) as usize) * self.channels;
+            data[to..to + count].copy_from_slice(&self.data[from..from + count]);
+        }
+        Pixels { width, height, channels: self.channels, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_beyond_the_edge_is_black() {
+        let image = Pixels { width: 2, height: 2, channels: 1, data: vec![1, 2, 3, 4] };
+        assert_eq!(image.crop(-1, -1, 3, 3).data, [0, 0, 0, 0, 1, 2, 0, 3, 4]);
+        assert_eq!(image.crop(0, 1, 2, 2).data, [2, 0, 4, 0]);
+        assert_eq!(image.crop(5, 5, 1, 1).data, [0]);
+    }
+
+    #[test]
+    fn channels_are_converted() {
+        let red = Pixels { width: 1, height: 1, channels: 3, data: vec![255, 0, 10] };
+        assert_eq!(red.clone().convert(Channels::Bgr).data, [10, 0, 255]);
+        // PIL: Image.new("RGB", (1, 1), (255, 0, 10)).convert("L").getpixel((0, 0))
+        assert_eq!(red.convert(Channels::Gray).data, [77]);
+        let grey = Pixels { width: 1, height: 1, channels: 1, data: vec![9] };
+        assert_eq!(grey.convert(Channels::Rgb).data, [9, 9, 9]);
+    }
+}

@@ -31,6 +31,14 @@ macro_rules! codes {
 codes! {
     // E00xx: reading and syntax
     SYNTAX = "E0001", "the text does not parse here";
+    BRACKETS = "E0002", "brackets do not match";
+    STRAY = "E0003", "a character is not a part of the language";
+    NUMBER = "E0004", "a number is not written as numbers are";
+    STRING = "E0005", "a string does not end, or holds an unknown escape";
+    POSITIONAL = "E0006", "a value stands where its key is needed";
+    NO_VERSION = "E0007", "the file does not say which version of the language it is written in";
+    UNSUPPORTED_VERSION = "E0008", "the version of the language is not known";
+    LIMIT = "E0009", "the source is larger or nests deeper than is read";
     // E01xx: names, parameters, values, expansion; E02xx: arguments
     NO_SUCH_FILE = "E0101", "a file or library that is used cannot be read";
     NO_SUCH_IMPORT = "E0102", "the file has nothing of that name";

@@ -11,6 +11,7 @@ use super::ast::*;
 use super::build::{Context, arguments, integer_value};
 use super::explain;
 use super::grammar::{Grammar, Rule};
+use super::scan;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -226,9 +227,22 @@ pub(super) fn label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {
     Some(Label::Template(Template { parts, span }))
 }
 
+fn shift(span: Span, by: usize) -> std::ops::Range<usize> {
+    span.range().start + by..span.range().end + by
+}
+
 /// The expression between the braces of a template, which begins at `start` of the matched text.
 fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     let place = cx.place(start);
+    let scan = scan::scan(cx.file, text);
+    if !scan.diagnostics.is_empty() {
+        for mut diagnostic in scan.diagnostics {
+            diagnostic.labels.iter_mut().for_each(|label| label.span = cx.span_at(shift(label.span, start)));
+            diagnostic.helps.iter_mut().filter_map(|help| help.edit.as_mut()).for_each(|(span, _)| *span = cx.span_at(shift(*span, start)));
+            cx.diagnostics.push(diagnostic);
+        }
+        return None;
+    }
     let mut cx = Context { file: cx.file, pieces: vec![(0, place)], diagnostics: &mut *cx.diagnostics };
     match Grammar::parse(Rule::only_expression, text) {
         Ok(mut pairs) => expression(&mut cx, pairs.next()?),

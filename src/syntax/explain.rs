@@ -1,0 +1,189 @@
+//! What was expected where a text does not match: pest's rules put into the words of the language.
+
+use std::collections::BTreeSet;
+
+use pest::error::{Error, ErrorVariant, InputLocation};
+
+use super::build::Context;
+use super::grammar::Rule;
+use super::scan::shorten;
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{FileId, Span};
+
+/// Whether the statement that begins with this word has braces.
+pub(super) fn has_braces(word: &str) -> bool {
+    const WITH_BRACES: [&str; 11] = [
+        "stem", "head", "scope", "sequential", "branch", "parallel", "if", "stage", "repeat", "preprocess", "train",
+    ];
+    WITH_BRACES.contains(&word)
+}
+
+/// Says what is wrong with `text`, which is followed by `behind` in the file.
+pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule>) -> Diagnostic {
+    let at = match error.location {
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+    };
+    let at = text.len() - text[at.min(text.len())..].trim_start_matches([' ', '\t', '\r']).len();
+    let expected = match &error.variant {
+        ErrorVariant::ParsingError { positives, .. } => expected(positives),
+        ErrorVariant::CustomError { .. } => Vec::new(),
+    };
+    let ends = text[at..].is_empty() || text[at..].starts_with('\n');
+    let (found, span) = if ends {
+        // The line ends too early: point right behind its last character.
+        let end = text[..at].trim_end().len();
+        let next = behind.trim_start_matches([' ', '\t', '\r']);
+        let found = if next.starts_with('}') { "`}`" } else { "the end of the line" };
+        (found.to_owned(), cx.span_at(end.saturating_sub(1)..end))
+    } else {
+        (token(text, at), cx.span_at(at..at + token_length(&text[at..])))
+    };
+    let message = match list(&expected) {
+        Some(list) => format!("expected {list}, found {found}"),
+        None => format!("{found} is not expected here"),
+    };
+    let label = if ends { "something is missing behind this" } else { "not expected here" };
+    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, behind, &expected, span)
+}
+
+/// Adds what is most likely meant.
+fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected: &[&str], span: Span) -> Diagnostic {
+    let rest = &text[at..];
+    let before = text[..at].trim_end();
+    let word_length = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_').count();
+    let word = &rest[..word_length];
+    let gap = Span { end: span.start, ..span };
+    if expected.contains(&"`,`") && !word.is_empty() && !before.ends_with(',') {
+        if !matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true") {
+            return diagnostic.fix("arguments stand behind commas, statements on lines of their own", gap, ", ");
+        }
+    }
+    if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
+        return diagnostic.fix("a key and its value stand with a colon", span, ":");
+    }
+    if rest.starts_with('(') && expected.contains(&"the end of the line") {
+        return diagnostic.help("operators and blocks take their arguments without parentheses: `conv 3x3, filters: 64`");
+    }
+    if rest.is_empty() && expected.contains(&"`{`") && behind.trim_start().starts_with('{') {
+        return diagnostic.help("`{` stands in the line of what it belongs to");
+    }
+    if expected.contains(&"a name") && super_reserved(word) {
+        return diagnostic.note(format!("`{word}` is a word of the language and cannot be a name"));
+    }
+    diagnostic
+}
+
+fn super_reserved(word: &str) -> bool {
+    matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
+}
+
+/// What stands at `at`, in a message's words.
+pub(super) fn token(text: &str, at: usize) -> String {
+    let rest = &text[at..];
+    format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug())
+}
+
+/// The span of the token at `at`.
+pub(super) fn token_span(file: FileId, text: &str, at: usize) -> Span {
+    Span::new(file, at..at + token_length(&text[at..]))
+}
+
+fn token_length(rest: &str) -> usize {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let Some(first) = rest.chars().next() else { return 0 };
+    if is_word(first) {
+        let pointed = |(i, c): (usize, char)| c == '.' && rest[i + 1..].starts_with(is_word);
+        return rest.char_indices().find(|&(i, c)| !is_word(c) && !pointed((i, c))).map_or(rest.len(), |(i, _)| i);
+    }
+    if first == '"' {
+        let mut escaped = false;
+        for (i, c) in rest.char_indices().skip(1) {
+            match c {
+                '\n' => return i,
+                '"' if !escaped => return i + 1,
+                _ => escaped = c == '\\' && !escaped,
+            }
+        }
+        return rest.len();
+    }
+    const PAIRS: [&str; 5] = ["==", "!=", "<=", ">=", "~="];
+    if PAIRS.iter().any(|pair| rest.starts_with(pair)) { 2 } else { first.len_utf8() }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn list(expected: &[&str]) -> Option<String> {
+    let (last, others) = expected.split_last()?;
+    Some(if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) })
+}
+
+/// The rules in the words of the language, each once, in a fixed order.
+fn expected(rules: &[Rule]) -> Vec<&'static str> {
+    let words: BTreeSet<(u8, &'static str)> = rules.iter().filter_map(|&rule| in_words(rule)).collect();
+    // An operator may follow every value, and so says little where anything else may follow too.
+    let only_operators = words.iter().all(|&(rank, _)| rank == OPERATOR);
+    words.into_iter().filter(|&(rank, _)| only_operators || rank != OPERATOR).map(|(_, word)| word).collect()
+}
+
+/// The rank of what may follow any value.
+const OPERATOR: u8 = 8;
+
+/// A rule in words, with its rank in the list of what is expected.
+fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
+    let rank_and_word = match rule {
+        Rule::item | Rule::file | Rule::use_item | Rule::network_item | Rule::block_item => (0, "`use`, `network` or `block`"),
+        Rule::statement | Rule::call => (0, "a statement"),
+        Rule::word | Rule::path | Rule::label | Rule::unit | Rule::use_names | Rule::parameter => (0, "a name"),
+        Rule::key | Rule::keyed | Rule::entry => (0, "a key"),
+        Rule::arm => (0, "an arm such as `left { … }`"),
+        Rule::use_from => (0, "a library such as `std.blocks` or a file in quotes"),
+        Rule::expression
+        | Rule::operation
+        | Rule::operand
+        | Rule::argument
+        | Rule::value
+        | Rule::conditional
+        | Rule::group
+        | Rule::list
+        | Rule::name
+        | Rule::truth => (0, "a value"),
+        Rule::dims | Rule::expected => (0, "a size such as `3 x 224 x 224`"),
+        Rule::dim | Rule::dim_number => (0, "a size"),
+        Rule::size => (0, "a size such as `3x3`"),
+        Rule::integer | Rule::float | Rule::version => (0, "a number"),
+        Rule::string => (0, "a text in quotes"),
+        Rule::times => (1, "`x`"),
+        Rule::parameters => (1, "`(`"),
+        Rule::base | Rule::assign => (1, "`=`"),
+        Rule::colon => (1, "`:`"),
+        Rule::about => (2, "`~=`"),
+        Rule::comma => (2, "`,`"),
+        Rule::close_paren => (3, "`)`"),
+        Rule::close_square => (3, "`]`"),
+        Rule::of_word => (3, "`of`"),
+        Rule::then_word => (3, "`then`"),
+        Rule::else_word | Rule::else_if | Rule::else_body => (3, "`else`"),
+        Rule::if_word => (3, "`if`"),
+        Rule::from_word | Rule::from_label => (3, "`from`"),
+        Rule::as_word | Rule::as_label => (4, "`as`"),
+        Rule::body | Rule::keys | Rule::arms | Rule::entries => (5, "`{`"),
+        Rule::EOI => (6, "the end of the line"),
+        Rule::or_word
+        | Rule::and_word
+        | Rule::equal
+        | Rule::not_equal
+        | Rule::less
+        | Rule::less_equal
+        | Rule::greater
+        | Rule::greater_equal
+        | Rule::plus
+        | Rule::minus
+        | Rule::star
+        | Rule::slash
+        | Rule::percent
+        | Rule::index
+        | Rule::arguments => (OPERATOR, "an operator"),
+        _ => return None,
+    };
+    Some(rank_and_word)
+}

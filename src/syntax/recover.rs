@@ -1,0 +1,450 @@
+//! From the scanned text to the tree of the file, whatever the text.
+//!
+//! An item that matches the grammar is built at once. One that does not is cut up by the marks of the scan: its head is matched
+//! with empty braces, and what stands in the braces statement by statement, in the same way. So every statement gets its own
+//! verdict, and each is matched once more at most.
+
+use std::ops::Range;
+
+use pest::Parser;
+use pest::iterators::Pairs;
+
+use super::ast::*;
+use super::build::{self, Context};
+use super::explain;
+use super::grammar::{Grammar, Rule};
+use super::scan::{Mark, MarkKind, Scan};
+use super::{MAX_ERRORS, VERSION};
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{FileId, Span};
+
+/// A statement or item as cut out of the text, without blanks at its ends.
+#[derive(Clone)]
+struct Piece {
+    range: Range<usize>,
+    /// Those of its marks that stand in it.
+    marks: Range<usize>,
+}
+
+/// What stands in a pair of braces, exclusive.
+struct Braces {
+    open: usize,
+    close: Mark,
+    /// The marks between them.
+    marks: Range<usize>,
+}
+
+struct Reader<'a> {
+    file: FileId,
+    text: &'a str,
+    clean: &'a str,
+    marks: &'a [Mark],
+    /// Where the scan has reported something, ascending: no more is said about these places.
+    reported: Vec<Range<usize>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads the scanned text.
+pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnostic>) {
+    let mut reported: Vec<_> = scan.diagnostics.iter().map(|diagnostic| diagnostic.span().range()).collect();
+    reported.sort_by_key(|range| range.start);
+    let mut reader =
+        Reader { file, text, clean: &scan.clean, marks: &scan.marks, reported, diagnostics: scan.diagnostics };
+    let comments = scan.comments.iter().map(|range| reader.spanned(range.clone())).collect();
+    let mut tree = File { version: None, items: Vec::new(), comments, damaged: false };
+    if !scan.refused {
+        reader.items(&mut tree);
+    }
+    tree.damaged = !reader.diagnostics.is_empty();
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span().start, diagnostic.span().end));
+    if diagnostics.len() >= MAX_ERRORS {
+        diagnostics.truncate(MAX_ERRORS);
+        if let Some(last) = diagnostics.last_mut() {
+            last.notes.push(format!("note: reading stopped after {MAX_ERRORS} errors"));
+        }
+    }
+    (tree, diagnostics)
+}
+
+impl<'a> Reader<'a> {
+    fn spanned(&self, range: Range<usize>) -> Spanned<String> {
+        Spanned { node: self.text[range.clone()].to_owned(), span: Span::new(self.file, range) }
+    }
+
+    fn items(&mut self, tree: &mut File) {
+        let pieces = self.cut(0..self.clean.len(), 0..self.marks.len());
+        let mut pieces = pieces.as_slice();
+        match pieces.split_first() {
+            Some((first, rest)) if self.first_word(&first.range) == "resnet" => {
+                tree.version = self.version(&first.range);
+                if tree.version.as_ref().is_some_and(|version| version.node != VERSION) {
+                    // Whatever another version says, it cannot be judged by this one's grammar.
+                    return;
+                }
+                pieces = rest;
+            }
+            _ => self.no_version(pieces.first()),
+        }
+        let mut astray = false;
+        for piece in pieces {
+            if self.diagnostics.len() >= MAX_ERRORS {
+                return;
+            }
+            let word = self.first_word(&piece.range);
+            if matches!(word, "use" | "network" | "block") {
+                astray = false;
+                let before = self.diagnostics.len();
+                let item = self.item(piece, word);
+                let damaged = self.diagnostics.len() > before || self.was_reported(&piece.range);
+                tree.items.extend(item.map(|item| self.finish(item, damaged, tree)));
+            } else if !std::mem::replace(&mut astray, true) {
+                // One report for all that stand together: most likely they have one cause.
+                self.misplaced(piece, word);
+            }
+        }
+    }
+
+    fn version(&mut self, range: &Range<usize>) -> Option<Spanned<u64>> {
+        let version = self.leaf(range, Rule::only_version, |cx, mut pairs| build::version(cx, pairs.next()?))?;
+        if version.node != VERSION {
+            let message = format!("version {} of the language is not known", version.node);
+            self.diagnostics.push(
+                Diagnostic::error(codes::UNSUPPORTED_VERSION, message, version.span, format!("this compiler reads version {VERSION}"))
+                    .help("a newer release of resnetc may read it"),
+            );
+        }
+        Some(version)
+    }
+
+    fn no_version(&mut self, first: Option<&Piece>) {
+        let start = first.map_or(0, |piece| piece.range.start);
+        let length = first.map_or(0, |piece| self.first_word(&piece.range).len());
+        let span = Span::new(self.file, start..start + length);
+        let top = Span::new(self.file, 0..0);
+        let message = format!("the file does not begin with `resnet {VERSION}`");
+        self.diagnostics.push(
+            Diagnostic::error(codes::NO_VERSION, message, span, "the version belongs in front of this")
+                .fix(format!("write `resnet {VERSION}` in the first line"), top, format!("resnet {VERSION}\n")),
+        );
+    }
+
+    fn misplaced(&mut self, piece: &Piece, word: &str) {
+        if self.was_reported(&piece.range) {
+            return;
+        }
+        let span = explain::token_span(self.file, self.clean, piece.range.start);
+        let found = explain::token(self.clean, piece.range.start);
+        let message = format!("expected `use`, `network` or `block`, found {found}");
+        let mut diagnostic = Diagnostic::error(codes::SYNTAX, message, span, "not expected here");
+        if word == "resnet" {
+            diagnostic = diagnostic.note("the version stands in the first line, once");
+        } else if !word.is_empty() {
+            diagnostic = diagnostic.note("statements stand in the braces of a network or block");
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Adds to an item what only the file knows.
+    fn finish(&self, mut item: Item, is_damaged: bool, tree: &File) -> Item {
+        match &mut item {
+            Item::Use(_) => {}
+            Item::Network(Network { doc, damaged, span, .. }) | Item::Block(Block { doc, damaged, span, .. }) => {
+                *doc = self.doc(span.range().start, &tree.comments);
+                *damaged = is_damaged;
+            }
+        }
+        item
+    }
+
+    /// The `///` lines right above `start`.
+    fn doc(&self, start: usize, comments: &[Spanned<String>]) -> Option<String> {
+        let last = comments.partition_point(|comment| comment.span.range().start < start);
+        let mut below = start;
+        let mut lines = Vec::new();
+        for comment in comments[..last].iter().rev() {
+            let between = &self.text[comment.span.range().end..below];
+            let adjacent = between.matches('\n').count() == 1 && between.trim().is_empty();
+            let Some(line) = comment.node.strip_prefix("///").filter(|_| adjacent) else { break };
+            lines.push(line.strip_prefix(' ').unwrap_or(line));
+            below = comment.span.range().start;
+        }
+        lines.reverse();
+        if lines.is_empty() { None } else { Some(lines.join("\n")) }
+    }
+
+    fn item(&mut self, piece: &Piece, word: &str) -> Option<Item> {
+        if !self.was_reported(&piece.range) {
+            if let Ok(mut pairs) = Grammar::parse(Rule::only_item, &self.clean[piece.range.clone()]) {
+                return self.built(&piece.range, vec![(0, piece.range.start)], |cx| build::item(cx, pairs.next()?));
+            }
+        }
+        if word == "use" {
+            return self.leaf(&piece.range, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
+        }
+        let braces = self.braces(piece);
+        let head = self.hollow(piece, &braces, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
+        let mut item = head.or_else(|| self.nameplate(piece, word));
+        for (i, inside) in braces.iter().enumerate() {
+            let statements = self.statements(inside);
+            match &mut item {
+                Some(Item::Network(Network { body, .. }) | Item::Block(Block { body, .. })) if i == 0 => *body = statements,
+                _ => {}
+            }
+        }
+        item
+    }
+
+    /// An item of which only the name can be read, so that others that use it need not be blamed.
+    fn nameplate(&self, piece: &Piece, word: &str) -> Option<Item> {
+        let rest = &self.clean[piece.range.start + word.len()..piece.range.end];
+        let start = piece.range.end - rest.trim_start().len();
+        let name = self.first_word(&(start..piece.range.end));
+        if name.is_empty() {
+            return None;
+        }
+        let name = self.spanned(start..start + name.len());
+        let span = Span::new(self.file, piece.range.clone());
+        let (params, body, damaged) = (Vec::new(), Vec::new(), true);
+        Some(match word {
+            "network" => Item::Network(Network { doc: None, name, params, base: None, body, span, damaged }),
+            _ => Item::Block(Block { doc: None, name, params, body, span, damaged }),
+        })
+    }
+
+    fn statements(&mut self, braces: &Braces) -> Vec<Stmt> {
+        let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
+        pieces.iter().filter_map(|piece| self.statement(piece)).collect()
+    }
+
+    fn statement(&mut self, piece: &Piece) -> Option<Stmt> {
+        if self.diagnostics.len() >= MAX_ERRORS {
+            return None;
+        }
+        let statement = |cx: &mut Context, mut pairs: Pairs<Rule>| build::statement(cx, pairs.next()?);
+        let word = self.first_word(&piece.range);
+        let braces = self.braces(piece);
+        if braces.is_empty() || !explain::has_braces(word) {
+            return self.leaf(&piece.range, Rule::only_statement, statement);
+        }
+        let mut result = self.hollow(piece, &braces, Rule::only_statement, statement);
+        match word {
+            "parallel" => {
+                let arms: Vec<_> = braces.iter().flat_map(|inside| self.arms(inside)).collect();
+                if let Some(StmtKind::Parallel { arms: empty, .. }) = result.as_mut().map(|stmt| &mut stmt.kind) {
+                    *empty = arms;
+                }
+            }
+            "train" => {
+                let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_entries, build::list_of_entries));
+                let entries = lists.flatten().collect();
+                if let Some(StmtKind::Train(empty)) = result.as_mut().map(|stmt| &mut stmt.kind) {
+                    *empty = entries;
+                }
+            }
+            "stage" | "repeat" | "preprocess" => {
+                let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_keys, build::list_of_keys));
+                let (args, allows): (Vec<_>, Vec<_>) = lists.unzip();
+                match result.as_mut().map(|stmt| &mut stmt.kind) {
+                    Some(StmtKind::Stage(stage)) => {
+                        stage.args = args.into_iter().flatten().collect();
+                        stage.allows = allows.into_iter().flatten().collect();
+                    }
+                    Some(StmtKind::Preprocess(empty)) => *empty = args.into_iter().flatten().collect(),
+                    _ => {}
+                }
+            }
+            _ => {
+                let bodies = braces.iter().map(|inside| self.statements(inside)).collect();
+                if let Some(stmt) = &mut result {
+                    fill(stmt, bodies);
+                }
+            }
+        }
+        result
+    }
+
+    fn arms(&mut self, braces: &Braces) -> Vec<(Label, Vec<Stmt>)> {
+        let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
+        let mut arms = Vec::new();
+        for piece in pieces {
+            let inside = self.braces(&piece);
+            let arm = self.hollow(&piece, &inside, Rule::only_arm, |cx, mut pairs| build::arm(cx, pairs.next()?));
+            let body = inside.iter().flat_map(|inside| self.statements(inside)).collect();
+            arms.extend(arm.map(|(label, _)| (label, body)));
+        }
+        arms
+    }
+
+    /// Matches each line in the braces by itself.
+    fn each<T>(&mut self, braces: &Braces, rule: Rule, build: fn(&mut Context, Pairs<Rule>) -> Option<T>) -> Vec<T> {
+        let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
+        pieces.iter().filter_map(|piece| self.leaf(&piece.range, rule, build)).collect()
+    }
+
+    /// Matches a piece of text that is not to be cut further.
+    fn leaf<T>(
+        &mut self,
+        range: &Range<usize>,
+        rule: Rule,
+        build: impl FnOnce(&mut Context, Pairs<Rule>) -> Option<T>,
+    ) -> Option<T> {
+        self.matched(range, &self.clean[range.clone()], vec![(0, range.start)], rule, build)
+    }
+
+    /// Matches a piece with nothing in its braces.
+    fn hollow<T>(
+        &mut self,
+        piece: &Piece,
+        braces: &[Braces],
+        rule: Rule,
+        build: impl FnOnce(&mut Context, Pairs<Rule>) -> Option<T>,
+    ) -> Option<T> {
+        let mut text = String::new();
+        let mut pieces = Vec::new();
+        let mut at = piece.range.start;
+        for inside in braces {
+            pieces.push((text.len(), at));
+            text.push_str(&self.clean[at..=inside.open]);
+            pieces.push((text.len(), inside.close.at));
+            text.push('}');
+            at = inside.close.at + inside.close.len;
+        }
+        pieces.push((text.len(), at));
+        text.push_str(&self.clean[at..piece.range.end.max(at)]);
+        // What was reported inside of the braces says nothing about the rest.
+        let head = piece.range.start..braces.first().map_or(piece.range.end, |inside| inside.open + 1);
+        self.matched(&head, &text, pieces, rule, build)
+    }
+
+    /// Matches `text`, which was taken from `range`, and builds of it. Errors are reported, unless the scan did.
+    fn matched<T>(
+        &mut self,
+        range: &Range<usize>,
+        text: &str,
+        pieces: Vec<(usize, usize)>,
+        rule: Rule,
+        build: impl FnOnce(&mut Context, Pairs<Rule>) -> Option<T>,
+    ) -> Option<T> {
+        match Grammar::parse(rule, text) {
+            Ok(pairs) => self.built(range, pieces, |cx| build(cx, pairs)),
+            Err(_) if self.was_reported(range) => None,
+            Err(error) => {
+                let behind = &self.clean[range.end.min(self.clean.len())..];
+                let cx = Context { file: self.file, pieces, diagnostics: &mut self.diagnostics };
+                let diagnostic = explain::explain(&cx, text, behind, &error);
+                self.diagnostics.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn built<T>(
+        &mut self,
+        range: &Range<usize>,
+        pieces: Vec<(usize, usize)>,
+        build: impl FnOnce(&mut Context) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.diagnostics.len();
+        let mut cx = Context { file: self.file, pieces, diagnostics: &mut self.diagnostics };
+        let built = build(&mut cx);
+        if built.is_none() && self.diagnostics.len() == before && !self.was_reported(range) {
+            let span = Span::new(self.file, range.clone());
+            self.diagnostics.push(Diagnostic::error(codes::SYNTAX, "this does not parse", span, ""));
+        }
+        built
+    }
+
+    fn was_reported(&self, range: &Range<usize>) -> bool {
+        let next = self.reported.partition_point(|reported| reported.end <= range.start);
+        self.reported[next..].iter().any(|reported| reported.start < range.end)
+    }
+
+    fn first_word(&self, range: &Range<usize>) -> &'a str {
+        let clean: &'a str = self.clean;
+        let text = &clean[range.clone()];
+        let end = text.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'_').unwrap_or(text.len());
+        &text[..end]
+    }
+
+    /// The pairs of braces of a piece that stand in no others.
+    fn braces(&self, piece: &Piece) -> Vec<Braces> {
+        let mut braces = Vec::new();
+        let mut open = None;
+        let mut depth = 0_usize;
+        for i in piece.marks.clone() {
+            let mark = self.marks[i];
+            match mark.kind {
+                MarkKind::Open => {
+                    if depth == 0 {
+                        open = Some(i);
+                    }
+                    depth += 1;
+                }
+                MarkKind::Close => {
+                    depth = depth.saturating_sub(1);
+                    if let (0, Some(first)) = (depth, open) {
+                        braces.push(Braces { open: self.marks[first].at, close: mark, marks: first + 1..i });
+                        open = None;
+                    }
+                }
+                MarkKind::End => {}
+            }
+        }
+        braces
+    }
+
+    /// Cuts a range of the text at the ends of its outermost statements.
+    fn cut(&self, range: Range<usize>, marks: Range<usize>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let (mut start, mut first, mut depth) = (range.start, marks.start, 0_usize);
+        for i in marks.clone() {
+            let mark = self.marks[i];
+            match mark.kind {
+                MarkKind::Open => depth += 1,
+                MarkKind::Close => depth = depth.saturating_sub(1),
+                MarkKind::End if depth == 0 => {
+                    pieces.extend(self.trim(start..mark.at, first..i));
+                    (start, first) = (mark.at + mark.len, i + 1);
+                }
+                MarkKind::End => {}
+            }
+        }
+        pieces.extend(self.trim(start..range.end, first..marks.end));
+        pieces
+    }
+
+    fn trim(&self, range: Range<usize>, marks: Range<usize>) -> Option<Piece> {
+        let text = self.clean.get(range.clone())?;
+        let start = range.end - text.trim_start().len();
+        let end = range.start + text.trim_end().len();
+        if start < end { Some(Piece { range: start..end, marks }) } else { None }
+    }
+}
+
+/// Puts the bodies that were read by themselves into their statement.
+fn fill(stmt: &mut Stmt, bodies: Vec<Vec<Stmt>>) {
+    let mut bodies = bodies.into_iter();
+    let mut kind = &mut stmt.kind;
+    loop {
+        match kind {
+            StmtKind::Section { body, .. }
+            | StmtKind::Scope { body, .. }
+            | StmtKind::Sequential { body, .. }
+            | StmtKind::Branch { body, .. } => {
+                *body = bodies.next().unwrap_or_default();
+                return;
+            }
+            StmtKind::If { then, otherwise, .. } => {
+                *then = bodies.next().unwrap_or_default();
+                if otherwise.is_empty() {
+                    *otherwise = bodies.next().unwrap_or_default();
+                    return;
+                }
+                kind = &mut otherwise[0].kind;
+            }
+            _ => return,
+        }
+    }
+}

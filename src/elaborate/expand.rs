@@ -15,7 +15,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, Frame, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
-use crate::syntax::ast::{Call, Expr, Ident, Label, Stmt, StmtKind, TemplatePart};
+use crate::syntax::ast::{Call, Expr, Ident, Label, Stmt, StmtKind, Template, TemplatePart};
 
 /// The most nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
@@ -350,39 +350,42 @@ impl<'a> Expander<'a> {
 
     /// The text of a label, its template filled in.
     pub fn label_text(&mut self, label: &Label, env: &Env) -> Option<(String, Span)> {
-        match label {
-            Label::Name(name) => Some((name.node.clone(), name.span)),
-            Label::Template(template) => {
-                let mut text = String::new();
-                for part in &template.parts {
-                    match part {
-                        TemplatePart::Text(part) => text.push_str(part),
-                        TemplatePart::Expr(expr) => match self.eval(expr, env) {
-                            Value::Int(n) => text.push_str(&n.to_string()),
-                            Value::Str(s) | Value::Word(s) => text.push_str(&s),
-                            Value::Unknown => return None,
-                            other => {
-                                self.evaluator().mismatch("a whole number or a text", &other, expr.span);
-                                return None;
-                            }
-                        },
+        let (text, span) = match label {
+            Label::Name(name) => (name.node.clone(), name.span),
+            Label::Template(template) => (self.template(template, env)?, template.span),
+        };
+        let part_ok = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        if text.len() > MAX_NAME || !text.split('.').all(part_ok) {
+            let shown: String = text.chars().take(60).collect();
+            self.error(
+                Diagnostic::error(codes::BAD_NAME, format!("`{shown}` cannot name a layer"), span, "not a name")
+                    .rule("a name is made of letters, digits, `_` and `-`, with dots between its parts"),
+            );
+            return None;
+        }
+        Some((text, span))
+    }
+
+    fn template(&mut self, template: &Template, env: &Env) -> Option<String> {
+        let mut text = String::new();
+        for part in &template.parts {
+            match part {
+                TemplatePart::Text(part) => text.push_str(part),
+                TemplatePart::Expr(expr) => match self.eval(expr, env) {
+                    Value::Int(n) => text.push_str(&n.to_string()),
+                    Value::Str(s) | Value::Word(s) => text.push_str(&s),
+                    Value::Unknown => return None,
+                    other => {
+                        self.evaluator().mismatch("a whole number or a text", &other, expr.span);
+                        return None;
                     }
-                    if text.len() > MAX_NAME {
-                        break;
-                    }
-                }
-                let part_ok = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-                if text.len() > MAX_NAME || !text.split('.').all(part_ok) {
-                    let shown: String = text.chars().take(60).collect();
-                    self.error(
-                        Diagnostic::error(codes::BAD_NAME, format!("`{shown}` cannot name a layer"), template.span, "not a name")
-                            .rule("a name is made of letters, digits, `_` and `-`, with dots between its parts"),
-                    );
-                    return None;
-                }
-                Some((text, template.span))
+                },
+            }
+            if text.len() > MAX_NAME {
+                break;
             }
         }
+        Some(text)
     }
 
     fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {

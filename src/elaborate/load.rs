@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::names::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::base::source::{FileId, SourceFile, SourceMap, Span};
+use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::syntax::{self, ast};
 
 /// The standard library, embedded in the binary.
@@ -55,7 +55,6 @@ impl Def {
 /// A file with the names it sees.
 #[derive(Debug)]
 pub(super) struct Module {
-    pub(super) file: FileId,
     /// Whether it is embedded in the binary.
     pub(super) is_std: bool,
     /// Its folder, for paths in it.
@@ -198,7 +197,6 @@ impl Loader<'_> {
 
         let index = self.program.modules.len();
         let module = Module {
-            file,
             is_std: matches!(key, Key::Std(_)),
             folder,
             scope: HashMap::new(),
@@ -233,7 +231,7 @@ impl Loader<'_> {
             );
             return;
         }
-        if super::operators::is_reserved(&name.node) {
+        if matches!(def, Def::Block(_)) && super::operators::is_reserved(&name.node) {
             self.diags.push(
                 Diagnostic::error(
                     codes::RESERVED_NAME,

@@ -130,7 +130,9 @@ fn every_code_has_a_page_whose_examples_hold() {
             }
             let said = render::terminal(&front.diagnostics, &front.sources, false);
             let codes: Vec<&str> = front.diagnostics.iter().map(|d| d.code.0).collect();
-            let fine = if i == 0 { codes.contains(&code) } else { codes.is_empty() };
+            // what is wrong with a checkpoint is not seen in the source alone
+            let source = !code.starts_with("E05");
+            let fine = if i == 0 && source { codes.contains(&code) } else { codes.is_empty() };
             if !fine {
                 failures += &format!("{code}, example {}:\n{text}\n{said}\n", i + 1);
             }

@@ -6,6 +6,7 @@
 mod arena;
 pub mod error;
 mod exec;
+pub mod init;
 mod inputs;
 pub mod interp;
 mod model;

@@ -13,9 +13,8 @@ use crate::base::source::{FileId, Span};
 
 /// Whether the statement that begins with this word has braces.
 pub(super) fn has_braces(word: &str) -> bool {
-    const WITH_BRACES: [&str; 11] = [
-        "stem", "head", "scope", "sequential", "branch", "parallel", "if", "stage", "repeat", "preprocess", "train",
-    ];
+    const WITH_BRACES: [&str; 11] =
+        ["stem", "head", "scope", "sequential", "branch", "parallel", "if", "stage", "repeat", "preprocess", "train"];
     WITH_BRACES.contains(&word)
 }
 

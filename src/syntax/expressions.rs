@@ -238,7 +238,11 @@ fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     if !scan.diagnostics.is_empty() {
         for mut diagnostic in scan.diagnostics {
             diagnostic.labels.iter_mut().for_each(|label| label.span = cx.span_at(shift(label.span, start)));
-            diagnostic.helps.iter_mut().filter_map(|help| help.edit.as_mut()).for_each(|(span, _)| *span = cx.span_at(shift(*span, start)));
+            diagnostic
+                .helps
+                .iter_mut()
+                .filter_map(|help| help.edit.as_mut())
+                .for_each(|(span, _)| *span = cx.span_at(shift(*span, start)));
             cx.diagnostics.push(diagnostic);
         }
         return None;

@@ -49,8 +49,7 @@ struct Reader<'a> {
 pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnostic>) {
     let mut reported: Vec<_> = scan.diagnostics.iter().map(|diagnostic| diagnostic.span().range()).collect();
     reported.sort_by_key(|range| range.start);
-    let mut reader =
-        Reader { file, text, clean: &scan.clean, marks: &scan.marks, reported, diagnostics: scan.diagnostics };
+    let mut reader = Reader { file, text, clean: &scan.clean, marks: &scan.marks, reported, diagnostics: scan.diagnostics };
     let comments = scan.comments.iter().map(|range| reader.spanned(range.clone())).collect();
     let mut tree = File { version: None, items: Vec::new(), comments, damaged: false };
     if !scan.refused {
@@ -111,8 +110,13 @@ impl<'a> Reader<'a> {
         if version.node != VERSION {
             let message = format!("version {} of the language is not known", version.node);
             self.diagnostics.push(
-                Diagnostic::error(codes::UNSUPPORTED_VERSION, message, version.span, format!("this compiler reads version {VERSION}"))
-                    .help("a newer release of resnetc may read it"),
+                Diagnostic::error(
+                    codes::UNSUPPORTED_VERSION,
+                    message,
+                    version.span,
+                    format!("this compiler reads version {VERSION}"),
+                )
+                .help("a newer release of resnetc may read it"),
             );
         }
         Some(version)
@@ -124,10 +128,11 @@ impl<'a> Reader<'a> {
         let span = Span::new(self.file, start..start + length);
         let top = Span::new(self.file, 0..0);
         let message = format!("the file does not begin with `resnet {VERSION}`");
-        self.diagnostics.push(
-            Diagnostic::error(codes::NO_VERSION, message, span, "the version belongs in front of this")
-                .fix(format!("write `resnet {VERSION}` in the first line"), top, format!("resnet {VERSION}\n")),
-        );
+        self.diagnostics.push(Diagnostic::error(codes::NO_VERSION, message, span, "the version belongs in front of this").fix(
+            format!("write `resnet {VERSION}` in the first line"),
+            top,
+            format!("resnet {VERSION}\n"),
+        ));
     }
 
     fn misplaced(&mut self, piece: &Piece, word: &str) {

@@ -209,7 +209,11 @@ impl Scanner<'_> {
     fn token(&mut self, byte: u8) {
         self.tokens += 1;
         if self.tokens > MAX_TOKENS {
-            self.refuse(format!("the file holds more than {MAX_TOKENS} words and signs"), self.at..self.at + 1, "reading stopped here");
+            self.refuse(
+                format!("the file holds more than {MAX_TOKENS} words and signs"),
+                self.at..self.at + 1,
+                "reading stopped here",
+            );
             return;
         }
         let fresh = std::mem::take(&mut self.fresh_line);
@@ -491,7 +495,8 @@ impl Scanner<'_> {
                 None | Some(b'\n') => {
                     let end = start + self.text[start..at].trim_end().len();
                     let span = self.span(start..end);
-                    let diagnostic = Diagnostic::error(codes::STRING, "the string does not end", span, "no closing `\"` in this line");
+                    let diagnostic =
+                        Diagnostic::error(codes::STRING, "the string does not end", span, "no closing `\"` in this line");
                     self.diagnostics.push(diagnostic);
                     self.at = at;
                     return;

@@ -1,0 +1,149 @@
+//! Random parameters: He initialisation (He et al. 2015), and running statistics from one batch of noise.
+//!
+//! Without the statistics every block would add its branch to the shortcut at full strength, and a deep network would overflow.
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::error::RunError;
+use super::interp::{BatchStats, run_with_batch_stats};
+use super::params::ParamStore;
+use crate::base::tensor::Tensor;
+use crate::ir::{Axis, Checked, Dim, NodeId, Op, ParamRole, ParamSource, Shape, infer};
+
+/// Samples of noise.
+const BATCH: usize = 2;
+/// Height and width of the noise, where the network runs at it; the statistics hardly depend on the size, the time does.
+const SIZE: usize = 64;
+
+/// Draws every parameter of a network.
+///
+/// Convolutions: normal with variance `2 / (filters * kernel height * kernel width / groups)`, torchvision's
+/// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`. Linear layers: normal with variance `1 / inputs`. Norms: scale 1 and
+/// shift 0; biases 0. The same seed gives the same values on every machine, whatever the order of the layers.
+pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
+    let graph = checked.graph();
+    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    for id in graph.ids() {
+        let node = graph.node(id);
+        for param in &node.params {
+            let ParamSource::Named(name) = &param.source else { continue };
+            let len: usize = param.shape.iter().product();
+            let values = match (&node.op, param.role) {
+                (Op::Conv(c), ParamRole::Weight) => {
+                    let fan_out = c.filters * c.kernel[0] * c.kernel[1] / c.groups.max(1);
+                    normal(seed, name, len, (2.0 / fan_out.max(1) as f64).sqrt())
+                }
+                (Op::Linear(_), ParamRole::Weight) => {
+                    let inputs = param.shape.last().copied().unwrap_or(1);
+                    normal(seed, name, len, (1.0 / inputs.max(1) as f64).sqrt())
+                }
+                (_, ParamRole::Weight | ParamRole::RunningVar) => vec![1.0; len],
+                (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
+            };
+            let tensor = Tensor::from_f32(param.shape.clone(), values);
+            tensors.insert(name.clone(), tensor.ok_or_else(|| RunError::Internal(format!("`{name}` has no size")))?);
+        }
+    }
+    if graph.ids().any(|id| matches!(graph.node(id).op, Op::Norm(_))) {
+        let statistics = statistics(checked, &tensors.clone().into_iter().collect(), seed)?;
+        for (name, stats) in statistics {
+            let unbiased = stats.count as f64 / (stats.count as f64 - 1.0).max(1.0);
+            for (suffix, values) in [
+                ("running_mean", stats.mean.iter().map(|&m| m as f32).collect::<Vec<f32>>()),
+                ("running_var", stats.var.iter().map(|&v| (v * unbiased) as f32).collect()),
+            ] {
+                let key = format!("{name}.{suffix}");
+                if let Some(tensor) = Tensor::from_f32(vec![values.len()], values) {
+                    tensors.insert(key, tensor);
+                }
+            }
+        }
+    }
+    Ok(tensors.into_iter().collect())
+}
+
+/// The statistics of each norm over a batch of noise.
+fn statistics(checked: &Checked, params: &ParamStore, seed: u64) -> Result<Vec<(String, BatchStats)>, RunError> {
+    let small = at_most(checked, SIZE);
+    let at = small.as_ref().unwrap_or(checked);
+    let graph = at.graph();
+    let mut inputs: Vec<(String, ArrayD<f32>)> = Vec::new();
+    for &id in graph.inputs() {
+        let dims = at.shape(id).dims().unwrap_or(&[]);
+        let sizes: Vec<usize> = std::iter::once(BATCH).chain(dims.iter().map(|d| d.fixed().unwrap_or(SIZE))).collect();
+        let name = &graph.node(id).name;
+        let values = normal(seed, &format!("noise for {name}"), sizes.iter().product(), 1.0);
+        let array = ArrayD::from_shape_vec(IxDyn(&sizes), values).map_err(|e| RunError::Internal(e.to_string()))?;
+        inputs.push((name.clone(), array));
+    }
+    let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
+    let mut list = Vec::new();
+    run_with_batch_stats(at, params, &views, &mut |name, stats| list.push((name.to_string(), stats.clone())))?;
+    Ok(list)
+}
+
+/// The network at a smaller input, where every shape still can be and every parameter keeps its shape.
+fn at_most(checked: &Checked, size: usize) -> Option<Checked> {
+    let mut small = checked.clone();
+    let ids: Vec<NodeId> = small.graph().order();
+    for id in ids {
+        if let Op::Input(Shape::Known(dims)) = &mut small.network.graph.node_mut(id).op
+            && dims.len() == 3
+        {
+            for dim in &mut dims[1..] {
+                *dim = Dim::Fixed(usize::try_from(dim.at(|_: Axis| size)).unwrap_or(size).min(size));
+            }
+        }
+        let node = small.graph().node(id);
+        let operands: Vec<Shape> = small.graph().operands(id).iter().map(|v| small.shape(v.node).clone()).collect();
+        let shape = infer(&node.op, &operands).ok()?;
+        let same = crate::ir::params(&node.op, &operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
+        if !same {
+            return None;
+        }
+        small.shapes[id.index()] = shape;
+    }
+    Some(small)
+}
+
+/// Normal values of mean 0: Box and Muller's transform of SplitMix64, seeded by the seed and the name.
+fn normal(seed: u64, name: &str, len: usize, deviation: f64) -> Vec<f32> {
+    // FNV-1a, so that a tensor's values depend on its name and not on its place
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let mut state = hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // in (0, 1]: its logarithm is finite
+        (((z ^ (z >> 31)) >> 11) as f64 + 1.0) / (1u64 << 53) as f64
+    };
+    let mut values = Vec::with_capacity(len + 1);
+    while values.len() < len {
+        let (radius, angle) = ((-2.0 * next().ln()).sqrt() * deviation, std::f64::consts::TAU * next());
+        values.push((radius * angle.cos()) as f32);
+        values.push((radius * angle.sin()) as f32);
+    }
+    values.truncate(len);
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn noise_is_normal_and_depends_on_seed_and_name() {
+        let values = normal(7, "conv1.weight", 100_001, 0.5);
+        assert_eq!(values.len(), 100_001);
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / 1e5;
+        let var = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / 1e5;
+        assert!(mean.abs() < 0.01 && (var - 0.25).abs() < 0.01, "{mean} {var}");
+        assert_eq!(values[..8], normal(7, "conv1.weight", 8, 0.5));
+        assert_ne!(values[..8], normal(8, "conv1.weight", 8, 0.5));
+        assert_ne!(values[..8], normal(7, "conv2.weight", 8, 0.5));
+    }
+}

@@ -2,11 +2,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // the command's own output
 
 mod args;
+mod bench;
 mod check;
 mod compile;
+mod eval;
 mod explain;
+mod images;
 mod new;
+mod open;
 mod output;
+mod run;
 mod summary;
 
 use std::process::ExitCode;
@@ -33,6 +38,12 @@ enum Command {
     Summary(summary::Args),
     /// Compile a network, to an artifact or to a text on standard output
     Compile(compile::Args),
+    /// Classify pictures, or run raw tensors
+    Run(run::Args),
+    /// Measure accuracy over a folder of class folders
+    Eval(eval::Args),
+    /// Measure latency
+    Bench(bench::Args),
     /// Write a commented starter file
     New(new::Args),
     /// Explain an error code
@@ -62,6 +73,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out),
         Command::Summary(args) => summary::run(args, &mut out),
         Command::Compile(args) => compile::run(args, &mut out),
+        Command::Run(args) => run::run(args, &mut out),
+        Command::Eval(args) => eval::run(args, &mut out),
+        Command::Bench(args) => bench::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
     };

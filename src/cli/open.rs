@@ -1,0 +1,85 @@
+//! From a command's FILE, source or artifact, to a model.
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::{Format, Select, WeightsArg, parse_weights};
+use super::output::{Failure, Out};
+use crate::driver::Frontend;
+use crate::formats::weights;
+use crate::ir::Checked;
+use crate::runtime::{Model, ParamStore, Session, SessionOptions, init};
+
+/// A model to run.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ModelArgs {
+    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub select: Select,
+    /// Weights: a safetensors or PyTorch file, or init[:SEED] for He initialisation [default: those that the file names]
+    #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
+    pub weights: Option<WeightsArg>,
+    /// Threads [default: as many as the process may use]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroU16>,
+}
+
+impl ModelArgs {
+    /// The model; what is wrong with the file or its weights is shown.
+    pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
+        let (checked, params) = load(&self.file, &self.select, self.weights.as_ref(), out)?;
+        Model::new(checked, params).map_err(Failure::input)
+    }
+
+    /// A session of a model.
+    pub fn session(&self, model: &Model) -> Result<Session, Failure> {
+        let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));
+        model.session_with(SessionOptions { threads }).map_err(Failure::input)
+    }
+}
+
+/// A checked network, with everything said about it shown.
+pub(super) fn check(front: &mut Frontend, select: &Select, out: &mut Out) -> Result<Checked, Failure> {
+    let name = front.select(select.network.as_deref()).map_err(Failure::input)?;
+    let checked = front.check(&name, &select.set);
+    let diags = std::mem::take(&mut front.diagnostics);
+    out.diagnostics(&diags, &front.sources, Format::Text)?;
+    checked.ok_or(Failure::Said)
+}
+
+/// A checked network with its weights.
+pub(super) fn load(
+    file: &Path,
+    select: &Select,
+    from: Option<&WeightsArg>,
+    out: &mut Out,
+) -> Result<(Checked, ParamStore), Failure> {
+    let mut front = Frontend::open(file).map_err(Failure::input)?;
+    let checked = check(&mut front, select, out)?;
+    let params = bind(&checked, &front, from, out)?;
+    Ok((checked, params))
+}
+
+/// The weights that the command or the file names.
+pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&WeightsArg>, out: &mut Out) -> Result<ParamStore, Failure> {
+    let path = match (from, &checked.network.weights) {
+        (Some(WeightsArg::Init(seed)), _) => return init::init(checked, *seed).map_err(Failure::input),
+        (Some(WeightsArg::File(path)), _) => path,
+        (None, Some((path, _))) => path,
+        (None, None) => {
+            return Err(Failure::Input(format!(
+                "network `{}` names no weights: give them with --weights FILE, or random ones with --weights init",
+                checked.network.name
+            )));
+        }
+    };
+    let tensors = weights::open(path).map_err(Failure::input)?;
+    weights::bind(checked, &tensors).or_else(|report| {
+        out.diagnostics(&report.diagnostics, &front.sources, Format::Text)?;
+        Err(Failure::Input(format!("the weights in {} do not fit network `{}`", path.display(), checked.network.name)))
+    })
+}

@@ -1,0 +1,115 @@
+//! `resnetc run`
+
+use std::path::PathBuf;
+
+use ndarray::ArrayD;
+use serde_json::json;
+
+use super::args::Format;
+use super::images::{Reader, progress, top};
+use super::open::ModelArgs;
+use super::output::{Done, Failure, Out};
+use crate::data::folder::pictures;
+use crate::formats::npy;
+
+/// Classifies pictures, or runs raw tensors.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  resnetc run models/fashion.resnet tests/data/ankle-boot.png\n  \
+                  resnetc run models/resnet.resnet --network resnet50 --weights resnet50.pth photo.jpg --top 3\n  \
+                  resnetc run net.rnx --input x.npy --output y.npy")]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Pictures (JPEG, PNG), or folders of them
+    #[arg(value_name = "IMAGE|DIR")]
+    images: Vec<PathBuf>,
+    /// How many classes to show
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// How to answer; json is a line for each picture
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Raw input: a float32 tensor, the batch first
+    #[arg(long, value_name = "X.npy", requires = "output", conflicts_with = "images")]
+    input: Option<PathBuf>,
+    /// Where the raw output goes
+    #[arg(long, value_name = "Y.npy", requires = "input")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    match (&args.input, &args.output) {
+        (Some(input), Some(output)) => raw(args, input, output, out),
+        _ if args.images.is_empty() => {
+            Err(Failure::Usage("nothing to run: name pictures or folders, or --input X.npy --output Y.npy".into()))
+        }
+        _ => classify(args, out),
+    }
+}
+
+fn raw(args: &Args, input: &std::path::Path, output: &std::path::Path, out: &mut Out) -> Done {
+    let x: ArrayD<f32> = npy::read(input).map_err(Failure::input)?;
+    let model = args.model.model(out)?;
+    let mut session = args.model.session(&model)?;
+    let graph = model.checked().graph();
+    let [id] = graph.inputs() else {
+        return Err(Failure::Input("the network has several inputs, and --input gives one".into()));
+    };
+    let name = graph.node(*id).name.clone();
+    let outputs = session.run(&[(&name, x.view())]).map_err(Failure::input)?;
+    npy::write(output, &outputs.main().view()).map_err(Failure::input)
+}
+
+fn classify(args: &Args, out: &mut Out) -> Done {
+    let paths = pictures(&args.images).map_err(Failure::input)?;
+    if paths.is_empty() {
+        return Err(Failure::Input("there are no pictures (.jpg, .jpeg, .png) in the folders named".into()));
+    }
+    let model = args.model.model(out)?;
+    let mut session = args.model.session(&model)?;
+    let reader = Reader::of(&model)?;
+    let labels = &model.network().labels;
+    let bar = progress(paths.len());
+    let mut broken = 0usize;
+    let result = reader.run(&mut session, &paths, 1, |index, scores| {
+        bar.inc(1);
+        let path = paths[index].display();
+        match (scores, args.format) {
+            (Ok(scores), Format::Text) => bar.suspend(|| {
+                if paths.len() > 1 {
+                    out.line(format_args!("{path}"))?;
+                }
+                for class in top(scores, usize::from(args.top)) {
+                    let name = labels.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
+                    out.line(format_args!("{:6.2} %  {name}", scores[class] * 100.0))?;
+                }
+                Ok(())
+            }),
+            (Ok(scores), Format::Json) => {
+                let list: Vec<_> = top(scores, usize::from(args.top))
+                    .into_iter()
+                    .map(|class| json!({ "class": class, "label": labels.get(class), "probability": scores[class] }))
+                    .collect();
+                bar.suspend(|| out.line(json!({ "image": path.to_string(), "top": list })))
+            }
+            (Err(why), format) => {
+                broken += 1;
+                bar.suspend(|| {
+                    if format == Format::Json {
+                        out.line(json!({ "image": path.to_string(), "error": why }))?;
+                    }
+                    out.flush()?;
+                    out.note(format_args!("error: {why}"));
+                    Ok(())
+                })
+            }
+        }
+    });
+    bar.finish_and_clear();
+    result?;
+    match broken {
+        0 => Ok(()),
+        _ if paths.len() == 1 => Err(Failure::Said),
+        n => Err(Failure::Input(format!("{n} of {} pictures were not read", paths.len()))),
+    }
+}

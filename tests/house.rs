@@ -29,7 +29,8 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 walk(&path, out);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.to_string_lossy().replace('\\', "/").contains("/tests")
+            {
                 out.push(path);
             }
         }

@@ -36,7 +36,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut from = args.model.clone();
-    if from.weights.is_none() && !names_weights(&from, out)? {
+    let is_source = !crate::formats::artifact::is_artifact(&from.file);
+    if is_source && from.weights.is_none() && !names_weights(&from, out)? {
         from.weights = Some(WeightsArg::Init(0));
     }
     let model = from.model(out)?;

@@ -13,6 +13,7 @@ mod open;
 mod output;
 mod run;
 mod summary;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Summary(summary::Args),
     /// Compile a network, to an artifact or to a text on standard output
     Compile(compile::Args),
+    /// Compare an artifact's checksums
+    Verify(verify::Args),
     /// Classify pictures, or run raw tensors
     Run(run::Args),
     /// Measure accuracy over a folder of class folders
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out),
         Command::Summary(args) => summary::run(args, &mut out),
         Command::Compile(args) => compile::run(args, &mut out),
+        Command::Verify(args) => verify::run(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
         Command::Bench(args) => bench::run(args, &mut out),

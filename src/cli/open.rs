@@ -8,7 +8,7 @@ use clap::Args;
 use super::args::{Format, Select, WeightsArg, parse_weights};
 use super::output::{Failure, Out};
 use crate::driver::Frontend;
-use crate::formats::weights;
+use crate::formats::{artifact, weights};
 use crate::ir::Checked;
 use crate::runtime::{Model, ParamStore, Session, SessionOptions, init};
 
@@ -31,6 +31,15 @@ pub(super) struct ModelArgs {
 impl ModelArgs {
     /// The model; what is wrong with the file or its weights is shown.
     pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
+        if artifact::is_artifact(&self.file) {
+            if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
+                return Err(Failure::Usage(
+                    "an artifact holds its network and weights: --network, --set and --weights belong to `resnetc compile`"
+                        .into(),
+                ));
+            }
+            return Model::load(&self.file).map_err(Failure::input);
+        }
         let (checked, params) = load(&self.file, &self.select, self.weights.as_ref(), out)?;
         Model::new(checked, params).map_err(Failure::input)
     }

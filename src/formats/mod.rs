@@ -1,6 +1,7 @@
 //! Files: safetensors, PyTorch's `.pth`, npy, the artifact. None of them is trusted: sizes are checked before memory is taken, and
 //! whatever is wrong is an error that names the file.
 
+pub mod artifact;
 pub mod mismatch;
 pub mod npy;
 pub mod pth;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A spatial axis that a network may leave free (`input 3 x H x W`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Axis {
     /// Height.
     H,
@@ -24,7 +26,7 @@ impl fmt::Display for Axis {
 ///
 /// A free dimension is `floor((axis + add) / div)`: convolutions and pools of any kernel, stride and padding keep that
 /// form, since `floor((floor((v + a) / b) + c) / s) = floor((v + a + b c) / (b s))`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dim {
     /// Known.
     Fixed(usize),
@@ -92,7 +94,7 @@ impl fmt::Display for Dim {
 
 /// The shape of a value without its batch: `[channels, height, width]`, or `[features]`.
 /// `Unknown` is the shape behind an error: it silences what follows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Shape {
     /// Inferred.
     Known(Vec<Dim>),

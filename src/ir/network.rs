@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FrameId, Graph, NodeId, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Channels {
     /// Red, green, blue: torchvision's.
     Rgb,
@@ -17,7 +19,7 @@ pub enum Channels {
 }
 
 /// From a decoded image to the input: resize the shorter side, crop the centre, scale to 0..1, subtract mean, divide by std.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
     /// Size of the shorter side after resizing, in pixels; `None` resizes straight to the input's height and width.
     pub resize: Option<usize>,

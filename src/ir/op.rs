@@ -1,6 +1,8 @@
 //! The operators and their typed attributes. `match` on [`Op`] never has a wildcard arm: a new operator is then a list
 //! of compile errors to work through.
 
+use serde::{Deserialize, Serialize};
+
 use super::Shape;
 
 /// Height, then width.
@@ -10,7 +12,7 @@ pub type Pair = [usize; 2];
 pub type Sides = [[usize; 2]; 2];
 
 /// An element-wise activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Act {
     /// `max(x, 0)`.
     Relu,
@@ -19,7 +21,7 @@ pub enum Act {
 }
 
 /// What a fused step does to its result before storing it, in this order: (bias), residual addition, activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Epilogue {
     /// Adds a second operand (the node's last) of the result's shape.
     pub residual: bool,
@@ -28,7 +30,7 @@ pub struct Epilogue {
 }
 
 /// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Conv {
     /// Output channels.
     pub filters: usize,
@@ -49,7 +51,7 @@ pub struct Conv {
 }
 
 /// Batch normalisation over channels (Ioffe and Szegedy 2015).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Norm {
     /// Added to the variance.
     pub eps: f64,
@@ -58,7 +60,7 @@ pub struct Norm {
 }
 
 /// Which pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PoolKind {
     /// Largest value; padding never wins.
     Max,
@@ -70,7 +72,7 @@ pub enum PoolKind {
 }
 
 /// A pool over windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pool {
     /// Which.
     pub kind: PoolKind,
@@ -85,7 +87,7 @@ pub struct Pool {
 }
 
 /// A fully connected layer. Weight `[features, inputs]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Linear {
     /// Output features.
     pub features: usize,
@@ -96,7 +98,7 @@ pub struct Linear {
 }
 
 /// Zeros around a value: channels and the map's sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pad {
     /// Zero channels before and after.
     pub channels: [usize; 2],
@@ -105,7 +107,7 @@ pub struct Pad {
 }
 
 /// An operator. Operands are ordered by slot; every operator here yields one value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
     Input(Shape),

@@ -1,0 +1,21 @@
+//! `resnetc verify`
+
+use std::path::PathBuf;
+
+use super::output::{Done, Failure, Out};
+use crate::formats::artifact;
+
+/// Reads all of an artifact and compares every checksum.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  resnetc verify net.rnx")]
+pub(super) struct Args {
+    /// The artifact
+    #[arg(value_name = "OUT.rnx")]
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let found = artifact::verify(&args.file).map_err(Failure::input)?;
+    let size = found.bytes as f64 / 1e6;
+    out.line(format_args!("{}: ok, network {}, {} tensors, {size:.1} MB", args.file.display(), found.network, found.tensors))
+}

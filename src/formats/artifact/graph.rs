@@ -1,0 +1,60 @@
+//! A graph as plain data: nodes in order, each reading nodes before it, so that what is read back has no circle.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::source::Span;
+use crate::elaborate::MAX_NODES;
+use crate::ir::{Graph, Node, NodeId, Op, Origin, Value};
+
+/// A node with the positions of those it reads.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredNode {
+    name: String,
+    op: Op,
+    reads: Vec<usize>,
+}
+
+/// The nodes and the outputs of a graph as it was checked, before passes.
+pub(super) fn store(graph: &Graph) -> Result<(Vec<StoredNode>, Vec<(String, usize)>), String> {
+    let mut place: HashMap<NodeId, usize> = HashMap::new();
+    let mut nodes = Vec::new();
+    let at = |place: &HashMap<NodeId, usize>, v: &Value| {
+        place.get(&v.node).copied().ok_or_else(|| format!("{} comes too late", v.node))
+    };
+    for id in graph.order() {
+        let reads = graph.operands(id).iter().map(|v| at(&place, v)).collect::<Result<_, _>>()?;
+        place.insert(id, nodes.len());
+        nodes.push(StoredNode { name: graph.node(id).name.clone(), op: graph.node(id).op.clone(), reads });
+    }
+    let outputs = graph.outputs().iter().map(|(name, v)| Ok((name.clone(), at(&place, v)?))).collect::<Result<_, String>>()?;
+    Ok((nodes, outputs))
+}
+
+/// The graph again; an error where it could not have been stored.
+pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: Span) -> Result<Graph, String> {
+    if nodes.len() > MAX_NODES {
+        return Err(format!("it has more than {MAX_NODES} nodes"));
+    }
+    let mut graph = Graph::default();
+    let mut ids: Vec<NodeId> = Vec::with_capacity(nodes.len());
+    let mut names = HashSet::new();
+    for node in nodes {
+        let reads: Option<Vec<Value>> = node.reads.iter().map(|&i| ids.get(i).map(|&id| id.into())).collect();
+        let reads = reads.ok_or_else(|| format!("`{}` reads a node that does not come before it", node.name))?;
+        if !names.insert(&node.name) {
+            return Err(format!("two nodes are called `{}`", node.name));
+        }
+        let origin = Origin { span, frame: None };
+        ids.push(graph.add(Node { op: node.op.clone(), name: node.name.clone(), params: Vec::new(), origin }, &reads));
+    }
+    for (name, i) in outputs {
+        let id = *ids.get(*i).ok_or_else(|| format!("the output `{name}` is no node"))?;
+        graph.add_output(name.clone(), id.into());
+    }
+    if graph.inputs().is_empty() || graph.outputs().is_empty() {
+        return Err("its network has no input or no output".into());
+    }
+    Ok(graph)
+}

@@ -76,6 +76,7 @@ codes! {
     ZERO = "E0307", "an attribute is 0";
     FREE_SIZE = "E0308", "a layer needs a fixed size, and it is free";
     VALUE_TOO_LARGE = "E0309", "a value would be too large";
+    NO_SIZE = "E0310", "no free size fits the whole network";
     STAGE_BLOCKS_DIFFER = "E0311", "the blocks of a stage differ";
     HALVED_NOT_DOUBLED = "E0312", "the map is halved and the filters are not doubled";
     DOUBLED_NOT_HALVED = "E0313", "the filters change and the map is kept";

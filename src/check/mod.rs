@@ -8,8 +8,9 @@ mod rules;
 mod shapes;
 mod sizes;
 
-pub use sizes::{SizeError, SizeReport, at_size, sizes};
+pub use sizes::{AxisReport, Condition, Fits, SizeError, SizeReport, at_size, sizes};
 
+use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Shape, params};
 
@@ -18,6 +19,9 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     let before = diags.len();
     let shapes = shapes::check(&network, diags);
     rules::check(&network, &shapes, diags);
+    if !diags[before..].iter().any(Diagnostic::is_error) {
+        some_size_fits(&network, &shapes, diags);
+    }
     name_parameters(&mut network.graph, &shapes);
     let checked = Checked { network, shapes };
     // expectations of a network that does not fit together would only add noise
@@ -25,6 +29,25 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
         expect::check(&checked, diags);
     }
     if diags[before..].iter().any(Diagnostic::is_error) { None } else { Some(checked) }
+}
+
+/// Conditions on a free size may each be met and yet contradict each other.
+fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+    for axis in sizes::report(&network.graph, shapes).axes {
+        let Fits::Never(conditions) = &axis.fits else { continue };
+        let Some(input) = network.graph.inputs().first() else { continue };
+        let mut diag = Diagnostic::error(
+            codes::NO_SIZE,
+            format!("no {} fits the whole network", axis.axis),
+            network.graph.node(*input).origin.span,
+            "free here",
+        );
+        for condition in conditions.iter().take(4) {
+            let span = network.graph.node(condition.node).origin.span;
+            diag = diag.label(span, format!("fits where {} = {}", condition.left, condition.right));
+        }
+        diags.push(diag.rule("what is joined has equal height and width, everywhere at one size of the input"));
+    }
 }
 
 /// The shapes of a node's operands.

@@ -1,84 +1,65 @@
 //! Every node's shape by the one law, and what is said where it cannot be.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::operand_shapes;
-use super::sizes::{Agreement, agreement};
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+use crate::ir::{Network, NodeId, Shape, ShapeError, Shortcut, ShortcutUse, infer};
 
 /// Infers all shapes; reports what fails, once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
     let graph = &network.graph;
     let shortcuts: HashMap<NodeId, &ShortcutUse> = network.shortcuts.iter().map(|s| (s.add, s)).collect();
     let mut shapes = vec![Shape::Unknown; graph.bound()];
-    let mut reported: HashMap<(Code, Span, Option<Span>), usize> = HashMap::new();
+    // what is wrong with a block is said where it is first used, and counted elsewhere
+    let mut reported: HashMap<(Code, Span, String), (usize, usize)> = HashMap::new();
     for id in graph.order() {
         let node = graph.node(id);
         let inputs = operand_shapes(graph, &shapes, id);
         match infer(&node.op, &inputs) {
             Ok(shape) => shapes[id.index()] = shape,
-            Err(ShapeError::Unequal { left, right, .. }) if sometimes(&left, &right) => {
-                // free sizes that agree for some heights and widths: a condition, which `sizes` reports
-                shapes[id.index()] = conditional(&node.op, &inputs);
-            }
             Err(error) => {
                 let diag = match (shortcuts.get(&id), &error) {
                     (Some(shortcut), ShapeError::Unequal { .. }) => shortcut_differs(network, &shapes, id, shortcut),
                     _ => explain(network, id, &inputs, &error),
                 };
-                let stage = graph.frames(node.origin.frame).find(|(_, f)| f.instance.is_some()).map(|(_, f)| f.span);
-                let times = reported.entry((diag.code, node.origin.span, stage)).or_insert(0);
-                *times += 1;
-                if *times == 1 {
-                    diags.push(with_frames(network, id, diag));
+                match reported.entry((diag.code, node.origin.span, diag.message.clone())) {
+                    Entry::Occupied(mut again) => again.get_mut().1 += 1,
+                    Entry::Vacant(first) => {
+                        first.insert((diags.len(), 0));
+                        diags.push(with_frames(network, id, diag));
+                    }
                 }
             }
         }
     }
-    shapes
-}
-
-/// Whether shapes that differ agree for some heights and widths.
-fn sometimes(left: &Shape, right: &Shape) -> bool {
-    match (left.dims(), right.dims()) {
-        (Some(a), Some(b)) if a.len() == b.len() => {
-            let skip = usize::from(a.len() == 3); // channels are never free; `concat` may differ there
-            a[skip..].iter().zip(&b[skip..]).all(|(a, b)| agreement(*a, *b) != Agreement::Never)
-                && (skip == 0 || a[skip..] != b[skip..])
-        }
-        _ => false,
+    for (at, more) in reported.into_values().filter(|&(_, more)| more > 0) {
+        let uses = if more == 1 { "use" } else { "uses" };
+        diags[at].notes.push(format!("note: and the same in {more} more {uses} of this line"));
     }
-}
-
-/// The result's shape where free sizes are taken to agree: the first operand's, with what the law says of channels.
-fn conditional(op: &Op, inputs: &[Shape]) -> Shape {
-    let Some(first) = inputs.first().and_then(Shape::dims) else { return Shape::Unknown };
-    let unified: Vec<Shape> = inputs
-        .iter()
-        .map(|shape| match shape.dims() {
-            Some(dims) if dims.len() == first.len() && dims.len() == 3 => Shape::Known(vec![dims[0], first[1], first[2]]),
-            _ => shape.clone(),
-        })
-        .collect();
-    infer(op, &unified).unwrap_or(Shape::Unknown)
+    shapes
 }
 
 /// Adds where in the expansion the node stands: the stages and calls that led to it.
 fn with_frames(network: &Network, id: NodeId, mut diag: Diagnostic) -> Diagnostic {
     let node = network.graph.node(id);
     for (_, frame) in network.graph.frames(node.origin.frame) {
-        if diag.labels.iter().any(|l| l.span == frame.span) || frame.span == node.origin.span {
+        // a label inside the statement has already said where it is
+        let said = |at: Span| at.file == frame.span.file && frame.span.start <= at.start && at.end <= frame.span.end;
+        if diag.labels.iter().any(|l| said(l.span)) {
             continue;
         }
-        let text = match frame.instance {
-            Some((i, _)) => format!("in block {i} of this"),
-            None => format!("in `{}`, used here", frame.unit),
+        diag = match frame.instance {
+            Some((i, _)) => match network.stages.iter().find(|s| s.span == frame.span) {
+                Some(stage) => diag.label(stage.label_span, format!("in block {i} of this stage")),
+                None => diag.label(frame.span, format!("in block {i} of this")),
+            },
+            None => diag.label(frame.span, format!("in `{}`, used here", frame.unit)),
         };
-        diag = diag.label(frame.span, text);
     }
     diag
 }
@@ -203,6 +184,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Free { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
             .rule("a layer with fixed weights for each position needs a fixed size")
             .help("`avgpool global` or `avgpool to: 7x7` before it fixes the size"),
+        ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+            .rule("a last window that would start in the padding behind the map is dropped, and whether one would depends on the size")
+            .help("leave `ceil` out, pad by no more than the window less the stride, or fix the input's size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
         ShapeError::Arity { .. } => Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here"),

@@ -1,53 +1,47 @@
 //! Free height and width: for which sizes a network type-checks, and what it is at one of them.
+//!
+//! A free dimension is `floor((v + add) / div)` of the axis `v` ([`Dim`]). That it is at least 1 bounds `v` from below; that two
+//! of one divisor are equal, where they are added, is a condition on the remainder of `v` by it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::operand_shapes;
-use crate::ir::{Axis, Checked, Dim, NodeId, Op, Shape, ShapeError, infer};
+use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Shape, ShapeError, infer};
 
-/// How two dimensions agree over all sizes of the free axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Agreement {
-    Always,
-    Sometimes,
-    Never,
-}
-
-/// The longest period that is searched.
+/// Remainders by longer periods are not listed: the conditions then stand as they are.
 const MAX_PERIOD: i64 = 1 << 16;
 
-pub(super) fn agreement(a: Dim, b: Dim) -> Agreement {
-    if a == b {
-        return Agreement::Always;
-    }
-    let (axis, div) = match (a, b) {
-        (Dim::Free { axis: x, div: d, .. }, Dim::Free { axis: y, div: e, .. }) if x == y => (x, lcm(d, e)),
-        // a number and a free size, or two axes, agree at single sizes: too rare to be meant
-        _ => return Agreement::Never,
-    };
-    if div > MAX_PERIOD {
-        return Agreement::Never;
-    }
-    // far from zero every residue stands for its class, unless the divisors differ: then they part for good
-    let (Dim::Free { div: d, .. }, Dim::Free { div: e, .. }) = (a, b) else { return Agreement::Never };
-    if d != e {
-        return Agreement::Never;
-    }
-    let equal = |v: i64| a.at(|x| if x == axis { v as usize } else { 0 }) == b.at(|x| if x == axis { v as usize } else { 0 });
-    let hits = (div..2 * div).filter(|&v| equal(v)).count() as i64;
-    match hits {
-        0 => Agreement::Never,
-        n if n == div => Agreement::Always,
-        _ => Agreement::Sometimes,
-    }
+/// The largest height and width that [`at_size`] tries.
+const MAX_SIZE: usize = 1 << 40;
+
+/// Two dimensions of one divisor that must be equal, and the node that needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// One.
+    pub left: Dim,
+    /// The other.
+    pub right: Dim,
+    /// Where they are joined.
+    pub node: NodeId,
 }
 
-fn lcm(a: i64, b: i64) -> i64 {
-    let (mut x, mut y) = (a, b);
-    while y != 0 {
-        (x, y) = (y, x % y);
-    }
-    (a / x.max(1)).saturating_mul(b)
+/// Which sizes of an axis fit, from its smallest on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fits {
+    /// Every one.
+    All,
+    /// Those whose remainder by `period` is one of `residues`, which are ascending.
+    Remainders {
+        /// The shortest period.
+        period: usize,
+        /// Not empty, and not all.
+        residues: Vec<usize>,
+    },
+    /// Those that meet every condition; their common period is too long to search.
+    Where(Vec<Condition>),
+    /// None: the conditions contradict each other.
+    Never(Vec<Condition>),
 }
 
 /// What an axis may be.
@@ -55,12 +49,10 @@ fn lcm(a: i64, b: i64) -> i64 {
 pub struct AxisReport {
     /// Which axis.
     pub axis: Axis,
-    /// The smallest size that fits.
+    /// The smallest size that fits; where the conditions could not be searched, a lower bound of it.
     pub min: usize,
-    /// Sizes fit whose remainder by `period` is one of `residues`; period 1 where all do.
-    pub period: usize,
-    /// See `period`.
-    pub residues: Vec<usize>,
+    /// Which sizes from there on.
+    pub fits: Fits,
 }
 
 /// For which sizes a network type-checks. Displays as `any H, W >= 32`.
@@ -72,89 +64,162 @@ pub struct SizeReport {
 
 /// Reports the sizes for which every window fits and every addition is of equal dimensions.
 pub fn sizes(checked: &Checked) -> SizeReport {
-    let graph = checked.graph();
-    let mut report = SizeReport::default();
-    for axis in [Axis::H, Axis::W] {
-        let free = |dim: Dim| matches!(dim, Dim::Free { axis: a, .. } if a == axis);
-        let mut bounds: Vec<Dim> = Vec::new();
-        let mut equal: Vec<(Dim, Dim)> = Vec::new();
-        for id in graph.ids() {
-            let Some(dims) = checked.shape(id).dims() else { continue };
-            bounds.extend(dims.iter().copied().filter(|&d| free(d)));
-            if let Op::Add | Op::Mul | Op::Concat = graph.node(id).op {
-                let inputs = operand_shapes(graph, &checked.shapes, id);
-                let Some(first) = inputs.first().and_then(Shape::dims) else { continue };
-                for other in inputs.iter().skip(1).filter_map(Shape::dims) {
-                    equal
-                        .extend(first.iter().zip(other).filter(|(a, b)| a != b && free(**a) && free(**b)).map(|(a, b)| (*a, *b)));
-                }
+    report(checked.graph(), &checked.shapes)
+}
+
+pub(super) fn report(graph: &Graph, shapes: &[Shape]) -> SizeReport {
+    let axes = [Axis::H, Axis::W].into_iter().filter_map(|axis| axis_report(graph, shapes, axis)).collect();
+    SizeReport { axes }
+}
+
+fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport> {
+    // every `floor((v + add) / div) >= 1` holds from `v = div - add` on
+    let mut least: Option<i64> = None;
+    let mut conditions: Vec<Condition> = Vec::new();
+    let mut seen = HashSet::new();
+    for node in graph.ids() {
+        for dim in at_least_one(graph, shapes, node) {
+            if let Dim::Free { axis: of, add, div } = dim
+                && of == axis
+            {
+                least = least.max(Some(div.saturating_sub(add).max(1)));
             }
         }
-        bounds.sort_by_key(|d| if let Dim::Free { add, div, .. } = d { (*div, *add) } else { (0, 0) });
-        bounds.dedup();
-        equal.dedup();
-        if bounds.is_empty() {
-            continue;
+        for (left, right) in joined(graph, shapes, node) {
+            if matches!(left, Dim::Free { axis: of, .. } if of == axis) && left != right && seen.insert((left, right)) {
+                conditions.push(Condition { left, right, node });
+            }
         }
-        let period = equal.iter().fold(1, |p, (a, b)| {
-            [a, b].iter().fold(p, |p, d| if let Dim::Free { div, .. } = d { lcm(p, *div) } else { p }).min(MAX_PERIOD)
-        });
-        // every bound `floor((v + add) / div) >= 1` holds from `v = div - add` on
-        let least =
-            bounds.iter().map(|d| if let Dim::Free { add, div, .. } = d { div - add } else { 1 }).max().unwrap_or(1).max(1);
-        let fits = |v: i64| equal.iter().all(|(a, b)| a.at(|_| v as usize) == b.at(|_| v as usize));
-        let residues: Vec<usize> = (least..least + period).filter(|&v| fits(v)).map(|v| (v % period) as usize).collect();
-        let min = (least..least + period).find(|&v| fits(v)).unwrap_or(least);
-        let mut residues = residues;
-        residues.sort_unstable();
-        let (period, residues) = reduce(period as usize, residues);
-        report.axes.push(AxisReport { axis, min: min as usize, period, residues });
     }
-    report
+    let least = least?;
+    let (min, fits) = solve(least, conditions);
+    Some(AxisReport { axis, min: usize::try_from(min).unwrap_or(usize::MAX), fits })
+}
+
+/// The dimensions that a node needs to be at least 1: those of its result, and how often an unrounded window fits.
+fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
+    let Some(result) = shapes[node.index()].dims() else { return Vec::new() };
+    let mut list = result.to_vec();
+    if let Op::Pool(pool) = &graph.node(node).op
+        && pool.ceil
+        && let Some([h, w]) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
+    {
+        // rounding up must not make a window of a map that holds none
+        for (axis, dim) in [h, w].into_iter().enumerate() {
+            let padding = pool.pad[axis][0] + pool.pad[axis][1];
+            list.extend(dim.affine(padding as i64 - pool.kernel[axis] as i64, pool.stride[axis] as i64, 1));
+        }
+    }
+    list
+}
+
+/// The pairs of dimensions that a node needs to be equal.
+fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
+    let residual = match &graph.node(node).op {
+        Op::Add | Op::Mul | Op::Concat => false,
+        Op::Conv(conv) => conv.epilogue.residual,
+        Op::Linear(linear) => linear.epilogue.residual,
+        Op::Input(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Pool(_)
+        | Op::AdaptiveAvgPool(_)
+        | Op::Flatten
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Pad(_)
+        | Op::Subsample(_) => return Vec::new(),
+    };
+    let operands = graph.operands(node);
+    let result = if residual { Some(node) } else { operands.first().map(|v| v.node) };
+    let Some(first) = result.and_then(|id| shapes[id.index()].dims()) else { return Vec::new() };
+    let others = operands.iter().skip(1).filter_map(|v| shapes[v.node.index()].dims());
+    // a gate of one value a channel stands against any map
+    others.flat_map(|other| first.iter().copied().zip(other.iter().copied())).filter(|(_, b)| b.fixed().is_none()).collect()
+}
+
+/// The smallest size from `least` on, and which fit from there.
+fn solve(least: i64, conditions: Vec<Condition>) -> (i64, Fits) {
+    let div = |c: &Condition| if let Dim::Free { div, .. } = c.left { div } else { 1 };
+    let period = conditions.iter().fold(1, |period, c| lcm(period, div(c)));
+    if period > MAX_PERIOD {
+        return (least, Fits::Where(conditions));
+    }
+    let meets = |v: i64| conditions.iter().all(|c| c.left.at(|_| v as usize) == c.right.at(|_| v as usize));
+    let fit: Vec<i64> = (least..least.saturating_add(period)).filter(|&v| meets(v)).collect();
+    let Some(&min) = fit.first() else { return (least, Fits::Never(conditions)) };
+    let mut residues: Vec<usize> = fit.iter().map(|v| (v % period) as usize).collect();
+    residues.sort_unstable();
+    let (period, residues) = shortest(period as usize, residues);
+    (min, if period == 1 { Fits::All } else { Fits::Remainders { period, residues } })
+}
+
+fn lcm(a: i64, b: i64) -> i64 {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x.max(1)).saturating_mul(b)
 }
 
 /// The same set of residues with the shortest period.
-fn reduce(period: usize, residues: Vec<usize>) -> (usize, Vec<usize>) {
-    for p in 1..=period {
-        if period.is_multiple_of(p) {
-            let mut short: Vec<usize> = residues.iter().map(|r| r % p).collect();
-            short.sort_unstable();
-            short.dedup();
-            if short.len() * (period / p) == residues.len() {
-                return (p, short);
-            }
+fn shortest(period: usize, residues: Vec<usize>) -> (usize, Vec<usize>) {
+    for p in (1..period).filter(|p| period.is_multiple_of(*p)) {
+        let mut short: Vec<usize> = residues.iter().map(|r| r % p).collect();
+        short.sort_unstable();
+        short.dedup();
+        if short.len() * (period / p) == residues.len() {
+            return (p, short);
         }
     }
     (period, residues)
 }
 
 impl AxisReport {
-    fn condition(&self) -> String {
-        match (self.period, &self.residues[..]) {
-            (1, _) => String::new(),
-            (p, [0]) => format!("multiples of {p}"),
-            (p, few) if few.len() <= 4 => {
-                let list: Vec<String> = few.iter().map(ToString::to_string).collect();
-                format!("with remainder {} by {p}", list.join(", "))
+    /// Whether the network fits this size of the axis.
+    pub fn fits(&self, size: usize) -> bool {
+        size >= self.min
+            && match &self.fits {
+                Fits::All => true,
+                Fits::Remainders { period, residues } => residues.binary_search(&(size % period)).is_ok(),
+                Fits::Where(list) => list.iter().all(|c| c.left.at(|_| size) == c.right.at(|_| size)),
+                Fits::Never(_) => false,
             }
-            (p, many) => format!("with one of {} remainders by {p}", many.len()),
+    }
+
+    fn condition(&self) -> String {
+        match &self.fits {
+            Fits::All => String::new(),
+            Fits::Remainders { period, residues } => match &residues[..] {
+                [0] => format!(", multiples of {period}"),
+                few if few.len() <= 4 => {
+                    let list: Vec<String> = few.iter().map(ToString::to_string).collect();
+                    format!(", with remainder {} by {period}", list.join(" or "))
+                }
+                many => format!(", with one of {} remainders by {period}", many.len()),
+            },
+            Fits::Where(list) => {
+                let equations: Vec<String> = list.iter().take(3).map(|c| format!("{} = {}", c.left, c.right)).collect();
+                let more = if list.len() > 3 { format!(" and {} more conditions hold", list.len() - 3) } else { String::new() };
+                format!(", where {}{more}", equations.join(", "))
+            }
+            Fits::Never(_) => ", but none fits".to_string(),
         }
     }
 }
 
 impl fmt::Display for SizeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let any = |axis: &AxisReport| if axis.fits == Fits::All { "any " } else { "" };
         match &self.axes[..] {
             [] => f.write_str("the input's size is fixed"),
-            [h, w] if (h.min, h.period, &h.residues) == (w.min, w.period, &w.residues) => match h.condition().as_str() {
-                "" => write!(f, "any H, W >= {}", h.min),
-                condition => write!(f, "H, W >= {}, {condition}", h.min),
-            },
+            [h, w] if h.min == w.min && h.condition() == w.condition() && !matches!(h.fits, Fits::Where(_)) => {
+                write!(f, "{}H, W >= {}{}", any(h), h.min, h.condition())
+            }
             axes => {
                 for (i, axis) in axes.iter().enumerate() {
-                    let condition = axis.condition();
-                    let comma = if condition.is_empty() { "" } else { ", " };
-                    write!(f, "{}{} >= {}{comma}{condition}", if i > 0 { "; " } else { "any " }, axis.axis, axis.min)?;
+                    let and = if i > 0 { "; " } else { "" };
+                    write!(f, "{and}{}{} >= {}{}", any(axis), axis.axis, axis.min, axis.condition())?;
                 }
                 Ok(())
             }
@@ -176,29 +241,30 @@ pub struct SizeError {
     pub error: ShapeError,
 }
 
-/// The network with free height and width fixed.
+/// The network with free height and width fixed to numbers of pixels. What was fixed already stays as it is.
 pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked, SizeError> {
     let mut out = checked.clone();
     let size = |axis| if axis == Axis::H { height } else { width };
-    let graph = &mut out.network.graph;
-    let inputs: Vec<NodeId> = graph.inputs().to_vec();
+    let fail = |node: &str, error| SizeError { height, width, node: node.to_string(), error };
+    let inputs: Vec<NodeId> = out.graph().inputs().to_vec();
     for id in inputs {
-        if let Op::Input(Shape::Known(dims)) = &mut graph.node_mut(id).op {
-            for dim in dims.iter_mut().filter(|d| d.fixed().is_none()) {
-                *dim = Dim::Fixed(usize::try_from(dim.at(size)).unwrap_or(0));
+        let node = out.network.graph.node_mut(id);
+        if let Op::Input(Shape::Known(dims)) = &mut node.op {
+            for dim in dims.iter_mut() {
+                let Dim::Free { axis, .. } = *dim else { continue };
+                match size(axis) {
+                    0 => return Err(fail(&node.name, ShapeError::Zero { what: "height and width" })),
+                    n if n > MAX_SIZE => return Err(fail(&node.name, ShapeError::TooLarge)),
+                    n => *dim = Dim::Fixed(n),
+                }
             }
         }
     }
     for id in out.network.graph.order() {
         let node = out.network.graph.node(id);
-        let inputs = operand_shapes(&out.network.graph, &out.shapes, id);
-        let shape = match (&node.op, height, width) {
-            (Op::Input(_), 0, _) | (Op::Input(_), _, 0) => Err(ShapeError::Zero { what: "height and width" }),
-            _ => infer(&node.op, &inputs),
-        };
-        match shape {
+        match infer(&node.op, &operand_shapes(&out.network.graph, &out.shapes, id)) {
             Ok(shape) => out.shapes[id.index()] = shape,
-            Err(error) => return Err(SizeError { height, width, node: node.name.clone(), error }),
+            Err(error) => return Err(fail(&node.name, error)),
         }
     }
     Ok(out)

@@ -69,11 +69,23 @@ impl Dim {
         }
     }
 
+    /// Whether two dimensions are equal at endlessly many sizes of their axis. `floor((v + a) / d)` and `floor((v + b) / d)`
+    /// part only where a multiple of `d` lies between, so they meet unless `a` and `b` are `d` or more apart; with two divisors
+    /// they part for good. A known and a free dimension, or those of two axes, meet at single sizes, which is not meant.
+    pub fn agrees(self, other: Dim) -> bool {
+        match (self, other) {
+            (Dim::Free { axis: x, add: a, div: d }, Dim::Free { axis: y, add: b, div: e }) => {
+                x == y && d == e && i128::from(a).abs_diff(b.into()) < u128::from(d.unsigned_abs())
+            }
+            (Dim::Fixed(_), _) | (_, Dim::Fixed(_)) => self == other,
+        }
+    }
+
     /// The number at a given size of the free axis (unchanged where known); may be below 1.
     pub fn at(self, size: impl Fn(Axis) -> usize) -> i64 {
         match self {
             Dim::Fixed(n) => n as i64,
-            Dim::Free { axis, add, div } => (size(axis) as i64 + add).div_euclid(div),
+            Dim::Free { axis, add, div } => i64::try_from(size(axis)).unwrap_or(i64::MAX).saturating_add(add).div_euclid(div),
         }
     }
 }

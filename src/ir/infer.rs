@@ -75,6 +75,14 @@ pub enum ShapeError {
         /// Which attribute.
         what: &'static str,
     },
+    /// `ceil` on a free size, where a last window could start in the trailing padding and is dropped: no free form says when.
+    #[error("with `ceil`, the size that `{op}` makes of {shape} has no formula")]
+    FreeCeil {
+        /// The operator.
+        op: &'static str,
+        /// The operand.
+        shape: Shape,
+    },
     /// Needs a fixed size where height or width is free.
     #[error("`{op}` needs a fixed size, and {shape} is free")]
     Free {
@@ -187,7 +195,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Concat => {
             let mut channels = 0usize;
             for (slot, d) in dims.iter().enumerate() {
-                let fits = d.len() == dims[0].len() && d[1..] == dims[0][1..];
+                let fits = d.len() == dims[0].len() && d.iter().zip(dims[0]).skip(1).all(|(a, b)| a.agrees(*b));
                 let unequal = || ShapeError::Unequal {
                     op: op.word(),
                     left: Shape::Known(dims[0].to_vec()),
@@ -217,7 +225,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let drops =
                 (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > p.kernel[axis] && map[axis].fixed().is_none());
             if p.ceil && drops {
-                return Err(ShapeError::Free { op: op.word(), shape: inputs[0].clone() });
+                return Err(ShapeError::FreeCeil { op: op.word(), shape: inputs[0].clone() });
             }
             let [h, w] = slide(map, p.kernel, p.stride, p.pad, [1, 1], p.ceil)?;
             vec![Dim::Fixed(channels), h, w]
@@ -267,8 +275,10 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     Ok(Shape::Known(out))
 }
 
+/// Equal, or of free sizes that can be: then the sum is a condition on them, which `check::sizes` reports, and the first
+/// operand's form stands for both.
 fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result<(), ShapeError> {
-    if left == right {
+    if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.agrees(*b)) {
         return Ok(());
     }
     Err(ShapeError::Unequal { op: op.word(), left: Shape::Known(left.to_vec()), right: Shape::Known(right.to_vec()), slot })
@@ -377,6 +387,19 @@ mod tests {
         assert_eq!(y.to_string(), "64 x ceil(H/4) x ceil(W/4)");
         assert!(matches!(infer(&Op::Flatten, std::slice::from_ref(&y)), Err(ShapeError::Free { .. })));
         assert_eq!(infer(&Op::AdaptiveAvgPool([1, 1]), &[y]), Ok(Shape::fixed(&[64, 1, 1])));
+    }
+
+    #[test]
+    fn free_sizes_that_can_be_equal_may_be_added() {
+        let x = Shape::Known(vec![Dim::Fixed(8), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
+        let up = infer(&pool(3, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // ceil(H/2)
+        let down = infer(&pool(2, 2, 0, false), std::slice::from_ref(&x)).unwrap(); // H/2
+        assert_eq!(infer(&Op::Add, &[up.clone(), down.clone()]), Ok(up.clone()));
+        assert_eq!(infer(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
+        // two apart by the divisor never meet; with other divisors they part for good
+        let shifted = infer(&pool(2, 2, 1, false), &[x.clone()]).unwrap(); // (H+2)/2
+        assert!(matches!(infer(&Op::Add, &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
+        assert!(matches!(infer(&Op::Add, &[x, down]), Err(ShapeError::Unequal { .. })));
     }
 
     #[test]

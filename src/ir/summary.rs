@@ -58,6 +58,49 @@ pub fn rows(checked: &Checked) -> Vec<Row> {
     graph.order().into_iter().map(row).collect()
 }
 
+/// A stage of a summary, as in the paper's Table 1: the instances of one `stage` or `repeat`, or a run of layers in none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageRow {
+    /// `layer1`; empty for layers that stand in no stage.
+    pub name: String,
+    /// How many instances; 0 for layers that stand in none.
+    pub blocks: usize,
+    /// Of what: `bottleneck`; empty for layers that stand in none.
+    pub unit: String,
+    /// The shape of its last result.
+    pub output: String,
+    /// Learned parameters.
+    pub params: u64,
+    /// Multiply-adds for one image; `None` where the size is free.
+    pub macs: Option<u64>,
+}
+
+/// The stages, in the order of their first layers.
+pub fn stages(checked: &Checked) -> Vec<StageRow> {
+    let graph = checked.graph();
+    let mut list: Vec<StageRow> = Vec::new();
+    let mut before = None;
+    for id in graph.order() {
+        let frame = graph.frames(graph.node(id).origin.frame).filter_map(|(_, f)| f.instance.map(|i| (f, i))).last();
+        let stage = frame.map(|(f, _)| (f.parent, f.span));
+        if list.is_empty() || before != Some(stage) {
+            let (name, unit, blocks) = match frame {
+                Some((f, (_, of))) => (f.scope.rsplit_once('.').map_or("", |(scope, _)| scope), f.unit.as_str(), of),
+                None => ("", "", 0),
+            };
+            let (name, unit, output) = (name.to_string(), unit.to_string(), String::new());
+            list.push(StageRow { name, blocks, unit, output, params: 0, macs: Some(0) });
+            before = Some(stage);
+        }
+        if let Some(row) = list.last_mut() {
+            row.output = checked.shape(id).to_string();
+            row.params = row.params.saturating_add(learned(checked, id));
+            row.macs = row.macs.zip(node_macs(checked, id)).map(|(a, b)| a.saturating_add(b));
+        }
+    }
+    list
+}
+
 /// Convolutions and linear layers on the longest path: the number in a network's name.
 pub fn layers(checked: &Checked) -> u64 {
     let graph = checked.graph();

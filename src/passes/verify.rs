@@ -1,6 +1,6 @@
 //! What every graph must hold to, whoever made it.
 
-use crate::ir::{Checked, Op, ParamRole, Shape, ShapeError, infer, params};
+use crate::ir::{Checked, Op, ParamRole, Shape, infer, params};
 
 /// Holds the graph to its laws: no cycle, no dangling value, shapes and parameters as the operators say. The error says
 /// what is broken.
@@ -21,8 +21,6 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
         let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
         match infer(&node.op, &inputs) {
             Ok(shape) if same(&shape, checked.shape(id)) => {}
-            // free sizes that agree for some heights and widths: a condition, which `check::at_size` holds them to
-            Err(ShapeError::Unequal { left, right, .. }) if is_free(&left) || is_free(&right) => {}
             Ok(shape) => return Err(say(format!("has shape {}, and the shape law says {shape}", checked.shape(id)))),
             Err(error) => return Err(say(error.to_string())),
         }
@@ -43,16 +41,10 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
     Ok(())
 }
 
-fn is_free(shape: &Shape) -> bool {
-    shape.dims().is_some_and(|dims| dims.iter().any(|d| d.fixed().is_none()))
-}
-
 /// Whether shapes are equal; free sizes need not be, since they may be equal under a condition alone.
 fn same(a: &Shape, b: &Shape) -> bool {
     match (a.dims(), b.dims()) {
-        (Some(a), Some(b)) if a.len() == b.len() => {
-            a.iter().zip(b).all(|(a, b)| a == b || (a.fixed().is_none() && b.fixed().is_none()))
-        }
+        (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).all(|(a, b)| a.agrees(*b)),
         _ => a == b,
     }
 }

@@ -1,0 +1,110 @@
+//! Every network of `models/`: its dump by snapshot, folded, and how long the longest takes to check.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use resnetc::base::render;
+use resnetc::driver::Frontend;
+use resnetc::ir::dump::{DumpOptions, dump};
+use resnetc::ir::summary::{Totals, stages};
+
+fn model(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(file)
+}
+
+fn dumps(file: &str) {
+    let mut front = Frontend::open(&model(file)).unwrap();
+    let networks: Vec<_> = front.networks().into_iter().filter(|n| n.open.is_empty()).collect();
+    assert!(!networks.is_empty(), "{file} holds no network without open parameters");
+    for network in networks {
+        let checked = front.check(&network.name, &[]);
+        let said = render::terminal(&front.diagnostics, &front.sources, false);
+        assert!(said.is_empty(), "{file}, {}:\n{said}", network.name);
+        let name = format!("{}-{}", file.trim_end_matches(".resnet"), network.name);
+        let text = dump(&checked.unwrap(), DumpOptions { fold: true });
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
+    }
+}
+
+#[test]
+fn cifar() {
+    dumps("cifar.resnet");
+}
+
+#[test]
+fn fashion() {
+    dumps("fashion.resnet");
+}
+
+#[test]
+fn plain() {
+    dumps("plain.resnet");
+}
+
+#[test]
+fn resnet() {
+    dumps("resnet.resnet");
+}
+
+#[test]
+fn vgg() {
+    dumps("vgg.resnet");
+}
+
+/// No file of the folder is forgotten above.
+#[test]
+fn every_model_has_its_test() {
+    let mut files: Vec<String> = std::fs::read_dir(model(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".resnet"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["cifar.resnet", "fashion.resnet", "plain.resnet", "resnet.resnet", "vgg.resnet"]);
+}
+
+/// Folding leaves out repetition alone: unfolded, each node has a line.
+#[test]
+fn unfolded_dumps_have_a_line_a_node() {
+    let mut front = Frontend::open(&model("resnet.resnet")).unwrap();
+    let checked = front.check("resnet50", &[]).unwrap();
+    let text = dump(&checked, DumpOptions { fold: false });
+    let nodes = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("  block ")).count();
+    assert_eq!(nodes, checked.graph().len());
+}
+
+/// Table 1 of the paper, from the file.
+#[test]
+fn the_stages_add_up_to_the_network() {
+    let mut front = Frontend::open(&model("resnet.resnet")).unwrap();
+    let checked = front.check("resnet50", &[]).unwrap();
+    let rows = stages(&checked);
+    let text: Vec<String> =
+        rows.iter().map(|row| format!("{}: {} x {}, {}", row.name, row.blocks, row.unit, row.output)).collect();
+    assert_eq!(
+        text,
+        [
+            ": 0 x , 64 x 56 x 56",
+            "layer1: 3 x bottleneck, 256 x 56 x 56",
+            "layer2: 4 x bottleneck, 512 x 28 x 28",
+            "layer3: 6 x bottleneck, 1024 x 14 x 14",
+            "layer4: 3 x bottleneck, 2048 x 7 x 7",
+            ": 0 x , 1000",
+        ]
+    );
+    let totals = Totals::of(&checked);
+    assert_eq!(rows.iter().map(|row| row.params).sum::<u64>(), totals.params);
+    assert_eq!(rows.iter().map(|row| row.macs).sum::<Option<u64>>(), totals.macs);
+}
+
+/// A thousand layers are checked at once: nothing on the way is quadratic. In release the whole takes some 20 ms; the bound
+/// here leaves room for a debug build on a busy machine, and none for work that grows with the square (28 000 nodes).
+#[test]
+fn a_thousand_layers_are_checked_at_once() {
+    let start = Instant::now();
+    let mut front = Frontend::open(&model("cifar.resnet")).unwrap();
+    let checked = front.check("resnet1202", &[]).unwrap();
+    let took = start.elapsed();
+    assert_eq!(Totals::of(&checked).layers, 1202);
+    assert!(took.as_millis() < 2000, "{took:?}");
+}

@@ -1,0 +1,132 @@
+//! Free height and width: what the checker says of all sizes, held against each size by itself.
+
+use proptest::prelude::*;
+use resnetc::check::{SizeReport, at_size, sizes};
+use resnetc::driver::Frontend;
+use resnetc::ir::{Axis, Checked};
+
+/// A network of these statements on a free or a fixed input.
+fn check(input: &str, body: &str) -> Option<Checked> {
+    let text = format!("resnet 1\nnetwork net {{\n  input 2 x {input}\n{body}}}\n");
+    Frontend::text("net.resnet", &text).check("net", &[])
+}
+
+fn report(body: &str) -> SizeReport {
+    sizes(&check("H x W", body).unwrap())
+}
+
+#[test]
+fn sizes_read_as_sentences() {
+    assert_eq!(report("conv 3x3, filters: 4\n").to_string(), "any H, W >= 1");
+    assert_eq!(report("conv 3x3, filters: 4, pad: 0\n").to_string(), "any H, W >= 3");
+    assert_eq!(report("conv 3x5, filters: 4, pad: 0\n").to_string(), "any H >= 3; any W >= 5");
+    let halves = "branch a { maxpool 2x2 }\nmaxpool 3x3, stride: 2\nadd a\n";
+    assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
+    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, pad: 0 }\nconv 1x1, filters: 2, stride: 4, pad: 0\nadd a\n";
+    assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
+    let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
+    assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
+    let wide = check("8 x W", "maxpool 2x2\n").unwrap();
+    assert_eq!(sizes(&wide).to_string(), "any W >= 2");
+}
+
+#[test]
+fn the_paper_networks_run_at_any_size() {
+    let body = "conv 7x7, filters: 8, stride: 2\nmaxpool 3x3, stride: 2\n\
+                stage a: 2 of basic { filters: 8 }\nstage b: 2 of basic { filters: double, map: halve }\n\
+                stage c: 2 of basic { filters: double, map: halve }\nstage d: 2 of basic { filters: double, map: halve }\n\
+                avgpool global\nlinear 10\n";
+    for shortcut in ["projection", "pad"] {
+        let text = format!("resnet 1\nuse std.blocks: basic\nnetwork net {{\ninput 3 x H x W\nshortcut: {shortcut}\n{body}}}\n");
+        let checked = Frontend::text("net.resnet", &text).check("net", &[]).unwrap();
+        // every padding is that of its window, so that even one pixel passes
+        assert_eq!(sizes(&checked).to_string(), "any H, W >= 1", "{shortcut}");
+        assert!(at_size(&checked, [1, 1]).is_ok());
+        assert!(at_size(&checked, [0, 1]).is_err());
+    }
+}
+
+#[test]
+fn long_periods_are_said_as_conditions() {
+    let body = "branch a { maxpool 2x2, stride: 70001 }\nmaxpool 3x3, stride: 70001, pad: 0\nadd a\n";
+    let report = report(body);
+    assert!(report.to_string().contains("W >= 3, where (W+69998)/70001 = (W+69999)/70001"), "{report}");
+    assert!(report.axes[0].fits(70_002) && !report.axes[0].fits(70_003), "{report}");
+}
+
+#[test]
+fn absurd_sizes_are_refused() {
+    let checked = check("H x W", "conv 3x3, filters: 4\n").unwrap();
+    for size in [[usize::MAX, 1], [1, usize::MAX], [1 << 39, 1 << 39], [0, 0]] {
+        assert!(at_size(&checked, size).is_err(), "{size:?}");
+    }
+}
+
+/// A statement that changes the map, of attributes that the law accepts on their own.
+fn slide() -> impl Strategy<Value = String> {
+    let window = (1usize..=5, 1usize..=4, 0usize..=2);
+    prop_oneof![
+        (window.clone(), 1usize..=2)
+            .prop_map(|((k, s, p), d)| format!("conv {k}x{k}, filters: 2, stride: {s}, pad: {p}, dilation: {d}")),
+        (window, any::<bool>()).prop_map(|((k, s, p), ceil)| {
+            let ceil = if ceil { ", ceil: true" } else { "" };
+            format!("maxpool {k}x{k}, stride: {s}, pad: {}{ceil}", p.min(k / 2))
+        }),
+        (0usize..=2, 0usize..=2).prop_map(|(a, b)| format!("pad [{a}, {b}, {b}, {a}]")),
+        (1usize..=3).prop_map(|s| format!("subsample {s}")),
+    ]
+}
+
+/// Some statements, with side paths that are added or concatenated.
+fn body() -> impl Strategy<Value = String> {
+    let run = || prop::collection::vec(slide(), 0..3).prop_map(|list| list.join("\n"));
+    let piece = (run(), run(), run(), prop::sample::select(vec!["", "add", "concat"]));
+    prop::collection::vec(piece, 1..3).prop_map(|pieces| {
+        let mut text = "conv 1x1, filters: 2\n".to_string();
+        for (i, (before, side, main, join)) in pieces.iter().enumerate() {
+            text += &match *join {
+                "" => format!("{before}\n{main}\n"),
+                join => format!(
+                    "{before}\nbranch side{i} {{\nconv 1x1, filters: 2\n{side}\n}}\n{main}\n{join} side{i}\nconv 1x1, filters: 2\n"
+                ),
+            };
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// What is said of free sizes is what each size says of itself: the same ones fit, with the same shapes.
+    #[test]
+    fn free_sizes_agree_with_each_size(body in body()) {
+        let Some(free) = check("H x W", &body) else {
+            // refused: then no size may fit that is not small (paths can meet by chance before they part)
+            for n in 500..530 {
+                prop_assert!(body.contains("ceil") || check(&format!("{n} x {n}"), &body).is_none(), "{n} fits:\n{body}");
+            }
+            return Ok(());
+        };
+        let report = sizes(&free);
+        for n in (1..48).chain([97, 211, 212, 213, 214]) {
+            for [h, w] in [[n, n], [n, 480], [480, n]] {
+                let fits = report.axes.iter().all(|axis| axis.fits(if axis.axis == Axis::H { h } else { w }));
+                let at = at_size(&free, [h, w]);
+                prop_assert_eq!(fits, at.is_ok(), "{} x {}: {}, {:?}\n{}", h, w, report, at.err(), body);
+                let Ok(at) = at else { continue };
+                for id in at.graph().ids() {
+                    let size = |axis| if axis == Axis::H { h } else { w };
+                    let formula: Vec<i64> = free.shape(id).dims().unwrap().iter().map(|d| d.at(size)).collect();
+                    let known: Vec<i64> = at.shape(id).sizes().unwrap().into_iter().map(|n| n as i64).collect();
+                    prop_assert_eq!(formula, known, "{}\n{}", at.graph().node(id).name, body);
+                }
+            }
+        }
+        // and a file that states the size is read the same
+        for n in [7usize, 30, 31] {
+            let fits = report.axes.iter().all(|axis| axis.fits(n));
+            prop_assert_eq!(fits, check(&format!("{n} x {n}"), &body).is_some(), "{}: {}\n{}", n, report, body);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! `expect` lines: assertions about what was counted.
 
 use crate::base::codes;
-use crate::base::diagnostic::Diagnostic;
-use crate::ir::summary::{Totals, thousands};
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::ir::summary::{StageRow, Totals, stages, thousands};
 use crate::ir::{Checked, Expect, ExpectValue, Metric, Shape};
 
 /// Checks all expectations of the network.
@@ -13,26 +13,29 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
     let totals = Totals::of(checked);
     for expect in &checked.network.expects {
         match &expect.metric {
-            Metric::Layers => count(expect, "layers", codes::EXPECT_LAYERS, Some(totals.layers), diags),
-            Metric::Params => count(expect, "parameters", codes::EXPECT_PARAMS, Some(totals.params), diags),
-            Metric::Macs => count(expect, "multiply-adds", codes::EXPECT_MACS, totals.macs, diags),
+            Metric::Layers => {
+                let diag = count(expect, "layers", codes::EXPECT_LAYERS, Some(totals.layers));
+                diags.extend(diag.map(|d| d.note("layers are the convolutions and linear layers on the longest path")));
+            }
+            Metric::Params => {
+                let diag = count(expect, "parameters", codes::EXPECT_PARAMS, Some(totals.params));
+                diags.extend(diag.map(|d| by_stage(d, checked, |row| Some(row.params))));
+            }
+            Metric::Macs => {
+                let diag = count(expect, "multiply-adds", codes::EXPECT_MACS, totals.macs);
+                diags.extend(diag.map(|d| by_stage(d, checked, |row| row.macs)));
+            }
             Metric::Output(name) => shape(checked, expect, name.as_deref(), diags),
         }
     }
 }
 
-fn count(expect: &Expect, what: &str, code: crate::base::diagnostic::Code, got: Option<u64>, diags: &mut Vec<Diagnostic>) {
+/// What is said where a count is not as expected; `None` where it is.
+fn count(expect: &Expect, what: &str, code: Code, got: Option<u64>) -> Option<Diagnostic> {
     let Some(got) = got else {
-        diags.push(
-            Diagnostic::error(
-                code,
-                format!("the {what} depend on the input's size, which is free"),
-                expect.span,
-                "cannot be counted",
-            )
-            .help("expect it of a network with a fixed input"),
-        );
-        return;
+        let message = format!("the {what} depend on the input's size, which is free");
+        let diag = Diagnostic::error(code, message, expect.span, "cannot be counted");
+        return Some(diag.help("expect it of a network with a fixed input"));
     };
     let (fits, wanted) = match expect.value {
         ExpectValue::Exactly(n) => (n == got, thousands(n)),
@@ -40,22 +43,43 @@ fn count(expect: &Expect, what: &str, code: crate::base::diagnostic::Code, got: 
         ExpectValue::About { value, unit } => {
             ((got as f64 - value).abs() <= unit * (1.0 + 1e-9), format!("about {}", short(value)))
         }
-        ExpectValue::Shape(_) => return,
+        ExpectValue::Shape(_) => return None,
     };
     if fits {
-        return;
+        return None;
     }
-    let mut diag = Diagnostic::error(
-        code,
-        format!("expected {wanted} {what}, counted {}", thousands(got)),
-        expect.span,
-        format!("{} here", thousands(got)),
-    );
-    if let ExpectValue::Exactly(n) = expect.value {
-        let (more, by) = if got > n { ("more", got - n) } else { ("fewer", n - got) };
-        diag = diag.note(format!("{} {more} than expected", thousands(by)));
+    let counted = thousands(got);
+    let message = format!("expected {wanted} {what}, counted {counted}");
+    let diag = Diagnostic::error(code, message, expect.span, format!("counted {counted}"));
+    Some(match expect.value {
+        ExpectValue::Exactly(n) if got > n => diag.note(format!("{} more than expected", thousands(got - n))),
+        ExpectValue::Exactly(n) => diag.note(format!("{} fewer than expected", thousands(n - got))),
+        ExpectValue::About { unit, .. } => {
+            diag.note(format!("`~=` holds within one unit of the last digit written: {} here", short(unit)))
+        }
+        ExpectValue::Shape(_) => diag,
+    })
+}
+
+/// Adds what each stage has of it, so that the difference can be found.
+fn by_stage(diag: Diagnostic, checked: &Checked, of: impl Fn(&StageRow) -> Option<u64>) -> Diagnostic {
+    const MOST: usize = 12;
+    let rows = stages(checked);
+    let parts: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let name = match (row.name.as_str(), row.unit.as_str()) {
+                ("", "") => "outside stages",
+                ("", unit) => unit,
+                (name, _) => name,
+            };
+            Some(format!("{name} {}", thousands(of(row).filter(|&n| n > 0)?)))
+        })
+        .collect();
+    match parts.len() {
+        2..=MOST => diag.note(format!("counted {}", parts.join(", "))),
+        _ => diag.note("`resnetc summary` counts layer by layer"),
     }
-    diags.push(diag.note("`resnetc summary` counts layer by layer"));
 }
 
 /// `3.8e9` as `3.8 G`.

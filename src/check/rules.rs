@@ -71,7 +71,11 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
         Map::Halved if new != old.saturating_mul(2) && !stage.allow_halving => {
             let mut diag = Diagnostic::error(
                 codes::HALVED_NOT_DOUBLED,
-                format!("stage `{name}` halves the map, and goes from {old} to {new} filters"),
+                if new == old {
+                    format!("stage `{name}` halves the map, and keeps {old} filters")
+                } else {
+                    format!("stage `{name}` halves the map, and goes from {old} to {new} filters")
+                },
                 new_span,
                 format!("twice {old} would be {}", old.saturating_mul(2)),
             )

@@ -8,7 +8,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Network, NodeId, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
 
 /// Infers all shapes; reports what fails, once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
@@ -101,25 +101,31 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
         None => diag.note(format!("no `shortcut` policy is stated, so x itself is carried: {carried}")),
     };
     diag = diag.rule("x and F(x) must have equal dimensions");
-    if let (Some(from), Some(to)) = (x.channels(), f.channels()) {
-        let same_policy = matches!(shortcut.policy, Shortcut::Pad { .. });
-        if to >= from && !same_policy {
-            let what = match (shortcut.stride > 1, to - from) {
-                (true, 0) => "subsamples".to_string(),
-                (true, n) => format!("subsamples and appends {n} zero channels"),
-                (false, n) => format!("appends {n} zero channels"),
-            };
-            diag = diag.help(format!("`shortcut: pad` {what} (option A, +0 parameters)"));
-        }
-        if !matches!(shortcut.policy, Shortcut::Projection | Shortcut::ProjectionAlways) {
-            let cost = thousands(from as u64 * to as u64 + 2 * to as u64);
-            diag =
-                diag.help(format!("`shortcut: projection` adds a 1x1 convolution and its norm (option B, +{cost} parameters)"));
-        } else {
-            diag = diag.help("the path's strides and paddings must shrink the map as the projection's 1x1 does: pad a 3x3 by 1");
-        }
+    let (Some(from), Some(to)) = (x.channels(), f.channels()) else { return diag };
+    // both policies make the map that subsampling x by the path's strides makes: they are offered where it is F(x)'s
+    let strided = infer(&Op::Subsample([shortcut.stride; 2]), std::slice::from_ref(x)).ok();
+    let reaches = strided.as_ref().and_then(Shape::map).zip(f.map()).is_some_and(|(a, b)| a == b);
+    if !reaches {
+        return diag
+            .help("no policy makes these maps equal: pad the path's windows by (k - 1) / 2, which is their default for odd k");
+    }
+    if to >= from && !matches!(shortcut.policy, Shortcut::Pad { .. }) {
+        let what = match (shortcut.stride > 1, to - from) {
+            (true, 0) => "subsamples".to_string(),
+            (true, n) => format!("subsamples and appends {n} zero channels"),
+            (false, n) => format!("appends {n} zero channels"),
+        };
+        diag = diag.help(format!("`shortcut: pad` {what} (option A, +0 parameters)"));
+    }
+    if !matches!(shortcut.policy, Shortcut::Projection | Shortcut::ProjectionAlways) {
+        let cost = thousands((from as u64).saturating_add(2).saturating_mul(to as u64));
+        diag = diag.help(format!("`shortcut: projection` adds a 1x1 convolution and its norm (option B, +{cost} parameters)"));
     }
     diag
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn map_text(shape: &Shape) -> String {
@@ -155,8 +161,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Window { window, map, .. } => {
             let mut diag = Diagnostic::error(codes::WINDOW, error.to_string(), span, reads);
             if map.fixed().is_some_and(|n| n < *window) {
-                diag =
-                    diag.help("the map has shrunk too far: fewer strides of 2 before this, a larger input, or a smaller window");
+                diag = diag.help("a larger input, fewer strides before this, a smaller window, or padding around it");
             }
             diag.rule("a window lies at least once in the padded map")
         }
@@ -167,8 +172,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Groups { what, count, groups } => {
             let mut diag =
                 Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("groups divide channels and filters");
-            if let Some(near) = (1..=*groups).rev().find(|g| count.is_multiple_of(*g)) {
-                diag = diag.help(format!("`groups: {near}` divides the {what}"));
+            let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };
+            let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
+            let both = gcd(channels, filters);
+            if let Some(near) = (2..=both.min(*groups)).rev().find(|g| both.is_multiple_of(*g)) {
+                diag = diag.help(format!("`groups: {near}` divides the {channels} channels and the {filters} filters"));
             }
             diag
         }
@@ -181,9 +189,15 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
-        ShapeError::Free { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+        ShapeError::Free { op, shape } => {
+            // `linear` flattens a map first: who wrote `linear` is told of it, not of the flattening
+            let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);
+            let op = written.map_or(*op, |user| user.op.word());
+            let message = format!("`{op}` needs a fixed size, and {shape} is free");
+            Diagnostic::error(codes::FREE_SIZE, message, span, reads)
             .rule("a layer with fixed weights for each position needs a fixed size")
-            .help("`avgpool global` or `avgpool to: 7x7` before it fixes the size"),
+            .help("`avgpool global` or `avgpool to: 7x7` before it fixes the size")
+        }
         ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
             .rule("a last window that would start in the padding behind the map is dropped, and whether one would depends on the size")
             .help("leave `ceil` out, pad by no more than the window less the stride, or fix the input's size"),

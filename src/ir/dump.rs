@@ -17,7 +17,6 @@ pub struct DumpOptions {
 }
 
 /// One node, rendered; names relative to the block it stands in.
-#[derive(Clone, PartialEq, Eq)]
 struct Line {
     name: String,
     what: String,
@@ -56,15 +55,20 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
         if let Some(id) = group.frame {
             let frame = graph.frame(id);
             let of = frame.instance.map_or(1, |(_, of)| of);
-            let scope = frame.scope.rsplit_once('.').map_or("", |(scope, _)| scope);
+            let (scope, opens) = around(graph, id);
             if stage != Some((frame.parent, frame.span)) {
                 let _ = writeln!(out, "\n{scope}{}{of} of {}", if scope.is_empty() { "" } else { ": " }, frame.unit);
                 stage = Some((frame.parent, frame.span));
             }
             if options.fold {
+                // where instances open no scope, their layers are numbered on through all of them
+                let equal = |(a, b): (&Line, &Line)| {
+                    (a.name == b.name || !opens) && (&a.what, &a.shape, &a.params) == (&b.what, &b.shape, &b.params)
+                };
                 let same = |next: &&Group| {
                     next.frame.is_some_and(|n| graph.frame(n).span == frame.span && graph.frame(n).parent == frame.parent)
-                        && next.lines == group.lines
+                        && next.lines.len() == group.lines.len()
+                        && next.lines.iter().zip(&group.lines).all(equal)
                 };
                 alike += groups[i + 1..].iter().take_while(same).count();
             }
@@ -98,6 +102,16 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
     out
 }
 
+/// The scope that a stage's instances stand in, and whether each opens its own (`layer1.0`) in it.
+pub(super) fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
+    let frame = graph.frame(instance);
+    let outer = frame.parent.map_or("", |parent| graph.frame(parent).scope.as_str());
+    match (frame.scope.rsplit_once('.'), frame.instance) {
+        (Some((scope, last)), Some((i, _))) if frame.scope != outer && last == i.to_string() => (scope, true),
+        _ => (&frame.scope, false),
+    }
+}
+
 /// The innermost-but-whole instance a node stands in: the outermost frame that is one.
 fn instance(graph: &Graph, id: NodeId) -> Option<FrameId> {
     graph.frames(graph.node(id).origin.frame).filter(|(_, f)| f.instance.is_some()).last().map(|(id, _)| id)
@@ -107,19 +121,22 @@ fn groups(checked: &Checked) -> Vec<Group> {
     let graph = checked.graph();
     let mut groups: Vec<Group> = Vec::new();
     let mut scopes: HashMap<NodeId, (Option<FrameId>, String)> = HashMap::new();
-    let mut previous = None;
+    let (mut previous, mut entry) = (None, None);
     for id in graph.order() {
         let node = graph.node(id);
         let frame = instance(graph, id);
         let scope = frame.map_or(String::new(), |f| format!("{}.", graph.frame(f).scope));
         let relative = node.name.strip_prefix(&scope).unwrap_or(&node.name).to_string();
         let operands = graph.operands(id);
+        if groups.last().is_none_or(|group| group.frame != frame) {
+            entry = None;
+        }
         let reads: Vec<String> = operands
             .iter()
             .map(|value| match scopes.get(&value.node) {
                 Some((f, name)) if *f == frame => name.clone(),
-                // what comes from outside a block is its input, whichever instance made it
-                Some((_, _)) if frame.is_some() => "x".to_string(),
+                // what a block reads first from outside is its input, whichever instance made it
+                Some(_) if frame.is_some() && *entry.get_or_insert(value.node) == value.node => "x".to_string(),
                 _ => graph.node(value.node).name.clone(),
             })
             .collect();

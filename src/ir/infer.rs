@@ -42,7 +42,7 @@ pub enum ShapeError {
         slot: usize,
     },
     /// Channels or filters not divisible by groups.
-    #[error("{what} {count} cannot be split into {groups} groups")]
+    #[error("{count} {what} cannot be split into {groups} groups")]
     Groups {
         /// `channels` or `filters`.
         what: &'static str,

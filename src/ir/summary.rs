@@ -81,11 +81,11 @@ pub fn stages(checked: &Checked) -> Vec<StageRow> {
     let mut list: Vec<StageRow> = Vec::new();
     let mut before = None;
     for id in graph.order() {
-        let frame = graph.frames(graph.node(id).origin.frame).filter_map(|(_, f)| f.instance.map(|i| (f, i))).last();
-        let stage = frame.map(|(f, _)| (f.parent, f.span));
+        let instance = graph.frames(graph.node(id).origin.frame).filter(|(_, f)| f.instance.is_some()).last();
+        let stage = instance.map(|(_, f)| (f.parent, f.span));
         if list.is_empty() || before != Some(stage) {
-            let (name, unit, blocks) = match frame {
-                Some((f, (_, of))) => (f.scope.rsplit_once('.').map_or("", |(scope, _)| scope), f.unit.as_str(), of),
+            let (name, unit, blocks) = match instance {
+                Some((id, f)) => (super::dump::around(graph, id).0, f.unit.as_str(), f.instance.map_or(1, |(_, of)| of)),
                 None => ("", "", 0),
             };
             let (name, unit, output) = (name.to_string(), unit.to_string(), String::new());

@@ -4,6 +4,8 @@
 //! `//~v` on the line below, each further `^` or `v` one line more. `//~ WARN W0101 …` expects a warning. What is said must be
 //! expected, and what is expected must be said.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The rules of the house, scanned: see "Rules" in `docs/architecture.md`.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -108,7 +110,10 @@ fn the_flow_has_no_folder_that_the_rule_does_not_know() {
 fn unsafe_code_stands_where_it_may() {
     let allowed = |path: &Path| {
         let path = path.to_string_lossy().replace('\\', "/");
-        path.contains("/src/kernels/") || path.ends_with("/src/base/mmap.rs") || path.ends_with("/src/runtime/arena.rs")
+        path.contains("/src/kernels/")
+            || path.ends_with("/src/base/mmap.rs")
+            || path.ends_with("/src/runtime/arena.rs")
+            || path.ends_with("/src/runtime/exec.rs")
     };
     let mut found = Vec::new();
     for (_, path, text) in sources().into_iter().filter(|(_, path, _)| !allowed(path)) {
@@ -118,7 +123,7 @@ fn unsafe_code_stands_where_it_may() {
             }
         }
     }
-    complain(found, "`unsafe` lives in kernels/, base/mmap.rs and the arena's views");
+    complain(found, "`unsafe` lives in kernels/, base/mmap.rs, and where the arena's views are made and taken");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Models and sessions: determinism, threads, memory, and what is refused.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};

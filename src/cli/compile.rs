@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };
         let (tree, diags) = syntax::parse(id, &file.text);
-        out.line(format_args!("{tree:?}"))?; // replaced by the tree's own dump when the parser lands
+        out.text(&syntax::dump(&tree, &file.text))?;
         out.diagnostics(&diags, &front.sources, Format::Text)?;
         return if diags.iter().any(|d| d.is_error()) { Err(Failure::Said) } else { Ok(()) };
     }

@@ -1,6 +1,6 @@
 //! Pictures decoded in worker threads while the network computes, in their order, and gathered into batches.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -43,7 +43,7 @@ impl Reader {
         Ok(Reader { input: graph.node(*id).name.clone(), shape, how, probabilities })
     }
 
-    fn read(&self, path: &PathBuf) -> Prepared {
+    fn read(&self, path: &Path) -> Prepared {
         let pixels = data::load(path).map_err(|e| e.to_string())?;
         prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{}`: {e}", path.display()))
     }

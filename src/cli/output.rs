@@ -53,8 +53,6 @@ pub(super) type Done = Result<(), Failure>;
 /// Standard output, and what is known of both streams.
 pub(super) struct Out {
     stream: BufWriter<Stdout>,
-    /// Whether standard output is coloured.
-    pub colour: bool,
     colour_err: bool,
 }
 
@@ -66,11 +64,7 @@ impl Out {
             Colour::Never => false,
             Colour::Auto => terminal && !plain,
         };
-        Out {
-            stream: BufWriter::new(io::stdout()),
-            colour: on(io::stdout().is_terminal()),
-            colour_err: on(io::stderr().is_terminal()),
-        }
+        Out { stream: BufWriter::new(io::stdout()), colour_err: on(io::stderr().is_terminal()) }
     }
 
     /// Writes a line.

@@ -311,7 +311,7 @@ fn int(n: u64) -> Value {
 fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
     let mut pad = [[0; 2]; 2];
     for axis in 0..2 {
-        if kernel[axis] % 2 == 0 {
+        if kernel[axis].is_multiple_of(2) {
             return None;
         }
         pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];

@@ -55,6 +55,7 @@ const TRAIN_KEYS: [&str; 13] = [
 
 impl Meta {
     /// Gathers it from the networks of a chain, the derived one first.
+    #[allow(clippy::collapsible_match, reason = "as guards, the conditions would send what they refuse to the arms below")]
     pub fn gather(levels: &[Level], program: &Program, diags: &mut Vec<Diagnostic>) -> Meta {
         let mut meta = Meta::default();
         let (mut has_labels, mut has_preprocess) = (false, false);

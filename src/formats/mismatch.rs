@@ -9,7 +9,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::base::tensor::Tensor;
-use crate::ir::{Checked, NodeId, ParamRole, ParamSource};
+use crate::ir::{Checked, NodeId, ParamSource};
 
 /// A checkpoint does not fit a network: one diagnostic for each kind of disagreement, with its place in the source.
 #[derive(Clone, Debug)]
@@ -32,7 +32,6 @@ impl std::error::Error for MismatchReport {}
 /// A parameter that the network needs.
 pub(super) struct Wanted<'a> {
     pub shape: &'a [usize],
-    pub role: ParamRole,
     pub node: NodeId,
 }
 
@@ -42,7 +41,7 @@ pub(super) fn wanted(checked: &Checked) -> BTreeMap<&str, Wanted<'_>> {
     for id in checked.graph().ids() {
         for param in &checked.graph().node(id).params {
             if let ParamSource::Named(name) = &param.source {
-                list.insert(name.as_str(), Wanted { shape: &param.shape, role: param.role, node: id });
+                list.insert(name.as_str(), Wanted { shape: &param.shape, node: id });
             }
         }
     }

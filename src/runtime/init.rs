@@ -13,7 +13,10 @@ use crate::base::tensor::Tensor;
 use crate::ir::{Axis, Checked, Dim, NodeId, Op, ParamRole, ParamSource, Shape, infer};
 
 /// Samples of noise.
-const BATCH: usize = 2;
+const BATCH: usize = 4;
+/// How many values of its layer's mean variance a channel's variance is mixed with: on a small map a channel has so few values that
+/// its own variance may come out near zero by chance, and dividing by its root would blow the channel up.
+const SHRINK: f64 = 16.0;
 /// Height and width of the noise, where the network runs at it; the statistics hardly depend on the size, the time does.
 const SIZE: usize = 64;
 
@@ -49,10 +52,13 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
     if graph.ids().any(|id| matches!(graph.node(id).op, Op::Norm(_))) {
         let statistics = statistics(checked, &tensors.clone().into_iter().collect(), seed)?;
         for (name, stats) in statistics {
-            let unbiased = stats.count as f64 / (stats.count as f64 - 1.0).max(1.0);
+            let count = stats.count as f64;
+            let unbiased = count / (count - 1.0).max(1.0);
+            let typical = stats.var.iter().sum::<f64>() / stats.var.len().max(1) as f64;
+            let mixed = |v: f64| (count * v + SHRINK * typical) / (count + SHRINK) * unbiased;
             for (suffix, values) in [
                 ("running_mean", stats.mean.iter().map(|&m| m as f32).collect::<Vec<f32>>()),
-                ("running_var", stats.var.iter().map(|&v| (v * unbiased) as f32).collect()),
+                ("running_var", stats.var.iter().map(|&v| mixed(v) as f32).collect()),
             ] {
                 let key = format!("{name}.{suffix}");
                 if let Some(tensor) = Tensor::from_f32(vec![values.len()], values) {

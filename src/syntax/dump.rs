@@ -1,8 +1,223 @@
-//! The tree as text, for `--emit ast`.
+//! The tree as text, for `--emit ast`: an indented line a node, with the line and column where it begins.
 
-use super::ast::File;
+use std::fmt::Write;
 
-/// todo
-pub fn dump(_file: &File) -> String {
-    String::new()
+use super::ast::{
+    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Ident, Item, Label, Network, Param, Stage, Stmt,
+    StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
+};
+
+/// Renders a tree. `text` is its source, for lines and columns.
+pub fn dump(file: &File, text: &str) -> String {
+    let mut dump = Dump { out: String::new(), starts: vec![0], depth: 0 };
+    dump.starts.extend(text.match_indices('\n').map(|(i, _)| i + 1));
+    if let Some(version) = &file.version {
+        dump.line(version.span.start, format_args!("version {}", version.node));
+    }
+    for item in &file.items {
+        match item {
+            Item::Use(item) => {
+                let from = match &item.from {
+                    UsePath::Std(name) => name.node.clone(),
+                    UsePath::File(path) => format!("{:?}", path.node),
+                };
+                let names: Vec<&str> = item.names.iter().map(|n| n.node.as_str()).collect();
+                dump.line(
+                    item.span.start,
+                    format_args!("use {from}{}{}", if names.is_empty() { "" } else { ": " }, names.join(", ")),
+                );
+            }
+            Item::Block(block) => dump.block(block),
+            Item::Network(network) => dump.network(network),
+        }
+    }
+    if file.damaged {
+        dump.out.push_str("(what did not parse is missing)\n");
+    }
+    dump.out
+}
+
+struct Dump {
+    out: String,
+    starts: Vec<usize>,
+    depth: usize,
+}
+
+impl Dump {
+    fn line(&mut self, at: u32, text: impl std::fmt::Display) {
+        let line = self.starts.partition_point(|&start| start <= at as usize);
+        let column = at as usize - self.starts[line.saturating_sub(1)] + 1;
+        let place = format!("{line}:{column}");
+        let _ = writeln!(self.out, "{place:>7}  {}{text}", "  ".repeat(self.depth));
+    }
+
+    fn doc(&mut self, doc: Option<&String>, at: u32) {
+        for line in doc.iter().flat_map(|d| d.lines()) {
+            self.line(at, format_args!("doc {line}"));
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        self.doc(block.doc.as_ref(), block.span.start);
+        self.line(block.span.start, format_args!("block {}{}", block.name.node, params(&block.params)));
+        self.body(&block.body);
+    }
+
+    fn network(&mut self, network: &Network) {
+        self.doc(network.doc.as_ref(), network.span.start);
+        let base = network.base.as_ref().map_or(String::new(), |base| format!(" = {}", unit(base)));
+        self.line(network.span.start, format_args!("network {}{}{base}", network.name.node, params(&network.params)));
+        self.body(&network.body);
+    }
+
+    fn body(&mut self, body: &[Stmt]) {
+        self.depth += 1;
+        body.iter().for_each(|stmt| self.stmt(stmt));
+        self.depth -= 1;
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        let at = stmt.span.start;
+        match &stmt.kind {
+            StmtKind::Input { name, dims } => {
+                let name = name.as_ref().map_or(String::new(), |n| format!("{}: ", n.node));
+                self.line(at, format_args!("input {name}{}", list(dims, " x ")));
+            }
+            StmtKind::Call(call) => self.line(at, call_text(call)),
+            StmtKind::Section { name, body } => self.nested(at, &name.node, body),
+            StmtKind::Scope { name, body } => self.nested(at, &format!("scope {}", label(name)), body),
+            StmtKind::Sequential { name, body } => self.nested(at, &format!("sequential {}", label(name)), body),
+            StmtKind::Shortcut(policy) => self.line(at, format_args!("shortcut: {}", expr(policy))),
+            StmtKind::Stage(stage) => self.line(at, stage_text(stage)),
+            StmtKind::Branch { name, from, body } => {
+                self.nested(at, &format!("branch {}{}", name.node, source(from.as_ref())), body)
+            }
+            StmtKind::Parallel { join, arms, label: name } => {
+                self.line(at, format_args!("parallel {}{}", join.node, suffix(name.as_ref())));
+                self.depth += 1;
+                for (name, body) in arms {
+                    self.nested(at, &format!("arm {}", label(name)), body);
+                }
+                self.depth -= 1;
+            }
+            StmtKind::If { cond, then, otherwise } => {
+                self.nested(at, &format!("if {}", expr(cond)), then);
+                if !otherwise.is_empty() {
+                    self.nested(at, "else", otherwise);
+                }
+            }
+            StmtKind::Let { name, value } => self.line(at, format_args!("let {} = {}", name.node, expr(value))),
+            StmtKind::Output { name, from } => self.line(at, format_args!("output {}{}", name.node, source(from.as_ref()))),
+            StmtKind::Expect(expect) => self.line(at, expect_text(expect)),
+            StmtKind::Preprocess(list) => self.line(at, format_args!("preprocess {{ {} }}", args(list))),
+            StmtKind::Labels(labels) => self.line(at, format_args!("labels {}", expr(labels))),
+            StmtKind::Weights(path) => self.line(at, format_args!("weights {:?}", path.node)),
+            StmtKind::Train(entries) => {
+                self.line(at, "train");
+                self.entries(entries);
+            }
+        }
+    }
+
+    fn nested(&mut self, at: u32, head: &str, body: &[Stmt]) {
+        self.line(at, head);
+        self.body(body);
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        self.depth += 1;
+        for entry in entries {
+            let words = args(&entry.args);
+            self.line(entry.span.start, format_args!("{}{}{words}", entry.key.node, if words.is_empty() { "" } else { " " }));
+            self.entries(&entry.entries);
+        }
+        self.depth -= 1;
+    }
+}
+
+fn params(list: &[Param]) -> String {
+    if list.is_empty() {
+        return String::new();
+    }
+    let one = |p: &Param| match &p.default {
+        Some(default) => format!("{} = {}", p.name.node, expr(default)),
+        None => p.name.node.clone(),
+    };
+    format!("({})", list.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn unit(unit: &UnitRef) -> String {
+    if unit.args.is_empty() { unit.name.node.clone() } else { format!("{}({})", unit.name.node, args(&unit.args)) }
+}
+
+fn args(list: &[Arg]) -> String {
+    let one = |arg: &Arg| match &arg.key {
+        Some(key) => format!("{}: {}", key.node, expr(&arg.value)),
+        None => expr(&arg.value),
+    };
+    list.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn source(from: Option<&Ident>) -> String {
+    from.map_or(String::new(), |from| format!(" from {}", from.node))
+}
+
+fn suffix(name: Option<&Label>) -> String {
+    name.map_or(String::new(), |name| format!(" as {}", label(name)))
+}
+
+fn label(name: &Label) -> String {
+    match name {
+        Label::Name(name) => name.node.clone(),
+        Label::Template(template) => {
+            let part = |part: &TemplatePart| match part {
+                TemplatePart::Text(text) => text.clone(),
+                TemplatePart::Expr(value) => format!("{{{}}}", expr(value)),
+            };
+            format!("\"{}\"", template.parts.iter().map(part).collect::<String>())
+        }
+    }
+}
+
+fn call_text(call: &Call) -> String {
+    let args = args(&call.args);
+    format!("{}{}{args}{}", call.name.node, if args.is_empty() { "" } else { " " }, suffix(call.label.as_ref()))
+}
+
+fn stage_text(stage: &Stage) -> String {
+    let word = if stage.is_stage { "stage" } else { "repeat" };
+    let label = stage.label.as_ref().map_or(String::new(), |l| format!(" {}:", l.node));
+    let allows: String = stage.allows.iter().map(|a| format!(" allow {}", a.node)).collect();
+    format!("{word}{label} {} of {} {{ {} }}{allows}", expr(&stage.count), unit(&stage.unit), args(&stage.args))
+}
+
+fn expect_text(expect: &Expect) -> String {
+    let value = match &expect.value {
+        ExpectValue::Number(text) => text.node.clone(),
+        ExpectValue::Shape(dims, _) => list(dims, " x "),
+    };
+    format!("expect {} {} {value}", expect.metric.node, if expect.about { "~=" } else { ":" })
+}
+
+fn list(items: &[Expr], between: &str) -> String {
+    items.iter().map(expr).collect::<Vec<_>>().join(between)
+}
+
+/// An expression with every operation in parentheses, so that precedence shows.
+fn expr(value: &Expr) -> String {
+    match &value.kind {
+        ExprKind::Int(n) => n.to_string(),
+        ExprKind::Float(x) => format!("{x:?}"),
+        ExprKind::Bool(b) => b.to_string(),
+        ExprKind::Str(text) => format!("{text:?}"),
+        ExprKind::Size(h, w) => format!("{h}x{w}"),
+        ExprKind::Name(name) => name.clone(),
+        ExprKind::List(items) => format!("[{}]", list(items, ", ")),
+        ExprKind::Index(of, index) => format!("{}[{}]", expr(of), expr(index)),
+        ExprKind::Call(name, list) => format!("{}({})", name.node, args(list)),
+        ExprKind::Unary(UnaryOp::Neg, of) => format!("(-{})", expr(of)),
+        ExprKind::Unary(UnaryOp::Not, of) => format!("(not {})", expr(of)),
+        ExprKind::Binary(op, a, b) => format!("({} {} {})", expr(a), op.node.symbol(), expr(b)),
+        ExprKind::If(cond, then, otherwise) => format!("(if {} then {} else {})", expr(cond), expr(then), expr(otherwise)),
+    }
 }

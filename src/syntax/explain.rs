@@ -53,10 +53,12 @@ fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected:
     let word_length = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_').count();
     let word = &rest[..word_length];
     let gap = Span { end: span.start, ..span };
-    if expected.contains(&"`,`") && !word.is_empty() && !before.ends_with(',') {
-        if !matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true") {
-            return diagnostic.fix("arguments stand behind commas, statements on lines of their own", gap, ", ");
-        }
+    if expected.contains(&"`,`")
+        && !word.is_empty()
+        && !before.ends_with(',')
+        && !matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
+    {
+        return diagnostic.fix("arguments stand behind commas, statements on lines of their own", gap, ", ");
     }
     if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
         return diagnostic.fix("a key and its value stand with a colon", span, ":");

@@ -180,10 +180,10 @@ impl<'a> Reader<'a> {
     }
 
     fn item(&mut self, piece: &Piece, word: &str) -> Option<Item> {
-        if !self.was_reported(&piece.range) {
-            if let Ok(mut pairs) = Grammar::parse(Rule::only_item, &self.clean[piece.range.clone()]) {
-                return self.built(&piece.range, vec![(0, piece.range.start)], |cx| build::item(cx, pairs.next()?));
-            }
+        if !self.was_reported(&piece.range)
+            && let Ok(mut pairs) = Grammar::parse(Rule::only_item, &self.clean[piece.range.clone()])
+        {
+            return self.built(&piece.range, vec![(0, piece.range.start)], |cx| build::item(cx, pairs.next()?));
         }
         if word == "use" {
             return self.leaf(&piece.range, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));

@@ -284,10 +284,10 @@ impl Scanner<'_> {
         if opens_item && word != "use" && self.item.is_none_or(|(item, _)| item.at != start) {
             self.item = Some((self.checkpoint(), Braces::InOrder));
         }
-        if word == "else" {
-            if let Some(marks) = after_brace {
-                self.blanks.extend(self.marks.drain(marks..).map(|mark| mark.at));
-            }
+        if word == "else"
+            && let Some(marks) = after_brace
+        {
+            self.blanks.extend(self.marks.drain(marks..).map(|mark| mark.at));
         }
         self.at = end;
     }

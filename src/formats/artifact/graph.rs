@@ -16,8 +16,11 @@ pub(super) struct StoredNode {
     reads: Vec<usize>,
 }
 
+/// Nodes, and outputs by name with their node's position.
+pub(super) type Stored = (Vec<StoredNode>, Vec<(String, usize)>);
+
 /// The nodes and the outputs of a graph as it was checked, before passes.
-pub(super) fn store(graph: &Graph) -> Result<(Vec<StoredNode>, Vec<(String, usize)>), String> {
+pub(super) fn store(graph: &Graph) -> Result<Stored, String> {
     let mut place: HashMap<NodeId, usize> = HashMap::new();
     let mut nodes = Vec::new();
     let at = |place: &HashMap<NodeId, usize>, v: &Value| {

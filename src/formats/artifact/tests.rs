@@ -100,7 +100,7 @@ fn a_forged_header_is_refused() {
         let header = text.replacen(from, to, 1).into_bytes();
         let mut bytes = MAGIC.to_vec();
         bytes.extend((header.len() as u64).to_le_bytes());
-        bytes.extend(checksum(&bytes[..16].to_vec(), &header).to_le_bytes());
+        bytes.extend(checksum(&bytes[..16], &header).to_le_bytes());
         bytes.extend(&header);
         bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         bytes.extend(&whole[end.next_multiple_of(ALIGN)..]);

@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn};
 use resnetc::base::render;
 use resnetc::base::source::SourceFile;
+use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
-use resnetc::ir::Checked;
-use resnetc::runtime::{Model, SessionOptions, init, interp};
+use resnetc::ir::{Checked, Op, ParamRole, ParamSource};
+use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
+
+use common::Rng;
 
 fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
@@ -45,41 +50,50 @@ fn small(file: &str, name: &str, size: usize) -> Checked {
     check(&mut front, "small")
 }
 
+/// Parameters as `shared/bench/reference.py` and PyTorch's own initialisation draw them: weights within `1 / sqrt(fan-in)`, the
+/// norms' statistics and affine terms random too, so that folding them wrongly shows. They keep a deep network well conditioned,
+/// which He initialisation does not: it lets a network without shortcuts magnify each rounding by a fifth a layer.
+fn random(checked: &Checked) -> ParamStore {
+    let mut rng = Rng(7);
+    let mut list = Vec::new();
+    for id in checked.graph().ids() {
+        let node = checked.graph().node(id);
+        let is_norm = matches!(node.op, Op::Norm(_));
+        for param in &node.params {
+            let ParamSource::Named(name) = &param.source else { panic!("{name} is derived", name = node.name) };
+            let len: usize = param.shape.iter().product();
+            let fan_in: usize = param.shape[1..].iter().product();
+            let mut draw =
+                |low: f32, high: f32| (0..len).map(|_| low + (high - low) * (rng.unit() + 1.0) / 2.0).collect::<Vec<_>>();
+            let values = match (param.role, is_norm) {
+                (ParamRole::Weight, true) => draw(0.3, 1.0),
+                (ParamRole::RunningVar, _) => draw(0.5, 1.5),
+                (ParamRole::RunningMean, _) | (ParamRole::Bias, _) => draw(-0.17, 0.17),
+                (ParamRole::Weight, false) => draw(-1.0, 1.0).into_iter().map(|w| w / (fan_in as f32).sqrt()).collect(),
+            };
+            list.push((name.clone(), Tensor::from_f32(param.shape.clone(), values).unwrap()));
+        }
+    }
+    list.into_iter().collect()
+}
+
 fn agrees(file: &str, name: &str, size: usize) {
     let checked = small(file, name, size);
-    let params = init::init(&checked, 3).unwrap();
+    let params = random(&checked);
     let shape: Vec<usize> = [&[2], &checked.shape(checked.graph().inputs()[0]).sizes().unwrap()[..]].concat();
-    // noise, as the statistics were taken from
-    let mut state = 88_172_645_463_325_252u64;
-    let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 12f32.sqrt()
-    });
-    let oracle = |x: &ArrayD<f32>| interp::run(&checked, &params, &[("input", x.view())]).unwrap().main().clone();
-    let slow = oracle(&x);
-    // A deep network without shortcuts magnifies every rounding, by about a fifth a layer at initialisation: it cannot agree closer
-    // than a few times what a change of its input's last bit does to the oracle itself.
-    let moved = if name.starts_with("plain") {
-        let nudged = x.mapv(|v| v * (1.0 + f32::EPSILON));
-        slow.iter().zip(&oracle(&nudged)).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
-    } else {
-        0.0
-    };
-    let model = Model::new(checked.clone(), params.clone()).unwrap();
+    let mut rng = Rng(11);
+    let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), || rng.unit() * 3f32.sqrt());
+    let slow = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+    let slow = slow.main();
+    let model = Model::new(checked, params).unwrap();
     for threads in [1, 2] {
         let mut session = model.session_with(SessionOptions { threads }).unwrap();
         let fast = session.run(&[("input", x.view())]).unwrap();
-        let fast = fast.main();
         let mean = slow.mean().unwrap();
         let deviation = (slow.iter().map(|v| f64::from(v - mean).powi(2)).sum::<f64>() / slow.len() as f64).sqrt();
-        let worst = slow.iter().zip(fast).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-        assert!(deviation.is_finite() && deviation > 1e-6, "{name}: the outputs do not vary: {deviation}");
-        assert!(
-            worst <= (1e-4 * deviation).max(8.0 * moved),
-            "{name}, {threads} threads: {worst} of a deviation of {deviation}, moved {moved}"
-        );
+        let worst = slow.iter().zip(fast.main()).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+        assert!(deviation.is_finite() && deviation > 1e-3, "{name}: the outputs do not vary: {deviation}");
+        assert!(worst <= 1e-4 * deviation, "{name}, {threads} threads: {worst} of a deviation of {deviation}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every network of `models/`: its dump by snapshot, folded, and how long the longest takes to check.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -1,5 +1,7 @@
 //! Free height and width: what the checker says of all sizes, held against each size by itself.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use proptest::prelude::*;
 use resnetc::check::{SizeReport, at_size, sizes};
 use resnetc::driver::Frontend;

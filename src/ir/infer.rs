@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(infer(&Op::Add, &[up.clone(), down.clone()]), Ok(up.clone()));
         assert_eq!(infer(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
         // two apart by the divisor never meet; with other divisors they part for good
-        let shifted = infer(&pool(2, 2, 1, false), &[x.clone()]).unwrap(); // (H+2)/2
+        let shifted = infer(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
         assert!(matches!(infer(&Op::Add, &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
         assert!(matches!(infer(&Op::Add, &[x, down]), Err(ShapeError::Unequal { .. })));
     }

@@ -1,15 +1,17 @@
 //! The stations as one way: from a file to a checked network, and to a model with its weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
+use crate::formats::{WeightsError, weights};
 use crate::ir::Checked;
+use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
 /// A program that was read, with all that was said about it so far.
 #[derive(Debug)]
@@ -125,7 +127,108 @@ impl Frontend {
     }
 }
 
-/// Whether a code has a page, and the page.
-pub fn explain(code: &str) -> Option<&'static str> {
-    codes::find(code).map(|info| info.page)
+/// Where [`compile`] takes parameters from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Weights {
+    /// The file that the source names (`weights "…"`).
+    #[default]
+    Named,
+    /// A safetensors or PyTorch file.
+    File(PathBuf),
+    /// He initialisation with a seed: see [`crate::runtime::init`].
+    Init(u64),
+}
+
+/// What [`compile`] is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct CompileOptions {
+    /// Which network, where the file holds several: see [`Frontend::select`].
+    pub network: Option<String>,
+    /// Values of parameters left open, as expressions of the language: `("classes", "10")`.
+    pub set: Vec<(String, String)>,
+    /// Where the parameters come from.
+    pub weights: Weights,
+}
+
+/// Why [`compile`] gave no model.
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// The source file cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// No network of the file is the one to use.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The source, or a checkpoint that does not fit it, rendered with the source lines; and the diagnostics themselves.
+    #[error("{rendered}")]
+    Source {
+        /// For people.
+        rendered: String,
+        /// For programs.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The weight file cannot be read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The source names no weights, and none were given.
+    #[error("network `{network}` names no weights, and none were given")]
+    NoWeights {
+        /// The network.
+        network: String,
+    },
+    /// Initialisation failed.
+    #[error(transparent)]
+    Init(#[from] RunError),
+    /// A parameter is missing.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+}
+
+/// Compiles a network of a source file to a model.
+///
+/// ```
+/// use ndarray::ArrayD;
+/// use resnetc::{CompileOptions, Weights, compile};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = CompileOptions { network: Some("resnet20".into()), weights: Weights::Init(1), ..CompileOptions::default() };
+/// let model = compile("models/cifar.resnet", &options)?;
+///
+/// // a batch of two images: [batch, channels, height, width]
+/// let images = ArrayD::<f32>::zeros(vec![2, 3, 32, 32]);
+/// let mut session = model.session()?;
+/// let outputs = session.run(&[("input", images.view())])?;
+/// assert_eq!(outputs.main().shape(), [2, 10]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn compile(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Model, CompileError> {
+    Frontend::open(path.as_ref())?.model(options)
+}
+
+impl Frontend {
+    /// The model of one of the networks, with its weights.
+    pub fn model(&mut self, options: &CompileOptions) -> Result<Model, CompileError> {
+        let network = self.select(options.network.as_deref())?;
+        let Some(checked) = self.check(&network, &options.set) else {
+            return Err(self.refused(self.diagnostics.clone()));
+        };
+        let params = self.params(&checked, &options.weights)?;
+        Ok(Model::new(checked, params)?)
+    }
+
+    /// The parameters of a checked network.
+    pub fn params(&self, checked: &Checked, from: &Weights) -> Result<ParamStore, CompileError> {
+        let path = match (from, &checked.network.weights) {
+            (Weights::Init(seed), _) => return Ok(init::init(checked, *seed)?),
+            (Weights::File(path), _) | (Weights::Named, Some((path, _))) => path,
+            (Weights::Named, None) => return Err(CompileError::NoWeights { network: checked.network.name.clone() }),
+        };
+        let tensors = weights::open(path)?;
+        weights::bind(checked, &tensors).map_err(|report| self.refused(report.diagnostics))
+    }
+
+    fn refused(&self, diagnostics: Vec<Diagnostic>) -> CompileError {
+        CompileError::Source { rendered: render::terminal(&diagnostics, &self.sources, false), diagnostics }
+    }
 }

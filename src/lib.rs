@@ -1,10 +1,32 @@
-//! resnetc: a compiler for a declarative language of residual networks.
+//! resnetc: a compiler for a declarative language of residual networks, and a CPU runtime for what it compiles.
 //!
-//! Data flows one way, and the folders are its stations:
+//! A `.resnet` file states stages, filter doubling and shortcuts, and reads like the tables of "Deep Residual Learning for Image
+//! Recognition" (He et al. 2016). Data flows one way, and the folders are its stations:
 //!
 //! ```text
 //! source --syntax--> Ast --elaborate--> Network --check--> Checked --passes--> Checked --plan--> Plan --runtime--> tensors
 //! ```
+//!
+//! - [`syntax`] reads the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
+//! - [`check`] infers every shape by the one law ([`ir::infer`](ir::infer())), holds the design rules and the `expect` lines, and
+//!   yields a side table: it changes no graph.
+//! - [`passes`] fold and fuse; [`plan`] chooses a kernel and a place in memory for each node, as plain data.
+//! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
+//!   against.
+//! - [`formats`] reads weights and artifacts, [`data`] pictures; [`driver`] is the way through all of them.
+//!
+//! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
+//!
+//! # Invariants
+//!
+//! A folder imports only from those before it in the flow. Nothing but the command line prints. Whatever comes from outside
+//! (source, weights, artifact, picture) is an `Err` when it is wrong, never a panic. The same input and thread count give the
+//! same bits.
+//!
+//! # Features
+//!
+//! `cli` (default): the command `resnetc`. `image`: decoding JPEG and PNG. With neither, the core remains: parser, checker,
+//! planner, kernels, weights.
 
 pub mod base;
 pub mod check;
@@ -20,3 +42,6 @@ pub mod passes;
 pub mod plan;
 pub mod runtime;
 pub mod syntax;
+
+pub use driver::{CompileError, CompileOptions, Weights, compile};
+pub use runtime::{Model, Outputs, Session, SessionOptions};

@@ -1,5 +1,7 @@
 //! What a person sees: some of the bad files, and under each what is said of it.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 use std::path::Path;
 

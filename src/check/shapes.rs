@@ -169,7 +169,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
                 .rule("a pool is padded by at most half of its window")
         }
-        ShapeError::Groups { what, count, groups } => {
+        ShapeError::Groups { count, groups, .. } => {
             let mut diag =
                 Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("groups divide channels and filters");
             let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::driver::Weights;
+
 /// How a command answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -54,22 +56,13 @@ fn parse_set(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Where weights come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WeightsArg {
-    /// A file.
-    File(PathBuf),
-    /// He initialisation with a seed.
-    Init(u64),
-}
-
-pub(super) fn parse_weights(text: &str) -> Result<WeightsArg, String> {
+pub(super) fn parse_weights(text: &str) -> Result<Weights, String> {
     match text.strip_prefix("init") {
-        Some("") => Ok(WeightsArg::Init(0)),
+        Some("") => Ok(Weights::Init(0)),
         Some(rest) if rest.starts_with(':') => match rest[1..].parse() {
-            Ok(seed) => Ok(WeightsArg::Init(seed)),
+            Ok(seed) => Ok(Weights::Init(seed)),
             Err(_) => Err("expected init:SEED with a whole number".to_string()),
         },
-        _ => Ok(WeightsArg::File(PathBuf::from(text))),
+        _ => Ok(Weights::File(PathBuf::from(text))),
     }
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 
-use super::args::{Format, WeightsArg};
+use super::args::Format;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out};
+use crate::driver::Weights;
 use crate::ir::{Axis, Checked, NodeId};
 
 /// Runs before the clock starts.
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut from = args.model.clone();
     let is_source = !crate::formats::artifact::is_artifact(&from.file);
     if is_source && from.weights.is_none() && !names_weights(&from, out)? {
-        from.weights = Some(WeightsArg::Init(0));
+        from.weights = Some(Weights::Init(0));
     }
     let model = from.model(out)?;
     let mut session = from.session(&model)?;

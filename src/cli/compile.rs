@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Select, WeightsArg, parse_weights};
+use super::args::{Format, Select, parse_weights};
 use super::open;
 use super::output::{Done, Failure, Out};
-use crate::driver::Frontend;
+use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::Checked;
 use crate::ir::dot::dot;
@@ -26,7 +26,7 @@ pub(super) struct Args {
     select: Select,
     /// Weights: a safetensors or PyTorch file, or init[:SEED] [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
-    weights: Option<WeightsArg>,
+    weights: Option<Weights>,
     /// Write an artifact: network, weights, labels, preprocessing
     #[arg(short, long, value_name = "OUT.rnx", conflicts_with = "emit")]
     output: Option<PathBuf>,

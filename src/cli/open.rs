@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{Format, Select, WeightsArg, parse_weights};
+use super::args::{Format, Select, parse_weights};
 use super::output::{Failure, Out};
-use crate::driver::Frontend;
-use crate::formats::{artifact, weights};
+use crate::driver::{CompileError, Frontend, Weights};
+use crate::formats::artifact;
 use crate::ir::Checked;
-use crate::runtime::{Model, ParamStore, Session, SessionOptions, init};
+use crate::runtime::{Model, ParamStore, Session, SessionOptions};
 
 /// A model to run.
 #[derive(Clone, Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct ModelArgs {
     pub select: Select,
     /// Weights: a safetensors or PyTorch file, or init[:SEED] for He initialisation [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
-    pub weights: Option<WeightsArg>,
+    pub weights: Option<Weights>,
     /// Threads [default: as many as the process may use]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU16>,
@@ -64,7 +64,7 @@ pub(super) fn check(front: &mut Frontend, select: &Select, out: &mut Out) -> Res
 pub(super) fn load(
     file: &Path,
     select: &Select,
-    from: Option<&WeightsArg>,
+    from: Option<&Weights>,
     out: &mut Out,
 ) -> Result<(Checked, ParamStore), Failure> {
     let mut front = Frontend::open(file).map_err(Failure::input)?;
@@ -74,21 +74,15 @@ pub(super) fn load(
 }
 
 /// The weights that the command or the file names.
-pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&WeightsArg>, out: &mut Out) -> Result<ParamStore, Failure> {
-    let path = match (from, &checked.network.weights) {
-        (Some(WeightsArg::Init(seed)), _) => return init::init(checked, *seed).map_err(Failure::input),
-        (Some(WeightsArg::File(path)), _) => path,
-        (None, Some((path, _))) => path,
-        (None, None) => {
-            return Err(Failure::Input(format!(
-                "network `{}` names no weights: give them with --weights FILE, or random ones with --weights init",
-                checked.network.name
-            )));
+pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, out: &mut Out) -> Result<ParamStore, Failure> {
+    front.params(checked, from.unwrap_or(&Weights::Named)).or_else(|error| match error {
+        CompileError::Source { diagnostics, .. } => {
+            out.diagnostics(&diagnostics, &front.sources, Format::Text)?;
+            Err(Failure::Input(format!("the weights do not fit network `{}`", checked.network.name)))
         }
-    };
-    let tensors = weights::open(path).map_err(Failure::input)?;
-    weights::bind(checked, &tensors).or_else(|report| {
-        out.diagnostics(&report.diagnostics, &front.sources, Format::Text)?;
-        Err(Failure::Input(format!("the weights in {} do not fit network `{}`", path.display(), checked.network.name)))
+        CompileError::NoWeights { network } => Err(Failure::Input(format!(
+            "network `{network}` names no weights: give them with --weights FILE, or random ones with --weights init"
+        ))),
+        other => Err(Failure::input(other)),
     })
 }

@@ -7,6 +7,8 @@ mod expect;
 mod rules;
 mod shapes;
 mod sizes;
+#[cfg(test)]
+mod tests;
 
 pub use sizes::{AxisReport, Condition, Fits, SizeError, SizeReport, at_size, sizes};
 

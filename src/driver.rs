@@ -91,8 +91,8 @@ impl Frontend {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// The network that is meant: the one named; else the only one, or the only one without open parameters; else the one that
-    /// is called as the file is.
+    /// The network that is meant: the one named; else the only one, or the only one without open parameters; else, of
+    /// those without, the one that is called as the file is.
     pub fn select(&self, name: Option<&str>) -> Result<String, SelectError> {
         let all = self.networks();
         let file = self.sources.files().next().map(|(_, f)| f.name.clone()).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Frontend {
             }
             (None, [only], _) => Ok(only.name.clone()),
             (None, _, [only]) => Ok(only.name.clone()),
-            (None, ..) if all.iter().any(|n| n.name == self.stem) => Ok(self.stem.clone()),
+            (None, ..) if closed.iter().any(|n| n.name == self.stem) => Ok(self.stem.clone()),
             (None, ..) => Err(SelectError::Several { file, list: list(&mut all.iter()) }),
         }
     }

@@ -1,0 +1,164 @@
+//! The commands that compute: run, eval, compile -o, verify, bench.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "common/command.rs"]
+mod command;
+
+use command::{arg, resnetc};
+use serde_json::Value;
+
+const FASHION: &str = "models/fashion.resnet";
+
+/// The pictures that the repository carries, with their labels.
+const PICTURES: &[(&str, &str)] = &[
+    ("t-shirt-top", "T-shirt/top"),
+    ("trouser", "Trouser"),
+    ("pullover", "Pullover"),
+    ("dress", "Dress"),
+    ("coat", "Coat"),
+    ("sandal", "Sandal"),
+    ("shirt", "Shirt"),
+    ("sneaker", "Sneaker"),
+    ("bag", "Bag"),
+    ("ankle-boot", "Ankle boot"),
+];
+
+#[test]
+fn the_first_command_of_the_readme_classifies_a_picture() {
+    let ran = resnetc(&["run", FASHION, "tests/data/ankle-boot.png"]).fine();
+    assert_eq!(ran.out.lines().count(), 5);
+    assert!(ran.out.lines().next().unwrap().ends_with("%  Ankle boot"), "{}", ran.out);
+}
+
+#[test]
+fn every_picture_of_a_folder_is_a_line_of_json() {
+    let ran = resnetc(&["run", FASHION, "tests/data", "--format", "json", "--top", "2"]).fine();
+    let lines: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), PICTURES.len());
+    for line in lines {
+        let image = line["image"].as_str().unwrap();
+        let (_, label) = PICTURES.iter().find(|(name, _)| image.ends_with(&format!("/{name}.png"))).unwrap();
+        assert_eq!(line["top"][0]["label"], *label, "{image}");
+        let first = line["top"][0]["probability"].as_f64().unwrap();
+        assert!(first >= line["top"][1]["probability"].as_f64().unwrap() && first <= 1.0);
+    }
+}
+
+#[test]
+fn a_broken_picture_is_reported_and_the_others_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy("tests/data/bag.png", dir.path().join("b.png")).unwrap();
+    std::fs::write(dir.path().join("a.jpg"), "this is no picture").unwrap();
+    let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("neither a JPEG nor a PNG");
+    assert!(ran.out.contains("Bag"), "{}", ran.out);
+    assert!(ran.err.contains("1 of 2 pictures were not read"), "{}", ran.err);
+}
+
+#[test]
+fn an_artifact_answers_as_its_source_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let rnx = dir.path().join("fashion.rnx");
+    resnetc(&["compile", FASHION, "-o", arg(&rnx)]).fine();
+    assert!(resnetc(&["verify", arg(&rnx)]).fine().out.contains("ok, network fashion"));
+    let source = resnetc(&["run", FASHION, "tests/data/coat.png"]).fine();
+    let artifact = resnetc(&["run", arg(&rnx), "tests/data/coat.png"]).fine();
+    assert_eq!(source.out, artifact.out);
+    assert_eq!(resnetc(&["run", arg(&rnx), "--weights", "init", "tests/data/coat.png"]).code, 2);
+}
+
+/// A folder with a folder for each class, as `eval` wants it.
+fn dataset(names: impl Fn(&str, &str) -> String) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, label) in PICTURES {
+        let class = dir.path().join(names(file, label));
+        std::fs::create_dir(&class).unwrap();
+        std::fs::copy(format!("tests/data/{file}.png"), class.join("1.png")).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn eval_measures_over_class_folders() {
+    // in sorted order: the digits are the classes
+    let sorted = dataset(|file, _| PICTURES.iter().position(|(f, _)| *f == file).unwrap().to_string());
+    let ran = resnetc(&["eval", FASHION, "--data", arg(sorted.path()), "--format", "json", "--batch", "3"]).fine();
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&json["images"], &json["broken"]), (&10.into(), &0.into()));
+    assert_eq!((json["top1"].as_f64(), json["top5"].as_f64()), (Some(100.0), Some(100.0)));
+
+    // one picture in the wrong folder, and one broken
+    std::fs::copy("tests/data/bag.png", sorted.path().join("0/2.png")).unwrap();
+    std::fs::write(sorted.path().join("0/3.png"), "").unwrap();
+    let ran = resnetc(&["eval", FASHION, "--data", arg(sorted.path())]).fine();
+    assert!(ran.out.contains("90.91 %") && ran.out.contains("(1 broken)"), "{}", ran.out);
+    assert!(ran.err.contains("3.png` is empty"), "{}", ran.err);
+}
+
+#[test]
+fn eval_matches_folders_with_labels() {
+    let labelled = dataset(|_, label| label.replace('/', "-"));
+    // "T-shirt-top" cannot be the label "T-shirt/top": a folder's name has no slash
+    resnetc(&["eval", FASHION, "--data", arg(labelled.path())]).refused("none of the network's labels");
+}
+
+#[test]
+fn raw_tensors_agree_with_pytorch() {
+    let dir = tempfile::tempdir().unwrap();
+    let y = dir.path().join("y.npy");
+    let source = dir.path().join("tiny.resnet");
+    std::fs::write(
+        &source,
+        "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n  input 3 x 16 x 16\n  conv 3x3, filters: 4\n  norm\n  relu\n  \
+         shortcut: pad(zeros: split)\n  stage layer1: 1 of basic { filters: 4 }\n  stage layer2: 1 of basic { filters: double, map: halve }\n  \
+         stage layer3: 1 of basic { filters: double, map: halve }\n  avgpool global\n  linear 10 as linear\n}\n",
+    )
+    .unwrap();
+    let expected = resnetc::formats::npy::read("tests/fixtures/tiny.y.npy".as_ref()).unwrap();
+    let deviation = expected.std(0.0);
+    for (weights, tolerance) in [
+        ("tiny.safetensors", 1e-4),
+        ("tiny.pth", 1e-4),
+        ("tiny-module.pth", 1e-4),
+        // what the weights lose in half precision
+        ("tiny-f16.safetensors", 2e-2),
+        ("tiny-bf16.safetensors", 1e-1),
+    ] {
+        let weights = format!("tests/fixtures/{weights}");
+        resnetc(&["run", arg(&source), "--weights", &weights, "--input", "tests/fixtures/tiny.x.npy", "--output", arg(&y)])
+            .fine();
+        let got = resnetc::formats::npy::read(&y).unwrap();
+        let worst = (&got - &expected).iter().fold(0.0f32, |m, d| m.max(d.abs()));
+        assert!(worst <= tolerance * deviation, "{weights}: {worst} of a deviation of {deviation}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
+    let source = "models/cifar.resnet";
+    let weights = "models/weights/fashion.safetensors";
+    let ran = resnetc(&["compile", source, "--network", "resnet32", "--weights", weights, "-o", "/tmp/never.rnx"])
+        .refused("do not fit");
+    assert!(ran.err.contains("error[E05"), "{}", ran.err);
+    assert!(ran.err.lines().count() < 60, "{}", ran.err);
+    assert!(!std::path::Path::new("/tmp/never.rnx").exists());
+    resnetc(&["run", source, "--network", "resnet20", "tests/data/bag.png"]).refused("names no weights");
+}
+
+#[test]
+fn bench_ends_with_a_line_of_json() {
+    let ran = resnetc(&["bench", FASHION, "--batch", "2", "--threads", "1", "--format", "json"]).fine();
+    let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+    for key in ["median_ms", "min_ms", "images_per_s", "deviation_ms"] {
+        assert!(json[key].as_f64().is_some_and(|v| v >= 0.0), "{key}: {json}");
+    }
+    assert_eq!((&json["batch"], &json["threads"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn random_weights_come_from_their_seed() {
+    let run =
+        |weights: &str| resnetc(&["run", FASHION, "--weights", weights, "tests/data/bag.png", "--format", "json"]).fine().out;
+    assert_eq!(run("init:1"), run("init:1"));
+    assert_ne!(run("init:1"), run("init:2"));
+}

@@ -1,0 +1,125 @@
+//! The commands that look at sources: check, summary, compile --emit, new, explain.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "common/command.rs"]
+mod command;
+
+use command::{arg, resnetc};
+use serde_json::Value;
+
+#[test]
+fn check_passes_on_all_models() {
+    let mut args = vec!["check".to_string()];
+    for entry in std::fs::read_dir("models").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "resnet") {
+            args.push(path.display().to_string());
+        }
+    }
+    let ran = resnetc(&args.iter().map(String::as_str).collect::<Vec<_>>()).fine();
+    assert!(ran.out.contains("resnet50: 50 layers, 25 557 032 parameters, 4 089 184 256 multiply-adds"), "{}", ran.out);
+    assert!(ran.err.is_empty(), "{}", ran.err);
+}
+
+#[test]
+fn check_reports_for_which_sizes_a_network_is_right() {
+    let ran = resnetc(&["check", "tests/cases/ok/free-size.resnet"]).fine();
+    assert!(ran.out.contains("any H, W >= "), "{}", ran.out);
+}
+
+#[test]
+fn check_answers_in_json_as_rustc_does() {
+    let ran = resnetc(&["check", "--format", "json", "tests/cases/err/many-errors-in-one-run.resnet"]);
+    assert_eq!(ran.code, 1);
+    let lines: Vec<Value> = ran.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(lines.len() >= 3);
+    for line in lines {
+        assert_eq!(line["$message_type"], "diagnostic");
+        assert_eq!(line["level"], "error");
+        assert!(line["code"]["code"].as_str().unwrap().starts_with('E'));
+        let span = &line["spans"][0];
+        assert_eq!((&span["is_primary"], span["line_start"].as_u64().unwrap() > 0), (&Value::Bool(true), true));
+        assert!(line["rendered"].as_str().unwrap().contains("error["));
+    }
+}
+
+#[test]
+fn set_gives_open_parameters_values() {
+    let ran = resnetc(&["check", "models/cifar.resnet", "--network", "cifar", "--set", "n=7"]).fine();
+    assert!(ran.out.contains("cifar: 44 layers, 658 586 parameters"), "{}", ran.out);
+    resnetc(&["check", "models/cifar.resnet", "--network", "cifar"]).refused("needs `n`");
+    resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "clases=3"]).refused("did you mean `classes`?");
+    resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "n=3"]).refused("E0121");
+    resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "classes=1)"]).refused("E0122");
+    resnetc(&["check", "models/resnet.resnet", "--network", "resnt50"]).refused("did you mean `resnet50`?");
+}
+
+#[test]
+fn summary_counts_a_row_a_layer() {
+    let ran = resnetc(&["summary", "models/fashion.resnet"]).fine();
+    let row = ran.out.lines().find(|l| l.starts_with("layer2.0.conv1 ")).unwrap();
+    assert!(row.contains("32 x 14 x 14") && row.contains("4 608") && row.contains("903 168"), "{row}");
+    assert!(ran.out.lines().last().unwrap().contains("269 434"), "{}", ran.out);
+    let json = resnetc(&["summary", "models/resnet.resnet", "--network", "resnet18", "--format", "json"]).fine();
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&json["params"], &json["macs"], &json["layers"]), (&11_689_512.into(), &1_814_073_344u64.into(), &18.into()));
+    let sum: u64 = json["rows"].as_array().unwrap().iter().map(|r| r["params"].as_u64().unwrap()).sum();
+    assert_eq!(sum, 11_689_512);
+    let both = resnetc(&["summary", "models/vgg.resnet", "models/plain.resnet"]).fine();
+    assert!(both.out.contains("vgg19") && both.out.contains("plain34"), "{}", both.out);
+}
+
+#[test]
+fn compile_shows_every_stage_of_the_way() {
+    let emit = |stage: &str| resnetc(&["compile", "models/fashion.resnet", "--emit", stage]).fine().out;
+    assert!(emit("ast").contains("network fashion = cifar(n: 3, classes: 10)"));
+    let graph = emit("graph");
+    assert!(graph.contains("norm") && graph.contains("layer1"), "{graph}");
+    let optimized = emit("optimized");
+    assert!(optimized.contains("+ add + relu") && !optimized.contains(" norm "), "{optimized}");
+    assert!(emit("plan").contains("arena"));
+    assert!(emit("dot").starts_with("digraph"));
+    assert_eq!(emit("plan"), emit("plan"), "a dump is deterministic");
+}
+
+#[test]
+fn new_writes_a_file_that_checks_and_never_overwrites() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mynet");
+    resnetc(&["new", arg(&path)]).fine();
+    let file = dir.path().join("mynet.resnet");
+    let ran = resnetc(&["check", arg(&file)]).fine();
+    assert!(ran.out.contains("mynet: 20 layers"), "{}", ran.out);
+    let before = std::fs::read(&file).unwrap();
+    resnetc(&["new", arg(&path)]).refused("cannot create");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    resnetc(&["new", "/nowhere/net"]).refused("cannot create");
+    resnetc(&["new", "1net"]).refused("cannot name a network");
+}
+
+#[test]
+fn explain_prints_the_page_of_a_code() {
+    let ran = resnetc(&["explain", "e0301"]).fine();
+    assert!(ran.out.starts_with("# E0301") && ran.out.contains("```resnet"), "{}", ran.out);
+    assert!(resnetc(&["explain"]).fine().out.lines().count() > 50);
+    resnetc(&["explain", "E9999"]).refused("there is no code");
+}
+
+#[test]
+fn usage_errors_have_their_own_code() {
+    for args in
+        [&["frobnicate"][..], &["check"], &["run", "models/fashion.resnet"], &["bench", "models/fashion.resnet", "--batch", "0"]]
+    {
+        assert_eq!(resnetc(args).code, 2, "{args:?}");
+    }
+    assert_eq!(resnetc(&["--help"]).code, 0);
+    assert!(resnetc(&["run", "--help"]).fine().out.contains("Examples:"));
+}
+
+#[test]
+fn colour_is_asked_for_or_absent() {
+    let bad = "tests/cases/err/unknown-key.resnet";
+    assert!(!resnetc(&["check", bad]).err.contains('\x1b'));
+    assert!(resnetc(&["check", bad, "--color", "always"]).err.contains('\x1b'));
+}

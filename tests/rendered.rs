@@ -55,6 +55,7 @@ rendered! {
     one_block_used_twice = "one-bad-block-used-twice";
     pad_cannot_drop_channels = "pad-cannot-drop-channels";
     path_shrinks_the_map = "path-shrinks-the-map";
+    several_syntax_errors = "several-syntax-errors";
     stage_blocks_differ = "stage-blocks-differ";
     unknown_key = "unknown-key";
     unused_branch = "unused-branch";

@@ -36,7 +36,12 @@ pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, 
 fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'static str, &'b Bound)>> {
     let mut given: Vec<(&'static str, &Bound)> = Vec::new();
     let mut fine = true;
-    for arg in args {
+    for (i, arg) in args.iter().enumerate() {
+        if i > 0 && arg.key.is_none() {
+            // the parser has said that only the first may go without a key
+            fine = false;
+            continue;
+        }
         let (name, span): (Arc<str>, Span) = match (&arg.key, operator.positional) {
             (Some((key, span)), _) => (key.clone(), *span),
             (None, Some(positional)) => (positional.into(), arg.span),

@@ -107,6 +107,8 @@ struct Scanner<'a> {
     refused: bool,
 }
 
+const OPEN_STRING: &str = "the string does not end";
+
 /// Walks over `text`.
 pub(super) fn scan(file: FileId, text: &str) -> Scan {
     let mut scanner = Scanner {
@@ -133,6 +135,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan {
         scanner.at = 3;
     }
     scanner.run();
+    scanner.forgive_brackets_before_open_strings();
     let mut clean = text.as_bytes().to_vec();
     for comment in &scanner.comments {
         clean[comment.clone()].fill(b' ');
@@ -495,8 +498,7 @@ impl Scanner<'_> {
                 None | Some(b'\n') => {
                     let end = start + self.text[start..at].trim_end().len();
                     let span = self.span(start..end);
-                    let diagnostic =
-                        Diagnostic::error(codes::STRING, "the string does not end", span, "no closing `\"` in this line");
+                    let diagnostic = Diagnostic::error(codes::STRING, OPEN_STRING, span, "no closing `\"` in this line");
                     self.diagnostics.push(diagnostic);
                     self.at = at;
                     return;
@@ -505,6 +507,21 @@ impl Scanner<'_> {
             }
         }
         self.at = at + 1;
+    }
+
+    /// A string that does not end takes what would have closed a bracket before it on its line: one mistake, said once.
+    fn forgive_brackets_before_open_strings(&mut self) {
+        let strings: Vec<usize> =
+            self.diagnostics.iter().filter(|d| d.message == OPEN_STRING).map(|d| d.span().range().start).collect();
+        if strings.is_empty() {
+            return;
+        }
+        let text = self.text;
+        self.diagnostics.retain(|d| {
+            let at = d.span().range().start;
+            let taken = |&string: &usize| at < string && !text[at..string].contains('\n');
+            d.code != codes::BRACKETS || text[at..].starts_with('{') || !strings.iter().any(taken)
+        });
     }
 
     /// Characters that the language has no use for, as many as stand together.

@@ -1,5 +1,8 @@
 //! The command `resnetc`, run as a person would.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a skipped test says so; a failed unwrap is a failed test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

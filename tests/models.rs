@@ -110,3 +110,19 @@ fn a_thousand_layers_are_checked_at_once() {
     assert_eq!(Totals::of(&checked).layers, 1202);
     assert!(took.as_millis() < 2000, "{took:?}");
 }
+
+/// The graph as Graphviz reads it, of two blocks with side paths.
+#[test]
+fn dot_draws_blocks_as_clusters() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/ok/two-paths.resnet");
+    let checked = Frontend::open(&path).unwrap().check("net", &[]).unwrap();
+    let text = resnetc::ir::dot::dot(&checked);
+    let count = |what: &str| text.matches(what).count();
+    assert_eq!((count("{"), count("subgraph")), (count("}"), 2));
+    assert_eq!(count("[label = "), checked.graph().len());
+    let edges: usize = checked.graph().ids().map(|id| checked.graph().operands(id).len()).sum();
+    assert_eq!(count(" -> "), edges);
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("two-paths-dot", text) });
+    let text = dump(&checked, DumpOptions { fold: true });
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("two-paths", text) });
+}

@@ -8,7 +8,7 @@ use super::args::{Format, Select};
 use super::output::{Done, Failure, Out};
 use crate::driver::Frontend;
 use crate::ir::Checked;
-use crate::ir::summary::{Row, Totals, rows, thousands};
+use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
 
 /// Shows a row a layer; of several files or networks, the totals side by side.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,7 @@ struct Json<'a> {
     network: &'a str,
     #[serde(flatten)]
     totals: Totals,
+    stages: Vec<StageRow>,
     rows: Vec<Row>,
 }
 
@@ -71,13 +72,21 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     match (args.format, &list[..]) {
         (Format::Json, list) => {
             for (file, checked) in list {
-                let json =
-                    Json { file: file.clone(), network: &checked.network.name, totals: Totals::of(checked), rows: rows(checked) };
+                let json = Json {
+                    file: file.clone(),
+                    network: &checked.network.name,
+                    totals: Totals::of(checked),
+                    stages: stages(checked),
+                    rows: rows(checked),
+                };
                 out.line(serde_json::to_string(&json).map_err(Failure::input)?)?;
             }
             Ok(())
         }
-        (Format::Text, [(_, one)]) => layers(one, out),
+        (Format::Text, [(_, one)]) => {
+            layers(one, out)?;
+            by_stage(one, out)
+        }
         (Format::Text, list) => totals(list, out),
     }
 }
@@ -134,6 +143,23 @@ fn layers(checked: &Checked, out: &mut Out) -> Done {
         free(totals.macs),
     ]);
     table(out, &["layer", "operator", "output", "parameters", "multiply-adds"], 3, &cells, true)
+}
+
+/// The paper's Table 1: what each stage is made of. Nothing where a network has no stages.
+fn by_stage(checked: &Checked, out: &mut Out) -> Done {
+    let rows = stages(checked);
+    if rows.iter().all(|row| row.blocks == 0) {
+        return Ok(());
+    }
+    let cells: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            let made = if row.blocks == 0 { String::new() } else { format!("{} of {}", row.blocks, row.unit) };
+            vec![row.name, made, row.output, thousands(row.params), free(row.macs)]
+        })
+        .collect();
+    out.line("")?;
+    table(out, &["stage", "blocks", "output", "parameters", "multiply-adds"], 3, &cells, false)
 }
 
 fn totals(list: &[(String, Checked)], out: &mut Out) -> Done {

@@ -32,7 +32,8 @@ pub fn dot(checked: &Checked) -> String {
             Op::Add | Op::Mul | Op::Concat => ", shape = ellipse",
             _ => "",
         };
-        let _ = writeln!(out, "  {} [label = {}{colour}]", key_of(graph, id), quote(&label));
+        let indent = if cluster.is_some() { "    " } else { "  " };
+        let _ = writeln!(out, "{indent}{} [label = {}{colour}]", key_of(graph, id), quote(&label));
     }
     if cluster.is_some() {
         out.push_str("  }\n");

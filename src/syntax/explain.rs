@@ -179,6 +179,7 @@ fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
         | Rule::greater_equal
         | Rule::plus
         | Rule::minus
+        | Rule::negate
         | Rule::star
         | Rule::slash
         | Rule::percent

@@ -31,7 +31,7 @@ static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
             | infix(Rule::greater_equal))
         .op(infix(Rule::plus) | infix(Rule::minus))
         .op(infix(Rule::star) | infix(Rule::slash) | infix(Rule::percent))
-        .op(Op::prefix(Rule::minus))
+        .op(Op::prefix(Rule::negate))
 });
 
 /// An `expression` of a statement, or a `value` of a training entry.
@@ -49,7 +49,7 @@ pub(super) fn expression(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
 
 fn is_operator(rule: Rule) -> bool {
     match rule {
-        Rule::index | Rule::else_word | Rule::not_word | Rule::minus => true,
+        Rule::index | Rule::else_word | Rule::not_word | Rule::negate => true,
         _ => infix(rule).is_some(),
     }
 }
@@ -90,7 +90,7 @@ fn operation(cx: &mut Context, pairs: Pairs<Rule>) -> Option<Expr> {
         .map_primary(|pair| operand(cx, pair))
         .map_prefix(|operator, value: Option<Expr>| {
             let value = value?;
-            let kind = if operator.as_rule() == Rule::minus { UnaryOp::Neg } else { UnaryOp::Not };
+            let kind = if operator.as_rule() == Rule::negate { UnaryOp::Neg } else { UnaryOp::Not };
             let span = place.span(&operator).to(value.span);
             Some(Expr { kind: ExprKind::Unary(kind, Box::new(value)), span })
         })

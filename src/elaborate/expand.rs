@@ -15,7 +15,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, Frame, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
-use crate::syntax::ast::{Call, Expr, Ident, Label, Stmt, StmtKind, Template, TemplatePart};
+use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
 
 /// The most nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
@@ -235,90 +235,6 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn input(&mut self, name: Option<&Ident>, dims: &[Expr], span: Span, cx: &mut Cx) {
-        if cx.in_block {
-            self.error(
-                Diagnostic::error(codes::MISPLACED, "a block has no `input`", span, "not here")
-                    .rule("a block reads what flows into it"),
-            );
-            return;
-        }
-        if name.is_none() && !self.graph.inputs().is_empty() {
-            self.error(
-                Diagnostic::error(codes::MISPLACED, "the network has an input already", span, "the second one")
-                    .help("a second input has a name: `input NAME: 3 x 32 x 32`"),
-            );
-            return;
-        }
-        let shape = match self.meta.input.clone() {
-            Some((dims, env)) => self.input_shape(&dims, &env),
-            None => self.input_shape(dims, &cx.env),
-        };
-        let name = name.map_or_else(|| "input".to_string(), |n| n.node.clone());
-        let value = self.node(Op::Input(shape), name.clone(), span, cx.frame, &[]);
-        if name != "input" {
-            cx.labels.insert(name, Labelled { value: Some(value), span, must_join: false, used: false });
-        }
-        if cx.current.is_none() {
-            cx.current = Some(value);
-        }
-    }
-
-    fn input_shape(&mut self, dims: &[Expr], env: &Env) -> Shape {
-        let mut out = Vec::new();
-        for (i, dim) in dims.iter().enumerate() {
-            match self.eval(dim, env) {
-                Value::Int(n) if (1..=1 << 40).contains(&n) => out.push(ir::Dim::Fixed(n as usize)),
-                Value::Int(n) => {
-                    self.error(Diagnostic::error(
-                        codes::BAD_VALUE,
-                        format!("a dimension of {n}"),
-                        dim.span,
-                        "must be at least 1, and below 2^40",
-                    ));
-                    return Shape::Unknown;
-                }
-                Value::Word(word) if dims.len() == 3 && i == 1 && *word == *"H" => out.push(ir::Dim::axis(ir::Axis::H)),
-                Value::Word(word) if dims.len() == 3 && i == 2 && *word == *"W" => out.push(ir::Dim::axis(ir::Axis::W)),
-                Value::Unknown => return Shape::Unknown,
-                value => {
-                    let value = value.clone();
-                    if let Value::Word(word) = &value {
-                        self.error(
-                            Diagnostic::error(
-                                codes::UNKNOWN_NAME,
-                                format!("`{word}` is no dimension"),
-                                dim.span,
-                                "names nothing here",
-                            )
-                            .rule("height and width may be left free: `input 3 x H x W`; channels may not"),
-                        );
-                    } else {
-                        self.evaluator().mismatch("a whole number, or a free `H` or `W`", &value, dim.span);
-                    }
-                    return Shape::Unknown;
-                }
-            }
-        }
-        if out.len() != 3 && out.len() != 1 {
-            let span = match (dims.first(), dims.last()) {
-                (Some(a), Some(b)) => a.span.to(b.span),
-                _ => return Shape::Unknown,
-            };
-            self.error(
-                Diagnostic::error(
-                    codes::BAD_VALUE,
-                    format!("an input of {} dimensions", out.len()),
-                    span,
-                    "one or three are possible",
-                )
-                .rule("a map is channels x height x width, a vector is its features; the batch is not written"),
-            );
-            return Shape::Unknown;
-        }
-        Shape::Known(out)
-    }
-
     /// The current value; reports once where no `input` precedes.
     pub fn current(&mut self, span: Span, cx: &Cx) -> Option<ir::Value> {
         if cx.current.is_none() && self.graph.inputs().is_empty() && !self.no_input_reported {
@@ -329,63 +245,6 @@ impl<'a> Expander<'a> {
             );
         }
         cx.current
-    }
-
-    /// A labelled value, for joins and `from`; reports an unknown label.
-    pub fn label(&mut self, name: &Ident, cx: &mut Cx) -> Option<ir::Value> {
-        if let Some(found) = cx.labels.get_mut(&name.node) {
-            found.used = true;
-            return found.value;
-        }
-        let mut diag =
-            Diagnostic::error(codes::UNKNOWN_LABEL, format!("no value is called `{}`", name.node), name.span, "not found");
-        if let Some(near) = nearest(&name.node, cx.labels.keys().map(String::as_str)) {
-            diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
-        } else {
-            diag = diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name");
-        }
-        self.error(diag);
-        None
-    }
-
-    /// The text of a label, its template filled in.
-    pub fn label_text(&mut self, label: &Label, env: &Env) -> Option<(String, Span)> {
-        let (text, span) = match label {
-            Label::Name(name) => (name.node.clone(), name.span),
-            Label::Template(template) => (self.template(template, env)?, template.span),
-        };
-        let part_ok = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-        if text.len() > MAX_NAME || !text.split('.').all(part_ok) {
-            let shown: String = text.chars().take(60).collect();
-            self.error(
-                Diagnostic::error(codes::BAD_NAME, format!("`{shown}` cannot name a layer"), span, "not a name")
-                    .rule("a name is made of letters, digits, `_` and `-`, with dots between its parts"),
-            );
-            return None;
-        }
-        Some((text, span))
-    }
-
-    fn template(&mut self, template: &Template, env: &Env) -> Option<String> {
-        let mut text = String::new();
-        for part in &template.parts {
-            match part {
-                TemplatePart::Text(part) => text.push_str(part),
-                TemplatePart::Expr(expr) => match self.eval(expr, env) {
-                    Value::Int(n) => text.push_str(&n.to_string()),
-                    Value::Str(s) | Value::Word(s) => text.push_str(&s),
-                    Value::Unknown => return None,
-                    other => {
-                        self.evaluator().mismatch("a whole number or a text", &other, expr.span);
-                        return None;
-                    }
-                },
-            }
-            if text.len() > MAX_NAME {
-                break;
-            }
-        }
-        Some(text)
     }
 
     fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {

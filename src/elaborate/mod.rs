@@ -6,7 +6,9 @@
 mod attrs;
 mod eval;
 mod expand;
+mod input;
 mod join;
+mod labels;
 mod lint;
 mod load;
 mod meta;

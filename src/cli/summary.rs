@@ -151,15 +151,19 @@ fn by_stage(checked: &Checked, out: &mut Out) -> Done {
     if rows.iter().all(|row| row.blocks == 0) {
         return Ok(());
     }
-    let cells: Vec<Vec<String>> = rows
+    let totals = Totals::of(checked);
+    let mut cells: Vec<Vec<String>> = rows
         .into_iter()
         .map(|row| {
             let made = if row.blocks == 0 { String::new() } else { format!("{} of {}", row.blocks, row.unit) };
             vec![row.name, made, row.output, thousands(row.params), free(row.macs)]
         })
         .collect();
+    // the last line is the network's, with this table as without
+    let layers = format!("{} layers", totals.layers);
+    cells.push(vec!["total".into(), layers, String::new(), thousands(totals.params), free(totals.macs)]);
     out.line("")?;
-    table(out, &["stage", "blocks", "output", "parameters", "multiply-adds"], 3, &cells, false)
+    table(out, &["stage", "blocks", "output", "parameters", "multiply-adds"], 3, &cells, true)
 }
 
 fn totals(list: &[(String, Checked)], out: &mut Out) -> Done {

@@ -145,6 +145,59 @@ fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
     resnetc(&["run", source, "--network", "resnet20", "tests/data/bag.png"]).refused("names no weights");
 }
 
+/// The weights of a network written to a file, to be given to another.
+fn weights_of(network: &str, file: &std::path::Path) {
+    let mut front = resnetc::driver::Frontend::open("models/cifar.resnet".as_ref()).unwrap();
+    let options = resnetc::CompileOptions { weights: resnetc::Weights::Init(1), ..Default::default() };
+    if network.ends_with(".resnet") {
+        front = resnetc::driver::Frontend::open(network.as_ref()).unwrap();
+    }
+    let name = if network.ends_with(".resnet") { None } else { Some(network.to_string()) };
+    let model = front.model(&resnetc::CompileOptions { network: name, ..options }).unwrap();
+    resnetc::formats::safetensors::write(file, model.params().iter()).unwrap();
+}
+
+#[test]
+fn a_mismatch_is_told_by_its_structure() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = "resnet 1\nuse std.blocks: basic, bottleneck\nnetwork net(classes = 10) {\n  input 3 x 16 x 16\n  conv 3x3, filters: 8\n  norm\n";
+    let tail = "\n  avgpool global\n  linear classes\n}\n";
+    let base =
+        "  shortcut: pad\n  stage layer1: 2 of basic { filters: 8 }\n  stage layer2: 2 of basic { filters: double, map: halve }";
+    let net = dir.path().join("net.resnet");
+    std::fs::write(&net, format!("{head}{base}{tail}").replace("basic, bottleneck", "basic")).unwrap();
+    for (other, code, words) in [
+        (base.replace("pad", "projection"), "E0501", "has projections where the file says `pad`"),
+        (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, and the network 2"),
+        (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "other blocks in `layer1`"),
+        (base.replace("layer1", "blocks1").replace("layer2", "blocks2"), "E0506", "lacks tensors"),
+    ] {
+        let path = dir.path().join("other.resnet");
+        let unit = if other.contains("bottleneck") { "bottleneck" } else { "basic" };
+        std::fs::write(&path, format!("{head}{other}{tail}").replace("basic, bottleneck", unit)).unwrap();
+        let weights = dir.path().join("other.safetensors");
+        weights_of(arg(&path), &weights);
+        let ran = resnetc(&["compile", arg(&net), "--weights", arg(&weights)]).refused(words);
+        assert!(ran.err.contains(code), "{code}: {}", ran.err);
+        assert!(ran.err.lines().count() <= 40, "{}", ran.err);
+    }
+    // the other way round, and another head
+    let weights = dir.path().join("net.safetensors");
+    weights_of(arg(&net), &weights);
+    let projected = dir.path().join("projected.resnet");
+    std::fs::write(
+        &projected,
+        format!("{head}{}{tail}", base.replace("pad", "projection")).replace("basic, bottleneck", "basic"),
+    )
+    .unwrap();
+    resnetc(&["compile", arg(&projected), "--weights", arg(&weights)])
+        .refused("has no projections where the file says `projection`");
+    let ran = resnetc(&["compile", arg(&net), "--set", "classes=3", "--weights", arg(&weights)])
+        .refused("10 classes in the checkpoint, and 3 here");
+    assert_eq!(ran.err.matches("error[").count(), 1, "{}", ran.err);
+    resnetc(&["compile", arg(&net), "--weights", "models/weights/fashion.safetensors"]).refused("E0");
+}
+
 #[test]
 fn bench_ends_with_a_line_of_json() {
     let ran = resnetc(&["bench", FASHION, "--batch", "2", "--threads", "1", "--format", "json"]).fine();

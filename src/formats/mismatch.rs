@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use super::structure::{self, Explained};
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
@@ -61,17 +62,18 @@ pub(super) fn report(
     let file = path.display();
     let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
     let span = |name: &str| wanted.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
-    let mut diagnostics = Vec::new();
+    let Explained { mut diagnostics, names: explained } = structure::explain(checked, wanted, given);
+    let rest = |name: &&str| !explained.contains(*name);
     let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
         let Some(first) = names.first() else { return };
         let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
         let shown = names.iter().take(EXAMPLES).map(|n| format!("`{}`", n.escape_debug())).collect::<Vec<_>>().join(", ");
         diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
     };
-    let missing = wanted.keys().copied().filter(|name| !given.contains_key(name)).collect();
-    let unused = given.keys().copied().filter(|name| !wanted.contains_key(name)).collect();
+    let missing = wanted.keys().copied().filter(|name| !given.contains_key(name)).filter(rest).collect();
+    let unused = given.keys().copied().filter(|name| !wanted.contains_key(name)).filter(rest).collect();
     let both = || wanted.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
-    let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).collect();
+    let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).filter(rest).collect();
     let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
     group(codes::WEIGHTS_MISSING, missing, &span, "lacks tensors that the network needs", "needed here");
     group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");

@@ -6,6 +6,7 @@ pub mod mismatch;
 pub mod npy;
 pub mod pth;
 pub mod safetensors;
+mod structure;
 pub mod tensors;
 pub mod weights;
 

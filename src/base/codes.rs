@@ -62,6 +62,7 @@ codes! {
     SET_UNKNOWN = "E0120", "`--set` names no parameter";
     SET_FIXED = "E0121", "`--set` names a parameter that is fixed";
     SET_SYNTAX = "E0122", "`--set` cannot be read";
+    UNUSED_INPUT = "E0123", "an input is never read";
     UNKNOWN_KEY = "E0201", "the key is not known";
     GIVEN_TWICE = "E0202", "an argument is given twice";
     MISSING_ARGUMENT = "E0203", "an argument is missing";
@@ -99,6 +100,7 @@ codes! {
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";
     DUPLICATE_LABEL = "W0103", "two classes have one label";
+    UNUSED_LET = "W0104", "a `let` is never used";
 }
 
 /// The entry of a code, looked up by its text (`E0301`, in either case).

@@ -1,12 +1,13 @@
-//! Expressions: checked integer arithmetic, comparison, conditions. Evaluation always ends: there are no loops, and every
-//! expression is as deep as its text.
+//! Expressions: checked integer arithmetic, comparison, conditions. Evaluation always ends: there are no loops, every
+//! expression is as deep as its text, and all work is counted against [`MAX_WORK`].
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::load::{Def, Program};
 use super::names::nearest;
-use super::value::{Bound, Unit, Value};
+use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -14,6 +15,11 @@ use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 
 /// The longest list that may be written or built.
 const MAX_LIST: usize = 100_000;
+/// The most arguments of one call, and the most parameters of one declaration.
+pub(super) const MAX_ARGUMENTS: usize = 256;
+/// The most values that the expansion of one network may compute, compare or bind. A million layers take about twenty
+/// million; what lies beyond is a long list evaluated again for each of very many blocks, and would take minutes.
+const MAX_WORK: usize = 50_000_000;
 
 /// The names that an expression sees.
 #[derive(Clone, Debug)]
@@ -28,9 +34,30 @@ pub(super) struct Env {
 pub(super) struct Eval<'a> {
     pub program: &'a Program,
     pub diags: &'a mut Vec<Diagnostic>,
+    /// The work done so far for this network.
+    pub work: &'a Cell<usize>,
+}
+
+/// Whether the bound of work is passed: nothing more is to be computed.
+pub(super) fn exhausted(work: &Cell<usize>) -> bool {
+    work.get() > MAX_WORK
 }
 
 impl Eval<'_> {
+    /// Counts work; `false`, and an error the first time, where the bound is passed.
+    fn charge(&mut self, amount: usize, span: Span) -> bool {
+        let before = exhausted(self.work);
+        self.work.set(self.work.get().saturating_add(amount));
+        let after = exhausted(self.work);
+        if after && !before {
+            self.diags.push(
+                Diagnostic::error(codes::TOO_LARGE, "the network takes too long to compute", span, "expansion stopped here")
+                    .rule(format!("a network computes at most {MAX_WORK} values")),
+            );
+        }
+        !after
+    }
+
     fn fail(
         &mut self,
         code: crate::base::diagnostic::Code,
@@ -44,6 +71,9 @@ impl Eval<'_> {
 
     /// The value of an expression; `Unknown` behind an error, which is reported.
     pub fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
+        if !self.charge(1, expr.span) {
+            return Value::Unknown;
+        }
         match &expr.kind {
             ExprKind::Int(n) => Value::Int(*n),
             ExprKind::Float(x) => Value::Float(*x),
@@ -55,7 +85,10 @@ impl Eval<'_> {
                 if items.len() > MAX_LIST {
                     return self.fail(codes::BAD_VALUE, format!("a list of more than {MAX_LIST} items"), expr.span, "too long");
                 }
-                Value::List(items.iter().map(|item| self.eval(item, env)).collect())
+                match List::new(items.iter().map(|item| self.eval(item, env)).collect()) {
+                    Some(list) => Value::List(list),
+                    None => self.too_deep(expr.span),
+                }
             }
             ExprKind::Index(list, index) => self.index(list, index, env),
             ExprKind::Call(name, args) => self.call(name, args, env),
@@ -94,12 +127,16 @@ impl Eval<'_> {
         }
     }
 
+    fn too_deep(&mut self, span: Span) -> Value {
+        self.fail(codes::TOO_DEEP, format!("a value nests more than {MAX_VALUE_DEPTH} deep"), span, "one level too many")
+    }
+
     fn name(&mut self, name: &str, env: &Env) -> Value {
         if let Some(value) = env.vars.get(name) {
             return value.clone();
         }
         if let Some(&def) = self.program.modules[env.module].scope.get(name) {
-            return Value::Unit(Arc::new(Unit { def, name: name.into(), args: Vec::new() }));
+            return Value::Unit(Arc::new(Unit { def, name: name.into(), args: Vec::new(), depth: 0 }));
         }
         Value::Word(name.into())
     }
@@ -148,17 +185,34 @@ impl Eval<'_> {
                     unit.args.retain(|a| a.key.as_ref().is_none_or(|(k, _)| *k != key));
                     unit.args.push(arg);
                 }
+                unit.depth = unit.args.iter().map(|a| a.value.depth()).max().unwrap_or(0).saturating_add(1);
+                if unit.args.len() > MAX_ARGUMENTS || !self.charge(unit.args.len(), name.span) {
+                    return Value::Unknown;
+                }
+                if unit.depth > MAX_VALUE_DEPTH {
+                    return self.too_deep(name.span);
+                }
                 Value::Unit(Arc::new(unit))
             }
-            Value::Word(word) => Value::WordCall(word, bound.into()),
+            Value::Word(word) => {
+                if let Some(inner) = bound.iter().find(|a| matches!(a.value, Value::WordCall(..))) {
+                    let (value, span) = (inner.value.clone(), inner.span);
+                    return self.mismatch("a plain value", &value, span);
+                }
+                Value::WordCall(word, bound.into())
+            }
             other => self.mismatch("a block or a word", &other, name.span),
         }
     }
 
     /// Evaluates arguments in order.
     pub fn args(&mut self, args: &[Arg], env: &Env) -> Vec<Bound> {
-        let mut list: Vec<Bound> = Vec::with_capacity(args.len());
-        for arg in args {
+        if let Some(extra) = args.get(MAX_ARGUMENTS) {
+            let message = format!("more than {MAX_ARGUMENTS} arguments");
+            self.fail(codes::TOO_MANY_ARGUMENTS, message, extra.span, "one too many");
+        }
+        let mut list: Vec<Bound> = Vec::with_capacity(args.len().min(MAX_ARGUMENTS));
+        for arg in args.iter().take(MAX_ARGUMENTS) {
             let key: Option<(Arc<str>, Span)> = arg.key.as_ref().map(|k| (k.node.as_str().into(), k.span));
             if let Some((name, span)) = &key
                 && has(&list, name)
@@ -188,12 +242,13 @@ impl Eval<'_> {
             (B::And | B::Or, other, _) => self.mismatch("true or false", other, a.span),
             (B::Add | B::Sub | B::Mul | B::Div | B::Rem, Value::Int(x), Value::Int(y)) => self.arithmetic(op, *x, *y, span),
             (B::Eq | B::Ne, x, y) => {
-                let equal = match (number(x), number(y)) {
-                    (Some(x), Some(y)) => x == y,
-                    _ => x == y,
-                };
-                Value::Bool(equal == (op == B::Eq))
+                let equal = self.equal(x, y, span);
+                if exhausted(self.work) { Value::Unknown } else { Value::Bool(equal == (op == B::Eq)) }
             }
+            (B::Lt, Value::Int(x), Value::Int(y)) => Value::Bool(x < y),
+            (B::Le, Value::Int(x), Value::Int(y)) => Value::Bool(x <= y),
+            (B::Gt, Value::Int(x), Value::Int(y)) => Value::Bool(x > y),
+            (B::Ge, Value::Int(x), Value::Int(y)) => Value::Bool(x >= y),
             (_, x, y) => match (number(x), number(y)) {
                 (Some(x), Some(y)) => match op {
                     B::Lt => Value::Bool(x < y),
@@ -211,6 +266,29 @@ impl Eval<'_> {
                 (_, None) => self.mismatch("a number", y, b.span),
             },
         }
+    }
+
+    /// Whether two values are equal, numbers of either kind by what they count. Shared parts are counted as often as they
+    /// are walked.
+    pub fn equal(&mut self, x: &Value, y: &Value, span: Span) -> bool {
+        if !self.charge(1, span) {
+            return false;
+        }
+        match (x, y) {
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| self.equal(a, b, span)),
+            (Value::Unit(a), Value::Unit(b)) => a.def == b.def && self.equal_args(&a.args, &b.args, span),
+            (Value::WordCall(a, x), Value::WordCall(b, y)) => a == b && self.equal_args(x, y, span),
+            (Value::Int(x), Value::Int(y)) => x == y,
+            _ => match (number(x), number(y)) {
+                (Some(x), Some(y)) => x == y,
+                _ => x == y,
+            },
+        }
+    }
+
+    fn equal_args(&mut self, a: &[Bound], b: &[Bound], span: Span) -> bool {
+        let key = |bound: &Bound| bound.key.as_ref().map(|(k, _)| k.clone());
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| key(a) == key(b) && self.equal(&a.value, &b.value, span))
     }
 
     fn arithmetic(&mut self, op: BinaryOp, x: i64, y: i64, span: Span) -> Value {
@@ -253,6 +331,7 @@ impl Eval<'_> {
         let program = self.program;
         let declared = program.def(def);
         let params = declared.params();
+        self.charge(params.len() * (args.len() + 1), call);
         let mut env = Env { module: program.module_of(def), vars: BTreeMap::new() };
         for arg in args {
             let Some((key, span)) = &arg.key else { continue };

@@ -1,9 +1,10 @@
 //! Statements expanded into a graph, top to bottom: each takes the current value and yields the next.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 
 use super::attrs;
-use super::eval::{Env, Eval};
+use super::eval::{Env, Eval, exhausted};
 use super::load::{Def, DefId, Program};
 use super::meta::Meta;
 use super::names::nearest;
@@ -19,12 +20,20 @@ use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
 
 /// The most nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
-/// The deepest nesting of blocks in blocks.
+/// The deepest nesting of bodies in each other: blocks, stages' units, branches, conditions, scopes.
 pub const MAX_DEPTH: usize = 64;
 /// The most statements that expansion carries out, so that blocks which yield no node end as well.
 const MAX_STEPS: usize = 8 * MAX_NODES;
 /// The most bytes of all names together.
 const MAX_NAMES: usize = 256 << 20;
+/// The most different errors of one network; who has more has one cause.
+const MAX_ERRORS: usize = 500;
+
+/// Keeps each error once: the instances of a stage repeat what is wrong with its unit.
+pub(super) fn once(diags: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    diags.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+}
 
 /// A labelled value of a body.
 #[derive(Clone, Debug)]
@@ -51,8 +60,31 @@ pub(super) struct Cx {
     /// The shortcut policy in force.
     pub policy: Policy,
     pub labels: BTreeMap<String, Labelled>,
-    /// Arguments of the stage before, for `double`.
+    /// The `filters` of the stage before, for `filters: double`.
     pub last_filters: Option<i64>,
+    /// The dilation that the stage before ended with, for `dilate: double`.
+    pub last_dilation: i64,
+}
+
+impl Cx {
+    /// Counts a stride on the path.
+    pub fn strided(&mut self, step: [usize; 2]) {
+        self.stride = [0, 1].map(|axis| self.stride[axis].saturating_mul(step[axis]));
+    }
+}
+
+/// What became of a block.
+pub(super) struct Expanded {
+    /// Its result; `None` behind an error.
+    pub value: Option<ir::Value>,
+    /// Where its nodes come from; `None` where it was not entered.
+    pub frame: Option<FrameId>,
+    /// The product of the strides on its path.
+    pub stride: [usize; 2],
+}
+
+impl Expanded {
+    const FAILED: Expanded = Expanded { value: None, frame: None, stride: [1, 1] };
 }
 
 /// Expansion of one network.
@@ -67,18 +99,18 @@ pub(super) struct Expander<'a> {
     pub shortcuts: Vec<ShortcutUse>,
     pub meta: Meta,
     names: HashSet<String>,
+    outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
     depth: usize,
+    work: &'a Cell<usize>,
     /// Set when a bound is passed: everything ends.
     pub aborted: bool,
     no_input_reported: bool,
-    /// The frame of the block that was expanded last.
-    pub last_frame: Option<FrameId>,
 }
 
 impl<'a> Expander<'a> {
-    pub fn new(program: &'a Program, diags: &'a mut Vec<Diagnostic>, meta: Meta) -> Self {
+    pub fn new(program: &'a Program, diags: &'a mut Vec<Diagnostic>, work: &'a Cell<usize>, meta: Meta) -> Self {
         Expander {
             program,
             diags,
@@ -89,21 +121,22 @@ impl<'a> Expander<'a> {
             shortcuts: Vec::new(),
             meta,
             names: HashSet::new(),
+            outputs: HashSet::new(),
             name_bytes: 0,
             steps: 0,
             depth: 0,
+            work,
             aborted: false,
             no_input_reported: false,
-            last_frame: None,
         }
     }
 
     pub fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
-        Eval { program: self.program, diags: self.diags }.eval(expr, env)
+        self.evaluator().eval(expr, env)
     }
 
     pub fn evaluator(&mut self) -> Eval<'_> {
-        Eval { program: self.program, diags: self.diags }
+        Eval { program: self.program, diags: self.diags, work: self.work }
     }
 
     pub fn error(&mut self, diag: Diagnostic) {
@@ -125,6 +158,17 @@ impl<'a> Expander<'a> {
     /// Whether a bound was passed; counts one step.
     pub fn step(&mut self, span: Span) -> bool {
         self.steps += 1;
+        if exhausted(self.work) {
+            self.aborted = true; // reported where it happened
+        }
+        if !self.aborted && self.diags.len() > 2 * MAX_ERRORS {
+            once(self.diags);
+            if self.diags.len() > MAX_ERRORS {
+                self.aborted = true;
+                let message = format!("more than {MAX_ERRORS} errors");
+                self.error(Diagnostic::error(codes::TOO_LARGE, message, span, "expansion stopped here"));
+            }
+        }
         if !self.aborted && (self.graph.len() > MAX_NODES || self.steps > MAX_STEPS || self.name_bytes > MAX_NAMES) {
             self.aborted = true;
             self.diags.push(
@@ -160,11 +204,30 @@ impl<'a> Expander<'a> {
 
     /// Carries out the statements of a body.
     pub fn body(&mut self, stmts: &[Stmt], cx: &mut Cx) {
+        let Some(first) = stmts.first() else { return };
+        if self.depth > MAX_DEPTH {
+            return self.too_deep(first.span, None);
+        }
+        self.depth += 1;
         for stmt in stmts {
             if self.step(stmt.span) {
-                return;
+                break;
             }
             self.stmt(stmt, cx);
+        }
+        self.depth -= 1;
+    }
+
+    /// Ends everything: the stack must not.
+    fn too_deep(&mut self, span: Span, block: Option<Span>) {
+        if !self.aborted {
+            self.aborted = true;
+            let message = format!("blocks nest more than {MAX_DEPTH} deep");
+            let mut diag = Diagnostic::error(codes::TOO_DEEP, message, span, "expansion stopped here");
+            if let Some(block) = block {
+                diag = diag.label(block, "this block, among others");
+            }
+            self.error(diag.rule("a block cannot use itself: expansion always ends"));
         }
     }
 
@@ -212,7 +275,7 @@ impl<'a> Expander<'a> {
                     Some(label) => self.label(label, cx),
                     None => self.current(stmt.span, cx),
                 };
-                if self.graph.outputs().iter().any(|(n, _)| *n == name.node) {
+                if !self.outputs.insert(name.node.clone()) {
                     self.error(Diagnostic::error(
                         codes::DUPLICATE_NAME,
                         format!("two outputs are called `{}`", name.node),
@@ -232,6 +295,22 @@ impl<'a> Expander<'a> {
                 }
                 // a network's own are gathered by `meta`
             }
+        }
+    }
+
+    /// Makes the last value the main output, which stands first.
+    pub fn main_output(&mut self, value: ir::Value, span: Span) {
+        if self.outputs.contains("output") {
+            self.error(
+                Diagnostic::error(codes::DUPLICATE_NAME, "two outputs are called `output`", span, "in this network")
+                    .rule("the last value is the output `output`, where no other name is given to it"),
+            );
+            return;
+        }
+        let named = self.graph.take_outputs();
+        self.graph.add_output("output", value);
+        for (name, value) in named {
+            self.graph.add_output(name, value);
         }
     }
 
@@ -256,11 +335,12 @@ impl<'a> Expander<'a> {
     }
 
     /// Runs `inside` with a scope of that name open.
-    pub fn in_scope(&mut self, name: &str, sequential: bool, inside: impl FnOnce(&mut Self)) {
+    pub fn in_scope<T>(&mut self, name: &str, sequential: bool, inside: impl FnOnce(&mut Self) -> T) -> T {
         let prefix = self.scope().full(name);
         self.scopes.push(Scope::new(prefix, sequential));
-        inside(self);
+        let out = inside(self);
         self.scopes.pop();
+        out
     }
 
     fn call(&mut self, call: &Call, span: Span, cx: &mut Cx) {
@@ -287,7 +367,7 @@ impl<'a> Expander<'a> {
                 _ => [1, 1],
             };
             let value = self.node(op, name, span, cx.frame, &[operand]);
-            cx.stride = [0, 1].map(|axis| cx.stride[axis].saturating_mul(step[axis]));
+            cx.strided(step);
             cx.current = Some(value);
             self.remember(call.label.as_ref(), cx);
             return;
@@ -376,20 +456,20 @@ impl<'a> Expander<'a> {
         let Some(input) = self.current(span, cx) else { return };
         let args = merge(&unit.args, args);
         let policy = cx.policy.clone();
-        cx.current = match label {
+        let out = match label {
             Some(label) => {
                 self.scope().skip();
-                let mut out = None;
-                self.in_scope(&label, false, |this| out = this.block(unit.def, &args, input, None, &policy, span, cx.frame));
-                out
+                self.in_scope(&label, false, |this| this.block(unit.def, &args, input, None, &policy, span, cx.frame))
             }
             None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
         };
+        cx.current = out.value;
         // a block's stride counts on the path of the block that calls it
+        cx.strided(out.stride);
         self.remember(call.label.as_ref(), cx);
     }
 
-    /// Expands a block on a value, in the scope that is open. `None` behind an error.
+    /// Expands a block on a value, in the scope that is open.
     #[allow(clippy::too_many_arguments)] // each is another fact of the call; a struct would be built at each call and taken apart here
     pub fn block(
         &mut self,
@@ -400,30 +480,19 @@ impl<'a> Expander<'a> {
         policy: &Policy,
         call: Span,
         parent: Option<FrameId>,
-    ) -> Option<ir::Value> {
+    ) -> Expanded {
         let program = self.program;
         let Def::Block(block) = program.def(def) else {
             self.error(Diagnostic::error(codes::BAD_VALUE, "a network is no block", call, "used as a block"));
-            return None;
+            return Expanded::FAILED;
         };
         if self.step(call) {
-            return None;
+            return Expanded::FAILED;
         }
-        if self.depth >= MAX_DEPTH {
-            self.aborted = true;
-            self.error(
-                Diagnostic::error(
-                    codes::TOO_DEEP,
-                    format!("blocks nest more than {MAX_DEPTH} deep"),
-                    call,
-                    "expansion stopped here",
-                )
-                .label(block.name.span, "this block, among others")
-                .rule("a block cannot use itself: expansion always ends"),
-            );
-            return None;
+        if self.depth > MAX_DEPTH {
+            self.too_deep(call, Some(block.name.span));
+            return Expanded::FAILED;
         }
-        self.depth += 1;
         let errors = self.diags.len();
         let env = self.evaluator().bind(def, args, call);
         let broken = self.diags.len() > errors;
@@ -439,20 +508,30 @@ impl<'a> Expander<'a> {
             policy: policy.clone(),
             labels: BTreeMap::new(),
             last_filters: None,
+            last_dilation: 1,
         };
         self.body(&block.body, &mut cx);
         if !block.damaged {
             self.unjoined(&cx);
         }
-        self.depth -= 1;
-        self.last_frame = Some(frame);
-        if broken || block.damaged { None } else { cx.current }
+        let value = if broken || block.damaged { None } else { cx.current };
+        Expanded { value, frame: Some(frame), stride: cx.stride }
     }
 
     /// Reports branches of a finished body that nothing joined.
     pub fn unjoined(&mut self, cx: &Cx) {
+        if self.aborted {
+            return;
+        }
         for (name, label) in &cx.labels {
             if label.must_join && !label.used {
+                if self.graph.inputs().iter().any(|&input| label.value == Some(input.into())) {
+                    self.error(
+                        Diagnostic::error(codes::UNUSED_INPUT, format!("input `{name}` is never read"), label.span, "not used")
+                            .rule("the first input is the current value; the others are read by name: `branch NAME from INPUT`"),
+                    );
+                    continue;
+                }
                 self.error(
                     Diagnostic::error(
                         codes::UNUSED_BRANCH,

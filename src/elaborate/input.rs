@@ -31,10 +31,11 @@ impl Expander<'_> {
         };
         let name = name.map_or_else(|| "input".to_string(), |n| n.node.clone());
         let value = self.node(Op::Input(shape), name.clone(), span, cx.frame, &[]);
+        let first = self.graph.inputs().len() == 1;
         if name != "input" {
-            cx.labels.insert(name, Labelled { value: Some(value), span, must_join: false, used: false });
+            cx.labels.insert(name, Labelled { value: Some(value), span, must_join: !first, used: false });
         }
-        if cx.current.is_none() {
+        if first {
             cx.current = Some(value);
         }
     }

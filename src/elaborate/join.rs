@@ -24,11 +24,11 @@ impl Expander<'_> {
                 "the second one",
             ));
         }
-        let (main, stride) = (cx.current, cx.stride);
+        let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
         cx.current = start;
         self.in_scope(&name.node, false, |this| this.body(body, cx));
         let value = cx.current;
-        (cx.current, cx.stride) = (main, stride);
+        (cx.current, cx.stride, cx.policy) = (main, stride, policy);
         cx.labels.insert(name.node.clone(), Labelled { value, span: name.span, must_join: true, used: false });
     }
 
@@ -122,7 +122,15 @@ impl Expander<'_> {
                 },
                 None => None,
             };
-            return self.add_shortcut(call.label.as_ref(), from, span, cx);
+            self.add_shortcut(call.label.as_ref(), from, span, cx);
+            return self.label_current(call.label.as_ref(), cx);
+        }
+        if let Some(label) = project_from {
+            self.error(
+                Diagnostic::error(codes::UNKNOWN_KEY, "`project_from` says what a shortcut projects", label.span, "not here")
+                    .help("it stands with `add shortcut`"),
+            );
+            fine = false;
         }
         let mut operands = vec![current];
         for name in &names {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::load::{Def, Program};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::syntax::ast::{Arg, ExpectValue, Expr, ExprKind, Label, Param, Stmt, StmtKind, TemplatePart, UnitRef};
+use crate::syntax::ast::{Arg, ExpectValue, Expr, ExprKind, Ident, Label, Param, Stmt, StmtKind, TemplatePart, UnitRef};
 
 /// Warns of unused imports and parameters in every file that is not of the standard library.
 pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
@@ -32,6 +32,19 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
             };
             damaged |= broken;
             if !broken {
+                let mut lets = Vec::new();
+                gather_lets(def.body(), &mut lets);
+                for name in lets.into_iter().filter(|name| !used.contains(&name.node)) {
+                    diags.push(
+                        Diagnostic::warning(
+                            codes::UNUSED_LET,
+                            format!("`{}` is never used", name.node),
+                            name.span,
+                            "changes nothing",
+                        )
+                        .label(def.name().span, format!("in this {}", def.kind())),
+                    );
+                }
                 for param in def.params().iter().filter(|p| !used.contains(&p.name.node)) {
                     diags.push(
                         Diagnostic::warning(
@@ -55,6 +68,34 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
                     "not needed",
                 ));
             }
+        }
+    }
+}
+
+/// The names of all `let`s of a body, those of bodies in it included.
+fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
+    for stmt in body {
+        match &stmt.kind {
+            StmtKind::Let { name, .. } => out.push(name),
+            StmtKind::Section { body, .. }
+            | StmtKind::Scope { body, .. }
+            | StmtKind::Sequential { body, .. }
+            | StmtKind::Branch { body, .. } => gather_lets(body, out),
+            StmtKind::Parallel { arms, .. } => arms.iter().for_each(|(_, body)| gather_lets(body, out)),
+            StmtKind::If { then, otherwise, .. } => {
+                gather_lets(then, out);
+                gather_lets(otherwise, out);
+            }
+            StmtKind::Input { .. }
+            | StmtKind::Call(_)
+            | StmtKind::Shortcut(_)
+            | StmtKind::Stage(_)
+            | StmtKind::Output { .. }
+            | StmtKind::Expect(_)
+            | StmtKind::Preprocess(_)
+            | StmtKind::Labels(_)
+            | StmtKind::Weights(_)
+            | StmtKind::Train(_) => {}
         }
     }
 }

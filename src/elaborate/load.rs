@@ -1,6 +1,6 @@
 //! Reading a program: the file, and all that it uses, each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +44,13 @@ impl Def {
         }
     }
 
+    pub(super) fn body(&self) -> &[ast::Stmt] {
+        match self {
+            Def::Block(block) => &block.body,
+            Def::Network(network) => &network.body,
+        }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Def::Block(_) => "block",
@@ -77,6 +84,8 @@ pub struct Program {
     pub(super) defs: Vec<(Def, usize)>,
     /// The module of the file that was asked for.
     pub(super) root: usize,
+    /// The modules of the standard library.
+    std: Vec<usize>,
 }
 
 impl Program {
@@ -90,10 +99,11 @@ impl Program {
     /// The same from a text; relative paths in it are relative to the folder of `file.path`.
     pub fn from_source(file: SourceFile, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Program {
         let mut loader = Loader {
-            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0 },
+            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new() },
             sources,
             diags,
             done: HashMap::new(),
+            whole: HashSet::new(),
             open: Vec::new(),
         };
         let root = loader.module(Key::of(&file), file);
@@ -113,9 +123,8 @@ impl Program {
 
     /// A block of the standard library.
     pub(super) fn std_block(&self, name: &str) -> Option<DefId> {
-        (0..self.defs.len()).map(DefId).find(|&id| {
-            self.modules[self.module_of(id)].is_std && self.def(id).name().node == name && matches!(self.def(id), Def::Block(_))
-        })
+        let of = |&module: &usize| self.modules[module].scope.get(name).copied();
+        self.std.iter().find_map(of).filter(|&id| matches!(self.def(id), Def::Block(_)))
     }
 }
 
@@ -182,6 +191,8 @@ struct Loader<'a> {
     sources: &'a mut SourceMap,
     diags: &'a mut Vec<Diagnostic>,
     done: HashMap<Key, usize>,
+    /// Which file took all of which.
+    whole: HashSet<(usize, usize)>,
     /// The files being read, each used by the one before: what a cycle is found by.
     open: Vec<(Key, String)>,
 }
@@ -243,6 +254,20 @@ impl Loader<'_> {
             );
             return;
         }
+        if let Some(extra) = def.params().get(super::eval::MAX_ARGUMENTS) {
+            let message = format!("more than {} parameters", super::eval::MAX_ARGUMENTS);
+            self.diags.push(Diagnostic::error(codes::TOO_LARGE, message, extra.name.span, "one too many"));
+            return;
+        }
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for param in def.params() {
+            if let Some(first) = seen.insert(&param.name.node, param.name.span) {
+                let message = format!("two parameters are called `{}`", param.name.node);
+                self.diags.push(
+                    Diagnostic::error(codes::DUPLICATE_NAME, message, param.name.span, "the second one").label(first, "the first"),
+                );
+            }
+        }
         self.program.defs.push((def, module));
         self.program.modules[module].scope.insert(name.node, id);
         self.program.modules[module].own.push(id);
@@ -254,22 +279,29 @@ impl Loader<'_> {
             return Some(index);
         }
         let (name, text) = STD.iter().find(|(n, _)| *n == name)?;
-        Some(self.module(key, SourceFile { name: (*name).to_string(), path: None, text: (*text).into() }))
+        let index = self.module(key, SourceFile { name: (*name).to_string(), path: None, text: (*text).into() });
+        self.program.std.push(index);
+        Some(index)
     }
 
     fn import(&mut self, into: usize, item: ast::Use) {
         let Some(from) = self.find(into, &item.from) else { return };
-        let offered: Vec<(String, DefId)> =
-            self.program.modules[from].own.iter().map(|&id| (self.program.def(id).name().node.clone(), id)).collect();
         let wanted: Vec<(ast::Ident, DefId)> = if item.names.is_empty() {
+            if !self.whole.insert((into, from)) {
+                return;
+            }
             let span = item.from.ident().span;
-            offered.iter().map(|(name, id)| (ast::Spanned { node: name.clone(), span }, *id)).collect()
+            let own = self.program.modules[from].own.iter();
+            own.map(|&id| (ast::Spanned { node: self.program.def(id).name().node.clone(), span }, id)).collect()
         } else {
             let mut found = Vec::new();
             for name in &item.names {
-                match offered.iter().find(|(n, _)| *n == name.node) {
-                    Some((_, id)) => found.push((name.clone(), *id)),
+                let there = self.program.modules[from].scope.get(&name.node).copied();
+                match there.filter(|&id| self.program.module_of(id) == from) {
+                    Some(id) => found.push((name.clone(), id)),
                     None => {
+                        let own = self.program.modules[from].own.iter();
+                        let offered: Vec<&str> = own.map(|&id| self.program.def(id).name().node.as_str()).take(2000).collect();
                         let place = item.from.ident().node.clone();
                         let mut diag = Diagnostic::error(
                             codes::NO_SUCH_IMPORT,
@@ -277,10 +309,10 @@ impl Loader<'_> {
                             name.span,
                             "not found there",
                         );
-                        if let Some(near) = nearest(&name.node, offered.iter().map(|(n, _)| n.as_str())) {
+                        if let Some(near) = nearest(&name.node, offered.iter().copied()) {
                             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
                         } else {
-                            let list: Vec<_> = offered.iter().take(20).map(|(n, _)| format!("`{n}`")).collect();
+                            let list: Vec<_> = offered.iter().take(20).map(|n| format!("`{n}`")).collect();
                             diag =
                                 diag.note(format!("it has {}", if list.is_empty() { "nothing".into() } else { list.join(", ") }));
                         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
-use super::load::{Program, read};
+use super::load::read;
 use super::names::nearest;
 use super::value::Value;
 use crate::base::codes;
@@ -56,19 +56,31 @@ const TRAIN_KEYS: [&str; 13] = [
 impl Meta {
     /// Gathers it from the networks of a chain, the derived one first.
     #[allow(clippy::collapsible_match, reason = "as guards, the conditions would send what they refuse to the arms below")]
-    pub fn gather(levels: &[Level], program: &Program, diags: &mut Vec<Diagnostic>) -> Meta {
+    pub fn gather(levels: &[Level], eval: &mut Eval<'_>) -> Meta {
         let mut meta = Meta::default();
         let (mut has_labels, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
-            let mut eval = Eval { program, diags };
-            let folder = program.modules[level.env.module].folder.clone();
+            let folder = eval.program.modules[level.env.module].folder.clone();
+            let mut seen = Vec::new();
             for stmt in &level.network.body {
+                if let Some(word) = said_once(&stmt.kind, derived) {
+                    if seen.contains(&word) {
+                        eval.diags.push(Diagnostic::error(
+                            codes::MISPLACED,
+                            format!("the network states its `{word}` already"),
+                            stmt.span,
+                            "the second one",
+                        ));
+                        continue;
+                    }
+                    seen.push(word);
+                }
                 match &stmt.kind {
                     StmtKind::Expect(expect) => {
                         // expectations are about the network that states them, not about those derived from it
                         if depth == 0
-                            && let Some(expect) = read_expect(expect, stmt.span, &level.env, &mut eval)
+                            && let Some(expect) = read_expect(expect, stmt.span, &level.env, eval)
                         {
                             meta.expects.push(expect);
                         }
@@ -76,13 +88,13 @@ impl Meta {
                     StmtKind::Preprocess(args) => {
                         if !has_preprocess {
                             has_preprocess = true;
-                            meta.preprocess = preprocess(args, stmt.span, &level.env, &mut eval);
+                            meta.preprocess = preprocess(args, stmt.span, &level.env, eval);
                         }
                     }
                     StmtKind::Labels(expr) => {
                         if !has_labels {
                             has_labels = true;
-                            meta.labels = labels(expr, folder.as_deref(), &level.env, &mut eval);
+                            meta.labels = labels(expr, folder.as_deref(), &level.env, eval);
                         }
                     }
                     StmtKind::Weights(path) => {
@@ -91,11 +103,7 @@ impl Meta {
                             meta.weights = Some((folder.join(&path.node), path.span));
                         }
                     }
-                    StmtKind::Train(entries) => {
-                        if depth == 0 {
-                            train(entries, eval.diags);
-                        }
-                    }
+                    StmtKind::Train(entries) => train(entries, eval.diags),
                     StmtKind::Input { name, dims } if derived => {
                         if let Some(name) = name {
                             eval.diags.push(Diagnostic::error(
@@ -120,6 +128,20 @@ impl Meta {
             }
         }
         meta
+    }
+}
+
+/// The word of a statement that a network makes at most once. A network of its own may have several inputs, and state its shortcuts'
+/// policy again for what follows; a derived one only replaces its base's.
+fn said_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
+    match stmt {
+        StmtKind::Preprocess(_) => Some("preprocess"),
+        StmtKind::Labels(_) => Some("labels"),
+        StmtKind::Weights(_) => Some("weights"),
+        StmtKind::Train(_) => Some("train"),
+        StmtKind::Input { .. } if derived => Some("input"),
+        StmtKind::Shortcut(_) if derived => Some("shortcut"),
+        _ => None,
     }
 }
 

@@ -19,6 +19,7 @@ mod shortcut;
 mod stage;
 mod value;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -75,19 +76,25 @@ impl Program {
         let id = *self.modules.get(self.root)?.scope.get(network)?;
         let Def::Network(top) = self.def(id) else { return None };
         let mut found = Vec::new();
-        let (levels, moved) = self.levels(top, set, sources, &mut found);
-        let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found));
-        // the instances of a stage repeat what is wrong with its unit
-        let mut seen = HashSet::new();
-        found.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        let work = Cell::new(0);
+        let (levels, moved) = self.levels(top, set, sources, &mut Eval { program: self, diags: &mut found, work: &work });
+        let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found, &work));
+        expand::once(&mut found);
         diags.append(&mut found);
         out
     }
 
-    fn expand(&self, top: &ast::Network, levels: &[Level], moved: bool, diags: &mut Vec<Diagnostic>) -> Option<ir::Network> {
+    fn expand(
+        &self,
+        top: &ast::Network,
+        levels: &[Level],
+        moved: bool,
+        diags: &mut Vec<Diagnostic>,
+        work: &Cell<usize>,
+    ) -> Option<ir::Network> {
         let base = levels.last()?;
-        let meta = Meta::gather(levels, self, diags);
-        let mut expander = Expander::new(self, diags, meta);
+        let meta = Meta::gather(levels, &mut Eval { program: self, diags, work });
+        let mut expander = Expander::new(self, diags, work, meta);
         let policy = match expander.meta.shortcut.clone() {
             Some((expr, env)) => expander.policy(&expr, &env),
             None => Policy::DEFAULT,
@@ -102,6 +109,7 @@ impl Program {
             policy,
             labels: BTreeMap::new(),
             last_filters: None,
+            last_dilation: 1,
         };
         expander.body(&base.network.body, &mut cx);
         if base.network.damaged {
@@ -120,11 +128,13 @@ impl Program {
             && !outputs.contains(&value)
             && !expander.aborted
         {
-            // the last value is the main output, and stands first
-            let named = expander.graph.take_outputs();
-            expander.graph.add_output("output", value);
-            for (name, value) in named {
-                expander.graph.add_output(name, value);
+            expander.main_output(value, top.name.span);
+        }
+        if moved {
+            // like the expectations, class names hold at the parameters' defaults: `--set classes=100` leaves them out
+            let classes = expander.graph.outputs().first().and_then(|(_, value)| expander.shape(*value).channels());
+            if classes.is_some_and(|classes| classes != expander.meta.labels.len()) {
+                expander.meta.labels.clear();
             }
         }
         let labelled = join::exported(&cx.labels);
@@ -154,9 +164,9 @@ impl Program {
         top: &Arc<ast::Network>,
         set: &[(String, String)],
         sources: &mut SourceMap,
-        diags: &mut Vec<Diagnostic>,
+        eval: &mut Eval<'_>,
     ) -> (Option<Vec<Level>>, bool) {
-        let mut sets = parse_sets(set, sources, diags);
+        let mut sets = parse_sets(set, sources, eval.diags);
         let mut levels: Vec<Level> = Vec::new();
         let mut moved = false;
         let mut known: Vec<String> = Vec::new();
@@ -173,7 +183,7 @@ impl Program {
                     "ends here",
                 )
                 .rule("a network cannot derive from itself");
-                diags.push(diag);
+                eval.diags.push(diag);
                 return (None, moved);
             }
             for param in &network.params {
@@ -182,7 +192,7 @@ impl Program {
                 let Some(at) = sets.iter().position(|s| s.name == *name) else { continue };
                 let given = sets.remove(at);
                 if let Some(bound) = args.iter().find(|a| a.key.as_ref().is_some_and(|(k, _)| **k == **name)) {
-                    diags.push(
+                    eval.diags.push(
                         Diagnostic::error(codes::SET_FIXED, format!("`{name}` is fixed in this network"), given.span, "set here")
                             .label(bound.span, "given here")
                             .rule("`--set` gives values to parameters that are left open"),
@@ -190,15 +200,16 @@ impl Program {
                     continue;
                 }
                 let env = Env { module: self.module_of(id), vars: BTreeMap::new() };
-                let mut eval = Eval { program: self, diags };
                 let value = eval.eval(&given.expr, &env);
                 moved |= match &param.default {
-                    Some(default) => eval.eval(default, &env) != value,
+                    Some(default) => {
+                        let default = eval.eval(default, &env);
+                        !eval.equal(&default, &value, given.span)
+                    }
                     None => true,
                 };
                 args.push(Bound { key: Some((name.as_str().into(), given.span)), value, span: given.span });
             }
-            let mut eval = Eval { program: self, diags };
             let errors = eval.diags.len();
             let env = eval.bind(id, &args, call);
             if let Some(last) =
@@ -223,7 +234,7 @@ impl Program {
             next = None;
             if let Some(base) = &network.base {
                 call = base.span;
-                match self.base(base, &env, diags) {
+                match self.base(base, &env, eval) {
                     Some((id, bound)) => {
                         next = Some(id);
                         args = bound;
@@ -245,13 +256,13 @@ impl Program {
             } else if !known.is_empty() {
                 diag = diag.note(format!("it has {}", known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")));
             }
-            diags.push(diag);
+            eval.diags.push(diag);
         }
         (Some(levels), moved)
     }
 
     /// The network behind `=`, and its arguments.
-    fn base(&self, base: &ast::UnitRef, env: &Env, diags: &mut Vec<Diagnostic>) -> Option<(DefId, Vec<Bound>)> {
+    fn base(&self, base: &ast::UnitRef, env: &Env, eval: &mut Eval<'_>) -> Option<(DefId, Vec<Bound>)> {
         let module = &self.modules[env.module];
         let id = module.scope.get(&base.name.node).copied().filter(|&id| matches!(self.def(id), Def::Network(_)));
         let Some(id) = id else {
@@ -263,10 +274,9 @@ impl Program {
             if let Some(near) = nearest(&base.name.node, names) {
                 diag = diag.fix(format!("did you mean `{near}`?"), base.name.span, near);
             }
-            diags.push(diag);
+            eval.diags.push(diag);
             return None;
         };
-        let mut eval = Eval { program: self, diags };
         let expr = ast::Expr { kind: ast::ExprKind::Call(base.name.clone(), base.args.clone()), span: base.span };
         match eval.eval(&expr, env) {
             Value::Unit(unit) if unit.args.iter().all(|a| a.value != Value::Unknown) => Some((id, unit.args.clone())),

@@ -1,10 +1,15 @@
 //! "Did you mean": the nearest of the names that would have been right.
 
+/// The most names that one is compared with: a file of a hundred thousand blocks must not make each slip in it slow.
+const MAX_CANDIDATES: usize = 2000;
+
 /// The candidate nearest to `name`, where one is near enough to be a slip: a third of the letters, and at most three.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
+        .take(MAX_CANDIDATES)
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * limit) // a letter has up to four bytes
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|&(d, _)| d <= limit)
         .min()

@@ -135,6 +135,7 @@ impl Expander<'_> {
         };
         let policy = cx.policy.clone();
         if policy.kind == Shortcut::None {
+            self.scope().skip(); // names are the same with and without shortcuts
             return;
         }
         let Some(f) = self.current(span, cx) else { return };
@@ -180,7 +181,7 @@ impl Expander<'_> {
             Some(unit) => unit.clone(),
             None => {
                 let def = self.program.std_block("projection")?;
-                Arc::new(Unit { def, name: "projection".into(), args: Vec::new() })
+                Arc::new(Unit { def, name: "projection".into(), args: Vec::new(), depth: 0 })
             }
         };
         let at = policy.span.unwrap_or(span);
@@ -201,6 +202,6 @@ impl Expander<'_> {
             }
         }
         let inner = Policy { span: policy.span, ..Policy::DEFAULT };
-        self.block(unit.def, &merge(&unit.args, args), x, None, &inner, span, cx.frame)
+        self.block(unit.def, &merge(&unit.args, args), x, None, &inner, span, cx.frame).value
     }
 }

@@ -2,7 +2,7 @@
 
 use super::expand::{Cx, Expander, Labelled, MAX_NODES, merge};
 use super::load::Def;
-use super::value::{Bound, Value};
+use super::value::{Bound, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -57,24 +57,64 @@ impl Expander<'_> {
             return;
         };
 
-        let params = self.program.def(unit.def).params();
-        let has = |name: &str| params.iter().any(|p| p.name.node == name);
         let halve = keys.map.0 == MapRule::Halve;
-        if halve && !has("stride") {
-            let at = keys.map.1.unwrap_or(span);
+        let has = |name: &str| self.program.def(unit.def).params().iter().any(|p| p.name.node == name);
+        let (has_stride, has_dilation, has_i, has_count) = (has("stride"), has("dilation"), has("i"), has("count"));
+        // what `map` and `dilate` work through must be a parameter, and not be given besides
+        let stated = [
+            ("map", "stride", has_stride, keys.map.1, halve),
+            ("dilate", "dilation", has_dilation, keys.dilate.map(|(_, at)| at), keys.dilate.is_some()),
+        ];
+        let by_hand = |name: &str| {
+            let args = keys.others.iter().filter_map(|a| a.key.as_ref());
+            let mut all = args.map(|k| (k.node.as_str(), k.span)).chain(unit_keys(&unit));
+            all.find(|(key, _)| *key == name).map(|(_, span)| span)
+        };
+        let (hand_stride, hand_dilation) = (by_hand("stride"), by_hand("dilation"));
+        let mut fine = true;
+        for (key, param, has, at, needed) in stated {
+            let Some(at) = at else { continue };
+            if needed && !has {
+                let message = format!("block `{}` has no parameter `{param}`", unit.name);
+                let label = format!("`{key}` works through it");
+                let declared = self.program.def(unit.def).name().span;
+                self.error(Diagnostic::error(codes::UNKNOWN_KEY, message, at, label).label(declared, "declared here"));
+                fine = false;
+            } else if let Some(span) = if param == "stride" { hand_stride } else { hand_dilation } {
+                self.error(
+                    Diagnostic::error(codes::GIVEN_TWICE, format!("`{param}` is given twice"), span, "given here")
+                        .label(at, "and by this"),
+                );
+                fine = false;
+            }
+        }
+        if let (Some((_, at)), true, Some(map)) = (keys.dilate, halve, keys.map.1) {
             self.error(
-                Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("block `{}` has no parameter `stride`", unit.name),
-                    at,
-                    "halves by the first block's stride",
-                )
-                .label(self.program.def(unit.def).name().span, "declared here"),
+                Diagnostic::error(codes::BAD_VALUE, "a stage either halves its map or dilates", at, "keeps the map")
+                    .label(map, "halves it"),
             );
+            fine = false;
+        }
+        if !fine {
             cx.current = None;
             self.remember_stage(stage, cx);
             return;
         }
+        // the first block of a dilated stage reads the map of the stage before with its dilation (as torchvision's
+        // `replace_stride_with_dilation`)
+        let (first_dilation, dilation) = match keys.dilate {
+            Some((Dilate::Double, at)) => match cx.last_dilation.checked_mul(2) {
+                Some(twice) => (cx.last_dilation, twice),
+                None => {
+                    self.error(Diagnostic::error(codes::ARITHMETIC, "the number is too large", at, "overflows"));
+                    (cx.last_dilation, cx.last_dilation)
+                }
+            },
+            Some((Dilate::To(n), _)) => (n, n),
+            None => (cx.last_dilation, cx.last_dilation),
+        };
+        let dilates = has_dilation && hand_dilation.is_none() && (keys.dilate.is_some() || dilation != 1);
+        cx.last_dilation = dilation;
         let policy = keys.policy.unwrap_or_else(|| cx.policy.clone());
         let mut record = ir::Stage {
             name: String::new(),
@@ -82,23 +122,26 @@ impl Expander<'_> {
             label_span: stage.label.as_ref().map_or(span, |l| l.span),
             filters: keys.filters.map(|(n, s)| (n.unsigned_abs(), s)),
             map: keys.map,
-            allow_doubling: keys.allow_doubling,
+            // a dilated stage keeps the map where it would else be halved
+            allow_doubling: keys.allow_doubling || matches!(keys.dilate, Some((Dilate::Double, _))),
             allow_halving: keys.allow_halving,
             input,
             instances: Vec::new(),
         };
         let label = stage.label.as_ref().map(|l| l.node.clone());
         let mut current = Some(input);
+        let mut stride = [1usize; 2];
         let mut expand = |this: &mut Self| {
             record.name = this.scope().prefix.clone();
+            // the arguments see `i` and `count`: which instance this is, of how many
+            let mut env = cx.env.clone();
+            env.vars.insert("count".to_string(), Value::Int(count as i64));
             for i in 0..count {
                 let Some(value) = current else { break };
                 if this.step(span) {
                     current = None;
                     break;
                 }
-                // the arguments see `i`, which instance this is
-                let mut env = cx.env.clone();
                 env.vars.insert("i".to_string(), Value::Int(i as i64));
                 let mut args: Vec<Bound> = Vec::new();
                 for arg in &keys.others {
@@ -107,29 +150,35 @@ impl Expander<'_> {
                         args.push(Bound { key: Some((key.node.as_str().into(), key.span)), value, span: arg.value.span });
                     }
                 }
-                let mut give =
-                    |key: &str, value: Value, at: Span| args.push(Bound { key: Some((key.into(), at)), value, span: at });
+                let mut give = |key: &str, value: i64, at: Span| {
+                    let given = args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *key));
+                    if !given {
+                        args.push(Bound { key: Some((key.into(), at)), value: Value::Int(value), span: at });
+                    }
+                };
                 if let Some((filters, at)) = keys.filters {
-                    give("filters", Value::Int(filters), at);
+                    give("filters", filters, at);
                 }
-                if has("stride") {
-                    give("stride", Value::Int(if halve && i == 0 { 2 } else { 1 }), keys.map.1.unwrap_or(span));
+                if has_stride && hand_stride.is_none() {
+                    give("stride", if halve && i == 0 { 2 } else { 1 }, keys.map.1.unwrap_or(span));
                 }
-                if has("i") {
-                    give("i", Value::Int(i as i64), span);
+                if dilates {
+                    give("dilation", if i == 0 { first_dilation } else { dilation }, span);
+                }
+                if has_i {
+                    give("i", i as i64, span);
+                }
+                if has_count {
+                    give("count", count as i64, span);
                 }
                 let args = merge(&unit.args, args);
                 let instance = Some((i, count));
                 let frame = cx.frame;
                 let run = |this: &mut Self| this.block(unit.def, &args, value, instance, &policy, span, frame);
-                current = if label.is_some() {
-                    let mut out = None;
-                    this.in_scope(&i.to_string(), false, |this| out = run(this));
-                    out
-                } else {
-                    run(this)
-                };
-                if let (Some(value), Some(frame)) = (current, this.last_frame) {
+                let out = if label.is_some() { this.in_scope(&i.to_string(), false, run) } else { run(this) };
+                current = out.value;
+                stride = [0, 1].map(|axis| stride[axis].saturating_mul(out.stride[axis]));
+                if let (Some(value), Some(frame)) = (out.value, out.frame) {
                     record.instances.push((frame, value));
                 }
             }
@@ -139,9 +188,7 @@ impl Expander<'_> {
             None => expand(self),
         }
         cx.current = current;
-        if halve && count > 0 {
-            cx.stride = cx.stride.map(|s| s.saturating_mul(2));
-        }
+        cx.strided(stride);
         if let Some((filters, _)) = keys.filters {
             cx.last_filters = Some(filters);
         }
@@ -215,6 +262,17 @@ impl Expander<'_> {
                     };
                     keys.map = (rule, Some(arg.span));
                 }
+                "dilate" => {
+                    let dilate = match self.eval(&arg.value, &cx.env) {
+                        Value::Word(word) if *word == *"double" => Dilate::Double,
+                        Value::Int(n) if n >= 1 => Dilate::To(n),
+                        value => {
+                            self.evaluator().mismatch("`double`, or a dilation of at least 1", &value, arg.value.span);
+                            continue;
+                        }
+                    };
+                    keys.dilate = Some((dilate, arg.span));
+                }
                 "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
                 _ => keys.others.push(arg),
             }
@@ -254,10 +312,25 @@ impl Expander<'_> {
     }
 }
 
+/// What `dilate` says.
+#[derive(Clone, Copy)]
+enum Dilate {
+    /// Twice that of the stage before, which the first block still has.
+    Double,
+    /// This, in every block.
+    To(i64),
+}
+
+/// The arguments that a unit was given beforehand.
+fn unit_keys(unit: &Unit) -> impl Iterator<Item = (&str, Span)> {
+    unit.args.iter().filter_map(|a| a.key.as_ref().map(|(key, span)| (&**key, *span)))
+}
+
 /// A stage's own keys; the others are its unit's.
 struct Keys<'s> {
     filters: Option<(i64, Span)>,
     map: (MapRule, Option<Span>),
+    dilate: Option<(Dilate, Span)>,
     policy: Option<super::shortcut::Policy>,
     allow_doubling: bool,
     allow_halving: bool,
@@ -269,6 +342,7 @@ impl Default for Keys<'_> {
         Keys {
             filters: None,
             map: (MapRule::Keep, None),
+            dilate: None,
             policy: None,
             allow_doubling: false,
             allow_halving: false,

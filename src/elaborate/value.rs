@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::load::DefId;
 use crate::base::source::Span;
 
+/// The deepest nesting of lists in lists, and of blocks in blocks' arguments.
+pub const MAX_VALUE_DEPTH: u8 = 16;
+
 /// A value of the language.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -20,7 +23,7 @@ pub enum Value {
     /// `3x3`
     Size(u64, u64),
     /// `[a, b]`
-    List(Arc<[Value]>),
+    List(List),
     /// A block, possibly with arguments given beforehand.
     Unit(Arc<Unit>),
     /// A word that names nothing in scope: `double`, `halve`, `pad`. Who takes the value decides whether it knows it.
@@ -29,6 +32,30 @@ pub enum Value {
     WordCall(Arc<str>, Arc<[Bound]>),
     /// Behind an error that is already reported.
     Unknown,
+}
+
+/// A list. It knows how deep it nests, since values are shared, and a few lines could otherwise build one that takes for
+/// ever to walk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List {
+    items: Arc<[Value]>,
+    depth: u8,
+}
+
+impl List {
+    /// A list of these, unless it would nest deeper than [`MAX_VALUE_DEPTH`].
+    pub fn new(items: Vec<Value>) -> Option<List> {
+        let depth = items.iter().map(Value::depth).max().unwrap_or(0) + 1;
+        (depth <= MAX_VALUE_DEPTH).then(|| List { items: items.into(), depth })
+    }
+}
+
+impl std::ops::Deref for List {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.items
+    }
 }
 
 /// A block with arguments given beforehand.
@@ -40,6 +67,8 @@ pub struct Unit {
     pub name: Arc<str>,
     /// The arguments.
     pub args: Vec<Bound>,
+    /// How deep the arguments nest, as in [`List`].
+    pub depth: u8,
 }
 
 /// An evaluated argument.
@@ -54,6 +83,23 @@ pub struct Bound {
 }
 
 impl Value {
+    /// How many lists, blocks with arguments and words with arguments stand in each other.
+    pub fn depth(&self) -> u8 {
+        match self {
+            Value::List(list) => list.depth,
+            Value::Unit(unit) => unit.depth,
+            // its arguments hold no other of its kind: `Eval::call` sees to it
+            Value::WordCall(_, args) => args.iter().map(|a| a.value.depth()).max().unwrap_or(0).saturating_add(1),
+            Value::Int(_)
+            | Value::Float(_)
+            | Value::Bool(_)
+            | Value::Str(_)
+            | Value::Size(..)
+            | Value::Word(_)
+            | Value::Unknown => 0,
+        }
+    }
+
     /// What it is, in words, for messages.
     pub fn kind(&self) -> &'static str {
         match self {

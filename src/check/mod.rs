@@ -9,6 +9,7 @@ mod shapes;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use sizes::{AxisReport, Condition, Fits, SizeError, SizeReport, at_size, sizes};
 
@@ -29,6 +30,7 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     // expectations of a network that does not fit together would only add noise
     if !diags[before..].iter().any(Diagnostic::is_error) {
         expect::check(&checked, diags);
+        usage::check(&checked, diags);
     }
     if diags[before..].iter().any(Diagnostic::is_error) { None } else { Some(checked) }
 }

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
-use super::load::{Def, DefId, Program};
+use super::load::{Def, Program};
 use super::meta::Meta;
 use super::names::nearest;
 use super::naming::{MAX_NAME, Scope};
 use super::operators;
 use super::shortcut::Policy;
-use super::value::{Bound, Unit, Value};
+use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Frame, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
+use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
 use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
 
 /// The most nodes of a network.
@@ -73,20 +73,6 @@ impl Cx {
     }
 }
 
-/// What became of a block.
-pub(super) struct Expanded {
-    /// Its result; `None` behind an error.
-    pub value: Option<ir::Value>,
-    /// Where its nodes come from; `None` where it was not entered.
-    pub frame: Option<FrameId>,
-    /// The product of the strides on its path.
-    pub stride: [usize; 2],
-}
-
-impl Expanded {
-    const FAILED: Expanded = Expanded { value: None, frame: None, stride: [1, 1] };
-}
-
 /// Expansion of one network.
 pub(super) struct Expander<'a> {
     pub program: &'a Program,
@@ -102,7 +88,8 @@ pub(super) struct Expander<'a> {
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
-    depth: usize,
+    /// How many bodies are open.
+    pub depth: usize,
     work: &'a Cell<usize>,
     /// Set when a bound is passed: everything ends.
     pub aborted: bool,
@@ -219,7 +206,7 @@ impl<'a> Expander<'a> {
     }
 
     /// Ends everything: the stack must not.
-    fn too_deep(&mut self, span: Span, block: Option<Span>) {
+    pub fn too_deep(&mut self, span: Span, block: Option<Span>) {
         if !self.aborted {
             self.aborted = true;
             let message = format!("blocks nest more than {MAX_DEPTH} deep");
@@ -419,136 +406,11 @@ impl<'a> Expander<'a> {
     }
 
     /// Makes the current value known by a statement's label.
-    fn remember(&mut self, label: Option<&Label>, cx: &mut Cx) {
+    pub fn remember(&mut self, label: Option<&Label>, cx: &mut Cx) {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
             cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
         }
     }
-
-    fn block_call(&mut self, unit: &Unit, call: &Call, span: Span, cx: &mut Cx) {
-        let mut args = self.evaluator().args(&call.args, &cx.env);
-        // a first argument without a key is the first parameter not given beforehand
-        if let Some(first) = args.first_mut().filter(|a| a.key.is_none()) {
-            let given = |name: &str| unit.args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *name));
-            let param = self.program.def(unit.def).params().iter().find(|p| !given(&p.name.node));
-            match param {
-                Some(param) => first.key = Some((param.name.node.as_str().into(), first.span)),
-                None => {
-                    let (message, at) = (format!("block `{}` takes no argument", unit.name), first.span);
-                    self.error(Diagnostic::error(codes::TOO_MANY_ARGUMENTS, message, at, "not expected here"));
-                    cx.current = None;
-                    return;
-                }
-            }
-        }
-        let label = match &call.label {
-            Some(label) => match self.label_text(label, &cx.env) {
-                Some((text, _)) => Some(text),
-                None => {
-                    cx.current = None;
-                    return;
-                }
-            },
-            None => None,
-        };
-        let Some(input) = self.current(span, cx) else { return };
-        let args = merge(&unit.args, args);
-        let policy = cx.policy.clone();
-        let out = match label {
-            Some(label) => {
-                self.scope().skip();
-                self.in_scope(&label, false, |this| this.block(unit.def, &args, input, None, &policy, span, cx.frame))
-            }
-            None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
-        };
-        cx.current = out.value;
-        // a block's stride counts on the path of the block that calls it
-        cx.strided(out.stride);
-        self.remember(call.label.as_ref(), cx);
-    }
-
-    /// Expands a block on a value, in the scope that is open.
-    #[allow(clippy::too_many_arguments)] // each is another fact of the call; a struct would be built at each call and taken apart here
-    pub fn block(
-        &mut self,
-        def: DefId,
-        args: &[Bound],
-        input: ir::Value,
-        instance: Option<(usize, usize)>,
-        policy: &Policy,
-        call: Span,
-        parent: Option<FrameId>,
-    ) -> Expanded {
-        let program = self.program;
-        let Def::Block(block) = program.def(def) else {
-            self.error(Diagnostic::error(codes::BAD_VALUE, "a network is no block", call, "used as a block"));
-            return Expanded::FAILED;
-        };
-        if self.step(call) {
-            return Expanded::FAILED;
-        }
-        if self.depth > MAX_DEPTH {
-            self.too_deep(call, Some(block.name.span));
-            return Expanded::FAILED;
-        }
-        let errors = self.diags.len();
-        let env = self.evaluator().bind(def, args, call);
-        let broken = self.diags.len() > errors;
-        let scope = self.scope().prefix.clone();
-        let frame = self.graph.add_frame(Frame { parent, scope, unit: block.name.node.clone(), span: call, instance });
-        let mut cx = Cx {
-            env,
-            frame: Some(frame),
-            x: Some(input),
-            in_block: true,
-            current: Some(input),
-            stride: [1, 1],
-            policy: policy.clone(),
-            labels: BTreeMap::new(),
-            last_filters: None,
-            last_dilation: 1,
-        };
-        self.body(&block.body, &mut cx);
-        if !block.damaged {
-            self.unjoined(&cx);
-        }
-        let value = if broken || block.damaged { None } else { cx.current };
-        Expanded { value, frame: Some(frame), stride: cx.stride }
-    }
-
-    /// Reports branches of a finished body that nothing joined.
-    pub fn unjoined(&mut self, cx: &Cx) {
-        if self.aborted {
-            return;
-        }
-        for (name, label) in &cx.labels {
-            if label.must_join && !label.used {
-                if self.graph.inputs().iter().any(|&input| label.value == Some(input.into())) {
-                    self.error(
-                        Diagnostic::error(codes::UNUSED_INPUT, format!("input `{name}` is never read"), label.span, "not used")
-                            .rule("the first input is the current value; the others are read by name: `branch NAME from INPUT`"),
-                    );
-                    continue;
-                }
-                self.error(
-                    Diagnostic::error(
-                        codes::UNUSED_BRANCH,
-                        format!("branch `{name}` is never joined"),
-                        label.span,
-                        "computed, and lost",
-                    )
-                    .rule("a branch ends in an `add`, `mul` or `concat`, or is an `output`"),
-                );
-            }
-        }
-    }
-}
-
-/// Arguments given beforehand, overridden by those of the call.
-pub(super) fn merge(before: &[Bound], call: Vec<Bound>) -> Vec<Bound> {
-    let keys: HashSet<_> = call.iter().filter_map(|a| a.key.as_ref().map(|(k, _)| k.clone())).collect();
-    let kept = before.iter().filter(|a| a.key.as_ref().is_none_or(|(k, _)| !keys.contains(k))).cloned();
-    kept.chain(call.iter().cloned()).collect()
 }

@@ -264,7 +264,8 @@ impl Loader<'_> {
             if let Some(first) = seen.insert(&param.name.node, param.name.span) {
                 let message = format!("two parameters are called `{}`", param.name.node);
                 self.diags.push(
-                    Diagnostic::error(codes::DUPLICATE_NAME, message, param.name.span, "the second one").label(first, "the first"),
+                    Diagnostic::error(codes::DUPLICATE_NAME, message, param.name.span, "the second one")
+                        .label(first, "the first"),
                 );
             }
         }

@@ -4,6 +4,7 @@
 //! on the way, since a shortcut's policy asks whether dimensions change; a shape that cannot be is the checker's to report.
 
 mod attrs;
+mod block;
 mod eval;
 mod expand;
 mod input;
@@ -17,6 +18,8 @@ mod naming;
 pub mod operators;
 mod shortcut;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::cell::Cell;

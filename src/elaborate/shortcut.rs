@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::block::merge;
 use super::eval::Env;
-use super::expand::{Cx, Expander, merge};
+use super::expand::{Cx, Expander};
 use super::load::Def;
 use super::names::nearest;
 use super::value::{Bound, Unit, Value};

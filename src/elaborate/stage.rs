@@ -1,6 +1,7 @@
 //! `stage` and `repeat`: so many instances of a unit, one after the other.
 
-use super::expand::{Cx, Expander, Labelled, MAX_NODES, merge};
+use super::block::merge;
+use super::expand::{Cx, Expander, Labelled, MAX_NODES};
 use super::load::Def;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
@@ -131,6 +132,7 @@ impl Expander<'_> {
         let label = stage.label.as_ref().map(|l| l.node.clone());
         let mut current = Some(input);
         let mut stride = [1usize; 2];
+        let mut last_filters = keys.filters.map(|(n, _)| n);
         let mut expand = |this: &mut Self| {
             record.name = this.scope().prefix.clone();
             // the arguments see `i` and `count`: which instance this is, of how many
@@ -147,6 +149,9 @@ impl Expander<'_> {
                 for arg in &keys.others {
                     let value = this.eval(&arg.value, &env);
                     if let Some(key) = &arg.key {
+                        if let ("filters", Value::Int(n)) = (key.node.as_str(), &value) {
+                            last_filters = Some(*n);
+                        }
                         args.push(Bound { key: Some((key.node.as_str().into(), key.span)), value, span: arg.value.span });
                     }
                 }
@@ -189,9 +194,7 @@ impl Expander<'_> {
         }
         cx.current = current;
         cx.strided(stride);
-        if let Some((filters, _)) = keys.filters {
-            cx.last_filters = Some(filters);
-        }
+        cx.last_filters = last_filters.or(cx.last_filters);
         if stage.is_stage {
             self.stages.push(record);
         }
@@ -218,6 +221,10 @@ impl Expander<'_> {
                 continue;
             };
             match key.node.as_str() {
+                // a repeat's blocks may differ: each evaluates its own
+                "filters" if !stage.is_stage && !matches!(&arg.value.kind, ExprKind::Name(word) if word == "double") => {
+                    keys.others.push(arg);
+                }
                 "filters" => {
                     keys.filters = match self.eval(&arg.value, &cx.env) {
                         Value::Word(word) if *word == *"double" => match cx.last_filters.map(|n| n.checked_mul(2)) {

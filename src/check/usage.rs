@@ -1,0 +1,46 @@
+//! What a network says of its use, held against its shapes: class names against the output, pictures against the input.
+
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::ir::{Channels, Checked};
+
+/// Checks `labels` and `preprocess`, where the file states them.
+pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
+    let network = &checked.network;
+    let classes = network.graph.outputs().first().and_then(|(_, value)| checked.shape(value.node).channels());
+    if let Some(classes) = classes
+        && !network.labels.is_empty()
+        && network.labels.len() != classes
+    {
+        diags.push(
+            Diagnostic::error(
+                codes::LABELS_DIFFER,
+                format!("`{}` has {} labels and {classes} classes", network.name, network.labels.len()),
+                network.span,
+                "this network",
+            )
+            .rule("the main output has a number for each label, in their order")
+            .help("a derived network may state `labels` anew"),
+        );
+    }
+    let input = network.graph.inputs().first().map(|&input| checked.shape(input));
+    if let (Some(how), Some(input)) = (&network.preprocess, input) {
+        let (channels, name) = match how.channels {
+            Channels::Rgb => (3, "rgb"),
+            Channels::Bgr => (3, "bgr"),
+            Channels::Gray => (1, "gray"),
+        };
+        if input.dims().is_some_and(|dims| dims.len() != 3) || input.channels().is_some_and(|n| n != channels) {
+            diags.push(
+                Diagnostic::error(
+                    codes::PICTURE_DIFFERS,
+                    format!("`{}` takes {input}, and `{name}` pictures have {channels} x height x width", network.name),
+                    network.span,
+                    "this network",
+                )
+                .rule("`preprocess` says how a picture becomes the first input")
+                .help("a derived network may state `preprocess` anew: `channels` is `rgb`, `bgr` or `gray`"),
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Elaboration on small texts: names, policies, binding, `--set`, derivation, bounds. What files are told is held by
+//! `tests/cases`.
+
+use super::Program;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::{SourceFile, SourceMap};
+use crate::ir::{Network, Op, Shape, Shortcut};
+
+/// Elaborates the network `net`, with values set.
+fn elaborate(text: &str, set: &[(&str, &str)]) -> (Option<Network>, Vec<Diagnostic>) {
+    let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
+    let file = SourceFile { name: "test".into(), path: None, text: format!("resnet 1\n{text}").into() };
+    let program = Program::from_source(file, &mut sources, &mut diags);
+    let set: Vec<_> = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let network = program.elaborate("net", &set, &mut sources, &mut diags);
+    (network, diags)
+}
+
+fn good(text: &str) -> Network {
+    let (network, diags) = elaborate(text, &[]);
+    assert!(diags.is_empty(), "{diags:?}");
+    network.expect("a network")
+}
+
+fn codes(text: &str, set: &[(&str, &str)]) -> Vec<&'static str> {
+    elaborate(text, set).1.iter().map(|d| d.code.0).collect()
+}
+
+/// The names of all nodes but the input, in order.
+fn names(network: &Network) -> Vec<&str> {
+    network.graph.ids().skip(1).map(|id| network.graph.node(id).name.as_str()).collect()
+}
+
+fn filters(network: &Network) -> Vec<usize> {
+    let conv = |op: &Op| if let Op::Conv(conv) = op { Some(conv.filters) } else { None };
+    network.graph.ids().filter_map(|id| conv(&network.graph.node(id).op)).collect()
+}
+
+const BASIC: &str = "use std.blocks: basic\n";
+
+/// A network of one stage that doubles the channels and halves the map, under a policy.
+fn residual(policy: &str) -> String {
+    format!(
+        "{BASIC}network net {{\n input 4 x 8 x 8\n shortcut: {policy}\n stage layer1: 2 of basic {{ filters: 8, map: halve }}\n}}\n"
+    )
+}
+
+#[test]
+fn names_are_torchvisions() {
+    let net = good(&format!(
+        "{BASIC}network net {{\n input 3 x 8 x 8\n stem {{\n conv 3x3, filters: 4\n norm\n relu\n }}\n shortcut: projection\n \
+         stage layer1: 1 of basic {{ filters: 8 }}\n head {{\n avgpool global\n linear 10\n }}\n}}\n"
+    ));
+    let expected = [
+        "conv1",
+        "bn1",
+        "relu1",
+        "layer1.0.conv1",
+        "layer1.0.bn1",
+        "layer1.0.relu1",
+        "layer1.0.conv2",
+        "layer1.0.bn2",
+        "layer1.0.downsample.0",
+        "layer1.0.downsample.1",
+        "layer1.0.add",
+        "layer1.0.relu2",
+        "avgpool",
+        "flatten",
+        "fc",
+    ];
+    assert_eq!(names(&net), expected);
+}
+
+#[test]
+fn a_sequence_numbers_what_unlabelled_blocks_yield() {
+    let net = good(
+        "block unit(filters) {\n conv 3x3, filters\n relu\n}\nnetwork net {\n input 3 x 8 x 8\n sequential features {\n \
+         repeat 2 of unit { filters: 4 }\n maxpool 2x2\n unit 8\n }\n}\n",
+    );
+    assert_eq!(names(&net), (0..7).map(|i| format!("features.{i}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn identity_adds_the_input_and_leaves_what_does_not_fit_to_the_checker() {
+    let net = good(&residual("identity"));
+    let used = &net.shortcuts[0];
+    assert_eq!((used.policy, used.stride), (Shortcut::Identity, 2));
+    assert_eq!(net.graph.operands(used.add)[1], used.x);
+}
+
+#[test]
+fn option_a_subsamples_and_appends_zero_channels_where_dimensions_change() {
+    for (policy, channels) in [("pad", [0, 4]), ("pad(zeros: split)", [2, 2])] {
+        let net = good(&residual(policy));
+        let pads = |op: &Op| if let Op::Pad(pad) = op { Some(pad.channels) } else { None };
+        let pads: Vec<_> = net.graph.ids().filter_map(|id| pads(&net.graph.node(id).op)).collect();
+        assert_eq!(pads, [channels], "{policy}: in the first block alone");
+        let strides = net.graph.ids().filter(|&id| net.graph.node(id).op == Op::Subsample([2, 2])).count();
+        assert_eq!(strides, 1);
+    }
+}
+
+#[test]
+fn option_b_projects_once_option_c_in_every_block_and_none_adds_nothing() {
+    let projections = |policy: &str| {
+        let net = good(&residual(policy));
+        (names(&net).iter().filter(|n| n.ends_with("downsample.0")).count(), net.shortcuts.len())
+    };
+    assert_eq!(projections("projection"), (1, 2));
+    assert_eq!(projections("projection(when: always)"), (2, 2));
+    assert_eq!(projections("none"), (0, 0));
+}
+
+#[test]
+fn a_stage_states_its_own_policy() {
+    let net = good(&residual("identity").replace("map: halve", "map: halve, shortcut: pad"));
+    assert!(net.shortcuts.iter().all(|s| s.policy == Shortcut::Pad { split: false } && s.policy_span.is_some()));
+}
+
+#[test]
+fn the_strides_of_blocks_within_count_on_a_shortcuts_path() {
+    let net = good(
+        "block down(filters) {\n conv 3x3, filters, stride: 2\n}\nblock unit(filters) {\n down filters\n down filters\n add shortcut\n}\n\
+         network net {\n input 4 x 16 x 16\n shortcut: pad\n unit 4\n}\n",
+    );
+    assert_eq!(net.shortcuts[0].stride, 4);
+    assert!(net.graph.ids().any(|id| net.graph.node(id).op == Op::Subsample([4, 4])));
+}
+
+#[test]
+fn a_dilated_stage_keeps_its_map_and_its_first_block_the_dilation_before() {
+    let net = good(
+        "use std.blocks: bottleneck\nnetwork net {\n input 8 x 8 x 8\n shortcut: projection\n \
+         stage layer1: 1 of bottleneck { filters: 2 }\n stage layer2: 2 of bottleneck { filters: double, dilate: double }\n \
+         stage layer3: 2 of bottleneck { filters: double, dilate: double }\n}\n",
+    );
+    let dilation = |op: &Op| match op {
+        Op::Conv(conv) if conv.kernel == [3, 3] => Some(conv.dilation[0]),
+        _ => None,
+    };
+    let dilations: Vec<_> = net.graph.ids().filter_map(|id| dilation(&net.graph.node(id).op)).collect();
+    assert_eq!(dilations, [1, 1, 2, 2, 4]);
+    assert!(net.stages[1].allow_doubling && !net.stages[0].allow_doubling);
+}
+
+#[test]
+fn arguments_bind_by_place_by_key_and_by_default() {
+    let unit = "block unit(filters, inner = filters * 2) {\n conv 1x1, filters: inner\n conv 1x1, filters\n}\n";
+    let net = |calls: &str| filters(&good(&format!("{unit}network net {{\n input 3 x 8 x 8\n{calls}\n}}\n")));
+    assert_eq!(net("unit 4"), [8, 4]);
+    assert_eq!(net("unit inner: 3, filters: 5"), [3, 5]);
+    assert_eq!(net("let u = unit\n repeat 1 of u(inner: 7) { filters: 2 }"), [7, 2]);
+    assert_eq!(net("repeat 2 of unit { filters: i + 1 }"), [2, 1, 4, 2]);
+    assert_eq!(net("repeat 2 of unit { filters: 2 * i + 2 }\n repeat 1 of unit { filters: double }"), [4, 2, 8, 4, 16, 8]);
+}
+
+#[test]
+fn set_gives_what_is_open_and_expectations_hold_at_the_defaults() {
+    let text = "network base(filters, classes = 2) {\n input 3 x 8 x 8\n labels [\"a\", \"b\"]\n conv 1x1, filters\n avgpool global\n linear classes\n}\n\
+                network net(classes = 2) = base(4, classes: classes) {\n expect layers: 2\n}\n";
+    let at = |set: &[(&str, &str)]| {
+        let (net, diags) = elaborate(text, set);
+        assert!(diags.is_empty(), "{diags:?}");
+        net.map(|n| (n.expects.len(), n.labels.len())).unwrap()
+    };
+    assert_eq!(at(&[]), (1, 2));
+    assert_eq!(at(&[("classes", "2")]), (1, 2));
+    assert_eq!(at(&[("classes", "1 + 2")]), (0, 0));
+    assert_eq!(codes(text, &[("filters", "5")]), ["E0121"]);
+    assert_eq!(codes(text, &[("clases", "5")]), ["E0120"]);
+    assert_eq!(codes(text, &[("classes", "5) {} network x(")]), ["E0122"]);
+    assert_eq!(codes(text, &[("classes", "")]), ["E0122"]);
+}
+
+#[test]
+fn a_derived_network_has_its_bases_layers_and_its_own_input_and_policy() {
+    let text =
+        format!("{}network net = base {{\n input 1 x 16 x 16\n shortcut: none\n}}\n", residual("pad").replace("net {", "base {"));
+    let net = good(&text);
+    let input = net.graph.inputs()[0];
+    assert_eq!(net.graph.node(input).op, Op::Input(Shape::fixed(&[1, 16, 16])));
+    assert!(net.shortcuts.is_empty());
+}
+
+#[test]
+fn every_node_knows_the_stage_that_used_its_block() {
+    let net = good(&residual("projection"));
+    let last = net.graph.ids().last().unwrap();
+    let frame = net.graph.node(last).origin.frame.expect("in a block");
+    let frame = net.graph.frame(frame);
+    assert_eq!((frame.unit.as_str(), frame.instance), ("basic", Some((1, 2))));
+    assert_eq!(frame.span, net.stages[0].span);
+    assert_ne!(net.graph.node(last).origin.span.file, frame.span.file, "the line stands in the library");
+}
+
+#[test]
+fn deep_recursion_ends_on_a_small_stack() {
+    // each level nests conditions besides: the bound is on both together
+    let deep =
+        format!("block a {{\n{}a\n{}}}\nnetwork net {{\n input 3 x 8 x 8\n a\n}}\n", "if true {\n".repeat(50), "}\n".repeat(50));
+    let run = move || codes(&deep, &[]);
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap();
+    assert_eq!(thread.join().unwrap(), ["E0113"]);
+}
+
+#[test]
+fn many_errors_of_one_cause_are_said_once_and_many_causes_end_expansion() {
+    let one = "block unit(i) {\n conv 1x1, filters: 3 / 0 * i\n}\nnetwork net {\n input 3 x 8 x 8\n repeat 100_000 of unit\n}\n";
+    assert_eq!(codes(one, &[]), ["E0111"]);
+    let mut many = String::from("network net {\n input 3 x 8 x 8\n");
+    for i in 0..2000 {
+        many += &format!(" branch b{i} {{\n conv 1x1, filters: {i} / 0\n }}\n");
+    }
+    let found = codes(&(many + "}\n"), &[]);
+    assert!(found.len() < 1100 && found.last() == Some(&"E0112"), "{}", found.len());
+}

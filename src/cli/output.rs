@@ -98,7 +98,7 @@ impl Out {
                 }
             }
             Format::Json => {
-                for diag in diags {
+                for diag in render::in_order(diags) {
                     self.line(render::json(diag, sources))?;
                 }
             }

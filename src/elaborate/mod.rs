@@ -27,7 +27,7 @@ pub use load::{DefId, NetworkInfo, Program, ReadError};
 pub use names::nearest;
 
 use crate::base::codes;
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::{SourceMap, Span};
 use crate::ir;
 use crate::syntax::ast;
@@ -79,9 +79,26 @@ impl Program {
         let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found));
         // the instances of a stage repeat what is wrong with its unit
         let mut seen = HashSet::new();
-        found.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        found.retain(|d| !self.follows_from_damage(d) && seen.insert((d.code, d.span(), d.message.clone())));
         diags.append(&mut found);
         out
+    }
+
+    /// Whether a diagnostic says that something is missing where a syntax error hides a part of the text.
+    fn follows_from_damage(&self, diag: &Diagnostic) -> bool {
+        const OF_ABSENCE: [Code; 5] =
+            [codes::NO_INPUT, codes::NO_PREVIOUS_STAGE, codes::UNKNOWN_LABEL, codes::UNKNOWN_NAME, codes::UNUSED_BRANCH];
+        let is_damaged = |at: Span| {
+            self.defs.iter().any(|(def, _)| {
+                let item = def.span();
+                def.is_damaged() && item.file == at.file && item.start <= at.start && at.end <= item.end
+            })
+        };
+        match diag.code {
+            // a parameter may be what is missing: the second label stands at the declaration
+            codes::UNKNOWN_KEY | codes::TOO_MANY_ARGUMENTS => diag.labels[1..].iter().any(|label| is_damaged(label.span)),
+            code => OF_ABSENCE.contains(&code) && is_damaged(diag.span()),
+        }
     }
 
     fn expand(&self, top: &ast::Network, levels: &[Level], moved: bool, diags: &mut Vec<Diagnostic>) -> Option<ir::Network> {

@@ -2,12 +2,17 @@
 
 use serde_json::{Value, json as object};
 
+use super::excerpt::excerpt;
 use super::terminal;
 use crate::base::codes;
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::source::{SourceMap, Span};
 
-/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`.
+/// How many lines of a span are given.
+const MOST_LINES: usize = 6;
+
+/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. A
+/// span in a very long line comes without `text`.
 pub fn json(diag: &Diagnostic, sources: &SourceMap) -> String {
     let level = match diag.severity {
         Severity::Error => "error",
@@ -41,18 +46,15 @@ fn span(span: Span, primary: bool, label: &str, replacement: Option<&str>, sourc
     let file = sources.file(span.file);
     let (line_start, column_start) = sources.line_column(span.file, span.start);
     let (line_end, column_end) = sources.line_column(span.file, span.end);
-    let text: Vec<Value> = file
-        .text
-        .lines()
-        .enumerate()
-        .skip(line_start - 1)
-        .take((line_end - line_start + 1).min(6))
-        .map(|(i, line)| {
-            let from = if i + 1 == line_start { column_start } else { 1 };
-            let to = if i + 1 == line_end { column_end } else { line.chars().count() + 1 };
-            object!({ "text": line, "highlight_start": from, "highlight_end": to })
-        })
-        .collect();
+    let shown = excerpt(file, span, std::iter::empty());
+    let mut text = Vec::new();
+    if shown.column.is_none() {
+        for (i, line) in file.text[shown.range].split('\n').enumerate().take(MOST_LINES) {
+            let from = if i == 0 { column_start } else { 1 };
+            let to = if line_start + i == line_end { column_end } else { line.chars().count() + 1 };
+            text.push(object!({ "text": line, "highlight_start": from, "highlight_end": to }));
+        }
+    }
     object!({
         "file_name": file.name,
         "byte_start": span.start,

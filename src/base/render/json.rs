@@ -3,13 +3,32 @@
 use serde_json::{Value, json as object};
 
 use super::excerpt::excerpt;
-use super::terminal;
+use super::{MOST_SHOWN, in_order, terminal};
 use crate::base::codes;
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::source::{SourceMap, Span};
 
 /// How many lines of a span are given.
 const MOST_LINES: usize = 6;
+
+/// A line of [`json`] for each diagnostic, [in order](in_order); where there are too many to show, a last line says how many more.
+pub fn json_lines(diags: &[Diagnostic], sources: &SourceMap) -> impl Iterator<Item = String> {
+    let more = diags.len().saturating_sub(MOST_SHOWN);
+    let last = (more > 0).then(|| {
+        let message = format!("… and {more} more");
+        object!({
+            "$message_type": "diagnostic",
+            "message": message,
+            "code": null,
+            "level": "failure-note",
+            "spans": [],
+            "children": [],
+            "rendered": message,
+        })
+        .to_string()
+    });
+    in_order(diags).into_iter().take(MOST_SHOWN).map(|diag| json(diag, sources)).chain(last)
+}
 
 /// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. A
 /// span in a very long line comes without `text`.

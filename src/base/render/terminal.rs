@@ -3,12 +3,9 @@
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
 use super::excerpt::excerpt;
-use super::in_order;
+use super::{MOST_SHOWN, in_order};
 use crate::base::diagnostic::{Diagnostic, Label, Severity};
 use crate::base::source::{FileId, SourceMap};
-
-/// More than a person reads; a hostile file could bring about a hundred thousand.
-const MOST_SHOWN: usize = 200;
 
 /// Renders diagnostics, [in order](in_order), an empty line behind each. Control characters that a source may hold do not
 /// reach the terminal.

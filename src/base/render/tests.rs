@@ -109,3 +109,16 @@ fn control_characters_do_not_reach_the_terminal() {
     let shown = terminal(&[diag], &sources, false);
     assert!(!shown.contains(['\x1b', '\x07', '\u{202e}']), "{shown:?}");
 }
+
+#[test]
+fn too_many_are_counted_and_not_shown() {
+    let mut sources = SourceMap::default();
+    let file = sources.add_text("many", "text");
+    let diags = vec![Diagnostic::error(codes::SYNTAX, "wrong", Span::new(file, 0..4), ""); MOST_SHOWN + 7];
+    assert!(terminal(&diags, &sources, false).ends_with("… and 7 more\n\n"));
+    let lines: Vec<String> = json_lines(&diags, &sources).collect();
+    assert_eq!(lines.len(), MOST_SHOWN + 1);
+    let last: serde_json::Value = serde_json::from_str(&lines[MOST_SHOWN]).unwrap();
+    assert_eq!((last["level"].as_str(), last["message"].as_str()), (Some("failure-note"), Some("… and 7 more")));
+    assert_eq!(json_lines(&diags[..MOST_SHOWN], &sources).count(), MOST_SHOWN);
+}

@@ -98,8 +98,8 @@ impl Out {
                 }
             }
             Format::Json => {
-                for diag in diags {
-                    self.line(render::json(diag, sources))?;
+                for line in render::json_lines(diags, sources) {
+                    self.line(line)?;
                 }
             }
         }

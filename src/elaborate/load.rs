@@ -51,6 +51,21 @@ impl Def {
         }
     }
 
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Def::Block(block) => block.span,
+            Def::Network(network) => network.span,
+        }
+    }
+
+    /// Whether a syntax error hides a part of it.
+    pub(super) fn is_damaged(&self) -> bool {
+        match self {
+            Def::Block(block) => block.damaged,
+            Def::Network(network) => network.damaged,
+        }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Def::Block(_) => "block",

@@ -31,7 +31,7 @@ pub use load::{DefId, NetworkInfo, Program, ReadError};
 pub use names::nearest;
 
 use crate::base::codes;
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::{SourceMap, Span};
 use crate::ir;
 use crate::syntax::ast;
@@ -82,9 +82,28 @@ impl Program {
         let work = Cell::new(0);
         let (levels, moved) = self.levels(top, set, sources, &mut Eval { program: self, diags: &mut found, work: &work });
         let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found, &work));
+        // what a syntax error hides is not missed again
+        found.retain(|d| !self.follows_from_damage(d));
         expand::once(&mut found);
         diags.append(&mut found);
         out
+    }
+
+    /// Whether a diagnostic says that something is missing where a syntax error hides a part of the text.
+    fn follows_from_damage(&self, diag: &Diagnostic) -> bool {
+        const OF_ABSENCE: [Code; 5] =
+            [codes::NO_INPUT, codes::NO_PREVIOUS_STAGE, codes::UNKNOWN_LABEL, codes::UNKNOWN_NAME, codes::UNUSED_BRANCH];
+        let is_damaged = |at: Span| {
+            self.defs.iter().any(|(def, _)| {
+                let item = def.span();
+                def.is_damaged() && item.file == at.file && item.start <= at.start && at.end <= item.end
+            })
+        };
+        match diag.code {
+            // a parameter may be what is missing: the second label stands at the declaration
+            codes::UNKNOWN_KEY | codes::TOO_MANY_ARGUMENTS => diag.labels[1..].iter().any(|label| is_damaged(label.span)),
+            code => OF_ABSENCE.contains(&code) && is_damaged(diag.span()),
+        }
     }
 
     fn expand(

@@ -13,6 +13,9 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
 
+/// How many parameters a block or network may declare: each is looked for among the others.
+const MAX_PARAMETERS: usize = 256;
+
 /// The longest chain of `else if`: the tree nests as deep.
 const MAX_ELSE_IF: usize = 64;
 
@@ -129,15 +132,19 @@ fn optional<'i, T>(pair: Option<Pair<'i, Rule>>, build: impl FnOnce(Pair<'i, Rul
 }
 
 fn parameters(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Param>> {
-    let parameters = pair.into_inner().filter(|pair| pair.as_rule() == Rule::parameter);
-    parameters
-        .map(|pair| {
-            let mut pairs = pair.into_inner();
-            let name = cx.next_ident(&mut pairs, Rule::word)?;
-            let default = pairs.find(|pair| pair.as_rule() == Rule::expression);
-            Some(Param { name, default: optional(default, |pair| expression(cx, pair))? })
-        })
-        .collect()
+    let mut parameters = Vec::new();
+    for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::parameter) {
+        if parameters.len() == MAX_PARAMETERS {
+            let message = format!("more than {MAX_PARAMETERS} parameters are declared");
+            cx.diagnostics.push(Diagnostic::error(codes::LIMIT, message, cx.span(&pair), "one too many"));
+            return None;
+        }
+        let mut pairs = pair.into_inner();
+        let name = cx.next_ident(&mut pairs, Rule::word)?;
+        let default = pairs.find(|pair| pair.as_rule() == Rule::expression);
+        parameters.push(Param { name, default: optional(default, |pair| expression(cx, pair))? });
+    }
+    Some(parameters)
 }
 
 /// A `unit`: `bottleneck(groups: 32)`.

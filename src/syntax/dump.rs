@@ -96,6 +96,10 @@ impl Dump {
                 self.line(at, format_args!("parallel {}{}", join.node, suffix(name.as_ref())));
                 self.depth += 1;
                 for (name, body) in arms {
+                    let at = match name {
+                        Label::Name(name) => name.span.start,
+                        Label::Template(template) => template.span.start,
+                    };
                     self.nested(at, &format!("arm {}", label(name)), body);
                 }
                 self.depth -= 1;
@@ -188,7 +192,8 @@ fn stage_text(stage: &Stage) -> String {
     let word = if stage.is_stage { "stage" } else { "repeat" };
     let label = stage.label.as_ref().map_or(String::new(), |l| format!(" {}:", l.node));
     let allows: String = stage.allows.iter().map(|a| format!(" allow {}", a.node)).collect();
-    format!("{word}{label} {} of {} {{ {} }}{allows}", expr(&stage.count), unit(&stage.unit), args(&stage.args))
+    let keys = if stage.args.is_empty() { String::new() } else { format!(" {{ {} }}", args(&stage.args)) };
+    format!("{word}{label} {} of {}{keys}{allows}", expr(&stage.count), unit(&stage.unit))
 }
 
 fn expect_text(expect: &Expect) -> String {
@@ -196,7 +201,7 @@ fn expect_text(expect: &Expect) -> String {
         ExpectValue::Number(text) => text.node.clone(),
         ExpectValue::Shape(dims, _) => list(dims, " x "),
     };
-    format!("expect {} {} {value}", expect.metric.node, if expect.about { "~=" } else { ":" })
+    format!("expect {}{} {value}", expect.metric.node, if expect.about { " ~=" } else { ":" })
 }
 
 fn list(items: &[Expr], between: &str) -> String {

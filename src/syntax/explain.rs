@@ -43,40 +43,49 @@ pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule
         None => format!("{found} is not expected here"),
     };
     let label = if ends { "something is missing behind this" } else { "not expected here" };
-    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, behind, &expected, span)
+    // Where a sign is missing it belongs right behind what is there.
+    let before = text[..at].trim_end().len();
+    let last = cx.span_at(before.saturating_sub(1)..before);
+    let gap = Span { start: last.end, ..last };
+    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, behind, &expected, gap)
 }
 
 /// Adds what is most likely meant.
-fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected: &[&str], span: Span) -> Diagnostic {
+fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected: &[&str], gap: Span) -> Diagnostic {
+    let span = diagnostic.span();
     let rest = &text[at..];
     let before = text[..at].trim_end();
-    let word_length = rest.bytes().take_while(|&b| b.is_ascii_alphanumeric() || b == b'_').count();
-    let word = &rest[..word_length];
-    let gap = Span { end: span.start, ..span };
-    if expected.contains(&"`,`")
-        && !word.is_empty()
-        && !before.ends_with(',')
-        && !matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
-    {
-        return diagnostic.fix("arguments stand behind commas, statements on lines of their own", gap, ", ");
+    let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
+    if expected.contains(&"`,`") && !word.is_empty() && !is_reserved(word) && !before.ends_with(',') {
+        let help = match () {
+            () if expected.contains(&"`)`") || expected.contains(&"`]`") => "a `,` stands between two of a list",
+            () => "arguments stand behind `,`, statements on lines of their own",
+        };
+        return diagnostic.fix(help, gap, ",");
     }
     if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
-        return diagnostic.fix("a key and its value stand with a colon", span, ":");
+        return diagnostic.fix("between a key and its value stands `:`", span, ":");
     }
-    if rest.starts_with('(') && expected.contains(&"the end of the line") {
+    let in_front = text.split_once('(').map_or("", |(name, _)| name);
+    let called = !in_front.is_empty() && in_front.chars().all(is_word) && !is_reserved(in_front);
+    if called || (rest.starts_with('(') && expected.contains(&"the end of the line")) {
         return diagnostic.help("operators and blocks take their arguments without parentheses: `conv 3x3, filters: 64`");
     }
     if rest.is_empty() && expected.contains(&"`{`") && behind.trim_start().starts_with('{') {
         return diagnostic.help("`{` stands in the line of what it belongs to");
     }
-    if expected.contains(&"a name") && super_reserved(word) {
+    if expected.contains(&"a name") && is_reserved(word) {
         return diagnostic.note(format!("`{word}` is a word of the language and cannot be a name"));
     }
     diagnostic
 }
 
-fn super_reserved(word: &str) -> bool {
+fn is_reserved(word: &str) -> bool {
     matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// What stands at `at`, in a message's words.
@@ -91,7 +100,6 @@ pub(super) fn token_span(file: FileId, text: &str, at: usize) -> Span {
 }
 
 fn token_length(rest: &str) -> usize {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let Some(first) = rest.chars().next() else { return 0 };
     if is_word(first) {
         let pointed = |(i, c): (usize, char)| c == '.' && rest[i + 1..].starts_with(is_word);

@@ -251,7 +251,7 @@ fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     match Grammar::parse(Rule::only_expression, text) {
         Ok(mut pairs) => expression(&mut cx, pairs.next()?),
         Err(error) => {
-            let diagnostic = explain::explain(&cx, text, "", &error);
+            let diagnostic = explain::explain(&cx, text, "}", &error);
             cx.diagnostics.push(diagnostic);
             None
         }

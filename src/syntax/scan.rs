@@ -540,7 +540,7 @@ impl Scanner<'_> {
             "'" => diagnostic.help("strings stand in double quotes"),
             "&" | "&&" => diagnostic.fix("write `and`", span, "and"),
             "|" | "||" => diagnostic.fix("write `or`", span, "or"),
-            "!" => diagnostic.fix("write `not`", span, "not "),
+            "!" => diagnostic.help("write `not` and a blank"),
             "×" => diagnostic.fix("write the letter `x`", span, "x"),
             _ => diagnostic,
         };

@@ -2,12 +2,36 @@
 
 use serde_json::{Value, json as object};
 
-use super::terminal;
+use super::excerpt::excerpt;
+use super::{MOST_SHOWN, in_order, terminal};
 use crate::base::codes;
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::source::{SourceMap, Span};
 
-/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`.
+/// How many lines of a span are given.
+const MOST_LINES: usize = 6;
+
+/// A line of [`json`] for each diagnostic, [in order](in_order); where there are too many to show, a last line says how many more.
+pub fn json_lines(diags: &[Diagnostic], sources: &SourceMap) -> impl Iterator<Item = String> {
+    let more = diags.len().saturating_sub(MOST_SHOWN);
+    let last = (more > 0).then(|| {
+        let message = format!("… and {more} more");
+        object!({
+            "$message_type": "diagnostic",
+            "message": message,
+            "code": null,
+            "level": "failure-note",
+            "spans": [],
+            "children": [],
+            "rendered": message,
+        })
+        .to_string()
+    });
+    in_order(diags).into_iter().take(MOST_SHOWN).map(|diag| json(diag, sources)).chain(last)
+}
+
+/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. A
+/// span in a very long line comes without `text`.
 pub fn json(diag: &Diagnostic, sources: &SourceMap) -> String {
     let level = match diag.severity {
         Severity::Error => "error",
@@ -41,18 +65,15 @@ fn span(span: Span, primary: bool, label: &str, replacement: Option<&str>, sourc
     let file = sources.file(span.file);
     let (line_start, column_start) = sources.line_column(span.file, span.start);
     let (line_end, column_end) = sources.line_column(span.file, span.end);
-    let text: Vec<Value> = file
-        .text
-        .lines()
-        .enumerate()
-        .skip(line_start - 1)
-        .take((line_end - line_start + 1).min(6))
-        .map(|(i, line)| {
-            let from = if i + 1 == line_start { column_start } else { 1 };
-            let to = if i + 1 == line_end { column_end } else { line.chars().count() + 1 };
-            object!({ "text": line, "highlight_start": from, "highlight_end": to })
-        })
-        .collect();
+    let shown = excerpt(file, span, std::iter::empty());
+    let mut text = Vec::new();
+    if shown.column.is_none() {
+        for (i, line) in file.text[shown.range].split('\n').enumerate().take(MOST_LINES) {
+            let from = if i == 0 { column_start } else { 1 };
+            let to = if line_start + i == line_end { column_end } else { line.chars().count() + 1 };
+            text.push(object!({ "text": line, "highlight_start": from, "highlight_end": to }));
+        }
+    }
     object!({
         "file_name": file.name,
         "byte_start": span.start,

@@ -1,37 +1,46 @@
+mod hostile;
+mod properties;
+mod recovery;
+mod tree;
+
 use super::*;
+use crate::base::render;
 use crate::base::source::SourceMap;
 
-/// Parses a text that is all right.
-fn fine(text: &str) -> ast::File {
+/// Parses a text, and renders what is said about it.
+fn read(text: &str) -> (ast::File, Vec<Diagnostic>, String) {
     let mut sources = SourceMap::default();
     let id = sources.add_text("net.resnet", text);
     let (file, diagnostics) = parse(id, text);
-    assert_eq!(diagnostics, [], "{text}");
+    let said = render::terminal(&diagnostics, &sources, false);
+    (file, diagnostics, said)
+}
+
+/// Parses a text that is all right.
+fn fine(text: &str) -> ast::File {
+    let (file, diagnostics, said) = read(text);
+    assert!(diagnostics.is_empty() && !file.damaged, "{text}\n{said}");
     file
 }
 
-#[test]
-fn the_models_parse() {
-    for entry in std::fs::read_dir("models").unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "resnet") {
-            let file = fine(&std::fs::read_to_string(&path).unwrap());
-            assert!(file.items.len() > 1, "{path:?}");
-        }
-    }
+/// The code of each error with the text that it points at.
+fn errors(text: &str) -> Vec<(&'static str, String)> {
+    let (file, diagnostics, _) = read(text);
+    assert_eq!(file.damaged, !diagnostics.is_empty());
+    diagnostics.iter().map(|diagnostic| (diagnostic.code.0, text[diagnostic.span().range()].to_owned())).collect()
 }
 
-/// The pages of this folder's codes hold one file that breaks the rule and one that is all right.
-#[test]
-fn the_pages_show_their_codes() {
-    for code in ["E0001", "E0002", "E0003", "E0004", "E0005", "E0006", "E0007", "E0008", "E0009"] {
-        let page = codes::find(code).unwrap().page;
-        let files: Vec<&str> = page.split("```resnet\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        assert_eq!(files.len(), 2, "{code}");
-        let mut sources = SourceMap::default();
-        let id = sources.add_text(code, files[0]);
-        let found: Vec<_> = parse(id, files[0]).1.iter().map(|diagnostic| diagnostic.code.0).collect();
-        assert!(found.iter().all(|found| *found == code) && !found.is_empty(), "{code}: {found:?}");
-        fine(files[1]);
+/// The networks of `models/` and the standard library: a page each of what the language is for.
+fn models() -> Vec<(String, String)> {
+    let mut models = Vec::new();
+    for folder in ["models", "models/std", "tests/cases/ok"] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "resnet") {
+                models.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
     }
+    assert!(models.len() > 10);
+    models
 }

@@ -5,13 +5,11 @@
 pub enum Layout {
     /// Sample, channel, row, column.
     Nchw,
-    /// Sample, block of `lanes` channels, row, column, channel within the block; channels are filled up with zeros to a
-    /// whole block, and a border of `halo` zeros lies around each map, so that padding needs no condition.
+    /// Sample, block of `lanes` channels, row, column, channel within the block; the last block is filled up with channels
+    /// that nothing reads (finite numbers: kernels multiply them by zero).
     Blocked {
         /// Channels in a block: 16 for AVX-512, 8 for AVX2.
         lanes: usize,
-        /// Width of the border, on every side.
-        halo: usize,
     },
 }
 
@@ -21,10 +19,7 @@ impl Layout {
         let product = |sizes: [usize; 4]| sizes.into_iter().try_fold(1usize, usize::checked_mul);
         match self {
             Layout::Nchw => product([batch, channels, height, width]),
-            Layout::Blocked { lanes, halo } => {
-                let around = |n: usize| n.checked_add(halo.checked_mul(2)?);
-                product([batch, channels.checked_next_multiple_of(lanes)?, around(height)?, around(width)?])
-            }
+            Layout::Blocked { lanes } => product([batch, channels.checked_next_multiple_of(lanes)?, height, width]),
         }
     }
 }

@@ -9,14 +9,20 @@ pub mod conv;
 pub mod direct;
 pub mod elementwise;
 pub mod gemm_conv;
+pub mod isa;
 pub mod layout;
 pub mod linear;
 pub mod pool;
 pub mod pooling;
 pub mod shape;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 pub mod softmax;
+#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+mod tile;
 
 pub use aligned::Aligned;
 pub use conv::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
+pub use isa::{Isa, IsaError};
 pub use layout::Layout;
 pub use pool::Pool;

@@ -49,8 +49,7 @@ impl Plan {
         let Buffer { place, len, layout } = self.buffer(id);
         let layout = match layout {
             Layout::Nchw => String::new(),
-            Layout::Blocked { lanes, halo: 0 } => format!(" c{lanes}"),
-            Layout::Blocked { lanes, halo } => format!(" c{lanes}+{halo}"),
+            Layout::Blocked { lanes } => format!(" c{lanes}"),
         };
         match place {
             Place::Input(i) => format!("input {i}{layout}"),

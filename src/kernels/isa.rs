@@ -1,0 +1,186 @@
+//! Instruction sets: which there are here, and the kernels compiled for each.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::tile::TileFn;
+
+/// An instruction set that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isa {
+    /// Any processor: `matrixmultiply` (which brings its own SSE, AVX and NEON) over plain layouts.
+    Portable,
+    /// x86-64 with AVX2 and FMA: blocks of 8 channels.
+    Avx2,
+    /// x86-64 with AVX-512 F: blocks of 16 channels.
+    Avx512,
+}
+
+/// The environment variable that forces an instruction set.
+pub const ISA_VARIABLE: &str = "RESNETC_ISA";
+
+/// Why an instruction set cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum IsaError {
+    /// No such name.
+    #[error("there is no instruction set `{0}`: it is one of portable, avx2, avx512")]
+    Unknown(String),
+    /// This processor lacks it.
+    #[error("this processor does not have {0}")]
+    Missing(Isa),
+}
+
+impl Isa {
+    /// All, the simplest first.
+    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+
+    /// The best that this processor has.
+    pub fn best() -> Isa {
+        Isa::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
+    }
+
+    /// The one that `RESNETC_ISA` names, or the best.
+    pub fn chosen() -> Result<Isa, IsaError> {
+        match std::env::var(ISA_VARIABLE) {
+            Ok(name) if !name.is_empty() => Isa::named(&name)?.available(),
+            _ => Ok(Isa::best()),
+        }
+    }
+
+    /// By its name.
+    pub fn named(name: &str) -> Result<Isa, IsaError> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| IsaError::Unknown(name.to_owned()))
+    }
+
+    /// Itself, where this processor has it.
+    pub fn available(self) -> Result<Isa, IsaError> {
+        if self.is_available() { Ok(self) } else { Err(IsaError::Missing(self)) }
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// As it is written: `avx2`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Channels of a block of the layout that its kernels work on; 1 where that is the plain one.
+    pub fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => 1,
+            Isa::Avx2 => 8,
+            Isa::Avx512 => 16,
+        }
+    }
+
+    /// Its kernels; `None` where it has none of its own, or this processor lacks it.
+    pub(super) fn kernels(self) -> Option<&'static Kernels> {
+        if !self.is_available() {
+            return None;
+        }
+        match self {
+            Isa::Portable => None,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(&x86::AVX2),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(&x86::AVX512),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The kernels compiled for one instruction set. Whoever holds a reference to one runs on a processor that has it.
+pub(super) struct Kernels {
+    /// Channels of a block.
+    pub lanes: usize,
+    /// Pixels of the widest tile.
+    pub pixels: usize,
+    /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of
+    /// channels, else plain maps. `None` where there is none of those sizes.
+    pub tile: fn(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn>,
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::simd::avx2::Avx2;
+    use super::super::simd::avx512::Avx512;
+    use super::super::tile::{Tile, TileFn, tile};
+    use super::Kernels;
+
+    /// The kernels of one instruction set; the micro-kernel for each of the sizes named.
+    macro_rules! kernels {
+        ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?]) => {
+            mod $module {
+                use super::*;
+
+                #[target_feature(enable = $feature)]
+                unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
+                    // SAFETY: this function has the features; the rest is the caller's
+                    unsafe { tile::<$simd, ROWS, P, BLOCKS, KB>(t) }
+                }
+
+                pub(super) fn choose(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn> {
+                    match (rows, pixels, blocks, wide) {
+                        $(
+                            ($rows, $pixels, 1, true) => Some(one::<$rows, $pixels, 1, $lanes>),
+                            ($rows, $pixels, 2, true) => Some(one::<$rows, $pixels, 2, $lanes>),
+                            ($rows, $pixels, 1, false) => Some(one::<$rows, $pixels, 1, 1>),
+                            ($rows, $pixels, 2, false) => Some(one::<$rows, $pixels, 2, 1>),
+                        )*
+                        _ => None,
+                    }
+                }
+            }
+
+            pub(super) static $name: Kernels = Kernels { lanes: $lanes, pixels: $most, tile: $module::choose };
+        };
+    }
+
+    kernels!(
+        AVX512, avx512, Avx512, 16, "avx512f", 14,
+        [
+            1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8, 1 x 9, 1 x 10, 1 x 11, 1 x 12, 1 x 13, 1 x 14,
+            2 x 4, 2 x 5, 2 x 6, 2 x 7,
+        ]
+    );
+    kernels!(AVX2, avx2, Avx2, 8, "avx2,fma", 6, [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_unknown_ones_refused() {
+        for isa in Isa::ALL {
+            assert_eq!(Isa::named(isa.name()), Ok(isa));
+            assert_eq!(isa.available().is_ok(), isa.is_available());
+        }
+        assert!(Isa::named("AVX-2").unwrap_err().to_string().contains("portable, avx2, avx512"));
+        assert!(Isa::best().is_available());
+    }
+}

@@ -1,0 +1,43 @@
+//! Vectors of f32, one type an instruction set, so that a loop nest is written once for all of them.
+//!
+//! Every operation is `#[inline(always)]` and none carries `#[target_feature]` itself: they become single instructions
+//! where a generic kernel is instantiated inside a function that does ([`super::isa`] holds those).
+
+pub(super) mod avx2;
+pub(super) mod avx512;
+
+/// A vector of f32 and what kernels do with it.
+///
+/// # Safety
+/// Of all its functions: the processor has the instruction set of the implementation, and pointers are valid for
+/// [`Simd::LANES`] floats (no alignment is asked for).
+#[allow(clippy::missing_safety_doc, reason = "one contract for all, stated above")]
+pub(super) trait Simd: Copy + 'static {
+    /// Floats of a vector.
+    const LANES: usize;
+    /// A register.
+    type V: Copy;
+
+    unsafe fn zero() -> Self::V;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    unsafe fn store(to: *mut f32, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a * b`, rounded once.
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; `b` where either is not a number.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// Asks for a cache line, of any address.
+    unsafe fn prefetch(at: *const f32);
+
+    /// `max(x, 0)`; NaN stays NaN, so that a broken model shows.
+    #[inline(always)]
+    unsafe fn relu(x: Self::V) -> Self::V {
+        // SAFETY: the caller's
+        unsafe { Self::max(Self::zero(), x) }
+    }
+}

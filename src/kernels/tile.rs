@@ -1,0 +1,116 @@
+//! The micro-kernel that everything is made of: a batch-reduce product that keeps a tile of results in registers.
+//!
+//! A tile is `ROWS x P` pixels by `BLOCKS` vectors of output channels. For each block of input channels, each tap of the window
+//! and each channel of the block, it loads `BLOCKS` vectors of weights and multiplies them by one number of every pixel.
+//! The whole depth is summed in registers; the epilogue happens as they are stored. Blocked layouts make pixels `LANES` floats
+//! apart; `KB` is the number of channels that lie together (`LANES`, or 1 where a plain map is read).
+
+use super::simd::Simd;
+
+/// What an epilogue applies last; a sigmoid is left to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clamp {
+    None,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// What the micro-kernel reads and writes. Steps are in floats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    /// The tile's first pixel, at the first tap of the first block.
+    pub x: *const f32,
+    /// From a row of the tile to the next.
+    pub row: usize,
+    /// Blocks of `KB` input channels.
+    pub blocks: usize,
+    /// From a block to the next.
+    pub block: usize,
+    /// Offsets of the taps.
+    pub taps: *const usize,
+    /// How many.
+    pub tap_count: usize,
+    /// Weights, in order: `[blocks][taps][KB][BLOCKS * LANES]`.
+    pub weight: *const f32,
+    /// Memory to have brought near meanwhile, as much as `weight`.
+    pub next: *const f32,
+    /// `BLOCKS * LANES` numbers to begin with; null for zeros.
+    pub bias: *const f32,
+    /// The tile's first result.
+    pub out: *mut f32,
+    /// From a row of results to the next.
+    pub out_row: usize,
+    /// From a block of output channels to the next.
+    pub out_block: usize,
+    /// Added before the activation, laid out as the results (and may be they); null for none.
+    pub residual: *const f32,
+    /// Applied last.
+    pub clamp: Clamp,
+}
+
+/// An instance of [`tile`] inside a function compiled for its instruction set.
+pub(super) type TileFn = unsafe fn(&Tile);
+
+/// See the module.
+///
+/// # Safety
+/// The processor has `S`; all pointers are valid for what the sizes say.
+#[inline(always)]
+pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
+    let pixel = if KB == 1 { 1 } else { S::LANES };
+    // SAFETY: the caller's, for every access below
+    unsafe {
+        let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
+        if !t.bias.is_null() {
+            for o in 0..BLOCKS {
+                let bias = S::load(t.bias.add(o * S::LANES));
+                for row in &mut sums {
+                    for sum in row {
+                        sum[o] = bias;
+                    }
+                }
+            }
+        }
+        let (mut weight, mut next) = (t.weight, t.next);
+        let mut block = t.x;
+        for _ in 0..t.blocks {
+            for tap in 0..t.tap_count {
+                let x = block.add(*t.taps.add(tap));
+                for k in 0..KB {
+                    let mut w = [S::zero(); BLOCKS];
+                    for (o, w) in w.iter_mut().enumerate() {
+                        *w = S::load(weight.add(o * S::LANES));
+                    }
+                    for (r, row) in sums.iter_mut().enumerate() {
+                        for (p, sum) in row.iter_mut().enumerate() {
+                            let v = S::splat(*x.add(r * t.row + p * pixel + k));
+                            for (sum, &w) in sum.iter_mut().zip(&w) {
+                                *sum = S::fma(v, w, *sum);
+                            }
+                        }
+                    }
+                    weight = weight.add(BLOCKS * S::LANES);
+                    S::prefetch(next);
+                    // a line at a time: two tiles bring the whole of the next panel
+                    next = next.wrapping_add(16);
+                }
+            }
+            block = block.wrapping_add(t.block);
+        }
+        for o in 0..BLOCKS {
+            for (r, row) in sums.iter().enumerate() {
+                for (p, sum) in row.iter().enumerate() {
+                    let at = o * t.out_block + r * t.out_row + p * S::LANES;
+                    let mut v = sum[o];
+                    if !t.residual.is_null() {
+                        v = S::add(v, S::load(t.residual.add(at)));
+                    }
+                    if t.clamp == Clamp::Relu {
+                        v = S::relu(v);
+                    }
+                    S::store(t.out.add(at), v);
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! and handed in: none allocates.
 
 pub mod aligned;
+pub mod blocked;
 pub mod conv;
 pub mod direct;
 pub mod elementwise;
@@ -14,6 +15,8 @@ pub mod layout;
 pub mod linear;
 pub mod pool;
 pub mod pooling;
+#[cfg(test)]
+mod reference;
 pub mod shape;
 #[cfg(target_arch = "x86_64")]
 mod simd;

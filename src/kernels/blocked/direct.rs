@@ -1,0 +1,500 @@
+//! Direct convolution: the micro-kernel over all taps, on a strip of the input at a time.
+//!
+//! A task is a strip (rows of one sample, or some whole samples) and a share of the output channels. Its input is copied into
+//! the thread's scratch with the zeros of the padding around it, columns sorted by their remainder modulo the stride: so
+//! neighbouring pixels of a tile always lie one block apart and no tap needs a condition. That walk over the input costs a
+//! hundredth of the arithmetic. A 1x1 convolution of stride 1 reads its input in place. The panel of each unit of output
+//! channels passes over the whole strip, which is chosen to stay in the second-level cache.
+
+use super::pack::Panels;
+use crate::kernels::isa::{Isa, Kernels};
+use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::tile::{Clamp, Tile};
+use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
+
+/// How the work is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct DirectPlan {
+    /// Output rows of a strip; pixels of the flattened map where the convolution is pointwise.
+    pub rows: usize,
+    /// Whole samples of a strip, where `rows` covers a map.
+    pub samples: usize,
+    /// Shares of the output channels.
+    pub shares: usize,
+}
+
+/// The sizes of a convolution as strips see them.
+struct Geometry {
+    /// Channels that lie together in the input.
+    lanes: usize,
+    /// Blocks of them.
+    blocks: usize,
+    /// Whether the input is read in place.
+    pointwise: bool,
+    /// Output rows; 1 where pointwise.
+    lines: usize,
+    /// Output pixels of a row; all where pointwise.
+    width: usize,
+    /// Input rows from a row of the strip's output to the next, as kept in the strip.
+    step: usize,
+    /// Columns kept of each remainder.
+    columns: usize,
+    /// Remainders kept.
+    phases: usize,
+    /// Floats of a row of the strip.
+    pitch: usize,
+}
+
+impl Geometry {
+    fn new(shape: &ConvShape, lanes: usize) -> Geometry {
+        let pointwise = shape.is_pointwise() && lanes > 1;
+        let [kh, kw] = shape.kernel;
+        let phases = if kw == 1 { 1 } else { shape.stride[1] };
+        let columns = shape.output[1] + (kw - 1) * shape.dilation[1] / shape.stride[1];
+        Geometry {
+            lanes,
+            blocks: shape.channels.div_ceil(lanes),
+            pointwise,
+            lines: if pointwise { 1 } else { shape.output[0] },
+            width: if pointwise { shape.pixels() } else { shape.output[1] },
+            step: if kh == 1 { 1 } else { shape.stride[0] },
+            columns,
+            phases,
+            pitch: phases * columns * lanes,
+        }
+    }
+
+    /// Rows of input that so many rows of output read.
+    fn rows_in(&self, shape: &ConvShape, rows: usize) -> usize {
+        (rows - 1) * self.step + (shape.kernel[0] - 1) * shape.dilation[0] + 1
+    }
+
+    /// Floats of a sample's part of a strip.
+    fn strip(&self, shape: &ConvShape, rows: usize) -> usize {
+        if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }
+    }
+}
+
+/// Taps whose offsets are kept on the stack.
+const TAPS: usize = 128;
+
+/// Whether this kernel serves the convolution.
+pub fn serves(shape: &ConvShape) -> bool {
+    shape.kernel[0] * shape.kernel[1] <= TAPS
+}
+
+/// Floats of scratch that each thread needs.
+pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> usize {
+    let geometry = Geometry::new(shape, if plain { 1 } else { isa.lanes() });
+    geometry.strip(shape, plan.rows.min(geometry.lines)) * plan.samples
+}
+
+/// A range of output rows (pixels where pointwise) of some samples.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Strip {
+    sample: usize,
+    samples: usize,
+    first: usize,
+    count: usize,
+}
+
+/// Convolves. The input is blocked, or plain (NCHW) where `plain`; the output is blocked. The weight is as
+/// [`super::pack::pack`] made it, the bias filled up to whole blocks; `scratch` holds [`scratch`] floats for each thread.
+///
+/// # Panics
+/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+pub fn conv(
+    pool: &Pool,
+    isa: Isa,
+    plain: bool,
+    shape: &ConvShape,
+    plan: DirectPlan,
+    operands: &ConvOperands<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    let lanes = kernels.lanes;
+    let panels = Panels::of(shape, lanes, plain);
+    let g = Geometry::new(shape, if plain { 1 } else { lanes });
+    let plane = shape.input[0] * shape.input[1];
+    let (in_blocks, out_blocks) = (g.blocks, shape.filters.div_ceil(lanes));
+    assert_eq!(operands.x.len(), shape.batch * in_blocks * g.lanes * plane, "input");
+    assert_eq!(operands.weight.len(), panels.total(), "weight");
+    assert!(operands.epilogue.bias.is_none_or(|b| b.len() == out_blocks * lanes), "bias");
+    assert_eq!(out.len(), shape.batch * out_blocks * lanes * shape.pixels(), "output");
+    if let Residual::From(r) = operands.epilogue.residual {
+        assert_eq!(r.len(), out.len(), "residual");
+    }
+    let taps = offsets(shape, &g);
+    let extent = if g.pointwise { g.width } else { g.lines };
+    let rows = plan.rows.clamp(1, extent);
+    let samples = if rows == extent { plan.samples.clamp(1, shape.batch) } else { 1 };
+    let (pieces, sets) = (extent.div_ceil(rows), shape.batch.div_ceil(samples));
+    let shares = plan.shares.clamp(1, panels.units());
+    let per_thread = g.strip(shape, rows) * samples;
+    assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
+    let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
+    let job = Job { kernels, shape, panels: &panels, g: &g, taps: &taps.0[..taps.1], operands, out };
+    let (tasks, threads) = (shares * pieces * sets, pool.threads());
+    pool.run(&|thread| {
+        // SAFETY: each thread has its own part of the scratch
+        let copy = unsafe { scratch.slice(thread * per_thread, per_thread) };
+        let mut held = None;
+        for task in share(tasks, threads, thread) {
+            // shares vary slowest: where there are as many as threads, each thread reads its own weights alone
+            let (set, rest) = (task % sets, task / sets);
+            let (piece, part) = (rest % pieces, rest / pieces);
+            let lines = share(extent, pieces, piece);
+            let batch = share(shape.batch, sets, set);
+            let strip = Strip { sample: batch.start, samples: batch.len(), first: lines.start, count: lines.len() };
+            if !g.pointwise && held != Some(strip) {
+                copy_strip(shape, &g, operands.x, strip, copy);
+                held = Some(strip);
+            }
+            job.run(strip, share(panels.units(), shares, part), copy);
+        }
+    });
+}
+
+/// The offset of each tap in a strip (or input read in place).
+fn offsets(shape: &ConvShape, g: &Geometry) -> ([usize; TAPS], usize) {
+    let mut taps = [0; TAPS];
+    let [kh, kw] = shape.kernel;
+    assert!(kh * kw <= TAPS);
+    for (tap, offset) in taps.iter_mut().enumerate().take(kh * kw) {
+        let (y, x) = (tap / kw * shape.dilation[0], tap % kw * shape.dilation[1]);
+        let (phase, column) = (x % shape.stride[1], x / shape.stride[1]);
+        *offset = y * g.pitch + (phase * g.columns + column) * g.lanes;
+    }
+    (taps, kh * kw)
+}
+
+/// Copies the input of a strip: `[sample][block][row][remainder of the column][column][lanes]`, zeros for the padding.
+fn copy_strip(shape: &ConvShape, g: &Geometry, x: &[f32], strip: Strip, to: &mut [f32]) {
+    let [h, w] = shape.input;
+    let rows = g.rows_in(shape, strip.count);
+    // rows between those that the taps reach are left out
+    let apart = shape.stride[0] / g.step;
+    let line = w * g.lanes;
+    let top = (strip.first * shape.stride[0]) as isize - shape.pad[0][0] as isize;
+    let maps = strip.sample * g.blocks..(strip.sample + strip.samples) * g.blocks;
+    for (map, to) in maps.zip(to.chunks_exact_mut(rows * g.pitch)) {
+        let plane = &x[map * h * line..][..h * line];
+        for (row, to) in to.chunks_exact_mut(g.pitch).enumerate() {
+            match usize::try_from(top + (row * apart) as isize).ok().filter(|&y| y < h) {
+                Some(y) => copy_row(shape, g, &plane[y * line..][..line], to),
+                None => to.fill(0.0),
+            }
+        }
+    }
+}
+
+fn copy_row(shape: &ConvShape, g: &Geometry, row: &[f32], to: &mut [f32]) {
+    let (w, left, stride, lanes) = (shape.input[1], shape.pad[1][0], shape.stride[1], g.lanes);
+    for (phase, to) in to.chunks_exact_mut(g.columns * lanes).enumerate() {
+        // column c of this remainder is the padded column c * stride + phase
+        let first = left.saturating_sub(phase).div_ceil(stride).min(g.columns);
+        let last = (w + left).saturating_sub(phase).div_ceil(stride).clamp(first, g.columns);
+        to[..first * lanes].fill(0.0);
+        to[last * lanes..].fill(0.0);
+        if first == last {
+            continue;
+        }
+        let from = &row[(first * stride + phase - left) * lanes..];
+        let to = &mut to[first * lanes..last * lanes];
+        if stride == 1 {
+            to.copy_from_slice(&from[..to.len()]);
+        } else if lanes == 1 {
+            to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, &v)| *t = v);
+        } else {
+            to.chunks_exact_mut(lanes).zip(from.chunks(stride * lanes)).for_each(|(t, v)| t.copy_from_slice(&v[..lanes]));
+        }
+    }
+}
+
+struct Job<'a> {
+    kernels: &'static Kernels,
+    shape: &'a ConvShape,
+    panels: &'a Panels,
+    g: &'a Geometry,
+    taps: &'a [usize],
+    operands: &'a ConvOperands<'a>,
+    out: Disjoint<'a>,
+}
+
+impl Job<'_> {
+    /// All units of a share over a strip, whose copy is `copy` unless it is read in place.
+    fn run(&self, strip: Strip, units: std::ops::Range<usize>, copy: &[f32]) {
+        let Job { shape, panels, g, .. } = *self;
+        let lanes = self.kernels.lanes;
+        let weight = self.operands.weight;
+        let ConvOperands { x, epilogue: Epilogue { bias, residual, act }, .. } = *self.operands;
+        let map = shape.pixels() * lanes;
+        let out_blocks = shape.filters.div_ceil(lanes);
+        let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { copy_rows(shape, g, strip) * g.pitch };
+        for unit in units.clone() {
+            let width = panels.width(unit);
+            let panel = &weight[panels.start(unit)..][..panels.len(unit)];
+            let following = if unit + 1 < units.end { unit + 1 } else { units.start };
+            let next = &weight[panels.start(following)..];
+            let mut tiles = 0;
+            for sample in 0..strip.samples {
+                let source = if g.pointwise {
+                    &x[((strip.sample + sample) * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
+                } else {
+                    &copy[(sample * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
+                };
+                let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
+                let out = self.out.pointer(start, width * map);
+                let mut cut = Cut::new(g, strip, self.kernels.pixels);
+                while let Some(part) = cut.next() {
+                    let (from, at) = if g.pointwise {
+                        ((strip.first + part.column) * lanes, (strip.first + part.column) * lanes)
+                    } else {
+                        let row = strip.first + part.row;
+                        (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
+                    };
+                    // each tile brings a line for every channel: some tiles together bring the next panel
+                    let ahead = tiles * (panel.len() / (width * lanes)) * 16;
+                    tiles += 1;
+                    let tile = Tile {
+                        x: source[from..].as_ptr(),
+                        row: g.step * g.pitch,
+                        blocks: panels.blocks,
+                        block,
+                        taps: self.taps.as_ptr(),
+                        tap_count: self.taps.len(),
+                        weight: panel.as_ptr(),
+                        next: if ahead < next.len() { next[ahead..].as_ptr() } else { panel.as_ptr() },
+                        bias: bias.map_or(std::ptr::null(), |b| b[2 * unit * lanes..][..width * lanes].as_ptr()),
+                        out: out.wrapping_add(at),
+                        out_row: g.width * lanes,
+                        out_block: map,
+                        residual: match residual {
+                            Residual::None => std::ptr::null(),
+                            Residual::InPlace => out.wrapping_add(at),
+                            Residual::From(r) => r[start + at..].as_ptr(),
+                        },
+                        clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                    };
+                    let Some(kernel) = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1) else {
+                        unreachable!("a tile of {} x {}", part.rows, part.pixels)
+                    };
+                    // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
+                    // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
+                    // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
+                    // results of their own.
+                    unsafe { kernel(&tile) };
+                    if act == Some(Activation::Sigmoid) {
+                        for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
+                            let at = start + b * map + at + r * g.width * lanes;
+                            // SAFETY: this tile's own results
+                            Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn copy_rows(shape: &ConvShape, g: &Geometry, strip: Strip) -> usize {
+    g.rows_in(shape, strip.count)
+}
+
+/// A tile within a strip.
+struct Part {
+    row: usize,
+    column: usize,
+    rows: usize,
+    pixels: usize,
+}
+
+/// Cuts a strip into tiles of nearly equal width; narrow maps go two rows at a time.
+struct Cut {
+    lines: usize,
+    width: usize,
+    across: usize,
+    two: bool,
+    row: usize,
+    index: usize,
+}
+
+impl Cut {
+    fn new(g: &Geometry, strip: Strip, most: usize) -> Cut {
+        let (lines, width) = if g.pointwise { (1, strip.count) } else { (strip.count, g.width) };
+        Cut { lines, width, across: width.div_ceil(most), two: (most.div_ceil(4)..=most / 2).contains(&width), row: 0, index: 0 }
+    }
+
+    fn next(&mut self) -> Option<Part> {
+        if self.row == self.lines {
+            return None;
+        }
+        let columns = share(self.width, self.across, self.index);
+        let rows = if self.two && self.row + 2 <= self.lines { 2 } else { 1 };
+        let part = Part { row: self.row, column: columns.start, rows, pixels: columns.len() };
+        self.index += 1;
+        if self.index == self.across {
+            (self.index, self.row) = (0, self.row + rows);
+        }
+        Some(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::blocked::pack::{pack, pack_channels};
+    use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+
+    /// Convolves by this kernel, from and to plain layouts, and compares with the definition in f64.
+    fn check(
+        isa: Isa,
+        shape: ConvShape,
+        plan: DirectPlan,
+        threads: usize,
+        act: Option<Activation>,
+        residual: usize,
+        from_plain: bool,
+    ) {
+        let mut numbers = Numbers::new(shape.macs() + residual as u64);
+        let lanes = isa.lanes();
+        let x = numbers.take(shape.input_sizes().iter().product());
+        let weight = numbers.take(shape.filters * shape.depth());
+        let bias = numbers.take(shape.filters);
+        let r = numbers.take(shape.output_sizes().iter().product());
+        let expected = conv_f64(&shape, &x, &weight, Some(&bias), (residual > 0).then_some(&r[..]), act);
+
+        let sizes = [shape.filters, shape.channels / shape.groups, shape.kernel[0], shape.kernel[1]];
+        let packed = pack(lanes, sizes, shape.groups, from_plain, &weight).unwrap();
+        let bias = pack_channels(lanes, &bias).unwrap();
+        let (input, rest) = if from_plain {
+            (x, blocked(&r, shape.output_sizes(), lanes))
+        } else {
+            (blocked(&x, shape.input_sizes(), lanes), blocked(&r, shape.output_sizes(), lanes))
+        };
+        let mut out = vec![f32::NAN; rest.len()];
+        let residual = match residual {
+            0 => Residual::None,
+            1 => {
+                out.copy_from_slice(&rest);
+                Residual::InPlace
+            }
+            _ => Residual::From(&rest),
+        };
+        let pool = Pool::new(threads).unwrap();
+        let mut room = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
+        let epilogue = Epilogue { bias: Some(&bias), residual, act };
+        let operands = ConvOperands { x: &input, weight: &packed, epilogue };
+        conv(&pool, isa, from_plain, &shape, plan, &operands, &mut room, &mut out);
+        assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
+        let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+        assert!(off < 5e-5, "{isa} {shape:?} {plan:?}: {off}");
+    }
+
+    fn shape(n: &mut Numbers, groups: bool) -> ConvShape {
+        let mut below = |most: usize| n.below(most);
+        let kernel = [[1, 1], [3, 3], [7, 7], [5, 3], [1, 3], [2, 2]][below(6)];
+        let stride = [[1, 1], [2, 2], [3, 3], [1, 2], [2, 1]][below(5)];
+        let dilation = [1 + below(2), 1 + below(2)];
+        let pad = [[below(kernel[0]), below(kernel[0])], [below(kernel[1]), below(kernel[1])]];
+        let reach = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
+        let input = [0, 1].map(|i| reach[i] + below(18));
+        let output = [0, 1].map(|i| (input[i] + pad[i][0] + pad[i][1] - reach[i]) / stride[i] + 1);
+        let groups = if groups { [2, 3, 8][below(3)] } else { 1 };
+        let channels = groups * [1, 3, 4, 16, 20, 40][below(6)];
+        let filters = groups * [1, 4, 5, 16, 33, 48][below(6)];
+        ConvShape { batch: 1 + below(3), channels, input, filters, output, kernel, stride, pad, dilation, groups }
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let mut n = Numbers::new(7);
+            for round in 0..120 {
+                let shape = shape(&mut n, round % 4 == 3);
+                let plan = DirectPlan { rows: 1 + n.below(20), samples: 1 + n.below(3), shares: 1 + n.below(3) };
+                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
+                let plain = shape.groups == 1 && n.below(3) == 0;
+                check(isa, shape, plan, 1 + n.below(3), act, n.below(3), plain);
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release --lib direct::tests::speed -- --ignored --nocapture"]
+    fn speed() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            for (channels, map, filters, kernel, stride) in [
+                (64, 56, 64, 3, 1),
+                (128, 28, 128, 3, 1),
+                (256, 14, 256, 3, 1),
+                (512, 7, 512, 3, 1),
+                (3, 224, 64, 7, 2),
+                (128, 56, 128, 3, 2),
+                (64, 56, 256, 1, 1),
+                (256, 56, 64, 1, 1),
+                (512, 28, 128, 1, 1),
+                (128, 28, 512, 1, 1),
+                (1024, 14, 256, 1, 1),
+                (256, 14, 1024, 1, 1),
+                (2048, 7, 512, 1, 1),
+                (512, 7, 2048, 1, 1),
+                (1024, 14, 2048, 1, 2),
+            ] {
+                for batch in [1, 8] {
+                    let pad = kernel / 2;
+                    let out = (map + 2 * pad - kernel) / stride + 1;
+                    let shape = ConvShape {
+                        batch,
+                        channels,
+                        input: [map; 2],
+                        filters,
+                        output: [out; 2],
+                        kernel: [kernel; 2],
+                        stride: [stride; 2],
+                        pad: [[pad; 2]; 2],
+                        dilation: [1; 2],
+                        groups: 1,
+                    };
+                    let plain = channels == 3;
+                    let x = vec![0.5f32; batch * channels.next_multiple_of(if plain { 1 } else { 16 }) * map * map];
+                    let weight =
+                        pack(isa.lanes(), [filters, channels, kernel, kernel], 1, plain, &vec![0.5; filters * shape.depth()])
+                            .unwrap();
+                    let mut y = vec![0f32; shape.output_sizes().iter().product()];
+                    let mut line = String::new();
+                    for threads in [1, 2] {
+                        let pool = Pool::new(threads).unwrap();
+                        let lines = if shape.is_pointwise() { out * out } else { out };
+                        let mut best: (f64, DirectPlan) = (f64::MAX, DirectPlan { rows: 1, samples: 1, shares: 1 });
+                        for pieces in [1, 2, 4, 8, 16] {
+                            for samples in [1, 2, 4, 8] {
+                                for shares in [1, 2, 4] {
+                                    if pieces > 1 && samples > 1 || samples > batch || pieces * 2 > out {
+                                        continue;
+                                    }
+                                    let plan = DirectPlan { rows: lines.div_ceil(pieces), samples, shares };
+                                    let mut room = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
+                                    let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
+                                    let operands = ConvOperands { x: &x, weight: &weight, epilogue };
+                                    for _ in 0..5 {
+                                        let start = std::time::Instant::now();
+                                        conv(&pool, isa, plain, &shape, plan, &operands, &mut room, &mut y);
+                                        let t = start.elapsed().as_secs_f64();
+                                        if t < best.0 {
+                                            best = (t, plan)
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                        line += &format!("  {:8.1} GFLOP/s {:?}", 2e-9 * shape.macs() as f64 / best.0, best.1);
+                    }
+                    eprintln!("{isa} {channels}x{map} -> {filters} {kernel}x{kernel}/{stride} b{batch}: {line}");
+                }
+            }
+        }
+    }
+}

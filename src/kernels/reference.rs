@@ -1,0 +1,95 @@
+//! What tests of kernels compare with: the definition of convolution in f64, layouts turned element by element, numbers.
+
+use super::{Activation, ConvShape};
+
+/// Reproducible numbers (xorshift64*), roughly uniform in -1..1.
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    pub fn new(seed: u64) -> Numbers {
+        Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
+    }
+
+    pub fn below(&mut self, most: usize) -> usize {
+        self.bits() as usize % most
+    }
+
+    pub fn take(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.bits() as f32 / (1u64 << 30) as f32 - 1.0).collect()
+    }
+}
+
+/// NCHW to blocked, the tail of the last block filled with numbers that must not matter.
+pub(super) fn blocked(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<f32> {
+    let blocks = c.div_ceil(lanes);
+    let mut out = vec![3.5; n * blocks * lanes * h * w];
+    for (i, &v) in x.iter().enumerate() {
+        let (pixel, map) = (i % (h * w), i / (h * w));
+        let (sample, channel) = (map / c, map % c);
+        out[((sample * blocks + channel / lanes) * h * w + pixel) * lanes + channel % lanes] = v;
+    }
+    out
+}
+
+/// Blocked to NCHW.
+pub(super) fn plain(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<f32> {
+    let blocks = c.div_ceil(lanes);
+    let at = |i: usize| {
+        let (pixel, map) = (i % (h * w), i / (h * w));
+        let (sample, channel) = (map / c, map % c);
+        x[((sample * blocks + channel / lanes) * h * w + pixel) * lanes + channel % lanes]
+    };
+    (0..n * c * h * w).map(at).collect()
+}
+
+/// The definition, in f64; values are NCHW.
+pub(super) fn conv_f64(
+    s: &ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    act: Option<Activation>,
+) -> Vec<f64> {
+    let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
+    let [oh, ow] = s.output;
+    let one = |i: usize| {
+        let (pixel, map) = (i % (oh * ow), i / (oh * ow));
+        let (sample, filter) = (map / s.filters, map % s.filters);
+        let mut sum = bias.map_or(0.0, |b| f64::from(b[filter])) + residual.map_or(0.0, |r| f64::from(r[i]));
+        for c in 0..channels {
+            let plane = (sample * s.channels + filter / filters * channels + c) * s.input[0] * s.input[1];
+            for tap in 0..s.kernel[0] * s.kernel[1] {
+                let (ky, kx) = (tap / s.kernel[1], tap % s.kernel[1]);
+                let y = (pixel / ow * s.stride[0] + ky * s.dilation[0]).wrapping_sub(s.pad[0][0]);
+                let xx = (pixel % ow * s.stride[1] + kx * s.dilation[1]).wrapping_sub(s.pad[1][0]);
+                if y < s.input[0] && xx < s.input[1] {
+                    let w = weight[(filter * channels + c) * s.kernel[0] * s.kernel[1] + tap];
+                    sum += f64::from(w) * f64::from(x[plane + y * s.input[1] + xx]);
+                }
+            }
+        }
+        match act {
+            None => sum,
+            Some(Activation::Relu) => sum.max(0.0),
+            Some(Activation::Sigmoid) => 1.0 / (1.0 + (-sum).exp()),
+        }
+    };
+    (0..s.output_sizes().iter().product()).map(one).collect()
+}
+
+/// The largest difference, as a share of the deviation of what was expected (of 1 where that is less).
+pub(super) fn worst(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let count = expected.len().max(1) as f64;
+    let mean = expected.iter().sum::<f64>() / count;
+    let deviation = (expected.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
+    found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - b).abs()).fold(0.0, f64::max) / deviation.max(0.1)
+}

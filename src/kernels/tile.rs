@@ -22,6 +22,8 @@ pub(super) struct Tile {
     pub x: *const f32,
     /// From a row of the tile to the next.
     pub row: usize,
+    /// Channels of a block: `KB` again.
+    pub depth: usize,
     /// Blocks of `KB` input channels.
     pub blocks: usize,
     /// From a block to the next.
@@ -58,6 +60,8 @@ pub(super) type TileFn = unsafe fn(&Tile);
 #[inline(always)]
 pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
     let pixel = if KB == 1 { 1 } else { S::LANES };
+    // a loop whose count is known is unrolled, and its instructions mixed so far that the widest tiles' accumulators spill
+    let depth = if ROWS * P * BLOCKS < S::ROLLED { KB } else { t.depth };
     // SAFETY: the caller's, for every access below
     unsafe {
         let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
@@ -76,7 +80,7 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
         for _ in 0..t.blocks {
             for tap in 0..t.tap_count {
                 let x = block.add(*t.taps.add(tap));
-                for k in 0..KB {
+                for k in 0..depth {
                     let mut w = [S::zero(); BLOCKS];
                     for (o, w) in w.iter_mut().enumerate() {
                         *w = S::load(weight.add(o * S::LANES));

@@ -261,6 +261,7 @@ impl Job<'_> {
                     let tile = Tile {
                         x: source[from..].as_ptr(),
                         row: g.step * g.pitch,
+                        depth: panels.depth,
                         blocks: panels.blocks,
                         block,
                         taps: self.taps.as_ptr(),

@@ -15,6 +15,8 @@ pub(super) mod avx512;
 pub(super) trait Simd: Copy + 'static {
     /// Floats of a vector.
     const LANES: usize;
+    /// Accumulators from which on the micro-kernel's loop over channels is kept from being unrolled.
+    const ROLLED: usize;
     /// A register.
     type V: Copy;
 

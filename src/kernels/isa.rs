@@ -4,6 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::blocked::channelwise::Scaled;
+use super::blocked::convert::Squares;
+use super::blocked::pooling::Windows;
 use super::tile::TileFn;
 
 /// An instruction set that kernels are compiled for.
@@ -122,20 +125,44 @@ pub(super) struct Kernels {
     /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of
     /// channels, else plain maps. `None` where there is none of those sizes.
     pub tile: fn(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn>,
+    /// Turns squares of channels and pixels.
+    pub turn: unsafe fn(&Squares),
+    /// Pools windows.
+    pub windows: unsafe fn(&Windows),
+    /// Scales pixels.
+    pub scaled: unsafe fn(&Scaled),
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::super::blocked::channelwise::{Scaled, scaled};
+    use super::super::blocked::convert::{Squares, turn};
+    use super::super::blocked::pooling::{Windows, windows};
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
     use super::Kernels;
+
+    /// Kernels that have one instance an instruction set, compiled for it.
+    macro_rules! leaves {
+        ($simd:ty, $feature:literal, $($leaf:ident($args:ty)),* $(,)?) => {
+            $(
+                #[target_feature(enable = $feature)]
+                pub(super) unsafe fn $leaf(args: &$args) {
+                    // SAFETY: this function has the features; the rest is the caller's
+                    unsafe { super::$leaf::<$simd>(args) }
+                }
+            )*
+        };
+    }
 
     /// The kernels of one instruction set; the micro-kernel for each of the sizes named.
     macro_rules! kernels {
         ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?]) => {
             mod $module {
                 use super::*;
+
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled));
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
@@ -156,7 +183,14 @@ mod x86 {
                 }
             }
 
-            pub(super) static $name: Kernels = Kernels { lanes: $lanes, pixels: $most, tile: $module::choose };
+            pub(super) static $name: Kernels = Kernels {
+                lanes: $lanes,
+                pixels: $most,
+                tile: $module::choose,
+                turn: $module::turn,
+                windows: $module::windows,
+                scaled: $module::scaled,
+            };
         };
     }
 

@@ -93,17 +93,17 @@ fn larger(a: f32, b: f32) -> f32 {
 }
 
 /// The part of an axis that one window covers.
-struct Window {
+pub(super) struct Window {
     /// First element inside the map.
-    start: usize,
+    pub start: usize,
     /// One past the last.
-    end: usize,
+    pub end: usize,
     /// Elements, padding included.
-    padded: usize,
+    pub padded: usize,
 }
 
 impl Window {
-    fn new(shape: &PoolShape, axis: usize, step: usize) -> Window {
+    pub fn new(shape: &PoolShape, axis: usize, step: usize) -> Window {
         let [before, after] = shape.pad[axis];
         let len = shape.input[axis];
         let from = step * shape.stride[axis];

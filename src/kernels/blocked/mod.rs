@@ -1,4 +1,57 @@
 //! Kernels over the blocked layout ([`super::Layout::Blocked`]), for the instruction sets that have their own.
 
+use std::ops::Range;
+
+use super::isa::{Isa, Kernels};
+use super::pool::{Pool, share};
+
+pub mod channelwise;
+pub mod convert;
 pub mod direct;
 pub mod pack;
+pub mod pooling;
+
+/// The kernels of an instruction set that has some here.
+fn kernels(isa: Isa) -> &'static Kernels {
+    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    kernels
+}
+
+/// Gives each thread an equal share of the `places` (pixels, rows) of `maps` maps, in runs: neighbouring places of one map,
+/// at most `most` of them. Few large maps are spread as evenly as many small ones. Calls `task(map, places)` for each run.
+fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
+    let walk = |part: Range<usize>| {
+        let mut at = part.start;
+        while at < part.end {
+            let (map, first) = (at / places, at % places);
+            let count = (part.end - at).min(places - first).min(most);
+            task(map, first..first + count);
+            at += count;
+        }
+    };
+    let (total, threads) = (maps * places, pool.threads());
+    if threads == 1 { walk(0..total) } else { pool.run(&|thread| walk(share(total, threads, thread))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn runs_cover_each_place_once_in_equal_shares() {
+        for threads in 1..4 {
+            let pool = Pool::new(threads).unwrap();
+            for (maps, places, most) in [(0, 5, 2), (1, 10, 3), (3, 7, 100), (5, 1, 1), (4, 0, 1)] {
+                let seen = Mutex::new(Vec::new());
+                runs(&pool, maps, places, most, |map, run| {
+                    assert!(run.len() <= most && run.end <= places);
+                    seen.lock().unwrap().extend(run.map(|place| map * places + place));
+                });
+                let mut seen = seen.into_inner().unwrap();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..maps * places).collect::<Vec<_>>());
+            }
+        }
+    }
+}

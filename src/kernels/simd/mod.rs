@@ -3,7 +3,9 @@
 //! Every operation is `#[inline(always)]` and none carries `#[target_feature]` itself: they become single instructions
 //! where a generic kernel is instantiated inside a function that does ([`super::isa`] holds those).
 
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 
 /// A vector of f32 and what kernels do with it.
@@ -27,12 +29,17 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded once.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger; `b` where either is not a number.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of the lanes: the upper half is added to the lower one, until one number is left.
+    unsafe fn sum(v: Self::V) -> f32;
+    /// Turns a square of `LANES x LANES`: `to[j * to_step + i] = from[i * from_step + j]`.
+    unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
     /// Asks for a cache line, of any address.
     unsafe fn prefetch(at: *const f32);
 

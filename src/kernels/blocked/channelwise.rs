@@ -1,0 +1,176 @@
+//! One factor, or a factor and a summand, for each channel.
+
+use super::{kernels, runs};
+use crate::kernels::isa::Isa;
+use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::simd::Simd;
+use crate::kernels::tile::Clamp;
+use crate::kernels::{Activation, aligned::LINE};
+
+/// Pixels of one block and what they are multiplied by.
+pub(in crate::kernels) struct Scaled {
+    /// The pixels; may be `out`.
+    pub x: *const f32,
+    /// How many.
+    pub pixels: usize,
+    /// A factor for each channel.
+    pub scale: *const f32,
+    /// A summand for each channel; null for none.
+    pub shift: *const f32,
+    /// Applied last.
+    pub clamp: Clamp,
+    /// The results.
+    pub out: *mut f32,
+}
+
+/// Scales the pixels.
+///
+/// # Safety
+/// The processor has `S`; pointers are valid for what the sizes say.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
+    // SAFETY: the caller's
+    unsafe {
+        let scale = S::load(s.scale);
+        let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
+        for pixel in 0..s.pixels {
+            let x = S::load(s.x.add(pixel * S::LANES));
+            let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
+            let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
+            S::store(s.out.add(pixel * S::LANES), v);
+        }
+    }
+}
+
+/// Pixels of a run: few enough that a sigmoid finds them in the first-level cache.
+const PIXELS: usize = 256;
+
+/// `out = act(first * gate)`, where maps have `plane` pixels and the gate (blocked) one; `first` is `None` where it lies in `out`.
+///
+/// # Panics
+/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
+    let lanes = kernels(isa).lanes;
+    assert_eq!(gate.len() * plane, out.len());
+    let maps = gate.len() / lanes;
+    by_block(pool, isa, first, maps, plane, act, out, |map| {
+        let mut scale = [0.0; LINE];
+        scale[..lanes].copy_from_slice(&gate[map * lanes..][..lanes]);
+        (scale, None)
+    });
+}
+
+/// `out = act(first * scale + shift)`, where maps have `plane` pixels; `scale` and `shift` hold a number for each channel, with
+/// no tail. `first` is `None` where it lies in `out`.
+///
+/// # Panics
+/// As [`gate`].
+pub fn scale_shift(
+    pool: &Pool,
+    isa: Isa,
+    first: Option<&[f32]>,
+    scale: &[f32],
+    shift: &[f32],
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+) {
+    let lanes = kernels(isa).lanes;
+    assert_eq!(scale.len(), shift.len());
+    let blocks = scale.len().div_ceil(lanes);
+    let sample = blocks * lanes * plane;
+    let maps = if sample == 0 { 0 } else { out.len() / sample * blocks };
+    by_block(pool, isa, first, maps, plane, act, out, |map| {
+        let from = map % blocks * lanes;
+        let count = lanes.min(scale.len() - from);
+        let (mut factors, mut summands) = ([0.0; LINE], [0.0; LINE]);
+        factors[..count].copy_from_slice(&scale[from..][..count]);
+        summands[..count].copy_from_slice(&shift[from..][..count]);
+        (factors, Some(summands))
+    });
+}
+
+/// Multiplies each map by the numbers that `of` has for it, and adds.
+fn by_block(
+    pool: &Pool,
+    isa: Isa,
+    first: Option<&[f32]>,
+    maps: usize,
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+    of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>) + Sync,
+) {
+    let kernels = kernels(isa);
+    let lanes = kernels.lanes;
+    assert_eq!(out.len(), maps * plane * lanes);
+    assert!(first.is_none_or(|x| x.len() == out.len()));
+    let out = Disjoint::new(out);
+    runs(pool, maps, plane, PIXELS, |map, pixels| {
+        let (start, len) = ((map * plane + pixels.start) * lanes, pixels.len() * lanes);
+        // SAFETY: these pixels of the block are this run's own
+        let out = unsafe { out.slice(start, len) };
+        let (scale, shift) = of(map);
+        let to = out.as_mut_ptr();
+        let run = Scaled {
+            x: first.map_or(to.cast_const(), |x| x[start..][..len].as_ptr()),
+            pixels: pixels.len(),
+            scale: scale.as_ptr(),
+            shift: shift.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
+            clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+            out: to,
+        };
+        // SAFETY: the processor has what `kernels` are compiled for; operands and results are as long as the run
+        unsafe { (kernels.scaled)(&run) };
+        if act == Some(Activation::Sigmoid) {
+            Activation::Sigmoid.apply(out);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::elementwise as reference;
+    use crate::kernels::reference::{Numbers, blocked, plain, worst};
+
+    #[test]
+    fn agree_with_those_of_plain_maps() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let lanes = isa.lanes();
+            let mut n = Numbers::new(5);
+            for round in 0..80 {
+                let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(20), 1 + n.below(20)];
+                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
+                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let x = n.take(batch * c * h * w);
+                let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
+                let turned = blocked(&x, sizes, lanes);
+                // in place, or not
+                let mut out = if round % 2 == 0 { turned.clone() } else { vec![f32::NAN; turned.len()] };
+                let first = (round % 2 == 1).then_some(&turned[..]);
+                let mut expected = vec![0.0; x.len()];
+                if round % 4 < 2 {
+                    reference::gate(&pool, Some(&x), &factors, h * w, act, &mut expected);
+                    gate(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
+                } else {
+                    reference::scale_shift(&pool, Some(&x), &scale, &shift, h * w, act, &mut expected);
+                    scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
+                }
+                assert!(out.iter().all(|v| v.is_finite()));
+                let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+                assert!(worst(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn not_a_number_stays() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let pool = Pool::new(1).unwrap();
+            let mut out = vec![f32::NAN; isa.lanes()];
+            gate(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
+            assert!(out.iter().all(|v| v.is_nan()));
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Pools over windows and to a fixed size, a vector of channels at a time.
+
+use super::{kernels, runs};
+use crate::kernels::aligned::LINE;
+use crate::kernels::isa::Isa;
+use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use crate::kernels::simd::Simd;
+
+/// Windows of equal size in a row.
+pub(in crate::kernels) struct Windows {
+    /// The first pixel of the first window.
+    pub x: *const f32,
+    /// Rows of a window.
+    pub rows: usize,
+    /// Columns of a window.
+    pub columns: usize,
+    /// From a row of a window to the next, in floats.
+    pub pitch: usize,
+    /// From a window to the next, in floats.
+    pub step: usize,
+    /// How many windows.
+    pub count: usize,
+    /// The first result; the others follow.
+    pub out: *mut f32,
+    /// What the sum of a window is divided by; `None` for its largest value instead.
+    pub divisor: Option<f32>,
+}
+
+/// Computes the windows, some at a time.
+///
+/// # Safety
+/// The processor has `S`; the windows are readable, the results writable.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn windows<S: Simd>(w: &Windows) {
+    let mut at = 0;
+    // SAFETY: the caller's
+    unsafe {
+        while at + 4 <= w.count {
+            some::<S, 4>(w, at);
+            at += 4;
+        }
+        while at < w.count {
+            some::<S, 1>(w, at);
+            at += 1;
+        }
+    }
+}
+
+/// # Safety
+/// As [`windows`].
+#[inline(always)]
+unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
+    // SAFETY: the caller's
+    unsafe {
+        let x = w.x.add(at * w.step);
+        let out = w.out.add(at * S::LANES);
+        match w.divisor {
+            None => {
+                let mut best = [S::splat(f32::NEG_INFINITY); P];
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let x = x.add(row * w.pitch + column * S::LANES);
+                        for (p, best) in best.iter_mut().enumerate() {
+                            *best = S::max(*best, S::load(x.add(p * w.step)));
+                        }
+                    }
+                }
+                for (p, &best) in best.iter().enumerate() {
+                    S::store(out.add(p * S::LANES), best);
+                }
+            }
+            Some(divisor) => {
+                // a sum of sums of rows: its error grows with a side of the window and not with its area
+                let mut sums = [S::zero(); P];
+                for row in 0..w.rows {
+                    let mut line = [S::zero(); P];
+                    for column in 0..w.columns {
+                        let x = x.add(row * w.pitch + column * S::LANES);
+                        for (p, line) in line.iter_mut().enumerate() {
+                            *line = S::add(*line, S::load(x.add(p * w.step)));
+                        }
+                    }
+                    for (sum, &line) in sums.iter_mut().zip(&line) {
+                        *sum = S::add(*sum, line);
+                    }
+                }
+                for (p, &sum) in sums.iter().enumerate() {
+                    S::store(out.add(p * S::LANES), S::div(sum, S::splat(divisor)));
+                }
+            }
+        }
+    }
+}
+
+/// Pools over windows, as [`crate::kernels::pooling::pool`] does on plain maps; blocked to blocked. How many maps there are
+/// (samples times blocks) follows from the slices, `shape.maps` is not looked at.
+///
+/// # Panics
+/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
+    let kernels = kernels(isa);
+    let lanes = kernels.lanes;
+    let [h, w] = shape.input;
+    let [oh, ow] = shape.output;
+    let maps = if oh * ow == 0 { 0 } else { out.len() / (oh * ow * lanes) };
+    assert_eq!((x.len(), out.len()), (maps * h * w * lanes, maps * oh * ow * lanes));
+    // columns of the output whose whole window lies inside the map
+    let (stride, left) = (shape.stride[1], shape.pad[1][0]);
+    let first = left.div_ceil(stride).min(ow);
+    let last = if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, ow) } else { first };
+    let out = Disjoint::new(out);
+    runs(threads, maps, oh, 1, |map, line| {
+        let plane = &x[map * h * w * lanes..][..h * w * lanes];
+        let rows = Window::new(shape, 0, line.start);
+        // SAFETY: this row of results is this run's own
+        let line = unsafe { out.slice((map * oh + line.start) * ow * lanes, ow * lanes) };
+        let mut run = |ox: usize, count: usize| {
+            let columns = Window::new(shape, 1, ox);
+            let (height, width) = (rows.end - rows.start, columns.end - columns.start);
+            let divisor = match shape.kind {
+                PoolKind::Max => None,
+                PoolKind::Avg { count_pad: true } => Some((rows.padded * columns.padded) as f32),
+                PoolKind::Avg { count_pad: false } => Some((height * width) as f32),
+            };
+            let windows = Windows {
+                // an empty window reads nothing: its corner may lie at the map's end
+                x: plane[((rows.start * w + columns.start) * lanes).min(plane.len())..].as_ptr(),
+                rows: height,
+                columns: width,
+                pitch: w * lanes,
+                step: stride * lanes,
+                count,
+                out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
+                divisor,
+            };
+            // SAFETY: the processor has what `kernels` are compiled for; `Window` cuts windows off at the map's sides, and those
+            // of `first..last` lie inside as they are
+            unsafe { (kernels.windows)(&windows) };
+        };
+        (0..first).for_each(|ox| run(ox, 1));
+        if first < last {
+            run(first, last - first);
+        }
+        (last..ow).for_each(|ox| run(ox, 1));
+    });
+}
+
+/// Average pool to a fixed size, blocked to blocked; `[1, 1]` is the global mean.
+///
+/// # Panics
+/// As [`pool`].
+pub fn adaptive_avg(
+    pool: &Pool,
+    isa: Isa,
+    batch: usize,
+    channels: usize,
+    input: [usize; 2],
+    output: [usize; 2],
+    x: &[f32],
+    out: &mut [f32],
+) {
+    let lanes = kernels(isa).lanes;
+    let maps = batch * channels.div_ceil(lanes);
+    let pixels = output[0] * output[1];
+    assert_eq!(out.len(), maps * pixels * lanes);
+    let out = Disjoint::new(out);
+    means(pool, isa, maps, input, output, x, |map, pixel, mean| {
+        // SAFETY: each mean is computed once
+        unsafe { out.slice((map * pixels + pixel) * lanes, lanes) }.copy_from_slice(mean);
+    });
+}
+
+/// [`adaptive_avg`] that writes the plain layout, as a linear layer behind it reads.
+///
+/// # Panics
+/// As [`pool`].
+pub fn adaptive_avg_plain(
+    pool: &Pool,
+    isa: Isa,
+    batch: usize,
+    channels: usize,
+    input: [usize; 2],
+    output: [usize; 2],
+    x: &[f32],
+    out: &mut [f32],
+) {
+    let lanes = kernels(isa).lanes;
+    let blocks = channels.div_ceil(lanes);
+    let pixels = output[0] * output[1];
+    assert_eq!(out.len(), batch * channels * pixels);
+    let out = Disjoint::new(out);
+    means(pool, isa, batch * blocks, input, output, x, |map, pixel, mean| {
+        let (sample, block) = (map / blocks, map % blocks);
+        let valid = lanes.min(channels - block * lanes);
+        let first = (sample * channels + block * lanes) * pixels + pixel;
+        for (lane, &v) in mean[..valid].iter().enumerate() {
+            // SAFETY: each mean is computed once
+            unsafe { out.slice(first + lane * pixels, 1) }.fill(v);
+        }
+    });
+}
+
+/// Calls `done(map, pixel, mean)` with the means of each window of each map.
+fn means(
+    pool: &Pool,
+    isa: Isa,
+    maps: usize,
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+    x: &[f32],
+    done: impl Fn(usize, usize, &[f32]) + Sync,
+) {
+    let kernels = kernels(isa);
+    let lanes = kernels.lanes;
+    assert_eq!(x.len(), maps * h * w * lanes);
+    runs(pool, maps, oh * ow, 1, |map, pixel| {
+        let plane = &x[map * h * w * lanes..][..h * w * lanes];
+        let (oy, ox) = (pixel.start / ow, pixel.start % ow);
+        let (rows, columns) = (oy * h / oh..((oy + 1) * h).div_ceil(oh), ox * w / ow..((ox + 1) * w).div_ceil(ow));
+        let mut mean = [0.0; LINE];
+        let windows = Windows {
+            x: plane[(rows.start * w + columns.start) * lanes..].as_ptr(),
+            rows: rows.len(),
+            columns: columns.len(),
+            pitch: w * lanes,
+            step: 0,
+            count: 1,
+            out: mean.as_mut_ptr(),
+            divisor: Some((rows.len() * columns.len()) as f32),
+        };
+        // SAFETY: the processor has what `kernels` are compiled for; the window lies inside the map, and `mean` holds a vector
+        unsafe { (kernels.windows)(&windows) };
+        done(map, pixel.start, &mean[..lanes]);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::pooling as reference;
+    use crate::kernels::reference::{Numbers, blocked, plain};
+
+    fn close(a: &[f32], b: &[f32]) -> bool {
+        let same = |(a, b): (&f32, &f32)| (a - b).abs() <= 2e-6 || (a.is_nan() && b.is_nan()) || a == b;
+        a.len() == b.len() && a.iter().zip(b).all(same)
+    }
+
+    #[test]
+    fn windows_agree_with_those_of_plain_maps() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let lanes = isa.lanes();
+            let mut n = Numbers::new(11);
+            for round in 0..150 {
+                let kernel = [1 + n.below(4), 1 + n.below(4)];
+                let pad = [0, 1].map(|i| [n.below(kernel[i]), n.below(kernel[i])]);
+                let stride = [1 + n.below(3), 1 + n.below(3)];
+                let input = kernel.map(|k| k + n.below(14));
+                // rounded up now and then, where the last window begins before the padding behind the map
+                let output = [0, 1].map(|i| {
+                    let steps = input[i] + pad[i][0] + pad[i][1] - kernel[i];
+                    let up = steps.div_ceil(stride[i]);
+                    if n.below(2) == 0 && up * stride[i] < input[i] + pad[i][0] { up + 1 } else { steps / stride[i] + 1 }
+                });
+                let kind = [PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }][n.below(3)];
+                let (batch, c) = (1 + n.below(3), 1 + n.below(40));
+                let shape = PoolShape { kind, maps: batch * c, input, output, kernel, stride, pad };
+                let mut x = n.take(batch * c * input[0] * input[1]);
+                if round % 5 == 0 {
+                    let at = n.below(x.len());
+                    x[at] = f32::NAN;
+                }
+                let threads = Pool::new(1 + n.below(3)).unwrap();
+                let mut expected = vec![0.0; batch * c * output[0] * output[1]];
+                reference::pool(&threads, &shape, &x, &mut expected);
+                let sizes = [batch, c, output[0], output[1]];
+                let mut out = vec![f32::NAN; batch * c.next_multiple_of(lanes) * output[0] * output[1]];
+                pool(&threads, isa, &shape, &blocked(&x, [batch, c, input[0], input[1]], lanes), &mut out);
+                assert!(close(&plain(&out, sizes, lanes), &expected), "{isa} {shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn means_agree_with_those_of_plain_maps() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let lanes = isa.lanes();
+            let mut n = Numbers::new(12);
+            for round in 0..60 {
+                let input = [1 + n.below(14), 1 + n.below(14)];
+                let output = if round % 2 == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
+                let (batch, c) = (1 + n.below(3), 1 + n.below(40));
+                let x = n.take(batch * c * input[0] * input[1]);
+                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let mut expected = vec![0.0; batch * c * output[0] * output[1]];
+                reference::adaptive_avg(&pool, input, output, &x, &mut expected);
+                let turned = blocked(&x, [batch, c, input[0], input[1]], lanes);
+                let mut out = vec![f32::NAN; batch * c.next_multiple_of(lanes) * output[0] * output[1]];
+                adaptive_avg(&pool, isa, batch, c, input, output, &turned, &mut out);
+                assert!(close(&plain(&out, [batch, c, output[0], output[1]], lanes), &expected), "{isa} {input:?} {output:?}");
+                let mut out = vec![f32::NAN; expected.len()];
+                adaptive_avg_plain(&pool, isa, batch, c, input, output, &turned, &mut out);
+                assert!(close(&out, &expected), "{isa} {input:?} {output:?}");
+            }
+        }
+    }
+}

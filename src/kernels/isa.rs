@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::blocked::channelwise::Scaled;
 use super::blocked::convert::Squares;
 use super::blocked::pooling::Windows;
+use super::linear::DotsFn;
 use super::tile::TileFn;
 
 /// An instruction set that kernels are compiled for.
@@ -131,6 +132,10 @@ pub(super) struct Kernels {
     pub windows: unsafe fn(&Windows),
     /// Scales pixels.
     pub scaled: unsafe fn(&Scaled),
+    /// Four rows of a matrix times some vectors.
+    pub dots: DotsFn,
+    /// One row.
+    pub dot: DotsFn,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -138,6 +143,7 @@ mod x86 {
     use super::super::blocked::channelwise::{Scaled, scaled};
     use super::super::blocked::convert::{Squares, turn};
     use super::super::blocked::pooling::{Windows, windows};
+    use super::super::linear::{Dots, dot, dots};
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
@@ -162,7 +168,7 @@ mod x86 {
             mod $module {
                 use super::*;
 
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled));
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), dots(Dots), dot(Dots));
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
@@ -190,6 +196,8 @@ mod x86 {
                 turn: $module::turn,
                 windows: $module::windows,
                 scaled: $module::scaled,
+                dots: $module::dots,
+                dot: $module::dot,
             };
         };
     }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::arena::Memory;
 use super::weights::BoundWeight;
 use crate::kernels::{
-    Activation, ConvOperands, Epilogue, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax,
+    Activation, ConvOperands, Epilogue, Isa, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax,
 };
 use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 
@@ -34,7 +34,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
         }
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
-            linear::linear(pool, *sizes, read(0), weights[0].values(), &epilogue, out);
+            linear::linear(pool, Isa::Portable, *sizes, read(0), weights[0].values(), &epilogue, out);
         }
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),

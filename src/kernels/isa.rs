@@ -9,6 +9,7 @@ use super::blocked::convert::Squares;
 use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
 use super::tile::TileFn;
+use super::winograd;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -136,6 +137,8 @@ pub(super) struct Kernels {
     pub dots: DotsFn,
     /// One row.
     pub dot: DotsFn,
+    /// The transforms of Winograd convolution.
+    pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -147,6 +150,8 @@ mod x86 {
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
+    use super::super::winograd::Size;
+    use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
     use super::Kernels;
 
     /// Kernels that have one instance an instruction set, compiled for it.
@@ -187,6 +192,25 @@ mod x86 {
                         _ => None,
                     }
                 }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn winograd_input<P: Points<M, T>, const M: usize, const T: usize>(t: &InputTile) {
+                    // SAFETY: as above
+                    unsafe { input::<$simd, P, M, T>(t) }
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn winograd_output<P: Points<M, T>, const M: usize, const T: usize>(t: &OutputTile) {
+                    // SAFETY: as above
+                    unsafe { output::<$simd, P, M, T>(t) }
+                }
+
+                pub(super) fn winograd(size: Size) -> Transforms {
+                    match size {
+                        Size::F2 => Transforms { input: winograd_input::<F2, 2, 4>, output: winograd_output::<F2, 2, 4> },
+                        Size::F4 => Transforms { input: winograd_input::<F4, 4, 6>, output: winograd_output::<F4, 4, 6> },
+                    }
+                }
             }
 
             pub(super) static $name: Kernels = Kernels {
@@ -198,6 +222,7 @@ mod x86 {
                 scaled: $module::scaled,
                 dots: $module::dots,
                 dot: $module::dot,
+                winograd: $module::winograd,
             };
         };
     }

@@ -1,0 +1,358 @@
+//! Winograd convolution: 3x3, stride 1, by tiles of 2x2 or 4x4 results, with 2.25 or 4 times fewer multiplications.
+//!
+//! A tile of results is `A^T [(G g G^T) . (B^T d B)] A` (Lavin and Gray 2015, "Fast algorithms for convolutional neural
+//! networks"), where `d` is the tile's input, `g` a filter, and the product in the middle is element by element: summed over
+//! the input channels, it is one matrix product for each of the 16 or 36 elements, which here are called points.
+//!
+//! The matrices are Toom and Cook's: `A` and `G` evaluate polynomials at a set of numbers and at infinity (there the leading
+//! coefficient), `B^T` is the transposed interpolation. F(2x2) uses 0, 1, -1; F(4x4) uses 0, ±√½, ±√2, whose reciprocal pairs
+//! keep the powers in `A` and `B` small: its error is a quarter of that of the textbook's 0, ±1, ±2. A point may be scaled in
+//! one matrix if it is unscaled in another; scales and denominators go to `G`, which is applied once, in f64 ([`weights`]).
+//!
+//! The results are cut into blocks of tiles. The input of a block is transformed to `V[point][block][tile][lanes]`; then, for
+//! each unit of output channels (two blocks), the micro-kernel makes `M[point][block][tile][lanes]`, small enough for
+//! the second-level cache, and the output is transformed from there at once.
+
+pub(super) mod transform;
+mod weights;
+
+use super::conv::{Activation, ConvOperands, ConvShape, Residual};
+use super::isa::{Isa, Kernels};
+use super::pool::{Disjoint, Pool, share};
+use super::tile::{Clamp, Tile};
+use transform::{InputTile, OutputTile, Transforms};
+use weights::Panels;
+pub use weights::{pack, packed_len};
+
+/// Results of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    /// F(2x2, 3x3): 16 points; 2.25 times fewer multiplications.
+    F2,
+    /// F(4x4, 3x3): 36 points; 4 times fewer multiplications.
+    F4,
+}
+
+impl Size {
+    /// Rows and columns of a tile's results.
+    pub fn side(self) -> usize {
+        match self {
+            Size::F2 => 2,
+            Size::F4 => 4,
+        }
+    }
+
+    /// Rows and columns of a tile's input.
+    fn reach(self) -> usize {
+        self.side() + 2
+    }
+
+    /// Products that make a tile of one input and one output channel.
+    pub fn points(self) -> usize {
+        self.reach() * self.reach()
+    }
+}
+
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// A block of tiles, for all output channels: each thread transforms its own input.
+    Tiles,
+    /// A unit of output channels of a block of tiles, after all threads together have transformed the whole input: each
+    /// thread reads its own weights alone, which for small maps are more than all activations.
+    Filters,
+}
+
+/// How a convolution is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct WinogradPlan {
+    /// Results of a tile.
+    pub size: Size,
+    /// Tiles of a block, at most.
+    pub tiles: usize,
+    /// What a task is.
+    pub split: Split,
+}
+
+/// Floats that a convolution needs besides its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// For each thread; a multiple of a cache line.
+    pub per_thread: usize,
+    /// For all; a multiple of a cache line.
+    pub shared: usize,
+}
+
+impl Scratch {
+    /// Floats for so many threads.
+    pub fn total(self, threads: usize) -> usize {
+        self.shared + threads * self.per_thread
+    }
+}
+
+/// Whether this kernel serves the convolution.
+pub fn serves(shape: &ConvShape) -> bool {
+    shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
+}
+
+/// What the convolution needs besides its operands.
+pub fn scratch(isa: Isa, shape: &ConvShape, plan: WinogradPlan) -> Scratch {
+    Geometry::new(shape, isa.lanes(), plan).scratch(plan.split)
+}
+
+/// The sizes of a convolution in tiles.
+struct Geometry {
+    size: Size,
+    lanes: usize,
+    /// Rows and columns of tiles of a map.
+    tiles: [usize; 2],
+    /// Tiles of all samples.
+    total: usize,
+    /// Blocks of tiles.
+    sets: usize,
+    in_blocks: usize,
+    out_blocks: usize,
+    /// From a point to the next in V.
+    v_point: usize,
+    /// From a point to the next in M.
+    m_point: usize,
+}
+
+impl Geometry {
+    fn new(shape: &ConvShape, lanes: usize, plan: WinogradPlan) -> Geometry {
+        let tiles = shape.output.map(|o| o.div_ceil(plan.size.side()));
+        let total = shape.batch * tiles[0] * tiles[1];
+        let sets = total.div_ceil(plan.tiles.max(1));
+        let widest = total.div_ceil(sets.max(1));
+        let (in_blocks, out_blocks) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
+        let v_point = odd_lines(in_blocks * widest * lanes);
+        let m_point = odd_lines(out_blocks.min(2) * widest * lanes);
+        Geometry { size: plan.size, lanes, tiles, total, sets, in_blocks, out_blocks, v_point, m_point }
+    }
+
+    /// Floats of the V of a block of tiles.
+    fn v(&self) -> usize {
+        self.size.points() * self.v_point
+    }
+
+    /// Floats of M.
+    fn m(&self) -> usize {
+        self.size.points() * self.m_point
+    }
+
+    fn scratch(&self, split: Split) -> Scratch {
+        match split {
+            Split::Tiles => Scratch { per_thread: self.v() + self.m(), shared: 0 },
+            Split::Filters => Scratch { per_thread: self.m(), shared: self.sets * self.v() },
+        }
+    }
+
+    /// Sample, row and column of a tile.
+    fn place(&self, tile: usize) -> [usize; 3] {
+        let [down, across] = self.tiles;
+        [tile / across / down, tile / across % down, tile % across]
+    }
+}
+
+/// At least so many floats, in an odd number of cache lines: what lies so far apart falls into different sets of a cache.
+fn odd_lines(floats: usize) -> usize {
+    use super::aligned::LINE;
+    (floats.div_ceil(LINE) | 1) * LINE
+}
+
+/// Convolves; input and output are blocked. The weight is as [`pack`] made it, the bias filled up to whole blocks; `scratch`
+/// holds [`Scratch::total`] floats for the pool's threads.
+///
+/// # Panics
+/// Where the instruction set has no kernels here, [`serves`] says no, or a slice is not as long as the sizes say.
+pub fn conv(
+    pool: &Pool,
+    isa: Isa,
+    shape: &ConvShape,
+    plan: WinogradPlan,
+    operands: &ConvOperands<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    assert!(serves(shape), "{shape:?}");
+    let lanes = kernels.lanes;
+    let g = Geometry::new(shape, lanes, plan);
+    let panels = Panels::new(lanes, shape.filters, shape.channels, plan.size);
+    for axis in 0..2 {
+        let [before, after] = shape.pad[axis];
+        assert_eq!(shape.output[axis] + 2, shape.input[axis] + before + after, "output");
+    }
+    assert_eq!(operands.x.len(), shape.batch * g.in_blocks * lanes * shape.input[0] * shape.input[1], "input");
+    assert_eq!(operands.weight.len(), panels.total(), "weight");
+    assert!(operands.epilogue.bias.is_none_or(|b| b.len() == g.out_blocks * lanes), "bias");
+    assert_eq!(out.len(), shape.batch * g.out_blocks * lanes * shape.pixels(), "output");
+    if let Residual::From(r) = operands.epilogue.residual {
+        assert_eq!(r.len(), out.len(), "residual");
+    }
+    let needed = g.scratch(plan.split);
+    let threads = pool.threads();
+    assert!(scratch.len() >= needed.total(threads), "scratch");
+    let (shared, own) = scratch.split_at_mut(needed.shared);
+    let (shared, own, out) = (Disjoint::new(shared), Disjoint::new(own), Disjoint::new(out));
+    let transforms = (kernels.winograd)(plan.size);
+    let job = Job { kernels, transforms, shape, g: &g, panels: &panels, operands, out };
+    match plan.split {
+        Split::Tiles => pool.for_each(g.sets, |set, thread| {
+            let start = thread * needed.per_thread;
+            let (v, m) = (own.pointer(start, g.v()), own.pointer(start + g.v(), g.m()));
+            let tiles = share(g.total, g.sets, set);
+            job.input(tiles.clone(), 0..g.in_blocks, v);
+            for unit in 0..panels.units() {
+                job.unit(tiles.clone(), unit, v, m);
+            }
+        }),
+        Split::Filters => {
+            pool.for_each(g.in_blocks * g.sets, |task, _| {
+                let (block, set) = (task % g.in_blocks, task / g.in_blocks);
+                job.input(share(g.total, g.sets, set), block..block + 1, shared.pointer(set * g.v(), g.v()));
+            });
+            // units vary slowest: each thread reads its own weights
+            pool.for_each(panels.units() * g.sets, |task, thread| {
+                let (set, unit) = (task % g.sets, task / g.sets);
+                let m = own.pointer(thread * needed.per_thread, g.m());
+                job.unit(share(g.total, g.sets, set), unit, shared.pointer(set * g.v(), g.v()), m);
+            });
+        }
+    }
+}
+
+struct Job<'a> {
+    kernels: &'static Kernels,
+    transforms: Transforms,
+    shape: &'a ConvShape,
+    g: &'a Geometry,
+    panels: &'a Panels,
+    operands: &'a ConvOperands<'a>,
+    out: Disjoint<'a>,
+}
+
+impl Job<'_> {
+    /// Transforms the input of some tiles, of some blocks of channels, to `v`.
+    fn input(&self, tiles: std::ops::Range<usize>, blocks: std::ops::Range<usize>, v: *mut f32) {
+        let Job { shape, g, .. } = *self;
+        let (lanes, side, reach) = (g.lanes, g.size.side(), g.size.reach());
+        let [h, w] = shape.input;
+        // the part of the tile that lies in the map, along an axis
+        let inside = |first: isize, len: usize| {
+            let start = (-first).clamp(0, reach as isize);
+            [start as usize, (len as isize - first).clamp(start, reach as isize) as usize]
+        };
+        for tile in tiles.clone() {
+            let [sample, y, x] = g.place(tile);
+            let [top, left] = [(y * side) as isize - shape.pad[0][0] as isize, (x * side) as isize - shape.pad[1][0] as isize];
+            let map = self.operands.x[(sample * g.in_blocks + blocks.start) * h * w * lanes..].as_ptr();
+            let part = InputTile {
+                x: map.wrapping_offset((top * w as isize + left) * lanes as isize),
+                row: w * lanes,
+                block: h * w * lanes,
+                blocks: blocks.len(),
+                rows: inside(top, h),
+                columns: inside(left, w),
+                v: v.wrapping_add((blocks.start * tiles.len() + tile - tiles.start) * lanes),
+                v_block: tiles.len() * lanes,
+                v_point: g.v_point,
+            };
+            // SAFETY: whoever has `kernels` runs on a processor with their instructions. `rows` and `columns` are what lies
+            // in the maps, which the length of the input was held against; `v` has room for all points of all blocks of at
+            // least so many tiles, and no other task writes this tile of these blocks.
+            unsafe { (self.transforms.input)(&part) };
+        }
+    }
+
+    /// Products and output of a unit of channels of some tiles, whose transformed input is `v`.
+    fn unit(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
+        let Job { kernels, g, panels, .. } = *self;
+        let lanes = g.lanes;
+        let width = panels.width(unit);
+        let len = panels.len(unit);
+        let parts = tiles.len().div_ceil(kernels.pixels);
+        let taps = [0usize];
+        for point in 0..g.size.points() {
+            let panel = &self.operands.weight[panels.start(unit) + point * len..][..len];
+            // panels are read in the order in which they lie
+            let behind = &self.operands.weight[panels.start(unit) + (point + 1) * len..];
+            for part in 0..parts {
+                let columns = share(tiles.len(), parts, part);
+                // each tile brings a line for every channel: two bring the whole of a panel of two blocks
+                let ahead = part * g.in_blocks * lanes * super::aligned::LINE;
+                let next = if part < width { behind.get(ahead..) } else { None };
+                let Some(kernel) = (kernels.tile)(1, columns.len(), width, true) else {
+                    unreachable!("a tile of {}", columns.len())
+                };
+                let tile = Tile {
+                    x: v.wrapping_add(point * g.v_point + columns.start * lanes),
+                    row: 0,
+                    blocks: g.in_blocks,
+                    block: tiles.len() * lanes,
+                    taps: taps.as_ptr(),
+                    tap_count: 1,
+                    weight: panel.as_ptr(),
+                    next: next.unwrap_or(panel).as_ptr(),
+                    bias: std::ptr::null(),
+                    out: m.wrapping_add(point * g.m_point + columns.start * lanes),
+                    out_row: 0,
+                    out_block: tiles.len() * lanes,
+                    residual: std::ptr::null(),
+                    clamp: Clamp::None,
+                };
+                // SAFETY: the processor as above. `v` holds this point of every block of these tiles, the panel as many
+                // channels as the blocks have, `m` has room for two blocks of them; it is this thread's own.
+                unsafe { kernel(&tile) };
+            }
+        }
+        for block in 0..width {
+            self.output(tiles.clone(), unit * 2 + block, m.wrapping_add(block * tiles.len() * lanes));
+        }
+    }
+
+    /// Transforms some tiles of a block of output channels from `m` to the result.
+    fn output(&self, tiles: std::ops::Range<usize>, block: usize, m: *const f32) {
+        let Job { shape, g, .. } = *self;
+        let epilogue = &self.operands.epilogue;
+        let (lanes, side) = (g.lanes, g.size.side());
+        let [oh, ow] = shape.output;
+        for tile in tiles.clone() {
+            let [sample, y, x] = g.place(tile);
+            let [y, x] = [y * side, x * side];
+            let (rows, columns) = (side.min(oh - y), side.min(ow - x));
+            let start = (((sample * g.out_blocks + block) * oh + y) * ow + x) * lanes;
+            let reach = ((rows - 1) * ow + columns) * lanes;
+            let out = self.out.pointer(start, reach);
+            let part = OutputTile {
+                m: m.wrapping_add((tile - tiles.start) * lanes),
+                m_point: g.m_point,
+                bias: epilogue.bias.map_or(std::ptr::null(), |b| b[block * lanes..][..lanes].as_ptr()),
+                residual: match epilogue.residual {
+                    Residual::None => std::ptr::null(),
+                    Residual::InPlace => out,
+                    Residual::From(r) => r[start..][..reach].as_ptr(),
+                },
+                clamp: if epilogue.act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                out,
+                row: ow * lanes,
+                rows,
+                columns,
+            };
+            // SAFETY: the processor as above. `m` holds all points of the tile; `rows` and `columns` lie in the map, and no
+            // other task writes this tile of this block.
+            unsafe { (self.transforms.output)(&part) };
+            if epilogue.act == Some(Activation::Sigmoid) {
+                for row in 0..rows {
+                    // SAFETY: this tile's own results
+                    Activation::Sigmoid.apply(unsafe { self.out.slice(start + row * ow * lanes, columns * lanes) });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

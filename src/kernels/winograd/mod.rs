@@ -291,6 +291,7 @@ impl Job<'_> {
                     x: v.wrapping_add(point * g.v_point + columns.start * lanes),
                     row: 0,
                     blocks: g.in_blocks,
+                    depth: lanes,
                     block: tiles.len() * lanes,
                     taps: taps.as_ptr(),
                     tap_count: 1,

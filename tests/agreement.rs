@@ -87,7 +87,7 @@ fn agrees(file: &str, name: &str, size: usize) {
     let slow = slow.main();
     let model = Model::new(checked, params).unwrap();
     for threads in [1, 2] {
-        let mut session = model.session_with(SessionOptions { threads }).unwrap();
+        let mut session = model.session_with(SessionOptions { threads, ..SessionOptions::default() }).unwrap();
         let fast = session.run(&[("input", x.view())]).unwrap();
         let mean = slow.mean().unwrap();
         let deviation = (slow.iter().map(|v| f64::from(v - mean).powi(2)).sum::<f64>() / slow.len() as f64).sqrt();

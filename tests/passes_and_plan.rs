@@ -4,6 +4,7 @@ mod common;
 
 use common::Build;
 use resnetc::ir::{Act, Checked, Op, Pad, ParamSource, Shape};
+use resnetc::kernels::Isa;
 use resnetc::passes;
 use resnetc::plan::{PlanOptions, plan};
 
@@ -49,7 +50,7 @@ fn a_block_becomes_its_convolutions() {
     let (checked, _) = b.finish(&[("output", y)]);
     let optimised = passes::inference(checked);
     insta::assert_snapshot!("block_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions { batch: 2, threads: 2 }).unwrap();
+    let plan = plan(&optimised, &PlanOptions::new(2, 2, Isa::Portable)).unwrap();
     insta::assert_snapshot!("block_plan", plan);
 }
 
@@ -78,7 +79,7 @@ fn what_others_read_is_not_fused() {
     let (checked, _) = b.finish(&[("seen", seen), ("output", e)]);
     let optimised = passes::inference(checked);
     insta::assert_snapshot!("not_fused_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions { batch: 1, threads: 3 }).unwrap();
+    let plan = plan(&optimised, &PlanOptions::new(1, 3, Isa::Portable)).unwrap();
     insta::assert_snapshot!("not_fused_plan", plan);
 }
 

@@ -11,6 +11,7 @@ use common::{Build, noise};
 use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::ir::{Axis, Checked, Dim, Shape};
+use resnetc::kernels::Isa;
 use resnetc::plan::{ConvStrategy, Kernel, Place, Plan, Step};
 use resnetc::runtime::{Model, Outputs, ParamError, ParamStore, RunError, SessionOptions};
 
@@ -68,7 +69,7 @@ fn the_same_thread_count_gives_the_same_bits() {
     for threads in 1..=4 {
         let mut expected: Option<Vec<u32>> = None;
         for _ in 0..2 {
-            let mut session = model.session_with(SessionOptions { threads }).unwrap();
+            let mut session = model.session_with(SessionOptions { threads, ..SessionOptions::default() }).unwrap();
             // other batches between, whose values must not leak through the arena
             for batch in [3, 1, 3, 2, 3] {
                 let x = noise(9, &[batch, 3, 20, 20]);
@@ -85,12 +86,18 @@ fn the_same_thread_count_gives_the_same_bits() {
 fn sessions_in_several_threads_agree_and_share_weights() {
     let model = model(3);
     let x = noise(2, &[2, 3, 20, 20]);
-    let expected = bits(&model.session_with(SessionOptions { threads: 2 }).unwrap().run(&[("input", x.view())]).unwrap());
+    let expected = bits(
+        &model
+            .session_with(SessionOptions { threads: 2, ..SessionOptions::default() })
+            .unwrap()
+            .run(&[("input", x.view())])
+            .unwrap(),
+    );
     let packed = model.packed_bytes();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let mut session = model.session_with(SessionOptions { threads: 2 }).unwrap();
+                let mut session = model.session_with(SessionOptions { threads: 2, ..SessionOptions::default() }).unwrap();
                 for _ in 0..20 {
                     assert_eq!(bits(&session.run(&[("input", x.view())]).unwrap()), expected);
                 }
@@ -116,7 +123,7 @@ fn products(plan: &Plan) -> usize {
 #[test]
 fn steps_allocate_nothing_of_their_own() {
     let count = |blocks: usize| {
-        let mut session = model(blocks).session_with(SessionOptions { threads: 1 }).unwrap();
+        let mut session = model(blocks).session_with(SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
         let x = noise(2, &[1, 3, 20, 20]);
         session.run(&[("input", x.view())]).unwrap();
         let before = COUNT.with(Cell::get);
@@ -131,7 +138,7 @@ fn steps_allocate_nothing_of_their_own() {
 
 #[test]
 fn views_of_any_strides_are_read() {
-    let mut session = model(1).session_with(SessionOptions { threads: 1 }).unwrap();
+    let mut session = model(1).session_with(SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
     let x = noise(4, &[1, 20, 20, 3]);
     let moved = x.view().permuted_axes(ndarray::IxDyn(&[0, 3, 1, 2]));
     let copied: ArrayD<f32> = moved.as_standard_layout().into_owned();
@@ -141,7 +148,7 @@ fn views_of_any_strides_are_read() {
 
 #[test]
 fn refuses_inputs_that_do_not_fit() {
-    let mut session = model(1).session_with(SessionOptions { threads: 1 }).unwrap();
+    let mut session = model(1).session_with(SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
     let mut error = |inputs: &[(&str, &[usize])]| {
         let arrays: Vec<_> = inputs.iter().map(|(name, shape)| (*name, ArrayD::<f32>::zeros(shape.to_vec()))).collect();
         let views: Vec<_> = arrays.iter().map(|(name, x)| (*name, x.view())).collect();
@@ -186,7 +193,7 @@ fn free_sizes_are_planned_as_they_come() {
     let y = b.head(p, 5);
     let (checked, params) = b.finish(&[("output", y), ("map", p)]);
     let model = Model::new(checked.clone(), params.clone()).unwrap();
-    let mut session = model.session_with(SessionOptions { threads: 2 }).unwrap();
+    let mut session = model.session_with(SessionOptions { threads: 2, ..SessionOptions::default() }).unwrap();
     for (h, w) in [(9, 14), (33, 8), (9, 14)] {
         let x = noise(1, &[2, 3, h, w]);
         let found = session.run(&[("input", x.view())]).unwrap();
@@ -203,7 +210,7 @@ fn free_sizes_are_planned_as_they_come() {
 #[test]
 fn a_chain_of_blocks_needs_no_more_memory_than_its_largest_step() {
     let arena = |blocks: usize| {
-        let mut session = model(blocks).session_with(SessionOptions { threads: 1 }).unwrap();
+        let mut session = model(blocks).session_with(SessionOptions { threads: 1, isa: Some(Isa::Portable) }).unwrap();
         let x = noise(2, &[1, 3, 20, 20]);
         session.run(&[("input", x.view())]).unwrap();
         let plan = session.last_plan().unwrap();

@@ -15,7 +15,7 @@ fn agrees(checked: Checked, params: ParamStore, inputs: &[(&str, ArrayD<f32>)], 
     let views: Vec<_> = inputs.iter().map(|(name, x)| (*name, x.view())).collect();
     let expected = interp::run(&checked, &params, &views).unwrap();
     let model = Model::new(checked, params).unwrap();
-    let mut session = model.session_with(SessionOptions { threads }).unwrap();
+    let mut session = model.session_with(SessionOptions { threads, ..SessionOptions::default() }).unwrap();
     for round in 0..2 {
         let found = session.run(&views).unwrap();
         for ((name, a), (_, b)) in found.iter().zip(expected.iter()) {

@@ -12,6 +12,7 @@ use crate::formats::artifact;
 use crate::ir::Checked;
 use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
+use crate::kernels::Isa;
 use crate::{passes, plan, syntax};
 
 /// Compiles a network.
@@ -76,7 +77,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         Some(Emit::Plan) => {
             let threads =
                 args.threads.map_or_else(|| crate::runtime::SessionOptions::default().threads, |n| usize::from(n.get()));
-            let options = plan::PlanOptions { batch: args.batch as usize, threads };
+            let isa = Isa::chosen().map_err(Failure::input)?;
+            let options = plan::PlanOptions::new(args.batch as usize, threads, isa);
             let plan = plan::plan(&passes::inference(checked), &options).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }

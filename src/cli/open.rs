@@ -47,7 +47,7 @@ impl ModelArgs {
     /// A session of a model.
     pub fn session(&self, model: &Model) -> Result<Session, Failure> {
         let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));
-        model.session_with(SessionOptions { threads }).map_err(Failure::input)
+        model.session_with(SessionOptions { threads, ..SessionOptions::default() }).map_err(Failure::input)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use crate::kernels::blocked::direct::DirectPlan;
+use crate::kernels::winograd::Split;
 use crate::kernels::{Activation, Layout};
 
 impl Display for Plan {
@@ -77,7 +79,16 @@ fn kernel(kernel: &Kernel) -> String {
                     let by = if shape.is_pointwise() { "gemm" } else { "im2col" };
                     format!("{by} {}x{}", tiles.filters, tiles.pixels)
                 }
-                ConvStrategy::Direct => "direct".to_owned(),
+                ConvStrategy::Taps => "tap by tap".to_owned(),
+                ConvStrategy::Direct { plan, plain } => {
+                    let from = if *plain { "direct from plain" } else { "direct" };
+                    format!("{from} {}", cut(plan))
+                }
+                ConvStrategy::Winograd(plan) => {
+                    let side = plan.size.side();
+                    let by = if plan.split == Split::Tiles { "tiles" } else { "filters" };
+                    format!("winograd {side}x{side} {} by {by}", plan.tiles)
+                }
             };
             let groups = if shape.groups > 1 { format!(" groups {}", shape.groups) } else { String::new() };
             let [kh, kw] = shape.kernel;
@@ -99,8 +110,15 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::AdaptiveAvg { output: [h, w], .. } => format!("avgpool to {h}x{w}"),
         Kernel::Softmax { .. } => "softmax".to_owned(),
         Kernel::Pad(_) => "pad".to_owned(),
+        Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
+}
+
+/// Rows (or pixels) of a strip, its samples, the shares of the filters.
+fn cut(plan: &DirectPlan) -> String {
+    let samples = if plan.samples > 1 { format!("x{}", plan.samples) } else { String::new() };
+    format!("{}{samples}/{}", plan.rows, plan.shares)
 }
 
 fn sizes(shape: &[usize]) -> String {

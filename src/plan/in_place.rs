@@ -36,6 +36,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
+            | Kernel::Convert { .. }
             | Kernel::Subsample { .. } => None,
         };
         let Some((slot, operand)) = joined else { continue };
@@ -55,6 +56,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Softmax { .. }
             | Kernel::Pad(_)
+            | Kernel::Convert { .. }
             | Kernel::Subsample { .. } => {}
         }
         join(plan, operand, output);

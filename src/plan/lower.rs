@@ -3,16 +3,12 @@
 
 use super::{
     Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
-    WeightId, WeightSource,
+    WeightId, WeightSource, strategy,
 };
 use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind};
-use crate::kernels::gemm_conv::Tiles;
 use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::shape::PadShape;
 use crate::kernels::{Activation, ConvShape, Layout};
-
-/// Filters of a group below which a matrix product does not pay.
-const MIN_GEMM_FILTERS: usize = 4;
 
 struct Lowering<'a> {
     checked: &'a Checked,
@@ -69,11 +65,7 @@ impl Lowering<'_> {
             }
             Op::Conv(conv) => {
                 let shape = self.conv_shape(conv, id, operands[0])?;
-                let strategy = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
-                    ConvStrategy::Direct
-                } else {
-                    ConvStrategy::Gemm(Tiles::choose(&shape, self.plan.options.threads))
-                };
+                let strategy = strategy::plain(&shape, self.plan.options.threads).strategy;
                 let residual = residual(conv.epilogue.residual);
                 Kernel::Conv { shape, strategy, residual, act: conv.epilogue.act.map(activation) }
             }

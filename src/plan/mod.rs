@@ -2,22 +2,26 @@
 //! weights: it says which are needed and in which form.
 //!
 //! ```text
-//! lower: a step for each node   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
+//! lower: a step for each node   ->   layout: blocked values, a strategy for each convolution   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
 //! ```
 
 mod arena;
 mod dump;
 pub mod error;
 mod in_place;
+mod layout;
 mod lower;
+mod strategy;
 
 pub use error::PlanError;
 
 use crate::ir::{Checked, ParamSource};
+use crate::kernels::blocked::direct::DirectPlan;
 use crate::kernels::gemm_conv::Tiles;
 use crate::kernels::pooling::PoolShape;
 use crate::kernels::shape::PadShape;
-use crate::kernels::{Activation, ConvShape, Layout};
+use crate::kernels::winograd::{self, WinogradPlan};
+use crate::kernels::{Activation, ConvShape, Isa, Layout};
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +30,19 @@ pub struct PlanOptions {
     pub batch: usize,
     /// Threads that will run it.
     pub threads: usize,
+    /// The instruction set of its kernels.
+    pub isa: Isa,
+    /// Whether to do without Winograd's convolutions, whose rounding is somewhat coarser.
+    pub precise: bool,
+    /// How large packed weights may become, in hundredths of the raw ones.
+    pub max_pack: u32,
+}
+
+impl PlanOptions {
+    /// With the defaults: Winograd allowed, packs of up to four times the raw weights.
+    pub fn new(batch: usize, threads: usize, isa: Isa) -> PlanOptions {
+        PlanOptions { batch, threads, isa, precise: false, max_pack: 400 }
+    }
 }
 
 /// Index of a [`Buffer`] in its plan.
@@ -68,10 +85,31 @@ pub struct Port {
 }
 
 /// How a weight is laid out for its kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Form {
     /// As the graph has it.
     Plain,
+    /// Panels of the direct convolution ([`crate::kernels::blocked::pack`]).
+    Filters {
+        /// Channels of a block.
+        lanes: usize,
+        /// Groups of channels.
+        groups: usize,
+        /// Whether the input is a plain map.
+        plain: bool,
+    },
+    /// A number a channel, filled up to whole blocks.
+    Channels {
+        /// Channels of a block.
+        lanes: usize,
+    },
+    /// Transformed for Winograd's convolution ([`crate::kernels::winograd`]).
+    Winograd {
+        /// Channels of a block.
+        lanes: usize,
+        /// Results of a tile.
+        size: winograd::Size,
+    },
 }
 
 /// A parameter in the form that a step needs.
@@ -113,8 +151,17 @@ pub enum WeightSource {
 pub enum ConvStrategy {
     /// Matrix product over tiles laid out by im2col, or over the map itself where the convolution is pointwise.
     Gemm(Tiles),
-    /// Tap by tap.
-    Direct,
+    /// Tap by tap, over plain maps.
+    Taps,
+    /// The micro-kernel over all taps, blocked.
+    Direct {
+        /// How the work is cut.
+        plan: DirectPlan,
+        /// Whether the input is a plain map of few channels.
+        plain: bool,
+    },
+    /// Winograd's minimal filtering, blocked.
+    Winograd(WinogradPlan),
 }
 
 /// What is added to a result.
@@ -203,6 +250,13 @@ pub enum Kernel {
     },
     /// Zeros around.
     Pad(PadShape),
+    /// From one layout to the other.
+    Convert {
+        /// Samples, channels, height, width.
+        sizes: [usize; 4],
+        /// To blocks of channels, else to plain maps.
+        blocked: bool,
+    },
     /// Every so many rows and columns.
     Subsample {
         /// Height and width.
@@ -259,6 +313,7 @@ pub struct Plan {
 /// Plans a checked network whose sizes are all fixed.
 pub fn plan(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
     let mut plan = lower::lower(checked, options)?;
+    layout::assign(&mut plan)?;
     in_place::overwrite(&mut plan);
     arena::place(&mut plan)?;
     Ok(plan)

@@ -64,6 +64,11 @@ impl<'a> Memory<'a> {
         Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, borrowed: PhantomData })
     }
 
+    /// The plan that the memory is laid out by.
+    pub fn plan(&self) -> &'a Plan {
+        self.plan
+    }
+
     fn start(&self, id: BufferId) -> (*mut f32, usize) {
         let buffer = self.plan.buffer(id);
         let start = match buffer.place {

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::params::ParamError;
 use crate::check::SizeError;
+use crate::kernels::IsaError;
 use crate::plan::PlanError;
 
 /// Why a run was refused or failed.
@@ -55,6 +56,9 @@ pub enum RunError {
         /// Its name.
         name: String,
     },
+    /// The instruction set that was asked for is not there.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
     /// A size of the free axes for which the network does not type-check.
     #[error(transparent)]
     Size(#[from] SizeError),

@@ -5,7 +5,8 @@ use std::ops::Deref;
 use super::arena::Memory;
 use super::weights::BoundWeight;
 use crate::kernels::{
-    Activation, ConvOperands, Epilogue, Isa, Pool, Residual, direct, elementwise, gemm_conv, linear, pooling, shape, softmax,
+    Activation, ConvOperands, Epilogue, Layout, Pool, Residual, blocked, direct, elementwise, gemm_conv, linear, pooling, shape,
+    softmax, winograd,
 };
 use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 
@@ -19,6 +20,9 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
     let first = || (step.inputs[0] != step.output).then(|| read(0));
     // SAFETY: the one view of this step's output, which no view made by `read` and `first` overlaps
     let out = unsafe { memory.write(step.output) };
+    let isa = memory.plan().options.isa;
+    let in_blocks = step.inputs.first().is_some_and(|&id| memory.plan().buffer(id).layout != Layout::Nchw);
+    let size = |axis: usize| step.shape.get(axis).copied().unwrap_or(1);
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
@@ -29,15 +33,37 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
                     let scratch = unsafe { memory.scratch() };
                     gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
-                ConvStrategy::Direct => direct::conv(pool, shape, &operands, out),
+                ConvStrategy::Taps => direct::conv(pool, shape, &operands, out),
+                ConvStrategy::Winograd(plan) => {
+                    // SAFETY: the one view of the scratch
+                    let scratch = unsafe { memory.scratch() };
+                    winograd::conv(pool, isa, shape, *plan, &operands, scratch, out);
+                }
+                ConvStrategy::Direct { plan, plain } => {
+                    // SAFETY: the one view of the scratch
+                    let scratch = unsafe { memory.scratch() };
+                    blocked::direct::conv(pool, isa, *plain, shape, *plan, &operands, scratch, out);
+                }
             }
         }
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
-            linear::linear(pool, Isa::Portable, *sizes, read(0), weights[0].values(), &epilogue, out);
+            linear::linear(pool, isa, *sizes, read(0), weights[0].values(), &epilogue, out);
         }
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
+        Kernel::Gate { plane, act } if in_blocks => {
+            blocked::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
+        }
+        Kernel::ScaleShift { plane, act } if in_blocks => {
+            let (scale, shift) = (weights[0].values(), weights[1].values());
+            blocked::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, *act, out);
+        }
+        Kernel::Pool(shape) if in_blocks => blocked::pooling::pool(pool, isa, shape, read(0), out),
+        Kernel::AdaptiveAvg { input, output } if in_blocks => {
+            blocked::pooling::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
+        }
+        Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
             elementwise::scale_shift(pool, first(), weights[0].values(), weights[1].values(), *plane, *act, out);

@@ -13,7 +13,7 @@ use super::inputs::{self, Matched};
 use super::model::Model;
 use super::outputs::Outputs;
 use super::weights::BoundWeight;
-use crate::kernels::{Aligned, Pool};
+use crate::kernels::{Aligned, Isa, Pool};
 use crate::plan::{Plan, PlanOptions, Step};
 
 /// Plans that a session keeps: for as many batches and sizes it runs without planning again.
@@ -24,18 +24,21 @@ const PLANS: usize = 8;
 pub struct SessionOptions {
     /// Threads, the calling one among them; at least 1.
     pub threads: usize,
+    /// The instruction set; where none is given, the one that `RESNETC_ISA` names, or the best that there is.
+    pub isa: Option<Isa>,
 }
 
 impl Default for SessionOptions {
     /// As many threads as the process may use at once: affinity and the limits of its control group are respected.
     fn default() -> Self {
-        SessionOptions { threads: std::thread::available_parallelism().map_or(1, usize::from) }
+        SessionOptions { threads: std::thread::available_parallelism().map_or(1, usize::from), isa: None }
     }
 }
 
 /// A model in use by one thread. Runs with one thread count give the same bits every time.
 pub struct Session {
     model: Model,
+    isa: Isa,
     pool: Pool,
     arena: Aligned,
     /// The one used last in front.
@@ -58,7 +61,8 @@ struct Key {
 
 impl Session {
     pub(super) fn new(model: Model, options: SessionOptions) -> Result<Session, RunError> {
-        Ok(Session { model, pool: Pool::new(options.threads)?, arena: Aligned::default(), plans: Vec::new() })
+        let isa = options.isa.map_or_else(Isa::chosen, Isa::available)?;
+        Ok(Session { model, isa, pool: Pool::new(options.threads)?, arena: Aligned::default(), plans: Vec::new() })
     }
 
     /// The model.
@@ -87,6 +91,11 @@ impl Session {
             run();
             observe(step, start.elapsed());
         })
+    }
+
+    /// The instruction set of its kernels.
+    pub fn isa(&self) -> Isa {
+        self.isa
     }
 
     /// The plan that the last run used.
@@ -138,7 +147,7 @@ impl Session {
             self.plans[..=index].rotate_right(1);
             return Ok(());
         }
-        let options = PlanOptions { batch: key.batch, threads: self.pool.threads() };
+        let options = PlanOptions::new(key.batch, self.pool.threads(), self.isa);
         let plan = self.model.plan(&options, key.size)?;
         arena::verify(&plan)?;
         let bound = self.model.bind(&plan)?;

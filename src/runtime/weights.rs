@@ -8,7 +8,8 @@ use super::error::RunError;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
-use crate::kernels::Aligned;
+use crate::kernels::blocked::pack;
+use crate::kernels::{Aligned, winograd};
 use crate::plan::{Form, Weight, WeightSource};
 
 /// A parameter ready for its kernel.
@@ -85,6 +86,12 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
     };
     let made = match weight.form {
         Form::Plain => Aligned::from_weights(&values),
+        Form::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
+        Form::Channels { lanes } => pack::pack_channels(lanes, &values),
+        Form::Winograd { lanes, size } => {
+            let [filters, channels, ..] = four(&weight.shape);
+            winograd::pack(lanes, [filters, channels], size, &values)
+        }
     };
     let made = made.map_err(|_| RunError::Memory { bytes: size_of_val::<[f32]>(&values) })?;
     if let WeightSource::Param(source) = &weight.source {
@@ -92,6 +99,11 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         params.release(source);
     }
     Ok(BoundWeight::Made(made))
+}
+
+/// The sizes of a convolution's weight.
+fn four(shape: &[usize]) -> [usize; 4] {
+    [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
 }
 
 fn narrow(values: Vec<f64>) -> Cow<'static, [f32]> {

@@ -39,8 +39,6 @@ struct Geometry {
     step: usize,
     /// Columns kept of each remainder.
     columns: usize,
-    /// Remainders kept.
-    phases: usize,
     /// Floats of a row of the strip.
     pitch: usize,
 }
@@ -59,7 +57,6 @@ impl Geometry {
             width: if pointwise { shape.pixels() } else { shape.output[1] },
             step: if kh == 1 { 1 } else { shape.stride[0] },
             columns,
-            phases,
             pitch: phases * columns * lanes,
         }
     }
@@ -232,7 +229,7 @@ impl Job<'_> {
         let ConvOperands { x, epilogue: Epilogue { bias, residual, act }, .. } = *self.operands;
         let map = shape.pixels() * lanes;
         let out_blocks = shape.filters.div_ceil(lanes);
-        let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { copy_rows(shape, g, strip) * g.pitch };
+        let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { g.rows_in(shape, strip.count) * g.pitch };
         for unit in units.clone() {
             let width = panels.width(unit);
             let panel = &weight[panels.start(unit)..][..panels.len(unit)];
@@ -298,10 +295,6 @@ impl Job<'_> {
             }
         }
     }
-}
-
-fn copy_rows(shape: &ConvShape, g: &Geometry, strip: Strip) -> usize {
-    g.rows_in(shape, strip.count)
 }
 
 /// A tile within a strip.

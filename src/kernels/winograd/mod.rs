@@ -25,7 +25,7 @@ use weights::Panels;
 pub use weights::{pack, packed_len};
 
 /// Results of a tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
     /// F(2x2, 3x3): 16 points; 2.25 times fewer multiplications.

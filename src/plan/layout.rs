@@ -1,0 +1,165 @@
+//! Gives every value its layout: blocked between the steps that have kernels for it, plain at the borders, and as few
+//! conversions as that allows. Convolutions get their strategy here, since that depends on what their input is.
+
+use std::collections::HashMap;
+
+use super::strategy::{self, Choice};
+use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step};
+use crate::kernels::Layout;
+
+/// Lays out a plan whose values are all plain. Does nothing for an instruction set without kernels of its own.
+pub(super) fn assign(plan: &mut Plan) -> Result<(), PlanError> {
+    let lanes = plan.options.isa.lanes();
+    if lanes == 1 {
+        return Ok(());
+    }
+    let steps = std::mem::take(&mut plan.steps);
+    let mut sizes = vec![[1; 4]; plan.buffers.len()];
+    for (index, buffer) in plan.buffers.iter().enumerate() {
+        if let Place::Input(i) = buffer.place {
+            sizes[index] = four(&plan.inputs[i].shape);
+        }
+    }
+    for step in &steps {
+        sizes[step.output.0] = four(&step.shape);
+    }
+    let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, sizes, copies: HashMap::new() };
+    for step in steps {
+        assignment.step(step)?;
+    }
+    Ok(())
+}
+
+/// Sizes as samples, channels, height, width: a vector of features is a map of 1 x 1.
+fn four(shape: &[usize]) -> [usize; 4] {
+    [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
+}
+
+struct Assignment<'a> {
+    plan: &'a mut Plan,
+    blocked: Layout,
+    lanes: usize,
+    /// Of each buffer.
+    sizes: Vec<[usize; 4]>,
+    /// The same value in the other layout.
+    copies: HashMap<BufferId, BufferId>,
+}
+
+impl Assignment<'_> {
+    fn step(&mut self, mut step: Step) -> Result<(), PlanError> {
+        let is_blocked = |&id: &BufferId| self.plan.buffer(id).layout == self.blocked || self.copies.contains_key(&id);
+        let some = step.inputs.iter().any(is_blocked);
+        let blocked = match &mut step.kernel {
+            Kernel::Conv { shape, strategy, .. } => {
+                let plain = !is_blocked(&step.inputs[0]);
+                let best = strategy::candidates(shape, plain, &self.plan.options).into_iter().next();
+                let Choice { strategy: chosen, scratch, forms } =
+                    best.unwrap_or_else(|| strategy::plain(shape, self.plan.options.threads));
+                let (weight, bias) = (step.weights.first(), step.weights.get(1));
+                if let Some(weight) = weight {
+                    self.plan.weights[weight.0].form = forms.0;
+                }
+                if let Some(bias) = bias {
+                    self.plan.weights[bias.0].form = forms.1;
+                }
+                (*strategy, step.scratch) = (chosen, scratch);
+                match chosen {
+                    ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
+                    ConvStrategy::Direct { plain: true, .. } => {
+                        // the residual alone is blocked
+                        let input = step.inputs[0];
+                        let first = self.view(input, Layout::Nchw)?;
+                        for slot in 1..step.inputs.len() {
+                            step.inputs[slot] = self.view(step.inputs[slot], self.blocked)?;
+                        }
+                        step.inputs[0] = first;
+                        return self.push(step, self.blocked);
+                    }
+                    ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) => true,
+                }
+            }
+            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
+            Kernel::Concat { .. } | Kernel::Pad(_) | Kernel::Subsample { .. } => false,
+            Kernel::Add { .. }
+            | Kernel::Mul { .. }
+            | Kernel::Gate { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Activate { .. }
+            | Kernel::Pool(_)
+            | Kernel::AdaptiveAvg { .. } => some,
+        };
+        let layout = if blocked { self.blocked } else { Layout::Nchw };
+        for slot in 0..step.inputs.len() {
+            step.inputs[slot] = self.view(step.inputs[slot], layout)?;
+        }
+        self.push(step, layout)
+    }
+
+    /// The value of a buffer in a layout: itself, or a copy that a step makes.
+    fn view(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
+        let [_, channels, h, w] = self.sizes[id.0];
+        // a whole number of blocks of single pixels is the same in both
+        if self.plan.buffer(id).layout == layout || (h * w == 1 && channels.is_multiple_of(self.lanes)) {
+            return Ok(id);
+        }
+        if let Some(&copy) = self.copies.get(&id) {
+            return Ok(copy);
+        }
+        let copy = self.buffer(self.sizes[id.0], layout)?;
+        self.convert(id, copy);
+        self.copies.insert(id, copy);
+        self.copies.insert(copy, id);
+        Ok(copy)
+    }
+
+    fn push(&mut self, mut step: Step, layout: Layout) -> Result<(), PlanError> {
+        let output = step.output;
+        let sizes = self.sizes[output.0];
+        if layout == Layout::Nchw {
+            self.plan.steps.push(step);
+            return Ok(());
+        }
+        if let Place::Output(_) = self.plan.buffer(output).place {
+            // what the caller gets is plain
+            let inner = self.buffer(sizes, layout)?;
+            step.output = inner;
+            self.plan.steps.push(step);
+            self.convert(inner, output);
+            self.copies.insert(output, inner);
+            self.copies.insert(inner, output);
+            return Ok(());
+        }
+        self.plan.buffers[output.0] = Buffer { len: self.len(sizes, layout)?, layout, place: Place::Arena(0) };
+        self.plan.steps.push(step);
+        Ok(())
+    }
+
+    fn convert(&mut self, from: BufferId, to: BufferId) {
+        let blocked = self.plan.buffer(to).layout == self.blocked;
+        let sizes = self.sizes[from.0];
+        self.plan.steps.push(Step {
+            name: if blocked { "to blocks of channels" } else { "to plain maps" }.to_owned(),
+            kernel: Kernel::Convert { sizes, blocked },
+            inputs: vec![from],
+            output: to,
+            weights: Vec::new(),
+            scratch: 0,
+            shape: sizes.to_vec(),
+        });
+    }
+
+    fn buffer(&mut self, sizes: [usize; 4], layout: Layout) -> Result<BufferId, PlanError> {
+        let len = self.len(sizes, layout)?;
+        self.plan.buffers.push(Buffer { len, layout, place: Place::Arena(0) });
+        self.sizes.push(sizes);
+        Ok(BufferId(self.plan.buffers.len() - 1))
+    }
+
+    fn len(&self, sizes: [usize; 4], layout: Layout) -> Result<usize, PlanError> {
+        let len = layout.len(sizes).filter(|&n| n < isize::MAX as usize >> 6);
+        len.ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: self.plan.name.clone() })
+    }
+}
+
+/// How a convolution's weight and bias are laid out where values are plain.
+pub(super) const PLAIN: (Form, Form) = (Form::Plain, Form::Plain);

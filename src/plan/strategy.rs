@@ -1,0 +1,196 @@
+//! Which kernel computes a convolution, and how its work is cut: a cost model of arithmetic and memory.
+
+use super::layout::PLAIN;
+use super::{ConvStrategy, Form, PlanOptions};
+use crate::kernels::aligned::LINE;
+use crate::kernels::blocked::direct::{self, DirectPlan};
+use crate::kernels::blocked::pack;
+use crate::kernels::gemm_conv::Tiles;
+use crate::kernels::winograd::{self, Size, Split, WinogradPlan};
+use crate::kernels::{ConvShape, Isa};
+
+/// Filters of a group below which a matrix product does not pay.
+const MIN_GEMM_FILTERS: usize = 4;
+/// Input channels up to which a plain map is read as it is, rather than filled up to a block.
+const MAX_PLAIN_CHANNELS: usize = 4;
+/// Floats of a strip: it shares the second-level cache with the panels that pass over it.
+const STRIP: usize = 96 << 10;
+
+/// Multiply-adds of a cycle.
+const VECTOR: f64 = 16.0;
+/// Bytes that come from memory in a cycle, for all threads together.
+const MEMORY: f64 = 8.0;
+/// Cycles for a byte that comes again, from the last-level cache.
+const NEAR: f64 = 1.0 / 40.0;
+/// Cycles to transform the input of a tile of 4x4 results, for a block of 16 channels.
+const TRANSFORM_4: f64 = 220.0;
+/// The same for 2x2.
+const TRANSFORM_2: f64 = 70.0;
+
+/// What was chosen for a convolution.
+pub(super) struct Choice {
+    pub strategy: ConvStrategy,
+    /// Floats of scratch that each thread needs.
+    pub scratch: usize,
+    /// Of the weight and the bias.
+    pub forms: (Form, Form),
+}
+
+/// The strategy over plain values.
+pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
+    if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
+        return Choice { strategy: ConvStrategy::Taps, scratch: 0, forms: PLAIN };
+    }
+    let tiles = Tiles::choose(shape, threads);
+    Choice { strategy: ConvStrategy::Gemm(tiles), scratch: tiles.scratch(shape), forms: PLAIN }
+}
+
+/// The ways to compute a convolution with kernels of this instruction set's own, the one that the cost model likes best
+/// first; `plain` where the input is.
+pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOptions) -> Vec<Choice> {
+    let (isa, lanes) = (options.isa, options.isa.lanes());
+    if !direct::serves(shape) {
+        return vec![plain(shape, options.threads)];
+    }
+    let from_plain = plain_input && shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS;
+    let mut list: Vec<(f64, Choice)> = Vec::new();
+    for plan in cuts(shape, from_plain, isa, options.threads) {
+        let choice = Choice {
+            strategy: ConvStrategy::Direct { plan, plain: from_plain },
+            scratch: direct::scratch(isa, from_plain, shape, plan),
+            forms: (Form::Filters { lanes, groups: shape.groups, plain: from_plain }, Form::Channels { lanes }),
+        };
+        list.push((direct_cost(shape, plan, from_plain, options), choice));
+    }
+    if !options.precise && !from_plain && winograd::serves(shape) {
+        let raw = shape.filters * shape.depth();
+        for size in [Size::F4, Size::F2] {
+            let packed = winograd::packed_len(lanes, [shape.filters, shape.channels], size);
+            if packed as u64 * 100 > raw as u64 * u64::from(options.max_pack) {
+                continue;
+            }
+            for plan in blocks(shape, size, options.threads) {
+                let scratch = winograd::scratch(isa, shape, plan).total(options.threads).div_ceil(options.threads);
+                let choice = Choice {
+                    strategy: ConvStrategy::Winograd(plan),
+                    scratch: scratch.next_multiple_of(LINE),
+                    forms: (Form::Winograd { lanes, size }, Form::Channels { lanes }),
+                };
+                list.push((winograd_cost(shape, plan, packed, options), choice));
+            }
+        }
+    }
+    list.sort_by(|a, b| a.0.total_cmp(&b.0));
+    list.into_iter().map(|(_, choice)| choice).collect()
+}
+
+/// Cycles in which so many bytes come from memory, for all threads together.
+fn fetch(bytes: usize) -> f64 {
+    bytes as f64 / MEMORY
+}
+
+/// How much longer `tasks` equal tasks take than if they could be shared out evenly.
+fn imbalance(tasks: usize, threads: usize) -> f64 {
+    (tasks.div_ceil(threads) * threads) as f64 / tasks as f64
+}
+
+/// An estimate, in cycles, of a direct convolution: arithmetic, and what of the weights' way from memory it cannot hide.
+fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanOptions) -> f64 {
+    let panels = pack::packed_len(
+        options.isa.lanes(),
+        [shape.filters, shape.channels / shape.groups, shape.kernel[0], shape.kernel[1]],
+        shape.groups,
+        plain,
+    );
+    let products = (panels * shape.batch * shape.pixels()) as f64 / VECTOR / 0.93;
+    let extent = if shape.is_pointwise() && !plain { shape.pixels() } else { shape.output[0] };
+    let strips = extent.div_ceil(plan.rows) * shape.batch.div_ceil(plan.samples);
+    let units = shape.filters.div_ceil(2 * options.isa.lanes());
+    let spread = if plan.shares > 1 { imbalance(units, plan.shares) } else { imbalance(strips, options.threads) };
+    // weights pass once a strip and share; threads that share out rows read all of them
+    let readers = if plan.shares > 1 { 1 } else { options.threads };
+    let weights = fetch(4 * panels) + NEAR * (4 * panels * (strips.div_ceil(readers) * readers - 1)) as f64;
+    join(products / options.threads as f64 * spread, weights)
+}
+
+/// As [`direct_cost`]: products, transforms of tiles and the weights, which are `packed` floats.
+fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: &PlanOptions) -> f64 {
+    let (lanes, threads) = (options.isa.lanes(), options.threads);
+    let side = plan.size.side();
+    let tiles = shape.batch * shape.output[0].div_ceil(side) * shape.output[1].div_ceil(side);
+    let (input, output) = match plan.size {
+        Size::F4 => (TRANSFORM_4, 0.8 * TRANSFORM_4),
+        Size::F2 => (TRANSFORM_2, 0.8 * TRANSFORM_2),
+    };
+    let (blocks_in, blocks_out) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
+    let products = (tiles * packed) as f64 / VECTOR / 0.88;
+    let sets = tiles.div_ceil(plan.tiles);
+    let units = blocks_out.div_ceil(2);
+    // narrow vectors take as many instructions a block, for more blocks
+    let transforms = tiles as f64 * (blocks_in as f64 * input + blocks_out as f64 * output) * (lanes as f64 / 16.0).max(0.7);
+    let spread = match plan.split {
+        Split::Tiles => imbalance(sets, threads),
+        Split::Filters => imbalance(sets * units, threads) * 1.03,
+    };
+    let weights = fetch(4 * packed) + NEAR * (4 * packed * (sets - 1)) as f64;
+    join((products + transforms) / threads as f64 * spread, weights)
+}
+
+/// Arithmetic and memory side by side: the longer, and some of the shorter.
+fn join(arithmetic: f64, memory: f64) -> f64 {
+    arithmetic.max(memory) + 0.3 * arithmetic.min(memory)
+}
+
+/// Ways to cut a convolution into blocks of tiles.
+fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
+    let side = size.side();
+    let tiles = shape.batch * shape.output[0].div_ceil(side) * shape.output[1].div_ceil(side);
+    // V of a block stays in the second-level cache
+    let most = (STRIP / (size.points() * shape.channels)).max(14);
+    let mut list = Vec::new();
+    for aim in [14, 28, 56] {
+        if aim > most && aim > 14 {
+            continue;
+        }
+        // a whole number of blocks for each thread
+        let sets = tiles.div_ceil(aim).next_multiple_of(threads);
+        list.push(WinogradPlan { size, tiles: tiles.div_ceil(sets).max(1), split: Split::Tiles });
+    }
+    for aim in [28, 64, 128] {
+        let sets = tiles.div_ceil(aim);
+        list.push(WinogradPlan { size, tiles: tiles.div_ceil(sets), split: Split::Filters });
+    }
+    list.dedup();
+    list
+}
+
+/// Strips and shares of a direct convolution: by rows, and by output channels, so that each thread reads weights of its own.
+fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectPlan> {
+    let pointwise = shape.is_pointwise() && !plain;
+    let (extent, line) = if pointwise {
+        (shape.pixels(), shape.channels)
+    } else {
+        (shape.output[0], shape.channels * shape.input[1] * shape.stride[0])
+    };
+    let units = shape.filters.div_ceil(2 * isa.lanes());
+    let mut list = Vec::new();
+    for strip in [STRIP / 2, STRIP, 2 * STRIP] {
+        let rows = (strip / line.max(1)).clamp(1, extent);
+        let pieces = extent.div_ceil(rows);
+        let most = if pieces == 1 { (strip / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
+        // by rows: a whole number of strips for each thread
+        let samples = most.min(shape.batch.div_ceil(threads));
+        let sets = shape.batch.div_ceil(samples);
+        let mut even = pieces;
+        while !(even * sets).is_multiple_of(threads) && even * sets < 8 * threads && even < extent {
+            even += 1;
+        }
+        list.push(DirectPlan { rows: extent.div_ceil(even), samples: if even > 1 { 1 } else { samples }, shares: 1 });
+        if threads > 1 && units > 1 {
+            list.push(DirectPlan { rows: extent.div_ceil(pieces), samples: most, shares: threads.min(units) });
+        }
+    }
+    list.sort_by_key(|p| (p.shares, p.rows, p.samples));
+    list.dedup();
+    list
+}

@@ -16,9 +16,7 @@ const ROWS: usize = 4;
 const SAMPLES: usize = 8;
 /// Inputs that pass over all samples before the next ones: their weights and the samples stay in the first-level cache, and
 /// sums of sums lose fewer bits.
-const CHUNK: usize = 1024;
-/// How far ahead weights are asked for, in floats.
-const AHEAD: usize = 512;
+const CHUNK: usize = 512;
 
 /// Rows of a weight and samples to multiply with each other.
 pub(super) struct Dots {
@@ -47,22 +45,34 @@ unsafe fn some<S: Simd, const R: usize>(d: &Dots) {
     // SAFETY: the caller's, for every access below
     unsafe {
         let mut totals = [[S::zero(); R]; SAMPLES];
+        // sums of 4 x 4 fill half of the registers of AVX-512, those of 4 x 2 half of those of AVX2
+        let most = if S::LANES == 16 { 4 } else { 2 };
+        let passes = d.samples / most + d.samples % most / 2 + d.samples % 2;
+        let fetch = R.div_ceil(passes.max(1));
         let mut start = 0;
         while start < whole {
             let len = CHUNK.min(whole - start);
-            let (x, weight) = (d.x.add(start), d.weight.add(start));
-            let mut n = 0;
-            // sums of 4 x 4 fill half of the registers of AVX-512
-            while S::LANES == 16 && n + 4 <= d.samples {
-                products::<S, R, 4>(x.add(n * d.inputs), weight, d.inputs, len, n == 0, &mut totals[n..]);
-                n += 4;
-            }
-            while n + 2 <= d.samples {
-                products::<S, R, 2>(x.add(n * d.inputs), weight, d.inputs, len, n == 0, &mut totals[n..]);
-                n += 2;
-            }
-            if n < d.samples {
-                products::<S, R, 1>(x.add(n * d.inputs), weight, d.inputs, len, n == 0, &mut totals[n..]);
+            let weight = d.weight.add(start);
+            // what is asked for meanwhile, some rows in each pass: the next chunk, or the first of the rows that follow
+            let mut next = if start + len < whole { weight.wrapping_add(len) } else { d.weight.wrapping_add(R * d.inputs) };
+            let (mut n, mut fetched) = (0, 0);
+            while n < d.samples {
+                let left = d.samples - n;
+                let rows = fetch.min(R - fetched);
+                let x = d.x.add(n * d.inputs + start);
+                let totals = &mut totals[n..];
+                if left >= 4 && most == 4 {
+                    products::<S, R, 4>(x, weight, d.inputs, len, next, rows, totals);
+                    n += 4;
+                } else if left >= 2 {
+                    products::<S, R, 2>(x, weight, d.inputs, len, next, rows, totals);
+                    n += 2;
+                } else {
+                    products::<S, R, 1>(x, weight, d.inputs, len, next, rows, totals);
+                    n += 1;
+                }
+                next = next.wrapping_add(rows * d.inputs);
+                fetched += rows;
             }
             start += len;
         }
@@ -98,7 +108,7 @@ pub(super) unsafe fn dot<S: Simd>(d: &Dots) {
     unsafe { some::<S, 1>(d) }
 }
 
-/// Adds the products of `R` rows with `N` samples over `len` inputs; `fetch` where the weights come from memory.
+/// Adds the products of `R` rows with `N` samples over `len` inputs; meanwhile asks for as much of `fetch` rows from `next` on.
 ///
 /// # Safety
 /// As [`some`].
@@ -108,7 +118,8 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
     weight: *const f32,
     inputs: usize,
     len: usize,
-    fetch: bool,
+    next: *const f32,
+    fetch: usize,
     totals: &mut [[S::V; R]],
 ) {
     // SAFETY: the caller's
@@ -118,11 +129,10 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
         while i < len {
             let mut w = [S::zero(); R];
             for (r, w) in w.iter_mut().enumerate() {
-                let at = weight.add(r * inputs + i);
-                *w = S::load(at);
-                if fetch {
-                    S::prefetch(at.wrapping_add(AHEAD));
-                }
+                *w = S::load(weight.add(r * inputs + i));
+            }
+            for r in 0..fetch {
+                S::prefetch(next.wrapping_add(r * inputs + i));
             }
             for (n, sums) in sums.iter_mut().enumerate() {
                 let x = S::load(x.add(n * inputs + i));

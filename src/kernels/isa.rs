@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::blocked::channelwise::Scaled;
 use super::blocked::convert::Squares;
+use super::blocked::depthwise::Taps;
 use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
 use super::tile::TileFn;
@@ -133,6 +134,8 @@ pub(super) struct Kernels {
     pub windows: unsafe fn(&Windows),
     /// Scales pixels.
     pub scaled: unsafe fn(&Scaled),
+    /// Convolves channel by channel.
+    pub depthwise: unsafe fn(&Taps),
     /// Four rows of a matrix times some vectors.
     pub dots: DotsFn,
     /// One row.
@@ -145,6 +148,7 @@ pub(super) struct Kernels {
 mod x86 {
     use super::super::blocked::channelwise::{Scaled, scaled};
     use super::super::blocked::convert::{Squares, turn};
+    use super::super::blocked::depthwise::{Taps, depthwise};
     use super::super::blocked::pooling::{Windows, windows};
     use super::super::linear::{Dots, dot, dots};
     use super::super::simd::avx2::Avx2;
@@ -173,7 +177,7 @@ mod x86 {
             mod $module {
                 use super::*;
 
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), dots(Dots), dot(Dots));
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots));
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
@@ -220,6 +224,7 @@ mod x86 {
                 turn: $module::turn,
                 windows: $module::windows,
                 scaled: $module::scaled,
+                depthwise: $module::depthwise,
                 dots: $module::dots,
                 dot: $module::dot,
                 winograd: $module::winograd,

@@ -7,9 +7,11 @@ use super::pool::{Pool, share};
 
 pub mod channelwise;
 pub mod convert;
+pub mod depthwise;
 pub mod direct;
 pub mod pack;
 pub mod pooling;
+pub mod shape;
 
 /// The kernels of an instruction set that has some here.
 fn kernels(isa: Isa) -> &'static Kernels {

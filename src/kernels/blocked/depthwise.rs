@@ -1,0 +1,235 @@
+//! Depthwise convolution, each channel by itself: a vector of channels at a time, tap by tap.
+
+use std::collections::TryReserveError;
+use std::ops::Range;
+
+use super::{kernels, runs};
+use crate::kernels::gemm_conv::taps_inside;
+use crate::kernels::isa::Isa;
+use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::simd::Simd;
+use crate::kernels::tile::Clamp;
+use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
+
+/// Results in a row that read the same taps. Steps are in floats.
+pub(in crate::kernels) struct Taps {
+    /// What the first result reads at the first tap.
+    pub x: *const f32,
+    /// From a result's pixel to that of the next.
+    pub step: usize,
+    /// Rows and columns of taps.
+    pub taps: [usize; 2],
+    /// From a row of taps to the next, and from a column to the next.
+    pub apart: [usize; 2],
+    /// The weight at the first tap; columns follow each other.
+    pub weight: *const f32,
+    /// From a row of taps to the next in the weight.
+    pub weight_row: usize,
+    /// A vector to begin with; null for zeros.
+    pub bias: *const f32,
+    /// Added before the activation, laid out as the results (and may be they); null for none.
+    pub residual: *const f32,
+    /// Applied last.
+    pub clamp: Clamp,
+    /// The first result; the others follow.
+    pub out: *mut f32,
+    /// How many results.
+    pub count: usize,
+}
+
+/// Computes the results, some at a time.
+///
+/// # Safety
+/// The processor has `S`; all pointers are valid for what the sizes say.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
+    let mut at = 0;
+    // SAFETY: the caller's
+    unsafe {
+        while at + 8 <= t.count {
+            some::<S, 8>(t, at);
+            at += 8;
+        }
+        if at + 4 <= t.count {
+            some::<S, 4>(t, at);
+            at += 4;
+        }
+        while at < t.count {
+            some::<S, 1>(t, at);
+            at += 1;
+        }
+    }
+}
+
+/// # Safety
+/// As [`depthwise`].
+#[inline(always)]
+unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
+    // SAFETY: the caller's
+    unsafe {
+        let first = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
+        let mut sums = [first; P];
+        for ky in 0..t.taps[0] {
+            for kx in 0..t.taps[1] {
+                let weight = S::load(t.weight.add(ky * t.weight_row + kx * S::LANES));
+                let x = t.x.add(at * t.step + ky * t.apart[0] + kx * t.apart[1]);
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::fma(S::load(x.add(p * t.step)), weight, *sum);
+                }
+            }
+        }
+        for (p, &sum) in sums.iter().enumerate() {
+            let at = (at + p) * S::LANES;
+            let v = if t.residual.is_null() { sum } else { S::add(sum, S::load(t.residual.add(at))) };
+            S::store(t.out.add(at), if t.clamp == Clamp::Relu { S::relu(v) } else { v });
+        }
+    }
+}
+
+/// Whether this kernel serves the convolution.
+pub fn serves(shape: &ConvShape) -> bool {
+    shape.groups == shape.channels && shape.groups == shape.filters
+}
+
+/// Packs a weight `[channels, 1, height, width]` to `[block][height][width][lanes]`; subnormal numbers become zero.
+pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<Aligned, TryReserveError> {
+    let taps = weight.len() / channels.max(1);
+    let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * taps)?;
+    for (i, &v) in weight.iter().enumerate() {
+        let (channel, tap) = (i / taps, i % taps);
+        packed[(channel / lanes * taps + tap) * lanes + channel % lanes] = if v.is_subnormal() { 0.0 } else { v };
+    }
+    Ok(packed)
+}
+
+/// Convolves, blocked to blocked. The weight is as [`pack_depthwise`] made it, the bias filled up to whole blocks.
+///
+/// # Panics
+/// Where the instruction set has no kernels here, the convolution is not [served](serves), or a slice is not as long as the
+/// sizes say.
+pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+    assert!(serves(shape));
+    let kernels = kernels(isa);
+    let lanes = kernels.lanes;
+    let ConvOperands { x, weight, epilogue } = *operands;
+    let ([h, w], [oh, ow], [kh, kw]) = (shape.input, shape.output, shape.kernel);
+    let blocks = shape.channels.div_ceil(lanes);
+    let maps = shape.batch * blocks;
+    assert_eq!((x.len(), out.len()), (maps * h * w * lanes, maps * oh * ow * lanes));
+    assert_eq!(weight.len(), blocks * kh * kw * lanes);
+    assert!(epilogue.bias.is_none_or(|b| b.len() == blocks * lanes));
+    if let Residual::From(r) = epilogue.residual {
+        assert_eq!(r.len(), out.len());
+    }
+    // columns of the output all of whose taps lie inside the map
+    let (stride, left, reach) = (shape.stride[1], shape.pad[1][0], (kw - 1) * shape.dilation[1] + 1);
+    let first = left.div_ceil(stride).min(ow);
+    let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
+    let inside = |axis: usize, at: usize| -> (Range<usize>, usize) {
+        let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
+        let taps = taps_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
+        let pixel = if taps.is_empty() { 0 } else { (from + (taps.start * shape.dilation[axis]) as isize) as usize };
+        (taps, pixel)
+    };
+    let out = Disjoint::new(out);
+    runs(pool, maps, oh, 1, |map, line| {
+        let plane = &x[map * h * w * lanes..][..h * w * lanes];
+        let block = map % blocks;
+        let weight = &weight[block * kh * kw * lanes..][..kh * kw * lanes];
+        let bias = epilogue.bias.map_or(std::ptr::null(), |b| b[block * lanes..][..lanes].as_ptr());
+        let start = (map * oh + line.start) * ow * lanes;
+        // SAFETY: this row of results is this run's own
+        let line_out = unsafe { out.slice(start, ow * lanes) };
+        let results = line_out.as_mut_ptr();
+        let residual = match epilogue.residual {
+            Residual::None => std::ptr::null(),
+            Residual::InPlace => results.cast_const(),
+            Residual::From(r) => r[start..][..ow * lanes].as_ptr(),
+        };
+        let (rows, y) = inside(0, line.start);
+        let run = |ox: usize, count: usize| {
+            let (columns, x) = inside(1, ox);
+            let taps = Taps {
+                x: plane[(y * w + x) * lanes..].as_ptr(),
+                step: stride * lanes,
+                taps: [rows.len(), columns.len()],
+                apart: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
+                weight: weight.as_ptr().wrapping_add((rows.start * kw + columns.start) * lanes),
+                weight_row: kw * lanes,
+                bias,
+                residual: if residual.is_null() { residual } else { residual.wrapping_add(ox * lanes) },
+                clamp: if epilogue.act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                out: results.wrapping_add(ox * lanes),
+                count,
+            };
+            // SAFETY: the processor has what `kernels` are compiled for; `inside` leaves out the taps beside the map, and those of
+            // `first..last` are all in it; weight, bias, residual and row are as long as asserted
+            unsafe { (kernels.depthwise)(&taps) };
+        };
+        (0..first).for_each(|ox| run(ox, 1));
+        if first < last {
+            run(first, last - first);
+        }
+        (last..ow).for_each(|ox| run(ox, 1));
+        if epilogue.act == Some(Activation::Sigmoid) {
+            Activation::Sigmoid.apply(line_out);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Epilogue;
+    use crate::kernels::blocked::pack::pack_channels;
+    use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+
+    #[test]
+    fn agrees_with_the_definition() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let lanes = isa.lanes();
+            let mut n = Numbers::new(31);
+            for round in 0..120 {
+                let mut below = |most: usize| n.below(most);
+                let kernel = [[3, 3], [3, 3], [5, 5], [7, 7], [1, 4], [2, 1]][below(6)];
+                let stride = [1 + below(3), 1 + below(3)];
+                let dilation = [1 + below(2), 1 + below(2)];
+                let reach = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
+                let pad = [0, 1].map(|i| [below(reach[i] + 1), below(reach[i] + 1)]);
+                let input = [0, 1].map(|i| (reach[i] + below(20)).saturating_sub(pad[i][0]).max(1));
+                let output = [0, 1].map(|i| (input[i] + pad[i][0] + pad[i][1]).saturating_sub(reach[i]) / stride[i] + 1);
+                let (batch, channels) = (1 + below(3), 1 + below(40));
+                let shape = ConvShape {
+                    batch,
+                    channels,
+                    input,
+                    filters: channels,
+                    output,
+                    kernel,
+                    stride,
+                    pad,
+                    dilation,
+                    groups: channels,
+                };
+                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][below(3)];
+                let x = n.take(shape.input_sizes().iter().product());
+                let weight = n.take(shape.filters * shape.depth());
+                let bias = n.take(channels);
+                let r = n.take(shape.output_sizes().iter().product());
+                let expected = conv_f64(&shape, &x, &weight, Some(&bias), (round % 3 > 0).then_some(&r[..]), act);
+                let residual = blocked(&r, shape.output_sizes(), lanes);
+                let mut out = if round % 3 == 1 { residual.clone() } else { vec![f32::NAN; residual.len()] };
+                let weight = pack_depthwise(lanes, channels, &weight).unwrap();
+                let bias = pack_channels(lanes, &bias).unwrap();
+                let residual = [Residual::None, Residual::InPlace, Residual::From(&residual)][round % 3];
+                let epilogue = Epilogue { bias: Some(&bias), residual, act };
+                let x = blocked(&x, shape.input_sizes(), lanes);
+                let pool = Pool::new(1 + n.below(3)).unwrap();
+                conv(&pool, isa, &shape, &ConvOperands { x: &x, weight: &weight, epilogue }, &mut out);
+                assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
+                let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+                assert!(off < 2e-5, "{isa} {shape:?}: {off}");
+            }
+        }
+    }
+}

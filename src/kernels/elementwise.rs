@@ -2,16 +2,24 @@
 //!
 //! The first operand is `None` where it lies in the output already and is overwritten in place.
 
+use super::aligned::LINE;
 use super::conv::Activation;
 use super::pool::Pool;
 
-/// Floats that a task covers: enough to be worth handing out, few enough to stay in the first-level cache.
+/// Floats that a task covers at most, so that they stay in the first-level cache.
 const PIECE: usize = 4096;
+
+/// Floats that a task covers: as many tasks for each thread, and none cuts a cache line.
+fn piece(pool: &Pool, len: usize) -> usize {
+    let tasks = len.div_ceil(PIECE * pool.threads()) * pool.threads();
+    len.div_ceil(tasks.max(1)).next_multiple_of(LINE)
+}
 
 /// `out = act(first + others...)`.
 pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Activation>, out: &mut [f32]) {
-    pool.pieces(out, PIECE, |index, out| {
-        let at = index * PIECE;
+    let piece = piece(pool, out.len());
+    pool.pieces(out, piece, |index, out| {
+        let at = index * piece;
         fill(first, at, out);
         for other in others {
             let other = &other[at..][..out.len()];
@@ -23,8 +31,9 @@ pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Ac
 
 /// `out = act(first * gate)`, element by element.
 pub fn mul(pool: &Pool, first: Option<&[f32]>, gate: &[f32], act: Option<Activation>, out: &mut [f32]) {
-    pool.pieces(out, PIECE, |index, out| {
-        let at = index * PIECE;
+    let piece = piece(pool, out.len());
+    pool.pieces(out, piece, |index, out| {
+        let at = index * piece;
         fill(first, at, out);
         let gate = &gate[at..][..out.len()];
         out.iter_mut().zip(gate).for_each(|(o, &g)| *o *= g);
@@ -63,8 +72,9 @@ pub fn scale_shift(
 
 /// `out = act(first)`.
 pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out: &mut [f32]) {
-    pool.pieces(out, PIECE, |index, out| {
-        fill(first, index * PIECE, out);
+    let piece = piece(pool, out.len());
+    pool.pieces(out, piece, |index, out| {
+        fill(first, index * piece, out);
         finish(act, out);
     });
 }

@@ -33,30 +33,28 @@ pub struct PoolShape {
     pub pad: [[usize; 2]; 2],
 }
 
-/// Pools over windows, a task for each map.
+/// Pools over windows, a task for each row of the result: so few maps are shared as evenly as many.
 pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
-    threads.pieces(out, oh * ow, |map, out| {
-        let plane = &x[map * h * w..][..h * w];
-        for (oy, line) in out.chunks_mut(ow).enumerate() {
-            let rows = Window::new(shape, 0, oy);
-            match shape.kind {
-                PoolKind::Max => max_row(shape, &plane[rows.start * w..rows.end * w], line),
-                PoolKind::Avg { count_pad } => {
-                    for (ox, o) in line.iter_mut().enumerate() {
-                        let columns = Window::new(shape, 1, ox);
-                        let sum: f32 = plane[rows.start * w..rows.end * w]
-                            .chunks(w)
-                            .map(|row| row[columns.start..columns.end].iter().sum::<f32>())
-                            .sum();
-                        let count = if count_pad {
-                            rows.padded * columns.padded
-                        } else {
-                            (rows.end - rows.start) * (columns.end - columns.start)
-                        };
-                        *o = sum / count as f32;
-                    }
+    threads.pieces(out, ow, |index, line| {
+        let plane = &x[index / oh * h * w..][..h * w];
+        let rows = Window::new(shape, 0, index % oh);
+        match shape.kind {
+            PoolKind::Max => max_row(shape, &plane[rows.start * w..rows.end * w], line),
+            PoolKind::Avg { count_pad } => {
+                for (ox, o) in line.iter_mut().enumerate() {
+                    let columns = Window::new(shape, 1, ox);
+                    let sum: f32 = plane[rows.start * w..rows.end * w]
+                        .chunks(w)
+                        .map(|row| row[columns.start..columns.end].iter().sum::<f32>())
+                        .sum();
+                    let count = if count_pad {
+                        rows.padded * columns.padded
+                    } else {
+                        (rows.end - rows.start) * (columns.end - columns.start)
+                    };
+                    *o = sum / count as f32;
                 }
             }
         }
@@ -117,19 +115,18 @@ impl Window {
 pub fn adaptive_avg(threads: &Pool, input: [usize; 2], output: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;
     let [oh, ow] = output;
-    threads.pieces(out, oh * ow, |map, out| {
+    threads.pieces(out, ow, |index, line| {
+        let (map, oy) = (index / oh, index % oh);
         let plane = &x[map * h * w..][..h * w];
         if output == [1, 1] {
-            out[0] = sum(plane) / plane.len() as f32;
+            line[0] = sum(plane) / plane.len() as f32;
             return;
         }
-        for (oy, line) in out.chunks_mut(ow).enumerate() {
-            let rows = &plane[oy * h / oh * w..((oy + 1) * h).div_ceil(oh) * w];
-            for (ox, o) in line.iter_mut().enumerate() {
-                let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
-                let sum: f32 = rows.chunks(w).map(|row| row[columns.clone()].iter().sum::<f32>()).sum();
-                *o = sum / (rows.len() / w * columns.len()) as f32;
-            }
+        let rows = &plane[oy * h / oh * w..((oy + 1) * h).div_ceil(oh) * w];
+        for (ox, o) in line.iter_mut().enumerate() {
+            let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
+            let sum: f32 = rows.chunks(w).map(|row| row[columns.clone()].iter().sum::<f32>()).sum();
+            *o = sum / (rows.len() / w * columns.len()) as f32;
         }
     });
 }

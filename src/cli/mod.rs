@@ -8,9 +8,11 @@ mod compile;
 mod eval;
 mod explain;
 mod images;
+mod measure;
 mod new;
 mod open;
 mod output;
+mod profile;
 mod run;
 mod summary;
 mod verify;
@@ -47,6 +49,8 @@ enum Command {
     Eval(eval::Args),
     /// Measure latency
     Bench(bench::Args),
+    /// Measure each step against the machine's peak
+    Profile(profile::Args),
     /// Write a commented starter file
     New(new::Args),
     /// Explain an error code
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
         Command::Bench(args) => bench::run(args, &mut out),
+        Command::Profile(args) => profile::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
     };

@@ -9,6 +9,7 @@ use super::blocked::convert::Squares;
 use super::blocked::depthwise::Taps;
 use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
+use super::peak::Chains;
 use super::tile::TileFn;
 use super::winograd;
 
@@ -140,6 +141,8 @@ pub(super) struct Kernels {
     pub dots: DotsFn,
     /// One row.
     pub dot: DotsFn,
+    /// Multiplies and adds as fast as it goes.
+    pub chains: unsafe fn(&Chains),
     /// The transforms of Winograd convolution.
     pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
 }
@@ -151,6 +154,7 @@ mod x86 {
     use super::super::blocked::depthwise::{Taps, depthwise};
     use super::super::blocked::pooling::{Windows, windows};
     use super::super::linear::{Dots, dot, dots};
+    use super::super::peak::{Chains, chains};
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
@@ -177,7 +181,7 @@ mod x86 {
             mod $module {
                 use super::*;
 
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots));
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains));
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
@@ -227,6 +231,7 @@ mod x86 {
                 depthwise: $module::depthwise,
                 dots: $module::dots,
                 dot: $module::dot,
+                chains: $module::chains,
                 winograd: $module::winograd,
             };
         };

@@ -13,6 +13,7 @@ pub mod gemm_conv;
 pub mod isa;
 pub mod layout;
 pub mod linear;
+pub mod peak;
 pub mod pool;
 pub mod pooling;
 #[cfg(test)]

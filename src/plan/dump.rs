@@ -61,6 +61,12 @@ impl Plan {
     }
 }
 
+impl Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&kernel(self))
+    }
+}
+
 fn kernel(kernel: &Kernel) -> String {
     let act = |act: &Option<Activation>| match act {
         None => "",

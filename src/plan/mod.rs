@@ -12,8 +12,10 @@ mod in_place;
 mod layout;
 mod lower;
 mod strategy;
+mod work;
 
 pub use error::PlanError;
+pub use work::Family;
 
 use crate::ir::{Checked, ParamSource};
 use crate::kernels::blocked::direct::DirectPlan;

@@ -1,0 +1,133 @@
+//! What a step costs by its sizes alone: multiply-adds, bytes that pass through it, the floats of its packed weights.
+
+use super::{ConvStrategy, Form, Kernel, Plan, ResidualPlan, Step, Weight};
+use crate::kernels::blocked::pack;
+use crate::kernels::winograd;
+
+/// Kernels of a kind, as a profile sums them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Convolutions by the micro-kernel.
+    Direct,
+    /// Winograd's convolutions.
+    Winograd,
+    /// Convolutions as matrix products.
+    Gemm,
+    /// Convolutions channel by channel.
+    Depthwise,
+    /// Fully connected layers.
+    Linear,
+    /// Pools.
+    Pooling,
+    /// Sums, products, activations, softmax.
+    Elementwise,
+    /// What computes nothing: conversions of layout, padding, concatenation.
+    Movement,
+}
+
+impl Family {
+    /// All, in the order above.
+    pub const ALL: [Family; 8] = [
+        Family::Direct,
+        Family::Winograd,
+        Family::Gemm,
+        Family::Depthwise,
+        Family::Linear,
+        Family::Pooling,
+        Family::Elementwise,
+        Family::Movement,
+    ];
+
+    /// As it is written: `direct`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Direct => "direct",
+            Family::Winograd => "winograd",
+            Family::Gemm => "gemm",
+            Family::Depthwise => "depthwise",
+            Family::Linear => "linear",
+            Family::Pooling => "pooling",
+            Family::Elementwise => "elementwise",
+            Family::Movement => "movement",
+        }
+    }
+}
+
+impl ConvStrategy {
+    /// Whether it multiplies less than the convolution's definition does.
+    pub fn is_winograd(&self) -> bool {
+        self.family() == Family::Winograd
+    }
+
+    fn family(&self) -> Family {
+        match self {
+            ConvStrategy::Gemm(_) => Family::Gemm,
+            ConvStrategy::Taps => Family::Depthwise,
+            ConvStrategy::Direct { .. } => Family::Direct,
+            ConvStrategy::Winograd(_) => Family::Winograd,
+        }
+    }
+}
+
+impl Kernel {
+    /// Its kind.
+    pub fn family(&self) -> Family {
+        match self {
+            Kernel::Conv { strategy, .. } => strategy.family(),
+            Kernel::Linear { .. } => Family::Linear,
+            Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
+            Kernel::Add { .. }
+            | Kernel::Mul { .. }
+            | Kernel::Gate { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Activate { .. }
+            | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Concat { .. } | Kernel::Pad(_) | Kernel::Convert { .. } | Kernel::Subsample { .. } => Family::Movement,
+        }
+    }
+}
+
+impl Step {
+    /// Multiply-adds of a convolution or linear layer by its definition, whatever the strategy makes of them; 0 for others.
+    pub fn macs(&self) -> u64 {
+        match &self.kernel {
+            Kernel::Conv { shape, .. } => shape.macs(),
+            Kernel::Linear { sizes, .. } => sizes.iter().map(|&n| n as u64).product(),
+            _ => 0,
+        }
+    }
+}
+
+impl Weight {
+    /// Floats in the form that the step needs.
+    pub fn packed_len(&self) -> usize {
+        let size = |axis: usize| self.shape.get(axis).copied().unwrap_or(1);
+        let raw = self.shape.iter().product::<usize>();
+        match self.form {
+            Form::Plain => raw,
+            Form::Channels { lanes } => raw.next_multiple_of(lanes),
+            Form::Filters { lanes, groups, plain } => pack::packed_len(lanes, [0, 1, 2, 3].map(size), groups, plain),
+            Form::Winograd { lanes, size: tile } => winograd::packed_len(lanes, [size(0), size(1)], tile),
+        }
+    }
+}
+
+impl Plan {
+    /// Bytes that a step has to move: what it reads and writes, each once, and its weights as they are packed. A result that
+    /// is added to in place is read and written.
+    pub fn bytes_moved(&self, step: &Step) -> u64 {
+        let residual = match &step.kernel {
+            Kernel::Conv { residual, .. } | Kernel::Linear { residual, .. } => *residual,
+            _ => ResidualPlan::None,
+        };
+        let mut read = step.inputs.clone();
+        if residual == ResidualPlan::InPlace {
+            read.push(step.output);
+        }
+        read.sort_unstable();
+        read.dedup();
+        let values: usize = read.iter().chain([&step.output]).map(|&id| self.buffer(id).len).sum();
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].packed_len()).sum();
+        (values + weights) as u64 * size_of::<f32>() as u64
+    }
+}

@@ -151,6 +151,11 @@ impl Tensor {
         }
     }
 
+    /// Bytes of the values as they are stored.
+    pub fn byte_len(&self) -> usize {
+        self.len() * self.dtype().size()
+    }
+
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -13,7 +13,12 @@ use crate::ir::Checked;
 use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
 use crate::kernels::Isa;
+use crate::plan::{PlanError, PlanOptions};
+use crate::runtime::{Model, Packs, ParamStore, RunError, SessionOptions};
 use crate::{passes, plan, syntax};
+
+/// Height and width that weights are packed for, where the network leaves them free and states no crop.
+const FREE_SIZE: usize = 224;
 
 /// Compiles a network.
 #[derive(Debug, clap::Args)]
@@ -37,10 +42,13 @@ pub(super) struct Args {
     /// Show repeated blocks once, with their count (graph, optimized)
     #[arg(long)]
     fold: bool,
-    /// The batch that `--emit plan` plans for
+    /// Write no packed weights into the artifact: smaller, and packed at each start
+    #[arg(long, requires = "output")]
+    no_packs: bool,
+    /// The batch that `--emit plan` plans for, and the packed weights of an artifact
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
-    /// Threads that `--emit plan` plans for [default: as many as the process may use]
+    /// Threads that `--emit plan` plans for, and the packed weights of an artifact [default: as many as the process may use]
     #[arg(long)]
     threads: Option<std::num::NonZeroU16>,
 }
@@ -75,10 +83,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         Some(Emit::Optimized) => out.text(&dump(&passes::inference(checked), options)),
         Some(Emit::Dot) => out.text(&dot(&checked)),
         Some(Emit::Plan) => {
-            let threads =
-                args.threads.map_or_else(|| crate::runtime::SessionOptions::default().threads, |n| usize::from(n.get()));
             let isa = Isa::chosen().map_err(Failure::input)?;
-            let options = plan::PlanOptions::new(args.batch as usize, threads, isa);
+            let options = PlanOptions::new(args.batch as usize, threads(args), isa);
             let plan = plan::plan(&passes::inference(checked), &options).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }
@@ -99,7 +105,37 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
         ));
     };
     let params = open::bind(checked, front, args.weights.as_ref(), out)?;
-    artifact::write(path, checked, &params, &front.sources).map_err(Failure::input)?;
-    let bytes = std::fs::metadata(path).map(|m| m.len()).unwrap_or(0);
-    out.line(format_args!("wrote {}: network {}, {:.1} MB", path.display(), checked.network.name, bytes as f64 / 1e6))
+    let packs = if args.no_packs { None } else { packs(args, checked, &params)? };
+    let contents = artifact::Contents { packs: packs.as_ref(), ..artifact::Contents::new(checked, &params, &front.sources) };
+    let written = artifact::write(path, &contents).map_err(Failure::input)?;
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let packed = match &packs {
+        Some(packs) => format!(", packed for {} {:.1} MB", packs.isa(), mb(written.packs)),
+        None => String::new(),
+    };
+    let (name, raw, file) = (&checked.network.name, mb(written.params), mb(written.file));
+    out.line(format_args!("wrote {}: network {name}, {file:.1} MB: weights {raw:.1} MB{packed}", path.display()))
+}
+
+/// The weights as this machine's plan binds them. None where the network has no plan for the size that it is tried at.
+fn packs(args: &Args, checked: &Checked, params: &ParamStore) -> Result<Option<Packs>, Failure> {
+    let model = Model::new(checked.clone(), params.clone()).map_err(Failure::input)?;
+    let isa = Isa::chosen().map_err(Failure::input)?;
+    let options = PlanOptions::new(args.batch as usize, threads(args), isa);
+    let plan = match model.plan(&options, [None; 2]) {
+        Err(RunError::Plan(PlanError::FreeShape { .. })) => {
+            // few forms depend on the size
+            let crop = checked.network.preprocess.as_ref().and_then(|p| p.crop).unwrap_or([FREE_SIZE; 2]);
+            match model.plan(&options, crop.map(Some)) {
+                Ok(plan) => plan,
+                Err(_) => return Ok(None),
+            }
+        }
+        plan => plan.map_err(Failure::input)?,
+    };
+    model.pack(&plan).map(Some).map_err(Failure::input)
+}
+
+fn threads(args: &Args) -> usize {
+    args.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()))
 }

@@ -10,6 +10,7 @@ use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::Checked;
+use crate::kernels::Isa;
 use crate::runtime::{Model, ParamStore, Session, SessionOptions};
 
 /// A model to run.
@@ -38,7 +39,14 @@ impl ModelArgs {
                         .into(),
                 ));
             }
-            return Model::load(&self.file).map_err(Failure::input);
+            let model = Model::load(&self.file).map_err(Failure::input)?;
+            if let (Some(packs), Ok(isa)) = (model.packs(), Isa::chosen())
+                && packs.isa() != isa
+            {
+                let (file, packed) = (self.file.display(), packs.isa());
+                out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed anew"));
+            }
+            return Ok(model);
         }
         let (checked, params) = load(&self.file, &self.select, self.weights.as_ref(), out)?;
         Model::new(checked, params).map_err(Failure::input)

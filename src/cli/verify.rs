@@ -17,5 +17,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let found = artifact::verify(&args.file).map_err(Failure::input)?;
     let size = found.bytes as f64 / 1e6;
-    out.line(format_args!("{}: ok, network {}, {} tensors, {size:.1} MB", args.file.display(), found.network, found.tensors))
+    let (file, network, tensors) = (args.file.display(), &found.network, found.tensors);
+    let packs = if found.packs > 0 { format!(", {} packed weights", found.packs) } else { String::new() };
+    out.line(format_args!("{file}: ok, network {network}, {tensors} tensors{packs}, {size:.1} MB"))
 }

@@ -6,6 +6,7 @@
 //! ```
 
 mod arena;
+mod choice;
 mod dump;
 pub mod error;
 mod in_place;
@@ -14,11 +15,13 @@ mod lower;
 mod strategy;
 mod work;
 
+pub use choice::Choice;
 pub use error::PlanError;
 pub use work::Family;
 
 use crate::ir::{Checked, ParamSource};
 use crate::kernels::blocked::direct::DirectPlan;
+use crate::kernels::blocked::pack;
 use crate::kernels::gemm_conv::Tiles;
 use crate::kernels::pooling::PoolShape;
 use crate::kernels::shape::PadShape;
@@ -125,6 +128,24 @@ pub struct Weight {
     pub shape: Vec<usize>,
     /// How they are laid out.
     pub form: Form,
+}
+
+impl Weight {
+    /// Floats of its form.
+    pub fn len(&self) -> usize {
+        let [filters, channels, kh, kw] = [0, 1, 2, 3].map(|i| self.shape.get(i).copied().unwrap_or(1));
+        match self.form {
+            Form::Plain => self.shape.iter().product(),
+            Form::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
+            Form::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
+            Form::Winograd { lanes, size } => winograd::packed_len(lanes, [filters, channels], size),
+        }
+    }
+
+    /// Whether it has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Where a weight's values come from.

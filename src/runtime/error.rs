@@ -74,6 +74,16 @@ pub enum RunError {
     /// A parameter is missing or does not fit.
     #[error(transparent)]
     Param(#[from] ParamError),
+    /// A weight that was packed into an artifact has another length than its form has.
+    #[error("the packed weight `{name}` has {got} values where {expected} are needed: its artifact is damaged")]
+    Pack {
+        /// The weight.
+        name: String,
+        /// Values of its form.
+        expected: usize,
+        /// Values in the artifact.
+        got: usize,
+    },
     /// No plan could be made.
     #[error(transparent)]
     Plan(#[from] PlanError),

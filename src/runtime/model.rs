@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::error::RunError;
+use super::packs::Packs;
 use super::params::{ParamError, ParamStore};
 use super::session::{Session, SessionOptions};
-use super::weights::{BoundWeight, WeightCache};
+use super::weights::{self, BoundWeight, WeightCache};
 use crate::check::at_size;
 use crate::ir::{Checked, Network};
 use crate::passes;
-use crate::plan::{Plan, PlanOptions, plan};
+use crate::plan::{Choice, Plan, PlanOptions, plan};
 
 /// A compiled network with its parameters. Cheap to clone, `Send` and `Sync`: sessions share its weights.
 #[derive(Clone, Debug)]
@@ -22,18 +23,29 @@ struct Inner {
     checked: Checked,
     params: ParamStore,
     weights: WeightCache,
+    choices: Vec<Choice>,
 }
 
 impl Model {
     /// Optimises a checked network for inference. Fails where the store lacks one of its parameters.
     pub fn new(checked: Checked, params: ParamStore) -> Result<Model, ParamError> {
+        Model::with_packs(checked, params, None, Vec::new())
+    }
+
+    /// As [`Model::new`], with weights that were packed before, and what was measured best for its steps.
+    pub fn with_packs(
+        checked: Checked,
+        params: ParamStore,
+        packs: Option<Packs>,
+        choices: Vec<Choice>,
+    ) -> Result<Model, ParamError> {
         for id in checked.graph().ids() {
             for param in &checked.graph().node(id).params {
                 params.has(&param.source, &param.shape)?;
             }
         }
         let checked = passes::inference(checked);
-        Ok(Model { inner: Arc::new(Inner { checked, params, weights: WeightCache::default() }) })
+        Ok(Model { inner: Arc::new(Inner { checked, params, weights: WeightCache::new(packs), choices }) })
     }
 
     /// A session with as many threads as the process may use.
@@ -61,9 +73,41 @@ impl Model {
         &self.inner.params
     }
 
-    /// Bytes of the weights that were derived or packed so far; those used as stored are not among them.
+    /// Bytes of the weights that were derived or packed so far; those used as they are stored are not among them.
     pub fn packed_bytes(&self) -> usize {
-        self.inner.weights.bytes()
+        self.inner.weights.bytes().0
+    }
+
+    /// Bytes of the artifact's packed weights that are in use so far.
+    pub fn mapped_bytes(&self) -> usize {
+        self.inner.weights.bytes().1
+    }
+
+    /// The packed weights that the model came with.
+    pub fn packs(&self) -> Option<&Packs> {
+        self.inner.weights.packs()
+    }
+
+    /// What was measured best for its steps, where it was.
+    pub fn choices(&self) -> &[Choice] {
+        &self.inner.choices
+    }
+
+    /// The weights that a plan derives or packs, to be kept in an artifact.
+    pub fn pack(&self, plan: &Plan) -> Result<Packs, RunError> {
+        let mut packs = Packs::new(plan.options.isa);
+        for (weight, bound) in plan.weights.iter().zip(self.bind(plan)?) {
+            if !matches!(*bound, BoundWeight::Stored(_)) {
+                packs.list.insert((weight.name.clone(), weight.form), bound);
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Whether the packed weights that a plan would use are as long as they must be.
+    pub fn check_packs(&self, plan: &Plan) -> Result<(), RunError> {
+        let packed = |name: &str, form| self.packs().and_then(|packs| packs.list.get(&(name.to_owned(), form)));
+        plan.weights.iter().try_for_each(|w| packed(&w.name, w.form).map_or(Ok(()), |packed| weights::fits(w, packed)))
     }
 
     /// The plan for a batch, a thread count, and a height and width where the network leaves them free.
@@ -75,6 +119,6 @@ impl Model {
     }
 
     pub(super) fn bind(&self, plan: &Plan) -> Result<Vec<Arc<BoundWeight>>, RunError> {
-        self.inner.weights.bind(&plan.weights, &self.inner.params)
+        self.inner.weights.bind(&plan.weights, &self.inner.params, plan.options.threads)
     }
 }

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use super::error::RunError;
+use super::packs::Packs;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
@@ -19,6 +22,8 @@ pub(super) enum BoundWeight {
     Made(Aligned),
     /// Used as it is stored, without a copy.
     Stored(Tensor),
+    /// Derived or packed when the artifact was written, and used from there.
+    Mapped(Tensor),
 }
 
 impl BoundWeight {
@@ -27,46 +32,107 @@ impl BoundWeight {
         match self {
             BoundWeight::Made(values) => values,
             // what is not stored as f32 was made
-            BoundWeight::Stored(tensor) => tensor.as_f32().unwrap_or(&[]),
+            BoundWeight::Stored(tensor) | BoundWeight::Mapped(tensor) => tensor.as_f32().unwrap_or(&[]),
         }
     }
 }
 
-/// What has been made so far, by name and form.
+/// What has been made so far, by name and form; and what was made before, and need not be.
 #[derive(Debug, Default)]
 pub(super) struct WeightCache {
+    packs: Option<Packs>,
     made: Mutex<BTreeMap<(String, Form), Arc<BoundWeight>>>,
 }
 
 impl WeightCache {
-    /// The weights of a plan, in its order; those not there yet are made.
-    pub fn bind(&self, weights: &[Weight], params: &ParamStore) -> Result<Vec<Arc<BoundWeight>>, RunError> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut list = Vec::with_capacity(weights.len());
-        for weight in weights {
-            let key = (weight.name.clone(), weight.form);
-            let bound = match made.get(&key) {
-                Some(bound) => Arc::clone(bound),
-                None => {
-                    let bound = Arc::new(make(weight, params)?);
-                    made.insert(key, Arc::clone(&bound));
-                    bound
-                }
-            };
-            list.push(bound);
-        }
-        Ok(list)
+    /// Nothing made, and perhaps something packed.
+    pub fn new(packs: Option<Packs>) -> WeightCache {
+        WeightCache { packs, made: Mutex::default() }
     }
 
-    /// Bytes of what was made.
-    pub fn bytes(&self) -> usize {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = |bound: &Arc<BoundWeight>| match &**bound {
-            BoundWeight::Made(values) => size_of_val::<[f32]>(values),
-            BoundWeight::Stored(_) => 0,
-        };
-        made.values().map(size).sum()
+    /// What was packed before.
+    pub fn packs(&self) -> Option<&Packs> {
+        self.packs.as_ref()
     }
+
+    /// The weights of a plan, in its order. Those not there yet are taken from the packs, or made by so many threads, of which
+    /// each has one weight in hand.
+    pub fn bind(&self, weights: &[Weight], params: &ParamStore, threads: usize) -> Result<Vec<Arc<BoundWeight>>, RunError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing: Vec<&Weight> = Vec::new();
+        for weight in weights {
+            let key = key(weight);
+            if made.contains_key(&key) {
+                continue;
+            }
+            match self.packs.as_ref().and_then(|packs| packs.list.get(&key)) {
+                Some(packed) => {
+                    fits(weight, packed)?;
+                    made.insert(key, Arc::clone(packed));
+                }
+                None => missing.push(weight),
+            }
+        }
+        // the largest first: the last ones to end are small
+        missing.sort_by_key(|w| std::cmp::Reverse(w.len()));
+        for (weight, bound) in missing.iter().zip(make_all(&missing, params, threads)) {
+            made.insert(key(weight), Arc::new(bound?));
+        }
+        let bound = |weight: &Weight| {
+            let missing = || RunError::Internal(format!("the weight `{}` was not made", weight.name));
+            made.get(&key(weight)).map(Arc::clone).ok_or_else(missing)
+        };
+        weights.iter().map(bound).collect()
+    }
+
+    /// Bytes of what was made, and of the packs that are in use.
+    pub fn bytes(&self) -> (usize, usize) {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.values().fold((0, 0), |(made, mapped), bound| match &**bound {
+            BoundWeight::Made(values) => (made + size_of_val::<[f32]>(values), mapped),
+            BoundWeight::Stored(_) => (made, mapped),
+            BoundWeight::Mapped(_) => (made, mapped + size_of_val(bound.values())),
+        })
+    }
+}
+
+fn key(weight: &Weight) -> (String, Form) {
+    (weight.name.clone(), weight.form)
+}
+
+/// Packs come from a file, which need not be right.
+pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError> {
+    let (expected, got) = (weight.len(), packed.values().len());
+    if got != expected {
+        return Err(RunError::Pack { name: weight.name.clone(), expected, got });
+    }
+    Ok(())
+}
+
+/// Makes each, in the order given.
+fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Result<BoundWeight, RunError>> {
+    if threads <= 1 || weights.len() <= 1 {
+        return weights.iter().map(|w| make(w, params)).collect();
+    }
+    let results: Vec<OnceLock<Result<BoundWeight, RunError>>> = weights.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let index = next.fetch_add(1, Ordering::Relaxed)
+            && let (Some(weight), Some(result)) = (weights.get(index), results.get(index))
+        {
+            // each index is drawn once
+            let _ = result.set(make(weight, params));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(weights.len()) {
+            // a thread that cannot be had leaves its work to the others
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let unmade = || Err(RunError::Internal("a weight was not made".to_owned()));
+    results.into_iter().map(|result| result.into_inner().unwrap_or_else(unmade)).collect()
 }
 
 fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {

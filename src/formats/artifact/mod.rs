@@ -3,30 +3,36 @@
 //! ```text
 //! 0   magic "RNXmodel"      8   length of the header, u64
 //! 16  CRC-32 of bytes 0..16 and of the header, as u64          24  header, JSON
-//!     zeros up to a multiple of 64                              then the tensors, each at a multiple of 64
+//!     zeros up to a page                                        then the tensors, each at a multiple of 64
+//!     zeros up to a page                                        then the packed weights, each at a multiple of 64
 //! ```
 //!
-//! All numbers are little-endian. The file is not trusted: the header is checksummed at load, every offset is checked against the
-//! file's length, the graph's shapes are inferred anew, and a plan is made anew. The tensors' checksums are compared by
-//! [`verify`] alone, so that loading maps them without reading them.
+//! All numbers are little-endian. The packed weights are those that a plan for the compiling machine derives from the tensors
+//! (batch norms folded, channels in blocks), so that a run there maps them and touches no tensor; other plans make theirs anew.
+//! The file is not trusted: the header is checksummed at load, every offset is checked against the file's length, the graph's
+//! shapes are inferred anew, a plan is made anew, and a packed weight is used if it is as long as the plan's form of it. The
+//! checksums of tensors and packed weights are compared by [`verify`] alone, so that loading maps them without reading them.
 
 mod graph;
+mod write;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::base::diagnostic::Diagnostic;
-use crate::base::file::write_atomically;
 use crate::base::mmap::Bytes;
 use crate::base::source::{SourceMap, Span};
 use crate::base::tensor::{DType, Tensor};
 use crate::check;
 use crate::ir::{Checked, Network, Preprocess};
-use crate::runtime::{Model, ParamStore};
+use crate::kernels::Isa;
+use crate::plan::{Choice, Form, PlanOptions};
+use crate::runtime::{Model, Packs, ParamStore, SessionOptions};
 use graph::StoredNode;
+pub use write::{Contents, Written, write};
 
 const MAGIC: &[u8; 8] = b"RNXmodel";
 /// Where the header begins.
@@ -35,8 +41,14 @@ const HEADER: usize = 24;
 const MAX_HEADER: u64 = 256 << 20;
 /// What tensors are aligned to, in bytes: a cache line, and the widest vector.
 const ALIGN: usize = 64;
+/// What the tensors and the packed weights as a whole are aligned to, in bytes.
+const PAGE: usize = 4096;
 /// The version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version of the choices; those of another are passed over.
+const CHOICES: u32 = 1;
+/// The most choices.
+const MAX_CHOICES: usize = 100_000;
 
 /// Why an artifact was not read or written. Each names the file.
 #[derive(Debug, Error)]
@@ -57,7 +69,7 @@ pub enum ArtifactError {
         /// The file.
         path: PathBuf,
     },
-    /// Written by a later resnetc.
+    /// Written by an earlier or a later resnetc.
     #[error("`{}` is an artifact of version {found}; this resnetc reads version {VERSION}: compile the network again", path.display())]
     Version {
         /// The file.
@@ -86,6 +98,8 @@ struct Header {
     preprocess: Option<Preprocess>,
     labels: Vec<String>,
     tensors: Vec<StoredTensor>,
+    packs: Option<StoredPacks>,
+    choices: Option<StoredChoices>,
     /// Bytes from the first tensor to the end of the file.
     data: u64,
 }
@@ -107,6 +121,32 @@ struct StoredTensor {
     crc32: u32,
 }
 
+/// Weights as the plan of a machine binds them.
+#[derive(Serialize, Deserialize)]
+struct StoredPacks {
+    isa: Isa,
+    list: Vec<StoredPack>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPack {
+    /// The weight's in the plan.
+    name: String,
+    form: Form,
+    /// From the first tensor's place.
+    offset: u64,
+    /// Numbers, each an f32.
+    len: u64,
+    crc32: u32,
+}
+
+/// What was measured: any JSON where its version is another.
+#[derive(Serialize, Deserialize)]
+struct StoredChoices {
+    version: u32,
+    list: serde_json::Value,
+}
+
 /// Whether a file begins as an artifact does, or is called as one.
 pub fn is_artifact(path: &Path) -> bool {
     let mut first = [0u8; 8];
@@ -121,58 +161,20 @@ fn checksum(lead: &[u8], header: &[u8]) -> u64 {
     u64::from(crc.finalize())
 }
 
-/// Writes a checked network with its parameters, whole or not at all.
-pub fn write(path: &Path, checked: &Checked, params: &ParamStore, sources: &SourceMap) -> Result<(), ArtifactError> {
-    let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
-    let (nodes, outputs) = graph::store(checked.graph()).map_err(damaged)?;
-    let mut tensors = Vec::new();
-    let mut offset = 0u64;
-    for (name, tensor) in params.iter() {
-        let bytes = tensor.to_le_bytes();
-        tensors.push(StoredTensor {
-            name: name.to_string(),
-            dtype: tensor.dtype().name().to_string(),
-            shape: tensor.shape().to_vec(),
-            offset,
-            crc32: crc32fast::hash(&bytes),
-        });
-        tensor.release();
-        offset += (bytes.len() as u64).next_multiple_of(ALIGN as u64);
+impl StoredChoices {
+    fn new(choices: &[Choice]) -> StoredChoices {
+        StoredChoices { version: CHOICES, list: serde_json::json!(choices) }
     }
-    let header = Header {
-        version: VERSION,
-        compiler: env!("CARGO_PKG_VERSION").to_string(),
-        network: checked.network.name.clone(),
-        sources: sources.files().map(|(_, f)| StoredSource { name: f.name.clone(), text: f.text.to_string() }).collect(),
-        nodes,
-        outputs,
-        preprocess: checked.network.preprocess.clone(),
-        labels: checked.network.labels.clone(),
-        tensors,
-        data: offset,
-    };
-    let header = serde_json::to_vec(&header).map_err(|e| damaged(e.to_string()))?;
-    let mut lead = [0u8; 16];
-    lead[..8].copy_from_slice(MAGIC);
-    lead[8..].copy_from_slice(&(header.len() as u64).to_le_bytes());
-    let written = write_atomically(path, |out| {
-        out.write_all(&lead)?;
-        out.write_all(&checksum(&lead, &header).to_le_bytes())?;
-        out.write_all(&header)?;
-        pad(out, HEADER + header.len())?;
-        for (_, tensor) in params.iter() {
-            let bytes = tensor.to_le_bytes();
-            out.write_all(&bytes)?;
-            pad(out, bytes.len())?;
-            tensor.release();
-        }
-        Ok::<(), io::Error>(())
-    });
-    written.map_err(|source| ArtifactError::Io { what: "write", path: path.to_path_buf(), source })
-}
 
-fn pad(out: &mut dyn Write, written: usize) -> io::Result<()> {
-    out.write_all(&[0; ALIGN][..written.next_multiple_of(ALIGN) - written])
+    fn read(self) -> Result<Vec<Choice>, String> {
+        if self.version != CHOICES {
+            return Ok(Vec::new());
+        }
+        if self.list.as_array().is_some_and(|list| list.len() > MAX_CHOICES) {
+            return Err(format!("it holds more than {MAX_CHOICES} choices"));
+        }
+        serde_json::from_value(self.list).map_err(|e| format!("its choices cannot be read: {e}"))
+    }
 }
 
 /// A header that was read and checked, with the bytes behind it.
@@ -210,7 +212,7 @@ fn open(path: &Path) -> Result<Opened, ArtifactError> {
         return Err(ArtifactError::Version { path: path.to_path_buf(), found: version });
     }
     let header: Header = serde_json::from_slice(text).map_err(json)?;
-    let start = end.next_multiple_of(ALIGN);
+    let start = end.next_multiple_of(PAGE);
     if (bytes.len() as u64).checked_sub(start as u64) != Some(header.data) {
         return Err(damaged("it is not as long as its header says: cut short, or more was written behind it"));
     }
@@ -219,24 +221,86 @@ fn open(path: &Path) -> Result<Opened, ArtifactError> {
 }
 
 impl Opened {
+    fn part(&self, offset: u64, len: usize) -> Option<Bytes> {
+        let start = usize::try_from(offset).ok().filter(|s| s.is_multiple_of(ALIGN))?;
+        self.data.slice(start..start.checked_add(len)?)
+    }
+
     fn tensor(&self, stored: &StoredTensor) -> Option<Tensor> {
         let dtype = DType::from_name(&stored.dtype)?;
         let len = crate::base::tensor::count(&stored.shape)?.checked_mul(dtype.size())?;
-        let start = usize::try_from(stored.offset).ok().filter(|s| s.is_multiple_of(ALIGN))?;
-        Tensor::from_bytes(stored.shape.clone(), dtype, self.data.slice(start..start.checked_add(len)?)?)
+        Tensor::from_bytes(stored.shape.clone(), dtype, self.part(stored.offset, len)?)
+    }
+
+    fn pack(&self, stored: &StoredPack) -> Option<Tensor> {
+        let len = usize::try_from(stored.len).ok()?;
+        Tensor::from_bytes(vec![len], DType::F32, self.part(stored.offset, len.checked_mul(size_of::<f32>())?)?)
+    }
+
+    /// All tensors and packed weights, in the order of the header, and their checksums. Each lies within the file, and none
+    /// upon another.
+    fn parts(&self) -> Result<Parts, String> {
+        let mut parts = Parts::default();
+        let mut ranges = Vec::new();
+        let mut place =
+            |name: &str, offset: u64, tensor: &Tensor| ranges.push((offset, tensor.byte_len() as u64, name.to_owned()));
+        for stored in &self.header.tensors {
+            let tensor = self.tensor(stored).ok_or_else(|| format!("the tensor `{}` does not lie within it", stored.name))?;
+            place(&stored.name, stored.offset, &tensor);
+            parts.tensors.push(tensor);
+        }
+        for stored in self.header.packs.iter().flat_map(|packs| &packs.list) {
+            let tensor =
+                self.pack(stored).ok_or_else(|| format!("the packed weight `{}` does not lie within it", stored.name))?;
+            place(&stored.name, stored.offset, &tensor);
+            parts.packs.push(tensor);
+        }
+        ranges.sort();
+        for pair in ranges.windows(2) {
+            if let [(start, len, first), (next, _, second)] = pair
+                && start + len > *next
+            {
+                return Err(format!("`{first}` and `{second}` lie upon each other"));
+            }
+        }
+        Ok(parts)
     }
 }
 
-/// Reads an artifact: the network, checked anew, and its parameters, mapped.
-pub fn read(path: &Path) -> Result<(Checked, ParamStore), ArtifactError> {
+/// What lies behind the header.
+#[derive(Default)]
+struct Parts {
+    tensors: Vec<Tensor>,
+    packs: Vec<Tensor>,
+}
+
+/// An artifact, read.
+#[derive(Debug)]
+pub struct Artifact {
+    /// The network, checked anew.
+    pub checked: Checked,
+    /// Its parameters, mapped.
+    pub params: ParamStore,
+    /// Its packed weights, mapped.
+    pub packs: Option<Packs>,
+    /// What was measured best for its steps.
+    pub choices: Vec<Choice>,
+}
+
+/// Reads an artifact.
+pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
     let opened = open(path)?;
-    let mut store = Vec::new();
-    for stored in &opened.header.tensors {
-        let tensor =
-            opened.tensor(stored).ok_or_else(|| damaged(format!("the tensor `{}` does not lie within it", stored.name)))?;
-        store.push((stored.name.clone(), tensor));
-    }
+    let parts = opened.parts().map_err(damaged)?;
+    let params = opened.header.tensors.iter().map(|t| t.name.clone()).zip(parts.tensors).collect();
+    let packs = opened.header.packs.as_ref().map(|stored| {
+        let mut packs = Packs::new(stored.isa);
+        for (pack, values) in stored.list.iter().zip(parts.packs) {
+            // what cannot be used from the file is made anew
+            packs.insert(pack.name.clone(), pack.form, values);
+        }
+        packs
+    });
     let header = opened.header;
     let mut sources = SourceMap::default();
     let span = Span::new(sources.add_text(path.display().to_string(), ""), 0..0);
@@ -263,7 +327,8 @@ pub fn read(path: &Path) -> Result<(Checked, ParamStore), ArtifactError> {
     let checked = check::check(network, &mut diags);
     let why = || diags.first().map_or_else(String::new, |d| d.message.clone());
     let checked = checked.ok_or_else(|| damaged(format!("its graph does not check: {}", why())))?;
-    Ok((checked, store.into_iter().collect()))
+    let choices = header.choices.map_or(Ok(Vec::new()), StoredChoices::read).map_err(damaged)?;
+    Ok(Artifact { checked, params, packs, choices })
 }
 
 /// What [`verify`] counted.
@@ -273,7 +338,9 @@ pub struct Verified {
     pub network: String,
     /// Tensors whose checksums hold.
     pub tensors: usize,
-    /// Their bytes.
+    /// Packed weights whose checksums hold.
+    pub packs: usize,
+    /// Bytes of both.
     pub bytes: u64,
 }
 
@@ -281,26 +348,36 @@ pub struct Verified {
 pub fn verify(path: &Path) -> Result<Verified, ArtifactError> {
     let opened = open(path)?;
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
+    let parts = opened.parts().map_err(damaged)?;
+    let header = &opened.header;
+    let packs = header.packs.iter().flat_map(|packs| &packs.list).map(|p| ("packed weight", &p.name, p.crc32)).zip(&parts.packs);
+    let tensors = header.tensors.iter().map(|t| ("tensor", &t.name, t.crc32)).zip(&parts.tensors);
     let mut bytes = 0;
-    for stored in &opened.header.tensors {
-        let tensor =
-            opened.tensor(stored).ok_or_else(|| damaged(format!("the tensor `{}` does not lie within it", stored.name)))?;
+    for ((what, name, crc32), tensor) in tensors.chain(packs) {
         let values = tensor.to_le_bytes();
-        if crc32fast::hash(&values) != stored.crc32 {
-            return Err(damaged(format!("the tensor `{}` does not have the checksum that it was written with", stored.name)));
+        if crc32fast::hash(&values) != crc32 {
+            return Err(damaged(format!("the {what} `{name}` does not have the checksum that it was written with")));
         }
         bytes += values.len() as u64;
+        tensor.release();
     }
-    read(path)?;
-    Ok(Verified { network: opened.header.network, tensors: opened.header.tensors.len(), bytes })
+    let model = Model::load(path)?;
+    if let Some(isa) = model.packs().map(Packs::isa).filter(|isa| isa.is_available())
+        && let Ok(plan) = model.plan(&PlanOptions::new(1, SessionOptions::default().threads, isa), [None; 2])
+    {
+        model.check_packs(&plan).map_err(|e| damaged(e.to_string()))?;
+    }
+    let (tensors, packs) = (parts.tensors.len(), parts.packs.len());
+    Ok(Verified { network: opened.header.network, tensors, packs, bytes })
 }
 
 impl Model {
-    /// Loads an artifact that `resnetc compile -o` or [`write`] wrote. Its weights are mapped, not read.
+    /// Loads an artifact that `resnetc compile -o` or [`write()`] wrote. Its weights are mapped, not read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model, ArtifactError> {
         let path = path.as_ref();
-        let (checked, params) = read(path)?;
-        Model::new(checked, params).map_err(|e| ArtifactError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+        let Artifact { checked, params, packs, choices } = read(path)?;
+        let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
+        Model::with_packs(checked, params, packs, choices).map_err(|e| damaged(e.to_string()))
     }
 }
 

@@ -18,7 +18,7 @@ fn written() -> (tempfile::TempDir, PathBuf) {
     let (checked, params, sources) = sample();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.rnx");
-    write(&path, &checked, &params, &sources).unwrap();
+    write(&path, &Contents::new(&checked, &params, &sources)).unwrap();
     (dir, path)
 }
 
@@ -102,12 +102,12 @@ fn a_forged_header_is_refused() {
         bytes.extend((header.len() as u64).to_le_bytes());
         bytes.extend(checksum(&bytes[..16], &header).to_le_bytes());
         bytes.extend(&header);
-        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
-        bytes.extend(&whole[end.next_multiple_of(ALIGN)..]);
+        bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
+        bytes.extend(&whole[end.next_multiple_of(PAGE)..]);
         std::fs::write(&path, bytes).unwrap();
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(forge("\"version\":1", "\"version\":9").contains("version 9"));
+    assert!(forge("\"version\":2", "\"version\":9").contains("version 9"));
     assert!(forge("\"reads\":[0]", "\"reads\":[900]").contains("does not come before"));
     assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("does not lie within"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));

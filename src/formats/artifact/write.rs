@@ -1,0 +1,137 @@
+//! Writing an artifact.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{ALIGN, ArtifactError, HEADER, Header, MAGIC, MAX_CHOICES, PAGE, VERSION, graph};
+use super::{StoredChoices, StoredPack, StoredPacks, StoredSource, StoredTensor, checksum};
+use crate::base::file::write_atomically;
+use crate::base::source::SourceMap;
+use crate::ir::Checked;
+use crate::plan::Choice;
+use crate::runtime::{Packs, ParamStore};
+
+/// What goes into an artifact.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    /// The network as it was checked, before passes.
+    pub checked: &'a Checked,
+    /// Its parameters.
+    pub params: &'a ParamStore,
+    /// What it was compiled from.
+    pub sources: &'a SourceMap,
+    /// The weights as a plan binds them ([`crate::Model::pack`]).
+    pub packs: Option<&'a Packs>,
+    /// What was measured best for its steps.
+    pub choices: &'a [Choice],
+}
+
+impl<'a> Contents<'a> {
+    /// A network and its parameters alone.
+    pub fn new(checked: &'a Checked, params: &'a ParamStore, sources: &'a SourceMap) -> Contents<'a> {
+        Contents { checked, params, sources, packs: None, choices: &[] }
+    }
+}
+
+/// Bytes of an artifact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Of the parameters.
+    pub params: u64,
+    /// Of the packed weights.
+    pub packs: u64,
+    /// Of the file.
+    pub file: u64,
+}
+
+/// Writes an artifact, whole or not at all.
+pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactError> {
+    let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
+    let Contents { checked, params, sources, packs, choices } = *contents;
+    if choices.len() > MAX_CHOICES {
+        return Err(damaged(format!("it would hold more than {MAX_CHOICES} choices")));
+    }
+    let (nodes, outputs) = graph::store(checked.graph()).map_err(damaged)?;
+    let mut end = 0u64;
+    let mut tensors = Vec::new();
+    for (name, tensor) in params.iter() {
+        let bytes = tensor.to_le_bytes();
+        tensors.push(StoredTensor {
+            name: name.to_string(),
+            dtype: tensor.dtype().name().to_string(),
+            shape: tensor.shape().to_vec(),
+            offset: end,
+            crc32: crc32fast::hash(&bytes),
+        });
+        tensor.release();
+        end += (bytes.len() as u64).next_multiple_of(ALIGN as u64);
+    }
+    let raw = end;
+    end = end.next_multiple_of(PAGE as u64);
+    let packs_at = end;
+    let stored_packs = packs.map(|packs| {
+        let mut list = Vec::new();
+        for (name, form, values) in packs.iter() {
+            let len = values.len() as u64;
+            list.push(StoredPack { name: name.to_string(), form, offset: end, len, crc32: crc32fast::hash(&le_bytes(values)) });
+            end += (len * size_of::<f32>() as u64).next_multiple_of(ALIGN as u64);
+        }
+        StoredPacks { isa: packs.isa(), list }
+    });
+    if stored_packs.is_none() {
+        end = raw;
+    }
+    let header = Header {
+        version: VERSION,
+        compiler: env!("CARGO_PKG_VERSION").to_string(),
+        network: checked.network.name.clone(),
+        sources: sources.files().map(|(_, f)| StoredSource { name: f.name.clone(), text: f.text.to_string() }).collect(),
+        nodes,
+        outputs,
+        preprocess: checked.network.preprocess.clone(),
+        labels: checked.network.labels.clone(),
+        tensors,
+        packs: stored_packs,
+        choices: (!choices.is_empty()).then(|| StoredChoices::new(choices)),
+        data: end,
+    };
+    let header = serde_json::to_vec(&header).map_err(|e| damaged(e.to_string()))?;
+    let mut lead = [0u8; 16];
+    lead[..8].copy_from_slice(MAGIC);
+    lead[8..].copy_from_slice(&(header.len() as u64).to_le_bytes());
+    let written = write_atomically(path, |out| {
+        out.write_all(&lead)?;
+        out.write_all(&checksum(&lead, &header).to_le_bytes())?;
+        out.write_all(&header)?;
+        pad(out, HEADER + header.len(), PAGE)?;
+        for (_, tensor) in params.iter() {
+            let bytes = tensor.to_le_bytes();
+            out.write_all(&bytes)?;
+            pad(out, bytes.len(), ALIGN)?;
+            tensor.release();
+        }
+        if let Some(packs) = packs {
+            out.write_all(&vec![0; (packs_at - raw) as usize])?;
+            for (_, _, values) in packs.iter() {
+                let bytes = le_bytes(values);
+                out.write_all(&bytes)?;
+                pad(out, bytes.len(), ALIGN)?;
+            }
+        }
+        Ok::<(), io::Error>(())
+    });
+    written.map_err(|source| ArtifactError::Io { what: "write", path: path.to_path_buf(), source })?;
+    let file = (HEADER + header.len()).next_multiple_of(PAGE) as u64 + end;
+    Ok(Written { params: raw, packs: end - packs_at.min(end), file })
+}
+
+fn le_bytes(values: &[f32]) -> std::borrow::Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return bytemuck::cast_slice(values).into();
+    }
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn pad(out: &mut dyn Write, written: usize, to: usize) -> io::Result<()> {
+    out.write_all(&vec![0; written.next_multiple_of(to) - written])
+}

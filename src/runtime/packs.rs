@@ -1,0 +1,58 @@
+//! Weights that were made ahead of a run, for an artifact, and come back mapped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::weights::BoundWeight;
+use crate::base::tensor::Tensor;
+use crate::kernels::Isa;
+use crate::plan::Form;
+
+/// Weights in the forms that a plan asks for, by name and form. Where a plan asks for one that is not among them, it is made from
+/// the parameters.
+#[derive(Clone, Debug)]
+pub struct Packs {
+    isa: Isa,
+    pub(super) list: BTreeMap<(String, Form), Arc<BoundWeight>>,
+}
+
+impl Packs {
+    /// None yet, for the kernels of an instruction set.
+    pub fn new(isa: Isa) -> Packs {
+        Packs { isa, list: BTreeMap::new() }
+    }
+
+    /// The instruction set of the plan that asked for them.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Adds a weight whose values lie in a file. `false` where they cannot be used from there: they are not f32, or not aligned.
+    pub fn insert(&mut self, name: String, form: Form, values: Tensor) -> bool {
+        let usable = values.as_f32().is_some();
+        if usable {
+            self.list.insert((name, form), Arc::new(BoundWeight::Mapped(values)));
+        }
+        usable
+    }
+
+    /// Name, form and values of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Form, &[f32])> {
+        self.list.iter().map(|((name, form), weight)| (name.as_str(), *form, weight.values()))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Bytes of all values.
+    pub fn bytes(&self) -> usize {
+        self.iter().map(|(_, _, values)| size_of_val(values)).sum()
+    }
+}

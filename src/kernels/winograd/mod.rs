@@ -269,6 +269,14 @@ impl Job<'_> {
 
     /// Products and output of a unit of channels of some tiles, whose transformed input is `v`.
     fn unit(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
+        self.products(tiles.clone(), unit, v, m);
+        for block in 0..self.panels.width(unit) {
+            self.output(tiles.clone(), unit * 2 + block, m.wrapping_add(block * tiles.len() * self.g.lanes));
+        }
+    }
+
+    /// The products of a unit of channels of some tiles, whose transformed input is `v`.
+    fn products(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
         let Job { kernels, g, panels, .. } = *self;
         let lanes = g.lanes;
         let width = panels.width(unit);
@@ -308,9 +316,6 @@ impl Job<'_> {
                 // channels as the blocks have, `m` has room for two blocks of them; it is this thread's own.
                 unsafe { kernel(&tile) };
             }
-        }
-        for block in 0..width {
-            self.output(tiles.clone(), unit * 2 + block, m.wrapping_add(block * tiles.len() * lanes));
         }
     }
 

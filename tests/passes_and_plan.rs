@@ -6,7 +6,7 @@ use common::Build;
 use resnetc::ir::{Act, Checked, Op, Pad, ParamSource, Shape};
 use resnetc::kernels::Isa;
 use resnetc::passes;
-use resnetc::plan::{PlanOptions, plan};
+use resnetc::plan::{PlanOptions, Settings, plan};
 
 /// Nodes in order: name, word, what is fused, operands.
 fn text(checked: &Checked) -> String {
@@ -50,7 +50,7 @@ fn a_block_becomes_its_convolutions() {
     let (checked, _) = b.finish(&[("output", y)]);
     let optimised = passes::inference(checked);
     insta::assert_snapshot!("block_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions::new(2, 2, Isa::Portable)).unwrap();
+    let plan = plan(&optimised, &PlanOptions::new(2, 2, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("block_plan", plan);
 }
 
@@ -79,7 +79,7 @@ fn what_others_read_is_not_fused() {
     let (checked, _) = b.finish(&[("seen", seen), ("output", e)]);
     let optimised = passes::inference(checked);
     insta::assert_snapshot!("not_fused_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions::new(1, 3, Isa::Portable)).unwrap();
+    let plan = plan(&optimised, &PlanOptions::new(1, 3, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("not_fused_plan", plan);
 }
 

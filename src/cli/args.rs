@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::driver::Weights;
+use crate::plan::Settings;
 
 /// How a command answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -45,6 +46,33 @@ pub(super) struct Select {
     /// Give a parameter of the network a value; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     pub set: Vec<(String, String)>,
+}
+
+/// What the planner is asked for.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Planning {
+    /// Do without Winograd convolutions, whose rounding is somewhat coarser
+    #[arg(long)]
+    pub precise: bool,
+    /// How large packed weights may become, times the raw ones [default: 4]
+    #[arg(long, value_name = "TIMES", value_parser = parse_times)]
+    pub max_pack: Option<u32>,
+}
+
+impl Planning {
+    /// Settings with what was asked for.
+    pub fn apply(&self, settings: &Settings) -> Settings {
+        let precise = self.precise || settings.precise;
+        Settings { precise, max_pack: self.max_pack.unwrap_or(settings.max_pack), tuned: settings.tuned.clone() }
+    }
+}
+
+/// A factor, in hundredths.
+fn parse_times(text: &str) -> Result<u32, String> {
+    match text.parse::<f64>() {
+        Ok(times) if (1.0..=1000.0).contains(&times) => Ok((times * 100.0).round() as u32),
+        _ => Err("expected a number from 1 to 1000, for example 2 or 1.5".to_string()),
+    }
 }
 
 fn parse_set(text: &str) -> Result<(String, String), String> {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Select, parse_weights};
+use super::args::{Format, Planning, Select, parse_weights};
+use super::measure;
 use super::open;
 use super::output::{Done, Failure, Out};
 use crate::driver::{Frontend, Weights};
@@ -13,8 +14,8 @@ use crate::ir::Checked;
 use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
 use crate::kernels::Isa;
-use crate::plan::{PlanError, PlanOptions};
-use crate::runtime::{Model, Packs, ParamStore, RunError, SessionOptions};
+use crate::plan::{PlanError, PlanOptions, Settings};
+use crate::runtime::{Model, Packs, RunError, SessionOptions};
 use crate::{passes, plan, syntax};
 
 /// Height and width that weights are packed for, where the network leaves them free and states no crop.
@@ -39,6 +40,11 @@ pub(super) struct Args {
     /// Print a stage of the compilation on standard output
     #[arg(long, value_enum, value_name = "STAGE")]
     emit: Option<Emit>,
+    #[command(flatten)]
+    planning: Planning,
+    /// Measure the ways to compute each convolution on this machine, for --batch and --threads, and keep the fastest
+    #[arg(long, requires = "output")]
+    tune: bool,
     /// Show repeated blocks once, with their count (graph, optimized)
     #[arg(long)]
     fold: bool,
@@ -85,7 +91,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         Some(Emit::Plan) => {
             let isa = Isa::chosen().map_err(Failure::input)?;
             let options = PlanOptions::new(args.batch as usize, threads(args), isa);
-            let plan = plan::plan(&passes::inference(checked), &options).map_err(Failure::input)?;
+            let settings = args.planning.apply(&Settings::default());
+            let plan = plan::plan(&passes::inference(checked), &options, &settings).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }
         Some(Emit::Ast) | None => artifact(args, &checked, &front, out),
@@ -105,8 +112,14 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
         ));
     };
     let params = open::bind(checked, front, args.weights.as_ref(), out)?;
-    let packs = if args.no_packs { None } else { packs(args, checked, &params)? };
-    let contents = artifact::Contents { packs: packs.as_ref(), ..artifact::Contents::new(checked, &params, &front.sources) };
+    let model = Model::new(checked.clone(), params.clone()).map_err(Failure::input)?;
+    let mut model = model.with_settings(args.planning.apply(&Settings::default()));
+    if args.tune {
+        model = tuned(args, model)?;
+    }
+    let packs = if args.no_packs { None } else { packs(args, &model)? };
+    let settings = Some(model.settings()).filter(|&settings| *settings != Settings::default());
+    let contents = artifact::Contents { packs: packs.as_ref(), settings, ..artifact::Contents::new(checked, &params, &front.sources) };
     let written = artifact::write(path, &contents).map_err(Failure::input)?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let packed = match &packs {
@@ -118,8 +131,8 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
 }
 
 /// The weights as this machine's plan binds them. None where the network has no plan for the size that it is tried at.
-fn packs(args: &Args, checked: &Checked, params: &ParamStore) -> Result<Option<Packs>, Failure> {
-    let model = Model::new(checked.clone(), params.clone()).map_err(Failure::input)?;
+fn packs(args: &Args, model: &Model) -> Result<Option<Packs>, Failure> {
+    let checked = model.checked();
     let isa = Isa::chosen().map_err(Failure::input)?;
     let options = PlanOptions::new(args.batch as usize, threads(args), isa);
     let plan = match model.plan(&options, [None; 2]) {
@@ -134,6 +147,13 @@ fn packs(args: &Args, checked: &Checked, params: &ParamStore) -> Result<Option<P
         plan => plan.map_err(Failure::input)?,
     };
     model.pack(&plan).map(Some).map_err(Failure::input)
+}
+
+/// The model with the fastest way to compute each convolution, as measured here and now.
+fn tuned(args: &Args, model: Model) -> Result<Model, Failure> {
+    let options = SessionOptions { threads: threads(args), ..SessionOptions::default() };
+    let settings = measure::tuned(&model, args.batch, options)?;
+    Ok(model.with_settings(settings))
 }
 
 fn threads(args: &Args) -> usize {

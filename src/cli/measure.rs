@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::ProgressBar;
 use ndarray::{ArrayD, IxDyn};
 
 use super::open::ModelArgs;
@@ -10,7 +11,8 @@ use super::output::{Failure, Out};
 use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::ir::{Axis, Checked, NodeId};
-use crate::runtime::Model;
+use crate::plan::Settings;
+use crate::runtime::{Model, SessionOptions, tune};
 
 /// Runs before the clock starts.
 const WARM_UP: usize = 3;
@@ -32,6 +34,9 @@ pub(super) struct MeasureArgs {
     /// Runs that are measured [default: as many as fit 3 seconds, at least 8 and at most 200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: Option<u32>,
+    /// First measure the ways to compute each convolution, and use the fastest
+    #[arg(long)]
+    pub tune: bool,
 }
 
 impl MeasureArgs {
@@ -41,7 +46,12 @@ impl MeasureArgs {
         if !artifact::is_artifact(&from.file) && from.weights.is_none() && !names_weights(&from, out)? {
             from.weights = Some(Weights::Init(0));
         }
-        from.model(out)
+        let model = from.model(out)?;
+        if !self.tune {
+            return Ok(model);
+        }
+        let settings = tuned(&model, self.batch, from.session_options())?;
+        Ok(model.with_settings(settings))
     }
 
     /// Runs some rounds to warm up, and then those that count. Gives back their times in milliseconds.
@@ -105,6 +115,19 @@ impl Series {
 fn names_weights(from: &ModelArgs, out: &mut Out) -> Result<bool, Failure> {
     let mut front = crate::driver::Frontend::open(&from.file).map_err(Failure::input)?;
     Ok(super::open::check(&mut front, &from.select, out)?.network.weights.is_some())
+}
+
+/// Settings with the fastest way to compute each convolution, as measured here and now; a bar on a terminal meanwhile.
+pub(super) fn tuned(model: &Model, batch: u32, options: SessionOptions) -> Result<Settings, Failure> {
+    let inputs = inputs(model, batch)?;
+    let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
+    let bar = ProgressBar::new(0).with_message("measuring");
+    let settings = tune(model, options, &views, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    settings.map_err(Failure::input)
 }
 
 /// Noise for each input of a model, the same in every run.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{Format, Select, parse_weights};
+use super::args::{Format, Planning, Select, parse_weights};
 use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
 use crate::formats::artifact;
@@ -27,11 +27,19 @@ pub(super) struct ModelArgs {
     /// Threads [default: as many as the process may use]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroU16>,
+    #[command(flatten)]
+    pub planning: Planning,
 }
 
 impl ModelArgs {
     /// The model; what is wrong with the file or its weights is shown.
     pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
+        let model = self.load(out)?;
+        let settings = self.planning.apply(model.settings());
+        Ok(model.with_settings(settings))
+    }
+
+    fn load(&self, out: &mut Out) -> Result<Model, Failure> {
         if artifact::is_artifact(&self.file) {
             if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
                 return Err(Failure::Usage(

@@ -7,7 +7,7 @@ use super::conv::{ConvOperands, ConvShape, Residual};
 use super::pool::{Disjoint, Pool};
 
 /// How the work is cut: a task is a tile of pixels and a block of filters, of one group of one sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tiles {
     /// Output pixels of a tile.
     pub pixels: usize,

@@ -13,15 +13,15 @@ impl Display for Plan {
         for port in &self.inputs {
             writeln!(f, "input  {}: {}", port.name, sizes(&port.shape))?;
         }
-        let rows: Vec<[String; 5]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
+        let rows: Vec<[String; 6]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-        let widths = [width(0), width(1), width(2), width(3)];
+        let widths = [width(0), width(1), width(2), width(3), width(4)];
         for row in &rows {
             let mut line = String::new();
             for (text, width) in row.iter().zip(widths) {
                 line.push_str(&format!("{text:<width$}  "));
             }
-            line.push_str(&row[4]);
+            line.push_str(&row[5]);
             writeln!(f, "{}", line.trim_end())?;
         }
         for port in &self.outputs {
@@ -34,8 +34,8 @@ impl Display for Plan {
 }
 
 impl Plan {
-    /// Number and name, kernel, sizes, places, bytes of weights.
-    fn row(&self, index: usize, step: &Step) -> [String; 5] {
+    /// Number and name, kernel, sizes, places, bytes of weights, why.
+    fn row(&self, index: usize, step: &Step) -> [String; 6] {
         let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
         [
@@ -44,6 +44,7 @@ impl Plan {
             sizes(&step.shape),
             format!("{} -> {}", inputs.join(", "), self.place(step.output)),
             if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
+            step.why.clone(),
         ]
     }
 

@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 
-use super::strategy::{self, Choice};
+use super::strategy::Choice;
 use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step};
-use crate::kernels::Layout;
+use crate::kernels::{ConvShape, Layout};
+
+/// Chooses for a convolution, by its name, its sizes, and whether its input is plain.
+pub(super) type Pick<'a> = dyn FnMut(&str, &ConvShape, bool) -> Choice + 'a;
 
 /// Lays out a plan whose values are all plain. Does nothing for an instruction set without kernels of its own.
-pub(super) fn assign(plan: &mut Plan) -> Result<(), PlanError> {
+pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanError> {
     let lanes = plan.options.isa.lanes();
     if lanes == 1 {
         return Ok(());
@@ -25,7 +28,7 @@ pub(super) fn assign(plan: &mut Plan) -> Result<(), PlanError> {
     }
     let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, sizes, copies: HashMap::new() };
     for step in steps {
-        assignment.step(step)?;
+        assignment.step(step, pick)?;
     }
     Ok(())
 }
@@ -46,15 +49,13 @@ struct Assignment<'a> {
 }
 
 impl Assignment<'_> {
-    fn step(&mut self, mut step: Step) -> Result<(), PlanError> {
+    fn step(&mut self, mut step: Step, pick: &mut Pick<'_>) -> Result<(), PlanError> {
         let is_blocked = |&id: &BufferId| self.plan.buffer(id).layout == self.blocked || self.copies.contains_key(&id);
         let some = step.inputs.iter().any(is_blocked);
         let blocked = match &mut step.kernel {
             Kernel::Conv { shape, strategy, .. } => {
                 let plain = !is_blocked(&step.inputs[0]);
-                let best = strategy::candidates(shape, plain, &self.plan.options).into_iter().next();
-                let Choice { strategy: chosen, scratch, forms } =
-                    best.unwrap_or_else(|| strategy::plain(shape, self.plan.options.threads));
+                let Choice { strategy: chosen, scratch, forms, why, .. } = pick(&step.name, shape, plain);
                 let (weight, bias) = (step.weights.first(), step.weights.get(1));
                 if let Some(weight) = weight {
                     self.plan.weights[weight.0].form = forms.0;
@@ -62,7 +63,7 @@ impl Assignment<'_> {
                 if let Some(bias) = bias {
                     self.plan.weights[bias.0].form = forms.1;
                 }
-                (*strategy, step.scratch) = (chosen, scratch);
+                (*strategy, step.scratch, step.why) = (chosen, scratch, why);
                 match chosen {
                     ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
                     ConvStrategy::Direct { plain: true, .. } => {
@@ -145,6 +146,7 @@ impl Assignment<'_> {
             weights: Vec::new(),
             scratch: 0,
             shape: sizes.to_vec(),
+            why: String::new(),
         });
     }
 

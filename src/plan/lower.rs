@@ -107,7 +107,8 @@ impl Lowering<'_> {
         };
         let weights = self.weights(node)?;
         let shape = self.shape(id)?;
-        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, output, weights, scratch, shape });
+        let why = String::new();
+        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, output, weights, scratch, shape, why });
         self.buffers[id.index()] = Some(output);
         if let Some(act) = self.following_act_node(id)
             && takes_act(&node.op)
@@ -134,6 +135,7 @@ impl Lowering<'_> {
                     weights: Vec::new(),
                     scratch: 0,
                     shape,
+                    why: String::new(),
                 });
             }
         }

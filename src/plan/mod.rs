@@ -6,17 +6,17 @@
 //! ```
 
 mod arena;
-mod choice;
 mod dump;
 pub mod error;
 mod in_place;
 mod layout;
 mod lower;
+mod settings;
 mod strategy;
 mod work;
 
-pub use choice::Choice;
 pub use error::PlanError;
+pub use settings::{MAX_PACK, Settings, Tuned};
 pub use work::Family;
 
 use crate::ir::{Checked, ParamSource};
@@ -37,16 +37,12 @@ pub struct PlanOptions {
     pub threads: usize,
     /// The instruction set of its kernels.
     pub isa: Isa,
-    /// Whether to do without Winograd's convolutions, whose rounding is somewhat coarser.
-    pub precise: bool,
-    /// How large packed weights may become, in hundredths of the raw ones.
-    pub max_pack: u32,
 }
 
 impl PlanOptions {
-    /// With the defaults: Winograd allowed, packs of up to four times the raw weights.
+    /// For a batch, threads and an instruction set.
     pub fn new(batch: usize, threads: usize, isa: Isa) -> PlanOptions {
-        PlanOptions { batch, threads, isa, precise: false, max_pack: 400 }
+        PlanOptions { batch, threads, isa }
     }
 }
 
@@ -170,7 +166,8 @@ pub enum WeightSource {
 }
 
 /// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ConvStrategy {
     /// Matrix product over tiles laid out by im2col, or over the map itself where the convolution is pointwise.
     Gemm(Tiles),
@@ -306,6 +303,8 @@ pub struct Step {
     pub scratch: usize,
     /// Sizes of the result, the batch first.
     pub shape: Vec<usize>,
+    /// Why a convolution is computed as it is, in words; empty where there was no choice.
+    pub why: String,
 }
 
 /// A list of steps with all they need.
@@ -334,12 +333,39 @@ pub struct Plan {
 }
 
 /// Plans a checked network whose sizes are all fixed.
-pub fn plan(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
     let mut plan = lower::lower(checked, options)?;
-    layout::assign(&mut plan)?;
+    // which layouts there are does not depend on what is chosen: the first walk asks, the second tells
+    let mut asked = Vec::new();
+    layout::assign(&mut plan.clone(), &mut |name, shape, plain| {
+        let ways = strategy::candidates(shape, plain, options, settings);
+        let first = ways.first().cloned();
+        asked.push((name.to_owned(), ways));
+        first.unwrap_or_else(|| strategy::plain(shape, options.threads))
+    })?;
+    let chosen = strategy::choose(asked, options, settings);
+    layout::assign(&mut plan, &mut |name, shape, _| {
+        chosen.get(name).cloned().unwrap_or_else(|| strategy::plain(shape, options.threads))
+    })?;
     in_place::overwrite(&mut plan);
     arena::place(&mut plan)?;
     Ok(plan)
+}
+
+/// For each convolution by name, the ways to compute it that are worth measuring, the most promising first.
+pub fn alternatives(
+    checked: &Checked,
+    options: &PlanOptions,
+    settings: &Settings,
+) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
+    let mut plan = lower::lower(checked, options)?;
+    let mut asked = Vec::new();
+    layout::assign(&mut plan, &mut |name, shape, plain| {
+        let ways = strategy::candidates(shape, plain, options, settings);
+        asked.push((name.to_owned(), ways.iter().map(|way| way.strategy).collect()));
+        ways.into_iter().next().unwrap_or_else(|| strategy::plain(shape, options.threads))
+    })?;
+    Ok(asked)
 }
 
 impl Plan {

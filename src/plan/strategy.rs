@@ -1,7 +1,9 @@
 //! Which kernel computes a convolution, and how its work is cut: a cost model of arithmetic and memory.
 
+use std::collections::HashMap;
+
 use super::layout::PLAIN;
-use super::{ConvStrategy, Form, PlanOptions};
+use super::{ConvStrategy, Form, PlanOptions, Settings, Tuned};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
 use crate::kernels::blocked::pack;
@@ -27,61 +29,143 @@ const TRANSFORM_4: f64 = 220.0;
 /// The same for 2x2.
 const TRANSFORM_2: f64 = 70.0;
 
-/// What was chosen for a convolution.
+/// A way to compute a convolution.
+#[derive(Clone, Debug)]
 pub(super) struct Choice {
     pub strategy: ConvStrategy,
     /// Floats of scratch that each thread needs.
     pub scratch: usize,
     /// Of the weight and the bias.
     pub forms: (Form, Form),
+    /// In words.
+    pub why: String,
+    /// Floats of the packed weight.
+    packed: usize,
+    /// Of the weight as stored.
+    raw: usize,
+    /// Estimate, in cycles.
+    cost: f64,
 }
 
 /// The strategy over plain values.
 pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
-    if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
-        return Choice { strategy: ConvStrategy::Taps, scratch: 0, forms: PLAIN };
-    }
-    let tiles = Tiles::choose(shape, threads);
-    Choice { strategy: ConvStrategy::Gemm(tiles), scratch: tiles.scratch(shape), forms: PLAIN }
+    let raw = shape.filters * shape.depth();
+    let (strategy, scratch) = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
+        (ConvStrategy::Taps, 0)
+    } else {
+        let tiles = Tiles::choose(shape, threads);
+        (ConvStrategy::Gemm(tiles), tiles.scratch(shape))
+    };
+    Choice { strategy, scratch, forms: PLAIN, why: String::new(), packed: raw, raw, cost: 0.0 }
 }
 
 /// The ways to compute a convolution with kernels of this instruction set's own, the one that the cost model likes best
 /// first; `plain` where the input is.
-pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOptions) -> Vec<Choice> {
-    let (isa, lanes) = (options.isa, options.isa.lanes());
-    if !direct::serves(shape) {
+pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
+    let isa = options.isa;
+    if isa == Isa::Portable || !direct::serves(shape) {
         return vec![plain(shape, options.threads)];
     }
     let from_plain = plain_input && shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS;
-    let mut list: Vec<(f64, Choice)> = Vec::new();
-    for plan in cuts(shape, from_plain, isa, options.threads) {
-        let choice = Choice {
-            strategy: ConvStrategy::Direct { plan, plain: from_plain },
-            scratch: direct::scratch(isa, from_plain, shape, plan),
-            forms: (Form::Filters { lanes, groups: shape.groups, plain: from_plain }, Form::Channels { lanes }),
-        };
-        list.push((direct_cost(shape, plan, from_plain, options), choice));
+    let direct = cuts(shape, from_plain, isa, options.threads);
+    let mut list: Vec<Choice> =
+        direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
+    if !settings.precise && !from_plain && winograd::serves(shape) {
+        let plans = [Size::F4, Size::F2].into_iter().flat_map(|size| blocks(shape, size, options.threads));
+        list.extend(plans.map(|plan| blocked(shape, ConvStrategy::Winograd(plan), options)));
     }
-    if !options.precise && !from_plain && winograd::serves(shape) {
-        let raw = shape.filters * shape.depth();
-        for size in [Size::F4, Size::F2] {
-            let packed = winograd::packed_len(lanes, [shape.filters, shape.channels], size);
-            if packed as u64 * 100 > raw as u64 * u64::from(options.max_pack) {
-                continue;
-            }
-            for plan in blocks(shape, size, options.threads) {
-                let scratch = winograd::scratch(isa, shape, plan).total(options.threads).div_ceil(options.threads);
-                let choice = Choice {
-                    strategy: ConvStrategy::Winograd(plan),
-                    scratch: scratch.next_multiple_of(LINE),
-                    forms: (Form::Winograd { lanes, size }, Form::Channels { lanes }),
-                };
-                list.push((winograd_cost(shape, plan, packed, options), choice));
-            }
+    list.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let best = |direct: bool| list.iter().find(|c| direct == matches!(c.strategy, ConvStrategy::Direct { .. })).map(|c| c.cost);
+    if let (Some(direct), Some(winograd)) = (best(true), best(false)) {
+        let why = format!("{} kcycles, direct {}, winograd {}", "{}", kilo(direct), kilo(winograd));
+        for choice in &mut list {
+            choice.why = why.replacen("{}", &kilo(choice.cost), 1);
         }
     }
-    list.sort_by(|a, b| a.0.total_cmp(&b.0));
-    list.into_iter().map(|(_, choice)| choice).collect()
+    list
+}
+
+fn kilo(cycles: f64) -> String {
+    format!("{:.0}", cycles / 1e3)
+}
+
+/// A blocked strategy with what it needs.
+fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> Choice {
+    let (isa, lanes) = (options.isa, options.isa.lanes());
+    let raw = shape.filters * shape.depth();
+    let bias = Form::Channels { lanes };
+    match strategy {
+        ConvStrategy::Direct { plan, plain } => {
+            let sizes = [shape.filters, shape.channels / shape.groups, shape.kernel[0], shape.kernel[1]];
+            Choice {
+                strategy,
+                scratch: direct::scratch(isa, plain, shape, plan),
+                forms: (Form::Filters { lanes, groups: shape.groups, plain }, bias),
+                why: String::new(),
+                packed: pack::packed_len(lanes, sizes, shape.groups, plain),
+                raw,
+                cost: direct_cost(shape, plan, plain, options),
+            }
+        }
+        ConvStrategy::Winograd(plan) => {
+            let packed = winograd::packed_len(lanes, [shape.filters, shape.channels], plan.size);
+            let scratch = winograd::scratch(isa, shape, plan).total(options.threads).div_ceil(options.threads);
+            Choice {
+                strategy,
+                scratch: scratch.next_multiple_of(LINE),
+                forms: (Form::Winograd { lanes, size: plan.size }, bias),
+                why: String::new(),
+                packed,
+                raw,
+                cost: winograd_cost(shape, plan, packed, options),
+            }
+        }
+        ConvStrategy::Gemm(_) | ConvStrategy::Taps => plain(shape, options.threads),
+    }
+}
+
+/// One way for each convolution, by name: what was measured, else the cheapest; then, while packed weights are over the
+/// bound, whatever saves the most floats for the least time.
+pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, settings: &Settings) -> HashMap<String, Choice> {
+    let measured = |name: &str| {
+        let of = |t: &&Tuned| (t.batch, t.threads, t.isa) == (options.batch, options.threads, options.isa) && t.name == name;
+        settings.tuned.iter().find(of).map(|t| t.strategy)
+    };
+    let mut chosen: Vec<usize> = asked
+        .iter()
+        .map(|(name, ways)| measured(name).and_then(|s| ways.iter().position(|way| way.strategy == s)).unwrap_or(0))
+        .collect();
+    let packed = |chosen: &[usize]| -> usize {
+        asked.iter().zip(chosen).filter_map(|((_, ways), &i)| ways.get(i)).map(|way| way.packed).sum()
+    };
+    let raw: usize = asked.iter().filter_map(|(_, ways)| ways.first()).map(|way| way.raw).sum();
+    // blocks filled up with zeros are not what the bound is about
+    let least: usize = asked.iter().filter_map(|(_, ways)| ways.iter().map(|way| way.packed).min()).sum();
+    let bound = (raw as f64 * f64::from(settings.max_pack) / 100.0).max(least as f64);
+    let mut total = packed(&chosen);
+    while total as f64 > bound {
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (index, (_, ways)) in asked.iter().enumerate() {
+            let Some(now) = ways.get(chosen[index]) else { continue };
+            for (other, way) in ways.iter().enumerate().filter(|(_, way)| way.packed < now.packed) {
+                let price = (way.cost - now.cost) / (now.packed - way.packed) as f64;
+                if best.is_none_or(|(least, ..)| price < least) {
+                    best = Some((price, index, other));
+                }
+            }
+        }
+        let Some((_, index, other)) = best else { break };
+        chosen[index] = other;
+        total = packed(&chosen);
+    }
+    let pairs = asked.into_iter().zip(chosen).filter_map(|((name, ways), i)| {
+        let mut choice = ways.into_iter().nth(i)?;
+        if measured(&name) == Some(choice.strategy) {
+            choice.why = "measured".to_owned();
+        }
+        Some((name, choice))
+    });
+    pairs.collect()
 }
 
 /// Cycles in which so many bytes come from memory, for all threads together.

@@ -14,6 +14,7 @@ mod outputs;
 mod packs;
 pub mod params;
 mod session;
+mod tune;
 mod weights;
 
 pub use error::RunError;
@@ -22,3 +23,4 @@ pub use outputs::Outputs;
 pub use packs::Packs;
 pub use params::{ParamError, ParamStore};
 pub use session::{Session, SessionOptions};
+pub use tune::tune;

@@ -10,7 +10,7 @@ use super::weights::{self, BoundWeight, WeightCache};
 use crate::check::at_size;
 use crate::ir::{Checked, Network};
 use crate::passes;
-use crate::plan::{Choice, Plan, PlanOptions, plan};
+use crate::plan::{ConvStrategy, Plan, PlanOptions, Settings, alternatives, plan};
 
 /// A compiled network with its parameters. Cheap to clone, `Send` and `Sync`: sessions share its weights.
 #[derive(Clone, Debug)]
@@ -22,22 +22,22 @@ pub struct Model {
 struct Inner {
     checked: Checked,
     params: ParamStore,
-    weights: WeightCache,
-    choices: Vec<Choice>,
+    weights: Arc<WeightCache>,
+    settings: Settings,
 }
 
 impl Model {
     /// Optimises a checked network for inference. Fails where the store lacks one of its parameters.
     pub fn new(checked: Checked, params: ParamStore) -> Result<Model, ParamError> {
-        Model::with_packs(checked, params, None, Vec::new())
+        Model::with_packs(checked, params, None, None)
     }
 
-    /// As [`Model::new`], with weights that were packed before, and what was measured best for its steps.
+    /// As [`Model::new`], with weights that were packed before, and what the planner is asked for.
     pub fn with_packs(
         checked: Checked,
         params: ParamStore,
         packs: Option<Packs>,
-        choices: Vec<Choice>,
+        settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
         for id in checked.graph().ids() {
             for param in &checked.graph().node(id).params {
@@ -45,7 +45,20 @@ impl Model {
             }
         }
         let checked = passes::inference(checked);
-        Ok(Model { inner: Arc::new(Inner { checked, params, weights: WeightCache::new(packs), choices }) })
+        let settings = settings.unwrap_or_default();
+        Ok(Model { inner: Arc::new(Inner { checked, params, weights: Arc::new(WeightCache::new(packs)), settings }) })
+    }
+
+    /// The same model, planned in another way; what was packed already is shared.
+    pub fn with_settings(self, settings: Settings) -> Model {
+        let Inner { checked, params, weights, .. } = &*self.inner;
+        let inner = Inner { checked: checked.clone(), params: params.clone(), weights: Arc::clone(weights), settings };
+        Model { inner: Arc::new(inner) }
+    }
+
+    /// What the planner is asked for.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
     }
 
     /// A session with as many threads as the process may use.
@@ -88,11 +101,6 @@ impl Model {
         self.inner.weights.packs()
     }
 
-    /// What was measured best for its steps, where it was.
-    pub fn choices(&self) -> &[Choice] {
-        &self.inner.choices
-    }
-
     /// The weights that a plan derives or packs, to be kept in an artifact.
     pub fn pack(&self, plan: &Plan) -> Result<Packs, RunError> {
         let mut packs = Packs::new(plan.options.isa);
@@ -113,8 +121,21 @@ impl Model {
     /// The plan for a batch, a thread count, and a height and width where the network leaves them free.
     pub fn plan(&self, options: &PlanOptions, size: [Option<usize>; 2]) -> Result<Plan, RunError> {
         match size {
-            [None, None] => Ok(plan(&self.inner.checked, options)?),
-            size => Ok(plan(&at_size(&self.inner.checked, size.map(|n| n.unwrap_or(1)))?, options)?),
+            [None, None] => Ok(plan(&self.inner.checked, options, &self.inner.settings)?),
+            size => Ok(plan(&at_size(&self.inner.checked, size.map(|n| n.unwrap_or(1)))?, options, &self.inner.settings)?),
+        }
+    }
+
+    /// The ways to compute each convolution that are worth measuring: see [`alternatives`].
+    pub(super) fn alternatives(
+        &self,
+        options: &PlanOptions,
+        size: [Option<usize>; 2],
+    ) -> Result<Vec<(String, Vec<ConvStrategy>)>, RunError> {
+        let Inner { checked, settings, .. } = &*self.inner;
+        match size {
+            [None, None] => Ok(alternatives(checked, options, settings)?),
+            size => Ok(alternatives(&at_size(checked, size.map(|n| n.unwrap_or(1)))?, options, settings)?),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::base::tensor::{DType, Tensor};
 use crate::check;
 use crate::ir::{Checked, Network, Preprocess};
 use crate::kernels::Isa;
-use crate::plan::{Choice, Form, PlanOptions};
+use crate::plan::{Form, PlanOptions, Settings};
 use crate::runtime::{Model, Packs, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};
@@ -45,9 +45,9 @@ const ALIGN: usize = 64;
 const PAGE: usize = 4096;
 /// The version of the format.
 const VERSION: u32 = 2;
-/// The version of the choices; those of another are passed over.
-const CHOICES: u32 = 1;
-/// The most choices.
+/// The version of the settings; those of another are passed over.
+const SETTINGS: u32 = 1;
+/// The most measured choices.
 const MAX_CHOICES: usize = 100_000;
 
 /// Why an artifact was not read or written. Each names the file.
@@ -99,7 +99,7 @@ struct Header {
     labels: Vec<String>,
     tensors: Vec<StoredTensor>,
     packs: Option<StoredPacks>,
-    choices: Option<StoredChoices>,
+    settings: Option<StoredSettings>,
     /// Bytes from the first tensor to the end of the file.
     data: u64,
 }
@@ -140,11 +140,11 @@ struct StoredPack {
     crc32: u32,
 }
 
-/// What was measured: any JSON where its version is another.
+/// What the planner is asked for: any JSON where its version is another.
 #[derive(Serialize, Deserialize)]
-struct StoredChoices {
+struct StoredSettings {
     version: u32,
-    list: serde_json::Value,
+    settings: serde_json::Value,
 }
 
 /// Whether a file begins as an artifact does, or is called as one.
@@ -161,19 +161,21 @@ fn checksum(lead: &[u8], header: &[u8]) -> u64 {
     u64::from(crc.finalize())
 }
 
-impl StoredChoices {
-    fn new(choices: &[Choice]) -> StoredChoices {
-        StoredChoices { version: CHOICES, list: serde_json::json!(choices) }
+impl StoredSettings {
+    fn new(settings: &Settings) -> StoredSettings {
+        StoredSettings { version: SETTINGS, settings: serde_json::json!(settings) }
     }
 
-    fn read(self) -> Result<Vec<Choice>, String> {
-        if self.version != CHOICES {
-            return Ok(Vec::new());
+    fn read(self) -> Result<Option<Settings>, String> {
+        if self.version != SETTINGS {
+            return Ok(None);
         }
-        if self.list.as_array().is_some_and(|list| list.len() > MAX_CHOICES) {
-            return Err(format!("it holds more than {MAX_CHOICES} choices"));
+        let settings: Settings =
+            serde_json::from_value(self.settings).map_err(|e| format!("its settings cannot be read: {e}"))?;
+        if settings.tuned.len() > MAX_CHOICES {
+            return Err(format!("it holds more than {MAX_CHOICES} measured choices"));
         }
-        serde_json::from_value(self.list).map_err(|e| format!("its choices cannot be read: {e}"))
+        Ok(Some(settings))
     }
 }
 
@@ -283,8 +285,8 @@ pub struct Artifact {
     pub params: ParamStore,
     /// Its packed weights, mapped.
     pub packs: Option<Packs>,
-    /// What was measured best for its steps.
-    pub choices: Vec<Choice>,
+    /// What the planner is asked for, where that is not the usual.
+    pub settings: Option<Settings>,
 }
 
 /// Reads an artifact.
@@ -327,8 +329,8 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let checked = check::check(network, &mut diags);
     let why = || diags.first().map_or_else(String::new, |d| d.message.clone());
     let checked = checked.ok_or_else(|| damaged(format!("its graph does not check: {}", why())))?;
-    let choices = header.choices.map_or(Ok(Vec::new()), StoredChoices::read).map_err(damaged)?;
-    Ok(Artifact { checked, params, packs, choices })
+    let settings = header.settings.map_or(Ok(None), StoredSettings::read).map_err(damaged)?;
+    Ok(Artifact { checked, params, packs, settings })
 }
 
 /// What [`verify`] counted.
@@ -375,9 +377,9 @@ impl Model {
     /// Loads an artifact that `resnetc compile -o` or [`write()`] wrote. Its weights are mapped, not read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model, ArtifactError> {
         let path = path.as_ref();
-        let Artifact { checked, params, packs, choices } = read(path)?;
+        let Artifact { checked, params, packs, settings } = read(path)?;
         let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
-        Model::with_packs(checked, params, packs, choices).map_err(|e| damaged(e.to_string()))
+        Model::with_packs(checked, params, packs, settings).map_err(|e| damaged(e.to_string()))
     }
 }
 

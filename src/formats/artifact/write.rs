@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ALIGN, ArtifactError, HEADER, Header, MAGIC, MAX_CHOICES, PAGE, VERSION, graph};
-use super::{StoredChoices, StoredPack, StoredPacks, StoredSource, StoredTensor, checksum};
+use super::{ALIGN, ArtifactError, HEADER, Header, MAGIC, PAGE, VERSION, graph};
+use super::{StoredPack, StoredPacks, StoredSettings, StoredSource, StoredTensor, checksum};
 use crate::base::file::write_atomically;
 use crate::base::source::SourceMap;
 use crate::ir::Checked;
-use crate::plan::Choice;
+use crate::plan::Settings;
 use crate::runtime::{Packs, ParamStore};
 
 /// What goes into an artifact.
@@ -22,14 +22,14 @@ pub struct Contents<'a> {
     pub sources: &'a SourceMap,
     /// The weights as a plan binds them ([`crate::Model::pack`]).
     pub packs: Option<&'a Packs>,
-    /// What was measured best for its steps.
-    pub choices: &'a [Choice],
+    /// What the planner is asked for, where that is not the usual.
+    pub settings: Option<&'a Settings>,
 }
 
 impl<'a> Contents<'a> {
     /// A network and its parameters alone.
     pub fn new(checked: &'a Checked, params: &'a ParamStore, sources: &'a SourceMap) -> Contents<'a> {
-        Contents { checked, params, sources, packs: None, choices: &[] }
+        Contents { checked, params, sources, packs: None, settings: None }
     }
 }
 
@@ -47,10 +47,7 @@ pub struct Written {
 /// Writes an artifact, whole or not at all.
 pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactError> {
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
-    let Contents { checked, params, sources, packs, choices } = *contents;
-    if choices.len() > MAX_CHOICES {
-        return Err(damaged(format!("it would hold more than {MAX_CHOICES} choices")));
-    }
+    let Contents { checked, params, sources, packs, settings } = *contents;
     let (nodes, outputs) = graph::store(checked.graph()).map_err(damaged)?;
     let mut end = 0u64;
     let mut tensors = Vec::new();
@@ -92,7 +89,7 @@ pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactEr
         labels: checked.network.labels.clone(),
         tensors,
         packs: stored_packs,
-        choices: (!choices.is_empty()).then(|| StoredChoices::new(choices)),
+        settings: settings.map(StoredSettings::new),
         data: end,
     };
     let header = serde_json::to_vec(&header).map_err(|e| damaged(e.to_string()))?;

@@ -1,0 +1,39 @@
+//! What a user asks of the planner, and what was measured: it travels with the model and in its artifact.
+
+use super::ConvStrategy;
+use crate::kernels::Isa;
+
+/// How large packed weights may become, in hundredths of the raw ones, where nothing is said.
+pub const MAX_PACK: u32 = 400;
+
+/// What a user asks of the planner.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Settings {
+    /// Whether to do without Winograd's convolutions, whose rounding is somewhat coarser.
+    pub precise: bool,
+    /// How large the packed weights of all convolutions together may become, in hundredths of the raw ones.
+    pub max_pack: u32,
+    /// Choices that were measured.
+    pub tuned: Vec<Tuned>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { precise: false, max_pack: MAX_PACK, tuned: Vec::new() }
+    }
+}
+
+/// A convolution's strategy, measured for one batch, thread count and instruction set.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Tuned {
+    /// The convolution.
+    pub name: String,
+    /// Samples in a run.
+    pub batch: usize,
+    /// Threads.
+    pub threads: usize,
+    /// The instruction set.
+    pub isa: Isa,
+    /// What was fastest.
+    pub strategy: ConvStrategy,
+}

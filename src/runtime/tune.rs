@@ -1,0 +1,68 @@
+//! Measures the ways to compute each convolution on this machine, within the whole network: so values and weights come from
+//! the caches, or from memory, as they will when it is used.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ndarray::ArrayViewD;
+
+use super::error::RunError;
+use super::inputs::{self, Matched};
+use super::model::Model;
+use super::session::SessionOptions;
+use crate::plan::{ConvStrategy, PlanOptions, Settings, Tuned};
+
+/// Runs of each way, the first of which do not count.
+const RUNS: usize = 8;
+const WARM_UP: usize = 2;
+
+/// Measures a model on `inputs` (their values do not matter, their batch does), and returns its settings with what was
+/// fastest for each convolution. `progress` is told how many rounds of how many are done.
+pub fn tune(
+    model: &Model,
+    options: SessionOptions,
+    inputs: &[(&str, ArrayViewD<'_, f32>)],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Settings, RunError> {
+    let Matched { batch, size, .. } = inputs::matched(model.checked(), inputs)?;
+    let session = model.session_with(options)?;
+    let plan = PlanOptions::new(batch, session.threads(), session.isa());
+    let ways = model.alternatives(&plan, size)?;
+    drop(session);
+    let tuned = |name: &str, strategy: ConvStrategy| {
+        let PlanOptions { batch, threads, isa } = plan;
+        Tuned { name: name.to_owned(), batch, threads, isa, strategy }
+    };
+    let mut best: HashMap<&str, (Duration, ConvStrategy)> = HashMap::new();
+    let rounds = ways.iter().map(|(_, ways)| ways.len()).max().unwrap_or(0);
+    for round in 0..rounds {
+        progress(round, rounds);
+        let of = |ways: &[ConvStrategy]| ways.get(round % ways.len().max(1)).copied();
+        let trial: HashMap<&str, ConvStrategy> = ways.iter().filter_map(|(name, w)| Some((name.as_str(), of(w)?))).collect();
+        let settings = Settings {
+            max_pack: u32::MAX,
+            tuned: trial.iter().map(|(name, &strategy)| tuned(name, strategy)).collect(),
+            ..model.settings().clone()
+        };
+        let mut session = model.clone().with_settings(settings).session_with(options)?;
+        let mut times: HashMap<String, Duration> = HashMap::new();
+        for run in 0..RUNS {
+            session.run_timed(inputs, |step, time| {
+                if run >= WARM_UP {
+                    times.entry(step.name.clone()).and_modify(|t| *t = time.min(*t)).or_insert(time);
+                }
+            })?;
+        }
+        for (name, strategy) in trial {
+            let Some(&time) = times.get(name) else { continue };
+            best.entry(name).and_modify(|b| *b = if time < b.0 { (time, strategy) } else { *b }).or_insert((time, strategy));
+        }
+    }
+    progress(rounds, rounds);
+    // what was measured before for another batch, thread count or instruction set stays
+    let stays = |t: &&Tuned| (t.batch, t.threads, t.isa) != (plan.batch, plan.threads, plan.isa);
+    let mut settings = model.settings().clone();
+    settings.tuned = settings.tuned.iter().filter(stays).cloned().collect();
+    settings.tuned.extend(ways.iter().filter_map(|(name, _)| Some(tuned(name, best.get(name.as_str())?.1))));
+    Ok(settings)
+}

@@ -119,7 +119,8 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
     }
     let packs = if args.no_packs { None } else { packs(args, &model)? };
     let settings = Some(model.settings()).filter(|&settings| *settings != Settings::default());
-    let contents = artifact::Contents { packs: packs.as_ref(), settings, ..artifact::Contents::new(checked, &params, &front.sources) };
+    let contents =
+        artifact::Contents { packs: packs.as_ref(), settings, ..artifact::Contents::new(checked, &params, &front.sources) };
     let written = artifact::write(path, &contents).map_err(Failure::input)?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let packed = match &packs {

@@ -62,8 +62,13 @@ impl ModelArgs {
 
     /// A session of a model.
     pub fn session(&self, model: &Model) -> Result<Session, Failure> {
+        model.session_with(self.session_options()).map_err(Failure::input)
+    }
+
+    /// How its sessions run.
+    pub fn session_options(&self) -> SessionOptions {
         let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));
-        model.session_with(SessionOptions { threads, ..SessionOptions::default() }).map_err(Failure::input)
+        SessionOptions { threads, ..SessionOptions::default() }
     }
 }
 

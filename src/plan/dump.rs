@@ -86,6 +86,7 @@ fn kernel(kernel: &Kernel) -> String {
                     let by = if shape.is_pointwise() { "gemm" } else { "im2col" };
                     format!("{by} {}x{}", tiles.filters, tiles.pixels)
                 }
+                ConvStrategy::Depthwise => "depthwise".to_owned(),
                 ConvStrategy::Taps => "tap by tap".to_owned(),
                 ConvStrategy::Direct { plan, plain } => {
                     let from = if *plain { "direct from plain" } else { "direct" };

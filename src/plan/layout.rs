@@ -76,18 +76,20 @@ impl Assignment<'_> {
                         step.inputs[0] = first;
                         return self.push(step, self.blocked);
                     }
-                    ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) => true,
+                    ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
                 }
             }
             Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
-            Kernel::Concat { .. } | Kernel::Pad(_) | Kernel::Subsample { .. } => false,
             Kernel::Add { .. }
             | Kernel::Mul { .. }
             | Kernel::Gate { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
+            | Kernel::Concat { .. }
             | Kernel::Pool(_)
-            | Kernel::AdaptiveAvg { .. } => some,
+            | Kernel::AdaptiveAvg { .. }
+            | Kernel::Pad(_)
+            | Kernel::Subsample { .. } => some,
         };
         let layout = if blocked { self.blocked } else { Layout::Nchw };
         for slot in 0..step.inputs.len() {

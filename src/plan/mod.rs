@@ -104,6 +104,11 @@ pub enum Form {
         /// Channels of a block.
         lanes: usize,
     },
+    /// A block of channels, tap by tap ([`crate::kernels::blocked::depthwise`]).
+    Depthwise {
+        /// Channels of a block.
+        lanes: usize,
+    },
     /// Transformed for Winograd's convolution ([`crate::kernels::winograd`]).
     Winograd {
         /// Channels of a block.
@@ -134,6 +139,7 @@ impl Weight {
             Form::Plain => self.shape.iter().product(),
             Form::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
             Form::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
+            Form::Depthwise { lanes } => filters.next_multiple_of(lanes) * kh * kw,
             Form::Winograd { lanes, size } => winograd::packed_len(lanes, [filters, channels], size),
         }
     }
@@ -182,6 +188,8 @@ pub enum ConvStrategy {
     },
     /// Winograd's minimal filtering, blocked.
     Winograd(WinogradPlan),
+    /// A filter a channel, blocked.
+    Depthwise,
 }
 
 /// What is added to a result.

@@ -6,7 +6,7 @@ use super::layout::PLAIN;
 use super::{ConvStrategy, Form, PlanOptions, Settings, Tuned};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
-use crate::kernels::blocked::pack;
+use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::gemm_conv::Tiles;
 use crate::kernels::winograd::{self, Size, Split, WinogradPlan};
 use crate::kernels::{ConvShape, Isa};
@@ -66,6 +66,9 @@ pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOpt
     if isa == Isa::Portable || !direct::serves(shape) {
         return vec![plain(shape, options.threads)];
     }
+    if depthwise::serves(shape) && shape.groups > 1 {
+        return vec![blocked(shape, ConvStrategy::Depthwise, options)];
+    }
     let from_plain = plain_input && shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS;
     let direct = cuts(shape, from_plain, isa, options.threads);
     let mut list: Vec<Choice> =
@@ -120,6 +123,15 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
                 cost: winograd_cost(shape, plan, packed, options),
             }
         }
+        ConvStrategy::Depthwise => Choice {
+            strategy,
+            scratch: 0,
+            forms: (Form::Depthwise { lanes }, bias),
+            why: String::new(),
+            packed: raw.next_multiple_of(lanes),
+            raw,
+            cost: 0.0,
+        },
         ConvStrategy::Gemm(_) | ConvStrategy::Taps => plain(shape, options.threads),
     }
 }

@@ -1,8 +1,6 @@
 //! What a step costs by its sizes alone: multiply-adds, bytes that pass through it, the floats of its packed weights.
 
-use super::{ConvStrategy, Form, Kernel, Plan, ResidualPlan, Step, Weight};
-use crate::kernels::blocked::pack;
-use crate::kernels::winograd;
+use super::{ConvStrategy, Kernel, Plan, ResidualPlan, Step};
 
 /// Kernels of a kind, as a profile sums them up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +60,7 @@ impl ConvStrategy {
     fn family(&self) -> Family {
         match self {
             ConvStrategy::Gemm(_) => Family::Gemm,
-            ConvStrategy::Taps => Family::Depthwise,
+            ConvStrategy::Taps | ConvStrategy::Depthwise => Family::Depthwise,
             ConvStrategy::Direct { .. } => Family::Direct,
             ConvStrategy::Winograd(_) => Family::Winograd,
         }
@@ -98,20 +96,6 @@ impl Step {
     }
 }
 
-impl Weight {
-    /// Floats in the form that the step needs.
-    pub fn packed_len(&self) -> usize {
-        let size = |axis: usize| self.shape.get(axis).copied().unwrap_or(1);
-        let raw = self.shape.iter().product::<usize>();
-        match self.form {
-            Form::Plain => raw,
-            Form::Channels { lanes } => raw.next_multiple_of(lanes),
-            Form::Filters { lanes, groups, plain } => pack::packed_len(lanes, [0, 1, 2, 3].map(size), groups, plain),
-            Form::Winograd { lanes, size: tile } => winograd::packed_len(lanes, [size(0), size(1)], tile),
-        }
-    }
-}
-
 impl Plan {
     /// Bytes that a step has to move: what it reads and writes, each once, and its weights as they are packed. A result that
     /// is added to in place is read and written.
@@ -127,7 +111,7 @@ impl Plan {
         read.sort_unstable();
         read.dedup();
         let values: usize = read.iter().chain([&step.output]).map(|&id| self.buffer(id).len).sum();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].packed_len()).sum();
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len()).sum();
         (values + weights) as u64 * size_of::<f32>() as u64
     }
 }

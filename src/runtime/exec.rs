@@ -33,6 +33,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
                     let scratch = unsafe { memory.scratch() };
                     gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
+                ConvStrategy::Depthwise => blocked::depthwise::conv(pool, isa, shape, &operands, out),
                 ConvStrategy::Taps => direct::conv(pool, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the one view of the scratch
@@ -62,6 +63,20 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
         Kernel::Pool(shape) if in_blocks => blocked::pooling::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             blocked::pooling::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
+        }
+        Kernel::Concat { parts } if in_blocks => {
+            let plane = size(2) * size(3);
+            let whole = size(1);
+            let mut offset = 0;
+            for (slot, &part) in parts.iter().enumerate() {
+                let channels = part / plane.max(1);
+                blocked::shape::concat_part(pool, isa.lanes(), [channels, offset, whole], plane, read(slot), out);
+                offset += channels;
+            }
+        }
+        Kernel::Pad(shape) if in_blocks => blocked::shape::pad(pool, isa.lanes(), shape, read(0), out),
+        Kernel::Subsample { input, stride } if in_blocks => {
+            blocked::shape::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
         }
         Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),

@@ -11,7 +11,7 @@ use super::packs::Packs;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
-use crate::kernels::blocked::pack;
+use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
 use crate::plan::{Form, Weight, WeightSource};
 
@@ -154,6 +154,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         Form::Plain => Aligned::from_weights(&values),
         Form::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
         Form::Channels { lanes } => pack::pack_channels(lanes, &values),
+        Form::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
         Form::Winograd { lanes, size } => {
             let [filters, channels, ..] = four(&weight.shape);
             winograd::pack(lanes, [filters, channels], size, &values)

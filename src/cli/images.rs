@@ -9,7 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::output::Failure;
 use crate::data::{self, default_preprocess, prepare};
-use crate::ir::{Op, Preprocess, Shape};
+use crate::ir::{Dim, Op, Preprocess, Shape};
 use crate::runtime::{Model, Session};
 
 /// A prepared picture, or why it is none.
@@ -48,6 +48,16 @@ impl Reader {
         prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{}`: {e}", path.display()))
     }
 
+    /// The height and width of prepared pictures where the network leaves them free; `None` where they are the picture's.
+    fn free_size(&self) -> Option<[Option<usize>; 2]> {
+        let [_, h, w] = self.shape.dims()? else { return None };
+        let size = |dim: &Dim, axis: usize| match dim {
+            Dim::Fixed(_) => Some(None),
+            Dim::Free { .. } => self.how.crop.map(|crop| Some(crop[axis])),
+        };
+        Some([size(h, 0)?, size(w, 1)?])
+    }
+
     /// Runs every picture, in order, and hands `each` its index with the class probabilities, or with what is wrong with it.
     pub fn run(
         &self,
@@ -72,6 +82,10 @@ impl Reader {
                         }
                     }
                 });
+            }
+            // meanwhile
+            if let (batch, Some(size)) = (batch.min(paths.len()), self.free_size()) {
+                session.prepare(batch.max(1), size).map_err(Failure::input)?;
             }
             let mut gathered: Vec<(usize, Vec<f32>)> = Vec::new();
             let mut size = [0; 3];

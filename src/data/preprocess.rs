@@ -80,8 +80,9 @@ pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f3
     let mut values = vec![0.0f32; plane * made];
     for c in 0..made {
         let (mean, std) = (how.mean.get(c).copied().unwrap_or(0.0), how.std.get(c).copied().unwrap_or(1.0));
-        for (i, value) in values[c * plane..][..plane].iter_mut().enumerate() {
-            *value = (f32::from(image.data[i * made + c]) / 255.0 - mean) / std;
+        let prepared: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std);
+        for (value, pixel) in values[c * plane..][..plane].iter_mut().zip(image.data.chunks_exact(made)) {
+            *value = prepared[usize::from(pixel[c])];
         }
     }
     Ok((values, [made, image.height, image.width]))

@@ -29,23 +29,33 @@ fn round(sum: i32) -> u8 {
     ((sum + (1 << (BITS - 1))) >> BITS).clamp(0, 255) as u8
 }
 
+/// The rows, resized to `width` pixels; `C` channels.
+fn across<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
+    let weights = weights(image.width, width);
+    let mut out = Vec::with_capacity(image.height * width * C);
+    for row in image.data.chunks_exact(image.width * C) {
+        let row = row.as_chunks::<C>().0;
+        for (first, list) in &weights {
+            let mut sums = [0i32; C];
+            for (pixel, w) in row[*first..].iter().zip(list) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, &v)| *sum += i32::from(v) * w);
+            }
+            out.extend(sums.map(round));
+        }
+    }
+    out
+}
+
 /// Resizes to `height` x `width` pixels, each at least 1.
 pub fn resize(image: &Pixels, height: usize, width: usize) -> Pixels {
     let channels = image.channels;
     let across = if width == image.width {
         image.data.clone()
     } else {
-        let weights = weights(image.width, width);
-        let mut out = Vec::with_capacity(image.height * width * channels);
-        for row in image.data.chunks_exact(image.width * channels) {
-            for (first, list) in &weights {
-                for c in 0..channels {
-                    let sum = list.iter().enumerate().map(|(k, w)| i32::from(row[(first + k) * channels + c]) * w).sum();
-                    out.push(round(sum));
-                }
-            }
+        match channels {
+            1 => across::<1>(image, width),
+            _ => across::<3>(image, width),
         }
-        out
     };
     let data = if height == image.height {
         across

@@ -11,21 +11,48 @@ pub const LINE: usize = 16;
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
+/// Bytes from which on a buffer is mapped by itself: a huge page of x86-64.
+const HUGE: usize = 2 << 20;
+
 /// A buffer of f32 aligned to 64 bytes.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Aligned {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
+}
+
+enum Memory {
+    /// A small one.
+    Lines(Vec<Line>),
+    /// A large one: zeros when it is first touched, in huge pages where the system has them. They make a first touch some five
+    /// times cheaper, and the processor finds their addresses without a walk through its tables.
+    Mapped(memmap2::MmapMut),
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::Lines(Vec::new())
+    }
 }
 
 impl Aligned {
     /// A buffer of `len` zeros.
     pub fn zeroed(len: usize) -> Result<Aligned, TryReserveError> {
+        if let Some(bytes) = len.checked_mul(size_of::<f32>()).filter(|&n| n >= HUGE)
+            && let Ok(map) = memmap2::MmapMut::map_anon(bytes)
+        {
+            #[cfg(target_os = "linux")]
+            {
+                // advice alone: without huge pages it is only slower
+                let _ = map.advise(memmap2::Advice::HugePage);
+            }
+            return Ok(Aligned { memory: Memory::Mapped(map), len });
+        }
         let count = len.div_ceil(LINE);
         let mut lines = Vec::new();
         lines.try_reserve_exact(count)?;
         lines.resize(count, Line([0.0; LINE]));
-        Ok(Aligned { lines, len })
+        Ok(Aligned { memory: Memory::Lines(lines), len })
     }
 
     /// A copy of `values`, subnormal numbers flushed to zero: they carry nothing and slow arithmetic down a hundredfold.
@@ -42,15 +69,24 @@ impl Deref for Aligned {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: a `Line` is 16 floats without padding (`repr(C)`), and `len` is at most 16 times the lines
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        let start: *const f32 = match &self.memory {
+            Memory::Lines(lines) => lines.as_ptr().cast(),
+            Memory::Mapped(map) => map.as_ptr().cast(),
+        };
+        // SAFETY: a `Line` is 16 floats without padding (`repr(C)`), and `len` is at most 16 times the lines; a map begins at a
+        // page, holds `len` floats, and any bytes are floats
+        unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 }
 
 impl DerefMut for Aligned {
     fn deref_mut(&mut self) -> &mut [f32] {
+        let start: *mut f32 = match &mut self.memory {
+            Memory::Lines(lines) => lines.as_mut_ptr().cast(),
+            Memory::Mapped(map) => map.as_mut_ptr().cast(),
+        };
         // SAFETY: as in `deref`, and `self` is borrowed mutably
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(start, self.len) }
     }
 }
 
@@ -66,9 +102,10 @@ mod tests {
 
     #[test]
     fn begins_at_a_cache_line_and_holds_its_length() {
-        for len in [0, 1, 15, 16, 17, 1000] {
+        for len in [0, 1, 15, 16, 17, 1000, HUGE / 4 - 1, HUGE / 4, HUGE / 4 + 1] {
             let mut a = Aligned::zeroed(len).unwrap();
             assert_eq!((a.len(), a.as_ptr() as usize % 64), (len, 0));
+            assert!(a.iter().all(|&v| v == 0.0));
             a.fill(1.0);
             assert_eq!(a.iter().sum::<f32>(), len as f32);
         }

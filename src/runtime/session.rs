@@ -93,6 +93,12 @@ impl Session {
         })
     }
 
+    /// Plans for a batch, and gets the weights and the memory for it, before its first run has to; `size` is a height and width
+    /// where the network leaves them free.
+    pub fn prepare(&mut self, batch: usize, size: [Option<usize>; 2]) -> Result<(), RunError> {
+        self.bring(Key { batch, size })
+    }
+
     /// The instruction set of its kernels.
     pub fn isa(&self) -> Isa {
         self.isa
@@ -114,7 +120,7 @@ impl Session {
         mut around: impl FnMut(&Step, &mut dyn FnMut()),
     ) -> Result<Outputs, RunError> {
         let Matched { order, batch, size } = inputs::matched(self.model.checked(), given)?;
-        self.prepare(Key { batch, size })?;
+        self.bring(Key { batch, size })?;
         let Some(Planned { plan, weights, .. }) = self.plans.first() else {
             return Err(RunError::Internal("no plan".to_owned()));
         };
@@ -142,7 +148,7 @@ impl Session {
     }
 
     /// Brings the plan for `key` to the front, and the arena to its size.
-    fn prepare(&mut self, key: Key) -> Result<(), RunError> {
+    fn bring(&mut self, key: Key) -> Result<(), RunError> {
         if let Some(index) = self.plans.iter().position(|p| p.key == key) {
             self.plans[..=index].rotate_right(1);
             return Ok(());

@@ -67,6 +67,34 @@ fn an_artifact_answers_as_its_source_does() {
     assert_eq!(resnetc(&["run", arg(&rnx), "--weights", "init", "tests/data/coat.png"]).code, 2);
 }
 
+#[test]
+fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    let (with, without) = (dir.path().join("with.rnx"), dir.path().join("without.rnx"));
+    let forced = |isa: &str, args: &[&str]| {
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_resnetc")).args(args).env("RESNETC_ISA", isa).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (said, _) = forced("portable", &["compile", FASHION, "-o", arg(&with)]);
+    assert!(said.contains("packed for portable"), "{said}");
+    let (said, _) = forced("portable", &["compile", FASHION, "--no-packs", "-o", arg(&without)]);
+    assert!(said.contains("weights") && !said.contains("packed"), "{said}");
+    let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    assert!(size(&with) > size(&without) * 3 / 2);
+    let (answer, notes) = forced("portable", &["run", arg(&with), "tests/data/coat.png"]);
+    assert_eq!(notes, "");
+    assert_eq!(forced("portable", &["run", arg(&without), "tests/data/coat.png"]), (answer.clone(), String::new()));
+    // with the best kernels here
+    let (other, notes) = forced("", &["run", arg(&with), "tests/data/coat.png"]);
+    assert_eq!(other.lines().next(), answer.lines().next());
+    if resnetc::kernels::Isa::best() != resnetc::kernels::Isa::Portable {
+        assert!(notes.contains("are packed for portable; for avx"), "{notes}");
+    }
+    assert_eq!(resnetc(&["compile", FASHION, "--no-packs"]).code, 2);
+}
+
 /// A folder with a folder for each class, as `eval` wants it.
 fn dataset(names: impl Fn(&str, &str) -> String) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

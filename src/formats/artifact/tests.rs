@@ -1,5 +1,6 @@
 use super::*;
 use crate::driver::Frontend;
+use crate::runtime::RunError;
 use crate::runtime::init;
 use ndarray::ArrayD;
 
@@ -88,23 +89,32 @@ fn a_header_of_impossible_length_takes_no_memory() {
     assert!(Model::load(&path).unwrap_err().to_string().contains("impossible length"));
 }
 
+/// The header of an artifact, and all that is behind it.
+fn split(whole: &[u8]) -> (String, &[u8]) {
+    let end = HEADER + u64::from_le_bytes(whole[8..16].try_into().unwrap()) as usize;
+    (String::from_utf8(whole[HEADER..end].to_vec()).unwrap(), &whole[end.next_multiple_of(PAGE)..])
+}
+
+/// An artifact with that header, whose checksum is right.
+fn join(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(checksum(&bytes[..16], header.as_bytes()).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
+    bytes.extend(data);
+    bytes
+}
+
 /// A header with a right checksum is not believed either.
 #[test]
 fn a_forged_header_is_refused() {
     let (_dir, path) = written();
     let whole = std::fs::read(&path).unwrap();
-    let end = HEADER + u64::from_le_bytes(whole[8..16].try_into().unwrap()) as usize;
-    let text = String::from_utf8(whole[HEADER..end].to_vec()).unwrap();
+    let (text, data) = split(&whole);
     let forge = |from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
-        let header = text.replacen(from, to, 1).into_bytes();
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend((header.len() as u64).to_le_bytes());
-        bytes.extend(checksum(&bytes[..16], &header).to_le_bytes());
-        bytes.extend(&header);
-        bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
-        bytes.extend(&whole[end.next_multiple_of(PAGE)..]);
-        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(&path, join(&text.replacen(from, to, 1), data)).unwrap();
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
     assert!(forge("\"version\":2", "\"version\":9").contains("version 9"));
@@ -112,4 +122,120 @@ fn a_forged_header_is_refused() {
     assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("does not lie within"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));
     assert!(forge("\"mean\":[0.1,0.2,0.3]", "\"mean\":[0.1]").contains("preprocessing"));
+}
+
+/// An artifact with the weights of a plan for the batch of [`answer`] and those kernels.
+fn packed(isa: Isa) -> (tempfile::TempDir, PathBuf) {
+    let (checked, params, sources) = sample();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.rnx");
+    let model = Model::new(checked.clone(), params.clone()).unwrap();
+    let options = PlanOptions::new(2, SessionOptions::default().threads, isa);
+    let plan = model.plan(&options, [None; 2]).unwrap();
+    let packs = model.pack(&plan).unwrap();
+    let written = write(&path, &Contents { packs: Some(&packs), ..Contents::new(&checked, &params, &sources) }).unwrap();
+    assert_eq!(written.file, std::fs::metadata(&path).unwrap().len());
+    assert!(written.packs >= packs.bytes() as u64 && packs.bytes() > 0);
+    (dir, path)
+}
+
+#[test]
+fn packed_weights_are_used_where_they_lie() {
+    let (checked, params, _) = sample();
+    let (_dir, path) = packed(Isa::chosen().unwrap());
+    let model = Model::load(&path).unwrap();
+    assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, 0));
+    assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
+    // none was made, and each that there is was used; another session uses the same
+    let all = model.packs().unwrap().bytes();
+    assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
+    answer(&model);
+    assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
+    let verified = verify(&path).unwrap();
+    assert_eq!((verified.tensors, verified.packs), (22, model.packs().unwrap().len()));
+}
+
+#[test]
+fn weights_packed_for_other_kernels_change_nothing() {
+    let (checked, params, _) = sample();
+    let expected = answer(&Model::new(checked, params).unwrap());
+    for isa in Isa::ALL {
+        let (_dir, path) = packed(isa);
+        let model = Model::load(&path).unwrap();
+        assert_eq!(model.packs().unwrap().isa(), isa);
+        assert_eq!(answer(&model), expected, "{isa}");
+    }
+}
+
+#[test]
+fn damage_to_packed_weights_is_found() {
+    let (_dir, path) = packed(Isa::chosen().unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let (text, data) = split(&whole);
+    let header: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let list = header["packs"]["list"].as_array().unwrap();
+    for pack in list {
+        let at = whole.len() - data.len() + pack["offset"].as_u64().unwrap() as usize;
+        let mut bytes = whole.clone();
+        bytes[at + 1] ^= 4;
+        std::fs::write(&path, bytes).unwrap();
+        let error = verify(&path).unwrap_err().to_string();
+        assert!(error.contains("packed weight") && error.contains(pack["name"].as_str().unwrap()), "{error}");
+    }
+    for len in (0..whole.len()).step_by(509) {
+        std::fs::write(&path, &whole[..len]).unwrap();
+        assert!(Model::load(&path).is_err(), "cut to {len} bytes");
+    }
+}
+
+#[test]
+fn forged_packed_weights_are_refused() {
+    let (_dir, path) = packed(Isa::chosen().unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let (text, data) = split(&whole);
+    let forge = |index: usize, key: &str, value: serde_json::Value| {
+        let mut header: serde_json::Value = serde_json::from_str(&text).unwrap();
+        header["packs"]["list"][index][key] = value;
+        std::fs::write(&path, join(&header.to_string(), data)).unwrap();
+        Model::load(&path)
+    };
+    let first: serde_json::Value = serde_json::from_str::<serde_json::Value>(&text).unwrap()["packs"]["list"][0].clone();
+    let refused = |loaded: Result<Model, ArtifactError>, words: &str| {
+        let error = loaded.unwrap_err().to_string();
+        assert!(error.contains(words), "`{words}` is not in: {error}");
+    };
+    for offset in [u64::MAX, u64::MAX - 63, data.len() as u64, first["offset"].as_u64().unwrap() + 1] {
+        refused(forge(0, "offset", offset.into()), "does not lie within");
+    }
+    for len in [u64::MAX, 1 << 62, data.len() as u64] {
+        refused(forge(0, "len", len.into()), "does not lie within");
+    }
+    refused(forge(1, "offset", first["offset"].clone()), "lie upon each other");
+    refused(forge(0, "offset", 0.into()), "lie upon each other");
+    refused(forge(0, "form", "Cubic".into()), "header cannot be read");
+    // a length that is possible, but not the form's
+    let short = forge(0, "len", (first["len"].as_u64().unwrap() - 1).into()).unwrap();
+    let x = ArrayD::zeros(vec![2, 3, 8, 8]);
+    let error = short.session().unwrap().run(&[("input", x.view())]).unwrap_err();
+    assert!(matches!(error, RunError::Pack { .. }), "{error}");
+}
+
+#[test]
+fn settings_are_kept_and_those_of_another_version_passed_over() {
+    let (checked, params, sources) = sample();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.rnx");
+    let settings = Settings { precise: true, max_pack: 150, ..Settings::default() };
+    write(&path, &Contents { settings: Some(&settings), ..Contents::new(&checked, &params, &sources) }).unwrap();
+    assert_eq!(*Model::load(&path).unwrap().settings(), settings);
+    let whole = std::fs::read(&path).unwrap();
+    let (text, data) = split(&whole);
+    let mut header: serde_json::Value = serde_json::from_str(&text).unwrap();
+    header["settings"]["version"] = (SETTINGS + 1).into();
+    header["settings"]["settings"] = "of another kind".into();
+    std::fs::write(&path, join(&header.to_string(), data)).unwrap();
+    assert_eq!(*Model::load(&path).unwrap().settings(), Settings::default());
+    header["settings"]["version"] = SETTINGS.into();
+    std::fs::write(&path, join(&header.to_string(), data)).unwrap();
+    assert!(Model::load(&path).unwrap_err().to_string().contains("settings cannot be read"));
 }

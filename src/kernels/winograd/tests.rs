@@ -189,7 +189,7 @@ fn speed() {
             let packed = pack(isa.lanes(), [channels, channels], size, &weight).unwrap();
             println!("{isa} {channels}x{map} {size:?}: packed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
             let copies = ((24 << 20) / packed.len() + 1).min(16);
-            let weights: Vec<_> = (0..copies).map(|_| crate::kernels::Aligned::from_weights(&packed).unwrap()).collect();
+            let weights: Vec<_> = (0..copies).map(|_| Aligned::from_weights(&packed).unwrap()).collect();
             for (batch, threads) in [(1, 1), (1, 2), (8, 1), (8, 2)] {
                 let pool = Pool::new(threads).unwrap();
                 let shape = shape(batch, channels, channels, [map; 2], [[1, 1]; 2]);

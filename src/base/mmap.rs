@@ -12,6 +12,10 @@ use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
+/// A huge page, in which Linux may map a file: see [`crate::base::file`].
+#[cfg(unix)]
+const HUGE: usize = 2 << 20;
+
 /// Bytes that are shared, cheap to clone and to slice: owned, or those of a mapped file.
 #[derive(Clone)]
 pub struct Bytes {
@@ -65,12 +69,15 @@ impl Bytes {
     }
 
     /// Says that these bytes will not be read soon: those of a mapped file leave memory, and come back from the file (in practice
-    /// from the system's cache of it) when they are read again. Owned bytes stay.
+    /// from the system's cache of it) when they are read again. Owned bytes stay. Neighbours that may share a huge page go too:
+    /// one that stayed would keep all of it.
     pub fn release(&self) {
         #[cfg(unix)]
         if let Owner::Mapped(map) = &*self.owner {
+            let start = self.range.start / HUGE * HUGE;
+            let len = self.range.end.next_multiple_of(HUGE).min(map.len()) - start;
             // SAFETY: the map is of a file and never written, so that dropped pages come back with the same contents
-            let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.len()) };
+            let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
             // advice alone: where the system does not take it, nothing is lost
             let _ = advised;
         }

@@ -15,6 +15,9 @@ use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
 use crate::plan::{Form, Weight, WeightSource};
 
+/// Floats that are made sooner than a thread starts.
+const ALONE: usize = 1 << 16;
+
 /// A parameter ready for its kernel.
 #[derive(Debug)]
 pub(super) enum BoundWeight {
@@ -70,7 +73,10 @@ impl WeightCache {
                     fits(weight, packed)?;
                     made.insert(key, Arc::clone(packed));
                 }
-                None => missing.push(weight),
+                None => match stored(weight, params) {
+                    Some(stored) => drop(made.insert(key, Arc::new(stored))),
+                    None => missing.push(weight),
+                },
             }
         }
         // the largest first: the last ones to end are small
@@ -111,7 +117,7 @@ pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError
 
 /// Makes each, in the order given.
 fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Result<BoundWeight, RunError>> {
-    if threads <= 1 || weights.len() <= 1 {
+    if threads <= 1 || weights.len() <= 1 || weights.iter().map(|w| w.len()).sum::<usize>() <= ALONE {
         return weights.iter().map(|w| make(w, params)).collect();
     }
     let results: Vec<OnceLock<Result<BoundWeight, RunError>>> = weights.iter().map(|_| OnceLock::new()).collect();
@@ -135,18 +141,18 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
     results.into_iter().map(|result| result.into_inner().unwrap_or_else(unmade)).collect()
 }
 
+/// A parameter that is used as it is stored.
+fn stored(weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
+    let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
+    let tensor = params.get(name).filter(|_| weight.form == Form::Plain)?;
+    // one of another length is refused where it is made
+    (tensor.as_f32()?.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
+}
+
 fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
     let channels = weight.shape.first().copied().unwrap_or(0);
     let values = match &weight.source {
-        WeightSource::Param(source) => {
-            let values = params.evaluate(source, &weight.shape)?;
-            if let (ParamSource::Named(name), Cow::Borrowed(_), Form::Plain) = (source, &values, weight.form)
-                && let Some(tensor) = params.get(name)
-            {
-                return Ok(BoundWeight::Stored(tensor.clone()));
-            }
-            values
-        }
+        WeightSource::Param(source) => params.evaluate(source, &weight.shape)?,
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };

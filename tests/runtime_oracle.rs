@@ -42,6 +42,8 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         inputs.push(("other", noise(seed + 1, &[&[batch], sizes].concat())));
         b.input("other", Shape::fixed(sizes))
     };
+    // a convolution before them, so that operators meet values in blocks of channels as well
+    let x = if which > 1 && b.rng.flip() { b.conv(x, channels, 1, 1, 1) } else { x };
     let y = match which {
         0 => {
             let r = &mut b.rng;
@@ -213,5 +215,24 @@ fn resnets_agree_with_the_oracle() {
     for bottleneck in [false, true] {
         let (checked, params) = common::resnet([2, 2, 2, 2], bottleneck, 64);
         agrees(checked, params, &[("input", noise(3, &[2, 3, 64, 64]))], 2, 1e-4);
+    }
+}
+
+/// Features of whole blocks lie the same way in both layouts, those beside them do not.
+#[test]
+fn vectors_of_either_layout_are_joined() {
+    for swap in [false, true] {
+        let mut b = Build::new(7);
+        let x = b.input("x", Shape::fixed(&[3, 9, 9]));
+        let wide = b.conv(x, 48, 3, 1, 1);
+        let features = b.push(Op::Flatten, &[wide]);
+        let features = b.linear(features, 16);
+        let narrow = b.conv(x, 10, 3, 1, 1);
+        let narrow = b.push(Op::AdaptiveAvgPool([1, 1]), &[narrow]);
+        let narrow = b.push(Op::Flatten, &[narrow]);
+        let operands = if swap { [narrow, features] } else { [features, narrow] };
+        let y = b.push(Op::Concat, &operands);
+        let (checked, params) = b.finish(&[("y", y)]);
+        agrees(checked, params, &[("x", noise(5, &[3, 3, 9, 9]))], 2, 1e-4);
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
     // SAFETY: the one view of this step's output, which no view made by `read` and `first` overlaps
     let out = unsafe { memory.write(step.output) };
     let isa = memory.plan().options.isa;
-    let in_blocks = step.inputs.first().is_some_and(|&id| memory.plan().buffer(id).layout != Layout::Nchw);
+    // the result tells: an operand of single pixels, whole blocks of them, passes for either layout
+    let in_blocks = memory.plan().buffer(step.output).layout != Layout::Nchw;
     let size = |axis: usize| step.shape.get(axis).copied().unwrap_or(1);
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {

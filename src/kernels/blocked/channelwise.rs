@@ -79,7 +79,7 @@ pub fn scale_shift(
     assert_eq!(scale.len(), shift.len());
     let blocks = scale.len().div_ceil(lanes);
     let sample = blocks * lanes * plane;
-    let maps = if sample == 0 { 0 } else { out.len() / sample * blocks };
+    let maps = out.len().checked_div(sample).map_or(0, |samples| samples * blocks);
     by_block(pool, isa, first, maps, plane, act, out, |map| {
         let from = map % blocks * lanes;
         let count = lanes.min(scale.len() - from);

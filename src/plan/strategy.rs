@@ -21,13 +21,15 @@ const STRIP: usize = 96 << 10;
 /// Multiply-adds of a cycle.
 const VECTOR: f64 = 16.0;
 /// Bytes that come from memory in a cycle, for all threads together.
-const MEMORY: f64 = 8.0;
+const MEMORY: f64 = 6.0;
 /// Cycles for a byte that comes again, from the last-level cache.
 const NEAR: f64 = 1.0 / 40.0;
+/// Bytes of the second-level cache, of which some are taken.
+const CACHE: usize = 768 << 10;
 /// Cycles to transform the input of a tile of 4x4 results, for a block of 16 channels.
-const TRANSFORM_4: f64 = 220.0;
+const TRANSFORM_4: f64 = 300.0;
 /// The same for 2x2.
-const TRANSFORM_2: f64 = 70.0;
+const TRANSFORM_2: f64 = 100.0;
 
 /// A way to compute a convolution.
 #[derive(Clone, Debug)]
@@ -215,8 +217,8 @@ fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: 
     let side = plan.size.side();
     let tiles = shape.batch * shape.output[0].div_ceil(side) * shape.output[1].div_ceil(side);
     let (input, output) = match plan.size {
-        Size::F4 => (TRANSFORM_4, 0.8 * TRANSFORM_4),
-        Size::F2 => (TRANSFORM_2, 0.8 * TRANSFORM_2),
+        Size::F4 => (TRANSFORM_4, 0.6 * TRANSFORM_4),
+        Size::F2 => (TRANSFORM_2, 0.65 * TRANSFORM_2),
     };
     let (blocks_in, blocks_out) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
     let products = (tiles * packed) as f64 / VECTOR / 0.88;
@@ -228,8 +230,12 @@ fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: 
         Split::Tiles => imbalance(sets, threads),
         Split::Filters => imbalance(sets * units, threads) * 1.03,
     };
+    // what all threads transformed together passes once a unit, from the last-level cache where it is large
+    let transformed = 4 * plan.size.points() * tiles * shape.channels;
+    let passes = if plan.split == Split::Filters && transformed > CACHE { units } else { 0 };
+    let again = NEAR * (transformed * passes) as f64;
     let weights = fetch(4 * packed) + NEAR * (4 * packed * (sets - 1)) as f64;
-    join((products + transforms) / threads as f64 * spread, weights)
+    join((products + transforms) / threads as f64 * spread, weights + again)
 }
 
 /// Arithmetic and memory side by side: the longer, and some of the shorter.

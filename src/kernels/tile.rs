@@ -58,6 +58,7 @@ pub(super) type TileFn = unsafe fn(&Tile);
 /// # Safety
 /// The processor has `S`; all pointers are valid for what the sizes say.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
 pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
     let pixel = if KB == 1 { 1 } else { S::LANES };
     // a loop whose count is known is unrolled, and its instructions mixed so far that the widest tiles' accumulators spill
@@ -68,10 +69,18 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
         if !t.bias.is_null() {
             for o in 0..BLOCKS {
                 let bias = S::load(t.bias.add(o * S::LANES));
-                for row in &mut sums {
-                    for sum in row {
-                        sum[o] = bias;
+                for r in 0..ROWS {
+                    for p in 0..P {
+                        sums[r][p][o] = bias;
                     }
+                }
+            }
+        }
+        // what will be written, and may be added to
+        for o in 0..BLOCKS {
+            for r in 0..ROWS {
+                for p in 0..P {
+                    S::prefetch(t.out.add(o * t.out_block + r * t.out_row + p * S::LANES));
                 }
             }
         }
@@ -82,14 +91,14 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
                 let x = block.add(*t.taps.add(tap));
                 for k in 0..depth {
                     let mut w = [S::zero(); BLOCKS];
-                    for (o, w) in w.iter_mut().enumerate() {
-                        *w = S::load(weight.add(o * S::LANES));
+                    for o in 0..BLOCKS {
+                        w[o] = S::load(weight.add(o * S::LANES));
                     }
-                    for (r, row) in sums.iter_mut().enumerate() {
-                        for (p, sum) in row.iter_mut().enumerate() {
+                    for r in 0..ROWS {
+                        for p in 0..P {
                             let v = S::splat(*x.add(r * t.row + p * pixel + k));
-                            for (sum, &w) in sum.iter_mut().zip(&w) {
-                                *sum = S::fma(v, w, *sum);
+                            for o in 0..BLOCKS {
+                                sums[r][p][o] = S::fma(v, w[o], sums[r][p][o]);
                             }
                         }
                     }
@@ -102,10 +111,10 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
             block = block.wrapping_add(t.block);
         }
         for o in 0..BLOCKS {
-            for (r, row) in sums.iter().enumerate() {
-                for (p, sum) in row.iter().enumerate() {
+            for r in 0..ROWS {
+                for p in 0..P {
                     let at = o * t.out_block + r * t.out_row + p * S::LANES;
-                    let mut v = sum[o];
+                    let mut v = sums[r][p][o];
                     if !t.residual.is_null() {
                         v = S::add(v, S::load(t.residual.add(at)));
                     }

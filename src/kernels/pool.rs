@@ -29,6 +29,8 @@ struct Shared {
     left: Apart<AtomicUsize>,
     job: UnsafeCell<Option<Job>>,
     asleep: Vec<AtomicBool>,
+    /// The tasks that each thread has left, of the job that deals some out: the first in the low half, the end in the high.
+    left_over: Vec<Apart<AtomicU64>>,
     stop: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -57,6 +59,7 @@ impl Pool {
             left: Apart(AtomicUsize::new(0)),
             job: UnsafeCell::new(None),
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            left_over: (0..=count).map(|_| Apart(AtomicU64::new(0))).collect(),
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
@@ -101,13 +104,26 @@ impl Pool {
         }
     }
 
-    /// Calls `task(index, thread)` for each index below `count`. Each thread takes one run of neighbouring indices.
+    /// Calls `task(index, thread)` for each index below `count`: see [`Pool::deal`].
     pub fn for_each(&self, count: usize, task: impl Fn(usize, usize) + Sync) {
+        self.deal(count, |thread, tasks| tasks.for_each(|index| task(index, thread)));
+    }
+
+    /// Deals out the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighbouring
+    /// indices, which keep it to its part of memory, and, when it has none left, the last of another's: so that none waits
+    /// long for one that the system took away. Who draws an index must not matter for what is computed.
+    pub fn deal(&self, count: usize, work: impl Fn(usize, &mut Tasks<'_>) + Sync) {
         let threads = self.threads();
-        if threads == 1 || count <= 1 {
-            return (0..count).for_each(|index| task(index, 0));
+        let Some(last) = u32::try_from(count).ok().filter(|&n| n > 1 && threads > 1) else {
+            return work(0, &mut Tasks { from: &[], thread: 0, rest: 0..count });
+        };
+        for (thread, own) in self.shared.left_over.iter().enumerate() {
+            let part = share(last as usize, threads, thread);
+            // the job is published after this, and the last one has ended
+            own.0.store((part.end as u64) << 32 | part.start as u64, Ordering::Relaxed);
         }
-        self.run(&|thread| share(count, threads, thread).for_each(|index| task(index, thread)));
+        let from = &self.shared.left_over[..];
+        self.run(&|thread| work(thread, &mut Tasks { from, thread, rest: 0..0 }));
     }
 
     /// Cuts `out` into pieces of `piece` floats (the last may be shorter) and calls `task(index, piece)` for each.
@@ -144,6 +160,44 @@ impl Drop for Pool {
                 let _ = handle.join();
             }
         }
+    }
+}
+
+/// The indices that a thread draws of a job that was dealt out.
+pub struct Tasks<'a> {
+    /// What each thread has left; nothing where one thread does all.
+    from: &'a [Apart<AtomicU64>],
+    thread: usize,
+    rest: std::ops::Range<usize>,
+}
+
+impl Iterator for Tasks<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.from.is_empty() {
+            return self.rest.next();
+        }
+        let count = self.from.len();
+        (0..count).find_map(|step| {
+            let victim = (self.thread + step) % count;
+            let mut drawn = 0;
+            let draw = |left: u64| {
+                let (first, end) = (left & u64::from(u32::MAX), left >> 32);
+                // the owner draws the first, others the last
+                let (first, rest, task) = if step == 0 {
+                    (first, (first + 1, end), first)
+                } else {
+                    (first, (first, end.wrapping_sub(1)), end.wrapping_sub(1))
+                };
+                (first < end).then(|| {
+                    drawn = task;
+                    rest.1 << 32 | rest.0
+                })
+            };
+            self.from[victim].0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, draw).ok()?;
+            Some(drawn as usize)
+        })
     }
 }
 
@@ -259,6 +313,30 @@ mod tests {
             assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1), "round {round}");
             if round % 100 == 0 {
                 thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    #[test]
+    fn tasks_are_dealt_out_once_each_and_taken_over_from_slow_threads() {
+        for threads in 1..5 {
+            let pool = Pool::new(threads).unwrap();
+            for count in [0, 1, 2, 7, 100] {
+                let hits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+                let drawn: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+                pool.deal(count, |thread, tasks| {
+                    for task in tasks {
+                        hits[task].fetch_add(1, Ordering::Relaxed);
+                        drawn[thread].fetch_add(1, Ordering::Relaxed);
+                        if thread == 0 && threads > 1 && count == 100 {
+                            thread::sleep(Duration::from_millis(20));
+                        }
+                    }
+                });
+                assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1), "{threads} {count}");
+                if threads > 1 && count == 100 {
+                    assert!(drawn[0].load(Ordering::Relaxed) < 100 / threads, "{threads}");
+                }
             }
         }
     }

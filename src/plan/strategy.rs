@@ -31,6 +31,13 @@ const TRANSFORM_4: f64 = 300.0;
 /// The same for 2x2.
 const TRANSFORM_2: f64 = 100.0;
 
+/// Numbers that are copied to a strip in a cycle.
+const COPY: f64 = 4.0;
+/// Cycles below which a task is not worth handing out.
+const TASK: f64 = 60_000.0;
+/// Pixels of a tile.
+const TILE: usize = 14;
+
 /// A way to compute a convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
@@ -204,10 +211,17 @@ fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanO
     let extent = if shape.is_pointwise() && !plain { shape.pixels() } else { shape.output[0] };
     let strips = extent.div_ceil(plan.rows) * shape.batch.div_ceil(plan.samples);
     let units = shape.filters.div_ceil(2 * options.isa.lanes());
-    let spread = if plan.shares > 1 { imbalance(units, plan.shares) } else { imbalance(strips, options.threads) };
+    let spread =
+        if plan.shares > 1 { imbalance(units, plan.shares) } else { 1.0 } * imbalance(strips * plan.shares, options.threads);
+    // a thread waits for half a task of another's, now and then
+    let spread = spread + 0.1 * options.threads as f64 / (strips * plan.shares) as f64;
     // weights pass once a strip and share; threads that share out rows read all of them
-    let readers = if plan.shares > 1 { 1 } else { options.threads };
-    let weights = fetch(4 * panels) + NEAR * (4 * panels * (strips.div_ceil(readers) * readers - 1)) as f64;
+    let again = strips.max(if plan.shares > 1 { 1 } else { options.threads }) - 1;
+    let weights = fetch(4 * panels) + NEAR * (4 * panels * again) as f64;
+    // threads that keep to their share copy each strip anew
+    let copies = if shape.is_pointwise() && !plain { 0 } else { if plan.shares <= options.threads { plan.shares } else { 1 } };
+    let copying = (copies * shape.batch * shape.channels * shape.input[0] * shape.input[1]) as f64 / COPY;
+    let products = products + copying;
     join(products / options.threads as f64 * spread, weights)
 }
 
@@ -227,7 +241,7 @@ fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: 
     // narrow vectors take as many instructions a block, for more blocks
     let transforms = tiles as f64 * (blocks_in as f64 * input + blocks_out as f64 * output) * (lanes as f64 / 16.0).max(0.7);
     let spread = match plan.split {
-        Split::Tiles => imbalance(sets, threads),
+        Split::Tiles => imbalance(sets, threads) + 0.1 * threads as f64 / sets as f64,
         Split::Filters => imbalance(sets * units, threads) * 1.03,
     };
     // what all threads transformed together passes once a unit, from the last-level cache where it is large
@@ -267,6 +281,7 @@ fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
 }
 
 /// Strips and shares of a direct convolution: by rows, and by output channels, so that each thread reads weights of its own.
+/// Several tasks for each thread, where they are long enough to be worth handing out: so that none waits long for another.
 fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectPlan> {
     let pointwise = shape.is_pointwise() && !plain;
     let (extent, line) = if pointwise {
@@ -275,21 +290,25 @@ fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectP
         (shape.output[0], shape.channels * shape.input[1] * shape.stride[0])
     };
     let units = shape.filters.div_ceil(2 * isa.lanes());
+    let cycles = shape.macs() as f64 / VECTOR;
+    let most = ((cycles / TASK) as usize / threads).clamp(1, 4);
     let mut list = Vec::new();
-    for strip in [STRIP / 2, STRIP, 2 * STRIP] {
-        let rows = (strip / line.max(1)).clamp(1, extent);
-        let pieces = extent.div_ceil(rows);
-        let most = if pieces == 1 { (strip / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
-        // by rows: a whole number of strips for each thread
-        let samples = most.min(shape.batch.div_ceil(threads));
-        let sets = shape.batch.div_ceil(samples);
-        let mut even = pieces;
-        while !(even * sets).is_multiple_of(threads) && even * sets < 8 * threads && even < extent {
-            even += 1;
-        }
-        list.push(DirectPlan { rows: extent.div_ceil(even), samples: if even > 1 { 1 } else { samples }, shares: 1 });
+    for each in [1, most.div_ceil(2), most] {
+        let tasks = each * threads;
+        // rows that fit the cache, in as many pieces as make the tasks; a tile is not cut where rows are pixels
+        let fitting = (STRIP / line.max(1)).clamp(1, extent);
+        let pieces = extent.div_ceil(fitting);
+        let samples = if pieces == 1 { (STRIP / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
+        let alone = samples.min(shape.batch.div_ceil(tasks)).max(1);
+        let sets = shape.batch.div_ceil(alone);
+        let even = pieces.max(tasks.div_ceil(sets)).min(extent);
+        let rows = extent.div_ceil(even);
+        let rows = if pointwise { rows.next_multiple_of(TILE).min(extent) } else { rows };
+        list.push(DirectPlan { rows, samples: if rows < extent { 1 } else { alone }, shares: 1 });
         if threads > 1 && units > 1 {
-            list.push(DirectPlan { rows: extent.div_ceil(pieces), samples: most, shares: threads.min(units) });
+            let rows =
+                if pointwise && pieces > 1 { extent.div_ceil(pieces).next_multiple_of(TILE) } else { extent.div_ceil(pieces) };
+            list.push(DirectPlan { rows: rows.min(extent), samples, shares: tasks.min(units) });
         }
     }
     list.sort_by_key(|p| (p.shares, p.rows, p.samples));

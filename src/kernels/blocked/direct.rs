@@ -133,15 +133,16 @@ pub fn conv(
     assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
     let job = Job { kernels, shape, panels: &panels, g: &g, taps: &taps.0[..taps.1], operands, out };
-    let (tasks, threads) = (shares * pieces * sets, pool.threads());
-    pool.run(&|thread| {
+    let threads = pool.threads();
+    // a thread either keeps to its own share of the weights, for all strips, or to its strips, for all shares
+    pool.deal(shares * pieces * sets, |thread, tasks| {
         // SAFETY: each thread has its own part of the scratch
         let copy = unsafe { scratch.slice(thread * per_thread, per_thread) };
         let mut held = None;
-        for task in share(tasks, threads, thread) {
-            // shares vary slowest: where there are as many as threads, each thread reads its own weights alone
-            let (set, rest) = (task % sets, task / sets);
-            let (piece, part) = (rest % pieces, rest / pieces);
+        for task in tasks {
+            let (strip, part) =
+                if shares <= threads { (task % (pieces * sets), task / (pieces * sets)) } else { (task / shares, task % shares) };
+            let (piece, set) = (strip % pieces, strip / pieces);
             let lines = share(extent, pieces, piece);
             let batch = share(shape.batch, sets, set);
             let strip = Strip { sample: batch.start, samples: batch.len(), first: lines.start, count: lines.len() };

@@ -34,8 +34,7 @@ fn each_instruction_set_gives_the_same_answers() {
     let mut expected: Option<ndarray::ArrayD<f32>> = None;
     for isa in Isa::ALL {
         for precise in [false, true] {
-            let mut args =
-                vec!["run", "models/cifar.resnet", "--network", "resnet20", "--weights", "init:3", "--threads", "2"];
+            let mut args = vec!["run", "models/cifar.resnet", "--network", "resnet20", "--weights", "init:3", "--threads", "2"];
             args.extend(["--input", arg(&x), "--output", arg(&y)]);
             if precise {
                 args.push("--precise");

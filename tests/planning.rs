@@ -5,13 +5,12 @@
 mod common;
 
 use common::{noise, resnet};
-use resnetc::ParamStore;
 use resnetc::kernels::Isa;
 use resnetc::plan::{ConvStrategy, Kernel, Plan, PlanOptions, Settings};
 use resnetc::runtime::{Model, SessionOptions, tune};
 
 fn model() -> Model {
-    let (checked, params): (_, ParamStore) = resnet([1, 1, 1, 1], false, 64);
+    let (checked, params) = resnet([1, 1, 1, 1], false, 64);
     Model::new(checked, params).unwrap()
 }
 
@@ -50,10 +49,12 @@ fn precise_does_without_winograd() {
 
 #[test]
 fn packed_weights_keep_to_their_bound() {
-    let model = model();
+    let (checked, params) = resnet([2, 2, 2, 2], false, 224);
+    let model = Model::new(checked, params).unwrap();
     let mut sizes = Vec::new();
     for max_pack in [400, 300, 200, 150, 100] {
-        let [packed, raw] = weights(&plan(&model, Isa::Avx512, Settings { max_pack, ..Settings::default() }));
+        let model = model.clone().with_settings(Settings { max_pack, ..Settings::default() });
+        let [packed, raw] = weights(&model.plan(&PlanOptions::new(8, 2, Isa::Avx512), [None; 2]).unwrap());
         // the first layer's three channels and blocks that are not full are beside the point
         assert!(packed as f64 <= raw as f64 * f64::from(max_pack) / 100.0 * 1.05, "{packed} of {raw} at {max_pack}");
         sizes.push(packed);

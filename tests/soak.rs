@@ -48,3 +48,30 @@ fn ten_thousand_runs_of_resnet18() {
     };
     soak(&resnetc::compile("models/resnet.resnet", &options).unwrap(), 224, 10_000);
 }
+
+/// Three batches in turn, in two sessions of one model on two threads at once: each run gives the bits that it gives alone.
+#[test]
+fn sessions_side_by_side_and_batches_in_turn_give_the_same_bits() {
+    let (checked, params) = resnet([1, 1, 1, 1], false, 32);
+    let model = Model::new(checked, params).unwrap();
+    let inputs: Vec<_> = [1, 3, 2].into_iter().map(|batch| noise(batch as u64, &[batch, 3, 32, 32])).collect();
+    let options = SessionOptions { threads: 2, ..SessionOptions::default() };
+    let alone: Vec<_> = inputs
+        .iter()
+        .map(|x| model.session_with(options).unwrap().run(&[("input", x.view())]).unwrap().main().to_owned())
+        .collect();
+    std::thread::scope(|scope| {
+        for first in 0..2 {
+            let (model, inputs, alone) = (&model, &inputs, &alone);
+            scope.spawn(move || {
+                let mut session = model.session_with(options).unwrap();
+                for run in first..first + 300 {
+                    let (x, expected) = (&inputs[run % 3], &alone[run % 3]);
+                    let outputs = session.run(&[("input", x.view())]).unwrap();
+                    let same = outputs.main().iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "run {run}");
+                }
+            });
+        }
+    });
+}

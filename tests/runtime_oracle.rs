@@ -10,6 +10,9 @@ use proptest::prelude::*;
 use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
 use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
 
+/// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
+const ROUNDING: f64 = 5e-4;
+
 /// Runs both and compares every output.
 fn agrees(checked: Checked, params: ParamStore, inputs: &[(&str, ArrayD<f32>)], threads: usize, tolerance: f64) {
     let views: Vec<_> = inputs.iter().map(|(name, x)| (*name, x.view())).collect();
@@ -196,7 +199,7 @@ proptest! {
     #[test]
     fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..13, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
-        agrees(checked, params, &inputs, threads, 2e-5);
+        agrees(checked, params, &inputs, threads, ROUNDING);
     }
 }
 
@@ -206,7 +209,7 @@ proptest! {
     #[test]
     fn random_networks_agree_with_the_oracle(seed in any::<u64>(), threads in 1usize..4) {
         let (checked, params, inputs) = random(seed >> 1);
-        agrees(checked, params, &inputs, threads, 1e-4);
+        agrees(checked, params, &inputs, threads, ROUNDING);
     }
 }
 

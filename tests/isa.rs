@@ -60,3 +60,30 @@ fn an_unknown_instruction_set_is_refused() {
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("sse9") && err.contains("portable, avx2, avx512"), "{err}");
 }
+
+/// On a processor without AVX-512, emulated: what is chosen there is AVX2, and needs no instruction beyond it.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn no_avx512_instruction_is_needed() {
+    let haswell = |args: &[&str], forced: Option<&str>| {
+        let mut command = Command::new("qemu-x86_64");
+        command.args(["-cpu", "Haswell", env!("CARGO_BIN_EXE_resnetc")]).args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.env_remove("RESNETC_ISA").envs(forced.map(|isa| ("RESNETC_ISA", isa)));
+        command.output()
+    };
+    let Ok(ran) = haswell(&["run", "models/fashion.resnet", "tests/data/ankle-boot.png"], None) else {
+        // not by a macro, whose output a passing test would swallow
+        let line = b"no_avx512_instruction_is_needed: skipped, there is no qemu-x86_64 (Debian's qemu-user)\n";
+        std::io::Write::write_all(&mut std::io::stderr(), line).unwrap();
+        return;
+    };
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && out.lines().next().is_some_and(|l| l.ends_with("%  Ankle boot")), "{out}{err}");
+
+    let bench = ["bench", "models/fashion.resnet", "--runs", "1"];
+    let ran = haswell(&bench, None).unwrap();
+    assert!(String::from_utf8_lossy(&ran.stdout).contains(", avx2, "), "{ran:?}");
+    let ran = haswell(&bench, Some("avx512")).unwrap();
+    let err = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(1) && err.contains("this processor does not have avx512"), "{err}");
+}

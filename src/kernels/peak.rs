@@ -99,14 +99,13 @@ fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
 mod tests {
     use super::*;
 
-    /// Any processor that runs this does more than 0.2 and less than 2000 GFLOP/s a core: a loop that was optimised away
-    /// would show.
+    /// No core does 2000 GFLOP/s: a loop that was optimised away would show. An emulated one may be as slow as it likes.
     #[test]
     fn every_instruction_set_has_a_peak() {
         let pool = Pool::new(1).unwrap();
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let peak = gflops(&pool, isa);
-            assert!((0.2..2000.0).contains(&peak), "{isa}: {peak}");
+            assert!(peak > 0.0 && peak < 2000.0, "{isa}: {peak}");
         }
     }
 

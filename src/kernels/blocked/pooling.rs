@@ -1,7 +1,6 @@
 //! Pools over windows and to a fixed size, a vector of channels at a time.
 
 use super::{kernels, runs};
-use crate::kernels::aligned::LINE;
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::pooling::{PoolKind, PoolShape, Window};
@@ -160,65 +159,19 @@ pub fn adaptive_avg(
     x: &[f32],
     out: &mut [f32],
 ) {
-    let lanes = kernels(isa).lanes;
-    let maps = batch * channels.div_ceil(lanes);
-    let pixels = output[0] * output[1];
-    assert_eq!(out.len(), maps * pixels * lanes);
-    let out = Disjoint::new(out);
-    means(pool, isa, maps, input, output, x, |map, pixel, mean| {
-        // SAFETY: each mean is computed once
-        unsafe { out.slice((map * pixels + pixel) * lanes, lanes) }.copy_from_slice(mean);
-    });
-}
-
-/// [`adaptive_avg`] that writes the plain layout, as a linear layer behind it reads.
-///
-/// # Panics
-/// As [`pool`].
-pub fn adaptive_avg_plain(
-    pool: &Pool,
-    isa: Isa,
-    batch: usize,
-    channels: usize,
-    input: [usize; 2],
-    output: [usize; 2],
-    x: &[f32],
-    out: &mut [f32],
-) {
-    let lanes = kernels(isa).lanes;
-    let blocks = channels.div_ceil(lanes);
-    let pixels = output[0] * output[1];
-    assert_eq!(out.len(), batch * channels * pixels);
-    let out = Disjoint::new(out);
-    means(pool, isa, batch * blocks, input, output, x, |map, pixel, mean| {
-        let (sample, block) = (map / blocks, map % blocks);
-        let valid = lanes.min(channels - block * lanes);
-        let first = (sample * channels + block * lanes) * pixels + pixel;
-        for (lane, &v) in mean[..valid].iter().enumerate() {
-            // SAFETY: each mean is computed once
-            unsafe { out.slice(first + lane * pixels, 1) }.fill(v);
-        }
-    });
-}
-
-/// Calls `done(map, pixel, mean)` with the means of each window of each map.
-fn means(
-    pool: &Pool,
-    isa: Isa,
-    maps: usize,
-    [h, w]: [usize; 2],
-    [oh, ow]: [usize; 2],
-    x: &[f32],
-    done: impl Fn(usize, usize, &[f32]) + Sync,
-) {
+    let ([h, w], [oh, ow]) = (input, output);
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
+    let maps = batch * channels.div_ceil(lanes);
     assert_eq!(x.len(), maps * h * w * lanes);
+    assert_eq!(out.len(), maps * oh * ow * lanes);
+    let out = Disjoint::new(out);
     runs(pool, maps, oh * ow, 1, |map, pixel| {
         let plane = &x[map * h * w * lanes..][..h * w * lanes];
         let (oy, ox) = (pixel.start / ow, pixel.start % ow);
         let (rows, columns) = (oy * h / oh..((oy + 1) * h).div_ceil(oh), ox * w / ow..((ox + 1) * w).div_ceil(ow));
-        let mut mean = [0.0; LINE];
+        // SAFETY: each mean is computed once
+        let mean = unsafe { out.slice((map * oh * ow + pixel.start) * lanes, lanes) };
         let windows = Windows {
             x: plane[(rows.start * w + columns.start) * lanes..].as_ptr(),
             rows: rows.len(),
@@ -231,7 +184,6 @@ fn means(
         };
         // SAFETY: the processor has what `kernels` are compiled for; the window lies inside the map, and `mean` holds a vector
         unsafe { (kernels.windows)(&windows) };
-        done(map, pixel.start, &mean[..lanes]);
     });
 }
 
@@ -298,9 +250,6 @@ mod tests {
                 let mut out = vec![f32::NAN; batch * c.next_multiple_of(lanes) * output[0] * output[1]];
                 adaptive_avg(&pool, isa, batch, c, input, output, &turned, &mut out);
                 assert!(close(&plain(&out, [batch, c, output[0], output[1]], lanes), &expected), "{isa} {input:?} {output:?}");
-                let mut out = vec![f32::NAN; expected.len()];
-                adaptive_avg_plain(&pool, isa, batch, c, input, output, &turned, &mut out);
-                assert!(close(&out, &expected), "{isa} {input:?} {output:?}");
             }
         }
     }

@@ -4,6 +4,28 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What may stand at the top.
+const TOP: &[&str] = &[
+    ".ci",
+    ".gitignore",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "benches",
+    "clippy.toml",
+    "docs",
+    "examples",
+    "grammar",
+    "models",
+    "rustfmt.toml",
+    "src",
+    "tests",
+];
 
 /// The folders of `src/` in the order of the flow: each imports only from those before it.
 const ORDER: &[&str] = &[
@@ -104,6 +126,46 @@ fn a_folder_imports_only_from_those_before_it() {
 fn the_flow_has_no_folder_that_the_rule_does_not_know() {
     let known = |name: &str| ORDER.contains(&name) || matches!(name, "lib" | "main");
     complain(sources().into_iter().filter(|(f, ..)| !known(f)).map(|(f, ..)| f).collect(), "unknown folders");
+}
+
+/// Names at the top: what git keeps, or, outside a checkout, all but the build folder.
+fn top() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = ["ls-files", "-z"];
+    let git = Command::new("git")
+        .args(kept)
+        .current_dir(root)
+        .output()
+        .ok()
+        .filter(|o| o.status.success() && root.join(".git").exists());
+    let mut names: Vec<String> = match git {
+        Some(output) => String::from_utf8_lossy(&output.stdout)
+            .split_terminator('\0')
+            // what was deleted, but not yet from the index, is not there
+            .filter(|path| root.join(path).symlink_metadata().is_ok())
+            .map(|path| path.split('/').next().unwrap_or(path).to_owned())
+            .collect(),
+        None => fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| !matches!(name.as_str(), ".git" | "target"))
+            .collect(),
+    };
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn nothing_stands_at_the_top_that_does_not_belong_there() {
+    let names = top();
+    for needed in ["Cargo.toml", "src"] {
+        assert!(names.iter().any(|n| n == needed), "{needed} is not among {names:?}");
+    }
+    complain(
+        names.into_iter().filter(|n| !TOP.contains(&n.as_str())).collect(),
+        "what may stand at the top is listed here: files belong into a folder",
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::TryReserveError;
 
 use crate::kernels::{Aligned, ConvShape};
 
-/// How the channels of a convolution fall into blocks and units.
+/// How the channels of a convolution fall into blocks and units. Winograd's weights have points in place of taps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kernels) struct Panels {
     lanes: usize,

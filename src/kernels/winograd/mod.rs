@@ -16,12 +16,12 @@
 pub(super) mod transform;
 mod weights;
 
+use super::blocked::pack::Panels;
 use super::conv::{Activation, ConvOperands, ConvShape, Residual};
 use super::isa::{Isa, Kernels};
 use super::pool::{Disjoint, Pool, share};
 use super::tile::{Clamp, Tile};
 use transform::{InputTile, OutputTile, Transforms};
-use weights::Panels;
 pub use weights::{pack, packed_len};
 
 /// Results of a tile.
@@ -180,7 +180,7 @@ pub fn conv(
     assert!(serves(shape), "{shape:?}");
     let lanes = kernels.lanes;
     let g = Geometry::new(shape, lanes, plan);
-    let panels = Panels::new(lanes, shape.filters, shape.channels, plan.size);
+    let panels = weights::panels(lanes, shape.filters, shape.channels, plan.size);
     for axis in 0..2 {
         let [before, after] = shape.pad[axis];
         assert_eq!(shape.output[axis] + 2, shape.input[axis] + before + after, "output");
@@ -280,7 +280,7 @@ impl Job<'_> {
         let Job { kernels, g, panels, .. } = *self;
         let lanes = g.lanes;
         let width = panels.width(unit);
-        let len = panels.len(unit);
+        let len = panels.len(unit) / g.size.points();
         let parts = tiles.len().div_ceil(kernels.pixels);
         let taps = [0usize];
         for point in 0..g.size.points() {

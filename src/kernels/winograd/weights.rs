@@ -1,14 +1,16 @@
 //! Weights, transformed and in the order in which the products read them.
 //!
-//! Output channels are taken in units: two blocks of `lanes` at a time, and one where the number of blocks is odd. A unit has a
-//! panel for each point, `[input channels][output channels of the unit]`, the input channels filled up to whole blocks. Panels
-//! lie one behind the other, points of a unit together.
+//! The panels are those of the direct convolution ([`Panels`]) with the points in place of the taps, and another order within: a
+//! unit has a panel for each point, `[input channels][output channels of the unit]`, the input channels filled up to whole
+//! blocks. Points of a unit lie together.
 
 use std::collections::TryReserveError;
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::ops::Range;
 
 use super::Size;
 use crate::kernels::Aligned;
+use crate::kernels::blocked::pack::Panels;
 
 /// `G` for the points 0, 1, -1, infinity.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -27,55 +29,14 @@ const G4: [[f64; 3]; 6] = [
 /// Output channels of a unit, at most.
 const UNIT: usize = 32;
 
-/// How the channels fall into blocks and units.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Panels {
-    lanes: usize,
-    filters: usize,
-    channels: usize,
-    size: Size,
-}
-
-impl Panels {
-    pub fn new(lanes: usize, filters: usize, channels: usize, size: Size) -> Panels {
-        assert!(2 * lanes <= UNIT);
-        Panels { lanes, filters, channels, size }
-    }
-
-    /// Input channels, filled up.
-    fn depth(&self) -> usize {
-        self.channels.next_multiple_of(self.lanes)
-    }
-
-    /// Units of output channels.
-    pub fn units(&self) -> usize {
-        self.filters.div_ceil(2 * self.lanes)
-    }
-
-    /// Blocks of output channels of a unit: 2, or 1.
-    pub fn width(&self, unit: usize) -> usize {
-        (self.filters.div_ceil(self.lanes) - 2 * unit).min(2)
-    }
-
-    /// Floats of a unit's panel of one point.
-    pub fn len(&self, unit: usize) -> usize {
-        self.depth() * self.width(unit) * self.lanes
-    }
-
-    /// Where its panels begin.
-    pub fn start(&self, unit: usize) -> usize {
-        unit * self.size.points() * self.depth() * 2 * self.lanes
-    }
-
-    /// Floats of all panels.
-    pub fn total(&self) -> usize {
-        self.size.points() * self.depth() * self.filters.next_multiple_of(self.lanes)
-    }
+/// How the channels of a weight `[filters, channels, 3, 3]` fall into units.
+pub(super) fn panels(lanes: usize, filters: usize, channels: usize, size: Size) -> Panels {
+    Panels::new(lanes, filters, channels, 1, size.points(), false)
 }
 
 /// Floats of a packed weight.
 pub fn packed_len(lanes: usize, [filters, channels]: [usize; 2], size: Size) -> usize {
-    Panels::new(lanes, filters, channels, size).total()
+    panels(lanes, filters, channels, size).total()
 }
 
 /// Transforms a weight `[filters, channels, 3, 3]` in f64, rounds once, and packs it; subnormal numbers become zero.
@@ -83,29 +44,37 @@ pub fn packed_len(lanes: usize, [filters, channels]: [usize; 2], size: Size) -> 
 /// # Errors
 /// Where there is no memory for it.
 pub fn pack(lanes: usize, [filters, channels]: [usize; 2], size: Size, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let panels = Panels::new(lanes, filters, channels, size);
+    let panels = panels(lanes, filters, channels, size);
+    assert!(2 * lanes <= UNIT);
     assert_eq!(weight.len(), filters * channels * 9);
     let mut packed = Aligned::zeroed(panels.total())?;
     for unit in 0..panels.units() {
-        let to = &mut packed[panels.start(unit)..][..size.points() * panels.len(unit)];
+        let to = &mut packed[panels.start(unit)..][..panels.len(unit)];
+        let width = panels.width(unit) * lanes;
+        let first = unit * 2 * lanes;
+        let filters = first..filters.min(first + width);
         match size {
-            Size::F2 => pack_unit(&panels, unit, &G2, weight, to),
-            Size::F4 => pack_unit(&panels, unit, &G4, weight, to),
+            Size::F2 => pack_unit(&G2, channels, filters, width, weight, to),
+            Size::F4 => pack_unit(&G4, channels, filters, width, weight, to),
         }
     }
     Ok(packed)
 }
 
-/// The panels of a unit: `G g G^T` of all its output channels together, one input channel after the other.
-fn pack_unit<const T: usize>(panels: &Panels, unit: usize, matrix: &[[f64; 3]; T], weight: &[f32], to: &mut [f32]) {
-    let &Panels { lanes, filters, channels, .. } = panels;
-    let width = panels.width(unit) * lanes;
-    let len = panels.len(unit);
-    let first = unit * 2 * lanes;
-    let last = filters.min(first + width);
+/// The panels of a unit of `filters`, `width` wide: `G g G^T` of all its output channels together, one input channel after the
+/// other.
+fn pack_unit<const T: usize>(
+    matrix: &[[f64; 3]; T],
+    channels: usize,
+    filters: Range<usize>,
+    width: usize,
+    weight: &[f32],
+    to: &mut [f32],
+) {
+    let len = to.len() / (T * T);
     for channel in 0..channels {
         let mut taps = [[0.0; UNIT]; 9];
-        for (lane, filter) in (first..last).enumerate() {
+        for (lane, filter) in filters.clone().enumerate() {
             for (tap, &value) in taps.iter_mut().zip(&weight[(filter * channels + channel) * 9..][..9]) {
                 tap[lane] = f64::from(value);
             }

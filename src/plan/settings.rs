@@ -1,6 +1,8 @@
 //! What a user asks of the planner, and what was measured: it travels with the model and in its artifact.
 
-use super::ConvStrategy;
+use std::collections::HashMap;
+
+use super::{ConvStrategy, PlanOptions};
 use crate::kernels::Isa;
 
 /// How large packed weights may become, in hundredths of the raw ones, where nothing is said.
@@ -20,6 +22,15 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings { precise: false, max_pack: MAX_PACK, tuned: Vec::new() }
+    }
+}
+
+impl Settings {
+    /// What was measured for a batch, thread count and instruction set, by the convolution's name: the first where there are
+    /// several.
+    pub(super) fn measured(&self, options: &PlanOptions) -> HashMap<&str, ConvStrategy> {
+        let fits = |t: &&Tuned| (t.batch, t.threads, t.isa) == (options.batch, options.threads, options.isa);
+        self.tuned.iter().rev().filter(fits).map(|t| (t.name.as_str(), t.strategy)).collect()
     }
 }
 

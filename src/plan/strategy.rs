@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layout::PLAIN;
-use super::{ConvStrategy, Form, PlanOptions, Settings, Tuned};
+use super::{ConvStrategy, Form, PlanOptions, Settings};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
 use crate::kernels::blocked::{depthwise, pack};
@@ -148,13 +148,10 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
 /// One way for each convolution, by name: what was measured, else the cheapest; then, while packed weights are over the
 /// bound, whatever saves the most floats for the least time.
 pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, settings: &Settings) -> HashMap<String, Choice> {
-    let measured = |name: &str| {
-        let of = |t: &&Tuned| (t.batch, t.threads, t.isa) == (options.batch, options.threads, options.isa) && t.name == name;
-        settings.tuned.iter().find(of).map(|t| t.strategy)
-    };
+    let measured = settings.measured(options);
     let mut chosen: Vec<usize> = asked
         .iter()
-        .map(|(name, ways)| measured(name).and_then(|s| ways.iter().position(|way| way.strategy == s)).unwrap_or(0))
+        .map(|(name, ways)| measured.get(name.as_str()).and_then(|s| ways.iter().position(|way| way.strategy == *s)).unwrap_or(0))
         .collect();
     let packed = |chosen: &[usize]| -> usize {
         asked.iter().zip(chosen).filter_map(|((_, ways), &i)| ways.get(i)).map(|way| way.packed).sum()
@@ -181,7 +178,7 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
     }
     let pairs = asked.into_iter().zip(chosen).filter_map(|((name, ways), i)| {
         let mut choice = ways.into_iter().nth(i)?;
-        if measured(&name) == Some(choice.strategy) {
+        if measured.get(name.as_str()) == Some(&choice.strategy) {
             choice.why = "measured".to_owned();
         }
         Some((name, choice))

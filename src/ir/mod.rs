@@ -9,6 +9,7 @@ pub mod infer;
 mod network;
 mod op;
 mod params;
+mod recipe;
 pub mod summary;
 
 pub use dim::{Axis, Dim, Shape};
@@ -17,3 +18,4 @@ pub use infer::{ShapeError, infer};
 pub use network::{Channels, Checked, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
 pub use op::*;
 pub use params::{Param, ParamRole, ParamSource, macs, params};
+pub use recipe::{Augment, OnBroken};

@@ -24,6 +24,7 @@ mod simd;
 pub mod softmax;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod tile;
+pub mod train;
 pub mod winograd;
 
 pub use aligned::Aligned;

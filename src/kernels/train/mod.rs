@@ -1,0 +1,9 @@
+//! The kernels of training: what the gradients of operators compute.
+//!
+//! As elsewhere in [`super`], the portable instruction set works on plain maps (NCHW) and the others on blocked ones, and what a
+//! kernel needs besides its operands is handed in. Sums over samples and pixels are added in an order that depends on sizes
+//! alone, so that the same operands give the same bits.
+
+pub mod conv_input;
+pub mod conv_weight;
+pub mod linear;

@@ -95,6 +95,18 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     assert_eq!(resnetc(&["compile", FASHION, "--no-packs"]).code, 2);
 }
 
+#[test]
+fn what_is_packed_anew_for_another_batch_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rnx = dir.path().join("net.rnx");
+    let from = ["--network", "resnet20", "--weights", "init", "--threads", "2"];
+    resnetc(&[&["compile", "models/cifar.resnet", "-o", arg(&rnx)][..], &from].concat()).fine();
+    let bench = |batch: &str| resnetc(&["bench", arg(&rnx), "--threads", "2", "--runs", "1", "--batch", batch]).fine().err;
+    assert_eq!(bench("1"), "");
+    let portable = resnetc::kernels::Isa::chosen() == Ok(resnetc::kernels::Isa::Portable);
+    assert_eq!(bench("8").contains("net.rnx` are packed for another batch"), !portable);
+}
+
 /// A folder with a folder for each class, as `eval` wants it.
 fn dataset(names: impl Fn(&str, &str) -> String) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

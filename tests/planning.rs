@@ -5,6 +5,8 @@
 mod common;
 
 use common::{noise, resnet};
+use resnetc::base::source::SourceMap;
+use resnetc::formats::artifact::{self, Contents};
 use resnetc::kernels::Isa;
 use resnetc::plan::{ConvStrategy, Kernel, Plan, PlanOptions, Settings};
 use resnetc::runtime::{Model, SessionOptions, tune};
@@ -101,5 +103,36 @@ fn precise_is_nearer_to_the_oracle() {
             let off = common::distance(found.main(), expected.main());
             assert!(off < bound, "{isa}, precise {precise}: {off}");
         }
+    }
+}
+
+/// An artifact holds the weights of one batch's plan; another's are taken from it where their form is the same, and packed anew
+/// where it is not.
+#[test]
+fn weights_packed_for_one_batch_serve_another() {
+    let (checked, params) = resnet([1, 1, 1, 1], false, 64);
+    let (dir, sources) = (tempfile::tempdir().unwrap(), SourceMap::default());
+    let path = dir.path().join("net.rnx");
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        let fresh = Model::new(checked.clone(), params.clone()).unwrap();
+        let plans = [1, 8].map(|batch| fresh.plan(&PlanOptions::new(batch, 2, isa), [None; 2]).unwrap());
+        let packs = fresh.pack(&plans[0]).unwrap();
+        let contents = Contents { packs: Some(&packs), ..Contents::new(&checked, &params, &sources) };
+        artifact::write(&path, &contents).unwrap();
+        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.form) == (&w.name, w.form));
+        let anew: usize = plans[1].weights.iter().filter(other).map(|w| 4 * w.len()).sum();
+        // on plain maps no form depends on the batch
+        assert_eq!(anew > 0, isa != Isa::Portable, "{isa}");
+
+        let loaded = Model::load(&path).unwrap();
+        let run = |model: &Model, batch: usize| {
+            let x = noise(7, &[batch, 3, 64, 64]);
+            let mut session = model.session_with(SessionOptions { threads: 2, isa: Some(isa) }).unwrap();
+            session.run(&[("input", x.view())]).unwrap().main().to_owned()
+        };
+        assert_eq!(run(&loaded, 1), run(&fresh, 1), "{isa}");
+        assert_eq!(loaded.packed_bytes(), 0, "{isa}");
+        assert_eq!(run(&loaded, 8), run(&fresh, 8), "{isa}");
+        assert_eq!(loaded.packed_bytes(), anew, "{isa}");
     }
 }

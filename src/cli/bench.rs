@@ -26,6 +26,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let inputs = measure::inputs(&model, batch)?;
     let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
     let times = args.measure.rounds(|_| session.run(&views).map(drop).map_err(Failure::input))?;
+    args.measure.model.note_packs(&session, out);
     let (median, min, mean, deviation) = (times.median(), times.min(), times.mean(), times.deviation());
     let rate = f64::from(batch) / median * 1e3;
     let memory = measure::peak_rss_mb();

@@ -63,6 +63,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     bar.finish_and_clear();
     result?;
     let rate = seen as f64 / start.elapsed().as_secs_f64();
+    args.model.note_packs(&session, out);
     for why in broken.iter().take(NAMED) {
         out.note(format_args!("warning: {why}"));
     }

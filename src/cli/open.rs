@@ -65,6 +65,18 @@ impl ModelArgs {
         model.session_with(self.session_options()).map_err(Failure::input)
     }
 
+    /// Says what of the weights a session has packed itself, although the artifact holds packs for its instruction set.
+    pub fn note_packs(&self, session: &Session, out: &Out) {
+        let (model, file) = (session.model(), self.file.display());
+        let anew = model.packed_bytes();
+        if anew > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
+            out.note(format_args!(
+                "note: {:.1} MB of weights were packed anew: those in `{file}` are packed for another batch, thread count or planning",
+                anew as f64 / 1e6
+            ));
+        }
+    }
+
     /// How its sessions run.
     pub fn session_options(&self) -> SessionOptions {
         let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));

@@ -57,6 +57,7 @@ fn raw(args: &Args, input: &std::path::Path, output: &std::path::Path, out: &mut
     };
     let name = graph.node(*id).name.clone();
     let outputs = session.run(&[(&name, x.view())]).map_err(Failure::input)?;
+    args.model.note_packs(&session, out);
     npy::write(output, &outputs.main().view()).map_err(Failure::input)
 }
 
@@ -107,6 +108,7 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     });
     bar.finish_and_clear();
     result?;
+    args.model.note_packs(&session, out);
     match broken {
         0 => Ok(()),
         _ if paths.len() == 1 => Err(Failure::Said),

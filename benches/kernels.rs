@@ -1,9 +1,11 @@
-//! Convolutions as ResNet-50 has them, direct and by Winograd, on two threads: `cargo bench`.
+//! Convolutions, pools and linear layers as ResNet-50 and VGG-19 have them, on two threads: `cargo bench`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use resnetc::kernels::blocked::direct::{self, DirectPlan};
-use resnetc::kernels::blocked::pack;
+use resnetc::kernels::blocked::{depthwise, pack, pooling};
+use resnetc::kernels::linear::linear;
+use resnetc::kernels::pooling::{PoolKind, PoolShape};
 use resnetc::kernels::winograd::{self, Size, Split, WinogradPlan};
 use resnetc::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Isa, Pool, Residual};
 
@@ -68,5 +70,78 @@ fn convolutions(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, convolutions);
+/// MobileNet's and ConvNeXt's filters, one a channel.
+fn depthwise_convolutions(c: &mut Criterion) {
+    let isa = Isa::best();
+    let lanes = isa.lanes();
+    if lanes == 1 {
+        return;
+    }
+    let pool = Pool::new(THREADS).unwrap();
+    let mut group = c.benchmark_group(format!("depthwise {isa}"));
+    for (channels, map, kernel, stride) in [(96, 112, 3, 2), (144, 56, 3, 1), (384, 14, 3, 1), (96, 56, 7, 1)] {
+        let shape = ConvShape { groups: channels, ..shape(channels, map, channels, kernel, stride) };
+        let x = vec![0.5f32; channels * map * map];
+        let weight = depthwise::pack_depthwise(lanes, channels, &vec![0.01; channels * kernel * kernel]).unwrap();
+        let mut y = vec![0f32; shape.output_sizes().iter().product()];
+        let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
+        let operands = ConvOperands { x: &x, weight: &weight, epilogue };
+        group.throughput(Throughput::Elements(2 * shape.macs()));
+        group.bench_function(format!("{channels}x{map} {kernel}x{kernel}/{stride}"), |b| {
+            b.iter(|| depthwise::conv(&pool, isa, &shape, &operands, &mut y));
+        });
+    }
+    group.finish();
+}
+
+fn pools(c: &mut Criterion) {
+    let isa = Isa::best();
+    if isa.lanes() == 1 {
+        return;
+    }
+    let threads = Pool::new(THREADS).unwrap();
+    let mut group = c.benchmark_group(format!("pool {isa}"));
+    for (channels, map, kernel, stride, pad, kind) in [
+        (64, 112, 3, 2, 1, PoolKind::Max),
+        (64, 224, 2, 2, 0, PoolKind::Max),
+        (256, 56, 2, 2, 0, PoolKind::Avg { count_pad: true }),
+    ] {
+        let output = [(map + 2 * pad - kernel) / stride + 1; 2];
+        let (kernel, stride) = ([kernel; 2], [stride; 2]);
+        let shape = PoolShape { kind, maps: channels, input: [map; 2], output, kernel, stride, pad: [[pad; 2]; 2] };
+        let x = vec![0.5f32; channels * map * map];
+        let mut y = vec![0f32; channels * output[0] * output[1]];
+        let name = if kind == PoolKind::Max { "max" } else { "mean" };
+        group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
+        group.bench_function(format!("{channels}x{map} {name} {}x{}/{}", kernel[0], kernel[1], stride[0]), |b| {
+            b.iter(|| pooling::pool(&threads, isa, &shape, &x, &mut y));
+        });
+    }
+    let (x, mut y) = (vec![0.5f32; 2048 * 7 * 7], vec![0f32; 2048]);
+    group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
+    group.bench_function("2048x7 global mean", |b| {
+        b.iter(|| pooling::adaptive_avg(&threads, isa, 1, 2048, [7; 2], [1; 2], &x, &mut y));
+    });
+    group.finish();
+}
+
+fn linears(c: &mut Criterion) {
+    let isa = Isa::best();
+    let pool = Pool::new(THREADS).unwrap();
+    let mut group = c.benchmark_group(format!("linear {isa}"));
+    for [inputs, features] in [[512, 1000], [2048, 1000], [4096, 4096]] {
+        let weight = vec![0.01f32; inputs * features];
+        for batch in [1, 8] {
+            let (x, mut y) = (vec![0.5f32; batch * inputs], vec![0f32; batch * features]);
+            let epilogue = Epilogue { bias: None, residual: Residual::None, act: None };
+            group.throughput(Throughput::Elements(2 * (batch * inputs * features) as u64));
+            group.bench_function(format!("{inputs} to {features}, batch {batch}"), |b| {
+                b.iter(|| linear(&pool, isa, [batch, inputs, features], &x, &weight, &epilogue, &mut y));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, convolutions, depthwise_convolutions, pools, linears);
 criterion_main!(benches);

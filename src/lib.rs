@@ -42,6 +42,7 @@ pub mod passes;
 pub mod plan;
 pub mod runtime;
 pub mod syntax;
+pub mod train;
 
 pub use driver::{CompileError, CompileOptions, Weights, compile};
 pub use runtime::{Model, Outputs, Session, SessionOptions};

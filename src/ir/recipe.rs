@@ -1,6 +1,209 @@
 //! How a network is trained, as data: what its `train` block says.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+/// A network's recipe. Every field has a default ([`Recipe::default`]); a `train` block states those that differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// How parameters begin that are not read from a file.
+    pub init: Init,
+    /// The last norm of each block with a shortcut begins with weight 0, so that the block begins as its shortcut: Goyal et al.
+    /// 2017, section 5.1; torchvision's `zero_init_residual`.
+    pub zero_init_residual: bool,
+    /// A file whose tensors the parameters begin with.
+    pub from: Option<WeightsFrom>,
+    /// Labels of layers and stages whose parameters stay as they are; their norms use and keep their running statistics.
+    pub freeze: Vec<String>,
+    /// The optimiser.
+    pub optimizer: Sgd,
+    /// Samples that the network sees at once; at least 1.
+    pub batch: usize,
+    /// Batches whose gradients make one step; at least 1. A step sees `batch * accumulate` samples.
+    pub accumulate: usize,
+    /// How long; at least one step.
+    pub length: Count,
+    /// How the rate changes.
+    pub schedule: Schedule,
+    /// What comes before the schedule.
+    pub warmup: Option<Warmup>,
+    /// The greatest norm of the gradient of all parameters together: PyTorch's `clip_grad_norm_`.
+    pub clip: Option<f64>,
+    /// The loss.
+    pub loss: Loss,
+    /// The changes of training pictures, in order.
+    pub augment: Vec<Augment>,
+    /// Whether each epoch has an order of its own; else samples come in the dataset's.
+    pub shuffle: bool,
+    /// Of all that is random.
+    pub seed: u64,
+    /// What becomes of pictures that cannot be read.
+    pub broken: OnBroken,
+    /// How often the validation data are measured; `None`: never. At the end they always are, unless never.
+    pub validate: Option<Count>,
+    /// How often a checkpoint is written; `None`: at the end alone.
+    pub checkpoint: Option<Count>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            init: Init::default(),
+            zero_init_residual: false,
+            from: None,
+            freeze: Vec::new(),
+            optimizer: Sgd::default(),
+            batch: 128,
+            accumulate: 1,
+            length: Count::Epochs(1),
+            schedule: Schedule::Constant,
+            warmup: None,
+            clip: None,
+            loss: Loss::default(),
+            augment: Vec::new(),
+            shuffle: true,
+            seed: 0,
+            broken: OnBroken::default(),
+            validate: Some(Count::Epochs(1)),
+            checkpoint: Some(Count::Epochs(1)),
+        }
+    }
+}
+
+/// A time in training: `64_000` steps or 30 epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Steps of the optimiser.
+    Steps(u64),
+    /// Passes over the training data.
+    Epochs(u64),
+}
+
+impl Count {
+    /// In steps, where an epoch has `epoch` of them.
+    pub fn steps(self, epoch: u64) -> u64 {
+        match self {
+            Count::Steps(n) => n,
+            Count::Epochs(n) => n.saturating_mul(epoch),
+        }
+    }
+
+    /// The number, whatever it counts.
+    pub fn number(self) -> u64 {
+        match self {
+            Count::Steps(n) | Count::Epochs(n) => n,
+        }
+    }
+}
+
+/// How the weights of convolutions and linear layers begin; norms begin with weight 1 and bias 0, biases with 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Normal with variance 2 / (inputs of a filter): He et al. 2015, equation 10. Of linear layers: 1 / inputs.
+    #[default]
+    HeFanIn,
+    /// Convolutions normal with variance 2 / (filters * kernel height * kernel width / groups): He et al. 2015, equation 14, as
+    /// torchvision's ResNets begin. Linear layers: 1 / inputs.
+    HeFanOut,
+}
+
+/// A file whose tensors parameters begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsFrom {
+    /// The file: safetensors or PyTorch's, resolved against the source's folder.
+    pub path: PathBuf,
+    /// Labels of layers and stages that begin anew; what else is missing or has another size is an error.
+    pub except: Vec<String>,
+}
+
+/// Stochastic gradient descent as PyTorch's `SGD`: `g += decay * w; v = momentum * v + (1 - dampening) * g`, with `dampening` 0 and the
+/// first `v = g`; `w -= rate * v`, or with Nesterov's `w -= rate * (g + momentum * v)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sgd {
+    /// The learning rate that the schedule begins from.
+    pub rate: f64,
+    /// From 0 to below 1.
+    pub momentum: f64,
+    /// Nesterov's.
+    pub nesterov: bool,
+    /// The weight decay.
+    pub decay: f64,
+    /// Whether weights and biases of norms decay as well.
+    pub decay_norms: bool,
+    /// Whether biases of convolutions and linear layers decay as well.
+    pub decay_biases: bool,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Sgd { rate: 0.1, momentum: 0.9, nesterov: false, decay: 1e-4, decay_norms: true, decay_biases: true }
+    }
+}
+
+/// How the rate changes; after the warm-up, but counted from the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Multiplied by `times` at each of the moments, which rise: PyTorch's `MultiStepLR`.
+    Steps {
+        /// When.
+        at: Vec<Count>,
+        /// By what; 0.1 in the paper.
+        times: f64,
+    },
+    /// Half a cosine from the rate to `end` at the last step: Loshchilov and Hutter 2017.
+    Cosine {
+        /// The rate in the end.
+        end: f64,
+    },
+    /// Multiplied by `times` where the validation error has not improved for `patience` validations: PyTorch's
+    /// `ReduceLROnPlateau`, on the error, with `threshold` 1e-4 relative. Without validation data, the epoch's training loss.
+    Plateau {
+        /// Validations without an improvement that are borne.
+        patience: u64,
+        /// By what.
+        times: f64,
+        /// The least rate.
+        least: f64,
+    },
+    /// Up from `rate / start` to the rate over the first `rise` of the steps, down to `rate / start / end`, both along a cosine: Smith and
+    /// Topin 2018; PyTorch's `OneCycleLR` with `cycle_momentum=False`.
+    OneCycle {
+        /// The part of the steps on which the rate rises, between 0 and 1.
+        rise: f64,
+        /// What the rate is divided by in the beginning.
+        start: f64,
+        /// What the first rate is divided by in the end.
+        end: f64,
+    },
+}
+
+/// The rate in the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warmup {
+    /// The rate at the first step.
+    pub rate: f64,
+    /// How long.
+    pub length: Count,
+    /// Whether it rises evenly to the schedule's rate (Goyal et al. 2017, section 2.2); else it stays until the end of the warm-up (He et
+    /// al. 2016, section 4.2, for ResNet-110).
+    pub rises: bool,
+}
+
+/// Cross-entropy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Label smoothing: this much of the target is spread evenly over all classes; from 0 to below 1. Szegedy et al. 2016, section 7.
+    pub smoothing: f64,
+}
 
 /// A change of a training picture, drawn anew each time that the picture is read. A recipe lists them, and they are applied in that
 /// order, except that [`Augment::Lighting`] adds to the finished picture as it is normalised, and [`Augment::Cutout`] comes last.

@@ -126,6 +126,9 @@ pub(super) struct Kernels {
     pub lanes: usize,
     /// Pixels of the widest tile.
     pub pixels: usize,
+    /// Whether weights must come from the first-level cache: narrow vectors use a number of them up in fewer cycles than the
+    /// second level takes to bring it.
+    pub sliced: bool,
     /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of
     /// channels, else plain maps. `None` where there is none of those sizes.
     pub tile: fn(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn>,
@@ -224,6 +227,7 @@ mod x86 {
             pub(super) static $name: Kernels = Kernels {
                 lanes: $lanes,
                 pixels: $most,
+                sliced: $lanes < 16,
                 tile: $module::choose,
                 turn: $module::turn,
                 windows: $module::windows,

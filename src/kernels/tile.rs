@@ -5,6 +5,7 @@
 //! The whole depth is summed in registers; the epilogue happens as they are stored. Blocked layouts make pixels `LANES` floats
 //! apart; `KB` is the number of channels that lie together (`LANES`, or 1 where a plain map is read).
 
+use super::aligned::LINE;
 use super::simd::Simd;
 
 /// What an epilogue applies last; a sigmoid is left to the caller.
@@ -22,8 +23,6 @@ pub(super) struct Tile {
     pub x: *const f32,
     /// From a row of the tile to the next.
     pub row: usize,
-    /// Channels of a block: `KB` again.
-    pub depth: usize,
     /// Blocks of `KB` input channels.
     pub blocks: usize,
     /// From a block to the next.
@@ -34,8 +33,12 @@ pub(super) struct Tile {
     pub tap_count: usize,
     /// Weights, in order: `[blocks][taps][KB][BLOCKS * LANES]`.
     pub weight: *const f32,
-    /// Memory to have brought near meanwhile, as much as `weight`.
+    /// Memory to have brought near meanwhile.
     pub next: *const f32,
+    /// Lines of it for each tap of each block.
+    pub lines: usize,
+    /// Floats from `x` to what the next tile reads, to have that brought near too; 0 for none.
+    pub ahead: usize,
     /// `BLOCKS * LANES` numbers to begin with; null for zeros.
     pub bias: *const f32,
     /// The tile's first result.
@@ -61,8 +64,6 @@ pub(super) type TileFn = unsafe fn(&Tile);
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
 pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
     let pixel = if KB == 1 { 1 } else { S::LANES };
-    // a loop whose count is known is unrolled, and its instructions mixed so far that the widest tiles' accumulators spill
-    let depth = if ROWS * P * BLOCKS < S::ROLLED { KB } else { t.depth };
     // SAFETY: the caller's, for every access below
     unsafe {
         let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
@@ -87,12 +88,22 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
         let (mut weight, mut next) = (t.weight, t.next);
         let mut block = t.x;
         for _ in 0..t.blocks {
+            if t.ahead > 0 {
+                // a block of the input is a page of its own: nothing else fetches it in time
+                for p in 0..(P * S::LANES).div_ceil(LINE) {
+                    S::prefetch(block.wrapping_add(t.ahead + p * LINE));
+                }
+            }
             for tap in 0..t.tap_count {
                 let x = block.add(*t.taps.add(tap));
-                for k in 0..depth {
+                for _ in 0..t.lines {
+                    S::prefetch(next);
+                    next = next.wrapping_add(LINE);
+                }
+                for k in 0..KB {
                     let mut w = [S::zero(); BLOCKS];
                     for o in 0..BLOCKS {
-                        w[o] = S::load(weight.add(o * S::LANES));
+                        w[o] = S::load(weight.add((k * BLOCKS + o) * S::LANES));
                     }
                     for r in 0..ROWS {
                         for p in 0..P {
@@ -102,11 +113,9 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
                             }
                         }
                     }
-                    weight = weight.add(BLOCKS * S::LANES);
-                    S::prefetch(next);
-                    // a line at a time: two tiles bring the whole of the next panel
-                    next = next.wrapping_add(16);
+                    S::fence();
                 }
+                weight = weight.add(KB * BLOCKS * S::LANES);
             }
             block = block.wrapping_add(t.block);
         }

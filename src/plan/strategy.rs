@@ -288,12 +288,14 @@ fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectP
     };
     let units = shape.filters.div_ceil(2 * isa.lanes());
     let cycles = shape.macs() as f64 / VECTOR;
-    let most = ((cycles / TASK) as usize / threads).clamp(1, 4);
+    let most = if threads == 1 { 1 } else { ((cycles / TASK) as usize / threads).clamp(1, 4) };
     let mut list = Vec::new();
     for each in [1, most.div_ceil(2), most] {
         let tasks = each * threads;
         // rows that fit the cache, in as many pieces as make the tasks; a tile is not cut where rows are pixels
         let fitting = (STRIP / line.max(1)).clamp(1, extent);
+        // two strips for a little more than one would read all weights twice
+        let fitting = if extent - fitting <= fitting / 4 { extent } else { fitting };
         let pieces = extent.div_ceil(fitting);
         let samples = if pieces == 1 { (STRIP / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
         let alone = samples.min(shape.batch.div_ceil(tasks)).max(1);

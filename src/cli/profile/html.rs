@@ -288,6 +288,7 @@ mod tests {
             family: Family::Elementwise,
             shape: vec![1, 2],
             us: 0.0,
+            best_us: 0.0,
             macs: 0,
             bytes: 16,
         };

@@ -23,7 +23,7 @@ measured in the same run: fused multiply-adds over registers on all threads. MB 
 --format json prints one object in one line. Its keys: network, batch, threads, isa, runs, median_ms (of whole runs), min_ms, steps_ms,\n\
 images_per_s, gflop, gflops, percent_of_peak, peaks (of: threads, gflops), non_winograd (convolutions: steps, gflop, ms, percent_of_peak\n\
 weighted by work, percent_of_peak_overall), families (of: name, steps, ms, share, gflop), arena_bytes, packed_bytes, peak_rss_mb,\n\
-and steps (of: name, kernel, family, shape, us, share, macs, gflops, percent_of_peak, bytes, gb_per_s). Shares are of 1.")]
+and steps (of: name, kernel, family, shape, us (median), best_us, share, macs, gflops, percent_of_peak, bytes, gb_per_s). Shares are of 1.")]
 pub(super) struct Args {
     #[command(flatten)]
     measure: MeasureArgs,
@@ -74,12 +74,13 @@ fn measure(args: &Args, out: &mut Out) -> Result<Report, Failure> {
     let after = peaks(threads, isa)?;
     let peaks = before.into_iter().zip(after).map(|(a, b)| Peak { threads: a.threads, gflops: a.gflops.max(b.gflops) }).collect();
     let plan = session.last_plan().ok_or_else(|| Failure::Input("the network was not planned".to_owned()))?;
-    let rows = plan.steps.iter().zip(taken).map(|(step, taken)| Row {
+    let rows = plan.steps.iter().zip(taken.into_iter().map(Series::new)).map(|(step, taken)| Row {
         name: step.name.clone(),
         kernel: step.kernel.to_string(),
         family: step.kernel.family(),
         shape: step.shape.clone(),
-        us: Series::new(taken).median(),
+        us: taken.median(),
+        best_us: taken.min(),
         macs: step.macs(),
         bytes: plan.bytes_moved(step),
     });

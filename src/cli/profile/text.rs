@@ -69,10 +69,11 @@ fn totals(report: &Report, out: &mut String) {
     if others.steps > 0 {
         let _ = writeln!(
             out,
-            "          {} convolutions without Winograd, {:.3} ms: {:.1} % of the peak weighted by work, {:.1} % overall",
+            "          {} convolutions without Winograd, {:.3} ms: {:.1} % of the peak weighted by work (shortest times {:.1} %), {:.1} % overall",
             others.steps,
             others.us / 1e3,
             others.weighted,
+            others.weighted_best,
             report.percent(gflops(others.macs, others.us))
         );
     }

@@ -7,6 +7,7 @@
 //! channels passes over the whole strip, which is chosen to stay in the second-level cache.
 
 use super::pack::Panels;
+use crate::kernels::aligned::LINE;
 use crate::kernels::isa::{Isa, Kernels};
 use crate::kernels::pool::{Disjoint, Pool, share};
 use crate::kernels::tile::{Clamp, Tile};
@@ -31,6 +32,8 @@ struct Geometry {
     blocks: usize,
     /// Whether the input is read in place.
     pointwise: bool,
+    /// Whether the rows of a strip lie one behind the other, and pixels of two rows may share a tile.
+    flat: bool,
     /// Output rows; 1 where pointwise.
     lines: usize,
     /// Output pixels of a row; all where pointwise.
@@ -53,6 +56,7 @@ impl Geometry {
             lanes,
             blocks: shape.channels.div_ceil(lanes),
             pointwise,
+            flat: kh * kw == 1,
             lines: if pointwise { 1 } else { shape.output[0] },
             width: if pointwise { shape.pixels() } else { shape.output[1] },
             step: if kh == 1 { 1 } else { shape.stride[0] },
@@ -71,6 +75,9 @@ impl Geometry {
         if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }
     }
 }
+
+/// Floats of a panel that stay in the first-level cache beside the pixels of a tile: half of 32 KiB.
+const SLICE: usize = 4 << 10;
 
 /// Taps whose offsets are kept on the stack.
 const TAPS: usize = 128;
@@ -231,65 +238,93 @@ impl Job<'_> {
         let map = shape.pixels() * lanes;
         let out_blocks = shape.filters.div_ceil(lanes);
         let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { g.rows_in(shape, strip.count) * g.pitch };
+        // a panel that passes over many tiles stays in the first-level cache, a slice at a time
+        let slice = (SLICE / (panels.len(units.start) / panels.blocks.max(1)).max(1)).max(1);
+        let slices = if self.kernels.sliced { panels.blocks.div_ceil(slice).max(1) } else { 1 };
+        let cut = Cut::new(g, strip, self.kernels.pixels);
+        let tiles = cut.tiles() * strip.samples;
+        let (mut size, mut kernel) = ((0, 0, 0), None);
         for unit in units.clone() {
             let width = panels.width(unit);
-            let panel = &weight[panels.start(unit)..][..panels.len(unit)];
-            let following = if unit + 1 < units.end { unit + 1 } else { units.start };
-            let next = &weight[panels.start(following)..];
-            let mut tiles = 0;
-            for sample in 0..strip.samples {
-                let source = if g.pointwise {
-                    &x[((strip.sample + sample) * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
-                } else {
-                    &copy[(sample * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
+            for index in 0..slices {
+                let blocks = share(panels.blocks, slices, index);
+                let each = panels.len(unit) / panels.blocks.max(1);
+                let panel = &weight[panels.start(unit) + blocks.start * each..][..blocks.len() * each];
+                let (first, last) = (index == 0, index + 1 == slices);
+                let next = match unit + 1 {
+                    _ if !last => panels.start(unit) + blocks.end * each,
+                    following if following < units.end => panels.start(following),
+                    _ => panels.start(units.start),
                 };
-                let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
-                let out = self.out.pointer(start, width * map);
-                let mut cut = Cut::new(g, strip, self.kernels.pixels);
-                while let Some(part) = cut.next() {
-                    let (from, at) = if g.pointwise {
-                        ((strip.first + part.column) * lanes, (strip.first + part.column) * lanes)
+                let next = &weight[next..][..panel.len().min(weight.len() - next)];
+                // the last tiles together bring the next panel: some of them, so that memory keeps up
+                let visits = blocks.len() * self.taps.len();
+                let lines = next.len().div_ceil(LINE * visits.max(1));
+                let bringers = (2 * lines).div_ceil(panels.depth).min(tiles);
+                let (lines, begin) = (lines.div_ceil(bringers), tiles - bringers);
+                let mut tile = 0usize;
+                for sample in 0..strip.samples {
+                    let source = if g.pointwise {
+                        &x[((strip.sample + sample) * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
                     } else {
-                        let row = strip.first + part.row;
-                        (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
+                        &copy[(sample * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
                     };
-                    // each tile brings a line for every channel: some tiles together bring the next panel
-                    let ahead = tiles * (panel.len() / (width * lanes)) * 16;
-                    tiles += 1;
-                    let tile = Tile {
-                        x: source[from..].as_ptr(),
-                        row: g.step * g.pitch,
-                        depth: panels.depth,
-                        blocks: panels.blocks,
-                        block,
-                        taps: self.taps.as_ptr(),
-                        tap_count: self.taps.len(),
-                        weight: panel.as_ptr(),
-                        next: if ahead < next.len() { next[ahead..].as_ptr() } else { panel.as_ptr() },
-                        bias: bias.map_or(std::ptr::null(), |b| b[2 * unit * lanes..][..width * lanes].as_ptr()),
-                        out: out.wrapping_add(at),
-                        out_row: g.width * lanes,
-                        out_block: map,
-                        residual: match residual {
-                            Residual::None => std::ptr::null(),
-                            Residual::InPlace => out.wrapping_add(at),
-                            Residual::From(r) => r[start + at..].as_ptr(),
-                        },
-                        clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
-                    };
-                    let Some(kernel) = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1) else {
-                        unreachable!("a tile of {} x {}", part.rows, part.pixels)
-                    };
-                    // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
-                    // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
-                    // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
-                    // results of their own.
-                    unsafe { kernel(&tile) };
-                    if act == Some(Activation::Sigmoid) {
-                        for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
-                            let at = start + b * map + at + r * g.width * lanes;
-                            // SAFETY: this tile's own results
-                            Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
+                    let source = &source[blocks.start * block..];
+                    let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
+                    let out = self.out.pointer(start, width * map);
+                    for part in cut.clone() {
+                        let (from, at) = if g.pointwise {
+                            ((strip.first + part.column) * lanes, (strip.first + part.column) * lanes)
+                        } else if g.flat {
+                            (part.column * g.lanes, (strip.first * g.width + part.column) * lanes)
+                        } else {
+                            let row = strip.first + part.row;
+                            (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
+                        };
+                        let brought = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < next.len());
+                        tile += 1;
+                        let tile = Tile {
+                            x: source[from..].as_ptr(),
+                            row: g.step * g.pitch,
+                            blocks: blocks.len(),
+                            block,
+                            taps: self.taps.as_ptr(),
+                            tap_count: self.taps.len(),
+                            weight: panel.as_ptr(),
+                            next: brought.map_or(std::ptr::null(), |n| next[n..].as_ptr()),
+                            lines: if brought.is_some() { lines } else { 0 },
+                            ahead: if g.pointwise && unit == units.start { part.pixels * lanes } else { 0 },
+                            bias: match bias {
+                                Some(b) if first => b[2 * unit * lanes..][..width * lanes].as_ptr(),
+                                _ => std::ptr::null(),
+                            },
+                            out: out.wrapping_add(at),
+                            out_row: g.width * lanes,
+                            out_block: map,
+                            residual: match residual {
+                                _ if !first => out.wrapping_add(at),
+                                Residual::None => std::ptr::null(),
+                                Residual::InPlace => out.wrapping_add(at),
+                                Residual::From(r) => r[start + at..].as_ptr(),
+                            },
+                            clamp: if act == Some(Activation::Relu) && last { Clamp::Relu } else { Clamp::None },
+                        };
+                        if size != (part.rows, part.pixels, width) {
+                            size = (part.rows, part.pixels, width);
+                            kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
+                        }
+                        let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
+                        // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
+                        // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
+                        // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
+                        // results of their own.
+                        unsafe { kernel(&tile) };
+                        if act == Some(Activation::Sigmoid) && last {
+                            for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
+                                let at = start + b * map + at + r * g.width * lanes;
+                                // SAFETY: this tile's own results
+                                Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
+                            }
                         }
                     }
                 }
@@ -306,32 +341,52 @@ struct Part {
     pixels: usize,
 }
 
-/// Cuts a strip into tiles of nearly equal width; narrow maps go two rows at a time.
+/// Cuts a strip into tiles of nearly equal width, the wider ones first; narrow maps go two rows at a time.
+#[derive(Clone)]
 struct Cut {
     lines: usize,
     width: usize,
+    /// Tiles beside each other.
     across: usize,
+    /// Pixels of the narrower ones.
+    pixels: usize,
     two: bool,
     row: usize,
-    index: usize,
+    column: usize,
 }
 
 impl Cut {
     fn new(g: &Geometry, strip: Strip, most: usize) -> Cut {
-        let (lines, width) = if g.pointwise { (1, strip.count) } else { (strip.count, g.width) };
-        Cut { lines, width, across: width.div_ceil(most), two: (most.div_ceil(4)..=most / 2).contains(&width), row: 0, index: 0 }
+        let (lines, width) = match g {
+            Geometry { pointwise: true, .. } => (1, strip.count),
+            Geometry { flat: true, .. } => (1, strip.count * g.width),
+            _ => (strip.count, g.width),
+        };
+        let across = width.div_ceil(most);
+        let two = (most.div_ceil(4)..=most / 2).contains(&width);
+        Cut { lines, width, across, pixels: width / across, two, row: 0, column: 0 }
     }
+
+    /// How many tiles there are.
+    fn tiles(&self) -> usize {
+        self.across * if self.two { self.lines.div_ceil(2) } else { self.lines }
+    }
+}
+
+impl Iterator for Cut {
+    type Item = Part;
 
     fn next(&mut self) -> Option<Part> {
         if self.row == self.lines {
             return None;
         }
-        let columns = share(self.width, self.across, self.index);
         let rows = if self.two && self.row + 2 <= self.lines { 2 } else { 1 };
-        let part = Part { row: self.row, column: columns.start, rows, pixels: columns.len() };
-        self.index += 1;
-        if self.index == self.across {
-            (self.index, self.row) = (0, self.row + rows);
+        let wider = self.width - self.pixels * self.across;
+        let pixels = self.pixels + usize::from(self.column < wider * (self.pixels + 1));
+        let part = Part { row: self.row, column: self.column, rows, pixels };
+        self.column += pixels;
+        if self.column == self.width {
+            (self.column, self.row) = (0, self.row + rows);
         }
         Some(part)
     }

@@ -12,7 +12,6 @@ pub(in crate::kernels) struct Avx2;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Avx2 {
     const LANES: usize = 8;
-    const ROLLED: usize = 12;
     type V = __m256;
 
     #[inline(always)]

@@ -17,8 +17,6 @@ pub(super) mod avx512;
 pub(super) trait Simd: Copy + 'static {
     /// Floats of a vector.
     const LANES: usize;
-    /// Accumulators from which on the micro-kernel's loop over channels is kept from being unrolled.
-    const ROLLED: usize;
     /// A register.
     type V: Copy;
 
@@ -42,6 +40,14 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
     /// Asks for a cache line, of any address.
     unsafe fn prefetch(at: *const f32);
+
+    /// No load is moved across it by the compiler, which would hoist those of an unrolled loop until accumulators spill. It is
+    /// no instruction.
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: nothing happens
+        unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+    }
 
     /// `max(x, 0)`; NaN stays NaN, so that a broken model shows.
     #[inline(always)]

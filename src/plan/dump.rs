@@ -102,6 +102,9 @@ fn kernel(kernel: &Kernel) -> String {
             let [kh, kw] = shape.kernel;
             format!("conv {kh}x{kw}/{}{groups} {how}{}{}", shape.stride[0], residual(r), act(a))
         }
+        Kernel::Pair { second, plan, act: a, .. } => {
+            format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
+        }
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Add { act: a } => format!("add{}", act(a)),
         Kernel::Mul { act: a } => format!("mul{}", act(a)),

@@ -31,6 +31,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
                 free(step.inputs[0]).then_some((0, step.inputs[0]))
             }
             Kernel::Conv { .. }
+            | Kernel::Pair { .. }
             | Kernel::Linear { .. }
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
@@ -48,7 +49,8 @@ pub(super) fn overwrite(plan: &mut Plan) {
             }
             // sums and products do not mind the order of operands
             Kernel::Add { .. } | Kernel::Mul { .. } => step.inputs.swap(0, slot),
-            Kernel::Gate { .. }
+            Kernel::Pair { .. }
+            | Kernel::Gate { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Concat { .. }

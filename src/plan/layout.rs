@@ -79,6 +79,8 @@ impl Assignment<'_> {
                     ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
                 }
             }
+            // made of two blocked convolutions, once these have their layouts
+            Kernel::Pair { .. } => true,
             Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
             Kernel::Add { .. }
             | Kernel::Mul { .. }

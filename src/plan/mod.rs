@@ -2,7 +2,7 @@
 //! weights: it says which are needed and in which form.
 //!
 //! ```text
-//! lower: a step for each node   ->   layout: blocked values, a strategy for each convolution   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
+//! lower: a step for each node   ->   layout: blocked values, a strategy for each convolution   ->   pairs: a projection and its addition in one step   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
 //! ```
 
 mod arena;
@@ -11,6 +11,7 @@ pub mod error;
 mod in_place;
 mod layout;
 mod lower;
+mod pair;
 mod settings;
 mod strategy;
 mod work;
@@ -217,6 +218,18 @@ pub enum Kernel {
         /// Applied last.
         act: Option<Activation>,
     },
+    /// A pointwise convolution and a second one of one tap, whose result is added: the end of a block and its projection
+    /// shortcut. Inputs: theirs. Weights: weight and bias of each.
+    Pair {
+        /// Sizes of the first.
+        shape: ConvShape,
+        /// Sizes of the second.
+        second: ConvShape,
+        /// How the work is cut, by rows of the result.
+        plan: DirectPlan,
+        /// Applied last.
+        act: Option<Activation>,
+    },
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
         /// Batch, inputs, features.
@@ -355,6 +368,7 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
     layout::assign(&mut plan, &mut |name, shape, _| {
         chosen.get(name).cloned().unwrap_or_else(|| strategy::plain(shape, options.threads))
     })?;
+    pair::join(&mut plan);
     in_place::overwrite(&mut plan);
     arena::place(&mut plan)?;
     Ok(plan)

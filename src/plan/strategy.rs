@@ -16,7 +16,7 @@ const MIN_GEMM_FILTERS: usize = 4;
 /// Input channels up to which a plain map is read as it is, rather than filled up to a block.
 const MAX_PLAIN_CHANNELS: usize = 4;
 /// Floats of a strip: it shares the second-level cache with the panels that pass over it.
-const STRIP: usize = 96 << 10;
+pub(super) const STRIP: usize = 96 << 10;
 
 /// Multiply-adds of a cycle.
 const VECTOR: f64 = 16.0;

@@ -72,6 +72,7 @@ impl Kernel {
     pub fn family(&self) -> Family {
         match self {
             Kernel::Conv { strategy, .. } => strategy.family(),
+            Kernel::Pair { .. } => Family::Direct,
             Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
             Kernel::Add { .. }
@@ -90,6 +91,7 @@ impl Step {
     pub fn macs(&self) -> u64 {
         match &self.kernel {
             Kernel::Conv { shape, .. } => shape.macs(),
+            Kernel::Pair { shape, second, .. } => shape.macs() + second.macs(),
             Kernel::Linear { sizes, .. } => sizes.iter().map(|&n| n as u64).product(),
             _ => 0,
         }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use super::arena::Memory;
 use super::weights::BoundWeight;
+use crate::kernels::blocked::direct::Second;
 use crate::kernels::{
     Activation, ConvOperands, Epilogue, Layout, Pool, Residual, blocked, direct, elementwise, gemm_conv, linear, pooling, shape,
     softmax, winograd,
@@ -47,6 +48,15 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
                     blocked::direct::conv(pool, isa, *plain, shape, *plan, &operands, scratch, out);
                 }
             }
+        }
+        Kernel::Pair { shape, second, plan, act } => {
+            let [one, two] = [0, 2].map(|at| (weights[at].values(), weights[at + 1].values()));
+            let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: *act };
+            let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
+            let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
+            // SAFETY: the one view of the scratch
+            let scratch = unsafe { memory.scratch() };
+            blocked::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);

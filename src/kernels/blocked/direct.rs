@@ -5,6 +5,9 @@
 //! neighbouring pixels of a tile always lie one block apart and no tap needs a condition. That walk over the input costs a
 //! hundredth of the arithmetic. A 1x1 convolution of stride 1 reads its input in place. The panel of each unit of output
 //! channels passes over the whole strip, which is chosen to stay in the second-level cache.
+//!
+//! Two pointwise convolutions whose results are added ([`pair`]: the last of a block, and its projection shortcut) are one
+//! sum over the channels of both, and done as one: a strip's results do not leave the cache in between.
 
 use super::pack::Panels;
 use crate::kernels::aligned::LINE;
@@ -102,6 +105,11 @@ struct Strip {
     count: usize,
 }
 
+/// Floats of scratch that each thread needs for a [`pair`].
+pub fn pair_scratch(isa: Isa, second: &ConvShape, plan: DirectPlan) -> usize {
+    scratch(isa, false, second, plan)
+}
+
 /// Convolves. The input is blocked, or plain (NCHW) where `plain`; the output is blocked. The weight is as
 /// [`super::pack::pack`] made it, the bias filled up to whole blocks; `scratch` holds [`scratch`] floats for each thread.
 ///
@@ -118,28 +126,107 @@ pub fn conv(
     out: &mut [f32],
 ) {
     let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
-    let lanes = kernels.lanes;
-    let panels = Panels::of(shape, lanes, plain);
-    let g = Geometry::new(shape, if plain { 1 } else { lanes });
-    let plane = shape.input[0] * shape.input[1];
-    let (in_blocks, out_blocks) = (g.blocks, shape.filters.div_ceil(lanes));
-    assert_eq!(operands.x.len(), shape.batch * in_blocks * g.lanes * plane, "input");
-    assert_eq!(operands.weight.len(), panels.total(), "weight");
-    assert!(operands.epilogue.bias.is_none_or(|b| b.len() == out_blocks * lanes), "bias");
-    assert_eq!(out.len(), shape.batch * out_blocks * lanes * shape.pixels(), "output");
-    if let Residual::From(r) = operands.epilogue.residual {
+    let Epilogue { bias, residual, act } = operands.epilogue;
+    let source = Source::new(shape, kernels.lanes, plain, operands.x, operands.weight, bias);
+    sum(pool, kernels, &[source], 1, plan, residual, act, scratch, out);
+}
+
+/// What [`pair`] adds to the first convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Second<'a> {
+    /// Its sizes: a 1x1 convolution of any stride, without padding, whose output is as large as the first one's.
+    pub shape: &'a ConvShape,
+    /// Its input, blocked.
+    pub x: &'a [f32],
+    /// Its weight.
+    pub weight: &'a [f32],
+    /// Its bias.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// The sum of a pointwise convolution and a second one. The plan's rows are rows of the output; there is no residual; all
+/// else as for [`conv`], with [`pair_scratch`] floats for each thread.
+///
+/// # Panics
+/// As [`conv`], and where the two do not fit together.
+pub fn pair(
+    pool: &Pool,
+    isa: Isa,
+    shape: &ConvShape,
+    plan: DirectPlan,
+    operands: &ConvOperands<'_>,
+    second: &Second<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    let [one, two] = [shape, second.shape].map(|s| (s.batch, s.filters, s.output));
+    assert!(pairs(shape, second.shape) && one == two, "a pair");
+    let Epilogue { bias, residual, act } = operands.epilogue;
+    let first = Source::new(shape, kernels.lanes, false, operands.x, operands.weight, bias);
+    let second = Source::new(second.shape, kernels.lanes, false, second.x, second.weight, second.bias);
+    sum(pool, kernels, &[first, second], shape.output[1], plan, residual, act, scratch, out);
+}
+
+/// Whether [`pair`] serves two convolutions with results of the same size.
+pub fn pairs(shape: &ConvShape, second: &ConvShape) -> bool {
+    let single = second.kernel == [1, 1] && second.pad == [[0; 2]; 2] && second.groups == 1;
+    shape.is_pointwise() && shape.groups == 1 && single
+}
+
+/// A convolution as a part of a sum.
+struct Source<'a> {
+    shape: &'a ConvShape,
+    g: Geometry,
+    panels: Panels,
+    taps: [usize; TAPS],
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+}
+
+impl<'a> Source<'a> {
+    fn new(shape: &'a ConvShape, lanes: usize, plain: bool, x: &'a [f32], weight: &'a [f32], bias: Option<&'a [f32]>) -> Self {
+        let g = Geometry::new(shape, if plain { 1 } else { lanes });
+        let panels = Panels::of(shape, lanes, plain);
+        assert_eq!(x.len(), shape.batch * g.blocks * g.lanes * shape.input[0] * shape.input[1], "input");
+        assert_eq!(weight.len(), panels.total(), "weight");
+        assert!(bias.is_none_or(|b| b.len() == shape.filters.next_multiple_of(lanes)), "bias");
+        Source { shape, taps: offsets(shape, &g), g, panels, x, weight, bias }
+    }
+
+    fn taps(&self) -> &[usize] {
+        &self.taps[..self.shape.kernel[0] * self.shape.kernel[1]]
+    }
+}
+
+/// The sum of some convolutions over strips of `line` times as many pixels (or rows) as the plan says.
+fn sum(
+    pool: &Pool,
+    kernels: &'static Kernels,
+    sources: &[Source<'_>],
+    line: usize,
+    plan: DirectPlan,
+    residual: Residual<'_>,
+    act: Option<Activation>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let Source { shape, g, panels, .. } = &sources[0];
+    assert_eq!(out.len(), shape.batch * shape.filters.next_multiple_of(kernels.lanes) * shape.pixels(), "output");
+    if let Residual::From(r) = residual {
         assert_eq!(r.len(), out.len(), "residual");
     }
-    let taps = offsets(shape, &g);
-    let extent = if g.pointwise { g.width } else { g.lines };
+    let extent = if g.pointwise { g.width / line } else { g.lines };
     let rows = plan.rows.clamp(1, extent);
     let samples = if rows == extent { plan.samples.clamp(1, shape.batch) } else { 1 };
     let (pieces, sets) = (extent.div_ceil(rows), shape.batch.div_ceil(samples));
     let shares = plan.shares.clamp(1, panels.units());
-    let per_thread = g.strip(shape, rows) * samples;
+    // at most one of them reads a copy
+    let per_thread = sources.iter().map(|s| s.g.strip(s.shape, rows) * samples).sum();
     assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
-    let job = Job { kernels, shape, panels: &panels, g: &g, taps: &taps.0[..taps.1], operands, out };
+    let job = Job { kernels, sources, line, residual, act, out };
     let threads = pool.threads();
     // a thread either keeps to its own share of the weights, for all strips, or to its strips, for all shares
     pool.deal(shares * pieces * sets, |thread, tasks| {
@@ -153,8 +240,10 @@ pub fn conv(
             let lines = share(extent, pieces, piece);
             let batch = share(shape.batch, sets, set);
             let strip = Strip { sample: batch.start, samples: batch.len(), first: lines.start, count: lines.len() };
-            if !g.pointwise && held != Some(strip) {
-                copy_strip(shape, &g, operands.x, strip, copy);
+            if held != Some(strip) {
+                for source in sources.iter().filter(|s| !s.g.pointwise) {
+                    copy_strip(source.shape, &source.g, source.x, strip, copy);
+                }
                 held = Some(strip);
             }
             job.run(strip, share(panels.units(), shares, part), copy);
@@ -163,7 +252,7 @@ pub fn conv(
 }
 
 /// The offset of each tap in a strip (or input read in place).
-fn offsets(shape: &ConvShape, g: &Geometry) -> ([usize; TAPS], usize) {
+fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
     let mut taps = [0; TAPS];
     let [kh, kw] = shape.kernel;
     assert!(kh * kw <= TAPS);
@@ -172,7 +261,7 @@ fn offsets(shape: &ConvShape, g: &Geometry) -> ([usize; TAPS], usize) {
         let (phase, column) = (x % shape.stride[1], x / shape.stride[1]);
         *offset = y * g.pitch + (phase * g.columns + column) * g.lanes;
     }
-    (taps, kh * kw)
+    taps
 }
 
 /// Copies the input of a strip: `[sample][block][row][remainder of the column][column][lanes]`, zeros for the padding.
@@ -220,112 +309,151 @@ fn copy_row(shape: &ConvShape, g: &Geometry, row: &[f32], to: &mut [f32]) {
 
 struct Job<'a> {
     kernels: &'static Kernels,
-    shape: &'a ConvShape,
-    panels: &'a Panels,
-    g: &'a Geometry,
-    taps: &'a [usize],
-    operands: &'a ConvOperands<'a>,
+    sources: &'a [Source<'a>],
+    /// Pixels of a row of a strip, where the first source is pointwise.
+    line: usize,
+    residual: Residual<'a>,
+    act: Option<Activation>,
     out: Disjoint<'a>,
+}
+
+/// A range of a source's blocks, whose products are added to a unit of output channels in one pass over the strip.
+struct Pass<'a> {
+    source: &'a Source<'a>,
+    strip: Strip,
+    unit: usize,
+    blocks: std::ops::Range<usize>,
+    /// Whether it begins its source, and the sum, and ends the sum.
+    begins: bool,
+    first: bool,
+    last: bool,
+    /// Whether no pass before read the same pixels.
+    cold: bool,
+    /// The weights that are read next.
+    next: &'a [f32],
 }
 
 impl Job<'_> {
     /// All units of a share over a strip, whose copy is `copy` unless it is read in place.
     fn run(&self, strip: Strip, units: std::ops::Range<usize>, copy: &[f32]) {
-        let Job { shape, panels, g, .. } = *self;
+        let count = self.sources.len();
+        for unit in units.clone() {
+            for (index, source) in self.sources.iter().enumerate() {
+                let Source { panels, weight, .. } = source;
+                let each = panels.len(unit) / panels.blocks.max(1);
+                // a panel that passes over many tiles stays in the first-level cache, a slice at a time
+                let slices = if self.kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 };
+                for slice in 0..slices {
+                    let blocks = share(panels.blocks, slices, slice);
+                    let next = if slice + 1 < slices {
+                        &weight[panels.start(unit) + blocks.end * each..]
+                    } else {
+                        // the next source's panel of this unit, or the first one's of the next
+                        let turn = index + 1 == count;
+                        let following = match unit + usize::from(turn) {
+                            next if next < units.end => next,
+                            _ => units.start,
+                        };
+                        let Source { panels, weight, .. } = &self.sources[if turn { 0 } else { index + 1 }];
+                        &weight[panels.start(following)..]
+                    };
+                    let len = blocks.len() * each;
+                    let pass = Pass {
+                        source,
+                        strip,
+                        unit,
+                        begins: slice == 0,
+                        first: index == 0 && slice == 0,
+                        last: index + 1 == count && slice + 1 == slices,
+                        cold: unit == units.start,
+                        blocks,
+                        next: &next[..len.min(next.len())],
+                    };
+                    self.pass(&pass, copy);
+                }
+            }
+        }
+    }
+
+    fn pass(&self, pass: &Pass<'_>, copy: &[f32]) {
+        let Pass { source, strip, unit, .. } = *pass;
+        let Source { shape, g, panels, x, weight, bias, .. } = source;
         let lanes = self.kernels.lanes;
-        let weight = self.operands.weight;
-        let ConvOperands { x, epilogue: Epilogue { bias, residual, act }, .. } = *self.operands;
+        let width = panels.width(unit);
         let map = shape.pixels() * lanes;
         let out_blocks = shape.filters.div_ceil(lanes);
         let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { g.rows_in(shape, strip.count) * g.pitch };
-        // a panel that passes over many tiles stays in the first-level cache, a slice at a time
-        let slice = (SLICE / (panels.len(units.start) / panels.blocks.max(1)).max(1)).max(1);
-        let slices = if self.kernels.sliced { panels.blocks.div_ceil(slice).max(1) } else { 1 };
-        let cut = Cut::new(g, strip, self.kernels.pixels);
+        let each = panels.len(unit) / panels.blocks.max(1);
+        let panel = &weight[panels.start(unit) + pass.blocks.start * each..][..pass.blocks.len() * each];
+        let taps = source.taps();
+        // where the strip is flat, pixels are counted as if it were one row
+        let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
+        let cut = Cut::new(g, strip, self.line, self.kernels.pixels);
         let tiles = cut.tiles() * strip.samples;
-        let (mut size, mut kernel) = ((0, 0, 0), None);
-        for unit in units.clone() {
-            let width = panels.width(unit);
-            for index in 0..slices {
-                let blocks = share(panels.blocks, slices, index);
-                let each = panels.len(unit) / panels.blocks.max(1);
-                let panel = &weight[panels.start(unit) + blocks.start * each..][..blocks.len() * each];
-                let (first, last) = (index == 0, index + 1 == slices);
-                let next = match unit + 1 {
-                    _ if !last => panels.start(unit) + blocks.end * each,
-                    following if following < units.end => panels.start(following),
-                    _ => panels.start(units.start),
+        // the last tiles together bring the next panel: some of them, so that memory keeps up
+        let visits = pass.blocks.len() * taps.len();
+        let lines = pass.next.len().div_ceil(LINE * visits.max(1));
+        let bringers = (2 * lines).div_ceil(panels.depth).clamp(1, tiles);
+        let (lines, begin) = (lines.div_ceil(bringers), tiles - bringers);
+        let bias = bias.filter(|_| pass.begins).map_or(std::ptr::null(), |b| b[2 * unit * lanes..][..width * lanes].as_ptr());
+        let clamp = if self.act == Some(Activation::Relu) && pass.last { Clamp::Relu } else { Clamp::None };
+        let (mut size, mut kernel) = ((0, 0), None);
+        let mut tile = 0usize;
+        for sample in 0..strip.samples {
+            let maps =
+                if g.pointwise { &x[(strip.sample + sample) * g.blocks * block..] } else { &copy[sample * g.blocks * block..] };
+            let read = &maps[panels.first_block(unit) * block..][..panels.blocks * block][pass.blocks.start * block..];
+            let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
+            let out = self.out.pointer(start, width * map);
+            for part in cut.clone() {
+                let (from, at) = if g.pointwise {
+                    ((flat + part.column) * lanes, (flat + part.column) * lanes)
+                } else if g.flat {
+                    (part.column * g.lanes, (flat + part.column) * lanes)
+                } else {
+                    let row = strip.first + part.row;
+                    (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
                 };
-                let next = &weight[next..][..panel.len().min(weight.len() - next)];
-                // the last tiles together bring the next panel: some of them, so that memory keeps up
-                let visits = blocks.len() * self.taps.len();
-                let lines = next.len().div_ceil(LINE * visits.max(1));
-                let bringers = (2 * lines).div_ceil(panels.depth).min(tiles);
-                let (lines, begin) = (lines.div_ceil(bringers), tiles - bringers);
-                let mut tile = 0usize;
-                for sample in 0..strip.samples {
-                    let source = if g.pointwise {
-                        &x[((strip.sample + sample) * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
-                    } else {
-                        &copy[(sample * g.blocks + panels.first_block(unit)) * block..][..panels.blocks * block]
-                    };
-                    let source = &source[blocks.start * block..];
-                    let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
-                    let out = self.out.pointer(start, width * map);
-                    for part in cut.clone() {
-                        let (from, at) = if g.pointwise {
-                            ((strip.first + part.column) * lanes, (strip.first + part.column) * lanes)
-                        } else if g.flat {
-                            (part.column * g.lanes, (strip.first * g.width + part.column) * lanes)
-                        } else {
-                            let row = strip.first + part.row;
-                            (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
-                        };
-                        let brought = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < next.len());
-                        tile += 1;
-                        let tile = Tile {
-                            x: source[from..].as_ptr(),
-                            row: g.step * g.pitch,
-                            blocks: blocks.len(),
-                            block,
-                            taps: self.taps.as_ptr(),
-                            tap_count: self.taps.len(),
-                            weight: panel.as_ptr(),
-                            next: brought.map_or(std::ptr::null(), |n| next[n..].as_ptr()),
-                            lines: if brought.is_some() { lines } else { 0 },
-                            ahead: if g.pointwise && unit == units.start { part.pixels * lanes } else { 0 },
-                            bias: match bias {
-                                Some(b) if first => b[2 * unit * lanes..][..width * lanes].as_ptr(),
-                                _ => std::ptr::null(),
-                            },
-                            out: out.wrapping_add(at),
-                            out_row: g.width * lanes,
-                            out_block: map,
-                            residual: match residual {
-                                _ if !first => out.wrapping_add(at),
-                                Residual::None => std::ptr::null(),
-                                Residual::InPlace => out.wrapping_add(at),
-                                Residual::From(r) => r[start + at..].as_ptr(),
-                            },
-                            clamp: if act == Some(Activation::Relu) && last { Clamp::Relu } else { Clamp::None },
-                        };
-                        if size != (part.rows, part.pixels, width) {
-                            size = (part.rows, part.pixels, width);
-                            kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
-                        }
-                        let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
-                        // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
-                        // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
-                        // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
-                        // results of their own.
-                        unsafe { kernel(&tile) };
-                        if act == Some(Activation::Sigmoid) && last {
-                            for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
-                                let at = start + b * map + at + r * g.width * lanes;
-                                // SAFETY: this tile's own results
-                                Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
-                            }
-                        }
+                let brought = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < pass.next.len());
+                tile += 1;
+                let tile = Tile {
+                    x: read[from..].as_ptr(),
+                    row: g.step * g.pitch,
+                    blocks: pass.blocks.len(),
+                    block,
+                    taps: taps.as_ptr(),
+                    tap_count: taps.len(),
+                    weight: panel.as_ptr(),
+                    next: brought.map_or(std::ptr::null(), |n| pass.next[n..].as_ptr()),
+                    lines: if brought.is_some() { lines } else { 0 },
+                    ahead: if g.pointwise && pass.cold { part.pixels * lanes } else { 0 },
+                    bias,
+                    out: out.wrapping_add(at),
+                    out_row: g.width * lanes,
+                    out_block: map,
+                    residual: match self.residual {
+                        _ if !pass.first => out.wrapping_add(at),
+                        Residual::None => std::ptr::null(),
+                        Residual::InPlace => out.wrapping_add(at),
+                        Residual::From(r) => r[start + at..].as_ptr(),
+                    },
+                    clamp,
+                };
+                if size != (part.rows, part.pixels) {
+                    size = (part.rows, part.pixels);
+                    kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
+                }
+                let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
+                // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
+                // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
+                // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
+                // results of their own.
+                unsafe { kernel(&tile) };
+                if self.act == Some(Activation::Sigmoid) && pass.last {
+                    for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
+                        let at = start + b * map + at + r * g.width * lanes;
+                        // SAFETY: this tile's own results
+                        Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
                     }
                 }
             }
@@ -356,9 +484,9 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(g: &Geometry, strip: Strip, most: usize) -> Cut {
+    fn new(g: &Geometry, strip: Strip, line: usize, most: usize) -> Cut {
         let (lines, width) = match g {
-            Geometry { pointwise: true, .. } => (1, strip.count),
+            Geometry { pointwise: true, .. } => (1, strip.count * line),
             Geometry { flat: true, .. } => (1, strip.count * g.width),
             _ => (strip.count, g.width),
         };
@@ -468,6 +596,60 @@ mod tests {
                 let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
                 let plain = shape.groups == 1 && n.below(3) == 0;
                 check(isa, shape, plan, 1 + n.below(3), act, n.below(3), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_is_the_sum_of_two_convolutions() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+            let mut n = Numbers::new(11);
+            let lanes = isa.lanes();
+            for round in 0..60 {
+                let [batch, filters] = [1 + n.below(3), [1, 16, 40, 70][n.below(4)]];
+                let output = [1 + n.below(9), 1 + n.below(17)];
+                let stride = [[1, 1], [2, 2], [1, 3]][n.below(3)];
+                let shape = |channels, stride: [usize; 2], input: [usize; 2]| ConvShape {
+                    batch,
+                    channels,
+                    input,
+                    filters,
+                    output,
+                    kernel: [1, 1],
+                    stride,
+                    pad: [[0; 2]; 2],
+                    dilation: [1; 2],
+                    groups: 1,
+                };
+                let one = shape([3, 16, 40, 300][n.below(4)], [1, 1], output);
+                let larger = [0, 1].map(|i| (output[i] - 1) * stride[i] + 1 + n.below(stride[i]));
+                let two = shape([4, 32, 50, 520][n.below(4)], stride, larger);
+                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][round % 3];
+                let mut made = [one, two].map(|s| {
+                    let x = n.take(s.input_sizes().iter().product());
+                    let (weight, bias) = (n.take(s.filters * s.depth()), n.take(s.filters));
+                    let packed = pack(lanes, [s.filters, s.channels, 1, 1], 1, false, &weight).unwrap();
+                    let sum = conv_f64(&s, &x, &weight, Some(&bias), None, None);
+                    (blocked(&x, s.input_sizes(), lanes), packed, pack_channels(lanes, &bias).unwrap(), sum)
+                });
+                let expected: Vec<f32> = made[0].3.iter().zip(&made[1].3).map(|(a, b)| (a + b) as f32).collect();
+                let mut expected = expected;
+                if let Some(act) = act {
+                    act.apply(&mut expected);
+                }
+                let [(x, weight, bias, _), (x2, weight2, bias2, _)] = &mut made;
+                let plan = DirectPlan { rows: 1 + n.below(9), samples: 1 + n.below(3), shares: 1 + n.below(3) };
+                let threads = 1 + n.below(3);
+                let mut room = vec![f32::NAN; pair_scratch(isa, &two, plan) * threads];
+                let mut out = vec![f32::NAN; batch * filters.next_multiple_of(lanes) * output[0] * output[1]];
+                let epilogue = Epilogue { bias: Some(bias), residual: Residual::None, act };
+                let operands = ConvOperands { x, weight, epilogue };
+                let second = Second { shape: &two, x: x2, weight: weight2, bias: Some(bias2) };
+                let pool = Pool::new(threads).unwrap();
+                pair(&pool, isa, &one, plan, &operands, &second, &mut room, &mut out);
+                let got = plain(&out, one.output_sizes(), lanes);
+                let off = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off < 1e-3 && got.iter().all(|v| v.is_finite()), "{isa} {one:?} {two:?} {plan:?}: {off}");
             }
         }
     }

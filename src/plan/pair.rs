@@ -1,0 +1,68 @@
+//! A block's last convolution and the projection of its shortcut as one step, where both are of one tap: the sum over the
+//! channels of both is kept in registers and cache, and the projected map is never written and read again.
+
+use super::strategy::STRIP;
+use super::{ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use crate::kernels::ConvShape;
+use crate::kernels::blocked::direct::{self, DirectPlan};
+
+/// Joins each projection with the convolution that adds it.
+pub(super) fn join(plan: &mut Plan) {
+    for index in 0..plan.steps.len() {
+        let Some(at) = projection(plan, index) else { continue };
+        let (Some(projection), Some(last)) = (plan.steps.get(at), plan.steps.get(index)) else { continue };
+        if let Some(joined) = joined(plan, last, projection) {
+            plan.steps[index] = joined;
+            // steps are counted while they are walked: an empty one stands in its place until the end
+            plan.steps[at].inputs.clear();
+        }
+    }
+    plan.steps.retain(|step| !step.inputs.is_empty());
+}
+
+/// The step that makes what the step at `index` adds, where nothing else reads it.
+fn projection(plan: &Plan, index: usize) -> Option<usize> {
+    let step = &plan.steps[index];
+    let Kernel::Conv { residual: ResidualPlan::Operand, .. } = step.kernel else { return None };
+    let added = *step.inputs.last()?;
+    let uses = plan.steps.iter().flat_map(|s| &s.inputs).filter(|&&id| id == added).count();
+    let inner = matches!(plan.buffer(added).place, Place::Arena(_));
+    (uses == 1 && inner).then(|| plan.steps[..index].iter().rposition(|s| s.output == added))?
+}
+
+fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
+    let direct = |step: &Step| match &step.kernel {
+        Kernel::Conv { shape, strategy: ConvStrategy::Direct { plan, plain: false }, residual, act } => {
+            Some((*shape, *plan, *residual, *act))
+        }
+        _ => None,
+    };
+    let (shape, cut, _, act) = direct(last)?;
+    let (second, _, ResidualPlan::None, None) = direct(projection)? else { return None };
+    // each has a bias, folded from its norm
+    if !direct::pairs(&shape, &second) || last.weights.len() != 2 || projection.weights.len() != 2 {
+        return None;
+    }
+    let cut = rows(&shape, &second, cut);
+    Some(Step {
+        name: format!("{} + {}", last.name, projection.name),
+        kernel: Kernel::Pair { shape, second, plan: cut, act },
+        inputs: vec![last.inputs[0], projection.inputs[0]],
+        output: last.output,
+        weights: last.weights.iter().chain(&projection.weights).copied().collect(),
+        scratch: direct::pair_scratch(plan.options.isa, &second, cut),
+        shape: last.shape.clone(),
+        why: "a projection and its addition".to_owned(),
+    })
+}
+
+/// The cut of the last convolution in rows, so that a strip of both inputs stays in the cache.
+fn rows(shape: &ConvShape, second: &ConvShape, cut: DirectPlan) -> DirectPlan {
+    let [lines, width] = shape.output;
+    let line = (shape.channels + second.channels) * width;
+    let fitting = (STRIP / line).clamp(1, lines);
+    let wanted = if cut.shares > 1 { lines } else { cut.rows.div_ceil(width) };
+    let rows = lines.div_ceil(lines.div_ceil(fitting.min(wanted)));
+    let samples = if rows == lines { cut.samples.min((STRIP / (line * lines)).max(1)) } else { 1 };
+    DirectPlan { rows, samples, shares: cut.shares }
+}

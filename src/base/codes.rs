@@ -63,6 +63,8 @@ codes! {
     SET_FIXED = "E0121", "`--set` names a parameter that is fixed";
     SET_SYNTAX = "E0122", "`--set` cannot be read";
     UNUSED_INPUT = "E0123", "an input is never read";
+    RECIPE_VALUE = "E0124", "a value of the recipe does not fit";
+    RECIPE_CONFLICT = "E0125", "parts of the recipe do not go together";
     UNKNOWN_KEY = "E0201", "the key is not known";
     GIVEN_TWICE = "E0202", "an argument is given twice";
     MISSING_ARGUMENT = "E0203", "an argument is missing";

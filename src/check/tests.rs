@@ -48,6 +48,7 @@ impl Build {
             preprocess: None,
             labels: Vec::new(),
             weights: None,
+            recipe: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::eval::{Env, Eval, number};
 use super::load::read;
 use super::names::nearest;
+use super::train;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -34,30 +35,16 @@ pub(super) struct Meta {
     pub input: Option<(Vec<Expr>, Env)>,
     /// The same for the network's shortcut policy.
     pub shortcut: Option<(Expr, Env)>,
+    /// How it is trained.
+    pub train: Option<train::Train>,
 }
-
-/// The keys that stand in a `train` block.
-const TRAIN_KEYS: [&str; 13] = [
-    "init",
-    "optimizer",
-    "batch",
-    "steps",
-    "epochs",
-    "schedule",
-    "augment",
-    "loss",
-    "validate",
-    "checkpoint",
-    "from",
-    "freeze",
-    "shuffle",
-];
 
 impl Meta {
     /// Gathers it from the networks of a chain, the derived one first.
     #[allow(clippy::collapsible_match, reason = "as guards, the conditions would send what they refuse to the arms below")]
-    pub fn gather(levels: &[Level], eval: &mut Eval<'_>) -> Meta {
+    pub fn gather(levels: &[Level], set: Option<train::Level>, eval: &mut Eval<'_>) -> Meta {
         let mut meta = Meta::default();
+        let mut trains: Vec<train::Level> = set.into_iter().collect();
         let (mut has_labels, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
@@ -103,7 +90,9 @@ impl Meta {
                             meta.weights = Some((folder.join(&path.node), path.span));
                         }
                     }
-                    StmtKind::Train(entries) => train(entries, eval.diags),
+                    StmtKind::Train(entries) => {
+                        trains.push(train::level(entries, stmt.span, folder.clone(), &level.env, eval));
+                    }
                     StmtKind::Input { name, dims } if derived => {
                         if let Some(name) = name {
                             eval.diags.push(Diagnostic::error(
@@ -127,6 +116,9 @@ impl Meta {
                 }
             }
         }
+        // the base first
+        trains.reverse();
+        meta.train = train::read(trains, eval);
         meta
     }
 }
@@ -152,21 +144,6 @@ fn misplaced(stmt: &Stmt, network: &ast::Network, diags: &mut Vec<Diagnostic>) {
         diag = diag.label(base.span, "derived from this");
     }
     diags.push(diag.rule("it may state `input`, `shortcut`, `preprocess`, `labels`, `weights`, `train` and `expect`"));
-}
-
-fn train(entries: &[ast::Entry], diags: &mut Vec<Diagnostic>) {
-    for entry in entries {
-        let key = &entry.key;
-        if TRAIN_KEYS.contains(&key.node.as_str()) {
-            continue;
-        }
-        let mut diag =
-            Diagnostic::error(codes::UNKNOWN_KEY, format!("`train` has no `{}`", key.node), key.span, "not one of its keys");
-        if let Some(near) = nearest(&key.node, TRAIN_KEYS) {
-            diag = diag.fix(format!("did you mean `{near}`?"), key.span, near);
-        }
-        diags.push(diag);
-    }
 }
 
 fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Expect> {

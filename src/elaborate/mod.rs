@@ -20,6 +20,7 @@ mod shortcut;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod train;
 mod value;
 
 use std::cell::Cell;
@@ -80,8 +81,13 @@ impl Program {
         let Def::Network(top) = self.def(id) else { return None };
         let mut found = Vec::new();
         let work = Cell::new(0);
-        let (levels, moved) = self.levels(top, set, sources, &mut Eval { program: self, diags: &mut found, work: &work });
-        let out = levels.and_then(|levels| self.expand(top, &levels, moved, &mut found, &work));
+        let (of_train, set): (Vec<Set>, Vec<Set>) =
+            parse_sets(set, sources, &mut found).into_iter().partition(|s| s.name.starts_with("train."));
+        let mut eval = Eval { program: self, diags: &mut found, work: &work };
+        let env = Env { module: self.root, vars: BTreeMap::new() };
+        let train = train::of_command(&of_train, &env, &mut eval);
+        let (levels, moved) = self.levels(top, set, &mut eval);
+        let out = levels.and_then(|levels| self.expand(top, &levels, moved, train, &mut found, &work));
         // what a syntax error hides is not missed again
         found.retain(|d| !self.follows_from_damage(d));
         expand::once(&mut found);
@@ -111,11 +117,12 @@ impl Program {
         top: &ast::Network,
         levels: &[Level],
         moved: bool,
+        train: Option<train::Level>,
         diags: &mut Vec<Diagnostic>,
         work: &Cell<usize>,
     ) -> Option<ir::Network> {
         let base = levels.last()?;
-        let meta = Meta::gather(levels, &mut Eval { program: self, diags, work });
+        let meta = Meta::gather(levels, train, &mut Eval { program: self, diags, work });
         let mut expander = Expander::new(self, diags, work, meta);
         let policy = match expander.meta.shortcut.clone() {
             Some((expr, env)) => expander.policy(&expr, &env),
@@ -160,6 +167,7 @@ impl Program {
             }
         }
         let labelled = join::exported(&cx.labels);
+        let recipe = expander.meta.train.take().map(|train| train.resolved(&expander.graph, expander.diags));
         let Expander { graph, stages, shortcuts, meta, aborted, .. } = expander;
         let failed = aborted || diags.iter().any(Diagnostic::is_error);
         if aborted || graph.is_empty() {
@@ -176,19 +184,13 @@ impl Program {
             preprocess: meta.preprocess,
             labels: meta.labels,
             weights: meta.weights,
+            recipe,
         })
     }
 
     /// The chain of derivation from the network asked for to the one with layers, each with its parameters bound; and
     /// whether `set` moved a parameter away from its default.
-    fn levels(
-        &self,
-        top: &Arc<ast::Network>,
-        set: &[(String, String)],
-        sources: &mut SourceMap,
-        eval: &mut Eval<'_>,
-    ) -> (Option<Vec<Level>>, bool) {
-        let mut sets = parse_sets(set, sources, eval.diags);
+    fn levels(&self, top: &Arc<ast::Network>, mut sets: Vec<Set>, eval: &mut Eval<'_>) -> (Option<Vec<Level>>, bool) {
         let mut levels: Vec<Level> = Vec::new();
         let mut moved = false;
         let mut known: Vec<String> = Vec::new();
@@ -318,13 +320,14 @@ fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
         // the value is an expression of the language: it is parsed where one stands, as a default
-        let before = format!("resnet 1\nnetwork set({name} = ");
+        let plain = name.replace('.', "_");
+        let before = format!("resnet 1\nnetwork set({plain} = ");
         let text = format!("{before}{value}) {{\n}}\n");
         let scratch = sources.add_text(format!("--set {name}={value}"), text.as_str());
         let (tree, errors) = crate::syntax::parse(scratch, &text);
         let parsed = match (&tree.items[..], errors.is_empty()) {
             ([ast::Item::Network(network)], true) => match &network.params[..] {
-                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == *name => Some(expr.clone()),
+                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
                 _ => None,
             },
             _ => None,

@@ -214,3 +214,50 @@ fn many_errors_of_one_cause_are_said_once_and_many_causes_end_expansion() {
     let found = codes(&(many + "}\n"), &[]);
     assert!(found.len() < 1100 && found.last() == Some(&"E0112"), "{}", found.len());
 }
+
+/// The recipe of a network whose `train` block is given, with `--set`.
+fn recipe(train: &str, set: &[(&str, &str)]) -> Result<crate::ir::Recipe, Vec<Diagnostic>> {
+    let text = format!("resnet 1\nnetwork net {{\n input 4\n linear 2\n{train}\n}}\n");
+    let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
+    let file = SourceFile { name: "net.resnet".into(), path: None, text: text.as_str().into() };
+    let program = Program::from_source(file, &mut sources, &mut diags);
+    let set: Vec<(String, String)> = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let network = program.elaborate("net", &set, &mut sources, &mut diags);
+    if diags.is_empty() { Ok(network.unwrap().recipe.unwrap()) } else { Err(diags) }
+}
+
+#[test]
+fn the_command_line_changes_single_keys_of_the_recipe() {
+    use crate::ir::{Augment, Count, Schedule};
+    let train = "train { epochs 30, batch 64, optimizer sgd { rate: 0.5, decay: 0 }, schedule steps { at: [15, 25] }
+                  augment { pad: 2, crop: 28, flip: horizontal } }";
+    let plain = recipe(train, &[]).unwrap();
+    assert_eq!((plain.length, plain.batch, plain.optimizer.rate), (Count::Epochs(30), 64, 0.5));
+    assert_eq!(plain.augment, [Augment::PadCrop { pad: 2, crop: [28; 2] }, Augment::Flip { probability: 0.5 }]);
+
+    // the length changes; the moments still count epochs
+    let changed = recipe(
+        train,
+        &[("train.steps", "20"), ("train.augment", "none"), ("train.optimizer.rate", "0.1"), ("train.shuffle", "false")],
+    )
+    .unwrap();
+    assert_eq!((changed.length, changed.optimizer.rate, changed.optimizer.decay), (Count::Steps(20), 0.1, 0.0));
+    assert_eq!(changed.schedule, Schedule::Steps { at: vec![Count::Epochs(15), Count::Epochs(25)], times: 0.1 });
+    assert!(changed.augment.is_empty() && !changed.shuffle && changed.batch == 64);
+
+    let other =
+        recipe(train, &[("train.schedule", "cosine"), ("train.augment.pad", "4"), ("train.validate", "steps(7)")]).unwrap();
+    assert_eq!((other.schedule, other.validate), (Schedule::Cosine { end: 0.0 }, Some(Count::Steps(7))));
+    assert_eq!(other.augment[0], Augment::PadCrop { pad: 4, crop: [28; 2] });
+
+    // a network without a recipe gets one
+    let made = recipe("", &[("train.epochs", "2"), ("train.augment.flip", "horizontal")]).unwrap();
+    assert_eq!((made.length, made.augment.len()), (Count::Epochs(2), 1));
+
+    let code = |set: &[(&str, &str)]| recipe(train, set).unwrap_err()[0].code.0;
+    assert_eq!(code(&[("train.batch", "0")]), "E0124");
+    assert_eq!(code(&[("train.augment", "mirror")]), "E0124");
+    assert_eq!(code(&[("train.augment.mirror", "1")]), "E0201");
+    assert_eq!(code(&[("train.optimizer.rat", "1")]), "E0201");
+    assert_eq!(code(&[("train.steps", "0")]), "E0124");
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FrameId, Graph, NodeId, Shape, Value};
+use super::{FrameId, Graph, NodeId, Recipe, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
@@ -161,6 +161,8 @@ pub struct Network {
     pub labels: Vec<String>,
     /// The default weights file, resolved against the source file's folder, and where it is named.
     pub weights: Option<(PathBuf, Span)>,
+    /// How it is trained; `None` where the file does not say.
+    pub recipe: Option<Recipe>,
 }
 
 /// A network whose every value has a shape. Passes consume one and return one.

@@ -15,7 +15,7 @@ pub struct Recipe {
     pub zero_init_residual: bool,
     /// A file whose tensors the parameters begin with.
     pub from: Option<WeightsFrom>,
-    /// Labels of layers and stages whose parameters stay as they are; their norms use and keep their running statistics.
+    /// Full names of layers and scopes whose parameters stay as they are; their norms use and keep their running statistics.
     pub freeze: Vec<String>,
     /// The optimiser.
     pub optimizer: Sgd,
@@ -116,7 +116,7 @@ pub enum Init {
 pub struct WeightsFrom {
     /// The file: safetensors or PyTorch's, resolved against the source's folder.
     pub path: PathBuf,
-    /// Labels of layers and stages that begin anew; what else is missing or has another size is an error.
+    /// Full names of layers and scopes that begin anew; what else is missing or has another size is an error.
     pub except: Vec<String>,
 }
 

@@ -430,7 +430,7 @@ pub(super) fn list_of_entries(cx: &mut Context, pairs: Pairs<Rule>) -> Option<Ve
 fn entry(cx: &mut Context, pair: Pair<Rule>) -> Option<Entry> {
     let span = cx.span(&pair);
     let mut pairs = pair.into_inner();
-    let key = cx.next_ident(&mut pairs, Rule::word)?;
+    let key = cx.next_ident(&mut pairs, Rule::entry_key)?;
     let mut entry = Entry { key, args: Vec::new(), entries: Vec::new(), span };
     for pair in pairs {
         match pair.as_rule() {

@@ -324,6 +324,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         preprocess: header.preprocess,
         labels: header.labels,
         weights: None,
+        recipe: None,
     };
     let mut diags: Vec<Diagnostic> = Vec::new();
     let checked = check::check(network, &mut diags);

@@ -1,0 +1,251 @@
+//! The `train` block: its entries are evaluated, those of a chain of derivation and of `--set train.KEY=VALUE` are laid over each
+//! other ([`Level`]), and what results is read as a [`Recipe`].
+
+mod augment;
+mod keys;
+mod read;
+
+use std::path::PathBuf;
+
+pub(super) use read::read;
+
+use super::Set;
+use super::eval::{Env, Eval};
+use super::value::Value;
+use crate::base::codes;
+use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
+use crate::ir::{Graph, Op, Recipe};
+use crate::syntax::ast;
+
+/// The deepest nesting of entries.
+const MAX_DEPTH: usize = 8;
+
+/// What one network of a chain says, or the command line.
+#[derive(Debug)]
+pub(in crate::elaborate) struct Level {
+    entries: Vec<Entry>,
+    span: Span,
+}
+
+/// An evaluated entry: `optimizer sgd { rate: 0.1 }`.
+#[derive(Clone, Debug)]
+struct Entry {
+    key: String,
+    key_span: Span,
+    values: Vec<(Value, Span)>,
+    entries: Vec<Entry>,
+    span: Span,
+    /// What a bare number counts where it is a time.
+    unit: Unit,
+    /// The folder that paths are relative to.
+    folder: Option<PathBuf>,
+}
+
+impl Entry {
+    /// The word behind the key, which says which kind it is.
+    fn head(&self) -> Option<&str> {
+        match self.values.first() {
+            Some((Value::Word(word) | Value::WordCall(word, _), _)) => Some(word),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Unit {
+    Steps,
+    #[default]
+    Epochs,
+}
+
+/// A recipe, with labels that are still to be found in the graph.
+#[derive(Debug)]
+pub(in crate::elaborate) struct Train {
+    recipe: Recipe,
+    freeze: Vec<(String, Span)>,
+    except: Vec<(String, Span)>,
+}
+
+/// The entries of a `train` block.
+pub(in crate::elaborate) fn level(
+    entries: &[ast::Entry],
+    span: Span,
+    folder: Option<PathBuf>,
+    env: &Env,
+    eval: &mut Eval<'_>,
+) -> Level {
+    Level { entries: evaluated(entries, folder.as_ref(), env, 0, eval), span }
+}
+
+fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
+    let mut out: Vec<Entry> = Vec::new();
+    for entry in list {
+        if let Some(first) = out.iter().find(|e| e.key == entry.key.node) {
+            let message = format!("`{}` is given twice", entry.key.node);
+            let diag = Diagnostic::error(codes::GIVEN_TWICE, message, entry.key.span, "the second time");
+            eval.diags.push(diag.label(first.key_span, "the first time"));
+            continue;
+        }
+        if depth >= MAX_DEPTH {
+            eval.diags.push(Diagnostic::error(codes::UNKNOWN_KEY, "no key stands so deep", entry.key.span, "not here"));
+            continue;
+        }
+        out.push(Entry {
+            key: entry.key.node.clone(),
+            key_span: entry.key.span,
+            values: entry.args.iter().map(|arg| (word(eval.eval(&arg.value, env)), arg.span)).collect(),
+            entries: evaluated(&entry.entries, folder, env, depth + 1, eval),
+            span: entry.span,
+            unit: Unit::default(),
+            folder: folder.cloned(),
+        });
+    }
+    out
+}
+
+/// A block or network that stands in a recipe is meant as a word: `schedule cosine` beside a network called so.
+fn word(value: Value) -> Value {
+    match value {
+        Value::Unit(unit) if unit.args.is_empty() => Value::Word(unit.name.clone()),
+        value => value,
+    }
+}
+
+/// What `--set train.KEY=VALUE` says; `None` where nothing.
+pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<Level> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for set in sets {
+        let value = word(eval.eval(&set.expr, env));
+        let path: Vec<&str> = set.name.split('.').skip(1).take(MAX_DEPTH).collect();
+        let Some((last, above)) = path.split_last() else { continue };
+        let entry = |key: &str, values| Entry {
+            key: key.to_owned(),
+            key_span: set.span,
+            values,
+            entries: Vec::new(),
+            span: set.span,
+            unit: Unit::default(),
+            // a path on the command line is relative to where the command runs
+            folder: None,
+        };
+        let mut at = &mut entries;
+        for key in above {
+            let index = at.iter().position(|e| e.key == **key).unwrap_or_else(|| {
+                at.push(entry(key, Vec::new()));
+                at.len() - 1
+            });
+            at = &mut at[index].entries;
+        }
+        let value = vec![(value, set.span)];
+        match at.iter_mut().find(|e| e.key == **last) {
+            Some(entry) => entry.values = value,
+            None => at.push(entry(last, value)),
+        }
+    }
+    Some(Level { entries, span: sets.first()?.span })
+}
+
+/// What a bare number counts in these entries, where they say how long training takes.
+fn unit(entries: &[Entry]) -> Option<Unit> {
+    entries.iter().find_map(|e| match e.key.as_str() {
+        "steps" => Some(Unit::Steps),
+        "epochs" => Some(Unit::Epochs),
+        _ => None,
+    })
+}
+
+fn mark(entries: &mut [Entry], unit: Unit) {
+    for entry in entries {
+        entry.unit = unit;
+        mark(&mut entry.entries, unit);
+    }
+}
+
+/// Lays entries over others: a key that says another kind replaces what was there, one that says the same or none changes single
+/// keys of it.
+fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>) {
+    for entry in above {
+        if matches!(entry.key.as_str(), "steps" | "epochs") {
+            below.retain(|e| e.key == entry.key || !matches!(e.key.as_str(), "steps" | "epochs"));
+        }
+        let Some(old) = below.iter_mut().find(|e| e.key == entry.key) else {
+            below.push(entry);
+            continue;
+        };
+        let same = match (entry.head(), old.head()) {
+            (Some(new), old) => Some(new) == old,
+            // `augment { … }` over `augment none`
+            (None, old) => old != Some("none"),
+        };
+        if !same || entry.entries.is_empty() && old.entries.is_empty() {
+            *old = entry;
+        } else {
+            if !entry.values.is_empty() {
+                old.values = entry.values;
+                old.folder = entry.folder;
+                old.unit = entry.unit;
+            }
+            lay_over(&mut old.entries, entry.entries);
+        }
+    }
+}
+
+impl Train {
+    /// The recipe, with its labels as full names of layers and scopes. `stem` are the network's own layers before its first stage,
+    /// `head` those behind its last.
+    pub fn resolved(self, graph: &Graph, diags: &mut Vec<Diagnostic>) -> Recipe {
+        let order = graph.order();
+        let in_stage = |i: usize| {
+            let mut frame = graph.node(order[i]).origin.frame;
+            while let Some(id) = frame {
+                if graph.frame(id).instance.is_some() {
+                    return true;
+                }
+                frame = graph.frame(id).parent;
+            }
+            false
+        };
+        let first = (0..order.len()).find(|&i| in_stage(i));
+        let last = (0..order.len()).rev().find(|&i| in_stage(i));
+        let layers = |from: usize, to: usize| {
+            let own = order.get(from..to).unwrap_or(&[]).iter().map(|&id| graph.node(id));
+            own.filter(|node| matches!(node.op, Op::Conv(_) | Op::Norm(_) | Op::Linear(_))).map(|n| n.name.clone()).collect()
+        };
+        let mut named = |labels: Vec<(String, Span)>| {
+            let mut names: Vec<String> = Vec::new();
+            for (label, span) in labels {
+                let within = |name: &str| name.strip_prefix(&*label).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                let found: Vec<String> = if order.iter().any(|&id| within(&graph.node(id).name)) {
+                    vec![label.clone()]
+                } else {
+                    match (&*label, first, last) {
+                        ("stem", Some(first), _) => layers(0, first),
+                        ("head", _, Some(last)) => layers(last + 1, order.len()),
+                        _ => Vec::new(),
+                    }
+                };
+                if found.is_empty() {
+                    let mut tops: Vec<&str> =
+                        order.iter().filter_map(|&id| graph.node(id).name.split('.').next()).chain(["stem", "head"]).collect();
+                    tops.dedup();
+                    let message = format!("the network has no layer or stage `{label}`");
+                    let mut diag = Diagnostic::error(codes::UNKNOWN_LABEL, message, span, "named here");
+                    if let Some(near) = super::nearest(&label, tops) {
+                        diag = diag.fix(format!("did you mean `{near}`?"), span, near);
+                    }
+                    diags.push(diag);
+                }
+                names.extend(found);
+            }
+            names
+        };
+        let mut recipe = self.recipe;
+        recipe.freeze = named(self.freeze);
+        let except = named(self.except);
+        if let Some(from) = &mut recipe.from {
+            from.except = except;
+        }
+        recipe
+    }
+}

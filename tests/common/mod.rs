@@ -204,6 +204,7 @@ impl Build {
             preprocess: None,
             labels: Vec::new(),
             weights: None,
+            recipe: None,
         };
         (Checked { network, shapes: self.shapes }, self.tensors.into_iter().collect())
     }

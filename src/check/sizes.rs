@@ -128,7 +128,8 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => return Vec::new(),
+        | Op::Subsample(_)
+        | Op::Train(_) => return Vec::new(),
     };
     let operands = graph.operands(node);
     let result = if residual { Some(node) } else { operands.first().map(|v| v.node) };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::summary::{Totals, learned, thousands};
-use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, Pair, PoolKind, Sides};
+use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, Pair, PoolKind, Sides, Train};
 
 /// How to dump.
 #[derive(Clone, Copy, Debug, Default)]
@@ -221,8 +221,51 @@ pub fn describe(op: &Op) -> String {
             let _ = write!(text, " {}", size(*stride));
         }
         Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
+        Op::Train(op) => train(&mut text, op),
     }
     text
+}
+
+/// The attributes of an operator of training.
+fn train(text: &mut String, op: &Train) {
+    match op {
+        Train::Norm { epilogue: e, .. } => epilogue(text, *e),
+        Train::NormGradParams { act: Some(_), .. } | Train::NormGradInput { act: Some(_), .. } => text.push_str(" + act"),
+        Train::ConvGradInput { conv, .. } | Train::ConvGradWeight(conv) => {
+            let _ = write!(text, " {}, {}", size(conv.kernel), conv.filters);
+            part(text, "stride", conv.stride, [1, 1]);
+        }
+        Train::MaxPoolGrad(pool) | Train::AvgPoolGrad { pool, .. } => {
+            let _ = write!(text, " {}", size(pool.kernel));
+            part(text, "stride", pool.stride, [0, 0]);
+        }
+        Train::Slice { start, count } => {
+            let _ = write!(text, " {count} from {start}");
+        }
+        Train::SubsampleGrad { stride, .. } => {
+            let _ = write!(text, " {}", size(*stride));
+        }
+        Train::Dropout { p, .. } => {
+            let _ = write!(text, " {p}");
+        }
+        Train::CrossEntropy { smoothing } | Train::CrossEntropyGrad { smoothing } => {
+            if *smoothing != 0.0 {
+                let _ = write!(text, " smoothing {smoothing}");
+            }
+        }
+        Train::NormStats
+        | Train::NormGradParams { act: None, .. }
+        | Train::NormGradInput { act: None, .. }
+        | Train::ActGrad(_)
+        | Train::BiasGrad
+        | Train::LinearGradInput { .. }
+        | Train::LinearGradWeight
+        | Train::AdaptiveAvgPoolGrad { .. }
+        | Train::Unpad(_)
+        | Train::SumPlane
+        | Train::Unflatten(_)
+        | Train::SoftmaxGrad => {}
+    }
 }
 
 fn size([h, w]: Pair) -> String {

@@ -91,15 +91,25 @@ pub enum ShapeError {
         /// The operand.
         shape: Shape,
     },
+    /// A slice leaves what it is cut from.
+    #[error("channels {start} to {} are not in {all}", start.saturating_add(*count))]
+    Slice {
+        /// The first.
+        start: usize,
+        /// How many.
+        count: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// Too large to count.
     #[error("the value would have more than 2^40 elements")]
     TooLarge,
 }
 
-const MAP: &str = "map (channels x height x width)";
-const VECTOR: &str = "vector of features";
+pub(super) const MAP: &str = "map (channels x height x width)";
+pub(super) const VECTOR: &str = "vector of features";
 
-fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 2]), ShapeError> {
+pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 2]), ShapeError> {
     if let [Dim::Fixed(c), rest @ ..] = shape
         && let Ok(map) = <&[Dim; 2]>::try_from(rest)
     {
@@ -267,6 +277,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let [h, w] = slide(map, [1, 1], *stride, [[0; 2]; 2], [1, 1], false)?;
             vec![Dim::Fixed(channels), h, w]
         }
+        Op::Train(train) => train.infer(op, &dims)?,
     };
     let elements = out.iter().try_fold(1u64, |n, d| n.checked_mul(d.fixed().unwrap_or(1) as u64));
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {
@@ -277,7 +288,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
 
 /// Equal, or of free sizes that can be: then the sum is a condition on them, which `check::sizes` reports, and the first
 /// operand's form stands for both.
-fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result<(), ShapeError> {
+pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result<(), ShapeError> {
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.agrees(*b)) {
         return Ok(());
     }
@@ -306,6 +317,10 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
         | Op::Subsample(_) => (got == 1, "one"),
         Op::Add | Op::Concat => (got >= 2, "two or more"),
         Op::Mul => (got == 2, "two"),
+        Op::Train(train) => {
+            let takes = train.operands();
+            (got == takes, ["no", "one", "two", "three", "four"].get(takes).copied().unwrap_or("other"))
+        }
     };
     if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word(), takes, got }) }
 }

@@ -11,6 +11,7 @@ mod op;
 mod params;
 mod recipe;
 pub mod summary;
+mod train;
 
 pub use dim::{Axis, Dim, Shape};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
@@ -19,3 +20,4 @@ pub use network::{Channels, Checked, Expect, ExpectValue, MapRule, Metric, Netwo
 pub use op::*;
 pub use params::{Param, ParamRole, ParamSource, macs, params};
 pub use recipe::{Augment, Count, Init, Loss, OnBroken, Recipe, Schedule, Sgd, Warmup, WeightsFrom};
+pub use train::Train;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Shape;
+use super::{Shape, Train};
 
 /// Height, then width.
 pub type Pair = [usize; 2];
@@ -139,6 +139,8 @@ pub enum Op {
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
+    /// What only a training step computes.
+    Train(Train),
 }
 
 impl Op {
@@ -161,6 +163,23 @@ impl Op {
             Op::Dropout(_) => "dropout",
             Op::Pad(_) => "pad",
             Op::Subsample(_) => "subsample",
+            Op::Train(op) => op.word(),
+        }
+    }
+
+    /// Whether its result has a value for each sample; else one for the whole batch, and no dimension for it.
+    pub fn is_batched(&self) -> bool {
+        match self {
+            Op::Train(op) => op.is_batched(),
+            _ => true,
+        }
+    }
+
+    /// Whether its operand in a slot has a value for each sample.
+    pub fn takes_batched(&self, slot: usize) -> bool {
+        match self {
+            Op::Train(op) => op.takes_batched(slot),
+            _ => true,
         }
     }
 }

@@ -105,6 +105,7 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         | Op::Dropout(_)
         | Op::Pad(_)
         | Op::Subsample(_) => Vec::new(),
+        Op::Train(op) => op.params(inputs),
     }
 }
 
@@ -130,6 +131,7 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => Some(0),
+        | Op::Subsample(_)
+        | Op::Train(_) => Some(0),
     }
 }

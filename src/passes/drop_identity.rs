@@ -29,6 +29,7 @@ fn is_identity(checked: &Checked, id: NodeId) -> bool {
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
         | Op::Linear(_)
-        | Op::Softmax => false,
+        | Op::Softmax
+        | Op::Train(_) => false,
     }
 }

@@ -34,7 +34,8 @@ fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> 
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => return false,
+        | Op::Subsample(_)
+        | Op::Train(_) => return false,
     };
     // a second norm behind the first would have to fold into parameters that are derived already
     let named = node.params.iter().all(|p| matches!(p.source, ParamSource::Named(_)));

@@ -23,7 +23,8 @@ pub(super) fn run(checked: &mut Checked) {
             | Op::Softmax
             | Op::Dropout(_)
             | Op::Pad(_)
-            | Op::Subsample(_) => {}
+            | Op::Subsample(_)
+            | Op::Train(_) => {}
         }
     }
 }
@@ -73,6 +74,7 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => None,
+        | Op::Subsample(_)
+        | Op::Train(_) => None,
     }
 }

@@ -18,6 +18,11 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
         known[id.index()] = true;
         let node = graph.node(id);
         let say = |what: String| format!("{id} `{}` ({}): {what}", node.name, node.op.word());
+        for (slot, operand) in graph.operands(id).iter().enumerate() {
+            if graph.node(operand.node).op.is_batched() != node.op.takes_batched(slot) {
+                return Err(say(format!("mistakes a value of the whole batch for one of each sample in slot {slot}")));
+            }
+        }
         let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
         match infer(&node.op, &inputs) {
             Ok(shape) if same(&shape, checked.shape(id)) => {}

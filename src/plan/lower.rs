@@ -99,6 +99,7 @@ impl Lowering<'_> {
                 Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides })
             }
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+            Op::Train(op) => return Err(PlanError::NoKernel { node: node.name.clone(), op: op.word() }),
         };
         let output = self.buffer(id, Place::Arena(0))?;
         let scratch = match &kernel {
@@ -262,7 +263,8 @@ fn takes_act(op: &Op) -> bool {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => false,
+        | Op::Subsample(_)
+        | Op::Train(_) => false,
     }
 }
 

@@ -182,6 +182,7 @@ fn evaluate(
         Op::Flatten | Op::Dropout(_) => x[0].data.clone(),
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
+        Op::Train(op) => return Err(RunError::Internal(format!("`{}` is run by the planner alone", op.word()))),
         Op::Subsample(stride) => {
             let [_, _, h, w] = x[0].map();
             let mut out = Vec::with_capacity(shape.iter().product());

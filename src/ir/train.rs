@@ -1,0 +1,379 @@
+//! The operators that only a training step computes: losses, norms with the batch's own statistics, and gradients.
+//!
+//! `x` is an operand of the operator that a gradient belongs to, `y` its result, `dy` and `dx` the gradients of the loss with
+//! respect to them. A value is *unbatched* where it belongs to the whole batch: statistics, and gradients of parameters.
+
+use serde::{Deserialize, Serialize};
+
+use super::infer::{MAP, VECTOR, equal, map_of};
+use super::{Act, Conv, Dim, Epilogue, Norm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
+use crate::ir::Op;
+
+/// An operator of a training step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Train {
+    /// `x` to unbatched `[2, C]`: the batch's mean of each channel, then its biased variance.
+    NormStats,
+    /// `(x, stats[, residual])` to the norm of `x` by those statistics, with the epilogue applied.
+    Norm {
+        /// The norm.
+        norm: Norm,
+        /// Fused by a pass.
+        epilogue: Epilogue,
+    },
+    /// `(x, dy, stats)` to unbatched `[2, C]`: the gradients of a norm's weight and bias.
+    NormGradParams {
+        /// The norm.
+        norm: Norm,
+        /// `dy` is that behind this activation, whose result is computed again from `x`.
+        act: Option<Act>,
+    },
+    /// `(x, dy, stats, sums)` to `dx` of a norm, where `sums` is what [`Train::NormGradParams`] gave.
+    NormGradInput {
+        /// The norm.
+        norm: Norm,
+        /// As in [`Train::NormGradParams`].
+        act: Option<Act>,
+    },
+    /// `(dy, y)` to `dx` of an activation.
+    ActGrad(Act),
+    /// `(dy)` to `dx` of a convolution.
+    ConvGradInput {
+        /// The convolution, its epilogue empty.
+        conv: Conv,
+        /// Channels, height and width of its operand.
+        input: [usize; 3],
+    },
+    /// `(x, dy)` to the unbatched gradient of a convolution's weight.
+    ConvGradWeight(Conv),
+    /// `(dy)` to unbatched `[C]`: the gradient of the bias of a convolution or linear layer.
+    BiasGrad,
+    /// `(dy)` to `dx` of a linear layer with that many inputs.
+    LinearGradInput {
+        /// Features of its operand.
+        inputs: usize,
+    },
+    /// `(x, dy)` to the unbatched gradient of a linear layer's weight.
+    LinearGradWeight,
+    /// `(x, dy)` to `dx` of a max pool: each window gives all to the first of its largest values, row by row.
+    MaxPoolGrad(Pool),
+    /// `(dy)` to `dx` of an average pool.
+    AvgPoolGrad {
+        /// The pool.
+        pool: Pool,
+        /// Height and width of its operand.
+        input: Pair,
+    },
+    /// `(dy)` to `dx` of an average pool to a fixed size.
+    AdaptiveAvgPoolGrad {
+        /// Height and width of its operand.
+        input: Pair,
+    },
+    /// So many channels (or features) from `start`: the gradient of one operand of a concatenation.
+    Slice {
+        /// The first.
+        start: usize,
+        /// How many.
+        count: usize,
+    },
+    /// What lies inside the zeros of a pad.
+    Unpad(Pad),
+    /// `(dy)` to `dx` of a subsampling: zeros where it did not look.
+    SubsampleGrad {
+        /// The step.
+        stride: Pair,
+        /// Height and width of its operand.
+        input: Pair,
+    },
+    /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each map, the gradient of a gate.
+    SumPlane,
+    /// `C H W` features to a map of that many channels, rows and columns.
+    Unflatten([usize; 3]),
+    /// `(dy, y)` to `dx` of a softmax.
+    SoftmaxGrad,
+    /// Zero with a probability, else `x / (1 - p)`; which, is a function of the seed, step, key, sample and element alone,
+    /// so that the gradient is the same operator on `dy`.
+    Dropout {
+        /// The probability, below 1.
+        p: f64,
+        /// Tells dropouts of a network apart.
+        key: u64,
+    },
+    /// `(logits, labels)` to `[1]`: a sample's cross-entropy against its class, mixed with all classes alike.
+    CrossEntropy {
+        /// The share of all classes alike (label smoothing).
+        smoothing: f64,
+    },
+    /// `(logits, labels)` to the gradient of the batch's mean cross-entropy with respect to the logits.
+    CrossEntropyGrad {
+        /// As in [`Train::CrossEntropy`].
+        smoothing: f64,
+    },
+}
+
+impl Train {
+    /// The word for it in dumps and messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Train::NormStats => "norm-stats",
+            Train::Norm { .. } => "norm-train",
+            Train::NormGradParams { .. } => "norm-grad-params",
+            Train::NormGradInput { .. } => "norm-grad-input",
+            Train::ActGrad(Act::Relu) => "relu-grad",
+            Train::ActGrad(Act::Sigmoid) => "sigmoid-grad",
+            Train::ConvGradInput { .. } => "conv-grad-input",
+            Train::ConvGradWeight(_) => "conv-grad-weight",
+            Train::BiasGrad => "bias-grad",
+            Train::LinearGradInput { .. } => "linear-grad-input",
+            Train::LinearGradWeight => "linear-grad-weight",
+            Train::MaxPoolGrad(_) => "maxpool-grad",
+            Train::AvgPoolGrad { .. } | Train::AdaptiveAvgPoolGrad { .. } => "avgpool-grad",
+            Train::Slice { .. } => "slice",
+            Train::Unpad(_) => "unpad",
+            Train::SubsampleGrad { .. } => "subsample-grad",
+            Train::SumPlane => "sum-plane",
+            Train::Unflatten(_) => "unflatten",
+            Train::SoftmaxGrad => "softmax-grad",
+            Train::Dropout { .. } => "dropout-train",
+            Train::CrossEntropy { .. } => "cross-entropy",
+            Train::CrossEntropyGrad { .. } => "cross-entropy-grad",
+        }
+    }
+
+    /// Whether its result has a value for each sample.
+    pub fn is_batched(&self) -> bool {
+        match self {
+            Train::NormStats
+            | Train::NormGradParams { .. }
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::LinearGradWeight => false,
+            Train::Norm { .. }
+            | Train::NormGradInput { .. }
+            | Train::ActGrad(_)
+            | Train::ConvGradInput { .. }
+            | Train::LinearGradInput { .. }
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Unflatten(_)
+            | Train::SoftmaxGrad
+            | Train::Dropout { .. }
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => true,
+        }
+    }
+
+    /// Whether the operand in a slot has a value for each sample.
+    pub fn takes_batched(&self, slot: usize) -> bool {
+        match self {
+            Train::Norm { .. } => slot != 1,
+            Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot < 2,
+            _ => true,
+        }
+    }
+
+    pub(super) fn operands(&self) -> usize {
+        match self {
+            Train::NormStats
+            | Train::ConvGradInput { .. }
+            | Train::BiasGrad
+            | Train::LinearGradInput { .. }
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::Unflatten(_)
+            | Train::Dropout { .. } => 1,
+            Train::Norm { epilogue, .. } => 2 + usize::from(epilogue.residual),
+            Train::ActGrad(_)
+            | Train::ConvGradWeight(_)
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::SumPlane
+            | Train::SoftmaxGrad
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => 2,
+            Train::NormGradParams { .. } => 3,
+            Train::NormGradInput { .. } => 4,
+        }
+    }
+
+    /// The shape of its result: the law of [`infer`](super::infer()), for operands as many as it takes.
+    pub(super) fn infer(&self, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
+        let channels = |slot: usize| {
+            let got = Shape::Known(dims[slot].to_vec());
+            got.channels().ok_or(ShapeError::Rank { op: op.word(), needs: MAP, got })
+        };
+        let pair = |slot: usize| equal(op, &[Dim::Fixed(2), Dim::Fixed(channels(0)?)], dims[slot], slot);
+        let vector = |slot: usize| match dims[slot] {
+            [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: Shape::Known(vec![*n]) }),
+            other => Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
+        };
+        // the gradient of an operator's operand has the operand's shape, if what comes in has the shape of its result
+        let back = |forward: Op, x: Vec<Dim>, dy: usize| {
+            let y = infer(&forward, &[Shape::Known(x.clone())])?;
+            equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
+            Ok(x)
+        };
+        let fixed = |sizes: &[usize]| sizes.iter().map(|&n| Dim::Fixed(n)).collect::<Vec<_>>();
+        Ok(match self {
+            Train::NormStats => fixed(&[2, channels(0)?]),
+            Train::Norm { epilogue, .. } => {
+                pair(1)?;
+                if epilogue.residual {
+                    equal(op, dims[0], dims[2], 2)?;
+                }
+                dims[0].to_vec()
+            }
+            Train::NormGradParams { .. } => {
+                equal(op, dims[0], dims[1], 1)?;
+                pair(2)?;
+                dims[2].to_vec()
+            }
+            Train::NormGradInput { .. } => {
+                equal(op, dims[0], dims[1], 1)?;
+                pair(2)?;
+                pair(3)?;
+                dims[0].to_vec()
+            }
+            Train::ActGrad(_) | Train::SoftmaxGrad => {
+                equal(op, dims[0], dims[1], 1)?;
+                dims[0].to_vec()
+            }
+            Train::ConvGradInput { conv, input } => back(Op::Conv(plain(conv)), fixed(input), 0)?,
+            Train::ConvGradWeight(conv) => {
+                back(Op::Conv(plain(conv)), dims[0].to_vec(), 1)?;
+                fixed(&[conv.filters, channels(0)? / conv.groups, conv.kernel[0], conv.kernel[1]])
+            }
+            Train::BiasGrad => fixed(&[channels(0)?]),
+            Train::LinearGradInput { inputs } => {
+                vector(0)?;
+                fixed(&[*inputs])
+            }
+            Train::LinearGradWeight => fixed(&[vector(1)?, vector(0)?]),
+            Train::MaxPoolGrad(pool) => back(Op::Pool(*pool), dims[0].to_vec(), 1)?,
+            Train::AvgPoolGrad { pool, input: [h, w] } => back(Op::Pool(*pool), fixed(&[channels(0)?, *h, *w]), 0)?,
+            Train::AdaptiveAvgPoolGrad { input: [h, w] } => {
+                let (channels, map) = map_of(op, dims[0])?;
+                let [Some(oh), Some(ow)] = map.map(Dim::fixed) else {
+                    return Err(ShapeError::Free { op: op.word(), shape: Shape::Known(dims[0].to_vec()) });
+                };
+                back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
+            }
+            Train::Slice { start, count } => {
+                let all = channels(0)?;
+                if *count == 0 || start.checked_add(*count).is_none_or(|end| end > all) {
+                    return Err(ShapeError::Slice { start: *start, count: *count, all });
+                }
+                [&[Dim::Fixed(*count)], &dims[0][1..]].concat()
+            }
+            Train::Unpad(pad) => {
+                let (channels, map) = map_of(op, dims[0])?;
+                let small = |n: Dim, [a, b]: [usize; 2]| {
+                    let padding = a.saturating_add(b);
+                    let error = ShapeError::Window { window: 1, map: n, padding };
+                    n.affine(i64::try_from(padding).map_or(i64::MIN, |p| -p), 1, 0).ok_or(error)
+                };
+                vec![small(Dim::Fixed(channels), pad.channels)?, small(map[0], pad.sides[0])?, small(map[1], pad.sides[1])?]
+            }
+            Train::SubsampleGrad { stride, input: [h, w] } => back(Op::Subsample(*stride), fixed(&[channels(0)?, *h, *w]), 0)?,
+            Train::SumPlane => {
+                let (channels, _) = map_of(op, dims[0])?;
+                equal(op, dims[0], dims[1], 1)?;
+                fixed(&[channels, 1, 1])
+            }
+            Train::Unflatten(map) => back(Op::Flatten, fixed(map), 0)?,
+            Train::Dropout { .. } => dims[0].to_vec(),
+            Train::CrossEntropy { .. } | Train::CrossEntropyGrad { .. } => {
+                vector(0)?;
+                equal(op, &[Dim::Fixed(1)], dims[1], 1)?;
+                if matches!(self, Train::CrossEntropy { .. }) { fixed(&[1]) } else { dims[0].to_vec() }
+            }
+        })
+    }
+
+    /// The parameters that it reads, of the layer that it belongs to.
+    pub(super) fn params(&self, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
+        let channels = inputs.first().and_then(Shape::channels).unwrap_or(0);
+        let norm = |bias: bool| {
+            let roles = [ParamRole::Weight, ParamRole::Bias];
+            roles[..1 + usize::from(bias)].iter().map(|&role| (role, vec![channels])).collect()
+        };
+        match self {
+            Train::Norm { .. } => norm(true),
+            Train::NormGradParams { act: None, .. } => Vec::new(),
+            Train::NormGradParams { act: Some(_), .. } => norm(true),
+            Train::NormGradInput { act, .. } => norm(act.is_some()),
+            Train::ConvGradInput { conv, input } => {
+                let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
+                vec![(ParamRole::Weight, shape)]
+            }
+            Train::LinearGradInput { inputs } => vec![(ParamRole::Weight, vec![channels, *inputs])],
+            Train::NormStats
+            | Train::ActGrad(_)
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Unflatten(_)
+            | Train::SoftmaxGrad
+            | Train::Dropout { .. }
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The convolution alone, without what was fused into it.
+fn plain(conv: &Conv) -> Conv {
+    Conv { epilogue: Epilogue::default(), ..*conv }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv() -> Conv {
+        Conv {
+            filters: 8,
+            kernel: [3, 3],
+            stride: [2, 2],
+            pad: [[1, 1]; 2],
+            dilation: [1, 1],
+            groups: 2,
+            bias: false,
+            epilogue: Epilogue::default(),
+        }
+    }
+
+    #[test]
+    fn a_gradient_has_the_shape_of_what_it_belongs_to() {
+        let law = |op: Train, shapes: &[&[usize]]| {
+            let shapes: Vec<Shape> = shapes.iter().map(|s| Shape::fixed(s)).collect();
+            infer(&Op::Train(op), &shapes)
+        };
+        let input = Train::ConvGradInput { conv: conv(), input: [4, 9, 7] };
+        assert_eq!(law(input.clone(), &[&[8, 5, 4]]), Ok(Shape::fixed(&[4, 9, 7])));
+        assert!(law(input, &[&[8, 5, 5]]).is_err());
+        assert_eq!(law(Train::ConvGradWeight(conv()), &[&[4, 9, 7], &[8, 5, 4]]), Ok(Shape::fixed(&[8, 2, 3, 3])));
+        assert_eq!(law(Train::LinearGradWeight, &[&[5], &[3]]), Ok(Shape::fixed(&[3, 5])));
+        assert_eq!(law(Train::Unpad(Pad { channels: [1, 2], sides: [[0; 2]; 2] }), &[&[5, 3, 3]]), Ok(Shape::fixed(&[2, 3, 3])));
+        assert!(law(Train::Unpad(Pad { channels: [3, 2], sides: [[0; 2]; 2] }), &[&[5, 3, 3]]).is_err());
+        assert!(law(Train::Slice { start: 3, count: 3 }, &[&[5]]).is_err());
+        assert_eq!(law(Train::Unflatten([2, 3, 1]), &[&[6]]), Ok(Shape::fixed(&[2, 3, 1])));
+        assert!(law(Train::Unflatten([2, 3, 1]), &[&[7]]).is_err());
+        assert!(law(Train::CrossEntropy { smoothing: 0.0 }, &[&[10], &[10]]).is_err());
+    }
+}

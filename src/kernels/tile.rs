@@ -33,7 +33,7 @@ pub(super) struct Tile {
     pub tap_count: usize,
     /// Weights, in order: `[blocks][taps][KB][BLOCKS * LANES]`.
     pub weight: *const f32,
-    /// Memory to have brought near meanwhile.
+    /// Memory to have brought near meanwhile; any that is near already, where there is none.
     pub next: *const f32,
     /// Lines of it for each tap of each block.
     pub lines: usize,
@@ -85,6 +85,7 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
                 }
             }
         }
+        let step = t.lines * LINE / KB;
         let (mut weight, mut next) = (t.weight, t.next);
         let mut block = t.x;
         for _ in 0..t.blocks {
@@ -96,9 +97,11 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
             }
             for tap in 0..t.tap_count {
                 let x = block.add(*t.taps.add(tap));
-                for _ in 0..t.lines {
-                    S::prefetch(next);
-                    next = next.wrapping_add(LINE);
+                if !S::SPREAD {
+                    for _ in 0..t.lines {
+                        S::prefetch(next);
+                        next = next.wrapping_add(LINE);
+                    }
                 }
                 for k in 0..KB {
                     let mut w = [S::zero(); BLOCKS];
@@ -112,6 +115,10 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
                                 sums[r][p][o] = S::fma(v, w[o], sums[r][p][o]);
                             }
                         }
+                    }
+                    if S::SPREAD {
+                        S::prefetch(next);
+                        next = next.wrapping_add(step);
                     }
                     S::fence();
                 }

@@ -295,7 +295,7 @@ fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectP
         // rows that fit the cache, in as many pieces as make the tasks; a tile is not cut where rows are pixels
         let fitting = (STRIP / line.max(1)).clamp(1, extent);
         // two strips for a little more than one would read all weights twice
-        let fitting = if extent - fitting <= fitting / 4 { extent } else { fitting };
+        let fitting = if extent - fitting <= (fitting / 16).max(1) { extent } else { fitting };
         let pieces = extent.div_ceil(fitting);
         let samples = if pieces == 1 { (STRIP / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
         let alone = samples.min(shape.batch.div_ceil(tasks)).max(1);

@@ -424,7 +424,7 @@ impl Job<'_> {
                     taps: taps.as_ptr(),
                     tap_count: taps.len(),
                     weight: panel.as_ptr(),
-                    next: brought.map_or(std::ptr::null(), |n| pass.next[n..].as_ptr()),
+                    next: brought.map_or(panel, |n| &pass.next[n..]).as_ptr(),
                     lines: if brought.is_some() { lines } else { 0 },
                     ahead: if g.pointwise && pass.cold { part.pixels * lanes } else { 0 },
                     bias,

@@ -17,6 +17,9 @@ pub(super) mod avx512;
 pub(super) trait Simd: Copy + 'static {
     /// Floats of a vector.
     const LANES: usize;
+    /// Whether the micro-kernel asks for a line with every channel, rather than for those of a block at once: what memory can
+    /// keep up with, where there are instructions to spare.
+    const SPREAD: bool;
     /// A register.
     type V: Copy;
 

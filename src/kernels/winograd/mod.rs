@@ -303,7 +303,7 @@ impl Job<'_> {
                     taps: taps.as_ptr(),
                     tap_count: 1,
                     weight: panel.as_ptr(),
-                    next: next.map_or(std::ptr::null(), <[f32]>::as_ptr),
+                    next: next.unwrap_or(panel).as_ptr(),
                     lines: if next.is_some() { lanes } else { 0 },
                     ahead: 0,
                     bias: std::ptr::null(),

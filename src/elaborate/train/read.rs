@@ -234,6 +234,6 @@ impl Reader<'_> {
 }
 
 fn from(entry: &Entry, path: &str) -> WeightsFrom {
-    let folder = entry.folder.clone().unwrap_or_else(PathBuf::new);
+    let folder = entry.folder.clone().unwrap_or_default();
     WeightsFrom { path: folder.join(path), except: Vec::new() }
 }

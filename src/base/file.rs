@@ -13,6 +13,20 @@ const PIECE: usize = 2 << 20;
 /// Writes a file whole or not at all: into a temporary file in the same folder, which then takes the target's name. On any error (full
 /// disk, read-only folder, an error of `write` itself) the temporary file is gone and the target is as it was.
 pub fn write_atomically<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+    write_whole(path, false, write)
+}
+
+/// As [`write_atomically`], and the bytes are on the disk before the file takes its name: a crash of the machine leaves the old file or
+/// the new one.
+pub fn write_durably<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+    write_whole(path, true, write)
+}
+
+fn write_whole<E: From<io::Error>>(
+    path: &Path,
+    durable: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -31,6 +45,9 @@ pub fn write_atomically<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut
     let mut out = Pieces { file: builder.tempfile_in(folder)?, piece: Vec::new() };
     write(&mut out)?;
     out.flush()?;
+    if durable {
+        out.file.as_file().sync_all()?;
+    }
     out.file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! safetensors: a length, a JSON header, and the values. Read through a memory map; nothing is copied until it is used.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
 use super::tensors::{Tensors, WeightsError};
-use crate::base::file::write_atomically;
+use crate::base::file::{write_atomically, write_durably};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor};
 
@@ -98,14 +99,43 @@ impl View for Stored<'_> {
 
 /// Writes tensors in the types they are stored in, whole or not at all.
 pub fn write<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<(), WeightsError> {
+    let bytes = serialized(path, tensors, None)?;
+    write_atomically(path, |out| out.write_all(&bytes)).map_err(|source| unwritten(path, source))
+}
+
+/// As [`write`], with a text in the header, and on the disk before the file takes its name.
+pub fn write_with_note<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    key: &str,
+    note: String,
+) -> Result<(), WeightsError> {
+    let bytes = serialized(path, tensors, Some([(key.to_owned(), note)].into()))?;
+    write_durably(path, |out| out.write_all(&bytes)).map_err(|source| unwritten(path, source))
+}
+
+/// The text that the header of a file with these bytes holds under a key.
+pub fn note(bytes: &Bytes, key: &str) -> Option<String> {
+    let header = u64::from_le_bytes(*bytes.first_chunk()?);
+    if header > MAX_HEADER || header > bytes.len() as u64 {
+        return None;
+    }
+    let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
+    metadata.metadata().as_ref()?.get(key).cloned()
+}
+
+fn serialized<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    notes: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, WeightsError> {
     let views = tensors.into_iter().map(|(name, tensor)| (name, Stored(tensor)));
-    let bytes = safetensors::serialize(views, None)
-        .map_err(|e| WeightsError::Unsupported { path: path.to_owned(), reason: format!("cannot be written: {e}") })?;
-    write_atomically(path, |out| out.write_all(&bytes)).map_err(|source| WeightsError::Io {
-        what: "write",
-        path: path.to_owned(),
-        source,
-    })
+    safetensors::serialize(views, notes)
+        .map_err(|e| WeightsError::Unsupported { path: path.to_owned(), reason: format!("cannot be written: {e}") })
+}
+
+fn unwritten(path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Io { what: "write", path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -53,13 +53,18 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
     Ok(wanted.keys().filter_map(|name| Some(((*name).to_owned(), (*given.get(*name)?).clone()))).collect())
 }
 
+/// What the names of an optimiser's tensors begin with in a checkpoint.
+pub const OPTIMIZER: &str = "optimizer.";
+
 /// Prefixes that wrappers put before all names.
 const PREFIXES: [&str; 5] = ["module.", "_orig_mod.", "model.", "state_dict.", "net."];
 
 /// The tensors of the file by their names without wrappers' prefixes.
 fn stripped<'a>(wanted: &BTreeMap<&str, Wanted<'_>>, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
     let is_counter = |name: &str| name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
-    let mut given: BTreeMap<&str, &Tensor> = tensors.iter().filter(|(name, _)| !is_counter(name)).collect();
+    // a checkpoint of training holds the optimiser's state as well
+    let is_other = |name: &str| is_counter(name) || name.starts_with(OPTIMIZER);
+    let mut given: BTreeMap<&str, &Tensor> = tensors.iter().filter(|(name, _)| !is_other(name)).collect();
     while let Some(prefix) = PREFIXES.iter().find(|prefix| {
         !given.is_empty()
             && given.keys().all(|name| name.starts_with(**prefix))

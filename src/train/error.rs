@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::data::DataError;
+use crate::formats::WeightsError;
 use crate::runtime::RunError;
 
 /// See the module.
@@ -29,6 +30,9 @@ pub enum TrainError {
     /// The network does not run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A file of weights cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A sample cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -1,0 +1,116 @@
+//! How parameters begin: drawn, read from a file, or some of both.
+
+use std::collections::BTreeMap;
+
+use crate::base::tensor::Tensor;
+use crate::data::Rng;
+use crate::formats::Tensors;
+use crate::ir::{Checked, Init, NodeId, Op, ParamRole, ParamSource, Recipe};
+use crate::runtime::ParamStore;
+
+use super::TrainError;
+
+/// Parameters to begin with.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// All of them, running statistics too.
+    pub params: ParamStore,
+    /// Names of those that were drawn although a file was given, in order.
+    pub drawn: Vec<String>,
+    /// Tensors of the file that were not used.
+    pub unused: Vec<String>,
+}
+
+/// Whether a tensor's or layer's full name is one of these layers', or stands in one of these scopes.
+pub fn is_within(name: &str, scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| name.strip_prefix(scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// Draws all parameters as the recipe says. Each tensor's values depend on the seed and its name alone.
+pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    let graph = checked.graph();
+    let last_norms = if recipe.zero_init_residual { last_norms(checked) } else { Vec::new() };
+    let mut tensors = BTreeMap::new();
+    for id in graph.ids() {
+        let node = graph.node(id);
+        for param in &node.params {
+            let ParamSource::Named(name) = &param.source else { continue };
+            let len: usize = param.shape.iter().product();
+            let inputs = param.shape.iter().skip(1).product::<usize>().max(1) as f64;
+            let values = match (&node.op, param.role) {
+                (Op::Conv(c), ParamRole::Weight) => {
+                    let fan = match recipe.init {
+                        Init::HeFanIn => inputs,
+                        Init::HeFanOut => (len as f64 / inputs) * inputs_area(&param.shape) / c.groups.max(1) as f64,
+                    };
+                    normal(recipe.seed, name, len, (2.0 / fan.max(1.0)).sqrt())
+                }
+                (Op::Linear(_), ParamRole::Weight) => normal(recipe.seed, name, len, (1.0 / inputs).sqrt()),
+                (Op::Norm(_), ParamRole::Weight) if last_norms.contains(&id) => vec![0.0; len],
+                (_, ParamRole::Weight | ParamRole::RunningVar) => vec![1.0; len],
+                (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
+            };
+            let tensor = Tensor::from_f32(param.shape.clone(), values);
+            let tensor = tensor.ok_or_else(|| TrainError::Recipe(format!("`{name}` has no size")))?;
+            tensors.insert(name.clone(), tensor);
+        }
+    }
+    Ok(tensors)
+}
+
+/// Kernel height times width.
+fn inputs_area(shape: &[usize]) -> f64 {
+    shape.iter().skip(2).product::<usize>().max(1) as f64
+}
+
+/// Normal values that depend on the seed and the tensor's name.
+fn normal(seed: u64, name: &str, len: usize, deviation: f64) -> Vec<f32> {
+    let key: Vec<u64> = std::iter::once(seed).chain(name.bytes().map(u64::from)).collect();
+    let mut rng = Rng::of(&key);
+    (0..len).map(|_| (rng.normal() * deviation) as f32).collect()
+}
+
+/// The norms whose result is added to a shortcut.
+fn last_norms(checked: &Checked) -> Vec<NodeId> {
+    let graph = checked.graph();
+    let first = |add: NodeId| graph.operands(add).first().map(|v| v.node);
+    let path = checked.network.shortcuts.iter().filter_map(|s| first(s.add));
+    path.filter(|&id| matches!(graph.node(id).op, Op::Norm(_))).collect()
+}
+
+/// What the recipe draws, with a file's tensors laid over it, but for those within `except`. What else the file lacks, or has in another
+/// size, is an error; what it has beyond is reported.
+pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[String])>) -> Result<Beginning, TrainError> {
+    let mut tensors = draw(checked, recipe)?;
+    let Some((file, except)) = file else {
+        return Ok(Beginning { params: tensors.into_iter().collect(), drawn: Vec::new(), unused: Vec::new() });
+    };
+    let mut drawn = Vec::new();
+    for (name, tensor) in &mut tensors {
+        if is_within(name, except) {
+            drawn.push(name.clone());
+            continue;
+        }
+        let path = file.path().display();
+        let Some(given) = file.get(name) else {
+            return Err(TrainError::Recipe(format!(
+                "`{path}` has no `{name}`; name the layers that begin anew: from: \"…\" except [LABEL, …]"
+            )));
+        };
+        if given.shape() != tensor.shape() {
+            return Err(TrainError::Recipe(format!(
+                "`{path}` has `{name}` with sizes {:?} where the network has {:?}; layers that begin anew are named: \
+                 from: \"…\" except [LABEL, …]",
+                given.shape(),
+                tensor.shape()
+            )));
+        }
+        let values = given.to_f32().into_owned();
+        *tensor = Tensor::from_f32(given.shape().to_vec(), values)
+            .ok_or_else(|| TrainError::Recipe(format!("`{name}` has no size")))?;
+    }
+    let is_counter = |name: &str| name.ends_with("num_batches_tracked");
+    let unused = file.iter().map(|(name, _)| name).filter(|name| !tensors.contains_key(*name) || is_within(name, except));
+    let unused = unused.filter(|name| !is_counter(name)).map(str::to_owned).collect();
+    Ok(Beginning { params: tensors.into_iter().collect(), drawn, unused })
+}

@@ -1,0 +1,199 @@
+//! Stochastic gradient descent, as PyTorch's `SGD`.
+
+use super::{LayerKind, TrainedParam};
+use crate::ir::{ParamRole, Sgd};
+
+/// Values that are updated sooner than a thread starts.
+const ALONE: usize = 1 << 19;
+
+/// The optimiser with its state: a velocity for each learned value.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    sgd: Sgd,
+    threads: usize,
+    velocities: Vec<Vec<f32>>,
+}
+
+/// What happens to one value.
+#[derive(Clone, Copy)]
+struct Rule {
+    rate: f32,
+    momentum: f32,
+    decay: f32,
+    nesterov: bool,
+}
+
+impl Optimizer {
+    /// At rest: velocities 0, so that the first step's velocity is the gradient.
+    pub fn new(sgd: Sgd, threads: usize, params: &[TrainedParam]) -> Optimizer {
+        let has = |p: &TrainedParam| sgd.momentum > 0.0 && !p.gradient.is_empty();
+        let velocities = params.iter().map(|p| if has(p) { vec![0.0; p.values.len()] } else { Vec::new() }).collect();
+        Optimizer { sgd, threads: threads.max(1), velocities }
+    }
+
+    /// The velocities, in the parameters' order; empty for what is frozen, and without momentum.
+    pub fn velocities(&self) -> &[Vec<f32>] {
+        &self.velocities
+    }
+
+    /// The same, to be set.
+    pub fn velocities_mut(&mut self) -> &mut [Vec<f32>] {
+        &mut self.velocities
+    }
+
+    /// Moves the parameters by their gradients.
+    pub fn step(&mut self, params: &mut [TrainedParam], rate: f64) {
+        let Sgd { momentum, nesterov, decay, decay_norms, decay_biases, .. } = self.sgd;
+        for (param, velocity) in params.iter_mut().zip(&mut self.velocities) {
+            if param.gradient.len() != param.values.len() {
+                continue;
+            }
+            let decays = match (param.layer, param.role) {
+                (LayerKind::Norm, _) => decay_norms,
+                (_, ParamRole::Bias) => decay_biases,
+                _ => true,
+            };
+            let rule =
+                Rule { rate: rate as f32, momentum: momentum as f32, decay: if decays { decay as f32 } else { 0.0 }, nesterov };
+            let part = param.values.len().div_ceil(if param.values.len() < ALONE { 1 } else { self.threads }).max(1);
+            let parts = param.values.chunks_mut(part).zip(param.gradient.chunks(part));
+            if velocity.is_empty() {
+                for (w, g) in parts {
+                    plain(rule, w, g);
+                }
+                continue;
+            }
+            let mut parts = parts.zip(velocity.chunks_mut(part));
+            let first = parts.next();
+            std::thread::scope(|scope| {
+                for ((w, g), v) in parts {
+                    scope.spawn(move || moved(rule, w, g, v));
+                }
+                if let Some(((w, g), v)) = first {
+                    moved(rule, w, g, v);
+                }
+            });
+        }
+    }
+}
+
+fn plain(rule: Rule, w: &mut [f32], g: &[f32]) {
+    for (w, &g) in w.iter_mut().zip(g) {
+        *w -= rule.rate * (g + rule.decay * *w);
+    }
+}
+
+fn moved(rule: Rule, w: &mut [f32], g: &[f32], v: &mut [f32]) {
+    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
+        let g = g + rule.decay * *w;
+        *v = rule.momentum * *v + g;
+        *w -= rule.rate * if rule.nesterov { g + rule.momentum * *v } else { *v };
+    }
+}
+
+/// The norm of all gradients together. Above `most` they are scaled down to it: PyTorch's `clip_grad_norm_`.
+pub fn clip(params: &mut [TrainedParam], most: f64) -> f64 {
+    let sum: f64 = params.iter().map(|p| p.gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>()).sum();
+    let norm = sum.sqrt();
+    let factor = most / (norm + 1e-6);
+    if factor < 1.0 {
+        params.iter_mut().flat_map(|p| &mut p.gradient).for_each(|g| *g = (f64::from(*g) * factor) as f32);
+    }
+    norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn param(role: ParamRole, layer: LayerKind, gradient: &[f32]) -> TrainedParam {
+        let values = vec![1.0, -2.0, 0.5];
+        TrainedParam { name: "p".into(), role, layer, shape: vec![3], values, gradient: gradient.to_vec() }
+    }
+
+    /// Two steps with gradients g and 2 g.
+    fn two_steps(sgd: Sgd) -> Vec<f32> {
+        let mut params = [param(ParamRole::Weight, LayerKind::Conv, &[0.1, 0.2, -0.3])];
+        let mut optimizer = Optimizer::new(sgd, 2, &params);
+        optimizer.step(&mut params, sgd.rate);
+        params[0].gradient.iter_mut().for_each(|g| *g *= 2.0);
+        optimizer.step(&mut params, sgd.rate);
+        params[0].values.clone()
+    }
+
+    fn near(got: &[f32], want: &[f64]) {
+        assert!(got.iter().zip(want).all(|(&g, &w)| (f64::from(g) - w).abs() < 1e-6), "{got:?} {want:?}");
+    }
+
+    /// By hand: `g = g0 + d w`, `v = m v + g`, `w -= r v`.
+    #[test]
+    fn momentum_and_decay() {
+        let sgd = Sgd { rate: 0.1, momentum: 0.9, decay: 0.01, ..Sgd::default() };
+        let want = [1.0f64, -2.0, 0.5].iter().zip([0.1, 0.2, -0.3]).map(|(&w, g)| {
+            let v1 = g + 0.01 * w;
+            let w1 = w - 0.1 * v1;
+            let v2 = 0.9 * v1 + 2.0 * g + 0.01 * w1;
+            w1 - 0.1 * v2
+        });
+        near(&two_steps(sgd), &want.collect::<Vec<f64>>());
+    }
+
+    #[test]
+    fn nesterov_looks_ahead() {
+        let sgd = Sgd { rate: 0.1, momentum: 0.9, decay: 0.0, nesterov: true, ..Sgd::default() };
+        let want = [1.0f64, -2.0, 0.5].iter().zip([0.1, 0.2, -0.3]).map(|(&w, g)| {
+            let w1 = w - 0.1 * (g + 0.9 * g);
+            let v2 = 0.9 * g + 2.0 * g;
+            w1 - 0.1 * (2.0 * g + 0.9 * v2)
+        });
+        near(&two_steps(sgd), &want.collect::<Vec<f64>>());
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_decay_and_what_is_frozen_stays() {
+        let sgd = Sgd { rate: 0.1, momentum: 0.0, decay: 0.5, decay_norms: false, decay_biases: false, nesterov: false };
+        let mut params = [
+            param(ParamRole::Weight, LayerKind::Norm, &[0.0; 3]),
+            param(ParamRole::Bias, LayerKind::Linear, &[0.0; 3]),
+            param(ParamRole::Weight, LayerKind::Linear, &[0.0; 3]),
+            param(ParamRole::Weight, LayerKind::Conv, &[]),
+        ];
+        Optimizer::new(sgd, 1, &params).step(&mut params, 0.1);
+        let unmoved = [1.0, -2.0, 0.5];
+        assert_eq!(
+            (&params[0].values[..], &params[1].values[..], &params[3].values[..]),
+            (&unmoved[..], &unmoved[..], &unmoved[..])
+        );
+        near(&params[2].values, &[0.95, -1.9, 0.475]);
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let run = |threads| {
+            let n = ALONE + 7;
+            let values: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
+            let gradient = (0..n).map(|i| (i as f32 * 0.7).cos()).collect();
+            let shape = vec![n];
+            let mut params =
+                [TrainedParam { name: "p".into(), role: ParamRole::Weight, layer: LayerKind::Conv, shape, values, gradient }];
+            let mut optimizer = Optimizer::new(Sgd::default(), threads, &params);
+            optimizer.step(&mut params, 0.1);
+            optimizer.step(&mut params, 0.1);
+            params[0].values.clone()
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn gradients_are_clipped_to_their_norm_together() {
+        let mut params = [
+            param(ParamRole::Weight, LayerKind::Conv, &[3.0, 0.0, 0.0]),
+            param(ParamRole::Bias, LayerKind::Conv, &[0.0, 4.0, 0.0]),
+        ];
+        assert_eq!(clip(&mut params, 10.0), 5.0);
+        assert_eq!(params[1].gradient[1], 4.0);
+        clip(&mut params, 1.0);
+        near(&params[0].gradient, &[0.6, 0.0, 0.0]);
+        near(&params[1].gradient, &[0.0, 0.8, 0.0]);
+    }
+}

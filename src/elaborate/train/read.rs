@@ -1,6 +1,5 @@
 //! Entries to a recipe.
 
-use std::path::PathBuf;
 
 use super::super::eval::Eval;
 use super::super::value::Value;

@@ -1,6 +1,5 @@
 //! Entries to a recipe.
 
-
 use super::super::eval::Eval;
 use super::super::value::Value;
 use super::keys::{MOST, Reader};

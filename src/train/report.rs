@@ -62,9 +62,16 @@ impl Curves {
         curves
     }
 
-    /// The name of the run.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The run in a line of text.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{}: {} iterations, {} epochs, loss {:.4}", self.name, self.steps, self.epochs, self.loss);
+        if let Some(error) = self.last_train {
+            let _ = write!(text, ", training error {error:.2} %");
+        }
+        if let Some((_, error)) = self.valid.last() {
+            let _ = write!(text, ", validation error {error:.2} %");
+        }
+        text
     }
 }
 

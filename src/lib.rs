@@ -36,6 +36,7 @@ pub mod data;
 pub mod driver;
 pub mod elaborate;
 pub mod formats;
+pub mod grad;
 pub mod ir;
 pub mod kernels;
 pub mod passes;

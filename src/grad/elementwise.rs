@@ -1,0 +1,54 @@
+//! Activations, sums, products, softmax, dropout.
+
+use super::{GradError, Step};
+use crate::ir::{Act, NodeId, Op, Train, Value};
+
+impl Step<'_> {
+    pub(super) fn act(&mut self, id: NodeId, name: &str, act: Act, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::ActGrad(act), &[dy, id.into()])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn sum(&mut self, id: NodeId, dy: Value) -> Result<(), GradError> {
+        for x in self.checked.graph().operands(id) {
+            if self.needs(x) {
+                self.give(x, dy);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn product(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let (a, b) = (self.operand(id, 0)?, self.operand(id, 1)?);
+        if self.needs(a) {
+            let da = self.add(id, &format!("{name}.x.grad"), Op::Mul, &[dy, b], Vec::new())?;
+            self.give(a, da);
+        }
+        if self.needs(b) {
+            let name = format!("{name}.gate.grad");
+            let db = if self.checked.shape(a.node) == self.checked.shape(b.node) {
+                self.add(id, &name, Op::Mul, &[dy, a], Vec::new())?
+            } else {
+                self.train(id, &name, Train::SumPlane, &[a, dy])?
+            };
+            self.give(b, db);
+        }
+        Ok(())
+    }
+
+    pub(super) fn softmax(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::SoftmaxGrad, &[dy, id.into()])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn dropout(&mut self, id: NodeId, name: &str, p: f64, key: u64, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::Dropout { p, key }, &[dy])?;
+        self.give(x, dx);
+        Ok(())
+    }
+}

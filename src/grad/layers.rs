@@ -1,0 +1,64 @@
+//! Convolutions, linear layers, norms.
+
+use super::{GRAD, GradError, Step};
+use crate::ir::{Conv, Linear, NodeId, Norm, Op, ParamRole, Train, Value};
+
+impl Step<'_> {
+    pub(super) fn conv(&mut self, id: NodeId, name: &str, conv: &Conv, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        self.bias(id, name, dy)?;
+        if let Some(weight) = self.trained(id, ParamRole::Weight) {
+            let grad = self.train(id, &format!("{name}.weight.grad"), Train::ConvGradWeight(*conv), &[x, dy])?;
+            self.outputs.push((format!("{GRAD}{weight}"), grad));
+        }
+        if self.needs(x) {
+            let op = Op::Train(Train::ConvGradInput { conv: *conv, input: self.map(x.node)? });
+            let weight = self.param(id, ParamRole::Weight).into_iter().collect();
+            let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+
+    pub(super) fn linear(&mut self, id: NodeId, name: &str, _: &Linear, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        self.bias(id, name, dy)?;
+        if let Some(weight) = self.trained(id, ParamRole::Weight) {
+            let grad = self.train(id, &format!("{name}.weight.grad"), Train::LinearGradWeight, &[x, dy])?;
+            self.outputs.push((format!("{GRAD}{weight}"), grad));
+        }
+        if self.needs(x) {
+            let inputs = self.sizes(x.node).first().copied().unwrap_or(0);
+            let weight = self.param(id, ParamRole::Weight).into_iter().collect();
+            let op = Op::Train(Train::LinearGradInput { inputs });
+            let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+
+    fn bias(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        if let Some(bias) = self.trained(id, ParamRole::Bias) {
+            let grad = self.train(id, &format!("{name}.bias.grad"), Train::BiasGrad, &[dy])?;
+            self.outputs.push((format!("{GRAD}{bias}"), grad));
+        }
+        Ok(())
+    }
+
+    pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: Norm, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let stats = self.stats[id.index()].ok_or_else(|| GradError::Internal(format!("`{name}` has no statistics")))?;
+        let op = Train::NormGradParams { norm, act: None };
+        let sums = self.train(id, &format!("{name}.params.grad"), op, &[x, dy, stats])?;
+        if self.trained(id, ParamRole::Weight).is_some() || self.trained(id, ParamRole::Bias).is_some() {
+            self.outputs.push((format!("{GRAD}{name}"), sums));
+        }
+        if self.needs(x) {
+            let op = Op::Train(Train::NormGradInput { norm, act: None });
+            let weight = self.param(id, ParamRole::Weight).into_iter().collect();
+            let dx = self.add(id, &format!("{name}.x.grad"), op, &[x, dy, stats, sums], weight)?;
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+}

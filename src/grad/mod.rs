@@ -1,0 +1,301 @@
+//! Training is more graph: [`training`] turns a checked network into the graph of a step, with the loss, and the gradient of its
+//! mean over a batch with respect to each parameter. The planner and the runtime take it as any other.
+//!
+//! Reverse mode: from the loss back, each node adds to its operands' gradients what the chain rule gives. Nothing is computed
+//! for what needs no gradient: inputs, and what lies before the first parameter that is not frozen.
+
+mod elementwise;
+mod error;
+mod layers;
+mod shapes;
+
+pub use error::GradError;
+
+use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Shape, Train, Value, infer};
+
+/// The name of the input of classes.
+pub const LABELS: &str = "labels";
+/// The name of the output of losses, a number a sample.
+pub const LOSS: &str = "loss";
+/// The name of the output of scores.
+pub const SCORES: &str = "scores";
+/// What stands before a layer's name in outputs of statistics: `stats.bn1`, `[2, C]`.
+pub const STATS: &str = "stats.";
+/// What stands before a parameter's name in outputs of gradients (`grad.conv1.weight`), or a norm's: `grad.bn1` has the gradient
+/// of its weight in the first row, of its bias in the second.
+pub const GRAD: &str = "grad.";
+
+/// What is trained, and how the loss is computed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GradOptions {
+    /// Label smoothing of the cross-entropy.
+    pub smoothing: f64,
+    /// Names of parameters or layers, or what they begin with up to a dot (`layer1`), that stay as they are.
+    pub frozen: Vec<String>,
+}
+
+impl GradOptions {
+    /// Whether a parameter of that name stays as it is.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.iter().any(|f| begins(name, f))
+    }
+}
+
+fn begins(name: &str, with: &str) -> bool {
+    name.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The graph of a training step of a network as the front end made it: no norm folded, dropout present.
+///
+/// Inputs: the network's, and [`LABELS`] of shape `[1]`, class indices. Outputs: [`LOSS`], [`SCORES`] (of a network that ends in
+/// softmax what goes into it), the gradients (see [`GRAD`]), the statistics of each norm (see [`STATS`]).
+pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, GradError> {
+    let graph = checked.graph();
+    for id in graph.order() {
+        let node = graph.node(id);
+        if checked.shape(id).sizes().is_none() {
+            return Err(GradError::Free { node: node.name.clone(), shape: checked.shape(id).to_string() });
+        }
+        if let Op::Input(_) = node.op
+            && node.name == LABELS
+        {
+            return Err(GradError::TakenName(node.name.clone()));
+        }
+        let fused = match &node.op {
+            Op::Conv(c) => c.epilogue.residual || c.epilogue.act.is_some(),
+            Op::Linear(l) => l.epilogue.residual || l.epilogue.act.is_some(),
+            _ => false,
+        };
+        if fused || node.params.iter().any(|p| !matches!(p.source, ParamSource::Named(_))) {
+            return Err(GradError::Rewritten(node.name.clone()));
+        }
+    }
+    let mut names = graph.ids().flat_map(|id| &graph.node(id).params).filter_map(name).collect::<Vec<_>>();
+    if let Some(unknown) = options.frozen.iter().find(|f| !names.iter().any(|n| begins(n, f))) {
+        return Err(GradError::UnknownFrozen(unknown.clone()));
+    }
+    names.retain(|n| !options.is_frozen(n));
+    if names.is_empty() {
+        return Err(GradError::NothingToTrain);
+    }
+    let mut step = Step::new(checked, options)?;
+    step.forward()?;
+    let scores = step.loss()?;
+    step.backward(scores)?;
+    step.finish()
+}
+
+fn name(param: &Param) -> Option<&str> {
+    match &param.source {
+        ParamSource::Named(name) => param.role.is_learned().then_some(name.as_str()),
+        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
+    }
+}
+
+/// The graph as it grows.
+struct Step<'a> {
+    checked: Checked,
+    options: &'a GradOptions,
+    /// The network's nodes, operands first.
+    order: Vec<NodeId>,
+    /// By node: whether the loss's gradient with respect to it is needed.
+    needed: Vec<bool>,
+    /// By node: what users add to its gradient.
+    parts: Vec<Vec<Value>>,
+    /// By node: the statistics of a norm.
+    stats: Vec<Option<Value>>,
+    /// Gradients and statistics.
+    outputs: Vec<(String, Value)>,
+    dropouts: u64,
+}
+
+impl<'a> Step<'a> {
+    fn new(checked: &Checked, options: &'a GradOptions) -> Result<Step<'a>, GradError> {
+        let mut checked = checked.clone();
+        let network = &mut checked.network;
+        // what the front end knew of them is not true of this graph
+        network.stages.clear();
+        network.shortcuts.clear();
+        network.labelled.clear();
+        network.expects.clear();
+        let bound = network.graph.bound();
+        let order = network.graph.order();
+        let mut needed = vec![false; bound];
+        for &id in &order {
+            let node = network.graph.node(id);
+            needed[id.index()] = node.params.iter().filter_map(name).any(|n| !options.is_frozen(n))
+                || network.graph.operands(id).iter().any(|x| needed[x.node.index()]);
+        }
+        let (parts, stats) = (vec![Vec::new(); bound], vec![None; bound]);
+        Ok(Step { checked, options, order, needed, parts, stats, outputs: Vec::new(), dropouts: 0 })
+    }
+
+    /// Makes norms and dropouts those of training.
+    fn forward(&mut self) -> Result<(), GradError> {
+        for id in self.order.clone() {
+            let node = self.checked.graph().node(id);
+            match node.op {
+                Op::Norm(norm) => {
+                    let name = node.name.clone();
+                    let x = self.operand(id, 0)?;
+                    let stats = self.add(id, &format!("{name}.stats"), Op::Train(Train::NormStats), &[x], Vec::new())?;
+                    let graph = &mut self.checked.network.graph;
+                    graph.push_operand(id, stats);
+                    let node = graph.node_mut(id);
+                    node.op = Op::Train(Train::Norm { norm, epilogue: Default::default() });
+                    node.params.retain(|p| p.role.is_learned());
+                    self.stats[id.index()] = Some(stats);
+                    self.outputs.push((format!("{STATS}{name}"), stats));
+                }
+                Op::Dropout(p) => {
+                    let key = self.dropouts;
+                    self.dropouts += 1;
+                    self.checked.network.graph.node_mut(id).op = Op::Train(Train::Dropout { p, key });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the loss, and begins the gradient; gives the scores.
+    fn loss(&mut self) -> Result<Value, GradError> {
+        let graph = self.checked.graph();
+        let (_, mut scores) = graph.outputs().first().cloned().ok_or(GradError::NoOutput)?;
+        if graph.node(scores.node).op == Op::Softmax {
+            // cross-entropy of the probabilities is that of the scores before the softmax, which it takes itself
+            scores = self.operand(scores.node, 0)?;
+        }
+        let (graph, shape) = (self.checked.graph(), self.checked.shape(scores.node));
+        if shape.dims().is_none_or(|d| d.len() != 1) {
+            return Err(GradError::NotScores { node: graph.node(scores.node).name.clone(), shape: shape.to_string() });
+        }
+        if !self.needed[scores.node.index()] {
+            return Err(GradError::NothingToTrain);
+        }
+        let smoothing = self.options.smoothing;
+        let labels = self.add(scores.node, LABELS, Op::Input(Shape::fixed(&[1])), &[], Vec::new())?;
+        let loss = Op::Train(Train::CrossEntropy { smoothing });
+        let loss = self.add(scores.node, LOSS, loss, &[scores, labels], Vec::new())?;
+        let grad = Op::Train(Train::CrossEntropyGrad { smoothing });
+        let grad = self.add(scores.node, "loss.grad", grad, &[scores, labels], Vec::new())?;
+        self.parts[scores.node.index()].push(grad);
+        self.outputs.insert(0, (LOSS.to_owned(), loss));
+        self.outputs.insert(1, (SCORES.to_owned(), scores));
+        Ok(scores)
+    }
+
+    fn backward(&mut self, scores: Value) -> Result<(), GradError> {
+        let mut passed = false;
+        for id in self.order.clone().into_iter().rev() {
+            passed |= id == scores.node;
+            let index = id.index();
+            let parts = std::mem::take(&mut self.parts[index]);
+            if !passed || !self.needed[index] {
+                continue;
+            }
+            let name = self.checked.graph().node(id).name.clone();
+            let dy = match parts[..] {
+                // nothing that the loss depends on uses it
+                [] => continue,
+                [dy] => dy,
+                _ => self.add(id, &format!("{name}.grad"), Op::Add, &parts, Vec::new())?,
+            };
+            self.node(id, &name, dy)?;
+        }
+        Ok(())
+    }
+
+    /// The gradients of a node's operands and parameters from that of its result.
+    fn node(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let op = self.checked.graph().node(id).op.clone();
+        match &op {
+            Op::Input(_) => Ok(()),
+            Op::Conv(conv) => self.conv(id, name, conv, dy),
+            Op::Linear(linear) => self.linear(id, name, linear, dy),
+            Op::Train(Train::Norm { norm, .. }) => self.norm(id, name, *norm, dy),
+            Op::Train(Train::Dropout { p, key }) => self.dropout(id, name, *p, *key, dy),
+            Op::Act(act) => self.act(id, name, *act, dy),
+            Op::Add => self.sum(id, dy),
+            Op::Mul => self.product(id, name, dy),
+            Op::Softmax => self.softmax(id, name, dy),
+            Op::Concat => self.concat(id, name, dy),
+            Op::Pool(pool) => self.pool(id, name, pool, dy),
+            Op::AdaptiveAvgPool(_) => self.adaptive(id, name, dy),
+            Op::Flatten => self.flatten(id, name, dy),
+            Op::Pad(pad) => self.pad(id, name, pad, dy),
+            Op::Subsample(stride) => self.subsample(id, name, *stride, dy),
+            Op::Norm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
+        }
+    }
+
+    fn operand(&self, id: NodeId, slot: usize) -> Result<Value, GradError> {
+        let operand = self.checked.graph().operands(id).get(slot).copied();
+        operand.ok_or_else(|| GradError::Internal(format!("{id} has no operand {slot}")))
+    }
+
+    /// Known sizes of a node's result.
+    fn sizes(&self, id: NodeId) -> Vec<usize> {
+        self.checked.shape(id).sizes().unwrap_or_default()
+    }
+
+    /// Sizes of a map.
+    fn map(&self, id: NodeId) -> Result<[usize; 3], GradError> {
+        self.sizes(id).try_into().map_err(|_| GradError::Internal(format!("{id} is not a map")))
+    }
+
+    fn needs(&self, value: Value) -> bool {
+        self.needed[value.node.index()]
+    }
+
+    /// Adds to the gradient of an operand, where that is needed.
+    fn give(&mut self, x: Value, part: Value) {
+        self.parts[x.node.index()].push(part);
+    }
+
+    /// A node of the step, that comes from `from`.
+    fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
+        let inputs: Vec<Shape> = operands.iter().map(|v| self.checked.shape(v.node).clone()).collect();
+        let shape = infer(&op, &inputs).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
+        let graph = &mut self.checked.network.graph;
+        let origin = graph.node(from).origin;
+        let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
+        if self.checked.shapes.len() <= id.index() {
+            self.checked.shapes.resize(id.index() + 1, Shape::Unknown);
+        }
+        self.checked.shapes[id.index()] = shape;
+        Ok(id.into())
+    }
+
+    /// A node of training without parameters.
+    fn train(&mut self, from: NodeId, name: &str, op: Train, operands: &[Value]) -> Result<Value, GradError> {
+        self.add(from, name, Op::Train(op), operands, Vec::new())
+    }
+
+    /// The layer's parameter in that role, where it has one.
+    fn param(&self, id: NodeId, role: ParamRole) -> Option<Param> {
+        self.checked.graph().node(id).params.iter().find(|p| p.role == role).cloned()
+    }
+
+    /// The name of the layer's parameter in that role, where it has one that is trained.
+    fn trained(&self, id: NodeId, role: ParamRole) -> Option<String> {
+        let param = self.param(id, role)?;
+        name(&param).filter(|n| !self.options.is_frozen(n)).map(str::to_owned)
+    }
+
+    fn finish(mut self) -> Result<Checked, GradError> {
+        let graph = &mut self.checked.network.graph;
+        graph.take_outputs();
+        for (name, value) in self.outputs {
+            graph.add_output(name, value);
+        }
+        // what the loss does not depend on is not computed
+        for id in graph.order().into_iter().rev() {
+            let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, v)| v.node == id);
+            if !used && !matches!(graph.node(id).op, Op::Input(_)) {
+                graph.remove(id);
+            }
+        }
+        Ok(self.checked)
+    }
+}

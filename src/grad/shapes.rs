@@ -1,0 +1,65 @@
+//! Pools, and what only moves values.
+
+use super::{GradError, Step};
+use crate::ir::{NodeId, Pad, Pair, Pool, PoolKind, Train, Value};
+
+impl Step<'_> {
+    pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let [_, h, w] = self.map(x.node)?;
+        let (op, operands) = match pool.kind {
+            PoolKind::Max => (Train::MaxPoolGrad(*pool), vec![x, dy]),
+            PoolKind::Avg { .. } => (Train::AvgPoolGrad { pool: *pool, input: [h, w] }, vec![dy]),
+        };
+        let dx = self.train(id, &format!("{name}.x.grad"), op, &operands)?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn adaptive(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let [_, h, w] = self.map(x.node)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::AdaptiveAvgPoolGrad { input: [h, w] }, &[dy])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn flatten(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = match self.sizes(x.node)[..] {
+            [c, h, w] => self.train(id, &format!("{name}.x.grad"), Train::Unflatten([c, h, w]), &[dy])?,
+            // a vector stays one
+            _ => dy,
+        };
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn concat(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        let mut start = 0;
+        for (slot, x) in self.checked.graph().operands(id).into_iter().enumerate() {
+            let count = self.sizes(x.node).first().copied().unwrap_or(0);
+            if self.needs(x) {
+                let dx = self.train(id, &format!("{name}.x{slot}.grad"), Train::Slice { start, count }, &[dy])?;
+                self.give(x, dx);
+            }
+            start += count;
+        }
+        Ok(())
+    }
+
+    pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::Unpad(*pad), &[dy])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn subsample(&mut self, id: NodeId, name: &str, stride: Pair, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let [_, h, w] = self.map(x.node)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::SubsampleGrad { stride, input: [h, w] }, &[dy])?;
+        self.give(x, dx);
+        Ok(())
+    }
+}

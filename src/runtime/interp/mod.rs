@@ -1,0 +1,224 @@
+//! The oracle: each operator by its definition, in f64, over the graph as it is. Slow on purpose; whatever is fast is
+//! held against it. It shares no arithmetic with the kernels.
+
+mod ops;
+mod train;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::error::RunError;
+use super::inputs;
+use super::outputs::Outputs;
+use super::params::ParamStore;
+use crate::check::SizeError;
+use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, Shape, infer};
+use ops::{activate, adaptive, batch_stats, conv, epilogue, linear, normalise, pad, pool, softmax};
+
+/// The statistics of a batch at a norm, a value for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStats {
+    /// Mean.
+    pub mean: Vec<f64>,
+    /// Biased variance: the mean squared distance from the mean.
+    pub var: Vec<f64>,
+    /// Values per channel; the unbiased variance is `var * count / (count - 1)`.
+    pub count: usize,
+}
+
+/// What a norm normalises with.
+enum Stats<'a> {
+    /// The running statistics of the store.
+    Running,
+    /// The batch's own, which are reported.
+    Batch(&'a mut dyn FnMut(&str, &BatchStats)),
+}
+
+/// Runs the graph on named inputs, the batch first in each; free sizes are taken from the inputs.
+pub fn run(checked: &Checked, params: &ParamStore, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
+    rounded(interpret(checked, params, inputs, Stats::Running, true)?)
+}
+
+/// Runs the graph as training does: each norm normalises with the biased statistics of its batch, and `record` gets them
+/// with the norm's name. The store needs no running statistics.
+pub fn run_with_batch_stats(
+    checked: &Checked,
+    params: &ParamStore,
+    inputs: &[(&str, ArrayViewD<'_, f32>)],
+    record: &mut dyn FnMut(&str, &BatchStats),
+) -> Result<Outputs, RunError> {
+    rounded(interpret(checked, params, inputs, Stats::Batch(record), true)?)
+}
+
+/// As [`run`], without rounding between operators: fit for finite differences.
+pub fn run_exact(
+    checked: &Checked,
+    params: &ParamStore,
+    inputs: &[(&str, ArrayViewD<'_, f32>)],
+) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
+    interpret(checked, params, inputs, Stats::Running, false)
+}
+
+fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
+    Ok(Outputs::new(outputs.into_iter().map(|(name, array)| (name, array.mapv(|v| v as f32))).collect()))
+}
+
+/// A value's shape as the graph counts it: without the batch.
+fn own(checked: &Checked, id: NodeId, array: &Array) -> Shape {
+    Shape::fixed(&array.shape[usize::from(checked.graph().node(id).op.is_batched())..])
+}
+
+/// A value with its batch: `[n, channels, height, width]` or `[n, features]`.
+#[derive(Clone)]
+struct Array {
+    shape: Vec<usize>,
+    data: Vec<f64>,
+}
+
+impl Array {
+    /// Samples, channels, and elements of one channel's map.
+    fn planes(&self) -> (usize, usize, usize) {
+        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
+    }
+
+    /// Samples, channels, height, width; the shape law has seen to the rank.
+    fn map(&self) -> [usize; 4] {
+        [self.shape[0], self.shape[1], self.shape[2], self.shape[3]]
+    }
+}
+
+fn interpret(
+    checked: &Checked,
+    params: &ParamStore,
+    given: &[(&str, ArrayViewD<'_, f32>)],
+    mut stats: Stats<'_>,
+    round: bool,
+) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
+    let graph = checked.graph();
+    let matched = inputs::matched(checked, given)?;
+    let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
+    let mut uses: Vec<usize> = vec![0; graph.bound()];
+    for (_, value) in graph.outputs() {
+        uses[value.node.index()] += 1;
+    }
+    for id in graph.ids() {
+        uses[id.index()] += graph.users(id).len();
+    }
+    for (slot, &id) in graph.inputs().iter().enumerate() {
+        let array = &given[matched.order[slot]].1;
+        values[id.index()] = Some(Array { shape: array.shape().to_vec(), data: array.iter().map(|&v| f64::from(v)).collect() });
+    }
+    for id in graph.order() {
+        let node = graph.node(id);
+        if matches!(node.op, Op::Input(_)) {
+            continue;
+        }
+        let operands = graph.operands(id);
+        let shapes: Vec<Shape> = operands
+            .iter()
+            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| own(checked, v.node, a)))
+            .collect();
+        let [height, width] = matched.size.map(|n| n.unwrap_or(0));
+        let refused = |error| SizeError { height, width, node: node.name.clone(), error };
+        let shape = infer(&node.op, &shapes).map_err(refused)?;
+        let sizes = shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+        let x: Vec<&Array> = operands.iter().filter_map(|v| values[v.node.index()].as_ref()).collect();
+        let batch: &[usize] = if node.op.is_batched() { &[matched.batch] } else { &[] };
+        let mut out = Array { shape: [batch, &sizes[..]].concat(), data: Vec::new() };
+        out.data = evaluate(node, params, &x, &out.shape, &mut stats)?;
+        if round {
+            out.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        }
+        values[id.index()] = Some(out);
+        for operand in operands {
+            let left = &mut uses[operand.node.index()];
+            *left -= 1;
+            if *left == 0 {
+                values[operand.node.index()] = None;
+            }
+        }
+    }
+    let mut outputs = Vec::new();
+    for (name, value) in graph.outputs() {
+        let array = values[value.node.index()].clone();
+        let array = array.and_then(|a| ArrayD::from_shape_vec(a.shape, a.data).ok());
+        outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
+    }
+    if outputs.is_empty() {
+        return Err(RunError::Internal("the network has no output".to_owned()));
+    }
+    Ok(outputs)
+}
+
+fn evaluate(
+    node: &Node,
+    params: &ParamStore,
+    x: &[&Array],
+    shape: &[usize],
+    stats: &mut Stats<'_>,
+) -> Result<Vec<f64>, RunError> {
+    let param = |role: ParamRole| -> Result<Option<Vec<f64>>, RunError> {
+        let Some(Param { source, shape, .. }) = node.params.iter().find(|p| p.role == role) else { return Ok(None) };
+        Ok(Some(params.evaluate(source, shape)?.iter().map(|&v| f64::from(v)).collect()))
+    };
+    let needed =
+        |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, role.suffix())));
+    Ok(match &node.op {
+        Op::Input(_) => return Err(RunError::Internal("an input among the operators".to_owned())),
+        Op::Conv(c) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
+            epilogue(c.epilogue, sums, x.get(1).copied())
+        }
+        Op::Linear(l) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            let sums = linear(l, x[0], &weight, bias.as_deref());
+            epilogue(l.epilogue, sums, x.get(1).copied())
+        }
+        Op::Norm(norm) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
+            let (mean, var) = match stats {
+                Stats::Running => (needed(ParamRole::RunningMean)?, needed(ParamRole::RunningVar)?),
+                Stats::Batch(record) => {
+                    let found = batch_stats(x[0]);
+                    record(&node.name, &found);
+                    (found.mean, found.var)
+                }
+            };
+            normalise(norm, x[0], &weight, &bias, &mean, &var)
+        }
+        Op::Act(act) => x[0].data.iter().map(|&v| activate(*act, v)).collect(),
+        Op::Add => (0..x[0].data.len()).map(|i| x.iter().map(|a| a.data[i]).sum::<f64>()).collect(),
+        Op::Mul => {
+            let whole = x[0].data.len() == x[1].data.len();
+            let plane = x[0].planes().2;
+            let gate = |i: usize| if whole { x[1].data[i] } else { x[1].data[i / plane] };
+            x[0].data.iter().enumerate().map(|(i, &v)| v * gate(i)).collect()
+        }
+        Op::Concat => {
+            let mut out = Vec::with_capacity(shape.iter().product());
+            for n in 0..shape[0] {
+                for a in x {
+                    let sample = a.data.len() / shape[0];
+                    out.extend_from_slice(&a.data[n * sample..][..sample]);
+                }
+            }
+            out
+        }
+        Op::Pool(p) => pool(p, x[0], shape),
+        Op::AdaptiveAvgPool(_) => adaptive(x[0], shape),
+        Op::Flatten | Op::Dropout(_) => x[0].data.clone(),
+        Op::Softmax => softmax(x[0]),
+        Op::Pad(p) => pad(p, x[0], shape),
+        Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
+        Op::Subsample(stride) => {
+            let [_, _, h, w] = x[0].map();
+            let mut out = Vec::with_capacity(shape.iter().product());
+            for plane in x[0].data.chunks(h * w) {
+                for row in plane.chunks(w).step_by(stride[0]) {
+                    out.extend(row.iter().step_by(stride[1]));
+                }
+            }
+            out
+        }
+    })
+}

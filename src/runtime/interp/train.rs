@@ -1,0 +1,313 @@
+//! The operators of a training step, each by its definition: losses, norms of the batch, and gradients as the transposed
+//! linear maps that they are.
+
+use super::Array;
+use super::ops::{activate, inside, window};
+use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
+use crate::runtime::RunError;
+
+type Needed<'a> = dyn Fn(ParamRole) -> Result<Vec<f64>, RunError> + 'a;
+
+pub(super) fn evaluate(
+    op: &Train,
+    node: &Node,
+    x: &[&Array],
+    shape: &[usize],
+    needed: &Needed<'_>,
+) -> Result<Vec<f64>, RunError> {
+    Ok(match op {
+        Train::NormStats => {
+            let stats = super::batch_stats(x[0]);
+            [stats.mean, stats.var].concat()
+        }
+        Train::Norm { norm, epilogue } => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
+            let (mean, var) = x[1].data.split_at(weight.len());
+            let y = super::normalise(norm, x[0], &weight, &bias, mean, var);
+            super::epilogue(*epilogue, y, x.get(2).copied())
+        }
+        Train::NormGradParams { norm, act } => {
+            let hat = Hat::new(norm, x[0], x[2]);
+            let dy = masked(*act, &hat, x[1], needed)?;
+            let channels = hat.channels;
+            let mut sums = vec![0.0; 2 * channels];
+            for (i, &dy) in dy.iter().enumerate() {
+                let c = hat.channel(i);
+                sums[c] += dy * hat.values[i];
+                sums[channels + c] += dy;
+            }
+            sums
+        }
+        Train::NormGradInput { norm, act } => {
+            let hat = Hat::new(norm, x[0], x[2]);
+            let dy = masked(*act, &hat, x[1], needed)?;
+            let weight = needed(ParamRole::Weight)?;
+            let (by_weight, by_bias) = x[3].data.split_at(hat.channels);
+            let count = (dy.len() / hat.channels) as f64;
+            let dx = |(i, dy): (usize, f64)| {
+                let c = hat.channel(i);
+                weight[c] * hat.inverse[c] * (dy - by_bias[c] / count - hat.values[i] * by_weight[c] / count)
+            };
+            dy.into_iter().enumerate().map(dx).collect()
+        }
+        Train::ActGrad(act) => {
+            let grad = |(&dy, &y): (&f64, &f64)| match act {
+                Act::Relu => {
+                    if y <= 0.0 {
+                        0.0
+                    } else {
+                        dy
+                    }
+                }
+                Act::Sigmoid => dy * y * (1.0 - y),
+            };
+            x[0].data.iter().zip(&x[1].data).map(grad).collect()
+        }
+        Train::ConvGradInput { conv, .. } => {
+            let weight = needed(ParamRole::Weight)?;
+            let mut dx = vec![0.0; shape.iter().product()];
+            pairs(conv, [shape[0], shape[1], shape[2], shape[3]], [x[0].shape[2], x[0].shape[3]], |x_at, w_at, y_at| {
+                dx[x_at] += weight[w_at] * x[0].data[y_at];
+            });
+            dx
+        }
+        Train::ConvGradWeight(conv) => {
+            let mut dw = vec![0.0; shape.iter().product()];
+            pairs(conv, x[0].map(), [x[1].shape[2], x[1].shape[3]], |x_at, w_at, y_at| {
+                dw[w_at] += x[0].data[x_at] * x[1].data[y_at];
+            });
+            dw
+        }
+        Train::BiasGrad => {
+            let (_, channels, plane) = x[0].planes();
+            let mut sums = vec![0.0; channels];
+            for (map, values) in x[0].data.chunks(plane).enumerate() {
+                sums[map % channels] += values.iter().sum::<f64>();
+            }
+            sums
+        }
+        Train::LinearGradInput { inputs } => {
+            let (weight, features) = (needed(ParamRole::Weight)?, x[0].shape[1]);
+            let dot =
+                |i: usize| (0..features).map(|f| x[0].data[i / inputs * features + f] * weight[f * inputs + i % inputs]).sum();
+            (0..shape[0] * inputs).map(dot).collect()
+        }
+        Train::LinearGradWeight => {
+            let (batch, inputs, features) = (x[0].shape[0], x[0].shape[1], x[1].shape[1]);
+            let dot =
+                |i: usize| (0..batch).map(|n| x[1].data[n * features + i / inputs] * x[0].data[n * inputs + i % inputs]).sum();
+            (0..features * inputs).map(dot).collect()
+        }
+        Train::MaxPoolGrad(pool) => {
+            let x_at = &x[0].data;
+            windows(pool, shape, x[1], |dx, window, _, dy| {
+                // the first of the largest; a NaN is larger than any number
+                let mut best = None;
+                for i in window {
+                    if best.is_none_or(|b: usize| x_at[i] > x_at[b] || x_at[i].is_nan()) {
+                        best = Some(i);
+                    }
+                }
+                if let Some(best) = best {
+                    dx[best] += dy;
+                }
+            })
+        }
+        Train::AvgPoolGrad { pool, .. } => windows(pool, shape, x[0], |dx, window, count, dy| {
+            for i in window {
+                dx[i] += dy / count as f64;
+            }
+        }),
+        Train::AdaptiveAvgPoolGrad { input: [h, w] } => {
+            let (oh, ow) = (x[0].shape[2], x[0].shape[3]);
+            let share = |i: usize, outputs: usize, inputs: usize| i * inputs / outputs..((i + 1) * inputs).div_ceil(outputs);
+            let mut dx = vec![0.0; shape.iter().product()];
+            for (i, &dy) in x[0].data.iter().enumerate() {
+                let (map, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+                let (rows, columns) = (share(oy, oh, *h), share(ox, ow, *w));
+                let count = (rows.len() * columns.len()) as f64;
+                for y in rows {
+                    for x in columns.clone() {
+                        dx[(map * h + y) * w + x] += dy / count;
+                    }
+                }
+            }
+            dx
+        }
+        Train::Slice { start, count } => {
+            let (_, channels, plane) = x[0].planes();
+            x[0].data.chunks(channels * plane).flat_map(|sample| &sample[start * plane..][..count * plane]).copied().collect()
+        }
+        Train::Unpad(pad) => {
+            let [_, channels, h, w] = x[0].map();
+            let mut out = Vec::with_capacity(shape.iter().product());
+            for n in 0..shape[0] {
+                for c in 0..shape[1] {
+                    for y in 0..shape[2] {
+                        let row = (n * channels + c + pad.channels[0]) * h + y + pad.sides[0][0];
+                        out.extend_from_slice(&x[0].data[row * w + pad.sides[1][0]..][..shape[3]]);
+                    }
+                }
+            }
+            out
+        }
+        Train::SubsampleGrad { stride, input: [h, w] } => {
+            let (oh, ow) = (x[0].shape[2], x[0].shape[3]);
+            let mut dx = vec![0.0; shape.iter().product()];
+            for (i, &dy) in x[0].data.iter().enumerate() {
+                dx[(i / (oh * ow) * h + i / ow % oh * stride[0]) * w + i % ow * stride[1]] = dy;
+            }
+            dx
+        }
+        Train::SumPlane => {
+            let plane = x[0].planes().2;
+            let products = x[0].data.chunks(plane).zip(x[1].data.chunks(plane));
+            products.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum()).collect()
+        }
+        Train::Unflatten(_) => x[0].data.clone(),
+        Train::SoftmaxGrad => {
+            let (batch, channels, plane) = x[0].planes();
+            let (dy, y) = (&x[0].data, &x[1].data);
+            let mut dx = vec![0.0; dy.len()];
+            for pixel in 0..batch * plane {
+                let at = |c: usize| (pixel / plane * channels + c) * plane + pixel % plane;
+                let dot: f64 = (0..channels).map(|c| dy[at(c)] * y[at(c)]).sum();
+                (0..channels).for_each(|c| dx[at(c)] = y[at(c)] * (dy[at(c)] - dot));
+            }
+            dx
+        }
+        Train::Dropout { p, key } => {
+            // some choice of its own: what kernels drop follows a seed and a step
+            let keep = |i: usize| {
+                let hash =
+                    (i as u64 ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                (hash >> 11) as f64 / (1u64 << 53) as f64 >= *p
+            };
+            x[0].data.iter().enumerate().map(|(i, &v)| if keep(i) { v / (1.0 - p) } else { 0.0 }).collect()
+        }
+        Train::CrossEntropy { smoothing } => {
+            let classes = x[0].shape[1];
+            let loss = |(scores, &label): (&[f64], &f64)| {
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = scores.iter().map(|v| (v - largest).exp()).sum();
+                let log = |v: f64| v - largest - sum.ln();
+                let each: f64 = scores.iter().map(|&v| log(v)).sum();
+                class(label, classes).map(|c| -(1.0 - smoothing) * log(scores[c]) - smoothing / classes as f64 * each)
+            };
+            let losses = x[0].data.chunks(classes).zip(&x[1].data).map(loss);
+            losses.map(|loss| loss.ok_or_else(|| no_class(node))).collect::<Result<_, _>>()?
+        }
+        Train::CrossEntropyGrad { smoothing } => {
+            let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
+            let mut out = super::softmax(x[0]);
+            for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
+                let label = class(label, classes).ok_or_else(|| no_class(node))?;
+                for (c, p) in p.iter_mut().enumerate() {
+                    let target = smoothing / classes as f64 + if c == label { 1.0 - smoothing } else { 0.0 };
+                    *p = (*p - target) / batch as f64;
+                }
+            }
+            out
+        }
+    })
+}
+
+fn class(label: f64, classes: usize) -> Option<usize> {
+    (label >= 0.0 && label < classes as f64 && label.fract() == 0.0).then_some(label as usize)
+}
+
+fn no_class(node: &Node) -> RunError {
+    RunError::Internal(format!("`{}` got a label that is no class", node.name))
+}
+
+/// What a norm makes of its operand before it scales and shifts.
+struct Hat {
+    channels: usize,
+    plane: usize,
+    inverse: Vec<f64>,
+    values: Vec<f64>,
+}
+
+impl Hat {
+    fn new(norm: &Norm, x: &Array, stats: &Array) -> Hat {
+        let (_, channels, plane) = x.planes();
+        let (mean, var) = stats.data.split_at(channels);
+        let inverse: Vec<f64> = var.iter().map(|v| 1.0 / (v + norm.eps).sqrt()).collect();
+        let hat = |(i, v): (usize, &f64)| (v - mean[i / plane % channels]) * inverse[i / plane % channels];
+        let values = x.data.iter().enumerate().map(hat).collect();
+        Hat { channels, plane, inverse, values }
+    }
+
+    fn channel(&self, element: usize) -> usize {
+        element / self.plane % self.channels
+    }
+}
+
+/// The gradient behind a norm's activation taken before it.
+fn masked(act: Option<Act>, hat: &Hat, dy: &Array, needed: &Needed<'_>) -> Result<Vec<f64>, RunError> {
+    let Some(act) = act else { return Ok(dy.data.clone()) };
+    let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
+    let one = |(i, &dy): (usize, &f64)| {
+        let c = hat.channel(i);
+        let y = activate(act, weight[c] * hat.values[i] + bias[c]);
+        match act {
+            Act::Relu => {
+                if y <= 0.0 {
+                    0.0
+                } else {
+                    dy
+                }
+            }
+            Act::Sigmoid => dy * y * (1.0 - y),
+        }
+    };
+    Ok(dy.data.iter().enumerate().map(one).collect())
+}
+
+/// Each product of a convolution: the element of `x`, of the weight, and of the result that it is added to.
+fn pairs(c: &Conv, [batch, channels, h, w]: [usize; 4], [oh, ow]: [usize; 2], mut each: impl FnMut(usize, usize, usize)) {
+    let [kh, kw] = c.kernel;
+    let (per_group, filters_per_group) = (channels / c.groups, c.filters / c.groups);
+    for map in 0..batch * c.filters {
+        let (n, f) = (map / c.filters, map % c.filters);
+        for k in 0..per_group {
+            let channel = n * channels + f / filters_per_group * per_group + k;
+            for tap in 0..kh * kw {
+                let weight = (f * per_group + k) * kh * kw + tap;
+                let dy = (tap / kw * c.dilation[0]) as isize - c.pad[0][0] as isize;
+                let dx = (tap % kw * c.dilation[1]) as isize - c.pad[1][0] as isize;
+                for y in inside(oh, h, c.stride[0], dy) {
+                    for x in inside(ow, w, c.stride[1], dx) {
+                        let row = ((y * c.stride[0]) as isize + dy) as usize;
+                        let column = ((x * c.stride[1]) as isize + dx) as usize;
+                        each((channel * h + row) * w + column, weight, (map * oh + y) * ow + x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Walks the windows of a pool: `each` gets the gradient of the operand, the window's elements in it in the order of rows, what
+/// an average divides by, and the gradient of the window's result.
+fn windows(
+    pool: &Pool,
+    shape: &[usize],
+    dy: &Array,
+    mut each: impl FnMut(&mut [f64], &mut dyn Iterator<Item = usize>, usize, f64),
+) -> Vec<f64> {
+    let (h, w) = (shape[2], shape[3]);
+    let (oh, ow) = (dy.shape[2], dy.shape[3]);
+    let mut dx = vec![0.0; shape.iter().product()];
+    for (i, &dy) in dy.data.iter().enumerate() {
+        let (map, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+        let (rows, columns, padded) = window(pool, [h, w], [oy, ox]);
+        let count = match pool.kind {
+            PoolKind::Avg { count_pad: true } => padded,
+            PoolKind::Avg { count_pad: false } | PoolKind::Max => rows.len() * columns.len(),
+        };
+        let mut elements = rows.flat_map(|y| columns.clone().map(move |x| (map * h + y) * w + x));
+        each(&mut dx, &mut elements, count, dy);
+    }
+    dx
+}

@@ -1,0 +1,256 @@
+//! The gradient of every operator, against central finite differences in f64.
+
+mod common;
+
+use common::{Build, noise};
+use ndarray::ArrayD;
+use resnetc::base::tensor::Tensor;
+use resnetc::grad::{GradError, GradOptions, training};
+use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
+use resnetc::passes;
+use resnetc::runtime::{ParamStore, interp};
+
+struct Case {
+    checked: Checked,
+    params: ParamStore,
+    options: GradOptions,
+    batch: usize,
+    labels: Vec<f32>,
+}
+
+impl Case {
+    fn outputs(&self, params: &ParamStore) -> Vec<(String, ArrayD<f64>)> {
+        let inputs: Vec<(String, ArrayD<f32>)> = self
+            .checked
+            .graph()
+            .inputs()
+            .iter()
+            .enumerate()
+            .map(|(i, &id)| {
+                let node = self.checked.graph().node(id);
+                let sizes = [&[self.batch], &self.checked.shape(id).sizes().unwrap()[..]].concat();
+                let values = if node.name == "labels" {
+                    ArrayD::from_shape_vec(sizes, self.labels.clone()).unwrap()
+                } else {
+                    noise(i as u64 + 7, &sizes)
+                };
+                (node.name.clone(), values)
+            })
+            .collect();
+        let views: Vec<(&str, _)> = inputs.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
+        interp::run_exact(&self.checked, params, &views).unwrap()
+    }
+
+    fn loss(&self, params: &ParamStore) -> f64 {
+        self.outputs(params)[0].1.mean().unwrap()
+    }
+
+    /// The gradient of the mean loss by each element of a parameter, by central differences: `None` at a kink.
+    fn difference(&self, name: &str, element: usize) -> Option<f64> {
+        let at = |step: f32| {
+            let mut moved = 0.0;
+            let changed: ParamStore = self
+                .params
+                .iter()
+                .map(|(n, t)| {
+                    let mut values = t.to_f32().into_owned();
+                    if n == name {
+                        values[element] += step;
+                        moved = f64::from(values[element]);
+                    }
+                    (n.to_owned(), Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+                })
+                .collect();
+            (moved, self.loss(&changed))
+        };
+        let slope = |h: f32| {
+            let ((a, low), (b, high)) = (at(-h), at(h));
+            (high - low) / (b - a)
+        };
+        let (wide, narrow) = (slope(4e-5), slope(2e-5));
+        ((wide - narrow).abs() < 1e-4 * (1e-2 + narrow.abs())).then_some(narrow)
+    }
+
+    fn check(&self, what: &str) {
+        let found = self.outputs(&self.params);
+        let get = |name: &str| &found.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("{what}: no {name}")).1;
+        let (mut checked, mut kinks) = (0, 0);
+        for (name, tensor) in self.params.iter() {
+            let (layer, role) = name.rsplit_once('.').unwrap();
+            if role.starts_with("running") || self.options.is_frozen(name) {
+                continue;
+            }
+            let norm = found.iter().any(|(n, _)| *n == format!("stats.{layer}"));
+            let len: usize = tensor.shape().iter().product();
+            let gradient: Vec<f64> = match (norm, role) {
+                (false, _) => get(&format!("grad.{name}")).iter().copied().collect(),
+                (true, "weight") => get(&format!("grad.{layer}")).iter().copied().take(len).collect(),
+                (true, _) => get(&format!("grad.{layer}")).iter().copied().skip(len).collect(),
+            };
+            assert_eq!(gradient.len(), len, "{what}: {name}");
+            for element in (0..len).step_by(len.div_ceil(12)) {
+                let Some(expected) = self.difference(name, element) else {
+                    kinks += 1;
+                    continue;
+                };
+                checked += 1;
+                let found = gradient[element];
+                assert!(
+                    (found - expected).abs() < 2e-7 + 2e-6 * expected.abs(),
+                    "{what}: {name}[{element}] is {found}, not {expected}"
+                );
+            }
+        }
+        assert!(checked > 0 && kinks * 4 <= checked, "{what}: {kinks} kinks among {checked}");
+    }
+}
+
+fn case(seed: u64, smoothing: f64, build: impl FnOnce(&mut Build) -> Value) -> Case {
+    let mut b = Build::new(seed);
+    let y = build(&mut b);
+    let classes = b.sizes(y)[0];
+    let (checked, params) = b.finish(&[("output", y)]);
+    let options = GradOptions { smoothing, frozen: Vec::new() };
+    let checked = training(&checked, &options).unwrap();
+    passes::verify(&checked).unwrap();
+    Case { checked, params, options, batch: 3, labels: (0..3).map(|i| ((i * 5 + 1) % classes) as f32).collect() }
+}
+
+/// A layer before the operator, so that what flows back through it is seen, and a head behind.
+fn between(seed: u64, size: [usize; 2], op: Op) -> Case {
+    case(seed, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[2, size[0], size[1]]));
+        let x = b.conv(x, 4, 3, 1, 1);
+        let y = b.push(op, &[x]);
+        let y = if b.sizes(y).len() == 3 { b.push(Op::Flatten, &[y]) } else { y };
+        b.linear(y, 3)
+    })
+}
+
+fn conv(filters: usize, kernel: [usize; 2]) -> Conv {
+    Conv {
+        filters,
+        kernel,
+        stride: [1, 1],
+        pad: [[0; 2]; 2],
+        dilation: [1, 1],
+        groups: 1,
+        bias: true,
+        epilogue: Epilogue::default(),
+    }
+}
+
+#[test]
+fn convolutions() {
+    between(1, [5, 6], Op::Conv(conv(3, [1, 1]))).check("pointwise");
+    between(2, [6, 7], Op::Conv(Conv { stride: [2, 3], pad: [[1, 2], [0, 1]], ..conv(4, [3, 2]) }))
+        .check("strided, unevenly padded");
+    between(3, [7, 7], Op::Conv(Conv { dilation: [2, 1], groups: 2, pad: [[2, 2], [1, 1]], ..conv(6, [3, 3]) })).check("groups");
+    between(4, [6, 5], Op::Conv(Conv { groups: 4, stride: [2, 2], pad: [[1; 2]; 2], ..conv(8, [3, 3]) })).check("depthwise");
+    // padding beyond what taps reach, rows that no tap sees
+    between(5, [7, 6], Op::Conv(Conv { stride: [3, 3], pad: [[3, 0], [2, 2]], ..conv(2, [2, 2]) })).check("sparse");
+}
+
+#[test]
+fn pools() {
+    let pool =
+        |kind, kernel, stride, pad: [usize; 2], ceil| Op::Pool(Pool { kind, kernel, stride, pad: pad.map(|p| [p; 2]), ceil });
+    for (seed, ceil) in [(1, false), (2, true)] {
+        between(seed, [7, 6], pool(PoolKind::Max, [3, 2], [2, 2], [1, 1], ceil)).check("max");
+        between(seed, [6, 7], pool(PoolKind::Avg { count_pad: true }, [3, 3], [2, 3], [1, 1], ceil)).check("average");
+        between(seed, [6, 7], pool(PoolKind::Avg { count_pad: false }, [2, 3], [3, 2], [1, 1], ceil))
+            .check("average without padding");
+    }
+    between(3, [5, 7], Op::AdaptiveAvgPool([2, 3])).check("adaptive");
+    between(4, [5, 7], Op::AdaptiveAvgPool([1, 1])).check("global");
+}
+
+#[test]
+fn norms_activations_and_what_moves_values() {
+    let norm = resnetc::ir::Norm { eps: 1e-3, momentum: 0.1 };
+    between(1, [4, 5], Op::Norm(norm)).check("norm");
+    between(2, [4, 5], Op::Act(Act::Relu)).check("relu");
+    between(3, [4, 5], Op::Act(Act::Sigmoid)).check("sigmoid");
+    between(4, [4, 5], Op::Softmax).check("softmax over a map");
+    between(5, [4, 5], Op::Dropout(0.4)).check("dropout");
+    between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], sides: [[1, 0], [2, 1]] })).check("pad");
+    between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
+    between(8, [4, 4], Op::Flatten).check("flatten");
+    case(9, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[5]));
+        let y = b.linear(x, 4);
+        let y = b.push(Op::Norm(norm), &[y]);
+        let y = b.push(Op::Linear(Linear { features: 3, bias: false, epilogue: Epilogue::default() }), &[y]);
+        let y = b.push(Op::Flatten, &[y]);
+        b.push(Op::Softmax, &[y])
+    })
+    .check("norm of a vector, and a softmax at the end");
+}
+
+#[test]
+fn a_value_used_several_times() {
+    case(1, 0.1, |b| {
+        let x = b.input("x", Shape::fixed(&[2, 5, 4]));
+        let x = b.conv(x, 4, 3, 1, 1);
+        let a = b.conv(x, 2, 1, 1, 1);
+        let joined = b.push(Op::Concat, &[a, x, a]);
+        let gate = b.push(Op::AdaptiveAvgPool([1, 1]), &[joined]);
+        let gate = b.push(Op::Act(Act::Sigmoid), &[gate]);
+        let y = b.push(Op::Mul, &[joined, gate]);
+        let square = b.push(Op::Mul, &[y, y]);
+        let y = b.push(Op::Add, &[y, square, y]);
+        b.head(y, 5)
+    })
+    .check("concat, gates, sums, label smoothing");
+}
+
+#[test]
+fn residual_blocks() {
+    for seed in 0..3 {
+        case(seed, 0.0, |b| {
+            let x = b.input("x", Shape::fixed(&[3, 8, 8]));
+            let x = b.conv(x, 4, 3, 1, 1);
+            let x = b.norm(x);
+            let x = b.relu(x);
+            let x = b.block(x, 4, 1, false, 1);
+            let x = b.block(x, 8, 2, false, 2);
+            b.head(x, 4)
+        })
+        .check("a small residual network");
+    }
+}
+
+#[test]
+fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
+    let mut b = Build::new(1);
+    let x = b.input("x", Shape::fixed(&[3, 8, 8]));
+    let x = b.conv(x, 4, 3, 1, 1);
+    let x = b.norm(x);
+    let x = b.conv(x, 4, 3, 1, 1);
+    let y = b.head(x, 4);
+    let (checked, _) = b.finish(&[("output", y)]);
+    let with = |names: &[&str]| {
+        let frozen = names.iter().map(|n| (*n).to_owned()).collect();
+        training(&checked, &GradOptions { smoothing: 0.0, frozen })
+    };
+    let words = |c: &Checked| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
+    let all = with(&[]).unwrap();
+    // no gradient of the network's own input
+    assert_eq!(words(&all).iter().filter(|w| **w == "conv-grad-input").count(), 1);
+    let some = with(&["conv1", "norm2"]).unwrap();
+    assert!(!words(&some).contains(&"conv-grad-input") && !words(&some).contains(&"norm-grad-input"));
+    let names: Vec<&str> = some.graph().outputs().iter().map(|(n, _)| n.as_str()).collect();
+    assert!(names.contains(&"grad.conv3.weight") && !names.contains(&"grad.conv1.weight") && !names.contains(&"grad.norm2"));
+    assert_eq!(with(&["conv"]).unwrap_err(), GradError::UnknownFrozen("conv".to_owned()));
+    assert_eq!(with(&["conv1", "norm2", "conv3", "linear6"]).unwrap_err(), GradError::NothingToTrain);
+}
+
+#[test]
+fn networks_that_give_no_scores_are_refused() {
+    let mut b = Build::new(1);
+    let x = b.input("x", Shape::fixed(&[3, 8, 8]));
+    let y = b.conv(x, 4, 3, 1, 1);
+    let (checked, _) = b.finish(&[("output", y)]);
+    let error = training(&checked, &GradOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("a score for each class"), "{error}");
+}

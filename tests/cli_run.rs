@@ -126,6 +126,8 @@ fn eval_measures_over_class_folders() {
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&json["images"], &json["broken"]), (&10.into(), &0.into()));
     assert_eq!((json["top1"].as_f64(), json["top5"].as_f64()), (Some(100.0), Some(100.0)));
+    assert!(json["loss"].as_f64().unwrap() < 1.0, "{json}");
+    assert_eq!(json["confusion"].as_array().unwrap().len(), 10);
 
     // one picture in the wrong folder, and one broken
     std::fs::copy("tests/data/bag.png", sorted.path().join("0/2.png")).unwrap();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::Format;
+use super::confusion::Confusion;
 use super::images::{Reader, progress, top};
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out};
@@ -42,6 +43,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (paths, classes): (Vec<PathBuf>, Vec<usize>) = data.items.into_iter().unzip();
     let bar = progress(paths.len());
     let (mut first, mut five, mut seen) = (0usize, 0usize, 0usize);
+    let mut loss = 0.0;
+    let mut confusion = Confusion::default();
     let mut broken: Vec<String> = Vec::new();
     let start = Instant::now();
     let result = reader.run(&mut session, &paths, args.batch as usize, |index, scores| {
@@ -53,6 +56,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
                 }
                 let best = top(scores, 5);
                 seen += 1;
+                // no probability is taken for less than the least number
+                loss -= f64::from(scores[classes[index]].max(f32::MIN_POSITIVE)).ln();
+                confusion.count(classes[index], best.first().copied().unwrap_or(0), scores.len());
                 first += usize::from(best.first() == Some(&classes[index]));
                 five += usize::from(best.contains(&classes[index]));
             }
@@ -74,6 +80,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Input("no picture could be read".into()));
     }
     let percent = |hits: usize| 100.0 * hits as f64 / seen as f64;
+    let loss = loss / seen as f64;
+    let name = |class: usize| model.network().labels.get(class).cloned().unwrap_or_else(|| class.to_string());
     match args.format {
         Format::Text => {
             out.line(format_args!(
@@ -82,7 +90,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             ))?;
             out.line(format_args!("top-1    {:.2} %", percent(first)))?;
             out.line(format_args!("top-5    {:.2} %", percent(five)))?;
-            out.line(format_args!("images/s {rate:.1}"))
+            out.line(format_args!("loss     {loss:.4}"))?;
+            out.line(format_args!("images/s {rate:.1}"))?;
+            out.text(&confusion.text(name))
         }
         Format::Json => out.line(json!({
             "network": model.network().name,
@@ -90,6 +100,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "broken": broken.len(),
             "top1": percent(first),
             "top5": percent(five),
+            "loss": loss,
+            "confusion": confusion.rows,
             "images_per_s": rate,
         })),
     }

@@ -136,7 +136,7 @@ pub(super) fn inputs(model: &Model, batch: u32) -> Result<Vec<(String, ArrayD<f3
 }
 
 /// An input of noise: uniform with deviation 1.
-fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(String, ArrayD<f32>), Failure> {
+pub(super) fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(String, ArrayD<f32>), Failure> {
     let crop = checked.network.preprocess.as_ref().and_then(|p| p.crop).unwrap_or([FREE_SIZE; 2]);
     let size = |axis| crop[usize::from(axis == Axis::W)];
     let dims = checked.shape(id).dims().unwrap_or(&[]);

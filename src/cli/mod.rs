@@ -7,6 +7,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod compile;
+mod confusion;
 mod eval;
 mod explain;
 mod images;

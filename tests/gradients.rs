@@ -1,4 +1,5 @@
 //! The gradient of every operator, against central finite differences in f64.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
 

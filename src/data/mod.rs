@@ -1,11 +1,10 @@
-//! Pictures and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
+//! Pictures and datasets: decoding, preprocessing, and what a dataset is.
 
 mod dataset;
 mod error;
 pub mod folder;
 #[cfg(feature = "image")]
 mod image;
-mod open;
 mod pixels;
 mod preprocess;
 mod random;
@@ -15,7 +14,6 @@ pub use dataset::{Dataset, Sample, Subset, Values};
 pub use error::DataError;
 #[cfg(feature = "image")]
 pub use image::{ImageError, load};
-pub use open::{DatasetOptions, Split, open_dataset, open_test_part};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;

@@ -4,6 +4,4 @@
 //! kernel needs besides its operands is handed in. Sums over samples and pixels are added in an order that depends on sizes
 //! alone, so that the same operands give the same bits.
 
-pub mod conv_input;
-pub mod conv_weight;
 pub mod linear;

@@ -88,7 +88,7 @@ pub(super) fn linear(l: &Linear, x: &Array, weight: &[f64], bias: Option<&[f64]>
 pub(super) fn batch_stats(x: &Array) -> BatchStats {
     let (batch, channels, plane) = x.planes();
     let count = batch * plane;
-    let each = |c: usize| (0..batch).flat_map(move |n| x.data[(n * channels + c) * plane..][..plane].iter().map(|&v| v));
+    let each = |c: usize| (0..batch).flat_map(move |n| x.data[(n * channels + c) * plane..][..plane].iter().copied());
     let mean: Vec<f64> = (0..channels).map(|c| each(c).sum::<f64>() / count as f64).collect();
     let var = (0..channels).map(|c| each(c).map(|v| (v - mean[c]).powi(2)).sum::<f64>() / count as f64).collect();
     BatchStats { mean, var, count }
@@ -145,7 +145,7 @@ pub(super) fn adaptive(x: &Array, shape: &[usize]) -> Vec<f64> {
             for ox in 0..ow {
                 let (rows, columns) = (window(oy, oh, h), window(ox, ow, w));
                 let count = rows.len() * columns.len();
-                let sum: f64 = rows.flat_map(|y| plane[y * w..][columns.clone()].iter()).map(|&v| v).sum();
+                let sum: f64 = rows.flat_map(|y| plane[y * w..][columns.clone()].iter()).copied().sum();
                 out.push(sum / count as f64);
             }
         }

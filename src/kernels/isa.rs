@@ -11,6 +11,7 @@ use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
 use super::peak::Chains;
 use super::tile::TileFn;
+use super::train::leaves::Leaves;
 use super::winograd;
 
 /// An instruction set that kernels are compiled for.
@@ -148,6 +149,8 @@ pub(super) struct Kernels {
     pub chains: unsafe fn(&Chains),
     /// The transforms of Winograd convolution.
     pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
+    /// The loops of training.
+    pub train: Leaves,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -161,6 +164,10 @@ mod x86 {
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
+    use super::super::train::leaves::Leaves;
+    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
+    use super::super::train::plane::{Dot, plane_dot};
+    use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
     use super::super::winograd::Size;
     use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
     use super::Kernels;
@@ -185,6 +192,10 @@ mod x86 {
                 use super::*;
 
                 leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains));
+                leaves!(
+                    $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
+                    max_spread(MaxSpread), mean_spread(MeanSpread),
+                );
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
@@ -237,6 +248,15 @@ mod x86 {
                 dot: $module::dot,
                 chains: $module::chains,
                 winograd: $module::winograd,
+                train: Leaves {
+                    moments: $module::moments,
+                    normalise: $module::normalise,
+                    grad_sums: $module::grad_sums,
+                    back: $module::back,
+                    plane_dot: $module::plane_dot,
+                    max_spread: $module::max_spread,
+                    mean_spread: $module::mean_spread,
+                },
             };
         };
     }

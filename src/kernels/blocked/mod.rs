@@ -14,14 +14,14 @@ pub mod pooling;
 pub mod shape;
 
 /// The kernels of an instruction set that has some here.
-fn kernels(isa: Isa) -> &'static Kernels {
+pub(super) fn kernels(isa: Isa) -> &'static Kernels {
     let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
     kernels
 }
 
 /// Gives each thread an equal share of the `places` (pixels, rows) of `maps` maps, in runs: neighbouring places of one map,
 /// at most `most` of them. Few large maps are spread as evenly as many small ones. Calls `task(map, places)` for each run.
-fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
+pub(super) fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {
         let mut at = part.start;
         while at < part.end {

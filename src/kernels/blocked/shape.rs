@@ -39,7 +39,7 @@ pub fn concat_part(pool: &Pool, lanes: usize, [part, offset, whole]: [usize; 3],
 }
 
 /// Copies to the lanes `into` of `to` the channels of a sample from `channel` on, of the pixels named.
-fn copy_channels(
+pub(in crate::kernels) fn copy_channels(
     sample: &[f32],
     lanes: usize,
     plane: usize,

@@ -7,6 +7,7 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+pub(super) mod scalar;
 
 /// A vector of f32 and what kernels do with it.
 ///
@@ -31,12 +32,16 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once.
+    /// `a * b + c`, rounded once where the instruction set can.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `c - a * b`, rounded once.
+    /// `c - a * b`, rounded likewise.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger; `b` where either is not a number.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// Lane by lane `yes` where `a > b` or one of them is not a number, else `no`.
+    unsafe fn above(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// Lane by lane `yes` where `a` equals `b`, else `no`.
+    unsafe fn equal(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// The sum of the lanes: the upper half is added to the lower one, until one number is left.
     unsafe fn sum(v: Self::V) -> f32;
     /// Turns a square of `LANES x LANES`: `to[j * to_step + i] = from[i * from_step + j]`.

@@ -4,4 +4,15 @@
 //! kernel needs besides its operands is handed in. Sums over samples and pixels are added in an order that depends on sizes
 //! alone, so that the same operands give the same bits.
 
+pub mod activation;
+pub mod dropout;
+pub(super) mod leaves;
 pub mod linear;
+pub mod loss;
+pub mod norm;
+pub mod plane;
+pub mod pool;
+pub mod sgd;
+pub mod shape;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,106 @@
+//! Dropout in training: a number stays or goes by a hash of a key and its place, so that nothing is remembered for the gradient, and
+//! that threads and layouts do not matter.
+
+use super::leaves::Maps;
+use crate::kernels::blocked::runs;
+use crate::kernels::pool::Disjoint;
+use crate::kernels::{Layout, Pool};
+
+/// The step of the generator's counter, and the mixing of its outputs: SplitMix64 (Steele, Lea and Flood 2014).
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(v: u64) -> u64 {
+    let v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    v ^ (v >> 31)
+}
+
+/// The key of one layer's choices in one step of one training.
+pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
+    [step, layer]
+        .into_iter()
+        .fold(mix(seed.wrapping_add(GOLDEN)), |key, part| mix(key ^ mix(part.wrapping_add(GOLDEN)).wrapping_add(GOLDEN)))
+}
+
+/// `out = x / (1 - p)` for what stays, 0 for what goes, with probability `p`. The gradient is the same with `dy` for `x`. Which numbers stay is
+/// a matter of `key` and of their place in the order of samples, channels, rows and columns, in any layout. `x` is `None` where
+/// it lies in `out`.
+///
+/// # Panics
+/// Where a slice is not as long as the sizes say.
+pub fn dropout(pool: &Pool, layout: Layout, sizes: [usize; 4], p: f64, key: u64, x: Option<&[f32]>, out: &mut [f32]) {
+    let maps = Maps::new(layout, sizes);
+    assert_eq!(out.len(), maps.len());
+    assert!(x.is_none_or(|x| x.len() == out.len()));
+    // of 2^64 hashes so many go
+    let gone = (p * 2f64.powi(64)) as u64;
+    let scale = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };
+    let out = Disjoint::new(out);
+    runs(pool, maps.count(), maps.plane, maps.chunk(), |map, pixels| {
+        let (sample, block) = (map / maps.blocks, map % maps.blocks);
+        let (start, len) = ((map * maps.plane + pixels.start) * maps.lanes, pixels.len() * maps.lanes);
+        // SAFETY: these pixels of the block are this run's own
+        let out = unsafe { out.slice(start, len) };
+        if let Some(x) = x {
+            out.copy_from_slice(&x[start..][..len]);
+        }
+        let first = (sample * maps.channels + block * maps.lanes) * maps.plane + pixels.start;
+        for (pixel, values) in out.chunks_exact_mut(maps.lanes).enumerate() {
+            for (lane, v) in values.iter_mut().enumerate() {
+                let place = (first + lane * maps.plane + pixel) as u64;
+                let hash = mix(key.wrapping_add(place.wrapping_mul(GOLDEN)));
+                *v = if hash >= gone { *v * scale } else { 0.0 };
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{cases, from_plain, to_plain};
+    use super::*;
+
+    #[test]
+    fn the_same_numbers_go_in_every_layout_and_place() {
+        cases(61, 40, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
+            let x = n.take(batch * c * h * w);
+            let p = [0.0, 0.1, 0.5, 1.0][n.below(4)];
+            let key = key(7, 3, n.below(100) as u64);
+            let mut expected = x.clone();
+            dropout(&Pool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, key, None, &mut expected);
+            let turned = from_plain(layout, sizes, &x);
+            let mut out = vec![f32::NAN; turned.len()];
+            dropout(pool, layout, sizes, p, key, Some(&turned), &mut out);
+            assert!(out.iter().all(|v| v.is_finite()));
+            assert_eq!(to_plain(layout, sizes, &out), expected, "{isa} {sizes:?}");
+            let mut in_place = turned;
+            dropout(pool, layout, sizes, p, key, None, &mut in_place);
+            assert_eq!(in_place, out);
+            let kept = |v: &f32| p < 1.0 && (*v != 0.0 || p == 0.0);
+            let right = |(x, y): (&f32, &f32)| if kept(y) { (y * (1.0 - p as f32) - x).abs() < 1e-6 } else { *y == 0.0 };
+            assert!(x.iter().zip(&expected).all(right));
+        });
+    }
+
+    #[test]
+    fn as_many_go_as_are_told_and_keys_differ() {
+        let pool = Pool::new(2).unwrap();
+        let masks: Vec<Vec<f32>> = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]
+            .into_iter()
+            .map(|(seed, step, layer)| {
+                let mut out = vec![1.0; 100_000];
+                dropout(&pool, Layout::Nchw, [1, 1, 1, 100_000], 0.3, key(seed, step, layer), None, &mut out);
+                out
+            })
+            .collect();
+        for (i, mask) in masks.iter().enumerate() {
+            let gone = mask.iter().filter(|&&v| v == 0.0).count();
+            // the deviation is 145
+            assert!(gone.abs_diff(30_000) < 700, "{gone}");
+            for other in &masks[..i] {
+                let both = mask.iter().zip(other).filter(|&(&a, &b)| a == 0.0 && b == 0.0).count();
+                assert!(both.abs_diff(9_000) < 450, "{both}");
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The innermost loops of batch normalisation, over pixels of one block.
+
+use crate::kernels::simd::Simd;
+use crate::kernels::tile::Clamp;
+
+/// Chains of additions that go on side by side.
+const CHAINS: usize = 4;
+
+/// Pixels and what to sum of them.
+pub(in crate::kernels) struct Moments {
+    /// The pixels.
+    pub x: *const f32,
+    /// How many.
+    pub pixels: usize,
+    /// What is taken off each number, a channel each.
+    pub shift: *const f32,
+    /// Two vectors of results: the sums of the differences, and of their squares.
+    pub sums: *mut f32,
+}
+
+/// Sums differences and their squares.
+///
+/// # Safety
+/// The processor has `S`; pointers are valid for what the sizes say.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+pub(in crate::kernels) unsafe fn moments<S: Simd>(m: &Moments) {
+    // SAFETY: the caller's
+    unsafe {
+        let shift = S::load(m.shift);
+        let (mut sums, mut squares) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
+        let mut one = |chain: usize, pixel: usize| {
+            let d = S::sub(S::load(m.x.add(pixel * S::LANES)), shift);
+            sums[chain] = S::add(sums[chain], d);
+            squares[chain] = S::fma(d, d, squares[chain]);
+        };
+        let whole = m.pixels - m.pixels % CHAINS;
+        let mut pixel = 0;
+        while pixel < whole {
+            for chain in 0..CHAINS {
+                one(chain, pixel + chain);
+            }
+            pixel += CHAINS;
+        }
+        for chain in 0..m.pixels - whole {
+            one(chain, whole + chain);
+        }
+        S::store(m.sums, total::<S>(&sums));
+        S::store(m.sums.add(S::LANES), total::<S>(&squares));
+    }
+}
+
+/// # Safety
+/// The processor has `S`.
+#[inline(always)]
+unsafe fn total<S: Simd>(v: &[S::V; CHAINS]) -> S::V {
+    // SAFETY: the caller's
+    unsafe { S::add(S::add(v[0], v[1]), S::add(v[2], v[3])) }
+}
+
+/// What a norm does to a number: `(x - mean) * scale + bias`, a vector of channels each.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Affine {
+    pub mean: *const f32,
+    pub scale: *const f32,
+    pub bias: *const f32,
+}
+
+/// Pixels to normalise.
+pub(in crate::kernels) struct Normalise {
+    /// The pixels; may be `out`.
+    pub x: *const f32,
+    /// How many.
+    pub pixels: usize,
+    /// What is done to them.
+    pub affine: Affine,
+    /// Added before the activation, may be `out`; null for none.
+    pub residual: *const f32,
+    /// Applied last.
+    pub clamp: Clamp,
+    /// The results.
+    pub out: *mut f32,
+}
+
+/// Normalises the pixels.
+///
+/// # Safety
+/// As [`moments`].
+#[inline(always)]
+pub(in crate::kernels) unsafe fn normalise<S: Simd>(n: &Normalise) {
+    // SAFETY: the caller's
+    unsafe {
+        let (mean, scale, bias) = (S::load(n.affine.mean), S::load(n.affine.scale), S::load(n.affine.bias));
+        for at in (0..n.pixels).map(|pixel| pixel * S::LANES) {
+            let mut y = S::fma(S::sub(S::load(n.x.add(at)), mean), scale, bias);
+            if !n.residual.is_null() {
+                y = S::add(y, S::load(n.residual.add(at)));
+            }
+            if n.clamp == Clamp::Relu {
+                y = S::relu(y);
+            }
+            S::store(n.out.add(at), y);
+        }
+    }
+}
+
+/// Pixels of a norm's input and of its output's gradient, and what to sum of them.
+pub(in crate::kernels) struct GradSums {
+    /// The input.
+    pub x: *const f32,
+    /// The gradient.
+    pub dy: *const f32,
+    /// How many pixels.
+    pub pixels: usize,
+    /// What the norm does.
+    pub affine: Affine,
+    /// Whether a ReLU follows: only where its operand was above 0 does `dy` count.
+    pub relu: bool,
+    /// Two vectors of results: the sums of `dy`, and of `dy * (x - mean)`.
+    pub sums: *mut f32,
+}
+
+/// Sums what a norm's parameters need.
+///
+/// # Safety
+/// As [`moments`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+pub(in crate::kernels) unsafe fn grad_sums<S: Simd>(g: &GradSums) {
+    // SAFETY: the caller's
+    unsafe {
+        let (mean, scale, bias) = (S::load(g.affine.mean), S::load(g.affine.scale), S::load(g.affine.bias));
+        let (mut sums, mut products) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
+        let mut one = |chain: usize, pixel: usize| {
+            let d = S::sub(S::load(g.x.add(pixel * S::LANES)), mean);
+            let mut dy = S::load(g.dy.add(pixel * S::LANES));
+            if g.relu {
+                dy = S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero());
+            }
+            sums[chain] = S::add(sums[chain], dy);
+            products[chain] = S::fma(dy, d, products[chain]);
+        };
+        let whole = g.pixels - g.pixels % CHAINS;
+        let mut pixel = 0;
+        while pixel < whole {
+            for chain in 0..CHAINS {
+                one(chain, pixel + chain);
+            }
+            pixel += CHAINS;
+        }
+        for chain in 0..g.pixels - whole {
+            one(chain, whole + chain);
+        }
+        S::store(g.sums, total::<S>(&sums));
+        S::store(g.sums.add(S::LANES), total::<S>(&products));
+    }
+}
+
+/// Pixels whose gradient is computed: `scale * dy + slope * (x - mean) + constant`.
+pub(in crate::kernels) struct Back {
+    /// The norm's input; may be `out`.
+    pub x: *const f32,
+    /// The gradient of its output; may be `out`.
+    pub dy: *const f32,
+    /// How many pixels.
+    pub pixels: usize,
+    /// What the norm does.
+    pub affine: Affine,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+    /// See above, a vector of channels.
+    pub slope: *const f32,
+    /// See above, a vector of channels.
+    pub constant: *const f32,
+    /// The results.
+    pub out: *mut f32,
+}
+
+/// Computes the gradient of a norm's input.
+///
+/// # Safety
+/// As [`moments`].
+#[inline(always)]
+pub(in crate::kernels) unsafe fn back<S: Simd>(b: &Back) {
+    // SAFETY: the caller's
+    unsafe {
+        let (mean, scale, bias) = (S::load(b.affine.mean), S::load(b.affine.scale), S::load(b.affine.bias));
+        let (slope, constant) = (S::load(b.slope), S::load(b.constant));
+        for at in (0..b.pixels).map(|pixel| pixel * S::LANES) {
+            let d = S::sub(S::load(b.x.add(at)), mean);
+            let mut dy = S::load(b.dy.add(at));
+            if b.relu {
+                dy = S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero());
+            }
+            S::store(b.out.add(at), S::fma(d, slope, S::fma(dy, scale, constant)));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The gradient of a gate: products of two maps, summed over their pixels.
+
+use super::leaves::{Maps, leaves};
+use crate::kernels::aligned::LINE;
+use crate::kernels::simd::Simd;
+use crate::kernels::{Isa, Layout, Pool};
+
+/// Chains of additions that go on side by side.
+const CHAINS: usize = 4;
+
+/// Pixels of two maps.
+pub(in crate::kernels) struct Dot {
+    /// The one.
+    pub a: *const f32,
+    /// The other.
+    pub b: *const f32,
+    /// How many pixels.
+    pub pixels: usize,
+    /// A vector of results.
+    pub sum: *mut f32,
+}
+
+/// Sums the products.
+///
+/// # Safety
+/// The processor has `S`; pointers are valid for what the sizes say.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
+    // SAFETY: the caller's
+    unsafe {
+        let mut sums = [S::zero(); CHAINS];
+        let mut one = |chain: usize, pixel: usize| {
+            let at = pixel * S::LANES;
+            sums[chain] = S::fma(S::load(d.a.add(at)), S::load(d.b.add(at)), sums[chain]);
+        };
+        let whole = d.pixels - d.pixels % CHAINS;
+        let mut pixel = 0;
+        while pixel < whole {
+            for chain in 0..CHAINS {
+                one(chain, pixel + chain);
+            }
+            pixel += CHAINS;
+        }
+        for chain in 0..d.pixels - whole {
+            one(chain, whole + chain);
+        }
+        S::store(d.sum, S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+    }
+}
+
+/// The sum over the pixels of each map of `x * dy`: `[samples, channels, 1, 1]`, in the operands' layout. Sizes are theirs:
+/// samples, channels, height, width.
+///
+/// # Panics
+/// Where this processor lacks the instruction set of a blocked layout, or a slice is not as long as the sizes say.
+pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
+    let leaves = leaves(isa, layout);
+    let maps = Maps::new(layout, sizes);
+    let lanes = maps.lanes;
+    assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), maps.count() * lanes));
+    pool.pieces(out, lanes, |map, out| {
+        let map = map * maps.plane * lanes..(map + 1) * maps.plane * lanes;
+        let chunks = x[map.clone()].chunks(maps.chunk() * lanes).zip(dy[map].chunks(maps.chunk() * lanes));
+        let mut total = [0f64; LINE];
+        for (x, dy) in chunks {
+            let mut sum = [0.0; LINE];
+            let run = Dot { a: x.as_ptr(), b: dy.as_ptr(), pixels: x.len() / lanes, sum: sum.as_mut_ptr() };
+            // SAFETY: the processor has what `leaves` are compiled for; all slices hold their vectors
+            unsafe { (leaves.plane_dot)(&run) };
+            total.iter_mut().zip(sum).take(lanes).for_each(|(total, sum)| *total += f64::from(sum));
+        }
+        out.iter_mut().zip(total).for_each(|(out, total)| *out = total as f32);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{cases, from_plain, to_plain};
+    use super::*;
+    use crate::kernels::reference::worst;
+
+    #[test]
+    fn products_are_summed_map_by_map() {
+        cases(21, 40, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
+            let (x, dy) = (n.take(batch * c * h * w), n.take(batch * c * h * w));
+            let products: Vec<f64> = x.iter().zip(&dy).map(|(&a, &b)| f64::from(a) * f64::from(b)).collect();
+            let expected: Vec<f64> = products.chunks(h * w).map(|map| map.iter().sum()).collect();
+            let mut out = vec![f32::NAN; layout.len([batch, c, 1, 1]).unwrap()];
+            sum_plane(pool, isa, layout, sizes, &from_plain(layout, sizes, &x), &from_plain(layout, sizes, &dy), &mut out);
+            assert!(out.iter().all(|v| v.is_finite()));
+            assert!(worst(&to_plain(layout, [batch, c, 1, 1], &out), &expected) < 1e-5, "{isa} {layout:?} {sizes:?}");
+        });
+    }
+}

@@ -1,0 +1,381 @@
+//! Gradients of pools: each window's is given to its largest number, or shared out among all.
+//!
+//! Windows overlap, so a map is one thread's.
+
+use super::leaves::{Leaves, Maps, leaves};
+use crate::kernels::pool::Disjoint;
+use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use crate::kernels::simd::Simd;
+use crate::kernels::{Isa, Layout, Pool};
+
+/// Where some windows of equal size in a row lie. Steps are in floats.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Windows {
+    /// Rows of a window.
+    pub rows: usize,
+    /// Columns of a window.
+    pub columns: usize,
+    /// From a row of a window to the next.
+    pub pitch: usize,
+    /// From a window to the next.
+    pub step: usize,
+    /// How many windows.
+    pub count: usize,
+}
+
+/// Windows whose largest number takes the gradient.
+pub(in crate::kernels) struct MaxSpread {
+    /// Where they lie, in `x` and in `dx`.
+    pub windows: Windows,
+    /// The first pixel of the first window.
+    pub x: *const f32,
+    /// The gradient of the first window; the others follow.
+    pub dy: *const f32,
+    /// What is added to.
+    pub dx: *mut f32,
+}
+
+/// Gives each window's gradient to the first of its largest numbers.
+///
+/// # Safety
+/// The processor has `S`; the windows are readable and writable.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
+    let w = m.windows;
+    // SAFETY: the caller's
+    unsafe {
+        for window in 0..w.count {
+            let x = m.x.add(window * w.step);
+            let mut best = S::splat(f32::NEG_INFINITY);
+            let (mut place, mut index) = (S::zero(), 0.0);
+            for row in 0..w.rows {
+                for column in 0..w.columns {
+                    let v = S::load(x.add(row * w.pitch + column * S::LANES));
+                    place = S::above(v, best, S::splat(index), place);
+                    best = S::above(v, best, v, best);
+                    index += 1.0;
+                }
+            }
+            let dx = m.dx.add(window * w.step);
+            let dy = S::load(m.dy.add(window * S::LANES));
+            index = 0.0;
+            for row in 0..w.rows {
+                for column in 0..w.columns {
+                    let dx = dx.add(row * w.pitch + column * S::LANES);
+                    S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
+                    index += 1.0;
+                }
+            }
+        }
+    }
+}
+
+/// Windows all of whose numbers get the same.
+pub(in crate::kernels) struct MeanSpread {
+    /// Where they lie in `dx`.
+    pub windows: Windows,
+    /// The gradient of the first window; the others follow.
+    pub dy: *const f32,
+    /// The share of each number.
+    pub factor: f32,
+    /// What is added to.
+    pub dx: *mut f32,
+}
+
+/// Gives each window's gradient to all its numbers.
+///
+/// # Safety
+/// As [`max_spread`].
+#[inline(always)]
+pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
+    let w = m.windows;
+    // SAFETY: the caller's
+    unsafe {
+        let factor = S::splat(m.factor);
+        for window in 0..w.count {
+            let dx = m.dx.add(window * w.step);
+            let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
+            for row in 0..w.rows {
+                for column in 0..w.columns {
+                    let dx = dx.add(row * w.pitch + column * S::LANES);
+                    S::store(dx, S::add(S::load(dx), part));
+                }
+            }
+        }
+    }
+}
+
+/// A run of windows of equal size within a map, in pixels.
+struct Run {
+    windows: Windows,
+    /// The first window's first pixel.
+    corner: usize,
+    /// The first window itself, counted over the pooled map.
+    first: usize,
+    /// What its sum is divided by.
+    divisor: usize,
+}
+
+/// The gradient of the input of a max pool or an average pool. `shape` is that of the pool, its `maps` samples times channels (not
+/// blocks); `x` is the pool's input, which the gradient of an average does not look at. Of several largest numbers of a window the
+/// first in the order of rows takes the gradient.
+///
+/// # Panics
+/// Where this processor lacks the instruction set of a blocked layout, a slice is not as long as the sizes say, or `x` is missing
+/// where it is asked for.
+pub fn pool_grad(
+    pool: &Pool,
+    isa: Isa,
+    layout: Layout,
+    [batch, channels]: [usize; 2],
+    shape: &PoolShape,
+    x: Option<&[f32]>,
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let leaves = leaves(isa, layout);
+    let [h, w] = shape.input;
+    let [oh, ow] = shape.output;
+    let maps = Maps::new(layout, [batch, channels, h, w]);
+    let lanes = maps.lanes;
+    assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
+    let x = match shape.kind {
+        PoolKind::Max => {
+            assert_eq!(x.map(<[f32]>::len), Some(dx.len()), "the input of a max pool");
+            x
+        }
+        PoolKind::Avg { .. } => None,
+    };
+    // columns of the output whose whole window lies inside the map
+    let (stride, left) = (shape.stride[1], shape.pad[1][0]);
+    let first = left.div_ceil(stride).min(ow);
+    let last = if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, ow) } else { first };
+    by_map(pool, leaves, &maps, [oh * ow, w], x, dy, dx, |spread| {
+        for oy in 0..oh {
+            let rows = Window::new(shape, 0, oy);
+            let mut run = |ox: usize, count: usize| {
+                let columns = Window::new(shape, 1, ox);
+                let (height, width) = (rows.end - rows.start, columns.end - columns.start);
+                let divisor = match shape.kind {
+                    PoolKind::Avg { count_pad: true } => rows.padded * columns.padded,
+                    PoolKind::Max | PoolKind::Avg { count_pad: false } => height * width,
+                };
+                let windows = Windows { rows: height, columns: width, pitch: w * lanes, step: stride * lanes, count };
+                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+            };
+            (0..first).for_each(|ox| run(ox, 1));
+            if first < last {
+                run(first, last - first);
+            }
+            (last..ow).for_each(|ox| run(ox, 1));
+        }
+    });
+}
+
+/// The gradient of the input of an average pool to a fixed size; `sizes` are those of the input.
+///
+/// # Panics
+/// As [`pool_grad`].
+pub fn adaptive_avg_grad(
+    pool: &Pool,
+    isa: Isa,
+    layout: Layout,
+    sizes @ [_, _, h, w]: [usize; 4],
+    [oh, ow]: [usize; 2],
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    let leaves = leaves(isa, layout);
+    let maps = Maps::new(layout, sizes);
+    let lanes = maps.lanes;
+    assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
+    by_map(pool, leaves, &maps, [oh * ow, w], None, dy, dx, |spread| {
+        for oy in 0..oh {
+            let rows = oy * h / oh..((oy + 1) * h).div_ceil(oh);
+            for ox in 0..ow {
+                let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
+                let windows = Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, step: 0, count: 1 };
+                let divisor = rows.len() * columns.len();
+                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+            }
+        }
+    });
+}
+
+/// Spreads the gradients of each map's windows, which `windows` calls its argument for in order of rows. With `x` the largest
+/// number takes all. `pooled` is the pixels of a pooled map, `width` that of a row of the others.
+fn by_map(
+    pool: &Pool,
+    leaves: &Leaves,
+    maps: &Maps,
+    [pooled, width]: [usize; 2],
+    x: Option<&[f32]>,
+    dy: &[f32],
+    dx: &mut [f32],
+    windows: impl Fn(&mut dyn FnMut(&Run)) + Sync,
+) {
+    let lanes = maps.lanes;
+    let len = maps.plane * lanes;
+    let dx = Disjoint::new(dx);
+    pool.for_each(if len == 0 { 0 } else { maps.count() }, |map, _| {
+        // SAFETY: each map is visited once
+        let dx = unsafe { dx.slice(map * len, len) };
+        let dy = &dy[map * pooled * lanes..][..pooled * lanes];
+        let x = x.map(|x| &x[map * len..][..len]);
+        // rows are cleared shortly before they are added to
+        let mut clear = 0;
+        windows(&mut |run| {
+            let w = run.windows;
+            if w.rows * w.columns * w.count == 0 {
+                return;
+            }
+            let corner = run.corner * lanes;
+            let end = (run.corner / width + w.rows) * width * lanes;
+            if end > clear {
+                dx[clear..end].fill(0.0);
+                clear = end;
+            }
+            // the last window's last number lies inside
+            let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + w.columns * lanes;
+            let to = dx[corner..][..reach].as_mut_ptr();
+            let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
+            // SAFETY: the processor has what `leaves` are compiled for; windows lie inside the map, as asserted by the slices above
+            unsafe {
+                match x {
+                    Some(x) => (leaves.max_spread)(&MaxSpread { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
+                    None => {
+                        let factor = 1.0 / run.divisor as f32;
+                        (leaves.mean_spread)(&MeanSpread { windows: w, dy, factor, dx: to });
+                    }
+                }
+            }
+        });
+        dx[clear..].fill(0.0);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{cases, from_plain, to_plain};
+    use super::*;
+    use crate::kernels::reference::{Numbers, worst};
+
+    fn random(n: &mut Numbers, maps: usize, kind: PoolKind) -> PoolShape {
+        let kernel = [1 + n.below(4), 1 + n.below(4)];
+        let pad = [0, 1].map(|i| [n.below(kernel[i]), n.below(kernel[i])]);
+        let stride = [1 + n.below(3), 1 + n.below(3)];
+        let input = kernel.map(|k| k + n.below(14));
+        // rounded up now and then, where the last window begins before the padding behind the map
+        let output = [0, 1].map(|i| {
+            let steps = input[i] + pad[i][0] + pad[i][1] - kernel[i];
+            let up = steps.div_ceil(stride[i]);
+            if n.below(2) == 0 && up * stride[i] < input[i] + pad[i][0] { up + 1 } else { steps / stride[i] + 1 }
+        });
+        PoolShape { kind, maps, input, output, kernel, stride, pad }
+    }
+
+    /// The definition: windows are read with their padding, which has no number.
+    fn expected(shape: &PoolShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
+        let [h, w] = shape.input;
+        let [oh, ow] = shape.output;
+        let mut dx = vec![0.0; x.len()];
+        for (i, &dy) in dy.iter().enumerate() {
+            let (map, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+            let (mut inside, mut padded) = (vec![], 0);
+            for ky in 0..shape.kernel[0] {
+                for kx in 0..shape.kernel[1] {
+                    let (y, xx) = (oy * shape.stride[0] + ky, ox * shape.stride[1] + kx);
+                    let ends = [0, 1].map(|a| shape.input[a] + shape.pad[a][0] + shape.pad[a][1]);
+                    padded += usize::from(y < ends[0] && xx < ends[1]);
+                    let (y, xx) = (y.wrapping_sub(shape.pad[0][0]), xx.wrapping_sub(shape.pad[1][0]));
+                    if y < h && xx < w {
+                        inside.push((map * h + y) * w + xx);
+                    }
+                }
+            }
+            let count = inside.len();
+            match shape.kind {
+                PoolKind::Max => {
+                    let best = inside.iter().copied().reduce(|a, b| if x[b] > x[a] { b } else { a });
+                    best.into_iter().for_each(|at| dx[at] += f64::from(dy));
+                }
+                PoolKind::Avg { count_pad } => {
+                    let divisor = if count_pad { padded } else { count };
+                    inside.into_iter().for_each(|at| dx[at] += f64::from(dy) / divisor as f64);
+                }
+            }
+        }
+        dx
+    }
+
+    #[test]
+    fn windows_agree_with_their_definition() {
+        cases(31, 120, |n, pool, isa, layout, [batch, c, ..]| {
+            let kind = [PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }][n.below(3)];
+            let shape = random(n, batch * c, kind);
+            let ([h, w], [oh, ow]) = (shape.input, shape.output);
+            // few different numbers, so that windows have several largest ones
+            let x: Vec<f32> = n.take(batch * c * h * w).iter().map(|v| (v * 3.0).round()).collect();
+            let dy = n.take(batch * c * oh * ow);
+            let expected = expected(&shape, &x, &dy);
+            let mut dx = vec![f32::NAN; layout.len([batch, c, h, w]).unwrap()];
+            let x = from_plain(layout, [batch, c, h, w], &x);
+            let dy = from_plain(layout, [batch, c, oh, ow], &dy);
+            pool_grad(pool, isa, layout, [batch, c], &shape, Some(&x), &dy, &mut dx);
+            assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
+            assert!(worst(&to_plain(layout, [batch, c, h, w], &dx), &expected) < 1e-6, "{isa} {shape:?}");
+        });
+    }
+
+    #[test]
+    fn the_smallest_number_there_is_takes_a_gradient_too() {
+        let pool = Pool::new(1).unwrap();
+        let [input, output, kernel] = [[2, 2], [1, 1], [2, 2]];
+        let shape = PoolShape { kind: PoolKind::Max, maps: 1, input, output, kernel, stride: [2, 2], pad: [[0; 2]; 2] };
+        let mut dx = [f32::NAN; 4];
+        let x = [f32::NEG_INFINITY; 4];
+        pool_grad(&pool, Isa::Portable, Layout::Nchw, [1, 1], &shape, Some(&x), &[2.0], &mut dx);
+        assert_eq!(dx, [2.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn means_to_a_fixed_size_agree_with_their_definition() {
+        cases(32, 60, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
+            let [oh, ow] = if n.below(2) == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
+            let dy = n.take(batch * c * oh * ow);
+            let mut expected = vec![0.0; batch * c * h * w];
+            for (i, &dy) in dy.iter().enumerate() {
+                let (map, oy, ox) = (i / (oh * ow), i / ow % oh, i % ow);
+                let (rows, columns) = (oy * h / oh..((oy + 1) * h).div_ceil(oh), ox * w / ow..((ox + 1) * w).div_ceil(ow));
+                for (y, x) in rows.clone().flat_map(|y| columns.clone().map(move |x| (y, x))) {
+                    expected[(map * h + y) * w + x] += f64::from(dy) / (rows.len() * columns.len()) as f64;
+                }
+            }
+            let mut dx = vec![f32::NAN; layout.len(sizes).unwrap()];
+            adaptive_avg_grad(pool, isa, layout, sizes, [oh, ow], &from_plain(layout, [batch, c, oh, ow], &dy), &mut dx);
+            assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
+            assert!(worst(&to_plain(layout, sizes, &dx), &expected) < 1e-6, "{isa} {sizes:?} {oh} {ow}");
+        });
+    }
+
+    #[test]
+    fn as_pytorch_has_it() {
+        // torch.nn.functional.max_pool2d(x, 3, 2, 1) of x = [[1, 5, 5], [2, 5, 0], [7, 7, 1]], dy = [[1, 2], [4, 8]]
+        let pool = Pool::new(1).unwrap();
+        let (kind, pad) = (PoolKind::Max, [[1, 1]; 2]);
+        let shape = PoolShape { kind, maps: 1, input: [3, 3], output: [2, 2], kernel: [3, 3], stride: [2, 2], pad };
+        let x = [1.0, 5.0, 5.0, 2.0, 5.0, 0.0, 7.0, 7.0, 1.0];
+        let mut dx = [f32::NAN; 9];
+        pool_grad(&pool, Isa::Portable, Layout::Nchw, [1, 1], &shape, Some(&x), &[1.0, 2.0, 4.0, 8.0], &mut dx);
+        assert_eq!(dx, [0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 4.0, 8.0, 0.0]);
+        // avg_pool2d(x, 2, 2, 1) with dy = [[4, 8], [12, 16]], padding counted, then not
+        for (count_pad, expected) in
+            [(true, [1.0, 2.0, 2.0, 3.0, 4.0, 4.0, 3.0, 4.0, 4.0]), (false, [4.0, 4.0, 4.0, 6.0, 4.0, 4.0, 6.0, 4.0, 4.0])]
+        {
+            let kind = PoolKind::Avg { count_pad };
+            let shape = PoolShape { kind, kernel: [2, 2], ..shape };
+            pool_grad(&pool, Isa::Portable, Layout::Nchw, [1, 1], &shape, None, &[4.0, 8.0, 12.0, 16.0], &mut dx);
+            assert_eq!(dx, expected);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Stochastic gradient descent with momentum, a walk over a parameter.
+
+use crate::kernels::Pool;
+use crate::kernels::pool::{Disjoint, share};
+
+/// The rule of a step, as PyTorch's `SGD` has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// The learning rate.
+    pub rate: f32,
+    /// The share of the last step's direction that is kept; with 0 no direction is remembered.
+    pub momentum: f32,
+    /// The share of the parameter that is added to its gradient.
+    pub decay: f32,
+    /// Whether the gradient is looked at ahead, where momentum will have led.
+    pub nesterov: bool,
+    /// A factor for the gradient, for clipping; 1 leaves it.
+    pub scale: f32,
+}
+
+/// Floats that a task covers at least.
+const PIECE: usize = 16 << 10;
+
+/// Updates a parameter: `d = scale * gradient + decay * parameter`; `direction = momentum * direction + d`; the parameter less
+/// `rate * direction`, or with Nesterov's momentum less `rate * (d + momentum * direction)`. Directions begin as zeros; they are not looked at,
+/// and may be empty, where the momentum is 0.
+///
+/// # Panics
+/// Where slices are not of one length.
+pub fn sgd(pool: &Pool, rule: &Sgd, gradient: &[f32], parameter: &mut [f32], direction: &mut [f32]) {
+    let len = parameter.len();
+    assert_eq!(gradient.len(), len);
+    let keeps = rule.momentum != 0.0;
+    assert!(!keeps || direction.len() == len);
+    let Sgd { rate, momentum, decay, nesterov, scale } = *rule;
+    let (parameter, direction) = (Disjoint::new(parameter), Disjoint::new(direction));
+    let tasks = len.div_ceil(PIECE);
+    pool.for_each(tasks, |task, _| {
+        let range = share(len, tasks, task);
+        let gradient = &gradient[range.clone()];
+        // SAFETY: shares do not overlap
+        let w = unsafe { parameter.slice(range.start, range.len()) };
+        if !keeps {
+            return w.iter_mut().zip(gradient).for_each(|(w, &g)| *w -= rate * (scale * g + decay * *w));
+        }
+        // SAFETY: as above
+        let kept = unsafe { direction.slice(range.start, range.len()) };
+        let all = w.iter_mut().zip(kept).zip(gradient);
+        if nesterov {
+            all.for_each(|((w, kept), &g)| {
+                let d = scale * g + decay * *w;
+                *kept = momentum * *kept + d;
+                *w -= rate * (d + momentum * *kept);
+            });
+        } else {
+            all.for_each(|((w, kept), &g)| {
+                *kept = momentum * *kept + (scale * g + decay * *w);
+                *w -= rate * *kept;
+            });
+        }
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::excessive_precision, reason = "as PyTorch prints them")]
+mod tests {
+    use super::*;
+    use crate::kernels::reference::Numbers;
+
+    const TORCH: [(f32, bool, [f32; 2]); 3] = [
+        (0.0, false, [0.847152948, -2.29370618]),
+        (0.9, false, [0.714134753, -2.54930973]),
+        (0.9, true, [0.590209961, -2.78743958]),
+    ];
+
+    #[test]
+    fn steps_as_pytorch_does() {
+        // torch.optim.SGD([w], lr=0.1, momentum=M, weight_decay=0.01, nesterov=N), w = [1, -2], gradients [0.5, 1] thrice
+        let pool = Pool::new(2).unwrap();
+        for (momentum, nesterov, expected) in TORCH {
+            let rule = Sgd { rate: 0.1, momentum, decay: 0.01, nesterov, scale: 1.0 };
+            let (mut w, mut kept) = ([1.0, -2.0], [0.0; 2]);
+            for _ in 0..3 {
+                sgd(&pool, &rule, &[0.5, 1.0], &mut w, &mut kept);
+            }
+            assert!(w.iter().zip(expected).all(|(a, b)| (a - b).abs() < 3e-7), "{rule:?} {w:?}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_double_precision_on_any_length_and_threads() {
+        let mut n = Numbers::new(71);
+        for round in 0..24 {
+            let pool = Pool::new(1 + round % 3).unwrap();
+            let len = if round % 2 == 0 { n.below(40) } else { n.below(5 * PIECE) };
+            let momentum = [0.0, 0.9][n.below(2)];
+            let rule = Sgd { rate: 0.1, momentum, decay: 1e-2, nesterov: momentum != 0.0 && n.below(2) == 0, scale: 0.5 };
+            let (gradient, mut w) = (n.take(len), n.take(len));
+            let mut kept = if momentum == 0.0 { vec![] } else { n.take(len) };
+            let expected: Vec<f64> = (0..len)
+                .map(|i| {
+                    let [rate, momentum, decay, scale] = [rule.rate, rule.momentum, rule.decay, rule.scale].map(f64::from);
+                    let d = scale * f64::from(gradient[i]) + decay * f64::from(w[i]);
+                    let kept = momentum * kept.get(i).map_or(0.0, |&v| f64::from(v)) + d;
+                    f64::from(w[i]) - rate * if rule.nesterov { d + momentum * kept } else { kept }
+                })
+                .collect();
+            sgd(&pool, &rule, &gradient, &mut w, &mut kept);
+            assert!(w.iter().zip(&expected).all(|(&a, &b)| (f64::from(a) - b).abs() < 3e-7), "{rule:?}");
+        }
+    }
+}

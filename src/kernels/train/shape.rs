@@ -1,0 +1,139 @@
+//! Gradients of what only moves values: a part of the channels, a map without its padding, zeros between rows and columns.
+
+use super::leaves::Maps;
+use crate::kernels::blocked::runs;
+use crate::kernels::blocked::shape::copy_channels;
+use crate::kernels::pool::Disjoint;
+use crate::kernels::shape::PadShape;
+use crate::kernels::{Layout, Pool};
+
+/// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` from channel `offset` on. `sizes` are those of the
+/// operand: samples, channels, height, width; `whole` is the channels of `dy`.
+///
+/// # Panics
+/// Where a slice is not as long as the sizes say, or channels are asked for that `dy` does not have.
+pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, dy: &[f32], out: &mut [f32]) {
+    let [batch, channels, h, w] = sizes;
+    let before = [offset, whole.saturating_sub(offset + channels)];
+    assert!(offset + channels <= whole, "{channels} channels from {offset} on of {whole}");
+    unpad(pool, layout, &PadShape { input: [batch, channels, h, w], channels: before, sides: [[0; 2]; 2] }, dy, out);
+}
+
+/// The gradient of padding: what lies within it. `shape` is that of the padding, so `out` has the sizes of its operand. The
+/// tail of the last block becomes zero.
+///
+/// # Panics
+/// Where a slice is not as long as the sizes say.
+pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mut [f32]) {
+    let [batch, channels, h, w] = shape.input;
+    let [oh, ow] = shape.output();
+    let maps = Maps::new(layout, shape.input);
+    let padded = Maps::new(layout, [batch, channels + shape.channels[0] + shape.channels[1], oh, ow]);
+    assert_eq!((dy.len(), out.len()), (padded.len(), maps.len()));
+    let lanes = maps.lanes;
+    let [top, left] = [shape.sides[0][0], shape.sides[1][0]];
+    let sample = padded.blocks * padded.plane * lanes;
+    let out = Disjoint::new(out);
+    runs(pool, maps.count(), h, 1, |map, line| {
+        let (n, block) = (map / maps.blocks, map % maps.blocks);
+        // SAFETY: this row is this run's own
+        let out = unsafe { out.slice((map * h + line.start) * w * lanes, w * lanes) };
+        let count = lanes.min(channels - block * lanes);
+        if count < lanes {
+            out.fill(0.0);
+        }
+        let pixels = (line.start + top) * ow + left;
+        let channel = shape.channels[0] + block * lanes;
+        copy_channels(&dy[n * sample..][..sample], lanes, padded.plane, pixels..pixels + w, channel, out, 0..count);
+    });
+}
+
+/// The gradient of subsampling: `dy` at every `stride`-th row and column from the first, zeros between. `sizes` are those of the
+/// result: samples, channels, height, width.
+///
+/// # Panics
+/// Where a slice is not as long as the sizes say.
+pub fn upsample(pool: &Pool, layout: Layout, sizes: [usize; 4], stride: [usize; 2], dy: &[f32], out: &mut [f32]) {
+    let [_, _, h, w] = sizes;
+    let [oh, ow] = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
+    let maps = Maps::new(layout, sizes);
+    let lanes = maps.lanes;
+    assert_eq!((dy.len(), out.len()), (maps.count() * oh * ow * lanes, maps.len()));
+    let out = Disjoint::new(out);
+    runs(pool, maps.count(), h, 1, |map, line| {
+        // SAFETY: this row is this run's own
+        let out = unsafe { out.slice((map * h + line.start) * w * lanes, w * lanes) };
+        out.fill(0.0);
+        if line.start.is_multiple_of(stride[0]) {
+            let dy = &dy[(map * oh + line.start / stride[0]) * ow * lanes..][..ow * lanes];
+            for (to, from) in out.chunks_mut(stride[1] * lanes).zip(dy.chunks_exact(lanes)) {
+                to[..lanes].copy_from_slice(from);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{cases, from_plain, to_plain};
+    use super::*;
+    use crate::kernels::shape as forward;
+
+    /// Whether `gradient(dy) . x = forward(x) . dy`: these are linear, and a gradient is the transposed map. Numbers are small
+    /// integers, so that sums are exact.
+    fn transposed(x: &[f32], gradient: &[f32], y: &[f32], dy: &[f32]) -> bool {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        x.len() == gradient.len() && dot(x, gradient) == dot(y, dy)
+    }
+
+    fn integers(values: Vec<f32>) -> Vec<f32> {
+        values.into_iter().map(|v| (v * 6.0).round()).collect()
+    }
+
+    #[test]
+    fn the_inside_of_padding() {
+        cases(81, 60, |n, pool, isa, layout, input @ [batch, c, h, w]| {
+            let mut two = |most: usize| [n.below(most), n.below(most)];
+            let shape = PadShape { input, channels: two(20), sides: [two(3), two(3)] };
+            let [oh, ow] = shape.output();
+            let sizes = [batch, c + shape.channels[0] + shape.channels[1], oh, ow];
+            let (x, dy) = (integers(n.take(batch * c * h * w)), integers(n.take(sizes.iter().product())));
+            let mut y = vec![0.0; dy.len()];
+            forward::pad(pool, &shape, &x, &mut y);
+            let mut dx = vec![f32::NAN; layout.len(input).unwrap()];
+            unpad(pool, layout, &shape, &from_plain(layout, sizes, &dy), &mut dx);
+            assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
+            assert!(transposed(&x, &to_plain(layout, input, &dx), &y, &dy), "{isa} {shape:?}");
+        });
+    }
+
+    #[test]
+    fn parts_of_the_channels() {
+        cases(82, 60, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
+            let offset = n.below(40);
+            let whole = offset + c + n.below(40);
+            let dy = n.take(batch * whole * h * w);
+            let expected: Vec<f32> =
+                (0..batch).flat_map(|sample| &dy[(sample * whole + offset) * h * w..][..c * h * w]).copied().collect();
+            let mut out = vec![f32::NAN; layout.len(sizes).unwrap()];
+            slice(pool, layout, sizes, offset, whole, &from_plain(layout, [batch, whole, h, w], &dy), &mut out);
+            assert!(out.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
+            assert_eq!(to_plain(layout, sizes, &out), expected, "{isa} {sizes:?} {offset} {whole}");
+        });
+    }
+
+    #[test]
+    fn zeros_between_rows_and_columns() {
+        cases(83, 60, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
+            let stride = [1 + n.below(3), 1 + n.below(3)];
+            let small = [batch, c, h.div_ceil(stride[0]), w.div_ceil(stride[1])];
+            let (x, dy) = (integers(n.take(batch * c * h * w)), integers(n.take(small.iter().product())));
+            let mut y = vec![0.0; dy.len()];
+            forward::subsample(pool, [h, w], stride, &x, &mut y);
+            let mut dx = vec![f32::NAN; layout.len(sizes).unwrap()];
+            upsample(pool, layout, sizes, stride, &from_plain(layout, small, &dy), &mut dx);
+            assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
+            assert!(transposed(&x, &to_plain(layout, sizes, &dx), &y, &dy), "{isa} {sizes:?} {stride:?}");
+        });
+    }
+}

@@ -50,6 +50,20 @@ fn precise_does_without_winograd() {
 }
 
 #[test]
+fn a_projection_and_its_addition_are_one_step() {
+    let (checked, params) = resnet([1, 2, 1, 1], true, 64);
+    let model = Model::new(checked, params).unwrap();
+    let pairs =
+        |isa| plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::Pair { .. }));
+    for isa in [Isa::Avx2, Isa::Avx512] {
+        // one a stage: within a stage the shortcut is the identity
+        assert_eq!(pairs(isa).count(), 4, "{isa}");
+        assert!(pairs(isa).all(|step| step.inputs.len() == 2 && step.weights.len() == 4), "{isa}");
+    }
+    assert_eq!(pairs(Isa::Portable).count(), 0);
+}
+
+#[test]
 fn packed_weights_keep_to_their_bound() {
     let (checked, params) = resnet([2, 2, 2, 2], false, 224);
     let model = Model::new(checked, params).unwrap();

@@ -8,16 +8,17 @@ use crate::kernels::blocked::direct::{self, DirectPlan};
 
 /// Joins each projection with the convolution that adds it.
 pub(super) fn join(plan: &mut Plan) {
-    for index in 0..plan.steps.len() {
-        let Some(at) = projection(plan, index) else { continue };
-        let (Some(projection), Some(last)) = (plan.steps.get(at), plan.steps.get(index)) else { continue };
-        if let Some(joined) = joined(plan, last, projection) {
+    let mut index = 0;
+    while let Some(last) = plan.steps.get(index) {
+        let joined = projection(plan, index).and_then(|at| Some((at, joined(plan, last, &plan.steps[at])?)));
+        if let Some((at, joined)) = joined {
             plan.steps[index] = joined;
-            // steps are counted while they are walked: an empty one stands in its place until the end
-            plan.steps[at].inputs.clear();
+            // which stands before: the next step moves to `index`
+            plan.steps.remove(at);
+        } else {
+            index += 1;
         }
     }
-    plan.steps.retain(|step| !step.inputs.is_empty());
 }
 
 /// The step that makes what the step at `index` adds, where nothing else reads it.
@@ -50,7 +51,7 @@ fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
         inputs: vec![last.inputs[0], projection.inputs[0]],
         output: last.output,
         weights: last.weights.iter().chain(&projection.weights).copied().collect(),
-        scratch: direct::pair_scratch(plan.options.isa, &second, cut),
+        scratch: direct::scratch(plan.options.isa, false, &second, cut),
         shape: last.shape.clone(),
         why: "a projection and its addition".to_owned(),
     })

@@ -105,7 +105,7 @@ impl Run<'_> {
     pub fn begin(self, recipe: &Recipe, observe: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<End, TrainError> {
         hold(recipe)?;
         let state = State::new(recipe.clone(), self.train.samples());
-        let optimizer = Optimizer::new(recipe.optimizer, self.threads, self.engine.parameters());
+        let optimizer = Optimizer::new(recipe.optimizer, self.threads, self.engine.parameters())?;
         // before the first step: a full disk is known at once, and a run that is cut off in its first epoch can go on
         checkpoint::write(&self.dir.checkpoint(), self.engine, &optimizer, &state)?;
         // a log of an earlier run is none of this one's
@@ -141,7 +141,7 @@ impl Run<'_> {
                 self.train.samples()
             )));
         }
-        let mut optimizer = Optimizer::new(state.recipe.optimizer, self.threads, self.engine.parameters());
+        let mut optimizer = Optimizer::new(state.recipe.optimizer, self.threads, self.engine.parameters())?;
         checkpoint::restore(&path, self.engine, &mut optimizer)?;
         let log = Log::behind(&self.dir.log(), state.step)?;
         Looping { run: self, state, optimizer, log, started: Instant::now(), observe }.all()

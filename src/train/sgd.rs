@@ -2,33 +2,23 @@
 
 use super::{LayerKind, TrainedParam};
 use crate::ir::{ParamRole, Sgd};
-
-/// Values that are updated sooner than a thread starts.
-const ALONE: usize = 1 << 19;
+use crate::kernels::Pool;
+use crate::kernels::train::sgd::{self, sgd};
+use crate::runtime::RunError;
 
 /// The optimiser with its state: a velocity for each learned value.
-#[derive(Clone, Debug)]
 pub struct Optimizer {
     sgd: Sgd,
-    threads: usize,
+    pool: Pool,
     velocities: Vec<Vec<f32>>,
 }
 
-/// What happens to one value.
-#[derive(Clone, Copy)]
-struct Rule {
-    rate: f32,
-    momentum: f32,
-    decay: f32,
-    nesterov: bool,
-}
-
 impl Optimizer {
-    /// At rest: velocities 0, so that the first step's velocity is the gradient.
-    pub fn new(sgd: Sgd, threads: usize, params: &[TrainedParam]) -> Optimizer {
+    /// At rest: velocities 0, so that the first step's velocity is the gradient. Fails where threads cannot be started.
+    pub fn new(sgd: Sgd, threads: usize, params: &[TrainedParam]) -> Result<Optimizer, RunError> {
         let has = |p: &TrainedParam| sgd.momentum > 0.0 && !p.gradient.is_empty();
         let velocities = params.iter().map(|p| if has(p) { vec![0.0; p.values.len()] } else { Vec::new() }).collect();
-        Optimizer { sgd, threads: threads.max(1), velocities }
+        Ok(Optimizer { sgd, pool: Pool::new(threads.max(1))?, velocities })
     }
 
     /// The velocities, in the parameters' order; empty for what is frozen, and without momentum.
@@ -53,41 +43,15 @@ impl Optimizer {
                 (_, ParamRole::Bias) => decay_biases,
                 _ => true,
             };
-            let rule =
-                Rule { rate: rate as f32, momentum: momentum as f32, decay: if decays { decay as f32 } else { 0.0 }, nesterov };
-            let part = param.values.len().div_ceil(if param.values.len() < ALONE { 1 } else { self.threads }).max(1);
-            let parts = param.values.chunks_mut(part).zip(param.gradient.chunks(part));
-            if velocity.is_empty() {
-                for (w, g) in parts {
-                    plain(rule, w, g);
-                }
-                continue;
-            }
-            let mut parts = parts.zip(velocity.chunks_mut(part));
-            let first = parts.next();
-            std::thread::scope(|scope| {
-                for ((w, g), v) in parts {
-                    scope.spawn(move || moved(rule, w, g, v));
-                }
-                if let Some(((w, g), v)) = first {
-                    moved(rule, w, g, v);
-                }
-            });
+            let rule = sgd::Sgd {
+                rate: rate as f32,
+                momentum: momentum as f32,
+                decay: if decays { decay as f32 } else { 0.0 },
+                nesterov,
+                scale: 1.0,
+            };
+            sgd(&self.pool, &rule, &param.gradient, &mut param.values, velocity);
         }
-    }
-}
-
-fn plain(rule: Rule, w: &mut [f32], g: &[f32]) {
-    for (w, &g) in w.iter_mut().zip(g) {
-        *w -= rule.rate * (g + rule.decay * *w);
-    }
-}
-
-fn moved(rule: Rule, w: &mut [f32], g: &[f32], v: &mut [f32]) {
-    for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-        let g = g + rule.decay * *w;
-        *v = rule.momentum * *v + g;
-        *w -= rule.rate * if rule.nesterov { g + rule.momentum * *v } else { *v };
     }
 }
 
@@ -114,7 +78,7 @@ mod tests {
     /// Two steps with gradients g and 2 g.
     fn two_steps(sgd: Sgd) -> Vec<f32> {
         let mut params = [param(ParamRole::Weight, LayerKind::Conv, &[0.1, 0.2, -0.3])];
-        let mut optimizer = Optimizer::new(sgd, 2, &params);
+        let mut optimizer = Optimizer::new(sgd, 2, &params).unwrap();
         optimizer.step(&mut params, sgd.rate);
         params[0].gradient.iter_mut().for_each(|g| *g *= 2.0);
         optimizer.step(&mut params, sgd.rate);
@@ -158,7 +122,7 @@ mod tests {
             param(ParamRole::Weight, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Conv, &[]),
         ];
-        Optimizer::new(sgd, 1, &params).step(&mut params, 0.1);
+        Optimizer::new(sgd, 1, &params).unwrap().step(&mut params, 0.1);
         let unmoved = [1.0, -2.0, 0.5];
         assert_eq!(
             (&params[0].values[..], &params[1].values[..], &params[3].values[..]),
@@ -170,13 +134,13 @@ mod tests {
     #[test]
     fn threads_change_nothing() {
         let run = |threads| {
-            let n = ALONE + 7;
+            let n = (1 << 19) + 7;
             let values: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
             let gradient = (0..n).map(|i| (i as f32 * 0.7).cos()).collect();
             let shape = vec![n];
             let mut params =
                 [TrainedParam { name: "p".into(), role: ParamRole::Weight, layer: LayerKind::Conv, shape, values, gradient }];
-            let mut optimizer = Optimizer::new(Sgd::default(), threads, &params);
+            let mut optimizer = Optimizer::new(Sgd::default(), threads, &params).unwrap();
             optimizer.step(&mut params, 0.1);
             optimizer.step(&mut params, 0.1);
             params[0].values.clone()

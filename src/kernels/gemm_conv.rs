@@ -109,7 +109,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
 }
 
 /// Lays out the columns of `width` pixels from `first` on: `tile[k][pixel]` for each channel and tap `k`.
-fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
+pub(super) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
     let [h, w] = shape.input;
     let ow = shape.output[1];
     let [kh, kw] = shape.kernel;

@@ -11,6 +11,8 @@ use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
 use super::peak::Chains;
 use super::tile::TileFn;
+use super::train::conv_weight::depthwise::Products;
+use super::train::conv_weight::outer::OuterFn;
 use super::train::leaves::Leaves;
 use super::winograd;
 
@@ -145,6 +147,10 @@ pub(super) struct Kernels {
     pub dots: DotsFn,
     /// One row.
     pub dot: DotsFn,
+    /// Sums outer products of `rows` numbers and `blocks` (1 or 2) vectors; `rows * blocks` is at most `lanes`, else `None`.
+    pub outer: fn(rows: usize, blocks: usize) -> Option<OuterFn>,
+    /// Sums products channel by channel.
+    pub products: unsafe fn(&Products),
     /// Multiplies and adds as fast as it goes.
     pub chains: unsafe fn(&Chains),
     /// The transforms of Winograd convolution.
@@ -164,6 +170,8 @@ mod x86 {
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
     use super::super::tile::{Tile, TileFn, tile};
+    use super::super::train::conv_weight::depthwise::{Products, products};
+    use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
     use super::super::train::leaves::Leaves;
     use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
     use super::super::train::plane::{Dot, plane_dot};
@@ -187,11 +195,11 @@ mod x86 {
 
     /// The kernels of one instruction set; the micro-kernel for each of the sizes named.
     macro_rules! kernels {
-        ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?]) => {
+        ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?], [$($outer_rows:literal x $outer_blocks:literal),* $(,)?]) => {
             mod $module {
                 use super::*;
 
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains));
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products));
                 leaves!(
                     $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
                     max_spread(MaxSpread), mean_spread(MeanSpread),
@@ -211,6 +219,19 @@ mod x86 {
                             ($rows, $pixels, 1, false) => Some(one::<$rows, $pixels, 1, 1>),
                             ($rows, $pixels, 2, false) => Some(one::<$rows, $pixels, 2, 1>),
                         )*
+                        _ => None,
+                    }
+                }
+
+                #[target_feature(enable = $feature)]
+                unsafe fn sums<const R: usize, const BLOCKS: usize>(o: &Outer) {
+                    // SAFETY: as above
+                    unsafe { outer::<$simd, R, BLOCKS>(o) }
+                }
+
+                pub(super) fn choose_outer(rows: usize, blocks: usize) -> Option<OuterFn> {
+                    match (rows, blocks) {
+                        $(($outer_rows, $outer_blocks) => Some(sums::<$outer_rows, $outer_blocks>),)*
                         _ => None,
                     }
                 }
@@ -246,6 +267,8 @@ mod x86 {
                 depthwise: $module::depthwise,
                 dots: $module::dots,
                 dot: $module::dot,
+                outer: $module::choose_outer,
+                products: $module::products,
                 chains: $module::chains,
                 winograd: $module::winograd,
                 train: Leaves {
@@ -266,9 +289,17 @@ mod x86 {
         [
             1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8, 1 x 9, 1 x 10, 1 x 11, 1 x 12, 1 x 13, 1 x 14,
             2 x 4, 2 x 5, 2 x 6, 2 x 7,
+        ],
+        [
+            1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1, 13 x 1, 14 x 1, 15 x 1, 16 x 1,
+            1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2,
         ]
     );
-    kernels!(AVX2, avx2, Avx2, 8, "avx2,fma", 6, [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3]);
+    kernels!(
+        AVX2, avx2, Avx2, 8, "avx2,fma", 6,
+        [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3],
+        [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2]
+    );
 }
 
 #[cfg(test)]

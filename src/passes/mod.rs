@@ -23,6 +23,9 @@ const INFERENCE: &[Pass] = &[
     ("dce", dce::run),
 ];
 
+/// What the graph of a training step needs done, in order.
+const TRAINING: &[Pass] = &[("dce", dce::run)];
+
 /// The network as inference runs it: what is the identity dropped, norms folded, additions and activations fused.
 ///
 /// What the front end knew of stages, shortcuts and labels has been checked, and is dropped.
@@ -30,7 +33,17 @@ pub fn inference(mut checked: Checked) -> Checked {
     checked.network.stages.clear();
     checked.network.shortcuts.clear();
     checked.network.labelled.clear();
-    for (name, pass) in INFERENCE {
+    run(checked, INFERENCE)
+}
+
+/// The graph that [`crate::grad::training`] made, as it is run: additions and activations fused into norms, and the gradients of
+/// activations into those of norms.
+pub fn training(checked: Checked) -> Checked {
+    run(checked, TRAINING)
+}
+
+fn run(mut checked: Checked, passes: &[Pass]) -> Checked {
+    for (name, pass) in passes {
         pass(&mut checked);
         if cfg!(debug_assertions)
             && let Err(reason) = verify(&checked)

@@ -122,6 +122,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Softmax { .. } => "softmax".to_owned(),
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),
+        Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -21,14 +21,6 @@ pub enum PlanError {
         /// The node.
         node: String,
     },
-    /// No kernel computes it yet.
-    #[error("`{node}`: there is no kernel for `{op}` yet")]
-    NoKernel {
-        /// The node.
-        node: String,
-        /// The operator's word.
-        op: &'static str,
-    },
     /// The graph breaks its own laws: a defect of this program.
     #[error("internal error in the planner: {0}; please report it")]
     Internal(String),

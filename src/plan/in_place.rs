@@ -39,6 +39,14 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. } => None,
+            Kernel::Train(train) => {
+                let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
+                let slot = (0..step.inputs.len()).find(|&slot| {
+                    let id = step.inputs[slot];
+                    train.may_overwrite(slot) && free(id) && once(id)
+                });
+                slot.map(|slot| (slot, step.inputs[slot]))
+            }
         };
         let Some((slot, operand)) = joined else { continue };
         let step = &mut plan.steps[index];
@@ -59,7 +67,8 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Softmax { .. }
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
-            | Kernel::Subsample { .. } => {}
+            | Kernel::Subsample { .. }
+            | Kernel::Train(_) => {}
         }
         join(plan, operand, output);
     }

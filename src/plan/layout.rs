@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::strategy::Choice;
+use super::strategy::{self, Choice};
 use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step};
 use crate::kernels::{ConvShape, Layout};
 
@@ -82,6 +82,7 @@ impl Assignment<'_> {
             // made of two blocked convolutions, once these have their layouts
             Kernel::Pair { .. } => true,
             Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
+            Kernel::Train(_) => return self.train(step),
             Kernel::Add { .. }
             | Kernel::Mul { .. }
             | Kernel::Gate { .. }
@@ -100,11 +101,41 @@ impl Assignment<'_> {
         self.push(step, layout)
     }
 
+    /// A step of training: in blocks where a map that it reads is, or might as well be. Values of the whole batch stay plain.
+    fn train(&mut self, mut step: Step) -> Result<(), PlanError> {
+        let Kernel::Train(train) = &mut step.kernel else { return self.push(step, Layout::Nchw) };
+        let in_blocks: Vec<bool> = (0..step.inputs.len())
+            .map(|slot| {
+                let id = step.inputs[slot];
+                let held = self.plan.buffer(id).layout == self.blocked || self.copies.contains_key(&id);
+                train.is_map(slot) && (held || self.is_either(id))
+            })
+            .collect();
+        if train.knows_blocks() && in_blocks.contains(&true) {
+            train.layout = self.blocked;
+            train.plain = train.conv().is_some_and(|conv| !in_blocks[0] && strategy::reads_plain(&conv));
+        }
+        let options = &self.plan.options;
+        step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads);
+        let (layout, plain) = (train.layout, train.plain);
+        let maps: Vec<bool> = (0..step.inputs.len()).map(|slot| train.is_map(slot)).collect();
+        let is_map = train.op.is_batched();
+        for (slot, is_map) in maps.into_iter().enumerate() {
+            let layout = if !is_map || plain && slot == 0 { Layout::Nchw } else { layout };
+            step.inputs[slot] = self.view(step.inputs[slot], layout)?;
+        }
+        self.push(step, if is_map { layout } else { Layout::Nchw })
+    }
+
+    /// Whether a value is the same in both layouts: a whole number of blocks of single pixels.
+    fn is_either(&self, id: BufferId) -> bool {
+        let [_, channels, h, w] = self.sizes[id.0];
+        h * w == 1 && channels.is_multiple_of(self.lanes)
+    }
+
     /// The value of a buffer in a layout: itself, or a copy that a step makes.
     fn view(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
-        let [_, channels, h, w] = self.sizes[id.0];
-        // a whole number of blocks of single pixels is the same in both
-        if self.plan.buffer(id).layout == layout || (h * w == 1 && channels.is_multiple_of(self.lanes)) {
+        if self.plan.buffer(id).layout == layout || self.is_either(id) {
             return Ok(id);
         }
         if let Some(&copy) = self.copies.get(&id) {

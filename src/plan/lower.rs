@@ -10,9 +10,9 @@ use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::shape::PadShape;
 use crate::kernels::{Activation, ConvShape, Layout};
 
-struct Lowering<'a> {
-    checked: &'a Checked,
-    plan: Plan,
+pub(super) struct Lowering<'a> {
+    pub checked: &'a Checked,
+    pub plan: Plan,
     /// The buffer of each node's result.
     buffers: Vec<Option<BufferId>>,
 }
@@ -99,7 +99,7 @@ impl Lowering<'_> {
                 Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides })
             }
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
-            Op::Train(op) => return Err(PlanError::NoKernel { node: node.name.clone(), op: op.word() }),
+            Op::Train(op) => return self.train(id, op),
         };
         let output = self.buffer(id, Place::Arena(0))?;
         let scratch = match &kernel {
@@ -143,20 +143,21 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
+    pub(super) fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
         self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
     }
 
-    /// Sizes of a node's result, the batch first.
-    fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
+    /// Sizes of a node's result, the batch first where it has one.
+    pub(super) fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
         let shape = self.checked.shape(id);
         let sizes = shape
             .sizes()
             .ok_or_else(|| PlanError::FreeShape { node: self.checked.graph().node(id).name.clone(), shape: shape.to_string() })?;
-        Ok([&[self.plan.options.batch], &sizes[..]].concat())
+        let batched = self.checked.graph().node(id).op.is_batched();
+        Ok(if batched { [&[self.plan.options.batch], &sizes[..]].concat() } else { sizes })
     }
 
-    fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
+    pub(super) fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
         let shape = self.shape(id)?;
         let map = shape.get(2..).and_then(|map| <[usize; 2]>::try_from(map).ok());
         map.ok_or_else(|| PlanError::Internal(format!("{id} is not a map")))
@@ -167,21 +168,35 @@ impl Lowering<'_> {
         Ok(self.shape(id)?[2..].iter().product())
     }
 
+    /// The buffer of a node's result.
     fn buffer(&mut self, id: NodeId, place: Place) -> Result<BufferId, PlanError> {
-        let shape = self.shape(id)?;
+        let (checked, shape) = (self.checked, self.shape(id)?);
+        self.buffer_at(&shape, &checked.graph().node(id).name, place)
+    }
+
+    /// A buffer of the arena for a value of these sizes, of a node of that name.
+    pub(super) fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
+        self.buffer_at(shape, node, Place::Arena(0))
+    }
+
+    fn buffer_at(&mut self, shape: &[usize], node: &str, place: Place) -> Result<BufferId, PlanError> {
         let at = |i: usize| shape.get(i).copied().unwrap_or(1);
         let layout = Layout::Nchw;
         let len = layout.len([at(0), at(1), at(2), at(3)]);
         // a quarter of what can be addressed leaves room for the sum of all
-        let len = len.filter(|&n| n > 0 && n < isize::MAX as usize >> 6).ok_or_else(|| PlanError::TooLarge {
-            batch: self.plan.options.batch,
-            node: self.checked.graph().node(id).name.clone(),
-        })?;
+        let len = len
+            .filter(|&n| n > 0 && n < isize::MAX as usize >> 6)
+            .ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() })?;
         self.plan.buffers.push(Buffer { len, layout, place });
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
+    /// Says where a node's result lies.
+    pub(super) fn set(&mut self, id: NodeId, buffer: BufferId) {
+        self.buffers[id.index()] = Some(buffer);
+    }
+
+    pub(super) fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
         let mut list = Vec::new();
         let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
@@ -223,13 +238,8 @@ impl Lowering<'_> {
     }
 
     fn pool_shape(&self, pool: &Pool, id: NodeId, operand: NodeId) -> Result<PoolShape, PlanError> {
-        let kind = match pool.kind {
-            PoolKind::Max => KernelPool::Max,
-            PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
-        };
         let maps = self.plan.options.batch * self.shape(operand)?[1];
-        let (input, output) = (self.map(operand)?, self.map(id)?);
-        Ok(PoolShape { kind, maps, input, output, kernel: pool.kernel, stride: pool.stride, pad: pool.pad })
+        Ok(pool_shape(pool, maps, self.map(operand)?, self.map(id)?))
     }
 
     /// The activation that alone uses a node's result, and can be applied as that is stored.
@@ -266,6 +276,15 @@ fn takes_act(op: &Op) -> bool {
         | Op::Subsample(_)
         | Op::Train(_) => false,
     }
+}
+
+/// A pool over so many maps.
+pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
+    let kind = match pool.kind {
+        PoolKind::Max => KernelPool::Max,
+        PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
+    };
+    PoolShape { kind, maps, input, output, kernel: pool.kernel, stride: pool.stride, pad: pool.pad }
 }
 
 fn residual(is: bool) -> ResidualPlan {

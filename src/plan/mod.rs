@@ -14,10 +14,12 @@ mod lower;
 mod pair;
 mod settings;
 mod strategy;
+mod train;
 mod work;
 
 pub use error::PlanError;
 pub use settings::{MAX_PACK, Settings, Tuned};
+pub use train::TrainKernel;
 pub use work::Family;
 
 use crate::ir::{Checked, ParamSource};
@@ -156,6 +158,14 @@ impl Weight {
 pub enum WeightSource {
     /// A parameter of the graph.
     Param(ParamSource),
+    /// The weight of a convolution from which its input's gradient is a convolution of its result's: filters and channels
+    /// of each group change places, and taps are taken from the last to the first.
+    Turned {
+        /// The weight `[filters, channels / groups, height, width]`.
+        param: ParamSource,
+        /// Groups of channels.
+        groups: usize,
+    },
     /// `weight / sqrt(running_var + eps)` of a norm that could not be folded.
     NormScale {
         /// The norm.
@@ -305,6 +315,8 @@ pub enum Kernel {
         /// Step.
         stride: [usize; 2],
     },
+    /// What only a training step computes. Weights: those of its operator, in order.
+    Train(TrainKernel),
 }
 
 /// A step of a plan.
@@ -314,7 +326,7 @@ pub struct Step {
     pub name: String,
     /// What it computes.
     pub kernel: Kernel,
-    /// What it reads, in order; a first input that equals `output` is overwritten in place.
+    /// What it reads, in order; the first, or another that the kernel may overwrite, may be `output` itself.
     pub inputs: Vec<BufferId>,
     /// What it writes.
     pub output: BufferId,

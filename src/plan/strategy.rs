@@ -78,7 +78,7 @@ pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOpt
     if depthwise::serves(shape) && shape.groups > 1 {
         return vec![blocked(shape, ConvStrategy::Depthwise, options)];
     }
-    let from_plain = plain_input && shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS;
+    let from_plain = plain_input && reads_plain(shape);
     let direct = cuts(shape, from_plain, isa, options.threads);
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
@@ -95,6 +95,11 @@ pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOpt
         }
     }
     list
+}
+
+/// Whether a plain input is better read as it is.
+pub(super) fn reads_plain(shape: &ConvShape) -> bool {
+    shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS
 }
 
 fn kilo(cycles: f64) -> String {

@@ -19,13 +19,15 @@ pub enum Family {
     Pooling,
     /// Sums, products, activations, softmax.
     Elementwise,
+    /// Losses, norms of the batch, gradients.
+    Train,
     /// What computes nothing: conversions of layout, padding, concatenation.
     Movement,
 }
 
 impl Family {
     /// All, in the order above.
-    pub const ALL: [Family; 8] = [
+    pub const ALL: [Family; 9] = [
         Family::Direct,
         Family::Winograd,
         Family::Gemm,
@@ -33,6 +35,7 @@ impl Family {
         Family::Linear,
         Family::Pooling,
         Family::Elementwise,
+        Family::Train,
         Family::Movement,
     ];
 
@@ -46,6 +49,7 @@ impl Family {
             Family::Linear => "linear",
             Family::Pooling => "pooling",
             Family::Elementwise => "elementwise",
+            Family::Train => "train",
             Family::Movement => "movement",
         }
     }
@@ -81,6 +85,7 @@ impl Kernel {
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Train(_) => Family::Train,
             Kernel::Concat { .. } | Kernel::Pad(_) | Kernel::Convert { .. } | Kernel::Subsample { .. } => Family::Movement,
         }
     }

@@ -2,10 +2,10 @@
 
 use std::marker::PhantomData;
 
-use crate::plan::{BufferId, Place, Plan, PlanError};
+use crate::plan::{BufferId, Kernel, Place, Plan, PlanError};
 
 /// Holds a plan to what [`Memory`] relies on: within each step, what is written overlaps nothing that is read, except for
-/// a first input that is the output itself; and every buffer lies inside the arena and before the scratch.
+/// an input that the kernel may overwrite, which is the output itself; and every buffer lies inside the arena and before the scratch.
 pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
     let extent = |id: BufferId| {
         let buffer = plan.buffer(id);
@@ -21,7 +21,11 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
         for (slot, &input) in step.inputs.iter().enumerate() {
             let x = extent(input);
             let meets = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
-            if meets && !(slot == 0 && input == step.output) {
+            let may = match &step.kernel {
+                Kernel::Train(train) => train.may_overwrite(slot),
+                _ => slot == 0,
+            };
+            if meets && !(may && input == step.output) {
                 return Err(broken("reads what it writes"));
             }
         }
@@ -46,6 +50,8 @@ pub(super) struct Memory<'a> {
     arena: *mut f32,
     inputs: Vec<&'a [f32]>,
     outputs: Vec<*mut f32>,
+    /// The seed and the step, by which dropout chooses.
+    pub noise: [u64; 2],
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
@@ -61,7 +67,7 @@ impl<'a> Memory<'a> {
             return None;
         }
         let outputs = outputs.into_iter().map(<[f32]>::as_mut_ptr).collect();
-        Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, borrowed: PhantomData })
+        Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, noise: [0; 2], borrowed: PhantomData })
     }
 
     /// The plan that the memory is laid out by.
@@ -90,8 +96,8 @@ impl<'a> Memory<'a> {
     /// The output of a step.
     ///
     /// # Safety
-    /// `id` is the output of the current step, no view of it exists (of its first input neither, where that is the same
-    /// buffer), and views of other buffers belong to this step.
+    /// `id` is the output of the current step, no view of it exists (of an input neither, where that is the same buffer),
+    /// and views of other buffers belong to this step.
     #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as `verify` checked")]
     pub unsafe fn write(&self, id: BufferId) -> &mut [f32] {
         let (start, len) = self.start(id);

@@ -1,9 +1,7 @@
 //! A step of a plan carried out: its kernel called on its buffers and weights.
 
-use std::ops::Deref;
-
 use super::arena::Memory;
-use super::weights::BoundWeight;
+use super::exec_train;
 use crate::kernels::blocked::direct::Second;
 use crate::kernels::{
     Activation, ConvOperands, Epilogue, Layout, Pool, Residual, blocked, direct, elementwise, gemm_conv, linear, pooling, shape,
@@ -15,7 +13,7 @@ use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 const ADDENDS: usize = 8;
 
 /// Runs one step. `weights` are the step's own, in its order.
-pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], memory: &Memory<'_>, pool: &Pool) {
+pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // a first input that is the output itself is never viewed twice
     let first = || (step.inputs[0] != step.output).then(|| read(0));
@@ -28,7 +26,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
-            let operands = ConvOperands { x: read(0), weight: weights[0].values(), epilogue };
+            let operands = ConvOperands { x: read(0), weight: weights[0], epilogue };
             match strategy {
                 ConvStrategy::Gemm(tiles) => {
                     // SAFETY: the one view of the scratch
@@ -50,7 +48,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
             }
         }
         Kernel::Pair { shape, second, plan, act } => {
-            let [one, two] = [0, 2].map(|at| (weights[at].values(), weights[at + 1].values()));
+            let [one, two] = [0, 2].map(|at| (weights[at], weights[at + 1]));
             let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: *act };
             let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
             let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
@@ -60,7 +58,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
         }
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
-            linear::linear(pool, isa, *sizes, read(0), weights[0].values(), &epilogue, out);
+            linear::linear(pool, isa, *sizes, read(0), weights[0], &epilogue, out);
         }
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
@@ -68,7 +66,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
             blocked::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
         }
         Kernel::ScaleShift { plane, act } if in_blocks => {
-            let (scale, shift) = (weights[0].values(), weights[1].values());
+            let (scale, shift) = (weights[0], weights[1]);
             blocked::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, *act, out);
         }
         Kernel::Pool(shape) if in_blocks => blocked::pooling::pool(pool, isa, shape, read(0), out),
@@ -92,7 +90,7 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
         Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
-            elementwise::scale_shift(pool, first(), weights[0].values(), weights[1].values(), *plane, *act, out);
+            elementwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
         }
         Kernel::Activate { act } => elementwise::activate(pool, first(), *act, out),
         Kernel::Concat { parts } => {
@@ -108,11 +106,12 @@ pub(super) fn run(step: &Step, weights: &[impl Deref<Target = BoundWeight>], mem
         Kernel::Softmax { channels, plane } => softmax::softmax(pool, first(), *channels, *plane, out),
         Kernel::Pad(shape) => shape::pad(pool, shape, read(0), out),
         Kernel::Subsample { input, stride } => shape::subsample(pool, *input, *stride, read(0), out),
+        Kernel::Train(kernel) => exec_train::run(kernel, step, weights, memory, pool, out),
     }
 }
 
 fn epilogue<'a>(
-    weights: &'a [impl Deref<Target = BoundWeight>],
+    weights: &[&'a [f32]],
     residual: ResidualPlan,
     act: Option<Activation>,
     step: &Step,
@@ -123,7 +122,7 @@ fn epilogue<'a>(
         ResidualPlan::InPlace => Residual::InPlace,
         ResidualPlan::Operand => Residual::From(memory.read(step.inputs[step.inputs.len() - 1])),
     };
-    Epilogue { bias: weights.get(1).map(|bias| bias.values()), residual, act }
+    Epilogue { bias: weights.get(1).copied(), residual, act }
 }
 
 /// A sum of any number of operands, some at a time.

@@ -4,8 +4,10 @@
 //! plan's steps over its arena with its pool. [`interp`] computes the same slowly, from the graph as it was written.
 
 mod arena;
+mod changing;
 pub mod error;
 mod exec;
+mod exec_train;
 pub mod init;
 mod inputs;
 pub mod interp;
@@ -14,6 +16,7 @@ mod outputs;
 mod packs;
 pub mod params;
 mod session;
+mod train_session;
 mod tune;
 mod weights;
 
@@ -23,4 +26,5 @@ pub use outputs::Outputs;
 pub use packs::Packs;
 pub use params::{ParamError, ParamStore};
 pub use session::{Session, SessionOptions};
+pub use train_session::{StepInputs, TrainSession};
 pub use tune::tune;

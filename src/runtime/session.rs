@@ -135,6 +135,7 @@ impl Session {
         );
         let memory = memory.ok_or_else(|| RunError::Internal("a buffer is not as long as planned".to_owned()))?;
         let pool = &self.pool;
+        let weights: Vec<&[f32]> = weights.iter().map(|w| w.values()).collect();
         let mut weights = &weights[..];
         for step in &plan.steps {
             let (own, rest) = weights.split_at(step.weights.len());

@@ -153,6 +153,12 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
     let channels = weight.shape.first().copied().unwrap_or(0);
     let values = match &weight.source {
         WeightSource::Param(source) => params.evaluate(source, &weight.shape)?,
+        WeightSource::Turned { param, groups } => {
+            let values = params.evaluate(param, &weight.shape)?;
+            let mut turned = vec![0.0; values.len()];
+            pack::Filters::turned(&values, four(&weight.shape), *groups).each(&mut turned);
+            Cow::Owned(turned)
+        }
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };
@@ -175,7 +181,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
 }
 
 /// The sizes of a convolution's weight.
-fn four(shape: &[usize]) -> [usize; 4] {
+pub(super) fn four(shape: &[usize]) -> [usize; 4] {
     [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::TryReserveError;
 use std::ops::Range;
 
+use super::pack::{Filters, flush};
 use super::{kernels, runs};
 use crate::kernels::gemm_conv::taps_inside;
 use crate::kernels::isa::Isa;
@@ -95,11 +96,18 @@ pub fn serves(shape: &ConvShape) -> bool {
 pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<Aligned, TryReserveError> {
     let taps = weight.len() / channels.max(1);
     let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * taps)?;
-    for (i, &v) in weight.iter().enumerate() {
-        let (channel, tap) = (i / taps, i % taps);
-        packed[(channel / lanes * taps + tap) * lanes + channel % lanes] = if v.is_subnormal() { 0.0 } else { v };
-    }
+    pack_into(lanes, &Filters::stored(weight, [channels, 1, taps, 1], channels.max(1)), [channels, taps], &mut packed);
     Ok(packed)
+}
+
+/// As [`pack_depthwise`], of so many channels and taps, into memory that is zero or held the same weight before.
+pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2], packed: &mut [f32]) {
+    for channel in 0..channels {
+        let values = weight.taps(channel, 0);
+        for tap in 0..taps {
+            packed[(channel / lanes * taps + tap) * lanes + channel % lanes] = flush(values[weight.place(tap)]);
+        }
+    }
 }
 
 /// Convolves, blocked to blocked. The weight is as [`pack_depthwise`] made it, the bias filled up to whole blocks.

@@ -6,6 +6,7 @@
 //! zeros, as does the tail of the last block.
 
 use std::collections::TryReserveError;
+use std::ops::Range;
 
 use crate::kernels::{Aligned, ConvShape};
 
@@ -64,7 +65,7 @@ impl Panels {
     }
 
     /// The blocks of input channels that a unit's groups reach.
-    fn reach(&self, unit: usize) -> std::ops::Range<usize> {
+    fn reach(&self, unit: usize) -> Range<usize> {
         let (filters, channels) = (self.filters / self.groups, self.channels / self.groups);
         let first = unit * 2 * self.lanes / filters;
         let last = ((unit + 1) * 2 * self.lanes).min(self.filters).div_ceil(filters);
@@ -83,32 +84,137 @@ pub fn packed_len(lanes: usize, shape: [usize; 4], groups: usize, plain: bool) -
     Panels::new(lanes, filters, channels * groups, groups, kh * kw, plain).total()
 }
 
+/// The weight of a convolution as it is stored, read as it is or [turned](Filters::turned).
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    values: &'a [f32],
+    /// Filters, channels of a group, taps, as they are read.
+    sizes: [usize; 3],
+    groups: usize,
+    turned: bool,
+}
+
+impl<'a> Filters<'a> {
+    /// As stored: `shape` is `[filters, channels / groups, height, width]`.
+    ///
+    /// # Panics
+    /// Where there are not as many values.
+    pub fn stored(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
+        let [filters, channels, kh, kw] = shape;
+        assert_eq!(values.len(), filters * channels * kh * kw);
+        Filters { values, sizes: [filters, channels, kh * kw], groups, turned: false }
+    }
+
+    /// Filters and channels of each group change places, and taps are read from the last to the first: what makes of the gradient
+    /// of a convolution's result that of its input. `shape` is that of what is read.
+    ///
+    /// # Panics
+    /// Where there are not as many values.
+    pub fn turned(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
+        Filters { turned: true, ..Filters::stored(values, shape, groups) }
+    }
+
+    /// The taps of a filter and a channel of its group, in the order of storage.
+    pub fn taps(&self, filter: usize, channel: usize) -> &'a [f32] {
+        let [filters, channels, taps] = self.sizes;
+        let of_group = filters / self.groups;
+        let at = if self.turned {
+            (filter / of_group * channels + channel) * of_group + filter % of_group
+        } else {
+            filter * channels + channel
+        };
+        &self.values[at * taps..][..taps]
+    }
+
+    /// Where a tap lies in [`Filters::taps`].
+    pub fn place(&self, tap: usize) -> usize {
+        if self.turned { self.sizes[2] - 1 - tap } else { tap }
+    }
+
+    /// Writes the values in the order in which they are read; what `to` has behind them stays.
+    pub fn each(&self, to: &mut [f32]) {
+        let [filters, channels, taps] = self.sizes;
+        let mut to = to.chunks_exact_mut(taps.max(1));
+        for filter in 0..filters {
+            for (channel, to) in (0..channels).zip(&mut to) {
+                let values = self.taps(filter, channel);
+                to.iter_mut().enumerate().for_each(|(tap, to)| *to = values[self.place(tap)]);
+            }
+        }
+    }
+}
+
+/// What kernels multiply by: a subnormal number costs them a hundred cycles, and counts for nothing.
+pub(in crate::kernels) fn flush(value: f32) -> f32 {
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
+}
+
 /// Packs a weight of `shape` `[filters, channels / groups, height, width]`; subnormal numbers become zero.
 pub fn pack(lanes: usize, shape: [usize; 4], groups: usize, plain: bool, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let [filters, channels, kh, kw] = shape;
-    let taps = kh * kw;
-    let panels = Panels::new(lanes, filters, channels * groups, groups, taps, plain);
-    let mut packed = Aligned::zeroed(panels.total())?;
-    let of_group = filters / groups;
-    for unit in 0..panels.units() {
-        let width = panels.width(unit) * lanes;
-        let first = panels.first_block(unit) * panels.depth;
-        let panel = &mut packed[panels.start(unit)..][..panels.len(unit)];
-        for filter in unit * 2 * lanes..filters.min(unit * 2 * lanes + width) {
-            let lane = filter - unit * 2 * lanes;
-            let group = filter / of_group * channels;
-            for (c, values) in weight[filter * channels * taps..][..channels * taps].chunks_exact(taps).enumerate() {
-                let at = group + c - first;
-                let (block, k) = (at / panels.depth, at % panels.depth);
-                let mut to = ((block * taps) * panels.depth + k) * width + lane;
-                for &value in values {
-                    panel[to] = if value.is_subnormal() { 0.0 } else { value };
-                    to += panels.depth * width;
+    let units = Units::new(lanes, shape, groups, plain);
+    let mut packed = Aligned::zeroed(units.panels.total())?;
+    let filters = Filters::stored(weight, shape, groups);
+    for unit in 0..units.count() {
+        units.pack(unit, &filters, &mut packed[units.range(unit)]);
+    }
+    Ok(packed)
+}
+
+/// The units of a packed weight, each of which is packed by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Units {
+    panels: Panels,
+}
+
+impl Units {
+    /// Of a weight of `shape` `[filters, channels / groups, height, width]`.
+    pub fn new(lanes: usize, shape: [usize; 4], groups: usize, plain: bool) -> Units {
+        let [filters, channels, kh, kw] = shape;
+        Units { panels: Panels::new(lanes, filters, channels * groups, groups, kh * kw, plain) }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.panels.units()
+    }
+
+    /// The floats of one.
+    pub fn range(&self, unit: usize) -> Range<usize> {
+        let start = self.panels.start(unit);
+        start..start + self.panels.len(unit)
+    }
+
+    /// Packs one into memory that is zero, or where the same unit was packed before.
+    pub fn pack(&self, unit: usize, weight: &Filters<'_>, panel: &mut [f32]) {
+        let Panels { lanes, filters, channels, groups, taps, depth, .. } = self.panels;
+        let width = self.panels.width(unit) * lanes;
+        let first = self.panels.first_block(unit) * depth;
+        let of_unit = unit * 2 * lanes..filters.min(unit * 2 * lanes + width);
+        let (of_group, channels) = (filters / groups, channels / groups);
+        let to = |at: usize, tap: usize| (at / depth * taps + tap) * depth * width + at % depth * width;
+        if groups == 1 {
+            // a row of the panel at a time, which lies together
+            for channel in 0..channels {
+                for tap in 0..taps {
+                    let row = &mut panel[to(channel, tap)..][..of_unit.len()];
+                    let place = weight.place(tap);
+                    for (to, filter) in row.iter_mut().zip(of_unit.clone()) {
+                        *to = flush(weight.taps(filter, channel)[place]);
+                    }
+                }
+            }
+            return;
+        }
+        for filter in of_unit {
+            let (lane, group) = (filter - unit * 2 * lanes, filter / of_group * channels);
+            for channel in 0..channels {
+                let values = weight.taps(filter, channel);
+                for tap in 0..taps {
+                    panel[to(group + channel - first, tap) + lane] = flush(values[weight.place(tap)]);
                 }
             }
         }
     }
-    Ok(packed)
 }
 
 /// Numbers by channel, filled up with zeros to a whole block.

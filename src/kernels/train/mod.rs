@@ -5,6 +5,7 @@
 //! alone, so that the same operands give the same bits.
 
 pub mod activation;
+pub mod conv_weight;
 pub mod dropout;
 pub(super) mod leaves;
 pub mod linear;

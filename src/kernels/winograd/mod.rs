@@ -22,7 +22,7 @@ use super::isa::{Isa, Kernels};
 use super::pool::{Disjoint, Pool, share};
 use super::tile::{Clamp, Tile};
 use transform::{InputTile, OutputTile, Transforms};
-pub use weights::{pack, packed_len};
+pub use weights::{Units, pack, packed_len};
 
 /// Results of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

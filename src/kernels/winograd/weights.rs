@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::Size;
 use crate::kernels::Aligned;
-use crate::kernels::blocked::pack::Panels;
+use crate::kernels::blocked::pack::{Filters, Panels, flush};
 
 /// `G` for the points 0, 1, -1, infinity.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -44,21 +44,52 @@ pub fn packed_len(lanes: usize, [filters, channels]: [usize; 2], size: Size) -> 
 /// # Errors
 /// Where there is no memory for it.
 pub fn pack(lanes: usize, [filters, channels]: [usize; 2], size: Size, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let panels = panels(lanes, filters, channels, size);
-    assert!(2 * lanes <= UNIT);
-    assert_eq!(weight.len(), filters * channels * 9);
-    let mut packed = Aligned::zeroed(panels.total())?;
-    for unit in 0..panels.units() {
-        let to = &mut packed[panels.start(unit)..][..panels.len(unit)];
-        let width = panels.width(unit) * lanes;
-        let first = unit * 2 * lanes;
-        let filters = first..filters.min(first + width);
-        match size {
-            Size::F2 => pack_unit(&G2, channels, filters, width, weight, to),
-            Size::F4 => pack_unit(&G4, channels, filters, width, weight, to),
-        }
+    let units = Units::new(lanes, [filters, channels], size);
+    let mut packed = Aligned::zeroed(units.panels.total())?;
+    let weight = Filters::stored(weight, [filters, channels, 3, 3], 1);
+    for unit in 0..units.count() {
+        units.pack(unit, &weight, &mut packed[units.range(unit)]);
     }
     Ok(packed)
+}
+
+/// The units of a packed weight, each of which is packed by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Units {
+    panels: Panels,
+    lanes: usize,
+    sizes: [usize; 2],
+    size: Size,
+}
+
+impl Units {
+    /// Of a weight `[filters, channels, 3, 3]`.
+    pub fn new(lanes: usize, sizes: [usize; 2], size: Size) -> Units {
+        assert!(2 * lanes <= UNIT);
+        Units { panels: panels(lanes, sizes[0], sizes[1], size), lanes, sizes, size }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.panels.units()
+    }
+
+    /// The floats of one.
+    pub fn range(&self, unit: usize) -> Range<usize> {
+        let start = self.panels.start(unit);
+        start..start + self.panels.len(unit)
+    }
+
+    /// Transforms and packs one into memory that is zero, or where the same unit was packed before.
+    pub fn pack(&self, unit: usize, weight: &Filters<'_>, to: &mut [f32]) {
+        let width = self.panels.width(unit) * self.lanes;
+        let first = unit * 2 * self.lanes;
+        let filters = first..self.sizes[0].min(first + width);
+        match self.size {
+            Size::F2 => pack_unit(&G2, self.sizes[1], filters, width, weight, to),
+            Size::F4 => pack_unit(&G4, self.sizes[1], filters, width, weight, to),
+        }
+    }
 }
 
 /// The panels of a unit of `filters`, `width` wide: `G g G^T` of all its output channels together, one input channel after the
@@ -68,15 +99,16 @@ fn pack_unit<const T: usize>(
     channels: usize,
     filters: Range<usize>,
     width: usize,
-    weight: &[f32],
+    weight: &Filters<'_>,
     to: &mut [f32],
 ) {
     let len = to.len() / (T * T);
     for channel in 0..channels {
         let mut taps = [[0.0; UNIT]; 9];
         for (lane, filter) in filters.clone().enumerate() {
-            for (tap, &value) in taps.iter_mut().zip(&weight[(filter * channels + channel) * 9..][..9]) {
-                tap[lane] = f64::from(value);
+            let values = weight.taps(filter, channel);
+            for (tap, to) in taps.iter_mut().enumerate() {
+                to[lane] = f64::from(values[weight.place(tap)]);
             }
         }
         for (i, row) in matrix.iter().enumerate() {
@@ -85,8 +117,7 @@ fn pack_unit<const T: usize>(
                 let values = combine(column, [&half[0], &half[1], &half[2]]);
                 let to = &mut to[(i * T + j) * len + channel * width..][..width];
                 for (to, value) in to.iter_mut().zip(values) {
-                    let value = value as f32;
-                    *to = if value.is_subnormal() { 0.0 } else { value };
+                    *to = flush(value as f32);
                 }
             }
         }

@@ -1,0 +1,351 @@
+//! Over blocked maps, with the micro-kernel of [`super::outer`].
+//!
+//! The gradient falls into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of a plain map) and
+//! all taps. A task makes some tiles over a range of the pixels. It goes through its range in chunks, rows of a map or whole
+//! maps, which stay in the second-level cache while all of its tiles pass over them; a tap reads the part of a chunk whose pixels it
+//! finds inside the map. Where one range covers everything, a task writes its tiles out at once; else they are kept, and
+//! added in the order of the ranges.
+
+use std::ops::Range;
+
+use super::outer::{Outer, most_rows};
+use crate::kernels::ConvShape;
+use crate::kernels::blocked::pack::Panels;
+use crate::kernels::gemm_conv::taps_inside;
+use crate::kernels::isa::Kernels;
+use crate::kernels::pool::{Disjoint, Pool, share};
+
+/// Bytes of a task's tiles, at most (unless one is more): they, a chunk and what follows it share the second-level cache.
+const TILES: usize = 160 << 10;
+/// Bytes of a chunk, about.
+const CHUNK: usize = 384 << 10;
+/// Pixels of a chunk, at least: between chunks every sum goes to memory and back.
+const MIN_PIXELS: usize = 64;
+/// Tasks to have, so that up to four threads end at nearly the same time.
+const TASKS: usize = 16;
+
+/// How the work is cut.
+struct Cut {
+    panels: Panels,
+    /// Floats of a tile.
+    tile: usize,
+    /// Sets of units of filters.
+    unit_sets: usize,
+    /// Sets of blocks of channels (of those that a unit reads).
+    block_sets: usize,
+    /// Tiles of a task, at most.
+    most: usize,
+    /// Parts that a map is cut into, by rows.
+    pieces: usize,
+    /// Sets of samples.
+    sets: usize,
+    /// Ranges of chunks.
+    ranges: usize,
+    /// Floats of a chunk of a plain map, with its padding.
+    copy: usize,
+}
+
+impl Cut {
+    fn new(shape: &ConvShape, lanes: usize, plain: bool, threads: usize) -> Cut {
+        let panels = Panels::of(shape, lanes, plain);
+        let taps = shape.kernel[0] * shape.kernel[1];
+        let tile = taps * panels.depth * 2 * lanes;
+        let (units, blocks) = (panels.units().max(1), panels.blocks.max(1));
+        // a task reads one block of x for each block of channels, two of dy for each unit of filters
+        let tiles = (TILES / 4 / tile).max(1);
+        let across = units.min((tiles / 2).isqrt().max(1));
+        let deep = blocks.min(tiles / across);
+        let across = units.min(tiles / deep);
+        let (unit_sets, block_sets) = (units.div_ceil(across), blocks.div_ceil(deep));
+        let (across, deep) = (units.div_ceil(unit_sets), blocks.div_ceil(block_sets));
+
+        let floats = deep * panels.depth + across * 2 * lanes;
+        let pixels = (CHUNK / 4 / floats).max(MIN_PIXELS);
+        let (height, width) = (shape.output[0].max(1), shape.output[1].max(1));
+        let (pieces, sets) = if pixels < height * width {
+            (height.div_ceil((pixels / width).max(1)), shape.batch)
+        } else {
+            (1, shape.batch.div_ceil(pixels / (height * width)))
+        };
+        let tasks = TASKS.max(4 * threads);
+        let ranges = tasks.div_ceil(unit_sets * block_sets).clamp(1, (pieces * sets).max(1));
+        let mut cut = Cut { panels, tile, unit_sets, block_sets, most: across * deep, pieces, sets, ranges, copy: 0 };
+        if plain {
+            let samples = shape.batch.div_ceil(sets.max(1));
+            cut.copy = samples * shape.channels * padded(shape, height.div_ceil(pieces)).iter().product::<usize>();
+        }
+        cut
+    }
+
+    /// Places for a task's tiles: one a thread where they are written out at once, else one a task.
+    fn places(&self, threads: usize) -> usize {
+        if self.ranges == 1 { threads } else { self.tasks() }
+    }
+
+    fn tasks(&self) -> usize {
+        self.ranges * self.unit_sets * self.block_sets
+    }
+
+    fn scratch(&self, threads: usize) -> usize {
+        self.places(threads) * self.most * self.tile + threads * self.copy
+    }
+}
+
+/// Rows and columns that so many rows of output read, the padding among them.
+fn padded(shape: &ConvShape, rows: usize) -> [usize; 2] {
+    let reach =
+        |axis: usize, count: usize| (count - 1) * shape.stride[axis] + (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
+    [reach(0, rows), reach(1, shape.output[1])]
+}
+
+/// Floats of scratch for so many threads.
+pub(super) fn scratch(lanes: usize, plain: bool, shape: &ConvShape, threads: usize) -> usize {
+    Cut::new(shape, lanes, plain, threads).scratch(threads)
+}
+
+/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+pub(super) fn conv_weight(
+    pool: &Pool,
+    kernels: &'static Kernels,
+    plain: bool,
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    scratch: &mut [f32],
+    dw: &mut [f32],
+) {
+    let threads = pool.threads();
+    let cut = Cut::new(shape, kernels.lanes, plain, threads);
+    assert!(scratch.len() >= cut.scratch(threads), "scratch");
+    let (place, places) = (cut.most * cut.tile, cut.places(threads));
+    let (sums, copies) = scratch.split_at_mut(places * place);
+    let (sums, copies, dw) = (Disjoint::new(sums), Disjoint::new(copies), Disjoint::new(dw));
+    let job = Job { kernels, plain, shape, cut: &cut, x, dy };
+    pool.deal(cut.tasks(), |thread, tasks| {
+        // SAFETY: each thread has its own part
+        let copy = unsafe { copies.slice(thread * cut.copy, cut.copy) };
+        for task in tasks {
+            let at = if cut.ranges == 1 { thread } else { task };
+            // SAFETY: no other task of this time has this place
+            let sums = unsafe { sums.slice(at * place, place) };
+            let (part, range) = (task % (cut.unit_sets * cut.block_sets), task / (cut.unit_sets * cut.block_sets));
+            let part = job.part(part);
+            job.run(range, &part, copy, sums);
+            if cut.ranges == 1 {
+                for (index, (unit, block)) in part.tiles().enumerate() {
+                    job.write(unit, block, &sums[index * cut.tile..][..cut.tile], &dw);
+                }
+            }
+        }
+    });
+    if cut.ranges > 1 {
+        let parts = cut.unit_sets * cut.block_sets;
+        pool.for_each(parts * cut.most, |index, _| {
+            let (part, index) = (index / cut.most, index % cut.most);
+            let Some((unit, block)) = job.part(part).tiles().nth(index) else { return };
+            // SAFETY: this tile's places are this task's own
+            let of_range = |range: usize| unsafe { sums.slice((range * parts + part) * place + index * cut.tile, cut.tile) };
+            let total = of_range(0);
+            for range in 1..cut.ranges {
+                total.iter_mut().zip(of_range(range)).for_each(|(total, &mut sum)| *total += sum);
+            }
+            job.write(unit, block, total, &dw);
+        });
+    }
+}
+
+struct Job<'a> {
+    kernels: &'static Kernels,
+    plain: bool,
+    shape: &'a ConvShape,
+    cut: &'a Cut,
+    x: &'a [f32],
+    dy: &'a [f32],
+}
+
+/// The tiles of a task: units of filters, and blocks of channels counted from the first that a unit reads.
+struct Part {
+    units: Range<usize>,
+    blocks: Range<usize>,
+}
+
+impl Part {
+    fn tiles(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.units.clone().flat_map(|unit| self.blocks.clone().map(move |block| (unit, block)))
+    }
+}
+
+/// Rows of some samples.
+struct Chunk {
+    samples: Range<usize>,
+    lines: Range<usize>,
+}
+
+impl Job<'_> {
+    fn part(&self, part: usize) -> Part {
+        let cut = self.cut;
+        Part {
+            units: share(cut.panels.units(), cut.unit_sets, part / cut.block_sets),
+            blocks: share(cut.panels.blocks, cut.block_sets, part % cut.block_sets),
+        }
+    }
+
+    /// Sums the tiles of a part over a range of chunks.
+    fn run(&self, range: usize, part: &Part, copy: &mut [f32], sums: &mut [f32]) {
+        let cut = self.cut;
+        sums.fill(0.0);
+        for chunk in share(cut.pieces * cut.sets, cut.ranges, range) {
+            let chunk = Chunk {
+                samples: share(self.shape.batch, cut.sets, chunk / cut.pieces),
+                lines: share(self.shape.output[0], cut.pieces, chunk % cut.pieces),
+            };
+            if self.plain {
+                self.copy(&chunk, copy);
+            }
+            for ((unit, block), sums) in part.tiles().zip(sums.chunks_exact_mut(cut.tile)) {
+                let block = cut.panels.first_block(unit) + block;
+                if self.plain {
+                    self.add_plain(unit, block, &chunk, copy, sums);
+                } else {
+                    self.add(unit, block, &chunk, sums);
+                }
+            }
+        }
+    }
+
+    /// Adds a chunk to a tile.
+    fn add(&self, unit: usize, block: usize, chunk: &Chunk, sums: &mut [f32]) {
+        let s = self.shape;
+        let lanes = self.kernels.lanes;
+        let width = self.cut.panels.width(unit);
+        let ([h, w], [oh, ow]) = (s.input, s.output);
+        let rows = most_rows(lanes, width);
+        let Some(kernel) = (self.kernels.outer)(rows, width) else { unreachable!("a kernel of {rows} x {width}") };
+        let (in_blocks, out_blocks) = (s.channels.div_ceil(lanes), s.filters.div_ceil(lanes));
+        for tap in 0..s.kernel[0] * s.kernel[1] {
+            let reach = |axis: usize, tap: usize| (tap * s.dilation[axis]) as isize - s.pad[axis][0] as isize;
+            let (down, right) = (reach(0, tap / s.kernel[1]), reach(1, tap % s.kernel[1]));
+            let lines = taps_inside(chunk.lines.start, chunk.lines.len(), h, s.stride[0], down);
+            let columns = taps_inside(0, ow, w, s.stride[1], right);
+            if lines.is_empty() || columns.is_empty() {
+                continue;
+            }
+            let oy = chunk.lines.start + lines.start;
+            let y = ((oy * s.stride[0]) as isize + down) as usize;
+            let x = ((columns.start * s.stride[1]) as isize + right) as usize;
+            let x_steps = [in_blocks * h * w * lanes, s.stride[0] * w * lanes, s.stride[1] * lanes];
+            let dy_steps = [out_blocks * oh * ow * lanes, ow * lanes, lanes];
+            let mut counts = [chunk.samples.len(), lines.len(), columns.len()];
+            let x_at = (((chunk.samples.start * in_blocks + block) * h + y) * w + x) * lanes;
+            let dy_at = (((chunk.samples.start * out_blocks + 2 * unit) * oh + oy) * ow + columns.start) * lanes;
+            let last = |steps: [usize; 3]| -> usize { steps.iter().zip(counts).map(|(step, count)| step * (count - 1)).sum() };
+            assert!(x_at + last(x_steps) + lanes <= self.x.len());
+            assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
+            // rows that follow each other without a gap are one
+            if [x_steps, dy_steps].iter().all(|steps| steps[1] == counts[2] * steps[2]) {
+                counts = [counts[0], 1, counts[1] * counts[2]];
+            }
+            for first in (0..lanes).step_by(rows) {
+                let outer = Outer {
+                    x: self.x[x_at + first..].as_ptr(),
+                    x_steps,
+                    dy: self.dy[dy_at..].as_ptr(),
+                    dy_steps,
+                    dy_block: oh * ow * lanes,
+                    counts,
+                    sums: sums[(tap * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
+                };
+                // SAFETY: whoever has `kernels` runs on a processor with their instructions; the last pixel of both maps lies
+                // inside them, as asserted, and the sums are as many as the kernel has
+                unsafe { kernel(&outer) };
+            }
+        }
+    }
+
+    /// Adds a chunk to a tile of one channel of a plain map, from its copy.
+    fn add_plain(&self, unit: usize, channel: usize, chunk: &Chunk, copy: &[f32], sums: &mut [f32]) {
+        let s = self.shape;
+        let lanes = self.kernels.lanes;
+        let width = self.cut.panels.width(unit);
+        let [oh, ow] = s.output;
+        let out_blocks = s.filters.div_ceil(lanes);
+        let [high, wide] = padded(s, chunk.lines.len());
+        let [kh, kw] = s.kernel;
+        // taps of a row that read neighbouring numbers
+        let most = if s.dilation[1] == 1 { most_rows(lanes, width).min(kw) } else { 1 };
+        let runs = kw.div_ceil(most);
+        let x_steps = [s.channels * high * wide, s.stride[0] * wide, s.stride[1]];
+        let dy_steps = [out_blocks * oh * ow * lanes, ow * lanes, lanes];
+        let counts = [chunk.samples.len(), chunk.lines.len(), ow];
+        let last = |steps: [usize; 3]| -> usize { steps.iter().zip(counts).map(|(step, count)| step * (count - 1)).sum() };
+        let dy_at = ((chunk.samples.start * out_blocks + 2 * unit) * oh + chunk.lines.start) * ow * lanes;
+        assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
+        for (ky, run) in (0..kh).flat_map(|ky| (0..runs).map(move |run| (ky, run))) {
+            let taps = share(kw, runs, run);
+            let x_at = (channel * high + ky * s.dilation[0]) * wide + taps.start * s.dilation[1];
+            assert!(x_at + last(x_steps) + taps.len() <= copy.len());
+            let Some(kernel) = (self.kernels.outer)(taps.len(), width) else { unreachable!("a kernel of {taps:?} x {width}") };
+            let outer = Outer {
+                x: copy[x_at..].as_ptr(),
+                x_steps,
+                dy: self.dy[dy_at..].as_ptr(),
+                dy_steps,
+                dy_block: oh * ow * lanes,
+                counts,
+                sums: sums[(ky * kw + taps.start) * width * lanes..][..taps.len() * width * lanes].as_mut_ptr(),
+            };
+            // SAFETY: as in `add`
+            unsafe { kernel(&outer) };
+        }
+    }
+
+    /// Copies what a chunk reads of a plain map, zeros for the padding: `[sample][channel][row][column]`.
+    fn copy(&self, chunk: &Chunk, to: &mut [f32]) {
+        let s = self.shape;
+        let [h, w] = s.input;
+        let [high, wide] = padded(s, chunk.lines.len());
+        let top = (chunk.lines.start * s.stride[0]) as isize - s.pad[0][0] as isize;
+        let left = s.pad[1][0].min(wide);
+        let inside = w.min(wide - left);
+        let maps = chunk.samples.start * s.channels..chunk.samples.end * s.channels;
+        for (map, to) in maps.zip(to.chunks_exact_mut(high * wide)) {
+            let map = &self.x[map * h * w..][..h * w];
+            for (row, to) in to.chunks_exact_mut(wide).enumerate() {
+                match usize::try_from(top + row as isize).ok().filter(|&y| y < h) {
+                    Some(y) => {
+                        to[..left].fill(0.0);
+                        to[left..][..inside].copy_from_slice(&map[y * w..][..inside]);
+                        to[left + inside..].fill(0.0);
+                    }
+                    None => to.fill(0.0),
+                }
+            }
+        }
+    }
+
+    /// Writes a tile to the gradient: those of its filters and channels that belong to one group.
+    fn write(&self, unit: usize, block: usize, sums: &[f32], dw: &Disjoint<'_>) {
+        let s = self.shape;
+        let panels = &self.cut.panels;
+        let (lanes, depth) = (self.kernels.lanes, panels.depth);
+        let width = panels.width(unit) * lanes;
+        let taps = s.kernel[0] * s.kernel[1];
+        let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
+        let first = (panels.first_block(unit) + block) * depth;
+        for lane in 0..width.min(s.filters - unit * 2 * lanes) {
+            let filter = unit * 2 * lanes + lane;
+            let group = filter / filters * channels;
+            let (from, to) = (first.max(group), (first + depth).min(group + channels));
+            if from >= to {
+                continue;
+            }
+            // SAFETY: these channels of this filter are in this tile alone
+            let out = unsafe { dw.slice((filter * channels + from - group) * taps, (to - from) * taps) };
+            for (channel, out) in out.chunks_exact_mut(taps).enumerate() {
+                for (tap, out) in out.iter_mut().enumerate() {
+                    *out = sums[(tap * depth + from - first + channel) * width + lane];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Depthwise convolutions: each channel has taps of its own, so that a vector of channels makes a vector of sums.
+
+use crate::kernels::ConvShape;
+use crate::kernels::gemm_conv::taps_inside;
+use crate::kernels::isa::Kernels;
+use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::simd::Simd;
+
+/// Tasks to have, so that up to four threads end at nearly the same time.
+const TASKS: usize = 16;
+
+/// What is multiplied, channel by channel, and added up. Steps are in floats, from a row and a pixel to the next.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) struct Products {
+    /// The first pixel of the one map.
+    pub x: *const f32,
+    /// Its steps.
+    pub x_steps: [usize; 2],
+    /// The first pixel of the other.
+    pub dy: *const f32,
+    /// Its steps.
+    pub dy_steps: [usize; 2],
+    /// Rows, pixels.
+    pub counts: [usize; 2],
+    /// The sums, a vector, to which they are added.
+    pub sums: *mut f32,
+}
+
+/// Sums of four pixels go side by side, since one multiply-add waits for another.
+///
+/// # Safety
+/// The processor has `S`; all pointers are valid for what the sizes say.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn products<S: Simd>(p: &Products) {
+    // SAFETY: the caller's, for every access below
+    unsafe {
+        let mut sums = [S::zero(); 4];
+        sums[0] = S::load(p.sums);
+        for row in 0..p.counts[0] {
+            let (x, dy) = (p.x.add(row * p.x_steps[0]), p.dy.add(row * p.dy_steps[0]));
+            let product =
+                |at: usize, sum: S::V| S::fma(S::load(x.add(at * p.x_steps[1])), S::load(dy.add(at * p.dy_steps[1])), sum);
+            let mut at = 0;
+            while at + 4 <= p.counts[1] {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = product(at + i, *sum);
+                }
+                at += 4;
+            }
+            while at < p.counts[1] {
+                sums[0] = product(at, sums[0]);
+                at += 1;
+            }
+        }
+        S::store(p.sums, S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+    }
+}
+
+/// Ranges of samples whose sums are kept apart.
+fn ranges(shape: &ConvShape, blocks: usize, threads: usize) -> usize {
+    TASKS.max(4 * threads).div_ceil(blocks).clamp(1, shape.batch)
+}
+
+/// Floats of scratch for so many threads.
+pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize {
+    let blocks = shape.channels.div_ceil(lanes);
+    ranges(shape, blocks, threads) * blocks * shape.kernel[0] * shape.kernel[1] * lanes
+}
+
+/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+pub(super) fn conv_weight(
+    pool: &Pool,
+    kernels: &'static Kernels,
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    scratch: &mut [f32],
+    dw: &mut [f32],
+) {
+    let lanes = kernels.lanes;
+    let ([h, w], [oh, ow], [kh, kw]) = (shape.input, shape.output, shape.kernel);
+    let blocks = shape.channels.div_ceil(lanes);
+    let ranges = ranges(shape, blocks, pool.threads());
+    let tile = kh * kw * lanes;
+    pool.pieces(&mut scratch[..ranges * blocks * tile], tile, |task, sums| {
+        sums.fill(0.0);
+        let (range, block) = (task / blocks, task % blocks);
+        for sample in share(shape.batch, ranges, range) {
+            let x = &x[(sample * blocks + block) * h * w * lanes..][..h * w * lanes];
+            let dy = &dy[(sample * blocks + block) * oh * ow * lanes..][..oh * ow * lanes];
+            for (tap, sums) in sums.chunks_exact_mut(lanes).enumerate() {
+                let reach = |axis: usize, tap: usize| (tap * shape.dilation[axis]) as isize - shape.pad[axis][0] as isize;
+                let (down, right) = (reach(0, tap / kw), reach(1, tap % kw));
+                let lines = taps_inside(0, oh, h, shape.stride[0], down);
+                let columns = taps_inside(0, ow, w, shape.stride[1], right);
+                if lines.is_empty() || columns.is_empty() {
+                    continue;
+                }
+                let at_y = ((lines.start * shape.stride[0]) as isize + down) as usize;
+                let at_x = ((columns.start * shape.stride[1]) as isize + right) as usize;
+                let p = Products {
+                    x: x[(at_y * w + at_x) * lanes..].as_ptr(),
+                    x_steps: [shape.stride[0] * w * lanes, shape.stride[1] * lanes],
+                    dy: dy[(lines.start * ow + columns.start) * lanes..].as_ptr(),
+                    dy_steps: [ow * lanes, lanes],
+                    counts: [lines.len(), columns.len()],
+                    sums: sums.as_mut_ptr(),
+                };
+                // SAFETY: whoever has `kernels` runs on a processor with their instructions; `taps_inside` leaves out the pixels of
+                // `dy` whose tap lies beside the map
+                unsafe { (kernels.products)(&p) };
+            }
+        }
+    });
+    let dw = Disjoint::new(dw);
+    pool.for_each(blocks, |block, _| {
+        for channel in block * lanes..((block + 1) * lanes).min(shape.channels) {
+            // SAFETY: this channel's taps are this task's own
+            let out = unsafe { dw.slice(channel * kh * kw, kh * kw) };
+            for (tap, out) in out.iter_mut().enumerate() {
+                let of_range = |range: usize| scratch[(range * blocks + block) * tile + tap * lanes + channel % lanes];
+                *out = (0..ranges).map(of_range).sum();
+            }
+        }
+    });
+}

@@ -1,0 +1,85 @@
+//! The gradient of a convolution's weight: for each filter, channel and tap the sum, over samples and pixels, of the gradient of the
+//! result times what the tap read there.
+
+mod blocked;
+pub(in crate::kernels) mod depthwise;
+pub(in crate::kernels) mod outer;
+mod portable;
+
+use crate::kernels::blocked::depthwise::serves as is_depthwise;
+use crate::kernels::isa::Kernels;
+use crate::kernels::{ConvShape, Isa, Pool};
+
+/// Which of the ways.
+enum Way {
+    Portable,
+    Depthwise(&'static Kernels),
+    Blocked(&'static Kernels),
+}
+
+impl Way {
+    fn choose(isa: Isa, plain: bool, shape: &ConvShape) -> Way {
+        match isa.kernels() {
+            None => Way::Portable,
+            Some(kernels) if is_depthwise(shape) && !plain => Way::Depthwise(kernels),
+            Some(kernels) => Way::Blocked(kernels),
+        }
+    }
+}
+
+/// Whether there is nothing to sum.
+fn is_empty(shape: &ConvShape) -> bool {
+    [shape.input_sizes(), shape.output_sizes()].as_flattened().contains(&0) || shape.depth() == 0
+}
+
+/// Floats of scratch that [`conv_weight`] needs with so many threads.
+pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, threads: usize) -> usize {
+    if is_empty(shape) {
+        return 0;
+    }
+    match Way::choose(isa, plain, shape) {
+        Way::Portable => portable::scratch(shape, threads),
+        Way::Depthwise(kernels) => depthwise::scratch(kernels.lanes, shape, threads),
+        Way::Blocked(kernels) => blocked::scratch(kernels.lanes, plain, shape, threads),
+    }
+}
+
+/// The gradient `dw` of a convolution's weight, `[filters, channels / groups, kernel]` as stored, from the convolution's input `x`
+/// and the gradient `dy` of its output; `shape` is that of the convolution. `dy` lies in blocks of the instruction set's
+/// lanes, and so does `x`, unless `plain`: then it is NCHW. With the portable instruction set both are NCHW.
+/// `scratch` holds [`scratch`] floats. The bits are the same for each count of threads up to four, and always so for the same one.
+///
+/// # Panics
+/// Where a slice is not as long as the sizes say.
+pub fn conv_weight(
+    pool: &Pool,
+    isa: Isa,
+    plain: bool,
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    scratch: &mut [f32],
+    dw: &mut [f32],
+) {
+    let way = Way::choose(isa, plain, shape);
+    let lanes = match &way {
+        Way::Portable => 1,
+        Way::Depthwise(kernels) | Way::Blocked(kernels) => kernels.lanes,
+    };
+    let len =
+        |[batch, channels, height, width]: [usize; 4], lanes: usize| batch * channels.next_multiple_of(lanes) * height * width;
+    assert_eq!(x.len(), len(shape.input_sizes(), if plain { 1 } else { lanes }), "input");
+    assert_eq!(dy.len(), len(shape.output_sizes(), lanes), "gradient of the output");
+    assert_eq!(dw.len(), shape.filters * shape.depth(), "gradient of the weight");
+    if is_empty(shape) {
+        return dw.fill(0.0);
+    }
+    match way {
+        Way::Portable => portable::conv_weight(pool, shape, x, dy, scratch, dw),
+        Way::Depthwise(kernels) => depthwise::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
+        Way::Blocked(kernels) => blocked::conv_weight(pool, kernels, plain, shape, x, dy, scratch, dw),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Over plain maps: a product of matrices, `dy` (filters x pixels) times the columns of `x` (pixels x depth).
+//!
+//! A task makes the gradient of some channels over a range of the pixels, tile by tile: the values that its channels' taps read at
+//! a tile's pixels are laid out in the thread's scratch (im2col). Where the channels are too few to keep the threads busy, there
+//! are several ranges, whose sums are kept apart and added in order.
+
+use crate::kernels::ConvShape;
+use crate::kernels::gemm_conv::im2col;
+use crate::kernels::pool::{Disjoint, Pool, share};
+
+/// Columns of the gradient that a task makes, about.
+const COLUMNS: usize = 96;
+/// Floats of a tile, about: it stays in the second-level cache.
+const TILE: usize = 64 << 10;
+/// Tasks to have, so that up to four threads end at nearly the same time.
+const TASKS: usize = 16;
+
+/// How the work is cut.
+struct Cut {
+    /// Sets of channels of a group.
+    sets: usize,
+    /// Tiles of a map.
+    tiles: usize,
+    /// Ranges of the tiles of all samples.
+    ranges: usize,
+    /// Floats of a tile; 0 where the map is read in place.
+    tile: usize,
+}
+
+impl Cut {
+    fn new(shape: &ConvShape, threads: usize) -> Cut {
+        let (channels, taps) = (shape.channels / shape.groups, shape.kernel[0] * shape.kernel[1]);
+        let sets = (shape.depth() / COLUMNS).clamp(1, channels);
+        let columns = channels.div_ceil(sets) * taps;
+        let tiles = (shape.pixels() * columns).div_ceil(TILE).clamp(1, shape.pixels());
+        let ranges = TASKS.max(4 * threads).div_ceil(sets * shape.groups).clamp(1, shape.batch * tiles);
+        let tile = if shape.is_pointwise() { 0 } else { columns * shape.pixels().div_ceil(tiles) };
+        Cut { sets, tiles, ranges, tile }
+    }
+
+    /// Floats of the sums of all ranges; the gradient itself holds those of a single one.
+    fn sums(&self, shape: &ConvShape) -> usize {
+        if self.ranges == 1 { 0 } else { self.ranges * shape.filters * shape.depth() }
+    }
+}
+
+/// Floats of scratch for so many threads.
+pub(super) fn scratch(shape: &ConvShape, threads: usize) -> usize {
+    let cut = Cut::new(shape, threads);
+    cut.sums(shape) + threads * cut.tile
+}
+
+/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
+    let cut = Cut::new(shape, pool.threads());
+    let (channels, filters) = (shape.channels / shape.groups, shape.filters / shape.groups);
+    let (pixels, depth, taps) = (shape.pixels(), shape.depth(), shape.kernel[0] * shape.kernel[1]);
+    let plane = shape.input[0] * shape.input[1];
+    let len = dw.len();
+    let (sums, own) = scratch.split_at_mut(cut.sums(shape));
+    let to = Disjoint::new(if cut.ranges == 1 { &mut *dw } else { &mut *sums });
+    let own = Disjoint::new(own);
+    pool.for_each(cut.ranges * cut.sets * shape.groups, |task, thread| {
+        let (set, task) = (task % cut.sets, task / cut.sets);
+        let (group, range) = (task % shape.groups, task / shape.groups);
+        let set = share(channels, cut.sets, set);
+        let columns = set.len() * taps;
+        let c_at = range * len + group * filters * depth + set.start * taps;
+        let c = to.pointer(c_at, (filters - 1) * depth + columns);
+        let part = ConvShape { channels: set.len(), groups: 1, ..*shape };
+        for (index, tile) in share(shape.batch * cut.tiles, cut.ranges, range).enumerate() {
+            let (sample, tile) = (tile / cut.tiles, tile % cut.tiles);
+            let tile = share(pixels, cut.tiles, tile);
+            let x = &x[(sample * shape.channels + group * channels + set.start) * plane..][..set.len() * plane];
+            let (b, b_step) = if shape.is_pointwise() {
+                (&x[tile.start..], pixels)
+            } else {
+                // SAFETY: each thread has its own part of the scratch
+                let values = unsafe { own.slice(thread * cut.tile, cut.tile) };
+                im2col(&part, x, tile.start, tile.len(), values);
+                (&*values, tile.len())
+            };
+            let a = &dy[(sample * shape.filters + group * filters) * pixels + tile.start..];
+            assert!(a.len() >= (filters - 1) * pixels + tile.len() && b.len() >= (columns - 1) * b_step + tile.len());
+            // SAFETY: the slices hold these rows and columns, as asserted; tasks write columns of their own
+            unsafe {
+                matrixmultiply::sgemm(
+                    filters,
+                    tile.len(),
+                    columns,
+                    1.0,
+                    a.as_ptr(),
+                    pixels as isize,
+                    1,
+                    b.as_ptr(),
+                    1,
+                    b_step as isize,
+                    if index == 0 { 0.0 } else { 1.0 },
+                    c,
+                    depth as isize,
+                    1,
+                );
+            }
+        }
+    });
+    if cut.ranges > 1 {
+        pool.pieces(dw, 4096, |piece, out| {
+            out.copy_from_slice(&sums[piece * 4096..][..out.len()]);
+            for range in 1..cut.ranges {
+                let sums = &sums[range * len + piece * 4096..];
+                out.iter_mut().zip(sums).for_each(|(total, &sum)| *total += sum);
+            }
+        });
+    }
+}

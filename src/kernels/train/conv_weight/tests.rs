@@ -1,0 +1,176 @@
+use super::*;
+use crate::kernels::reference::{Numbers, blocked, worst};
+
+/// The definition, in f64; values are NCHW.
+fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
+    let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
+    let taps = s.kernel[0] * s.kernel[1];
+    let one = |i: usize| {
+        let (tap, channel, filter) = (i % taps, i / taps % channels, i / s.depth());
+        let mut sum = 0.0;
+        for sample in 0..s.batch {
+            let plane = (sample * s.channels + filter / filters * channels + channel) * s.input[0] * s.input[1];
+            for pixel in 0..s.pixels() {
+                let y = (pixel / s.output[1] * s.stride[0] + tap / s.kernel[1] * s.dilation[0]).wrapping_sub(s.pad[0][0]);
+                let xx = (pixel % s.output[1] * s.stride[1] + tap % s.kernel[1] * s.dilation[1]).wrapping_sub(s.pad[1][0]);
+                if y < s.input[0] && xx < s.input[1] {
+                    let dy = dy[(sample * s.filters + filter) * s.pixels() + pixel];
+                    sum += f64::from(dy) * f64::from(x[plane + y * s.input[1] + xx]);
+                }
+            }
+        }
+        sum
+    };
+    (0..s.filters * s.depth()).map(one).collect()
+}
+
+/// Compares with the definition for one to three threads, and each twice.
+fn check(isa: Isa, plain: bool, shape: &ConvShape) {
+    let lanes = isa.lanes();
+    let mut n = Numbers::new(shape.macs() + shape.filters as u64);
+    let x = n.take(shape.input_sizes().iter().product());
+    let dy = n.take(shape.output_sizes().iter().product());
+    let expected = definition(shape, &x, &dy);
+    let in_layout = |values: Vec<f32>, sizes: [usize; 4], lanes: usize| {
+        if lanes == 1 { values } else { blocked(&values, sizes, lanes) }
+    };
+    let x = in_layout(x, shape.input_sizes(), if plain { 1 } else { lanes });
+    let dy = in_layout(dy, shape.output_sizes(), lanes);
+    for threads in [1, 2, 3] {
+        let pool = Pool::new(threads).unwrap();
+        let mut first = None;
+        for _ in 0..2 {
+            let mut room = vec![f32::NAN; scratch(isa, plain, shape, threads)];
+            let mut dw = vec![f32::NAN; shape.filters * shape.depth()];
+            conv_weight(&pool, isa, plain, shape, &x, &dy, &mut room, &mut dw);
+            assert!(dw.iter().all(|v| v.is_finite()), "{isa} {plain} {shape:?}");
+            let off = worst(&dw, &expected);
+            assert!(off < 5e-5, "{isa} plain: {plain} {shape:?}: {off}");
+            assert_eq!(*first.get_or_insert(dw.clone()), dw, "{isa} {plain} {shape:?}");
+        }
+    }
+}
+
+fn shape(n: &mut Numbers, groups: bool) -> ConvShape {
+    let mut below = |most: usize| n.below(most);
+    let kernel = [[1, 1], [3, 3], [7, 7], [5, 3], [1, 3], [2, 2]][below(6)];
+    let stride = [[1, 1], [2, 2], [3, 3], [1, 2], [2, 1]][below(5)];
+    let dilation = [1 + below(2), 1 + below(2)];
+    let reach = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
+    let pad = [0, 1].map(|i| [below(reach[i] + 2), below(reach[i] + 2)]);
+    let input = [0, 1].map(|i| (reach[i] + below(18)).saturating_sub(pad[i][0]).max(1));
+    let output = [0, 1].map(|i| (input[i] + pad[i][0] + pad[i][1]).saturating_sub(reach[i]) / stride[i] + 1);
+    let groups = if groups { [2, 3, 8, 20][below(4)] } else { 1 };
+    let channels = groups * [1, 3, 4, 16, 20, 40][below(if groups == 1 { 6 } else { 3 })];
+    let filters = groups * [1, 4, 5, 16, 33, 48][below(if groups == 1 { 6 } else { 3 })];
+    ConvShape { batch: 1 + below(3), channels, input, filters, output, kernel, stride, pad, dilation, groups }
+}
+
+#[test]
+fn agrees_with_the_definition() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        let mut n = Numbers::new(11);
+        for round in 0..80 {
+            let mut shape = shape(&mut n, round % 4 == 3);
+            if round % 8 == 5 {
+                // depthwise
+                (shape.filters, shape.groups) = (shape.channels, shape.channels);
+            }
+            check(isa, isa.kernels().is_some() && n.below(3) == 0, &shape);
+        }
+    }
+}
+
+#[test]
+fn many_samples_and_large_maps_are_cut_into_ranges() {
+    let base = ConvShape {
+        batch: 1,
+        channels: 16,
+        input: [1, 1],
+        filters: 20,
+        output: [1, 1],
+        kernel: [3, 3],
+        stride: [1, 1],
+        pad: [[1, 1], [1, 1]],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for (batch, map, stride, channels) in [(37, 4, 1, 16), (2, 90, 1, 16), (3, 60, 2, 3), (1, 90, 1, 3), (40, 7, 2, 100)] {
+            let output = [(map - 1) / stride + 1; 2];
+            let shape = ConvShape { batch, input: [map; 2], output, stride: [stride; 2], channels, ..base };
+            check(isa, channels == 3 && isa.kernels().is_some(), &shape);
+        }
+    }
+}
+
+#[test]
+fn nothing_to_sum_is_zero() {
+    let shape = ConvShape {
+        batch: 0,
+        channels: 2,
+        input: [3, 3],
+        filters: 2,
+        output: [3, 3],
+        kernel: [1, 1],
+        stride: [1, 1],
+        pad: [[0; 2]; 2],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    let mut dw = [1.0; 4];
+    conv_weight(&Pool::new(1).unwrap(), Isa::best(), false, &shape, &[], &[], &mut [], &mut dw);
+    assert_eq!(dw, [0.0; 4]);
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release --lib conv_weight::tests::speed -- --ignored --nocapture"]
+fn speed() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for (batch, channels, map, filters, kernel, stride) in [
+            (128, 3, 32, 16, 3, 1),
+            (128, 16, 32, 16, 3, 1),
+            (128, 32, 16, 32, 3, 1),
+            (128, 64, 8, 64, 3, 1),
+            (128, 16, 32, 32, 3, 2),
+            (128, 32, 16, 64, 3, 2),
+            (8, 3, 224, 64, 7, 2),
+            (8, 64, 56, 64, 3, 1),
+            (8, 128, 28, 128, 3, 1),
+            (8, 256, 14, 256, 3, 1),
+            (8, 512, 7, 512, 3, 1),
+            (8, 128, 56, 128, 3, 2),
+            (8, 256, 56, 64, 1, 1),
+            (8, 64, 56, 256, 1, 1),
+            (8, 512, 28, 128, 1, 1),
+            (8, 1024, 14, 256, 1, 1),
+            (8, 512, 7, 2048, 1, 1),
+            (8, 1024, 14, 2048, 1, 2),
+        ] {
+            let pad = kernel / 2;
+            let output = [(map + 2 * pad - kernel) / stride + 1; 2];
+            let (input, kernel, stride, pad) = ([map; 2], [kernel; 2], [stride; 2], [[pad; 2]; 2]);
+            let shape = ConvShape { batch, channels, input, filters, output, kernel, stride, pad, dilation: [1; 2], groups: 1 };
+            let plain = channels == 3 && isa.kernels().is_some();
+            let lanes = isa.lanes();
+            let x = vec![0.5f32; batch * channels.next_multiple_of(if plain { 1 } else { lanes }) * map * map];
+            let dy = vec![0.5f32; batch * filters.next_multiple_of(lanes) * shape.pixels()];
+            let mut dw = vec![0.0; filters * shape.depth()];
+            let mut line = String::new();
+            for threads in [1, 2] {
+                let pool = Pool::new(threads).unwrap();
+                let mut room = vec![0.0; scratch(isa, plain, &shape, threads)];
+                let best = (0..5)
+                    .map(|_| {
+                        let start = std::time::Instant::now();
+                        conv_weight(&pool, isa, plain, &shape, &x, &dy, &mut room, &mut dw);
+                        start.elapsed().as_secs_f64()
+                    })
+                    .fold(f64::MAX, f64::min);
+                let speed = 2e-9 * shape.macs() as f64 / best;
+                line += &format!("  {threads}: {:7.2} ms {speed:6.1} GFLOP/s, {} KB", best * 1e3, room.len() / 256);
+            }
+            eprintln!("{isa} b{batch} {channels}x{map} -> {filters} {kernel:?}/{stride:?}: {line}");
+        }
+    }
+}

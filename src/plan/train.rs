@@ -1,0 +1,315 @@
+//! Steps of training: what their operators read and write, and in which order of elements.
+
+use super::lower::{Lowering, pool_shape};
+use super::{BufferId, ConvStrategy, Form, Kernel, PlanError, ResidualPlan, Step, Weight, WeightId, WeightSource, strategy};
+use crate::ir::{Conv, Node, NodeId, Pool, Train};
+use crate::kernels::pooling::PoolShape;
+use crate::kernels::train::{conv_weight, norm};
+use crate::kernels::{ConvShape, Isa, Layout};
+
+/// An operator of training with the sizes of what it reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainKernel {
+    /// The operator.
+    pub op: Train,
+    /// Sizes of each operand, the batch first where it has one.
+    pub operands: Vec<Vec<usize>>,
+    /// Sizes of the result.
+    pub result: Vec<usize>,
+    /// Samples.
+    pub batch: usize,
+    /// The order of elements of the maps that it reads and writes; values of the whole batch are always plain.
+    pub layout: Layout,
+    /// Whether the operand of a convolution's weight gradient is a plain map all the same.
+    pub plain: bool,
+}
+
+impl TrainKernel {
+    /// Whether an operand may lie where the result goes.
+    pub fn may_overwrite(&self, slot: usize) -> bool {
+        match &self.op {
+            Train::Norm { .. } => slot == 2,
+            Train::NormGradInput { .. } => slot < 2,
+            Train::ActGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::NormStats
+            | Train::NormGradParams { .. }
+            | Train::ConvGradInput { .. }
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::LinearGradInput { .. }
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Unflatten(_)
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => false,
+        }
+    }
+
+    /// Whether the kernel knows blocks of channels: where not, it takes and gives plain values.
+    pub(super) fn knows_blocks(&self) -> bool {
+        match &self.op {
+            Train::NormStats
+            | Train::Norm { .. }
+            | Train::NormGradParams { .. }
+            | Train::NormGradInput { .. }
+            | Train::ActGrad(_)
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
+            // vectors, and what becomes or was one
+            Train::ConvGradInput { .. }
+            | Train::LinearGradInput { .. }
+            | Train::LinearGradWeight
+            | Train::Unflatten(_)
+            | Train::SoftmaxGrad
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => false,
+        }
+    }
+
+    /// Whether an operand is laid out as [`TrainKernel::layout`] says.
+    pub(super) fn is_map(&self, slot: usize) -> bool {
+        self.op.takes_batched(slot)
+    }
+
+    /// Samples, channels, height and width of an operand; a vector is a map of 1 x 1.
+    pub fn sizes(&self, slot: usize) -> [usize; 4] {
+        four(self.operands.get(slot).map_or(&[], Vec::as_slice))
+    }
+
+    /// The same of the result.
+    pub fn result_sizes(&self) -> [usize; 4] {
+        four(&self.result)
+    }
+
+    /// The sizes of the convolution whose weight's gradient this is.
+    pub fn conv(&self) -> Option<ConvShape> {
+        let Train::ConvGradWeight(conv) = &self.op else { return None };
+        let ([batch, channels, h, w], [.., oh, ow]) = (self.sizes(0), self.sizes(1));
+        Some(ConvShape {
+            batch,
+            channels,
+            input: [h, w],
+            filters: conv.filters,
+            output: [oh, ow],
+            kernel: conv.kernel,
+            stride: conv.stride,
+            pad: conv.pad,
+            dilation: conv.dilation,
+            groups: conv.groups,
+        })
+    }
+
+    /// The sizes of the pool whose gradient this is.
+    pub fn pool(&self) -> Option<PoolShape> {
+        let shape = |pool: &Pool, [batch, channels, h, w]: [usize; 4], [.., oh, ow]: [usize; 4]| {
+            pool_shape(pool, batch * channels, [h, w], [oh, ow])
+        };
+        match &self.op {
+            Train::MaxPoolGrad(pool) => Some(shape(pool, self.sizes(0), self.sizes(1))),
+            Train::AvgPoolGrad { pool, .. } => Some(shape(pool, self.result_sizes(), self.sizes(0))),
+            _ => None,
+        }
+    }
+
+    /// Floats of scratch for all threads together.
+    pub fn scratch(&self, isa: Isa, threads: usize) -> usize {
+        match &self.op {
+            Train::NormStats | Train::NormGradParams { .. } => norm::scratch(self.layout, self.sizes(0)),
+            Train::ConvGradWeight(_) => {
+                let isa = if self.layout == Layout::Nchw { Isa::Portable } else { isa };
+                self.conv().map_or(0, |shape| conv_weight::scratch(isa, self.plain, &shape, threads))
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn four(sizes: &[usize]) -> [usize; 4] {
+    [0, 1, 2, 3].map(|i| sizes.get(i).copied().unwrap_or(1))
+}
+
+impl Lowering<'_> {
+    /// The step of an operator of training; a convolution's gradient by its input becomes a convolution.
+    pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
+        let graph = self.checked.graph();
+        let node = graph.node(id);
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        if let Train::ConvGradInput { conv, input } = op {
+            return self.conv_grad_input(id, conv, *input, operands[0]);
+        }
+        let kernel = TrainKernel {
+            op: op.clone(),
+            operands: operands.iter().map(|&o| self.shape(o)).collect::<Result<_, _>>()?,
+            result: self.shape(id)?,
+            batch: self.plan.options.batch,
+            layout: Layout::Nchw,
+            plain: false,
+        };
+        let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
+        let weights = self.weights(node)?;
+        self.train_step(&node.name, kernel, inputs, weights, id)
+    }
+
+    fn train_step(
+        &mut self,
+        name: &str,
+        kernel: TrainKernel,
+        inputs: Vec<BufferId>,
+        weights: Vec<WeightId>,
+        id: NodeId,
+    ) -> Result<(), PlanError> {
+        let output = self.buffer_of(&kernel.result, name)?;
+        let (shape, threads) = (kernel.result.clone(), self.plan.options.threads);
+        let scratch = kernel.scratch(self.plan.options.isa, threads).div_ceil(threads);
+        let name = name.to_owned();
+        self.plan.steps.push(Step {
+            name,
+            kernel: Kernel::Train(kernel),
+            inputs,
+            output,
+            weights,
+            scratch,
+            shape,
+            why: String::new(),
+        });
+        self.set(id, output);
+        Ok(())
+    }
+
+    /// The gradient of a convolution's input is a convolution of stride 1 with the weight turned (see
+    /// [`WeightSource::Turned`]). Where the convolution has a stride, its result's gradient is first spread, with zeros
+    /// between; that of a single tap is spread afterwards instead.
+    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], dy: NodeId) -> Result<(), PlanError> {
+        let node = self.checked.graph().node(id);
+        let name = node.name.clone();
+        let batch = self.plan.options.batch;
+        let [channels, h, w] = input;
+        let map = self.map(dy)?;
+        let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis] - 1));
+        let strided = conv.stride != [1, 1];
+        let spread_after = strided && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2];
+        let mut from = self.operand(dy)?;
+        let mut size = map;
+        if strided && !spread_after {
+            size = [0, 1].map(|axis| (map[axis] - 1) * conv.stride[axis] + 1);
+            from = self.spread(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
+        }
+        // of the map with its padding, where that reaches further than the taps do
+        let cut = [0, 1].map(|axis| conv.pad[axis][0] > reach[axis]);
+        let padded = if cut.contains(&true) { conv.pad } else { [[0; 2]; 2] };
+        let whole = [h + padded[0][0] + padded[0][1], w + padded[1][0] + padded[1][1]];
+        let output = if spread_after { map } else { whole };
+        let pad = if spread_after {
+            [[0; 2]; 2]
+        } else {
+            [0, 1].map(|axis| {
+                let before = reach[axis] + padded[axis][0] - conv.pad[axis][0];
+                [before, output[axis] + reach[axis] - size[axis] - before]
+            })
+        };
+        let shape = ConvShape {
+            batch,
+            channels: conv.filters,
+            input: size,
+            filters: channels,
+            output,
+            kernel: conv.kernel,
+            stride: [1, 1],
+            pad,
+            dilation: conv.dilation,
+            groups: conv.groups,
+        };
+        let choice = strategy::plain(&shape, self.plan.options.threads);
+        let weight = self.turned(node, conv, channels)?;
+        let mut result = self.buffer_of(&shape.output_sizes(), &name)?;
+        self.plan.steps.push(Step {
+            name: name.clone(),
+            kernel: Kernel::Conv { shape, strategy: choice.strategy, residual: ResidualPlan::None, act: None },
+            inputs: vec![from],
+            output: result,
+            weights: vec![weight],
+            scratch: match choice.strategy {
+                ConvStrategy::Gemm(tiles) => tiles.scratch(&shape),
+                _ => 0,
+            },
+            shape: shape.output_sizes().to_vec(),
+            why: String::new(),
+        });
+        if spread_after {
+            result = self.spread(&format!("{name}.spread"), conv.stride, [batch, channels, h, w], result, map)?;
+        }
+        self.set(id, result);
+        if padded != [[0; 2]; 2] {
+            let pad = crate::ir::Pad { channels: [0; 2], sides: padded };
+            let kernel = TrainKernel {
+                op: Train::Unpad(pad),
+                operands: vec![shape.output_sizes().to_vec()],
+                result: vec![batch, channels, h, w],
+                batch,
+                layout: Layout::Nchw,
+                plain: false,
+            };
+            self.train_step(&format!("{name}.unpad"), kernel, vec![result], Vec::new(), id)?;
+        }
+        Ok(())
+    }
+
+    /// A step that puts zeros between the pixels of a map.
+    fn spread(
+        &mut self,
+        name: &str,
+        stride: [usize; 2],
+        result: [usize; 4],
+        from: BufferId,
+        map: [usize; 2],
+    ) -> Result<BufferId, PlanError> {
+        let [batch, channels, h, w] = result;
+        let kernel = TrainKernel {
+            op: Train::SubsampleGrad { stride, input: [h, w] },
+            operands: vec![vec![batch, channels, map[0], map[1]]],
+            result: result.to_vec(),
+            batch,
+            layout: Layout::Nchw,
+            plain: false,
+        };
+        let output = self.buffer_of(&result, name)?;
+        self.plan.steps.push(Step {
+            name: name.to_owned(),
+            kernel: Kernel::Train(kernel),
+            inputs: vec![from],
+            output,
+            weights: Vec::new(),
+            scratch: 0,
+            shape: result.to_vec(),
+            why: String::new(),
+        });
+        Ok(output)
+    }
+
+    fn turned(&mut self, node: &Node, conv: &Conv, channels: usize) -> Result<WeightId, PlanError> {
+        let missing = || PlanError::Internal(format!("`{}` has no weight", node.name));
+        let param = node.params.first().ok_or_else(missing)?.source.clone();
+        let [kh, kw] = conv.kernel;
+        self.plan.weights.push(Weight {
+            name: format!("{}.weight", node.name),
+            source: WeightSource::Turned { param, groups: conv.groups },
+            shape: vec![channels, conv.filters / conv.groups, kh, kw],
+            form: Form::Plain,
+        });
+        Ok(WeightId(self.plan.weights.len() - 1))
+    }
+}

@@ -1,0 +1,139 @@
+//! Weights that change from step to step: packed anew, by all threads, into the memory that they had before.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::error::RunError;
+use super::weights::four;
+use crate::ir::ParamSource;
+use crate::kernels::blocked::depthwise;
+use crate::kernels::blocked::pack::{self, Filters};
+use crate::kernels::{Aligned, Pool, winograd};
+use crate::plan::{Form, Plan, Weight, WeightSource};
+
+/// The weights of a plan.
+pub(super) struct Changing {
+    weights: Vec<Packed>,
+}
+
+/// One weight.
+struct Packed {
+    /// Which of the parameters it is made from.
+    param: usize,
+    /// How that is read: sizes, groups, whether turned.
+    shape: [usize; 4],
+    groups: usize,
+    turned: bool,
+    form: Units,
+    /// Empty where the parameter is used as it is.
+    values: Aligned,
+}
+
+/// What is packed by itself.
+#[derive(Clone, Copy)]
+enum Units {
+    /// The parameter is used as it is.
+    Stored,
+    /// In the order in which it is read, or with zeros behind.
+    Copied,
+    Filters(pack::Units),
+    Winograd(winograd::Units),
+    Depthwise {
+        lanes: usize,
+    },
+}
+
+impl Changing {
+    /// For a plan; `find` gives the index and the length of a parameter by its name.
+    pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Changing, RunError> {
+        let weights = plan.weights.iter().map(|weight| packed(weight, find)).collect::<Result<_, _>>()?;
+        Ok(Changing { weights })
+    }
+
+    /// Packs all from the parameters' values.
+    pub fn pack(&mut self, pool: &Pool, params: &[&[f32]]) {
+        let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
+        for weight in &mut self.weights {
+            let Packed { param, shape, groups, turned, form, values } = weight;
+            let read = if *turned { Filters::turned } else { Filters::stored };
+            let (form, shape, from) = (*form, *shape, read(params[*param], *shape, *groups));
+            let len = values.len();
+            let mut rest: &mut [f32] = values;
+            let mut cut = |unit: usize, len: usize| {
+                let (to, behind) = std::mem::take(&mut rest).split_at_mut(len);
+                rest = behind;
+                tasks.push(Mutex::new(Task { form, shape, unit, from, to }));
+            };
+            match form {
+                Units::Stored => {}
+                Units::Copied | Units::Depthwise { .. } => cut(0, len),
+                Units::Filters(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
+                Units::Winograd(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
+            }
+        }
+        // each is one thread's: the lock is never waited for
+        pool.for_each(tasks.len(), |index, _| tasks[index].lock().unwrap_or_else(PoisonError::into_inner).run());
+    }
+
+    /// A weight's values in its form.
+    pub fn values<'a>(&'a self, index: usize, params: &[&'a [f32]]) -> &'a [f32] {
+        let weight = &self.weights[index];
+        match weight.form {
+            Units::Stored => params[weight.param],
+            _ => &weight.values,
+        }
+    }
+
+    /// Bytes of what is packed.
+    pub fn bytes(&self) -> usize {
+        self.weights.iter().map(|w| size_of_val::<[f32]>(&w.values)).sum()
+    }
+}
+
+/// A unit of a weight that a thread packs.
+struct Task<'a> {
+    form: Units,
+    shape: [usize; 4],
+    unit: usize,
+    from: Filters<'a>,
+    to: &'a mut [f32],
+}
+
+impl Task<'_> {
+    fn run(&mut self) {
+        let Task { form, shape: [filters, _, kh, kw], unit, from, to } = self;
+        match form {
+            Units::Stored => {}
+            Units::Copied => from.each(to),
+            Units::Filters(units) => units.pack(*unit, from, to),
+            Units::Winograd(units) => units.pack(*unit, from, to),
+            Units::Depthwise { lanes } => depthwise::pack_into(*lanes, from, [*filters, *kh * *kw], to),
+        }
+    }
+}
+
+fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Packed, RunError> {
+    let broken = |what: &str| RunError::Internal(format!("the weight `{}` {what}", weight.name));
+    let (source, own_groups, turned) = match &weight.source {
+        WeightSource::Param(source) => (source, 1, false),
+        WeightSource::Turned { param, groups } => (param, *groups, true),
+        WeightSource::NormScale { .. } | WeightSource::NormShift { .. } => return Err(broken("belongs to inference")),
+    };
+    let ParamSource::Named(name) = source else { return Err(broken("is derived")) };
+    let (param, len) = find(name).ok_or_else(|| broken("has no parameter"))?;
+    let shape = four(&weight.shape);
+    if len != shape.iter().product::<usize>() {
+        return Err(broken("is not as long as its parameter"));
+    }
+    let [filters, channels, ..] = shape;
+    let (form, groups) = match weight.form {
+        Form::Plain if turned => (Units::Copied, own_groups),
+        Form::Plain => (Units::Stored, 1),
+        Form::Channels { .. } => (Units::Copied, 1),
+        Form::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
+        Form::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
+        Form::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
+    };
+    let floats = if matches!(form, Units::Stored) { 0 } else { weight.len() };
+    let values = Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })?;
+    Ok(Packed { param, shape, groups, turned, form, values })
+}

@@ -1,0 +1,104 @@
+//! Steps of training carried out: see [`super::exec`].
+
+use super::arena::Memory;
+use crate::ir::{Act, Train};
+use crate::kernels::shape::PadShape;
+use crate::kernels::train::norm::NormParams;
+use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm, plane, pool as pooling, shape};
+use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
+use crate::plan::{Step, TrainKernel};
+
+/// Runs one step. `weights` are the operator's own, in its order.
+pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
+    let read = |slot: usize| memory.read(step.inputs[slot]);
+    // an operand that is the output itself is never viewed twice
+    let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
+    // SAFETY: the one view of the scratch
+    let scratch = || unsafe { memory.scratch() };
+    let (isa, layout) = (memory.plan().options.isa, kernel.layout);
+    let sizes = kernel.sizes(0);
+    let norm_params = |stats, eps| {
+        let (weight, bias) = match *weights {
+            [weight, bias] => (weight, bias),
+            // what a kernel does not look at has a length all the same
+            [weight] => (weight, weight),
+            _ => (&read(stats)[..sizes[1]], &read(stats)[..sizes[1]]),
+        };
+        NormParams { stats: read(stats), weight, bias, eps }
+    };
+    match &kernel.op {
+        Train::NormStats => norm::stats(pool, isa, layout, sizes, read(0), scratch(), out),
+        Train::Norm { norm, epilogue } => {
+            let residual = match step.inputs.get(2) {
+                None => Residual::None,
+                Some(_) => apart(2).map_or(Residual::InPlace, Residual::From),
+            };
+            let act = epilogue.act.map(activation);
+            norm::forward(pool, isa, layout, sizes, &norm_params(1, norm.eps), read(0), residual, act, out);
+        }
+        Train::NormGradParams { norm, act } => {
+            let params = norm_params(2, norm.eps);
+            norm::grad_params(pool, isa, layout, sizes, &params, act.is_some(), read(0), read(1), scratch(), out);
+        }
+        Train::NormGradInput { norm, act } => {
+            let params = norm_params(2, norm.eps);
+            norm::grad_input(pool, isa, layout, sizes, &params, act.is_some(), read(3), apart(0), apart(1), out);
+        }
+        Train::ActGrad(act) => activation::act_grad(pool, activation(*act), apart(0), read(1), out),
+        // lowered to a convolution
+        Train::ConvGradInput { .. } => {}
+        Train::ConvGradWeight(_) => {
+            let isa = if layout == Layout::Nchw { Isa::Portable } else { isa };
+            if let Some(shape) = kernel.conv() {
+                conv_weight::conv_weight(pool, isa, kernel.plain, &shape, read(0), read(1), scratch(), out);
+            }
+        }
+        Train::BiasGrad => linear::grad_bias(pool, layout, sizes, read(0), out),
+        Train::LinearGradInput { inputs } => {
+            linear::grad_input(pool, [sizes[0], *inputs, sizes[1]], read(0), weights[0], out);
+        }
+        Train::LinearGradWeight => {
+            linear::grad_weight(pool, [sizes[0], sizes[1], kernel.sizes(1)[1]], read(0), read(1), out);
+        }
+        Train::MaxPoolGrad(_) | Train::AvgPoolGrad { .. } => {
+            let is_max = matches!(kernel.op, Train::MaxPoolGrad(_));
+            let (x, dy) = if is_max { (Some(read(0)), read(1)) } else { (None, read(0)) };
+            if let Some(shape) = kernel.pool() {
+                pooling::pool_grad(pool, isa, layout, [sizes[0], sizes[1]], &shape, x, dy, out);
+            }
+        }
+        Train::AdaptiveAvgPoolGrad { .. } => {
+            pooling::adaptive_avg_grad(pool, isa, layout, kernel.result_sizes(), [sizes[2], sizes[3]], read(0), out);
+        }
+        Train::Slice { start, .. } => {
+            shape::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
+        }
+        Train::Unpad(pad) => {
+            let pad = PadShape { input: kernel.result_sizes(), channels: pad.channels, sides: pad.sides };
+            shape::unpad(pool, layout, &pad, read(0), out);
+        }
+        Train::SubsampleGrad { stride, .. } => {
+            shape::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
+        }
+        Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
+        Train::Unflatten(_) => out.copy_from_slice(read(0)),
+        Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
+        Train::Dropout { p, key } => {
+            let [seed, at] = memory.noise;
+            dropout::dropout(pool, layout, sizes, *p, dropout::key(seed, at, *key), apart(0), out);
+        }
+        Train::CrossEntropy { smoothing } => {
+            loss::cross_entropy(pool, layout, [sizes[0], sizes[1]], *smoothing, read(0), read(1), out);
+        }
+        Train::CrossEntropyGrad { smoothing } => {
+            loss::cross_entropy_grad(pool, layout, [sizes[0], sizes[1]], *smoothing, read(0), read(1), out);
+        }
+    }
+}
+
+fn activation(act: Act) -> Activation {
+    match act {
+        Act::Relu => Activation::Relu,
+        Act::Sigmoid => Activation::Sigmoid,
+    }
+}

@@ -1,0 +1,176 @@
+//! Runs the graph of a training step, with parameters that change from step to step.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::arena::{self, Memory};
+use super::changing::Changing;
+use super::error::RunError;
+use super::exec;
+use super::session::SessionOptions;
+use crate::ir::Checked;
+use crate::kernels::{Aligned, Isa, Pool};
+use crate::plan::{Plan, PlanOptions, Settings, Step, plan};
+
+/// Plans that are kept: one for whole batches, one for the last of an epoch.
+const PLANS: usize = 2;
+
+/// A training step ready to be run, over and over, by one thread.
+pub struct TrainSession {
+    checked: Checked,
+    /// Names and lengths of the parameters, in the order in which runs give them.
+    params: Vec<(String, usize)>,
+    settings: Settings,
+    isa: Isa,
+    pool: Pool,
+    arena: Aligned,
+    /// The one used last in front.
+    plans: Vec<Planned>,
+}
+
+struct Planned {
+    plan: Plan,
+    weights: Changing,
+    /// One for each output of the plan.
+    outputs: Vec<Vec<f32>>,
+}
+
+/// What a step runs on.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInputs<'a> {
+    /// Samples.
+    pub batch: usize,
+    /// The graph's inputs in its order, each as long as so many samples are.
+    pub inputs: &'a [&'a [f32]],
+    /// The parameters' values, in the order of their names.
+    pub params: &'a [&'a [f32]],
+    /// The seed and the number of the step, by which dropout chooses.
+    pub noise: [u64; 2],
+}
+
+impl TrainSession {
+    /// For the graph that [`crate::grad::training`] made, over parameters of these names and lengths.
+    pub fn new(
+        checked: Checked,
+        params: Vec<(String, usize)>,
+        settings: Settings,
+        options: SessionOptions,
+    ) -> Result<TrainSession, RunError> {
+        let isa = options.isa.map_or_else(Isa::chosen, Isa::available)?;
+        let pool = Pool::new(options.threads)?;
+        Ok(TrainSession { checked, params, settings, isa, pool, arena: Aligned::default(), plans: Vec::new() })
+    }
+
+    /// The graph.
+    pub fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// The threads that run it.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The instruction set of its kernels.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Runs a step.
+    pub fn run(&mut self, inputs: &StepInputs<'_>) -> Result<(), RunError> {
+        self.run_with(inputs, |_, run, _| run())
+    }
+
+    /// As [`TrainSession::run`], and tells the time that each step of the plan took.
+    pub fn run_timed(&mut self, inputs: &StepInputs<'_>, mut observe: impl FnMut(&Step, Duration)) -> Result<(), RunError> {
+        self.run_with(inputs, |step, run, _| {
+            let start = Instant::now();
+            run();
+            observe(step, start.elapsed());
+        })
+    }
+
+    /// Runs a step and gives the name of the first node, in the order of the plan, whose result is not finite.
+    pub fn first_bad(&mut self, inputs: &StepInputs<'_>) -> Result<Option<String>, RunError> {
+        let mut first = None;
+        self.run_with(inputs, |step, run, memory| {
+            run();
+            if first.is_none() && !memory.read(step.output).iter().all(|v| v.is_finite()) {
+                first = Some(step.name.clone());
+            }
+        })?;
+        Ok(first)
+    }
+
+    fn run_with(
+        &mut self,
+        given: &StepInputs<'_>,
+        mut around: impl FnMut(&Step, &mut dyn FnMut(), &Memory<'_>),
+    ) -> Result<(), RunError> {
+        let fits = given.params.iter().map(|p| p.len()).eq(self.params.iter().map(|(_, len)| *len));
+        if !fits {
+            return Err(RunError::Internal("the parameters are not those of the session".to_owned()));
+        }
+        self.bring(given.batch)?;
+        let Some(Planned { plan, weights, outputs }) = self.plans.first_mut() else {
+            return Err(RunError::Internal("no plan".to_owned()));
+        };
+        let pool = &self.pool;
+        let packed = catch_unwind(AssertUnwindSafe(|| weights.pack(pool, given.params)));
+        packed.map_err(|_| RunError::Panicked { step: "packing the weights".to_owned() })?;
+        let outputs = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let memory = Memory::new(plan, &mut self.arena, given.inputs.to_vec(), outputs);
+        let mut memory = memory.ok_or_else(|| RunError::Internal("a buffer is not as long as planned".to_owned()))?;
+        memory.noise = given.noise;
+        let mut own: Vec<&[f32]> = Vec::new();
+        for step in &plan.steps {
+            own.clear();
+            own.extend(step.weights.iter().map(|id| weights.values(id.0, given.params)));
+            let mut run = || exec::run(step, &own, &memory, pool);
+            if catch_unwind(AssertUnwindSafe(|| around(step, &mut run, &memory))).is_err() {
+                return Err(RunError::Panicked { step: step.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// An output of the last run, which its reader may take the memory of by swapping it for as much.
+    pub fn output(&mut self, name: &str) -> Option<&mut Vec<f32>> {
+        let Planned { plan, outputs, .. } = self.plans.first_mut()?;
+        let index = plan.outputs.iter().position(|port| port.name == name)?;
+        outputs.get_mut(index)
+    }
+
+    /// The plan of the last run.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans.first().map(|p| &p.plan)
+    }
+
+    /// Bytes of the arena and of packed weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.arena) + self.plans.iter().map(|p| p.weights.bytes()).sum::<usize>()
+    }
+
+    /// Brings the plan for a batch to the front, and the arena to its size.
+    fn bring(&mut self, batch: usize) -> Result<(), RunError> {
+        if let Some(index) = self.plans.iter().position(|p| p.plan.options.batch == batch) {
+            self.plans[..=index].rotate_right(1);
+            return Ok(());
+        }
+        let options = PlanOptions::new(batch, self.pool.threads(), self.isa);
+        let plan = plan(&self.checked, &options, &self.settings)?;
+        arena::verify(&plan)?;
+        let params = &self.params;
+        let find = |name: &str| params.iter().position(|(n, _)| n == name).map(|at| (at, params[at].1));
+        self.plans.truncate(PLANS - 1);
+        let weights = Changing::new(&plan, &find)?;
+        if self.arena.len() < plan.arena {
+            self.arena = Aligned::default();
+            let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };
+            self.arena = Aligned::zeroed(plan.arena).map_err(|_| memory())?;
+        }
+        let outputs = plan.outputs.iter().map(|port| vec![0.0; port.shape.iter().product()]).collect();
+        self.plans.insert(0, Planned { plan, weights, outputs });
+        Ok(())
+    }
+}

@@ -234,6 +234,9 @@ fn train(text: &mut String, op: &Train) {
         Train::ConvGradInput { conv, .. } | Train::ConvGradWeight(conv) => {
             let _ = write!(text, " {}, {}", size(conv.kernel), conv.filters);
             part(text, "stride", conv.stride, [1, 1]);
+            if let Train::ConvGradInput { .. } = op {
+                epilogue(text, conv.epilogue);
+            }
         }
         Train::MaxPoolGrad(pool) | Train::AvgPoolGrad { pool, .. } => {
             let _ = write!(text, " {}", size(pool.kernel));

@@ -37,9 +37,9 @@ pub enum Train {
     },
     /// `(dy, y)` to `dx` of an activation.
     ActGrad(Act),
-    /// `(dy)` to `dx` of a convolution.
+    /// `(dy[, other])` to `dx` of a convolution, to which another gradient of its operand may be added.
     ConvGradInput {
-        /// The convolution, its epilogue empty.
+        /// The convolution. Its epilogue is that of the gradient: the residual alone, fused by a pass.
         conv: Conv,
         /// Channels, height and width of its operand.
         input: [usize; 3],
@@ -177,10 +177,44 @@ impl Train {
         }
     }
 
+    /// What is fused behind it, where something can be.
+    pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
+        match self {
+            Train::Norm { epilogue, .. } => Some(epilogue),
+            // what is spread by the stride, or cut by the padding, is not the end
+            Train::ConvGradInput { conv, .. } => {
+                let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
+                let ends =
+                    (conv.stride == [1, 1] || conv.kernel != [1, 1]) && (0..2).all(|axis| conv.pad[axis][0] <= reach[axis]);
+                ends.then_some(&mut conv.epilogue)
+            }
+            Train::NormStats
+            | Train::NormGradParams { .. }
+            | Train::NormGradInput { .. }
+            | Train::ActGrad(_)
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::LinearGradInput { .. }
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Unflatten(_)
+            | Train::SoftmaxGrad
+            | Train::Dropout { .. }
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => None,
+        }
+    }
+
     pub(super) fn operands(&self) -> usize {
         match self {
+            Train::ConvGradInput { conv, .. } => 1 + usize::from(conv.epilogue.residual),
             Train::NormStats
-            | Train::ConvGradInput { .. }
             | Train::BiasGrad
             | Train::LinearGradInput { .. }
             | Train::AvgPoolGrad { .. }
@@ -246,7 +280,13 @@ impl Train {
                 equal(op, dims[0], dims[1], 1)?;
                 dims[0].to_vec()
             }
-            Train::ConvGradInput { conv, input } => back(Op::Conv(plain(conv)), fixed(input), 0)?,
+            Train::ConvGradInput { conv, input } => {
+                let dx = back(Op::Conv(plain(conv)), fixed(input), 0)?;
+                if conv.epilogue.residual {
+                    equal(op, &dx, dims[1], 1)?;
+                }
+                dx
+            }
             Train::ConvGradWeight(conv) => {
                 back(Op::Conv(plain(conv)), dims[0].to_vec(), 1)?;
                 fixed(&[conv.filters, channels(0)? / conv.groups, conv.kernel[0], conv.kernel[1]])

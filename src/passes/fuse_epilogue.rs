@@ -1,4 +1,5 @@
-//! Takes an addition and an activation into the convolution or linear layer before them.
+//! Takes an addition and an activation into the convolution, linear layer or norm of a training step before them, and a sum of
+//! gradients into the convolution's gradient that is one of them.
 //!
 //! The layer then also reads the addition's other operand. That cannot depend on the layer, whose result had the addition
 //! as its only user: the graph stays without cycles.
@@ -62,6 +63,7 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
     match &mut checked.network.graph.node_mut(node).op {
         Op::Conv(c) => Some(&mut c.epilogue),
         Op::Linear(l) => Some(&mut l.epilogue),
+        Op::Train(op) => op.epilogue_mut(),
         Op::Input(_)
         | Op::Norm(_)
         | Op::Act(_)
@@ -74,7 +76,6 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Train(_) => None,
+        | Op::Subsample(_) => None,
     }
 }

@@ -5,6 +5,7 @@ mod dce;
 mod drop_identity;
 mod fold_norm;
 mod fuse_epilogue;
+mod mask_norm;
 mod rewrite;
 mod verify;
 
@@ -24,7 +25,7 @@ const INFERENCE: &[Pass] = &[
 ];
 
 /// What the graph of a training step needs done, in order.
-const TRAINING: &[Pass] = &[("dce", dce::run)];
+const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("mask-norm", mask_norm::run), ("dce", dce::run)];
 
 /// The network as inference runs it: what is the identity dropped, norms folded, additions and activations fused.
 ///

@@ -287,7 +287,7 @@ pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [u
     PoolShape { kind, maps, input, output, kernel: pool.kernel, stride: pool.stride, pad: pool.pad }
 }
 
-fn residual(is: bool) -> ResidualPlan {
+pub(super) fn residual(is: bool) -> ResidualPlan {
     if is { ResidualPlan::Operand } else { ResidualPlan::None }
 }
 

@@ -1,7 +1,7 @@
 //! Steps of training: what their operators read and write, and in which order of elements.
 
-use super::lower::{Lowering, pool_shape};
-use super::{BufferId, ConvStrategy, Form, Kernel, PlanError, ResidualPlan, Step, Weight, WeightId, WeightSource, strategy};
+use super::lower::{Lowering, pool_shape, residual};
+use super::{BufferId, ConvStrategy, Form, Kernel, PlanError, Step, Weight, WeightId, WeightSource, strategy};
 use crate::ir::{Conv, Node, NodeId, Pool, Train};
 use crate::kernels::pooling::PoolShape;
 use crate::kernels::train::{conv_weight, norm};
@@ -149,7 +149,7 @@ impl Lowering<'_> {
         let node = graph.node(id);
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
         if let Train::ConvGradInput { conv, input } = op {
-            return self.conv_grad_input(id, conv, *input, operands[0]);
+            return self.conv_grad_input(id, conv, *input, &operands);
         }
         let kernel = TrainKernel {
             op: op.clone(),
@@ -193,7 +193,8 @@ impl Lowering<'_> {
     /// The gradient of a convolution's input is a convolution of stride 1 with the weight turned (see
     /// [`WeightSource::Turned`]). Where the convolution has a stride, its result's gradient is first spread, with zeros
     /// between; that of a single tap is spread afterwards instead.
-    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], dy: NodeId) -> Result<(), PlanError> {
+    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
+        let dy = operands[0];
         let node = self.checked.graph().node(id);
         let name = node.name.clone();
         let batch = self.plan.options.batch;
@@ -235,11 +236,15 @@ impl Lowering<'_> {
         };
         let choice = strategy::plain(&shape, self.plan.options.threads);
         let weight = self.turned(node, conv, channels)?;
+        let mut inputs = vec![from];
+        for &other in &operands[1..] {
+            inputs.push(self.operand(other)?);
+        }
         let mut result = self.buffer_of(&shape.output_sizes(), &name)?;
         self.plan.steps.push(Step {
             name: name.clone(),
-            kernel: Kernel::Conv { shape, strategy: choice.strategy, residual: ResidualPlan::None, act: None },
-            inputs: vec![from],
+            kernel: Kernel::Conv { shape, strategy: choice.strategy, residual: residual(conv.epilogue.residual), act: None },
+            inputs,
             output: result,
             weights: vec![weight],
             scratch: match choice.strategy {

@@ -65,7 +65,7 @@ pub(super) fn evaluate(
         }
         Train::ConvGradInput { conv, .. } => {
             let weight = needed(ParamRole::Weight)?;
-            let mut dx = vec![0.0; shape.iter().product()];
+            let mut dx = x.get(1).map_or_else(|| vec![0.0; shape.iter().product()], |other| other.data.clone());
             pairs(conv, [shape[0], shape[1], shape[2], shape[3]], [x[0].shape[2], x[0].shape[3]], |x_at, w_at, y_at| {
                 dx[x_at] += weight[w_at] * x[0].data[y_at];
             });

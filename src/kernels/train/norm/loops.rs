@@ -29,21 +29,22 @@ pub(in crate::kernels) unsafe fn moments<S: Simd>(m: &Moments) {
     unsafe {
         let shift = S::load(m.shift);
         let (mut sums, mut squares) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
-        let mut one = |chain: usize, pixel: usize| {
-            let d = S::sub(S::load(m.x.add(pixel * S::LANES)), shift);
-            sums[chain] = S::add(sums[chain], d);
-            squares[chain] = S::fma(d, d, squares[chain]);
-        };
         let whole = m.pixels - m.pixels % CHAINS;
         let mut pixel = 0;
+        // a closure for both loops would not be inlined, and lose the instruction set
         while pixel < whole {
             for chain in 0..CHAINS {
-                one(chain, pixel + chain);
+                let d = S::sub(S::load(m.x.add((pixel + chain) * S::LANES)), shift);
+                sums[chain] = S::add(sums[chain], d);
+                squares[chain] = S::fma(d, d, squares[chain]);
             }
             pixel += CHAINS;
         }
-        for chain in 0..m.pixels - whole {
-            one(chain, whole + chain);
+        while pixel < m.pixels {
+            let d = S::sub(S::load(m.x.add(pixel * S::LANES)), shift);
+            sums[0] = S::add(sums[0], d);
+            squares[0] = S::fma(d, d, squares[0]);
+            pixel += 1;
         }
         S::store(m.sums, total::<S>(&sums));
         S::store(m.sums.add(S::LANES), total::<S>(&squares));
@@ -131,28 +132,38 @@ pub(in crate::kernels) unsafe fn grad_sums<S: Simd>(g: &GradSums) {
     unsafe {
         let (mean, scale, bias) = (S::load(g.affine.mean), S::load(g.affine.scale), S::load(g.affine.bias));
         let (mut sums, mut products) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
-        let mut one = |chain: usize, pixel: usize| {
-            let d = S::sub(S::load(g.x.add(pixel * S::LANES)), mean);
-            let mut dy = S::load(g.dy.add(pixel * S::LANES));
-            if g.relu {
-                dy = S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero());
-            }
-            sums[chain] = S::add(sums[chain], dy);
-            products[chain] = S::fma(dy, d, products[chain]);
-        };
         let whole = g.pixels - g.pixels % CHAINS;
         let mut pixel = 0;
         while pixel < whole {
             for chain in 0..CHAINS {
-                one(chain, pixel + chain);
+                let (d, dy) = pair::<S>(g, pixel + chain, mean, scale, bias);
+                sums[chain] = S::add(sums[chain], dy);
+                products[chain] = S::fma(dy, d, products[chain]);
             }
             pixel += CHAINS;
         }
-        for chain in 0..g.pixels - whole {
-            one(chain, whole + chain);
+        while pixel < g.pixels {
+            let (d, dy) = pair::<S>(g, pixel, mean, scale, bias);
+            sums[0] = S::add(sums[0], dy);
+            products[0] = S::fma(dy, d, products[0]);
+            pixel += 1;
         }
         S::store(g.sums, total::<S>(&sums));
         S::store(g.sums.add(S::LANES), total::<S>(&products));
+    }
+}
+
+/// A pixel less the mean, and the gradient that counts there.
+///
+/// # Safety
+/// As [`moments`].
+#[inline(always)]
+unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bias: S::V) -> (S::V, S::V) {
+    // SAFETY: the caller's
+    unsafe {
+        let d = S::sub(S::load(g.x.add(pixel * S::LANES)), mean);
+        let dy = S::load(g.dy.add(pixel * S::LANES));
+        (d, if g.relu { S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero()) } else { dy })
     }
 }
 

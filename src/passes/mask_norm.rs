@@ -1,0 +1,50 @@
+//! Takes the gradient of a ReLU into those of the norm before it, which know where the norm's result was above 0.
+//!
+//! Not where something was added between the two: the sum cannot be computed again from the norm's operand.
+
+use crate::ir::{Act, Checked, Node, NodeId, Op, Train, Value};
+
+pub(super) fn run(checked: &mut Checked) {
+    for id in checked.graph().order() {
+        mask(checked, id);
+    }
+}
+
+fn mask(checked: &mut Checked, id: NodeId) -> Option<()> {
+    let graph = checked.graph();
+    if graph.node(id).op != Op::Train(Train::ActGrad(Act::Relu)) {
+        return None;
+    }
+    let [dy, y] = graph.operands(id)[..] else { return None };
+    let norm = graph.node(y.node);
+    let Op::Train(Train::Norm { epilogue, .. }) = &norm.op else { return None };
+    if epilogue.residual || epilogue.act != Some(Act::Relu) {
+        return None;
+    }
+    // the norm's gradients alone look at it, as their second operand
+    let x = graph.operands(y.node).first().copied()?;
+    let users = graph.users(id);
+    let of_norm = |node: NodeId| {
+        let is = matches!(
+            graph.node(node).op,
+            Op::Train(Train::NormGradParams { act: None, .. } | Train::NormGradInput { act: None, .. })
+        );
+        is && graph.operands(node).first() == Some(&x) && graph.node(node).origin == norm.origin
+    };
+    let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
+    if is_output || users.is_empty() || !users.iter().all(|&(user, slot)| slot == 1 && of_norm(user)) {
+        return None;
+    }
+    let params = norm.params.clone();
+    for (user, _) in users {
+        let Node { op, params: own, .. } = checked.network.graph.node_mut(user);
+        if let Op::Train(Train::NormGradParams { act, .. } | Train::NormGradInput { act, .. }) = op {
+            *act = Some(Act::Relu);
+            own.clone_from(&params);
+        }
+    }
+    let graph = &mut checked.network.graph;
+    graph.replace_uses(Value::from(id), dy);
+    graph.remove(id);
+    Some(())
+}

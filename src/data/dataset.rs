@@ -22,6 +22,33 @@ pub struct Values {
     pub data: Vec<f32>,
 }
 
+impl Values {
+    /// The rectangle whose first element is (`top`, `left`); what lies outside is 0, which is the mean.
+    pub fn crop(&self, top: i64, left: i64, [height, width]: [usize; 2]) -> Values {
+        let [channels, from_height, from_width] = self.size;
+        let mut data = vec![0.0; channels * height * width];
+        let first = left.max(0);
+        let last = left.saturating_add_unsigned(width as u64).min(from_width as i64);
+        if first < last && from_height > 0 {
+            let count = (last - first) as usize;
+            let planes = self.data.chunks_exact(from_height * from_width).zip(data.chunks_exact_mut((height * width).max(1)));
+            for (from, to) in planes {
+                for (y, row) in to.chunks_exact_mut(width).enumerate() {
+                    let Some(from_y) = usize::try_from(top + y as i64).ok().filter(|&y| y < from_height) else { continue };
+                    let at = (first - left) as usize;
+                    row[at..at + count].copy_from_slice(&from[from_y * from_width + first as usize..][..count]);
+                }
+            }
+        }
+        Values { size: [channels, height, width], data }
+    }
+
+    /// Mirrors left and right.
+    pub fn flip(&mut self) {
+        self.data.chunks_exact_mut(self.size[2].max(1)).for_each(<[f32]>::reverse);
+    }
+}
+
 /// Labelled samples, read from several threads at once, in any order.
 pub trait Dataset: Send + Sync {
     /// How many samples there are; at least 1.

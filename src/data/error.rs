@@ -61,6 +61,16 @@ pub enum DataError {
         /// Of the network.
         classes: usize,
     },
+    /// A label below 0.
+    #[error("`{path}`: sample {index} has label {label}, and labels count from 0")]
+    Negative {
+        /// The file.
+        path: String,
+        /// Which sample, from 0.
+        index: usize,
+        /// Its label.
+        label: i64,
+    },
     /// As many pictures as labels there should be.
     #[error("`{samples_path}` holds {samples} samples, and `{labels_path}` {labels} labels")]
     Counts {
@@ -122,6 +132,11 @@ pub enum DataError {
     #[cfg(feature = "image")]
     #[error(transparent)]
     Image(#[from] super::image::ImageError),
+}
+
+/// What reading behind a dataset's end is answered with.
+pub(super) fn beyond(name: String) -> DataError {
+    DataError::Invalid { path: name, reason: "is not among the dataset's samples".to_owned() }
 }
 
 fn wanted([height, width]: [usize; 2]) -> String {

@@ -1,20 +1,32 @@
-//! Pictures and datasets: decoding, preprocessing, and what a dataset is.
+//! Pictures and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
 
+mod arrays;
+mod augment;
 mod dataset;
 mod error;
 pub mod folder;
+mod idx;
 #[cfg(feature = "image")]
 mod image;
+mod labels;
+mod loader;
+mod open;
+mod packed;
 mod pixels;
 mod preprocess;
 mod random;
 mod resize;
+mod sizes;
+mod transform;
 
 pub use dataset::{Dataset, Sample, Subset, Values};
 pub use error::DataError;
 #[cfg(feature = "image")]
 pub use image::{ImageError, load};
+pub use loader::{Loader, LoaderOptions, Samples};
+pub use open::{DatasetOptions, Split, open_dataset, open_test_part};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;
 pub use resize::resize;
+pub use transform::Transform;

@@ -15,18 +15,18 @@ pub struct Pixels {
     pub data: Vec<u8>,
 }
 
+/// The grey of a colour, as PIL's `convert("L")` computes it.
+pub(super) fn luminance(&[red, green, blue]: &[u8; 3]) -> u8 {
+    let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000;
+    (sum >> 16) as u8
+}
+
 impl Pixels {
     /// In the channels that a network reads: grey is copied to three; colour becomes luminance as PIL's `convert("L")` computes it.
     pub fn convert(self, to: Channels) -> Pixels {
         let (data, channels) = match (to, self.channels) {
             (Channels::Gray, 1) => (self.data, 1),
-            (Channels::Gray, _) => {
-                let luminance = |p: &[u8]| {
-                    let sum = u32::from(p[0]) * 19595 + u32::from(p[1]) * 38470 + u32::from(p[2]) * 7471 + 0x8000;
-                    (sum >> 16) as u8
-                };
-                (self.data.chunks_exact(3).map(luminance).collect(), 1)
-            }
+            (Channels::Gray, _) => (self.data.as_chunks().0.iter().map(luminance).collect(), 1),
             (Channels::Rgb | Channels::Bgr, 1) => (self.data.iter().flat_map(|&g| [g; 3]).collect(), 3),
             (Channels::Rgb, _) => (self.data, 3),
             (Channels::Bgr, _) => (self.data.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]).collect(), 3),
@@ -52,6 +52,17 @@ impl Pixels {
         }
         Pixels { width, height, channels: self.channels, data }
     }
+
+    /// Mirrors left and right.
+    pub fn flip(&mut self) {
+        let (row, channels) = ((self.width * self.channels).max(1), self.channels);
+        for row in self.data.chunks_exact_mut(row) {
+            match channels {
+                3 => row.as_chunks_mut::<3>().0.reverse(),
+                _ => row.reverse(),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +75,16 @@ mod tests {
         assert_eq!(image.crop(-1, -1, 3, 3).data, [0, 0, 0, 0, 1, 2, 0, 3, 4]);
         assert_eq!(image.crop(0, 1, 2, 2).data, [2, 0, 4, 0]);
         assert_eq!(image.crop(5, 5, 1, 1).data, [0]);
+    }
+
+    #[test]
+    fn a_flip_mirrors_each_row() {
+        let mut image = Pixels { width: 2, height: 2, channels: 3, data: (0..12).collect() };
+        image.flip();
+        assert_eq!(image.data, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]);
+        let mut grey = Pixels { width: 3, height: 2, channels: 1, data: (0..6).collect() };
+        grey.flip();
+        assert_eq!(grey.data, [2, 1, 0, 5, 4, 3]);
     }
 
     #[test]

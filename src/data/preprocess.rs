@@ -22,6 +22,14 @@ pub enum PrepareError {
         /// Of the prepared picture.
         preprocess: usize,
     },
+    /// A sample of another size than was agreed on when the dataset was opened.
+    #[error("is {found:?}, and {wanted:?} (channels, height, width) is wanted")]
+    Size {
+        /// Of the sample.
+        found: [usize; 3],
+        /// Of the network's input.
+        wanted: [usize; 3],
+    },
     /// Resizing would go beyond any picture's size.
     #[error("a picture of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
     TooLong {
@@ -48,20 +56,18 @@ pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f3
     if made != *channels {
         return Err(PrepareError::Channels { network: *channels, preprocess: made });
     }
-    let mut image = image.convert(how.channels);
-    let fixed = h.fixed().zip(w.fixed());
+    let colours = if how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb };
+    let image = fit(image.convert(colours), how, h.fixed().zip(w.fixed()))?;
+    let mut values = vec![0.0f32; image.width * image.height * made];
+    normalise(&image, &Tables::new(how), &mut values);
+    Ok((values, [made, image.height, image.width]))
+}
+
+/// Resizes and crops as `how` says, to the `fixed` height and width where it says nothing of them.
+pub(super) fn fit(mut image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
     let crop = how.crop.map(|[h, w]| (h, w));
     match how.resize {
-        Some(size) => {
-            let (short, long) = (image.width.min(image.height), image.width.max(image.height));
-            // torchvision: int(size * long / short)
-            let long = (size as u128 * long as u128 / short.max(1) as u128).min(usize::MAX as u128) as usize;
-            if long > MAX_SIDE {
-                return Err(PrepareError::TooLong { width: image.width, height: image.height, size });
-            }
-            let (height, width) = if image.width <= image.height { (long, size) } else { (size, long) };
-            image = resize(&image, height, width);
-        }
+        Some(size) => image = shorter_side(image, size)?,
         None => {
             if let (None, Some((height, width))) = (crop, fixed)
                 && (image.height, image.width) != (height, width)
@@ -76,21 +82,62 @@ pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f3
         let (top, left) = (centre(image.height, height), centre(image.width, width));
         image = image.crop(top, left, height, width);
     }
+    Ok(image)
+}
+
+/// Height and width with the shorter side of `size` pixels: torchvision's `int(size * long / short)` for the longer one.
+pub(super) fn shorter_side_size([height, width]: [usize; 2], size: usize) -> Result<[usize; 2], PrepareError> {
+    let (short, long) = (width.min(height), width.max(height));
+    let long = (size as u128 * long as u128 / short.max(1) as u128).min(usize::MAX as u128) as usize;
+    if long > MAX_SIDE {
+        return Err(PrepareError::TooLong { width, height, size });
+    }
+    Ok(if width <= height { [long, size] } else { [size, long] })
+}
+
+/// Resizes so that the shorter side has `size` pixels.
+pub(super) fn shorter_side(image: Pixels, size: usize) -> Result<Pixels, PrepareError> {
+    let [height, width] = shorter_side_size([image.height, image.width], size)?;
+    Ok(if (height, width) == (image.height, image.width) { image } else { resize(&image, height, width) })
+}
+
+/// The normalised value of each byte, for each channel that a network reads, and the picture's channel that it comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Tables(Vec<(usize, [f32; 256])>);
+
+impl Tables {
+    /// `(v / 255 - mean) / std`, to the bit what torchvision computes.
+    pub fn new(how: &Preprocess) -> Tables {
+        let from: &[usize] = match how.channels {
+            Channels::Gray => &[0],
+            Channels::Rgb => &[0, 1, 2],
+            Channels::Bgr => &[2, 1, 0],
+        };
+        let table = |c: usize| {
+            let (mean, std) = (how.mean.get(c).copied().unwrap_or(0.0), how.std.get(c).copied().unwrap_or(1.0));
+            std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)
+        };
+        Tables(from.iter().enumerate().map(|(c, &from)| (from, table(c))).collect())
+    }
+}
+
+/// The values of a grey picture, or of one in red, green and blue, channel by channel in the network's order.
+pub(super) fn normalise(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     let plane = image.width * image.height;
-    let mut values = vec![0.0f32; plane * made];
-    for c in 0..made {
-        let (mean, std) = (how.mean.get(c).copied().unwrap_or(0.0), how.std.get(c).copied().unwrap_or(1.0));
-        let prepared: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std);
-        for (value, pixel) in values[c * plane..][..plane].iter_mut().zip(image.data.chunks_exact(made)) {
-            *value = prepared[usize::from(pixel[c])];
+    for (out, (from, table)) in out.chunks_exact_mut(plane.max(1)).zip(&tables.0) {
+        match image.channels {
+            3 => {
+                let pixels = image.data.as_chunks::<3>().0;
+                out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = table[usize::from(pixel[*from])]);
+            }
+            _ => out.iter_mut().zip(&image.data).for_each(|(value, &v)| *value = table[usize::from(v)]),
         }
     }
-    Ok((values, [made, image.height, image.width]))
 }
 
 /// Where a centre crop begins: torchvision's `int(round((size - crop) / 2.0))`, which rounds halves to even. Below 0, the picture
 /// is smaller and is padded: by `(crop - size) // 2` in front.
-fn centre(size: usize, crop: usize) -> i64 {
+pub(super) fn centre(size: usize, crop: usize) -> i64 {
     let (size, crop) = (size as i64, crop as i64);
     if crop > size {
         return -((crop - size) / 2);

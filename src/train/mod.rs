@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod graph_engine;
 pub mod init;
+mod loader;
 pub mod log;
 pub mod report;
 mod run;
@@ -23,6 +24,7 @@ pub use engine::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainedParam
 pub use error::TrainError;
 pub use feed::{Feed, Loaded};
 pub use graph_engine::{EngineOptions, GraphEngine};
+pub use loader::LoaderFeed;
 pub use run::{End, Event, Flow, Run, RunDir, evaluate};
 pub use schedule::{Plateau, Rates};
 pub use sgd::{Optimizer, clip};

@@ -1,0 +1,272 @@
+//! From a sample to a network's input: the changes of a recipe in training, the network's preprocessing alone in measuring.
+
+use super::augment::{jitter, lighting, place, random_rectangle};
+use super::preprocess::{Tables, default_preprocess, fit, normalise, shorter_side};
+use super::{DataError, Dataset, Pixels, PrepareError, Rng, Sample, Values, resize};
+use crate::ir::{Augment, Channels, Dim, Preprocess, Shape};
+
+/// Makes inputs of one size. What is random comes from the caller.
+#[derive(Clone, Debug)]
+pub struct Transform {
+    how: Preprocess,
+    augment: Vec<Augment>,
+    tables: Tables,
+    /// Whether pictures are resized and cropped as in measuring before they are changed; else a change does it.
+    fit: bool,
+    /// Height and width of the network's input, where it is not free.
+    fixed: Option<(usize, usize)>,
+    size: [usize; 3],
+}
+
+impl Transform {
+    /// Holds a recipe's changes, a network's input (channels, height, width, the latter two possibly free) and a dataset against each
+    /// other. Without a `preprocess`, values go from 0 to 1.
+    pub fn new(
+        dataset: &dyn Dataset,
+        input: &Shape,
+        preprocess: Option<&Preprocess>,
+        augment: &[Augment],
+    ) -> Result<Transform, DataError> {
+        let Some([Dim::Fixed(channels), h, w]) = input.dims() else {
+            return Err(DataError::Recipe(format!("the network reads {input}, and a sample is channels x height x width")));
+        };
+        let how = preprocess.cloned().unwrap_or_else(|| default_preprocess(*channels));
+        let fixed = h.fixed().zip(w.fixed());
+        let fit = !augment.iter().any(|a| matches!(a, Augment::ScaleJitter { .. } | Augment::RandomResizedCrop { .. }));
+        let first = if dataset.is_normalised() {
+            Some(normalised_size(dataset, *channels, input, augment)?)
+        } else {
+            let made = if how.channels == Channels::Gray { 1 } else { 3 };
+            if made != *channels {
+                let source = PrepareError::Channels { network: *channels, preprocess: made };
+                return Err(DataError::Recipe(source.to_string()));
+            }
+            if made == 1 && augment.iter().any(|a| matches!(a, Augment::Lighting { .. })) {
+                return Err(DataError::Recipe("`lighting` changes colours, and the network reads grey pictures".to_owned()));
+            }
+            let own = || dataset.common_size().filter(|_| how.resize.is_none()).map(|[_, h, w]| [h, w]);
+            how.crop.or(fixed.map(|(h, w)| [h, w])).or_else(own).filter(|_| fit)
+        };
+        let Some([height, width]) = size_behind(first, augment)? else {
+            return Err(DataError::Recipe(
+                "the network reads pictures of any size, and a batch has one: say which with `crop` in `augment` or `preprocess`"
+                    .to_owned(),
+            ));
+        };
+        if !agrees(*h, height) || !agrees(*w, width) {
+            return Err(DataError::Recipe(format!(
+                "samples are {channels} x {height} x {width} when the recipe has changed them, and the network reads {input}"
+            )));
+        }
+        let tables = Tables::new(&how);
+        Ok(Transform { how, augment: augment.to_vec(), tables, fit, fixed, size: [*channels, height, width] })
+    }
+
+    /// Channels, height and width of what is made.
+    pub fn size(&self) -> [usize; 3] {
+        self.size
+    }
+
+    /// What pictures are to measure where nothing resizes them: height and width, and whether they may be larger.
+    pub(super) fn wanted(&self) -> Option<([usize; 2], bool)> {
+        if !self.fit || self.how.resize.is_some() {
+            return None;
+        }
+        match (self.how.crop, self.fixed) {
+            (Some(crop), _) => Some((crop, true)),
+            (None, Some((h, w))) => Some(([h, w], false)),
+            (None, None) => None,
+        }
+    }
+
+    /// Prepares a sample; `out` is as long as [`Transform::size`] says.
+    pub fn apply(&self, sample: Sample, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
+        match sample {
+            Sample::Pixels(pixels) => self.picture(pixels, rng, out)?,
+            Sample::Values(values) => self.values(values, rng, out)?,
+        }
+        for augment in &self.augment {
+            if let Augment::Cutout { size } = *augment {
+                let centre = [rng.below(self.size[1]), rng.below(self.size[2])];
+                cut_out(out, self.size, centre, size);
+            }
+        }
+        Ok(())
+    }
+
+    fn picture(&self, pixels: Pixels, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
+        // colours are changed as red, green and blue; the network's order is taken in the end
+        let mut image = pixels.convert(if self.how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb });
+        if self.fit {
+            image = fit(image, &self.how, self.fixed)?;
+        }
+        let mut light = [0.0; 3];
+        for augment in &self.augment {
+            match *augment {
+                Augment::PadCrop { pad, crop } => {
+                    let [top, left] = place([image.height + 2 * pad, image.width + 2 * pad], crop, rng);
+                    image = image.crop(top - pad as i64, left - pad as i64, crop[0], crop[1]);
+                }
+                Augment::Flip { probability } => {
+                    if rng.chance(probability.into()) {
+                        image.flip();
+                    }
+                }
+                Augment::ScaleJitter { min, max, crop } => {
+                    image = shorter_side(image, min + rng.below(max - min + 1))?;
+                    let [top, left] = place([image.height, image.width], crop, rng);
+                    image = image.crop(top, left, crop[0], crop[1]);
+                }
+                Augment::RandomResizedCrop { size: [height, width], scale, ratio } => {
+                    let [top, left, h, w] = random_rectangle([image.height, image.width], scale, ratio, rng);
+                    image = resize(&image.crop(top as i64, left as i64, h, w), height, width);
+                }
+                Augment::ColorJitter { brightness, contrast, saturation } => {
+                    jitter(&mut image, [brightness, contrast, saturation], rng);
+                }
+                Augment::Lighting { deviation } => {
+                    let more = lighting(deviation, rng);
+                    light.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+                }
+                Augment::Cutout { .. } => {}
+            }
+        }
+        self.agree([self.size[0], image.height, image.width])?;
+        normalise(&image, &self.tables, out);
+        if light != [0.0; 3] {
+            let plane = image.width * image.height;
+            for (c, values) in out.chunks_exact_mut(plane.max(1)).enumerate() {
+                let colour = if self.how.channels == Channels::Bgr { 2 - c } else { c };
+                let add = light[colour] / self.how.std.get(c).copied().unwrap_or(1.0);
+                values.iter_mut().for_each(|v| *v += add);
+            }
+        }
+        Ok(())
+    }
+
+    /// Normalised values have fewer changes: see [`normalised_size`].
+    fn values(&self, mut values: Values, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
+        for augment in &self.augment {
+            match *augment {
+                Augment::PadCrop { pad, crop } => {
+                    let [_, height, width] = values.size;
+                    let [top, left] = place([height + 2 * pad, width + 2 * pad], crop, rng);
+                    values = values.crop(top - pad as i64, left - pad as i64, crop);
+                }
+                Augment::Flip { probability } => {
+                    if rng.chance(probability.into()) {
+                        values.flip();
+                    }
+                }
+                Augment::ScaleJitter { .. }
+                | Augment::RandomResizedCrop { .. }
+                | Augment::ColorJitter { .. }
+                | Augment::Lighting { .. }
+                | Augment::Cutout { .. } => {}
+            }
+        }
+        self.agree(values.size)?;
+        out.copy_from_slice(&values.data);
+        Ok(())
+    }
+
+    fn agree(&self, found: [usize; 3]) -> Result<(), PrepareError> {
+        if found == self.size { Ok(()) } else { Err(PrepareError::Size { found, wanted: self.size }) }
+    }
+}
+
+fn agrees(dim: Dim, size: usize) -> bool {
+    dim.fixed().is_none_or(|fixed| fixed == size)
+}
+
+/// Height and width of normalised samples, which padding, crops, flips and cutouts alone can change.
+fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
+    for change in augment {
+        match change {
+            Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {}
+            Augment::ScaleJitter { .. }
+            | Augment::RandomResizedCrop { .. }
+            | Augment::ColorJitter { .. }
+            | Augment::Lighting { .. } => {
+                return Err(DataError::Recipe(format!(
+                    "the recipe's {} changes pictures, and `{}` holds normalised values: they can be padded, cropped, flipped and cut out",
+                    change.name(),
+                    dataset.name(0)
+                )));
+            }
+        }
+    }
+    let found = dataset.common_size().map_or_else(|| dataset.size(0), Ok)?;
+    let shape =
+        |reason: [usize; 3]| DataError::Shape { path: dataset.name(0), found: reason.to_vec(), expected: input.to_string() };
+    if found[0] != channels {
+        return Err(shape(found));
+    }
+    if !augment.iter().any(|a| matches!(a, Augment::PadCrop { .. }))
+        && let Some([_, h, w]) = input.dims()
+        && !(agrees(*h, found[1]) && agrees(*w, found[2]))
+    {
+        return Err(shape(found));
+    }
+    Ok([found[1], found[2]])
+}
+
+/// Height and width behind the changes; `None` where they are the picture's.
+fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<[usize; 2]>, DataError> {
+    let mut size = first;
+    for change in augment {
+        match *change {
+            Augment::PadCrop { pad, .. } if pad > MAX_SIDE => {
+                return Err(DataError::Recipe(format!("`pad` of {pad} pixels is more than {MAX_SIDE}")));
+            }
+            Augment::PadCrop { pad, crop } => {
+                if let Some([height, width]) = size {
+                    let padded = [height, width].map(|side| side.saturating_add(pad.saturating_mul(2)));
+                    if padded[0] < crop[0] || padded[1] < crop[1] {
+                        return Err(DataError::Recipe(format!(
+                            "`crop` cuts {} x {} pixels out of samples of {height} x {width}, padded to {} x {}",
+                            crop[0], crop[1], padded[0], padded[1]
+                        )));
+                    }
+                }
+                size = Some(crop);
+            }
+            Augment::ScaleJitter { min, max, crop } => {
+                if min > max || crop.iter().any(|&side| side > min) {
+                    return Err(DataError::Recipe(format!(
+                        "`scale` makes the shorter side {min} to {max} pixels, and `crop` cuts out {} x {}",
+                        crop[0], crop[1]
+                    )));
+                }
+                size = Some(crop);
+            }
+            Augment::RandomResizedCrop { size: result, .. } => size = Some(result),
+            Augment::Flip { .. } | Augment::ColorJitter { .. } | Augment::Lighting { .. } | Augment::Cutout { .. } => {}
+        }
+        if size.is_some_and(|sides| sides.iter().any(|&side| !(1..=MAX_SIDE).contains(&side))) {
+            return Err(DataError::Recipe(format!(
+                "the recipe's {} makes no picture of 1 to {MAX_SIDE} pixels a side",
+                change.name()
+            )));
+        }
+    }
+    Ok(size)
+}
+
+/// The longest side of a crop.
+const MAX_SIDE: usize = 1 << 16;
+
+/// Sets a square around a pixel to 0; what reaches over the edge is left out.
+fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], centre: [usize; 2], size: usize) {
+    let range = |centre: usize, side: usize| {
+        let start = centre as i64 - (size / 2) as i64;
+        let end = start.saturating_add(i64::try_from(size).unwrap_or(i64::MAX));
+        start.clamp(0, side as i64) as usize..end.clamp(0, side as i64) as usize
+    };
+    let (rows, columns) = (range(centre[0], height), range(centre[1], width));
+    for plane in out.chunks_exact_mut((height * width).max(1)) {
+        for row in plane.chunks_exact_mut(width.max(1)).take(rows.end).skip(rows.start) {
+            row[columns.clone()].fill(0.0);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The loop's batches, read from a dataset.
+
+use std::sync::Arc;
+
+use ndarray::Array4;
+
+use super::{Feed, Loaded, TrainError};
+use crate::data::{DataError, Dataset, Loader, LoaderOptions, Transform};
+use crate::ir::{Checked, OnBroken, Recipe};
+
+/// Reads a dataset as a recipe says.
+pub struct LoaderFeed {
+    loader: Loader,
+}
+
+impl LoaderFeed {
+    /// For training in each epoch's order and with the recipe's changes; else in the dataset's order, prepared as in measuring. `workers`
+    /// threads read ahead; with 0 the caller's reads. What of the dataset does not fit the network is an error.
+    pub fn new(
+        dataset: Arc<dyn Dataset>,
+        checked: &Checked,
+        recipe: &Recipe,
+        workers: usize,
+        training: bool,
+    ) -> Result<LoaderFeed, TrainError> {
+        let &[input] = checked.graph().inputs() else {
+            return Err(TrainError::Recipe("the network has several inputs, and a sample is one".to_owned()));
+        };
+        let augment = if training { &recipe.augment[..] } else { &[] };
+        let transform = Transform::new(&*dataset, checked.shape(input), checked.network.preprocess.as_ref(), augment)?;
+        transform.hold(&*dataset, recipe.broken == OnBroken::Skip, workers)?;
+        let options = LoaderOptions {
+            batch: recipe.batch,
+            seed: recipe.seed,
+            shuffle: training && recipe.shuffle,
+            broken: recipe.broken,
+            workers,
+        };
+        Ok(LoaderFeed { loader: Loader::new(dataset, transform, options) })
+    }
+}
+
+impl Feed for LoaderFeed {
+    fn samples(&self) -> usize {
+        self.loader.dataset().len()
+    }
+
+    fn start(&mut self, epoch: u64, batch: u64) -> Result<(), TrainError> {
+        self.loader.start(epoch, batch);
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Option<Loaded>, TrainError> {
+        let Some(samples) = self.loader.next().transpose()? else { return Ok(None) };
+        let [channels, height, width] = samples.size;
+        let images = Array4::from_shape_vec((samples.labels.len(), channels, height, width), samples.values)
+            .map_err(|error| DataError::Recipe(format!("a batch has sizes that no array can have: {error}")))?;
+        Ok(Some(Loaded { images, labels: samples.labels, broken: samples.broken }))
+    }
+}

@@ -151,6 +151,8 @@ pub(super) struct Kernels {
     pub outer: fn(rows: usize, blocks: usize) -> Option<OuterFn>,
     /// Sums products channel by channel.
     pub products: unsafe fn(&Products),
+    /// Transforms weights for Winograd convolution.
+    pub spread: unsafe fn(&winograd::Spread<'_>),
     /// Multiplies and adds as fast as it goes.
     pub chains: unsafe fn(&Chains),
     /// The transforms of Winograd convolution.
@@ -176,8 +178,8 @@ mod x86 {
     use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
     use super::super::train::plane::{Dot, plane_dot};
     use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
-    use super::super::winograd::Size;
     use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
+    use super::super::winograd::{Size, Spread, spread};
     use super::Kernels;
 
     /// Kernels that have one instance an instruction set, compiled for it.
@@ -199,7 +201,7 @@ mod x86 {
             mod $module {
                 use super::*;
 
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products));
+                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products), spread(Spread<'_>));
                 leaves!(
                     $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
                     max_spread(MaxSpread), mean_spread(MeanSpread),
@@ -269,6 +271,7 @@ mod x86 {
                 dot: $module::dot,
                 outer: $module::choose_outer,
                 products: $module::products,
+                spread: $module::spread,
                 chains: $module::chains,
                 winograd: $module::winograd,
                 train: Leaves {

@@ -131,6 +131,29 @@ impl<'a> Filters<'a> {
         if self.turned { self.sizes[2] - 1 - tap } else { tap }
     }
 
+    /// A tap of a channel, for neighbouring filters from `first` on: where they begin among [`Filters::values`], and how far they are
+    /// apart. Of a weight without groups.
+    fn line(&self, first: usize, channel: usize, tap: usize) -> (usize, usize) {
+        let [filters, channels, taps] = self.sizes;
+        let place = self.place(tap);
+        if self.turned {
+            ((channel * filters + first) * taps + place, taps)
+        } else {
+            ((first * channels + channel) * taps + place, channels * taps)
+        }
+    }
+
+    /// Copies a tap of a channel, of the filters from `first` on. Of a weight without groups.
+    pub(in crate::kernels) fn copy(&self, first: usize, channel: usize, tap: usize, to: &mut [f32]) {
+        let (start, step) = self.line(first, channel, tap);
+        let from = &self.values[start..];
+        if step == 1 {
+            to.iter_mut().zip(from).for_each(|(to, &v)| *to = flush(v));
+        } else {
+            to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, &v)| *to = flush(v));
+        }
+    }
+
     /// Writes the values in the order in which they are read; what `to` has behind them stays.
     pub fn each(&self, to: &mut [f32]) {
         let [filters, channels, taps] = self.sizes;
@@ -196,11 +219,7 @@ impl Units {
             // a row of the panel at a time, which lies together
             for channel in 0..channels {
                 for tap in 0..taps {
-                    let row = &mut panel[to(channel, tap)..][..of_unit.len()];
-                    let place = weight.place(tap);
-                    for (to, filter) in row.iter_mut().zip(of_unit.clone()) {
-                        *to = flush(weight.taps(filter, channel)[place]);
-                    }
+                    weight.copy(of_unit.start, channel, tap, &mut panel[to(channel, tap)..][..of_unit.len()]);
                 }
             }
             return;

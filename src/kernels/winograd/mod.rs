@@ -22,6 +22,7 @@ use super::isa::{Isa, Kernels};
 use super::pool::{Disjoint, Pool, share};
 use super::tile::{Clamp, Tile};
 use transform::{InputTile, OutputTile, Transforms};
+pub(super) use weights::{Spread, spread};
 pub use weights::{Units, pack, packed_len};
 
 /// Results of a tile.

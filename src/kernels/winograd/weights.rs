@@ -9,8 +9,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
 
 use super::Size;
-use crate::kernels::Aligned;
 use crate::kernels::blocked::pack::{Filters, Panels, flush};
+use crate::kernels::simd::Simd;
+use crate::kernels::{Aligned, Isa};
 
 /// `G` for the points 0, 1, -1, infinity.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -84,38 +85,82 @@ impl Units {
     pub fn pack(&self, unit: usize, weight: &Filters<'_>, to: &mut [f32]) {
         let width = self.panels.width(unit) * self.lanes;
         let first = unit * 2 * self.lanes;
-        let filters = first..self.sizes[0].min(first + width);
-        match self.size {
-            Size::F2 => pack_unit(&G2, self.sizes[1], filters, width, weight, to),
-            Size::F4 => pack_unit(&G4, self.sizes[1], filters, width, weight, to),
+        let (filters, channels) = (self.sizes[0].min(first + width) - first, self.sizes[1]);
+        let len = to.len() / self.size.points();
+        let kernels = kernels_of(self.lanes);
+        for channel in 0..channels {
+            let mut taps = [[0.0; UNIT]; 9];
+            for (tap, to) in taps.iter_mut().enumerate() {
+                weight.copy(first, channel, tap, &mut to[..filters]);
+            }
+            let spread = Spread { taps: &taps, size: self.size, width, step: len, to: to[channel * width..].as_mut_ptr() };
+            assert!(to.len() >= (self.size.points() - 1) * len + channel * width + width);
+            // SAFETY: the processor has what it is compiled for; the last point's row ends inside the unit, as asserted
+            unsafe { (kernels)(&spread) };
         }
     }
 }
 
-/// The panels of a unit of `filters`, `width` wide: `G g G^T` of all its output channels together, one input channel after the
-/// other.
-fn pack_unit<const T: usize>(
-    matrix: &[[f64; 3]; T],
-    channels: usize,
-    filters: Range<usize>,
+/// The taps of an input channel and of a unit's output channels, to be transformed.
+pub(in crate::kernels) struct Spread<'a> {
+    taps: &'a [[f32; UNIT]; 9],
+    size: Size,
+    /// Output channels.
     width: usize,
-    weight: &Filters<'_>,
-    to: &mut [f32],
-) {
-    let len = to.len() / (T * T);
-    for channel in 0..channels {
-        let mut taps = [[0.0; UNIT]; 9];
-        for (lane, filter) in filters.clone().enumerate() {
-            let values = weight.taps(filter, channel);
-            for (tap, to) in taps.iter_mut().enumerate() {
-                to[lane] = f64::from(values[weight.place(tap)]);
+    /// From a point to the next.
+    step: usize,
+    to: *mut f32,
+}
+
+/// The transform compiled for what this processor has: the arithmetic, and so every bit, is the same.
+fn kernels_of(lanes: usize) -> unsafe fn(&Spread<'_>) {
+    match Isa::best() {
+        isa if isa.lanes() >= lanes && isa.lanes() > 1 => crate::kernels::blocked::kernels(isa).spread,
+        _ => spread_plainly,
+    }
+}
+
+unsafe fn spread_plainly(s: &Spread<'_>) {
+    // SAFETY: the caller's
+    unsafe { spread::<crate::kernels::simd::scalar::Scalar>(s) }
+}
+
+/// `G g G^T` of all output channels together, in f64, rounded once.
+///
+/// # Safety
+/// The processor has `S`; there is room for every point.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn spread<S: Simd>(s: &Spread<'_>) {
+    // SAFETY: the caller's
+    unsafe {
+        match s.size {
+            Size::F2 => points(&G2, s),
+            Size::F4 => points(&G4, s),
+        }
+    }
+}
+
+/// # Safety
+/// As [`spread`].
+#[inline(always)]
+unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], s: &Spread<'_>) {
+    for lane in (0..s.width).step_by(PART) {
+        let mut taps = [[0.0f64; PART]; 9];
+        for (to, from) in taps.iter_mut().zip(s.taps) {
+            for (to, &from) in to.iter_mut().zip(&from[lane..lane + PART]) {
+                *to = f64::from(from);
             }
         }
         for (i, row) in matrix.iter().enumerate() {
-            let half = [0, 1, 2].map(|x| combine(row, [&taps[x], &taps[3 + x], &taps[6 + x]]));
+            let mut half = [[0.0; PART]; 3];
+            for (x, half) in half.iter_mut().enumerate() {
+                combine(row, [&taps[x], &taps[3 + x], &taps[6 + x]], half);
+            }
             for (j, column) in matrix.iter().enumerate() {
-                let values = combine(column, [&half[0], &half[1], &half[2]]);
-                let to = &mut to[(i * T + j) * len + channel * width..][..width];
+                let mut values = [0.0; PART];
+                combine(column, [&half[0], &half[1], &half[2]], &mut values);
+                // SAFETY: the caller's
+                let to = unsafe { std::slice::from_raw_parts_mut(s.to.add((i * T + j) * s.step + lane), PART) };
                 for (to, value) in to.iter_mut().zip(values) {
                     *to = flush(value as f32);
                 }
@@ -124,6 +169,12 @@ fn pack_unit<const T: usize>(
     }
 }
 
-fn combine(factors: &[f64; 3], values: [&[f64; UNIT]; 3]) -> [f64; UNIT] {
-    std::array::from_fn(|lane| factors[0] * values[0][lane] + factors[1] * values[1][lane] + factors[2] * values[2][lane])
+/// Output channels that are transformed at a time.
+const PART: usize = 8;
+
+#[inline(always)]
+fn combine(factors: &[f64; 3], values: [&[f64; PART]; 3], to: &mut [f64; PART]) {
+    for (lane, to) in to.iter_mut().enumerate() {
+        *to = factors[0] * values[0][lane] + factors[1] * values[1][lane] + factors[2] * values[2][lane];
+    }
 }

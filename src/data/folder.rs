@@ -67,18 +67,9 @@ impl Folder {
             return Err(FolderError::NoClasses { path: path.to_path_buf() });
         }
         classes.sort();
-        let by_label = |name: &String| labels.iter().position(|l| l == name);
-        let some_known = classes.iter().any(|c| by_label(c).is_some());
+        let indices = class_indices(&classes, labels)?;
         let mut items = Vec::new();
-        for (index, name) in classes.iter().enumerate() {
-            let class = match by_label(name) {
-                Some(class) => class,
-                None if some_known => {
-                    let labels = labels.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
-                    return Err(FolderError::UnknownClass { folder: name.clone(), labels });
-                }
-                None => index,
-            };
+        for (name, &class) in classes.iter().zip(&indices) {
             let folder = path.join(name);
             let pictures = pictures(std::slice::from_ref(&folder))?;
             if pictures.is_empty() {
@@ -88,6 +79,26 @@ impl Folder {
         }
         Ok(Folder { classes, items })
     }
+}
+
+/// The class of each folder: its label's index where any folder's name is a label, its own place among the names else.
+pub(super) fn class_indices(names: &[String], labels: &[String]) -> Result<Vec<usize>, FolderError> {
+    let by_label = |name: &String| labels.iter().position(|label| label == name);
+    if !names.iter().any(|name| by_label(name).is_some()) {
+        return Ok((0..names.len()).collect());
+    }
+    let known = |name: &String| {
+        by_label(name).ok_or_else(|| FolderError::UnknownClass {
+            folder: name.clone(),
+            labels: labels.iter().take(12).cloned().collect::<Vec<_>>().join(", "),
+        })
+    };
+    names.iter().map(known).collect()
+}
+
+/// Whether a file is a picture by its name.
+pub(super) fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 /// The pictures among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
@@ -113,7 +124,6 @@ fn search(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Fol
     entries.sort();
     for path in entries {
         let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        let picture = path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)));
         match () {
             () if hidden => {}
             () if path.is_dir() => {
@@ -121,7 +131,7 @@ fn search(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Fol
                     search(&path, depth - 1, out)?;
                 }
             }
-            () if picture => out.push(path),
+            () if is_picture(&path) => out.push(path),
             () => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Decoding JPEG and PNG, told apart by content, within limits.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageReader, Limits};
@@ -55,31 +55,30 @@ pub enum ImageError {
 
 /// Reads a picture. Transparency is dropped and 16-bit values are cut to 8, as PIL's `convert("RGB")` does.
 pub fn load(path: &Path) -> Result<Pixels, ImageError> {
-    let at = || path.to_path_buf();
-    let io = |source| ImageError::Io { path: at(), source };
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.is_dir() {
+    decode(open(path)?, path)
+}
+
+/// Height and width of a picture, by its header.
+pub(super) fn size(path: &Path) -> Result<[usize; 2], ImageError> {
+    size_of(open(path)?, path)
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_path_buf(), source };
+    // asked before opening: opening a named pipe waits for a writer
+    let kind = std::fs::metadata(path).map_err(io)?;
+    if kind.is_dir() {
         return Err(io(std::io::ErrorKind::IsADirectory.into()));
     }
-    let mut buffered = BufReader::new(file);
-    let mut first = [0u8; 1];
-    if buffered.read(&mut first).map_err(io)? == 0 {
-        return Err(ImageError::Empty { path: at() });
+    if !kind.is_file() {
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "is not a regular file")));
     }
-    std::io::Seek::rewind(&mut buffered).map_err(io)?;
-    let mut reader = ImageReader::new(buffered).with_guessed_format().map_err(io)?;
-    if !matches!(reader.format(), Some(image::ImageFormat::Jpeg | image::ImageFormat::Png)) {
-        return Err(ImageError::Unknown { path: at() });
-    }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_MEMORY);
-    reader.limits(limits);
-    let decoded = reader.decode().map_err(|error| match error {
-        image::ImageError::Limits(_) => ImageError::TooLarge { path: at() },
-        other => ImageError::Damaged { path: at(), reason: other.to_string() },
-    })?;
+    File::open(path).map(BufReader::new).map_err(io)
+}
+
+/// As [`load`], from what messages call `path`.
+pub(super) fn decode(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+    let decoded = reader(from, path)?.decode().map_err(|error| refused(error, path))?;
     let grey = matches!(
         decoded,
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_)
@@ -87,7 +86,39 @@ pub fn load(path: &Path) -> Result<Pixels, ImageError> {
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     let (channels, data) = if grey { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
     if width == 0 || height == 0 {
-        return Err(ImageError::Damaged { path: at(), reason: "it has no pixels".into() });
+        return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it has no pixels".into() });
     }
     Ok(Pixels { width, height, channels, data })
+}
+
+/// As [`size`], from what messages call `path`.
+pub(super) fn size_of(from: impl BufRead + Seek, path: &Path) -> Result<[usize; 2], ImageError> {
+    let (width, height) = reader(from, path)?.into_dimensions().map_err(|error| refused(error, path))?;
+    Ok([height as usize, width as usize])
+}
+
+fn refused(error: image::ImageError, path: &Path) -> ImageError {
+    let path = path.to_path_buf();
+    match error {
+        image::ImageError::Limits(_) => ImageError::TooLarge { path },
+        other => ImageError::Damaged { path, reason: other.to_string() },
+    }
+}
+
+/// A decoder for what the first bytes say, within limits.
+fn reader<R: BufRead + Seek>(mut from: R, path: &Path) -> Result<ImageReader<R>, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_path_buf(), source };
+    if from.fill_buf().map_err(io)?.is_empty() {
+        return Err(ImageError::Empty { path: path.to_path_buf() });
+    }
+    let mut reader = ImageReader::new(from).with_guessed_format().map_err(io)?;
+    if !matches!(reader.format(), Some(image::ImageFormat::Jpeg | image::ImageFormat::Png)) {
+        return Err(ImageError::Unknown { path: path.to_path_buf() });
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_MEMORY);
+    reader.limits(limits);
+    Ok(reader)
 }

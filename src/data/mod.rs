@@ -1,7 +1,10 @@
 //! Pictures and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
 
+#[cfg(feature = "image")]
+mod archive;
 mod arrays;
 mod augment;
+mod cifar;
 mod dataset;
 mod error;
 pub mod folder;
@@ -12,11 +15,15 @@ mod labels;
 mod loader;
 mod open;
 mod packed;
+#[cfg(feature = "image")]
+mod pictures;
 mod pixels;
 mod preprocess;
 mod random;
 mod resize;
 mod sizes;
+#[cfg(all(test, feature = "image"))]
+mod tests;
 mod transform;
 
 pub use dataset::{Dataset, Sample, Subset, Values};

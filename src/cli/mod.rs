@@ -3,7 +3,9 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod check;
+mod compare;
 mod compile;
 mod confusion;
 mod eval;
@@ -16,6 +18,7 @@ mod output;
 mod profile;
 mod run;
 mod summary;
+mod train;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +51,12 @@ enum Command {
     Run(run::Args),
     /// Measure accuracy over a folder of class folders
     Eval(eval::Args),
+    /// Train a network by the recipe in its file
+    Train(train::Args),
+    /// Draw the curves of several runs into one page
+    Compare(compare::Args),
+    /// Replace running statistics by true averages over training data
+    CalibrateBn(calibrate::Args),
     /// Measure latency
     Bench(bench::Args),
     /// Measure each step against the machine's peak
@@ -84,6 +93,9 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
+        Command::Train(args) => train::run(args, &mut out),
+        Command::Compare(args) => compare::run(args, &mut out),
+        Command::CalibrateBn(args) => calibrate::run(args, &mut out),
         Command::Bench(args) => bench::run(args, &mut out),
         Command::Profile(args) => profile::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),

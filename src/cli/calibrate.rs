@@ -1,0 +1,70 @@
+//! `resnetc calibrate-bn`
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use super::args::Select;
+use super::images::progress;
+use super::open;
+use super::output::{Done, Failure, Out};
+use super::train::{checked, datasets};
+use crate::driver::Weights;
+use crate::ir::{Recipe, Schedule};
+use crate::train::{self, calibrate, checkpoint};
+
+/// Replaces running statistics by true averages over training data.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n\n\
+                  As the authors of the paper did for their published models. The pictures are not augmented."
+)]
+pub(super) struct Args {
+    /// A source (.resnet)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    select: Select,
+    /// The weights: a safetensors or PyTorch file
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// Training data
+    #[arg(long, value_name = "DATA")]
+    data: String,
+    /// Where the weights with their new statistics go
+    #[arg(short, long, value_name = "W2.safetensors")]
+    output: PathBuf,
+    /// Samples in a batch
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    batch: u32,
+    /// At most so many batches [default: all data]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    batches: Option<u64>,
+    /// Threads [default: as many as the process may use]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroU16>,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let (front, checked) = checked(&args.file, &args.select, out)?;
+    let params = open::bind(&checked, &front, Some(&Weights::File(args.weights.clone())), out)?;
+    let threads =
+        args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
+    // the statistics are of the pictures as they are; nothing is frozen, so that every norm meets its batch
+    let recipe = Recipe {
+        batch: args.batch as usize,
+        augment: Vec::new(),
+        freeze: Vec::new(),
+        schedule: Schedule::Constant,
+        ..checked.network.recipe.clone().unwrap_or_default()
+    };
+    let (data, _) = datasets(&checked, &args.data, None)?;
+    let mut feed = train::feed(data, &checked, &recipe, threads, true).map_err(Failure::input)?;
+    let mut engine = train::engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
+    let bar = progress(feed.samples());
+    let batches = args.batches.unwrap_or(u64::MAX);
+    let result = calibrate::calibrate(&checked, &mut engine, &mut *feed, batches, &mut |n| bar.inc(n as u64));
+    bar.finish_and_clear();
+    let count = result.map_err(Failure::input)?;
+    checkpoint::write_weights(&args.output, &mut engine).map_err(Failure::input)?;
+    out.line(format_args!("{count} batches of {}; wrote {}", args.batch, args.output.display()))
+}

@@ -1,0 +1,40 @@
+//! `resnetc compare`
+
+use std::path::{Path, PathBuf};
+
+use super::output::{Done, Failure, Out};
+use crate::train::report::{self, Curves};
+use crate::train::{RunDir, log};
+
+/// Draws the curves of several runs into one page.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  resnetc compare runs/plain20 runs/plain56 runs/resnet20 runs/resnet56 -o degradation.html")]
+pub(super) struct Args {
+    /// Run directories that `resnetc train` wrote, or their train.jsonl
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// The page
+    #[arg(short, long, value_name = "OUT.html")]
+    output: PathBuf,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let mut curves = Vec::new();
+    for run in &args.runs {
+        let path = if run.is_dir() { RunDir::new(run).log() } else { run.clone() };
+        let lines = log::read(&path).map_err(Failure::input)?;
+        curves.push(Curves::of(&name(run), &lines));
+    }
+    report::write(&args.output, &curves).map_err(Failure::input)?;
+    for run in &curves {
+        out.line(run.summary())?;
+    }
+    out.line(format_args!("wrote {}", args.output.display()))
+}
+
+/// What a run is called: its folder.
+fn name(run: &Path) -> String {
+    let folder = if run.is_dir() { run } else { run.parent().unwrap_or(run) };
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    folder.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned())
+}

@@ -1,0 +1,207 @@
+//! `resnetc train`
+
+mod about;
+mod open;
+mod watch;
+
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::args::{Select, parse_weights};
+use super::output::{Done, Failure, Out};
+use crate::driver::Weights;
+use crate::ir::Recipe;
+use crate::train::{End, Run, RunDir, TrainError, checkpoint};
+use about::About;
+use open::{Parts, beginning};
+pub(super) use open::{checked, datasets};
+use watch::Watch;
+
+/// Trains a network by the recipe in its file.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  resnetc train models/cifar.resnet --network resnet20 --data cifar10/train --valid cifar10/test -o runs/resnet20\n  \
+                  resnetc train net.resnet --data X.npy,Y.npy --set train.steps=20 --set train.augment=none\n  \
+                  resnetc train --resume runs/resnet20\n\nThe run directory gets train.jsonl, checkpoint.safetensors, report.html, the source, and in the end \
+                  weights.safetensors. Ctrl-C writes a checkpoint and leaves."
+)]
+pub(in crate::cli) struct Args {
+    /// A source (.resnet) with a `train` block
+    #[arg(value_name = "FILE", required_unless_present = "resume")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    select: Select,
+    /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
+    #[arg(long, value_name = "DATA", required_unless_present = "resume")]
+    data: Option<String>,
+    /// Validation data [default: the test part of the training data, where they have one]
+    #[arg(long, value_name = "DATA")]
+    valid: Option<String>,
+    /// The run directory [default: one beside the file]
+    #[arg(short, long, value_name = "RUN_DIR", conflicts_with = "resume")]
+    output: Option<PathBuf>,
+    /// Weights to begin with: a safetensors or PyTorch file, or init[:SEED] [default: what the recipe says]
+    #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, conflicts_with = "resume")]
+    weights: Option<Weights>,
+    /// Threads [default: as many as the process may use; when resuming, as many as before]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroU16>,
+    /// Go on with the run of this directory, to the same bits as if it had never stopped
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["file", "network", "set"])]
+    resume: Option<PathBuf>,
+}
+
+/// Set by Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+pub(in crate::cli) fn run(args: &Args, out: &mut Out) -> Done {
+    match &args.resume {
+        Some(dir) => resume(args, &RunDir::new(dir), out),
+        None => begin(args, out),
+    }
+}
+
+fn begin(args: &Args, out: &mut Out) -> Done {
+    let (Some(file), Some(data)) = (&args.file, &args.data) else {
+        return Err(Failure::Usage("a file and --data are needed".into()));
+    };
+    let threads = args.threads.map_or_else(available, |n| usize::from(n.get()));
+    let mut about = About {
+        file: std::path::absolute(file).unwrap_or_else(|_| file.clone()),
+        network: String::new(),
+        set: args.select.set.clone(),
+        data: data.clone(),
+        valid: args.valid.clone(),
+        threads,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (front, checked) = checked(file, &args.select, out)?;
+    about.network.clone_from(&checked.network.name);
+    let Some(mut recipe) = checked.network.recipe.clone() else {
+        return Err(Failure::Input(format!(
+            "network `{}` has no recipe: give it a `train` block, or say how long: --set train.epochs=10",
+            about.network
+        )));
+    };
+    if let Some(Weights::Init(seed)) = args.weights {
+        recipe.seed = seed;
+        recipe.from = None;
+    }
+    let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
+    let (train, valid) = datasets(&checked, data, args.valid.as_deref())?;
+    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, threads)?;
+    let dir = RunDir::new(match &args.output {
+        Some(dir) => dir.clone(),
+        None => beside(file, &about.network),
+    });
+    if dir.checkpoint().exists() {
+        let dir = dir.path().display();
+        return Err(Failure::Input(format!("`{dir}` holds a run: go on with --resume {dir}, or give another with -o")));
+    }
+    about.write(&dir, &front)?;
+    if args.output.is_none() {
+        out.note(format_args!("writing to {}", dir.path().display()));
+    }
+    out.note(describe(&recipe, &parts));
+    drive(&mut parts, &recipe, &about, &dir, false, out)
+}
+
+fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
+    let mut about = About::read(dir)?;
+    let recipe = checkpoint::state(&dir.checkpoint()).map_err(Failure::input)?.recipe;
+    if let Some(data) = &args.data {
+        about.data.clone_from(data);
+    }
+    if args.valid.is_some() {
+        about.valid.clone_from(&args.valid);
+    }
+    if let Some(threads) = args.threads {
+        if usize::from(threads.get()) != about.threads {
+            out.note(format_args!(
+                "note: the run was begun with {} threads; with {threads} its results differ in the last bits",
+                about.threads
+            ));
+        }
+        about.threads = usize::from(threads.get());
+    }
+    let checked = about.checked(dir, out)?;
+    // the values come from the checkpoint
+    let params = crate::train::init::begin(&checked, &recipe, None).map_err(Failure::input)?.params;
+    let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref())?;
+    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
+    drive(&mut parts, &recipe, &about, dir, true, out)
+}
+
+fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, resumed: bool, out: &mut Out) -> Done {
+    // without a handler Ctrl-C ends the process at once, and the last checkpoint is the one to go on from
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    let epoch = parts.train.samples().div_ceil(recipe.batch.saturating_mul(recipe.accumulate).max(1)) as u64;
+    let mut watch = Watch::new(recipe.length.steps(epoch), recipe.batch * recipe.accumulate, epoch);
+    let run = Run {
+        engine: &mut parts.engine,
+        train: &mut *parts.train,
+        valid: match &mut parts.valid {
+            Some(feed) => Some(&mut **feed),
+            None => None,
+        },
+        network: &about.network,
+        classes: parts.classes,
+        dir,
+        threads: about.threads,
+    };
+    let mut observe = |event: crate::train::Event<'_>| watch.event(event, STOP.load(Ordering::SeqCst));
+    let end = if resumed { run.resume(&mut observe) } else { run.begin(recipe, &mut observe) };
+    watch.finish();
+    match end {
+        Ok(End::Finished) => {
+            out.line(format_args!("weights  {}", dir.weights().display()))?;
+            out.line(format_args!("report   {}", dir.report().display()))
+        }
+        Ok(End::Stopped) => out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display())),
+        Err(error) => Err(failed(&error, dir)),
+    }
+}
+
+/// What went wrong, and that the run is not lost.
+fn failed(error: &TrainError, dir: &RunDir) -> Failure {
+    let left = match checkpoint::state(&dir.checkpoint()) {
+        Ok(state) if state.step > 0 => {
+            format!("\nthe checkpoint of step {} is whole: {}", state.step, dir.checkpoint().display())
+        }
+        _ => String::new(),
+    };
+    Failure::Input(format!("{error}{left}"))
+}
+
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A folder beside the file that does not exist yet: `resnet20.run`, `resnet20.run2`, …
+fn beside(file: &Path, network: &str) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let first = folder.join(format!("{network}.run"));
+    let more = (2..10_000).map(|i| folder.join(format!("{network}.run{i}")));
+    std::iter::once(first.clone()).chain(more).find(|path| !path.exists()).unwrap_or(first)
+}
+
+/// What is about to happen.
+fn describe(recipe: &Recipe, parts: &Parts) -> String {
+    let changes = recipe.augment.iter().map(crate::ir::Augment::name).collect::<Vec<_>>().join(", ");
+    format!(
+        "{} samples, {} to validate on; batch {}{}, rate {}, momentum {}, decay {}{}",
+        parts.train.samples(),
+        parts.valid.as_ref().map_or(0, |v| v.samples()),
+        recipe.batch,
+        if recipe.accumulate > 1 { format!(" x {}", recipe.accumulate) } else { String::new() },
+        recipe.optimizer.rate,
+        recipe.optimizer.momentum,
+        recipe.optimizer.decay,
+        if changes.is_empty() { String::new() } else { format!("; {changes}") }
+    )
+}

@@ -1,0 +1,77 @@
+//! What a person sees of a run: a bar on a terminal, and a line an epoch.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::train::log::Line;
+use crate::train::{Event, Flow};
+
+/// How much of the shown loss and error is the last step's.
+const FRESH: f64 = 0.05;
+
+/// Shows a run.
+pub(super) struct Watch {
+    bar: ProgressBar,
+    samples: usize,
+    epochs: u64,
+    /// Loss, error and samples a second, averaged over the last steps.
+    shown: Option<[f64; 3]>,
+}
+
+impl Watch {
+    pub fn new(steps: u64, samples: usize, epoch_steps: u64) -> Watch {
+        let bar = ProgressBar::new(steps);
+        let style = "{bar:30} {pos}/{len} {msg} {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        Watch { bar, samples, epochs: steps.div_ceil(epoch_steps.max(1)), shown: None }
+    }
+
+    pub fn event(&mut self, event: Event<'_>, stop: bool) -> Flow {
+        match event {
+            Event::Logged(Line::Step { step, loss, error, images_per_s, .. }) => {
+                let last = [*loss, *error, *images_per_s];
+                let shown = match self.shown {
+                    Some(old) => [0, 1, 2].map(|i| old[i] + FRESH * (last[i] - old[i])),
+                    None => {
+                        // the time left is guessed from the steps of this session
+                        self.bar.set_position(*step);
+                        self.bar.reset_eta();
+                        last
+                    }
+                };
+                self.shown = Some(shown);
+                self.bar.set_position(*step);
+                self.bar.set_message(format!("loss {:.3}, error {:.1} %, {:.0} images/s,", shown[0], 100.0 * shown[1], shown[2]));
+            }
+            Event::Logged(Line::Epoch { epoch, loss, error, seconds, .. }) => self.say(format!(
+                "epoch {epoch}/{}: training loss {loss:.4}, error {:.2} %, {:.1} min",
+                self.epochs,
+                100.0 * error,
+                seconds / 60.0
+            )),
+            Event::Logged(Line::Valid { step, loss, error, .. }) => {
+                self.say(format!("step {step}: validation loss {loss:.4}, error {:.2} %", 100.0 * error));
+            }
+            Event::Logged(Line::Start { .. }) | Event::Checkpoint => {}
+            Event::Notice(text) => self.say(text.to_owned()),
+        }
+        if stop { Flow::Stop } else { Flow::Continue }
+    }
+
+    /// Above the bar, or where there is none as a line.
+    fn say(&self, text: String) {
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+        if let (Some([_, _, rate]), true) = (self.shown, self.samples > 0) {
+            self.say(format!("{rate:.1} images/s"));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! From a checked network and a dataset to what the loop drives.
+
+use std::sync::Arc;
+
+use super::{EngineOptions, Feed, GraphEngine, LoaderFeed, TrainError};
+use crate::data::Dataset;
+use crate::grad::GradOptions;
+use crate::ir::{Checked, Recipe};
+use crate::runtime::{ParamStore, SessionOptions};
+
+/// The classes of a network: the length of its first output.
+pub fn classes(checked: &Checked) -> Option<usize> {
+    let (_, value) = checked.graph().outputs().first()?;
+    checked.shape(value.node).channels()
+}
+
+/// An engine that computes a network's gradients as a recipe wants them.
+pub fn engine(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
+    let what = GradOptions { smoothing: recipe.loss.smoothing, frozen: recipe.freeze.clone() };
+    let session = SessionOptions { threads, isa: None };
+    GraphEngine::new(checked, params, &what, EngineOptions { session, seed: recipe.seed, precise: false })
+}
+
+/// Reads a dataset for a network: in each epoch's order and augmented for training, as it is for measuring.
+pub fn feed(
+    dataset: Arc<dyn Dataset>,
+    checked: &Checked,
+    recipe: &Recipe,
+    threads: usize,
+    training: bool,
+) -> Result<Box<dyn Feed>, TrainError> {
+    Ok(Box::new(LoaderFeed::new(dataset, checked, recipe, threads, training)?))
+}

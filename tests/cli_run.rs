@@ -5,6 +5,8 @@
 #[path = "common/command.rs"]
 mod command;
 
+use std::path::Path;
+
 use command::{arg, resnetc};
 use serde_json::Value;
 
@@ -81,7 +83,7 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     assert!(said.contains("packed for portable"), "{said}");
     let (said, _) = forced("portable", &["compile", FASHION, "--no-packs", "-o", arg(&without)]);
     assert!(said.contains("weights") && !said.contains("packed"), "{said}");
-    let size = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(size(&with) > size(&without) * 3 / 2);
     let (answer, notes) = forced("portable", &["run", arg(&with), "tests/data/coat.png"]);
     assert_eq!(notes, "");
@@ -144,6 +146,56 @@ fn eval_matches_folders_with_labels() {
     resnetc(&["eval", FASHION, "--data", arg(labelled.path())]).refused("none of the network's labels");
 }
 
+/// The same ten pictures as IDX files, in a tar archive, and normalised in a pair of arrays: the same answers.
+#[test]
+fn eval_reads_every_kind_of_dataset() {
+    let dir = tempfile::tempdir().unwrap();
+    let png = |file: &str| Path::new("tests/data").join(format!("{file}.png"));
+    let pictures: Vec<resnetc::data::Pixels> =
+        PICTURES.iter().map(|(f, _)| resnetc::data::load(&png(f)).unwrap().convert(resnetc::ir::Channels::Gray)).collect();
+    let bytes: Vec<u8> = pictures.iter().flat_map(|p| p.data.clone()).collect();
+    let idx = |sizes: &[u32], data: &[u8]| {
+        let sizes: Vec<u8> = sizes.iter().flat_map(|s| s.to_be_bytes()).collect();
+        [&[0, 0, 8, (sizes.len() / 4) as u8], &sizes[..], data].concat()
+    };
+    std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx(&[10, 28, 28], &bytes)).unwrap();
+    let labels = |last: u8| idx(&[10], &[0, 1, 2, 3, 4, 5, 6, 7, 8, last]);
+    std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(9)).unwrap();
+
+    let values = bytes.iter().map(|&b| (f32::from(b) / 255.0 - 0.286) / 0.353).collect();
+    let samples = ndarray::ArrayD::from_shape_vec(vec![10, 1, 28, 28], values).unwrap();
+    let (x, y, tar) = (dir.path().join("x.npy"), dir.path().join("y.npy"), dir.path().join("pictures.tar"));
+    resnetc::formats::npy::write(&x, &samples.view()).unwrap();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (10,), }";
+    let array = [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]].concat();
+    std::fs::write(&y, array).unwrap();
+    let mut archive = tar::Builder::new(std::fs::File::create(&tar).unwrap());
+    for (class, (file, _)) in PICTURES.iter().enumerate() {
+        archive.append_path_with_name(png(file), format!("test/{class}/1.png")).unwrap();
+    }
+    archive.finish().unwrap();
+
+    let eval = |data: &str| ["eval", FASHION, "--format", "json", "--data", data].map(str::to_owned);
+    let run = |data: &str| resnetc(&eval(data).each_ref().map(String::as_str));
+    let pair = format!("{},{}", arg(&x), arg(&y));
+    let mut losses = Vec::new();
+    for data in [arg(dir.path()), arg(&tar), &pair] {
+        let json: Value = serde_json::from_str(&run(data).fine().out).unwrap();
+        assert_eq!((&json["images"], &json["top1"]), (&10.into(), &100.0.into()), "{data}");
+        losses.push(json["loss"].as_f64().unwrap());
+    }
+    assert!(losses.iter().all(|loss| (loss - losses[0]).abs() < 1e-6), "{losses:?}");
+
+    std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(10)).unwrap();
+    run(arg(dir.path())).refused("sample 9 has label 10, and the network has 10 classes");
+    std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx(&[10, 28, 28], &bytes[..7000])).unwrap();
+    std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(9)).unwrap();
+    run(arg(dir.path())).refused("is cut off: its header states 10 x 28 x 28 = 7840 bytes, and 7000 are there");
+    let wide = ndarray::ArrayD::<f32>::zeros(vec![10, 1, 28, 30]);
+    resnetc::formats::npy::write(&x, &wide.view()).unwrap();
+    run(&pair).refused("holds samples of 1 x 28 x 30, and the network reads 1 x 28 x 28");
+}
+
 #[test]
 fn raw_tensors_agree_with_pytorch() {
     let dir = tempfile::tempdir().unwrap();
@@ -183,12 +235,12 @@ fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
         .refused("do not fit");
     assert!(ran.err.contains("error[E05"), "{}", ran.err);
     assert!(ran.err.lines().count() < 60, "{}", ran.err);
-    assert!(!std::path::Path::new("/tmp/never.rnx").exists());
+    assert!(!Path::new("/tmp/never.rnx").exists());
     resnetc(&["run", source, "--network", "resnet20", "tests/data/bag.png"]).refused("names no weights");
 }
 
 /// The weights of a network written to a file, to be given to another.
-fn weights_of(network: &str, file: &std::path::Path) {
+fn weights_of(network: &str, file: &Path) {
     let mut front = resnetc::driver::Frontend::open("models/cifar.resnet".as_ref()).unwrap();
     let options = resnetc::CompileOptions { weights: resnetc::Weights::Init(1), ..Default::default() };
     if network.ends_with(".resnet") {

@@ -1,6 +1,5 @@
 //! `resnetc eval`
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
@@ -10,24 +9,29 @@ use super::confusion::Confusion;
 use super::images::{Reader, progress, top};
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out};
-use crate::data::folder::Folder;
+use crate::data::{DatasetOptions, Split, open_dataset};
+use crate::train::classes;
 
 /// How many broken files are named.
 const NAMED: usize = 10;
 
-/// Measures accuracy over a folder of class folders.
+/// Measures accuracy over a labelled dataset.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  resnetc eval models/cifar.resnet --network resnet20 --weights resnet20.safetensors --data cifar10/test\n\n\
-                  The folders' names are matched with the network's labels; where none of them is a label, they are counted in sorted order."
+    after_help = "Examples:\n  resnetc eval models/cifar.resnet --network resnet20 --weights resnet20.safetensors --data cifar10/test\n  \
+                  resnetc eval models/fashion.resnet --data /usr/share/datasets/fashion-mnist\n  \
+                  resnetc eval net.resnet --data X.npy,Y.npy\n\n\
+                  A dataset is a folder or .tar with a folder of pictures for each class, CIFAR's binary files, IDX files (.gz too), or a pair of \
+                  arrays; of one with parts, the test part is taken. Names of classes are matched with the network's labels; folders of which \
+                  none is a label are counted in sorted order."
 )]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A folder with a folder of pictures for each class
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Pictures in a run
+    /// An image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy
+    #[arg(long, value_name = "DATA")]
+    data: String,
+    /// Samples in a run
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
     /// How to answer
@@ -37,30 +41,34 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let model = args.model.model(out)?;
-    let data = Folder::open(&args.data, &model.network().labels).map_err(Failure::input)?;
+    // each sample is read once
+    let options = DatasetOptions { labels: &model.network().labels, classes: classes(model.checked()), keep: 0 };
+    let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;
     let mut session = args.model.session(&model)?;
     let reader = Reader::of(&model)?;
-    let (paths, classes): (Vec<PathBuf>, Vec<usize>) = data.items.into_iter().unzip();
-    let bar = progress(paths.len());
+    reader.holds(&*data)?;
+    let bar = progress(data.len());
     let (mut first, mut five, mut seen) = (0usize, 0usize, 0usize);
     let mut loss = 0.0;
     let mut confusion = Confusion::default();
     let mut broken: Vec<String> = Vec::new();
     let start = Instant::now();
-    let result = reader.run(&mut session, &paths, args.batch as usize, |index, scores| {
+    let read = |index| reader.sample(&*data, index);
+    let result = reader.run(&mut session, data.len(), read, args.batch as usize, |index, scores| {
         bar.inc(1);
+        let class = data.label(index) as usize;
         match scores {
             Ok(scores) => {
-                if classes[index] >= scores.len() {
+                if class >= scores.len() {
                     return Err(Failure::Input(format!("the data has more classes than the network's {} outputs", scores.len())));
                 }
                 let best = top(scores, 5);
                 seen += 1;
                 // no probability is taken for less than the least number
-                loss -= f64::from(scores[classes[index]].max(f32::MIN_POSITIVE)).ln();
-                confusion.count(classes[index], best.first().copied().unwrap_or(0), scores.len());
-                first += usize::from(best.first() == Some(&classes[index]));
-                five += usize::from(best.contains(&classes[index]));
+                loss -= f64::from(scores[class].max(f32::MIN_POSITIVE)).ln();
+                confusion.count(class, best.first().copied().unwrap_or(0), scores.len());
+                first += usize::from(best.first() == Some(&class));
+                five += usize::from(best.contains(&class));
             }
             Err(why) => broken.push(why),
         }

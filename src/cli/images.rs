@@ -1,6 +1,7 @@
-//! Pictures decoded in worker threads while the network computes, in their order, and gathered into batches.
+//! Samples decoded in worker threads while the network computes, in their order, and gathered into batches.
 
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -8,14 +9,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::output::Failure;
-use crate::data::{self, default_preprocess, prepare};
+use crate::data::{self, Dataset, Pixels, Sample, Transform, default_preprocess, prepare};
 use crate::ir::{Dim, Op, Preprocess, Shape};
 use crate::runtime::{Model, Session};
 
-/// A prepared picture, or why it is none.
-type Prepared = Result<(Vec<f32>, [usize; 3]), String>;
+/// A prepared sample with its channels, height and width, or why it is none.
+pub(super) type Prepared = Result<(Vec<f32>, [usize; 3]), String>;
 
-/// Pictures that each worker decodes ahead.
+/// Samples that each worker decodes ahead.
 const AHEAD: usize = 8;
 
 /// How a network takes pictures, and what its answer is.
@@ -43,9 +44,30 @@ impl Reader {
         Ok(Reader { input: graph.node(*id).name.clone(), shape, how, probabilities })
     }
 
-    fn read(&self, path: &Path) -> Prepared {
+    /// A picture in a file, prepared.
+    pub fn picture(&self, path: &Path) -> Prepared {
         let pixels = data::load(path).map_err(|e| e.to_string())?;
-        prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{}`: {e}", path.display()))
+        self.prepare(pixels, path.display())
+    }
+
+    /// A sample of a dataset, prepared.
+    pub fn sample(&self, dataset: &dyn Dataset, index: usize) -> Prepared {
+        match dataset.read(index).map_err(|e| e.to_string())? {
+            Sample::Pixels(pixels) => self.prepare(pixels, dataset.name(index)),
+            Sample::Values(values) => Ok((values.data, values.size)),
+        }
+    }
+
+    fn prepare(&self, pixels: Pixels, name: impl Display) -> Prepared {
+        prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{name}`: {e}"))
+    }
+
+    /// Fails where a dataset of normalised samples is of another size than the network reads; pictures are brought to it.
+    pub fn holds(&self, dataset: &dyn Dataset) -> Result<(), Failure> {
+        if dataset.is_normalised() {
+            Transform::new(dataset, &self.shape, Some(&self.how), &[]).map_err(Failure::input)?;
+        }
+        Ok(())
     }
 
     /// The height and width of prepared pictures where the network leaves them free; `None` where they are the picture's.
@@ -58,38 +80,39 @@ impl Reader {
         Some([size(h, 0)?, size(w, 1)?])
     }
 
-    /// Runs every picture, in order, and hands `each` its index with the class probabilities, or with what is wrong with it.
+    /// Runs `count` samples as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with what is wrong with it.
     pub fn run(
         &self,
         session: &mut Session,
-        paths: &[PathBuf],
+        count: usize,
+        read: impl Fn(usize) -> Prepared + Sync,
         batch: usize,
         mut each: impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let workers = session.threads().min(paths.len()).max(1);
+        let workers = session.threads().min(count).max(1);
+        let read = &read;
         thread::scope(|scope| {
-            // worker k reads pictures k, k + workers, …: taken in turn they come in order
+            // worker k reads samples k, k + workers, …: taken in turn they come in order
             let mut streams: Vec<Receiver<Prepared>> = Vec::new();
             for k in 0..workers {
                 let (send, receive) = sync_channel(AHEAD);
                 streams.push(receive);
-                let mine = paths.iter().skip(k).step_by(workers);
                 scope.spawn(move || {
-                    for path in mine {
+                    for index in (k..count).step_by(workers) {
                         // the receiver is gone when the run has failed
-                        if send.send(self.read(path)).is_err() {
+                        if send.send(read(index)).is_err() {
                             return;
                         }
                     }
                 });
             }
             // meanwhile
-            if let (batch, Some(size)) = (batch.min(paths.len()), self.free_size()) {
+            if let (batch, Some(size)) = (batch.min(count), self.free_size()) {
                 session.prepare(batch.max(1), size).map_err(Failure::input)?;
             }
             let mut gathered: Vec<(usize, Vec<f32>)> = Vec::new();
             let mut size = [0; 3];
-            for index in 0..paths.len() {
+            for index in 0..count {
                 let prepared = streams[index % workers].recv().unwrap_or_else(|_| Err("the reading thread ended".into()));
                 match prepared {
                     Ok((values, shape)) => {

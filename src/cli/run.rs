@@ -72,40 +72,46 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     let labels = &model.network().labels;
     let bar = progress(paths.len());
     let mut broken = 0usize;
-    let result = reader.run(&mut session, &paths, 1, |index, scores| {
-        bar.inc(1);
-        let path = paths[index].display();
-        match (scores, args.format) {
-            (Ok(scores), Format::Text) => bar.suspend(|| {
-                if paths.len() > 1 {
-                    out.line(format_args!("{path}"))?;
-                }
-                for class in top(scores, usize::from(args.top)) {
-                    let name = labels.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
-                    out.line(format_args!("{:6.2} %  {name}", scores[class] * 100.0))?;
-                }
-                Ok(())
-            }),
-            (Ok(scores), Format::Json) => {
-                let list: Vec<_> = top(scores, usize::from(args.top))
-                    .into_iter()
-                    .map(|class| json!({ "class": class, "label": labels.get(class), "probability": scores[class] }))
-                    .collect();
-                bar.suspend(|| out.line(json!({ "image": path.to_string(), "top": list })))
-            }
-            (Err(why), format) => {
-                broken += 1;
-                bar.suspend(|| {
-                    if format == Format::Json {
-                        out.line(json!({ "image": path.to_string(), "error": why }))?;
+    let result = reader.run(
+        &mut session,
+        paths.len(),
+        |index| reader.picture(&paths[index]),
+        1,
+        |index, scores| {
+            bar.inc(1);
+            let path = paths[index].display();
+            match (scores, args.format) {
+                (Ok(scores), Format::Text) => bar.suspend(|| {
+                    if paths.len() > 1 {
+                        out.line(format_args!("{path}"))?;
                     }
-                    out.flush()?;
-                    out.note(format_args!("error: {why}"));
+                    for class in top(scores, usize::from(args.top)) {
+                        let name = labels.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
+                        out.line(format_args!("{:6.2} %  {name}", scores[class] * 100.0))?;
+                    }
                     Ok(())
-                })
+                }),
+                (Ok(scores), Format::Json) => {
+                    let list: Vec<_> = top(scores, usize::from(args.top))
+                        .into_iter()
+                        .map(|class| json!({ "class": class, "label": labels.get(class), "probability": scores[class] }))
+                        .collect();
+                    bar.suspend(|| out.line(json!({ "image": path.to_string(), "top": list })))
+                }
+                (Err(why), format) => {
+                    broken += 1;
+                    bar.suspend(|| {
+                        if format == Format::Json {
+                            out.line(json!({ "image": path.to_string(), "error": why }))?;
+                        }
+                        out.flush()?;
+                        out.note(format_args!("error: {why}"));
+                        Ok(())
+                    })
+                }
             }
-        }
-    });
+        },
+    );
     bar.finish_and_clear();
     result?;
     args.model.note_packs(&session, out);

@@ -97,10 +97,7 @@ impl Tree {
         let tops: std::collections::BTreeSet<&str> = self.pictures.keys().filter_map(|path| top(path)).collect();
         let names = |split| part_names(split).iter().copied();
         let known = |name: &&str| names(Split::Train).chain(names(Split::Test)).any(|part| part == *name);
-        if tops.is_empty()
-            || !tops.iter().all(|name| known(name))
-            || self.pictures.keys().any(|path| path.components().count() < 3)
-        {
+        if tops.is_empty() || !tops.iter().all(known) || self.pictures.keys().any(|path| path.components().count() < 3) {
             return (Some(self), false);
         }
         let found = names(split).find(|name| tops.contains(name));

@@ -100,3 +100,105 @@ fn saturate(image: &mut Pixels, factor: f32) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> Pixels {
+        let data = (0..36usize).map(|i| ((i * 37 + i * i * 11) % 256) as u8).collect();
+        Pixels { width: 4, height: 3, channels: 3, data }
+    }
+
+    /// Numbers from torchvision 0.29's `functional.adjust_brightness`, `adjust_contrast` and `adjust_saturation` of
+    /// `Image.frombytes("RGB", (4, 3), bytes((i * 37 + i * i * 11) % 256 for i in range(36)))`: the first twelve bytes.
+    #[test]
+    fn colours_change_as_torchvision_changes_them() {
+        let first = |change: &dyn Fn(&mut Pixels)| {
+            let mut image = picture();
+            change(&mut image);
+            image.data[..12].to_vec()
+        };
+        assert_eq!(first(&|p| dim(p, 0, 0.6)), [0, 28, 70, 126, 40, 122, 63, 18, 139, 120, 114, 121]);
+        assert_eq!(first(&|p| dim(p, 0, 1.7)), [0, 81, 200, 255, 115, 255, 180, 51, 255, 255, 255, 255]);
+        assert_eq!(first(&|p| dim(p, mean_grey(p), 0.55)), [57, 83, 122, 172, 94, 169, 115, 73, 184, 167, 161, 168]);
+        assert_eq!(first(&|p| dim(p, mean_grey(p), 1.45)), [0, 12, 113, 247, 41, 238, 96, 0, 255, 232, 218, 235]);
+        assert_eq!(first(&|p| saturate(p, 0.3)), [29, 43, 64, 151, 108, 149, 85, 62, 122, 195, 192, 196]);
+        assert_eq!(first(&|p| saturate(p, 1.9)), [0, 53, 186, 255, 15, 255, 133, 0, 255, 205, 186, 209]);
+        let mut grey = Pixels { channels: 1, data: picture().data[..12].to_vec(), ..picture() };
+        let mean = mean_grey(&grey);
+        dim(&mut grey, mean, 1.45);
+        assert_eq!(grey.data, [0, 9, 110, 244, 38, 235, 93, 0, 255, 229, 215, 232]);
+        saturate(&mut grey, 0.3);
+        assert_eq!(grey.data[1], 9);
+    }
+
+    #[test]
+    fn jitter_draws_its_factors_and_their_order() {
+        let draw = |strengths, seed| {
+            let mut image = picture();
+            jitter(&mut image, strengths, &mut Rng::of(&[seed]));
+            image
+        };
+        assert_eq!(draw([0.0; 3], 1), picture());
+        assert_ne!(draw([0.4; 3], 1), draw([0.4; 3], 2));
+        // brightness alone: between 0.6 and 1.4 of each byte
+        for seed in 0..50 {
+            let image = draw([0.4, 0.0, 0.0], seed);
+            let bounds = |v: u8| (f32::from(v) * 0.6 - 1.0)..(f32::from(v) * 1.4 + 0.01);
+            assert!(image.data.iter().zip(picture().data).all(|(&new, old)| new == 255 || bounds(old).contains(&f32::from(new))));
+        }
+    }
+
+    #[test]
+    fn rectangles_have_the_area_and_shape_that_are_asked_for() {
+        let mut rng = Rng::of(&[1]);
+        let mut areas = Vec::new();
+        for _ in 0..2000 {
+            let [top, left, h, w] = random_rectangle([200, 300], [0.08, 1.0], [0.75, 4.0 / 3.0], &mut rng);
+            assert!(top + h <= 200 && left + w <= 300);
+            let (area, ratio) = (h as f64 * w as f64 / 6e4, w as f64 / h as f64);
+            assert!((0.078..=1.0).contains(&area) && (0.73..1.36).contains(&ratio), "{area} {ratio}");
+            areas.push(area);
+        }
+        // what does not fit is drawn again, so that the mean lies below the middle; torchvision draws 0.391
+        let mean = areas.iter().sum::<f64>() / 2000.0;
+        assert!((0.37..0.41).contains(&mean), "{mean}");
+        // numbers from `torchvision.transforms.RandomResizedCrop.get_params` with an area that never fits
+        let fallback = |size| random_rectangle(size, [5.0, 6.0], [0.75, 4.0 / 3.0], &mut Rng::of(&[2]));
+        assert_eq!([[3, 100], [100, 3], [40, 50]].map(fallback), [[0, 48, 3, 4], [48, 0, 4, 3], [0, 0, 40, 50]]);
+    }
+
+    #[test]
+    fn every_place_comes_up_and_none_lies_outside() {
+        let mut rng = Rng::of(&[4]);
+        let mut counts = [[0usize; 5]; 3];
+        for _ in 0..15_000 {
+            let [top, left] = place([12, 14], [10, 10], &mut rng);
+            counts[top as usize][left as usize] += 1;
+        }
+        // 1000 +- 31 each
+        assert!(counts.iter().flatten().all(|n| n.abs_diff(1000) < 160), "{counts:?}");
+        let larger: std::collections::BTreeSet<i64> = (0..100).map(|_| place([3, 3], [5, 3], &mut rng)[0]).collect();
+        assert_eq!(larger, [-2, -1, 0].into());
+    }
+
+    /// The drawn colours' variances along and between channels are those of the components.
+    #[test]
+    fn light_varies_as_imagenets_colours() {
+        let mut rng = Rng::of(&[9]);
+        let mut sums = [[0.0f64; 3]; 3];
+        for _ in 0..50_000 {
+            let light = lighting(0.1, &mut rng);
+            for (row, a) in sums.iter_mut().zip(light) {
+                row.iter_mut().zip(light).for_each(|(sum, b)| *sum += f64::from(a) * f64::from(b) / 5e4);
+            }
+        }
+        for a in 0..3 {
+            for b in 0..3 {
+                let exact: f64 = (0..3).map(|k| COMPONENTS[k][a] * COMPONENTS[k][b] * (0.1 * DEVIATIONS[k]).powi(2)).sum();
+                assert!((sums[a][b] - exact).abs() < 0.03 * exact, "{a} {b}: {} for {exact}", sums[a][b]);
+            }
+        }
+    }
+}

@@ -110,9 +110,13 @@ impl Loader {
         drop(state);
         self.shared.work.notify_all();
     }
+}
 
-    /// The next batch; `None` behind the last of the epoch, or before the first is begun. All samples of a batch may be broken.
-    pub fn next(&mut self) -> Option<Result<Samples, DataError>> {
+/// The batches of an epoch; none before [`Loader::start`]. All samples of a batch may be broken.
+impl Iterator for Loader {
+    type Item = Result<Samples, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let mut state = self.shared.state();
         if self.threads.is_empty() {
             let job = self.shared.job(&mut state, 1)?;
@@ -277,7 +281,7 @@ mod tests {
 
     fn epoch(loader: &mut Loader, epoch: u64, batch: u64) -> Vec<Samples> {
         loader.start(epoch, batch);
-        std::iter::from_fn(|| loader.next()).map(Result::unwrap).collect()
+        loader.map(Result::unwrap).collect()
     }
 
     #[test]
@@ -317,7 +321,7 @@ mod tests {
             assert_eq!(named, ["`number 17` holds no samples", "`number 40` brings the decoder down"]);
             let mut fatal = loader(broken(), workers, OnBroken::Fatal);
             fatal.start(0, 0);
-            let errors: Vec<_> = std::iter::from_fn(|| fatal.next()).filter_map(Result::err).collect();
+            let errors: Vec<_> = fatal.by_ref().filter_map(Result::err).collect();
             assert!((1..=2).contains(&errors.len()));
         }
     }

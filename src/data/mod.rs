@@ -22,7 +22,8 @@ mod preprocess;
 mod random;
 mod resize;
 mod sizes;
-#[cfg(all(test, feature = "image"))]
+#[cfg(test)]
+#[cfg(feature = "image")]
 mod tests;
 mod transform;
 

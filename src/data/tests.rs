@@ -233,7 +233,7 @@ fn a_broken_picture_is_named_and_left_out_or_fatal() {
         let options = LoaderOptions { batch: 4, seed: 0, shuffle: false, broken, workers: 1 };
         let mut loader = Loader::new(Arc::clone(&data), transform(&*data, &[]).unwrap(), options);
         loader.start(0, 0);
-        std::iter::from_fn(|| loader.next()).collect::<Result<Vec<Samples>, DataError>>()
+        loader.collect::<Result<Vec<Samples>, DataError>>()
     };
     let read = batches(OnBroken::Skip).unwrap();
     assert_eq!((read.len(), &read[0].labels[..], read[0].values.len()), (1, &[0, 1, 1][..], 3 * 48));

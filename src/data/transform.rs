@@ -259,8 +259,9 @@ const MAX_SIDE: usize = 1 << 16;
 /// Sets a square around a pixel to 0; what reaches over the edge is left out.
 fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], centre: [usize; 2], size: usize) {
     let range = |centre: usize, side: usize| {
+        let size = size.min(2 * MAX_SIDE);
         let start = centre as i64 - (size / 2) as i64;
-        let end = start.saturating_add(i64::try_from(size).unwrap_or(i64::MAX));
+        let end = start + size as i64;
         start.clamp(0, side as i64) as usize..end.clamp(0, side as i64) as usize
     };
     let (rows, columns) = (range(centre[0], height), range(centre[1], width));
@@ -268,5 +269,193 @@ fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], centre: [usize; 2], 
         for row in plane.chunks_exact_mut(width.max(1)).take(rows.end).skip(rows.start) {
             row[columns.clone()].fill(0.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packed::{Layout, Packed, Part};
+    use super::super::prepare;
+    use super::*;
+    use crate::ir::Axis;
+
+    /// One picture of 4 x 6 pixels, whose bytes count up.
+    fn pictures(channels: usize) -> Packed {
+        let bytes: Vec<u8> = (0..channels * 24).map(|i| (i + 1) as u8).collect();
+        let part = Part { name: "p".into(), records: bytes.into() };
+        Packed::new(Layout { head: 0, size: [channels, 4, 6] }, vec![part], vec![0], Vec::new())
+    }
+
+    /// The same numbers, normalised.
+    struct Normalised;
+
+    impl Dataset for Normalised {
+        fn len(&self) -> usize {
+            1
+        }
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+        fn label(&self, _: usize) -> u32 {
+            0
+        }
+        fn read(&self, _: usize) -> Result<Sample, DataError> {
+            Ok(Sample::Values(Values { size: [3, 4, 6], data: (1..=72).map(|v| v as f32 / 255.0).collect() }))
+        }
+        fn name(&self, _: usize) -> String {
+            "x.npy".into()
+        }
+        fn size(&self, _: usize) -> Result<[usize; 3], DataError> {
+            Ok([3, 4, 6])
+        }
+        fn common_size(&self) -> Option<[usize; 3]> {
+            Some([3, 4, 6])
+        }
+        fn is_normalised(&self) -> bool {
+            true
+        }
+    }
+
+    fn draw(dataset: &dyn Dataset, input: [usize; 3], augment: &[Augment], seed: u64) -> Vec<f32> {
+        let transform = Transform::new(dataset, &Shape::fixed(&input), None, augment).unwrap();
+        assert_eq!(transform.size(), input);
+        let mut out = vec![f32::NAN; input.iter().product()];
+        transform.apply(dataset.read(0).unwrap(), &mut Rng::of(&[seed]), &mut out).unwrap();
+        out
+    }
+
+    fn bytes(values: &[f32]) -> Vec<u32> {
+        values.iter().map(|v| (v * 255.0).round() as u32).collect()
+    }
+
+    #[test]
+    fn without_changes_it_is_the_preparation_of_a_measurement() {
+        let how = Preprocess {
+            resize: Some(5),
+            crop: Some([3, 4]),
+            channels: Channels::Bgr,
+            mean: vec![0.1, 0.2, 0.3],
+            std: vec![0.5, 0.6, 0.7],
+        };
+        let (data, input) = (pictures(3), Shape::fixed(&[3, 3, 4]));
+        let transform = Transform::new(&data, &input, Some(&how), &[]).unwrap();
+        let mut out = vec![0.0; 36];
+        transform.apply(data.read(0).unwrap(), &mut Rng::of(&[]), &mut out).unwrap();
+        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("a picture") };
+        assert_eq!(prepare(pixels, &how, &input).unwrap(), (out, [3, 3, 4]));
+    }
+
+    /// Padded and cropped, a sample is shifted by at most the padding, evenly, and zeros come in; values as pixels.
+    #[test]
+    fn padding_and_cropping_shifts() {
+        let augment = [Augment::PadCrop { pad: 2, crop: [4, 6] }];
+        let (data, mut seen) = (pictures(3), std::collections::BTreeMap::new());
+        for seed in 0..2500 {
+            let out = bytes(&draw(&data, [3, 4, 6], &augment, seed));
+            assert_eq!(out, bytes(&draw(&Normalised, [3, 4, 6], &augment, seed)));
+            let shift = (-2i64..=2).flat_map(|y| (-2i64..=2).map(move |x| (y, x))).find(|&(dy, dx)| {
+                (0..72i64).all(|i| {
+                    let (c, y, x) = (i / 24, i / 6 % 4 + dy, i % 6 + dx);
+                    let inside = (0..4).contains(&y) && (0..6).contains(&x);
+                    i64::from(out[i as usize]) == if inside { c * 24 + y * 6 + x + 1 } else { 0 }
+                })
+            });
+            *seen.entry(shift.unwrap()).or_insert(0usize) += 1;
+        }
+        assert!(seen.len() == 25 && seen.values().all(|n| n.abs_diff(100) < 55), "{seen:?}");
+    }
+
+    #[test]
+    fn a_flip_mirrors_as_often_as_it_is_asked_for() {
+        let mirrored: Vec<u32> = (0..72).map(|i| i / 6 * 6 + 5 - i % 6 + 1).collect();
+        let mut count = 0;
+        for seed in 0..1000 {
+            let augment = [Augment::Flip { probability: 0.25 }];
+            let out = bytes(&draw(&pictures(3), [3, 4, 6], &augment, seed));
+            assert_eq!(out, bytes(&draw(&Normalised, [3, 4, 6], &augment, seed)));
+            assert!(out == mirrored || out[0] == 1);
+            count += usize::from(out == mirrored);
+        }
+        assert!((180..320).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_cutout_is_a_square_of_zeros_around_a_pixel() {
+        for seed in 0..200 {
+            let out = draw(&pictures(3), [3, 4, 6], &[Augment::Cutout { size: 2 }], seed);
+            let zeros: Vec<usize> = (0..24).filter(|&i| out[i] == 0.0).collect();
+            assert!(matches!(zeros.len(), 1 | 2 | 4), "{zeros:?}");
+            assert!((0..72).all(|i| (out[i] == 0.0) == zeros.contains(&(i % 24))));
+        }
+        let mut all = vec![1.0; 24];
+        cut_out(&mut all, [1, 4, 6], [0, 0], usize::MAX);
+        assert_eq!(all.iter().filter(|&&v| v == 0.0).count(), 24);
+    }
+
+    #[test]
+    fn sizes_are_drawn_and_made() {
+        let jitter = Augment::ScaleJitter { min: 4, max: 9, crop: [3, 4] };
+        let crop = Augment::RandomResizedCrop { size: [3, 4], scale: [0.3, 1.0], ratio: [0.75, 1.33] };
+        for augment in [jitter, crop] {
+            let draws: std::collections::BTreeSet<Vec<u32>> =
+                (0..100).map(|seed| bytes(&draw(&pictures(3), [3, 3, 4], &[augment], seed))).collect();
+            assert!(draws.len() > 10);
+        }
+        // a size that is no choice, and no room to crop from: the picture itself
+        let fixed = Augment::ScaleJitter { min: 4, max: 4, crop: [4, 6] };
+        let error = Transform::new(&pictures(3), &Shape::fixed(&[3, 4, 6]), None, &[fixed]).err().unwrap().to_string();
+        assert!(error.contains("the shorter side 4 to 4 pixels, and `crop` cuts out 4 x 6"), "{error}");
+        let fixed = Augment::ScaleJitter { min: 4, max: 4, crop: [4, 4] };
+        let out = bytes(&draw(&pictures(3), [3, 4, 4], &[fixed], 0));
+        assert_eq!(out[1] - out[0], 1);
+        assert_eq!(out[4] - out[0], 6);
+    }
+
+    #[test]
+    fn light_is_added_to_the_finished_picture() {
+        let how = Preprocess { std: vec![0.5, 0.25, 0.1], channels: Channels::Bgr, ..default_preprocess(3) };
+        let (data, input) = (pictures(3), Shape::fixed(&[3, 4, 6]));
+        let apply = |augment: &[Augment]| {
+            let mut out = vec![0.0; 72];
+            let transform = Transform::new(&data, &input, Some(&how), augment).unwrap();
+            transform.apply(data.read(0).unwrap(), &mut Rng::of(&[7]), &mut out).unwrap();
+            out
+        };
+        let (plain, lit) = (apply(&[]), apply(&[Augment::Lighting { deviation: 0.1 }]));
+        let light = lighting(0.1, &mut Rng::of(&[7]));
+        for i in 0..72 {
+            let expected = light[2 - i / 24] / how.std[i / 24];
+            assert!((lit[i] - plain[i] - expected).abs() < 1e-5, "{i}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        let error = |data: &dyn Dataset, input: &Shape, augment: &[Augment]| {
+            Transform::new(data, input, None, augment).err().map_or(String::new(), |e| e.to_string())
+        };
+        let input = Shape::fixed(&[3, 4, 6]);
+        let pad = |pad, crop| [Augment::PadCrop { pad, crop }];
+        assert!(
+            error(&pictures(3), &input, &pad(1, [8, 6]))
+                .contains("`crop` cuts 8 x 6 pixels out of samples of 4 x 6, padded to 6 x 8")
+        );
+        assert!(error(&pictures(3), &input, &pad(1, [3, 6])).contains("samples are 3 x 3 x 6 when the recipe has changed them"));
+        assert!(error(&pictures(3), &input, &pad(usize::MAX, [4, 6])).contains("more than 65536"));
+        let jitter = [Augment::ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 }];
+        assert!(error(&Normalised, &input, &jitter).contains("colour jitter changes pictures"));
+        assert!(
+            error(&Normalised, &Shape::fixed(&[1, 4, 6]), &[])
+                .contains("holds samples of 3 x 4 x 6, and the network reads 1 x 4 x 6")
+        );
+        assert!(error(&Normalised, &Shape::fixed(&[3, 6, 6]), &[]).contains("the network reads 3 x 6 x 6"));
+        assert!(error(&Normalised, &Shape::fixed(&[3, 2, 2]), &pad(0, [2, 2])).is_empty());
+        let light = [Augment::Lighting { deviation: 0.1 }];
+        assert!(error(&pictures(1), &Shape::fixed(&[1, 4, 6]), &light).contains("grey"));
+        assert!(error(&pictures(3), &Shape::fixed(&[2, 4, 6]), &[]).contains("2 channels"));
+        assert!(error(&pictures(3), &Shape::fixed(&[72]), &[]).contains("channels x height x width"));
+        let free = Shape::Known(vec![Dim::Fixed(3), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
+        assert!(error(&pictures(3), &free, &[]).is_empty());
+        assert!(error(&pictures(3), &free, &pad(1, [2, 2])).is_empty());
     }
 }

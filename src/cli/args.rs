@@ -63,7 +63,7 @@ impl Planning {
     /// Settings with what was asked for.
     pub fn apply(&self, settings: &Settings) -> Settings {
         let precise = self.precise || settings.precise;
-        Settings { precise, max_pack: self.max_pack.unwrap_or(settings.max_pack), tuned: settings.tuned.clone() }
+        Settings { precise, max_pack: self.max_pack.unwrap_or(settings.max_pack), ..settings.clone() }
     }
 }
 

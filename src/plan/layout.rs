@@ -4,11 +4,22 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice};
-use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step};
+use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step, WeightSource};
 use crate::kernels::{ConvShape, Layout};
 
-/// Chooses for a convolution, by its name, its sizes, and whether its input is plain.
-pub(super) type Pick<'a> = dyn FnMut(&str, &ConvShape, bool) -> Choice + 'a;
+/// A convolution for which a strategy is to be chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub name: &'a str,
+    pub shape: &'a ConvShape,
+    /// Whether its input is plain.
+    pub plain: bool,
+    /// Whether it computes a gradient.
+    pub gradient: bool,
+}
+
+/// Chooses for a convolution.
+pub(super) type Pick<'a> = dyn FnMut(&Asked<'_>) -> Choice + 'a;
 
 /// Lays out a plan whose values are all plain. Does nothing for an instruction set without kernels of its own.
 pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanError> {
@@ -55,8 +66,10 @@ impl Assignment<'_> {
         let blocked = match &mut step.kernel {
             Kernel::Conv { shape, strategy, .. } => {
                 let plain = !is_blocked(&step.inputs[0]);
-                let Choice { strategy: chosen, scratch, forms, why, .. } = pick(&step.name, shape, plain);
                 let (weight, bias) = (step.weights.first(), step.weights.get(1));
+                let gradient = weight.is_some_and(|w| matches!(self.plan.weights[w.0].source, WeightSource::Turned { .. }));
+                let asked = Asked { name: &step.name, shape, plain, gradient };
+                let Choice { strategy: chosen, scratch, forms, why, .. } = pick(&asked);
                 if let Some(weight) = weight {
                     self.plan.weights[weight.0].form = forms.0;
                 }

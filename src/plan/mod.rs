@@ -370,15 +370,15 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
     let mut plan = lower::lower(checked, options)?;
     // which layouts there are does not depend on what is chosen: the first walk asks, the second tells
     let mut asked = Vec::new();
-    layout::assign(&mut plan.clone(), &mut |name, shape, plain| {
-        let ways = strategy::candidates(shape, plain, options, settings);
+    layout::assign(&mut plan.clone(), &mut |conv| {
+        let ways = strategy::candidates(conv, options, settings);
         let first = ways.first().cloned();
-        asked.push((name.to_owned(), ways));
-        first.unwrap_or_else(|| strategy::plain(shape, options.threads))
+        asked.push((conv.name.to_owned(), ways));
+        first.unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
     })?;
     let chosen = strategy::choose(asked, options, settings);
-    layout::assign(&mut plan, &mut |name, shape, _| {
-        chosen.get(name).cloned().unwrap_or_else(|| strategy::plain(shape, options.threads))
+    layout::assign(&mut plan, &mut |conv| {
+        chosen.get(conv.name).cloned().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
     })?;
     pair::join(&mut plan);
     in_place::overwrite(&mut plan);
@@ -394,10 +394,10 @@ pub fn alternatives(
 ) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
     let mut plan = lower::lower(checked, options)?;
     let mut asked = Vec::new();
-    layout::assign(&mut plan, &mut |name, shape, plain| {
-        let ways = strategy::candidates(shape, plain, options, settings);
-        asked.push((name.to_owned(), ways.iter().map(|way| way.strategy).collect()));
-        ways.into_iter().next().unwrap_or_else(|| strategy::plain(shape, options.threads))
+    layout::assign(&mut plan, &mut |conv| {
+        let ways = strategy::candidates(conv, options, settings);
+        asked.push((conv.name.to_owned(), ways.iter().map(|way| way.strategy).collect()));
+        ways.into_iter().next().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
     })?;
     Ok(asked)
 }

@@ -13,6 +13,11 @@ pub const MAX_PACK: u32 = 400;
 pub struct Settings {
     /// Whether to do without Winograd's convolutions, whose rounding is somewhat coarser.
     pub precise: bool,
+    /// Whether convolutions that are no gradients are done with Winograd's tiles of 2x2 results at most, which round as finely as sums
+    /// do. Training asks for it: where rounding moves a number across a ReLU's zero, a whole gradient comes or goes; gradients
+    /// themselves may be rounded more coarsely.
+    #[serde(default)]
+    pub fine: bool,
     /// How large the packed weights of all convolutions together may become, in hundredths of the raw ones.
     pub max_pack: u32,
     /// Choices that were measured.
@@ -21,7 +26,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { precise: false, max_pack: MAX_PACK, tuned: Vec::new() }
+        Settings { precise: false, fine: false, max_pack: MAX_PACK, tuned: Vec::new() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::layout::PLAIN;
+use super::layout::{Asked, PLAIN};
 use super::{ConvStrategy, Form, PlanOptions, Settings};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
@@ -69,8 +69,9 @@ pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
 }
 
 /// The ways to compute a convolution with kernels of this instruction set's own, the one that the cost model likes best
-/// first; `plain` where the input is.
-pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
+/// first.
+pub(super) fn candidates(asked: &Asked<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
+    let Asked { shape, plain: plain_input, gradient, .. } = *asked;
     let isa = options.isa;
     if isa == Isa::Portable || !direct::serves(shape) {
         return vec![plain(shape, options.threads)];
@@ -83,7 +84,8 @@ pub(super) fn candidates(shape: &ConvShape, plain_input: bool, options: &PlanOpt
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
     if !settings.precise && !from_plain && winograd::serves(shape) {
-        let plans = [Size::F4, Size::F2].into_iter().flat_map(|size| blocks(shape, size, options.threads));
+        let sizes: &[Size] = if settings.fine && !gradient { &[Size::F2] } else { &[Size::F4, Size::F2] };
+        let plans = sizes.iter().flat_map(|&size| blocks(shape, size, options.threads));
         list.extend(plans.map(|plan| blocked(shape, ConvStrategy::Winograd(plan), options)));
     }
     list.sort_by(|a, b| a.cost.total_cmp(&b.cost));

@@ -99,7 +99,7 @@ impl GraphEngine {
             }
         }
         let names = params.iter().map(|p: &TrainedParam| (p.name.clone(), p.values.len())).collect();
-        let settings = Settings { precise: options.precise, ..Settings::default() };
+        let settings = Settings { precise: options.precise, fine: true, ..Settings::default() };
         let step = TrainSession::new(joint, names, settings, options.session)?;
         let network = network.clone();
         Ok(GraphEngine { network, step, options, params, sources, state, norms, cleared: true, inference: None })

@@ -6,9 +6,11 @@ mod common;
 use common::{Build, noise};
 use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
+use resnetc::driver::Frontend;
 use resnetc::grad::{GradError, GradOptions, training};
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
+use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Train, Value};
 use resnetc::passes;
+use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
 
 struct Case {
@@ -111,7 +113,7 @@ fn case(seed: u64, smoothing: f64, build: impl FnOnce(&mut Build) -> Value) -> C
     let y = build(&mut b);
     let classes = b.sizes(y)[0];
     let (checked, params) = b.finish(&[("output", y)]);
-    let options = GradOptions { smoothing, frozen: Vec::new() };
+    let options = GradOptions { smoothing, ..GradOptions::default() };
     let checked = training(&checked, &options).unwrap();
     passes::verify(&checked).unwrap();
     Case { checked, params, options, batch: 3, labels: (0..3).map(|i| ((i * 5 + 1) % classes) as f32).collect() }
@@ -222,6 +224,40 @@ fn residual_blocks() {
 }
 
 #[test]
+fn paths_of_blocks_are_dropped_by_sample() {
+    let source = "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n input 3 x 8 x 8\n conv 3x3, filters: 4\n norm\n relu\n shortcut: pad\n \
+                  stage layer1: 2 of basic { filters: 4 }\n stage layer2: 2 of basic { filters: double, map: halve }\n \
+                  head { avgpool global\n linear 4 as fc }\n}\n";
+    let network = Frontend::text("tiny.resnet", source).check("tiny", &[]).unwrap();
+    let params = init(&network, 3).unwrap();
+    let options = GradOptions { stochastic_depth: 0.8, ..GradOptions::default() };
+    let checked = training(&network, &options).unwrap();
+    passes::verify(&checked).unwrap();
+    let drops = |checked: &Checked| -> Vec<f64> {
+        let graph = checked.graph();
+        let forward = graph.order().into_iter().filter(|&id| graph.node(id).name.ends_with(".drop"));
+        let p = forward.map(|id| match graph.node(id).op {
+            Op::Train(Train::Dropout { p, whole: true, .. }) => p,
+            ref other => panic!("{other:?}"),
+        });
+        p.collect()
+    };
+    assert_eq!(drops(&checked), [0.2, 0.4, 0.8 * 3.0 / 4.0, 0.8]);
+    let case = Case { checked, params, options, batch: 5, labels: vec![0.0, 1.0, 2.0, 3.0, 1.0] };
+    case.check("stochastic depth");
+    // something went, and something stayed
+    let whole = training(&network, &GradOptions::default()).unwrap();
+    assert!(drops(&whole).is_empty());
+    let loss = case.loss(&case.params);
+    let whole = Case { checked: whole, options: GradOptions::default(), ..case };
+    assert_ne!(whole.loss(&whole.params), loss);
+    let plain =
+        Frontend::text("plain.resnet", "resnet 1\nnetwork plain {\n input 4\n linear 2 as fc\n}\n").check("plain", &[]).unwrap();
+    let refused = training(&plain, &GradOptions { stochastic_depth: 0.1, ..GradOptions::default() });
+    assert_eq!(refused.err(), Some(GradError::NoShortcuts));
+}
+
+#[test]
 fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
     let mut b = Build::new(1);
     let x = b.input("x", Shape::fixed(&[3, 8, 8]));
@@ -232,7 +268,7 @@ fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
     let (checked, _) = b.finish(&[("output", y)]);
     let with = |names: &[&str]| {
         let frozen = names.iter().map(|n| (*n).to_owned()).collect();
-        training(&checked, &GradOptions { smoothing: 0.0, frozen })
+        training(&checked, &GradOptions { frozen, ..GradOptions::default() })
     };
     let words = |c: &Checked| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
     let all = with(&[]).unwrap();

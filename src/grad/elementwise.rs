@@ -45,9 +45,9 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn dropout(&mut self, id: NodeId, name: &str, p: f64, key: u64, dy: Value) -> Result<(), GradError> {
+    pub(super) fn dropout(&mut self, id: NodeId, name: &str, drop: &Train, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::Dropout { p, key }, &[dy])?;
+        let dx = self.train(id, &format!("{name}.x.grad"), drop.clone(), &[dy])?;
         self.give(x, dx);
         Ok(())
     }

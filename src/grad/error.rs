@@ -32,6 +32,9 @@ pub enum GradError {
     /// A frozen name is that of no parameter.
     #[error("`{0}` is to be frozen, and no parameter's name begins with it")]
     UnknownFrozen(String),
+    /// Stochastic depth without blocks.
+    #[error("`stochastic_depth` drops the paths of blocks with a shortcut, and the network has none")]
+    NoShortcuts,
     /// No parameter is left to train.
     #[error("there is no parameter to train")]
     NothingToTrain,

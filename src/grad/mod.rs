@@ -30,6 +30,10 @@ pub const GRAD: &str = "grad.";
 pub struct GradOptions {
     /// Label smoothing of the cross-entropy.
     pub smoothing: f64,
+    /// The probability with which a sample skips the last block's path; that of the block before is less, evenly down to 0 before the
+    /// first: Huang et al. 2016, equation 4. What stays is divided by its probability, as torchvision's `StochasticDepth` does in mode
+    /// `row`, so that inference changes nothing.
+    pub stochastic_depth: f64,
     /// Names of parameters or layers, or what they begin with up to a dot (`layer1`), that stay as they are.
     pub frozen: Vec<String>,
 }
@@ -78,12 +82,38 @@ pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, Gra
     if names.is_empty() {
         return Err(GradError::NothingToTrain);
     }
-    let mut step = Step::new(checked, options)?;
+    let deep = (options.stochastic_depth > 0.0).then(|| stochastic_depth(checked, options.stochastic_depth)).transpose()?;
+    let mut step = Step::new(deep.as_ref().unwrap_or(checked), options)?;
     step.forward()?;
     let scores = step.loss()?;
     step.backward(scores)?;
     step.finish()
 }
+
+/// Drops samples of each block's path before its shortcut is added.
+fn stochastic_depth(checked: &Checked, p: f64) -> Result<Checked, GradError> {
+    if checked.network.shortcuts.is_empty() {
+        return Err(GradError::NoShortcuts);
+    }
+    let mut checked = checked.clone();
+    let blocks = checked.network.shortcuts.len();
+    for (index, add) in checked.network.shortcuts.iter().map(|s| s.add).collect::<Vec<_>>().into_iter().enumerate() {
+        let graph = &mut checked.network.graph;
+        // the path comes first, the shortcut second
+        let Some(&path) = graph.operands(add).first() else { continue };
+        let (shape, origin) = (checked.shapes[path.node.index()].clone(), graph.node(add).origin);
+        let op = Op::Train(Train::Dropout { p: p * (index + 1) as f64 / blocks as f64, whole: true, key: BLOCKS + index as u64 });
+        let name = format!("{}.drop", graph.node(add).name);
+        let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
+        graph.set_operand(add, 0, drop.into());
+        checked.shapes.resize(checked.shapes.len().max(drop.index() + 1), Shape::Unknown);
+        checked.shapes[drop.index()] = shape;
+    }
+    Ok(checked)
+}
+
+/// The keys of blocks begin behind those of dropouts.
+const BLOCKS: u64 = 1 << 32;
 
 fn name(param: &Param) -> Option<&str> {
     match &param.source {
@@ -150,7 +180,7 @@ impl<'a> Step<'a> {
                 Op::Dropout(p) => {
                     let key = self.dropouts;
                     self.dropouts += 1;
-                    self.checked.network.graph.node_mut(id).op = Op::Train(Train::Dropout { p, key });
+                    self.checked.network.graph.node_mut(id).op = Op::Train(Train::Dropout { p, whole: false, key });
                 }
                 _ => {}
             }
@@ -214,7 +244,7 @@ impl<'a> Step<'a> {
             Op::Conv(conv) => self.conv(id, name, conv, dy),
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::Norm { norm, .. }) => self.norm(id, name, *norm, dy),
-            Op::Train(Train::Dropout { p, key }) => self.dropout(id, name, *p, *key, dy),
+            Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
             Op::Act(act) => self.act(id, name, *act, dy),
             Op::Add => self.sum(id, dy),
             Op::Mul => self.product(id, name, dy),

@@ -208,6 +208,16 @@ impl Graph {
         }
     }
 
+    /// Puts another value in the place of an operand.
+    pub fn set_operand(&mut self, node: NodeId, slot: usize, value: Value) {
+        let edge =
+            self.inner.edges_directed(ix(node), Direction::Incoming).find(|e| e.weight().slot as usize == slot).map(|e| e.id());
+        if let Some(edge) = edge {
+            self.inner.remove_edge(edge);
+        }
+        self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
+    }
+
     /// Removes a node that nothing uses any more.
     pub fn remove(&mut self, node: NodeId) {
         debug_assert!(self.users(node).is_empty(), "{node} is still used");

@@ -29,6 +29,9 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// What comes before the schedule.
     pub warmup: Option<Warmup>,
+    /// The probability with which a sample skips the last block's path: Huang et al. 2016, with their linear decay; 0 for none.
+    #[serde(default)]
+    pub stochastic_depth: f64,
     /// The greatest norm of the gradient of all parameters together: PyTorch's `clip_grad_norm_`.
     pub clip: Option<f64>,
     /// The loss.
@@ -60,6 +63,7 @@ impl Default for Recipe {
             length: Count::Epochs(1),
             schedule: Schedule::Constant,
             warmup: None,
+            stochastic_depth: 0.0,
             clip: None,
             loss: Loss::default(),
             augment: Vec::new(),

@@ -96,6 +96,8 @@ pub enum Train {
     Dropout {
         /// The probability, below 1.
         p: f64,
+        /// Whether a sample is dropped as a whole: stochastic depth.
+        whole: bool,
         /// Tells dropouts of a network apart.
         key: u64,
     },
@@ -134,7 +136,8 @@ impl Train {
             Train::SumPlane => "sum-plane",
             Train::Unflatten(_) => "unflatten",
             Train::SoftmaxGrad => "softmax-grad",
-            Train::Dropout { .. } => "dropout-train",
+            Train::Dropout { whole: true, .. } => "drop-samples",
+            Train::Dropout { whole: false, .. } => "dropout-train",
             Train::CrossEntropy { .. } => "cross-entropy",
             Train::CrossEntropyGrad { .. } => "cross-entropy-grad",
         }

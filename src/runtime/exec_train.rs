@@ -83,9 +83,9 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
         Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
-        Train::Dropout { p, key } => {
+        Train::Dropout { p, whole, key } => {
             let [seed, at] = memory.noise;
-            dropout::dropout(pool, layout, sizes, *p, dropout::key(seed, at, *key), apart(0), out);
+            dropout::dropout(pool, layout, sizes, *p, *whole, dropout::key(seed, at, *key), apart(0), out);
         }
         Train::CrossEntropy { smoothing } => {
             loss::cross_entropy(pool, layout, [sizes[0], sizes[1]], *smoothing, read(0), read(1), out);

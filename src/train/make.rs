@@ -16,7 +16,11 @@ pub fn classes(checked: &Checked) -> Option<usize> {
 
 /// An engine that computes a network's gradients as a recipe wants them.
 pub fn engine(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
-    let what = GradOptions { smoothing: recipe.loss.smoothing, frozen: recipe.freeze.clone() };
+    let what = GradOptions {
+        smoothing: recipe.loss.smoothing,
+        frozen: recipe.freeze.clone(),
+        stochastic_depth: recipe.stochastic_depth,
+    };
     let session = SessionOptions { threads, isa: None };
     GraphEngine::new(checked, params, &what, EngineOptions { session, seed: recipe.seed, precise: false })
 }

@@ -9,7 +9,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Count, Init, OnBroken, Recipe, Schedule, Sgd, WeightsFrom};
 
 /// The keys of a `train` block.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "init",
     "from",
     "freeze",
@@ -20,6 +20,7 @@ const KEYS: [&str; 19] = [
     "epochs",
     "schedule",
     "warmup",
+    "stochastic_depth",
     "clip",
     "loss",
     "augment",
@@ -97,6 +98,9 @@ impl Reader<'_> {
             "epochs" => recipe.length = Count::Epochs(self.whole(entry, 1, MOST)?),
             "schedule" => recipe.schedule = self.schedule(entry)?,
             "warmup" => self.warmup(entry, recipe)?,
+            "stochastic_depth" => {
+                recipe.stochastic_depth = self.number(entry, |x| (0.0..1.0).contains(&x), "a probability from 0 to below 1")?;
+            }
             "clip" if entry.head() == Some("none") => recipe.clip = None,
             "clip" => recipe.clip = Some(self.number(entry, |x| x > 0.0, "a norm above 0")?),
             "loss" => {

@@ -22,18 +22,33 @@ pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
         .fold(mix(seed.wrapping_add(GOLDEN)), |key, part| mix(key ^ mix(part.wrapping_add(GOLDEN)).wrapping_add(GOLDEN)))
 }
 
+/// Whether what has this place stays, where each goes with probability `p`.
+pub fn stays(key: u64, place: u64, p: f64) -> bool {
+    // of 2^64 hashes so many go
+    mix(key.wrapping_add(place.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
+}
+
 /// `out = x / (1 - p)` for what stays, 0 for what goes, with probability `p`. The gradient is the same with `dy` for `x`. Which numbers stay is
-/// a matter of `key` and of their place in the order of samples, channels, rows and columns, in any layout. `x` is `None` where
+/// a matter of `key` and of their place in the order of samples, channels, rows and columns, in any layout; or, where a sample goes or stays as a
+/// `whole`, of its sample. `x` is `None` where
 /// it lies in `out`.
 ///
 /// # Panics
 /// Where a slice is not as long as the sizes say.
-pub fn dropout(pool: &Pool, layout: Layout, sizes: [usize; 4], p: f64, key: u64, x: Option<&[f32]>, out: &mut [f32]) {
+#[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
+pub fn dropout(
+    pool: &Pool,
+    layout: Layout,
+    sizes: [usize; 4],
+    p: f64,
+    whole: bool,
+    key: u64,
+    x: Option<&[f32]>,
+    out: &mut [f32],
+) {
     let maps = Maps::new(layout, sizes);
     assert_eq!(out.len(), maps.len());
     assert!(x.is_none_or(|x| x.len() == out.len()));
-    // of 2^64 hashes so many go
-    let gone = (p * 2f64.powi(64)) as u64;
     let scale = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };
     let out = Disjoint::new(out);
     runs(pool, maps.count(), maps.plane, maps.chunk(), |map, pixels| {
@@ -47,9 +62,8 @@ pub fn dropout(pool: &Pool, layout: Layout, sizes: [usize; 4], p: f64, key: u64,
         let first = (sample * maps.channels + block * maps.lanes) * maps.plane + pixels.start;
         for (pixel, values) in out.chunks_exact_mut(maps.lanes).enumerate() {
             for (lane, v) in values.iter_mut().enumerate() {
-                let place = (first + lane * maps.plane + pixel) as u64;
-                let hash = mix(key.wrapping_add(place.wrapping_mul(GOLDEN)));
-                *v = if hash >= gone { *v * scale } else { 0.0 };
+                let place = if whole { sample } else { first + lane * maps.plane + pixel };
+                *v = if stays(key, place as u64, p) { *v * scale } else { 0.0 };
             }
         }
     });
@@ -61,20 +75,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_sample_goes_or_stays_as_a_whole() {
+        let pool = Pool::new(2).unwrap();
+        let mut out = vec![1.0; 1000 * 6];
+        dropout(&pool, Layout::Nchw, [1000, 2, 3, 1], 0.25, true, key(1, 2, 3), None, &mut out);
+        assert!(out.chunks(6).all(|sample| sample.iter().all(|v| *v == sample[0])));
+        let gone = out.chunks(6).filter(|sample| sample[0] == 0.0).count();
+        assert!((200..300).contains(&gone), "{gone}");
+        assert!(out.iter().all(|&v| v == 0.0 || v == 1.0 / 0.75));
+    }
+
+    #[test]
     fn the_same_numbers_go_in_every_layout_and_place() {
         cases(61, 40, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
             let x = n.take(batch * c * h * w);
             let p = [0.0, 0.1, 0.5, 1.0][n.below(4)];
             let key = key(7, 3, n.below(100) as u64);
             let mut expected = x.clone();
-            dropout(&Pool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, key, None, &mut expected);
+            dropout(&Pool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
             let turned = from_plain(layout, sizes, &x);
             let mut out = vec![f32::NAN; turned.len()];
-            dropout(pool, layout, sizes, p, key, Some(&turned), &mut out);
+            dropout(pool, layout, sizes, p, false, key, Some(&turned), &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
             assert_eq!(to_plain(layout, sizes, &out), expected, "{isa} {sizes:?}");
             let mut in_place = turned;
-            dropout(pool, layout, sizes, p, key, None, &mut in_place);
+            dropout(pool, layout, sizes, p, false, key, None, &mut in_place);
             assert_eq!(in_place, out);
             let kept = |v: &f32| p < 1.0 && (*v != 0.0 || p == 0.0);
             let right = |(x, y): (&f32, &f32)| if kept(y) { (y * (1.0 - p as f32) - x).abs() < 1e-6 } else { *y == 0.0 };
@@ -89,7 +114,7 @@ mod tests {
             .into_iter()
             .map(|(seed, step, layer)| {
                 let mut out = vec![1.0; 100_000];
-                dropout(&pool, Layout::Nchw, [1, 1, 1, 100_000], 0.3, key(seed, step, layer), None, &mut out);
+                dropout(&pool, Layout::Nchw, [1, 1, 1, 100_000], 0.3, false, key(seed, step, layer), None, &mut out);
                 out
             })
             .collect();

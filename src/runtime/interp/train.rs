@@ -4,6 +4,7 @@
 use super::Array;
 use super::ops::{activate, inside, window};
 use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
+use crate::kernels::train::dropout;
 use crate::runtime::RunError;
 
 type Needed<'a> = dyn Fn(ParamRole) -> Result<Vec<f64>, RunError> + 'a;
@@ -176,13 +177,11 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::Dropout { p, key } => {
-            // some choice of its own: what kernels drop follows a seed and a step
-            let keep = |i: usize| {
-                let hash =
-                    (i as u64 ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                (hash >> 11) as f64 / (1u64 << 53) as f64 >= *p
-            };
+        Train::Dropout { p, whole, key } => {
+            // as the kernel does for seed 0 and step 0
+            let key = dropout::key(0, 0, *key);
+            let sample = x[0].data.len() / x[0].shape[0].max(1);
+            let keep = |i: usize| dropout::stays(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
             x[0].data.iter().enumerate().map(|(i, &v)| if keep(i) { v / (1.0 - p) } else { 0.0 }).collect()
         }
         Train::CrossEntropy { smoothing } => {

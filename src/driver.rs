@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::{NetworkInfo, Program, ReadError, nearest};
-use crate::formats::{WeightsError, weights};
-use crate::ir::Checked;
+use crate::formats::{WeightsError, npy, weights};
+use crate::ir::{Channels, Checked};
 use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
 /// A program that was read, with all that was said about it so far.
@@ -119,12 +120,48 @@ impl Frontend {
     /// Elaborates and checks a network. `None` where an error was found, in this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
-        let checked = check::check(elaborated?, &mut self.diagnostics);
+        let mut checked = check::check(elaborated?, &mut self.diagnostics);
+        if let Some(checked) = &mut checked {
+            self.diagnostics.extend(mean_picture(checked));
+        }
         // one mistake in a shared block is found again through every network that uses it
         let mut seen = std::collections::HashSet::new();
         self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
         if self.has_errors() { None } else { checked }
     }
+}
+
+/// Reads the mean of each value of the input, where `preprocess` names a file; yields what is wrong with it.
+fn mean_picture(checked: &mut Checked) -> Option<Diagnostic> {
+    let input = checked.graph().inputs().first().map(|&input| checked.shape(input).clone());
+    let how = checked.network.preprocess.as_mut()?;
+    let (path, span) = how.mean_from.clone()?;
+    let sizes: Option<Vec<usize>> = input.as_ref()?.dims()?.iter().map(|dim| dim.fixed()).collect();
+    let file = path.display();
+    let wrong = |code, message: String| Some(Diagnostic::error(code, message, span, "named here"));
+    let Some(sizes) = sizes.filter(|_| how.channels != Channels::Bgr) else {
+        let rule = "a mean for each pixel goes with an input of fixed height and width, and with `rgb` or `gray`";
+        return wrong(codes::BAD_VALUE, rule.to_owned());
+    };
+    let tensor = match npy::read_tensor(&path) {
+        Ok(tensor) => tensor,
+        Err(error) => return wrong(codes::NO_SUCH_FILE, error.to_string()),
+    };
+    if tensor.shape() != sizes || !tensor.dtype().is_float() {
+        let (found, dtype) = (tensor.shape(), tensor.dtype());
+        let message =
+            format!("`{file}` holds {dtype} of sizes {found:?}, and the mean of this input is floating point of {sizes:?}");
+        return wrong(codes::BAD_VALUE, message);
+    }
+    let values = tensor.to_f32();
+    if !values.iter().all(|v| (0.0..=1.0).contains(v)) {
+        return wrong(
+            codes::BAD_VALUE,
+            format!("`{file}` holds values beyond 0 and 1: the mean is that of bytes divided by 255"),
+        );
+    }
+    how.mean = values.into_owned();
+    None
 }
 
 /// Where [`compile`] takes parameters from.

@@ -196,6 +196,49 @@ fn eval_reads_every_kind_of_dataset() {
     run(&pair).refused("holds samples of 1 x 28 x 30, and the network reads 1 x 28 x 28");
 }
 
+/// `mean` measures what `preprocess` states, for each channel and for each pixel; an artifact holds the latter.
+#[test]
+fn a_mean_for_each_pixel_is_measured_and_used() {
+    let data = dataset(|file, _| PICTURES.iter().position(|(f, _)| *f == file).unwrap().to_string());
+    let dir = tempfile::tempdir().unwrap();
+    let (mean, source, rnx) = (dir.path().join("mean.npy"), dir.path().join("net.resnet"), dir.path().join("net.rnx"));
+    let text = |mean: &str| {
+        let how = format!("preprocess {{ channels: gray, mean: {mean}, std: [0.5] }}");
+        format!(
+            "resnet 1\nnetwork net() {{\n  input 1 x 28 x 28\n  {how}\n  stem {{ conv 3x3, filters: 4\n  relu }}\n  head {{ avgpool global\n  linear 10 }}\n}}\n"
+        )
+    };
+    std::fs::write(&source, text("\"mean.npy\"")).unwrap();
+    let eval = |file: &Path, more: &[&str]| {
+        resnetc(&[&["eval", arg(file), "--data", arg(data.path()), "--format", "json"], more].concat())
+    };
+    let loss = |file: &Path, more: &[&str]| {
+        serde_json::from_str::<Value>(&eval(file, more).fine().out).unwrap()["loss"].as_f64().unwrap()
+    };
+    eval(&source, &["--weights", "init"]).refused("mean.npy");
+
+    let ran = resnetc(&["mean", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
+    assert!(ran.out.starts_with("preprocess { channels: gray, mean: [0."), "{}", ran.out);
+    let array = resnetc::formats::npy::read(&mean).unwrap();
+    assert_eq!(array.shape(), [1, 28, 28]);
+    let whole = array.mean().unwrap();
+    assert!(ran.out.contains(&format!("mean: [{whole:.4}]")), "{whole}: {}", ran.out);
+    let with_picture = loss(&source, &["--weights", "init"]);
+    resnetc(&["compile", arg(&source), "--weights", "init", "-o", arg(&rnx)]).fine();
+    assert_eq!(loss(&rnx, &[]), with_picture);
+    std::fs::write(&source, text(&format!("[{whole}]"))).unwrap();
+    assert!((loss(&source, &["--weights", "init"]) - with_picture).abs() > 1e-4);
+
+    std::fs::write(&source, text("\"mean.npy\"")).unwrap();
+    let wrong = |array: ndarray::ArrayD<f32>, why: &str| {
+        resnetc::formats::npy::write(&mean, &array.view()).unwrap();
+        resnetc(&["check", arg(&source)]).refused(why);
+    };
+    wrong(ndarray::ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
+    wrong(ndarray::ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
+    resnetc(&["mean", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
+}
+
 #[test]
 fn raw_tensors_agree_with_pytorch() {
     let dir = tempfile::tempdir().unwrap();

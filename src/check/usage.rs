@@ -42,5 +42,16 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
                 .help("a derived network may state `preprocess` anew: `channels` is `rgb`, `bgr` or `gray`"),
             );
         }
+        let values = input.dims().and_then(|dims| dims.iter().try_fold(1usize, |n, dim| n.checked_mul(dim.fixed()?)));
+        if let Some(mean) = how.mean_picture()
+            && values != Some(mean.len())
+        {
+            diags.push(Diagnostic::error(
+                codes::PICTURE_DIFFERS,
+                format!("`{}` takes {input}, and its preprocessing has a mean for each of {} values", network.name, mean.len()),
+                network.span,
+                "this network",
+            ));
+        }
     }
 }

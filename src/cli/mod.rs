@@ -11,6 +11,7 @@ mod confusion;
 mod eval;
 mod explain;
 mod images;
+mod mean;
 mod measure;
 mod new;
 mod open;
@@ -51,6 +52,7 @@ enum Command {
     Run(run::Args),
     /// Measure accuracy over a folder of class folders
     Eval(eval::Args),
+    Mean(mean::Args),
     /// Train a network by the recipe in its file
     Train(train::Args),
     /// Draw the curves of several runs into one page
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
+        Command::Mean(args) => mean::run(args, &mut out),
         Command::Train(args) => train::run(args, &mut out),
         Command::Compare(args) => compare::run(args, &mut out),
         Command::CalibrateBn(args) => calibrate::run(args, &mut out),

@@ -30,6 +30,14 @@ pub enum PrepareError {
         /// Of the network's input.
         wanted: [usize; 3],
     },
+    /// A per-pixel mean of another size.
+    #[error("`preprocess` has a mean for each of {mean} values, and the prepared picture has {picture}")]
+    Mean {
+        /// Values of the mean.
+        mean: usize,
+        /// Of the picture.
+        picture: usize,
+    },
     /// Resizing would go beyond any picture's size.
     #[error("a picture of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
     TooLong {
@@ -45,7 +53,7 @@ pub enum PrepareError {
 /// What holds where a file has no `preprocess`: values from 0 to 1, grey for one channel and red, green, blue for three.
 pub fn default_preprocess(channels: usize) -> Preprocess {
     let (order, n) = if channels == 1 { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
-    Preprocess { resize: None, crop: None, channels: order, mean: vec![0.0; n], std: vec![1.0; n] }
+    Preprocess { resize: None, crop: None, channels: order, mean: vec![0.0; n], std: vec![1.0; n], mean_from: None }
 }
 
 /// Prepares a picture for an input of shape `channels x height x width`, height and width possibly free. Yields the values, channel
@@ -59,6 +67,7 @@ pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f3
     let colours = if how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb };
     let image = fit(image.convert(colours), how, h.fixed().zip(w.fixed()))?;
     let mut values = vec![0.0f32; image.width * image.height * made];
+    hold_mean(how, values.len())?;
     normalise(&image, &Tables::new(how), &mut values);
     Ok((values, [made, image.height, image.width]))
 }
@@ -101,9 +110,21 @@ pub(super) fn shorter_side(image: Pixels, size: usize) -> Result<Pixels, Prepare
     Ok(if (height, width) == (image.height, image.width) { image } else { resize(&image, height, width) })
 }
 
+/// Fails where the preprocessing has a mean for each value, and not for so many.
+pub(super) fn hold_mean(how: &Preprocess, values: usize) -> Result<(), PrepareError> {
+    match how.mean_picture() {
+        Some(mean) if mean.len() != values => Err(PrepareError::Mean { mean: mean.len(), picture: values }),
+        _ => Ok(()),
+    }
+}
+
 /// The normalised value of each byte, for each channel that a network reads, and the picture's channel that it comes from.
 #[derive(Clone, Debug)]
-pub(super) struct Tables(Vec<(usize, [f32; 256])>);
+pub(super) struct Tables {
+    channels: Vec<(usize, [f32; 256])>,
+    /// Where each value has a mean of its own: the means and the channels' deviations.
+    each: Option<(Vec<f32>, Vec<f32>)>,
+}
 
 impl Tables {
     /// `(v / 255 - mean) / std`, to the bit what torchvision computes.
@@ -113,24 +134,32 @@ impl Tables {
             Channels::Rgb => &[0, 1, 2],
             Channels::Bgr => &[2, 1, 0],
         };
+        let each = how.mean_picture().map(|mean| (mean.to_vec(), how.std.clone()));
         let table = |c: usize| {
-            let (mean, std) = (how.mean.get(c).copied().unwrap_or(0.0), how.std.get(c).copied().unwrap_or(1.0));
+            let of = |list: &[f32], neutral| if each.is_some() { neutral } else { list.get(c).copied().unwrap_or(neutral) };
+            let (mean, std) = (of(&how.mean, 0.0), of(&how.std, 1.0));
             std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)
         };
-        Tables(from.iter().enumerate().map(|(c, &from)| (from, table(c))).collect())
+        Tables { channels: from.iter().enumerate().map(|(c, &from)| (from, table(c))).collect(), each }
     }
 }
 
 /// The values of a grey picture, or of one in red, green and blue, channel by channel in the network's order.
 pub(super) fn normalise(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     let plane = image.width * image.height;
-    for (out, (from, table)) in out.chunks_exact_mut(plane.max(1)).zip(&tables.0) {
+    for (out, (from, table)) in out.chunks_exact_mut(plane.max(1)).zip(&tables.channels) {
         match image.channels {
             3 => {
                 let pixels = image.data.as_chunks::<3>().0;
                 out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = table[usize::from(pixel[*from])]);
             }
             _ => out.iter_mut().zip(&image.data).for_each(|(value, &v)| *value = table[usize::from(v)]),
+        }
+    }
+    if let Some((means, stds)) = &tables.each {
+        let planes = out.chunks_exact_mut(plane.max(1)).zip(means.chunks_exact(plane.max(1))).zip(stds);
+        for ((out, means), std) in planes {
+            out.iter_mut().zip(means).for_each(|(value, mean)| *value = (*value - mean) / std);
         }
     }
 }

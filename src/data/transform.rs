@@ -1,7 +1,7 @@
 //! From a sample to a network's input: the changes of a recipe in training, the network's preprocessing alone in measuring.
 
 use super::augment::{jitter, lighting, place, random_rectangle};
-use super::preprocess::{Tables, default_preprocess, fit, normalise, shorter_side};
+use super::preprocess::{Tables, default_preprocess, fit, hold_mean, normalise, shorter_side};
 use super::{DataError, Dataset, Pixels, PrepareError, Rng, Sample, Values, resize};
 use crate::ir::{Augment, Channels, Dim, Preprocess, Shape};
 
@@ -41,6 +41,9 @@ impl Transform {
                 let source = PrepareError::Channels { network: *channels, preprocess: made };
                 return Err(DataError::Recipe(source.to_string()));
             }
+            if how.mean_picture().is_some() {
+                hold_values(augment, "the network subtracts a mean for each pixel, which comes first")?;
+            }
             if made == 1 && augment.iter().any(|a| matches!(a, Augment::Lighting { .. })) {
                 return Err(DataError::Recipe("`lighting` changes colours, and the network reads grey pictures".to_owned()));
             }
@@ -57,6 +60,9 @@ impl Transform {
             return Err(DataError::Recipe(format!(
                 "samples are {channels} x {height} x {width} when the recipe has changed them, and the network reads {input}"
             )));
+        }
+        if let (false, Some([h, w])) = (dataset.is_normalised(), first) {
+            hold_mean(&how, channels * h * w).map_err(|e| DataError::Recipe(e.to_string()))?;
         }
         let tables = Tables::new(&how);
         Ok(Transform { how, augment: augment.to_vec(), tables, fit, fixed, size: [*channels, height, width] })
@@ -99,6 +105,13 @@ impl Transform {
         let mut image = pixels.convert(if self.how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb });
         if self.fit {
             image = fit(image, &self.how, self.fixed)?;
+        }
+        if self.how.mean_picture().is_some() {
+            // as the paper does it, the mean is subtracted first: what is padded is 0
+            let mut data = vec![0.0; self.size[0] * image.height * image.width];
+            hold_mean(&self.how, data.len())?;
+            normalise(&image, &self.tables, &mut data);
+            return self.values(Values { size: [self.size[0], image.height, image.width], data }, rng, out);
         }
         let mut light = [0.0; 3];
         for augment in &self.augment {
@@ -179,8 +192,8 @@ fn agrees(dim: Dim, size: usize) -> bool {
     dim.fixed().is_none_or(|fixed| fixed == size)
 }
 
-/// Height and width of normalised samples, which padding, crops, flips and cutouts alone can change.
-fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
+/// Holds that a recipe changes nothing but what can be changed in normalised values.
+fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
     for change in augment {
         match change {
             Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {}
@@ -189,13 +202,18 @@ fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augmen
             | Augment::ColorJitter { .. }
             | Augment::Lighting { .. } => {
                 return Err(DataError::Recipe(format!(
-                    "the recipe's {} changes pictures, and `{}` holds normalised values: they can be padded, cropped, flipped and cut out",
-                    change.name(),
-                    dataset.name(0)
+                    "the recipe's {} changes pictures, and {why}: that can be padded, cropped, flipped and cut out",
+                    change.name()
                 )));
             }
         }
     }
+    Ok(())
+}
+
+/// Height and width of normalised samples, which padding, crops, flips and cutouts alone can change.
+fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
+    hold_values(augment, &format!("`{}` holds normalised values", dataset.name(0)))?;
     let found = dataset.common_size().map_or_else(|| dataset.size(0), Ok)?;
     let shape =
         |reason: [usize; 3]| DataError::Shape { path: dataset.name(0), found: reason.to_vec(), expected: input.to_string() };
@@ -336,6 +354,7 @@ mod tests {
             channels: Channels::Bgr,
             mean: vec![0.1, 0.2, 0.3],
             std: vec![0.5, 0.6, 0.7],
+            mean_from: None,
         };
         let (data, input) = (pictures(3), Shape::fixed(&[3, 3, 4]));
         let transform = Transform::new(&data, &input, Some(&how), &[]).unwrap();
@@ -427,6 +446,36 @@ mod tests {
             let expected = light[2 - i / 24] / how.std[i / 24];
             assert!((lit[i] - plain[i] - expected).abs() < 1e-5, "{i}");
         }
+    }
+
+    /// Subtracted first, so that a shifted picture takes its mean with it, and padding is 0.
+    #[test]
+    fn a_mean_for_each_pixel_moves_with_the_picture() {
+        let mean: Vec<f32> = (0..72).map(|i| (i as f32 + 1.0) / 510.0).collect();
+        let how = Preprocess { mean: mean.clone(), std: vec![0.5; 3], ..default_preprocess(3) };
+        let (data, input) = (pictures(3), Shape::fixed(&[3, 4, 6]));
+        let apply = |augment: &[Augment], seed| {
+            let mut out = vec![f32::NAN; 72];
+            let transform = Transform::new(&data, &input, Some(&how), augment).unwrap();
+            transform.apply(data.read(0).unwrap(), &mut Rng::of(&[seed]), &mut out).unwrap();
+            out
+        };
+        // a half of each byte is left, and that is divided by a half
+        let plain = apply(&[], 0);
+        assert!((0..72).all(|i| (plain[i] - (i as f32 + 1.0) / 255.0).abs() < 1e-6), "{plain:?}");
+        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("a picture") };
+        assert_eq!(prepare(pixels.clone(), &how, &input).unwrap().0, plain);
+        let pad = [Augment::PadCrop { pad: 2, crop: [4, 6] }];
+        for seed in 0..20 {
+            let (moved, values) = (apply(&pad, seed), draw(&Normalised, [3, 4, 6], &pad, seed));
+            assert!(moved.iter().zip(values).all(|(a, b)| (a - b).abs() < 1e-6));
+        }
+        let light = [Augment::Lighting { deviation: 0.1 }];
+        let error = |how: &Preprocess, augment| Transform::new(&data, &input, Some(how), augment).err().unwrap().to_string();
+        assert!(error(&how, &light).contains("a mean for each pixel, which comes first"));
+        let short = Preprocess { mean: vec![0.0; 48], ..how.clone() };
+        assert!(error(&short, &[]).contains("a mean for each of 48 values, and the prepared picture has 72"));
+        assert!(prepare(pixels, &short, &input).is_err());
     }
 
     #[test]

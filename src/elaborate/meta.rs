@@ -75,7 +75,7 @@ impl Meta {
                     StmtKind::Preprocess(args) => {
                         if !has_preprocess {
                             has_preprocess = true;
-                            meta.preprocess = preprocess(args, stmt.span, &level.env, eval);
+                            meta.preprocess = preprocess(args, stmt.span, folder.as_deref(), &level.env, eval);
                         }
                     }
                     StmtKind::Labels(expr) => {
@@ -222,9 +222,10 @@ fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Optio
     }
 }
 
-fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
+fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
     const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
-    let mut out = Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new() };
+    let mut out =
+        Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new(), mean_from: None };
     let errors = eval.diags.len();
     for arg in eval.args(args, env) {
         let Some((key, key_span)) = &arg.key else {
@@ -247,12 +248,16 @@ fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Optio
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
             ("mean", Value::List(items)) => out.mean = numbers(items, |_| true, arg.span, eval),
+            ("mean", Value::Str(path)) => {
+                out.mean_from = Some((folder.unwrap_or(Path::new("")).join(&**path), arg.span));
+            }
             ("std", Value::List(items)) => out.std = numbers(items, |x| x > 0.0, arg.span, eval),
             (name, value) if KEYS.contains(&name) => {
                 let takes = match name {
                     "resize" => "pixels, 1 to 65536",
                     "crop" => "a size in pixels, 1 to 65536",
                     "channels" => "`rgb`, `bgr` or `gray`",
+                    "mean" => "a list of numbers, one a channel, or the file of an array, one a value of the input",
                     _ => "a list of numbers, one a channel",
                 };
                 eval.diags.push(Diagnostic::error(

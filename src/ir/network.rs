@@ -27,10 +27,20 @@ pub struct Preprocess {
     pub crop: Option<[usize; 2]>,
     /// Order of the channels.
     pub channels: Channels,
-    /// Per channel, of values in 0..1.
+    /// Of values in 0..1: one for each channel, or one for each value of the input.
     pub mean: Vec<f32>,
     /// Per channel.
     pub std: Vec<f32>,
+    /// The array that the mean of each value is read from, and where it is named.
+    #[serde(skip)]
+    pub mean_from: Option<(PathBuf, Span)>,
+}
+
+impl Preprocess {
+    /// The mean of each value of the input, where it is not the channels': He et al. 2016, section 4.2, "the per-pixel mean subtracted".
+    pub fn mean_picture(&self) -> Option<&[f32]> {
+        (self.mean.len() > self.std.len()).then_some(&self.mean[..])
+    }
 }
 
 /// What an `expect` line asserts about.

@@ -309,7 +309,8 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let graph = graph::restore(&header.nodes, &header.outputs, span).map_err(damaged)?;
     if let Some(how) = &header.preprocess {
         let channels = if how.channels == crate::ir::Channels::Gray { 1 } else { 3 };
-        if how.mean.len() != channels || how.std.len() != channels {
+        // a mean for each value is held against the input below
+        if how.std.len() != channels || (how.mean.len() != channels && how.mean_picture().is_none()) {
             return Err(damaged("its preprocessing does not agree with its channels".into()));
         }
     }

@@ -1,0 +1,85 @@
+//! `resnetc mean`
+
+use std::path::PathBuf;
+
+use ndarray::ArrayD;
+
+use super::images::progress;
+use super::output::{Done, Failure, Out};
+use crate::data::{DatasetOptions, Sample, Split, open_dataset};
+use crate::formats::npy;
+use crate::ir::Channels;
+
+/// Measures the mean and deviation of a dataset's pictures, for `preprocess`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  resnetc mean --data cifar10/train\n  resnetc mean --data cifar10/train -o mean.npy\n\n\
+                        The first prints a line for `preprocess`; the second also writes the mean of each pixel, of pictures of one size, for \
+                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured.")]
+pub(super) struct Args {
+    /// An image folder or .tar, CIFAR binary files, or IDX files
+    #[arg(long, value_name = "DATA")]
+    data: String,
+    /// Where the mean of each pixel goes: channels x height x width, of values from 0 to 1
+    #[arg(short, long, value_name = "MEAN.npy")]
+    output: Option<PathBuf>,
+    /// Colours are measured as luminance
+    #[arg(long)]
+    gray: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let data = open_dataset(&args.data, Split::Train, &DatasetOptions { keep: 0, ..DatasetOptions::default() })
+        .map_err(Failure::input)?;
+    let grey = args.gray || data.common_size().is_some_and(|size| size[0] == 1);
+    let (to, channels) = if grey { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
+    let mut counts = vec![[0u64; 256]; channels];
+    let mut each: Option<([usize; 2], Vec<u64>)> = None;
+    let bar = progress(data.len());
+    for index in 0..data.len() {
+        let Sample::Pixels(pixels) = data.read(index).map_err(Failure::input)? else {
+            return Err(Failure::Input(format!("`{}` holds normalised values, and no pictures", args.data)));
+        };
+        let pixels = pixels.convert(to);
+        for pixel in pixels.data.chunks_exact(channels) {
+            counts.iter_mut().zip(pixel).for_each(|(counts, &v)| counts[usize::from(v)] += 1);
+        }
+        if args.output.is_some() {
+            let size = [pixels.height, pixels.width];
+            let (first, sums) = each.get_or_insert_with(|| (size, vec![0; pixels.data.len()]));
+            if *first != size {
+                return Err(Failure::Input(format!(
+                    "`{}` is {} x {} pixels, and those before it {} x {}: a mean of each pixel is of pictures of one size",
+                    data.name(index),
+                    size[0],
+                    size[1],
+                    first[0],
+                    first[1]
+                )));
+            }
+            sums.iter_mut().zip(&pixels.data).for_each(|(sum, &v)| *sum += u64::from(v));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let (means, stds): (Vec<f64>, Vec<f64>) = counts.iter().map(moments).unzip();
+    let list = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(", ");
+    let order = if grey { "gray" } else { "rgb" };
+    out.line(format_args!("preprocess {{ channels: {order}, mean: [{}], std: [{}] }}", list(&means), list(&stds)))?;
+    if let (Some(path), Some(([height, width], sums))) = (&args.output, each) {
+        // from a pixel's channels, one behind the other, to a channel's pixels
+        let scale = 1.0 / (255.0 * data.len() as f64);
+        let plane = height * width;
+        let values = (0..channels * plane).map(|i| (sums[i % plane * channels + i / plane] as f64 * scale) as f32).collect();
+        let array = ArrayD::from_shape_vec(vec![channels, height, width], values).map_err(Failure::input)?;
+        npy::write(path, &array.view()).map_err(Failure::input)?;
+    }
+    Ok(())
+}
+
+/// The mean and the deviation of bytes, divided by 255.
+fn moments(counts: &[u64; 256]) -> (f64, f64) {
+    let n = counts.iter().sum::<u64>().max(1) as f64;
+    let sum = |f: &dyn Fn(f64) -> f64| counts.iter().enumerate().map(|(v, &k)| f(v as f64 / 255.0) * k as f64).sum::<f64>() / n;
+    let mean = sum(&|v| v);
+    (mean, sum(&|v| (v - mean) * (v - mean)).sqrt())
+}

@@ -1,11 +1,12 @@
 //! Pictures in folders: a folder a class, or any files and folders.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// The deepest nesting of folders that is entered: links may lead in circles.
+/// The deepest nesting of folders that is entered.
 const MAX_DEPTH: usize = 32;
 
 /// Why a dataset cannot be used.
@@ -107,7 +108,7 @@ pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     let mut out = Vec::new();
     for path in paths {
         if path.is_dir() {
-            search(path, MAX_DEPTH, &mut out)?;
+            search(path, MAX_DEPTH, &mut BTreeSet::new(), &mut out)?;
         } else {
             out.push(path.clone());
         }
@@ -115,8 +116,12 @@ pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     Ok(out)
 }
 
-fn search(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), FolderError> {
+/// `seen` are the folders that were entered, by their true paths: links may lead in circles, and along many ways to one folder.
+fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut Vec<PathBuf>) -> Result<(), FolderError> {
     let io = |source| FolderError::Io { path: folder.to_path_buf(), source };
+    if !seen.insert(folder.canonicalize().map_err(io)?) {
+        return Ok(());
+    }
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         entries.push(entry.map_err(io)?.path());
@@ -128,7 +133,7 @@ fn search(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), Fol
             () if hidden => {}
             () if path.is_dir() => {
                 if depth > 0 {
-                    search(&path, depth - 1, out)?;
+                    search(&path, depth - 1, seen, out)?;
                 }
             }
             () if is_picture(&path) => out.push(path),
@@ -164,6 +169,17 @@ mod tests {
         assert_eq!(labelled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
         let wrong = Folder::open(dir.path(), &["cat".into(), "dog".into()]);
         assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_in_circles_are_followed_once() {
+        let dir = tree(&["cat/a.jpg", "cat/more/b.jpg"]);
+        for name in ["x", "y", "z"] {
+            std::os::unix::fs::symlink(dir.path().join("cat"), dir.path().join("cat/more").join(name)).unwrap();
+            std::os::unix::fs::symlink(dir.path().join("cat/more"), dir.path().join("cat").join(name)).unwrap();
+        }
+        assert_eq!(Folder::open(dir.path(), &[]).unwrap().items.len(), 2);
     }
 
     #[test]

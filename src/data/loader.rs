@@ -8,6 +8,9 @@ use std::thread::{self, JoinHandle};
 use super::{DataError, Dataset, Rng, Transform};
 use crate::ir::OnBroken;
 
+/// Bytes of batches that lie ready, where that leaves each worker one.
+const AHEAD: usize = 256 << 20;
+
 /// How a loader goes through a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
@@ -19,7 +22,7 @@ pub struct LoaderOptions {
     pub shuffle: bool,
     /// What becomes of samples that cannot be read.
     pub broken: OnBroken,
-    /// Threads that read ahead, each a batch or two; with 0 a batch is read when it is asked for.
+    /// Threads that read ahead, each one or two batches; with 0 a batch is read when it is asked for.
     pub workers: usize,
 }
 
@@ -47,6 +50,8 @@ struct Shared {
     dataset: Arc<dyn Dataset>,
     transform: Transform,
     options: LoaderOptions,
+    /// Batches that are begun before they are asked for.
+    ahead: usize,
     state: Mutex<State>,
     /// Something to read, or the end.
     work: Condvar,
@@ -81,8 +86,11 @@ impl Loader {
     /// Begins nothing before [`Loader::start`]. A batch of 0 samples is taken for one of 1.
     pub fn new(dataset: Arc<dyn Dataset>, transform: Transform, options: LoaderOptions) -> Loader {
         let options = LoaderOptions { batch: options.batch.max(1), ..options };
+        let bytes = transform.size().iter().product::<usize>().saturating_mul(options.batch).saturating_mul(size_of::<f32>());
+        let ahead = (AHEAD / bytes.max(1)).clamp(options.workers, options.workers.saturating_mul(2)).max(1);
         let state = Mutex::new(State::default());
-        let shared = Arc::new(Shared { dataset, transform, options, state, work: Condvar::new(), ready: Condvar::new() });
+        let (work, ready) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { dataset, transform, options, ahead, state, work, ready });
         let worker = |k: usize| {
             let shared = Arc::clone(&shared);
             // a machine that has no thread to spare reads in the caller's
@@ -119,7 +127,7 @@ impl Iterator for Loader {
     fn next(&mut self) -> Option<Self::Item> {
         let mut state = self.shared.state();
         if self.threads.is_empty() {
-            let job = self.shared.job(&mut state, 1)?;
+            let job = self.shared.job(&mut state)?;
             state.wanted += 1;
             drop(state);
             return Some(self.shared.batch(&job));
@@ -157,10 +165,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next batch to read, where it is at most `ahead` behind the one that is asked for next.
-    fn job(&self, state: &mut State, ahead: usize) -> Option<Job> {
+    /// The next batch to read, where it is not too far behind the one that is asked for next.
+    fn job(&self, state: &mut State) -> Option<Job> {
         let number = state.next;
-        if number >= state.order.len().div_ceil(self.options.batch) || number - state.wanted >= ahead {
+        if number >= state.order.len().div_ceil(self.options.batch) || number - state.wanted >= self.ahead {
             return None;
         }
         state.next += 1;
@@ -169,10 +177,9 @@ impl Shared {
 
     /// A worker's life.
     fn work(&self) {
-        let ahead = 2 * self.options.workers;
         let mut state = self.state();
         while !state.end {
-            let Some(job) = self.job(&mut state, ahead) else {
+            let Some(job) = self.job(&mut state) else {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -324,6 +331,17 @@ mod tests {
             let errors: Vec<_> = fatal.by_ref().filter_map(Result::err).collect();
             assert!((1..=2).contains(&errors.len()));
         }
+    }
+
+    #[test]
+    fn large_batches_are_not_stacked() {
+        let ahead = |batch, workers| {
+            let dataset = numbers(8);
+            let transform = Transform::new(&dataset, &Shape::fixed(&[1, 1, 2]), None, &[]).unwrap();
+            let options = LoaderOptions { batch, seed: 0, shuffle: false, broken: OnBroken::Skip, workers };
+            Loader::new(Arc::new(dataset), transform, options).shared.ahead
+        };
+        assert_eq!([ahead(8, 0), ahead(8, 3), ahead(usize::MAX, 3), ahead((256 << 20) / 32, 3)], [1, 6, 3, 4]);
     }
 
     #[test]

@@ -6,20 +6,22 @@ use std::thread;
 
 use super::{DataError, Dataset, Transform};
 
-const HINT: &str = "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_crop` in `augment`";
+const TRAINING: &str = "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_crop` in `augment`";
+const MEASURING: &str = "resize with `preprocess { resize: … }`";
 
 impl Transform {
     /// Holds the size of every picture, by its header, against what is wanted where nothing resizes it. Headers that cannot be read are
     /// passed over where broken pictures are skipped. Of several errors the first in the dataset's order is told.
     pub fn hold(&self, dataset: &dyn Dataset, skip_broken: bool, workers: usize) -> Result<(), DataError> {
         let Some((expected, or_larger)) = self.wanted() else { return Ok(()) };
+        let hint = if self.changes() { TRAINING } else { MEASURING };
         let fits = |[_, height, width]: [usize; 3]| match or_larger {
             true => height >= expected[0] && width >= expected[1],
             false => [height, width] == expected,
         };
         let hold = |index: usize| match dataset.size(index) {
             Ok(size) if fits(size) => Ok(()),
-            Ok([_, height, width]) => Err(DataError::Size { name: dataset.name(index), height, width, expected, hint: HINT }),
+            Ok([_, height, width]) => Err(DataError::Size { name: dataset.name(index), height, width, expected, hint }),
             Err(_) if skip_broken => Ok(()),
             Err(error) => Err(error),
         };

@@ -73,6 +73,11 @@ impl Transform {
         self.size
     }
 
+    /// Whether a recipe changes the samples.
+    pub(super) fn changes(&self) -> bool {
+        !self.augment.is_empty()
+    }
+
     /// What pictures are to measure where nothing resizes them: height and width, and whether they may be larger.
     pub(super) fn wanted(&self) -> Option<([usize; 2], bool)> {
         if !self.fit || self.how.resize.is_some() {

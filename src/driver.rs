@@ -92,6 +92,11 @@ impl Frontend {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
+    /// Files with a name a line that networks name as their `labels`.
+    pub fn label_files(&self) -> Vec<PathBuf> {
+        self.program.label_files()
+    }
+
     /// The network that is meant: the one named; else the only one, or the only one without open parameters; else, of
     /// those without, the one that is called as the file is.
     pub fn select(&self, name: Option<&str>) -> Result<String, SelectError> {

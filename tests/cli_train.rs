@@ -1,11 +1,22 @@
-//! The commands train, compare and calibrate-bn: what is refused before the first step.
+//! The commands train, compare, calibrate-bn and bench --train: what a run leaves, and what is refused before the first step.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "common/command.rs"]
 mod command;
+#[path = "common/tiny.rs"]
+mod tiny;
 
-use command::{arg, resnetc};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use command::{Ran, arg, resnetc};
+use ndarray::{ArrayD, Axis};
+use resnetc::driver::Frontend;
+use resnetc::formats::npy;
+use resnetc::runtime::{ParamStore, interp};
+use resnetc::train::log::{self, Line};
+use tiny::{Place, idx, tensor, tensors, write_npy};
 
 const CIFAR: [&str; 5] = ["train", "models/cifar.resnet", "--network", "resnet20", "--data"];
 
@@ -70,4 +81,301 @@ fn runs_are_compared_from_their_logs() {
     resnetc(&["compare", arg(&runs[0]), "-o", arg(&dir.path().join("no/where.html"))]).refused("cannot write the report");
     std::fs::write(runs[0].join("train.jsonl"), "one\ntwo\n").unwrap();
     resnetc(&["compare", arg(&runs[0]), "-o", arg(&page)]).refused("line 1 is none of a log");
+}
+
+/// The names that torchvision gives a network's parameters and running statistics.
+const NAMES: [&str; 32] = [
+    "bn1.bias",
+    "bn1.running_mean",
+    "bn1.running_var",
+    "bn1.weight",
+    "conv1.weight",
+    "fc.bias",
+    "fc.weight",
+    "layer1.0.bn1.bias",
+    "layer1.0.bn1.running_mean",
+    "layer1.0.bn1.running_var",
+    "layer1.0.bn1.weight",
+    "layer1.0.bn2.bias",
+    "layer1.0.bn2.running_mean",
+    "layer1.0.bn2.running_var",
+    "layer1.0.bn2.weight",
+    "layer1.0.conv1.weight",
+    "layer1.0.conv2.weight",
+    "layer2.0.bn1.bias",
+    "layer2.0.bn1.running_mean",
+    "layer2.0.bn1.running_var",
+    "layer2.0.bn1.weight",
+    "layer2.0.bn2.bias",
+    "layer2.0.bn2.running_mean",
+    "layer2.0.bn2.running_var",
+    "layer2.0.bn2.weight",
+    "layer2.0.conv1.weight",
+    "layer2.0.conv2.weight",
+    "layer2.0.downsample.0.weight",
+    "layer2.0.downsample.1.bias",
+    "layer2.0.downsample.1.running_mean",
+    "layer2.0.downsample.1.running_var",
+    "layer2.0.downsample.1.weight",
+];
+
+fn run(args: &[String]) -> Ran {
+    resnetc(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_run_leaves_what_it_should_and_learns() {
+    let place = Place::new();
+    let ran = run(&place.train("run", &[])).fine();
+    assert!(ran.err.contains("96 samples, 32 to validate on; batch 16, rate 0.05"), "{}", ran.err);
+    let names: Vec<String> = tensors(&place.path("run/weights.safetensors")).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, NAMES);
+    let lines = log::read(&place.path("run/train.jsonl")).unwrap();
+    let steps: Vec<(u64, f64)> = lines
+        .iter()
+        .filter_map(|line| if let Line::Step { step, loss, .. } = line { Some((*step, *loss)) } else { None })
+        .collect();
+    assert!(steps.iter().map(|s| s.0).eq(1..=120));
+    let mean = |part: &[(u64, f64)]| part.iter().map(|s| s.1).sum::<f64>() / part.len() as f64;
+    assert!(mean(&steps[100..]) < 0.3 * mean(&steps[..6]), "{} to {}", mean(&steps[..6]), mean(&steps[100..]));
+    let errors =
+        lines.iter().filter_map(|l| if let Line::Valid { epoch, error, .. } = l { Some((*epoch, *error)) } else { None });
+    let errors: Vec<(u64, f64)> = errors.collect();
+    assert!(errors.iter().map(|e| e.0).eq([5, 10, 15, 20]) && errors[3].1 < 0.1, "{errors:?}");
+    assert!(matches!(&lines[0], Line::Start { samples: 96, valid_samples: 32, epoch_steps: 6, total_steps: 120, .. }));
+    assert_eq!(lines.iter().filter(|l| matches!(l, Line::Epoch { .. })).count(), 20);
+    assert_eq!(place.read("run/tiny.resnet"), place.read("tiny.resnet"));
+    let about: serde_json::Value = serde_json::from_slice(&place.read("run/run.json")).unwrap();
+    assert_eq!((about["network"].as_str(), about["threads"].as_u64()), (Some("tiny"), Some(2)));
+    let html = String::from_utf8(place.read("run/report.html")).unwrap();
+    assert!(html.contains("<polyline") && !html.contains("http"));
+    // the weights are those that were measured
+    let (file, weights, test) = (place.arg("tiny.resnet"), place.arg("run/weights.safetensors"), place.arg("data"));
+    let ran = resnetc(&["eval", &file, "--weights", &weights, "--data", &test, "--format", "json"]).fine();
+    let eval: serde_json::Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+    let top1 = eval["top1"].as_f64().unwrap();
+    assert!((top1 / 100.0 - (1.0 - errors[3].1)).abs() < 1e-3 || (top1 - (1.0 - errors[3].1)).abs() < 1e-3, "{eval} {errors:?}");
+    // other sources of randomness than the seed there are none
+    run(&place.train("again", &[])).fine();
+    assert!(place.read("run/weights.safetensors") == place.read("again/weights.safetensors"));
+    run(&place.train("other", &["--set", "train.seed=4"])).fine();
+    assert!(place.read("run/weights.safetensors") != place.read("other/weights.safetensors"));
+}
+
+/// As `place.train`, for the network without norms and arrays of samples.
+fn plain(place: &Place, data: &str, name: &str, more: &[&str]) -> Vec<String> {
+    let mut args = place.train(name, more);
+    args[1] = place.arg("plain.resnet");
+    data.clone_into(&mut args[3]);
+    args
+}
+
+#[test]
+fn accumulated_batches_are_one() {
+    let place = Place::new();
+    let data = write_npy(place.dir.path(), 40);
+    // the last step of an epoch has 8 samples, of which one batch of 8 is made
+    for (name, more) in [("one", ["train.batch=16", "train.accumulate=1"]), ("two", ["train.batch=8", "train.accumulate=2"])] {
+        run(&plain(&place, &data, name, &["--set", more[0], "--set", more[1]])).fine();
+    }
+    let files = ["one", "two"].map(|name| tensors(&place.path(name).join("weights.safetensors")));
+    let begin = tensors(&place.path("one/checkpoint.safetensors"));
+    assert!(begin.len() > files[0].len());
+    for ((name, one), (_, two)) in files[0].iter().zip(&files[1]) {
+        for (a, b) in one.to_f32().iter().zip(two.to_f32().iter()) {
+            assert!((a - b).abs() < 2e-6 * a.abs().max(0.1), "{name}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn frozen_layers_stay_and_files_begin_in_part() {
+    let place = Place::new();
+    run(&place.train("first", &["--set", "train.epochs=2"])).fine();
+    let first = place.path("first/weights.safetensors");
+    // a head of 3 classes on the layers that were trained
+    std::fs::write(
+        place.path("tuned.resnet"),
+        tiny::TINY.replace(
+            "    seed 3",
+            &format!("    seed 3\n    from: \"{}\" except [fc]\n    freeze: [stem, layer1]", first.display()),
+        ),
+    )
+    .unwrap();
+    let mut args = place.train("tuned", &["--set", "classes=5", "--set", "train.epochs=2"]);
+    args[1] = place.arg("tuned.resnet");
+    let ran = run(&args).fine();
+    assert!(ran.err.contains("30 tensors from") && ran.err.contains("drawn anew: fc.bias, fc.weight"), "{}", ran.err);
+    assert!(ran.err.contains("not used: fc.bias, fc.weight"), "{}", ran.err);
+    let tuned = place.path("tuned/weights.safetensors");
+    for name in NAMES {
+        // norms follow each batch, trained or not
+        let frozen = !name.contains("running") && ["conv1.", "bn1.", "layer1."].iter().any(|f| name.starts_with(f));
+        assert_eq!(tensor(&first, name) == tensor(&tuned, name), frozen, "{name}");
+    }
+    assert_eq!(tensor(&tuned, "fc.bias").len(), 5);
+    // without `except` the head does not fit, and nothing is begun
+    let text = std::fs::read_to_string(place.path("tuned.resnet")).unwrap().replace(" except [fc]", "");
+    std::fs::write(place.path("tuned.resnet"), text).unwrap();
+    args[5] = place.arg("none");
+    run(&args).refused("has `fc.bias` with sizes [4] where the network has [5]");
+    assert!(!place.path("none").exists());
+}
+
+/// What is wrong with data is said before the first step, in one line, and no run is begun.
+fn refuses(place: &Place, args: &[String], words: &str) {
+    let ran = run(args).refused(words);
+    assert_eq!(ran.err.lines().filter(|l| l.starts_with("error")).count(), 1, "{}", ran.err);
+    assert!(!place.path("run").exists(), "{words}");
+}
+
+#[test]
+fn bad_arrays_are_refused() {
+    let place = Place::new();
+    let good = write_npy(place.dir.path(), 12);
+    let (x, y) = good.split_once(',').unwrap();
+    let labels = |name: &str, values: &[u8]| {
+        let path = place.path(name);
+        std::fs::write(&path, tiny::npy("|u1", &format!("({},)", values.len()), values)).unwrap();
+        format!("{x},{}", path.display())
+    };
+    let refuses = |data: &str, words: &str| refuses(&place, &plain(&place, data, "run", &[]), words);
+    refuses(&labels("out", &[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 4, 0]), "sample 10 has label 4, and the network has 4 classes");
+    refuses(&labels("few", &[0; 11]), "holds 12 samples, and");
+    let signed: Vec<u8> = [0i64, 1, -1].iter().cycle().take(12).flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(place.path("signed"), tiny::npy("<i8", "(12,)", &signed)).unwrap();
+    refuses(&format!("{x},{}", place.arg("signed")), "label -1");
+    std::fs::write(place.path("wide"), tiny::npy("<f4", "(12, 1, 8, 9)", &[0; 12 * 72 * 4])).unwrap();
+    refuses(&format!("{},{y}", place.arg("wide")), "1 x 8 x 9, and the network reads 1 x 8 x 8");
+    std::fs::write(place.path("cut"), &std::fs::read(x).unwrap()[..2000]).unwrap();
+    refuses(&format!("{},{y}", place.arg("cut")), "cut");
+    refuses(&format!("{x},nowhere.npy"), "nowhere.npy");
+    refuses("nowhere", "nowhere");
+    // a validation set that is wrong is known before the first step too
+    let valid = labels("out", &[9; 12]);
+    let args = plain(&place, &good, "run", &["--valid", &valid]);
+    run(&args).refused("label 9");
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn bad_files_and_folders_are_refused() {
+    let place = Place::new();
+    let refuses = |words: &str| refuses(&place, &place.train("run", &[]), words);
+    let (pictures, labels) = (place.path("data/train-images-idx3-ubyte"), place.path("data/train-labels-idx1-ubyte"));
+    let (good, good_labels) = (std::fs::read(&pictures).unwrap(), std::fs::read(&labels).unwrap());
+    std::fs::write(&pictures, &good[..5000]).unwrap();
+    refuses("is cut off: its header states 96 x 8 x 8 = 6144 bytes, and 4984 are there");
+    std::fs::write(&pictures, idx(&[96, 8, 9], &[0; 96 * 72])).unwrap();
+    refuses("8 x 9");
+    std::fs::write(&pictures, &good).unwrap();
+    std::fs::write(&labels, idx(&[95], &[1; 95])).unwrap();
+    refuses("holds 96 samples, and");
+    std::fs::write(&labels, idx(&[96], &[7; 96])).unwrap();
+    refuses("sample 0 has label 7, and the network has 4 classes");
+    std::fs::write(&labels, &good_labels).unwrap();
+    let test = place.path("data/t10k-labels-idx1-ubyte");
+    std::fs::write(&test, idx(&[32], &[7; 32])).unwrap();
+    refuses("t10k-labels-idx1-ubyte");
+    std::fs::remove_dir_all(place.path("data")).unwrap();
+    // folders of pictures
+    let save = |class: &str, name: &str, width: u32| {
+        std::fs::create_dir_all(place.path("data").join(class)).unwrap();
+        let image = image::GrayImage::from_fn(width, 8, |x, y| image::Luma([(x * 20 + y) as u8]));
+        image.save(place.path("data").join(class).join(name)).unwrap();
+    };
+    std::fs::create_dir(place.path("data")).unwrap();
+    refuses("");
+    for class in ["a", "b", "c", "d"] {
+        save(class, "1.png", 8);
+        save(class, "2.png", 8);
+    }
+    std::fs::create_dir(place.path("data/e")).unwrap();
+    refuses("holds no pictures");
+    save("e", "1.png", 8);
+    refuses("has 5 class folders, and the network has 4 classes");
+    std::fs::remove_dir_all(place.path("data/e")).unwrap();
+    save("b", "3.png", 9);
+    refuses("3.png` is 8 x 9 pixels, and the network reads");
+    std::fs::remove_file(place.path("data/b/3.png")).unwrap();
+    // and with that it runs
+    run(&place.train("run", &["--set", "train.epochs=1"])).fine();
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_the_step_and_the_node() {
+    let place = Place::new();
+    let ran = run(&place.train("run", &["--set", "train.optimizer.rate=1e30"]))
+        .refused("is the first node whose values are not finite");
+    assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.rate=1"), "{}", ran.err);
+    // the first is named, and the rate that is offered is a tenth
+    assert!(ran.err.contains("rate=1e29"), "{}", ran.err);
+    let node = ran.err.split(", and `").nth(1).unwrap().split('`').next().unwrap();
+    assert!(node.starts_with("conv1") || node.starts_with("bn1"), "{node}");
+    assert!(!place.path("run/weights.safetensors").exists());
+}
+
+#[test]
+fn calibration_gives_the_true_averages() {
+    let place = Place::new();
+    let data = write_npy(place.dir.path(), 48);
+    run(&place.train("run", &["--set", "train.epochs=3"])).fine();
+    let weights = place.path("run/weights.safetensors");
+    let (file, out) = (place.arg("tiny.resnet"), place.path("calibrated.safetensors"));
+    let set = ["--set", "train.shuffle=false", "--batch", "16", "--threads", "2"];
+    let mut args = vec!["calibrate-bn", &file, "--weights", arg(&weights), "--data", &data, "-o", arg(&out)];
+    args.extend(set);
+    let ran = resnetc(&args).fine();
+    assert!(ran.out.contains("3 batches of 16"), "{}", ran.out);
+    // by the definition
+    let mut front = Frontend::open(&place.path("tiny.resnet")).unwrap();
+    let checked = front.check("tiny", &[]).unwrap();
+    let params: ParamStore = tensors(&weights).into_iter().collect();
+    let samples = npy::read_tensor(Path::new(data.split_once(',').unwrap().0)).unwrap();
+    let samples = ArrayD::from_shape_vec(vec![48, 1, 8, 8], samples.to_f32().into_owned()).unwrap();
+    let mut sums: BTreeMap<String, [Vec<f64>; 3]> = BTreeMap::new();
+    for batch in samples.axis_chunks_iter(Axis(0), 16) {
+        interp::run_with_batch_stats(&checked, &params, &[("input", batch.into_dyn())], &mut |norm, stats| {
+            let unbiased = stats.count as f64 / (stats.count - 1) as f64;
+            let sum = sums.entry(norm.to_owned()).or_insert_with(|| [(); 3].map(|()| vec![0.0; stats.mean.len()]));
+            for (c, (&mean, &var)) in stats.mean.iter().zip(&stats.var).enumerate() {
+                sum[0][c] += mean / 3.0;
+                sum[1][c] += mean * mean / 3.0;
+                sum[2][c] += var * unbiased / 3.0;
+            }
+        })
+        .unwrap();
+    }
+    assert_eq!(sums.len(), 6);
+    let mut moved = 0.0f64;
+    for (norm, [mean, square, var]) in &sums {
+        let (means, vars) = (tensor(&out, &format!("{norm}.running_mean")), tensor(&out, &format!("{norm}.running_var")));
+        let before = tensor(&weights, &format!("{norm}.running_var"));
+        for c in 0..mean.len() {
+            let expected = [mean[c], var[c] + (square[c] - mean[c] * mean[c])];
+            for (found, expected) in [means[c], vars[c]].into_iter().zip(expected) {
+                assert!((f64::from(found) - expected).abs() < 1e-4 * (0.1 + expected.abs()), "{norm}: {found} {expected}");
+            }
+            moved = moved.max((f64::from(before[c]) / expected[1] - 1.0).abs());
+        }
+    }
+    assert!(moved > 0.2, "{moved}");
+    // all else is as it was
+    for name in NAMES.iter().filter(|n| !n.contains("running")) {
+        assert_eq!(tensor(&out, name), tensor(&weights, name), "{name}");
+    }
+}
+
+#[test]
+fn steps_are_measured() {
+    let place = Place::new();
+    let file = place.arg("tiny.resnet");
+    let ran = resnetc(&["bench", &file, "--train", "--batch", "16", "--runs", "3", "--threads", "2", "--format", "json"]).fine();
+    let line: serde_json::Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+    assert_eq!((line["mode"].as_str(), line["batch"].as_u64(), line["runs"].as_u64()), (Some("training"), Some(16), Some(3)));
+    let [rate, median] = ["images_per_s", "median_ms"].map(|key| line[key].as_f64().unwrap());
+    assert!((rate * median / 16e3 - 1.0).abs() < 1e-6, "{line}");
+    if cfg!(target_os = "linux") {
+        assert!(line["peak_rss_mb"].as_f64().unwrap() > 1.0, "{line}");
+    }
 }

@@ -10,6 +10,20 @@ use tempfile::NamedTempFile;
 /// touch of it some fifty times cheaper, and each later one a little.
 const PIECE: usize = 2 << 20;
 
+/// What the names of temporary files begin with.
+const TEMPORARY: &str = ".resnetc-";
+
+/// Removes the temporary files that processes which were killed have left in a folder. Nobody may be writing there.
+pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file whole or not at all: into a temporary file in the same folder, which then takes the target's name. On any error (full
 /// disk, read-only folder, an error of `write` itself) the temporary file is gone and the target is as it was.
 pub fn write_atomically<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
@@ -38,7 +52,7 @@ fn write_whole<E: From<io::Error>>(
         _ => {}
     }
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".resnetc-");
+    builder.prefix(TEMPORARY);
     // a temporary file is private; the finished one is to be what the umask makes of any new file
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -88,6 +102,19 @@ mod tests {
             write_atomically(&path, |out| bytes.chunks(700_001).try_for_each(|part| out.write_all(part))).unwrap();
             assert!(std::fs::read(&path).unwrap() == bytes, "{len}");
         }
+    }
+
+    #[test]
+    fn leftovers_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".resnetc-a1", "kept", ".kept"] {
+            std::fs::write(dir.path().join(name), "half").unwrap();
+        }
+        remove_leftovers(dir.path()).unwrap();
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, [".kept", "kept"]);
     }
 
     #[test]

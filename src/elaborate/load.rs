@@ -136,6 +136,20 @@ impl Program {
         self.defs[id.0].1
     }
 
+    /// Files that networks name as their `labels`.
+    pub fn label_files(&self) -> Vec<PathBuf> {
+        let mut list = Vec::new();
+        for (def, module) in &self.defs {
+            let Def::Network(network) = def else { continue };
+            let folder = self.modules[*module].folder.clone().unwrap_or_default();
+            list.extend(network.body.iter().filter_map(|stmt| match &stmt.kind {
+                ast::StmtKind::Labels(ast::Expr { kind: ast::ExprKind::Str(path), .. }) => Some(folder.join(path)),
+                _ => None,
+            }));
+        }
+        list
+    }
+
     /// A block of the standard library.
     pub(super) fn std_block(&self, name: &str) -> Option<DefId> {
         let of = |&module: &usize| self.modules[module].scope.get(name).copied();

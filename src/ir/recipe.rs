@@ -15,7 +15,8 @@ pub struct Recipe {
     pub zero_init_residual: bool,
     /// A file whose tensors the parameters begin with.
     pub from: Option<WeightsFrom>,
-    /// Full names of layers and scopes whose parameters stay as they are; their norms use and keep their running statistics.
+    /// Full names of layers and scopes whose parameters stay as they are. Their norms follow each batch as the others do, as under
+    /// PyTorch's `requires_grad_(False)`.
     pub freeze: Vec<String>,
     /// The optimiser.
     pub optimizer: Sgd,

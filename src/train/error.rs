@@ -16,7 +16,7 @@ pub enum TrainError {
     #[error("{0}")]
     Recipe(String),
     /// The loss is infinite or no number.
-    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.rate={}", node_clause(.node.as_deref()), rate / 10.0)]
+    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.rate={:.0e}", node_clause(.node.as_deref()), rate / 10.0)]
     NotFinite {
         /// The step, from 1.
         step: u64,
@@ -24,7 +24,7 @@ pub enum TrainError {
         loss: f64,
         /// The first node that went bad.
         node: Option<String>,
-        /// The rate at this step.
+        /// The recipe's rate.
         rate: f64,
     },
     /// The network does not run.

@@ -260,7 +260,9 @@ fn losses(scores: &[f32], labels: &[u32], are_probabilities: bool) -> f64 {
     let loss = |(scores, &label): (&[f32], &u32)| {
         let own = scores.get(label as usize).map_or(f64::NAN, |&v| f64::from(v));
         if are_probabilities {
-            return -own.ln();
+            // one that was rounded to 0 would make the mean infinite
+            let least = f64::from(f32::MIN_POSITIVE);
+            return -(if own < least { least } else { own }).ln();
         }
         let largest = scores.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
         let sum: f64 = scores.iter().map(|&v| (f64::from(v) - largest).exp()).sum();

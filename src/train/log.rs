@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TrainError;
 use crate::base::file::write_atomically;
@@ -67,7 +67,8 @@ pub enum Line {
         epoch: u64,
         /// After this step.
         step: u64,
-        /// The loss.
+        /// The loss. JSON has no word for one that is not finite: it is written as `null`, and read as no number.
+        #[serde(deserialize_with = "number")]
         loss: f64,
         /// The error.
         error: f64,
@@ -76,6 +77,10 @@ pub enum Line {
 
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Line {

@@ -8,6 +8,7 @@ use super::log::{Line, Log};
 use super::schedule::Rates;
 use super::sgd::{self, Optimizer};
 use super::{BatchStats, Engine, Feed, TrainError, report, sanity};
+use crate::base::file::remove_leftovers;
 use crate::ir::{Count, Recipe, Schedule};
 
 /// The files of a run.
@@ -118,14 +119,7 @@ impl Run<'_> {
             })?;
         }
         let mut log = Log::behind(&path, 0)?;
-        let rates = Rates::new(recipe, self.epoch_steps(recipe));
-        log.write(Line::Start {
-            network: self.network.to_owned(),
-            samples: self.train.samples(),
-            valid_samples: self.valid.as_ref().map_or(0, |v| v.samples()),
-            epoch_steps: self.epoch_steps(recipe),
-            total_steps: rates.total(),
-        })?;
+        log.write(self.first_line(recipe))?;
         Looping { run: self, state, optimizer, log, started: Instant::now(), observe }.all()
     }
 
@@ -134,6 +128,12 @@ impl Run<'_> {
         let path = self.dir.checkpoint();
         let state = checkpoint::state(&path)?;
         hold(&state.recipe)?;
+        // what the run was writing when it was killed
+        remove_leftovers(self.dir.path()).map_err(|source| TrainError::File {
+            path: self.dir.path().to_owned(),
+            what: "cannot remove temporary files",
+            source,
+        })?;
         if state.samples != self.train.samples() {
             return Err(TrainError::Recipe(format!(
                 "the run was begun on {} samples, and there are {}: the data have changed",
@@ -143,8 +143,23 @@ impl Run<'_> {
         }
         let mut optimizer = Optimizer::new(state.recipe.optimizer, self.threads, self.engine.parameters())?;
         checkpoint::restore(&path, self.engine, &mut optimizer)?;
-        let log = Log::behind(&self.dir.log(), state.step)?;
+        let mut log = Log::behind(&self.dir.log(), state.step)?;
+        // a run that was killed behind its first checkpoint may have written no line yet
+        if log.lines().is_empty() {
+            log.write(self.first_line(&state.recipe))?;
+        }
         Looping { run: self, state, optimizer, log, started: Instant::now(), observe }.all()
+    }
+
+    fn first_line(&self, recipe: &Recipe) -> Line {
+        let epoch_steps = self.epoch_steps(recipe);
+        Line::Start {
+            network: self.network.to_owned(),
+            samples: self.train.samples(),
+            valid_samples: self.valid.as_ref().map_or(0, |v| v.samples()),
+            epoch_steps,
+            total_steps: Rates::new(recipe, epoch_steps).total(),
+        }
     }
 
     /// Steps in an epoch.
@@ -258,7 +273,12 @@ impl Looping<'_, '_> {
             let of = self.run.engine.gradients(&batch, scale, self.state.step)?;
             if !of.loss_sum.is_finite() {
                 let node = self.run.engine.first_bad(&batch, self.state.step);
-                return Err(TrainError::NotFinite { step: self.state.step + 1, loss: of.loss(), node, rate });
+                return Err(TrainError::NotFinite {
+                    step: self.state.step + 1,
+                    loss: of.loss(),
+                    node,
+                    rate: recipe.optimizer.rate,
+                });
             }
             stats.add(of);
         }

@@ -1,6 +1,6 @@
 //! `run.json` and the sources beside it: what a run is of, so that it can be resumed from its directory alone.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,35 +8,72 @@ use super::super::args::Select;
 use super::super::open;
 use super::super::output::{Failure, Out};
 use crate::base::file::write_atomically;
-use crate::base::source::SourceFile;
-use crate::driver::Frontend;
-use crate::ir::Checked;
+use crate::driver::{Frontend, Weights};
+use crate::ir::{Checked, Recipe};
 use crate::train::RunDir;
 
-/// See the module.
+/// See the module. Paths are absolute, so that a run can be resumed from anywhere.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct About {
-    /// The source, as an absolute path.
+    /// The source as it was given.
     pub file: PathBuf,
+    /// Its copy, relative to the run directory; empty where that has the source's name.
+    #[serde(default)]
+    pub copy: PathBuf,
     pub network: String,
     pub set: Vec<(String, String)>,
     pub data: String,
     pub valid: Option<String>,
+    /// What `--weights` said: a file, or a seed.
+    pub weights: Option<PathBuf>,
+    pub init: Option<u64>,
+    /// The file that the recipe begins with.
+    pub from: Option<PathBuf>,
     pub threads: usize,
     pub version: String,
 }
 
 impl About {
-    /// Makes the run directory, and writes there what the run is of: the source, and those that it uses.
-    pub fn write(&self, dir: &RunDir, front: &Frontend) -> Result<(), Failure> {
-        let failed = |path: &Path, error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
-        std::fs::create_dir_all(dir.path()).map_err(|e| failed(dir.path(), e))?;
-        let put = |path: &Path, bytes: &[u8]| write_atomically(path, |out| out.write_all(bytes)).map_err(|e| failed(path, e));
-        for (_, file) in front.sources.files() {
-            if let Some(name) = file.path.as_ref().and_then(|p| p.file_name()) {
-                put(&dir.path().join(name), file.text.as_bytes())?;
-            }
+    /// What the parameters begin with, where the command said so.
+    pub fn weights(&self) -> Option<Weights> {
+        self.init.map(Weights::Init).or_else(|| self.weights.clone().map(Weights::File))
+    }
+
+    /// The recipe of the network, with what the command said of its beginning.
+    pub fn recipe(&self, checked: &Checked) -> Result<Recipe, Failure> {
+        let Some(mut recipe) = checked.network.recipe.clone() else {
+            return Err(Failure::Input(format!(
+                "network `{}` has no recipe: give it a `train` block, or say how long: --set train.epochs=10",
+                self.network
+            )));
+        };
+        if let (Some(from), Some(path)) = (&mut recipe.from, &self.from) {
+            from.path.clone_from(path);
         }
+        if let Some(seed) = self.init {
+            recipe.seed = seed;
+            recipe.from = None;
+        }
+        Ok(recipe)
+    }
+
+    /// Makes the run directory, and writes there what the run is of: the source, and what it uses, as they lie to each other.
+    pub fn write(&mut self, dir: &RunDir, front: &Frontend) -> Result<(), Failure> {
+        let failed = |path: &Path, error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
+        let make = |path: &Path| std::fs::create_dir_all(path).map_err(|e| failed(path, e));
+        let put = |path: &Path, bytes: &[u8]| write_atomically(path, |out| out.write_all(bytes)).map_err(|e| failed(path, e));
+        make(dir.path())?;
+        let sources = front.sources.files().filter_map(|(_, f)| Some((plain(f.path.as_ref()?), f.text.as_bytes().to_vec())));
+        // what is not there was not needed
+        let labels = front.label_files().into_iter().filter_map(|path| Some((plain(&path), std::fs::read(&path).ok()?)));
+        let files: Vec<(PathBuf, Vec<u8>)> = sources.chain(labels).collect();
+        let root = common_folder(files.iter().map(|(path, _)| &**path));
+        for (path, bytes) in &files {
+            let copy = dir.path().join(path.strip_prefix(&root).unwrap_or(path));
+            copy.parent().map_or(Ok(()), make)?;
+            put(&copy, bytes)?;
+        }
+        self.copy = plain(&self.file).strip_prefix(&root).map(Path::to_path_buf).unwrap_or_default();
         let mut text = serde_json::to_string_pretty(self).map_err(Failure::input)?;
         text.push('\n');
         put(&dir.about(), text.as_bytes())
@@ -50,16 +87,49 @@ impl About {
         serde_json::from_str(&text).map_err(|e| Failure::Input(format!("`{}`: {e}", path.display())))
     }
 
-    /// The network, from the directory's copy of the source. Files that it names stand where they stood, or in the directory.
-    pub fn checked(&self, dir: &RunDir, out: &mut Out) -> Result<Checked, Failure> {
-        let name = self.file.file_name().unwrap_or_default();
-        let copy = dir.path().join(name);
-        let text =
-            std::fs::read_to_string(&copy).map_err(|e| Failure::Input(format!("cannot read `{}`: {e}", copy.display())))?;
-        let path = if self.file.exists() { self.file.clone() } else { copy };
-        let file = SourceFile { name: path.display().to_string(), path: Some(path), text: text.into() };
-        let mut front = Frontend::source(file);
+    /// The network, from the directory's copies, whatever has become of the sources.
+    pub fn checked(&self, dir: &RunDir, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
+        let name = Path::new(self.file.file_name().unwrap_or_default());
+        let copy = if self.copy.as_os_str().is_empty() { name } else { &self.copy };
+        let mut front = Frontend::open(&dir.path().join(copy)).map_err(Failure::input)?;
         let select = Select { network: Some(self.network.clone()), set: self.set.clone() };
-        open::check(&mut front, &select, out)
+        let checked = open::check(&mut front, &select, out)?;
+        Ok((front, checked))
     }
+}
+
+/// What names data, from anywhere: each part of `X.npy,Y.npy`.
+pub(super) fn absolute_data(spec: &str) -> String {
+    let absolute = |part: &str| plain(Path::new(part)).display().to_string();
+    match spec.split_once(',') {
+        Some((samples, labels)) if !Path::new(spec).exists() => {
+            format!("{},{}", absolute(samples.trim()), absolute(labels.trim()))
+        }
+        _ => absolute(spec),
+    }
+}
+
+/// An absolute path without `.` and `..`, by the names alone: a link keeps its name.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
+        }
+    }
+    out
+}
+
+/// The folder that all files lie in or under.
+fn common_folder<'a>(mut files: impl Iterator<Item = &'a Path>) -> PathBuf {
+    let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let first = files.next().map(folder).unwrap_or_default();
+    files.fold(first, |mut root, path| {
+        while !path.starts_with(&root) && root.pop() {}
+        root
+    })
 }

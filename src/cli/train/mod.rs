@@ -66,31 +66,30 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     let (Some(file), Some(data)) = (&args.file, &args.data) else {
         return Err(Failure::Usage("a file and --data are needed".into()));
     };
-    let threads = args.threads.map_or_else(available, |n| usize::from(n.get()));
+    let (front, checked) = checked(file, &args.select, out)?;
     let mut about = About {
-        file: std::path::absolute(file).unwrap_or_else(|_| file.clone()),
-        network: String::new(),
+        file: about::plain(file),
+        copy: PathBuf::new(),
+        network: checked.network.name.clone(),
         set: args.select.set.clone(),
-        data: data.clone(),
-        valid: args.valid.clone(),
-        threads,
+        data: about::absolute_data(data),
+        valid: args.valid.as_deref().map(about::absolute_data),
+        weights: match &args.weights {
+            Some(Weights::File(path)) => Some(about::plain(path)),
+            _ => None,
+        },
+        init: match args.weights {
+            Some(Weights::Init(seed)) => Some(seed),
+            _ => None,
+        },
+        from: checked.network.recipe.as_ref().and_then(|r| r.from.as_ref()).map(|from| about::plain(&from.path)),
+        threads: args.threads.map_or_else(available, |n| usize::from(n.get())),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let (front, checked) = checked(file, &args.select, out)?;
-    about.network.clone_from(&checked.network.name);
-    let Some(mut recipe) = checked.network.recipe.clone() else {
-        return Err(Failure::Input(format!(
-            "network `{}` has no recipe: give it a `train` block, or say how long: --set train.epochs=10",
-            about.network
-        )));
-    };
-    if let Some(Weights::Init(seed)) = args.weights {
-        recipe.seed = seed;
-        recipe.from = None;
-    }
+    let recipe = about.recipe(&checked)?;
     let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
     let (train, valid) = datasets(&checked, data, args.valid.as_deref())?;
-    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, threads)?;
+    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     let dir = RunDir::new(match &args.output {
         Some(dir) => dir.clone(),
         None => beside(file, &about.network),
@@ -109,12 +108,11 @@ fn begin(args: &Args, out: &mut Out) -> Done {
 
 fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     let mut about = About::read(dir)?;
-    let recipe = checkpoint::state(&dir.checkpoint()).map_err(Failure::input)?.recipe;
     if let Some(data) = &args.data {
-        about.data.clone_from(data);
+        about.data = about::absolute_data(data);
     }
-    if args.valid.is_some() {
-        about.valid.clone_from(&args.valid);
+    if let Some(valid) = &args.valid {
+        about.valid = Some(about::absolute_data(valid));
     }
     if let Some(threads) = args.threads {
         if usize::from(threads.get()) != about.threads {
@@ -125,12 +123,25 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
         }
         about.threads = usize::from(threads.get());
     }
-    let checked = about.checked(dir, out)?;
-    // the values come from the checkpoint
-    let params = crate::train::init::begin(&checked, &recipe, None).map_err(Failure::input)?.params;
+    // a run that ended before its first checkpoint begins again
+    let begun = dir.checkpoint().exists();
+    let state = begun.then(|| checkpoint::state(&dir.checkpoint()).map_err(Failure::input)).transpose()?;
+    let (front, checked) = about.checked(dir, out)?;
+    let (recipe, params) = match state {
+        // the values come from the checkpoint
+        Some(state) => {
+            let params = crate::train::init::begin(&checked, &state.recipe, None).map_err(Failure::input)?.params;
+            (state.recipe, params)
+        }
+        None => {
+            let recipe = about.recipe(&checked)?;
+            let params = beginning(&checked, &front, &recipe, about.weights().as_ref(), out)?;
+            (recipe, params)
+        }
+    };
     let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref())?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
-    drive(&mut parts, &recipe, &about, dir, true, out)
+    drive(&mut parts, &recipe, &about, dir, begun, out)
 }
 
 fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, resumed: bool, out: &mut Out) -> Done {

@@ -92,9 +92,9 @@ impl Frontend {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// Files with a name a line that networks name as their `labels`.
-    pub fn label_files(&self) -> Vec<PathBuf> {
-        self.program.label_files()
+    /// Files besides the sources that networks need to be checked and trained: names of classes, means of pixels.
+    pub fn named_files(&self) -> Vec<PathBuf> {
+        self.program.named_files()
     }
 
     /// The network that is meant: the one named; else the only one, or the only one without open parameters; else, of

@@ -189,6 +189,9 @@ fn a_run_goes_on_without_its_sources() {
     let folder = place.path("nets/own");
     std::fs::create_dir_all(&folder).unwrap();
     let base = tiny::TINY.replace("preprocess", "labels \"names/classes.txt\"\n  preprocess");
+    let base = base.replace("mean: [0.5]", "mean: \"mean.npy\"");
+    let mean: Vec<u8> = (0..64).flat_map(|i| (i as f32 / 100.0).to_le_bytes()).collect();
+    std::fs::write(place.path("nets/mean.npy"), tiny::npy("<f4", "(1, 8, 8)", &mean)).unwrap();
     std::fs::create_dir(place.path("nets/names")).unwrap();
     std::fs::write(place.path("nets/names/classes.txt"), "a\nb\nc\nd\n").unwrap();
     std::fs::write(place.path("nets/base.resnet"), base).unwrap();
@@ -220,7 +223,7 @@ fn a_run_goes_on_without_its_sources() {
     std::fs::create_dir(place.path("nets")).unwrap();
     run(&resume(&place, "cut")).fine();
     let copy = |name: &str| place.path("cut").join(name).exists();
-    assert!(copy("own/mine.resnet") && copy("base.resnet") && copy("names/classes.txt"));
+    assert!(copy("own/mine.resnet") && copy("base.resnet") && copy("names/classes.txt") && copy("mean.npy"));
 }
 
 #[test]

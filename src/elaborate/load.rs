@@ -136,15 +136,22 @@ impl Program {
         self.defs[id.0].1
     }
 
-    /// Files that networks name as their `labels`.
-    pub fn label_files(&self) -> Vec<PathBuf> {
+    /// Files that networks need to be checked and trained: those of `labels` and of `preprocess`'s mean.
+    pub fn named_files(&self) -> Vec<PathBuf> {
+        let path = |expr: &ast::Expr| match &expr.kind {
+            ast::ExprKind::Str(path) => Some(path.clone()),
+            _ => None,
+        };
         let mut list = Vec::new();
         for (def, module) in &self.defs {
             let Def::Network(network) = def else { continue };
             let folder = self.modules[*module].folder.clone().unwrap_or_default();
-            list.extend(network.body.iter().filter_map(|stmt| match &stmt.kind {
-                ast::StmtKind::Labels(ast::Expr { kind: ast::ExprKind::Str(path), .. }) => Some(folder.join(path)),
-                _ => None,
+            list.extend(network.body.iter().flat_map(|stmt| match &stmt.kind {
+                ast::StmtKind::Labels(expr) => path(expr).map(|path| folder.join(path)).into_iter().collect(),
+                ast::StmtKind::Preprocess(args) => {
+                    args.iter().filter_map(|arg| path(&arg.value)).map(|path| folder.join(path)).collect::<Vec<_>>()
+                }
+                _ => Vec::new(),
             }));
         }
         list

@@ -65,8 +65,8 @@ impl About {
         make(dir.path())?;
         let sources = front.sources.files().filter_map(|(_, f)| Some((plain(f.path.as_ref()?), f.text.as_bytes().to_vec())));
         // what is not there was not needed
-        let labels = front.label_files().into_iter().filter_map(|path| Some((plain(&path), std::fs::read(&path).ok()?)));
-        let files: Vec<(PathBuf, Vec<u8>)> = sources.chain(labels).collect();
+        let named = front.named_files().into_iter().filter_map(|path| Some((plain(&path), std::fs::read(&path).ok()?)));
+        let files: Vec<(PathBuf, Vec<u8>)> = sources.chain(named).collect();
         let root = common_folder(files.iter().map(|(path, _)| &**path));
         for (path, bytes) in &files {
             let copy = dir.path().join(path.strip_prefix(&root).unwrap_or(path));

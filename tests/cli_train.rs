@@ -379,3 +379,57 @@ fn steps_are_measured() {
         assert!(line["peak_rss_mb"].as_f64().unwrap() > 1.0, "{line}");
     }
 }
+
+#[test]
+fn a_run_has_a_folder_of_its_own_and_may_be_quiet() {
+    let place = Place::new();
+    let train = |more: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_resnetc"))
+            .args(["train", "tiny.resnet", "--data", "data", "--set", "train.epochs=1"])
+            .args(more)
+            .current_dir(place.dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let [out, err] = train(&["--seed", "4"]);
+    assert!(err.contains("writing to runs/tiny\n") && err.contains("epoch 1/1"), "{err}");
+    assert!(out.contains("runs/tiny/weights.safetensors"), "{out}");
+    let [out, err] = train(&["--set", "train.seed=4", "--quiet"]);
+    assert!(err.is_empty() && out.contains("runs/tiny-2/weights.safetensors"), "{out}{err}");
+    let weights = |name: &str| place.read(&format!("runs/{name}/weights.safetensors"));
+    assert!(weights("tiny") == weights("tiny-2"));
+    train(&["--seed", "5", "-q"]);
+    assert!(weights("tiny") != weights("tiny-3"));
+}
+
+#[test]
+fn calibration_drops_no_blocks() {
+    let place = Place::new();
+    let data = write_npy(place.dir.path(), 48);
+    run(&place.train("run", &["--set", "train.epochs=1"])).fine();
+    let (file, weights) = (place.arg("tiny.resnet"), place.arg("run/weights.safetensors"));
+    let calibrated = |name: &str, depth: &str| {
+        let (out, set) = (place.path(name), format!("train.stochastic_depth={depth}"));
+        resnetc(&[
+            "calibrate-bn",
+            &file,
+            "--weights",
+            &weights,
+            "--data",
+            &data,
+            "-o",
+            arg(&out),
+            "--batch",
+            "16",
+            "--threads",
+            "2",
+            "--set",
+            &set,
+        ])
+        .fine();
+        std::fs::read(out).unwrap()
+    };
+    assert!(calibrated("all.safetensors", "0") == calibrated("some.safetensors", "0.9"));
+}

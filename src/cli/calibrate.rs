@@ -49,12 +49,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let params = open::bind(&checked, &front, Some(&Weights::File(args.weights.clone())), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
-    // the statistics are of the pictures as they are; nothing is frozen, so that every norm meets its batch
+    // the statistics are of the pictures and of the network as they are in inference, with all its blocks; nothing is frozen, so that
+    // every norm meets its batch
     let recipe = Recipe {
         batch: args.batch as usize,
         augment: Vec::new(),
         freeze: Vec::new(),
         schedule: Schedule::Constant,
+        stochastic_depth: 0.0,
         ..checked.network.recipe.clone().unwrap_or_default()
     };
     let (data, _) = datasets(&checked, &args.data, None)?;

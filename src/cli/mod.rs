@@ -69,7 +69,8 @@ enum Command {
     Explain(explain::Args),
 }
 
-/// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage.
+/// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage,
+/// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,

@@ -8,6 +8,9 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::render;
 use crate::base::source::SourceMap;
 
+/// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
+pub(super) const STOPPED: u8 = 130;
+
 /// Why a command ends early.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -17,6 +20,8 @@ pub(super) enum Failure {
     Said,
     /// The arguments do not go together.
     Usage(String),
+    /// Ctrl-C ended it, and all is said.
+    Stopped,
     /// Nobody reads what is written.
     Pipe,
 }
@@ -33,6 +38,7 @@ impl Failure {
             Failure::Input(text) => (text, 1),
             Failure::Usage(text) => (text, 2),
             Failure::Said => return ExitCode::from(1),
+            Failure::Stopped => return ExitCode::from(STOPPED),
             Failure::Pipe => return ExitCode::SUCCESS,
         };
         let (start, end) = if out.colour_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };

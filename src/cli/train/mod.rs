@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::{Select, parse_weights};
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, STOPPED};
 use crate::driver::Weights;
 use crate::ir::Recipe;
 use crate::train::{End, Run, RunDir, TrainError, checkpoint};
@@ -24,7 +24,7 @@ use watch::Watch;
     after_help = "Examples:\n  resnetc train models/cifar.resnet --network resnet20 --data cifar10/train --valid cifar10/test -o runs/resnet20\n  \
                   resnetc train net.resnet --data X.npy,Y.npy --set train.steps=20 --set train.augment=none\n  \
                   resnetc train --resume runs/resnet20\n\nThe run directory gets train.jsonl, checkpoint.safetensors, report.html, the source, and in the end \
-                  weights.safetensors. Ctrl-C writes a checkpoint and leaves."
+                  weights.safetensors. Ctrl-C writes a checkpoint and leaves, with exit code 130; a second one leaves at once."
 )]
 pub(in crate::cli) struct Args {
     /// A source (.resnet) with a `train` block
@@ -38,12 +38,18 @@ pub(in crate::cli) struct Args {
     /// Validation data [default: the test part of the training data, where they have one]
     #[arg(long, value_name = "DATA")]
     valid: Option<String>,
-    /// The run directory [default: one beside the file]
+    /// The run directory [default: runs/NETWORK, or runs/NETWORK-2, …]
     #[arg(short, long, value_name = "RUN_DIR", conflicts_with = "resume")]
     output: Option<PathBuf>,
     /// Weights to begin with: a safetensors or PyTorch file, or init[:SEED] [default: what the recipe says]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, conflicts_with = "resume")]
     weights: Option<Weights>,
+    /// The seed of all that is drawn at random: short for --set train.seed=N
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    seed: Option<u64>,
+    /// Say only what ends the run, and warnings
+    #[arg(short, long)]
+    quiet: bool,
     /// Threads [default: as many as the process may use; when resuming, as many as before]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroU16>,
@@ -66,12 +72,14 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     let (Some(file), Some(data)) = (&args.file, &args.data) else {
         return Err(Failure::Usage("a file and --data are needed".into()));
     };
-    let (front, checked) = checked(file, &args.select, out)?;
+    let mut select = args.select.clone();
+    select.set.extend(args.seed.map(|seed| ("train.seed".to_owned(), seed.to_string())));
+    let (front, checked) = checked(file, &select, out)?;
     let mut about = About {
         file: about::plain(file),
         copy: PathBuf::new(),
         network: checked.network.name.clone(),
-        set: args.select.set.clone(),
+        set: select.set,
         data: about::absolute_data(data),
         valid: args.valid.as_deref().map(about::absolute_data),
         weights: match &args.weights {
@@ -92,18 +100,20 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     let dir = RunDir::new(match &args.output {
         Some(dir) => dir.clone(),
-        None => beside(file, &about.network),
+        None => unused(&about.network),
     });
     if dir.checkpoint().exists() {
         let dir = dir.path().display();
         return Err(Failure::Input(format!("`{dir}` holds a run: go on with --resume {dir}, or give another with -o")));
     }
     about.write(&dir, &front)?;
-    if args.output.is_none() {
-        out.note(format_args!("writing to {}", dir.path().display()));
+    if !args.quiet {
+        if args.output.is_none() {
+            out.note(format_args!("writing to {}", dir.path().display()));
+        }
+        out.note(describe(&recipe, &parts));
     }
-    out.note(describe(&recipe, &parts));
-    drive(&mut parts, &recipe, &about, &dir, false, out)
+    drive(&mut parts, &recipe, &about, &dir, How { resumed: false, quiet: args.quiet }, out)
 }
 
 fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
@@ -141,18 +151,27 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     };
     let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref())?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
-    drive(&mut parts, &recipe, &about, dir, begun, out)
+    drive(&mut parts, &recipe, &about, dir, How { resumed: begun, quiet: args.quiet }, out)
 }
 
-fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, resumed: bool, out: &mut Out) -> Done {
+/// How a run is driven.
+#[derive(Clone, Copy)]
+struct How {
+    /// From the checkpoint on.
+    resumed: bool,
+    /// Without a word on its way.
+    quiet: bool,
+}
+
+fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: How, out: &mut Out) -> Done {
     // without a handler Ctrl-C ends the process at once, and the last checkpoint is the one to go on from
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
+            std::process::exit(STOPPED.into());
         }
     });
     let epoch = parts.train.samples().div_ceil(recipe.batch.saturating_mul(recipe.accumulate).max(1)) as u64;
-    let mut watch = Watch::new(recipe.length.steps(epoch), recipe.batch * recipe.accumulate, epoch);
+    let mut watch = Watch::new(recipe.length.steps(epoch), recipe.batch * recipe.accumulate, epoch, how.quiet);
     let run = Run {
         engine: &mut parts.engine,
         train: &mut *parts.train,
@@ -166,14 +185,17 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, resume
         threads: about.threads,
     };
     let mut observe = |event: crate::train::Event<'_>| watch.event(event, STOP.load(Ordering::SeqCst));
-    let end = if resumed { run.resume(&mut observe) } else { run.begin(recipe, &mut observe) };
+    let end = if how.resumed { run.resume(&mut observe) } else { run.begin(recipe, &mut observe) };
     watch.finish();
     match end {
         Ok(End::Finished) => {
             out.line(format_args!("weights  {}", dir.weights().display()))?;
             out.line(format_args!("report   {}", dir.report().display()))
         }
-        Ok(End::Stopped) => out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display())),
+        Ok(End::Stopped) => {
+            out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display()))?;
+            Err(Failure::Stopped)
+        }
         Err(error) => Err(failed(&error, dir)),
     }
 }
@@ -193,11 +215,10 @@ fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A folder beside the file that does not exist yet: `resnet20.run`, `resnet20.run2`, …
-fn beside(file: &Path, network: &str) -> PathBuf {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let first = folder.join(format!("{network}.run"));
-    let more = (2..10_000).map(|i| folder.join(format!("{network}.run{i}")));
+/// A folder that does not exist yet: `runs/resnet20`, `runs/resnet20-2`, …
+fn unused(network: &str) -> PathBuf {
+    let first = Path::new("runs").join(network);
+    let more = (2..10_000).map(|i| Path::new("runs").join(format!("{network}-{i}")));
     std::iter::once(first.clone()).chain(more).find(|path| !path.exists()).unwrap_or(first)
 }
 

@@ -1,12 +1,17 @@
-//! What a person sees of a run: a bar on a terminal, and a line an epoch.
+//! What a person sees of a run: a bar on a terminal, elsewhere a line now and then; and a line an epoch.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::train::log::Line;
 use crate::train::{Event, Flow};
 
 /// How much of the shown loss and error is the last step's.
 const FRESH: f64 = 0.05;
+
+/// How often a line tells of the steps where there is no terminal.
+const EVERY: Duration = Duration::from_secs(30);
 
 /// Shows a run.
 pub(super) struct Watch {
@@ -15,16 +20,23 @@ pub(super) struct Watch {
     epochs: u64,
     /// Loss, error and samples a second, averaged over the last steps.
     shown: Option<[f64; 3]>,
+    /// When a line last told of something.
+    told: Instant,
+    quiet: bool,
 }
 
 impl Watch {
-    pub fn new(steps: u64, samples: usize, epoch_steps: u64) -> Watch {
+    pub fn new(steps: u64, samples: usize, epoch_steps: u64, quiet: bool) -> Watch {
         let bar = ProgressBar::new(steps);
+        if quiet {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let style = "{bar:30} {pos}/{len} {msg} {eta} left";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        Watch { bar, samples, epochs: steps.div_ceil(epoch_steps.max(1)), shown: None }
+        let epochs = steps.div_ceil(epoch_steps.max(1));
+        Watch { bar, samples, epochs, shown: None, told: Instant::now(), quiet }
     }
 
     pub fn event(&mut self, event: Event<'_>, stop: bool) -> Flow {
@@ -42,7 +54,12 @@ impl Watch {
                 };
                 self.shown = Some(shown);
                 self.bar.set_position(*step);
-                self.bar.set_message(format!("loss {:.3}, error {:.1} %, {:.0} images/s,", shown[0], 100.0 * shown[1], shown[2]));
+                let text = format!("loss {:.3}, error {:.1} %, {:.0} images/s,", shown[0], 100.0 * shown[1], shown[2]);
+                if self.bar.is_hidden() && self.told.elapsed() >= EVERY {
+                    let (steps, left) = (self.bar.length().unwrap_or(0), HumanDuration(self.left(*step, shown[2])));
+                    self.say(format!("step {step}/{steps}: {text} {left} left"));
+                }
+                self.bar.set_message(text);
             }
             Event::Logged(Line::Epoch { epoch, loss, error, seconds, .. }) => self.say(format!(
                 "epoch {epoch}/{}: training loss {loss:.4}, error {:.2} %, {:.1} min",
@@ -54,13 +71,27 @@ impl Watch {
                 self.say(format!("step {step}: validation loss {loss:.4}, error {:.2} %", 100.0 * error));
             }
             Event::Logged(Line::Start { .. }) | Event::Checkpoint => {}
-            Event::Notice(text) => self.say(text.to_owned()),
+            Event::Notice(text) => self.warn(text.to_owned()),
         }
         if stop { Flow::Stop } else { Flow::Continue }
     }
 
+    /// The time that the steps that are left take at a rate.
+    fn left(&self, step: u64, images_per_s: f64) -> Duration {
+        let steps = self.bar.length().unwrap_or(0).saturating_sub(step);
+        Duration::try_from_secs_f64(steps as f64 * self.samples as f64 / images_per_s).unwrap_or(Duration::MAX)
+    }
+
+    /// What is of interest on the way.
+    fn say(&mut self, text: String) {
+        self.told = Instant::now();
+        if !self.quiet {
+            self.warn(text);
+        }
+    }
+
     /// Above the bar, or where there is none as a line.
-    fn say(&self, text: String) {
+    fn warn(&self, text: String) {
         if self.bar.is_hidden() {
             eprintln!("{text}");
         } else {
@@ -68,7 +99,7 @@ impl Watch {
         }
     }
 
-    pub fn finish(&self) {
+    pub fn finish(&mut self) {
         self.bar.finish_and_clear();
         if let (Some([_, _, rate]), true) = (self.shown, self.samples > 0) {
             self.say(format!("{rate:.1} images/s"));

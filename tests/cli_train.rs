@@ -13,7 +13,7 @@ use std::path::Path;
 use command::{Ran, arg, resnetc};
 use ndarray::{ArrayD, Axis};
 use resnetc::driver::Frontend;
-use resnetc::formats::npy;
+use resnetc::formats::{npy, safetensors};
 use resnetc::runtime::{ParamStore, interp};
 use resnetc::train::log::{self, Line};
 use tiny::{Place, idx, tensor, tensors, write_npy};
@@ -214,6 +214,20 @@ fn frozen_layers_stay_and_files_begin_in_part() {
         assert_eq!(tensor(&first, name) == tensor(&tuned, name), frozen, "{name}");
     }
     assert_eq!(tensor(&tuned, "fc.bias").len(), 5);
+    // a wrapper's prefix is dropped, and an optimiser's tensors are not weights, as with --weights
+    let wrapped = place.path("wrapped.safetensors");
+    let list: Vec<_> = tensors(&first).into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
+    safetensors::write(&wrapped, list.iter().map(|(name, tensor)| (name.as_str(), tensor))).unwrap();
+    let text = std::fs::read_to_string(place.path("tuned.resnet")).unwrap();
+    let checkpoint = place.path("first/checkpoint.safetensors");
+    for (name, begin) in [("wrapped", &wrapped), ("checkpoint", &checkpoint)] {
+        std::fs::write(place.path("tuned.resnet"), text.replace(arg(&first), arg(begin))).unwrap();
+        args[5] = place.arg(name);
+        let ran = run(&args).fine();
+        assert!(ran.err.contains("30 tensors from") && ran.err.contains("not used: fc.bias, fc.weight\n"), "{}", ran.err);
+        assert!(place.read("tuned/weights.safetensors") == place.read(&format!("{name}/weights.safetensors")));
+    }
+    std::fs::write(place.path("tuned.resnet"), &text).unwrap();
     // without `except` the head does not fit, and nothing is begun
     let text = std::fs::read_to_string(place.path("tuned.resnet")).unwrap().replace(" except [fc]", "");
     std::fs::write(place.path("tuned.resnet"), text).unwrap();

@@ -53,6 +53,12 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
     Ok(wanted.keys().filter_map(|name| Some(((*name).to_owned(), (*given.get(*name)?).clone()))).collect())
 }
 
+/// The tensors of a file by the names that a network has for them, whether it has them all or not: as [`bind`] takes them, without wrappers'
+/// prefixes, counters and what is an optimiser's.
+pub fn by_name<'a>(checked: &Checked, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
+    stripped(&mismatch::wanted(checked), tensors)
+}
+
 /// What the names of an optimiser's tensors begin with in a checkpoint.
 pub const OPTIMIZER: &str = "optimizer.";
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::tensor::Tensor;
 use crate::data::Rng;
-use crate::formats::Tensors;
+use crate::formats::{Tensors, weights};
 use crate::ir::{Checked, Init, NodeId, Op, ParamRole, ParamSource, Recipe};
 use crate::runtime::ParamStore;
 
@@ -85,14 +85,15 @@ pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[Strin
     let Some((file, except)) = file else {
         return Ok(Beginning { params: tensors.into_iter().collect(), drawn: Vec::new(), unused: Vec::new() });
     };
+    let path = file.path().display();
+    let stored = weights::by_name(checked, file);
     let mut drawn = Vec::new();
     for (name, tensor) in &mut tensors {
         if is_within(name, except) {
             drawn.push(name.clone());
             continue;
         }
-        let path = file.path().display();
-        let Some(given) = file.get(name) else {
+        let Some(given) = stored.get(name.as_str()) else {
             return Err(TrainError::Recipe(format!(
                 "`{path}` has no `{name}`; name the layers that begin anew: from: \"…\" except [LABEL, …]"
             )));
@@ -109,8 +110,7 @@ pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[Strin
         *tensor = Tensor::from_f32(given.shape().to_vec(), values)
             .ok_or_else(|| TrainError::Recipe(format!("`{name}` has no size")))?;
     }
-    let is_counter = |name: &str| name.ends_with("num_batches_tracked");
-    let unused = file.iter().map(|(name, _)| name).filter(|name| !tensors.contains_key(*name) || is_within(name, except));
-    let unused = unused.filter(|name| !is_counter(name)).map(str::to_owned).collect();
+    let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_within(name, except));
+    let unused = unused.map(str::to_owned).collect();
     Ok(Beginning { params: tensors.into_iter().collect(), drawn, unused })
 }

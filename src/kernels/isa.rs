@@ -174,6 +174,7 @@ mod x86 {
     use super::super::tile::{Tile, TileFn, tile};
     use super::super::train::conv_weight::depthwise::{Products, products};
     use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
+    use super::super::train::conv_weight::winograd::transform::{Sums, gradient, taps};
     use super::super::train::leaves::Leaves;
     use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
     use super::super::train::plane::{Dot, plane_dot};
@@ -204,7 +205,7 @@ mod x86 {
                 leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products), spread(Spread<'_>));
                 leaves!(
                     $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
-                    max_spread(MaxSpread), mean_spread(MeanSpread),
+                    max_spread(MaxSpread), mean_spread(MeanSpread), gradient(InputTile), taps(Sums),
                 );
 
                 #[target_feature(enable = $feature)]
@@ -282,6 +283,8 @@ mod x86 {
                     plane_dot: $module::plane_dot,
                     max_spread: $module::max_spread,
                     mean_spread: $module::mean_spread,
+                    gradient: $module::gradient,
+                    taps: $module::taps,
                 },
             };
         };

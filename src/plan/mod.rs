@@ -368,6 +368,11 @@ pub struct Plan {
 /// Plans a checked network whose sizes are all fixed.
 pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
     let mut plan = lower::lower(checked, options)?;
+    for step in &mut plan.steps {
+        if let Kernel::Train(train) = &mut step.kernel {
+            train.precise = settings.precise;
+        }
+    }
     // which layouts there are does not depend on what is chosen: the first walk asks, the second tells
     let mut asked = Vec::new();
     layout::assign(&mut plan.clone(), &mut |conv| {

@@ -22,6 +22,8 @@ pub struct TrainKernel {
     pub layout: Layout,
     /// Whether the operand of a convolution's weight gradient is a plain map all the same.
     pub plain: bool,
+    /// Whether a convolution's weight gradient is computed as it is defined, without Winograd's transforms.
+    pub precise: bool,
 }
 
 impl TrainKernel {
@@ -131,7 +133,7 @@ impl TrainKernel {
             Train::NormStats | Train::NormGradParams { .. } => norm::scratch(self.layout, self.sizes(0)),
             Train::ConvGradWeight(_) => {
                 let isa = if self.layout == Layout::Nchw { Isa::Portable } else { isa };
-                self.conv().map_or(0, |shape| conv_weight::scratch(isa, self.plain, &shape, threads))
+                self.conv().map_or(0, |shape| conv_weight::scratch(isa, self.plain, self.precise, &shape, threads))
             }
             _ => 0,
         }
@@ -158,6 +160,7 @@ impl Lowering<'_> {
             batch: self.plan.options.batch,
             layout: Layout::Nchw,
             plain: false,
+            precise: false,
         };
         let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         let weights = self.weights(node)?;
@@ -267,6 +270,7 @@ impl Lowering<'_> {
                 batch,
                 layout: Layout::Nchw,
                 plain: false,
+                precise: false,
             };
             self.train_step(&format!("{name}.unpad"), kernel, vec![result], Vec::new(), id)?;
         }
@@ -290,6 +294,7 @@ impl Lowering<'_> {
             batch,
             layout: Layout::Nchw,
             plain: false,
+            precise: false,
         };
         let output = self.buffer_of(&result, name)?;
         self.plan.steps.push(Step {

@@ -50,7 +50,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
         Train::ConvGradWeight(_) => {
             let isa = if layout == Layout::Nchw { Isa::Portable } else { isa };
             if let Some(shape) = kernel.conv() {
-                conv_weight::conv_weight(pool, isa, kernel.plain, &shape, read(0), read(1), scratch(), out);
+                conv_weight::conv_weight(pool, isa, kernel.plain, kernel.precise, &shape, read(0), read(1), scratch(), out);
             }
         }
         Train::BiasGrad => linear::grad_bias(pool, layout, sizes, read(0), out),

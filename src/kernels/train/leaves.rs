@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
+use super::conv_weight::winograd::transform::{Sums, gradient, taps};
 use super::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
 use super::plane::{Dot, plane_dot};
 use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
 use crate::kernels::aligned::LINE;
 use crate::kernels::pool::share;
 use crate::kernels::simd::scalar::Scalar;
+use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::{Isa, Layout, blocked};
 
 /// See the module.
@@ -27,6 +29,10 @@ pub(in crate::kernels) struct Leaves {
     pub max_spread: unsafe fn(&MaxSpread),
     /// Gives gradients to all numbers of each window.
     pub mean_spread: unsafe fn(&MeanSpread),
+    /// Transforms a tile of a gradient.
+    pub gradient: unsafe fn(&InputTile),
+    /// Transforms sums of points to taps.
+    pub taps: unsafe fn(&Sums),
 }
 
 static PLAIN: Leaves = Leaves {
@@ -37,6 +43,8 @@ static PLAIN: Leaves = Leaves {
     plane_dot: plane_dot::<Scalar>,
     max_spread: max_spread::<Scalar>,
     mean_spread: mean_spread::<Scalar>,
+    gradient: gradient::<Scalar>,
+    taps: taps::<Scalar>,
 };
 
 /// The loops for values of that layout.

@@ -158,9 +158,16 @@ impl Geometry {
 }
 
 /// At least so many floats, in an odd number of cache lines: what lies so far apart falls into different sets of a cache.
-fn odd_lines(floats: usize) -> usize {
+pub(super) fn odd_lines(floats: usize) -> usize {
     use super::aligned::LINE;
     (floats.div_ceil(LINE) | 1) * LINE
+}
+
+/// Of a tile that begins at `first` and reaches over `reach` places of an axis, those that lie in a map of `len`: the first, and
+/// the first behind them.
+pub(super) fn inside(first: isize, len: usize, reach: usize) -> [usize; 2] {
+    let start = (-first).clamp(0, reach as isize);
+    [start as usize, (len as isize - first).clamp(start, reach as isize) as usize]
 }
 
 /// Convolves; input and output are blocked. The weight is as [`pack`] made it, the bias filled up to whole blocks; `scratch`
@@ -241,11 +248,6 @@ impl Job<'_> {
         let Job { shape, g, .. } = *self;
         let (lanes, side, reach) = (g.lanes, g.size.side(), g.size.reach());
         let [h, w] = shape.input;
-        // the part of the tile that lies in the map, along an axis
-        let inside = |first: isize, len: usize| {
-            let start = (-first).clamp(0, reach as isize);
-            [start as usize, (len as isize - first).clamp(start, reach as isize) as usize]
-        };
         for tile in tiles.clone() {
             let [sample, y, x] = g.place(tile);
             let [top, left] = [(y * side) as isize - shape.pad[0][0] as isize, (x * side) as isize - shape.pad[1][0] as isize];
@@ -255,11 +257,12 @@ impl Job<'_> {
                 row: w * lanes,
                 block: h * w * lanes,
                 blocks: blocks.len(),
-                rows: inside(top, h),
-                columns: inside(left, w),
+                rows: inside(top, h, reach),
+                columns: inside(left, w, reach),
                 v: v.wrapping_add((blocks.start * tiles.len() + tile - tiles.start) * lanes),
                 v_block: tiles.len() * lanes,
                 v_point: g.v_point,
+                next: std::ptr::null(),
             };
             // SAFETY: whoever has `kernels` runs on a processor with their instructions. `rows` and `columns` are what lies
             // in the maps, which the length of the input was held against; `v` has room for all points of all blocks of at

@@ -3,6 +3,8 @@
 //! Each goes over the columns, then over the rows; what the two share of a pair of points ±a is computed once, from the even
 //! and the odd powers.
 
+use std::mem::MaybeUninit;
+
 use super::super::simd::Simd;
 use super::super::tile::Clamp;
 
@@ -27,6 +29,8 @@ pub(in crate::kernels) struct InputTile {
     pub v_block: usize,
     /// From a point to the next.
     pub v_point: usize,
+    /// A tile to have brought near meanwhile, laid out as this one; null for none.
+    pub next: *const f32,
 }
 
 /// A tile of results, of one block of channels. Steps are in floats.
@@ -68,7 +72,7 @@ pub(in crate::kernels) struct Transforms {
 #[allow(clippy::missing_safety_doc, reason = "one contract for both, stated above")]
 pub(in crate::kernels) trait Points<const M: usize, const T: usize> {
     /// `B^T d`.
-    unsafe fn input<S: Simd>(d: [S::V; T]) -> [S::V; T];
+    unsafe fn input<S: Simd>(d: &[S::V; T]) -> [S::V; T];
     /// `A^T m`.
     unsafe fn output<S: Simd>(m: [S::V; T]) -> [S::V; M];
 }
@@ -78,7 +82,7 @@ pub(in crate::kernels) struct F2;
 
 impl Points<2, 4> for F2 {
     #[inline(always)]
-    unsafe fn input<S: Simd>(d: [S::V; 4]) -> [S::V; 4] {
+    unsafe fn input<S: Simd>(d: &[S::V; 4]) -> [S::V; 4] {
         // SAFETY: the caller's
         unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[3], d[1])] }
     }
@@ -97,7 +101,7 @@ impl Points<4, 6> for F4 {
     /// The coefficients of `M(x) / (x - a)` for each point `a`, and of `M(x)`. For a = ±√½ they are
     /// `(x⁴ - 2 x²) + a (x³ - 2 x)`, for a = ±√2 `(x⁴ - ½ x²) + a (x³ - ½ x)`.
     #[inline(always)]
-    unsafe fn input<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+    unsafe fn input<S: Simd>(d: &[S::V; 6]) -> [S::V; 6] {
         // SAFETY: the caller's
         unsafe {
             let (half, two, sum) = (S::splat(0.5), S::splat(2.0), S::splat(2.5));
@@ -139,12 +143,16 @@ impl Points<4, 6> for F4 {
 /// # Safety
 /// The processor has `S`; the pointers are valid for what the sizes say, `x` for the rows and columns that lie in the map.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
 pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize, const T: usize>(t: &InputTile) {
     // SAFETY: the caller's, for every access below
     unsafe {
         let ([top, bottom], [left, right]) = (t.rows, t.columns);
         let whole = top == 0 && left == 0 && bottom == T && right == T;
-        let mut patch = [[S::zero(); T]; T];
+        let mut patch = [[MaybeUninit::<S::V>::uninit(); T]; T];
+        if !whole {
+            patch = [[MaybeUninit::new(S::zero()); T]; T];
+        }
         for block in 0..t.blocks {
             let x = t.x.wrapping_add(block * t.block);
             let (from, row) = if whole {
@@ -152,25 +160,36 @@ pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize,
             } else {
                 for (i, line) in patch.iter_mut().enumerate().take(bottom).skip(top) {
                     for (j, v) in line.iter_mut().enumerate().take(right).skip(left) {
-                        *v = S::load(x.wrapping_add(i * t.row + j * S::LANES));
+                        v.write(S::load(x.wrapping_add(i * t.row + j * S::LANES)));
                     }
                 }
                 (patch.as_ptr().cast::<f32>(), T * S::LANES)
             };
+            if !t.next.is_null() {
+                // the next tile to the right begins with this one's last two columns
+                for i in 0..T {
+                    for j in 2..T {
+                        S::prefetch(t.next.wrapping_add(block * t.block + i * t.row + j * S::LANES));
+                    }
+                }
+            }
             let mut half = [[S::zero(); T]; T];
             for j in 0..T {
                 let mut column = [S::zero(); T];
-                for (i, v) in column.iter_mut().enumerate() {
-                    *v = S::load(from.add(i * row + j * S::LANES));
+                for i in 0..T {
+                    column[i] = S::load(from.add(i * row + j * S::LANES));
                 }
-                for (line, v) in half.iter_mut().zip(P::input::<S>(column)) {
-                    line[j] = v;
+                let column = P::input::<S>(&column);
+                for i in 0..T {
+                    half[i][j] = column[i];
                 }
             }
-            let to = t.v.add(block * t.v_block);
-            for (i, &line) in half.iter().enumerate() {
-                for (j, v) in P::input::<S>(line).into_iter().enumerate() {
-                    S::store(to.add((i * T + j) * t.v_point), v);
+            let mut to = t.v.add(block * t.v_block);
+            for i in 0..T {
+                let line = P::input::<S>(&half[i]);
+                for j in 0..T {
+                    S::store(to, line[j]);
+                    to = to.wrapping_add(t.v_point);
                 }
             }
         }

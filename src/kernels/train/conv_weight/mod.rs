@@ -5,6 +5,7 @@ mod blocked;
 pub(in crate::kernels) mod depthwise;
 pub(in crate::kernels) mod outer;
 mod portable;
+pub(in crate::kernels) mod winograd;
 
 use crate::kernels::blocked::depthwise::serves as is_depthwise;
 use crate::kernels::isa::Kernels;
@@ -15,13 +16,15 @@ enum Way {
     Portable,
     Depthwise(&'static Kernels),
     Blocked(&'static Kernels),
+    Winograd(&'static Kernels),
 }
 
 impl Way {
-    fn choose(isa: Isa, plain: bool, shape: &ConvShape) -> Way {
+    fn choose(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) -> Way {
         match isa.kernels() {
             None => Way::Portable,
             Some(kernels) if is_depthwise(shape) && !plain => Way::Depthwise(kernels),
+            Some(kernels) if !plain && !precise && winograd::serves(shape, kernels.lanes) => Way::Winograd(kernels),
             Some(kernels) => Way::Blocked(kernels),
         }
     }
@@ -33,20 +36,22 @@ fn is_empty(shape: &ConvShape) -> bool {
 }
 
 /// Floats of scratch that [`conv_weight`] needs with so many threads.
-pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, threads: usize) -> usize {
+pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads: usize) -> usize {
     if is_empty(shape) {
         return 0;
     }
-    match Way::choose(isa, plain, shape) {
+    match Way::choose(isa, plain, precise, shape) {
         Way::Portable => portable::scratch(shape, threads),
         Way::Depthwise(kernels) => depthwise::scratch(kernels.lanes, shape, threads),
         Way::Blocked(kernels) => blocked::scratch(kernels.lanes, plain, shape, threads),
+        Way::Winograd(kernels) => winograd::scratch(kernels.lanes, shape, threads),
     }
 }
 
 /// The gradient `dw` of a convolution's weight, `[filters, channels / groups, kernel]` as stored, from the convolution's input `x`
 /// and the gradient `dy` of its output; `shape` is that of the convolution. `dy` lies in blocks of the instruction set's
-/// lanes, and so does `x`, unless `plain`: then it is NCHW. With the portable instruction set both are NCHW.
+/// lanes, and so does `x`, unless `plain`: then it is NCHW. With the portable instruction set both are NCHW. With `precise` products are
+/// those of the definition, without Winograd's transforms, which cost about one digit.
 /// `scratch` holds [`scratch`] floats. The bits are the same for each count of threads up to four, and always so for the same one.
 ///
 /// # Panics
@@ -55,16 +60,17 @@ pub fn conv_weight(
     pool: &Pool,
     isa: Isa,
     plain: bool,
+    precise: bool,
     shape: &ConvShape,
     x: &[f32],
     dy: &[f32],
     scratch: &mut [f32],
     dw: &mut [f32],
 ) {
-    let way = Way::choose(isa, plain, shape);
+    let way = Way::choose(isa, plain, precise, shape);
     let lanes = match &way {
         Way::Portable => 1,
-        Way::Depthwise(kernels) | Way::Blocked(kernels) => kernels.lanes,
+        Way::Depthwise(kernels) | Way::Blocked(kernels) | Way::Winograd(kernels) => kernels.lanes,
     };
     let len =
         |[batch, channels, height, width]: [usize; 4], lanes: usize| batch * channels.next_multiple_of(lanes) * height * width;
@@ -78,6 +84,7 @@ pub fn conv_weight(
         Way::Portable => portable::conv_weight(pool, shape, x, dy, scratch, dw),
         Way::Depthwise(kernels) => depthwise::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
         Way::Blocked(kernels) => blocked::conv_weight(pool, kernels, plain, shape, x, dy, scratch, dw),
+        Way::Winograd(kernels) => winograd::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
     }
 }
 

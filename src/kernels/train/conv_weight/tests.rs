@@ -25,7 +25,7 @@ fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
 }
 
 /// Compares with the definition for one to three threads, and each twice.
-fn check(isa: Isa, plain: bool, shape: &ConvShape) {
+fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
     let lanes = isa.lanes();
     let mut n = Numbers::new(shape.macs() + shape.filters as u64);
     let x = n.take(shape.input_sizes().iter().product());
@@ -40,9 +40,9 @@ fn check(isa: Isa, plain: bool, shape: &ConvShape) {
         let pool = Pool::new(threads).unwrap();
         let mut first = None;
         for _ in 0..2 {
-            let mut room = vec![f32::NAN; scratch(isa, plain, shape, threads)];
+            let mut room = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
             let mut dw = vec![f32::NAN; shape.filters * shape.depth()];
-            conv_weight(&pool, isa, plain, shape, &x, &dy, &mut room, &mut dw);
+            conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut room, &mut dw);
             assert!(dw.iter().all(|v| v.is_finite()), "{isa} {plain} {shape:?}");
             let off = worst(&dw, &expected);
             assert!(off < 5e-5, "{isa} plain: {plain} {shape:?}: {off}");
@@ -76,7 +76,7 @@ fn agrees_with_the_definition() {
                 // depthwise
                 (shape.filters, shape.groups) = (shape.channels, shape.channels);
             }
-            check(isa, isa.kernels().is_some() && n.below(3) == 0, &shape);
+            check(isa, isa.kernels().is_some() && n.below(3) == 0, n.below(4) == 0, &shape);
         }
     }
 }
@@ -99,7 +99,38 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
         for (batch, map, stride, channels) in [(37, 4, 1, 16), (2, 90, 1, 16), (3, 60, 2, 3), (1, 90, 1, 3), (40, 7, 2, 100)] {
             let output = [(map - 1) / stride + 1; 2];
             let shape = ConvShape { batch, input: [map; 2], output, stride: [stride; 2], channels, ..base };
-            check(isa, channels == 3 && isa.kernels().is_some(), &shape);
+            let plain = channels == 3 && isa.kernels().is_some();
+            check(isa, plain, false, &shape);
+            check(isa, plain, true, &shape);
+        }
+    }
+}
+
+#[test]
+fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        let lanes = isa.lanes();
+        // sums of a task's own in several ranges, of all threads in one chunk and in several, and maps that tiles overhang
+        for (batch, channels, filters, map) in [(9, 16, 33, 16), (2, 60, 64, 30), (3, 160, 130, 7), (4, 128, 128, 56)] {
+            let (input, kernel, pad) = ([map; 2], [3; 2], [[1; 2]; 2]);
+            let (stride, dilation) = ([1; 2], [1; 2]);
+            let shape = ConvShape { batch, channels, input, filters, output: input, kernel, stride, pad, dilation, groups: 1 };
+            assert!(winograd::serves(&shape, lanes), "{shape:?}");
+            let mut n = Numbers::new(shape.macs());
+            let x = n.take(batch * channels.next_multiple_of(lanes) * map * map);
+            let dy = n.take(batch * filters.next_multiple_of(lanes) * map * map);
+            let mut expected = vec![0.0; filters * shape.depth()];
+            for (threads, precise) in [(2, true), (1, false), (2, false), (3, false)] {
+                let pool = Pool::new(threads).unwrap();
+                let mut room = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
+                let mut dw = vec![f32::NAN; expected.len()];
+                conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut room, &mut dw);
+                if precise {
+                    expected = dw.iter().map(|&v| f64::from(v)).collect();
+                }
+                let off = worst(&dw, &expected);
+                assert!(off < 3e-5, "{isa} {shape:?}: {off}");
+            }
         }
     }
 }
@@ -119,58 +150,6 @@ fn nothing_to_sum_is_zero() {
         groups: 1,
     };
     let mut dw = [1.0; 4];
-    conv_weight(&Pool::new(1).unwrap(), Isa::best(), false, &shape, &[], &[], &mut [], &mut dw);
+    conv_weight(&Pool::new(1).unwrap(), Isa::best(), false, false, &shape, &[], &[], &mut [], &mut dw);
     assert_eq!(dw, [0.0; 4]);
-}
-
-#[test]
-#[ignore = "a measurement: cargo test --release --lib conv_weight::tests::speed -- --ignored --nocapture"]
-fn speed() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        for (batch, channels, map, filters, kernel, stride) in [
-            (128, 3, 32, 16, 3, 1),
-            (128, 16, 32, 16, 3, 1),
-            (128, 32, 16, 32, 3, 1),
-            (128, 64, 8, 64, 3, 1),
-            (128, 16, 32, 32, 3, 2),
-            (128, 32, 16, 64, 3, 2),
-            (8, 3, 224, 64, 7, 2),
-            (8, 64, 56, 64, 3, 1),
-            (8, 128, 28, 128, 3, 1),
-            (8, 256, 14, 256, 3, 1),
-            (8, 512, 7, 512, 3, 1),
-            (8, 128, 56, 128, 3, 2),
-            (8, 256, 56, 64, 1, 1),
-            (8, 64, 56, 256, 1, 1),
-            (8, 512, 28, 128, 1, 1),
-            (8, 1024, 14, 256, 1, 1),
-            (8, 512, 7, 2048, 1, 1),
-            (8, 1024, 14, 2048, 1, 2),
-        ] {
-            let pad = kernel / 2;
-            let output = [(map + 2 * pad - kernel) / stride + 1; 2];
-            let (input, kernel, stride, pad) = ([map; 2], [kernel; 2], [stride; 2], [[pad; 2]; 2]);
-            let shape = ConvShape { batch, channels, input, filters, output, kernel, stride, pad, dilation: [1; 2], groups: 1 };
-            let plain = channels == 3 && isa.kernels().is_some();
-            let lanes = isa.lanes();
-            let x = vec![0.5f32; batch * channels.next_multiple_of(if plain { 1 } else { lanes }) * map * map];
-            let dy = vec![0.5f32; batch * filters.next_multiple_of(lanes) * shape.pixels()];
-            let mut dw = vec![0.0; filters * shape.depth()];
-            let mut line = String::new();
-            for threads in [1, 2] {
-                let pool = Pool::new(threads).unwrap();
-                let mut room = vec![0.0; scratch(isa, plain, &shape, threads)];
-                let best = (0..5)
-                    .map(|_| {
-                        let start = std::time::Instant::now();
-                        conv_weight(&pool, isa, plain, &shape, &x, &dy, &mut room, &mut dw);
-                        start.elapsed().as_secs_f64()
-                    })
-                    .fold(f64::MAX, f64::min);
-                let speed = 2e-9 * shape.macs() as f64 / best;
-                line += &format!("  {threads}: {:7.2} ms {speed:6.1} GFLOP/s, {} KB", best * 1e3, room.len() / 256);
-            }
-            eprintln!("{isa} b{batch} {channels}x{map} -> {filters} {kernel:?}/{stride:?}: {line}");
-        }
-    }
 }

@@ -1,0 +1,322 @@
+//! Of 3x3 and stride 1, with a quarter of the multiplications: [`crate::kernels::winograd`] turned round.
+//!
+//! A tile of 4x4 results is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is
+//! `G^T [(A e A^T) . (B^T d B)] G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are summed
+//! over all tiles first, one sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
+//!
+//! Sums take four times the memory of the gradient. Where those of all channels fit into the second-level cache, a task goes
+//! through a range of the tiles, a chunk at a time, and the sums of the ranges are added in order. Where they are more, all threads
+//! transform a large chunk together, and a task then makes some channels' sums over all of it, which go to the gradient at once.
+
+pub(in crate::kernels) mod transform;
+
+use std::ops::Range;
+
+use self::transform::Sums;
+use super::outer::{Outer, most_rows};
+use crate::kernels::ConvShape;
+use crate::kernels::aligned::LINE;
+use crate::kernels::isa::Kernels;
+use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::winograd::transform::InputTile;
+use crate::kernels::winograd::{self, Size, inside, odd_lines};
+
+/// Results of a row of a tile.
+const SIDE: usize = 4;
+const POINTS: usize = 36;
+/// Bytes of the sums of all channels, at most, that a task keeps for itself.
+const OWN_SUMS: usize = 640 << 10;
+/// Bytes of a task's own transformed chunk, about.
+const OWN_CHUNK: usize = 320 << 10;
+/// Bytes of the sums of all ranges, about.
+const RANGES: usize = 2 << 20;
+/// Bytes of a chunk that all threads share, about: it stays in the last-level cache.
+const SHARED_CHUNK: usize = 12 << 20;
+/// Tiles of a chunk, at least: after each, sums go to memory and back.
+const MIN_TILES: usize = 64;
+/// Tiles that are transformed as one task.
+const TRANSFORMED: usize = 8;
+/// Tasks to have, so that up to four threads end at nearly the same time.
+const TASKS: usize = 16;
+/// Blocks of channels that a task sums side by side.
+const DEEP: usize = 4;
+/// What it takes to transform a vector of a tile, in multiply-adds of vectors.
+const TRANSFORM: usize = 200;
+
+/// Whether this way is open, and the faster one.
+pub(super) fn serves(shape: &ConvShape, lanes: usize) -> bool {
+    if !winograd::serves(shape) {
+        return false;
+    }
+    let (ins, outs) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
+    let tiles = shape.batch * shape.output.iter().map(|o| o.div_ceil(SIDE)).product::<usize>();
+    let pairs = ins * outs * lanes;
+    // sums are stored and transformed once, at least
+    let here = tiles * (POINTS * pairs + TRANSFORM * (ins + outs)) + TRANSFORM * pairs;
+    here + here / 8 < shape.batch * shape.pixels() * 9 * pairs
+}
+
+/// How the work is cut.
+struct Cut {
+    lanes: usize,
+    /// Rows and columns of tiles of a map.
+    map: [usize; 2],
+    /// Tiles of all samples.
+    total: usize,
+    ins: usize,
+    outs: usize,
+    /// Chunks of tiles.
+    chunks: usize,
+    /// Ranges of chunks with sums of their own; 0 where chunks are shared.
+    ranges: usize,
+    /// Blocks of channels of a task, where chunks are shared.
+    deep: usize,
+    /// From a point to the next among the transformed tiles of the input.
+    v_point: usize,
+    /// Likewise of the gradient.
+    e_point: usize,
+}
+
+impl Cut {
+    fn new(shape: &ConvShape, lanes: usize, threads: usize) -> Cut {
+        let map = shape.output.map(|o| o.div_ceil(SIDE));
+        let total = shape.batch * map[0] * map[1];
+        let (ins, outs) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
+        let sums = 4 * POINTS * ins * outs * lanes * lanes;
+        let own = sums <= OWN_SUMS;
+        let tile = 4 * POINTS * (ins + outs) * lanes;
+        let chunk = (if own { OWN_CHUNK } else { SHARED_CHUNK } / tile).max(MIN_TILES);
+        let chunks = total.div_ceil(chunk);
+        let widest = total.div_ceil(chunks);
+        let ranges = if own { (RANGES / sums).clamp(4, TASKS).max(threads).min(chunks) } else { 0 };
+        let deep = (ins * outs.div_ceil(2)).div_ceil(TASKS.max(4 * threads)).clamp(1, DEEP.min(ins));
+        let (v_point, e_point) = (odd_lines(ins * widest * lanes), odd_lines(outs * widest * lanes));
+        Cut { lanes, map, total, ins, outs, chunks, ranges, deep, v_point, e_point }
+    }
+
+    fn chunk(&self, chunk: usize) -> Range<usize> {
+        share(self.total, self.chunks, chunk)
+    }
+
+    /// Floats of a transformed chunk.
+    fn transformed(&self) -> usize {
+        POINTS * (self.v_point + self.e_point)
+    }
+
+    /// Floats of the sums of a unit of filters and a block of channels.
+    fn pair(&self) -> usize {
+        POINTS * self.lanes * 2 * self.lanes
+    }
+
+    fn units(&self) -> usize {
+        self.outs.div_ceil(2)
+    }
+
+    /// Blocks of a unit.
+    fn width(&self, unit: usize) -> usize {
+        (self.outs - 2 * unit).min(2)
+    }
+
+    fn scratch(&self, threads: usize) -> usize {
+        if self.ranges > 0 {
+            threads * self.transformed() + self.ranges * self.units() * self.ins * self.pair()
+        } else {
+            self.transformed() + threads * self.deep * self.pair()
+        }
+    }
+}
+
+/// Floats of scratch for so many threads.
+pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize {
+    Cut::new(shape, lanes, threads).scratch(threads)
+}
+
+/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+pub(super) fn conv_weight(
+    pool: &Pool,
+    kernels: &'static Kernels,
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    scratch: &mut [f32],
+    dw: &mut [f32],
+) {
+    let threads = pool.threads();
+    let cut = Cut::new(shape, kernels.lanes, threads);
+    assert!(scratch.len() >= cut.scratch(threads), "scratch");
+    let job = Job { kernels, shape, cut: &cut, x, dy };
+    let dw = Disjoint::new(dw);
+    if cut.ranges > 0 { job.by_ranges(pool, scratch, &dw) } else { job.by_channels(pool, scratch, &dw) }
+}
+
+struct Job<'a> {
+    kernels: &'static Kernels,
+    shape: &'a ConvShape,
+    cut: &'a Cut,
+    x: &'a [f32],
+    dy: &'a [f32],
+}
+
+impl Job<'_> {
+    /// A task is a range of the tiles, for all channels.
+    fn by_ranges(&self, pool: &Pool, scratch: &mut [f32], dw: &Disjoint<'_>) {
+        let cut = self.cut;
+        let (pair, pairs) = (cut.pair(), cut.units() * cut.ins);
+        let (own, sums) = scratch.split_at_mut(pool.threads() * cut.transformed());
+        let (own, sums) = (Disjoint::new(own), Disjoint::new(sums));
+        pool.for_each(cut.ranges, |range, thread| {
+            let to = own.pointer(thread * cut.transformed(), cut.transformed());
+            // SAFETY: each range has its own part
+            let sums = unsafe { sums.slice(range * pairs * pair, pairs * pair) };
+            sums.fill(0.0);
+            for chunk in share(cut.chunks, cut.ranges, range) {
+                let tiles = cut.chunk(chunk);
+                self.transform(tiles.clone(), tiles.clone(), to);
+                for (unit, sums) in sums.chunks_exact_mut(cut.ins * pair).enumerate() {
+                    self.add(tiles.len(), to, unit, 0..cut.ins, sums);
+                }
+            }
+        });
+        pool.for_each(pairs, |index, _| {
+            // SAFETY: this pair's places are this task's own
+            let of_range = |range: usize| unsafe { sums.slice((range * pairs + index) * pair, pair) };
+            let total = of_range(0);
+            for range in 1..cut.ranges {
+                total.iter_mut().zip(of_range(range)).for_each(|(total, &mut sum)| *total += sum);
+            }
+            self.finish(index / cut.ins, index % cut.ins, total, false, dw);
+        });
+    }
+
+    /// A task is some channels, for all tiles of a chunk.
+    fn by_channels(&self, pool: &Pool, scratch: &mut [f32], dw: &Disjoint<'_>) {
+        let cut = self.cut;
+        let pair = cut.pair();
+        let (shared, own) = scratch.split_at_mut(cut.transformed());
+        let (shared, own) = (Disjoint::new(shared), Disjoint::new(own));
+        let to = || shared.pointer(0, cut.transformed());
+        let deeps = cut.ins.div_ceil(cut.deep);
+        for chunk in 0..cut.chunks {
+            let tiles = cut.chunk(chunk);
+            let parts = tiles.len().div_ceil(TRANSFORMED);
+            pool.for_each(parts, |part, _| {
+                let part = share(tiles.len(), parts, part);
+                self.transform(tiles.clone(), tiles.start + part.start..tiles.start + part.end, to());
+            });
+            pool.for_each(cut.units() * deeps, |task, thread| {
+                let (unit, blocks) = (task / deeps, share(cut.ins, deeps, task % deeps));
+                // SAFETY: each thread has its own part
+                let sums = unsafe { own.slice(thread * cut.deep * pair, blocks.len() * pair) };
+                sums.fill(0.0);
+                self.add(tiles.len(), to(), unit, blocks.clone(), sums);
+                for (block, sums) in blocks.zip(sums.chunks_exact(pair)) {
+                    self.finish(unit, block, sums, chunk > 0, dw);
+                }
+            });
+        }
+    }
+
+    /// Transforms the tiles `of` a chunk: the input to `[point][block][tile][lanes]`, behind it the gradient.
+    fn transform(&self, chunk: Range<usize>, of: Range<usize>, to: *mut f32) {
+        let (s, cut) = (self.shape, self.cut);
+        let lanes = cut.lanes;
+        let [down, across] = cut.map;
+        let ([h, w], [oh, ow]) = (s.input, s.output);
+        let input = (self.kernels.winograd)(Size::F4).input;
+        // sample, first row and first column of a tile's results, and where they and what they read begin
+        let place = |tile: usize| {
+            let (sample, y, x) = (tile / across / down, tile / across % down * SIDE, tile % across * SIDE);
+            let [top, left] = [y as isize - s.pad[0][0] as isize, x as isize - s.pad[1][0] as isize];
+            let from =
+                self.x.as_ptr().wrapping_offset(((sample * cut.ins * h * w) as isize + top * w as isize + left) * lanes as isize);
+            let of = self.dy.as_ptr().wrapping_add(((sample * cut.outs * oh + y) * ow + x) * lanes);
+            ([y, x], [top, left], [from, of])
+        };
+        for tile in of {
+            let ([y, x], [top, left], [from, of]) = place(tile);
+            let [next, next_of] = place(tile + 1).2;
+            let at = (tile - chunk.start) * lanes;
+            let of_input = InputTile {
+                x: from,
+                row: w * lanes,
+                block: h * w * lanes,
+                blocks: cut.ins,
+                rows: inside(top, h, SIDE + 2),
+                columns: inside(left, w, SIDE + 2),
+                v: to.wrapping_add(at),
+                v_block: chunk.len() * lanes,
+                v_point: cut.v_point,
+                next,
+            };
+            let of_gradient = InputTile {
+                x: of,
+                row: ow * lanes,
+                block: oh * ow * lanes,
+                blocks: cut.outs,
+                rows: inside(y as isize, oh, SIDE),
+                columns: inside(x as isize, ow, SIDE),
+                v: to.wrapping_add(POINTS * cut.v_point + at),
+                v_block: chunk.len() * lanes,
+                v_point: cut.e_point,
+                next: next_of,
+            };
+            // SAFETY: whoever has `kernels` runs on a processor with their instructions; `rows` and `columns` are what lies in the
+            // maps, whose lengths are as the sizes say, and there is room for every point of every block of the chunk's tiles
+            unsafe {
+                input(&of_input);
+                (self.kernels.train.gradient)(&of_gradient);
+            }
+        }
+    }
+
+    /// Adds the products of so many transformed tiles to the sums of a unit of filters and some blocks of channels.
+    fn add(&self, tiles: usize, transformed: *const f32, unit: usize, blocks: Range<usize>, sums: &mut [f32]) {
+        let cut = self.cut;
+        let lanes = cut.lanes;
+        let width = cut.width(unit);
+        let rows = most_rows(lanes, width);
+        let Some(kernel) = (self.kernels.outer)(rows, width) else { unreachable!("a kernel of {rows} x {width}") };
+        let gradient = transformed.wrapping_add(POINTS * cut.v_point + 2 * unit * tiles * lanes);
+        for point in 0..POINTS {
+            for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(cut.pair())) {
+                for first in (0..lanes).step_by(rows) {
+                    let outer = Outer {
+                        x: transformed.wrapping_add(point * cut.v_point + block * tiles * lanes + first),
+                        x_steps: [0, 0, lanes],
+                        dy: gradient.wrapping_add(point * cut.e_point),
+                        dy_steps: [0, 0, lanes],
+                        dy_block: tiles * lanes,
+                        counts: [1, 1, tiles],
+                        sums: sums[(point * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
+                    };
+                    // SAFETY: the processor as above; all tiles of these blocks were transformed
+                    unsafe { kernel(&outer) };
+                }
+            }
+        }
+    }
+
+    /// Transforms the sums of a unit of filters and a block of channels, and writes them to the gradient or adds them to it.
+    fn finish(&self, unit: usize, block: usize, sums: &[f32], add: bool, dw: &Disjoint<'_>) {
+        let (s, lanes) = (self.shape, self.cut.lanes);
+        let width = self.cut.width(unit);
+        let step = lanes * width * lanes;
+        let mut taps = [0.0; 9 * LINE * 2 * LINE];
+        assert!(sums.len() >= POINTS * step && taps.len() >= 9 * step);
+        let of = Sums { points: sums.as_ptr(), vectors: lanes * width, step, taps: taps.as_mut_ptr() };
+        // SAFETY: the processor as above; lengths as asserted
+        unsafe { (self.kernels.train.taps)(&of) };
+        let channels = (s.channels - block * lanes).min(lanes);
+        for lane in 0..(s.filters - unit * 2 * lanes).min(width * lanes) {
+            let start = ((unit * 2 * lanes + lane) * s.channels + block * lanes) * 9;
+            // SAFETY: these channels of this filter are this task's own
+            let out = unsafe { dw.slice(start, channels * 9) };
+            for (channel, out) in out.chunks_exact_mut(9).enumerate() {
+                for (tap, out) in out.iter_mut().enumerate() {
+                    let value = taps[tap * step + channel * width * lanes + lane];
+                    *out = if add { *out + value } else { value };
+                }
+            }
+        }
+    }
+}

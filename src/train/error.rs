@@ -16,7 +16,7 @@ pub enum TrainError {
     #[error("{0}")]
     Recipe(String),
     /// The loss is infinite or no number.
-    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.rate={:.0e}", node_clause(.node.as_deref()), rate / 10.0)]
+    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.rate={}", node_clause(.node.as_deref()), number(rate / 10.0))]
     NotFinite {
         /// The step, from 1.
         step: u64,
@@ -58,4 +58,9 @@ pub enum TrainError {
 
 fn node_clause(node: Option<&str>) -> String {
     node.map_or_else(String::new, |node| format!(", and `{node}` is the first node whose values are not finite"))
+}
+
+/// A number as a person writes it: with an exponent where it is far from 1.
+fn number(x: f64) -> String {
+    if (1e-3..1e3).contains(&x) { x.to_string() } else { format!("{x:e}") }
 }

@@ -62,5 +62,5 @@ fn node_clause(node: Option<&str>) -> String {
 
 /// A number as a person writes it: with an exponent where it is far from 1.
 fn number(x: f64) -> String {
-    if (1e-3..1e3).contains(&x) { x.to_string() } else { format!("{x:e}") }
+    if (1e-3..1e3).contains(&x) { x.to_string() } else { format!("{x:.0e}") }
 }

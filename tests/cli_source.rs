@@ -70,6 +70,30 @@ fn summary_counts_a_row_a_layer() {
     assert!(both.out.contains("vgg19") && both.out.contains("plain34"), "{}", both.out);
 }
 
+/// He et al. 2016, section 3.3: "although the depth is significantly increased, the 152-layer ResNet (11.3 billion FLOPs) still has lower
+/// complexity than VGG-16/19 nets (15.3/19.6 billion FLOPs)".
+#[test]
+fn summary_sets_networks_side_by_side() {
+    let files = ["models/resnet.resnet:resnet152", "models/vgg.resnet:vgg16", "models/vgg.resnet:vgg19"];
+    let ran = resnetc(&[&["summary"], &files[..]].concat()).fine();
+    let rows: Vec<Vec<&str>> = ran.out.lines().skip(2).map(|line| line.split("  ").filter(|c| !c.is_empty()).collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), ["resnet152", "vgg16", "vgg19"]);
+    assert!(rows.iter().all(|row| row[2].trim() == "1000"), "{}", ran.out);
+    let macs: Vec<u64> = rows.iter().map(|row| row.last().unwrap().replace(' ', "").parse().unwrap()).collect();
+    assert!(macs[0] < macs[1] && macs[1] < macs[2], "{macs:?}");
+
+    // the same by --network, which may be repeated; each must stand somewhere
+    let more = ["--network", "vgg16", "--network", "resnet152"];
+    let ran = resnetc(&[&["summary", "models/resnet.resnet", "models/vgg.resnet"], &more[..]].concat()).fine();
+    assert_eq!(ran.out.lines().count(), 4, "{}", ran.out);
+    resnetc(&["summary", "models/resnet.resnet", "models/vgg.resnet", "--network", "vgg17"])
+        .refused("none of the files has a network `vgg17`");
+    resnetc(&["summary", "models/resnet.resnet:resnt50"]).refused("did you mean `resnet50`?");
+    let json = resnetc(&["summary", "models/fashion.resnet", "--format", "json"]).fine();
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["outputs"], serde_json::json!([["output", "10"]]));
+}
+
 #[test]
 fn compile_shows_every_stage_of_the_way() {
     let emit = |stage: &str| resnetc(&["compile", "models/fashion.resnet", "--emit", stage]).fine().out;

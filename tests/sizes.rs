@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use resnetc::check::{Fits, SizeReport, at_size, sizes};
+use resnetc::check::{Fits, SizeReport, any_size, at_size, sizes};
 use resnetc::driver::Frontend;
 use resnetc::ir::{Axis, Checked};
 
@@ -48,6 +48,24 @@ fn the_paper_networks_run_at_any_size() {
         assert!(at_size(&checked, [1, 1]).is_ok());
         assert!(at_size(&checked, [0, 1]).is_err());
     }
+}
+
+/// A network that states its size, freed of it: at each size what it would be if it stated that.
+#[test]
+fn a_network_is_freed_of_its_size() {
+    let body = "conv 7x7, filters: 8, stride: 2\nbranch a { maxpool 3x3, stride: 2 }\nconv 3x3, filters: 8, stride: 2\nadd a\n\
+                avgpool to: 3x3\nflatten\nlinear 10\n";
+    let freed = any_size(&check("224 x 224", body).unwrap()).unwrap();
+    assert_eq!(sizes(&freed).to_string(), "any H, W >= 1");
+    for (height, width) in [(224, 224), (31, 40), (1, 2)] {
+        let stated = check(&format!("{height} x {width}"), body).unwrap();
+        let at = at_size(&freed, [height, width]).unwrap();
+        assert_eq!(at.shapes, stated.shapes);
+        let params = |checked: &Checked| checked.graph().ids().map(|id| checked.graph().node(id).params.len()).sum::<usize>();
+        assert_eq!(params(&at), params(&stated));
+    }
+    let counted = any_size(&check("8 x 8", "conv 3x3, filters: 4\nflatten\nlinear 10 as fc\n").unwrap());
+    assert!(counted.unwrap_err().to_string().contains("runs at the size of its input alone: at `flatten"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod sizes;
 mod tests;
 mod usage;
 
-pub use sizes::{AxisReport, Condition, Fits, SizeError, SizeReport, at_size, sizes};
+pub use sizes::{AxisReport, Condition, Fits, FixedSizeError, SizeError, SizeReport, any_size, at_size, sizes};
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

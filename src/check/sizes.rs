@@ -270,3 +270,34 @@ pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked
     }
     Ok(out)
 }
+
+/// Why a network runs at the size alone that its input states.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the network runs at the size of its input alone: at `{node}`, {error}")]
+pub struct FixedSizeError {
+    /// The first node that needs it.
+    pub node: String,
+    /// Why.
+    pub error: ShapeError,
+}
+
+/// The network with the height and width of its input left free, as `input C x H x W` leaves them. Its parameters stay as they are.
+/// To be asked for before passes, which may rely on the sizes.
+pub fn any_size(checked: &Checked) -> Result<Checked, FixedSizeError> {
+    let mut out = checked.clone();
+    for id in out.graph().inputs().to_vec() {
+        if let Op::Input(Shape::Known(dims)) = &mut out.network.graph.node_mut(id).op
+            && let [_, height, width] = &mut dims[..]
+        {
+            (*height, *width) = (Dim::axis(Axis::H), Dim::axis(Axis::W));
+        }
+    }
+    for id in out.network.graph.order() {
+        let node = out.network.graph.node(id);
+        match infer(&node.op, &operand_shapes(&out.network.graph, &out.shapes, id)) {
+            Ok(shape) => out.shapes[id.index()] = shape,
+            Err(error) => return Err(FixedSizeError { node: node.name.clone(), error }),
+        }
+    }
+    Ok(out)
+}

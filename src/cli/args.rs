@@ -1,6 +1,6 @@
 //! Arguments that several commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -75,7 +75,41 @@ fn parse_times(text: &str) -> Result<u32, String> {
     }
 }
 
-fn parse_set(text: &str) -> Result<(String, String), String> {
+/// FILE[:NETWORK]. A file that is called so as a whole is meant before a network behind a colon.
+pub(super) fn parse_named(text: &str) -> (PathBuf, Option<String>) {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    match text.rsplit_once(':') {
+        Some((file, network)) if !file.is_empty() && is_name(network) && !Path::new(text).exists() => {
+            (PathBuf::from(file), Some(network.to_string()))
+        }
+        _ => (PathBuf::from(text), None),
+    }
+}
+
+/// A network with its weights: FILE[:NETWORK][=WEIGHTS].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// A source or an artifact.
+    pub file: PathBuf,
+    /// Which network, where the file holds several.
+    pub network: Option<String>,
+    /// Where they are not those that the file names.
+    pub weights: Option<Weights>,
+}
+
+pub(super) fn parse_named_weights(text: &str) -> Result<Named, String> {
+    let (name, weights) = match text.split_once('=') {
+        Some((name, weights)) if !Path::new(text).exists() => (name, Some(weights)),
+        _ => (text, None),
+    };
+    if name.is_empty() || weights == Some("") {
+        return Err("expected FILE[:NETWORK][=WEIGHTS], for example net.resnet:resnet32=resnet32.safetensors".to_string());
+    }
+    let (file, network) = parse_named(name);
+    Ok(Named { file, network, weights: weights.map(parse_weights).transpose()? })
+}
+
+pub(super) fn parse_set(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
             Ok((name.trim().to_string(), value.trim().to_string()))
@@ -92,5 +126,39 @@ pub(super) fn parse_weights(text: &str) -> Result<Weights, String> {
             Err(_) => Err("expected init:SEED with a whole number".to_string()),
         },
         _ => Ok(Weights::File(PathBuf::from(text))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_may_stand_behind_its_file() {
+        let named = |text: &str| {
+            let (file, network) = parse_named(text);
+            (file.display().to_string(), network)
+        };
+        assert_eq!(named("a.resnet"), ("a.resnet".into(), None));
+        assert_eq!(named("b/a.resnet:resnet18_v1"), ("b/a.resnet".into(), Some("resnet18_v1".into())));
+        // a drive's letter, and nothing behind the colon
+        assert_eq!(named("C:\\nets\\a.resnet"), ("C:\\nets\\a.resnet".into(), None));
+        assert_eq!(named("a.resnet:"), ("a.resnet:".into(), None));
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a:b");
+        std::fs::write(&odd, "").unwrap();
+        assert_eq!(parse_named(odd.to_str().unwrap()), (odd, None));
+    }
+
+    #[test]
+    fn weights_may_stand_behind_a_network() {
+        let named = |text: &str| parse_named_weights(text).unwrap();
+        let file = |path: &str| Some(Weights::File(path.into()));
+        let of =
+            |file: &str, network: Option<&str>, weights| Named { file: file.into(), network: network.map(Into::into), weights };
+        assert_eq!(named("a.rnx"), of("a.rnx", None, None));
+        assert_eq!(named("a.resnet:b=c=d.pth"), of("a.resnet", Some("b"), file("c=d.pth")));
+        assert_eq!(named("a.resnet=init:3"), of("a.resnet", None, Some(Weights::Init(3))));
+        assert!(parse_named_weights("=c.pth").is_err() && parse_named_weights("a.resnet=").is_err());
     }
 }

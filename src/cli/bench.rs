@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 
 /// Measures steps of training on noise, without reading data.
 fn train(args: &Args, out: &mut Out) -> Done {
-    let from = &args.measure.model;
+    let from = args.measure.model.resolved()?;
     let (front, checked) = super::train::checked(&from.file, &from.select, out)?;
     let recipe = Recipe { batch: args.measure.batch as usize, ..checked.network.recipe.clone().unwrap_or_default() };
     let params = match &from.weights {

@@ -1,6 +1,6 @@
-//! Samples decoded in worker threads while the network computes, in their order, and gathered into batches.
+//! Pictures prepared in worker threads while the network computes, in their order; and what networks answer.
 
-use std::fmt::Display;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -9,69 +9,48 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::output::Failure;
-use crate::data::{self, Dataset, Pixels, Sample, Transform, default_preprocess, prepare};
-use crate::ir::{Dim, Op, Preprocess, Shape};
-use crate::runtime::{Model, Session};
+use crate::data::{self, Input, default_preprocess, prepare};
+use crate::ir::{Checked, Dim, Op, Preprocess, Shape};
+use crate::runtime::Session;
 
-/// A prepared sample with its channels, height and width, or why it is none.
-pub(super) type Prepared = Result<(Vec<f32>, [usize; 3]), String>;
-
-/// Samples that each worker decodes ahead.
-const AHEAD: usize = 8;
+/// Samples that each worker prepares ahead.
+pub(super) const AHEAD: usize = 8;
 
 /// How a network takes pictures, and what its answer is.
 pub(super) struct Reader {
     input: String,
-    shape: Shape,
-    how: Preprocess,
+    /// Of the input.
+    pub shape: Shape,
+    /// From a picture to the input.
+    pub how: Preprocess,
     /// Whether the network ends in a softmax, so that its output needs none.
-    probabilities: bool,
+    pub ends_in_softmax: bool,
 }
 
 impl Reader {
-    /// Asks the model. Fails where it does not read one picture.
-    pub fn of(model: &Model) -> Result<Reader, Failure> {
-        let graph = model.checked().graph();
+    /// Asks the network. Fails where it does not read one picture.
+    pub fn of(checked: &Checked) -> Result<Reader, Failure> {
+        let graph = checked.graph();
         let [id] = graph.inputs() else { return Err(Failure::Input("the network has several inputs: pictures fit one".into())) };
-        let shape = model.checked().shape(*id).clone();
+        let shape = checked.shape(*id).clone();
         if shape.dims().is_none_or(|d| d.len() != 3) {
             return Err(Failure::Input(format!(
                 "the network reads {shape}, and a picture is channels x height x width: use --input X.npy"
             )));
         }
-        let how = model.network().preprocess.clone().unwrap_or_else(|| default_preprocess(shape.channels().unwrap_or(3)));
-        let probabilities = graph.outputs().first().is_some_and(|(_, v)| matches!(graph.node(v.node).op, Op::Softmax));
-        Ok(Reader { input: graph.node(*id).name.clone(), shape, how, probabilities })
+        let how = checked.network.preprocess.clone().unwrap_or_else(|| default_preprocess(shape.channels().unwrap_or(3)));
+        let ends_in_softmax = graph.outputs().first().is_some_and(|(_, v)| matches!(graph.node(v.node).op, Op::Softmax));
+        Ok(Reader { input: graph.node(*id).name.clone(), shape, how, ends_in_softmax })
     }
 
     /// A picture in a file, prepared.
-    pub fn picture(&self, path: &Path) -> Prepared {
+    pub fn picture(&self, path: &Path) -> Result<Input, String> {
         let pixels = data::load(path).map_err(|e| e.to_string())?;
-        self.prepare(pixels, path.display())
-    }
-
-    /// A sample of a dataset, prepared.
-    pub fn sample(&self, dataset: &dyn Dataset, index: usize) -> Prepared {
-        match dataset.read(index).map_err(|e| e.to_string())? {
-            Sample::Pixels(pixels) => self.prepare(pixels, dataset.name(index)),
-            Sample::Values(values) => Ok((values.data, values.size)),
-        }
-    }
-
-    fn prepare(&self, pixels: Pixels, name: impl Display) -> Prepared {
-        prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{name}`: {e}"))
-    }
-
-    /// Fails where a dataset of normalised samples is of another size than the network reads; pictures are brought to it.
-    pub fn holds(&self, dataset: &dyn Dataset) -> Result<(), Failure> {
-        if dataset.is_normalised() {
-            Transform::new(dataset, &self.shape, Some(&self.how), &[]).map_err(Failure::input)?;
-        }
-        Ok(())
+        prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{}`: {e}", path.display()))
     }
 
     /// The height and width of prepared pictures where the network leaves them free; `None` where they are the picture's.
-    fn free_size(&self) -> Option<[Option<usize>; 2]> {
+    pub fn free_size(&self) -> Option<[Option<usize>; 2]> {
         let [_, h, w] = self.shape.dims()? else { return None };
         let size = |dim: &Dim, axis: usize| match dim {
             Dim::Fixed(_) => Some(None),
@@ -80,83 +59,105 @@ impl Reader {
         Some([size(h, 0)?, size(w, 1)?])
     }
 
-    /// Runs `count` samples as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with what is wrong with it.
+    /// The network's answers to prepared pictures of one size: a row of scores for each, which [`probabilities`] turns into what its
+    /// name says unless the network ends in a softmax. A map of scores is averaged.
+    pub fn scores(&self, session: &mut Session, pictures: &[&[f32]], size: [usize; 3]) -> Result<Vec<Vec<f32>>, Failure> {
+        let values = pictures.concat();
+        let shape = IxDyn(&[pictures.len(), size[0], size[1], size[2]]);
+        let input = ArrayViewD::from_shape(shape, &values).map_err(Failure::input)?;
+        let outputs = session.run(&[(&self.input, input)]).map_err(Failure::input)?;
+        rows(outputs.main())
+    }
+
+    /// Runs pictures one by one as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with
+    /// what is wrong with it.
     pub fn run(
         &self,
         session: &mut Session,
         count: usize,
-        read: impl Fn(usize) -> Prepared + Sync,
-        batch: usize,
+        read: impl Fn(usize) -> Result<Input, String> + Sync,
         mut each: impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let workers = session.threads().min(count).max(1);
+        let ahead = Ahead { range: 0..count, workers: session.threads(), depth: AHEAD };
+        ahead.run(read, |event| {
+            match event {
+                Event::Begun => {
+                    if let Some(size) = self.free_size() {
+                        session.prepare(1, size).map_err(Failure::input)?;
+                    }
+                }
+                Event::Sample(index, Ok((values, size))) => {
+                    for row in self.scores(session, &[&values], size)? {
+                        each(index, Ok(&if self.ends_in_softmax { row } else { probabilities(&row) }))?;
+                    }
+                }
+                Event::Sample(index, Err(why)) => each(index, Err(why))?,
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+}
+
+/// What [`Ahead::run`] tells of.
+pub(super) enum Event<T> {
+    /// The workers have begun: what needs no sample can be done meanwhile.
+    Begun,
+    /// A sample's index, and what was made of it, or why it could not be read.
+    Sample(usize, Result<T, String>),
+}
+
+/// Samples that are read ahead.
+pub(super) struct Ahead {
+    /// Their indices.
+    pub range: Range<usize>,
+    /// Threads; at least one is taken.
+    pub workers: usize,
+    /// Samples that each has ready at most.
+    pub depth: usize,
+}
+
+impl Ahead {
+    /// Reads each sample in a worker, and hands them over in order, until that says to stop.
+    pub fn run<T: Send>(
+        self,
+        read: impl Fn(usize) -> Result<T, String> + Sync,
+        mut take: impl FnMut(Event<T>) -> Result<ControlFlow<()>, Failure>,
+    ) -> Result<(), Failure> {
+        let Ahead { range, workers, depth } = self;
+        let workers = workers.min(range.len()).max(1);
         let read = &read;
         thread::scope(|scope| {
             // worker k reads samples k, k + workers, …: taken in turn they come in order
-            let mut streams: Vec<Receiver<Prepared>> = Vec::new();
+            let mut streams: Vec<Receiver<Result<T, String>>> = Vec::new();
             for k in 0..workers {
-                let (send, receive) = sync_channel(AHEAD);
+                let (send, receive) = sync_channel(depth);
                 streams.push(receive);
+                let own = range.clone().skip(k).step_by(workers);
                 scope.spawn(move || {
-                    for index in (k..count).step_by(workers) {
-                        // the receiver is gone when the run has failed
+                    for index in own {
+                        // the receiver is gone when the run has ended
                         if send.send(read(index)).is_err() {
                             return;
                         }
                     }
                 });
             }
-            // meanwhile
-            if let (batch, Some(size)) = (batch.min(count), self.free_size()) {
-                session.prepare(batch.max(1), size).map_err(Failure::input)?;
+            if take(Event::Begun)?.is_break() {
+                return Ok(());
             }
-            let mut gathered: Vec<(usize, Vec<f32>)> = Vec::new();
-            let mut size = [0; 3];
-            for index in 0..count {
-                let prepared = streams[index % workers].recv().unwrap_or_else(|_| Err("the reading thread ended".into()));
-                match prepared {
-                    Ok((values, shape)) => {
-                        if !gathered.is_empty() && (gathered.len() == batch || shape != size) {
-                            self.batch(session, &mut gathered, size, &mut each)?;
-                        }
-                        size = shape;
-                        gathered.push((index, values));
-                    }
-                    Err(why) => {
-                        self.batch(session, &mut gathered, size, &mut each)?;
-                        each(index, Err(why))?;
-                    }
+            for (index, stream) in range.clone().zip((0..workers).cycle()) {
+                let sample = streams[stream].recv().unwrap_or_else(|_| Err("the reading thread ended".into()));
+                if take(Event::Sample(index, sample))?.is_break() {
+                    break;
                 }
             }
-            self.batch(session, &mut gathered, size, &mut each)
+            Ok(())
         })
-    }
-
-    fn batch(
-        &self,
-        session: &mut Session,
-        gathered: &mut Vec<(usize, Vec<f32>)>,
-        size: [usize; 3],
-        each: &mut impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        let values: Vec<f32> = gathered.iter().flat_map(|(_, v)| v.iter().copied()).collect();
-        let shape = IxDyn(&[gathered.len(), size[0], size[1], size[2]]);
-        let input = ArrayViewD::from_shape(shape, &values).map_err(Failure::input)?;
-        let outputs = session.run(&[(&self.input, input)]).map_err(Failure::input)?;
-        let scores = classes(outputs.main())?;
-        for ((index, _), row) in gathered.drain(..).zip(scores) {
-            let row = if self.probabilities { row } else { softmax(&row) };
-            each(index, Ok(&row))?;
-        }
-        Ok(())
     }
 }
 
 /// A row of scores for each sample. A map of scores (a fully convolutional head) is averaged.
-fn classes(output: &ArrayD<f32>) -> Result<Vec<Vec<f32>>, Failure> {
+fn rows(output: &ArrayD<f32>) -> Result<Vec<Vec<f32>>, Failure> {
     let [batch, classes, rest @ ..] = output.shape() else {
         return Err(Failure::Input("the network's output has no classes".into()));
     };
@@ -168,7 +169,8 @@ fn classes(output: &ArrayD<f32>) -> Result<Vec<Vec<f32>>, Failure> {
     Ok(rows.map(|row| row.chunks_exact(places.max(1)).map(mean).collect()).collect())
 }
 
-fn softmax(row: &[f32]) -> Vec<f32> {
+/// The softmax of a row of scores.
+pub(super) fn probabilities(row: &[f32]) -> Vec<f32> {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp: Vec<f32> = row.iter().map(|&x| (x - top).exp()).collect();
     let sum: f32 = exp.iter().sum();
@@ -205,6 +207,23 @@ mod tests {
 
     #[test]
     fn softmax_of_large_scores_does_not_overflow() {
-        assert_eq!(softmax(&[1000.0, 1000.0]), [0.5, 0.5]);
+        assert_eq!(probabilities(&[1000.0, 1000.0]), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn samples_come_in_order_until_no_more_are_wanted() {
+        for workers in [1, 3, 8] {
+            let mut seen = Vec::new();
+            let ahead = Ahead { range: 2..40, workers, depth: 1 };
+            let read = |index: usize| if index == 5 { Err("broken".to_owned()) } else { Ok(index) };
+            let take = |event: Event<usize>| {
+                let Event::Sample(index, sample) = event else { return Ok(ControlFlow::Continue(())) };
+                assert_eq!(sample.ok(), (index != 5).then_some(index));
+                seen.push(index);
+                Ok(if index == 20 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            };
+            ahead.run(read, take).unwrap();
+            assert_eq!(seen, (2..=20).collect::<Vec<_>>(), "{workers}");
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct MeasureArgs {
 impl MeasureArgs {
     /// The model. A source that names no weights is measured with random ones.
     pub fn open(&self, out: &mut Out) -> Result<Model, Failure> {
-        let mut from = self.model.clone();
+        let mut from = self.model.resolved()?;
         if !artifact::is_artifact(&from.file) && from.weights.is_none() && !names_weights(&from, out)? {
             from.weights = Some(Weights::Init(0));
         }

@@ -7,7 +7,6 @@ mod calibrate;
 mod check;
 mod compare;
 mod compile;
-mod confusion;
 mod eval;
 mod explain;
 mod images;
@@ -19,6 +18,7 @@ mod output;
 mod profile;
 mod run;
 mod summary;
+mod table;
 mod train;
 mod verify;
 

@@ -1,22 +1,23 @@
 //! From a command's FILE, source or artifact, to a model.
 
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{Format, Planning, Select, parse_weights};
+use super::args::{Format, Planning, Select, parse_named, parse_weights};
 use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
-use crate::formats::artifact;
+use crate::formats::artifact::{self, Artifact, ArtifactError};
 use crate::ir::Checked;
 use crate::kernels::Isa;
-use crate::runtime::{Model, ParamStore, Session, SessionOptions};
+use crate::plan::Settings;
+use crate::runtime::{Model, Packs, ParamStore, Session, SessionOptions};
 
 /// A model to run.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModelArgs {
-    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote
+    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote; FILE:NETWORK names one of several networks
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
@@ -31,33 +32,84 @@ pub(super) struct ModelArgs {
     pub planning: Planning,
 }
 
+/// A network as it was checked, and all that a model of it is made from.
+pub(super) struct Loaded {
+    pub checked: Checked,
+    params: ParamStore,
+    packs: Option<Packs>,
+    settings: Settings,
+    /// The file, where it is an artifact.
+    artifact: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// The model.
+    pub fn model(self) -> Result<Model, Failure> {
+        let model = Model::with_packs(self.checked, self.params, self.packs, Some(self.settings));
+        model.map_err(|error| match self.artifact {
+            Some(path) => Failure::input(ArtifactError::Damaged { path, reason: error.to_string() }),
+            None => Failure::input(error),
+        })
+    }
+}
+
 impl ModelArgs {
-    /// The model; what is wrong with the file or its weights is shown.
-    pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
-        let model = self.load(out)?;
-        let settings = self.planning.apply(model.settings());
-        Ok(model.with_settings(settings))
+    /// The same with the network that stands behind a colon as if it were given with `--network`.
+    pub fn resolved(&self) -> Result<ModelArgs, Failure> {
+        let (file, network) = parse_named(&self.file.to_string_lossy());
+        match (network, &self.select.network) {
+            (None, _) => Ok(self.clone()),
+            (Some(one), Some(other)) => {
+                Err(Failure::Usage(format!("both `{one}`, behind the file's name, and --network {other} name the network")))
+            }
+            (network, None) => Ok(ModelArgs { file, select: Select { network, ..self.select.clone() }, ..self.clone() }),
+        }
     }
 
-    fn load(&self, out: &mut Out) -> Result<Model, Failure> {
-        if artifact::is_artifact(&self.file) {
-            if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
-                return Err(Failure::Usage(
-                    "an artifact holds its network and weights: --network, --set and --weights belong to `resnetc compile`"
-                        .into(),
-                ));
-            }
-            let model = Model::load(&self.file).map_err(Failure::input)?;
-            if let (Some(packs), Ok(isa)) = (model.packs(), Isa::chosen())
-                && packs.isa() != isa
-            {
-                let (file, packed) = (self.file.display(), packs.isa());
-                out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed anew"));
-            }
-            return Ok(model);
+    /// The model; what is wrong with the file or its weights is shown.
+    pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
+        self.load(out)?.model()
+    }
+
+    /// The network with its weights; what is wrong with either is shown.
+    pub fn load(&self, out: &mut Out) -> Result<Loaded, Failure> {
+        let from = self.resolved()?;
+        let mut loaded = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
+        loaded.settings = self.planning.apply(&loaded.settings);
+        Ok(loaded)
+    }
+
+    /// The network without its weights; what is wrong with it is shown.
+    pub fn checked(&self, out: &mut Out) -> Result<Checked, Failure> {
+        let from = self.resolved()?;
+        if artifact::is_artifact(&from.file) {
+            return Ok(artifact::read(&from.file).map_err(Failure::input)?.checked);
         }
-        let (checked, params) = load(&self.file, &self.select, self.weights.as_ref(), out)?;
-        Model::new(checked, params).map_err(Failure::input)
+        let mut front = Frontend::open(&from.file).map_err(Failure::input)?;
+        check(&mut front, &from.select, out)
+    }
+
+    fn artifact(&self, out: &mut Out) -> Result<Loaded, Failure> {
+        if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
+            return Err(Failure::Usage(
+                "an artifact holds its network and weights: --network, --set and --weights belong to `resnetc compile`".into(),
+            ));
+        }
+        let Artifact { checked, params, packs, settings } = artifact::read(&self.file).map_err(Failure::input)?;
+        if let (Some(packs), Ok(isa)) = (&packs, Isa::chosen())
+            && packs.isa() != isa
+        {
+            let (file, packed) = (self.file.display(), packs.isa());
+            out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed anew"));
+        }
+        Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), artifact: Some(self.file.clone()) })
+    }
+
+    fn source(&self, out: &mut Out) -> Result<Loaded, Failure> {
+        let mut front = Frontend::open(&self.file).map_err(Failure::input)?;
+        let checked = check(&mut front, &self.select, out)?;
+        let params = bind(&checked, &front, self.weights.as_ref(), out)?;
+        Ok(Loaded { checked, params, packs: None, settings: Settings::default(), artifact: None })
     }
 
     /// A session of a model.
@@ -91,19 +143,6 @@ pub(super) fn check(front: &mut Frontend, select: &Select, out: &mut Out) -> Res
     let diags = std::mem::take(&mut front.diagnostics);
     out.diagnostics(&diags, &front.sources, Format::Text)?;
     checked.ok_or(Failure::Said)
-}
-
-/// A checked network with its weights.
-pub(super) fn load(
-    file: &Path,
-    select: &Select,
-    from: Option<&Weights>,
-    out: &mut Out,
-) -> Result<(Checked, ParamStore), Failure> {
-    let mut front = Frontend::open(file).map_err(Failure::input)?;
-    let checked = check(&mut front, select, out)?;
-    let params = bind(&checked, &front, from, out)?;
-    Ok((checked, params))
 }
 
 /// The weights that the command or the file names.

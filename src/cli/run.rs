@@ -1,6 +1,6 @@
 //! `resnetc run`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use serde_json::json;
@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// How to answer; json is a line for each picture
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Run nothing: write what the network would read of the pictures, for --input or to be held against another program's
+    #[arg(long, value_name = "X.npy", conflicts_with_all = ["input", "output"])]
+    prepared: Option<PathBuf>,
     /// Raw input: a float32 tensor, the batch first
     #[arg(long, value_name = "X.npy", requires = "output", conflicts_with = "images")]
     input: Option<PathBuf>,
@@ -43,11 +46,44 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         _ if args.images.is_empty() => {
             Err(Failure::Usage("nothing to run: name pictures or folders, or --input X.npy --output Y.npy".into()))
         }
-        _ => classify(args, out),
+        _ => match &args.prepared {
+            Some(path) => prepare(args, path, out),
+            None => classify(args, out),
+        },
     }
 }
 
-fn raw(args: &Args, input: &std::path::Path, output: &std::path::Path, out: &mut Out) -> Done {
+/// The pictures that the command names; at least one.
+fn named_pictures(args: &Args) -> Result<Vec<PathBuf>, Failure> {
+    let paths = pictures(&args.images).map_err(Failure::input)?;
+    if paths.is_empty() {
+        return Err(Failure::Input("there are no pictures (.jpg, .jpeg, .png) in the folders named".into()));
+    }
+    Ok(paths)
+}
+
+fn prepare(args: &Args, to: &Path, out: &mut Out) -> Done {
+    let paths = named_pictures(args)?;
+    let reader = Reader::of(&args.model.checked(out)?)?;
+    let (mut values, mut size) = (Vec::new(), None);
+    for path in &paths {
+        let (more, shape) = reader.picture(path).map_err(Failure::Input)?;
+        let [_, height, width] = shape;
+        let [_, first_height, first_width] = *size.get_or_insert(shape);
+        if (height, width) != (first_height, first_width) {
+            let path = path.display();
+            return Err(Failure::Input(format!(
+                "`{path}` is {height} x {width} when it is prepared, and those before it {first_height} x {first_width}: an array has one size"
+            )));
+        }
+        values.extend(more);
+    }
+    let [channels, height, width] = size.unwrap_or([0; 3]);
+    let array = ArrayD::from_shape_vec(vec![paths.len(), channels, height, width], values).map_err(Failure::input)?;
+    npy::write(to, &array.view()).map_err(Failure::input)
+}
+
+fn raw(args: &Args, input: &Path, output: &Path, out: &mut Out) -> Done {
     let x: ArrayD<f32> = npy::read(input).map_err(Failure::input)?;
     let model = args.model.model(out)?;
     let mut session = args.model.session(&model)?;
@@ -62,13 +98,10 @@ fn raw(args: &Args, input: &std::path::Path, output: &std::path::Path, out: &mut
 }
 
 fn classify(args: &Args, out: &mut Out) -> Done {
-    let paths = pictures(&args.images).map_err(Failure::input)?;
-    if paths.is_empty() {
-        return Err(Failure::Input("there are no pictures (.jpg, .jpeg, .png) in the folders named".into()));
-    }
+    let paths = named_pictures(args)?;
     let model = args.model.model(out)?;
     let mut session = args.model.session(&model)?;
-    let reader = Reader::of(&model)?;
+    let reader = Reader::of(model.checked())?;
     let labels = &model.network().labels;
     let bar = progress(paths.len());
     let mut broken = 0usize;
@@ -76,7 +109,6 @@ fn classify(args: &Args, out: &mut Out) -> Done {
         &mut session,
         paths.len(),
         |index| reader.picture(&paths[index]),
-        1,
         |index, scores| {
             bar.inc(1);
             let path = paths[index].display();

@@ -1,27 +1,31 @@
 //! `resnetc summary`
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
-use super::args::{Format, Select};
+use super::args::{Format, parse_named, parse_set};
 use super::output::{Done, Failure, Out};
+use super::table::table;
 use crate::driver::Frontend;
 use crate::ir::Checked;
 use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
 
-/// Shows a row a layer; of several files or networks, the totals side by side.
+/// Shows a row a layer; of several networks, the totals side by side.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc summary models/resnet.resnet --network resnet50\n  resnetc summary models/vgg.resnet models/resnet.resnet\n  \
+                  resnetc summary models/resnet.resnet:resnet152 models/vgg.resnet:vgg16 models/vgg.resnet:vgg19\n  \
                   resnetc summary models/fashion.resnet --format json"
 )]
 pub(super) struct Args {
     /// Files; of one with several networks, all are compared unless one is named
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    #[command(flatten)]
-    select: Select,
+    #[arg(required = true, value_name = "FILE[:NETWORK]")]
+    files: Vec<String>,
+    /// Which network, where the file holds several; may be repeated
+    #[arg(long, value_name = "NAME")]
+    network: Vec<String>,
+    /// Give a parameter of the network a value; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
+    set: Vec<(String, String)>,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -29,32 +33,31 @@ pub(super) struct Args {
 
 #[derive(Serialize)]
 struct Json<'a> {
-    file: String,
+    file: &'a str,
     network: &'a str,
     #[serde(flatten)]
     totals: Totals,
+    outputs: Vec<(String, String)>,
     stages: Vec<StageRow>,
     rows: Vec<Row>,
 }
 
+/// A network to be shown, and the file that it stands in.
+struct Entry {
+    file: String,
+    checked: Checked,
+}
+
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let mut list: Vec<(String, Checked)> = Vec::new();
+    let mut list: Vec<Entry> = Vec::new();
+    let mut found = vec![false; args.network.len()];
     let mut failed = false;
-    for path in &args.files {
-        let mut front = Frontend::open(path).map_err(Failure::input)?;
-        let names: Vec<String> = match (&args.select.network, front.select(None)) {
-            (Some(name), _) => match front.select(Some(name)) {
-                Ok(name) => vec![name],
-                // with several files, the network stands in one of them
-                Err(_) if args.files.len() > 1 => continue,
-                Err(error) => return Err(Failure::input(error)),
-            },
-            (None, Ok(name)) => vec![name],
-            (None, Err(_)) => front.networks().into_iter().filter(|n| n.open.is_empty()).map(|n| n.name).collect(),
-        };
-        for name in names {
-            if let Some(checked) = front.check(&name, &args.select.set) {
-                list.push((path.display().to_string(), checked));
+    for text in &args.files {
+        let (path, named) = parse_named(text);
+        let mut front = Frontend::open(&path).map_err(Failure::input)?;
+        for name in names(args, &front, named.as_deref(), &mut found)? {
+            if let Some(checked) = front.check(&name, &args.set) {
+                list.push(Entry { file: path.display().to_string(), checked });
             }
         }
         failed |= front.has_errors();
@@ -64,6 +67,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if failed {
         return Err(Failure::Said);
     }
+    if let Some((name, _)) = args.network.iter().zip(found).find(|(_, found)| !found) {
+        return Err(Failure::Input(format!("none of the files has a network `{name}`")));
+    }
     if list.is_empty() {
         return Err(Failure::Input(
             "no network to summarise: name one with --network, and give its open parameters with --set".into(),
@@ -71,11 +77,12 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     match (args.format, &list[..]) {
         (Format::Json, list) => {
-            for (file, checked) in list {
+            for Entry { file, checked } in list {
                 let json = Json {
-                    file: file.clone(),
+                    file,
                     network: &checked.network.name,
                     totals: Totals::of(checked),
+                    outputs: outputs(checked),
                     stages: stages(checked),
                     rows: rows(checked),
                 };
@@ -83,47 +90,45 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             }
             Ok(())
         }
-        (Format::Text, [(_, one)]) => {
-            layers(one, out)?;
-            by_stage(one, out)
+        (Format::Text, [one]) => {
+            layers(&one.checked, out)?;
+            by_stage(&one.checked, out)
         }
         (Format::Text, list) => totals(list, out),
     }
 }
 
-fn free(macs: Option<u64>) -> String {
-    macs.map_or_else(|| "free".to_string(), thousands)
+/// The networks of a file that are meant: the one behind its name, those of `--network` that it has, or its own choice.
+fn names(args: &Args, front: &Frontend, named: Option<&str>, found: &mut [bool]) -> Result<Vec<String>, Failure> {
+    if let Some(name) = named {
+        return Ok(vec![front.select(Some(name)).map_err(Failure::input)?]);
+    }
+    if args.network.is_empty() {
+        let closed = || front.networks().into_iter().filter(|n| n.open.is_empty()).map(|n| n.name).collect();
+        return Ok(front.select(None).map_or_else(|_| closed(), |name| vec![name]));
+    }
+    let mut names = Vec::new();
+    for (name, found) in args.network.iter().zip(found) {
+        match front.select(Some(name)) {
+            Ok(name) => {
+                *found = true;
+                names.push(name);
+            }
+            // of several files, the network may stand in another
+            Err(_) if args.files.len() > 1 => {}
+            Err(error) => return Err(Failure::input(error)),
+        }
+    }
+    Ok(names)
 }
 
-/// A table of text columns: the first is aligned left, as are those of words; numbers right.
-fn table(out: &mut Out, head: &[&str], right_from: usize, rows: &[Vec<String>], rule_before_last: bool) -> Done {
-    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let render = |cells: &[String]| {
-        let parts: Vec<String> = cells
-            .iter()
-            .enumerate()
-            .map(|(i, cell)| {
-                let fill = " ".repeat(widths[i] - cell.chars().count());
-                if i >= right_from { format!("{fill}{cell}") } else { format!("{cell}{fill}") }
-            })
-            .collect();
-        parts.join("  ").trim_end().to_string()
-    };
-    let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
-    out.line(render(&head.iter().map(ToString::to_string).collect::<Vec<_>>()))?;
-    out.line(&rule)?;
-    for (i, row) in rows.iter().enumerate() {
-        if rule_before_last && i + 1 == rows.len() {
-            out.line(&rule)?;
-        }
-        out.line(render(row))?;
-    }
-    Ok(())
+/// The names and shapes of what a network yields.
+fn outputs(checked: &Checked) -> Vec<(String, String)> {
+    checked.graph().outputs().iter().map(|(name, value)| (name.clone(), checked.shape(value.node).to_string())).collect()
+}
+
+fn free(macs: Option<u64>) -> String {
+    macs.map_or_else(|| "free".to_string(), thousands)
 }
 
 fn layers(checked: &Checked, out: &mut Out) -> Done {
@@ -166,19 +171,18 @@ fn by_stage(checked: &Checked, out: &mut Out) -> Done {
     table(out, &["stage", "blocks", "output", "parameters", "multiply-adds"], 3, &cells, true)
 }
 
-fn totals(list: &[(String, Checked)], out: &mut Out) -> Done {
+fn totals(list: &[Entry], out: &mut Out) -> Done {
     let cells: Vec<Vec<String>> = list
         .iter()
-        .map(|(file, checked)| {
+        .map(|Entry { file, checked }| {
             let totals = Totals::of(checked);
-            vec![
-                checked.network.name.clone(),
-                file.clone(),
-                totals.layers.to_string(),
-                thousands(totals.params),
-                free(totals.macs),
-            ]
+            let output = match &outputs(checked)[..] {
+                [(_, only)] => only.clone(),
+                several => several.iter().map(|(name, shape)| format!("{name} {shape}")).collect::<Vec<_>>().join(", "),
+            };
+            let [layers, params, macs] = [totals.layers.to_string(), thousands(totals.params), free(totals.macs)];
+            vec![checked.network.name.clone(), file.clone(), output, layers, params, macs]
         })
         .collect();
-    table(out, &["network", "file", "layers", "parameters", "multiply-adds"], 2, &cells, false)
+    table(out, &["network", "file", "output", "layers", "parameters", "multiply-adds"], 3, &cells, false)
 }

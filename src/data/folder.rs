@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::classes::{Classes, classes};
+
 /// The deepest nesting of folders that is entered.
 const MAX_DEPTH: usize = 32;
 
@@ -40,37 +42,44 @@ pub enum FolderError {
         /// Some of the labels.
         labels: String,
     },
+    /// A class folder called as a synset that ImageNet's 1 000 classes lack, where others are among them.
+    #[error("the class folder `{folder}` is none of ImageNet's 1 000 classes, which the others are")]
+    UnknownSynset {
+        /// Its name.
+        folder: String,
+    },
 }
 
 /// A dataset of a folder for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// Names of the class folders, in the order of their indices where there are no labels.
+    /// The names of the classes by their index.
     pub classes: Vec<String>,
     /// Each picture with the index of its class, class by class, files sorted by name.
     pub items: Vec<(PathBuf, usize)>,
 }
 
 impl Folder {
-    /// Lists a dataset. Where the folders' names are the `labels`, a class has its label's index; else the folders are counted in
-    /// sorted order, as torchvision's `ImageFolder` does.
-    pub fn open(path: &Path, labels: &[String]) -> Result<Folder, FolderError> {
+    /// Lists a dataset for a network with these `labels` (possibly none) and so many `outputs`. Where the folders' names are labels, a
+    /// class has its label's index; where the network has 1 000 outputs and folders are called as ImageNet's synsets, it has the index
+    /// that ImageNet gives it; else the folders are counted in sorted order, as torchvision's `ImageFolder` does.
+    pub fn open(path: &Path, labels: &[String], outputs: Option<usize>) -> Result<Folder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
-        let mut classes = Vec::new();
+        let mut folders = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with('.') && entry.path().is_dir() {
-                classes.push(name);
+                folders.push(name);
             }
         }
-        if classes.is_empty() {
+        if folders.is_empty() {
             return Err(FolderError::NoClasses { path: path.to_path_buf() });
         }
-        classes.sort();
-        let indices = class_indices(&classes, labels)?;
+        folders.sort();
+        let Classes { indices, names } = classes(&folders, labels, outputs)?;
         let mut items = Vec::new();
-        for (name, &class) in classes.iter().zip(&indices) {
+        for (name, class) in folders.iter().zip(indices) {
             let folder = path.join(name);
             let pictures = pictures(std::slice::from_ref(&folder))?;
             if pictures.is_empty() {
@@ -78,23 +87,8 @@ impl Folder {
             }
             items.extend(pictures.into_iter().map(|p| (p, class)));
         }
-        Ok(Folder { classes, items })
+        Ok(Folder { classes: names, items })
     }
-}
-
-/// The class of each folder: its label's index where any folder's name is a label, its own place among the names else.
-pub(super) fn class_indices(names: &[String], labels: &[String]) -> Result<Vec<usize>, FolderError> {
-    let by_label = |name: &String| labels.iter().position(|label| label == name);
-    if !names.iter().any(|name| by_label(name).is_some()) {
-        return Ok((0..names.len()).collect());
-    }
-    let known = |name: &String| {
-        by_label(name).ok_or_else(|| FolderError::UnknownClass {
-            folder: name.clone(),
-            labels: labels.iter().take(12).cloned().collect::<Vec<_>>().join(", "),
-        })
-    };
-    names.iter().map(known).collect()
 }
 
 /// Whether a file is a picture by its name.
@@ -160,14 +154,14 @@ mod tests {
     #[test]
     fn classes_are_sorted_or_follow_the_labels() {
         let dir = tree(&["cat/b.jpg", "cat/a.PNG", "cat/.hidden.jpg", "cat/notes.txt", "ant/x.jpeg", ".git/y.jpg"]);
-        let plain = Folder::open(dir.path(), &[]).unwrap();
+        let plain = Folder::open(dir.path(), &[], None).unwrap();
         assert_eq!(plain.classes, ["ant", "cat"]);
         let indices: Vec<usize> = plain.items.iter().map(|(_, c)| *c).collect();
         assert_eq!(indices, [0, 1, 1]);
         assert!(plain.items[1].0.ends_with("cat/a.PNG"));
-        let labelled = Folder::open(dir.path(), &["cat".into(), "dog".into(), "ant".into()]).unwrap();
+        let labelled = Folder::open(dir.path(), &["cat".into(), "dog".into(), "ant".into()], None).unwrap();
         assert_eq!(labelled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
-        let wrong = Folder::open(dir.path(), &["cat".into(), "dog".into()]);
+        let wrong = Folder::open(dir.path(), &["cat".into(), "dog".into()], None);
         assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));
     }
 
@@ -179,13 +173,13 @@ mod tests {
             std::os::unix::fs::symlink(dir.path().join("cat"), dir.path().join("cat/more").join(name)).unwrap();
             std::os::unix::fs::symlink(dir.path().join("cat/more"), dir.path().join("cat").join(name)).unwrap();
         }
-        assert_eq!(Folder::open(dir.path(), &[]).unwrap().items.len(), 2);
+        assert_eq!(Folder::open(dir.path(), &[], None).unwrap().items.len(), 2);
     }
 
     #[test]
     fn empty_datasets_are_errors() {
-        assert!(matches!(Folder::open(tree(&["a.jpg"]).path(), &[]), Err(FolderError::NoClasses { .. })));
-        assert!(matches!(Folder::open(tree(&["cat/a.txt"]).path(), &[]), Err(FolderError::EmptyClass { .. })));
-        assert!(matches!(Folder::open(Path::new("/nowhere"), &[]), Err(FolderError::Io { .. })));
+        assert!(matches!(Folder::open(tree(&["a.jpg"]).path(), &[], None), Err(FolderError::NoClasses { .. })));
+        assert!(matches!(Folder::open(tree(&["cat/a.txt"]).path(), &[], None), Err(FolderError::EmptyClass { .. })));
+        assert!(matches!(Folder::open(Path::new("/nowhere"), &[], None), Err(FolderError::Io { .. })));
     }
 }

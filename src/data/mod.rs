@@ -5,6 +5,7 @@ mod archive;
 mod arrays;
 mod augment;
 mod cifar;
+mod classes;
 mod dataset;
 mod error;
 pub mod folder;
@@ -26,6 +27,7 @@ mod sizes;
 #[cfg(feature = "image")]
 mod tests;
 mod transform;
+mod views;
 
 pub use dataset::{Dataset, Sample, Subset, Values};
 pub use error::DataError;
@@ -38,3 +40,4 @@ pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;
 pub use resize::resize;
 pub use transform::Transform;
+pub use views::{Cut, Input, Views};

@@ -1,5 +1,6 @@
 //! Pictures in files, a folder for each class, on the disk or in an archive.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::archive::Tree;
-use super::folder::{Folder, FolderError, class_indices};
+use super::classes::{Classes, classes};
+use super::folder::{Folder, FolderError};
 use super::image::{self, ImageError};
 use super::labels::Range as Labels;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
@@ -34,24 +36,24 @@ pub(super) struct Pictures {
 impl Pictures {
     /// A folder on the disk.
     pub fn folder(path: &Path, options: &DatasetOptions<'_>) -> Result<Pictures, DataError> {
-        let folder = Folder::open(path, options.labels)?;
+        let folder = Folder::open(path, options.labels, options.classes)?;
         let items = folder.items.into_iter().map(|(path, class)| (path, class, 0..0)).collect();
         Pictures::new(&path.display().to_string(), items, folder.classes, None, options)
     }
 
     /// An archive, or a part of it.
     pub fn archive(tree: &Tree, options: &DatasetOptions<'_>) -> Result<Pictures, DataError> {
-        let folders = tree.classes();
+        let found = tree.classes();
         let root = tree.full_name(Path::new(""));
-        if let Some((name, _)) = folders.iter().find(|(_, pictures)| pictures.is_empty()) {
+        if let Some((name, _)) = found.iter().find(|(_, pictures)| pictures.is_empty()) {
             return Err(FolderError::EmptyClass { path: root.join(name) }.into());
         }
-        let names: Vec<String> = folders.keys().cloned().collect();
-        if names.is_empty() {
+        let folders: Vec<String> = found.keys().cloned().collect();
+        if folders.is_empty() {
             return Err(FolderError::NoClasses { path: root }.into());
         }
-        let indices = class_indices(&names, options.labels)?;
-        let items = folders
+        let Classes { indices, names } = classes(&folders, options.labels, options.classes)?;
+        let items = found
             .into_values()
             .zip(indices)
             .flat_map(|(pictures, class)| pictures.into_iter().map(move |(name, within)| (name, class, within)));
@@ -66,19 +68,15 @@ impl Pictures {
         archive: Option<Bytes>,
         options: &DatasetOptions<'_>,
     ) -> Result<Pictures, DataError> {
-        if let Some(classes) = options.classes.filter(|&classes| names.len() > classes) {
-            return Err(DataError::Classes { path: path.to_owned(), folders: names.len(), classes });
+        // no folder is empty
+        let folders = items.iter().map(|(_, class, _)| class).collect::<BTreeSet<_>>().len();
+        if let Some(classes) = options.classes.filter(|&classes| folders > classes) {
+            return Err(DataError::Classes { path: path.to_owned(), folders, classes });
         }
-        // names that were matched with labels have their labels' numbers, which may lie beyond the network's outputs
+        // labels may be more than the network's outputs
         let classes = Labels::of(options.classes).hold(path, items.iter().map(|(_, class, _)| *class as i64))?;
-        let matched = names.iter().any(|name| options.labels.contains(name));
         let items = items.into_iter().zip(classes).map(|((path, _, within), class)| Item { path, class, within });
-        let mut pictures = Pictures {
-            items: items.collect(),
-            classes: if matched { options.labels.to_vec() } else { names },
-            archive,
-            kept: Kept::default(),
-        };
+        let mut pictures = Pictures { items: items.collect(), classes: names, archive, kept: Kept::default() };
         if pictures.items.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
         }

@@ -7,6 +7,8 @@ use crate::ir::{Channels, Dim, Preprocess, Shape};
 
 /// The largest side that a picture is resized to.
 const MAX_SIDE: usize = 1 << 16;
+/// The most pixels that a network is shown at once, where it is shown whole pictures: 640 x 13 107.
+pub(super) const MAX_WHOLE: usize = 1 << 23;
 
 /// Why a picture cannot become an input.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -38,6 +40,27 @@ pub enum PrepareError {
         /// Of the picture.
         picture: usize,
     },
+    /// A picture that the ten crops are larger than.
+    #[error("a picture of {width} x {height} pixels is smaller than the crops of {} x {}", crop[1], crop[0])]
+    Small {
+        /// Of the picture.
+        width: usize,
+        /// Of the picture.
+        height: usize,
+        /// Height and width of the crops.
+        crop: [usize; 2],
+    },
+    /// Crops that nothing gives a size.
+    #[error("the network reads pictures of any size and `preprocess` has no `crop`: nothing says how large the ten crops are")]
+    NoCrop,
+    /// A whole picture that would take the network too much memory.
+    #[error("a picture of {width} x {height} pixels is too long to be shown whole: at most {MAX_WHOLE} pixels are")]
+    Whole {
+        /// Of the resized picture.
+        width: usize,
+        /// Of the resized picture.
+        height: usize,
+    },
     /// Resizing would go beyond any picture's size.
     #[error("a picture of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
     TooLong {
@@ -59,39 +82,64 @@ pub fn default_preprocess(channels: usize) -> Preprocess {
 /// Prepares a picture for an input of shape `channels x height x width`, height and width possibly free. Yields the values, channel
 /// by channel, and their sizes.
 pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
-    let Some([Dim::Fixed(channels), h, w]) = input.dims() else { return Err(PrepareError::NotAMap(input.to_string())) };
-    let made = if how.channels == Channels::Gray { 1 } else { 3 };
+    let colours = colours(how, input)?;
+    inputs(&fit(image.convert(colours), how, fixed_size(input))?, how, &Tables::new(how))
+}
+
+/// The channels to decode to for an input: `preprocess` must make as many as it has.
+pub(super) fn colours(how: &Preprocess, input: &Shape) -> Result<Channels, PrepareError> {
+    let Some([Dim::Fixed(channels), _, _]) = input.dims() else { return Err(PrepareError::NotAMap(input.to_string())) };
+    let (colours, made) = if how.channels == Channels::Gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     if made != *channels {
         return Err(PrepareError::Channels { network: *channels, preprocess: made });
     }
-    let colours = if how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb };
-    let image = fit(image.convert(colours), how, h.fixed().zip(w.fixed()))?;
-    let mut values = vec![0.0f32; image.width * image.height * made];
+    Ok(colours)
+}
+
+/// Height and width of an input where both are fixed.
+pub(super) fn fixed_size(input: &Shape) -> Option<(usize, usize)> {
+    let [_, h, w] = input.dims()? else { return None };
+    h.fixed().zip(w.fixed())
+}
+
+/// The values of a picture in the colours of [`colours`], and their sizes.
+pub(super) fn inputs(image: &Pixels, how: &Preprocess, tables: &Tables) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
+    let mut values = vec![0.0f32; image.width * image.height * image.channels];
     hold_mean(how, values.len())?;
-    normalise(&image, &Tables::new(how), &mut values);
-    Ok((values, [made, image.height, image.width]))
+    normalise(image, tables, &mut values);
+    Ok((values, [image.channels, image.height, image.width]))
 }
 
 /// Resizes and crops as `how` says, to the `fixed` height and width where it says nothing of them.
-pub(super) fn fit(mut image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
-    let crop = how.crop.map(|[h, w]| (h, w));
-    match how.resize {
-        Some(size) => image = shorter_side(image, size)?,
-        None => {
-            if let (None, Some((height, width))) = (crop, fixed)
-                && (image.height, image.width) != (height, width)
-            {
-                image = resize(&image, height, width);
-            }
+pub(super) fn fit(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
+    Ok(centred(resized(image, how, fixed)?, crop_size(how, fixed)))
+}
+
+/// Height and width of what is cut out, where anything says it.
+pub(super) fn crop_size(how: &Preprocess, fixed: Option<(usize, usize)>) -> Option<(usize, usize)> {
+    how.crop.map(|[h, w]| (h, w)).or(fixed)
+}
+
+/// The part of [`fit`] that resizes.
+pub(super) fn resized(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
+    match (how.resize, how.crop, fixed) {
+        (Some(size), ..) => shorter_side(image, size),
+        (None, None, Some((height, width))) if (image.height, image.width) != (height, width) => {
+            Ok(resize(&image, height, width))
         }
+        (None, ..) => Ok(image),
     }
-    if let Some((height, width)) = crop.or(fixed)
-        && (image.height, image.width) != (height, width)
-    {
-        let (top, left) = (centre(image.height, height), centre(image.width, width));
-        image = image.crop(top, left, height, width);
+}
+
+/// The middle of a picture, where a size is given; where it is smaller, with black around it.
+pub(super) fn centred(image: Pixels, size: Option<(usize, usize)>) -> Pixels {
+    match size {
+        Some((height, width)) if (image.height, image.width) != (height, width) => {
+            let (top, left) = (centre(image.height, height), centre(image.width, width));
+            image.crop(top, left, height, width)
+        }
+        _ => image,
     }
-    Ok(image)
 }
 
 /// Height and width with the shorter side of `size` pixels: torchvision's `int(size * long / short)` for the longer one.

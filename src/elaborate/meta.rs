@@ -343,9 +343,10 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
                 return Vec::new();
             }
         },
+        Value::Word(word) if *word == *"imagenet" => ir::imagenet::names(),
         Value::Unknown => return Vec::new(),
         other => {
-            eval.mismatch("a list of texts, or a file's path", &other, expr.span);
+            eval.mismatch("a list of texts, a file's path, or `imagenet`", &other, expr.span);
             return Vec::new();
         }
     };

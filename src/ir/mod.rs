@@ -5,6 +5,7 @@ mod dim;
 pub mod dot;
 pub mod dump;
 mod graph;
+pub mod imagenet;
 pub mod infer;
 mod network;
 mod op;

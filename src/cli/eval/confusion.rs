@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 /// The most classes that a whole table is shown for; of more, the mistakes made most often are listed.
 const TABLE: usize = 16;
 /// Mistakes listed.
@@ -9,11 +11,46 @@ const LISTED: usize = 20;
 /// The most classes that are counted: a table of 20000 x 20000 would not be looked at.
 const COUNTED: usize = 2000;
 
-/// Counts of answers.
-#[derive(Clone, Debug, Default)]
+/// Counts of answers. In a file only those that are not 0 stand.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "Cells", try_from = "Cells")]
 pub(super) struct Confusion {
     /// A row for each class, with the answers given to its pictures.
     pub rows: Vec<Vec<u32>>,
+}
+
+/// What a file holds of it.
+#[derive(Serialize, Deserialize)]
+struct Cells {
+    classes: usize,
+    /// Class, answer, and how often.
+    cells: Vec<(usize, usize, u32)>,
+}
+
+impl From<Confusion> for Cells {
+    fn from(confusion: Confusion) -> Cells {
+        let row = |(class, row): (usize, &Vec<u32>)| {
+            let cells = row.iter().enumerate().filter(|(_, n)| **n > 0);
+            cells.map(|(answer, &n)| (class, answer, n)).collect::<Vec<_>>()
+        };
+        Cells { classes: confusion.rows.len(), cells: confusion.rows.iter().enumerate().flat_map(row).collect() }
+    }
+}
+
+impl TryFrom<Cells> for Confusion {
+    type Error = String;
+
+    fn try_from(Cells { classes, cells }: Cells) -> Result<Confusion, String> {
+        if classes > COUNTED {
+            return Err(format!("a table of {classes} classes"));
+        }
+        let mut rows = vec![vec![0; classes]; classes];
+        for (class, answer, n) in cells {
+            let cell = rows.get_mut(class).and_then(|row| row.get_mut(answer));
+            *cell.ok_or_else(|| format!("class {class} taken for {answer} in a table of {classes}"))? = n;
+        }
+        Ok(Confusion { rows })
+    }
 }
 
 impl Confusion {
@@ -91,5 +128,17 @@ mod tests {
         let text = many.text(|c| format!("class{c}"));
         assert_eq!(text.lines().count(), 2);
         assert!(text.starts_with("     5 of class3  taken for class9"), "{text}");
+    }
+
+    #[test]
+    fn it_comes_back_from_a_file() {
+        let mut confusion = Confusion::default();
+        [(0, 0), (2, 1), (2, 1)].into_iter().for_each(|(class, answer)| confusion.count(class, answer, 3));
+        let text = serde_json::to_string(&confusion).unwrap();
+        assert_eq!(text, r#"{"classes":3,"cells":[[0,0,1],[2,1,2]]}"#);
+        assert_eq!(serde_json::from_str::<Confusion>(&text).unwrap().rows, confusion.rows);
+        for wrong in [r#"{"classes":3,"cells":[[0,3,1]]}"#, r#"{"classes":100000000,"cells":[]}"#] {
+            assert!(serde_json::from_str::<Confusion>(wrong).is_err());
+        }
     }
 }

@@ -1,0 +1,237 @@
+//! The networks that are judged: one, or several together.
+
+use super::super::args::Named;
+use super::super::images::{Reader, probabilities};
+use super::super::open::ModelArgs;
+use super::super::output::{Failure, Out};
+use super::{Args, Average};
+use crate::check;
+use crate::data::{Cut, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
+use crate::ir::{Checked, Preprocess, Shape};
+use crate::runtime::Session;
+use crate::train::classes;
+
+/// Pixels that a network is taken to be made for where neither its input nor its preprocessing says.
+const USUAL: usize = 224 * 224;
+
+/// A network that is judged.
+pub(super) struct Member {
+    /// Its name, and its file where another of the same name is judged.
+    pub title: String,
+    args: ModelArgs,
+    pub session: Session,
+    reader: Reader,
+    /// Which of the ways to prepare pictures is its own.
+    way: usize,
+    /// Pixels of the input that it is made for.
+    pixels: usize,
+}
+
+/// The networks, all of the same classes.
+pub(super) struct Members {
+    pub list: Vec<Member>,
+    /// The ways in which pictures are prepared for them, each different.
+    ways: Vec<(Preprocess, Shape)>,
+    classes: usize,
+}
+
+/// A picture prepared in each way, in each of its views.
+pub(super) type Shown = Vec<Vec<Input>>;
+
+impl Members {
+    /// Opens the networks that the command names.
+    pub fn open(args: &Args, views: &Views, out: &mut Out) -> Result<Members, Failure> {
+        let further = args.ensemble.iter().map(|named| beside(&args.model, named));
+        let mut list: Vec<Member> = Vec::new();
+        let mut ways: Vec<(Preprocess, Shape)> = Vec::new();
+        for from in std::iter::once(args.model.clone()).chain(further) {
+            let member = Member::open(from, views, args.average, &mut ways, out)?;
+            agree(list.first(), &member)?;
+            list.push(member);
+        }
+        name_apart(&mut list);
+        let classes = list.first().and_then(|m| classes(m.session.model().checked())).unwrap_or(0);
+        Ok(Members { list, ways, classes })
+    }
+
+    /// How many classes they tell apart.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The names of the classes: of the first network that states them; none where none does.
+    pub fn labels(&self) -> &[String] {
+        let mut lists = self.list.iter().map(|m| &m.session.model().network().labels);
+        lists.find(|labels| !labels.is_empty()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Fails where a dataset of normalised samples does not go with the networks or the views; pictures are brought to any size.
+    pub fn hold(&self, data: &dyn Dataset, views: &Views) -> Result<(), Failure> {
+        if !data.is_normalised() {
+            return Ok(());
+        }
+        if !views.is_plain() {
+            return Err(Failure::Usage(format!(
+                "--crops, --scales and --flip show pictures in other ways, and `{}` holds normalised values",
+                data.name(0)
+            )));
+        }
+        for (how, shape) in &self.ways {
+            Transform::new(data, shape, Some(how), &[]).map_err(Failure::input)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a sample and prepares it in each way.
+    pub fn show(ways: &[(Preprocess, Shape)], views: &Views, data: &dyn Dataset, index: usize) -> Result<Shown, String> {
+        let wrong = |source: PrepareError| DataError::Prepare { name: data.name(index), source }.to_string();
+        match data.read(index).map_err(|e| e.to_string())? {
+            Sample::Pixels(pixels) => {
+                let prepare = |(how, shape): &(Preprocess, Shape)| views.prepare(pixels.clone(), how, shape);
+                ways.iter().map(prepare).collect::<Result<_, _>>().map_err(wrong)
+            }
+            Sample::Values(values) => Ok(ways.iter().map(|_| vec![(values.data.clone(), values.size)]).collect()),
+        }
+    }
+
+    /// The ways in which pictures are prepared for them.
+    pub fn ways(&self) -> &[(Preprocess, Shape)] {
+        &self.ways
+    }
+}
+
+/// The arguments of a further network: how it runs is said once for all.
+fn beside(first: &ModelArgs, named: &Named) -> ModelArgs {
+    let mut args = first.clone();
+    args.file.clone_from(&named.file);
+    args.select.network.clone_from(&named.network);
+    args.select.set.clear();
+    args.weights.clone_from(&named.weights);
+    args
+}
+
+impl Member {
+    fn open(
+        args: ModelArgs,
+        views: &Views,
+        average: Average,
+        ways: &mut Vec<(Preprocess, Shape)>,
+        out: &mut Out,
+    ) -> Result<Member, Failure> {
+        let mut loaded = args.load(out)?;
+        let pixels = made_for(&loaded.checked);
+        if views.cut == Cut::Whole {
+            loaded.checked = check::any_size(&loaded.checked).map_err(|error| {
+                let name = &loaded.checked.network.name;
+                Failure::Input(format!("`{name}` cannot be shown whole pictures: {error}; --scales with --crops shows crops"))
+            })?;
+        }
+        let model = loaded.model()?;
+        let reader = Reader::of(model.checked())?;
+        if average == Average::Logits && reader.ends_in_softmax {
+            let name = &model.network().name;
+            return Err(Failure::Input(format!("`{name}` ends in a softmax: it yields no logits to be averaged")));
+        }
+        if views.cut == Cut::Ten && views.scales.is_empty() && reader.how.resize.is_none() && reader.how.crop.is_none() {
+            let name = &model.network().name;
+            return Err(Failure::Usage(format!(
+                "`{name}` takes pictures as large as its input, where ten crops are the same: give a larger size of the shorter side \
+                 with --scales"
+            )));
+        }
+        // where a mean was read from makes no difference
+        let own = (Preprocess { mean_from: None, ..reader.how.clone() }, reader.shape.clone());
+        let way = ways.iter().position(|way| *way == own).unwrap_or_else(|| {
+            ways.push(own);
+            ways.len() - 1
+        });
+        let session = args.session(&model)?;
+        Ok(Member { title: model.network().name.clone(), args, session, reader, way, pixels })
+    }
+
+    /// Plans for a full run, where its size is known before a picture is read.
+    pub fn prepare(&mut self, views: &Views, batch: usize) -> Result<(), Failure> {
+        match self.reader.free_size() {
+            Some(size) if views.cut != Cut::Whole => self.session.prepare(batch, size).map_err(Failure::input),
+            _ => Ok(()),
+        }
+    }
+
+    /// The probabilities that it gives the classes of each picture: the average over views.
+    pub fn answer(&mut self, pictures: &[Shown], batch: usize, average: Average) -> Result<Vec<Vec<f32>>, Failure> {
+        // views of one size run together, in the order in which each size first comes
+        let mut sizes: Vec<([usize; 3], Vec<(usize, &[f32])>)> = Vec::new();
+        for (picture, shown) in pictures.iter().enumerate() {
+            for (values, size) in shown.get(self.way).map_or(&[][..], Vec::as_slice) {
+                match sizes.iter_mut().find(|(known, _)| known == size) {
+                    Some((_, list)) => list.push((picture, values)),
+                    None => sizes.push((*size, vec![(picture, values)])),
+                }
+            }
+        }
+        let mut sums: Vec<Vec<f64>> = vec![Vec::new(); pictures.len()];
+        for (size, list) in sizes {
+            let [_, height, width] = size;
+            // larger pictures take more memory: as many as make the pixels of a batch of the network's own size
+            let together = (batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, batch);
+            for run in list.chunks(together) {
+                let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
+                let rows = self.reader.scores(&mut self.session, &values, size)?;
+                for ((picture, _), row) in run.iter().zip(rows) {
+                    let row = if average == Average::Logits || self.reader.ends_in_softmax { row } else { probabilities(&row) };
+                    let sum = &mut sums[*picture];
+                    sum.resize(row.len(), 0.0);
+                    sum.iter_mut().zip(row).for_each(|(sum, score)| *sum += f64::from(score));
+                }
+            }
+        }
+        let mean = |(sum, shown): (Vec<f64>, &Shown)| {
+            let views = shown.get(self.way).map_or(1, Vec::len).max(1) as f64;
+            let row: Vec<f32> = sum.into_iter().map(|sum| (sum / views) as f32).collect();
+            if average == Average::Logits { probabilities(&row) } else { row }
+        };
+        Ok(sums.into_iter().zip(pictures).map(mean).collect())
+    }
+
+    /// Says what of the weights was packed anew.
+    pub fn note(&self, out: &Out) {
+        self.args.note_packs(&self.session, out);
+    }
+}
+
+/// Pixels of the input that a network is made for.
+fn made_for(checked: &Checked) -> usize {
+    let input = checked.graph().inputs().first().and_then(|&input| checked.shape(input).sizes());
+    let input = input.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok()).map(|[_, height, width]| [height, width]);
+    let crop = checked.network.preprocess.as_ref().and_then(|how| how.crop);
+    input.or(crop).map_or(USUAL, |[height, width]| height.saturating_mul(width).max(1))
+}
+
+/// Fails where two networks do not tell the same classes apart.
+fn agree(first: Option<&Member>, other: &Member) -> Result<(), Failure> {
+    let count = |member: &Member| classes(member.session.model().checked()).unwrap_or(0);
+    let Some(first) = first else { return Ok(()) };
+    let (one, two) = (&first.title, &other.title);
+    let (n, m) = (count(first), count(other));
+    if n != m {
+        return Err(Failure::Input(format!("`{one}` tells {n} classes apart, and `{two}` {m}: they cannot be averaged")));
+    }
+    let [a, b] = [first, other].map(|member| &member.session.model().network().labels);
+    match a.iter().zip(b).position(|(a, b)| a != b) {
+        Some(class) => Err(Failure::Input(format!(
+            "class {class} is `{}` of `{one}` and `{}` of `{two}`: they cannot be averaged",
+            a[class], b[class]
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Networks of one name are told apart by their files, and by their places where the files are the same.
+fn name_apart(list: &mut [Member]) {
+    let names: Vec<String> = list.iter().map(|m| m.title.clone()).collect();
+    for (i, member) in list.iter_mut().enumerate() {
+        if names.iter().filter(|name| **name == names[i]).count() > 1 {
+            member.title = format!("{} ({}, {})", names[i], member.args.file.display(), i + 1);
+        }
+    }
+}

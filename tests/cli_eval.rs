@@ -1,0 +1,340 @@
+//! `resnetc eval` as the paper judges: crops, scales, ensembles, ImageNet's folders, runs that are interrupted.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::path::Path;
+
+use command::{Ran, arg, resnetc, test_data};
+use ndarray::{ArrayD, Axis};
+use serde_json::Value;
+
+const FASHION: &str = "models/fashion.resnet";
+const LABELS: [&str; 10] =
+    ["t-shirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
+
+/// The network of `tests/fixtures/tiny.safetensors`, with ImageNet's normalisation.
+const TINY: &str = "resnet 1
+use std.blocks: basic
+network tiny {
+  input 3 x 16 x 16
+  preprocess { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+  conv 3x3, filters: 4
+  norm
+  relu
+  shortcut: pad(zeros: split)
+  stage layer1: 1 of basic { filters: 4 }
+  stage layer2: 1 of basic { filters: double, map: halve }
+  stage layer3: 1 of basic { filters: double, map: halve }
+  avgpool global
+  linear 10 as linear
+}
+";
+
+/// A folder with `data/CLASS/1.png` for each of the ten pictures that the repository carries.
+fn ten_pictures() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (class, name) in LABELS.iter().enumerate() {
+        let folder = dir.path().join(format!("data/{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(format!("tests/data/{name}.png"), folder.join("1.png")).unwrap();
+    }
+    dir
+}
+
+fn eval(file: &str, data: &Path, more: &[&str]) -> Ran {
+    resnetc(&[&["eval", file, "--data", arg(data), "--threads", "2"], more].concat())
+}
+
+/// The answer as JSON, without the time that it took.
+fn json(ran: Ran) -> Value {
+    let mut answer: Value = serde_json::from_str(&ran.fine().out).unwrap();
+    answer.as_object_mut().unwrap().remove("images_per_s");
+    answer
+}
+
+/// The probabilities that a command gave, as `--scores` writes them.
+fn scores(file: &str, dir: &Path, more: &[&str]) -> ArrayD<f32> {
+    let out = dir.join("scores.npy");
+    eval(file, &dir.join("data"), &[&["--scores", arg(&out)], more].concat()).fine();
+    resnetc::formats::npy::read(&out).unwrap()
+}
+
+fn worst(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
+    assert_eq!(a.shape(), b.shape());
+    (a - b).iter().fold(0.0, |worst, d| worst.max(d.abs()))
+}
+
+/// Rows of `tests/fixtures/views.npy`, which PyTorch computed: `tests/reference/crops.py fixtures`.
+#[test]
+fn crops_and_scales_give_what_pytorch_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = dir.path().join("tiny.resnet");
+    std::fs::write(&net, TINY).unwrap();
+    std::fs::create_dir_all(dir.path().join("data/0")).unwrap();
+    std::fs::copy("tests/fixtures/preprocess/picture.png", dir.path().join("data/0/1.png")).unwrap();
+    let expected = resnetc::formats::npy::read("tests/fixtures/views.npy".as_ref()).unwrap();
+    let cases: [&[&str]; 5] = [
+        &["--scales", "20", "--crops", "10"],
+        &["--scales", "20", "--crops", "10", "--average", "logits"],
+        &["--scales", "16,24,40"],
+        &["--scales", "16,24,40", "--flip"],
+        &["--scales", "20,24", "--crops", "1", "--flip"],
+    ];
+    assert_eq!(expected.shape(), [cases.len(), 10]);
+    for (case, row) in cases.iter().zip(expected.axis_iter(Axis(0))) {
+        for batch in ["1", "3", "16"] {
+            let more = [*case, &["--weights", "tests/fixtures/tiny.safetensors", "--batch", batch][..]].concat();
+            let got = scores(arg(&net), dir.path(), &more);
+            let worst = worst(&got, &row.to_owned().insert_axis(Axis(0)));
+            assert!(worst <= 1e-5, "{case:?}, batch {batch}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn the_answer_tells_of_views_and_errors() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    let plain = json(eval(FASHION, &data, &["--format", "json"]));
+    assert_eq!((&plain["top1"], &plain["top1_error"], &plain["top5_error"]), (&100.0.into(), &0.0.into(), &0.0.into()));
+    assert_eq!((&plain["views"]["count"], &plain["network"]), (&1.into(), &"fashion".into()));
+    assert!(plain["networks"].is_null() && plain["worst"].is_null());
+
+    let ran = eval(FASHION, &data, &["--scales", "28,32", "--crops", "10"]).fine();
+    let views = "views    20: the corners and the centre at 28 and 32 pixels, and mirrored; probabilities averaged";
+    assert!(ran.out.contains(views), "{}", ran.out);
+    let header = ran.out.lines().find(|line| line.starts_with("network")).unwrap();
+    assert_eq!(header.split_whitespace().collect::<Vec<_>>(), ["network", "top-1", "error", "top-5", "error", "loss"]);
+}
+
+/// What is averaged is probabilities: those that each network gives alone.
+#[test]
+fn an_ensemble_averages_probabilities() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    let other = format!("{FASHION}=init:3");
+    let one = scores(FASHION, dir.path(), &[]);
+    let two = scores(FASHION, dir.path(), &["--weights", "init:3"]);
+    let both = scores(FASHION, dir.path(), &["--ensemble", &other]);
+    assert!(worst(&both, &((&one + &two) / 2.0)) <= 1e-6);
+    assert!(worst(&one, &two) > 0.1);
+
+    let answer = json(eval(FASHION, &data, &["--ensemble", &other, "--format", "json"]));
+    let networks = answer["networks"].as_array().unwrap();
+    assert_eq!((networks.len(), &networks[0]["top1"]), (2, &100.0.into()));
+    assert_ne!(networks[0]["loss"], networks[1]["loss"]);
+    assert_eq!(networks[0]["network"], "fashion (models/fashion.resnet, 1)");
+    let text = eval(FASHION, &data, &["--ensemble", &other, &format!("{FASHION}:fashion")]).fine().out;
+    assert!(text.lines().any(|line| line.starts_with("ensemble")), "{text}");
+
+    // networks of other classes cannot be averaged, by number or by name
+    eval(FASHION, &data, &["--ensemble", "models/resnet.resnet:resnet18=init"]).refused("they cannot be averaged");
+    eval(FASHION, &data, &["--ensemble", "models/cifar.resnet:resnet20=init"])
+        .refused("class 0 is `T-shirt/top` of `fashion` and `airplane` of `resnet20`");
+    eval(FASHION, &data, &["--ensemble", "models/cifar.resnet:resnet21=init"]).refused("did you mean");
+    assert_eq!(eval(FASHION, &data, &["--ensemble", "=x"]).code, 2);
+}
+
+/// In portions, as often as it may be interrupted: the same bits.
+#[test]
+fn a_run_goes_on_where_it_ended() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    std::fs::write(data.join("3/broken.png"), "no picture").unwrap();
+    let state = dir.path().join("state.json");
+    let more = ["--batch", "4", "--worst", "3", "--flip", "--weights", "init:7", "--format", "json"];
+    let whole = json(eval(FASHION, &data, &more));
+    assert_eq!((&whole["images"], &whole["broken"], &whole["of"]), (&10.into(), &1.into(), &11.into()));
+    let resume = [&more[..], &["--resume", arg(&state)]].concat();
+    let portion = [&resume[..], &["--limit", "3"]].concat();
+    let mut seen = Vec::new();
+    let last = loop {
+        let answer = json(eval(FASHION, &data, &portion));
+        seen.push(answer["images"].as_u64().unwrap() + answer["broken"].as_u64().unwrap());
+        if answer["images"] == 10 {
+            break answer;
+        }
+    };
+    // two pictures of two views fill a run of four: three are rounded up to four
+    assert_eq!(seen, [4, 8, 11]);
+    assert_eq!(last, whole);
+    let again = eval(FASHION, &data, &resume).fine();
+    assert!(again.err.contains("holds a finished run"), "{}", again.err);
+    assert_eq!(json(again), whole);
+
+    // another question
+    let other = |args: &[&str], why: &str| drop(eval(FASHION, &data, &[args, &["--resume", arg(&state)]].concat()).refused(why));
+    other(&[], "batch: 4 there, and 16 here");
+    other(&["--batch", "4", "--worst", "3", "--weights", "init:7"], "views: 2: the centre, and mirrored");
+    other(&["--batch", "4", "--worst", "3", "--flip", "--weights", "init:8"], "network 1: fashion with checksum");
+    std::fs::remove_file(data.join("3/broken.png")).unwrap();
+    other(&more, "data: 11 pictures");
+    for (text, why) in [("{", "is no state of `resnetc eval`"), ("{}", "missing field")] {
+        std::fs::write(&state, text).unwrap();
+        other(&more, why);
+    }
+    assert_eq!(eval(FASHION, &data, &["--resume", arg(&state), "--scores", "x.npy"]).code, 2);
+}
+
+#[test]
+fn broken_files_are_counted_or_end_the_run() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    for i in 0..12 {
+        std::fs::write(data.join(format!("2/broken{i}.png")), "").unwrap();
+    }
+    let ran = eval(FASHION, &data, &[]).fine();
+    assert!(ran.out.contains("images   10 (12 broken)"), "{}", ran.out);
+    assert!(ran.err.contains("broken0.png` is empty") && ran.err.contains("and 2 more broken files"), "{}", ran.err);
+    eval(FASHION, &data, &["--broken", "fatal"]).refused("broken0.png` is empty");
+    let rows = scores(FASHION, dir.path(), &[]);
+    assert_eq!(rows.shape(), [22, 10]);
+    assert_eq!(rows.iter().filter(|p| p.is_nan()).count(), 120);
+    let few = scores(FASHION, dir.path(), &["--limit", "2"]);
+    assert_eq!((few.shape(), few.iter().any(|p| p.is_nan())), (&[2, 10][..], false));
+}
+
+#[test]
+fn the_worst_pictures_are_listed() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    // a bag among the sandals
+    std::fs::copy("tests/data/bag.png", data.join("5/2.png")).unwrap();
+    let answer = json(eval(FASHION, &data, &["--worst", "2", "--format", "json"]));
+    let list = answer["worst"].as_array().unwrap();
+    assert_eq!(list.len(), 2);
+    assert!(list[0]["image"].as_str().unwrap().ends_with("data/5/2.png"));
+    assert_eq!((&list[0]["label"], &list[0]["answer_label"]), (&"Sandal".into(), &"Bag".into()));
+    assert!(list[0]["probability"].as_f64() < list[1]["probability"].as_f64());
+    let text = eval(FASHION, &data, &["--worst", "1"]).fine().out;
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("data/5/2.png  Sandal  0.0") && last.contains("Bag  "), "{text}");
+}
+
+/// ImageNet's folders are called by synsets; some of the thousand will do, in folders or in an archive.
+#[test]
+fn folders_called_as_synsets_are_imagenets_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = dir.path().join("net.resnet");
+    let source = |labels: &str, classes: usize| {
+        format!(
+            "resnet 1\nnetwork net(classes = {classes}) {{\n  input 1 x 28 x 28\n  preprocess {{ channels: gray }}\n{labels}  conv 3x3, filters: 2\n  avgpool global\n  linear classes\n}}\n"
+        )
+    };
+    for (synset, name) in [("n01443537", "bag"), ("n02099601", "coat"), ("n15075141", "dress")] {
+        let folder = dir.path().join("data/val").join(synset);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(format!("tests/data/{name}.png"), folder.join("ILSVRC2012_val_00000001.JPEG")).unwrap();
+    }
+    let data = dir.path().join("data");
+    let ask = |labels: &str, classes: usize| {
+        std::fs::write(&net, source(labels, classes)).unwrap();
+        let answer = json(eval(arg(&net), &data, &["--weights", "init", "--worst", "3", "--format", "json"]));
+        let mut found: Vec<(u64, String)> = answer["worst"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["class"].as_u64().unwrap(), one["label"].as_str().unwrap().to_owned()))
+            .collect();
+        found.sort();
+        found
+    };
+    let expected = [(1, "goldfish"), (207, "golden retriever"), (999, "toilet tissue")].map(|(i, name)| (i, name.to_owned()));
+    assert_eq!(ask("", 1000), expected);
+    assert_eq!(ask("  labels imagenet\n", 1000), expected);
+    // a network of three classes of its own
+    let own = [(0, "n01443537"), (1, "n02099601"), (2, "n15075141")].map(|(i, name)| (i, name.to_owned()));
+    assert_eq!(ask("", 3), own);
+    // a folder that is no class of ImageNet
+    std::fs::rename(data.join("val/n15075141"), data.join("val/n15075142")).unwrap();
+    std::fs::write(&net, source("", 1000)).unwrap();
+    eval(arg(&net), &data, &["--weights", "init"]).refused("`n15075142` is none of ImageNet's 1 000 classes");
+    // labels of another number than the outputs
+    std::fs::write(&net, source("  labels imagenet\n", 10)).unwrap();
+    resnetc(&["check", arg(&net)]).refused("1000");
+    std::fs::write(&net, source("  labels imagenot\n", 1000)).unwrap();
+    resnetc(&["check", arg(&net)]).refused("a list of texts, a file's path, or `imagenet`");
+}
+
+#[test]
+fn what_cannot_be_shown_is_told() {
+    let dir = ten_pictures();
+    let data = dir.path().join("data");
+    let net = dir.path().join("net.resnet");
+    let source = |end: &str| {
+        format!(
+            "resnet 1\nnetwork net {{\n  input 1 x 28 x 28\n  preprocess {{ channels: gray }}\n  conv 3x3, filters: 2\n{end}}}\n"
+        )
+    };
+    let init = ["--weights", "init"];
+    // a network whose linear layer counts the pixels
+    std::fs::write(&net, source("  flatten\n  linear 10\n")).unwrap();
+    eval(arg(&net), &data, &[&init[..], &["--scales", "28"]].concat())
+        .refused("`net` cannot be shown whole pictures: the network runs at the size of its input alone");
+    eval(arg(&net), &data, &[&init[..], &["--scales", "30", "--crops", "10"]].concat()).fine();
+    // ten times the same crop
+    let ran = eval(arg(&net), &data, &[&init[..], &["--crops", "10"]].concat());
+    assert!(ran.code == 2 && ran.err.contains("where ten crops are the same"), "{}", ran.err);
+    assert_eq!(eval(FASHION, &data, &["--crops", "10", "--flip", "--scales", "32"]).code, 2);
+    assert_eq!(eval(FASHION, &data, &["--crops", "5"]).code, 2);
+    assert_eq!(eval(FASHION, &data, &["--scales", "0"]).code, 2);
+    // pictures smaller than their crops
+    eval(FASHION, &data, &["--scales", "20", "--crops", "10"]).refused("smaller than the crops of 28 x 28");
+    // a network that ends in a softmax has no logits
+    std::fs::write(&net, source("  avgpool global\n  linear 10\n  softmax\n")).unwrap();
+    eval(arg(&net), &data, &[&init[..], &["--average", "logits"]].concat()).refused("ends in a softmax");
+    // normalised values
+    let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+    resnetc::formats::npy::write(&x, &ArrayD::<f32>::zeros(vec![1, 1, 28, 28]).view()).unwrap();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }";
+    std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0]].concat()).unwrap();
+    let pair = format!("{},{}", arg(&x), arg(&y));
+    resnetc(&["eval", FASHION, "--data", &pair]).fine();
+    assert_eq!(resnetc(&["eval", FASHION, "--data", &pair, "--flip"]).code, 2);
+}
+
+/// A network stands behind its file, for every command that runs one.
+#[test]
+fn a_network_may_be_named_behind_its_file() {
+    let named = |args: &[&str]| resnetc(&[args, &["tests/data/bag.png", "--weights", "init:1"]].concat()).fine().out;
+    let behind = named(&["run", "models/cifar.resnet:resnet20"]);
+    assert_eq!(behind, named(&["run", "models/cifar.resnet", "--network", "resnet20"]));
+    assert_eq!(resnetc(&["run", "models/cifar.resnet:resnet20", "--network", "resnet32", "tests/data/bag.png"]).code, 2);
+    resnetc(&["run", "models/cifar.resnet:nothing", "tests/data/bag.png"]).refused("no network `nothing`");
+}
+
+/// What the network reads can be had, and given back.
+#[test]
+fn pictures_are_prepared_to_an_array() {
+    let dir = tempfile::tempdir().unwrap();
+    let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+    resnetc(&["run", FASHION, "tests/data/bag.png", "tests/data/coat.png", "--prepared", arg(&x)]).fine();
+    let array = resnetc::formats::npy::read(&x).unwrap();
+    assert_eq!(array.shape(), [2, 1, 28, 28]);
+    let bag = resnetc::data::load("tests/data/bag.png".as_ref()).unwrap();
+    let expected: Vec<f32> = bag.data.iter().map(|&v| (f32::from(v) / 255.0 - 0.286) / 0.353).collect();
+    assert!(array.iter().zip(expected).all(|(a, b)| *a == b));
+    resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&y)]).fine();
+    assert_eq!(resnetc(&["run", FASHION, "tests/data/bag.png", "--prepared", arg(&x), "--output", arg(&y)]).code, 2);
+}
+
+/// He et al. 2016 set their ensemble beside its members (Table 5): here CIFAR's test pictures as JPEG. PyTorch gets 81.03 % and 82.56 %
+/// of each alone.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "20 000 pictures: cargo test --release -- --ignored")]
+fn two_networks_together_beat_each_alone() {
+    let Some(data) = test_data("two_networks_together_beat_each_alone") else { return };
+    let weights = |name: &str| data.join(format!("cifar-resnet/{name}.safetensors"));
+    let other = format!("models/cifar.resnet:resnet32={}", weights("resnet32").display());
+    let more =
+        ["--weights", arg(&weights("resnet20")), "--ensemble", &other, "--format", "json", "--batch", "64"].map(str::to_owned);
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let answer = json(eval("models/cifar.resnet:resnet20", &data.join("cifar10-jpeg/test.tar"), &more));
+    let alone: Vec<f64> = answer["networks"].as_array().unwrap().iter().map(|n| n["top1"].as_f64().unwrap()).collect();
+    assert!((alone[0] - 81.03).abs() <= 0.3 && (alone[1] - 82.56).abs() <= 0.3, "{alone:?}");
+    let together = answer["top1"].as_f64().unwrap();
+    assert!(alone.iter().all(|alone| together > alone + 0.5), "{together} of {alone:?}");
+}

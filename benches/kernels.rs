@@ -6,8 +6,11 @@ use resnetc::kernels::blocked::direct::{self, DirectPlan};
 use resnetc::kernels::blocked::{depthwise, pack, pooling};
 use resnetc::kernels::linear::linear;
 use resnetc::kernels::pooling::{PoolKind, PoolShape};
+use resnetc::kernels::train::conv_weight::{self, conv_weight};
+use resnetc::kernels::train::norm::{self, NormParams};
+use resnetc::kernels::train::{activation, pool as pool_grad};
 use resnetc::kernels::winograd::{self, Size, Split, WinogradPlan};
-use resnetc::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Isa, Pool, Residual};
+use resnetc::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Pool, Residual};
 
 const THREADS: usize = 2;
 
@@ -143,5 +146,104 @@ fn linears(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, convolutions, depthwise_convolutions, pools, linears);
+/// Gradients of weights, as ResNet-20 and ResNet-50 have them.
+fn weight_gradients(c: &mut Criterion) {
+    let isa = Isa::best();
+    let lanes = isa.lanes();
+    if lanes == 1 {
+        return;
+    }
+    let pool = Pool::new(THREADS).unwrap();
+    let mut group = c.benchmark_group(format!("weight gradient {isa}"));
+    for (batch, channels, map, filters, kernel, stride) in [
+        (128, 3, 32, 16, 3, 1),
+        (128, 16, 32, 16, 3, 1),
+        (128, 32, 16, 64, 3, 2),
+        (128, 64, 8, 64, 3, 1),
+        (8, 3, 224, 64, 7, 2),
+        (8, 64, 56, 64, 3, 1),
+        (8, 128, 28, 128, 3, 1),
+        (8, 256, 14, 256, 3, 1),
+        (8, 512, 7, 512, 3, 1),
+        (8, 128, 56, 128, 3, 2),
+        (8, 64, 56, 256, 1, 1),
+        (8, 1024, 14, 256, 1, 1),
+        (8, 2048, 7, 512, 1, 1),
+        (8, 1024, 14, 2048, 1, 2),
+    ] {
+        let shape = ConvShape { batch, ..shape(channels, map, filters, kernel, stride) };
+        let plain = channels == 3;
+        let mut x = Aligned::zeroed(shape.input_sizes().iter().product()).unwrap();
+        let mut dy = Aligned::zeroed(shape.output_sizes().iter().product()).unwrap();
+        x.fill(0.5);
+        dy.fill(0.5);
+        let mut dw = vec![0f32; filters * shape.depth()];
+        group.throughput(Throughput::Elements(2 * shape.macs()));
+        for precise in [false, true] {
+            let mut room = Aligned::zeroed(conv_weight::scratch(isa, plain, precise, &shape, THREADS)).unwrap();
+            let way = if precise { " precise" } else { "" };
+            group.bench_function(format!("{batch} of {channels}x{map} to {filters} {kernel}x{kernel}/{stride}{way}"), |b| {
+                b.iter(|| conv_weight(&pool, isa, plain, precise, &shape, &x, &dy, &mut room, &mut dw));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// What a step of training does to maps besides convolutions: bytes that are read and written.
+fn maps_of_training(c: &mut Criterion) {
+    let isa = Isa::best();
+    if isa.lanes() == 1 {
+        return;
+    }
+    let layout = Layout::Blocked { lanes: isa.lanes() };
+    let pool = Pool::new(THREADS).unwrap();
+    let mut group = c.benchmark_group(format!("training {isa}"));
+    for sizes @ [batch, channels, h, w] in [[128, 16, 32, 32], [16, 64, 56, 56]] {
+        let name = |what: &str| format!("{batch} of {channels}x{h} {what}");
+        let len = layout.len(sizes).unwrap();
+        let values = || {
+            let mut values = Aligned::zeroed(len).unwrap();
+            values.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 17) as f32 - 8.0);
+            values
+        };
+        let (x, dy, mut out) = (values(), values(), values());
+        let mut room = Aligned::zeroed(norm::scratch(layout, sizes)).unwrap();
+        let (mut stats, mut sums) = (vec![0f32; 2 * channels], vec![0f32; 2 * channels]);
+        let (weight, bias) = (vec![1f32; channels], vec![0f32; channels]);
+        let bytes = |maps: usize| Throughput::Bytes((4 * maps * len) as u64);
+
+        group.throughput(bytes(1));
+        group.bench_function(name("statistics"), |b| {
+            b.iter(|| norm::stats(&pool, isa, layout, sizes, &x, &mut room, &mut stats));
+        });
+        let params = NormParams { stats: &stats, weight: &weight, bias: &bias, eps: 1e-5 };
+        let relu = Some(Activation::Relu);
+        group.throughput(bytes(2));
+        group.bench_function(name("norm"), |b| {
+            b.iter(|| norm::forward(&pool, isa, layout, sizes, &params, &x, Residual::None, relu, &mut out));
+        });
+        group.bench_function(name("gradient of a norm's parameters"), |b| {
+            b.iter(|| norm::grad_params(&pool, isa, layout, sizes, &params, true, &x, &dy, &mut room, &mut sums));
+        });
+        group.throughput(bytes(3));
+        group.bench_function(name("gradient of a norm's input"), |b| {
+            b.iter(|| norm::grad_input(&pool, isa, layout, sizes, &params, true, &sums, Some(&x), None, &mut out));
+        });
+        group.bench_function(name("gradient of ReLU"), |b| {
+            b.iter(|| activation::act_grad(&pool, Activation::Relu, None, &x, &mut out));
+        });
+        let output = [h, w].map(|side| (side - 1) / 2 + 1);
+        let (kind, maps, pad) = (PoolKind::Max, batch * channels, [[1; 2]; 2]);
+        let shape = PoolShape { kind, maps, input: [h, w], output, kernel: [3; 2], stride: [2; 2], pad };
+        let pooled = layout.len([batch, channels, output[0], output[1]]).unwrap();
+        group.throughput(Throughput::Bytes(4 * (2 * len + pooled) as u64));
+        group.bench_function(name("gradient of a max pool"), |b| {
+            b.iter(|| pool_grad::pool_grad(&pool, isa, layout, [batch, channels], &shape, Some(&x), &dy[..pooled], &mut out));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, convolutions, depthwise_convolutions, pools, linears, weight_gradients, maps_of_training);
 criterion_main!(benches);

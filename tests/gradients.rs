@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
 use resnetc::grad::{GradError, GradOptions, training};
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Train, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
@@ -178,6 +178,18 @@ fn norms_activations_and_what_moves_values() {
     between(5, [4, 5], Op::Dropout(0.4)).check("dropout");
     between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], sides: [[1, 0], [2, 1]] })).check("pad");
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
+    between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
+    between(11, [5, 4], Op::Clip(Clip { low: Some(-0.3), high: Some(0.4) })).check("clip");
+    between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
+    case(13, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[2, 5, 7]));
+        let x = b.conv(x, 3, 3, 1, 1);
+        let small = b.conv(x, 4, 3, 2, 1);
+        let y = b.push(Op::Upsample(None), &[small, x]);
+        let y = b.push(Op::Flatten, &[y]);
+        b.linear(y, 3)
+    })
+    .check("upsample like another");
     between(8, [4, 4], Op::Flatten).check("flatten");
     case(9, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[5]));

@@ -7,7 +7,7 @@ mod common;
 use common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
 use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -123,6 +123,22 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let pad = Pad { channels: some(), sides: [some(), some()] };
             b.push(Op::Pad(pad), &[x])
         }
+        12 => b.push(Op::GlobalMaxPool, &[x]),
+        13 => {
+            let times = [b.rng.range(1, 4), b.rng.range(1, 4)];
+            b.push(Op::Upsample(Some(times)), &[x])
+        }
+        14 => {
+            // smaller or larger
+            let [oh, ow] = side(&mut b.rng);
+            let like = other(&mut b, &[2, oh, ow]);
+            b.push(Op::Upsample(None), &[x, like])
+        }
+        15 => {
+            let low = b.rng.flip().then_some(-0.25);
+            let high = b.rng.flip().then_some(0.5);
+            b.push(Op::Clip(Clip { low, high }), &[x])
+        }
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
@@ -197,7 +213,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..13, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..17, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

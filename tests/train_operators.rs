@@ -8,7 +8,7 @@ use common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::SessionOptions;
 use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Value};
 use resnetc::kernels::Isa;
 use resnetc::runtime::{ParamStore, interp};
 use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
@@ -210,6 +210,8 @@ fn pools() {
             ("average to 2 x 3", Op::AdaptiveAvgPool([2, 3])),
             ("zeros around", Op::Pad(Pad { channels: [1, 2], sides: [[1, 0], [2, 3]] })),
             ("every third", Op::Subsample([3, 2])),
+            ("twice and thrice", Op::Upsample(Some([2, 3]))),
+            ("limits", Op::Clip(Clip { low: Some(0.1), high: Some(0.7) })),
         ] {
             check(&format!("{what}, {channels} channels"), [2, 9, 7], |b, x| {
                 let x = b.conv(x, channels, 3, 1, 1);
@@ -243,6 +245,15 @@ fn joins_and_gates() {
         let y = b.push(Op::Mul, &[x, g]);
         let y = b.plus(y, x);
         b.relu(y)
+    });
+    check("a pyramid's way down, and the global maximum", [2, 9, 7], |b, x| {
+        let x = b.conv(x, 16, 3, 1, 1);
+        let x = b.relu(x);
+        let top = b.conv(x, 16, 3, 2, 1);
+        let top = b.push(Op::Upsample(None), &[top, x]);
+        let y = b.plus(top, x);
+        let max = b.push(Op::GlobalMaxPool, &[y]);
+        b.push(Op::Mul, &[y, max])
     });
     check("products, and a value that several use", [2, 6, 7], |b, x| {
         let x = b.conv(x, 9, 3, 1, 1);

@@ -50,12 +50,11 @@ enum Map {
 fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> {
     let before = shapes[stage.input.node.index()].map()?;
     let after = shapes[stage.instances.last()?.1.node.index()].map()?;
-    let [h, w] = after else { return None };
     let text = |map: &[crate::ir::Dim]| map.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
     let halves = |from: crate::ir::Dim, to: crate::ir::Dim| from.affine(1, 2, 0) == Some(to) || from.affine(0, 2, 0) == Some(to);
     let change = if before == after {
         Map::Kept
-    } else if halves(before[0], *h) && halves(before[1], *w) {
+    } else if before.len() == after.len() && before.iter().zip(after).all(|(&from, &to)| halves(from, to)) {
         Map::Halved
     } else {
         Map::Other

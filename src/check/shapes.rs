@@ -103,7 +103,8 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
     diag = diag.rule("x and F(x) must have equal dimensions");
     let (Some(from), Some(to)) = (x.channels(), f.channels()) else { return diag };
     // both policies make the map that subsampling x by the path's strides makes: they are offered where it is F(x)'s
-    let strided = infer(&Op::Subsample([shortcut.stride; 2]), std::slice::from_ref(x)).ok();
+    let height = if x.map().is_some_and(|map| map.len() == 2) { shortcut.stride } else { 1 };
+    let strided = infer(&Op::Subsample([height, shortcut.stride]), std::slice::from_ref(x)).ok();
     let reaches = strided.as_ref().and_then(Shape::map).zip(f.map()).is_some_and(|(a, b)| a == b);
     if !reaches {
         return diag
@@ -180,6 +181,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
+        ShapeError::Signal { .. } => Diagnostic::error(codes::SIGNAL, error.to_string(), span, reads)
+            .rule("a signal has channels and a length, and no height: its windows, strides and pads are one number")
+            .help("`conv 7` in place of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
         ShapeError::Rank { needs, .. } => {
             let mut diag = Diagnostic::error(codes::RANK, error.to_string(), span, reads);
             if needs.starts_with("map") {

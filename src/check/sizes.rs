@@ -124,11 +124,14 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
         | Op::Act(_)
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
         | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_)
         | Op::Train(_) => return Vec::new(),
     };
     let operands = graph.operands(node);

@@ -41,6 +41,7 @@ impl Build {
             name: "net".into(),
             span: self.span,
             graph: self.graph,
+            signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
             labelled: Vec::new(),

@@ -7,7 +7,7 @@ use super::{DataError, Dataset, Sample, Values};
 use crate::base::tensor::{DType, Tensor};
 use crate::formats::npy;
 
-/// Samples of an array `N x C x H x W`, each with a class of an array `N`.
+/// Samples of an array `N x C x H x W`, or signals of `N x C x L`, each with a class of an array `N`.
 pub(super) struct Arrays {
     path: PathBuf,
     samples: Tensor,
@@ -20,11 +20,13 @@ impl Arrays {
     pub fn open(samples: &Path, labels: &Path, range: Range) -> Result<Arrays, DataError> {
         let invalid = |path: &Path, reason: String| DataError::Invalid { path: path.display().to_string(), reason };
         let array = npy::read_tensor(samples)?;
-        let &[count, channels, height, width] = array.shape() else {
-            return Err(invalid(
-                samples,
-                format!("has sizes {:?}, and samples are batch, channels, height, width", array.shape()),
-            ));
+        let (count, size) = match *array.shape() {
+            [count, channels, height, width] => (count, [channels, height, width]),
+            [count, channels, length] => (count, [channels, 1, length]),
+            ref other => {
+                let reason = format!("has sizes {other:?}, and samples are batch, channels, height, width (or length)");
+                return Err(invalid(samples, reason));
+            }
         };
         if !array.dtype().is_float() {
             let dtype = array.dtype();
@@ -54,7 +56,7 @@ impl Arrays {
             Some(_) => array,
             None => Tensor::from_f32(array.shape().to_vec(), array.to_f32().into_owned()).unwrap_or(array),
         };
-        Ok(Arrays { path: samples.to_path_buf(), samples: array, size: [channels, height, width], labels })
+        Ok(Arrays { path: samples.to_path_buf(), samples: array, size, labels })
     }
 }
 
@@ -165,6 +167,7 @@ mod tests {
         assert!(said(&samples(), &array("<f4", "(2,)", &[0; 8]), None).contains("whole numbers"));
         assert!(said(&array("|u1", "(2, 1, 1, 1)", &[0; 2]), &labels, None).contains("normalised"));
         assert!(said(&array("<f4", "(2, 3)", &[0; 24]), &labels, None).contains("batch, channels"));
+        assert!(open(&array("<f4", "(2, 3, 4)", &samples()[samples().len() - 96..]), &labels, None).is_ok());
         assert!(said(&array("<f4", "(0, 1, 1, 1)", &[]), &array("|u1", "(0,)", &[]), None).contains("no samples"));
     }
 }

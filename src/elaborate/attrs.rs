@@ -19,15 +19,18 @@ struct Attrs<'a, 'e> {
     operator: &'static Operator,
     given: Vec<(&'static str, &'a Bound)>,
     call: Span,
+    /// Whether it works on a signal, where a size is one number.
+    signal: bool,
     eval: &'a mut Eval<'e>,
     failed: bool,
 }
 
-/// Builds the operator of a statement; `None` behind an error, which is reported. `call` is the statement.
-pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, eval: &mut Eval<'_>) -> Option<Op> {
+/// Builds the operator of a statement; `None` behind an error, which is reported. `call` is the statement; `signal`, whether the
+/// current value has one spatial axis.
+pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, signal: bool, eval: &mut Eval<'_>) -> Option<Op> {
     let given = keys(operator, args, eval);
     let failed = given.is_none();
-    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, eval, failed };
+    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, signal, eval, failed };
     let op = attrs.build();
     if attrs.failed { None } else { op }
 }
@@ -168,7 +171,7 @@ impl Attrs<'_, '_> {
     fn pair_of(&mut self, value: &Value, span: Span) -> Option<Pair> {
         match value {
             Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
-            Value::Int(_) => self.count(value, span).map(|n| [n, n]),
+            Value::Int(_) => self.count(value, span).map(|n| [if self.signal { 1 } else { n }, n]),
             other => self.wrong("a size such as 3x3, or a whole number", other, span),
         }
     }
@@ -184,7 +187,7 @@ impl Attrs<'_, '_> {
         }
     }
 
-    /// `[top, bottom, left, right]`, or the same on both sides of an axis.
+    /// `[top, bottom, left, right]` (`[left, right]` of a signal), or the same on both sides of an axis.
     fn sides(&mut self, key: &'static str, default: Option<Sides>) -> Option<Sides> {
         let (value, span) = match self.get(key) {
             Some((value, span)) => (value.clone(), span),
@@ -196,11 +199,13 @@ impl Attrs<'_, '_> {
                 numbers.push(self.count(item, span)?);
             }
             return match numbers[..] {
+                [left, right] if self.signal => Some([[0; 2], [left, right]]),
                 [top, bottom, left, right] => Some([[top, bottom], [left, right]]),
                 _ => self.wrong("a size, or [top, bottom, left, right]", &value, span),
             };
         }
-        self.pair_of(&value, span).map(|[h, w]| [[h, h], [w, w]])
+        let sides = self.pair_of(&value, span).map(|[h, w]| [[h, h], [w, w]])?;
+        Some(if self.signal && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
     }
 
     fn build(&mut self) -> Option<Op> {
@@ -231,9 +236,15 @@ impl Attrs<'_, '_> {
             "norm" => Op::Norm(ir::Norm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
             "relu" => Op::Act(Act::Relu),
             "sigmoid" => Op::Act(Act::Sigmoid),
-            "maxpool" => self.pool(PoolKind::Max)?,
+            "maxpool" => {
+                if self.is_global() {
+                    self.alone("window")?;
+                    return Some(Op::GlobalMaxPool);
+                }
+                self.pool(PoolKind::Max)?
+            }
             "avgpool" => {
-                if self.get("window").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global")) {
+                if self.is_global() {
                     self.alone("window")?;
                     return Some(Op::AdaptiveAvgPool([1, 1]));
                 }
@@ -276,9 +287,53 @@ impl Attrs<'_, '_> {
                 Op::Pad(ir::Pad { channels, sides })
             }
             "subsample" => Op::Subsample(self.pair("stride", None)?),
+            "upsample" => {
+                self.mode()?;
+                if self.get("like").is_some() {
+                    let (value, span) = self.get("like").map(|(v, s)| (v.clone(), s))?;
+                    return self.wrong("a label", &value, span);
+                }
+                Op::Upsample(Some(self.pair("times", None)?))
+            }
+            "clip" => {
+                let clip = ir::Clip { low: self.limit("low"), high: self.limit("high") };
+                let [low, high] = clip.limits();
+                if low > high {
+                    self.eval.diags.push(Diagnostic::error(
+                        codes::BAD_VALUE,
+                        format!("nothing lies between {low} and {high}"),
+                        self.call,
+                        "`low` is above `high`",
+                    ));
+                    self.failed = true;
+                }
+                Op::Clip(clip)
+            }
             // `add`, `mul` and `concat` join values: `expand::join` builds them
             _ => return None,
         })
+    }
+
+    /// A limit of `clip`, of either sign.
+    fn limit(&mut self, key: &'static str) -> Option<f32> {
+        let (value, span) = self.get(key).map(|(v, s)| (v.clone(), s))?;
+        match number(&value).map(|x| x as f32).filter(|x| x.is_finite()) {
+            None => self.wrong("a number", &value, span),
+            limit => limit,
+        }
+    }
+
+    /// The mode of `upsample`.
+    fn mode(&mut self) -> Option<()> {
+        match self.get("mode").map(|(v, s)| (v.clone(), s)) {
+            None => Some(()),
+            Some((Value::Word(word), _)) if *word == *"nearest" => Some(()),
+            Some((other, span)) => self.wrong("`nearest`", &other, span),
+        }
+    }
+
+    fn is_global(&self) -> bool {
+        self.get("window").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global"))
     }
 
     /// Another key beside one that stands alone is an error.
@@ -289,7 +344,7 @@ impl Attrs<'_, '_> {
             Some((other, span)) => {
                 self.eval.diags.push(Diagnostic::error(
                     codes::UNKNOWN_KEY,
-                    format!("this `avgpool` has a fixed result, and no `{other}`"),
+                    format!("this `{}` has a fixed result, and no `{other}`", self.operator.word),
                     span,
                     "has no meaning here",
                 ));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
+use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
 use super::names::nearest;
@@ -335,15 +336,19 @@ impl<'a> Expander<'a> {
             return self.join(call, span, cx);
         }
         if let Some(operator) = operators::find(&call.name.node) {
+            if let Some(like) = like(call) {
+                return self.upsample_like(call, &like, span, cx);
+            }
             let args = self.evaluator().args(&call.args, &cx.env);
-            let op = attrs::operator(operator, &args, span, &mut self.evaluator());
+            let signal = cx.current.is_some_and(|value| self.shape(value).dims().is_some_and(|d| d.len() == 2));
+            let op = attrs::operator(operator, &args, span, signal, &mut self.evaluator());
             let name = self.statement_name(operator.word, call.label.as_ref(), cx);
             let current = self.current(span, cx);
             let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {
                 cx.current = None;
                 return;
             };
-            if matches!(op, Op::Linear(_)) && self.shape(operand).dims().is_some_and(|d| d.len() == 3) {
+            if matches!(op, Op::Linear(_)) && self.shape(operand).dims().is_some_and(|d| d.len() > 1) {
                 let flatten = self.scope().count("flatten");
                 operand = self.node(Op::Flatten, flatten, span, cx.frame, &[operand]);
             }

@@ -56,6 +56,7 @@ impl Expander<'_> {
                 }
                 Value::Word(word) if dims.len() == 3 && i == 1 && *word == *"H" => out.push(ir::Dim::axis(ir::Axis::H)),
                 Value::Word(word) if dims.len() == 3 && i == 2 && *word == *"W" => out.push(ir::Dim::axis(ir::Axis::W)),
+                Value::Word(word) if dims.len() == 2 && i == 1 && *word == *"W" => out.push(ir::Dim::axis(ir::Axis::W)),
                 Value::Unknown => return Shape::Unknown,
                 value => {
                     let value = value.clone();
@@ -67,7 +68,7 @@ impl Expander<'_> {
                                 dim.span,
                                 "names nothing here",
                             )
-                            .rule("height and width may be left free: `input 3 x H x W`; channels may not"),
+                            .rule("height and width may be left free: `input 3 x H x W`, and a signal's length: `input 1 x W`; channels may not"),
                         );
                     } else {
                         self.evaluator().mismatch("a whole number, or a free `H` or `W`", &value, dim.span);
@@ -76,7 +77,7 @@ impl Expander<'_> {
                 }
             }
         }
-        if out.len() != 3 && out.len() != 1 {
+        if !(1..=3).contains(&out.len()) {
             let span = match (dims.first(), dims.last()) {
                 (Some(a), Some(b)) => a.span.to(b.span),
                 _ => return Shape::Unknown,
@@ -86,9 +87,9 @@ impl Expander<'_> {
                     codes::BAD_VALUE,
                     format!("an input of {} dimensions", out.len()),
                     span,
-                    "one or three are possible",
+                    "one to three are possible",
                 )
-                .rule("a map is channels x height x width, a vector is its features; the batch is not written"),
+                .rule("a map is channels x height x width, a signal channels x length, a vector its features; the batch is not written"),
             );
             return Shape::Unknown;
         }

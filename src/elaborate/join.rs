@@ -145,12 +145,46 @@ impl Expander<'_> {
         self.label_current(call.label.as_ref(), cx);
     }
 
+    /// `upsample nearest, like: LABEL`: to the rows and columns of another value.
+    pub(super) fn upsample_like(&mut self, call: &Call, like: &Ident, span: Span, cx: &mut Cx) {
+        let mut fine = true;
+        for arg in &call.args {
+            let key = arg.key.as_ref().map(|key| key.node.as_str());
+            let is_mode =
+                matches!(key, None | Some("mode")) && matches!(&arg.value.kind, ExprKind::Name(mode) if mode == "nearest");
+            if key != Some("like") && !is_mode {
+                self.error(
+                    Diagnostic::error(codes::UNKNOWN_KEY, "`upsample … like` takes nothing else", arg.span, "not expected here")
+                        .rule("`upsample nearest, like: LABEL`, or `upsample nearest, times: 2`"),
+                );
+                fine = false;
+            }
+        }
+        let operands = [self.current(span, cx), self.label(like, cx)];
+        let name = self.statement_name("upsample", call.label.as_ref(), cx);
+        cx.current = match (operands, name) {
+            ([Some(x), Some(like)], Some(name)) if fine => Some(self.node(Op::Upsample(None), name, span, cx.frame, &[x, like])),
+            _ => None,
+        };
+        self.label_current(call.label.as_ref(), cx);
+    }
+
     fn label_current(&mut self, label: Option<&Label>, cx: &mut Cx) {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
             cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
         }
+    }
+}
+
+/// The label that an `upsample` is made as large as.
+pub(super) fn like(call: &Call) -> Option<Ident> {
+    let is_like = |key: &Ident| key.node == "like";
+    let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
+    match &arg.value.kind {
+        ExprKind::Name(name) => Some(Spanned { node: name.clone(), span: arg.value.span }),
+        _ => None,
     }
 }
 

@@ -177,6 +177,7 @@ impl Program {
             name: top.name.node.clone(),
             span: top.name.span,
             graph,
+            signal: false,
             stages,
             shortcuts,
             labelled,

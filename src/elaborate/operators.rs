@@ -62,8 +62,8 @@ pub const OPERATORS: &[Operator] = &[
     Operator {
         word: "maxpool",
         positional: Some("window"),
-        keys: &[key("window", "a size", None), key("stride", "a size", Some("the window")), PAD_POOL, CEIL],
-        doc: "Largest value of each window; padding never wins.",
+        keys: &[key("window", "a size, or `global`", None), key("stride", "a size", Some("the window")), PAD_POOL, CEIL],
+        doc: "Largest value of each window; padding never wins. Of the whole map with `global`.",
     },
     Operator {
         word: "avgpool",
@@ -106,6 +106,22 @@ pub const OPERATORS: &[Operator] = &[
         positional: Some("stride"),
         keys: &[key("stride", "a size", None)],
         doc: "Every stride-th row and column, from the first.",
+    },
+    Operator {
+        word: "upsample",
+        positional: Some("mode"),
+        keys: &[
+            key("mode", "`nearest`", Some("nearest")),
+            key("times", "a size", Some("none, where `like` is given")),
+            key("like", "a label", Some("none")),
+        ],
+        doc: "A larger map: `times` the rows and columns, or as many as another value has (torch's `interpolate`).",
+    },
+    Operator {
+        word: "clip",
+        positional: None,
+        keys: &[key("low", "a number", Some("no limit")), key("high", "a number", Some("no limit"))],
+        doc: "min(max(x, low), high); `clip low: 0, high: 6` is ReLU6.",
     },
     Operator {
         word: "add",

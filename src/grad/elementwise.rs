@@ -1,9 +1,16 @@
 //! Activations, sums, products, softmax, dropout.
 
 use super::{GradError, Step};
-use crate::ir::{Act, NodeId, Op, Train, Value};
+use crate::ir::{Act, Clip, NodeId, Op, Train, Value};
 
 impl Step<'_> {
+    pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clip, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClipGrad(clip), &[dy, x])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
     pub(super) fn act(&mut self, id: NodeId, name: &str, act: Act, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::ActGrad(act), &[dy, id.into()])?;

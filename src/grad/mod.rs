@@ -11,7 +11,7 @@ mod shapes;
 
 pub use error::GradError;
 
-use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Shape, Train, Value, infer};
+use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Train, Value, infer};
 
 /// The name of the input of classes.
 pub const LABELS: &str = "labels";
@@ -54,6 +54,7 @@ fn begins(name: &str, with: &str) -> bool {
 /// Inputs: the network's, and [`LABELS`] of shape `[1]`, class indices. Outputs: [`LOSS`], [`SCORES`] (of a network that ends in
 /// softmax what goes into it), the gradients (see [`GRAD`]), the statistics of each norm (see [`STATS`]).
 pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, GradError> {
+    let checked = &checked.clone().lifted();
     let graph = checked.graph();
     for id in graph.order() {
         let node = graph.node(id);
@@ -255,6 +256,13 @@ impl<'a> Step<'a> {
             Op::Flatten => self.flatten(id, name, dy),
             Op::Pad(pad) => self.pad(id, name, pad, dy),
             Op::Subsample(stride) => self.subsample(id, name, *stride, dy),
+            Op::GlobalMaxPool => {
+                let [_, h, w] = self.map(self.operand(id, 0)?.node)?;
+                let pool = Pool { kind: PoolKind::Max, kernel: [h, w], stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
+                self.pool(id, name, &pool, dy)
+            }
+            Op::Upsample(_) => self.upsample(id, name, dy),
+            Op::Clip(clip) => self.clip(id, name, *clip, dy),
             Op::Norm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }
     }

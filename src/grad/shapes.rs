@@ -55,6 +55,17 @@ impl Step<'_> {
         Ok(())
     }
 
+    pub(super) fn upsample(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+        // of a second operand only the size counts
+        let x = self.operand(id, 0)?;
+        if self.needs(x) {
+            let [_, h, w] = self.map(x.node)?;
+            let dx = self.train(id, &format!("{name}.x.grad"), Train::UpsampleGrad { input: [h, w] }, &[dy])?;
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+
     pub(super) fn subsample(&mut self, id: NodeId, name: &str, stride: Pair, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let [_, h, w] = self.map(x.node)?;

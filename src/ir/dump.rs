@@ -204,7 +204,7 @@ pub fn describe(op: &Op) -> String {
                 text.push_str(", padding not counted");
             }
         }
-        Op::AdaptiveAvgPool([1, 1]) => text.push_str(" global"),
+        Op::AdaptiveAvgPool([1, 1]) | Op::GlobalMaxPool => text.push_str(" global"),
         Op::AdaptiveAvgPool(to) => {
             let _ = write!(text, " to {}", size(*to));
         }
@@ -219,6 +219,17 @@ pub fn describe(op: &Op) -> String {
         }
         Op::Subsample(stride) => {
             let _ = write!(text, " {}", size(*stride));
+        }
+        Op::Upsample(Some(times)) => {
+            let _ = write!(text, " nearest, times {}", size(*times));
+        }
+        Op::Upsample(None) => text.push_str(" nearest"),
+        Op::Clip(clip) => {
+            for (word, limit) in [(" low", clip.low), (" high", clip.high)] {
+                if let Some(limit) = limit {
+                    let _ = write!(text, "{word} {limit}");
+                }
+            }
         }
         Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
         Op::Train(op) => train(&mut text, op),
@@ -264,6 +275,8 @@ fn train(text: &mut String, op: &Train) {
         | Train::LinearGradInput { .. }
         | Train::LinearGradWeight
         | Train::AdaptiveAvgPoolGrad { .. }
+        | Train::UpsampleGrad { .. }
+        | Train::ClipGrad(_)
         | Train::Unpad(_)
         | Train::SumPlane
         | Train::Unflatten(_)

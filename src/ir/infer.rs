@@ -1,7 +1,8 @@
 //! The one shape law. Elaboration, the checker, passes, exporters all call [`infer`]; nothing else computes a shape.
 
-use super::{Dim, Op, Pair, PoolKind, Shape, Sides};
 use thiserror::Error;
+
+use super::{Dim, Op, Pair, PoolKind, Shape, Sides, signal};
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
@@ -101,6 +102,14 @@ pub enum ShapeError {
         /// Of how many.
         all: usize,
     },
+    /// A window, a stride or a padding across the axis that a signal lacks.
+    #[error("`{op}` has sizes of two axes, and {shape} has one")]
+    Signal {
+        /// The operator.
+        op: &'static str,
+        /// The operand.
+        shape: Shape,
+    },
     /// Too large to count.
     #[error("the value would have more than 2^40 elements")]
     TooLarge,
@@ -153,9 +162,13 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
     Ok(out)
 }
 
-/// The shape of an operator's result. Operands that are `Unknown` make it `Unknown`.
+/// The shape of an operator's result. Operands that are `Unknown` make it `Unknown`. A signal, `channels x length`, goes through as
+/// the map `channels x 1 x length` would.
 pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(signal::is_signal) {
+        return signal::infer(op, inputs);
+    }
     let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
     for shape in inputs {
         match shape {
@@ -187,7 +200,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::Norm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) => dims[0].to_vec(),
+        Op::Norm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clip(_) => dims[0].to_vec(),
         Op::Add => {
             for (slot, other) in dims.iter().enumerate().skip(1) {
                 equal(op, dims[0], other, slot)?;
@@ -245,6 +258,10 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the output size", size)?;
             vec![Dim::Fixed(channels), Dim::Fixed(size[0]), Dim::Fixed(size[1])]
         }
+        Op::GlobalMaxPool => {
+            let (channels, _) = map_of(op, dims[0])?;
+            vec![Dim::Fixed(channels), Dim::Fixed(1), Dim::Fixed(1)]
+        }
         Op::Flatten => {
             let mut features = 1usize;
             for d in dims[0] {
@@ -276,6 +293,25 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the stride", stride)?;
             let [h, w] = slide(map, [1, 1], *stride, [[0; 2]; 2], [1, 1], false)?;
             vec![Dim::Fixed(channels), h, w]
+        }
+        Op::Upsample(None) => {
+            let (channels, _) = map_of(op, dims[0])?;
+            let (_, [h, w]) = map_of(op, dims[1])?;
+            vec![Dim::Fixed(channels), *h, *w]
+        }
+        Op::Upsample(Some(times)) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            nonzero("the factor", times)?;
+            let mut out = vec![Dim::Fixed(channels)];
+            for (dim, &times) in map.iter().zip(times) {
+                let size = match dim {
+                    Dim::Fixed(n) => Dim::Fixed(n.checked_mul(times).ok_or(ShapeError::TooLarge)?),
+                    free if times == 1 => *free,
+                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word(), shape: inputs[0].clone() }),
+                };
+                out.push(size);
+            }
+            out
         }
         Op::Train(train) => train.infer(op, &dims)?,
     };
@@ -310,11 +346,15 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
         | Op::Act(_)
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => (got == 1, "one"),
+        | Op::Subsample(_)
+        | Op::Upsample(Some(_))
+        | Op::Clip(_) => (got == 1, "one"),
+        Op::Upsample(None) => (got == 2, "two"),
         Op::Add | Op::Concat => (got >= 2, "two or more"),
         Op::Mul => (got == 2, "two"),
         Op::Train(train) => {

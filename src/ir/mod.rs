@@ -11,6 +11,7 @@ mod network;
 mod op;
 mod params;
 mod recipe;
+pub mod signal;
 pub mod summary;
 mod train;
 

@@ -157,6 +157,8 @@ pub struct Network {
     pub span: Span,
     /// The graph.
     pub graph: Graph,
+    /// Whether its values were signals, `channels x length`, and are maps of height 1 now: see [`Checked::lifted`].
+    pub signal: bool,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
     /// Its shortcuts, in order.

@@ -106,6 +106,22 @@ pub struct Pad {
     pub sides: Sides,
 }
 
+/// Limits of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clip {
+    /// What is less becomes this.
+    pub low: Option<f32>,
+    /// What is more becomes this.
+    pub high: Option<f32>,
+}
+
+impl Clip {
+    /// Both limits, infinite where there is none.
+    pub fn limits(self) -> [f32; 2] {
+        [self.low.unwrap_or(f32::NEG_INFINITY), self.high.unwrap_or(f32::INFINITY)]
+    }
+}
+
 /// An operator. Operands are ordered by slot; every operator here yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
@@ -127,6 +143,8 @@ pub enum Op {
     Pool(Pool),
     /// Average pool to a fixed output size (torch's `AdaptiveAvgPool2d`); `[1, 1]` is the global pool.
     AdaptiveAvgPool(Pair),
+    /// Largest value of the whole map.
+    GlobalMaxPool,
     /// `C x H x W` to `C H W` features.
     Flatten,
     /// Fully connected.
@@ -139,6 +157,11 @@ pub enum Op {
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
+    /// A larger map, each pixel that of the nearest before it (torch's `interpolate` in mode `nearest`): so many times the rows and
+    /// columns, or as many as those of a second operand.
+    Upsample(Option<Pair>),
+    /// `min(max(x, low), high)`.
+    Clip(Clip),
     /// What only a training step computes.
     Train(Train),
 }
@@ -155,7 +178,7 @@ impl Op {
             Op::Add => "add",
             Op::Mul => "mul",
             Op::Concat => "concat",
-            Op::Pool(Pool { kind: PoolKind::Max, .. }) => "maxpool",
+            Op::Pool(Pool { kind: PoolKind::Max, .. }) | Op::GlobalMaxPool => "maxpool",
             Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
             Op::Flatten => "flatten",
             Op::Linear(_) => "linear",
@@ -163,6 +186,8 @@ impl Op {
             Op::Dropout(_) => "dropout",
             Op::Pad(_) => "pad",
             Op::Subsample(_) => "subsample",
+            Op::Upsample(_) => "upsample",
+            Op::Clip(_) => "clip",
             Op::Train(op) => op.word(),
         }
     }

@@ -76,7 +76,11 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
     let Some(channels) = inputs.first().and_then(Shape::channels) else { return Vec::new() };
     match op {
         Op::Conv(c) => {
-            let mut list = vec![(ParamRole::Weight, vec![c.filters, channels / c.groups.max(1), c.kernel[0], c.kernel[1]])];
+            let mut sizes = vec![c.filters, channels / c.groups.max(1)];
+            // the weight of a signal's convolution has one axis of taps, as PyTorch's `Conv1d`
+            let is_signal = inputs[0].dims().is_some_and(|dims| dims.len() == 2);
+            sizes.extend_from_slice(if is_signal { &c.kernel[1..] } else { &c.kernel });
+            let mut list = vec![(ParamRole::Weight, sizes)];
             if c.bias {
                 list.push((ParamRole::Bias, vec![c.filters]));
             }
@@ -100,11 +104,14 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => Vec::new(),
+        | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_) => Vec::new(),
         Op::Train(op) => op.params(inputs),
     }
 }
@@ -114,9 +121,9 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
     match op {
         Op::Conv(c) => {
             let channels = inputs.first()?.channels()?;
-            let [out, h, w] = output.sizes()?[..] else { return None };
+            let values = output.sizes()?.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64))?;
             let taps = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
-            (out as u64).checked_mul(h as u64)?.checked_mul(w as u64)?.checked_mul(taps)
+            values.checked_mul(taps)
         }
         Op::Linear(l) => (l.features as u64).checked_mul(inputs.first()?.channels()? as u64),
         Op::Input(_)
@@ -127,11 +134,14 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
         | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_)
         | Op::Train(_) => Some(0),
     }
 }

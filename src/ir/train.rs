@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::infer::{MAP, VECTOR, equal, map_of};
-use super::{Act, Conv, Dim, Epilogue, Norm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
+use super::{Act, Clip, Conv, Dim, Epilogue, Norm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
 use crate::ir::Op;
 
 /// An operator of a training step.
@@ -85,6 +85,13 @@ pub enum Train {
         /// Height and width of its operand.
         input: Pair,
     },
+    /// `(dy)` to `dx` of a nearest upsampling: the sum of what was made of each pixel.
+    UpsampleGrad {
+        /// Height and width of its operand.
+        input: Pair,
+    },
+    /// `(dy, x)` to `dx` of a clip: `dy` where `x` lies within the limits, them included.
+    ClipGrad(Clip),
     /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each map, the gradient of a gate.
     SumPlane,
     /// `C H W` features to a map of that many channels, rows and columns.
@@ -133,6 +140,8 @@ impl Train {
             Train::Slice { .. } => "slice",
             Train::Unpad(_) => "unpad",
             Train::SubsampleGrad { .. } => "subsample-grad",
+            Train::UpsampleGrad { .. } => "upsample-grad",
+            Train::ClipGrad(_) => "clip-grad",
             Train::SumPlane => "sum-plane",
             Train::Unflatten(_) => "unflatten",
             Train::SoftmaxGrad => "softmax-grad",
@@ -162,6 +171,8 @@ impl Train {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::ClipGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad
@@ -205,6 +216,8 @@ impl Train {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::ClipGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad
@@ -225,10 +238,12 @@ impl Train {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
             | Train::Unflatten(_)
             | Train::Dropout { .. } => 1,
             Train::Norm { epilogue, .. } => 2 + usize::from(epilogue.residual),
             Train::ActGrad(_)
+            | Train::ClipGrad(_)
             | Train::ConvGradWeight(_)
             | Train::LinearGradWeight
             | Train::MaxPoolGrad(_)
@@ -279,7 +294,7 @@ impl Train {
                 pair(3)?;
                 dims[0].to_vec()
             }
-            Train::ActGrad(_) | Train::SoftmaxGrad => {
+            Train::ActGrad(_) | Train::ClipGrad(_) | Train::SoftmaxGrad => {
                 equal(op, dims[0], dims[1], 1)?;
                 dims[0].to_vec()
             }
@@ -326,6 +341,10 @@ impl Train {
                 vec![small(Dim::Fixed(channels), pad.channels)?, small(map[0], pad.sides[0])?, small(map[1], pad.sides[1])?]
             }
             Train::SubsampleGrad { stride, input: [h, w] } => back(Op::Subsample(*stride), fixed(&[channels(0)?, *h, *w]), 0)?,
+            Train::UpsampleGrad { input: [h, w] } => {
+                let (channels, _) = map_of(op, dims[0])?;
+                fixed(&[channels, *h, *w])
+            }
             Train::SumPlane => {
                 let (channels, _) = map_of(op, dims[0])?;
                 equal(op, dims[0], dims[1], 1)?;
@@ -369,6 +388,8 @@ impl Train {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::ClipGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad

@@ -79,6 +79,18 @@ pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out
     });
 }
 
+/// `out = min(max(first, low), high)`; what is no number stays so.
+pub fn clip(pool: &Pool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
+    let piece = piece(pool, out.len());
+    pool.pieces(out, piece, |index, out| {
+        fill(first, index * piece, out);
+        for v in out {
+            *v = if *v < low { low } else { *v };
+            *v = if *v > high { high } else { *v };
+        }
+    });
+}
+
 fn fill(first: Option<&[f32]>, at: usize, out: &mut [f32]) {
     if let Some(first) = first {
         out.copy_from_slice(&first[at..][..out.len()]);

@@ -49,6 +49,41 @@ pub fn pad(pool: &Pool, shape: &PadShape, x: &[f32], out: &mut [f32]) {
     });
 }
 
+/// The pixel of a map of `from` rows (or columns) that lies nearest before pixel `at` of one of `to`: PyTorch's arithmetic for
+/// `nearest`, in f32.
+pub fn nearest(at: usize, from: usize, to: usize) -> usize {
+    ((at as f32 * (from as f32 / to as f32)) as usize).min(from.saturating_sub(1))
+}
+
+/// Upsamples maps whose pixels have `lanes` values each (1: plain maps), a task for each map.
+pub fn upsample(pool: &Pool, lanes: usize, input: [usize; 2], output: [usize; 2], x: &[f32], out: &mut [f32]) {
+    let ([h, w], [oh, ow]) = (input, output);
+    pool.pieces(out, oh * ow * lanes, |map, out| {
+        let map = &x[map * h * w * lanes..][..h * w * lanes];
+        for (y, to) in out.chunks_mut(ow * lanes).enumerate() {
+            let row = &map[nearest(y, h, oh) * w * lanes..][..w * lanes];
+            for (x, to) in to.chunks_mut(lanes).enumerate() {
+                to.copy_from_slice(&row[nearest(x, w, ow) * lanes..][..lanes]);
+            }
+        }
+    });
+}
+
+/// The gradient of [`upsample`]: each pixel of the smaller map `input` gets the sum of what was made of it.
+pub fn upsample_grad(pool: &Pool, lanes: usize, input: [usize; 2], output: [usize; 2], dy: &[f32], out: &mut [f32]) {
+    let ([h, w], [oh, ow]) = (input, output);
+    pool.pieces(out, h * w * lanes, |map, out| {
+        out.fill(0.0);
+        for (y, row) in dy[map * oh * ow * lanes..][..oh * ow * lanes].chunks(ow * lanes).enumerate() {
+            let to = &mut out[nearest(y, h, oh) * w * lanes..][..w * lanes];
+            for (x, pixel) in row.chunks(lanes).enumerate() {
+                let to = &mut to[nearest(x, w, ow) * lanes..][..lanes];
+                to.iter_mut().zip(pixel).for_each(|(t, &v)| *t += v);
+            }
+        }
+    });
+}
+
 /// Every `stride`-th row and column from the first, a task for each map.
 pub fn subsample(pool: &Pool, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;

@@ -18,6 +18,8 @@ fn is_identity(checked: &Checked, id: NodeId) -> bool {
         Op::Dropout(_) => true,
         Op::Pad(p) => p.channels == [0; 2] && p.sides == [[0; 2]; 2],
         Op::Subsample(stride) => *stride == [1, 1],
+        Op::Upsample(times) => *times == Some([1, 1]),
+        Op::Clip(clip) => clip.low.is_none() && clip.high.is_none(),
         Op::Flatten => checked.graph().operands(id).first().is_some_and(|x| checked.shape(x.node) == checked.shape(id)),
         Op::Input(_)
         | Op::Conv(_)
@@ -28,6 +30,7 @@ fn is_identity(checked: &Checked, id: NodeId) -> bool {
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Linear(_)
         | Op::Softmax
         | Op::Train(_) => false,

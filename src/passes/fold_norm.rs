@@ -30,11 +30,14 @@ fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> 
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
         | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_)
         | Op::Train(_) => return false,
     };
     // a second norm behind the first would have to fold into parameters that are derived already

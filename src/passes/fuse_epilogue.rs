@@ -19,12 +19,15 @@ pub(super) fn run(checked: &mut Checked) {
             | Op::Concat
             | Op::Pool(_)
             | Op::AdaptiveAvgPool(_)
+            | Op::GlobalMaxPool
             | Op::Flatten
             | Op::Linear(_)
             | Op::Softmax
             | Op::Dropout(_)
             | Op::Pad(_)
             | Op::Subsample(_)
+            | Op::Upsample(_)
+            | Op::Clip(_)
             | Op::Train(_) => {}
         }
     }
@@ -72,10 +75,13 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
-        | Op::Subsample(_) => None,
+        | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_) => None,
     }
 }

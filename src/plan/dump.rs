@@ -123,6 +123,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
+        Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Clip { limits: [low, high] } => format!("clip {low} to {high}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

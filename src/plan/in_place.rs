@@ -27,9 +27,11 @@ pub(super) fn overwrite(plan: &mut Plan) {
                 let slot = step.inputs.iter().position(|&id| free(id) && step.inputs[0] != step.inputs[1]);
                 slot.map(|slot| (slot, step.inputs[slot]))
             }
-            Kernel::Gate { .. } | Kernel::ScaleShift { .. } | Kernel::Activate { .. } | Kernel::Softmax { .. } => {
-                free(step.inputs[0]).then_some((0, step.inputs[0]))
-            }
+            Kernel::Gate { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Activate { .. }
+            | Kernel::Clip { .. }
+            | Kernel::Softmax { .. } => free(step.inputs[0]).then_some((0, step.inputs[0])),
             Kernel::Conv { .. }
             | Kernel::Pair { .. }
             | Kernel::Linear { .. }
@@ -38,7 +40,8 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
-            | Kernel::Subsample { .. } => None,
+            | Kernel::Subsample { .. }
+            | Kernel::Upsample { .. } => None,
             Kernel::Train(train) => {
                 let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
                 let slot = (0..step.inputs.len()).find(|&slot| {
@@ -61,6 +64,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Gate { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
+            | Kernel::Clip { .. }
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }
@@ -68,6 +72,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
+            | Kernel::Upsample { .. }
             | Kernel::Train(_) => {}
         }
         join(plan, operand, output);

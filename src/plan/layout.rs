@@ -105,7 +105,9 @@ impl Assignment<'_> {
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
-            | Kernel::Subsample { .. } => some,
+            | Kernel::Subsample { .. }
+            | Kernel::Upsample { .. }
+            | Kernel::Clip { .. } => some,
         };
         let layout = if blocked { self.blocked } else { Layout::Nchw };
         for slot in 0..step.inputs.len() {

@@ -5,6 +5,7 @@ use super::{
     Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
     WeightId, WeightSource, strategy,
 };
+use crate::ir::signal::stated;
 use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind};
 use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::shape::PadShape;
@@ -37,6 +38,7 @@ pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, Pl
         let shape = l.shape(id)?;
         let buffer = l.buffer(id, Place::Input(index))?;
         l.buffers[id.index()] = Some(buffer);
+        let shape = stated(checked.network.signal, &shape);
         l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
     }
     for id in graph.order() {
@@ -56,7 +58,11 @@ impl Lowering<'_> {
         let graph = self.checked.graph();
         let node = graph.node(id);
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
-        let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
+        let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
+        if let Op::Upsample(None) = node.op {
+            // of the second operand only the sizes count
+            inputs.truncate(1);
+        }
         let kernel = match &node.op {
             Op::Input(_) => return Err(PlanError::Internal(format!("the input `{}` is not declared", node.name))),
             Op::Flatten | Op::Dropout(_) => {
@@ -98,6 +104,13 @@ impl Lowering<'_> {
                 let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
                 Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides })
             }
+            Op::GlobalMaxPool => {
+                let map = self.map(operands[0])?;
+                let pool = Pool { kind: PoolKind::Max, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
+                Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
+            }
+            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
+            Op::Clip(clip) => Kernel::Clip { limits: clip.limits() },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
         };
@@ -123,7 +136,8 @@ impl Lowering<'_> {
     fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
         let id = self.operand(node)?;
         let shape = self.shape(node)?;
-        self.plan.outputs.push(Port { name: name.to_owned(), shape: shape.clone() });
+        let port = stated(self.checked.network.signal, &shape);
+        self.plan.outputs.push(Port { name: name.to_owned(), shape: port });
         match self.plan.buffers[id.0].place {
             Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
             Place::Input(_) | Place::Output(_) => {
@@ -268,12 +282,15 @@ fn takes_act(op: &Op) -> bool {
         | Op::Concat
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
+        | Op::GlobalMaxPool
         | Op::Flatten
         | Op::Linear(_)
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Pad(_)
         | Op::Subsample(_)
+        | Op::Upsample(_)
+        | Op::Clip(_)
         | Op::Train(_) => false,
     }
 }

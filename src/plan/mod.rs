@@ -315,6 +315,18 @@ pub enum Kernel {
         /// Step.
         stride: [usize; 2],
     },
+    /// Every pixel that of the nearest before it in a smaller map.
+    Upsample {
+        /// Height and width.
+        input: [usize; 2],
+        /// Height and width of the result.
+        output: [usize; 2],
+    },
+    /// Values within limits.
+    Clip {
+        /// The least, and the greatest.
+        limits: [f32; 2],
+    },
     /// What only a training step computes. Weights: those of its operator, in order.
     Train(TrainKernel),
 }

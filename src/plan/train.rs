@@ -32,7 +32,7 @@ impl TrainKernel {
         match &self.op {
             Train::Norm { .. } => slot == 2,
             Train::NormGradInput { .. } => slot < 2,
-            Train::ActGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::ActGrad(_) | Train::ClipGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             Train::NormStats
             | Train::NormGradParams { .. }
             | Train::ConvGradInput { .. }
@@ -46,6 +46,7 @@ impl TrainKernel {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::CrossEntropy { .. }
@@ -69,6 +70,8 @@ impl TrainKernel {
             | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::ClipGrad(_)
             | Train::SumPlane
             | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
             // vectors, and what becomes or was one

@@ -84,9 +84,14 @@ impl Kernel {
             | Kernel::Gate { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
+            | Kernel::Clip { .. }
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
-            Kernel::Concat { .. } | Kernel::Pad(_) | Kernel::Convert { .. } | Kernel::Subsample { .. } => Family::Movement,
+            Kernel::Concat { .. }
+            | Kernel::Pad(_)
+            | Kernel::Convert { .. }
+            | Kernel::Subsample { .. }
+            | Kernel::Upsample { .. } => Family::Movement,
         }
     }
 }

@@ -87,6 +87,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         Kernel::Subsample { input, stride } if in_blocks => {
             blocked::shape::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
         }
+        Kernel::Upsample { input, output } => {
+            shape::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+        }
+        Kernel::Clip { limits } => elementwise::clip(pool, first(), *limits, out),
         Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {

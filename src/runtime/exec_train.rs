@@ -2,7 +2,7 @@
 
 use super::arena::Memory;
 use crate::ir::{Act, Train};
-use crate::kernels::shape::PadShape;
+use crate::kernels::shape::{PadShape, upsample_grad};
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm, plane, pool as pooling, shape};
 use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
@@ -80,6 +80,11 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
         Train::SubsampleGrad { stride, .. } => {
             shape::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
         }
+        Train::UpsampleGrad { input } => {
+            let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
+            upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
+        }
+        Train::ClipGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
         Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),

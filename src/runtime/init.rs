@@ -96,7 +96,7 @@ fn at_most(checked: &Checked, size: usize) -> Option<Checked> {
     let ids: Vec<NodeId> = small.graph().order();
     for id in ids {
         if let Op::Input(Shape::Known(dims)) = &mut small.network.graph.node_mut(id).op
-            && dims.len() == 3
+            && dims.len() > 1
         {
             for dim in &mut dims[1..] {
                 *dim = Dim::Fixed(usize::try_from(dim.at(|_: Axis| size)).unwrap_or(size).min(size));

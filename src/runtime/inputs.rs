@@ -40,10 +40,18 @@ pub(crate) fn matched(checked: &Checked, given: &[(&str, ArrayViewD<'_, f32>)]) 
     for (name, shape) in declared {
         let position = given.iter().position(|(g, _)| *g == name);
         let position = position.ok_or_else(|| RunError::MissingInput { name: name.to_owned() })?;
-        found.fit(name, shape, given[position].1.shape())?;
+        found.fit(name, &declared_as(checked, shape), given[position].1.shape())?;
         found.order.push(position);
     }
     Ok(found)
+}
+
+/// The shape that an input was declared with: that of a signal has no height.
+fn declared_as(checked: &Checked, shape: &Shape) -> Shape {
+    match shape.dims() {
+        Some(&[channels, Dim::Fixed(1), length]) if checked.network.signal => Shape::Known(vec![channels, length]),
+        _ => shape.clone(),
+    }
 }
 
 impl Matched {

@@ -44,7 +44,7 @@ impl Model {
                 params.has(&param.source, &param.shape)?;
             }
         }
-        let checked = passes::inference(checked);
+        let checked = passes::inference(checked.lifted());
         let settings = settings.unwrap_or_default();
         Ok(Model { inner: Arc::new(Inner { checked, params, weights: Arc::new(WeightCache::new(packs)), settings }) })
     }

@@ -182,7 +182,11 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
 
 /// The sizes of a convolution's weight.
 pub(super) fn four(shape: &[usize]) -> [usize; 4] {
-    [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
+    match *shape {
+        // the taps of a signal's convolution lie along the width
+        [filters, channels, taps] => [filters, channels, 1, taps],
+        _ => [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1)),
+    }
 }
 
 fn narrow(values: Vec<f64>) -> Cow<'static, [f32]> {

@@ -7,6 +7,7 @@ use ndarray::ArrayViewD;
 use super::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainError, TrainedParam};
 use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
+use crate::ir::signal::stated;
 use crate::ir::{Checked, Norm, Op, ParamRole, ParamSource};
 use crate::passes;
 use crate::plan::Settings;
@@ -62,6 +63,7 @@ impl GraphEngine {
         what: &GradOptions,
         options: EngineOptions,
     ) -> Result<GraphEngine, TrainError> {
+        let network = &network.clone().lifted();
         let joint = grad::training(network, what).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let joint = passes::training(joint);
         let (mut params, mut sources, mut state, mut norms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -228,7 +230,8 @@ impl Engine for GraphEngine {
                 self.inference.insert(model.session_with(self.options.session)?)
             }
         };
-        let images = ArrayViewD::from_shape(batch.images.shape(), &images).map_err(|e| internal(e.to_string()))?;
+        let images = ArrayViewD::from_shape(stated(self.network.network.signal, batch.images.shape()), &images)
+            .map_err(|e| internal(e.to_string()))?;
         let graph = self.network.graph();
         let input = graph.inputs().first().map(|&id| graph.node(id).name.clone()).unwrap_or_default();
         let outputs = session.run(&[(&input, images)])?;

@@ -197,6 +197,7 @@ impl Build {
             name: "net".to_owned(),
             span: self.span,
             graph: self.graph,
+            signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
             labelled: Vec::new(),

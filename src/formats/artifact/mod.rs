@@ -318,6 +318,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         name: header.network,
         span,
         graph,
+        signal: false,
         stages: Vec::new(),
         shortcuts: Vec::new(),
         labelled: Vec::new(),

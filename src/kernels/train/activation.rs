@@ -33,6 +33,23 @@ pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out
     });
 }
 
+/// The gradient of a clip's operand `x`: `dy` where `x` lies within the limits, them included (PyTorch's `clamp`), else 0. `dy` is
+/// `None` where it lies in `out`. Any layout.
+///
+/// # Panics
+/// Where slices are not of one length.
+pub fn clip_grad(pool: &Pool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len());
+    assert!(dy.is_none_or(|dy| dy.len() == out.len()));
+    pool.pieces(out, PIECE, |index, out| {
+        let at = index * PIECE..index * PIECE + out.len();
+        if let Some(dy) = dy {
+            out.copy_from_slice(&dy[at.clone()]);
+        }
+        out.iter_mut().zip(&x[at]).filter(|(_, x)| !(low..=high).contains(*x)).for_each(|(o, _)| *o = 0.0);
+    });
+}
+
 fn relu_grad(dy: f32, y: f32) -> f32 {
     if y <= 0.0 { 0.0 } else { dy }
 }

@@ -11,8 +11,9 @@ use super::inputs;
 use super::outputs::Outputs;
 use super::params::ParamStore;
 use crate::check::SizeError;
+use crate::ir::signal::stated;
 use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, Shape, infer};
-use ops::{activate, adaptive, batch_stats, conv, epilogue, linear, normalise, pad, pool, softmax};
+use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalise, pad, pool, softmax, upsample};
 
 /// The statistics of a batch at a norm, a value for each channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +94,9 @@ fn interpret(
     mut stats: Stats<'_>,
     round: bool,
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
-    let graph = checked.graph();
     let matched = inputs::matched(checked, given)?;
+    let checked = &checked.clone().lifted();
+    let graph = checked.graph();
     let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
     let mut uses: Vec<usize> = vec![0; graph.bound()];
     for (_, value) in graph.outputs() {
@@ -105,7 +107,12 @@ fn interpret(
     }
     for (slot, &id) in graph.inputs().iter().enumerate() {
         let array = &given[matched.order[slot]].1;
-        values[id.index()] = Some(Array { shape: array.shape().to_vec(), data: array.iter().map(|&v| f64::from(v)).collect() });
+        let shape = match *array.shape() {
+            // a signal is a map of height 1
+            [batch, channels, length] => vec![batch, channels, 1, length],
+            _ => array.shape().to_vec(),
+        };
+        values[id.index()] = Some(Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() });
     }
     for id in graph.order() {
         let node = graph.node(id);
@@ -140,7 +147,7 @@ fn interpret(
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
         let array = values[value.node.index()].clone();
-        let array = array.and_then(|a| ArrayD::from_shape_vec(a.shape, a.data).ok());
+        let array = array.and_then(|a| ArrayD::from_shape_vec(stated(checked.network.signal, &a.shape), a.data).ok());
         outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
     }
     if outputs.is_empty() {
@@ -207,6 +214,26 @@ fn evaluate(
         Op::Pool(p) => pool(p, x[0], shape),
         Op::AdaptiveAvgPool(_) => adaptive(x[0], shape),
         Op::Flatten | Op::Dropout(_) => x[0].data.clone(),
+        Op::GlobalMaxPool => {
+            let plane = x[0].planes().2;
+            x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
+        }
+        Op::Upsample(_) => upsample(x[0], shape),
+        Op::Clip(clip) => {
+            let [low, high] = clip.limits().map(f64::from);
+            x[0].data
+                .iter()
+                .map(|&v| {
+                    if v < low {
+                        low
+                    } else if v > high {
+                        high
+                    } else {
+                        v
+                    }
+                })
+                .collect()
+        }
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,

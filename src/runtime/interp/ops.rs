@@ -124,12 +124,35 @@ pub(super) fn pool(p: &Pool, x: &Array, shape: &[usize]) -> Vec<f64> {
             let (rows, columns, padded) = window(p, [h, w], [i / shape[3], i % shape[3]]);
             let window = rows.clone().flat_map(|y| plane[y * w..][columns.clone()].iter());
             out.push(match p.kind {
-                PoolKind::Max => window.copied().fold(f64::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m }),
+                PoolKind::Max => window.copied().fold(f64::NEG_INFINITY, greater),
                 PoolKind::Avg { count_pad } => {
                     let count = if count_pad { padded } else { rows.len() * columns.len() };
                     window.sum::<f64>() / count as f64
                 }
             });
+        }
+    }
+    out
+}
+
+/// The greater of two; what is no number wins, as in PyTorch.
+pub(super) fn greater(m: f64, v: f64) -> f64 {
+    if v > m || v.is_nan() { v } else { m }
+}
+
+/// PyTorch's `nearest`: its scale is a quotient in f32.
+pub(super) fn source(at: usize, from: usize, to: usize) -> usize {
+    let scale = from as f32 / to as f32;
+    ((at as f32 * scale).floor() as usize).min(from - 1)
+}
+
+pub(super) fn upsample(x: &Array, shape: &[usize]) -> Vec<f64> {
+    let [_, _, h, w] = x.map();
+    let mut out = Vec::with_capacity(shape.iter().product());
+    for plane in x.data.chunks(h * w) {
+        for oy in 0..shape[2] {
+            let row = &plane[source(oy, h, shape[2]) * w..][..w];
+            out.extend((0..shape[3]).map(|ox| row[source(ox, w, shape[3])]));
         }
     }
     out

@@ -2,7 +2,7 @@
 //! linear maps that they are.
 
 use super::Array;
-use super::ops::{activate, inside, window};
+use super::ops::{activate, inside, source, window};
 use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -159,6 +159,19 @@ pub(super) fn evaluate(
                 dx[(i / (oh * ow) * h + i / ow % oh * stride[0]) * w + i % ow * stride[1]] = dy;
             }
             dx
+        }
+        Train::UpsampleGrad { input: [h, w] } => {
+            let (oh, ow) = (x[0].shape[2], x[0].shape[3]);
+            let mut dx = vec![0.0; shape.iter().product()];
+            for (i, &dy) in x[0].data.iter().enumerate() {
+                dx[(i / (oh * ow) * h + source(i / ow % oh, *h, oh)) * w + source(i % ow, *w, ow)] += dy;
+            }
+            dx
+        }
+        Train::ClipGrad(clip) => {
+            let [low, high] = clip.limits().map(f64::from);
+            let within = |x: f64| low <= x && x <= high;
+            x[0].data.iter().zip(&x[1].data).map(|(&dy, &x)| if within(x) { dy } else { 0.0 }).collect()
         }
         Train::SumPlane => {
             let plane = x[0].planes().2;

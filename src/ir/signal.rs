@@ -1,0 +1,156 @@
+//! Signals: values of one spatial axis, `channels x length`. Everywhere behind the checker they are maps of height 1, so that one
+//! set of passes, kernels and gradients serves both; this is where they become such.
+
+use super::{Checked, Conv, Dim, Op, Pool, Shape, ShapeError};
+
+/// Whether a shape is `channels x length`.
+pub(super) fn is_signal(shape: &Shape) -> bool {
+    shape.dims().is_some_and(|dims| dims.len() == 2)
+}
+
+/// The shape law for operands among which there are signals.
+pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    if inputs.contains(&Shape::Unknown) {
+        return Ok(Shape::Unknown);
+    }
+    let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
+    if let (Some(map), Some(signal)) = (map, inputs.iter().find(|shape| is_signal(shape))) {
+        return Err(ShapeError::Unequal { op: op.word(), left: signal.clone(), right: map.clone(), slot: 1 });
+    }
+    if !is_flat(op) {
+        return Err(ShapeError::Signal { op: op.word(), shape: inputs[0].clone() });
+    }
+    let lifted: Vec<Shape> = inputs.iter().map(lift).collect();
+    Ok(drop_height(super::infer(op, &lifted).map_err(|error| lower(error, inputs))?))
+}
+
+/// Whether an operator does nothing along the height.
+fn is_flat(op: &Op) -> bool {
+    match op {
+        Op::Conv(Conv { kernel, stride, pad, .. }) | Op::Pool(Pool { kernel, stride, pad, .. }) => {
+            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0]
+        }
+        Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
+        Op::Pad(pad) => pad.sides[0] == [0, 0],
+        Op::Input(_)
+        | Op::Norm(_)
+        | Op::Act(_)
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::GlobalMaxPool
+        | Op::Flatten
+        | Op::Linear(_)
+        | Op::Softmax
+        | Op::Dropout(_)
+        | Op::Upsample(None)
+        | Op::Clip(_)
+        | Op::Train(_) => true,
+    }
+}
+
+/// `channels x length` as `channels x 1 x length`; other shapes as they are.
+pub fn lift(shape: &Shape) -> Shape {
+    match shape {
+        Shape::Known(dims) => match dims[..] {
+            [channels, length] => Shape::Known(vec![channels, Dim::Fixed(1), length]),
+            _ => shape.clone(),
+        },
+        Shape::Unknown => Shape::Unknown,
+    }
+}
+
+/// `channels x 1 x length` as `channels x length`.
+fn drop_height(shape: Shape) -> Shape {
+    match shape {
+        Shape::Known(dims) => match dims[..] {
+            [channels, Dim::Fixed(1), length] => Shape::Known(vec![channels, length]),
+            _ => Shape::Known(dims),
+        },
+        Shape::Unknown => Shape::Unknown,
+    }
+}
+
+/// An error about maps in terms of the signals.
+fn lower(error: ShapeError, inputs: &[Shape]) -> ShapeError {
+    match error {
+        ShapeError::Unequal { op, left, right, slot } => {
+            ShapeError::Unequal { op, left: drop_height(left), right: drop_height(right), slot }
+        }
+        ShapeError::Rank { op, needs, got } => ShapeError::Rank { op, needs, got: drop_height(got) },
+        ShapeError::FreeCeil { op, .. } => ShapeError::FreeCeil { op, shape: inputs[0].clone() },
+        ShapeError::Free { op, .. } => ShapeError::Free { op, shape: inputs[0].clone() },
+        other => other,
+    }
+}
+
+impl Checked {
+    /// The same network with every signal a map of height 1; [`Network::signal`](super::Network::signal) says so from then on.
+    /// Parameters keep their sizes: a convolution's weight is `[filters, channels / groups, taps]`.
+    pub fn lifted(mut self) -> Checked {
+        let ids: Vec<_> = self.network.graph.ids().filter(|&id| self.network.graph.node(id).op.is_batched()).collect();
+        for id in ids {
+            let shape = &mut self.shapes[id.index()];
+            if !is_signal(shape) {
+                continue;
+            }
+            *shape = lift(shape);
+            self.network.signal = true;
+            let shape = shape.clone();
+            if let Op::Input(declared) = &mut self.network.graph.node_mut(id).op {
+                *declared = shape;
+            }
+        }
+        self
+    }
+}
+
+/// The sizes of a value as the network states them, behind those of the batch: without the height of a signal.
+pub fn stated(signal: bool, sizes: &[usize]) -> Vec<usize> {
+    match *sizes {
+        [batch, channels, 1, length] if signal => vec![batch, channels, length],
+        _ => sizes.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Epilogue, PoolKind};
+
+    fn conv(kernel: [usize; 2], stride: [usize; 2], pad: [[usize; 2]; 2]) -> Op {
+        Op::Conv(Conv {
+            filters: 8,
+            kernel,
+            stride,
+            pad,
+            dilation: [1, 1],
+            groups: 1,
+            bias: false,
+            epilogue: Epilogue::default(),
+        })
+    }
+
+    #[test]
+    fn signals_keep_their_one_axis() {
+        let x = Shape::fixed(&[2, 1000]);
+        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert_eq!(law(&conv([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
+        assert_eq!(law(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
+        assert_eq!(law(&Op::Flatten), Ok(Shape::fixed(&[2000])));
+        assert_eq!(super::super::infer(&Op::Mul, &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
+        let pool = Pool { kind: PoolKind::Max, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
+        assert_eq!(law(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
+    }
+
+    #[test]
+    fn what_works_along_a_second_axis_is_refused() {
+        let x = Shape::fixed(&[2, 1000]);
+        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert!(matches!(law(&conv([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::Signal { .. })));
+        assert!(matches!(law(&conv([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::Signal { .. })));
+        assert!(matches!(law(&Op::Subsample([2, 2])), Err(ShapeError::Signal { .. })));
+        let map = Shape::fixed(&[2, 1, 1000]);
+        assert!(matches!(super::super::infer(&Op::Add, &[x, map]), Err(ShapeError::Unequal { .. })));
+    }
+}

@@ -9,6 +9,7 @@ mod compare;
 mod compile;
 mod eval;
 mod explain;
+mod export;
 mod images;
 mod mean;
 mod measure;
@@ -63,6 +64,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure each step against the machine's peak
     Profile(profile::Args),
+    /// Write a network for other tools: ONNX
+    Export(export::Args),
     /// Write a commented starter file
     New(new::Args),
     /// Explain an error code
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::CalibrateBn(args) => calibrate::run(args, &mut out),
         Command::Bench(args) => bench::run(args, &mut out),
         Command::Profile(args) => profile::run(args, &mut out),
+        Command::Export(args) => export::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
     };

@@ -287,6 +287,8 @@ pub struct Artifact {
     pub packs: Option<Packs>,
     /// What the planner is asked for, where that is not the usual.
     pub settings: Option<Settings>,
+    /// What it was compiled from.
+    pub sources: SourceMap,
 }
 
 /// Reads an artifact.
@@ -305,6 +307,9 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     });
     let header = opened.header;
     let mut sources = SourceMap::default();
+    for source in header.sources {
+        sources.add_text(source.name, source.text);
+    }
     let span = Span::new(sources.add_text(path.display().to_string(), ""), 0..0);
     let graph = graph::restore(&header.nodes, &header.outputs, span).map_err(damaged)?;
     if let Some(how) = &header.preprocess {
@@ -333,7 +338,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let why = || diags.first().map_or_else(String::new, |d| d.message.clone());
     let checked = checked.ok_or_else(|| damaged(format!("its graph does not check: {}", why())))?;
     let settings = header.settings.map_or(Ok(None), StoredSettings::read).map_err(damaged)?;
-    Ok(Artifact { checked, params, packs, settings })
+    Ok(Artifact { checked, params, packs, settings, sources })
 }
 
 /// What [`verify`] counted.
@@ -380,7 +385,7 @@ impl Model {
     /// Loads an artifact that `resnetc compile -o` or [`write()`] wrote. Its weights are mapped, not read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model, ArtifactError> {
         let path = path.as_ref();
-        let Artifact { checked, params, packs, settings } = read(path)?;
+        let Artifact { checked, params, packs, settings, .. } = read(path)?;
         let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
         Model::with_packs(checked, params, packs, settings).map_err(|e| damaged(e.to_string()))
     }

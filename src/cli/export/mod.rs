@@ -1,0 +1,24 @@
+//! `resnetc export`
+
+mod onnx;
+
+use super::output::{Done, Out};
+
+/// Write a network for other tools.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Format {
+    /// Write an ONNX file
+    Onnx(onnx::Args),
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    match &args.format {
+        Format::Onnx(args) => onnx::run(args, out),
+    }
+}

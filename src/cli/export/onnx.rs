@@ -1,0 +1,67 @@
+//! `resnetc export onnx`
+
+use std::path::PathBuf;
+
+use super::super::args::{Select, parse_weights};
+use super::super::open;
+use super::super::output::{Done, Failure, Out};
+use crate::driver::{Frontend, Weights};
+use crate::formats::artifact;
+use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write};
+
+/// Writes an ONNX file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  resnetc export onnx models/fashion.resnet -o fashion.onnx\n  \
+                  resnetc export onnx models/resnet.resnet --network resnet50 --weights resnet50.pth --fold -o resnet50.onnx\n  \
+                  resnetc export onnx net.rnx --external-data -o net.onnx")]
+pub(super) struct Args {
+    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote
+    file: PathBuf,
+    #[command(flatten)]
+    select: Select,
+    /// Weights: a safetensors or PyTorch file, or init[:SEED] [default: those that the file names]
+    #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
+    weights: Option<Weights>,
+    /// The file to write
+    #[arg(short, long, value_name = "NET.onnx")]
+    output: PathBuf,
+    /// The version of ONNX's operators
+    #[arg(long, value_name = "N", default_value_t = 17, value_parser = clap::value_parser!(i64).range(FIRST_OPSET..=LAST_OPSET))]
+    opset: i64,
+    /// Fold norms into the convolutions before them, and leave out what is an identity in inference
+    #[arg(long)]
+    fold: bool,
+    /// Weights in a file of their own beside it, as they are anyway where one file would be over 2 GB
+    #[arg(long)]
+    external_data: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let (checked, params, source) = if artifact::is_artifact(&args.file) {
+        if args.weights.is_some() || args.select.network.is_some() || !args.select.set.is_empty() {
+            let usage = "an artifact holds its network and weights: --network, --set and --weights belong to sources";
+            return Err(Failure::Usage(usage.into()));
+        }
+        let artifact = artifact::read(&args.file).map_err(Failure::input)?;
+        (artifact.checked, artifact.params, Source::of(&artifact.sources))
+    } else {
+        let mut front = Frontend::open(&args.file).map_err(Failure::input)?;
+        let checked = open::check(&mut front, &args.select, out)?;
+        let params = open::bind(&checked, &front, args.weights.as_ref(), out)?;
+        (checked, params, Source::of(&front.sources))
+    };
+    let options = ExportOptions { opset: args.opset, fold: args.fold, external_data: args.external_data };
+    let written = write(&args.output, &checked, &params, &source, &options).map_err(Failure::input)?;
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let beside = match &written.data {
+        Some((path, bytes)) => format!(", and {} with its weights, {:.1} MB", path.display(), mb(*bytes)),
+        None => String::new(),
+    };
+    let (path, name) = (args.output.display(), &checked.network.name);
+    out.line(format_args!(
+        "wrote {path}: network {name}, {} nodes, opset {}, {:.1} MB{beside}",
+        written.nodes,
+        args.opset,
+        mb(written.bytes)
+    ))
+}

@@ -1,0 +1,299 @@
+//! Each operator as nodes of ONNX.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::bytes::Bytes;
+
+use super::super::proto::{AttributeProto, AttributeType, NodeProto};
+use super::ExportError;
+use super::file::Weight;
+use crate::ir::{Act, Checked, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, ParamRole, ParamSource, Shape, Value};
+use crate::runtime::ParamStore;
+
+/// Collects the nodes and the tensors of a file.
+pub(super) struct Emitter<'a> {
+    checked: &'a Checked,
+    params: &'a ParamStore,
+    nodes: Vec<NodeProto>,
+    weights: Vec<Weight>,
+    /// The name of each value so far.
+    names: HashMap<NodeId, String>,
+    /// Values that are an output take its name.
+    outputs: HashMap<NodeId, &'a str>,
+    taken: HashSet<String>,
+}
+
+impl<'a> Emitter<'a> {
+    pub fn new(checked: &'a Checked, params: &'a ParamStore) -> Emitter<'a> {
+        let mut outputs = HashMap::new();
+        let mut taken = HashSet::new();
+        for (name, value) in checked.graph().outputs() {
+            taken.insert(name.clone());
+            if !checked.graph().inputs().contains(&value.node) {
+                outputs.entry(value.node).or_insert(name.as_str());
+            }
+        }
+        for id in checked.graph().ids() {
+            taken.extend(checked.graph().node(id).params.iter().filter_map(|p| match &p.source {
+                ParamSource::Named(name) => Some(name.clone()),
+                ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
+            }));
+        }
+        Emitter { checked, params, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
+    }
+
+    /// The name of a value that was emitted.
+    pub fn value(&self, value: Value) -> String {
+        self.names.get(&value.node).cloned().unwrap_or_default()
+    }
+
+    /// Makes a value an output of that name.
+    pub fn output(&mut self, name: &str, value: Value) {
+        let from = self.value(value);
+        if from != name {
+            self.nodes.push(node("Identity", name, &[&from], name));
+        }
+    }
+
+    pub fn finish(self) -> (Vec<NodeProto>, Vec<Weight>) {
+        (self.nodes, self.weights)
+    }
+
+    /// A name that nothing has yet.
+    fn fresh(&mut self, like: &str) -> String {
+        let mut name = like.to_owned();
+        let mut count = 1;
+        while !self.taken.insert(name.clone()) {
+            count += 1;
+            name = format!("{like}_{count}");
+        }
+        name
+    }
+
+    /// Adds a node of one result, which is named as itself; the name.
+    pub(super) fn push(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        let name = self.fresh(name);
+        self.nodes.push(NodeProto { attribute: attributes, ..node(op, &name, inputs, &name) });
+        name
+    }
+
+    /// Adds a list of whole numbers, and yields its name.
+    pub(super) fn numbers(&mut self, name: &str, values: &[i64]) -> String {
+        let name = self.fresh(name);
+        self.weights.push(Weight::i64(name.clone(), values));
+        name
+    }
+
+    /// Adds f32 values, and yields their name.
+    pub(super) fn values(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) -> String {
+        let name = self.fresh(name);
+        self.weights.push(Weight::f32(name.clone(), shape, values.into()));
+        name
+    }
+
+    /// The shape of a node's first operand.
+    pub(super) fn operand(&self, id: NodeId) -> Option<&'a Shape> {
+        let first = self.checked.graph().operands(id).first().copied()?;
+        Some(self.checked.shape(first.node))
+    }
+
+    /// The shape of a node's result.
+    pub(super) fn result(&self, id: NodeId) -> &'a Shape {
+        self.checked.shape(id)
+    }
+
+    /// Axes of a node's operand behind the channels.
+    pub(super) fn rank(&self, id: NodeId) -> usize {
+        self.operand(id).and_then(Shape::map).map_or(0, <[_]>::len)
+    }
+
+    /// The parameter's name in the file; its values are added.
+    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+        let Some(param) = node.params.iter().find(|p| p.role == role) else {
+            return Err(unsupported(node, format!("it has no {}", role.suffix())));
+        };
+        let name = match &param.source {
+            ParamSource::Named(name) => name.clone(),
+            ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => {
+                self.fresh(&format!("{}.{}", node.name, role.suffix()))
+            }
+        };
+        let values = self.params.evaluate(&param.source, &param.shape)?;
+        self.weights.push(Weight::f32(name.clone(), param.shape.clone(), values));
+        Ok(name)
+    }
+
+    /// Emits a node of the graph.
+    pub fn node(&mut self, id: NodeId) -> Result<(), ExportError> {
+        let node = self.checked.graph().node(id);
+        let operands = self.checked.graph().operands(id);
+        let x: Vec<String> = operands.iter().map(|v| self.value(*v)).collect();
+        let x: Vec<&str> = x.iter().map(String::as_str).collect();
+        let one = x.first().copied().unwrap_or_default();
+        let before = self.nodes.len();
+        let name = node.name.as_str();
+        let result = match &node.op {
+            Op::Input(_) => self.fresh(name),
+            Op::Conv(conv) => self.conv(id, node, conv, &x)?,
+            Op::Linear(linear) => self.linear(node, linear, &x)?,
+            Op::Norm(norm) => self.norm(node, norm, one)?,
+            Op::Act(act) => self.push(word(*act), name, &[one], Vec::new()),
+            Op::Add if x.len() == 2 => self.push("Add", name, &x, Vec::new()),
+            Op::Add => self.push("Sum", name, &x, Vec::new()),
+            Op::Mul => self.push("Mul", name, &x, Vec::new()),
+            Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
+            Op::Pool(pool) => self.pool(id, node, pool, one),
+            Op::AdaptiveAvgPool([1, 1]) => self.push("GlobalAveragePool", name, &[one], Vec::new()),
+            Op::AdaptiveAvgPool(_) => self.adaptive(id, node, one)?,
+            Op::Flatten => self.push("Flatten", name, &[one], vec![int("axis", 1)]),
+            Op::Softmax => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
+            Op::Dropout(probability) => {
+                let ratio = self.values(&format!("{name}.ratio"), Vec::new(), vec![*probability as f32]);
+                self.push("Dropout", name, &[one, &ratio], Vec::new())
+            }
+            Op::Pad(pad) => self.pad(id, name, pad, one),
+            Op::Subsample(stride) => self.subsample(id, name, *stride, one),
+            Op::Train(_) => return Err(unsupported(node, "it is an operator of training".to_owned())),
+        };
+        // the value that is an output takes the output's name
+        let result = match self.outputs.get(&id).copied() {
+            Some(output) if self.nodes.len() > before => {
+                if let Some(made) = self.nodes.last_mut().and_then(|n| n.output.first_mut()) {
+                    output.clone_into(made);
+                }
+                output.to_owned()
+            }
+            _ => result,
+        };
+        self.names.insert(id, result);
+        Ok(())
+    }
+
+    fn conv(&mut self, id: NodeId, node: &Node, conv: &Conv, x: &[&str]) -> Result<String, ExportError> {
+        let mut inputs = vec![x.first().copied().unwrap_or_default().to_owned(), self.param(node, ParamRole::Weight)?];
+        if conv.bias {
+            inputs.push(self.param(node, ParamRole::Bias)?);
+        }
+        let rank = self.rank(id);
+        let attributes = vec![
+            ints("dilations", &axes(conv.dilation, rank)),
+            int("group", conv.groups),
+            ints("kernel_shape", &axes(conv.kernel, rank)),
+            ints("pads", &sides(conv.pad, rank)),
+            ints("strides", &axes(conv.stride, rank)),
+        ];
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let y = self.push("Conv", &node.name, &inputs, attributes);
+        Ok(self.epilogue(node, conv.epilogue, y, x))
+    }
+
+    fn linear(&mut self, node: &Node, linear: &Linear, x: &[&str]) -> Result<String, ExportError> {
+        let mut inputs = vec![x.first().copied().unwrap_or_default().to_owned(), self.param(node, ParamRole::Weight)?];
+        if linear.bias {
+            inputs.push(self.param(node, ParamRole::Bias)?);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let y = self.push("Gemm", &node.name, &inputs, vec![int("transB", 1)]);
+        Ok(self.epilogue(node, linear.epilogue, y, x))
+    }
+
+    /// What a pass fused, as nodes again.
+    fn epilogue(&mut self, node: &Node, epilogue: Epilogue, y: String, x: &[&str]) -> String {
+        let mut y = y;
+        if epilogue.residual
+            && let Some(other) = x.last()
+        {
+            y = self.push("Add", &format!("{}.add", node.name), &[&y, other], Vec::new());
+        }
+        if let Some(act) = epilogue.act {
+            y = self.push(word(act), &format!("{}.{}", node.name, Op::Act(act).word()), &[&y], Vec::new());
+        }
+        y
+    }
+
+    fn norm(&mut self, node: &Node, norm: &Norm, x: &str) -> Result<String, ExportError> {
+        let mut inputs = vec![x.to_owned()];
+        for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
+            inputs.push(self.param(node, role)?);
+        }
+        // ONNX counts what of the old is kept, PyTorch what of the new is taken
+        let attributes = vec![float("epsilon", norm.eps as f32), float("momentum", (1.0 - norm.momentum) as f32)];
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        Ok(self.push("BatchNormalization", &node.name, &inputs, attributes))
+    }
+
+    /// Zeros around, before all axes and then behind all, the batch among them.
+    pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, x: &str) -> String {
+        let around = sides(pad.sides, self.rank(id));
+        let (before, behind) = around.split_at(around.len() / 2);
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let mut pads = vec![0, number(pad.channels[0])];
+        pads.extend_from_slice(before);
+        pads.extend([0, number(pad.channels[1])]);
+        pads.extend_from_slice(behind);
+        let pads = self.numbers(&format!("{name}.pads"), &pads);
+        self.push("Pad", name, &[x, &pads], vec![text("mode", "constant")])
+    }
+
+    fn subsample(&mut self, id: NodeId, name: &str, stride: [usize; 2], x: &str) -> String {
+        let steps = axes(stride, self.rank(id));
+        let numbers = |of: &dyn Fn(usize) -> i64| (0..steps.len()).map(of).collect::<Vec<i64>>();
+        let starts = self.numbers(&format!("{name}.starts"), &numbers(&|_| 0));
+        let ends = self.numbers(&format!("{name}.ends"), &numbers(&|_| i64::MAX));
+        let over = self.numbers(&format!("{name}.axes"), &numbers(&|axis| axis as i64 + 2));
+        let steps = self.numbers(&format!("{name}.steps"), &steps);
+        self.push("Slice", name, &[x, &starts, &ends, &over, &steps], Vec::new())
+    }
+}
+
+pub(super) fn unsupported(node: &Node, reason: String) -> ExportError {
+    ExportError::Unsupported { node: node.name.clone(), reason }
+}
+
+fn word(act: Act) -> &'static str {
+    match act {
+        Act::Relu => "Relu",
+        Act::Sigmoid => "Sigmoid",
+    }
+}
+
+fn node(op: &str, name: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(|&s| s.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: Some(name.to_owned()),
+        op_type: Some(op.to_owned()),
+        domain: None,
+        attribute: Vec::new(),
+    }
+}
+
+/// Height and width, or the width alone for a signal.
+pub(super) fn axes(pair: [usize; 2], rank: usize) -> Vec<i64> {
+    pair[2 - rank.clamp(1, 2)..].iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect()
+}
+
+/// Zeros before each axis, then behind each.
+pub(super) fn sides(pad: [[usize; 2]; 2], rank: usize) -> Vec<i64> {
+    [0, 1].into_iter().flat_map(|side| axes([pad[0][side], pad[1][side]], rank)).collect()
+}
+
+fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), r#type: Some(kind as i32), ..AttributeProto::default() }
+}
+
+pub(super) fn int(name: &str, value: usize) -> AttributeProto {
+    AttributeProto { i: Some(i64::try_from(value).unwrap_or(i64::MAX)), ..attribute(name, AttributeType::Int) }
+}
+
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
+}
+
+fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { f: Some(value), ..attribute(name, AttributeType::Float) }
+}
+
+pub(super) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: Some(Bytes::copy_from_slice(value.as_bytes())), ..attribute(name, AttributeType::String) }
+}

@@ -1,0 +1,218 @@
+//! A checked network as an ONNX file.
+
+mod emit;
+mod file;
+mod pools;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::proto::{
+    DataType, DimensionProto, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
+};
+use crate::base::source::SourceMap;
+use crate::ir::{Checked, Dim, Shape};
+use crate::passes;
+use crate::runtime::{ParamError, ParamStore};
+use emit::Emitter;
+
+/// The first opset that is written: the first whose `Shape` takes a part of the axes and whose norm is said as here.
+pub const FIRST_OPSET: i64 = 15;
+/// The newest opset that is written: that of ONNX 1.23.
+pub const LAST_OPSET: i64 = 28;
+
+/// How a network is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// The version of ONNX's operators, from [`FIRST_OPSET`] to [`LAST_OPSET`].
+    pub opset: i64,
+    /// Norms folded into the convolutions before them, and what is an identity left out.
+    pub fold: bool,
+    /// Weights in a file of their own beside it, as they are anyway where a single file would be over 2 GB.
+    pub external_data: bool,
+}
+
+impl Default for ExportOptions {
+    fn default() -> ExportOptions {
+        ExportOptions { opset: 17, fold: false, external_data: false }
+    }
+}
+
+/// Why a network was not written.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The file system refused.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A parameter is missing.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// An opset that is not written.
+    #[error("opset {got} is not written: {FIRST_OPSET} to {LAST_OPSET} are")]
+    Opset {
+        /// As asked for.
+        got: i64,
+    },
+    /// No operator of ONNX says it.
+    #[error("`{node}` cannot be said in ONNX: {reason}")]
+    Unsupported {
+        /// The node.
+        node: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The name of the file cannot stand in it.
+    #[error("`{}` has no name in UTF-8, which the file of its weights is named after", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Where a network comes from, as the file's metadata tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// What the network was compiled from.
+    pub file: String,
+    /// SHA-256 of the sources, one behind the other, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Source {
+    /// Of the files of a compilation; the first is the network's own.
+    pub fn of(sources: &SourceMap) -> Source {
+        let mut hash = Sha256::new();
+        let mut first = None;
+        for (_, file) in sources.files() {
+            first.get_or_insert(&file.name);
+            hash.update(file.text.as_bytes());
+        }
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Source { file: first.cloned().unwrap_or_default(), sha256 }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Operators.
+    pub nodes: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The file of the weights, where they have one, and its bytes.
+    pub data: Option<(PathBuf, u64)>,
+}
+
+/// Writes a network as ONNX, whole or not at all. `checked` is the network as checked, before passes.
+///
+/// Inputs and outputs keep the network's names; the batch is free, and height and width where the network leaves them so. Values are
+/// `[batch, channels, height, width]` and f32, tensors have the names of the parameters.
+pub fn write(
+    path: &Path,
+    checked: &Checked,
+    params: &ParamStore,
+    source: &Source,
+    options: &ExportOptions,
+) -> Result<Exported, ExportError> {
+    if !(FIRST_OPSET..=LAST_OPSET).contains(&options.opset) {
+        return Err(ExportError::Opset { got: options.opset });
+    }
+    let folded;
+    let checked = if options.fold {
+        folded = passes::inference(checked.clone());
+        &folded
+    } else {
+        checked
+    };
+    let (graph, tensors) = graph(checked, params)?;
+    let nodes = graph.node.len();
+    let model = model(graph, checked, source, options);
+    let (bytes, data) = file::write(path, model, tensors, options.external_data)?;
+    Ok(Exported { nodes, bytes, data })
+}
+
+fn graph(checked: &Checked, params: &ParamStore) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
+    let mut out = Emitter::new(checked, params);
+    for id in checked.graph().order() {
+        out.node(id)?;
+    }
+    let inputs = checked.graph().inputs().iter().map(|&id| {
+        let name = out.value(id.into());
+        info(name, checked.shape(id))
+    });
+    let input = inputs.collect();
+    let mut output = Vec::new();
+    for (name, value) in checked.graph().outputs() {
+        out.output(name, *value);
+        output.push(info(name.clone(), checked.shape(value.node)));
+    }
+    let (node, weights) = out.finish();
+    Ok((GraphProto { node, name: Some(checked.network.name.clone()), input, output, ..GraphProto::default() }, weights))
+}
+
+fn model(graph: GraphProto, checked: &Checked, source: &Source, options: &ExportOptions) -> ModelProto {
+    let mut props = vec![("resnetc.network", checked.network.name.clone())];
+    if !source.sha256.is_empty() {
+        props.push(("resnetc.source", source.file.clone()));
+        props.push(("resnetc.source.sha256", source.sha256.clone()));
+    }
+    if let Some(how) = &checked.network.preprocess
+        && let Ok(text) = serde_json::to_string(how)
+    {
+        props.push(("resnetc.preprocess", text));
+    }
+    if !checked.network.labels.is_empty()
+        && let Ok(text) = serde_json::to_string(&checked.network.labels)
+    {
+        props.push(("resnetc.labels", text));
+    }
+    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
+    ModelProto {
+        ir_version: Some(ir_version(options.opset)),
+        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(options.opset) }],
+        producer_name: Some("resnetc".to_owned()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        doc_string: None,
+        graph: Some(graph),
+        metadata_props: props.into_iter().map(entry).collect(),
+        functions: Vec::new(),
+    }
+}
+
+/// The version of the file format that came with an opset (`onnx.helper.VERSION_TABLE`).
+fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..=18 => 8,
+        19..=20 => 9,
+        21..=22 => 10,
+        23 => 11,
+        24 => 12,
+        25..=27 => 13,
+        28.. => 14,
+    }
+}
+
+/// A value at the border: its name, and its shape behind the batch.
+fn info(name: String, shape: &Shape) -> ValueInfoProto {
+    let known = |n: usize| DimensionProto { dim_value: i64::try_from(n).ok(), dim_param: None };
+    let named = |name: String| DimensionProto { dim_value: None, dim_param: Some(name) };
+    let mut dim = vec![named("batch".to_owned())];
+    for size in shape.dims().unwrap_or(&[]) {
+        dim.push(match *size {
+            Dim::Fixed(n) => known(n),
+            // the axis itself is `H`; what comes of it has the formula for a name
+            free @ Dim::Free { .. } => named(free.to_string()),
+        });
+    }
+    let tensor = TensorTypeProto { elem_type: Some(DataType::Float as i32), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: Some(name), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+}

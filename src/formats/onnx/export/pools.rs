@@ -1,0 +1,90 @@
+//! Pools. ONNX and PyTorch agree but where the size is rounded up and where a pool adapts to a size.
+
+use super::ExportError;
+use super::emit::{Emitter, axes, int, ints, sides, unsupported};
+use crate::ir::{Node, NodeId, Pad, Pool, PoolKind, Shape};
+
+impl Emitter<'_> {
+    /// Where sizes are known, rounding up is said as padding behind, so that no reader's idea of `ceil_mode` matters: PyTorch drops a last
+    /// window that starts in the padding. A mean that counts padding counts what is declared, not that: there it is a `Pad` of its own.
+    pub(super) fn pool(&mut self, id: NodeId, node: &Node, pool: &Pool, x: &str) -> String {
+        let rank = self.rank(id);
+        let behind = if pool.ceil { behind(pool, self.operand(id), self.result(id)) } else { None };
+        let reaches = pool.ceil && behind != Some([0; 2]);
+        let padded = pool.pad != [[0; 2]; 2];
+        let mut x = x.to_owned();
+        let mut pad = pool.pad;
+        if pool.kind == (PoolKind::Avg { count_pad: true }) && reaches && padded {
+            x = self.pad(id, &format!("{}.padded", node.name), &Pad { channels: [0; 2], sides: pad }, &x);
+            pad = [[0; 2]; 2];
+        }
+        for (sides, more) in pad.iter_mut().zip(behind.unwrap_or([0; 2])) {
+            sides[1] += more;
+        }
+        let mut attributes = vec![
+            int("ceil_mode", usize::from(pool.ceil && behind.is_none())),
+            ints("kernel_shape", &axes(pool.kernel, rank)),
+            ints("pads", &sides(pad, rank)),
+            ints("strides", &axes(pool.stride, rank)),
+        ];
+        let op = match pool.kind {
+            PoolKind::Max => "MaxPool",
+            PoolKind::Avg { count_pad } => {
+                attributes.push(int("count_include_pad", usize::from(count_pad && !reaches)));
+                "AveragePool"
+            }
+        };
+        self.push(op, &node.name, &[&x], attributes)
+    }
+
+    /// A mean over windows of a size that depends on the place: equal windows are a pool, others two products with constant matrices.
+    pub(super) fn adaptive(&mut self, id: NodeId, node: &Node, x: &str) -> Result<String, ExportError> {
+        let sizes = |shape: Option<&Shape>| shape.and_then(Shape::sizes).map(|s| s.get(1..).unwrap_or(&[]).to_vec());
+        let (Some(from), Some(to)) = (sizes(self.operand(id)), sizes(Some(self.result(id)))) else {
+            return Err(unsupported(node, "its windows depend on the input's size, which is free".to_owned()));
+        };
+        if from.iter().zip(&to).all(|(n, m)| n % m == 0) {
+            let window: Vec<i64> = from.iter().zip(&to).map(|(n, m)| (n / m) as i64).collect();
+            let attributes = vec![ints("kernel_shape", &window), ints("strides", &window)];
+            return Ok(self.push("AveragePool", &node.name, &[x], attributes));
+        }
+        let name = &node.name;
+        let mut y = x.to_owned();
+        // the last axis by a product from the right, then the one before it by a product from the left
+        if let (Some(&n), Some(&m)) = (from.last(), to.last()) {
+            let columns = self.values(&format!("{name}.columns"), vec![n, m], transposed(&means(n, m), m, n));
+            y = self.push("MatMul", &format!("{name}.along_rows"), &[&y, &columns], Vec::new());
+        }
+        if let ([n, _], [m, _]) = (&from[..], &to[..]) {
+            let rows = self.values(&format!("{name}.rows"), vec![*m, *n], means(*n, *m));
+            y = self.push("MatMul", name, &[&rows, &y], Vec::new());
+        }
+        Ok(y)
+    }
+}
+
+/// How much further than the declared padding the last windows reach; `None` where a size is free.
+fn behind(pool: &Pool, from: Option<&Shape>, to: &Shape) -> Option<[usize; 2]> {
+    let (from, to) = (from?.sizes()?, to.sizes()?);
+    let mut more = [0; 2];
+    // a signal has the last axis alone
+    for (axis, (&n, &m)) in (0..2).rev().zip(from.get(1..)?.iter().rev().zip(to.get(1..)?.iter().rev())) {
+        let end = (m.checked_sub(1)?).checked_mul(pool.stride[axis])?.checked_add(pool.kernel[axis])?;
+        more[axis] = end.saturating_sub(n + pool.pad[axis][0] + pool.pad[axis][1]);
+    }
+    Some(more)
+}
+
+/// The `m x n` matrix that takes PyTorch's adaptive means of `n` values.
+fn means(n: usize, m: usize) -> Vec<f32> {
+    let mut matrix = vec![0.0; n * m];
+    for i in 0..m {
+        let (start, end) = (i * n / m, ((i + 1) * n).div_ceil(m));
+        matrix[i * n + start..i * n + end].fill(1.0 / (end - start) as f32);
+    }
+    matrix
+}
+
+fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|c| (0..rows).map(move |r| matrix[r * columns + c])).collect()
+}

@@ -95,7 +95,7 @@ impl ModelArgs {
                 "an artifact holds its network and weights: --network, --set and --weights belong to `resnetc compile`".into(),
             ));
         }
-        let Artifact { checked, params, packs, settings } = artifact::read(&self.file).map_err(Failure::input)?;
+        let Artifact { checked, params, packs, settings, .. } = artifact::read(&self.file).map_err(Failure::input)?;
         if let (Some(packs), Ok(isa)) = (&packs, Isa::chosen())
             && packs.isa() != isa
         {

@@ -7,7 +7,7 @@ use prost::bytes::Bytes;
 use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
-use crate::ir::{Act, Checked, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, ParamRole, ParamSource, Shape, Value};
+use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, ParamRole, ParamSource, Shape, Value};
 use crate::runtime::ParamStore;
 
 /// Collects the nodes and the tensors of a file.
@@ -145,6 +145,7 @@ impl<'a> Emitter<'a> {
             Op::Pool(pool) => self.pool(id, node, pool, one),
             Op::AdaptiveAvgPool([1, 1]) => self.push("GlobalAveragePool", name, &[one], Vec::new()),
             Op::AdaptiveAvgPool(_) => self.adaptive(id, node, one)?,
+            Op::GlobalMaxPool => self.push("GlobalMaxPool", name, &[one], Vec::new()),
             Op::Flatten => self.push("Flatten", name, &[one], vec![int("axis", 1)]),
             Op::Softmax => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
             Op::Dropout(probability) => {
@@ -153,6 +154,8 @@ impl<'a> Emitter<'a> {
             }
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
+            Op::Upsample(times) => self.upsample(id, name, *times, &x),
+            Op::Clip(clip) => self.clip(name, clip, one),
             Op::Train(_) => return Err(unsupported(node, "it is an operator of training".to_owned())),
         };
         // the value that is an output takes the output's name
@@ -243,6 +246,36 @@ impl<'a> Emitter<'a> {
         let over = self.numbers(&format!("{name}.axes"), &numbers(&|axis| axis as i64 + 2));
         let steps = self.numbers(&format!("{name}.steps"), &steps);
         self.push("Slice", name, &[x, &starts, &ends, &over, &steps], Vec::new())
+    }
+
+    /// Nearest as PyTorch has it: the pixel of index `floor(i * from / to)`.
+    fn upsample(&mut self, id: NodeId, name: &str, times: Option<[usize; 2]>, x: &[&str]) -> String {
+        let nearest = vec![
+            text("coordinate_transformation_mode", "asymmetric"),
+            text("mode", "nearest"),
+            text("nearest_mode", "floor"),
+        ];
+        let one = x.first().copied().unwrap_or_default();
+        if let Some(times) = times {
+            let mut scales = vec![1.0, 1.0];
+            scales.extend(axes(times, self.rank(id)).iter().map(|&n| n as f32));
+            let scales = self.values(&format!("{name}.scales"), vec![scales.len()], scales);
+            return self.push("Resize", name, &[one, "", &scales], nearest);
+        }
+        let like = x.get(1).copied().unwrap_or_default();
+        let lead = self.push("Shape", &format!("{name}.lead"), &[one], vec![int("end", 2)]);
+        let map = self.push("Shape", &format!("{name}.map"), &[like], vec![int("start", 2)]);
+        let sizes = self.push("Concat", &format!("{name}.sizes"), &[&lead, &map], vec![int("axis", 0)]);
+        self.push("Resize", name, &[one, "", "", &sizes], nearest)
+    }
+
+    fn clip(&mut self, name: &str, clip: &Clip, x: &str) -> String {
+        let mut limit = |which: &str, value: Option<f32>| match value {
+            Some(value) => self.values(&format!("{name}.{which}"), Vec::new(), vec![value]),
+            None => String::new(),
+        };
+        let (low, high) = (limit("low", clip.low), limit("high", clip.high));
+        self.push("Clip", name, &[x, &low, &high], Vec::new())
     }
 }
 

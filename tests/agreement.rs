@@ -1,4 +1,4 @@
-//! Every network of `models/`: the fast way agrees with the oracle.
+//! The networks of `models/`: the fast way agrees with the oracle.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -83,17 +83,18 @@ fn agrees(file: &str, name: &str, size: usize) {
     let shape: Vec<usize> = [&[2], &checked.shape(checked.graph().inputs()[0]).sizes().unwrap()[..]].concat();
     let mut rng = Rng(11);
     let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), || rng.unit() * 3f32.sqrt());
-    let slow = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
-    let slow = slow.main();
+    let all_slow = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
     let model = Model::new(checked, params).unwrap();
     for threads in [1, 2] {
         let mut session = model.session_with(SessionOptions { threads, ..SessionOptions::default() }).unwrap();
         let fast = session.run(&[("input", x.view())]).unwrap();
-        let mean = slow.mean().unwrap();
-        let deviation = (slow.iter().map(|v| f64::from(v - mean).powi(2)).sum::<f64>() / slow.len() as f64).sqrt();
-        let worst = slow.iter().zip(fast.main()).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-        assert!(deviation.is_finite() && deviation > 1e-3, "{name}: the outputs do not vary: {deviation}");
-        assert!(worst <= 1e-4 * deviation, "{name}, {threads} threads: {worst} of a deviation of {deviation}");
+        for ((output, slow), (_, fast)) in all_slow.iter().zip(fast.iter()) {
+            let mean = slow.mean().unwrap();
+            let deviation = (slow.iter().map(|v| f64::from(v - mean).powi(2)).sum::<f64>() / slow.len() as f64).sqrt();
+            let worst = slow.iter().zip(fast).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+            assert!(deviation.is_finite() && deviation > 1e-3, "{name}: {output} does not vary: {deviation}");
+            assert!(worst <= 1e-4 * deviation, "{name}, {output}, {threads} threads: {worst} of a deviation of {deviation}");
+        }
     }
 }
 
@@ -112,6 +113,29 @@ fn imagenet_networks_agree_with_the_oracle() {
         for name in names {
             agrees(&file, &name, 32);
         }
+    }
+}
+
+/// One network for each way in which a family's blocks differ; the deeper ones of a file repeat them.
+#[test]
+fn families_agree_with_the_oracle() {
+    for (file, names) in [
+        ("antialias", &["resnetaa50", "resnetblur50_zeros"][..]),
+        ("densenet", &["densenet121"]),
+        ("dilated", &["resnet50_os16", "resnet50_os8"]),
+        ("googlenet", &["googlenet"]),
+        ("preact", &["resnetv2_50"]),
+        ("resnet_d", &["resnet50c", "resnet50d", "resnetrs50"]),
+        ("resnext", &["resnext50_32x4d"]),
+        ("senet", &["seresnet50"]),
+        ("wide", &["wide_resnet50_2"]),
+    ] {
+        for name in names {
+            agrees(file, name, 32);
+        }
+    }
+    for (file, name) in [("preact", "preact110"), ("preact", "preact164"), ("wide", "wrn_16_8")] {
+        agrees(file, name, 8);
     }
 }
 

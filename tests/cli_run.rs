@@ -271,6 +271,24 @@ fn raw_tensors_agree_with_pytorch() {
 }
 
 #[test]
+fn outputs_are_written_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(
+        path("two.resnet"),
+        "resnet 1\nnetwork two {\n  input 3 x 16 x 16\n  conv 3x3, filters: 4 as c1\n  relu\n  avgpool global\n  linear 10\n  output map from c1\n}\n",
+    )
+    .unwrap();
+    let (source, y, map, a_path) = (path("two.resnet"), path("y.npy"), format!("map={}", path("map.npy")), path("a=b.npy"));
+    let start = ["run", &source, "--weights", "init", "--input", "tests/fixtures/tiny.x.npy"];
+    resnetc(&[&start[..], &["--output", &y, "--output", &map, "--output", &a_path]].concat()).fine();
+    let read = |name: &str| resnetc::formats::npy::read(path(name).as_ref()).unwrap();
+    assert_eq!((read("y.npy").shape(), read("map.npy").shape()), (&[3, 10][..], &[3, 4, 16, 16][..]));
+    assert_eq!(read("a=b.npy"), read("y.npy"));
+    resnetc(&[&start[..], &["--output", "mop=y.npy"]].concat()).refused("no output `mop`: it has output, map");
+}
+
+#[test]
 fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
     let source = "models/cifar.resnet";
     let weights = "models/weights/fashion.safetensors";

@@ -29,8 +29,23 @@ fn dumps(file: &str) {
 }
 
 #[test]
+fn antialias() {
+    dumps("antialias.resnet");
+}
+
+#[test]
 fn cifar() {
     dumps("cifar.resnet");
+}
+
+#[test]
+fn densenet() {
+    dumps("densenet.resnet");
+}
+
+#[test]
+fn dilated() {
+    dumps("dilated.resnet");
 }
 
 #[test]
@@ -39,8 +54,18 @@ fn fashion() {
 }
 
 #[test]
+fn googlenet() {
+    dumps("googlenet.resnet");
+}
+
+#[test]
 fn plain() {
     dumps("plain.resnet");
+}
+
+#[test]
+fn preact() {
+    dumps("preact.resnet");
 }
 
 #[test]
@@ -49,8 +74,28 @@ fn resnet() {
 }
 
 #[test]
+fn resnet_d() {
+    dumps("resnet_d.resnet");
+}
+
+#[test]
+fn resnext() {
+    dumps("resnext.resnet");
+}
+
+#[test]
+fn senet() {
+    dumps("senet.resnet");
+}
+
+#[test]
 fn vgg() {
     dumps("vgg.resnet");
+}
+
+#[test]
+fn wide() {
+    dumps("wide.resnet");
 }
 
 /// No file of the folder is forgotten above.
@@ -62,7 +107,25 @@ fn every_model_has_its_test() {
         .filter(|name| name.ends_with(".resnet"))
         .collect();
     files.sort();
-    assert_eq!(files, ["cifar.resnet", "fashion.resnet", "plain.resnet", "resnet.resnet", "vgg.resnet"]);
+    assert_eq!(
+        files,
+        [
+            "antialias.resnet",
+            "cifar.resnet",
+            "densenet.resnet",
+            "dilated.resnet",
+            "fashion.resnet",
+            "googlenet.resnet",
+            "plain.resnet",
+            "preact.resnet",
+            "resnet.resnet",
+            "resnet_d.resnet",
+            "resnext.resnet",
+            "senet.resnet",
+            "vgg.resnet",
+            "wide.resnet",
+        ]
+    );
 }
 
 /// Folding leaves out repetition alone: unfolded, each node has a line.
@@ -109,6 +172,23 @@ fn a_thousand_layers_are_checked_at_once() {
     let took = start.elapsed();
     assert_eq!(Totals::of(&checked).layers, 1202);
     assert!(took.as_millis() < 2000, "{took:?}");
+}
+
+/// The table of docs/models.md has each network's parameters and multiply-adds as the compiler counts them.
+#[test]
+fn the_documented_counts_are_the_compilers() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md")).unwrap();
+    let mut rows = 0;
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let (network, file) = (cells[1].trim_matches('`'), cells[2].split(['[', ']']).nth(1).unwrap());
+        let checked = Frontend::open(&model(file)).unwrap().check(network, &[]).unwrap();
+        let totals = Totals::of(&checked);
+        let number = |cell: &str| cell.replace(' ', "").parse::<u64>().unwrap();
+        assert_eq!((number(cells[4]), Some(number(cells[5]))), (totals.params, totals.macs), "{network}");
+        rows += 1;
+    }
+    assert!(rows > 20, "{rows} rows");
 }
 
 /// The graph as Graphviz reads it, of two blocks with side paths.

@@ -1,5 +1,6 @@
 //! `resnetc run`
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
@@ -16,7 +17,8 @@ use crate::formats::npy;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc run models/fashion.resnet tests/data/ankle-boot.png\n  \
                   resnetc run models/resnet.resnet --network resnet50 --weights resnet50.pth photo.jpg --top 3\n  \
-                  resnetc run net.rnx --input x.npy --output y.npy")]
+                  resnetc run net.rnx --input x.npy --output y.npy\n  \
+                  resnetc run models/googlenet.resnet --weights googlenet.pth --input x.npy --output y.npy --output aux1=aux1.npy")]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -35,18 +37,18 @@ pub(super) struct Args {
     /// Raw input: a float32 tensor, the batch first
     #[arg(long, value_name = "X.npy", requires = "output", conflicts_with = "images")]
     input: Option<PathBuf>,
-    /// Where the raw output goes
-    #[arg(long, value_name = "Y.npy", requires = "input")]
-    output: Option<PathBuf>,
+    /// Where a raw output goes: the main one, or that of a name; may be repeated
+    #[arg(long, value_name = "[NAME=]Y.npy", requires = "input")]
+    output: Vec<OsString>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    match (&args.input, &args.output) {
-        (Some(input), Some(output)) => raw(args, input, output, out),
-        _ if args.images.is_empty() => {
+    match &args.input {
+        Some(input) => raw(args, input, out),
+        None if args.images.is_empty() => {
             Err(Failure::Usage("nothing to run: name pictures or folders, or --input X.npy --output Y.npy".into()))
         }
-        _ => match &args.prepared {
+        None => match &args.prepared {
             Some(path) => prepare(args, path, out),
             None => classify(args, out),
         },
@@ -83,18 +85,38 @@ fn prepare(args: &Args, to: &Path, out: &mut Out) -> Done {
     npy::write(to, &array.view()).map_err(Failure::input)
 }
 
-fn raw(args: &Args, input: &Path, output: &Path, out: &mut Out) -> Done {
+/// `aux1=y.npy` as a name and a path; without a name, the main output is meant. What stands in front of a `=` in a path that is
+/// no name, such as `./a=b.npy`, belongs to the path.
+fn target(text: &OsStr) -> (Option<&str>, &Path) {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match text.to_str().and_then(|text| text.split_once('=')) {
+        Some((name, path)) if is_name(name) => (Some(name), Path::new(path)),
+        _ => (None, Path::new(text)),
+    }
+}
+
+fn raw(args: &Args, input: &Path, out: &mut Out) -> Done {
     let x: ArrayD<f32> = npy::read(input).map_err(Failure::input)?;
     let model = args.model.model(out)?;
     let mut session = args.model.session(&model)?;
     let graph = model.checked().graph();
+    let targets: Vec<(Option<&str>, &Path)> = args.output.iter().map(|text| target(text)).collect();
+    if let Some(name) = targets.iter().find_map(|(name, _)| name.filter(|n| !graph.outputs().iter().any(|(known, _)| known == n)))
+    {
+        let known: Vec<&str> = graph.outputs().iter().map(|(name, _)| name.as_str()).collect();
+        return Err(Failure::Usage(format!("the network has no output `{name}`: it has {}", known.join(", "))));
+    }
     let [id] = graph.inputs() else {
         return Err(Failure::Input("the network has several inputs, and --input gives one".into()));
     };
     let name = graph.node(*id).name.clone();
     let outputs = session.run(&[(&name, x.view())]).map_err(Failure::input)?;
     args.model.note_packs(&session, out);
-    npy::write(output, &outputs.main().view()).map_err(Failure::input)
+    for (name, path) in targets {
+        let y = name.and_then(|name| outputs.get(name)).unwrap_or_else(|| outputs.main());
+        npy::write(path, &y.view()).map_err(Failure::input)?;
+    }
+    Ok(())
 }
 
 fn classify(args: &Args, out: &mut Out) -> Done {

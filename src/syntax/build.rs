@@ -224,7 +224,7 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         Rule::repeat => StmtKind::Stage(stage(cx, pair, false)?),
         Rule::branch => {
             let mut pairs = behind_word(pair);
-            let name = cx.next_ident(&mut pairs, Rule::word)?;
+            let name = cx.next_ident(&mut pairs, Rule::path)?;
             let from = from_label(cx, &mut pairs)?;
             StmtKind::Branch { name, from, body: body(cx, pairs.next()?)? }
         }

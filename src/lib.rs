@@ -13,6 +13,7 @@
 //! - [`passes`] fold and fuse; [`plan`] chooses a kernel and a place in memory for each node, as plain data.
 //! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
 //!   against.
+//! - [`decompile`] goes the other way: from a graph without structure to the source of one with it.
 //! - [`formats`] reads weights and artifacts, [`data`] pictures; [`driver`] is the way through all of them.
 //!
 //! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
@@ -33,6 +34,7 @@ pub mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
+pub mod decompile;
 pub mod driver;
 pub mod elaborate;
 pub mod formats;

@@ -40,6 +40,7 @@ const ORDER: &[&str] = &[
     "plan",
     "runtime",
     "formats",
+    "decompile",
     "data",
     "train",
     "driver",

@@ -1,0 +1,284 @@
+//! Steps gathered under the names of their layers: `layer2.0.conv1` stands in a scope `0` of a scope `layer2`.
+//!
+//! A layer says itself where it stands. An operator without tensors has no name that matters: it stands with what is before it as
+//! far as all scopes of that kind end alike. So the ReLU behind each addition belongs to the block, and the pool behind the last
+//! block does not.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::net::{Id, Net};
+use super::tree::{self, Item, Join, Scope};
+use crate::ir::{Op, Pool};
+
+/// The parts of a name.
+pub(super) type Path = Vec<String>;
+
+/// Gathers the steps of a network. `paths` are the names by node, empty where there is none.
+pub(super) fn group(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
+    let mut grouping = Grouping { net, paths, gaps: HashMap::new(), owners: HashMap::new(), ids: 0 };
+    grouping.measure(&items);
+    let from = net.inputs[0];
+    grouping.own(&items);
+    grouping.body(items, &[], from)
+}
+
+/// Gathers the steps of a side path, as one scope where all its layers stand in one.
+pub(super) fn side(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
+    let mut grouping = Grouping { net, paths, gaps: HashMap::new(), owners: HashMap::new(), ids: 0 };
+    grouping.arm(items, &[], net.inputs[0], net.outputs[0].1)
+}
+
+struct Grouping<'n> {
+    net: &'n Net,
+    paths: &'n [Path],
+    /// By kind of scope: what stood behind each, up to the next layer.
+    gaps: HashMap<BTreeSet<String>, Vec<Vec<&'static str>>>,
+    /// The scope of a step without layers, by its value.
+    owners: HashMap<Id, Path>,
+    ids: usize,
+}
+
+/// The longest common beginning.
+fn common<'p>(mut paths: impl Iterator<Item = &'p [String]>) -> Path {
+    let Some(first) = paths.next() else { return Path::new() };
+    let mut length = first.len();
+    for path in paths {
+        length = length.min(path.iter().zip(first).take_while(|(a, b)| a == b).count());
+    }
+    first[..length].to_vec()
+}
+
+fn ends_in_digit(part: &str) -> bool {
+    part.ends_with(|c: char| c.is_ascii_digit())
+}
+
+impl Grouping<'_> {
+    /// The names inside.
+    fn names(&self, items: &[Item]) -> Vec<&[String]> {
+        let mut list: Vec<&[String]> = Vec::new();
+        items.iter().for_each(|item| {
+            item.nodes(&mut |id| {
+                if let Some(path) = self.paths.get(id).filter(|p| !p.is_empty()) {
+                    list.push(path);
+                }
+            });
+        });
+        list
+    }
+
+    fn scope_of(&self, items: &[Item]) -> Option<Path> {
+        let names = self.names(items);
+        if names.is_empty() { None } else { Some(common(names.iter().map(|p| &p[..p.len() - 1]))) }
+    }
+
+    /// The scope that each step of a body stands in; `None` for one without layers.
+    fn homes(&self, items: &[Item]) -> Vec<Option<Path>> {
+        let plain: Vec<Path> =
+            items.iter().filter(|i| matches!(i, Item::Op(_))).filter_map(|i| self.scope_of(std::slice::from_ref(i))).collect();
+        let home = |item: &Item| {
+            let mut path = self.scope_of(std::slice::from_ref(item))?;
+            let join = match item {
+                Item::Join(join) => join,
+                // it has a name of its own, wherever it begins
+                Item::Side(_) => return None,
+                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => return Some(path),
+            };
+            let alone = !plain.iter().any(|other| other.starts_with(&path));
+            let named = join.arms.iter().filter(|arm| !self.names(arm).is_empty()).count();
+            let lifted = if tree::shortcut(self.net, join).is_some() {
+                // a path that is a module of its own within the block
+                matches!(&path[..], [.., outer, inner] if ends_in_digit(outer) && !ends_in_digit(inner))
+            } else {
+                // the one arm with layers has the scope, not the join
+                named == 1
+            };
+            if alone && lifted {
+                path.pop();
+            }
+            Some(path)
+        };
+        items.iter().map(home).collect()
+    }
+
+    /// What kind of scope this is: by the layers right in it, or, where there are none, by the scopes.
+    fn kind(&self, scope: &Path) -> BTreeSet<String> {
+        let inside = || self.paths.iter().filter(|p| p.len() > scope.len() && p.starts_with(scope));
+        let layers: BTreeSet<String> = inside().filter(|p| p.len() == scope.len() + 1).map(|p| p[scope.len()].clone()).collect();
+        if layers.is_empty() { inside().map(|p| format!("{}.", p[scope.len()])).collect() } else { layers }
+    }
+
+    /// Calls `visit` with each scope that ends in a body, and the steps without layers behind it.
+    fn endings<'i>(&self, items: &'i [Item], outer: &Path, visit: &mut impl FnMut(&Path, &'i [Item])) {
+        let homes = self.homes(items);
+        let mut i = 0;
+        while i < items.len() {
+            let here = homes[i].as_ref().unwrap_or(outer);
+            if let Item::Join(join) = &items[i] {
+                join.arms.iter().for_each(|arm| self.endings(arm, here, visit));
+            }
+            if let Item::Side(side) = &items[i] {
+                self.endings(&side.body, outer, visit);
+            }
+            let behind = homes[i + 1..].iter().take_while(|home| home.is_none()).count();
+            if let Some(home) = homes[i].as_ref().filter(|home| !home.is_empty()) {
+                let next = homes.get(i + 1 + behind).and_then(|home| home.as_ref()).unwrap_or(outer);
+                if !next.starts_with(home) {
+                    visit(home, &items[i + 1..i + 1 + behind]);
+                }
+            }
+            i += 1 + behind;
+        }
+    }
+
+    fn measure(&mut self, items: &[Item]) {
+        let mut found: Vec<(Path, Vec<&'static str>)> = Vec::new();
+        self.endings(items, &Path::new(), &mut |home, behind| {
+            let words = behind.iter().map_while(|item| Some(self.net.node(item.value()?).op.word()));
+            found.push((home.clone(), words.collect()));
+        });
+        let mut kinds: HashMap<Path, BTreeSet<String>> = HashMap::new();
+        for (home, words) in found {
+            let kind = kinds.entry(home.clone()).or_insert_with(|| self.kind(&home)).clone();
+            self.gaps.entry(kind).or_default().push(words);
+        }
+    }
+
+    /// Says of steps without layers which scope they end.
+    fn own(&mut self, items: &[Item]) {
+        let mut found: Vec<(Id, Path)> = Vec::new();
+        self.endings(items, &Path::new(), &mut |home, behind| {
+            let kind = self.kind(home);
+            let gaps = self.gaps.get(&kind).map_or(&[][..], |g| &g[..]);
+            let numbered = kind.iter().all(|leaf| leaf.parse::<usize>().is_ok());
+            let share = match gaps {
+                [] => 0,
+                [_] => behind.iter().take_while(|item| self.closes(item, numbered)).count(),
+                [first, rest @ ..] => {
+                    rest.iter().fold(first.len(), |n, gap| n.min(gap.iter().zip(first).take_while(|(a, b)| a == b).count()))
+                }
+            };
+            for item in &behind[..share.min(behind.len())] {
+                found.extend(item.value().map(|value| (value, home.clone())));
+            }
+        });
+        self.owners.extend(found);
+    }
+
+    /// Whether a step without layers closes a scope that stands alone.
+    fn closes(&self, item: &Item, numbered: bool) -> bool {
+        match item {
+            Item::Op(id) => match self.net.node(*id).op {
+                Op::Act(_) | Op::Clip(_) => true,
+                Op::Pool(Pool { .. }) => numbered,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The steps of a body, whose scope is `prefix`, with those of deeper scopes gathered.
+    fn body(&mut self, items: Vec<Item>, prefix: &[String], from: Id) -> Vec<Item> {
+        let depth = prefix.len();
+        let homes = self.homes(&items);
+        // the next part of each step's scope; `None` for one that stands here, `Some(None)` for one that may stand anywhere
+        let parts: Vec<Option<Option<String>>> = items
+            .iter()
+            .zip(homes)
+            .map(|(item, home)| {
+                let owner = || item.value().and_then(|value| self.owners.get(&value).cloned());
+                match home.or_else(owner) {
+                    Some(home) if home.len() > depth && home.starts_with(prefix) => Some(Some(home[depth].clone())),
+                    Some(_) => None,
+                    None => Some(None),
+                }
+            })
+            .collect();
+        let mut out = Vec::new();
+        let mut current = from;
+        let mut rest = items.into_iter().enumerate().peekable();
+        while let Some((i, item)) = rest.next() {
+            let Some(Some(part)) = &parts[i] else {
+                current = item.value().unwrap_or(current);
+                out.push(self.inside(item, prefix));
+                continue;
+            };
+            // as far as the last step of this scope before one of another
+            let ours = parts[i..].iter().take_while(|p| p.as_ref().is_some_and(|p| p.as_ref().is_none_or(|p| p == part)));
+            let last = i + ours.enumerate().filter(|(_, p)| matches!(p, Some(Some(_)))).map(|(n, _)| n).last().unwrap_or(0);
+            let mut body = vec![item];
+            while let Some((_, item)) = rest.next_if(|(n, _)| *n <= last) {
+                body.push(item);
+            }
+            let deeper: Path = prefix.iter().cloned().chain([part.clone()]).collect();
+            let start = current;
+            current = body.iter().rev().find_map(Item::value).unwrap_or(current);
+            let body = self.body(body, &deeper, start);
+            out.push(Item::Scope(self.scope(Some(part.clone()), body, start, current)));
+        }
+        out
+    }
+
+    fn scope(&mut self, name: Option<String>, body: Vec<Item>, from: Id, to: Id) -> Scope {
+        self.ids += 1;
+        let leaf = |item: &Item| match item {
+            Item::Op(id) => self.paths.get(*id)?.last(),
+            _ => None,
+        };
+        let mut leaves = body.iter().filter_map(leaf).peekable();
+        let sequential = name.is_some() && leaves.peek().is_some() && leaves.all(|leaf| leaf.parse::<usize>().is_ok());
+        Scope { id: self.ids, name, sequential, body, from, to }
+    }
+
+    /// Gathers the arms of a step that stands in the scope `prefix`.
+    fn inside(&mut self, item: Item, prefix: &[String]) -> Item {
+        match item {
+            Item::Join(Join { node, from, arms }) => {
+                let whole = Join { node, from, arms };
+                let main = match tree::shortcut(self.net, &whole) {
+                    Some(slot) => Some(1 - slot),
+                    None => (!matches!(self.net.node(node).op, Op::Concat)).then_some(0),
+                };
+                let is_shortcut = tree::shortcut(self.net, &whole).is_some();
+                let ends = self.net.node(node).operands.clone();
+                let arms: Vec<Vec<Item>> = whole
+                    .arms
+                    .into_iter()
+                    .zip(ends)
+                    .enumerate()
+                    .map(
+                        |(slot, (arm, end))| {
+                            if main == Some(slot) { self.body(arm, prefix, from) } else { self.arm(arm, prefix, from, end) }
+                        },
+                    )
+                    .collect();
+                let numbered =
+                    |arm: &Vec<Item>| matches!(&arm[..], [Item::Scope(Scope { name: Some(name), .. })] if ends_in_digit(name));
+                let one = !is_shortcut && arms.iter().filter(|arm| !arm.is_empty()).count() == 1 && arms.iter().any(numbered);
+                let join = Item::Join(Join { node, from, arms });
+                // such as a dense layer: a block without a scope of its own
+                if one { Item::Scope(self.scope(None, vec![join], from, node)) } else { join }
+            }
+            Item::Side(mut side) => {
+                let end = side.body.iter().rev().find_map(Item::value).unwrap_or(side.from);
+                side.body = self.arm(side.body, prefix, side.from, end);
+                Item::Side(side)
+            }
+            other => other,
+        }
+    }
+
+    /// The steps of a side path: in one scope as a whole, where all its layers are.
+    fn arm(&mut self, arm: Vec<Item>, prefix: &[String], from: Id, to: Id) -> Vec<Item> {
+        let depth = prefix.len();
+        let names = self.names(&arm);
+        let part = names.first().and_then(|path| path.get(depth)).cloned();
+        match part {
+            Some(part) if names.iter().all(|p| p.len() > depth + 1 && p.starts_with(prefix) && p[depth] == part) => {
+                let deeper: Path = prefix.iter().cloned().chain([part.clone()]).collect();
+                let body = self.body(arm, &deeper, from);
+                vec![Item::Scope(self.scope(Some(part), body, from, to))]
+            }
+            _ => self.body(arm, prefix, from),
+        }
+    }
+}

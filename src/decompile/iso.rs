@@ -1,0 +1,78 @@
+//! Whether two networks are the same: which node of one is which of the other.
+
+use super::net::{Id, Net};
+use crate::ir::Op;
+
+/// The nodes of `b` by those of `a`; `None` where the networks differ. Sums of two and products of two of one shape may have
+/// their operands in either order, which is the same in every bit; all else must agree.
+pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
+    if a.nodes.len() != b.nodes.len() || a.inputs.len() != b.inputs.len() || a.outputs.len() != b.outputs.len() {
+        return None;
+    }
+    let (hash_a, hash_b) = (hashes(a), hashes(b));
+    let mut to: Vec<Option<Id>> = vec![None; a.nodes.len()];
+    let mut back: Vec<Option<Id>> = vec![None; b.nodes.len()];
+    let mut open: Vec<(Id, Id)> = a.inputs.iter().copied().zip(b.inputs.iter().copied()).collect();
+    for (i, (name, x)) in a.outputs.iter().enumerate() {
+        let at = b.outputs.iter().position(|(other, _)| other == name)?;
+        // the main one stands first
+        if i == 0 && at != 0 {
+            return None;
+        }
+        open.push((*x, b.outputs[at].1));
+    }
+    while let Some((x, y)) = open.pop() {
+        match (to[x], back[y]) {
+            (Some(seen), Some(_)) if seen == y => continue,
+            (None, None) => {}
+            _ => return None,
+        }
+        let (m, n) = (a.node(x), b.node(y));
+        if m.op != n.op || hash_a[x] != hash_b[y] || m.operands.len() != n.operands.len() {
+            return None;
+        }
+        (to[x], back[y]) = (Some(y), Some(x));
+        let straight = m.operands.iter().zip(&n.operands).all(|(&p, &q)| match (to[p], back[q]) {
+            (None, None) => hash_a[p] == hash_b[q],
+            (seen, _) => seen == Some(q),
+        });
+        let mut theirs = n.operands.clone();
+        if !straight && commutes(a, x) {
+            theirs.reverse();
+        }
+        open.extend(m.operands.iter().copied().zip(theirs));
+    }
+    to.into_iter().collect()
+}
+
+/// Whether the two operands of a node may change places.
+fn commutes(net: &Net, id: Id) -> bool {
+    let node = net.node(id);
+    let [p, q] = node.operands[..] else { return false };
+    match node.op {
+        Op::Add => true,
+        Op::Mul => net.node(p).shape == net.node(q).shape,
+        _ => false,
+    }
+}
+
+/// A number for each node that depends on all that it is computed from.
+fn hashes(net: &Net) -> Vec<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut list: Vec<u64> = Vec::with_capacity(net.nodes.len());
+    for (id, node) in net.nodes.iter().enumerate() {
+        let mut hasher = DefaultHasher::new();
+        node.op.word().hash(&mut hasher);
+        node.shape.hash(&mut hasher);
+        if matches!(node.op, Op::Input(_)) {
+            net.inputs.iter().position(|&input| input == id).hash(&mut hasher);
+        }
+        let mut operands: Vec<u64> = node.operands.iter().map(|&o| list[o]).collect();
+        if commutes(net, id) {
+            operands.sort_unstable();
+        }
+        operands.hash(&mut hasher);
+        list.push(hasher.finish());
+    }
+    list
+}

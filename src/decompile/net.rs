@@ -1,0 +1,124 @@
+//! The graph as recovery reads it: what reaches an output, ids without gaps, concatenations in one form, a shape at each node.
+
+use std::collections::HashMap;
+
+use super::DecompileError;
+use super::attrs::{self, Attr};
+use crate::ir::{self, Epilogue, Graph, NodeId, Op, Shape, infer};
+
+/// A node's place in [`Net::nodes`].
+pub(super) type Id = usize;
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub op: Op,
+    /// In the order of slots.
+    pub operands: Vec<Id>,
+    /// Its name in the graph.
+    pub name: String,
+    pub shape: Shape,
+    /// Whether it holds tensors, so that its name matters.
+    pub named: bool,
+}
+
+/// A network without what no output needs. Operands stand before their users.
+#[derive(Clone, Debug)]
+pub(super) struct Net {
+    pub nodes: Vec<Node>,
+    pub inputs: Vec<Id>,
+    pub outputs: Vec<(String, Id)>,
+    /// How many nodes of the graph reach no output.
+    pub dead: usize,
+}
+
+impl Net {
+    /// Reads a graph whose shapes fit.
+    pub fn of(graph: &Graph) -> Result<Net, DecompileError> {
+        Net::read(graph, true)
+    }
+
+    /// Reads a graph. Where it need not fit, a shape that cannot be is unknown.
+    pub fn read(graph: &Graph, strict: bool) -> Result<Net, DecompileError> {
+        if graph.inputs().is_empty() || graph.outputs().is_empty() {
+            return Err(DecompileError::Empty);
+        }
+        let live = live(graph);
+        let order: Vec<NodeId> = graph.order().into_iter().filter(|id| live[id.index()]).collect();
+        let mut at: HashMap<NodeId, Id> = HashMap::new();
+        let mut net = Net { nodes: Vec::with_capacity(order.len()), inputs: Vec::new(), outputs: Vec::new(), dead: 0 };
+        net.dead = graph.len() - order.len();
+        // concatenations by their operands, so that one which begins as another reads that one
+        let mut concats: HashMap<Vec<Id>, Id> = HashMap::new();
+        for id in order {
+            let node = graph.node(id);
+            supported(&node.op, &node.name)?;
+            let mut operands: Vec<Id> = Vec::new();
+            for value in graph.operands(id) {
+                operands.push(*at.get(&value.node).ok_or(DecompileError::Empty)?);
+            }
+            if matches!(node.op, Op::Concat) {
+                let all = operands.clone();
+                let begin = (2..operands.len()).rev().find_map(|k| concats.get(&operands[..k]).map(|&c| (k, c)));
+                if let Some((k, concat)) = begin {
+                    operands.splice(..k, [concat]);
+                }
+                concats.entry(all).or_insert(net.nodes.len());
+            }
+            let shapes: Vec<Shape> = operands.iter().map(|&o| net.nodes[o].shape.clone()).collect();
+            let shape = match infer(&node.op, &shapes) {
+                Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
+                shape => shape.unwrap_or(Shape::Unknown),
+            };
+            let named = !ir::params(&node.op, &shapes).is_empty();
+            at.insert(id, net.nodes.len());
+            net.nodes.push(Node { op: node.op.clone(), operands, name: node.name.clone(), shape, named });
+        }
+        // inputs that nothing reads stand in the source too: they are the caller's business
+        net.inputs = graph.inputs().iter().filter_map(|id| at.get(id).copied()).collect();
+        for (name, value) in graph.outputs() {
+            net.outputs.push((name.clone(), *at.get(&value.node).ok_or(DecompileError::Empty)?));
+        }
+        Ok(net)
+    }
+
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// A node as a statement: its word and arguments.
+    pub fn statement(&self, id: Id) -> (&'static str, Vec<Attr>) {
+        let operand = self.nodes[id].operands.first().map(|&o| &self.nodes[o].shape);
+        attrs::statement(&self.nodes[id].op, attrs::is_signal(operand))
+    }
+}
+
+/// Which nodes reach an output; inputs always count.
+fn live(graph: &Graph) -> Vec<bool> {
+    let mut live = vec![false; graph.bound()];
+    let mut open: Vec<NodeId> = graph.outputs().iter().map(|(_, value)| value.node).collect();
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut live[id.index()], true) {
+            continue;
+        }
+        open.extend(graph.operands(id).iter().map(|value| value.node));
+    }
+    if let Some(first) = graph.inputs().first() {
+        live[first.index()] = true;
+    }
+    live
+}
+
+/// Refuses what the language has no statement for.
+fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
+    let fused = match op {
+        Op::Conv(c) => c.epilogue != Epilogue::default(),
+        Op::Linear(l) => l.epilogue != Epilogue::default(),
+        Op::Train(_) => true,
+        _ => false,
+    };
+    if fused {
+        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word() });
+    }
+    Ok(())
+}

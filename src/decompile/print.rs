@@ -1,0 +1,621 @@
+//! The text of a recovered network, as a person would lay it out.
+
+use std::collections::{HashMap, HashSet};
+
+use super::attrs::{self, Val};
+use super::knot;
+use super::net::{Id, Net};
+use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
+use super::steps::{Arm, Expr, Name, Slot, Step, statements};
+use super::text;
+use super::unit::{Block, Built, Run, Units};
+
+/// What stands at the network's head and foot.
+pub(super) struct Frame<'f> {
+    pub name: &'f str,
+    pub doc: Option<&'f str>,
+    /// Whether the number of classes is a parameter.
+    pub classes: bool,
+    /// `expect` lines.
+    pub expects: &'f [String],
+}
+
+/// How layers are named here, as the language does it.
+#[derive(Default)]
+pub(super) struct Naming {
+    sequence: Option<usize>,
+    counters: HashMap<&'static str, usize>,
+}
+
+impl Naming {
+    fn sequential() -> Naming {
+        Naming { sequence: Some(0), counters: HashMap::new() }
+    }
+
+    /// The name of an unlabelled statement.
+    fn next(&mut self, word: &'static str) -> String {
+        if let Some(n) = &mut self.sequence {
+            *n += 1;
+            return (*n - 1).to_string();
+        }
+        let (stem, from_one) = match word {
+            "conv" => ("conv", true),
+            "norm" => ("bn", true),
+            "linear" => ("fc", false),
+            "relu" => ("relu", true),
+            other => (other, false),
+        };
+        let count = self.counters.entry(stem).or_insert(0);
+        *count += 1;
+        if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
+    }
+
+    /// The label that a statement needs to have this name.
+    pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
+        let before = (self.sequence, self.counters.get(stem(word)).copied());
+        let usual = self.next(word);
+        let leaf = leaf.filter(|leaf| *leaf != usual)?;
+        // a labelled one takes its place in a sequence, and is not counted
+        if before.0.is_none() {
+            match before.1 {
+                Some(count) => self.counters.insert(stem(word), count),
+                None => self.counters.remove(stem(word)),
+            };
+        }
+        Some(leaf.to_string())
+    }
+
+    fn skip(&mut self, count: usize) {
+        if let Some(n) = &mut self.sequence {
+            *n += count;
+        }
+    }
+}
+
+fn stem(word: &'static str) -> &'static str {
+    match word {
+        "norm" => "bn",
+        "linear" => "fc",
+        other => other,
+    }
+}
+
+/// Text with its indentation.
+#[derive(Default)]
+pub(super) struct Text {
+    pub out: String,
+    indent: usize,
+}
+
+impl Text {
+    pub fn line(&mut self, line: &str) {
+        self.out.extend(std::iter::repeat_n("  ", self.indent));
+        self.out.push_str(line);
+        self.out.push('\n');
+    }
+
+    /// An empty line, but not two, nor one behind `{`.
+    pub fn gap(&mut self) {
+        if !self.out.ends_with("\n\n") && !self.out.ends_with("{\n") {
+            self.out.push('\n');
+        }
+    }
+
+    pub fn open(&mut self, line: &str) {
+        self.line(&format!("{line} {{"));
+        self.indent += 1;
+    }
+
+    pub fn close(&mut self) {
+        self.indent = self.indent.saturating_sub(1);
+        self.line("}");
+    }
+}
+
+/// A body that is being written.
+pub(super) struct Body<'b> {
+    /// The text of each slot, in order; `None` where it is not written.
+    slots: std::vec::IntoIter<Option<String>>,
+    pub labels: &'b mut HashSet<String>,
+    /// The `filters` of the stage before, and the dilation that it ended with.
+    filters: Option<i64>,
+    dilation: i64,
+    /// Where `add shortcut` has its projection from: before how many steps a label is needed.
+    project_from: Option<usize>,
+    /// Whether this is the network's own body, and not within a scope of it.
+    top: bool,
+}
+
+pub(super) struct Printer<'p> {
+    pub net: &'p Net,
+    pub units: &'p Units<'p>,
+    pub policies: &'p Policies,
+    pub text: Text,
+    /// The policy in force.
+    policy: Policy,
+    /// Filters of the stage before this one, for the design rule.
+    last_stage: Option<i64>,
+    stages: Vec<(String, usize)>,
+    /// Outputs that are named at the end.
+    late: Vec<(usize, String)>,
+}
+
+impl<'p> Printer<'p> {
+    pub fn new(net: &'p Net, units: &'p Units<'p>, policies: &'p Policies) -> Printer<'p> {
+        Printer {
+            net,
+            units,
+            policies,
+            text: Text::default(),
+            policy: Policy::Identity,
+            last_stage: None,
+            stages: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// The whole source; and its stages with the values that they end in.
+    pub fn source(mut self, body: &Built, frame: &Frame<'_>) -> (String, Vec<(String, usize)>) {
+        self.text.line("resnet 1");
+        let mut used: Vec<&str> =
+            self.units.blocks.iter().chain(&self.policies.blocks).filter(|b| b.standard).map(|b| &b.name[..]).collect();
+        used.sort_unstable();
+        used.dedup();
+        if !used.is_empty() {
+            self.text.line(&format!("use std.blocks: {}", used.join(", ")));
+        }
+        for block in self.units.blocks.iter().chain(&self.policies.blocks).filter(|b| !b.standard) {
+            self.block(block);
+        }
+        self.text.gap();
+        if let Some(doc) = frame.doc {
+            self.text.line(&format!("/// {}", doc.replace(['\n', '\r'], " ")));
+        }
+        let mut slots: Vec<Option<String>> = body.slots.iter().map(literal).collect();
+        let params = match self.classes(body).filter(|_| frame.classes) {
+            Some((at, count)) => {
+                slots[at] = Some("classes".to_string());
+                format!("(classes = {count})")
+            }
+            None => String::new(),
+        };
+        self.text.open(&format!("network {}{params}", frame.name));
+        self.inputs();
+        self.text.gap();
+        let mut labels: HashSet<String> = ["shortcut", "output", "input"].map(String::from).into();
+        labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
+        let mut at =
+            Body { slots: slots.into_iter(), labels: &mut labels, filters: None, dilation: 1, project_from: None, top: true };
+        self.sections(&body.steps, &mut at);
+        self.outputs();
+        if !frame.expects.is_empty() {
+            self.text.gap();
+            frame.expects.iter().for_each(|line| self.text.line(line));
+        }
+        self.text.close();
+        (self.text.out, self.stages)
+    }
+
+    fn inputs(&mut self) {
+        for (i, &input) in self.net.inputs.iter().enumerate() {
+            let node = self.net.node(input);
+            let dims = attrs::input(&node.shape).unwrap_or_default();
+            let line =
+                if i == 0 && node.name == "input" { format!("input {dims}") } else { format!("input {}: {dims}", node.name) };
+            self.text.line(&line);
+        }
+    }
+
+    /// Where the slot of the number of classes is: that of the last linear layer, if it makes the main output.
+    fn classes(&self, body: &Built) -> Option<(usize, Val)> {
+        let mut id = self.net.outputs[0].1;
+        while !matches!(self.net.node(id).op, crate::ir::Op::Linear(_)) {
+            match (&self.net.node(id).op, &self.net.node(id).operands[..]) {
+                (crate::ir::Op::Softmax, [only]) => id = *only,
+                _ => return None,
+            }
+        }
+        let at = body.slots.iter().rposition(|slot| slot.key == "features")?;
+        let value = body.slots[at].value;
+        let wanted = self.net.node(id).shape.channels()?;
+        (value == Val::int(wanted)).then_some((at, value))
+    }
+
+    fn block(&mut self, block: &Block) {
+        self.text.gap();
+        let param = |p: &super::steps::Param| match &p.default {
+            Some(value) => format!("{} = {value}", p.name),
+            None => p.name.clone(),
+        };
+        // parameters without a default stand first
+        let (given, usual): (Vec<_>, Vec<_>) = block.params.iter().partition(|p| p.default.is_none());
+        let params: Vec<String> = given.into_iter().chain(usual).map(param).collect();
+        self.text.open(&format!("block {}({})", block.name, params.join(", ")));
+        let slots: Vec<Option<String>> = block
+            .exprs
+            .iter()
+            .map(|expr| match expr {
+                Expr::Omit => None,
+                Expr::Literal(value) => Some(value.to_string()),
+                Expr::Param(p, mul, div) => {
+                    let name = &block.params[*p].name;
+                    Some(match (mul, div) {
+                        (1, 1) => name.clone(),
+                        (_, 1) => format!("{name} * {mul}"),
+                        _ => format!("{name} / {div}"),
+                    })
+                }
+            })
+            .collect();
+        let mut labels: HashSet<String> = ["shortcut".to_string()].into();
+        labels.extend(block.params.iter().map(|p| p.name.clone()));
+        let mut at = Body {
+            slots: slots.into_iter(),
+            labels: &mut labels,
+            filters: None,
+            dilation: 1,
+            project_from: block.project_from,
+            top: false,
+        };
+        self.steps(&block.steps, &mut Naming::default(), &mut at);
+        self.text.close();
+    }
+
+    /// The network's body, with what stands before and behind its stages under headings.
+    fn sections(&mut self, steps: &[Step], at: &mut Body<'_>) {
+        let mut naming = Naming::default();
+        let plain = |step: &Step| matches!(step, Step::Op { .. });
+        let first = steps.iter().position(|s| matches!(s, Step::Run(_)));
+        let last = steps.iter().rposition(|s| matches!(s, Step::Run(_)));
+        let (Some(first), Some(last)) = (first, last) else {
+            self.steps(steps, &mut naming, at);
+            return;
+        };
+        let (stem, head) = (&steps[..first], &steps[last + 1..]);
+        let mut section = |this: &mut Self, word: &str, steps: &[Step], at: &mut Body<'_>| {
+            let heading = !steps.is_empty() && steps.iter().all(plain);
+            if heading {
+                this.text.gap();
+                this.text.open(word);
+                this.steps(steps, &mut naming, at);
+                this.text.close();
+                this.text.gap();
+            } else {
+                this.steps(steps, &mut naming, at);
+            }
+        };
+        section(self, "stem", stem, at);
+        self.policy_line(self.policies.main.clone());
+        section(self, "", &steps[first..=last], at);
+        section(self, "head", head, at);
+    }
+
+    fn policy_line(&mut self, policy: Policy) {
+        if self.policy != policy {
+            self.text.gap();
+            self.text.line(&format!("shortcut: {}", policy.text()));
+            self.text.gap();
+            self.policy = policy;
+        }
+    }
+
+    pub fn steps(&mut self, steps: &[Step], naming: &mut Naming, at: &mut Body<'_>) {
+        let pre = at.project_from.take();
+        for (i, step) in steps.iter().enumerate() {
+            match step {
+                Step::Op { word, keys, leaf } => {
+                    let mut label = naming.label(word, leaf.as_deref());
+                    if pre == Some(i + 1) && label.is_none() {
+                        label = Some("pre".to_string());
+                    }
+                    at.labels.extend(label.clone());
+                    let args = self.args(word, keys, at);
+                    self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
+                }
+                Step::Join { word, arms } => {
+                    naming.next(word);
+                    self.join(word, arms, naming, at);
+                }
+                Step::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
+                Step::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
+                Step::Shortcut => {
+                    naming.next("add");
+                    self.text.line(if pre.is_some() { "add shortcut, project_from: pre" } else { "add shortcut" });
+                }
+                Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
+                Step::Knot(knot) => {
+                    let (knot, depth) = &self.units.knots[*knot];
+                    knot::print(self, knot, *depth, naming, at);
+                }
+                Step::Output(output) => self.output(*output, at),
+                Step::Side { output, name, body } => {
+                    let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
+                    self.text.gap();
+                    self.text.open(&format!("branch {label}"));
+                    self.steps(body, &mut Naming::default(), at);
+                    self.text.close();
+                    self.late.push((*output, label));
+                }
+            }
+        }
+    }
+
+    /// The arguments of a statement, with the blank before them.
+    fn args(&self, word: &str, keys: &[&'static str], at: &mut Body<'_>) -> String {
+        let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.slots.next().flatten())).collect();
+        let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
+        let written = |(key, value): (&str, Option<String>)| {
+            let value = value?;
+            Some(if first == Some(key) || value == key { value } else { format!("{key}: {value}") })
+        };
+        let list: Vec<String> = list.into_iter().filter_map(written).collect();
+        if list.is_empty() { String::new() } else { format!(" {}", list.join(", ")) }
+    }
+
+    fn scope(&mut self, name: &str, sequential: bool, body: &[Step], at: &mut Body<'_>) {
+        let word = if sequential { "sequential" } else { "scope" };
+        if at.top {
+            self.text.gap();
+        }
+        self.text.open(&format!("{word} {}", text::label(name)));
+        let mut naming = if sequential { Naming::sequential() } else { Naming::default() };
+        let top = std::mem::replace(&mut at.top, false);
+        self.steps(body, &mut naming, at);
+        at.top = top;
+        self.text.close();
+        if at.top {
+            self.text.gap();
+        }
+    }
+
+    fn join(&mut self, word: &'static str, arms: &[Arm], naming: &mut Naming, at: &mut Body<'_>) {
+        let name = |arm: &Arm, otherwise: &str| match &arm.name {
+            Name::Plain(name) => name.clone(),
+            Name::Any | Name::Numbered(_) => otherwise.to_string(),
+        };
+        let free = |arm: &Arm| match &arm.name {
+            Name::Plain(name) => text::is_path(name) && !at.labels.contains(name),
+            Name::Any => true,
+            Name::Numbered(_) => false,
+        };
+        let branches = word == "upsample" || word != "concat" && arms[1..].iter().all(free);
+        if branches {
+            // slots are those of the main way first
+            let main = &arms[0];
+            let mut inner = Text::default();
+            std::mem::swap(&mut inner, &mut self.text);
+            self.text.indent = inner.indent;
+            self.steps(&main.body, naming, at);
+            let way = std::mem::replace(&mut self.text, inner);
+            let mut labels = Vec::new();
+            for arm in &arms[1..] {
+                let otherwise = match (word, arm.body.is_empty()) {
+                    (_, true) => "same",
+                    ("mul", false) => "gate",
+                    _ => "side",
+                };
+                let label = fresh(&name(arm, otherwise), at.labels);
+                if arm.body.is_empty() {
+                    self.text.line(&format!("branch {label} {{ }}"));
+                } else {
+                    self.text.open(&format!("branch {label}"));
+                    self.steps(&arm.body, &mut Naming::default(), at);
+                    self.text.close();
+                }
+                labels.push(label);
+            }
+            self.text.out.push_str(&way.out);
+            let how = if word == "upsample" { "nearest, like: " } else { "" };
+            self.text.line(&format!("{word} {how}{}", labels.join(", ")));
+            return;
+        }
+        self.text.open(&format!("parallel {word}"));
+        for (slot, arm) in arms.iter().enumerate() {
+            let label = match &arm.name {
+                Name::Numbered(stem) => {
+                    let number = at.slots.next().flatten().unwrap_or_default();
+                    if number.parse::<i64>().is_ok() {
+                        text::label(&format!("{stem}{number}"))
+                    } else {
+                        format!("\"{stem}{{{number}}}\"")
+                    }
+                }
+                _ => text::label(&name(arm, &if arm.body.is_empty() { "same".to_string() } else { format!("path{}", slot + 1) })),
+            };
+            if arm.body.is_empty() {
+                self.text.line(&format!("{label} {{ }}"));
+            } else {
+                self.text.open(&label);
+                self.steps(&arm.body, &mut Naming::default(), at);
+                self.text.close();
+            }
+        }
+        self.text.close();
+    }
+
+    fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
+        let block = &self.units.blocks[block];
+        let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.slots.next().flatten())).collect();
+        let written = |(key, value): (&str, Option<String>)| {
+            let value = value?;
+            Some(if value == key { value } else { format!("{key}: {value}") })
+        };
+        let args: Vec<String> = given.into_iter().filter_map(written).collect();
+        at.labels.extend(label.map(str::to_string));
+        match label {
+            Some(_) => naming.skip(1),
+            None => naming.skip(statements(&block.steps)),
+        }
+        let blank = if args.is_empty() { "" } else { " " };
+        let line = format!("{}{blank}{}", block.name, args.join(", "));
+        self.text.line(&with_label(line, label));
+    }
+
+    /// A stage where the design rules hold, else a repeat.
+    fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
+        let block = &self.units.blocks[run.block];
+        let change = map_change(self.net, run);
+        let mut keys: Vec<String> = Vec::new();
+        let mut fixed: Vec<String> = Vec::new();
+        let (mut filters, mut halves, mut dilates) = (None, false, false);
+        for (p, param) in block.params.iter().enumerate() {
+            let column: Vec<Val> = run.calls.iter().map(|call| call.args[p]).collect();
+            let Some(form) = by_index(&column) else { continue };
+            match (&param.name[..], form) {
+                ("filters", ByIndex::Same(Val::Int(n))) => {
+                    filters = Some(n);
+                    let double = at.filters.and_then(|last| last.checked_mul(2)) == Some(n);
+                    keys.insert(0, format!("filters: {}", if double { "double".to_string() } else { n.to_string() }));
+                }
+                // a stage keeps the dilation of the one before
+                ("dilation", ByIndex::Same(Val::Int(n))) if n == at.dilation => {}
+                ("dilation", ByIndex::Same(Val::Int(n))) => {
+                    at.dilation = n;
+                    keys.push(format!("dilate: {n}"));
+                }
+                ("dilation", ByIndex::First(Val::Int(first), Val::Int(then))) if first == at.dilation && then == 2 * first => {
+                    at.dilation = then;
+                    dilates = true;
+                    keys.push("dilate: double".to_string());
+                }
+                ("stride", ByIndex::Same(Val::Int(1))) => {}
+                ("stride", ByIndex::Same(Val::Int(2))) if column.len() == 1 => halves = true,
+                ("stride", ByIndex::First(Val::Int(2), Val::Int(1))) => halves = true,
+                (name, ByIndex::Same(value)) => {
+                    if Some(value) != param.default {
+                        let list = if block.residual { &mut fixed } else { &mut keys };
+                        list.push(format!("{name}: {value}"));
+                    }
+                }
+                (name, ByIndex::First(first, then)) => {
+                    keys.push(format!("{name}: if i == 0 then {first} else {then}"));
+                }
+                (name, ByIndex::Linear(start, step)) => {
+                    let times = if step == 1 { "i".to_string() } else { format!("{step} * i") };
+                    let sum = if start == 0 { times } else { format!("{times} + {start}") };
+                    keys.push(format!("{name}: {sum}"));
+                }
+            }
+        }
+        // the second rule is about stages that state their filters
+        let breaks = match (self.last_stage, filters, change) {
+            (Some(old), Some(new), Some(Map::Halved)) => new != old.saturating_mul(2),
+            (Some(old), Some(new), Some(Map::Kept)) => new != old,
+            (Some(_), Some(_), Some(Map::Other)) => true,
+            _ => false,
+        };
+        // a dilated stage keeps the map where it would be halved
+        let breaks = breaks && !(dilates && change == Some(Map::Kept));
+        let is_stage = run.label.is_some() && change.is_some() && (!breaks || halves || block.residual);
+        if breaks && is_stage {
+            match change {
+                Some(Map::Kept) => keys.push("allow doubling".to_string()),
+                _ => keys.push("allow halving".to_string()),
+            }
+        }
+        if halves {
+            let key = if is_stage { "map: halve" } else { "stride: if i == 0 then 2 else 1" };
+            let place = usize::from(filters.is_some());
+            keys.insert(place.min(keys.len()), key.to_string());
+        }
+        let fits = self.policies.of(&run.calls);
+        if block.residual && !fits.is_empty() && !fits.contains(&self.policy) {
+            if fits.contains(&self.policies.main) {
+                self.policy_line(self.policies.main.clone());
+            } else {
+                keys.push(format!("shortcut: {}", fits[0].text()));
+            }
+        }
+        if is_stage && filters.is_some() {
+            self.last_stage = filters;
+        }
+        at.filters = filters.or(at.filters);
+        naming.skip(if run.label.is_some() { 0 } else { statements(&block.steps) * run.calls.len() });
+        let word = if is_stage { "stage" } else { "repeat" };
+        let label = run.label.as_ref().map(|l| format!(" {l}:")).unwrap_or_default();
+        let unit = if fixed.is_empty() { block.name.clone() } else { format!("{}({})", block.name, fixed.join(", ")) };
+        let keys = if keys.is_empty() { String::new() } else { format!(" {{ {} }}", keys.join(", ")) };
+        self.text.line(&format!("{word}{label} {} of {unit}{keys}", run.calls.len()));
+        if let (Some(label), Some(last)) = (&run.label, run.calls.last()) {
+            at.labels.insert(label.clone());
+            if is_stage {
+                self.stages.push((label.clone(), last.to));
+            }
+        }
+    }
+
+    /// One node as a statement, joined with those labels.
+    pub fn statement(&mut self, id: Id, others: &[String], leaf: Option<String>, naming: &mut Naming) {
+        let (word, list) = self.net.statement(id);
+        let label = naming.label(word, leaf.as_deref());
+        let written = list.iter().filter(|attr| !attr.default);
+        let mut args: Vec<String> = written
+            .map(|attr| if attr.first { attr.value.to_string() } else { format!("{}: {}", attr.key, attr.value) })
+            .collect();
+        let like = word == "upsample";
+        args.extend(others.iter().map(|label| if like { format!("like: {label}") } else { label.clone() }));
+        let blank = if args.is_empty() { "" } else { " " };
+        self.text.line(&with_label(format!("{word}{blank}{}", args.join(", ")), label.as_deref()));
+    }
+
+    /// The current value is an output.
+    pub fn output(&mut self, output: usize, at: &mut Body<'_>) {
+        let name = &self.net.outputs[output].0;
+        if self.net.outputs[0].0 == "output" {
+            self.text.line(&format!("output {name}"));
+        } else {
+            let label = fresh("value", at.labels);
+            self.text.line(&format!("branch {label} {{ }}"));
+            self.late.push((output, label));
+        }
+    }
+
+    /// An output that a label names.
+    pub fn output_from(&mut self, output: usize, label: String) {
+        self.late.push((output, label));
+    }
+
+    /// The outputs, where the main one is not called `output`, and those of side paths.
+    fn outputs(&mut self) {
+        let main = &self.net.outputs[0].0;
+        if main != "output" || !self.late.is_empty() {
+            self.text.gap();
+        }
+        if main != "output" {
+            self.text.line(&format!("output {main}"));
+        }
+        self.late.sort();
+        for (output, label) in std::mem::take(&mut self.late) {
+            self.text.line(&format!("output {} from {label}", self.net.outputs[output].0));
+        }
+    }
+}
+
+fn with_label(line: String, label: Option<&str>) -> String {
+    match label {
+        Some(label) => format!("{line} as {}", text::label(label)),
+        None => line,
+    }
+}
+
+/// A label that is not taken yet.
+pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
+    let plain = if text::is_word(wanted) && !text::is_reserved(wanted) || text::is_word(wanted) {
+        wanted.to_string()
+    } else {
+        "side".to_string()
+    };
+    let mut label = plain.clone();
+    let mut n = 2;
+    while labels.contains(&label) {
+        label = format!("{plain}{n}");
+        n += 1;
+    }
+    labels.insert(label.clone());
+    label
+}
+
+/// A slot of the network's own body.
+fn literal(slot: &Slot) -> Option<String> {
+    (!slot.default).then(|| slot.value.to_string())
+}

@@ -1,0 +1,293 @@
+//! What a stage says of its blocks: arguments by their place, shortcuts, the design rules.
+
+use super::attrs::Val;
+use super::net::Net;
+use super::standard::Standard;
+use super::steps::{Expr, Param, Slot, Step, unify};
+use super::unit::{Block, Built, Call, Residual, Run, Units};
+use crate::ir::{Dim, Op, Shape};
+
+/// An argument of a run of blocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ByIndex {
+    Same(Val),
+    /// The first block's, and that of all others.
+    First(Val, Val),
+    /// `a + b * i`.
+    Linear(i64, i64),
+}
+
+/// How an argument follows from a block's place, where it does.
+pub(super) fn by_index(column: &[Val]) -> Option<ByIndex> {
+    let (first, rest) = column.split_first()?;
+    if rest.iter().all(|v| v == first) {
+        return Some(ByIndex::Same(*first));
+    }
+    if rest.len() > 1 && rest.iter().all(|v| *v == rest[0]) {
+        return Some(ByIndex::First(*first, rest[0]));
+    }
+    let numbers: Option<Vec<i64>> = column.iter().map(Val::as_int).collect();
+    if let Some(numbers) = numbers {
+        let step = numbers[1].checked_sub(numbers[0])?;
+        if numbers.len() > 2 && numbers.windows(2).all(|w| w[1].checked_sub(w[0]) == Some(step)) {
+            return Some(ByIndex::Linear(numbers[0], step));
+        }
+    }
+    (rest.len() == 1).then(|| ByIndex::First(*first, rest[0]))
+}
+
+/// A shortcut policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    Identity,
+    Pad {
+        split: bool,
+    },
+    /// With which unit, by its text; `None` for the default one.
+    Projection {
+        unit: Option<String>,
+        always: bool,
+    },
+    None,
+}
+
+impl Policy {
+    /// As written.
+    pub fn text(&self) -> String {
+        match self {
+            Policy::Identity => "identity".to_string(),
+            Policy::Pad { split: false } => "pad".to_string(),
+            Policy::Pad { split: true } => "pad(zeros: split)".to_string(),
+            Policy::Projection { unit, always } => {
+                let mut args = Vec::new();
+                if *always {
+                    args.push("when: always".to_string());
+                }
+                args.extend(unit.as_ref().map(|unit| format!("unit: {unit}")));
+                if args.is_empty() { "projection".to_string() } else { format!("projection({})", args.join(", ")) }
+            }
+            Policy::None => "none".to_string(),
+        }
+    }
+
+    /// What a person would try first.
+    fn rank(&self) -> usize {
+        match self {
+            Policy::Identity => 0,
+            Policy::Projection { always: false, .. } => 1,
+            Policy::Pad { split: false } => 2,
+            Policy::Pad { split: true } => 3,
+            Policy::Projection { always: true, .. } => 4,
+            Policy::None => 5,
+        }
+    }
+}
+
+/// The policies of a network's residual blocks.
+pub(super) struct Policies {
+    /// The one that most blocks follow.
+    pub main: Policy,
+    /// Projections of its own.
+    pub blocks: Vec<Block>,
+    /// By the addition's operand: which policies give a shortcut.
+    fits: Vec<(usize, Vec<Policy>)>,
+}
+
+impl Policies {
+    /// Finds which policies give the shortcuts of all calls.
+    pub fn find(units: &Units<'_>, standard: &mut Standard) -> Policies {
+        let mut calls: Vec<&Call> = units.calls.values().filter(|c| c.residual.is_some() || c.plain).collect();
+        calls.sort_by_key(|call| call.to);
+        let residuals: Vec<&Residual> = calls.iter().filter_map(|c| c.residual.as_ref()).collect();
+        let mut policies = Policies { main: Policy::Identity, blocks: Vec::new(), fits: Vec::new() };
+        let projected = policies.projections(units, &residuals, standard);
+        for call in &calls {
+            let list = match &call.residual {
+                None => vec![Policy::None],
+                Some(residual) => {
+                    let unit = projected.iter().find(|(f, _)| *f == residual.f).map(|(_, unit)| unit.clone());
+                    let all: Vec<Option<String>> = projected.iter().map(|(_, unit)| unit.clone()).collect();
+                    fitting(units.net, residual, unit, &all)
+                }
+            };
+            policies.fits.push((call.to, list));
+        }
+        let mut counted: Vec<(Policy, usize)> = Vec::new();
+        for (_, list) in &policies.fits {
+            for policy in list {
+                match counted.iter_mut().find(|(p, _)| p == policy) {
+                    Some((_, n)) => *n += 1,
+                    None => counted.push((policy.clone(), 1)),
+                }
+            }
+        }
+        counted.sort_by_key(|(policy, n)| (std::cmp::Reverse(*n), policy.rank()));
+        if let Some((policy, _)) = counted.into_iter().next() {
+            policies.main = policy;
+        }
+        policies
+    }
+
+    /// The unit of each projection, by the value that it is added to; blocks for those that the library lacks.
+    fn projections(&mut self, units: &Units<'_>, list: &[&Residual], standard: &mut Standard) -> Vec<(usize, Option<String>)> {
+        let is_projection = |r: &&&Residual| {
+            let mut convs = false;
+            r.arm.iter().for_each(|item| item.nodes(&mut |id| convs |= matches!(units.net.node(id).op, Op::Conv(_))));
+            convs
+        };
+        let made: Vec<(&Residual, Built, usize, i64)> = list
+            .iter()
+            .filter(is_projection)
+            .filter_map(|r| {
+                let built = Units::unit(units.net, units.paths, &r.arm, r.depth);
+                let [h, w] = r.stride;
+                let stride = (h == w).then_some(h as i64)?;
+                Some((*r, built, units.net.node(r.f).shape.channels()?, stride))
+            })
+            .collect();
+        let arms: Vec<(&Built, usize, i64)> = made.iter().map(|(_, built, filters, stride)| (built, *filters, *stride)).collect();
+        if arms.is_empty() {
+            return Vec::new();
+        }
+        if let Some(name) = standard.projection(&arms) {
+            let unit = (name != "projection").then(|| name.to_string());
+            if let Some(name) = &unit {
+                self.blocks.push(projection(name.clone(), Vec::new(), Vec::new(), true));
+            }
+            return made.iter().map(|(r, ..)| (r.f, unit.clone())).collect();
+        }
+        let mut out = Vec::new();
+        let mut kinds: Vec<(Vec<Step>, Vec<usize>)> = Vec::new();
+        for (at, (_, built, ..)) in made.iter().enumerate() {
+            match kinds.iter_mut().find(|(steps, _)| *steps == built.steps) {
+                Some((_, members)) => members.push(at),
+                None => kinds.push((built.steps.clone(), vec![at])),
+            }
+        }
+        for (steps, members) in kinds {
+            // what a policy gives stands first, so that the slots are held to it
+            let lists: Vec<Vec<Slot>> = members.iter().map(|&m| given(&made[m])).collect();
+            let views: Vec<&[Slot]> = lists.iter().map(|list| &list[..]).collect();
+            let Some(mut found) = unify(&views) else { continue };
+            let fixed: Vec<(String, Option<Val>)> = vec![("filters".into(), None), ("stride".into(), Some(Val::Int(1)))];
+            if found.params.iter().any(|p| !fixed.iter().any(|(name, _)| *name == p.name)) {
+                continue;
+            }
+            let exprs = found.exprs.split_off(2);
+            // both are parameters, whether they vary or not
+            let params: Vec<Param> = fixed.into_iter().map(|(name, default)| Param { name, default }).collect();
+            let to = |e: &Expr, slot: &Slot| match e {
+                Expr::Param(p, mul, div) => Expr::Param(usize::from(found.params[*p].name == "stride"), *mul, *div),
+                // what is the same in all may still be what the policy gives
+                Expr::Literal(v) if slot.key == "filters" && *v == lists[0][0].value => Expr::Param(0, 1, 1),
+                Expr::Literal(v) if slot.key == "stride" && *v == lists[0][1].value => Expr::Param(1, 1, 1),
+                other => other.clone(),
+            };
+            let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, slot)| to(e, slot)).collect();
+            let stem = match &steps[..] {
+                [Step::Scope { name, .. }] => super::text::word(name, "project"),
+                _ => "project".to_string(),
+            };
+            let taken = |name: &str| self.blocks.iter().chain(&units.blocks).any(|b| b.name == name);
+            let name = (1..).map(|n| if n == 1 { stem.clone() } else { format!("{stem}_{n}") }).find(|n| !taken(n));
+            let Some(name) = name else { continue };
+            let mut block = projection(name.clone(), steps, exprs, false);
+            block.params = params;
+            if !block.exprs.iter().any(|e| matches!(e, Expr::Param(1, ..))) {
+                block.params.pop();
+            }
+            self.blocks.push(block);
+            out.extend(members.iter().map(|&m| (made[m].0.f, Some(name.clone()))));
+        }
+        out
+    }
+
+    /// The policies that give all shortcuts of these calls.
+    pub fn of(&self, calls: &[Call]) -> Vec<Policy> {
+        let fits = |call: &Call| self.fits.iter().find(|(to, _)| *to == call.to).map(|(_, list)| &list[..]).unwrap_or(&[]);
+        let Some((first, rest)) = calls.split_first() else { return Vec::new() };
+        fits(first).iter().filter(|p| rest.iter().all(|call| fits(call).contains(p))).cloned().collect()
+    }
+}
+
+fn projection(name: String, steps: Vec<Step>, exprs: Vec<Expr>, standard: bool) -> Block {
+    Block { name, params: Vec::new(), steps, exprs, standard, project_from: None, residual: false }
+}
+
+/// A projection's slots behind those of the policy's two arguments.
+fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Slot> {
+    let slot =
+        |key: &str, value: i64, default: bool| Slot { key: key.to_string(), arm: String::new(), value: Val::Int(value), default };
+    let mut list = vec![slot("filters", *filters as i64, false), slot("stride", *stride, *stride == 1)];
+    list.extend(built.slots.iter().cloned());
+    list
+}
+
+/// Which policies make this shortcut.
+fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, units: &[Option<String>]) -> Vec<Policy> {
+    let channels = |id: usize| net.node(id).shape.channels();
+    let (from, to) = (channels(r.x), channels(r.f));
+    let changes = r.stride != [1, 1] || from != to;
+    let mut list = Vec::new();
+    if let Some(unit) = unit {
+        if changes {
+            list.push(Policy::Projection { unit: unit.clone(), always: false });
+        }
+        list.push(Policy::Projection { unit, always: true });
+        return list;
+    }
+    let mut ops = Vec::new();
+    r.arm.iter().for_each(|item| item.nodes(&mut |id| ops.push(net.node(id).op.clone())));
+    for split in [false, true] {
+        let mut wanted = Vec::new();
+        if r.stride != [1, 1] {
+            wanted.push(Op::Subsample(r.stride));
+        }
+        if let (Some(from), Some(to)) = (from, to)
+            && to > from
+        {
+            let before = if split { (to - from) / 2 } else { 0 };
+            wanted.push(Op::Pad(crate::ir::Pad { channels: [before, to - from - before], sides: [[0; 2]; 2] }));
+        }
+        if wanted == ops {
+            list.push(Policy::Pad { split });
+        }
+    }
+    if ops.is_empty() {
+        list.push(Policy::Identity);
+        if !changes {
+            let mut all: Vec<Option<String>> = units.to_vec();
+            all.sort();
+            all.dedup();
+            list.extend(all.into_iter().map(|unit| Policy::Projection { unit, always: false }));
+        }
+    }
+    list
+}
+
+/// What became of the map over a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Map {
+    Kept,
+    Halved,
+    Other,
+}
+
+/// How a run changes the map; `None` where its blocks' results differ, so that it is no stage.
+pub(super) fn map_change(net: &Net, run: &Run) -> Option<Map> {
+    let shape = |id: usize| &net.node(id).shape;
+    let (first, last) = (run.calls.first()?, run.calls.last()?);
+    if run.calls.iter().any(|call| shape(call.to) != shape(first.to)) {
+        return None;
+    }
+    let (before, after): (&Shape, &Shape) = (shape(first.from), shape(last.to));
+    let (before, after) = (before.map()?, after.map()?);
+    let halves = |from: &Dim, to: &Dim| from.affine(1, 2, 0) == Some(*to) || from.affine(0, 2, 0) == Some(*to);
+    Some(if before == after {
+        Map::Kept
+    } else if before.len() == after.len() && before.iter().zip(after).all(|(a, b)| halves(a, b)) {
+        Map::Halved
+    } else {
+        Map::Other
+    })
+}

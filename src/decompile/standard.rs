@@ -1,0 +1,228 @@
+//! Which blocks of the standard library fit. The library is asked, not copied: a block is expanded with the arguments that it
+//! would have, and what comes out is compared.
+
+use std::collections::HashMap;
+
+use super::attrs::Val;
+use super::group::{self, Path};
+use super::net::Net;
+use super::steps::{Param, Slot, Step, bare};
+use super::tree::{self, Scope};
+use super::unit::{Built, Units};
+use crate::base::source::{SourceFile, SourceMap};
+use crate::elaborate::Program;
+
+/// A block and its parameters, with what each is where it is not given.
+struct Known {
+    name: &'static str,
+    params: &'static [(&'static str, Option<i64>)],
+}
+
+/// The blocks that are tried. Where the library differs from this list, nothing fits, and a block is written out.
+const BLOCKS: &[Known] = &[
+    Known { name: "basic", params: &[("filters", None), ("stride", Some(1)), ("dilation", Some(1))] },
+    Known {
+        name: "bottleneck",
+        params: &[
+            ("filters", None),
+            ("stride", Some(1)),
+            ("expansion", Some(4)),
+            ("groups", Some(1)),
+            ("widen", Some(1)),
+            ("dilation", Some(1)),
+        ],
+    },
+    Known { name: "bottleneck_v1", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
+    Known { name: "pre_basic", params: &[("filters", None), ("stride", Some(1))] },
+    Known { name: "pre_bottleneck", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
+    Known { name: "conv_norm_relu", params: &[("filters", None), ("kernel", Some(3)), ("stride", Some(1)), ("groups", Some(1))] },
+];
+
+/// The standard projections.
+const PROJECTIONS: &[&str] = &["projection", "projection_conv", "projection_pool"];
+
+/// A block that fits.
+pub(super) struct Found {
+    pub name: &'static str,
+    pub params: Vec<Param>,
+    /// Of each body, by parameter.
+    pub args: Vec<Vec<Val>>,
+    /// Whether it has an `add shortcut`.
+    pub residual: bool,
+}
+
+pub(super) struct Standard {
+    /// Whether the names of layers must agree.
+    named: bool,
+    /// By the text of the call.
+    probes: HashMap<String, Option<(Vec<Step>, Vec<Slot>)>>,
+}
+
+/// What the convolutions of a body have.
+struct Convs {
+    filters: Vec<i64>,
+    kernel: i64,
+    stride: i64,
+    dilation: i64,
+    groups: i64,
+}
+
+impl Convs {
+    fn of(steps: &[Step], slots: &[Slot]) -> Option<Convs> {
+        let mut out = Convs { filters: Vec::new(), kernel: 1, stride: 1, dilation: 1, groups: 1 };
+        let mut at = 0;
+        for step in steps {
+            match step {
+                Step::Op { word, keys, .. } => {
+                    for (key, slot) in keys.iter().zip(&slots[at..]).filter(|_| *word == "conv") {
+                        match (*key, slot.value) {
+                            ("kernel", Val::Size([h, w])) if h == w && out.filters.is_empty() => out.kernel = h as i64,
+                            ("filters", Val::Int(n)) => out.filters.push(n),
+                            ("stride", Val::Int(n)) => out.stride = out.stride.max(n),
+                            ("dilation", Val::Int(n)) => out.dilation = out.dilation.max(n),
+                            ("groups", Val::Int(n)) => out.groups = out.groups.max(n),
+                            ("stride" | "dilation", _) => return None,
+                            _ => {}
+                        }
+                    }
+                    at += keys.len();
+                }
+                Step::Shortcut => {}
+                _ => return None,
+            }
+        }
+        (!out.filters.is_empty()).then_some(out)
+    }
+
+    /// Arguments that could give these, the likeliest first.
+    fn args(&self, known: &Known) -> Vec<Vec<i64>> {
+        let has = |name: &str| known.params.iter().any(|(p, _)| *p == name);
+        let (Some(&first), Some(&last)) = (self.filters.first(), self.filters.last()) else { return Vec::new() };
+        let mut widths = Vec::new();
+        if has("expansion") {
+            if last % 4 == 0 && first % (last / 4).max(1) == 0 && (has("widen") || first == last / 4) {
+                widths.push((last / 4, 4, first / (last / 4).max(1)));
+            }
+            if last % first.max(1) == 0 {
+                widths.push((first, last / first.max(1), 1));
+            }
+        } else {
+            widths.push((first, 1, 1));
+        }
+        let value = |name: &str, (filters, expansion, widen): (i64, i64, i64)| match name {
+            "filters" => filters,
+            "expansion" => expansion,
+            "widen" => widen,
+            "stride" => self.stride,
+            "dilation" => self.dilation,
+            "groups" => self.groups,
+            _ => self.kernel,
+        };
+        widths.into_iter().map(|w| known.params.iter().map(|(p, _)| value(p, w)).collect()).collect()
+    }
+}
+
+impl Standard {
+    pub fn new(named: bool) -> Standard {
+        Standard { named, probes: HashMap::new() }
+    }
+
+    /// The block that all these bodies are.
+    pub fn block(&mut self, net: &Net, members: &[(&Scope, Built)]) -> Option<Found> {
+        let steps = &members[0].1.steps;
+        let residual = steps.contains(&Step::Shortcut);
+        let convs = Convs::of(steps, &members[0].1.slots)?;
+        for known in BLOCKS {
+            // expanded once, to see whether the steps are these at all
+            let Some(sample) = convs.args(known).first().cloned() else { continue };
+            let mut plain = false;
+            let fits = self.expand(known, &sample, 16, false).is_some_and(|(found, _)| self.same(&found, steps))
+                || (!residual && {
+                    plain = true;
+                    self.expand(known, &sample, 16, true).is_some_and(|(found, _)| self.same(&found, steps))
+                });
+            if !fits {
+                continue;
+            }
+            let args: Option<Vec<Vec<i64>>> = members
+                .iter()
+                .map(|(scope, built)| {
+                    let channels = net.node(scope.from).shape.channels()?;
+                    Convs::of(&built.steps, &built.slots)?.args(known).into_iter().find(|args| {
+                        self.expand(known, args, channels, plain)
+                            .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
+                    })
+                })
+                .collect();
+            let Some(args) = args else { continue };
+            let param =
+                |(name, default): &(&str, Option<i64>)| Param { name: (*name).to_string(), default: default.map(Val::Int) };
+            return Some(Found {
+                name: known.name,
+                params: known.params.iter().map(param).collect(),
+                args: args.into_iter().map(|list| list.into_iter().map(Val::Int).collect()).collect(),
+                residual: residual || plain,
+            });
+        }
+        None
+    }
+
+    /// The standard projection that all these are, each with its filters and stride.
+    pub fn projection(&mut self, arms: &[(&Built, usize, i64)]) -> Option<&'static str> {
+        PROJECTIONS.iter().copied().find(|name| {
+            arms.iter().all(|(built, filters, stride)| {
+                self.probe(&format!("{name} filters: {filters}, stride: {stride}"), 16, false)
+                    .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
+            })
+        })
+    }
+
+    fn same(&self, a: &[Step], b: &[Step]) -> bool {
+        if self.named { a == b } else { bare(a) == bare(b) }
+    }
+
+    fn expand(&mut self, known: &Known, args: &[i64], channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+        let given = known.params.iter().zip(args).filter(|((_, default), value)| *default != Some(**value));
+        let args: Vec<String> = given.map(|((name, _), value)| format!("{name}: {value}")).collect();
+        self.probe(&format!("{} {}", known.name, args.join(", ")), channels, plain)
+    }
+
+    /// What a call of a standard block comes to; `None` where it is none.
+    fn probe(&mut self, call: &str, channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+        let key = format!("{plain} {channels} {call}");
+        if let Some(found) = self.probes.get(&key) {
+            return found.clone();
+        }
+        let found = expand(call, channels, plain);
+        self.probes.insert(key, found.clone());
+        found
+    }
+}
+
+/// Whether the values are the same, whatever the defaults.
+fn values(a: &[Slot], b: &[Slot]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
+}
+
+fn expand(call: &str, channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+    let policy = if plain { "none" } else { "identity" };
+    let name = call.split(' ').next()?;
+    let text = format!(
+        "resnet 1\nuse std.blocks: {name}\nnetwork probe {{\n  input {channels} x 64 x 64\n  shortcut: {policy}\n  {call}\n}}\n"
+    );
+    let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
+    let file = SourceFile { name: "probe".to_string(), path: None, text: text.into() };
+    let program = Program::from_source(file, &mut sources, &mut diags);
+    let network = program.elaborate("probe", &[], &mut sources, &mut diags)?;
+    if !diags.is_empty() {
+        return None;
+    }
+    // shapes need not fit: a shortcut is the identity here
+    let net = Net::read(&network.graph, false).ok()?;
+    let paths: Vec<Path> =
+        net.nodes.iter().map(|n| if n.named { n.name.split('.').map(str::to_string).collect() } else { Path::new() }).collect();
+    let items = tree::tree(&net).0;
+    let items = if name.starts_with("projection") { group::side(&net, &paths, items) } else { group::group(&net, &paths, items) };
+    let built = Units::unit(&net, &paths, &items, 0);
+    Some((built.steps, built.slots))
+}

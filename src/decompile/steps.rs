@@ -1,0 +1,194 @@
+//! Steps as statements: what a body says, apart from the numbers in it. Two bodies of equal steps are one block.
+
+use super::attrs::Val;
+use super::net::Net;
+
+/// What a body says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    /// An operator; its arguments are slots.
+    Op {
+        word: &'static str,
+        keys: Vec<&'static str>,
+        /// The layer's name in the scope; `None` where it does not matter, or cannot be kept.
+        leaf: Option<String>,
+    },
+    /// Paths that part and meet.
+    Join { word: &'static str, arms: Vec<Arm> },
+    /// Statements under a name, or numbered under it.
+    Scope { name: String, sequential: bool, body: Vec<Step> },
+    /// A block; its arguments are slots.
+    Call { block: usize, label: Option<String> },
+    /// `add shortcut`.
+    Shortcut,
+    /// A stage or repeat: which of [`super::unit::Units::runs`].
+    Run(usize),
+    /// Which of [`super::unit::Units::knots`].
+    Knot(usize),
+    /// The current value is this output.
+    Output(usize),
+    /// A path to an output.
+    Side { output: usize, name: Option<String>, body: Vec<Step> },
+}
+
+/// A path of a join.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Arm {
+    pub name: Name,
+    pub body: Vec<Step>,
+}
+
+/// What a side path is called.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Name {
+    /// Nothing that matters.
+    Any,
+    Plain(String),
+    /// `denselayer` and a number, which is a slot.
+    Numbered(String),
+}
+
+/// A number in a body.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Slot {
+    pub key: String,
+    /// The arm that it stands in.
+    pub arm: String,
+    pub value: Val,
+    /// Whether the language takes this value where none is written.
+    pub default: bool,
+}
+
+/// Where a value inside a body of equal steps comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Expr {
+    /// Not written.
+    Omit,
+    Literal(Val),
+    /// A parameter, times and divided by.
+    Param(usize, i64, i64),
+}
+
+/// A parameter of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Param {
+    pub name: String,
+    pub default: Option<Val>,
+}
+
+/// Bodies of equal steps made one: parameters, where each slot has its value from, the arguments of each.
+pub(super) struct Unified {
+    pub params: Vec<Param>,
+    pub exprs: Vec<Expr>,
+    pub args: Vec<Vec<Val>>,
+}
+
+/// The most parameters that a block is given: beyond, its calls say no more than its statements would.
+const MAX_PARAMS: usize = 10;
+
+/// Finds parameters for bodies of equal steps, whose slots are given.
+pub(super) fn unify(members: &[&[Slot]]) -> Option<Unified> {
+    let first = members.first()?;
+    let mut out = Unified { params: Vec::new(), exprs: Vec::new(), args: vec![Vec::new(); members.len()] };
+    for at in 0..first.len() {
+        let column: Vec<&Slot> = members.iter().map(|m| &m[at]).collect();
+        let expr = if column.iter().all(|s| s.default) {
+            Expr::Omit
+        } else if column.iter().all(|s| s.value == column[0].value) {
+            Expr::Literal(column[0].value)
+        } else {
+            match param(&column, &out.args) {
+                Some(expr) => expr,
+                None => {
+                    let name = name(&first[at], &out.params);
+                    let default = column.iter().find(|s| s.default).map(|s| s.value);
+                    out.params.push(Param { name, default });
+                    out.args.iter_mut().zip(&column).for_each(|(args, slot)| args.push(slot.value));
+                    Expr::Param(out.params.len() - 1, 1, 1)
+                }
+            }
+        };
+        out.exprs.push(expr);
+    }
+    (out.params.len() <= MAX_PARAMS).then_some(out)
+}
+
+/// A parameter that the column follows.
+fn param(column: &[&Slot], args: &[Vec<Val>]) -> Option<Expr> {
+    let params = args.first()?.len();
+    let equal = |p: &usize| column.iter().zip(args).all(|(slot, args)| slot.value == args[*p]);
+    if let Some(p) = (0..params).find(equal) {
+        return Some(Expr::Param(p, 1, 1));
+    }
+    // a multiple, or a part, of another width
+    if !matches!(column[0].key.as_str(), "filters" | "groups" | "features") {
+        return None;
+    }
+    (0..params).find_map(|p| {
+        let pairs: Option<Vec<(i64, i64)>> =
+            column.iter().zip(args).map(|(slot, args)| Some((slot.value.as_int()?, args[p].as_int()?))).collect();
+        let pairs = pairs?;
+        let &(value, base) = pairs.first()?;
+        let (mul, div) = if base > 0 && value % base == 0 {
+            (value / base, 1)
+        } else if value > 0 && base % value == 0 {
+            (1, base / value)
+        } else {
+            return None;
+        };
+        let fits = pairs.iter().all(|&(v, b)| v.checked_mul(div) == b.checked_mul(mul) && b % div == 0);
+        (fits && mul <= 64 && div <= 64).then_some(Expr::Param(p, mul, div))
+    })
+}
+
+/// A name for a new parameter.
+fn name(slot: &Slot, params: &[Param]) -> String {
+    let plain = match slot.key.as_str() {
+        // an operator's word
+        "pad" => "padding",
+        "filters" if !slot.arm.is_empty() => slot.arm.as_str(),
+        key => key,
+    };
+    let plain = if super::text::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
+    let free = |name: &str| !params.iter().any(|p| p.name == name);
+    if free(&plain) {
+        return plain;
+    }
+    let bare = if plain.ends_with(|c: char| c.is_ascii_digit()) { format!("{plain}_") } else { plain };
+    (2..).map(|n| format!("{bare}{n}")).find(|name| free(name)).unwrap_or_default()
+}
+
+/// Appends an operator.
+pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, steps: &mut Vec<Step>, slots: &mut Vec<Slot>) {
+    let (word, list) = net.statement(id);
+    let keys = list.iter().map(|a| a.key).collect();
+    slots.extend(list.into_iter().map(|a| Slot {
+        key: a.key.to_string(),
+        arm: arm.to_string(),
+        value: a.value,
+        default: a.default,
+    }));
+    steps.push(Step::Op { word, keys, leaf });
+}
+
+/// The steps without what names say: operators and joins alone.
+pub(super) fn bare(steps: &[Step]) -> Vec<Step> {
+    let mut out = Vec::new();
+    for step in steps {
+        match step {
+            Step::Op { word, keys, .. } => out.push(Step::Op { word, keys: keys.clone(), leaf: None }),
+            Step::Scope { body, .. } => out.extend(bare(body)),
+            Step::Join { word, arms } => {
+                let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: bare(&arm.body) }).collect();
+                out.push(Step::Join { word, arms });
+            }
+            other => out.push(other.clone()),
+        }
+    }
+    out
+}
+
+/// How many statements take a number in a sequence.
+pub(super) fn statements(steps: &[Step]) -> usize {
+    steps.iter().filter(|s| matches!(s, Step::Op { .. } | Step::Join { .. } | Step::Shortcut)).count()
+}

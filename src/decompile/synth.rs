@@ -1,0 +1,322 @@
+//! Names for a network whose own say nothing: those that torchvision would give to what the graph shows.
+//!
+//! Residual blocks, parallel paths and runs of equal steps become `layer1.0`, `layer1.1`, …: a layer is a run of one kind with
+//! results of one shape. From there on the recovery goes as if the names had been there.
+
+use super::attrs;
+use super::group::Path;
+use super::net::{Id, Net};
+use super::tree::{self, Item, Join, Scope};
+use crate::ir::Op;
+
+/// The longest period of equal steps that is looked for.
+const MAX_PERIOD: usize = 12;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Residual,
+    Parallel,
+    Chain,
+}
+
+/// Steps that are a block.
+struct Unit {
+    start: usize,
+    end: usize,
+    kind: Kind,
+}
+
+/// A step without its widths and strides.
+fn sign(net: &Net, item: &Item, out: &mut String) {
+    match item {
+        Item::Op(id) => {
+            let op = &net.node(*id).op;
+            out.push_str(op.word());
+            if let Op::Conv(c) = op {
+                out.push_str(&format!("{:?}", c.kernel));
+            }
+        }
+        Item::Join(join) => {
+            out.push_str(net.node(join.node).op.word());
+            for arm in &join.arms {
+                out.push('(');
+                arm.iter().for_each(|item| sign(net, item, out));
+                out.push(')');
+            }
+        }
+        Item::Scope(scope) => scope.body.iter().for_each(|item| sign(net, item, out)),
+        Item::Knot(_) => out.push_str("knot"),
+        Item::Output(_) => out.push_str("output"),
+        Item::Side(_) => out.push_str("side"),
+    }
+    out.push(' ');
+}
+
+fn signs(net: &Net, items: &[Item]) -> Vec<String> {
+    let one = |item: &Item| {
+        let mut out = String::new();
+        sign(net, item, &mut out);
+        out
+    };
+    items.iter().map(one).collect()
+}
+
+/// Runs of equal steps, as first, period and count: the shortest period that repeats, with a convolution in it.
+pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
+    let signs = signs(net, items);
+    let is_op = |i: usize| matches!(items[i], Item::Op(_));
+    let is_conv = |i: usize| matches!(&items[i], Item::Op(id) if matches!(net.node(*id).op, Op::Conv(_)));
+    let mut found = Vec::new();
+    let mut i = 0;
+    while i < items.len() {
+        let run = (1..=MAX_PERIOD).find_map(|period| {
+            let fits = |at: usize| at < items.len() && is_op(at);
+            // a block begins with its convolution or norm, and not with what ended the one before
+            if !(i..i + period).all(fits) || !(i..i + period).any(is_conv) || !net_named(net, &items[i]) {
+                return None;
+            }
+            let equal = |k: usize| (0..period).all(|p| fits(i + k * period + p) && signs[i + k * period + p] == signs[i + p]);
+            let count = 1 + (1..).take_while(|&k| equal(k)).count();
+            (count > 1 && period > 1).then_some((i, period, count))
+        });
+        match run {
+            Some(run) => {
+                i += run.1 * run.2;
+                found.push(run);
+            }
+            None => i += 1,
+        }
+    }
+    found
+}
+
+fn net_named(net: &Net, item: &Item) -> bool {
+    matches!(item, Item::Op(id) if net.node(*id).named)
+}
+
+/// Names for the layers of blocks; all others have none.
+pub(super) fn names(net: &Net, items: &[Item]) -> Vec<Path> {
+    let mut paths = vec![Path::new(); net.nodes.len()];
+    let units = units(net, items);
+    let shape = |unit: &Unit| items[unit.start..unit.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
+    let (mut layer, mut index, mut mixed) = (0, 0, 0);
+    for (at, unit) in units.iter().enumerate() {
+        // paths side by side differ in their widths: each has a name of its own
+        if let Item::Join(join) = &items[unit.start]
+            && unit.kind == Kind::Parallel
+            && join.arms.iter().filter(|arm| !arm.is_empty()).count() > 1
+        {
+            mixed += 1;
+            assign(net, &items[unit.start..unit.end], &[format!("mixed{mixed}")], &mut Counts::default(), &mut paths);
+            continue;
+        }
+        let goes_on = at > 0 && {
+            let before = &units[at - 1];
+            before.end == unit.start
+                && before.kind == unit.kind
+                && (unit.kind == Kind::Parallel || shape(before) == shape(unit))
+                && (unit.kind != Kind::Chain || before.end - before.start == unit.end - unit.start)
+        };
+        (layer, index) = if goes_on { (layer, index + 1) } else { (layer + 1, 0) };
+        let prefix = vec![format!("layer{layer}"), index.to_string()];
+        assign(net, &items[unit.start..unit.end], &prefix, &mut Counts::default(), &mut paths);
+    }
+    paths
+}
+
+fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
+    let signs = signs(net, items);
+    let mut units: Vec<Unit> = Vec::new();
+    let mut loose = 0;
+    let residual = |item: &Item| match item {
+        Item::Join(join) => {
+            tree::shortcut(net, join).map(|slot| (join.arms[slot].is_empty(), signs_of(net, &join.arms[1 - slot])))
+        }
+        _ => None,
+    };
+    let plain: Vec<Vec<String>> = items.iter().filter_map(residual).filter(|(same, _)| *same).map(|(_, s)| s).collect();
+    for (i, item) in items.iter().enumerate() {
+        let Item::Join(join) = item else { continue };
+        let kind = match (residual(item), &net.node(join.node).op) {
+            (Some(_), _) => Kind::Residual,
+            (None, Op::Concat) => Kind::Parallel,
+            _ => continue,
+        };
+        // steps before the fork that the blocks with an identity have on their path (pre-activation)
+        let mut before = 0;
+        if let Some((false, path)) = residual(item) {
+            let most = (i - loose).min(3);
+            before = (1..=most)
+                .rev()
+                .find(|&k| {
+                    let whole: Vec<&String> = signs[i - k..i].iter().chain(&path).collect();
+                    plain.iter().any(|other| other.iter().collect::<Vec<_>>() == whole)
+                })
+                .unwrap_or(0);
+        }
+        chains(net, items, loose, i - before, &mut units);
+        units.push(Unit { start: i - before, end: i + 1, kind });
+        loose = i + 1;
+    }
+    chains(net, items, loose, items.len(), &mut units);
+    // what stands behind all blocks of a kind belongs to them
+    for kind in [Kind::Residual, Kind::Parallel] {
+        let behind = |unit: &Unit| {
+            let rest = signs[unit.end..].iter().zip(&items[unit.end..]);
+            let acts =
+                rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clip(_))));
+            acts.count()
+        };
+        let least = units.iter().filter(|u| u.kind == kind).map(behind).min().unwrap_or(0);
+        units.iter_mut().filter(|u| u.kind == kind).for_each(|u| u.end += least);
+    }
+    units
+}
+
+fn signs_of(net: &Net, items: &[Item]) -> Vec<String> {
+    signs(net, items)
+}
+
+/// Runs of equal steps among those between two blocks.
+fn chains(net: &Net, items: &[Item], start: usize, end: usize, units: &mut Vec<Unit>) {
+    for (first, period, count) in repeats(net, &items[start..end]) {
+        for k in 0..count {
+            let start = start + first + k * period;
+            units.push(Unit { start, end: start + period, kind: Kind::Chain });
+        }
+    }
+}
+
+/// How many layers of each kind have a name in a scope.
+#[derive(Default)]
+struct Counts {
+    conv: usize,
+    norm: usize,
+    linear: usize,
+}
+
+impl Counts {
+    fn next(&mut self, op: &Op) -> String {
+        match op {
+            Op::Norm(_) => {
+                self.norm += 1;
+                format!("bn{}", self.norm)
+            }
+            Op::Linear(_) => {
+                self.linear += 1;
+                if self.linear == 1 { "fc".to_string() } else { format!("fc{}", self.linear) }
+            }
+            _ => {
+                self.conv += 1;
+                format!("conv{}", self.conv)
+            }
+        }
+    }
+}
+
+fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
+    let mut branches = 0;
+    for item in items {
+        match item {
+            Item::Op(id) => give(net, *id, prefix, counts, paths),
+            Item::Join(join) => {
+                let (shortcut, main) = ways(net, join);
+                let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
+                for (slot, arm) in join.arms.iter().enumerate() {
+                    if Some(slot) == main {
+                        assign(net, arm, prefix, counts, paths);
+                    } else if Some(slot) == shortcut {
+                        for (n, item) in arm.iter().enumerate() {
+                            if let Item::Op(id) = item
+                                && net.node(*id).named
+                            {
+                                paths[*id] = prefix.iter().cloned().chain(["downsample".to_string(), n.to_string()]).collect();
+                            }
+                        }
+                    } else {
+                        branches += 1;
+                        let name = match net.node(join.node).op {
+                            Op::Mul if branches == 1 => "gate".to_string(),
+                            Op::Concat if single => "grow".to_string(),
+                            _ => format!("branch{branches}"),
+                        };
+                        let deeper: Path = prefix.iter().cloned().chain([name]).collect();
+                        assign(net, arm, &deeper, &mut Counts::default(), paths);
+                    }
+                }
+            }
+            Item::Scope(Scope { body, .. }) => assign(net, body, prefix, counts, paths),
+            // names cannot be kept there
+            Item::Knot(_) | Item::Output(_) | Item::Side(_) => {}
+        }
+    }
+}
+
+/// The shortcut among the arms of a join, and the arm that the current value takes.
+fn ways(net: &Net, join: &Join) -> (Option<usize>, Option<usize>) {
+    match tree::shortcut(net, join) {
+        Some(slot) => (Some(slot), Some(1 - slot)),
+        None => (None, (!matches!(net.node(join.node).op, Op::Concat)).then_some(0)),
+    }
+}
+
+fn give(net: &Net, id: Id, prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
+    if net.node(id).named {
+        let leaf = counts.next(&net.node(id).op);
+        paths[id] = prefix.iter().cloned().chain([leaf]).collect();
+    }
+}
+
+/// In a numbered scope, makes runs of equal steps blocks without a name: their numbers come out right by themselves.
+pub(super) fn sequences(net: &Net, items: &mut [Item], depth: usize, paths: &mut [Path], ids: &mut usize) {
+    for item in items {
+        let Item::Scope(scope) = item else { continue };
+        sequences(net, &mut scope.body, depth + 1, paths, ids);
+        if !scope.sequential || !scope.body.iter().all(|i| matches!(i, Item::Op(_))) {
+            continue;
+        }
+        let mut number = 0;
+        let mut counted = true;
+        for (i, item) in scope.body.iter().enumerate() {
+            let Item::Op(id) = item else { continue };
+            let next_linear = matches!(scope.body.get(i + 1), Some(Item::Op(n)) if matches!(net.node(*n).op, Op::Linear(_)));
+            if matches!(net.node(*id).op, Op::Flatten) && next_linear && attrs::is_map(&net.node(net.node(*id).operands[0]).shape)
+            {
+                continue;
+            }
+            let path = &paths[*id];
+            counted &= path.is_empty() || path.get(depth + 1..) == Some(&[number.to_string()][..]);
+            number += 1;
+        }
+        if !counted {
+            continue;
+        }
+        let runs = repeats(net, &scope.body);
+        let mut from = scope.from;
+        let mut body = Vec::new();
+        let mut rest = std::mem::take(&mut scope.body).into_iter().enumerate();
+        let mut runs =
+            runs.into_iter().flat_map(|(start, period, count)| (0..count).map(move |k| (start + k * period, period))).peekable();
+        while let Some((i, item)) = rest.next() {
+            let to = item.value().unwrap_or(from);
+            match runs.next_if(|(start, _)| *start == i) {
+                Some((_, period)) => {
+                    let mut inner = vec![item];
+                    inner.extend((1..period).filter_map(|_| rest.next()).map(|(_, item)| item));
+                    let to = inner.iter().rev().find_map(Item::value).unwrap_or(to);
+                    for item in &inner {
+                        item.nodes(&mut |id| paths[id] = Path::new());
+                    }
+                    *ids += 1;
+                    body.push(Item::Scope(Scope { id: *ids, name: None, sequential: false, body: inner, from, to }));
+                    from = to;
+                }
+                None => {
+                    body.push(item);
+                    from = to;
+                }
+            }
+        }
+        scope.body = body;
+    }
+}

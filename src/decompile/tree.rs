@@ -1,0 +1,282 @@
+//! From a graph to what a text can say: statements one after the other, and places where paths part and meet again.
+//!
+//! The statements of a body are the nodes that all paths from its first to its last value pass (its dominators). Between two of them
+//! lies a single step, or a join: where the ways to its operands share no node, each is an arm, and a body by itself. What is
+//! left, a [`Knot`], has no such form.
+
+use std::collections::{HashMap, HashSet};
+
+use super::net::{Id, Net};
+use crate::ir::Op;
+
+/// Arms within arms deeper than this are knots: the language nests no deeper than 64.
+const MAX_DEPTH: usize = 24;
+
+/// A step of a body.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    /// An operator on the current value.
+    Op(Id),
+    /// Paths that part at the current value, and meet.
+    Join(Join),
+    /// Steps under one name.
+    Scope(Scope),
+    /// Steps that read each other in no simple order.
+    Knot(Knot),
+    /// The current value is an output.
+    Output(usize),
+    /// A path from the current value to an output.
+    Side(Side),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Join {
+    /// The `add`, `mul` or `concat`.
+    pub node: Id,
+    /// Where the paths part.
+    pub from: Id,
+    /// By slot; empty where the operand is the value itself.
+    pub arms: Vec<Vec<Item>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// To tell it from all others.
+    pub id: usize,
+    /// Its part of the names inside; `None` where it stands for a run of steps alone.
+    pub name: Option<String>,
+    /// Whether the steps right in it are numbered.
+    pub sequential: bool,
+    pub body: Vec<Item>,
+    /// What flows in.
+    pub from: Id,
+    /// What flows out.
+    pub to: Id,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Knot {
+    /// The current value before.
+    pub from: Id,
+    /// Operands before users.
+    pub nodes: Vec<Id>,
+    /// Which of them is the current value then.
+    pub to: Id,
+    /// Outputs inside: their numbers.
+    pub outputs: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    /// Which output it leads to.
+    pub output: usize,
+    pub from: Id,
+    pub body: Vec<Item>,
+}
+
+/// The steps of a network. The flag says that nothing better than one knot was found.
+pub(super) fn tree(net: &Net) -> (Vec<Item>, bool) {
+    match regular(net) {
+        Some(items) => (items, false),
+        None => (flat(net), true),
+    }
+}
+
+/// The whole network as one knot.
+pub(super) fn flat(net: &Net) -> Vec<Item> {
+    let (from, to) = (net.inputs[0], net.outputs[0].1);
+    let outputs: Vec<usize> = (1..net.outputs.len()).collect();
+    let others = net.nodes.iter().enumerate().filter(|(_, n)| !matches!(n.op, Op::Input(_))).map(|(id, _)| id);
+    let mut nodes: Vec<Id> = others.filter(|&id| id != to).collect();
+    if to == from {
+        return outputs.iter().filter(|&&o| net.outputs[o].1 == from).map(|&o| Item::Output(o)).collect();
+    }
+    nodes.push(to);
+    nodes.sort_unstable();
+    vec![Item::Knot(Knot { from, nodes, to, outputs })]
+}
+
+fn regular(net: &Net) -> Option<Vec<Item>> {
+    let &[input] = &net.inputs[..] else { return None };
+    let main = ancestors(net, net.outputs[0].1, &HashSet::new());
+    let mut known = main.clone();
+    let mut sides: HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>> = HashMap::new();
+    for (i, (_, value)) in net.outputs.iter().enumerate().skip(1) {
+        if known.contains(value) {
+            if !main.contains(value) {
+                return None;
+            }
+            sides.entry(*value).or_default().push((i, None));
+            continue;
+        }
+        let path = ancestors(net, *value, &known);
+        let mut entries: Vec<Id> =
+            path.iter().flat_map(|&id| net.node(id).operands.iter().copied()).filter(|o| !path.contains(o)).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        let &[entry] = &entries[..] else { return None };
+        if !main.contains(&entry) {
+            return None;
+        }
+        known.extend(&path);
+        sides.entry(entry).or_default().push((i, Some(path)));
+    }
+    let wanted = net.outputs.len() - 1;
+    let mut build = Build { net, sides, placed: 0 };
+    let mut items = build.after(input, 0);
+    let mut within = main;
+    within.remove(&input);
+    items.extend(build.body(input, net.outputs[0].1, within, 0));
+    (build.placed == wanted).then_some(items)
+}
+
+/// The nodes that a value is computed from, itself among them, but for what is known.
+fn ancestors(net: &Net, value: Id, known: &HashSet<Id>) -> HashSet<Id> {
+    let mut found = HashSet::new();
+    let mut open = vec![value];
+    while let Some(id) = open.pop() {
+        if !known.contains(&id) && found.insert(id) {
+            open.extend(&net.node(id).operands);
+        }
+    }
+    found
+}
+
+struct Build<'n> {
+    net: &'n Net,
+    /// Outputs by the value that they are, or from which a path of so many nodes leads to them.
+    sides: HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>>,
+    placed: usize,
+}
+
+impl Build<'_> {
+    /// What begins at a value once it is current.
+    fn after(&mut self, value: Id, depth: usize) -> Vec<Item> {
+        let mut items = Vec::new();
+        for (output, path) in self.sides.remove(&value).unwrap_or_default() {
+            self.placed += 1;
+            items.push(match path {
+                None => Item::Output(output),
+                Some(path) => {
+                    let body = self.body(value, self.net.outputs[output].1, path, depth + 1);
+                    Item::Side(Side { output, from: value, body })
+                }
+            });
+        }
+        items
+    }
+
+    /// The steps from a value to another over these nodes, of which the other is one and the first is not.
+    fn body(&mut self, from: Id, to: Id, within: HashSet<Id>, depth: usize) -> Vec<Item> {
+        // ids are in topological order
+        let mut nodes: Vec<Id> = within.iter().copied().collect();
+        nodes.sort_unstable();
+        let place: HashMap<Id, usize> = std::iter::once(from).chain(nodes.iter().copied()).zip(0..).collect();
+        // a node stands on every path where no edge passes it by
+        let mut furthest = vec![0usize; nodes.len() + 1];
+        for &id in &nodes {
+            for operand in &self.net.node(id).operands {
+                if let Some(&p) = place.get(operand) {
+                    furthest[p] = furthest[p].max(place[&id]);
+                }
+            }
+        }
+        let mut items = Vec::new();
+        let (mut reach, mut start, mut open) = (furthest[0], from, Vec::new());
+        for (at, &id) in nodes.iter().enumerate() {
+            let passes = reach <= at + 1;
+            reach = reach.max(furthest[at + 1]);
+            if !passes {
+                open.push(id);
+                continue;
+            }
+            items.push(self.step(start, id, std::mem::take(&mut open), depth));
+            items.extend(self.after(id, depth));
+            start = id;
+        }
+        debug_assert_eq!(start, to);
+        items
+    }
+
+    /// One step of a spine: an operator, or a join of what lies between.
+    fn step(&mut self, from: Id, to: Id, between: Vec<Id>, depth: usize) -> Item {
+        let operands = self.net.node(to).operands.clone();
+        if between.is_empty() && operands.len() == 1 {
+            return Item::Op(to);
+        }
+        let inside: HashSet<Id> = between.iter().copied().collect();
+        let mut free = inside.clone();
+        let mut ways = Vec::new();
+        for &operand in &operands {
+            let mut way = HashSet::new();
+            let mut open = vec![operand];
+            while let Some(id) = open.pop() {
+                if inside.contains(&id) && way.insert(id) {
+                    open.extend(&self.net.node(id).operands);
+                }
+            }
+            // a node of two ways: the arms are not apart
+            if way.iter().any(|id| !free.remove(id)) || depth >= MAX_DEPTH {
+                let nodes = between.into_iter().chain([to]).collect();
+                return Item::Knot(Knot { from, nodes, to, outputs: Vec::new() });
+            }
+            ways.push((operand, way));
+        }
+        let arms = ways
+            .into_iter()
+            .map(|(operand, way)| if way.is_empty() { Vec::new() } else { self.body(from, operand, way, depth + 1) })
+            .collect();
+        Item::Join(Join { node: to, from, arms })
+    }
+}
+
+impl Item {
+    /// Calls `visit` with every node of the item, in the order of the text.
+    pub fn nodes(&self, visit: &mut impl FnMut(Id)) {
+        match self {
+            Item::Op(id) => visit(*id),
+            Item::Join(join) => {
+                join.arms.iter().flatten().for_each(|item| item.nodes(visit));
+                visit(join.node);
+            }
+            Item::Scope(scope) => scope.body.iter().for_each(|item| item.nodes(visit)),
+            Item::Knot(knot) => knot.nodes.iter().for_each(|&id| visit(id)),
+            Item::Output(_) => {}
+            Item::Side(side) => side.body.iter().for_each(|item| item.nodes(visit)),
+        }
+    }
+
+    /// The value behind the item, where it changes the current one.
+    pub fn value(&self) -> Option<Id> {
+        match self {
+            Item::Op(id) => Some(*id),
+            Item::Join(join) => Some(join.node),
+            Item::Scope(scope) => Some(scope.to),
+            Item::Knot(knot) => Some(knot.to),
+            Item::Output(_) | Item::Side(_) => None,
+        }
+    }
+}
+
+/// The arm of a sum that a shortcut's policy can make: the value itself, a projection, or a cut and zeros. `None` where neither
+/// arm is of such a kind, or both are nothing.
+pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
+    if !matches!(net.node(join.node).op, Op::Add) || join.arms.len() != 2 {
+        return None;
+    }
+    let gather = |arm: &[Item]| {
+        let mut list = Vec::new();
+        arm.iter().for_each(|item| item.nodes(&mut |id| list.push(&net.node(id).op)));
+        list
+    };
+    let work = |arm: &[Item]| {
+        let list = gather(arm);
+        (list.iter().filter(|op| matches!(op, Op::Conv(_))).count(), list.len())
+    };
+    let simple = |arm: &[Item]| {
+        let fits = |op: &&Op| matches!(op, Op::Conv(_) | Op::Norm(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
+        work(arm).0 <= 1 && work(arm).1 <= 4 && gather(arm).iter().all(fits)
+    };
+    let slot = usize::from(work(&join.arms[0]) >= work(&join.arms[1]));
+    (simple(&join.arms[slot]) && !join.arms[1 - slot].is_empty()).then_some(slot)
+}

@@ -26,7 +26,9 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("densenet", "densenet121", "3 x 64 x 64"),
     ("dilated", "resnet50_os16", "3 x 64 x 64"),
     ("dilated", "resnet50_os8", "3 x 64 x 64"),
+    ("fpn", "resnet50_fpn_224", "3 x 64 x 64"),
     ("googlenet", "googlenet", "3 x 64 x 64"),
+    ("highway", "highway10", "1 x 28 x 28"),
     ("preact", "preact110", "3 x 16 x 16"),
     ("preact", "preact164", "3 x 16 x 16"),
     ("preact", "resnetv2_50", "3 x 64 x 64"),
@@ -34,6 +36,7 @@ const FAMILIES: &[(&str, &str, &str)] = &[
     ("resnet_d", "resnetrs50", "3 x 64 x 64"),
     ("resnext", "resnext50_32x4d", "3 x 64 x 64"),
     ("senet", "seresnet50", "3 x 64 x 64"),
+    ("signal", "signal18", "1 x 250"),
     ("wide", "wrn_16_8", "3 x 16 x 16"),
 ];
 
@@ -89,15 +92,16 @@ fn families_agree_with_pytorch() {
         let model = Model::new(checked, params).unwrap();
         let mut session = model.session_with(SessionOptions { threads: 2, ..SessionOptions::default() }).unwrap();
         let outputs = session.run(&[("input", x.view())]).unwrap();
-        // all outputs, one behind the other; each is held to its own deviation
+        // all outputs, one behind the other, about a thousand values of each; each is held to its own deviation
         let expected = npy::read(&here(&format!("tests/fixtures/families/{name}.y.npy"))).unwrap();
         let mut expected = expected.as_slice().unwrap();
         for (output, got) in outputs.iter() {
+            let got: Vec<f32> = got.iter().step_by(got.len().div_ceil(1000)).copied().collect();
             let (want, rest) = expected.split_at(got.len());
             expected = rest;
             let mean = want.iter().sum::<f32>() / want.len() as f32;
             let deviation = (want.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / want.len() as f32).sqrt();
-            let worst = want.iter().zip(got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let worst = want.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= 1e-4 * deviation, "{name}, {output}: {worst} of a deviation of {deviation}");
         }
         assert!(expected.is_empty(), "{name}: PyTorch has {} values more", expected.len());

@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
 use resnetc::grad::{GradError, GradOptions, training};
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Shape, Train, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Scale, Shape, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
@@ -180,6 +180,7 @@ fn norms_activations_and_what_moves_values() {
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
     between(11, [5, 4], Op::Clip(Clip { low: Some(-0.3), high: Some(0.4) })).check("clip");
+    between(14, [5, 4], Op::Scale(Scale { times: -1.5, plus: 1.0 })).check("scale");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));

@@ -54,8 +54,18 @@ fn fashion() {
 }
 
 #[test]
+fn fpn() {
+    dumps("fpn.resnet");
+}
+
+#[test]
 fn googlenet() {
     dumps("googlenet.resnet");
+}
+
+#[test]
+fn highway() {
+    dumps("highway.resnet");
 }
 
 #[test]
@@ -89,6 +99,11 @@ fn senet() {
 }
 
 #[test]
+fn signal() {
+    dumps("signal.resnet");
+}
+
+#[test]
 fn vgg() {
     dumps("vgg.resnet");
 }
@@ -115,13 +130,16 @@ fn every_model_has_its_test() {
             "densenet.resnet",
             "dilated.resnet",
             "fashion.resnet",
+            "fpn.resnet",
             "googlenet.resnet",
+            "highway.resnet",
             "plain.resnet",
             "preact.resnet",
             "resnet.resnet",
             "resnet_d.resnet",
             "resnext.resnet",
             "senet.resnet",
+            "signal.resnet",
             "vgg.resnet",
             "wide.resnet",
         ]

@@ -132,6 +132,7 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
         | Op::Subsample(_)
         | Op::Upsample(_)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => return Vec::new(),
     };
     let operands = graph.operands(node);

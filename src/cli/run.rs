@@ -104,7 +104,7 @@ fn raw(args: &Args, input: &Path, out: &mut Out) -> Done {
     if let Some(name) = targets.iter().find_map(|(name, _)| name.filter(|n| !graph.outputs().iter().any(|(known, _)| known == n)))
     {
         let known: Vec<&str> = graph.outputs().iter().map(|(name, _)| name.as_str()).collect();
-        return Err(Failure::Usage(format!("the network has no output `{name}`: it has {}", known.join(", "))));
+        return Err(Failure::Input(format!("the network has no output `{name}`: it has {}", known.join(", "))));
     }
     let [id] = graph.inputs() else {
         return Err(Failure::Input("the network has several inputs, and --input gives one".into()));

@@ -127,6 +127,9 @@ fn arguments(op: &Op) -> Vec<Attr> {
             let limit = |key, limit: Option<f32>| limit.map(|x| attr(key, Val::Float(shortest(x)), false));
             [limit("low", clip.low), limit("high", clip.high)].into_iter().flatten().collect()
         }
+        Op::Scale(s) => {
+            vec![first("times", Val::Float(shortest(s.times))), attr("plus", Val::Float(shortest(s.plus)), s.plus == 0.0)]
+        }
         Op::Act(_) | Op::Input(_) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
     }
 }
@@ -169,6 +172,7 @@ pub(super) fn step(op: &Op) -> Pair {
         | Op::GlobalMaxPool
         | Op::Upsample(_)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => [1, 1],
     }
 }

@@ -296,7 +296,7 @@ impl Attrs<'_, '_> {
                 Op::Upsample(Some(self.pair("times", None)?))
             }
             "clip" => {
-                let clip = ir::Clip { low: self.limit("low"), high: self.limit("high") };
+                let clip = ir::Clip { low: self.signed("low"), high: self.signed("high") };
                 let [low, high] = clip.limits();
                 if low > high {
                     self.eval.diags.push(Diagnostic::error(
@@ -309,17 +309,24 @@ impl Attrs<'_, '_> {
                 }
                 Op::Clip(clip)
             }
+            "scale" => {
+                if self.get("times").is_none() {
+                    self.missing("times");
+                }
+                let times = self.signed("times")?;
+                Op::Scale(ir::Scale { times, plus: self.signed("plus").unwrap_or(0.0) })
+            }
             // `add`, `mul` and `concat` join values: `expand::join` builds them
             _ => return None,
         })
     }
 
-    /// A limit of `clip`, of either sign.
-    fn limit(&mut self, key: &'static str) -> Option<f32> {
+    /// A number of either sign, where it is given.
+    fn signed(&mut self, key: &'static str) -> Option<f32> {
         let (value, span) = self.get(key).map(|(v, s)| (v.clone(), s))?;
         match number(&value).map(|x| x as f32).filter(|x| x.is_finite()) {
             None => self.wrong("a number", &value, span),
-            limit => limit,
+            x => x,
         }
     }
 

@@ -124,6 +124,12 @@ pub const OPERATORS: &[Operator] = &[
         doc: "min(max(x, low), high); `clip low: 0, high: 6` is ReLU6.",
     },
     Operator {
+        word: "scale",
+        positional: Some("times"),
+        keys: &[key("times", "a number", None), key("plus", "a number", Some("0"))],
+        doc: "times * x + plus; `scale -1, plus: 1` is 1 - x.",
+    },
+    Operator {
         word: "add",
         positional: None,
         keys: &[key("project_from", "a label", Some("the block's input"))],

@@ -1,12 +1,20 @@
 //! Activations, sums, products, softmax, dropout.
 
 use super::{GradError, Step};
-use crate::ir::{Act, Clip, NodeId, Op, Train, Value};
+use crate::ir::{Act, Clip, NodeId, Op, Scale, Train, Value};
 
 impl Step<'_> {
     pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clip, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::ClipGrad(clip), &[dy, x])?;
+        self.give(x, dx);
+        Ok(())
+    }
+
+    pub(super) fn scale(&mut self, id: NodeId, name: &str, scale: Scale, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let factor = Op::Scale(Scale { times: scale.times, plus: 0.0 });
+        let dx = self.add(id, &format!("{name}.x.grad"), factor, &[dy], Vec::new())?;
         self.give(x, dx);
         Ok(())
     }

@@ -263,6 +263,7 @@ impl<'a> Step<'a> {
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
             Op::Clip(clip) => self.clip(id, name, *clip, dy),
+            Op::Scale(scale) => self.scale(id, name, *scale, dy),
             Op::Norm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }
     }

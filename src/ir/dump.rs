@@ -231,6 +231,12 @@ pub fn describe(op: &Op) -> String {
                 }
             }
         }
+        Op::Scale(scale) => {
+            let _ = write!(text, " {}", scale.times);
+            if scale.plus != 0.0 {
+                let _ = write!(text, ", plus {}", scale.plus);
+            }
+        }
         Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
         Op::Train(op) => train(&mut text, op),
     }

@@ -200,7 +200,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::Norm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clip(_) => dims[0].to_vec(),
+        Op::Norm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clip(_) | Op::Scale(_) => dims[0].to_vec(),
         Op::Add => {
             for (slot, other) in dims.iter().enumerate().skip(1) {
                 equal(op, dims[0], other, slot)?;
@@ -353,7 +353,8 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(Some(_))
-        | Op::Clip(_) => (got == 1, "one"),
+        | Op::Clip(_)
+        | Op::Scale(_) => (got == 1, "one"),
         Op::Upsample(None) => (got == 2, "two"),
         Op::Add | Op::Concat => (got >= 2, "two or more"),
         Op::Mul => (got == 2, "two"),

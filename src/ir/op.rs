@@ -122,6 +122,15 @@ impl Clip {
     }
 }
 
+/// A value times a constant, plus a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// The factor.
+    pub times: f32,
+    /// What is added then.
+    pub plus: f32,
+}
+
 /// An operator. Operands are ordered by slot; every operator here yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
@@ -162,6 +171,8 @@ pub enum Op {
     Upsample(Option<Pair>),
     /// `min(max(x, low), high)`.
     Clip(Clip),
+    /// `times * x + plus`.
+    Scale(Scale),
     /// What only a training step computes.
     Train(Train),
 }
@@ -188,6 +199,7 @@ impl Op {
             Op::Subsample(_) => "subsample",
             Op::Upsample(_) => "upsample",
             Op::Clip(_) => "clip",
+            Op::Scale(_) => "scale",
             Op::Train(op) => op.word(),
         }
     }

@@ -111,7 +111,8 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_) => Vec::new(),
+        | Op::Clip(_)
+        | Op::Scale(_) => Vec::new(),
         Op::Train(op) => op.params(inputs),
     }
 }
@@ -142,6 +143,7 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         | Op::Subsample(_)
         | Op::Upsample(_)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => Some(0),
     }
 }

@@ -45,6 +45,7 @@ fn is_flat(op: &Op) -> bool {
         | Op::Dropout(_)
         | Op::Upsample(None)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => true,
     }
 }

@@ -91,6 +91,17 @@ pub fn clip(pool: &Pool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut
     });
 }
 
+/// `out = times * first + plus`.
+pub fn scale(pool: &Pool, first: Option<&[f32]>, times: f32, plus: f32, out: &mut [f32]) {
+    let piece = piece(pool, out.len());
+    pool.pieces(out, piece, |index, out| {
+        fill(first, index * piece, out);
+        for v in out {
+            *v = times * *v + plus;
+        }
+    });
+}
+
 fn fill(first: Option<&[f32]>, at: usize, out: &mut [f32]) {
     if let Some(first) = first {
         out.copy_from_slice(&first[at..][..out.len()]);

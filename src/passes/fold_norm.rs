@@ -38,6 +38,7 @@ fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> 
         | Op::Subsample(_)
         | Op::Upsample(_)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => return false,
     };
     // a second norm behind the first would have to fold into parameters that are derived already

@@ -28,6 +28,7 @@ pub(super) fn run(checked: &mut Checked) {
             | Op::Subsample(_)
             | Op::Upsample(_)
             | Op::Clip(_)
+            | Op::Scale(_)
             | Op::Train(_) => {}
         }
     }
@@ -82,6 +83,7 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_) => None,
+        | Op::Clip(_)
+        | Op::Scale(_) => None,
     }
 }

@@ -125,6 +125,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
         Kernel::Clip { limits: [low, high] } => format!("clip {low} to {high}"),
+        Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Clip { .. }
+            | Kernel::Scale { .. }
             | Kernel::Softmax { .. } => free(step.inputs[0]).then_some((0, step.inputs[0])),
             Kernel::Conv { .. }
             | Kernel::Pair { .. }
@@ -65,6 +66,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Clip { .. }
+            | Kernel::Scale { .. }
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }

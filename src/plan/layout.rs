@@ -107,7 +107,8 @@ impl Assignment<'_> {
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
             | Kernel::Upsample { .. }
-            | Kernel::Clip { .. } => some,
+            | Kernel::Clip { .. }
+            | Kernel::Scale { .. } => some,
         };
         let layout = if blocked { self.blocked } else { Layout::Nchw };
         for slot in 0..step.inputs.len() {

@@ -111,6 +111,7 @@ impl Lowering<'_> {
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
             Op::Clip(clip) => Kernel::Clip { limits: clip.limits() },
+            Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
         };
@@ -291,6 +292,7 @@ fn takes_act(op: &Op) -> bool {
         | Op::Subsample(_)
         | Op::Upsample(_)
         | Op::Clip(_)
+        | Op::Scale(_)
         | Op::Train(_) => false,
     }
 }

@@ -327,6 +327,13 @@ pub enum Kernel {
         /// The least, and the greatest.
         limits: [f32; 2],
     },
+    /// Values times a constant, plus a constant.
+    Scale {
+        /// The factor.
+        times: f32,
+        /// What is added then.
+        plus: f32,
+    },
     /// What only a training step computes. Weights: those of its operator, in order.
     Train(TrainKernel),
 }

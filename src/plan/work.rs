@@ -85,6 +85,7 @@ impl Kernel {
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Clip { .. }
+            | Kernel::Scale { .. }
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
             Kernel::Concat { .. }

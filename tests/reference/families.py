@@ -79,6 +79,12 @@ def googlenet_outputs(net, x):
     return {"output": y, "aux1": net.aux1(maps["inception4a"]), "aux2": net.aux2(maps["inception4d"])}
 
 
+def fpn_outputs(net, x):
+    """torchvision calls the maps 0 to 3 and `pool`; the paper, and models/fpn.resnet, P2 to P5."""
+    maps = net(x)
+    return {name: maps[key] for name, key in zip(("p2", "p3", "p4", "p5", "pool"), ("0", "1", "2", "3", "pool"))}
+
+
 def families():
     """All of them, in the order of the table."""
     def imagenet(file, name, reference, build, shape=IMAGENET, **more):
@@ -121,6 +127,13 @@ def families():
                  outputs=googlenet_outputs),
         dilated("resnet50_os16", [False, False, True]),
         dilated("resnet50_os8", [False, True, True]),
+        imagenet("fpn", "resnet50_fpn_224", "torchvision `resnet_fpn_backbone`",
+                 lambda: torchvision.models.detection.backbone_utils.resnet_fpn_backbone(
+                     backbone_name="resnet50", weights=None, trainable_layers=5),
+                 outputs=fpn_outputs),
+        *(Family("highway", f"highway{depth}", "networks.py", lambda depth=depth: networks.Highway(depth), (1, 28, 28), small)
+          for depth, small in ((10, (1, 28, 28)), (100, None))),
+        Family("signal", "signal18", "networks.py", networks.Signal, (1, 1000), (1, 250)),
     ]
 
 
@@ -194,9 +207,9 @@ def compare(family, resnetc):
 
 
 def fixture(family, folder):
-    """Its outputs for a small input, one behind the other."""
+    """Its outputs for a small input, one behind the other: of a large one about a thousand values, evenly spread."""
     _, outputs, _ = answers(family, (1, *family.small))
-    flat = np.concatenate([output.numpy().ravel() for output in outputs.values()])
+    flat = np.concatenate([output.numpy().ravel()[:: -(-output.numel() // 1000)] for output in outputs.values()])
     np.save(folder / f"{family.name}.y.npy", flat)
     print(f"{family.name}: {flat.size} numbers, deviation {flat.std():.3g}", flush=True)
 

@@ -150,12 +150,12 @@ class HighwayLayer(nn.Module):
 
     def __init__(self, features):
         super().__init__()
-        self.plain = nn.Linear(features, features)
-        self.gate = nn.Linear(features, features)
+        self.plain = nn.Sequential(nn.Linear(features, features), nn.ReLU())
+        self.gate = nn.Sequential(nn.Linear(features, features), nn.Sigmoid())
 
     def forward(self, x):
-        gate = self.gate(x).sigmoid()
-        return self.plain(x).relu() * gate + x * (1 - gate)
+        gate = self.gate(x)
+        return self.plain(x) * gate + x * (1 - gate)
 
 
 class Highway(nn.Module):

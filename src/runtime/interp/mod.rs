@@ -234,6 +234,7 @@ fn evaluate(
                 })
                 .collect()
         }
+        Op::Scale(scale) => x[0].data.iter().map(|&v| f64::from(scale.times) * v + f64::from(scale.plus)).collect(),
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,

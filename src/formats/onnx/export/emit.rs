@@ -156,6 +156,12 @@ impl<'a> Emitter<'a> {
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
             Op::Clip(clip) => self.clip(name, clip, one),
+            Op::Scale(scale) => {
+                let times = self.values(&format!("{name}.times"), Vec::new(), vec![scale.times]);
+                let plus = self.values(&format!("{name}.plus"), Vec::new(), vec![scale.plus]);
+                let product = self.push("Mul", &format!("{name}.product"), &[one, &times], Vec::new());
+                self.push("Add", name, &[&product, &plus], Vec::new())
+            }
             Op::Train(_) => return Err(unsupported(node, "it is an operator of training".to_owned())),
         };
         // the value that is an output takes the output's name
@@ -250,11 +256,8 @@ impl<'a> Emitter<'a> {
 
     /// Nearest as PyTorch has it: the pixel of index `floor(i * from / to)`.
     fn upsample(&mut self, id: NodeId, name: &str, times: Option<[usize; 2]>, x: &[&str]) -> String {
-        let nearest = vec![
-            text("coordinate_transformation_mode", "asymmetric"),
-            text("mode", "nearest"),
-            text("nearest_mode", "floor"),
-        ];
+        let nearest =
+            vec![text("coordinate_transformation_mode", "asymmetric"), text("mode", "nearest"), text("nearest_mode", "floor")];
         let one = x.first().copied().unwrap_or_default();
         if let Some(times) = times {
             let mut scales = vec![1.0, 1.0];

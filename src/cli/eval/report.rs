@@ -52,16 +52,19 @@ fn text(args: &Args, judge: &Judge<'_>, measures: &[Measures], out: &mut Out) ->
     out.text(&counts.confusion.text(name))?;
     if !counts.worst.is_empty() {
         let row = |a: &Answer| {
-            let cells =
-                [percent(f64::from(100.0 * a.truth)), name(a.class), percent(f64::from(100.0 * a.probability)), name(a.answer)];
-            let [truth, class, probability, answer] = cells;
-            vec![judge.work.data.name(a.index), class, truth, answer, probability]
+            let [truth, probability] = [a.truth, a.probability].map(|p| share(100.0 * f64::from(p)));
+            vec![judge.work.data.name(a.index), name(a.class), truth, name(a.answer), probability]
         };
         let rows: Vec<Vec<String>> = counts.worst.iter().map(row).collect();
         out.line("")?;
-        table(out, &["picture", "class", "given", "answer", "given"], 5, &rows, false)?;
+        table(out, &["picture", "class", "given", "answer", "given"], 4, &rows, false)?;
     }
     Ok(())
+}
+
+/// A percentage, which may be very small.
+fn share(percent: f64) -> String {
+    if percent < 0.01 { format!("{percent:.0e} %") } else { format!("{percent:.2} %") }
 }
 
 fn object(args: &Args, judge: &Judge<'_>, measures: &[Measures], all: &Measures) -> Value {

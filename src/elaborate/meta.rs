@@ -29,6 +29,8 @@ pub(super) struct Level {
 pub(super) struct Meta {
     pub preprocess: Option<Preprocess>,
     pub labels: Vec<String>,
+    /// Whether they are a base's `labels imagenet`, which a derived network of another number of classes does without.
+    pub imagenet_of_base: bool,
     pub weights: Option<(PathBuf, Span)>,
     pub expects: Vec<Expect>,
     /// The input's dimensions that a derived network states in place of its base's.
@@ -82,6 +84,7 @@ impl Meta {
                         if !has_labels {
                             has_labels = true;
                             meta.labels = labels(expr, folder.as_deref(), &level.env, eval);
+                            meta.imagenet_of_base = depth > 0 && is_word(expr, "imagenet");
                         }
                     }
                     StmtKind::Weights(path) => {
@@ -314,6 +317,10 @@ fn numbers(items: &[Value], fits: impl Fn(f64) -> bool, span: Span, eval: &mut E
         }
     }
     out
+}
+
+fn is_word(expr: &Expr, word: &str) -> bool {
+    matches!(&expr.kind, ExprKind::Name(name) if name == word)
 }
 
 fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {

@@ -159,8 +159,9 @@ impl Program {
         {
             expander.main_output(value, top.name.span);
         }
-        if moved {
-            // like the expectations, class names hold at the parameters' defaults: `--set classes=100` leaves them out
+        if moved || expander.meta.imagenet_of_base {
+            // like the expectations, class names hold at the parameters' defaults: `--set classes=100` leaves them out, and a network
+            // derived for classes of its own need not state that it has not ImageNet's
             let classes = expander.graph.outputs().first().and_then(|(_, value)| expander.shape(*value).channels());
             if classes.is_some_and(|classes| classes != expander.meta.labels.len()) {
                 expander.meta.labels.clear();

@@ -270,6 +270,30 @@ fn paths_of_blocks_are_dropped_by_sample() {
     assert_eq!(refused.err(), Some(GradError::NoShortcuts));
 }
 
+/// Further outputs of scores add their loss, as the auxiliary classifiers of Szegedy et al. 2015 do.
+#[test]
+fn auxiliary_classifiers() {
+    let network = |classes: usize| {
+        let mut b = Build::new(5);
+        let x = b.input("x", Shape::fixed(&[2, 5, 4]));
+        let x = b.conv(x, 4, 3, 1, 1);
+        let x = b.push(Op::Act(Act::Sigmoid), &[x]);
+        let aux = b.head(x, classes);
+        let aux = b.push(Op::Softmax, &[aux]);
+        let y = b.conv(x, 3, 3, 1, 1);
+        let y = b.head(y, 3);
+        b.finish(&[("output", y), ("aux", aux), ("map", x)])
+    };
+    let of = |(checked, params): (Checked, ParamStore), auxiliary| {
+        let options = GradOptions { auxiliary, ..GradOptions::default() };
+        Case { checked, params, options, batch: 3, labels: vec![1.0, 0.0, 2.0] }
+    };
+    let (main, both) = (of(network(3), 0.0), of(network(3), 0.3));
+    both.check("auxiliary");
+    assert!(both.loss(&both.params) > main.loss(&main.params));
+    assert_eq!(training(&network(4).0, &both.options).unwrap_err(), GradError::NoAuxiliary);
+}
+
 #[test]
 fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
     let mut b = Build::new(1);

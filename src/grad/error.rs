@@ -26,6 +26,9 @@ pub enum GradError {
     /// The network has no output.
     #[error("the network has no output to train")]
     NoOutput,
+    /// A weight of auxiliary losses without auxiliary scores.
+    #[error("`auxiliary` weighs the losses of further outputs, and the network has none with as many scores as the first")]
+    NoAuxiliary,
     /// The name is needed for the classes.
     #[error("an input is called `{0}`, which training gives to the classes: rename it")]
     TakenName(String),

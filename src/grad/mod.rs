@@ -30,6 +30,9 @@ pub const GRAD: &str = "grad.";
 pub struct GradOptions {
     /// Label smoothing of the cross-entropy.
     pub smoothing: f64,
+    /// The weight of the cross-entropy of each further output that gives as many scores as the first; where it is not 0, there must be
+    /// one.
+    pub auxiliary: f64,
     /// The probability with which a sample skips the last block's path; that of the block before is less, evenly down to 0 before the
     /// first: Huang et al. 2016, equation 4. What stays is divided by its probability, as torchvision's `StochasticDepth` does in mode
     /// `row`, so that inference changes nothing.
@@ -86,8 +89,8 @@ pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, Gra
     let deep = (options.stochastic_depth > 0.0).then(|| stochastic_depth(checked, options.stochastic_depth)).transpose()?;
     let mut step = Step::new(deep.as_ref().unwrap_or(checked), options)?;
     step.forward()?;
-    let scores = step.loss()?;
-    step.backward(scores)?;
+    step.loss()?;
+    step.backward()?;
     step.finish()
 }
 
@@ -189,40 +192,56 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Adds the loss, and begins the gradient; gives the scores.
-    fn loss(&mut self) -> Result<Value, GradError> {
+    /// Adds the loss, and begins the gradient.
+    fn loss(&mut self) -> Result<(), GradError> {
         let graph = self.checked.graph();
-        let (_, mut scores) = graph.outputs().first().cloned().ok_or(GradError::NoOutput)?;
-        if graph.node(scores.node).op == Op::Softmax {
-            // cross-entropy of the probabilities is that of the scores before the softmax, which it takes itself
-            scores = self.operand(scores.node, 0)?;
+        let mut outputs = graph.outputs().iter().map(|(_, value)| *value).collect::<Vec<_>>();
+        for scores in &mut outputs {
+            if graph.node(scores.node).op == Op::Softmax {
+                // cross-entropy of the probabilities is that of the scores before the softmax, which it takes itself
+                *scores = self.operand(scores.node, 0)?;
+            }
         }
-        let (graph, shape) = (self.checked.graph(), self.checked.shape(scores.node));
+        let &scores = outputs.first().ok_or(GradError::NoOutput)?;
+        let (graph, shape) = (self.checked.graph(), self.checked.shape(scores.node).clone());
         if shape.dims().is_none_or(|d| d.len() != 1) {
             return Err(GradError::NotScores { node: graph.node(scores.node).name.clone(), shape: shape.to_string() });
         }
         if !self.needed[scores.node.index()] {
             return Err(GradError::NothingToTrain);
         }
-        let smoothing = self.options.smoothing;
+        let mut auxiliary = outputs.split_off(1);
+        auxiliary.retain(|value| self.checked.shape(value.node) == &shape && self.needed[value.node.index()]);
+        if self.options.auxiliary == 0.0 {
+            auxiliary.clear();
+        } else if auxiliary.is_empty() {
+            return Err(GradError::NoAuxiliary);
+        }
         let labels = self.add(scores.node, LABELS, Op::Input(Shape::fixed(&[1])), &[], Vec::new())?;
-        let loss = Op::Train(Train::CrossEntropy { smoothing });
-        let loss = self.add(scores.node, LOSS, loss, &[scores, labels], Vec::new())?;
-        let grad = Op::Train(Train::CrossEntropyGrad { smoothing });
-        let grad = self.add(scores.node, "loss.grad", grad, &[scores, labels], Vec::new())?;
-        self.parts[scores.node.index()].push(grad);
+        let mut losses = Vec::new();
+        for (index, &scores) in [scores].iter().chain(&auxiliary).enumerate() {
+            let (smoothing, weight) = (self.options.smoothing, if index == 0 { 1.0 } else { self.options.auxiliary });
+            let name = if index == 0 { LOSS.to_owned() } else { format!("{LOSS}.{index}") };
+            let loss = Op::Train(Train::CrossEntropy { smoothing, weight });
+            losses.push(self.add(scores.node, &name, loss, &[scores, labels], Vec::new())?);
+            let grad = Op::Train(Train::CrossEntropyGrad { smoothing, weight });
+            let grad = self.add(scores.node, &format!("{name}.grad"), grad, &[scores, labels], Vec::new())?;
+            self.parts[scores.node.index()].push(grad);
+        }
+        let loss = match losses[..] {
+            [loss] => loss,
+            _ => self.add(scores.node, "loss.sum", Op::Add, &losses, Vec::new())?,
+        };
         self.outputs.insert(0, (LOSS.to_owned(), loss));
         self.outputs.insert(1, (SCORES.to_owned(), scores));
-        Ok(scores)
+        Ok(())
     }
 
-    fn backward(&mut self, scores: Value) -> Result<(), GradError> {
-        let mut passed = false;
+    fn backward(&mut self) -> Result<(), GradError> {
         for id in self.order.clone().into_iter().rev() {
-            passed |= id == scores.node;
             let index = id.index();
             let parts = std::mem::take(&mut self.parts[index]);
-            if !passed || !self.needed[index] {
+            if !self.needed[index] {
                 continue;
             }
             let name = self.checked.graph().node(id).name.clone();

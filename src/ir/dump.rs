@@ -268,9 +268,12 @@ fn train(text: &mut String, op: &Train) {
         Train::Dropout { p, .. } => {
             let _ = write!(text, " {p}");
         }
-        Train::CrossEntropy { smoothing } | Train::CrossEntropyGrad { smoothing } => {
+        Train::CrossEntropy { smoothing, weight } | Train::CrossEntropyGrad { smoothing, weight } => {
             if *smoothing != 0.0 {
                 let _ = write!(text, " smoothing {smoothing}");
+            }
+            if *weight != 1.0 {
+                let _ = write!(text, " times {weight}");
             }
         }
         Train::NormStats

@@ -208,6 +208,10 @@ pub struct Warmup {
 pub struct Loss {
     /// Label smoothing: this much of the target is spread evenly over all classes; from 0 to below 1. Szegedy et al. 2016, section 7.
     pub smoothing: f64,
+    /// The weight of the cross-entropy of each further output that gives scores of the same classes: of auxiliary classifiers. Szegedy et
+    /// al. 2015, section 5: 0.3.
+    #[serde(default)]
+    pub auxiliary: f64,
 }
 
 /// A change of a training picture, drawn anew each time that the picture is read. A recipe lists them, and they are applied in that

@@ -112,11 +112,15 @@ pub enum Train {
     CrossEntropy {
         /// The share of all classes alike (label smoothing).
         smoothing: f64,
+        /// What the loss is multiplied with.
+        weight: f64,
     },
     /// `(logits, labels)` to the gradient of the batch's mean cross-entropy with respect to the logits.
     CrossEntropyGrad {
         /// As in [`Train::CrossEntropy`].
         smoothing: f64,
+        /// As there.
+        weight: f64,
     },
 }
 
@@ -438,6 +442,6 @@ mod tests {
         assert!(law(Train::Slice { start: 3, count: 3 }, &[&[5]]).is_err());
         assert_eq!(law(Train::Unflatten([2, 3, 1]), &[&[6]]), Ok(Shape::fixed(&[2, 3, 1])));
         assert!(law(Train::Unflatten([2, 3, 1]), &[&[7]]).is_err());
-        assert!(law(Train::CrossEntropy { smoothing: 0.0 }, &[&[10], &[10]]).is_err());
+        assert!(law(Train::CrossEntropy { smoothing: 0.0, weight: 1.0 }, &[&[10], &[10]]).is_err());
     }
 }

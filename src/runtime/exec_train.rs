@@ -92,11 +92,11 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
             let [seed, at] = memory.noise;
             dropout::dropout(pool, layout, sizes, *p, *whole, dropout::key(seed, at, *key), apart(0), out);
         }
-        Train::CrossEntropy { smoothing } => {
-            loss::cross_entropy(pool, layout, [sizes[0], sizes[1]], *smoothing, read(0), read(1), out);
+        Train::CrossEntropy { smoothing, weight } => {
+            loss::cross_entropy(pool, layout, [sizes[0], sizes[1]], [*smoothing, *weight], read(0), read(1), out);
         }
-        Train::CrossEntropyGrad { smoothing } => {
-            loss::cross_entropy_grad(pool, layout, [sizes[0], sizes[1]], *smoothing, read(0), read(1), out);
+        Train::CrossEntropyGrad { smoothing, weight } => {
+            loss::cross_entropy_grad(pool, layout, [sizes[0], sizes[1]], [*smoothing, *weight], read(0), read(1), out);
         }
     }
 }

@@ -18,6 +18,7 @@ pub fn classes(checked: &Checked) -> Option<usize> {
 pub fn engine(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
     let what = GradOptions {
         smoothing: recipe.loss.smoothing,
+        auxiliary: recipe.loss.auxiliary,
         frozen: recipe.freeze.clone(),
         stochastic_depth: recipe.stochastic_depth,
     };

@@ -105,9 +105,12 @@ impl Reader<'_> {
             "clip" => recipe.clip = Some(self.number(entry, |x| x > 0.0, "a norm above 0")?),
             "loss" => {
                 self.word(entry, &["cross_entropy"])?;
-                self.known("`loss`", &entry.entries, &["smoothing"]);
+                self.known("`loss`", &entry.entries, &["smoothing", "auxiliary"]);
                 for key in entry.entries.iter().filter(|e| e.key == "smoothing") {
                     recipe.loss.smoothing = self.number(key, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?;
+                }
+                for key in entry.entries.iter().filter(|e| e.key == "auxiliary") {
+                    recipe.loss.auxiliary = self.number(key, |x| x >= 0.0, "a weight of at least 0")?;
                 }
             }
             "augment" => recipe.augment = self.augment(entry)?,

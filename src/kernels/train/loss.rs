@@ -1,7 +1,7 @@
 //! Cross-entropy of a softmax, with smoothed labels, and its gradient.
 //!
 //! With smoothing `s` over `C` classes the target of the label's class is `1 - s + s / C` and that of each other one `s / C`
-//! (Szegedy et al. 2016, as PyTorch's `label_smoothing` has it). Computed in double precision, from the largest logit down.
+//! (Szegedy et al. 2016, as PyTorch's `label_smoothing` has it); the loss is multiplied with a weight. Computed in double precision, from the largest logit down.
 
 use super::leaves::Maps;
 use crate::kernels::{Layout, Pool};
@@ -15,7 +15,7 @@ pub fn cross_entropy(
     pool: &Pool,
     layout: Layout,
     [batch, classes]: [usize; 2],
-    smoothing: f64,
+    [smoothing, weight]: [f64; 2],
     logits: &[f32],
     labels: &[f32],
     out: &mut [f32],
@@ -28,7 +28,7 @@ pub fn cross_entropy(
         let log = |&v: &f32| f64::from(v) - largest - log_sum;
         let loss = class(labels[sample], classes).map(|label| {
             let smooth = if smoothing == 0.0 { 0.0 } else { smoothing / classes as f64 * logits.iter().map(log).sum::<f64>() };
-            -(1.0 - smoothing) * log(&logits[label]) - smooth
+            weight * (-(1.0 - smoothing) * log(&logits[label]) - smooth)
         });
         out[0] = loss.unwrap_or(f64::NAN) as f32;
     });
@@ -42,7 +42,7 @@ pub fn cross_entropy_grad(
     pool: &Pool,
     layout: Layout,
     [batch, classes]: [usize; 2],
-    smoothing: f64,
+    [smoothing, weight]: [f64; 2],
     logits: &[f32],
     labels: &[f32],
     out: &mut [f32],
@@ -58,7 +58,7 @@ pub fn cross_entropy_grad(
         for (index, (out, &v)) in out.iter_mut().zip(logits).enumerate() {
             let share = (f64::from(v) - largest - log_sum).exp();
             let target = smoothing / classes as f64 + if index == label { 1.0 - smoothing } else { 0.0 };
-            *out = ((share - target) / batch as f64) as f32;
+            *out = (weight * (share - target) / batch as f64) as f32;
         }
     });
 }
@@ -96,26 +96,26 @@ mod tests {
     #[test]
     fn agree_with_the_definition_and_its_differences() {
         cases(51, 30, |n, pool, isa, layout, [batch, classes, ..]| {
-            let smoothing = [0.0, 0.1, 1.0][n.below(3)];
+            let (smoothing, weight) = ([0.0, 0.1, 1.0][n.below(3)], [1.0, 0.3][n.below(2)]);
             let logits: Vec<f32> = n.take(batch * classes).iter().map(|v| v * 8.0).collect();
             let labels: Vec<f32> = (0..batch).map(|_| n.below(classes) as f32).collect();
             let sizes = [batch, classes, 1, 1];
             let turned = from_plain(layout, sizes, &logits);
             let (mut losses, mut grad) = (vec![f32::NAN; batch], vec![f32::NAN; turned.len()]);
-            cross_entropy(pool, layout, [batch, classes], smoothing, &turned, &labels, &mut losses);
-            cross_entropy_grad(pool, layout, [batch, classes], smoothing, &turned, &labels, &mut grad);
+            cross_entropy(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut losses);
+            cross_entropy_grad(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut grad);
             assert!(grad.iter().all(|v| v.is_finite()));
             let grad = to_plain(layout, sizes, &grad);
             for sample in 0..batch {
                 let row: Vec<f64> = logits[sample * classes..][..classes].iter().map(|&v| f64::from(v)).collect();
                 let label = labels[sample] as usize;
-                let expected = loss(&row, label, smoothing);
+                let expected = weight * loss(&row, label, smoothing);
                 assert!((f64::from(losses[sample]) - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{isa}");
                 for i in 0..classes {
                     let moved = |by: f64| {
                         let mut row = row.clone();
                         row[i] += by;
-                        loss(&row, label, smoothing)
+                        weight * loss(&row, label, smoothing)
                     };
                     let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5 / batch as f64;
                     assert!((f64::from(grad[sample * classes + i]) - slope).abs() < 1e-7 + 1e-6 * slope.abs(), "{isa}");
@@ -135,8 +135,8 @@ mod tests {
         let pool = Pool::new(1).unwrap();
         let (logits, labels) = ([1.0, -2.0, 0.5, 100.0, 0.0, -100.0], [2.0, 1.0]);
         let (mut losses, mut grad) = ([0.0; 2], [0.0; 6]);
-        cross_entropy(&pool, Layout::Nchw, [2, 3], 0.1, &logits, &labels, &mut losses);
-        cross_entropy_grad(&pool, Layout::Nchw, [2, 3], 0.1, &logits, &labels, &mut grad);
+        cross_entropy(&pool, Layout::Nchw, [2, 3], [0.1, 1.0], &logits, &labels, &mut losses);
+        cross_entropy_grad(&pool, Layout::Nchw, [2, 3], [0.1, 1.0], &logits, &labels, &mut grad);
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs().max(0.1));
         assert!(close(&losses, &LOSSES), "{losses:?}");
         assert!(close(&grad, &GRAD), "{grad:?}");
@@ -148,8 +148,8 @@ mod tests {
         let logits = [1.0, 2.0, 3.0];
         for label in [3.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {
             let (mut loss, mut grad) = ([0.0], [0.0; 3]);
-            cross_entropy(&pool, Layout::Nchw, [1, 3], 0.0, &logits, &[label], &mut loss);
-            cross_entropy_grad(&pool, Layout::Nchw, [1, 3], 0.0, &logits, &[label], &mut grad);
+            cross_entropy(&pool, Layout::Nchw, [1, 3], [0.0, 1.0], &logits, &[label], &mut loss);
+            cross_entropy_grad(&pool, Layout::Nchw, [1, 3], [0.0, 1.0], &logits, &[label], &mut grad);
             assert!(loss[0].is_nan() && grad.iter().all(|v| v.is_nan()));
         }
     }

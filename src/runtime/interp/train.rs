@@ -197,26 +197,26 @@ pub(super) fn evaluate(
             let keep = |i: usize| dropout::stays(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
             x[0].data.iter().enumerate().map(|(i, &v)| if keep(i) { v / (1.0 - p) } else { 0.0 }).collect()
         }
-        Train::CrossEntropy { smoothing } => {
+        Train::CrossEntropy { smoothing, weight } => {
             let classes = x[0].shape[1];
             let loss = |(scores, &label): (&[f64], &f64)| {
                 let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = scores.iter().map(|v| (v - largest).exp()).sum();
                 let log = |v: f64| v - largest - sum.ln();
                 let each: f64 = scores.iter().map(|&v| log(v)).sum();
-                class(label, classes).map(|c| -(1.0 - smoothing) * log(scores[c]) - smoothing / classes as f64 * each)
+                class(label, classes).map(|c| weight * (-(1.0 - smoothing) * log(scores[c]) - smoothing / classes as f64 * each))
             };
             let losses = x[0].data.chunks(classes).zip(&x[1].data).map(loss);
             losses.map(|loss| loss.ok_or_else(|| no_class(node))).collect::<Result<_, _>>()?
         }
-        Train::CrossEntropyGrad { smoothing } => {
+        Train::CrossEntropyGrad { smoothing, weight } => {
             let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
             let mut out = super::softmax(x[0]);
             for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
                 let label = class(label, classes).ok_or_else(|| no_class(node))?;
                 for (c, p) in p.iter_mut().enumerate() {
                     let target = smoothing / classes as f64 + if c == label { 1.0 - smoothing } else { 0.0 };
-                    *p = (*p - target) / batch as f64;
+                    *p = weight * (*p - target) / batch as f64;
                 }
             }
             out

@@ -13,8 +13,8 @@ pub(super) struct Args {
     /// Run directories that `resnetc train` wrote, or their train.jsonl
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// The page
-    #[arg(short, long, value_name = "OUT.html")]
+    /// The page; a file .svg gets the drawing alone
+    #[arg(short, long, value_name = "OUT.html|OUT.svg")]
     output: PathBuf,
 }
 
@@ -32,8 +32,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     out.line(format_args!("wrote {}", args.output.display()))
 }
 
-/// What a run is called: its folder.
+/// What a run is called: its folder, or the log's own name where it was given another.
 fn name(run: &Path) -> String {
+    if let Some(stem) = run.file_stem().filter(|&stem| !run.is_dir() && stem != "train") {
+        return stem.to_string_lossy().into_owned();
+    }
     let folder = if run.is_dir() { run } else { run.parent().unwrap_or(run) };
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     folder.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned())

@@ -17,6 +17,8 @@ const LEFT: f64 = 56.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
+/// A line of the drawing's list of runs.
+const LEGEND: f64 = 22.0;
 
 /// The curves of a run.
 #[derive(Clone, Debug, Default)]
@@ -75,9 +77,9 @@ impl Curves {
     }
 }
 
-/// Writes a page with the curves of one or several runs.
+/// Writes the curves of one or several runs: a page, or the drawing alone where the file is to be an `.svg`.
 pub fn write(path: &Path, runs: &[Curves]) -> Result<(), TrainError> {
-    let page = page(runs);
+    let page = if path.extension().is_some_and(|e| e == "svg") { drawing(runs) } else { page(runs) };
     write_atomically(path, |out| out.write_all(page.as_bytes())).map_err(|source| TrainError::File {
         path: path.to_owned(),
         what: "cannot write the report",
@@ -121,6 +123,33 @@ pub fn page(runs: &[Curves]) -> String {
     out
 }
 
+/// The drawing as a file of its own, with the runs' names in it.
+pub fn drawing(runs: &[Curves]) -> String {
+    let mut out = String::new();
+    let all = HEIGHT + LEGEND * runs.len() as f64;
+    let _ = write!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {all}\" font-family=\"system-ui, sans-serif\">\n<style>\n{STYLE}</style>\n\
+         <rect width=\"{WIDTH}\" height=\"{all}\" fill=\"var(--paper)\"/>\n"
+    );
+    for (i, run) in runs.iter().enumerate() {
+        let y = HEIGHT + LEGEND * (i as f64 + 0.4);
+        let _ = writeln!(
+            out,
+            "<line class=\"valid s{}\" x1=\"{LEFT}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/><text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
+            i % COLOURS,
+            y - 4.0,
+            LEFT + 24.0,
+            y - 4.0,
+            LEFT + 34.0,
+            escaped(&run.summary())
+        );
+    }
+    draw(&mut out, runs);
+    out.push_str("</svg>\n");
+    out
+}
+
 /// Colours of curves before they repeat.
 const COLOURS: usize = 6;
 
@@ -156,7 +185,7 @@ fn draw(out: &mut String, runs: &[Curves]) {
     let y = |v: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - v / top);
     let _ = writeln!(
         out,
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Error against iterations\">\n\
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"Error against iterations\">\n\
          <clipPath id=\"frame\"><rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{}\" height=\"{}\"/></clipPath>",
         WIDTH - LEFT - RIGHT,
         HEIGHT - TOP - BOTTOM

@@ -76,7 +76,13 @@ impl Case {
 
     fn check(&self, what: &str) {
         let found = self.outputs(&self.params);
-        let get = |name: &str| &found.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("{what}: no {name}")).1;
+        let get = |name: &str| {
+            &found
+                .iter()
+                .find(|(n, _)| n == name)
+                .unwrap_or_else(|| panic!("{what}: no {name} among {:?}", found.iter().map(|f| &f.0).collect::<Vec<_>>()))
+                .1
+        };
         let (mut checked, mut kinks) = (0, 0);
         for (name, tensor) in self.params.iter() {
             let (layer, role) = name.rsplit_once('.').unwrap();
@@ -286,6 +292,7 @@ fn auxiliary_classifiers() {
     };
     let of = |(checked, params): (Checked, ParamStore), auxiliary| {
         let options = GradOptions { auxiliary, ..GradOptions::default() };
+        let checked = training(&checked, &options).unwrap();
         Case { checked, params, options, batch: 3, labels: vec![1.0, 0.0, 2.0] }
     };
     let (main, both) = (of(network(3), 0.0), of(network(3), 0.3));

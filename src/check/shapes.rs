@@ -168,7 +168,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         }
         ShapeError::PoolPadding { .. } => {
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
-                .rule("a pool is padded by at most half of its window")
+                .rule("a pool is padded by less than its window")
         }
         ShapeError::Groups { count, groups, .. } => {
             let mut diag =

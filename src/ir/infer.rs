@@ -62,8 +62,8 @@ pub enum ShapeError {
         /// Both sides' padding.
         padding: usize,
     },
-    /// Padding of a pool is more than half its window (a window would see padding alone).
-    #[error("padding {padding} is more than half of the window {window}")]
+    /// Padding of a pool is as large as its window, which would see padding alone.
+    #[error("padding {padding} is as large as the window {window}")]
     PoolPadding {
         /// Padding of a side.
         padding: usize,
@@ -238,7 +238,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the stride", &p.stride)?;
             for axis in 0..2 {
                 for side in 0..2 {
-                    if p.pad[axis][side] > p.kernel[axis] / 2 {
+                    if p.pad[axis][side] >= p.kernel[axis] {
                         return Err(ShapeError::PoolPadding { padding: p.pad[axis][side], window: p.kernel[axis] });
                     }
                 }

@@ -1,0 +1,117 @@
+//! From the name of an operator to what reads it.
+
+use super::Importer;
+use super::call::Call;
+use super::values::{Flow, Known};
+use crate::base::tensor::Tensor;
+use crate::ir::{Act, Op};
+
+/// What a node gives, or why it cannot be said; an empty reason where one before it could not.
+pub(super) type Read<T> = Result<T, String>;
+
+impl Importer<'_> {
+    pub(super) fn call(&mut self, call: &Call<'_>) -> Read<Known> {
+        let op = call.node.op_type();
+        let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
+        let failed = operands().any(|known| matches!(known, Known::Failed));
+        let flows = operands().any(|known| matches!(known, Known::Value(_)));
+        if !flows
+            && !failed
+            && let Some(known) = self.fold(call)?
+        {
+            return Ok(known);
+        }
+        let read: fn(&mut Self, &Call<'_>) -> Read<Flow> = match op {
+            "Conv" => Self::conv,
+            "BatchNormalization" => Self::norm,
+            "Gemm" => Self::gemm,
+            "MatMul" => Self::matmul,
+            "Add" | "Sum" => Self::sum,
+            "Sub" => Self::sub,
+            "Mul" => Self::mul,
+            "Div" => Self::div,
+            "Relu" => |this, call| this.one(call, Op::Act(Act::Relu)),
+            "Sigmoid" => |this, call| this.one(call, Op::Act(Act::Sigmoid)),
+            "HardSigmoid" => Self::hard_sigmoid,
+            "HardSwish" => Self::hard_swish,
+            "Softmax" => Self::softmax,
+            "Clip" => Self::clip,
+            "MaxPool" => Self::max_pool,
+            "AveragePool" => Self::average_pool,
+            "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
+            "GlobalMaxPool" => |this, call| this.one(call, Op::GlobalMaxPool),
+            "ReduceMean" | "ReduceMax" => Self::reduce,
+            "Pad" => Self::pad,
+            "Slice" => Self::slice,
+            "Concat" => Self::concat,
+            "Flatten" => Self::flatten,
+            "Reshape" => Self::reshape,
+            "Squeeze" => Self::squeeze,
+            "Dropout" => Self::dropout,
+            "Identity" => Self::identity,
+            "Cast" => Self::cast,
+            "Transpose" => Self::transpose,
+            "Resize" | "Upsample" => Self::resize,
+            "Shape" if failed => return Err(String::new()),
+            "Shape" => return self.shape_of(call),
+            _ => return Err("the language has no such operator".to_owned()),
+        };
+        if failed {
+            return Err(String::new());
+        }
+        read(self, call).map(Known::Value)
+    }
+
+    fn one(&mut self, call: &Call<'_>, op: Op) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        self.add(call, op, &[&x])
+    }
+
+    pub(super) fn known(&self, call: &Call<'_>, slot: usize) -> Option<&Known> {
+        call.node.input.get(slot).filter(|name| !name.is_empty()).and_then(|name| self.values.get(name.as_str()))
+    }
+
+    /// An operand that is a value of the network.
+    pub(super) fn flow(&self, call: &Call<'_>, slot: usize) -> Read<Flow> {
+        match self.known(call, slot) {
+            Some(Known::Value(flow)) => Ok(flow.clone()),
+            Some(_) => Err(format!("its operand {slot} is a constant")),
+            None => Err(format!("it has no operand {slot}")),
+        }
+    }
+
+    /// An operand that is a constant, with its name; None where it is left out.
+    pub(super) fn tensor(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<Option<(String, Tensor)>> {
+        match self.known(call, slot) {
+            Some(Known::Tensor(name, tensor)) => Ok(Some((name.clone(), tensor.clone()))),
+            Some(_) => Err(format!("its {what} is computed, not stored")),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Importer::tensor`], of floating-point numbers, and needed.
+    pub(super) fn weight(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<(String, Tensor)> {
+        let found = self.tensor(call, slot, what)?.ok_or_else(|| format!("it has no {what}"))?;
+        if found.1.dtype().is_float() { Ok(found) } else { Err(format!("its {what} holds no floating-point numbers")) }
+    }
+
+    /// A constant operand of one number; None where it is left out.
+    pub(super) fn number(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<Option<f32>> {
+        let Some((_, tensor)) = self.tensor(call, slot, what)? else { return Ok(None) };
+        match tensor.to_f32()[..] {
+            [value] => Ok(Some(value)),
+            _ => Err(format!("its {what} is not one number")),
+        }
+    }
+
+    /// Whole numbers that an operand holds, or an attribute in earlier opsets; None where neither is there.
+    pub(super) fn list(&self, call: &Call<'_>, attribute: &str, slot: usize) -> Read<Option<Vec<i64>>> {
+        match self.known(call, slot) {
+            Some(known) => match known.numbers() {
+                Some(numbers) => Ok(Some(numbers)),
+                None => Err(format!("its {attribute} depend on the input")),
+            },
+            None => Ok(call.ints(attribute).map(<[i64]>::to_vec)),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Layers with parameters.
+
+use super::Importer;
+use super::call::Call;
+use super::dispatch::Read;
+use super::names;
+use super::values::{Flow, Known, PerChannel, per_channel};
+use crate::base::tensor::Tensor;
+use crate::ir::{Conv, Epilogue, Linear, Norm, Op};
+
+/// What a constant scale and shift are normalised by: as the variance of a norm with [`EPS`], it is 1.
+const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
+/// The language's default.
+const EPS: f64 = 1e-5;
+
+impl Importer<'_> {
+    /// The name for a layer: its weight's, where that tells one and no other layer has it; else the node's.
+    fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
+        let of_tensor = names::of_tensor(weight).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")));
+        of_tensor.unwrap_or_else(|| names::of_node(call.node.name(), call.node.op_type(), word))
+    }
+
+    /// The name that a value's node got.
+    fn name_of(&self, flow: &Flow) -> String {
+        self.graph.node(flow.value.node).name.clone()
+    }
+
+    fn keep(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
+        let name = format!("{}.{role}", self.name_of(layer));
+        self.tensors.insert(name, tensor);
+    }
+
+    pub(super) fn conv(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let (name, weight) = self.weight(call, 1, "weight")?;
+        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
+        let [filters, per_group, taps @ ..] = weight.shape() else {
+            return Err(format!("its weight has the sizes {:?}", weight.shape()));
+        };
+        let taps: Vec<i64> = taps.iter().map(|&n| n as i64).collect();
+        if call.ints("kernel_shape").is_some_and(|stated| stated != taps) {
+            return Err("its weight has another window than it states".to_owned());
+        }
+        let window = self.window(call, &x, &taps)?;
+        let groups = usize::try_from(call.int("group").unwrap_or(1)).map_err(|_| "its groups are negative")?;
+        let channels = x.shape.channels().unwrap_or(0);
+        if per_group.checked_mul(groups) != Some(channels) {
+            return Err(format!("its weight is for {per_group} channels in {groups} groups, and the operand has {channels}"));
+        }
+        let filters = *filters;
+        if bias.as_ref().is_some_and(|b| b.shape() != [filters]) {
+            return Err(format!("its bias is not one for each of {filters} filters"));
+        }
+        let op = Op::Conv(Conv {
+            filters,
+            kernel: window.kernel,
+            stride: window.stride,
+            pad: window.pad,
+            dilation: window.dilation,
+            groups,
+            bias: bias.is_some(),
+            epilogue: Epilogue::default(),
+        });
+        let layer = self.layer(call, &name, "conv");
+        let y = self.add_named(op, layer, &[&x])?;
+        self.keep(&y, "weight", weight);
+        if let Some(bias) = bias {
+            self.keep(&y, "bias", bias);
+        }
+        Ok(y)
+    }
+
+    pub(super) fn norm(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        if call.flag("training_mode") {
+            return Err("it is in training mode, where it normalises by the batch".to_owned());
+        }
+        if call.int("spatial") == Some(0) {
+            return Err("it normalises each position by itself".to_owned());
+        }
+        let channels = x.shape.channels().unwrap_or(0);
+        let mut parts = Vec::new();
+        for (slot, what) in ["scale", "shift", "mean", "variance"].into_iter().enumerate() {
+            let (name, tensor) = self.weight(call, slot + 1, what)?;
+            if tensor.shape() != [channels] {
+                return Err(format!("its {what} is not one for each of {channels} channels"));
+            }
+            parts.push((name, tensor));
+        }
+        let eps = call.float("epsilon").map_or(EPS, decimal);
+        let momentum = call.float("momentum").map_or(0.1, |kept| 1.0 - decimal(kept));
+        let layer = self.layer(call, &parts[0].0, "norm");
+        let momentum = (momentum * 1e6).round() / 1e6;
+        let y = self.add_named(Op::Norm(Norm { eps, momentum }), layer, &[&x])?;
+        for ((_, tensor), role) in parts.into_iter().zip(["weight", "bias", "running_mean", "running_var"]) {
+            self.keep(&y, role, tensor);
+        }
+        Ok(y)
+    }
+
+    /// `x * scale + shift`, which the language says as a norm of mean 0 and variance 1.
+    pub(super) fn affine(&mut self, call: &Call<'_>, x: &Flow, scale: PerChannel, shift: PerChannel) -> Read<Flow> {
+        let channels = x.shape.channels().ok_or("its channels are not known")?;
+        let name = names::of_node(call.node.name(), call.node.op_type(), "norm");
+        let y = self.add_named(Op::Norm(Norm { eps: EPS, momentum: 0.1 }), name, &[x])?;
+        let each = |values: Vec<f32>| {
+            Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
+        };
+        self.keep(&y, "weight", each(scale.spread(channels))?);
+        self.keep(&y, "bias", each(shift.spread(channels))?);
+        self.keep(&y, "running_mean", each(vec![0.0; channels])?);
+        self.keep(&y, "running_var", each(vec![UNIT_VARIANCE; channels])?);
+        Ok(y)
+    }
+
+    /// Makes a constant that is added the bias of the layer before, where that has none and nothing else reads its result.
+    pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> Read<Option<Flow>> {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
+            return Ok(None);
+        }
+        let has_bias = match &mut self.graph.node_mut(x.value.node).op {
+            Op::Conv(conv) => &mut conv.bias,
+            Op::Linear(linear) => &mut linear.bias,
+            _ => return Ok(None),
+        };
+        let (Some(channels), Some(values)) = (x.shape.channels(), per_channel(shift, x)) else { return Ok(None) };
+        if std::mem::replace(has_bias, true) {
+            return Ok(None);
+        }
+        let values = Tensor::from_f32(vec![channels], values.spread(channels));
+        self.keep(x, "bias", values.ok_or("its constant does not fit the channels")?);
+        Ok(Some(x.clone()))
+    }
+
+    pub(super) fn matmul(&mut self, call: &Call<'_>) -> Read<Flow> {
+        if let Some(Known::Tensor(_, left)) = self.known(call, 0) {
+            let left = left.clone();
+            return self.from_the_left(call, &left, false, 1.0);
+        }
+        let x = self.flow(call, 0)?;
+        self.linear(call, &x, false, 1.0)
+    }
+
+    pub(super) fn gemm(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let (alpha, beta) = (call.float("alpha").unwrap_or(1.0), call.float("beta").unwrap_or(1.0));
+        let y = if let Some(Known::Tensor(_, left)) = self.known(call, 0) {
+            if call.flag("transB") {
+                return Err("it transposes a value".to_owned());
+            }
+            let left = left.clone();
+            self.from_the_left(call, &left, call.flag("transA"), alpha)?
+        } else {
+            let x = self.flow(call, 0)?;
+            if call.flag("transA") {
+                return Err("it transposes the batch and the features".to_owned());
+            }
+            self.linear(call, &x, call.flag("transB"), alpha)?
+        };
+        match self.known(call, 2).cloned() {
+            None => Ok(y),
+            Some(Known::Value(c)) => {
+                let c = if beta == 1.0 { c } else { self.affine(call, &c, PerChannel::One(beta), PerChannel::One(0.0))? };
+                self.plus(call, y, c)
+            }
+            Some(Known::Tensor(_, c)) => {
+                let values = per_channel(&c, &y).ok_or("its bias is not one for each feature")?;
+                let features = y.shape.channels().unwrap_or(0);
+                let values = values.spread(features).into_iter().map(|v| v * beta).collect::<Vec<f32>>();
+                let op = &mut self.graph.node_mut(y.value.node).op;
+                if let Op::Linear(Linear { bias, .. }) | Op::Conv(Conv { bias, .. }) = op {
+                    *bias = true;
+                }
+                let tensor =
+                    if beta == 1.0 && c.shape() == [features] { Some(c) } else { Tensor::from_f32(vec![features], values) };
+                self.keep(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
+                Ok(y)
+            }
+            Some(Known::Sizes(..) | Known::Failed) => Err("its bias is computed from sizes".to_owned()),
+        }
+    }
+
+    /// `x W`, with `W` stored as inputs by features, or transposed.
+    fn linear(&mut self, call: &Call<'_>, x: &Flow, transposed: bool, alpha: f32) -> Read<Flow> {
+        let (name, weight) = self.weight(call, 1, "weight")?;
+        let &[rows, columns] = weight.shape() else {
+            return Err(format!("its weight has {} axes", weight.shape().len()));
+        };
+        let [_] = x.dims() else {
+            return Err(format!("it multiplies {} from the right, and a linear layer takes features", x.shape));
+        };
+        let (features, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
+        if x.shape.channels() != Some(inputs) {
+            return Err(format!("its weight is for {inputs} features, and the operand is {}", x.shape));
+        }
+        let weight = match (transposed, alpha == 1.0) {
+            (true, true) => weight,
+            _ => scaled(&weight, transposed, alpha).ok_or("its weight is too large")?,
+        };
+        let layer = self.layer(call, &name, "linear");
+        let y = self.add_named(Op::Linear(Linear { features, bias: false, epilogue: Epilogue::default() }), layer, &[x])?;
+        self.keep(&y, "weight", weight);
+        Ok(y)
+    }
+
+    /// `A x` with a constant `A`: a convolution of one tap along the signal whose channels are the rows of `x`.
+    fn from_the_left(&mut self, call: &Call<'_>, left: &Tensor, transposed: bool, alpha: f32) -> Read<Flow> {
+        let x = self.flow(call, 1)?;
+        let &[rows, columns] = left.shape() else { return Err("it multiplies by a constant from the left".to_owned()) };
+        let (filters, channels) = if transposed { (columns, rows) } else { (rows, columns) };
+        if x.dims().len() != 2 || x.shape.channels() != Some(channels) || !left.dtype().is_float() {
+            return Err(format!("it multiplies {} by a constant from the left", x.shape));
+        }
+        let weight = scaled(left, !transposed, alpha).ok_or("its weight is too large")?;
+        let weight =
+            Tensor::from_f32(vec![filters, channels, 1], weight.to_f32().into_owned()).ok_or("its weight is too large")?;
+        let conv = Conv {
+            filters,
+            kernel: [1; 2],
+            stride: [1; 2],
+            pad: [[0; 2]; 2],
+            dilation: [1; 2],
+            groups: 1,
+            bias: false,
+            epilogue: Epilogue::default(),
+        };
+        let y = self.add(call, Op::Conv(conv), &[&x])?;
+        self.keep(&y, "weight", weight);
+        Ok(y)
+    }
+}
+
+/// A matrix times a number; transposed where `stays` is false.
+fn scaled(matrix: &Tensor, stays: bool, alpha: f32) -> Option<Tensor> {
+    let &[rows, columns] = matrix.shape() else { return None };
+    let values = matrix.to_f32();
+    let times = |v: f32| if alpha == 1.0 { v } else { v * alpha };
+    if stays {
+        return Tensor::from_f32(vec![rows, columns], values.iter().map(|&v| times(v)).collect::<Vec<_>>());
+    }
+    let mut turned = vec![0.0; values.len()];
+    for (r, row) in values.chunks(columns.max(1)).enumerate() {
+        for (c, &v) in row.iter().enumerate() {
+            turned[c * rows + r] = times(v);
+        }
+    }
+    Tensor::from_f32(vec![columns, rows], turned)
+}
+
+/// The decimal number that a person meant by an f32: 1e-5, not 9.999999747e-6.
+fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}

@@ -1,0 +1,476 @@
+//! An ONNX file as a graph of the language's operators, with its tensors.
+
+mod arithmetic;
+mod call;
+mod dispatch;
+mod layers;
+mod names;
+mod reshape;
+mod resize;
+mod shapes;
+mod tensors;
+mod values;
+mod windows;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use prost::Message;
+
+use super::error::{OnnxError, Unsupported};
+use super::limits;
+use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::base::mmap::Bytes;
+use crate::base::source::{FileId, SourceMap, Span};
+use crate::base::tensor::Tensor;
+use crate::elaborate::MAX_NODES;
+use crate::ir::{Axis, Dim, Graph, Network, Node, NodeId, Op, Origin, Shape, Value, infer};
+use crate::runtime::ParamStore;
+use call::Call;
+use names::Names;
+use tensors::TensorReader;
+use values::{Flow, Known};
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// How many axes of each input are the batch: 1, but for files of single operators.
+    pub batch_axes: usize,
+    /// Inputs that are constants, with their values: weights that a file takes from outside.
+    pub given: Vec<(String, Tensor)>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        ReadOptions { batch_axes: 1, given: Vec::new() }
+    }
+}
+
+/// An ONNX file, read.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The name that the file has for its network.
+    pub name: String,
+    /// Operators, named as torchvision names their layers where the file tells. Inputs and outputs have the file's names.
+    pub graph: Graph,
+    /// Parameters by name: `layer1.0.conv1.weight`.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// A line for each node of the file, which the graph's spans point at.
+    pub sources: SourceMap,
+    /// The file's named texts.
+    pub metadata: BTreeMap<String, String>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// The whole listing.
+    span: Span,
+}
+
+impl Imported {
+    /// The graph as a network, to be checked.
+    pub fn network(&self, name: &str) -> Network {
+        Network {
+            name: name.to_owned(),
+            span: self.span,
+            graph: self.graph.clone(),
+            signal: false,
+            stages: Vec::new(),
+            shortcuts: Vec::new(),
+            labelled: Vec::new(),
+            expects: Vec::new(),
+            preprocess: self.metadata.get("resnetc.preprocess").and_then(|text| serde_json::from_str(text).ok()),
+            labels: self.metadata.get("resnetc.labels").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            weights: None,
+            recipe: None,
+        }
+    }
+
+    /// The tensors as a network binds them.
+    pub fn params(&self) -> ParamStore {
+        self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+    }
+}
+
+/// Opens an ONNX file.
+pub fn open(path: &Path) -> Result<Imported, OnnxError> {
+    let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read(&bytes, folder, &ReadOptions::default())
+}
+
+/// Reads the bytes of an ONNX file. Values outside of it are read from files in `folder` or below, and from nowhere else.
+pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Imported, OnnxError> {
+    let damaged = |reason: String| OnnxError::Damaged { reason };
+    limits::weigh(file)?;
+    // values of tensors become parts of these bytes, which are parts of the file
+    let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
+    let model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
+    let graph = model.graph.as_ref().ok_or_else(|| damaged("it holds no graph".to_owned()))?;
+    if model.opset_import.is_empty() {
+        return Err(damaged("it does not say which version of ONNX's operators it uses".to_owned()));
+    }
+    let opset = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx")).map_or(1, |set| set.version());
+    let own: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
+    let mut reader = TensorReader::new(file, folder);
+    let mut importer = Importer::new(graph, options, opset)?;
+    importer.constants(graph, options, &mut reader)?;
+    importer.inputs(graph, options);
+    for &index in &sorted(graph)? {
+        let node = &graph.node[index];
+        importer.node(index, node, own.contains(&(node.domain(), node.op_type())), &mut reader)?;
+    }
+    importer.outputs(graph);
+    let mut imported = importer.finish()?;
+    imported.metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
+    Ok(imported)
+}
+
+/// Reads a tensor that is a file of its own, as tests of operators come; with its name.
+pub fn read_tensor(file: &Bytes) -> Result<(String, Tensor), OnnxError> {
+    let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
+    let proto = TensorProto::decode(buffer).map_err(|error| OnnxError::Damaged { reason: error.to_string() })?;
+    let tensor = TensorReader::new(file, Path::new("")).read(&proto)?;
+    Ok((proto.name().to_owned(), tensor))
+}
+
+/// Bytes as `prost` shares them.
+struct Shared(Bytes);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Reads node by node.
+struct Importer<'a> {
+    graph: Graph,
+    /// By node.
+    shapes: Vec<Shape>,
+    values: HashMap<&'a str, Known>,
+    /// How often each value is read, outputs included.
+    uses: HashMap<&'a str, usize>,
+    tensors: BTreeMap<String, Tensor>,
+    names: Names,
+    unsupported: Unsupported,
+    notes: BTreeSet<String>,
+    opset: i64,
+    /// Sizes of the batch's axes, where the file states numbers.
+    batch: Vec<Option<i64>>,
+    name: &'a str,
+    sources: SourceMap,
+    file: FileId,
+    /// The line of each node, by its index.
+    lines: Vec<Span>,
+    /// That of the node in hand.
+    span: Span,
+}
+
+impl<'a> Importer<'a> {
+    fn new(graph: &'a GraphProto, options: &ReadOptions, opset: i64) -> Result<Importer<'a>, OnnxError> {
+        if graph.node.len() > MAX_NODES {
+            return Err(OnnxError::TooLarge { reason: format!("it has more than {MAX_NODES} nodes") });
+        }
+        let (text, ranges) = listing(graph);
+        let mut sources = SourceMap::default();
+        let file = sources.add_text("nodes of the ONNX file", text);
+        let mut uses: HashMap<&str, usize> = HashMap::new();
+        let outputs = graph.output.iter().map(|o| o.name());
+        for name in graph.node.iter().flat_map(|n| n.input.iter().map(String::as_str)).chain(outputs) {
+            *uses.entry(name).or_default() += 1;
+        }
+        Ok(Importer {
+            graph: Graph::default(),
+            shapes: Vec::new(),
+            values: HashMap::new(),
+            uses,
+            tensors: BTreeMap::new(),
+            names: Names::default(),
+            unsupported: Unsupported::default(),
+            notes: BTreeSet::new(),
+            opset,
+            batch: vec![None; options.batch_axes],
+            name: graph.name(),
+            lines: ranges.into_iter().map(|range| Span::new(file, range)).collect(),
+            span: Span::new(file, 0..0),
+            sources,
+            file,
+        })
+    }
+
+    /// Initialisers, and inputs that are given.
+    fn constants(
+        &mut self,
+        graph: &'a GraphProto,
+        options: &ReadOptions,
+        reader: &mut TensorReader<'_>,
+    ) -> Result<(), OnnxError> {
+        for proto in &graph.initializer {
+            let name = proto.name();
+            // what nothing reads may be of any kind
+            if !self.uses.contains_key(name) {
+                continue;
+            }
+            let tensor = reader.read(proto)?;
+            if self.values.insert(name, Known::Tensor(name.to_owned(), tensor)).is_some() {
+                return Err(OnnxError::Damaged { reason: format!("two tensors are called `{name}`") });
+            }
+        }
+        for input in &graph.input {
+            if let Some((name, tensor)) = options.given.iter().find(|(name, _)| name == input.name()) {
+                self.values.insert(input.name(), Known::Tensor(name.clone(), tensor.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn inputs(&mut self, graph: &'a GraphProto, options: &ReadOptions) {
+        let lead = options.batch_axes;
+        // without a batch, shapes meet as ONNX broadcasts them: at their last axes
+        let axes = |input: &ValueInfoProto| {
+            let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+            tensor.and_then(|t| t.shape.as_ref()).map_or(0, |shape| shape.dim.len())
+        };
+        let open = graph.input.iter().filter(|input| !self.values.contains_key(input.name()));
+        let rank = if lead == 0 { open.map(axes).max().unwrap_or(0) } else { 0 };
+        for input in &graph.input {
+            let name = input.name();
+            if self.values.contains_key(name) {
+                continue;
+            }
+            if !self.uses.contains_key(name) {
+                self.notes.insert(format!("the input `{name}` is not read by any node and is left out"));
+                continue;
+            }
+            let known = match self.input(input, lead, rank) {
+                Ok(shape) => {
+                    let node = self.names.fresh(name.to_owned());
+                    let value: Value = self.push(Op::Input(shape.clone()), node, &[], shape.clone()).into();
+                    Known::Value(Flow { value, shape, lead })
+                }
+                Err(reason) => {
+                    self.unsupported.add("input", name, reason);
+                    Known::Failed
+                }
+            };
+            self.values.insert(name, known);
+        }
+    }
+
+    /// The shape of an input behind its batch, with axes of size 1 before it where it has less than `rank`.
+    fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize) -> Result<Shape, String> {
+        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is no tensor")?;
+        match DataType::try_from(tensor.elem_type()) {
+            Ok(DataType::Float) => {}
+            Ok(kind @ (DataType::Double | DataType::Float16 | DataType::Bfloat16)) => {
+                self.notes.insert(format!("the file computes in {kind:?}, and resnetc in float32"));
+            }
+            _ => return Err("it does not hold floating-point numbers".to_owned()),
+        }
+        let sizes = &tensor.shape.as_ref().ok_or("its number of axes is not stated")?.dim;
+        if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
+            return Err(format!("it has {} axes; features, signals and maps have 1 to 3 behind the batch", sizes.len()));
+        }
+        let (batch, own) = sizes.split_at(lead);
+        for (axis, size) in batch.iter().enumerate() {
+            let number = size.dim_value.filter(|&n| n > 0);
+            if let (Some(n), [_]) = (number, batch) {
+                self.notes.insert(format!("the file's batch is {n}; here it is free"));
+            }
+            if self.batch[axis].is_some() && number.is_some() && self.batch[axis] != number {
+                return Err("its batch is another than that of the first input".to_owned());
+            }
+            self.batch[axis] = self.batch[axis].or(number);
+        }
+        let mut dims = vec![Dim::Fixed(1); rank.min(3).saturating_sub(own.len())];
+        for (i, size) in own.iter().enumerate() {
+            let axis = if i + 1 == own.len() { Axis::W } else { Axis::H };
+            dims.push(match size.dim_value {
+                Some(n) if n > 0 => Dim::Fixed(usize::try_from(n).map_err(|_| "a size is too large")?),
+                Some(n) => return Err(format!("it has an axis of size {n}")),
+                None if i == 0 => return Err("its number of channels is not stated".to_owned()),
+                None => Dim::axis(axis),
+            });
+        }
+        let shape = Shape::Known(dims);
+        infer(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
+    }
+
+    fn node(&mut self, index: usize, node: &'a NodeProto, own: bool, reader: &mut TensorReader<'_>) -> Result<(), OnnxError> {
+        self.span = self.lines[index];
+        let call = Call::new(node, index);
+        if let Some(name) = node.output.iter().find(|name| !name.is_empty() && self.values.contains_key(name.as_str())) {
+            return Err(OnnxError::Damaged { reason: format!("two nodes yield `{name}`") });
+        }
+        let result = if own || !matches!(node.domain(), "" | "ai.onnx") {
+            Err(format!("it is an operator of `{}`", if node.domain().is_empty() { "the file itself" } else { node.domain() }))
+        } else if node.op_type() == "Constant" {
+            self.constant(&call, reader)?
+        } else {
+            self.call(&call)
+        };
+        let known = match result {
+            Ok(known) => known,
+            Err(reason) if reason.is_empty() => Known::Failed,
+            Err(reason) => {
+                self.unsupported.add(node.op_type(), &call.name(), reason);
+                Known::Failed
+            }
+        };
+        for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let known = if i == 0 { known.clone() } else { Known::Failed };
+            if i > 0
+                && self.uses.contains_key(name.as_str())
+                && !matches!(self.values.get(node.output[0].as_str()), Some(Known::Failed))
+            {
+                let reason = format!("its output `{name}` is read, and it has one here");
+                self.unsupported.add(node.op_type(), &call.name(), reason);
+            }
+            self.values.insert(name, known);
+        }
+        Ok(())
+    }
+
+    fn outputs(&mut self, graph: &'a GraphProto) {
+        for output in &graph.output {
+            let name = output.name();
+            match self.values.get(name) {
+                Some(Known::Value(flow)) => {
+                    let value = flow.value;
+                    self.graph.add_output(name, value);
+                }
+                Some(Known::Failed) => {}
+                Some(Known::Tensor(..) | Known::Sizes(..)) => {
+                    self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
+                }
+                None => self.unsupported.add("output", name, "no node yields it".to_owned()),
+            }
+        }
+        if graph.output.is_empty() {
+            self.unsupported.add("output", "", "the file names none".to_owned());
+        }
+    }
+
+    fn finish(self) -> Result<Imported, OnnxError> {
+        if !self.unsupported.rows.is_empty() {
+            return Err(OnnxError::Unsupported(self.unsupported.sorted()));
+        }
+        if self.graph.inputs().is_empty() {
+            return Err(OnnxError::Damaged { reason: "no output depends on an input".to_owned() });
+        }
+        let end = self.sources.file(self.file).text.len();
+        Ok(Imported {
+            name: self.name.to_owned(),
+            graph: self.graph,
+            tensors: self.tensors,
+            span: Span::new(self.file, 0..end),
+            sources: self.sources,
+            metadata: BTreeMap::new(),
+            notes: self.notes.into_iter().collect(),
+        })
+    }
+
+    /// Adds an operator to the graph; the reason where its operands do not fit.
+    fn add(&mut self, call: &Call<'_>, op: Op, operands: &[&Flow]) -> Result<Flow, String> {
+        let name = names::of_node(call.node.name(), call.node.op_type(), op.word());
+        self.add_named(op, name, operands)
+    }
+
+    fn add_named(&mut self, op: Op, name: String, operands: &[&Flow]) -> Result<Flow, String> {
+        let lead = operands.first().map_or(self.batch.len(), |x| x.lead);
+        if operands.iter().any(|x| x.lead != lead) {
+            return Err("its operands have batches of different axes".to_owned());
+        }
+        let shapes: Vec<Shape> = operands.iter().map(|x| x.shape.clone()).collect();
+        let shape = infer(&op, &shapes).map_err(|error| error.to_string())?;
+        if self.graph.len() >= MAX_NODES {
+            return Err(format!("the network would have more than {MAX_NODES} operators"));
+        }
+        let name = self.names.fresh(name);
+        let reads: Vec<Value> = operands.iter().map(|x| x.value).collect();
+        let value = self.push(op, name, &reads, shape.clone()).into();
+        Ok(Flow { value, shape, lead })
+    }
+
+    fn push(&mut self, op: Op, name: String, reads: &[Value], shape: Shape) -> NodeId {
+        let origin = Origin { span: self.span, frame: None };
+        self.shapes.push(shape);
+        self.graph.add(Node { op, name, params: Vec::new(), origin }, reads)
+    }
+
+    /// Whether the value in a slot is read there alone, so that what yields it may be changed.
+    fn is_single_use(&self, call: &Call<'_>, slot: usize) -> bool {
+        call.node.input.get(slot).is_some_and(|name| self.uses.get(name.as_str()) == Some(&1))
+    }
+}
+
+/// A line for each node.
+fn listing(graph: &GraphProto) -> (String, Vec<std::ops::Range<usize>>) {
+    let mut text = String::new();
+    let mut ranges = Vec::new();
+    for node in &graph.node {
+        let start = text.len();
+        text.push_str(&format!("{} {}({}) -> {}", node.op_type(), node.name(), node.input.join(", "), node.output.join(", ")));
+        ranges.push(start..text.len());
+        text.push('\n');
+    }
+    (text, ranges)
+}
+
+/// The nodes that the outputs depend on, each behind those that it reads.
+fn sorted(graph: &GraphProto) -> Result<Vec<usize>, OnnxError> {
+    let mut maker: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        for name in node.output.iter().filter(|name| !name.is_empty()) {
+            if maker.insert(name, index).is_some() {
+                return Err(OnnxError::Damaged { reason: format!("two nodes yield `{name}`") });
+            }
+        }
+    }
+    let given: HashSet<&str> = graph.input.iter().map(|i| i.name()).chain(graph.initializer.iter().map(|t| t.name())).collect();
+    let reads = |index: usize| graph.node[index].input.iter().filter(|name| !name.is_empty());
+    // depth first with a stack of its own: a chain may be as long as the file
+    let mut order = Vec::new();
+    let mut state = vec![State::New; graph.node.len()];
+    for output in &graph.output {
+        let Some(&root) = maker.get(output.name()) else { continue };
+        let mut stack = vec![(root, false)];
+        while let Some((index, done)) = stack.pop() {
+            if done {
+                state[index] = State::Done;
+                order.push(index);
+                continue;
+            }
+            if state[index] != State::New {
+                continue;
+            }
+            state[index] = State::Open;
+            stack.push((index, true));
+            for name in reads(index) {
+                match maker.get(name.as_str()) {
+                    Some(&from) if state[from] == State::Open => {
+                        return Err(OnnxError::Damaged { reason: format!("its nodes form a circle through `{name}`") });
+                    }
+                    Some(&from) => stack.push((from, false)),
+                    None if given.contains(name.as_str()) => {}
+                    None => {
+                        let node = graph.node[index].name();
+                        return Err(OnnxError::Damaged { reason: format!("`{node}` reads `{name}`, which nothing yields") });
+                    }
+                }
+            }
+        }
+    }
+    // the file's own order, where that is one already
+    let follows = |&index: &usize| reads(index).all(|name| maker.get(name.as_str()).is_none_or(|&from| from < index));
+    if order.iter().all(follows) {
+        order.sort_unstable();
+    }
+    Ok(order)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Open,
+    Done,
+}

@@ -1,0 +1,105 @@
+//! Names of layers: torchvision's, from the names of their tensors where these have them, else from the names of nodes.
+
+use std::collections::HashMap;
+
+/// Names that are taken, each with the number that the next one like it is tried with.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, usize>);
+
+impl Names {
+    /// The name, or one like it that nothing has.
+    pub fn fresh(&mut self, like: String) -> String {
+        let Some(mut count) = self.0.get(&like).copied() else {
+            self.0.insert(like.clone(), 2);
+            return like;
+        };
+        loop {
+            let name = format!("{like}_{count}");
+            count += 1;
+            if !self.0.contains_key(&name) {
+                self.0.insert(name.clone(), 2);
+                self.0.insert(like, count);
+                return name;
+            }
+        }
+    }
+}
+
+/// The layer that a tensor belongs to: `layer1.0.conv1` of `layer1.0.conv1.weight`. None where the name tells no layer.
+pub(super) fn of_tensor(tensor: &str) -> Option<String> {
+    const SUFFIXES: [&str; 3] = [".weight", ".gamma", ".scale"];
+    let layer = SUFFIXES.iter().find_map(|suffix| tensor.strip_suffix(suffix))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    let sound = !layer.is_empty() && layer.chars().all(plain) && layer.split('.').all(|part| !part.is_empty());
+    sound.then(|| layer.to_owned())
+}
+
+/// The module that PyTorch's exporter names a node after: `layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`. Other names are taken as they
+/// are, with what cannot stand in a name replaced.
+pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
+    let Some(path) = node.strip_prefix('/') else {
+        let name = clean(node.strip_prefix("node_").unwrap_or(node));
+        return if name.is_empty() { word.to_owned() } else { name };
+    };
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let is_op =
+        |last: &&str| last.strip_prefix(op).is_some_and(|rest| rest.trim_start_matches('_').chars().all(|c| c.is_ascii_digit()));
+    segments.pop_if(|last| is_op(last));
+    let mut name = String::new();
+    for segment in segments {
+        let last = name.rsplit('.').next().unwrap_or("");
+        // a sequence names its children after itself
+        let child = segment.strip_prefix(last).and_then(|rest| rest.strip_prefix('.')).filter(|_| !last.is_empty());
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(child.unwrap_or(segment));
+    }
+    let name = clean(&name);
+    let last = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
+    let is_module = last.starts_with(word) || matches!(word, "conv" | "linear" | "norm");
+    match (name.is_empty(), is_module) {
+        (true, _) => word.to_owned(),
+        (false, true) => name,
+        (false, false) => format!("{name}.{word}"),
+    }
+}
+
+/// Letters, digits and underscores, in parts that dots divide.
+pub(super) fn clean(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '_' };
+    let name: String = name.chars().map(plain).collect();
+    name.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_modules() {
+        assert_eq!(of_node("/layer1/layer1.0/conv1/Conv", "Conv", "conv"), "layer1.0.conv1");
+        assert_eq!(of_node("/layer2/layer2.0/downsample/downsample.0/Conv", "Conv", "conv"), "layer2.0.downsample.0");
+        assert_eq!(of_node("/layer1/layer1.0/relu_1/Relu", "Relu", "relu"), "layer1.0.relu_1");
+        assert_eq!(of_node("/layer1/layer1.0/Add", "Add", "add"), "layer1.0.add");
+        assert_eq!(of_node("/Flatten", "Flatten", "flatten"), "flatten");
+        assert_eq!(of_node("node_relu_1", "Relu", "relu"), "relu_1");
+        assert_eq!(of_node("", "Relu", "relu"), "relu");
+        assert_eq!(of_node("a//..b c", "Relu", "relu"), "a__.b_c");
+    }
+
+    #[test]
+    fn layers_of_tensors() {
+        assert_eq!(of_tensor("layer1.0.conv1.weight").as_deref(), Some("layer1.0.conv1"));
+        for other in ["onnx::Conv_497", "val_3", ".weight", "a..b.weight", "x/y.weight"] {
+            assert_eq!(of_tensor(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn taken_names_are_counted() {
+        let mut names = Names::default();
+        let three: Vec<String> = (0..3).map(|_| names.fresh("relu".into())).collect();
+        assert_eq!(three, ["relu", "relu_2", "relu_3"]);
+    }
+}

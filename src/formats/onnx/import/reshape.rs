@@ -1,0 +1,152 @@
+//! What keeps values and changes shapes: flattening and identities are all that the language says of it.
+
+use super::Importer;
+use super::call::Call;
+use super::dispatch::Read;
+use super::values::{Flow, Size};
+use crate::ir::{Dim, Op};
+
+impl Importer<'_> {
+    pub(super) fn identity(&mut self, call: &Call<'_>) -> Read<Flow> {
+        self.flow(call, 0)
+    }
+
+    pub(super) fn cast(&mut self, call: &Call<'_>) -> Read<Flow> {
+        match call.int("to") {
+            // f32, f16, f64, bf16: everything is computed in f32
+            Some(1 | 10 | 11 | 16) => self.flow(call, 0),
+            _ => Err("it makes values other than floating-point numbers".to_owned()),
+        }
+    }
+
+    pub(super) fn transpose(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let same = call.ints("perm").is_some_and(|perm| perm.iter().enumerate().all(|(i, &axis)| axis == i as i64));
+        if same { Ok(x) } else { Err("it reorders axes".to_owned()) }
+    }
+
+    pub(super) fn dropout(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let training = self.tensor(call, 2, "mode")?.is_some_and(|(_, mode)| mode.to_f32().iter().any(|&v| v != 0.0));
+        if training {
+            return Err("it is in training mode, and random".to_owned());
+        }
+        let ratio = self.number(call, 1, "ratio")?.or(call.float("ratio")).unwrap_or(0.5);
+        if !(0.0..1.0).contains(&ratio) {
+            return Err(format!("its ratio is {ratio}"));
+        }
+        self.add(call, Op::Dropout(ratio.to_string().parse().unwrap_or(0.5)), &[&x])
+    }
+
+    pub(super) fn concat(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let flows = (0..call.node.input.len()).map(|slot| self.flow(call, slot)).collect::<Result<Vec<_>, _>>()?;
+        let first = flows.first().ok_or("it has no operand")?;
+        let axis = first.axis(call.int("axis").unwrap_or(1))?;
+        if axis != first.lead {
+            return Err(format!("it goes along axis {axis}, and the language's along the channels"));
+        }
+        match &flows[..] {
+            [one] => Ok(one.clone()),
+            _ => self.add(call, Op::Concat, &flows.iter().collect::<Vec<_>>()),
+        }
+    }
+
+    pub(super) fn flatten(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let axis = x.axis(call.int("axis").unwrap_or(1))?;
+        if axis != x.lead {
+            return Err(format!("it keeps {axis} axes together, and the language's keeps the batch"));
+        }
+        self.flattened(call, x, 1)
+    }
+
+    /// The values behind the batch as features; the batch then has so many axes.
+    fn flattened(&mut self, call: &Call<'_>, x: Flow, lead: usize) -> Read<Flow> {
+        let y = if x.dims().len() > 1 { self.add(call, Op::Flatten, &[&x])? } else { x };
+        Ok(Flow { lead, ..y })
+    }
+
+    /// Axes of size 1 go: all of them behind the channels, or none.
+    pub(super) fn squeeze(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
+        let axes = match self.list(call, "axes", 1)? {
+            Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?,
+            None => map.clone(),
+        };
+        let single = x.dims().iter().skip(1).all(|d| *d == Dim::Fixed(1));
+        if !single || axes.len() != map.len() || !map.iter().all(|axis| axes.contains(axis)) {
+            return Err("it drops axes other than a map's of one value".to_owned());
+        }
+        let lead = x.lead;
+        self.flattened(call, x, lead)
+    }
+
+    pub(super) fn reshape(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let goal = match self.known(call, 1) {
+            Some(known) => known.sizes().ok_or("its shape depends on the input's values")?.0,
+            None => call.ints("shape").ok_or("it states no shape")?.iter().map(|&n| Size::Number(n)).collect(),
+        };
+        let keeps = !call.flag("allowzero");
+        let goal: Vec<Size> =
+            goal.into_iter().enumerate().map(|(i, size)| if keeps { kept(&x, i, size) } else { size }).collect();
+        // how many axes are the batch then: as many as before, or one
+        for lead in [x.lead, 1] {
+            let Some((batch, own)) = goal.split_at_checked(lead) else { continue };
+            if !self.is_batch(&x, batch) {
+                continue;
+            }
+            let open = batch.contains(&Size::Number(-1));
+            if own.len() == x.dims().len() && own.iter().zip(x.dims()).all(|(size, dim)| is_dim(*size, *dim, open)) {
+                return Ok(Flow { lead, ..x });
+            }
+            let features = x.dims().iter().try_fold(1i64, |n, dim| n.checked_mul(i64::try_from(dim.fixed()?).ok()?));
+            if let [size] = *own
+                && ((size == Size::Number(-1) && !open) || (size.number().is_some() && size.number() == features))
+            {
+                return self.flattened(call, x, lead);
+            }
+        }
+        Err(format!("it gives {} another shape than that of its features in a row", x.shape))
+    }
+
+    /// Whether the first axes of a reshaped value are its batch still.
+    fn is_batch(&self, x: &Flow, sizes: &[Size]) -> bool {
+        let stated = |axis: usize| self.batch.get(axis).copied().flatten();
+        if sizes.len() == x.lead {
+            let open = sizes.iter().filter(|size| **size == Size::Number(-1)).count();
+            return open <= 1
+                && sizes.iter().enumerate().all(|(i, size)| match *size {
+                    Size::Batch(axis) => axis == i,
+                    Size::Number(-1) => true,
+                    Size::Number(n) => stated(i) == Some(n),
+                    Size::Of { .. } => false,
+                });
+        }
+        // several axes as one, or none as one of size 1
+        let all = (0..x.lead).try_fold(1i64, |n, axis| n.checked_mul(stated(axis)?));
+        sizes.len() == 1 && (sizes[0] == Size::Number(-1) || (all.is_some() && sizes[0].number() == all))
+    }
+}
+
+/// What a 0 stands for: the operand's size of that axis.
+fn kept(x: &Flow, axis: usize, size: Size) -> Size {
+    match (size, axis.checked_sub(x.lead)) {
+        (Size::Number(0), None) => Size::Batch(axis),
+        (Size::Number(0), Some(own)) => match x.dims().get(own) {
+            Some(&dim) => Size::Of { dim, value: x.value, axis: own },
+            None => size,
+        },
+        _ => size,
+    }
+}
+
+fn is_dim(size: Size, dim: Dim, open: bool) -> bool {
+    match size {
+        Size::Number(-1) => !open,
+        Size::Number(n) => dim.fixed().is_some_and(|m| i64::try_from(m) == Ok(n)),
+        Size::Of { dim: other, .. } => dim == other,
+        Size::Batch(_) => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! Constants, and the arithmetic on shapes that exporters write around `Reshape`.
+
+use super::super::error::OnnxError;
+use super::Importer;
+use super::call::Call;
+use super::dispatch::Read;
+use super::tensors::TensorReader;
+use super::values::{Known, Rank, Size};
+use crate::base::tensor::Tensor;
+
+impl Importer<'_> {
+    /// The value of a `Constant` node.
+    pub(super) fn constant(&mut self, call: &Call<'_>, reader: &mut TensorReader<'_>) -> Result<Read<Known>, OnnxError> {
+        let name = call.node.output.first().cloned().unwrap_or_default();
+        if let Some(proto) = call.attribute("value").and_then(|a| a.t.as_ref()) {
+            return Ok(Ok(Known::Tensor(name, reader.read(proto)?)));
+        }
+        let float = |shape: Vec<usize>, values: Vec<f32>| Tensor::from_f32(shape, values).map(|t| Known::Tensor(name.clone(), t));
+        let sizes = |values: &[i64], rank| Some(Known::Sizes(values.iter().map(|&n| Size::Number(n)).collect(), rank));
+        let known = if let Some(v) = call.float("value_float") {
+            float(vec![], vec![v])
+        } else if let Some(list) = call.attribute("value_floats").map(|a| a.floats.clone()) {
+            float(vec![list.len()], list)
+        } else if let Some(n) = call.int("value_int") {
+            sizes(&[n], Rank::One)
+        } else if let Some(list) = call.ints("value_ints") {
+            sizes(list, Rank::List)
+        } else {
+            None
+        };
+        Ok(known.ok_or_else(|| "it holds neither a tensor nor numbers".to_owned()))
+    }
+
+    /// The shape of a value, or a part of it.
+    pub(super) fn shape_of(&mut self, call: &Call<'_>) -> Read<Known> {
+        let x = self.flow(call, 0)?;
+        let batch = (0..x.lead).map(Size::Batch);
+        let own = x.dims().iter().enumerate().map(|(axis, &dim)| Size::Of { dim, value: x.value, axis });
+        let all: Vec<Size> = batch.chain(own).collect();
+        Ok(Known::Sizes(part(&all, call.int("start"), call.int("end")), Rank::List))
+    }
+
+    /// A node of constants alone; None where it is none that is folded.
+    pub(super) fn fold(&mut self, call: &Call<'_>) -> Read<Option<Known>> {
+        let folded = match call.node.op_type() {
+            "Identity" | "Cast" => match self.known(call, 0).cloned() {
+                Some(Known::Tensor(_, tensor)) => {
+                    Some(Known::Tensor(call.node.output.first().cloned().unwrap_or_default(), tensor))
+                }
+                other => other,
+            },
+            "Shape" => match self.known(call, 0) {
+                Some(Known::Tensor(_, tensor)) => {
+                    let all: Vec<Size> = tensor.shape().iter().map(|&n| Size::Number(n as i64)).collect();
+                    Some(Known::Sizes(part(&all, call.int("start"), call.int("end")), Rank::List))
+                }
+                _ => None,
+            },
+            "Gather" => self.gathered(call),
+            "Unsqueeze" | "Squeeze" | "Reshape" => self.sizes(call, 0).map(|(list, _)| {
+                let rank = if call.node.op_type() == "Squeeze" && list.len() == 1 { Rank::One } else { Rank::List };
+                Known::Sizes(list, rank)
+            }),
+            "Concat" => {
+                let parts: Option<Vec<_>> = (0..call.node.input.len()).map(|slot| self.sizes(call, slot)).collect();
+                let list: Option<Vec<Size>> = parts.map(|parts| parts.into_iter().flat_map(|(list, _)| list).collect());
+                list.map(|list| Known::Sizes(list, Rank::List))
+            }
+            "Slice" => self.sliced(call),
+            "Add" | "Sub" | "Mul" | "Div" => self.computed(call),
+            _ => None,
+        };
+        match folded {
+            Some(Known::Sizes(list, _)) if list.len() > MAX_LIST => Err("it makes a list of too many numbers".to_owned()),
+            folded => Ok(folded),
+        }
+    }
+
+    fn sizes(&self, call: &Call<'_>, slot: usize) -> Option<(Vec<Size>, Rank)> {
+        self.known(call, slot)?.sizes()
+    }
+
+    fn gathered(&self, call: &Call<'_>) -> Option<Known> {
+        let (list, _) = self.sizes(call, 0)?;
+        let (indices, rank) = self.sizes(call, 1)?;
+        let take = |index: Size| {
+            let index = index.number()?;
+            let index = if index < 0 { index.checked_add(list.len() as i64)? } else { index };
+            list.get(usize::try_from(index).ok()?).copied()
+        };
+        Some(Known::Sizes(indices.into_iter().map(take).collect::<Option<_>>()?, rank))
+    }
+
+    fn sliced(&self, call: &Call<'_>) -> Option<Known> {
+        let (list, _) = self.sizes(call, 0)?;
+        let one = |name: &str, slot: usize| match self.list(call, name, slot).ok()??[..] {
+            [n] => Some(n),
+            _ => None,
+        };
+        let (start, end) = (one("starts", 1)?, one("ends", 2)?);
+        (one("steps", 4).unwrap_or(1) == 1).then(|| Known::Sizes(part(&list, Some(start), Some(end)), Rank::List))
+    }
+
+    /// Arithmetic on whole numbers that are known.
+    fn computed(&self, call: &Call<'_>) -> Option<Known> {
+        let ((a, rank), (b, other)) = (self.sizes(call, 0)?, self.sizes(call, 1)?);
+        let len = a.len().max(b.len());
+        let at = |list: &[Size], i: usize| if list.len() == 1 { list.first().copied() } else { list.get(i).copied() };
+        let mut out = Vec::new();
+        for i in 0..len {
+            let (a, b) = (at(&a, i)?.number()?, at(&b, i)?.number()?);
+            out.push(Size::Number(match call.node.op_type() {
+                "Add" => a.checked_add(b)?,
+                "Sub" => a.checked_sub(b)?,
+                "Mul" => a.checked_mul(b)?,
+                _ => a.checked_div(b)?,
+            }));
+        }
+        let rank = if rank == Rank::One && other == Rank::One { Rank::One } else { Rank::List };
+        Some(Known::Sizes(out, rank))
+    }
+}
+
+/// The most numbers of a list.
+const MAX_LIST: usize = 64;
+
+/// From `start` to before `end`, counted from the end where negative, and cut to what is there.
+fn part(list: &[Size], start: Option<i64>, end: Option<i64>) -> Vec<Size> {
+    let len = list.len() as i64;
+    let counted = |n: i64| (if n < 0 { n.saturating_add(len) } else { n }).clamp(0, len) as usize;
+    let (start, end) = (counted(start.unwrap_or(0)), counted(end.unwrap_or(len)));
+    list.get(start..end.max(start)).unwrap_or(&[]).to_vec()
+}

@@ -1,0 +1,193 @@
+//! What slides over maps and signals, and what is put around them or taken from them.
+
+use super::Importer;
+use super::call::Call;
+use super::dispatch::Read;
+use super::values::{Flow, PerChannel};
+use crate::ir::{Dim, Op, Pad, Pair, Pool, PoolKind, Sides};
+
+/// A sliding window.
+pub(super) struct Window {
+    pub kernel: Pair,
+    pub stride: Pair,
+    pub pad: Sides,
+    pub dilation: Pair,
+}
+
+/// Ends of slices from here on mean the end.
+const FAR: i64 = 1 << 31;
+
+impl Importer<'_> {
+    pub(super) fn window(&self, call: &Call<'_>, x: &Flow, kernel: &[i64]) -> Read<Window> {
+        let axes = kernel.len();
+        if !(1..=2).contains(&axes) {
+            return Err(format!("its window has {axes} axes, and maps have two"));
+        }
+        if x.dims().len() != axes + 1 {
+            return Err(format!("its window has {axes} axes, and the operand is {}", x.shape));
+        }
+        let list = |name: &str, default: i64, len: usize| -> Read<Vec<usize>> {
+            let values = call.ints(name).filter(|list| !list.is_empty()).map_or_else(|| vec![default; len], <[i64]>::to_vec);
+            if values.len() != len {
+                return Err(format!("its {name} are {values:?}"));
+            }
+            values
+                .iter()
+                .map(|&n| usize::try_from(n).map_err(|_| format!("its {name} are {values:?}, and none may be negative")))
+                .collect()
+        };
+        let sized = |values: &[usize], default: usize| match *values {
+            [w] => [default, w],
+            [h, w] => [h, w],
+            _ => [default; 2],
+        };
+        let window: Vec<usize> = kernel
+            .iter()
+            .map(|&n| usize::try_from(n).map_err(|_| "its window is negative".to_owned()))
+            .collect::<Result<_, _>>()?;
+        let kernel = sized(&window, 1);
+        let stride = sized(&list("strides", 1, axes)?, 1);
+        let dilation = sized(&list("dilations", 1, axes)?, 1);
+        if kernel.contains(&0) || stride.contains(&0) || dilation.contains(&0) {
+            return Err("its window, strides or dilations have a 0".to_owned());
+        }
+        let mut pad = [[0; 2]; 2];
+        match call.text("auto_pad", "NOTSET") {
+            "NOTSET" => {
+                let pads = list("pads", 0, 2 * axes)?;
+                let (before, behind) = pads.split_at(axes);
+                let (before, behind) = (sized(before, 0), sized(behind, 0));
+                pad = [[before[0], behind[0]], [before[1], behind[1]]];
+            }
+            "VALID" => {}
+            same @ ("SAME_UPPER" | "SAME_LOWER") => {
+                for axis in 2 - axes..2 {
+                    let size = x.dims()[axis + axes - 1];
+                    let total = same_padding(size, kernel[axis], stride[axis], dilation[axis])?;
+                    let less = total / 2;
+                    pad[axis] = if same == "SAME_UPPER" { [less, total - less] } else { [total - less, less] };
+                }
+            }
+            other => return Err(format!("its auto_pad is `{other}`")),
+        }
+        Ok(Window { kernel, stride, pad, dilation })
+    }
+
+    fn pool(&mut self, call: &Call<'_>, kind: PoolKind) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let kernel = call.ints("kernel_shape").ok_or("it states no window")?;
+        let Window { kernel, stride, pad, dilation } = self.window(call, &x, kernel)?;
+        if dilation != [1; 2] {
+            return Err("its window has holes (dilations), and the language's pools have none".to_owned());
+        }
+        self.add(call, Op::Pool(Pool { kind, kernel, stride, pad, ceil: call.flag("ceil_mode") }), &[&x])
+    }
+
+    pub(super) fn max_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
+        self.pool(call, PoolKind::Max)
+    }
+
+    pub(super) fn average_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
+        self.pool(call, PoolKind::Avg { count_pad: call.flag("count_include_pad") })
+    }
+
+    /// A mean or maximum over all of a map.
+    pub(super) fn reduce(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let axes = self.list(call, "axes", 1)?.unwrap_or_default();
+        let mut counted = axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?;
+        counted.sort_unstable();
+        let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
+        if map.is_empty() || counted != map {
+            return Err(format!("it goes over the axes {axes:?} of {}, and the language's over all of a map", x.rank()));
+        }
+        let op = if call.node.op_type() == "ReduceMax" { Op::GlobalMaxPool } else { Op::AdaptiveAvgPool([1, 1]) };
+        let y = self.add(call, op, &[&x])?;
+        if call.int("keepdims") == Some(0) { self.add(call, Op::Flatten, &[&y]) } else { Ok(y) }
+    }
+
+    pub(super) fn pad(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let mode = call.text("mode", "constant");
+        if mode != "constant" {
+            return Err(format!("it pads by mode `{mode}`, and the language with zeros"));
+        }
+        let pads =
+            self.list(call, "pads", 1)?.or_else(|| call.ints("paddings").map(<[i64]>::to_vec)).ok_or("it states no pads")?;
+        let value = self.number(call, 2, "value")?.or(call.float("value")).unwrap_or(0.0);
+        let axes = match self.list(call, "axes", 3)? {
+            Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?,
+            None => (0..x.rank()).collect(),
+        };
+        if pads.len() != 2 * axes.len() || axes.iter().any(|&axis| axis >= x.rank()) {
+            return Err(format!("it has {} pads for {} axes", pads.len(), axes.len()));
+        }
+        let (mut channels, mut sides) = ([0; 2], [[0; 2]; 2]);
+        for (i, &axis) in axes.iter().enumerate() {
+            let around = [pads[i], pads[i + axes.len()]];
+            if around == [0, 0] {
+                continue;
+            }
+            let [Ok(before), Ok(behind)] = around.map(usize::try_from) else {
+                return Err("it cuts off (negative pads)".to_owned());
+            };
+            match axis.checked_sub(x.lead) {
+                None => return Err("it pads the batch".to_owned()),
+                Some(0) => channels = [before, behind],
+                // the last axis is the width, of signals too
+                Some(own) => sides[own + 2 - x.dims().len().max(2)] = [before, behind],
+            }
+        }
+        let op = Op::Pad(Pad { channels, sides });
+        if value == 0.0 {
+            return self.add(call, op, &[&x]);
+        }
+        // shifted so that the value is zero, and back
+        let shifted = self.affine(call, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
+        let padded = self.add(call, op, &[&shifted])?;
+        self.affine(call, &padded, PerChannel::One(1.0), PerChannel::One(value))
+    }
+
+    /// A slice that takes every so many rows and columns from the first.
+    pub(super) fn slice(&mut self, call: &Call<'_>) -> Read<Flow> {
+        let x = self.flow(call, 0)?;
+        let starts = self.list(call, "starts", 1)?.ok_or("it states no starts")?;
+        let ends = self.list(call, "ends", 2)?.ok_or("it states no ends")?;
+        let axes = self.list(call, "axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = self.list(call, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
+        if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+            return Err("its starts, ends, axes and steps are not equally many".to_owned());
+        }
+        let mut stride = [1; 2];
+        for (i, &axis) in axes.iter().enumerate() {
+            let axis = x.axis(axis)?;
+            let size = axis.checked_sub(x.lead).and_then(|own| x.dims().get(own)).and_then(|d| d.fixed());
+            let whole = starts[i] == 0 && (ends[i] >= FAR || size.is_some_and(|n| ends[i] >= n as i64));
+            if !whole || steps[i] < 1 {
+                return Err("it cuts out a part of its operand".to_owned());
+            }
+            if steps[i] == 1 {
+                continue;
+            }
+            match axis.checked_sub(x.lead) {
+                Some(own) if own > 0 => stride[own + 2 - x.dims().len().max(2)] = steps[i] as usize,
+                _ => return Err("it takes a part of the channels or of the batch".to_owned()),
+            }
+        }
+        if stride == [1; 2] { Ok(x) } else { self.add(call, Op::Subsample(stride), &[&x]) }
+    }
+}
+
+/// How much padding keeps a size, or its quotient by the stride rounded up.
+fn same_padding(size: Dim, kernel: usize, stride: usize, dilation: usize) -> Read<usize> {
+    let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1)).ok_or("its window is too large")?;
+    match size {
+        Dim::Fixed(n) => {
+            let outputs = n.div_ceil(stride);
+            let covered = (outputs.saturating_sub(1)).checked_mul(stride).and_then(|m| m.checked_add(extent));
+            Ok(covered.ok_or("its window is too large")?.saturating_sub(n))
+        }
+        Dim::Free { .. } if stride == 1 => Ok(extent - 1),
+        Dim::Free { .. } => Err("its padding depends on the input's size, which is free (auto_pad)".to_owned()),
+    }
+}

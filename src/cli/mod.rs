@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod export;
 mod images;
+mod import;
 mod mean;
 mod measure;
 mod new;
@@ -66,6 +67,7 @@ enum Command {
     Profile(profile::Args),
     /// Write a network for other tools: ONNX
     Export(export::Args),
+    Import(import::Args),
     /// Write a commented starter file
     New(new::Args),
     /// Explain an error code
@@ -106,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args, &mut out),
         Command::Profile(args) => profile::run(args, &mut out),
         Command::Export(args) => export::run(args, &mut out),
+        Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
     };

@@ -4,6 +4,9 @@ use super::ExportError;
 use super::emit::{Emitter, axes, int, ints, sides, unsupported};
 use crate::ir::{Node, NodeId, Pad, Pool, PoolKind, Shape};
 
+/// The most values of a matrix of means.
+const MAX_MATRIX: usize = 1 << 26;
+
 impl Emitter<'_> {
     /// Where sizes are known, rounding up is said as padding behind, so that no reader's idea of `ceil_mode` matters: PyTorch drops a last
     /// window that starts in the padding. A mean that counts padding counts what is declared, not that: there it is a `Pad` of its own.
@@ -47,6 +50,9 @@ impl Emitter<'_> {
             let window: Vec<i64> = from.iter().zip(&to).map(|(n, m)| (n / m) as i64).collect();
             let attributes = vec![ints("kernel_shape", &window), ints("strides", &window)];
             return Ok(self.push("AveragePool", &node.name, &[x], attributes));
+        }
+        if from.iter().zip(&to).any(|(n, m)| n.saturating_mul(*m) > MAX_MATRIX) {
+            return Err(unsupported(node, "its windows would take a matrix that is too large".to_owned()));
         }
         let name = &node.name;
         let mut y = x.to_owned();

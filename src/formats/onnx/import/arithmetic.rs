@@ -19,7 +19,7 @@ impl Importer<'_> {
                 return Ok(y);
             }
             let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-            return self.affine(call, &x, PerChannel::One(1.0), shift);
+            return self.affine(call, 1 - slot, &x, PerChannel::One(1.0), shift);
         }
         let flows = (0..count).map(|slot| self.flow(call, slot)).collect::<Result<Vec<_>, _>>()?;
         let [first, rest @ ..] = &flows[..] else { return Err("it has no operand".to_owned()) };
@@ -40,16 +40,16 @@ impl Importer<'_> {
             Some((1, constant)) => {
                 let x = self.flow(call, 0)?;
                 let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-                self.affine(call, &x, PerChannel::One(1.0), each(shift, |v| -v))
+                self.affine(call, 0, &x, PerChannel::One(1.0), each(shift, |v| -v))
             }
             Some((_, constant)) => {
                 let x = self.flow(call, 1)?;
                 let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-                self.affine(call, &x, PerChannel::One(-1.0), shift)
+                self.affine(call, 1, &x, PerChannel::One(-1.0), shift)
             }
             None => {
                 let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
-                let b = self.affine(call, &b, PerChannel::One(-1.0), PerChannel::One(0.0))?;
+                let b = self.affine(call, 1, &b, PerChannel::One(-1.0), PerChannel::One(0.0))?;
                 self.plus(call, a, b)
             }
         }
@@ -59,7 +59,7 @@ impl Importer<'_> {
         if let Some((slot, constant)) = self.constant_operand(call) {
             let x = self.flow(call, 1 - slot)?;
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-            return self.affine(call, &x, scale, PerChannel::One(0.0));
+            return self.affine(call, 1 - slot, &x, scale, PerChannel::One(0.0));
         }
         let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
         // a gate of one value for each channel comes second
@@ -74,7 +74,7 @@ impl Importer<'_> {
         };
         let x = self.flow(call, 0)?;
         let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-        self.affine(call, &x, each(scale, |v| 1.0 / v), PerChannel::One(0.0))
+        self.affine(call, 0, &x, each(scale, |v| 1.0 / v), PerChannel::One(0.0))
     }
 
     fn constant_operand(&self, call: &Call<'_>) -> Option<(usize, Tensor)> {
@@ -115,13 +115,13 @@ impl Importer<'_> {
     pub(super) fn hard_sigmoid(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
         let (alpha, beta) = (call.float("alpha").unwrap_or(0.2), call.float("beta").unwrap_or(0.5));
-        let x = self.affine(call, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
+        let x = self.affine(call, 0, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
         self.add(call, Op::Clip(Clip { low: Some(0.0), high: Some(1.0) }), &[&x])
     }
 
     pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
-        let gate = self.affine(call, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
+        let gate = self.affine(call, 0, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
         let gate = self.add(call, Op::Clip(Clip { low: Some(0.0), high: Some(1.0) }), &[&gate])?;
         self.add(call, Op::Mul, &[&x, &gate])
     }

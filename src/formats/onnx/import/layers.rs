@@ -6,12 +6,15 @@ use super::dispatch::Read;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Conv, Epilogue, Linear, Norm, Op};
+use crate::ir::{Conv, Epilogue, Linear, Norm, Op, Scale};
 
 /// What a constant scale and shift are normalised by: as the variance of a norm with [`EPS`], it is 1.
 const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
 /// The language's default.
 const EPS: f64 = 1e-5;
+
+/// The most channels that a single number is spread over: no data in the file stand for them.
+const MAX_CHANNELS: usize = 1 << 20;
 
 impl Importer<'_> {
     /// The name for a layer: its weight's, where that tells one and no other layer has it; else the node's.
@@ -98,9 +101,18 @@ impl Importer<'_> {
         Ok(y)
     }
 
-    /// `x * scale + shift`, which the language says as a norm of mean 0 and variance 1.
-    pub(super) fn affine(&mut self, call: &Call<'_>, x: &Flow, scale: PerChannel, shift: PerChannel) -> Read<Flow> {
-        let channels = x.shape.channels().ok_or("its channels are not known")?;
+    /// `x * scale + shift`: the language's `scale` for single numbers, else a norm of mean 0 and variance 1. Behind another `scale` that nothing
+    /// else reads, both are one.
+    pub(super) fn affine(&mut self, call: &Call<'_>, slot: usize, x: &Flow, scale: PerChannel, shift: PerChannel) -> Read<Flow> {
+        if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
+            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
+            if let (true, Op::Scale(before)) = (is_last, &mut self.graph.node_mut(x.value.node).op) {
+                *before = Scale { times: before.times * times, plus: before.plus * times + plus };
+                return Ok(x.clone());
+            }
+            return self.add(call, Op::Scale(Scale { times, plus }), &[x]);
+        }
+        let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "norm");
         let y = self.add_named(Op::Norm(Norm { eps: EPS, momentum: 0.1 }), name, &[x])?;
         let each = |values: Vec<f32>| {
@@ -159,7 +171,7 @@ impl Importer<'_> {
         match self.known(call, 2).cloned() {
             None => Ok(y),
             Some(Known::Value(c)) => {
-                let c = if beta == 1.0 { c } else { self.affine(call, &c, PerChannel::One(beta), PerChannel::One(0.0))? };
+                let c = if beta == 1.0 { c } else { self.affine(call, 2, &c, PerChannel::One(beta), PerChannel::One(0.0))? };
                 self.plus(call, y, c)
             }
             Some(Known::Tensor(_, c)) => {

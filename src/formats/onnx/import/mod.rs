@@ -24,7 +24,7 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Axis, Dim, Graph, Network, Node, NodeId, Op, Origin, Shape, Value, infer};
+use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer};
 use crate::runtime::ParamStore;
 use call::Call;
 use names::Names;
@@ -77,11 +77,21 @@ impl Imported {
             shortcuts: Vec::new(),
             labelled: Vec::new(),
             expects: Vec::new(),
-            preprocess: self.metadata.get("resnetc.preprocess").and_then(|text| serde_json::from_str(text).ok()),
+            preprocess: self.preprocess(),
             labels: self.metadata.get("resnetc.labels").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
             weights: None,
             recipe: None,
         }
+    }
+
+    /// How pictures are prepared, where the file tells and it goes with the input.
+    fn preprocess(&self) -> Option<Preprocess> {
+        let how: Preprocess = serde_json::from_str(self.metadata.get("resnetc.preprocess")?).ok()?;
+        let Op::Input(shape) = &self.graph.node(*self.graph.inputs().first()?).op else { return None };
+        let channels = if how.channels == Channels::Gray { 1 } else { 3 };
+        let values = shape.sizes().and_then(|sizes| sizes.iter().try_fold(1usize, |n, size| n.checked_mul(*size)));
+        let fits = shape.channels() == Some(channels) && how.std.len() == channels;
+        (fits && (how.mean.len() == channels || Some(how.mean.len()) == values)).then_some(how)
     }
 
     /// The tensors as a network binds them.

@@ -143,9 +143,9 @@ impl Importer<'_> {
             return self.add(call, op, &[&x]);
         }
         // shifted so that the value is zero, and back
-        let shifted = self.affine(call, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
+        let shifted = self.affine(call, 0, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
         let padded = self.add(call, op, &[&shifted])?;
-        self.affine(call, &padded, PerChannel::One(1.0), PerChannel::One(value))
+        self.affine(call, 0, &padded, PerChannel::One(1.0), PerChannel::One(value))
     }
 
     /// A slice that takes every so many rows and columns from the first.

@@ -70,7 +70,7 @@ fn summary_counts_a_row_a_layer() {
     assert!(both.out.contains("vgg19") && both.out.contains("plain34"), "{}", both.out);
 }
 
-/// He et al. 2016, section 3.3: "although the depth is significantly increased, the 152-layer ResNet (11.3 billion FLOPs) still has lower
+/// He et al. 2016, section 4.1: "although the depth is significantly increased, the 152-layer ResNet (11.3 billion FLOPs) still has lower
 /// complexity than VGG-16/19 nets (15.3/19.6 billion FLOPs)".
 #[test]
 fn summary_sets_networks_side_by_side() {

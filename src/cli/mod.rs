@@ -44,7 +44,7 @@ struct Cli {
 enum Command {
     /// Check networks: syntax, names, dimensions, design rules, expectations
     Check(check::Args),
-    /// Show a row a layer: name, output size, parameters, multiply-adds
+    /// Show a row a layer; of several networks, the totals side by side
     Summary(summary::Args),
     /// Compile a network, to an artifact or to a text on standard output
     Compile(compile::Args),
@@ -52,7 +52,7 @@ enum Command {
     Verify(verify::Args),
     /// Classify pictures, or run raw tensors
     Run(run::Args),
-    /// Measure accuracy over a folder of class folders
+    /// Measure accuracy over labelled pictures: crops, scales, ensembles
     Eval(eval::Args),
     Mean(mean::Args),
     /// Train a network by the recipe in its file

@@ -14,7 +14,8 @@
 //! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
 //!   against.
 //! - [`decompile`] goes the other way: from a graph without structure to the source of one with it.
-//! - [`formats`] reads weights and artifacts, [`data`] pictures; [`driver`] is the way through all of them.
+//! - [`formats`] reads weights and artifacts, [`data`] pictures; `view` makes a page of a network; [`driver`] is the way through all
+//!   of them.
 //!
 //! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
 //!
@@ -46,6 +47,8 @@ pub mod plan;
 pub mod runtime;
 pub mod syntax;
 pub mod train;
+#[cfg(feature = "cli")]
+pub mod view;
 
 pub use driver::{CompileError, CompileOptions, Weights, compile};
 pub use runtime::{Model, Outputs, Session, SessionOptions};

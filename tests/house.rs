@@ -42,6 +42,7 @@ const ORDER: &[&str] = &[
     "formats",
     "decompile",
     "data",
+    "view",
     "train",
     "driver",
     "cli",

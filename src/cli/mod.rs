@@ -23,6 +23,7 @@ mod summary;
 mod table;
 mod train;
 mod verify;
+mod view;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure each step against the machine's peak
     Profile(profile::Args),
+    /// Show a network as a page: its graph, what its layers cost, the source beside it
+    View(view::Args),
     /// Write a network for other tools: ONNX
     Export(export::Args),
     Import(import::Args),
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::CalibrateBn(args) => calibrate::run(args, &mut out),
         Command::Bench(args) => bench::run(args, &mut out),
         Command::Profile(args) => profile::run(args, &mut out),
+        Command::View(args) => view::run(args, &mut out),
         Command::Export(args) => export::run(args, &mut out),
         Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),

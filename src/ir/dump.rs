@@ -103,7 +103,7 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
 }
 
 /// The scope that a stage's instances stand in, and whether each opens its own (`layer1.0`) in it.
-pub(super) fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
+pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
     let frame = graph.frame(instance);
     let outer = frame.parent.map_or("", |parent| graph.frame(parent).scope.as_str());
     match (frame.scope.rsplit_once('.'), frame.instance) {

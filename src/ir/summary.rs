@@ -36,7 +36,8 @@ pub fn learned(checked: &Checked, id: NodeId) -> u64 {
     params.iter().filter(|p| p.role.is_learned()).map(|p| p.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
 }
 
-fn node_macs(checked: &Checked, id: NodeId) -> Option<u64> {
+/// Multiply-adds of a node for one image; `None` where the size is free.
+pub fn node_macs(checked: &Checked, id: NodeId) -> Option<u64> {
     let graph = checked.graph();
     let inputs: Vec<_> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
     macs(&graph.node(id).op, &inputs, checked.shape(id))

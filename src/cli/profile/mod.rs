@@ -36,7 +36,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let report = measure(args, out)?;
+    let report = measure(&args.measure, out)?;
     if let Some(path) = &args.html {
         write_atomically(path, |file| std::io::Write::write_all(file, html::page(&report).as_bytes()))
             .map_err(|e| Failure::Input(format!("cannot write `{}`: {e}", path.display())))?;
@@ -47,15 +47,16 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
 }
 
-fn measure(args: &Args, out: &mut Out) -> Result<Report, Failure> {
-    let model = args.measure.open(out)?;
-    let mut session = args.measure.model.session(&model)?;
-    let inputs = measure::inputs(&model, args.measure.batch)?;
+/// Measures a network step by step.
+pub(super) fn measure(args: &MeasureArgs, out: &mut Out) -> Result<Report, Failure> {
+    let model = args.open(out)?;
+    let mut session = args.model.session(&model)?;
+    let inputs = measure::inputs(&model, args.batch)?;
     let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
     let (isa, threads) = (session.isa(), session.threads());
     let before = peaks(threads, isa)?;
     let mut taken: Vec<Vec<f64>> = Vec::new();
-    let times = args.measure.rounds(|counts| {
+    let times = args.rounds(|counts| {
         let mut step = 0;
         session
             .run_timed(&views, |_, time: Duration| {
@@ -86,7 +87,7 @@ fn measure(args: &Args, out: &mut Out) -> Result<Report, Failure> {
     });
     Ok(Report {
         network: model.network().name.clone(),
-        batch: args.measure.batch,
+        batch: args.batch,
         threads,
         isa,
         rows: rows.collect(),

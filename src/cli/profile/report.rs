@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::text::threads;
 use crate::cli::measure::Series;
 use crate::kernels::Isa;
 use crate::plan::Family;
 
 /// A step.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(in crate::cli) struct Row {
     pub name: String,
     /// As the plan's dump names it.
     pub kernel: String,
@@ -27,14 +28,14 @@ pub(super) struct Row {
 
 /// The peak of so many threads together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peak {
+pub(in crate::cli) struct Peak {
     pub threads: usize,
     pub gflops: f64,
 }
 
 /// A profile.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     pub network: String,
     pub batch: u32,
     pub threads: usize,
@@ -52,7 +53,7 @@ pub(super) struct Report {
 
 /// Some rows together.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
+pub(in crate::cli) struct Sum {
     pub steps: usize,
     pub us: f64,
     pub macs: u64,
@@ -120,6 +121,22 @@ impl Report {
     /// The kinds that occur.
     pub fn families(&self) -> impl Iterator<Item = (Family, Sum)> {
         Family::ALL.into_iter().map(|f| (f, self.sum(|r| r.family == f))).filter(|(_, sum)| sum.steps > 0)
+    }
+
+    /// How it was measured, in a sentence.
+    pub(in crate::cli) fn made(&self) -> String {
+        let (batch, isa, runs) = (self.batch, self.isa, self.times.runs());
+        format!("batch {batch}, {}, {isa}, median of {runs} runs on random input", threads(self.threads))
+    }
+
+    /// Of whole runs, in milliseconds.
+    pub(in crate::cli) fn median_ms(&self) -> f64 {
+        self.times.median()
+    }
+
+    /// Each step's name and kernel, and its time in microseconds.
+    pub(in crate::cli) fn steps(&self) -> impl Iterator<Item = (String, String, f64)> + '_ {
+        self.rows.iter().map(|row| (row.name.clone(), row.kernel.clone(), row.us))
     }
 
     pub fn images_per_s(&self) -> f64 {

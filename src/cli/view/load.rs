@@ -1,0 +1,139 @@
+//! From a file to what a page shows.
+
+use std::path::Path;
+
+use crate::base::source::SourceFile;
+use crate::check;
+use crate::cli::args::Select;
+use crate::cli::open;
+use crate::cli::output::{Failure, Out};
+use crate::decompile::{Options, decompile};
+use crate::driver::Frontend;
+use crate::formats::{artifact, onnx};
+use crate::ir::{Checked, Graph};
+use crate::view::{SourceText, ViewModel};
+
+/// The most operators that a page shows: a browser that lays out more makes its reader wait.
+const MAX_SHOWN: usize = 200_000;
+
+/// Where a network comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A text of the language.
+    Source,
+    /// What `resnetc compile` wrote.
+    Artifact,
+    /// Another program's network.
+    Onnx,
+}
+
+/// What kind of file is to be viewed; an error where the arguments are not for it.
+pub(super) fn kind(file: &Path, select: &Select) -> Result<Kind, Failure> {
+    let kind = match file.extension() {
+        _ if artifact::is_artifact(file) => Kind::Artifact,
+        Some(ending) if ending.eq_ignore_ascii_case("onnx") => Kind::Onnx,
+        _ => Kind::Source,
+    };
+    if kind != Kind::Source && (select.network.is_some() || !select.set.is_empty()) {
+        return Err(Failure::Usage("--network and --set are for sources: this file holds one network as it is".into()));
+    }
+    Ok(kind)
+}
+
+/// The network of a file; what is wrong with its source is shown.
+pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<ViewModel, Failure> {
+    match kind(file, select)? {
+        Kind::Artifact => return of_artifact(file),
+        Kind::Onnx => return of_onnx(file),
+        Kind::Source => {}
+    }
+    let mut front = Frontend::open(file).map_err(Failure::input)?;
+    let checked = open::check(&mut front, select, out)?;
+    of_source(&checked, file, &front)
+}
+
+/// A network that was compiled just now.
+pub(super) fn of_source(checked: &Checked, file: &Path, front: &Frontend) -> Result<ViewModel, Failure> {
+    bounded(checked)?;
+    Ok(ViewModel::new(checked, &file.display().to_string(), Some(&front.sources)))
+}
+
+/// The network of an artifact, which keeps the text of its sources. Where that text, compiled again, gives the very same graph, its
+/// lines are known too.
+pub(super) fn of_artifact(file: &Path) -> Result<ViewModel, Failure> {
+    let name = file.display().to_string();
+    let artifact = artifact::read(file).map_err(Failure::input)?;
+    bounded(&artifact.checked)?;
+    if let Some((checked, front)) = compiled_again(&artifact) {
+        return Ok(ViewModel::new(&checked, &name, Some(&front.sources)));
+    }
+    let mut model = ViewModel::new(&artifact.checked, &name, None);
+    // the artifact itself is among them, as a file without a text
+    let kept = artifact.sources.files().filter(|(_, file)| !file.text.is_empty());
+    model.sources = kept.map(|(_, file)| SourceText { name: file.name.clone(), text: file.text.to_string() }).collect();
+    Ok(model)
+}
+
+/// The network of an ONNX file, beside the source that `resnetc import` makes of it. Where none is found its layers stand in groups by
+/// their names.
+pub(super) fn of_onnx(file: &Path) -> Result<ViewModel, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::Input(format!("`{}`: {why}", file.display()));
+    let name = file.display().to_string();
+    let imported = onnx::open(file).map_err(|error| wrong(&error))?;
+    let network = file.file_stem().map_or_else(|| "imported".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let options = Options { network: network.clone(), ..Options::default() };
+    if let Ok(made) = decompile(&imported.graph, &options) {
+        let source = SourceFile { name: format!("{name}, as a source"), path: None, text: made.source.as_str().into() };
+        let mut front = Frontend::source(source);
+        if let Some(checked) = front.check(&made.network, &[]) {
+            bounded(&checked)?;
+            return Ok(ViewModel::new(&checked, &name, Some(&front.sources)));
+        }
+    }
+    let mut diags = Vec::new();
+    let checked = check::check(imported.network(&network), &mut diags);
+    let checked = checked.ok_or_else(|| wrong(&diags.first().map_or("it does not check", |diag| diag.message.as_str())))?;
+    bounded(&checked)?;
+    Ok(ViewModel::new(&checked, &name, None))
+}
+
+/// The network of an artifact with its lines, if its own file needs no other but the standard blocks.
+fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> {
+    let (_, file) = artifact.sources.files().next()?;
+    let mut front = Frontend::source(SourceFile { path: None, ..file.clone() });
+    if front.has_errors() {
+        return None;
+    }
+    let network = &artifact.checked.network.name;
+    front.networks().iter().find(|n| n.name == *network && n.open.is_empty())?;
+    let checked = front.check(network, &[])?;
+    same(checked.graph(), artifact.checked.graph()).then_some((checked, front))
+}
+
+/// Whether two graphs are equal but for where they come from.
+fn same(a: &Graph, b: &Graph) -> bool {
+    let (left, right) = (a.order(), b.order());
+    let place = |order: &[crate::ir::NodeId], bound| {
+        let mut place = vec![0; bound];
+        for (i, id) in order.iter().enumerate() {
+            place[id.index()] = i;
+        }
+        place
+    };
+    let (at_left, at_right) = (place(&left, a.bound()), place(&right, b.bound()));
+    left.len() == right.len()
+        && left.iter().zip(&right).all(|(&l, &r)| {
+            let (x, y) = (a.operands(l), b.operands(r));
+            let reads = x.len() == y.len()
+                && x.iter().zip(&y).all(|(x, y)| at_left[x.node.index()] == at_right[y.node.index()] && x.port == y.port);
+            a.node(l).name == b.node(r).name && a.node(l).op == b.node(r).op && reads
+        })
+}
+
+fn bounded(checked: &Checked) -> Result<(), Failure> {
+    let (name, nodes) = (&checked.network.name, checked.graph().len());
+    if nodes > MAX_SHOWN {
+        return Err(Failure::Input(format!("network `{name}` has {nodes} operators; a page shows at most {MAX_SHOWN}")));
+    }
+    Ok(())
+}

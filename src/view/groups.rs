@@ -1,0 +1,240 @@
+//! The tree that a network's nodes stand in: stages, their blocks, calls, named scopes.
+//!
+//! A source says it by its frames of expansion; names with dots (`layer1.0.conv1`) say the rest, and all of it where a graph came
+//! without a source. A group is a run of neighbours in the order of execution, so that no path leaves a group and comes back.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::base::source::Span;
+use crate::ir::dump::around;
+use crate::ir::{Frame, FrameId, Graph, NodeId, Op};
+
+use super::model::GroupKind;
+
+/// A group of nodes that follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Run {
+    /// The group around it, which comes before it.
+    pub parent: Option<usize>,
+    pub kind: GroupKind,
+    /// Its own part of the name: `layer2`, `0`; empty where it has none.
+    pub name: String,
+    /// What was expanded: `bottleneck`; empty where nothing was.
+    pub unit: String,
+    /// How many instances a stage has; else 0.
+    pub count: usize,
+    /// The statements that made it, the outer one first; none where the graph has no source.
+    pub spans: Vec<Span>,
+}
+
+/// What tells a group from its neighbour.
+#[derive(Clone, Debug, PartialEq)]
+enum Key {
+    Part(&'static str),
+    Stage(Option<FrameId>, Span),
+    Frame(FrameId),
+    Scope(String),
+}
+
+/// A group that a node stands in.
+struct Level {
+    key: Key,
+    run: Run,
+}
+
+/// The groups, each behind the one around it; and for each node of `order` the innermost that it stands in.
+pub(super) fn runs(graph: &Graph, order: &[NodeId]) -> (Vec<Run>, Vec<Option<usize>>) {
+    let shared = shared(graph, order);
+    let mut levels: Vec<Vec<Level>> = order.iter().map(|&id| path(graph, id, &shared)).collect();
+    name_parts(graph, order, &mut levels);
+    let (mut runs, mut of_node): (Vec<Run>, Vec<Option<usize>>) = (Vec::new(), Vec::with_capacity(order.len()));
+    let mut open: Vec<(Key, usize)> = Vec::new();
+    for path in levels {
+        let common = open.iter().zip(&path).take_while(|((key, _), level)| *key == level.key).count();
+        open.truncate(common);
+        for Level { key, run } in path.into_iter().skip(common) {
+            runs.push(Run { parent: open.last().map(|&(_, index)| index), ..run });
+            open.push((key, runs.len() - 1));
+        }
+        of_node.push(open.last().map(|&(_, index)| index));
+    }
+    name_stages(&mut runs, &of_node);
+    join_single(&mut runs, &mut of_node);
+    (runs, of_node)
+}
+
+/// The scopes that several calls or layers stand in: a branch with two calls has their scope for its own, where a call with a label
+/// has one that nothing else stands in.
+fn shared(graph: &Graph, order: &[NodeId]) -> HashSet<String> {
+    let mut owners: HashMap<String, Option<FrameId>> = HashMap::new();
+    let mut found = HashSet::new();
+    let mut own = |scope: &str, owner: Option<FrameId>| {
+        if *owners.entry(scope.to_owned()).or_insert(owner) != owner {
+            found.insert(scope.to_owned());
+        }
+    };
+    let mut seen = HashSet::new();
+    for &id in order {
+        let node = graph.node(id);
+        let scope = node.name.rsplit_once('.').map_or("", |(scope, _)| scope);
+        if !seen.insert((node.origin.frame, scope)) {
+            continue;
+        }
+        let frames: Vec<FrameId> = graph.frames(node.origin.frame).map(|(id, _)| id).collect();
+        let mut prefix = "";
+        for &id in frames.iter().rev() {
+            let frame = graph.frame(id);
+            if frame.scope != prefix && frame.scope.starts_with(prefix) {
+                own(&frame.scope, frame.instance.is_none().then_some(id));
+                prefix = &frame.scope;
+            }
+        }
+        if scope != prefix && scope.starts_with(prefix) {
+            own(scope, None);
+        }
+    }
+    found
+}
+
+/// The groups around a node, the outermost first.
+fn path(graph: &Graph, id: NodeId, shared: &HashSet<String>) -> Vec<Level> {
+    let node = graph.node(id);
+    let mut frames: Vec<FrameId> = graph.frames(node.origin.frame).map(|(id, _)| id).collect();
+    frames.reverse();
+    let group = |kind, name: String, frame: &Frame, count, spans| Run {
+        parent: None,
+        kind,
+        name,
+        unit: frame.unit.clone(),
+        count,
+        spans,
+    };
+    let mut levels = Vec::new();
+    let mut prefix = String::new();
+    for id in frames {
+        let frame = graph.frame(id);
+        if let Some((index, count)) = frame.instance {
+            let (scope, opens) = around(graph, id);
+            // a stage's own label is the last part of the scope; without a label there is none
+            let label = scopes(&mut levels, &mut prefix, scope, opens);
+            let stage = group(GroupKind::Stage, label, frame, count, vec![frame.span]);
+            levels.push(Level { key: Key::Stage(frame.parent, frame.span), run: stage });
+            let block = group(GroupKind::Block, index.to_string(), frame, 0, Vec::new());
+            levels.push(Level { key: Key::Frame(id), run: block });
+            prefix.clone_from(&frame.scope);
+        } else {
+            let label = scopes(&mut levels, &mut prefix, &frame.scope, !shared.contains(&frame.scope));
+            levels.push(Level { key: Key::Frame(id), run: group(GroupKind::Call, label, frame, 0, vec![frame.span]) });
+        }
+    }
+    if let Some((scope, _)) = node.name.rsplit_once('.') {
+        scopes(&mut levels, &mut prefix, scope, false);
+    }
+    levels
+}
+
+/// Opens the scopes that `to` has beyond `prefix`, which then is `to`. With `keep_last` the last one is not opened, and given back.
+fn scopes(levels: &mut Vec<Level>, prefix: &mut String, to: &str, keep_last: bool) -> String {
+    let inside =
+        if prefix.is_empty() { Some(to) } else { to.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('.')) };
+    let mut parts: Vec<&str> = inside.map_or(Vec::new(), |inside| inside.split('.').filter(|part| !part.is_empty()).collect());
+    let last = if keep_last { parts.pop().unwrap_or("") } else { "" };
+    for part in parts {
+        let run =
+            Run { parent: None, kind: GroupKind::Scope, name: part.to_owned(), unit: String::new(), count: 0, spans: Vec::new() };
+        levels.push(Level { key: Key::Scope(part.to_owned()), run });
+    }
+    if inside.is_some() {
+        to.clone_into(prefix);
+    }
+    last.to_owned()
+}
+
+/// Where stages follow each other, what stands in no group before all of them is the stem, and behind all the head, as `freeze` calls them.
+fn name_parts(graph: &Graph, order: &[NodeId], levels: &mut [Vec<Level>]) {
+    if !levels.iter().any(|path| path.first().is_some_and(|level| level.run.kind == GroupKind::Stage)) {
+        return;
+    }
+    let grouped = |path: &Vec<Level>| !path.is_empty();
+    let (first, last) = (levels.iter().position(grouped).unwrap_or(0), levels.iter().rposition(grouped).unwrap_or(0));
+    for (i, (id, path)) in order.iter().zip(levels).enumerate() {
+        let part = if i < first { "stem" } else { "head" };
+        if (i < first || i > last) && !matches!(graph.node(*id).op, Op::Input(_)) {
+            let (kind, name) = (GroupKind::Part, part.to_owned());
+            let run = Run { parent: None, kind, name, unit: String::new(), count: 0, spans: Vec::new() };
+            path.push(Level { key: Key::Part(part), run });
+        }
+    }
+}
+
+/// Without a source, scopes that are numbered from 0 are the blocks of a stage: `layer1.0`, `layer1.1`.
+fn name_stages(runs: &mut [Run], of_node: &[Option<usize>]) {
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); runs.len()];
+    for (i, run) in runs.iter().enumerate() {
+        if let Some(parent) = run.parent {
+            children[parent].push(i);
+        }
+    }
+    let mut own = vec![false; runs.len()];
+    for &group in of_node.iter().flatten() {
+        own[group] = true;
+    }
+    for (i, children) in children.iter().enumerate() {
+        let is_block = |(n, &child): (usize, &usize)| runs[child].kind == GroupKind::Scope && runs[child].name == n.to_string();
+        if runs[i].kind == GroupKind::Scope && !own[i] && children.len() > 1 && children.iter().enumerate().all(is_block) {
+            (runs[i].kind, runs[i].count) = (GroupKind::Stage, children.len());
+            for &child in children {
+                runs[child].kind = GroupKind::Block;
+            }
+        }
+    }
+}
+
+/// A group that holds nothing but one other group becomes one with it; blocks of a stage stay blocks.
+fn join_single(runs: &mut Vec<Run>, of_node: &mut [Option<usize>]) {
+    let mut children = vec![0usize; runs.len()];
+    for run in runs.iter() {
+        if let Some(parent) = run.parent {
+            children[parent] += 1;
+        }
+    }
+    for &group in of_node.iter().flatten() {
+        // nodes of its own: never alone with one group
+        children[group] += 2;
+    }
+    let mut into: Vec<usize> = (0..runs.len()).collect();
+    for i in 0..runs.len() {
+        let Some(parent) = runs[i].parent else { continue };
+        let outer = into[parent];
+        let joins = children[parent] == 1 && runs[i].kind != GroupKind::Block && runs[outer].kind != GroupKind::Stage;
+        runs[i].parent = Some(outer);
+        if !joins {
+            continue;
+        }
+        into[i] = outer;
+        let inner = runs[i].clone();
+        let outer = &mut runs[outer];
+        let join =
+            |a: &str, b: &str, between: &str| [a, b].iter().filter(|s| !s.is_empty()).copied().collect::<Vec<_>>().join(between);
+        outer.name = join(&outer.name, &inner.name, ".");
+        outer.unit = join(&outer.unit, &inner.unit, ", ");
+        outer.count = outer.count.max(inner.count);
+        outer.spans.extend(inner.spans);
+        if outer.kind == GroupKind::Scope || inner.kind == GroupKind::Stage {
+            outer.kind = inner.kind;
+        }
+    }
+    // close the gaps
+    let mut place = vec![0; runs.len()];
+    let mut kept = Vec::with_capacity(runs.len());
+    for (i, run) in runs.drain(..).enumerate() {
+        if into[i] == i {
+            place[i] = kept.len();
+            kept.push(Run { parent: run.parent.map(|parent| place[parent]), ..run });
+        }
+    }
+    for group in of_node.iter_mut().flatten() {
+        *group = place[into[*group]];
+    }
+    *runs = kept;
+}

@@ -1,0 +1,159 @@
+//! The page: one file of HTML with its style, its script and its data inside, and a policy that lets it fetch nothing.
+
+use super::model::Content;
+use sha2::{Digest, Sha256};
+
+/// The page, with `@WORDS@` where the parts go.
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/style.css");
+/// The script, of which each file builds on those before it.
+const SCRIPT: [&str; 5] = [
+    include_str!("page/model.js"),
+    include_str!("page/layout.js"),
+    include_str!("page/graph.js"),
+    include_str!("page/side.js"),
+    include_str!("page/main.js"),
+];
+
+/// Whether somebody tells the page of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// It is a file, and stays as it is.
+    No,
+    /// [`super::Server`] hands it out, and this is the content's version.
+    Version(u64),
+}
+
+/// The whole page. Names, labels and sources are untrusted: they stand in the page as JSON without a `<`, and the script makes nothing
+/// but text of them. The page may run the one script that it came with, by its hash, and fetch nothing; a live one asks its own server.
+pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> {
+    let script = format!("\"use strict\";\n{}", SCRIPT.join("\n"));
+    let connect = match live {
+        Live::No => "'none'",
+        Live::Version(_) => "'self'",
+    };
+    let policy = format!(
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src {connect}; \
+         base-uri 'none'; form-action 'none'",
+        hash(&script),
+        hash(STYLE)
+    );
+    let (is_live, version) = match live {
+        Live::No => ("no", String::new()),
+        Live::Version(version) => ("yes", version.to_string()),
+    };
+    let data = data(content)?;
+    let parts = [
+        ("POLICY", policy.as_str()),
+        ("LIVE", is_live),
+        ("VERSION", &version),
+        ("STYLE", STYLE),
+        ("SCRIPT", &script),
+        ("DATA", &data),
+    ];
+    // one walk over the page: what is put in is not looked through again
+    let mut out = String::with_capacity(PAGE.len() + STYLE.len() + script.len() + data.len() + policy.len());
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once('@') {
+        out.push_str(before);
+        let part = parts.iter().find_map(|(word, text)| Some((text, after.strip_prefix(word)?.strip_prefix('@')?)));
+        rest = match part {
+            Some((text, after)) => {
+                out.push_str(text);
+                after
+            }
+            None => {
+                out.push('@');
+                after
+            }
+        };
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The content as JSON that can stand inside of a `script` element: the characters by which HTML or an old JavaScript could see more in
+/// it than a string, all of which occur in strings alone, are written as escapes.
+pub(super) fn data(content: &Content) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(content)?;
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+/// The SHA-256 of a text in base 64, as a policy names what it lets in.
+fn hash(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for bytes in Sha256::digest(text.as_bytes()).chunks(3) {
+        let [a, b, c] = [0, 1, 2].map(|i| u32::from(bytes.get(i).copied().unwrap_or(0)));
+        let word = a << 16 | b << 8 | c;
+        for digit in 0..4 {
+            let value = word >> (18 - 6 * digit) & 63;
+            out.push(if digit <= bytes.len() { char::from(DIGITS[value as usize]) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{Broken, SourceText};
+
+    fn broken(text: &str) -> Content {
+        let sources = vec![SourceText { name: text.to_owned(), text: text.to_owned() }];
+        Content::Broken(Broken { name: text.to_owned(), error: text.to_owned(), sources })
+    }
+
+    #[test]
+    fn what_a_source_says_cannot_leave_its_string() {
+        let evil = "</script><!--<script>alert(1)</script> ]]> @SCRIPT@ &lt; \u{2028}\u{2029} \" \\ \0";
+        let page = page(&broken(evil), Live::No).unwrap();
+        assert_eq!(page.matches("</script").count(), 2, "the two that the template has");
+        assert!(!page.contains("alert(1)</"), "{page}");
+        let start = page.find("id=\"data\">").unwrap() + "id=\"data\">".len();
+        let json = &page[start..start + page[start..].find("</script>").unwrap()];
+        assert!(!json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(value["error"], evil);
+        assert_eq!(value["sources"][0]["text"], evil);
+    }
+
+    #[test]
+    fn the_policy_lets_nothing_in_but_the_page_itself() {
+        for (live, connect) in [(Live::No, "connect-src 'none'"), (Live::Version(3), "connect-src 'self'")] {
+            let page = page(&broken(""), live).unwrap();
+            assert!(page.contains("default-src 'none'; script-src 'sha256-"), "{page}");
+            assert!(page.contains(connect) && !page.contains("unsafe"), "{page}");
+            // no address but the name of SVG, which is not fetched
+            assert_eq!(page.matches("http").count() - page.matches("http-equiv").count(), 1);
+            assert!(!page.contains("src=") && !page.contains("@import") && !page.contains("url("));
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_template_is_filled() {
+        let page = page(&broken(""), Live::Version(12)).unwrap();
+        assert!(page.contains("data-live=\"yes\" data-version=\"12\""));
+        for word in ["@POLICY@", "@LIVE@", "@VERSION@", "@STYLE@", "@SCRIPT@", "@DATA@"] {
+            assert!(PAGE.contains(word) && !page.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_standard() {
+        // FIPS 180-2, appendix B.1
+        assert_eq!(hash("abc"), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+        assert_eq!(hash(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+}

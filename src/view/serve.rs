@@ -1,0 +1,267 @@
+//! A server for one reader on this machine: the page, its data, and news of changes.
+//!
+//! It listens on 127.0.0.1 alone, and answers no request that names another host: a page from elsewhere, whose name somebody points at
+//! this machine, learns nothing. Requests are short, few at once, and must come quickly.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::html::{Live, data, page};
+use super::model::Content;
+
+/// The longest request, in bytes; there is no body.
+const MAX_REQUEST: usize = 8 << 10;
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 32;
+/// How long a request may take to come, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often somebody who waits for news hears that there are none, which shows whether he is still there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Why nothing is served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The port is taken, or may not be used.
+    #[error("cannot listen on 127.0.0.1:{port}: {source}")]
+    Listen {
+        /// The port that was asked for; 0 for any.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The content cannot be written as JSON.
+    #[error("cannot write the page: {0}")]
+    Page(#[from] serde_json::Error),
+}
+
+/// What is served, in its version.
+struct Pages {
+    version: u64,
+    html: Arc<str>,
+    json: Arc<str>,
+    closed: bool,
+}
+
+struct Shared {
+    pages: Mutex<Pages>,
+    changed: Condvar,
+    connections: AtomicUsize,
+    address: SocketAddr,
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Begins to serve on a port of 127.0.0.1; any free one for 0.
+    pub fn start(port: u16, content: &Content) -> Result<Server, ServeError> {
+        let listen = |source| ServeError::Listen { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let pages = Mutex::new(pages(1, content)?);
+        let shared = Arc::new(Shared { pages, changed: Condvar::new(), connections: AtomicUsize::new(0), address });
+        let accepting = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("view".to_owned())
+            .spawn(move || accept(&listener, &accepting))
+            .map_err(ServeError::Thread)?;
+        Ok(Server { shared })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Serves another content from now on, and tells those who wait; `false` where it is the same as before.
+    pub fn update(&self, content: &Content) -> Result<bool, ServeError> {
+        let next = pages(self.lock().version + 1, content)?;
+        let mut now = self.lock();
+        if now.json == next.json {
+            return Ok(false);
+        }
+        *now = next;
+        self.shared.changed.notify_all();
+        Ok(true)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        lock(&self.shared)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.lock().closed = true;
+        self.shared.changed.notify_all();
+        // wakes the thread that waits for connections, which then sees that it is over
+        let _ = TcpStream::connect_timeout(&self.shared.address, PATIENCE);
+    }
+}
+
+fn pages(version: u64, content: &Content) -> Result<Pages, serde_json::Error> {
+    let html = page(content, Live::Version(version))?.into();
+    Ok(Pages { version, html, json: data(content)?.into(), closed: false })
+}
+
+/// The pages; a thread that panicked while it held them has not left them half made.
+fn lock(shared: &Shared) -> MutexGuard<'_, Pages> {
+    shared.pages.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted(Arc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if lock(shared).closed {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let before = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(shared));
+        if before >= MAX_CONNECTIONS {
+            continue;
+        }
+        let connection = move || {
+            // a reader that goes away in the middle has what it wanted
+            let _ = answer(stream, &counted.0);
+        };
+        let _ = std::thread::Builder::new().name("view request".to_owned()).spawn(connection);
+    }
+}
+
+fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let Some(head) = read_head(&mut stream)? else {
+        return respond(&mut stream, "431 Request Header Fields Too Large", "text/plain", "the request is too long\n");
+    };
+    let request = match Request::parse(&head) {
+        Some(request) if !names_us(request.host, shared.address.port()) => {
+            return respond(&mut stream, "403 Forbidden", "text/plain", "this server answers to 127.0.0.1 and localhost\n");
+        }
+        Some(request) => request,
+        None => return respond(&mut stream, "400 Bad Request", "text/plain", "this is no request of HTTP/1.1\n"),
+    };
+    if request.method != "GET" {
+        return respond(&mut stream, "405 Method Not Allowed", "text/plain", "only GET is answered\n");
+    }
+    let (html, json) = {
+        let pages = lock(shared);
+        (Arc::clone(&pages.html), Arc::clone(&pages.json))
+    };
+    match request.path {
+        "/" => respond(&mut stream, "200 OK", "text/html", &html),
+        "/data" => respond(&mut stream, "200 OK", "application/json", &json),
+        "/events" => events(&mut stream, shared),
+        _ => respond(&mut stream, "404 Not Found", "text/plain", "there is / alone\n"),
+    }
+}
+
+/// The head of a request; `None` where it is too long. It must be there in time, however slowly its bytes come.
+fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let end = Instant::now() + PATIENCE;
+    let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|w| w == b"\r\n\r\n") {
+        if head.len() >= MAX_REQUEST {
+            return Ok(None);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => head.extend_from_slice(piece.get(..n).unwrap_or(&[])),
+        }
+    }
+    Ok(Some(head))
+}
+
+struct Request<'a> {
+    method: &'a str,
+    path: &'a str,
+    host: &'a str,
+}
+
+impl Request<'_> {
+    fn parse(head: &[u8]) -> Option<Request<'_>> {
+        let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
+        let mut words = lines.next()?.split(' ');
+        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+        if !version.starts_with("HTTP/1.") || words.next().is_some() {
+            return None;
+        }
+        let mut hosts = lines.filter_map(|line| line.split_once(':')).filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = hosts.next()?.1.trim();
+        if hosts.next().is_some() {
+            return None;
+        }
+        let path = target.split(['?', '#']).next()?;
+        Some(Request { method, path, host })
+    }
+}
+
+/// Whether a request means this server.
+fn names_us(host: &str, port: u16) -> bool {
+    let (name, at) = host.rsplit_once(':').unwrap_or((host, "80"));
+    (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")) && at.parse() == Ok(port)
+}
+
+/// What every answer says beside its own.
+const ALWAYS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
+                      Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n";
+
+fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> io::Result<()> {
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\n{ALWAYS}\r\n", body.len());
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    stream.flush()
+}
+
+/// Tells the version of what is served, now and whenever it changes.
+fn events(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n{ALWAYS}\r\n");
+    stream.write_all(head.as_bytes())?;
+    let mut told = 0;
+    loop {
+        let (version, closed) = {
+            let pages = lock(shared);
+            let same = |pages: &mut Pages| pages.version == told && !pages.closed;
+            let waited = shared.changed.wait_timeout_while(pages, HEARTBEAT, same);
+            let pages = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (pages.version, pages.closed)
+        };
+        if closed {
+            return Ok(());
+        }
+        if version == told {
+            stream.write_all(b": still here\n\n")?;
+        } else {
+            stream.write_all(format!("event: model\ndata: {version}\n\n").as_bytes())?;
+            told = version;
+        }
+        stream.flush()?;
+    }
+}
+
+#[cfg(test)]
+mod tests;

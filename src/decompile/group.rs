@@ -110,15 +110,18 @@ impl Grouping<'_> {
     /// Calls `visit` with each scope that ends in a body, and the steps without layers behind it.
     fn endings<'i>(&self, items: &'i [Item], outer: &Path, visit: &mut impl FnMut(&Path, &'i [Item])) {
         let homes = self.homes(items);
+        for (item, home) in items.iter().zip(&homes) {
+            match item {
+                Item::Join(join) => {
+                    let here = home.as_ref().unwrap_or(outer);
+                    join.arms.iter().for_each(|arm| self.endings(arm, here, visit));
+                }
+                Item::Side(side) => self.endings(&side.body, outer, visit),
+                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => {}
+            }
+        }
         let mut i = 0;
         while i < items.len() {
-            let here = homes[i].as_ref().unwrap_or(outer);
-            if let Item::Join(join) = &items[i] {
-                join.arms.iter().for_each(|arm| self.endings(arm, here, visit));
-            }
-            if let Item::Side(side) = &items[i] {
-                self.endings(&side.body, outer, visit);
-            }
             let behind = homes[i + 1..].iter().take_while(|home| home.is_none()).count();
             if let Some(home) = homes[i].as_ref().filter(|home| !home.is_empty()) {
                 let next = homes.get(i + 1 + behind).and_then(|home| home.as_ref()).unwrap_or(outer);

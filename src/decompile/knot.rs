@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::layout::{Naming, fresh};
 use super::net::{Id, Net};
-use super::print::{Body, Naming, Printer, fresh};
+use super::print::{Body, Printer};
 use super::tree::Knot;
 use crate::ir::Op;
 
 /// The nodes of the way that the current value takes, from behind the first to the last.
 fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
-    // how far each node is from the knot's first value, where it is behind it at all
-    let mut far: HashMap<Id, usize> = HashMap::from([(knot.from, 0)]);
+    // what is behind the knot's first value at all: other inputs are not
+    let mut behind: HashSet<Id> = HashSet::from([knot.from]);
     for &id in &knot.nodes {
-        if let Some(most) = net.node(id).operands.iter().filter_map(|o| far.get(o)).max() {
-            far.insert(id, most + 1);
+        if net.node(id).operands.iter().any(|o| behind.contains(o)) {
+            behind.insert(id);
         }
     }
     let mut way = Vec::new();
@@ -21,13 +22,14 @@ fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
     while id != knot.from {
         way.push(id);
         let operands = &net.node(id).operands;
-        // a sum may begin with any of its two operands, all else with its first
-        let next = match net.node(id).op {
-            Op::Add if operands.len() == 2 => operands.iter().copied().max_by_key(|o| far.get(o).copied()),
-            _ => operands.first().copied(),
+        // the first operand is the current value; of a sum it may be the second
+        let next = match operands[..] {
+            [first, second] if matches!(net.node(id).op, Op::Add) && !behind.contains(&first) => Some(second),
+            [first, ..] => Some(first),
+            [] => None,
         };
         match next {
-            Some(next) if far.contains_key(&next) => id = next,
+            Some(next) if behind.contains(&next) => id = next,
             _ => break,
         }
     }

@@ -17,6 +17,7 @@ mod attrs;
 mod group;
 mod iso;
 mod knot;
+mod layout;
 mod net;
 mod print;
 mod stage;

@@ -1,9 +1,10 @@
 //! The text of a recovered network, as a person would lay it out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::attrs::{self, Val};
 use super::knot;
+use super::layout::{Naming, Text, fresh, with_label};
 use super::net::{Id, Net};
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
 use super::steps::{Arm, Expr, Name, Slot, Step, statements};
@@ -20,98 +21,6 @@ pub(super) struct Frame<'f> {
     pub expects: &'f [String],
 }
 
-/// How layers are named here, as the language does it.
-#[derive(Default)]
-pub(super) struct Naming {
-    sequence: Option<usize>,
-    counters: HashMap<&'static str, usize>,
-}
-
-impl Naming {
-    fn sequential() -> Naming {
-        Naming { sequence: Some(0), counters: HashMap::new() }
-    }
-
-    /// The name of an unlabelled statement.
-    fn next(&mut self, word: &'static str) -> String {
-        if let Some(n) = &mut self.sequence {
-            *n += 1;
-            return (*n - 1).to_string();
-        }
-        let (stem, from_one) = match word {
-            "conv" => ("conv", true),
-            "norm" => ("bn", true),
-            "linear" => ("fc", false),
-            "relu" => ("relu", true),
-            other => (other, false),
-        };
-        let count = self.counters.entry(stem).or_insert(0);
-        *count += 1;
-        if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
-    }
-
-    /// The label that a statement needs to have this name.
-    pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
-        let before = (self.sequence, self.counters.get(stem(word)).copied());
-        let usual = self.next(word);
-        let leaf = leaf.filter(|leaf| *leaf != usual)?;
-        // a labelled one takes its place in a sequence, and is not counted
-        if before.0.is_none() {
-            match before.1 {
-                Some(count) => self.counters.insert(stem(word), count),
-                None => self.counters.remove(stem(word)),
-            };
-        }
-        Some(leaf.to_string())
-    }
-
-    fn skip(&mut self, count: usize) {
-        if let Some(n) = &mut self.sequence {
-            *n += count;
-        }
-    }
-}
-
-fn stem(word: &'static str) -> &'static str {
-    match word {
-        "norm" => "bn",
-        "linear" => "fc",
-        other => other,
-    }
-}
-
-/// Text with its indentation.
-#[derive(Default)]
-pub(super) struct Text {
-    pub out: String,
-    indent: usize,
-}
-
-impl Text {
-    pub fn line(&mut self, line: &str) {
-        self.out.extend(std::iter::repeat_n("  ", self.indent));
-        self.out.push_str(line);
-        self.out.push('\n');
-    }
-
-    /// An empty line, but not two, nor one behind `{`.
-    pub fn gap(&mut self) {
-        if !self.out.ends_with("\n\n") && !self.out.ends_with("{\n") {
-            self.out.push('\n');
-        }
-    }
-
-    pub fn open(&mut self, line: &str) {
-        self.line(&format!("{line} {{"));
-        self.indent += 1;
-    }
-
-    pub fn close(&mut self) {
-        self.indent = self.indent.saturating_sub(1);
-        self.line("}");
-    }
-}
-
 /// A body that is being written.
 pub(super) struct Body<'b> {
     /// The text of each slot, in order; `None` where it is not written.
@@ -124,6 +33,8 @@ pub(super) struct Body<'b> {
     project_from: Option<usize>,
     /// Whether this is the network's own body, and not within a scope of it.
     top: bool,
+    /// Whether this is the network's, and not a block's.
+    network: bool,
 }
 
 pub(super) struct Printer<'p> {
@@ -184,8 +95,15 @@ impl<'p> Printer<'p> {
         self.text.gap();
         let mut labels: HashSet<String> = ["shortcut", "output", "input"].map(String::from).into();
         labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
-        let mut at =
-            Body { slots: slots.into_iter(), labels: &mut labels, filters: None, dilation: 1, project_from: None, top: true };
+        let mut at = Body {
+            slots: slots.into_iter(),
+            labels: &mut labels,
+            filters: None,
+            dilation: 1,
+            project_from: None,
+            top: true,
+            network: true,
+        };
         self.sections(&body.steps, &mut at);
         self.outputs();
         if !frame.expects.is_empty() {
@@ -256,6 +174,7 @@ impl<'p> Printer<'p> {
             dilation: 1,
             project_from: block.project_from,
             top: false,
+            network: false,
         };
         self.steps(&block.steps, &mut Naming::default(), &mut at);
         self.text.close();
@@ -334,6 +253,7 @@ impl<'p> Printer<'p> {
                     self.text.open(&format!("branch {label}"));
                     self.steps(body, &mut Naming::default(), at);
                     self.text.close();
+                    self.text.gap();
                     self.late.push((*output, label));
                 }
             }
@@ -435,6 +355,9 @@ impl<'p> Printer<'p> {
 
     fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
         let block = &self.units.blocks[block];
+        if block.residual && at.network {
+            self.policy_line(self.policies.main.clone());
+        }
         let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.slots.next().flatten())).collect();
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
@@ -589,30 +512,6 @@ impl<'p> Printer<'p> {
             self.text.line(&format!("output {} from {label}", self.net.outputs[output].0));
         }
     }
-}
-
-fn with_label(line: String, label: Option<&str>) -> String {
-    match label {
-        Some(label) => format!("{line} as {}", text::label(label)),
-        None => line,
-    }
-}
-
-/// A label that is not taken yet.
-pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
-    let plain = if text::is_word(wanted) && !text::is_reserved(wanted) || text::is_word(wanted) {
-        wanted.to_string()
-    } else {
-        "side".to_string()
-    };
-    let mut label = plain.clone();
-    let mut n = 2;
-    while labels.contains(&label) {
-        label = format!("{plain}{n}");
-        n += 1;
-    }
-    labels.insert(label.clone());
-    label
 }
 
 /// A slot of the network's own body.

@@ -1,6 +1,6 @@
 //! What a stage says of its blocks: arguments by their place, shortcuts, the design rules.
 
-use super::attrs::Val;
+use super::attrs::{self, Val};
 use super::net::Net;
 use super::standard::Standard;
 use super::steps::{Expr, Param, Slot, Step, unify};
@@ -141,7 +141,8 @@ impl Policies {
             .filter_map(|r| {
                 let built = Units::unit(units.net, units.paths, &r.arm, r.depth);
                 let [h, w] = r.stride;
-                let stride = (h == w).then_some(h as i64)?;
+                let signal = attrs::is_signal(Some(&units.net.node(r.x).shape));
+                let stride = (h == w || signal).then_some(w as i64)?;
                 Some((*r, built, units.net.node(r.f).shape.channels()?, stride))
             })
             .collect();
@@ -149,7 +150,8 @@ impl Policies {
         if arms.is_empty() {
             return Vec::new();
         }
-        if let Some(name) = standard.projection(&arms) {
+        let signal = attrs::is_signal(list.first().map(|r| &units.net.node(r.x).shape));
+        if let Some(name) = standard.projection(&arms, signal) {
             let unit = (name != "projection").then(|| name.to_string());
             if let Some(name) = &unit {
                 self.blocks.push(projection(name.clone(), Vec::new(), Vec::new(), true));
@@ -181,6 +183,10 @@ impl Policies {
                 // what is the same in all may still be what the policy gives
                 Expr::Literal(v) if slot.key == "filters" && *v == lists[0][0].value => Expr::Param(0, 1, 1),
                 Expr::Literal(v) if slot.key == "stride" && *v == lists[0][1].value => Expr::Param(1, 1, 1),
+                // a pool's stride, which is its window where it is not written
+                Expr::Omit if slot.key == "stride" && slot.value == lists[0][1].value && slot.value != Val::Int(1) => {
+                    Expr::Param(1, 1, 1)
+                }
                 other => other.clone(),
             };
             let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, slot)| to(e, slot)).collect();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::attrs::Val;
+use super::attrs::{self, Val};
 use super::group::{self, Path};
 use super::net::Net;
 use super::steps::{Param, Slot, Step, bare};
@@ -58,6 +58,14 @@ pub(super) struct Standard {
     probes: HashMap<String, Option<(Vec<Step>, Vec<Slot>)>>,
 }
 
+/// What a block is tried on.
+#[derive(Clone, Copy, Debug)]
+struct Input {
+    channels: usize,
+    /// Whether it has one spatial axis.
+    signal: bool,
+}
+
 /// What the convolutions of a body have.
 struct Convs {
     filters: Vec<i64>,
@@ -77,6 +85,7 @@ impl Convs {
                     for (key, slot) in keys.iter().zip(&slots[at..]).filter(|_| *word == "conv") {
                         match (*key, slot.value) {
                             ("kernel", Val::Size([h, w])) if h == w && out.filters.is_empty() => out.kernel = h as i64,
+                            ("kernel", Val::Int(n)) if out.filters.is_empty() => out.kernel = n,
                             ("filters", Val::Int(n)) => out.filters.push(n),
                             ("stride", Val::Int(n)) => out.stride = out.stride.max(n),
                             ("dilation", Val::Int(n)) => out.dilation = out.dilation.max(n),
@@ -135,11 +144,13 @@ impl Standard {
         for known in BLOCKS {
             // expanded once, to see whether the steps are these at all
             let Some(sample) = convs.args(known).first().cloned() else { continue };
+            let signal = attrs::is_signal(Some(&net.node(members[0].0.from).shape));
+            let x = Input { channels: 16, signal };
             let mut plain = false;
-            let fits = self.expand(known, &sample, 16, false).is_some_and(|(found, _)| self.same(&found, steps))
+            let fits = self.expand(known, &sample, x, false).is_some_and(|(found, _)| self.same(&found, steps))
                 || (!residual && {
                     plain = true;
-                    self.expand(known, &sample, 16, true).is_some_and(|(found, _)| self.same(&found, steps))
+                    self.expand(known, &sample, x, true).is_some_and(|(found, _)| self.same(&found, steps))
                 });
             if !fits {
                 continue;
@@ -147,9 +158,10 @@ impl Standard {
             let args: Option<Vec<Vec<i64>>> = members
                 .iter()
                 .map(|(scope, built)| {
-                    let channels = net.node(scope.from).shape.channels()?;
+                    let shape = &net.node(scope.from).shape;
+                    let x = Input { channels: shape.channels()?, signal: attrs::is_signal(Some(shape)) };
                     Convs::of(&built.steps, &built.slots)?.args(known).into_iter().find(|args| {
-                        self.expand(known, args, channels, plain)
+                        self.expand(known, args, x, plain)
                             .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
                     })
                 })
@@ -168,10 +180,10 @@ impl Standard {
     }
 
     /// The standard projection that all these are, each with its filters and stride.
-    pub fn projection(&mut self, arms: &[(&Built, usize, i64)]) -> Option<&'static str> {
+    pub fn projection(&mut self, arms: &[(&Built, usize, i64)], signal: bool) -> Option<&'static str> {
         PROJECTIONS.iter().copied().find(|name| {
             arms.iter().all(|(built, filters, stride)| {
-                self.probe(&format!("{name} filters: {filters}, stride: {stride}"), 16, false)
+                self.probe(&format!("{name} filters: {filters}, stride: {stride}"), Input { channels: 16, signal }, false)
                     .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
             })
         })
@@ -181,19 +193,19 @@ impl Standard {
         if self.named { a == b } else { bare(a) == bare(b) }
     }
 
-    fn expand(&mut self, known: &Known, args: &[i64], channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+    fn expand(&mut self, known: &Known, args: &[i64], x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
         let given = known.params.iter().zip(args).filter(|((_, default), value)| *default != Some(**value));
         let args: Vec<String> = given.map(|((name, _), value)| format!("{name}: {value}")).collect();
-        self.probe(&format!("{} {}", known.name, args.join(", ")), channels, plain)
+        self.probe(&format!("{} {}", known.name, args.join(", ")), x, plain)
     }
 
     /// What a call of a standard block comes to; `None` where it is none.
-    fn probe(&mut self, call: &str, channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
-        let key = format!("{plain} {channels} {call}");
+    fn probe(&mut self, call: &str, x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+        let key = format!("{plain} {x:?} {call}");
         if let Some(found) = self.probes.get(&key) {
             return found.clone();
         }
-        let found = expand(call, channels, plain);
+        let found = expand(call, x, plain);
         self.probes.insert(key, found.clone());
         found
     }
@@ -204,12 +216,12 @@ fn values(a: &[Slot], b: &[Slot]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
 }
 
-fn expand(call: &str, channels: usize, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+fn expand(call: &str, x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
     let policy = if plain { "none" } else { "identity" };
+    let dims = if x.signal { format!("{} x 64", x.channels) } else { format!("{} x 64 x 64", x.channels) };
     let name = call.split(' ').next()?;
-    let text = format!(
-        "resnet 1\nuse std.blocks: {name}\nnetwork probe {{\n  input {channels} x 64 x 64\n  shortcut: {policy}\n  {call}\n}}\n"
-    );
+    let text =
+        format!("resnet 1\nuse std.blocks: {name}\nnetwork probe {{\n  input {dims}\n  shortcut: {policy}\n  {call}\n}}\n");
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "probe".to_string(), path: None, text: text.into() };
     let program = Program::from_source(file, &mut sources, &mut diags);

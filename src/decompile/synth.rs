@@ -24,6 +24,8 @@ struct Unit {
     start: usize,
     end: usize,
     kind: Kind,
+    /// What its path does, whatever its shortcut.
+    path: Vec<String>,
 }
 
 /// A step without its widths and strides.
@@ -52,7 +54,7 @@ fn sign(net: &Net, item: &Item, out: &mut String) {
     out.push(' ');
 }
 
-fn signs(net: &Net, items: &[Item]) -> Vec<String> {
+fn signs_of(net: &Net, items: &[Item]) -> Vec<String> {
     let one = |item: &Item| {
         let mut out = String::new();
         sign(net, item, &mut out);
@@ -63,7 +65,7 @@ fn signs(net: &Net, items: &[Item]) -> Vec<String> {
 
 /// Runs of equal steps, as first, period and count: the shortest period that repeats, with a convolution in it.
 pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
-    let signs = signs(net, items);
+    let signs = signs_of(net, items);
     let is_op = |i: usize| matches!(items[i], Item::Op(_));
     let is_conv = |i: usize| matches!(&items[i], Item::Op(id) if matches!(net.node(*id).op, Op::Conv(_)));
     let mut found = Vec::new();
@@ -96,41 +98,71 @@ fn net_named(net: &Net, item: &Item) -> bool {
 
 /// Names for the layers of blocks; all others have none.
 pub(super) fn names(net: &Net, items: &[Item]) -> Vec<Path> {
-    let mut paths = vec![Path::new(); net.nodes.len()];
-    let units = units(net, items);
-    let shape = |unit: &Unit| items[unit.start..unit.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
-    let (mut layer, mut index, mut mixed) = (0, 0, 0);
-    for (at, unit) in units.iter().enumerate() {
-        // paths side by side differ in their widths: each has a name of its own
-        if let Item::Join(join) = &items[unit.start]
-            && unit.kind == Kind::Parallel
-            && join.arms.iter().filter(|arm| !arm.is_empty()).count() > 1
-        {
-            mixed += 1;
-            assign(net, &items[unit.start..unit.end], &[format!("mixed{mixed}")], &mut Counts::default(), &mut paths);
-            continue;
+    let mut walk = Walk { net, paths: vec![Path::new(); net.nodes.len()], layers: 0, mixed: 0 };
+    walk.body(items);
+    walk.paths
+}
+
+struct Walk<'n> {
+    net: &'n Net,
+    paths: Vec<Path>,
+    /// How many layers have a name, and how many blocks of paths side by side.
+    layers: usize,
+    mixed: usize,
+}
+
+impl Walk<'_> {
+    fn body(&mut self, items: &[Item]) {
+        let net = self.net;
+        let units = units(net, items);
+        let shape = |unit: &Unit| items[unit.start..unit.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
+        let mut index = 0;
+        for (at, unit) in units.iter().enumerate() {
+            let body = &items[unit.start..unit.end];
+            // paths side by side differ in their widths: each has a name of its own
+            if let [Item::Join(join), ..] = body
+                && unit.kind == Kind::Parallel
+                && join.arms.iter().filter(|arm| !arm.is_empty()).count() > 1
+            {
+                self.mixed += 1;
+                assign(net, body, &[format!("mixed{}", self.mixed)], &mut Counts::default(), &mut self.paths);
+                continue;
+            }
+            let goes_on = at > 0 && {
+                let before = &units[at - 1];
+                before.end == unit.start
+                    && before.kind == unit.kind
+                    && (unit.kind == Kind::Parallel || shape(before) == shape(unit))
+                    && (unit.kind == Kind::Parallel || before.path == unit.path)
+            };
+            index = if goes_on { index + 1 } else { 0 };
+            self.layers += usize::from(!goes_on);
+            let prefix = [format!("layer{}", self.layers), index.to_string()];
+            assign(net, body, &prefix, &mut Counts::default(), &mut self.paths);
         }
-        let goes_on = at > 0 && {
-            let before = &units[at - 1];
-            before.end == unit.start
-                && before.kind == unit.kind
-                && (unit.kind == Kind::Parallel || shape(before) == shape(unit))
-                && (unit.kind != Kind::Chain || before.end - before.start == unit.end - unit.start)
-        };
-        (layer, index) = if goes_on { (layer, index + 1) } else { (layer + 1, 0) };
-        let prefix = vec![format!("layer{layer}"), index.to_string()];
-        assign(net, &items[unit.start..unit.end], &prefix, &mut Counts::default(), &mut paths);
+        // blocks within paths that are no block themselves, such as those below a pyramid's additions
+        for (i, item) in items.iter().enumerate() {
+            if units.iter().any(|unit| (unit.start..unit.end).contains(&i)) {
+                continue;
+            }
+            match item {
+                Item::Join(join) => join.arms.iter().for_each(|arm| self.body(arm)),
+                Item::Side(side) => self.body(&side.body),
+                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => {}
+            }
+        }
     }
-    paths
 }
 
 fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
-    let signs = signs(net, items);
+    let signs = signs_of(net, items);
     let mut units: Vec<Unit> = Vec::new();
     let mut loose = 0;
     let residual = |item: &Item| match item {
         Item::Join(join) => {
-            tree::shortcut(net, join).map(|slot| (join.arms[slot].is_empty(), signs_of(net, &join.arms[1 - slot])))
+            let slot = tree::shortcut(net, join)?;
+            let path = &join.arms[1 - slot];
+            is_block(net, path).then(|| (join.arms[slot].is_empty(), signs_of(net, path)))
         }
         _ => None,
     };
@@ -155,10 +187,15 @@ fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
                 .unwrap_or(0);
         }
         chains(net, items, loose, i - before, &mut units);
-        units.push(Unit { start: i - before, end: i + 1, kind });
+        let path = residual(item).map_or_else(Vec::new, |(_, path)| path);
+        let path = signs[i - before..i].iter().cloned().chain(path).collect();
+        units.push(Unit { start: i - before, end: i + 1, kind, path });
         loose = i + 1;
     }
-    chains(net, items, loose, items.len(), &mut units);
+    // in a network of other blocks a few equal steps are its stem
+    if units.is_empty() {
+        chains(net, items, 0, items.len(), &mut units);
+    }
     // what stands behind all blocks of a kind belongs to them
     for kind in [Kind::Residual, Kind::Parallel] {
         let behind = |unit: &Unit| {
@@ -173,16 +210,25 @@ fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
     units
 }
 
-fn signs_of(net: &Net, items: &[Item]) -> Vec<String> {
-    signs(net, items)
+/// Whether a path is one block's: other sums and outputs in it say that it is more.
+fn is_block(net: &Net, path: &[Item]) -> bool {
+    path.iter().all(|item| match item {
+        Item::Op(_) => true,
+        Item::Join(join) => {
+            matches!(net.node(join.node).op, Op::Mul | Op::Concat) && join.arms.iter().all(|arm| is_block(net, arm))
+        }
+        Item::Scope(scope) => is_block(net, &scope.body),
+        Item::Knot(_) | Item::Output(_) | Item::Side(_) => false,
+    })
 }
 
 /// Runs of equal steps among those between two blocks.
 fn chains(net: &Net, items: &[Item], start: usize, end: usize, units: &mut Vec<Unit>) {
     for (first, period, count) in repeats(net, &items[start..end]) {
+        let path = signs_of(net, &items[start + first..start + first + period]);
         for k in 0..count {
             let start = start + first + k * period;
-            units.push(Unit { start, end: start + period, kind: Kind::Chain });
+            units.push(Unit { start, end: start + period, kind: Kind::Chain, path: path.clone() });
         }
     }
 }

@@ -103,9 +103,6 @@ fn regular(net: &Net) -> Option<Vec<Item>> {
     let mut sides: HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>> = HashMap::new();
     for (i, (_, value)) in net.outputs.iter().enumerate().skip(1) {
         if known.contains(value) {
-            if !main.contains(value) {
-                return None;
-            }
             sides.entry(*value).or_default().push((i, None));
             continue;
         }
@@ -115,9 +112,6 @@ fn regular(net: &Net) -> Option<Vec<Item>> {
         entries.sort_unstable();
         entries.dedup();
         let &[entry] = &entries[..] else { return None };
-        if !main.contains(&entry) {
-            return None;
-        }
         known.extend(&path);
         sides.entry(entry).or_default().push((i, Some(path)));
     }

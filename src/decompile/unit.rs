@@ -87,6 +87,8 @@ struct Place<'i> {
     scope: &'i Scope,
     depth: usize,
     height: usize,
+    /// Whether it is an arm of a join as a whole.
+    arm: bool,
 }
 
 impl<'n> Units<'n> {
@@ -143,20 +145,24 @@ impl<'n> Units<'n> {
         let highest = places.iter().map(|p| p.height).max().unwrap_or(0);
         let mut steps_of = Vec::new();
         for height in 0..=highest {
-            let mut classes: Vec<(Vec<Step>, Vec<(&Scope, Built)>)> = Vec::new();
+            let mut classes: Vec<(Vec<Step>, Vec<(&Scope, Built)>, bool)> = Vec::new();
             for place in places.iter().filter(|p| p.height == height) {
                 if self.run(place.scope).is_some() {
                     continue;
                 }
                 let mut built = Built::default();
                 self.body(&place.scope.body, place.depth, true, "", &mut built);
-                match classes.iter_mut().find(|(steps, _)| *steps == built.steps) {
-                    Some((_, members)) => members.push((place.scope, built)),
-                    None => classes.push((built.steps.clone(), vec![(place.scope, built)])),
+                match classes.iter_mut().find(|(steps, ..)| *steps == built.steps) {
+                    Some((_, members, arms)) => {
+                        members.push((place.scope, built));
+                        *arms &= place.arm;
+                    }
+                    None => classes.push((built.steps.clone(), vec![(place.scope, built)], place.arm)),
                 }
             }
-            for (steps, members) in classes {
-                let wanted = members.len() > 1 || steps.contains(&Step::Shortcut);
+            for (steps, members, arms) in classes {
+                // what stands in arms alone is read best where it stands
+                let wanted = members.len() > 1 && !arms || steps.contains(&Step::Shortcut);
                 if !wanted || small(&steps) || fixed(&steps) || self.inline.contains(&steps) {
                     continue;
                 }
@@ -503,7 +509,6 @@ fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize
     while depth != LOST
         && let [Item::Scope(scope)] = inside
         && let Some(part) = &scope.name
-        && found.is_none_or(|_| part.parse::<usize>().is_ok())
     {
         name = Some(name.map_or_else(|| part.clone(), |name| format!("{name}.{part}")));
         (found, deeper, inside) = (Some(scope), deeper + 1, &scope.body);
@@ -556,14 +561,21 @@ fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<Place<'i
             Item::Scope(scope) => {
                 let inner = depth + usize::from(scope.name.is_some());
                 let height = gather(net, &scope.body, inner, out);
-                out.push(Place { scope, depth: inner, height });
+                out.push(Place { scope, depth: inner, height, arm: false });
                 height + 1
             }
             Item::Join(join) => {
                 // what a shortcut is made of belongs to its policy
                 let shortcut = tree::shortcut(net, join);
                 let arms = join.arms.iter().enumerate().filter(|(slot, _)| Some(*slot) != shortcut);
-                arms.map(|(_, arm)| gather(net, arm, depth, out)).max().unwrap_or(0)
+                let gather_arm = |(_, arm): (usize, &'i Vec<Item>)| {
+                    let height = gather(net, arm, depth, out);
+                    if let ([Item::Scope(_)], Some(last)) = (&arm[..], out.last_mut()) {
+                        last.arm = true;
+                    }
+                    height
+                };
+                arms.map(gather_arm).max().unwrap_or(0)
             }
             Item::Side(side) => gather(net, &side.body, depth, out),
             Item::Op(_) | Item::Knot(_) | Item::Output(_) => 0,

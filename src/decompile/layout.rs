@@ -1,0 +1,121 @@
+//! Lines with their indentation, and the names that layers get where they stand.
+
+use std::collections::{HashMap, HashSet};
+
+use super::text;
+
+/// How layers are named here, as the language does it.
+#[derive(Default)]
+pub(super) struct Naming {
+    sequence: Option<usize>,
+    counters: HashMap<&'static str, usize>,
+}
+
+impl Naming {
+    pub fn sequential() -> Naming {
+        Naming { sequence: Some(0), counters: HashMap::new() }
+    }
+
+    /// The name of an unlabelled statement.
+    pub fn next(&mut self, word: &'static str) -> String {
+        if let Some(n) = &mut self.sequence {
+            *n += 1;
+            return (*n - 1).to_string();
+        }
+        let (stem, from_one) = match word {
+            "conv" => ("conv", true),
+            "norm" => ("bn", true),
+            "linear" => ("fc", false),
+            "relu" => ("relu", true),
+            other => (other, false),
+        };
+        let count = self.counters.entry(stem).or_insert(0);
+        *count += 1;
+        if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
+    }
+
+    /// The label that a statement needs to have this name.
+    pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
+        let before = (self.sequence, self.counters.get(stem(word)).copied());
+        let usual = self.next(word);
+        let leaf = leaf.filter(|leaf| *leaf != usual)?;
+        // a labelled one takes its place in a sequence, and is not counted
+        if before.0.is_none() {
+            match before.1 {
+                Some(count) => self.counters.insert(stem(word), count),
+                None => self.counters.remove(stem(word)),
+            };
+        }
+        Some(leaf.to_string())
+    }
+
+    pub fn skip(&mut self, count: usize) {
+        if let Some(n) = &mut self.sequence {
+            *n += count;
+        }
+    }
+}
+
+fn stem(word: &'static str) -> &'static str {
+    match word {
+        "norm" => "bn",
+        "linear" => "fc",
+        other => other,
+    }
+}
+
+/// Text with its indentation.
+#[derive(Default)]
+pub(super) struct Text {
+    pub out: String,
+    pub indent: usize,
+}
+
+impl Text {
+    pub fn line(&mut self, line: &str) {
+        self.out.extend(std::iter::repeat_n("  ", self.indent));
+        self.out.push_str(line);
+        self.out.push('\n');
+    }
+
+    /// An empty line, but not two, nor one behind `{`.
+    pub fn gap(&mut self) {
+        if !self.out.ends_with("\n\n") && !self.out.ends_with("{\n") {
+            self.out.push('\n');
+        }
+    }
+
+    pub fn open(&mut self, line: &str) {
+        self.line(&format!("{line} {{"));
+        self.indent += 1;
+    }
+
+    pub fn close(&mut self) {
+        self.indent = self.indent.saturating_sub(1);
+        if self.out.ends_with("\n\n") {
+            self.out.pop();
+        }
+        self.line("}");
+    }
+}
+
+/// A statement with its label.
+pub(super) fn with_label(line: String, label: Option<&str>) -> String {
+    match label {
+        Some(label) => format!("{line} as {}", text::label(label)),
+        None => line,
+    }
+}
+
+/// A label that is not taken yet.
+pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
+    let plain = if text::is_path(wanted) { wanted.to_string() } else { "side".to_string() };
+    let mut label = plain.clone();
+    let mut n = 2;
+    while labels.contains(&label) {
+        label = format!("{plain}{n}");
+        n += 1;
+    }
+    labels.insert(label.clone());
+    label
+}

@@ -1,0 +1,289 @@
+//! Graphs back to source: every network of `models/` comes back with its layers' names, and with the stages of its file; random
+//! graphs compute the same from the source that was recovered.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use resnetc::base::render;
+use resnetc::base::source::{SourceMap, Span};
+use resnetc::decompile::{DecompileError, Decompiled, Options, decompile};
+use resnetc::driver::Frontend;
+use resnetc::ir::{
+    Act, Checked, Clip, Conv, Epilogue, Graph, Node, Op, Origin, Pad, Pool, PoolKind, Shape, Train, Value, summary,
+};
+use resnetc::runtime::{ParamStore, interp};
+
+use common::{Build, Rng, distance, noise};
+
+fn models() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "resnet"));
+    files.sort();
+    files
+}
+
+fn model(file: &str, network: &str) -> Checked {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(file);
+    Frontend::open(&path).unwrap().check(network, &[]).unwrap()
+}
+
+fn options(network: &str) -> Options {
+    Options { network: network.to_string(), doc: Some(format!("Imported from {network}.onnx.")), classes: true }
+}
+
+/// What the recovered source compiles to.
+fn compiled(found: &Decompiled) -> Checked {
+    let mut front = Frontend::text("recovered.resnet", &found.source);
+    let checked = front.check(&found.network, &[]);
+    let said = render::terminal(&front.diagnostics, &front.sources, false);
+    assert!(front.diagnostics.is_empty(), "{said}\n{}", found.source);
+    checked.unwrap()
+}
+
+fn origin() -> Origin {
+    Origin { span: Span::new(SourceMap::default().add_text("none", ""), 0..0), frame: None }
+}
+
+/// The graph as an importer has it: without frames; folded, without norms and with names that mean nothing.
+fn bare(graph: &Graph, folded: bool) -> Graph {
+    let mut out = Graph::default();
+    let mut to: HashMap<_, Value> = HashMap::new();
+    for (number, id) in graph.order().into_iter().enumerate() {
+        let node = graph.node(id);
+        let operands: Vec<Value> = graph.operands(id).iter().map(|value| to[&value.node]).collect();
+        let (mut op, mut name) = (node.op.clone(), node.name.clone());
+        if folded {
+            if !matches!(op, Op::Input(_)) {
+                name = format!("onnx::{}_{number}", op.word());
+            }
+            let before = graph.operands(id).first().map(|value| value.node);
+            let is_folded = |id| matches!(graph.node(id).op, Op::Conv(_)) && graph.users(id).len() == 1;
+            if let (Op::Norm(_), Some(conv)) = (&op, before.filter(|&conv| is_folded(conv))) {
+                to.insert(id, to[&conv]);
+                continue;
+            }
+            if let Op::Conv(conv) = &mut op
+                && let [(user, _)] = graph.users(id)[..]
+            {
+                conv.bias |= matches!(graph.node(user).op, Op::Norm(_));
+            }
+        }
+        to.insert(id, out.add(Node { op, name, params: Vec::new(), origin: origin() }, &operands).into());
+    }
+    for (name, value) in graph.outputs() {
+        out.add_output(name.clone(), to[&value.node]);
+    }
+    out
+}
+
+/// What each layer is, by its name.
+fn layers(checked: &Checked) -> Vec<(String, String, String)> {
+    let rows = summary::rows(checked).into_iter().filter(|row| row.params > 0);
+    let mut list: Vec<_> = rows.map(|row| (row.name, row.operator, row.output)).collect();
+    list.sort();
+    list
+}
+
+#[test]
+fn every_network_comes_back_with_its_names() {
+    let mut count = 0;
+    for path in models() {
+        let mut front = Frontend::open(&path).unwrap();
+        for info in front.networks().into_iter().filter(|n| n.open.is_empty()) {
+            let checked = front.check(&info.name, &[]).unwrap();
+            let found = decompile(&bare(checked.graph(), false), &options(&info.name)).unwrap();
+            assert_eq!(found.renamed().next(), None, "{}:\n{}", info.name, found.source);
+            assert_eq!(found.notes, [""; 0], "{}", info.name);
+            assert_eq!(layers(&compiled(&found)), layers(&checked), "{}:\n{}", info.name, found.source);
+            // the same stages, of as many blocks each
+            let stages = |c: &Checked| -> Vec<(String, usize)> {
+                c.network.stages.iter().map(|s| (s.name.clone(), s.instances.len())).collect()
+            };
+            if info.name != "preact110" {
+                // whose first block is another, so that its first stage is not one of blocks
+                assert_eq!(stages(&compiled(&found)), stages(&checked), "{}:\n{}", info.name, found.source);
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} networks");
+}
+
+#[test]
+fn without_norms_and_names_the_structure_is_still_found() {
+    for path in models() {
+        let mut front = Frontend::open(&path).unwrap();
+        for info in front.networks().into_iter().filter(|n| n.open.is_empty()) {
+            let checked = front.check(&info.name, &[]).unwrap();
+            let found = decompile(&bare(checked.graph(), true), &options(&info.name)).unwrap();
+            let lines = found.source.lines().count();
+            assert!(lines <= 100, "{}: {lines} lines\n{}", info.name, found.source);
+            // all that is said is that names are others
+            assert_eq!(found.notes.len(), 1, "{}: {:?}", info.name, found.notes);
+        }
+    }
+}
+
+#[test]
+fn resnet50_is_short_and_has_four_stages() {
+    for folded in [false, true] {
+        let found = decompile(&bare(model("resnet.resnet", "resnet50").graph(), folded), &options("resnet50")).unwrap();
+        assert!(found.source.lines().count() < 60, "{}", found.source);
+        assert_eq!(compiled(&found).network.stages.len(), 4);
+    }
+}
+
+#[test]
+fn recovered_sources() {
+    let cases = [
+        ("resnet.resnet", "resnet50", false),
+        ("resnet.resnet", "resnet50", true),
+        ("resnet.resnet", "resnet18", false),
+        ("resnet.resnet", "resnet34_c", false),
+        ("cifar.resnet", "resnet20", false),
+        ("plain.resnet", "plain34", false),
+        ("plain.resnet", "plain34", true),
+        ("vgg.resnet", "vgg16", false),
+        ("vgg.resnet", "vgg16", true),
+        ("densenet.resnet", "densenet121", false),
+        ("googlenet.resnet", "googlenet", false),
+        ("googlenet.resnet", "googlenet", true),
+        ("senet.resnet", "seresnet50", false),
+        ("preact.resnet", "resnetv2_50", false),
+        ("resnet_d.resnet", "resnet50d", false),
+        ("dilated.resnet", "resnet50_os8", false),
+    ];
+    for (file, network, folded) in cases {
+        let found = decompile(&bare(model(file, network).graph(), folded), &options(network)).unwrap();
+        let name = format!("decompile_{network}{}", if folded { "_folded" } else { "" });
+        insta::assert_snapshot!(name, found.source);
+    }
+}
+
+/// A source compiled, forgotten, and recovered.
+fn through(text: &str) -> Decompiled {
+    let mut front = Frontend::text("net.resnet", text);
+    let checked = front.check("net", &[]);
+    let checked = checked.unwrap_or_else(|| panic!("{}", render::terminal(&front.diagnostics, &front.sources, false)));
+    decompile(&bare(checked.graph(), false), &options("net")).unwrap()
+}
+
+#[test]
+fn what_is_irregular_is_said_plainly() {
+    // `b` reads both `a` and what `a` made of it, and the sum reads all three
+    let found = through(
+        "resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  conv 3x3, filters: 8 as stem\n  relu\n  branch a {\n    conv 1x1, filters: 8\n  }\n  \
+         branch b from a {\n    relu\n    conv 3x3, filters: 8\n  }\n  conv 3x3, filters: 8 as c\n  add b\n  add a\n  relu\n  \
+         avgpool global\n  linear 5\n}\n",
+    );
+    assert!(found.notes.iter().any(|note| note.starts_with("irregular between")), "{:?}", found.notes);
+    insta::assert_snapshot!("decompile_irregular", format!("{}\n{}", found.source, found.notes.join("\n")));
+}
+
+#[test]
+fn names_that_are_taken_or_mean_something_else_are_changed() {
+    let mut b = Build::new(1);
+    let x = b.input("stage", Shape::fixed(&[3, 8, 8]));
+    let x = b.add("add", Op::Conv(conv(4, 3, 1)), &[x]);
+    let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
+    let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
+    let (checked, _) = b.finish(&[("1 2", x)]);
+    let found = decompile(checked.graph(), &Options { network: "norm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
+    assert_eq!(found.network, "net");
+    assert_eq!(found.layers.len(), 3);
+    assert!(found.source.contains("/// a b\n"), "{}", found.source);
+    assert_eq!(compiled(&found).graph().outputs()[0].0, "output");
+}
+
+#[test]
+fn what_no_statement_says_is_an_error() {
+    assert!(matches!(decompile(&Graph::default(), &options("net")), Err(DecompileError::Empty)));
+    let mut graph = Graph::default();
+    let node = |op: Op, name: &str| Node { op, name: name.into(), params: Vec::new(), origin: origin() };
+    let x = graph.add(node(Op::Input(Shape::fixed(&[3, 8, 8])), "input"), &[]);
+    let act = graph.add(node(Op::Train(Train::NormStats), "stats"), &[x.into()]);
+    graph.add_output("output", act.into());
+    assert!(matches!(decompile(&graph, &options("net")), Err(DecompileError::Unsupported { .. })));
+    let mut graph = Graph::default();
+    let x = graph.add(node(Op::Input(Shape::fixed(&[3, 8, 8])), "input"), &[]);
+    let wide = graph.add(node(Op::Conv(Conv { groups: 2, ..conv(4, 3, 1) }), "wide"), &[x.into()]);
+    graph.add_output("output", wide.into());
+    let error = decompile(&graph, &options("net")).unwrap_err();
+    assert!(error.to_string().contains("`wide` does not fit"), "{error}");
+}
+
+fn conv(filters: usize, kernel: usize, stride: usize) -> Conv {
+    let pad = [[kernel / 2; 2]; 2];
+    let epilogue = Epilogue::default();
+    Conv { filters, kernel: [kernel; 2], stride: [stride; 2], pad, dilation: [1; 2], groups: 1, bias: false, epilogue }
+}
+
+/// A small graph: each step reads one or more of the last values, so that paths part, cross and meet anywhere.
+fn random(seed: u64) -> (Checked, ParamStore) {
+    let mut b = Build::new(seed);
+    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9) + 1);
+    let x = b.input("input", Shape::fixed(&[3, 6, 6]));
+    let mut values = vec![b.conv(x, 4, 3, 1, 1)];
+    for _ in 0..rng.range(3, 16) {
+        let near = values.len().saturating_sub(4);
+        let x = values[rng.range(near, values.len() - 1)];
+        let y = values[rng.range(near, values.len() - 1)];
+        let alike = b.sizes(x) == b.sizes(y);
+        let spread = b.sizes(x)[1..] == b.sizes(y)[1..];
+        let value = match rng.range(0, 11) {
+            0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
+            3 => b.norm(x),
+            4 => b.relu(x),
+            5 => b.push(Op::Clip(Clip { low: Some(-0.5), high: Some(6.0) }), &[x]),
+            6 | 7 if alike => b.plus(x, y),
+            8 if alike => b.push(Op::Mul, &[x, y]),
+            9 if spread => b.push(Op::Concat, &[x, y]),
+            10 => b.push(Op::Pad(Pad { channels: [1, 0], sides: [[0; 2]; 2] }), &[x]),
+            _ => {
+                let kind = PoolKind::Avg { count_pad: true };
+                b.push(Op::Pool(Pool { kind, kernel: [3; 2], stride: [1; 2], pad: [[1; 2]; 2], ceil: false }), &[x])
+            }
+        };
+        values.push(value);
+    }
+    // what nothing reads yet meets at the end
+    let graph = &b.graph;
+    let loose: Vec<Value> = values.iter().copied().filter(|v| graph.users(v.node).is_empty()).collect();
+    let side = rng.flip().then(|| values[rng.range(0, values.len() - 1)]);
+    let end = if loose.len() > 1 { b.push(Op::Concat, &loose) } else { loose[0] };
+    let end = b.push(Op::Act(Act::Sigmoid), &[end]);
+    match side {
+        Some(side) => b.finish(&[("output", end), ("side", side)]),
+        None => b.finish(&[("output", end)]),
+    }
+}
+
+#[test]
+fn random_graphs_compute_the_same_from_their_source() {
+    let image = noise(5, &[1, 3, 6, 6]);
+    for seed in 0..150 {
+        let (checked, store) = random(seed);
+        let found = decompile(checked.graph(), &options("net")).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let again = compiled(&found);
+        let names: HashMap<&str, &str> = found.layers.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+        let renamed: ParamStore = store
+            .iter()
+            .filter_map(|(name, tensor)| {
+                let (layer, role) = name.rsplit_once('.')?;
+                // a layer that no output needs is not in the source
+                Some((format!("{}.{role}", names.get(layer)?), tensor.clone()))
+            })
+            .collect();
+        let run = |checked: &Checked, store: &ParamStore| interp::run(checked, store, &[("input", image.view())]).unwrap();
+        let (ours, theirs) = (run(&checked, &store), run(&again, &renamed));
+        for (name, value) in ours.iter() {
+            let off = distance(theirs.get(name).unwrap(), value);
+            assert!(off < 1e-6, "seed {seed}: `{name}` is off by {off}\n{}", found.source);
+        }
+    }
+}

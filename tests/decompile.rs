@@ -98,15 +98,18 @@ fn every_network_comes_back_with_its_names() {
             let checked = front.check(&info.name, &[]).unwrap();
             let found = decompile(&bare(checked.graph(), false), &options(&info.name)).unwrap();
             assert_eq!(found.renamed().next(), None, "{}:\n{}", info.name, found.source);
-            assert_eq!(found.notes, [""; 0], "{}", info.name);
+            // a highway layer's gate is read on both of its paths
+            assert_eq!(found.notes.is_empty(), !info.name.starts_with("highway"), "{}: {:?}", info.name, found.notes);
             assert_eq!(layers(&compiled(&found)), layers(&checked), "{}:\n{}", info.name, found.source);
-            // the same stages, of as many blocks each
+            // its stages are found again, each of as many blocks
             let stages = |c: &Checked| -> Vec<(String, usize)> {
                 c.network.stages.iter().map(|s| (s.name.clone(), s.instances.len())).collect()
             };
-            if info.name != "preact110" {
-                // whose first block is another, so that its first stage is not one of blocks
-                assert_eq!(stages(&compiled(&found)), stages(&checked), "{}:\n{}", info.name, found.source);
+            let again = stages(&compiled(&found));
+            for stage in stages(&checked) {
+                // the first block of this one is another, so that it is no stage of one kind
+                let differs = info.name == "preact110" && stage.0 == "layer1";
+                assert!(differs || again.contains(&stage), "{}: no stage {stage:?}\n{}", info.name, found.source);
             }
             count += 1;
         }
@@ -121,6 +124,11 @@ fn without_norms_and_names_the_structure_is_still_found() {
         for info in front.networks().into_iter().filter(|n| n.open.is_empty()) {
             let checked = front.check(&info.name, &[]).unwrap();
             let found = decompile(&bare(checked.graph(), true), &options(&info.name)).unwrap();
+            if info.name.starts_with("highway") {
+                // without names, what is irregular stands as often as it is there
+                assert!(found.notes[0].starts_with("irregular between"), "{:?}", found.notes);
+                continue;
+            }
             let lines = found.source.lines().count();
             assert!(lines <= 100, "{}: {lines} lines\n{}", info.name, found.source);
             // all that is said is that names are others
@@ -157,10 +165,11 @@ fn recovered_sources() {
         ("preact.resnet", "resnetv2_50", false),
         ("resnet_d.resnet", "resnet50d", false),
         ("dilated.resnet", "resnet50_os8", false),
+        ("highway.resnet", "highway10", false),
     ];
     for (file, network, folded) in cases {
         let found = decompile(&bare(model(file, network).graph(), folded), &options(network)).unwrap();
-        let name = format!("decompile_{network}{}", if folded { "_folded" } else { "" });
+        let name = format!("{network}{}", if folded { "_folded" } else { "" });
         insta::assert_snapshot!(name, found.source);
     }
 }
@@ -182,7 +191,7 @@ fn what_is_irregular_is_said_plainly() {
          avgpool global\n  linear 5\n}\n",
     );
     assert!(found.notes.iter().any(|note| note.starts_with("irregular between")), "{:?}", found.notes);
-    insta::assert_snapshot!("decompile_irregular", format!("{}\n{}", found.source, found.notes.join("\n")));
+    insta::assert_snapshot!("irregular", format!("{}\n{}", found.source, found.notes.join("\n")));
 }
 
 #[test]
@@ -254,7 +263,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
     // what nothing reads yet meets at the end
     let graph = &b.graph;
     let loose: Vec<Value> = values.iter().copied().filter(|v| graph.users(v.node).is_empty()).collect();
-    let side = rng.flip().then(|| values[rng.range(0, values.len() - 1)]);
+    let side = if rng.flip() { Some(values[rng.range(0, values.len() - 1)]) } else { None };
     let end = if loose.len() > 1 { b.push(Op::Concat, &loose) } else { loose[0] };
     let end = b.push(Op::Act(Act::Sigmoid), &[end]);
     match side {

@@ -2,11 +2,44 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::layout::{Naming, fresh};
+use super::group::Path;
 use super::net::{Id, Net};
-use super::print::{Body, Printer};
+use super::steps::Slot;
 use super::tree::Knot;
 use crate::ir::Op;
+
+/// A line of a knot.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Line {
+    /// On the current value.
+    Main(Statement),
+    /// The current value gets this label.
+    Mark(usize),
+    /// A side path: its label, what it would be called, where it begins if not at the current value.
+    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<Statement> },
+    /// This output is the labelled value.
+    Output { output: usize, label: usize },
+}
+
+/// A statement; its arguments are slots.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Statement {
+    pub word: &'static str,
+    pub keys: Vec<&'static str>,
+    /// The layer's name in the scope.
+    pub leaf: Option<String>,
+    /// What it joins with the value that it reads.
+    pub others: Vec<Label>,
+}
+
+/// A value by its label.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Label {
+    /// One of the knot's own.
+    Local(usize),
+    /// An input of the network.
+    Input(String),
+}
 
 /// The nodes of the way that the current value takes, from behind the first to the last.
 fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
@@ -37,98 +70,163 @@ fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
     way
 }
 
-/// Writes a knot's statements.
-pub(super) fn print(printer: &mut Printer<'_>, knot: &Knot, depth: usize, naming: &mut Naming, at: &mut Body<'_>) {
-    let net = printer.net;
+/// Makes a knot's lines. `paths` are the layers' names where they can be kept, in a scope so deep.
+pub(super) fn lines(net: &Net, knot: &Knot, paths: Option<(&[Path], usize)>, slots: &mut Vec<Slot>) -> Vec<Line> {
     let way = main_way(net, knot);
-    let on_way: HashSet<Id> = way.iter().copied().collect();
-    let next_on_way: HashMap<Id, Id> = std::iter::once(knot.from).chain(way.iter().copied()).zip(way.iter().copied()).collect();
-    let mut users: HashMap<Id, Vec<(Id, usize)>> = HashMap::new();
+    let mut making = Making {
+        net,
+        paths,
+        on_way: way.iter().copied().collect(),
+        next: std::iter::once(knot.from).chain(way.iter().copied()).zip(way.iter().copied()).collect(),
+        from: knot.from,
+        users: HashMap::new(),
+        outputs: knot.outputs.iter().map(|&output| (net.outputs[output].1, output)).collect(),
+        way,
+        labels: HashMap::new(),
+        slots,
+        out: Vec::new(),
+    };
     for &id in &knot.nodes {
         for (slot, &operand) in net.node(id).operands.iter().enumerate() {
-            users.entry(operand).or_default().push((id, slot));
+            making.users.entry(operand).or_default().push((id, slot));
         }
     }
-    let outputs = |id: Id| knot.outputs.iter().copied().filter(move |&o| net.outputs[o].1 == id);
-    // a branch goes on where its value has one reader, off the way, that reads nothing else
-    let goes_on = |id: Id| match users.get(&id).map(|u| &u[..]) {
-        Some(&[(user, _)]) if !on_way.contains(&user) && net.node(user).operands.len() == 1 && outputs(id).next().is_none() => {
-            Some(user)
-        }
-        _ => None,
-    };
-    let continues: HashSet<Id> = knot.nodes.iter().filter(|id| !on_way.contains(id)).filter_map(|&id| goes_on(id)).collect();
-    // where the current value stands when a branch is written: at the last node of the way before it
-    let current_at = |id: Id| way.iter().copied().take_while(|&w| w < id).last().unwrap_or(knot.from);
-    // a value of the way needs a label where it is read other than as the current one
-    let needs = |id: Id| {
-        outputs(id).next().is_some()
-            || users.get(&id).into_iter().flatten().any(|&(user, slot)| {
-                if on_way.contains(&user) {
-                    let first = net.node(user).operands.iter().position(|o| next_on_way.get(o) == Some(&user));
-                    first != Some(slot)
-                } else {
-                    slot != 0 || current_at(user) != id
-                }
-            })
-    };
-    let mut labels: HashMap<Id, String> = HashMap::new();
-    for &input in net.inputs.iter().filter(|&&input| input != knot.from) {
-        labels.insert(input, net.node(input).name.clone());
+    making.run(knot);
+    making.out
+}
+
+struct Making<'n, 's> {
+    net: &'n Net,
+    paths: Option<(&'n [Path], usize)>,
+    way: Vec<Id>,
+    on_way: HashSet<Id>,
+    /// The node of the way behind each.
+    next: HashMap<Id, Id>,
+    from: Id,
+    users: HashMap<Id, Vec<(Id, usize)>>,
+    outputs: Vec<(Id, usize)>,
+    labels: HashMap<Id, usize>,
+    slots: &'s mut Vec<Slot>,
+    out: Vec<Line>,
+}
+
+impl Making<'_, '_> {
+    fn is_output(&self, id: Id) -> bool {
+        self.outputs.iter().any(|(value, _)| *value == id)
     }
-    if needs(knot.from) {
-        let label = fresh("start", at.labels);
-        printer.text.line(&format!("branch {label} {{ }}"));
-        labels.insert(knot.from, label);
+
+    /// What a branch goes on with: the one reader of its value, off the way, that reads nothing else.
+    fn goes_on(&self, id: Id) -> Option<Id> {
+        let &[(user, _)] = &self.users.get(&id)?[..] else { return None };
+        let fits = !self.on_way.contains(&user) && self.net.node(user).operands.len() == 1 && !self.is_output(id);
+        fits.then_some(user)
     }
-    let label_of = |labels: &HashMap<Id, String>, id: Id| labels.get(&id).cloned().unwrap_or_default();
-    let mut current = knot.from;
-    for &id in &knot.nodes {
-        if on_way.contains(&id) {
-            let others: Vec<Id> = {
-                let mut list = net.node(id).operands.clone();
-                if let Some(first) = list.iter().position(|o| *o == current) {
-                    list.remove(first);
-                }
-                list
-            };
-            let names: Vec<String> = others.iter().map(|&o| label_of(&labels, o)).collect();
-            printer.statement(id, &names, printer.units.leaf(id, depth), naming);
-            current = id;
-            if needs(id) {
-                let label = fresh("value", at.labels);
-                printer.text.line(&format!("branch {label} {{ }}"));
-                for output in outputs(id) {
-                    printer.output_from(output, label.clone());
-                }
-                labels.insert(id, label);
+
+    /// Whether a value of the way is read other than as the current one.
+    fn needs(&self, id: Id) -> bool {
+        let read = |&(user, slot): &(Id, usize)| {
+            if self.on_way.contains(&user) {
+                let first = self.net.node(user).operands.iter().position(|o| self.next.get(o) == Some(&user));
+                first != Some(slot)
+            } else {
+                // a branch is written behind the last node of the way before it
+                let current = self.way.iter().copied().take_while(|&w| w < user).last().unwrap_or(self.from);
+                slot != 0 || current != id
             }
-            continue;
-        }
-        if continues.contains(&id) {
-            continue;
-        }
-        let operands = &net.node(id).operands;
-        let from = if operands.first() == Some(&current) {
-            String::new()
-        } else {
-            format!(" from {}", operands.first().map(|&o| label_of(&labels, o)).unwrap_or_default())
         };
-        let label = fresh("path", at.labels);
-        printer.text.open(&format!("branch {label}{from}"));
-        let mut inner = Naming::default();
-        let mut last = id;
-        let mut next = Some(id);
-        while let Some(step) = next {
-            let names: Vec<String> = net.node(step).operands.iter().skip(1).map(|&o| label_of(&labels, o)).collect();
-            printer.statement(step, &names, None, &mut inner);
-            last = step;
-            next = goes_on(step);
+        self.is_output(id) || self.users.get(&id).into_iter().flatten().any(read)
+    }
+
+    fn label(&mut self, id: Id) -> usize {
+        let label = self.labels.len();
+        self.labels.insert(id, label);
+        label
+    }
+
+    fn mark(&mut self, id: Id) {
+        let label = self.label(id);
+        self.out.push(Line::Mark(label));
+        self.state(id, label);
+    }
+
+    /// Says which outputs a labelled value is.
+    fn state(&mut self, id: Id, label: usize) {
+        for &(value, output) in &self.outputs {
+            if value == id {
+                self.out.push(Line::Output { output, label });
+            }
         }
-        printer.text.close();
-        for output in outputs(last) {
-            printer.output_from(output, label.clone());
+    }
+
+    fn labelled(&self, id: Id) -> Label {
+        match self.labels.get(&id) {
+            Some(label) => Label::Local(*label),
+            None => Label::Input(self.net.node(id).name.clone()),
         }
-        labels.insert(last, label);
+    }
+
+    fn statement(&mut self, id: Id, others: Vec<Id>, leaf: Option<String>) -> Statement {
+        let (word, list) = self.net.statement(id);
+        let others = others.into_iter().map(|o| self.labelled(o)).collect();
+        let keys = list.iter().map(|attr| attr.key).collect();
+        self.slots.extend(list.into_iter().map(Slot::of));
+        Statement { word, keys, leaf, others }
+    }
+
+    fn run(&mut self, knot: &Knot) {
+        if self.needs(knot.from) {
+            self.mark(knot.from);
+        }
+        let off_way = knot.nodes.iter().filter(|id| !self.on_way.contains(id));
+        let continues: HashSet<Id> = off_way.filter_map(|&id| self.goes_on(id)).collect();
+        let mut current = knot.from;
+        for &id in &knot.nodes {
+            if self.on_way.contains(&id) {
+                let mut others = self.net.node(id).operands.clone();
+                if let Some(first) = others.iter().position(|o| *o == current) {
+                    others.remove(first);
+                }
+                let leaf = self.paths.and_then(|(paths, depth)| {
+                    paths.get(id).filter(|path| path.len() > depth).map(|path| path[depth..].join("."))
+                });
+                let statement = self.statement(id, others, leaf);
+                self.out.push(Line::Main(statement));
+                current = id;
+                if self.needs(id) {
+                    self.mark(id);
+                }
+            } else if !continues.contains(&id) {
+                self.branch(id, current);
+            }
+        }
+    }
+
+    fn branch(&mut self, id: Id, current: Id) {
+        let chain: Vec<Id> = std::iter::successors(Some(id), |&id| self.goes_on(id)).collect();
+        let first = self.net.node(id).operands.first().copied();
+        let from = first.filter(|&first| first != current).map(|first| self.labelled(first));
+        let (name, cut) = self.name(&chain).unzip();
+        let mut body = Vec::new();
+        for &step in &chain {
+            let others = self.net.node(step).operands.iter().skip(1).copied().collect();
+            let leaf = cut
+                .zip(self.paths)
+                .and_then(|(cut, (paths, _))| paths.get(step).filter(|path| path.len() > cut).map(|path| path[cut..].join(".")));
+            body.push(self.statement(step, others, leaf));
+        }
+        let last = chain.last().copied().unwrap_or(id);
+        let label = self.label(last);
+        self.out.push(Line::Branch { label, name, from, body });
+        self.state(last, label);
+    }
+
+    /// The scope that all layers of a branch share below this one, and how long their names' beginning is then.
+    fn name(&self, chain: &[Id]) -> Option<(String, usize)> {
+        let (paths, depth) = self.paths?;
+        let named: Vec<&Path> = chain.iter().filter_map(|&id| paths.get(id).filter(|p| !p.is_empty())).collect();
+        let first = named.first()?;
+        let most = named.iter().map(|p| p.len() - 1).min()?;
+        let cut = (depth..most).take_while(|&k| named.iter().all(|p| p[k] == first[k])).last()? + 1;
+        Some((first[depth..cut].join("."), cut))
     }
 }

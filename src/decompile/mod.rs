@@ -165,8 +165,11 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         Form::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
         Form::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
     }
-    for (from, to, count) in knots {
+    for (from, to, count) in knots.iter().take(MOST_KNOTS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
+    }
+    if knots.len() > MOST_KNOTS {
+        notes.push(format!("irregular at {} more places", knots.len() - MOST_KNOTS));
     }
     let layers: Vec<(String, String)> = (0..net.nodes.len())
         .filter(|&id| net.node(id).named)
@@ -178,6 +181,12 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     }
     Ok(Decompiled { source, network, layers, notes })
 }
+
+/// What `expect` asks of a whole network, so that no stage of such a name can be asked for.
+const METRICS: [&str; 4] = ["layers", "params", "macs", "output"];
+
+/// So many irregular places are told one by one.
+const MOST_KNOTS: usize = 3;
 
 /// Beyond so many lines another form is tried too.
 const LONG: usize = 70;
@@ -274,7 +283,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options
     if form != Form::Flat {
         expects.extend(stages.iter().filter_map(|(label, value)| {
             let shape = &net.node(*value).shape;
-            (shape.sizes().is_some() && label != "output").then(|| format!("expect {label}: {shape}"))
+            (shape.sizes().is_some() && !METRICS.contains(&label.as_str())).then(|| format!("expect {label}: {shape}"))
         }));
     }
     let frame = Frame { expects: &expects, ..frame };
@@ -282,9 +291,14 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options
     let (checked, _) = compile(&source, network)?;
     let theirs = Net::of(checked.graph()).map_err(|error| error.to_string())?;
     let to = iso::same(net, &theirs).ok_or("the source gives another graph")?;
-    let knots =
-        units.knots.iter().map(|(knot, _)| (net.node(knot.from).name.clone(), net.node(knot.to).name.clone(), knot.nodes.len()));
-    let knots = if form == Form::Flat { Vec::new() } else { knots.collect() };
+    let mut knots = Vec::new();
+    if form != Form::Flat {
+        items.iter().for_each(|item| {
+            item.knots(&mut |knot| {
+                knots.push((net.node(knot.from).name.clone(), net.node(knot.to).name.clone(), knot.nodes.len()));
+            });
+        });
+    }
     Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), knots, form })
 }
 

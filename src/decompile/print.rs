@@ -1,11 +1,11 @@
 //! The text of a recovered network, as a person would lay it out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
-use super::knot;
+use super::knot::{self, Line, Statement};
 use super::layout::{Naming, Text, fresh, with_label};
-use super::net::{Id, Net};
+use super::net::Net;
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
 use super::steps::{Arm, Expr, Name, Slot, Step, statements};
 use super::text;
@@ -242,10 +242,7 @@ impl<'p> Printer<'p> {
                     self.text.line(if pre.is_some() { "add shortcut, project_from: pre" } else { "add shortcut" });
                 }
                 Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
-                Step::Knot(knot) => {
-                    let (knot, depth) = &self.units.knots[*knot];
-                    knot::print(self, knot, *depth, naming, at);
-                }
+                Step::Knot(lines) => self.knot(lines, naming, at),
                 Step::Output(output) => self.output(*output, at),
                 Step::Side { output, name, body } => {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
@@ -467,18 +464,43 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// One node as a statement, joined with those labels.
-    pub fn statement(&mut self, id: Id, others: &[String], leaf: Option<String>, naming: &mut Naming) {
-        let (word, list) = self.net.statement(id);
-        let label = naming.label(word, leaf.as_deref());
-        let written = list.iter().filter(|attr| !attr.default);
-        let mut args: Vec<String> = written
-            .map(|attr| if attr.first { attr.value.to_string() } else { format!("{}: {}", attr.key, attr.value) })
-            .collect();
-        let like = word == "upsample";
-        args.extend(others.iter().map(|label| if like { format!("like: {label}") } else { label.clone() }));
-        let blank = if args.is_empty() { "" } else { " " };
-        self.text.line(&with_label(format!("{word}{blank}{}", args.join(", ")), label.as_deref()));
+    /// What has no simple form, line by line.
+    fn knot(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
+        let mut labels: HashMap<usize, String> = HashMap::new();
+        for line in lines {
+            match line {
+                Line::Main(statement) => self.statement(statement, &labels, naming, at),
+                Line::Mark(label) => {
+                    let name = fresh("value", at.labels);
+                    self.text.line(&format!("branch {name} {{ }}"));
+                    labels.insert(*label, name);
+                }
+                Line::Branch { label, name, from, body } => {
+                    let name = fresh(name.as_deref().unwrap_or("path"), at.labels);
+                    let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
+                    self.text.open(&format!("branch {name}{from}"));
+                    let mut inner = Naming::default();
+                    body.iter().for_each(|statement| self.statement(statement, &labels, &mut inner, at));
+                    self.text.close();
+                    labels.insert(*label, name);
+                }
+                Line::Output { output, label } => {
+                    self.late.push((*output, labels.get(label).cloned().unwrap_or_default()));
+                }
+            }
+        }
+    }
+
+    fn statement(&mut self, it: &Statement, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
+        let label = naming.label(it.word, it.leaf.as_deref());
+        at.labels.extend(label.clone());
+        let mut line = format!("{}{}", it.word, self.args(it.word, &it.keys, at));
+        let like = it.word == "upsample";
+        for (i, other) in it.others.iter().enumerate() {
+            let comma = if i == 0 && it.keys.is_empty() { " " } else { ", " };
+            line.push_str(&format!("{comma}{}{}", if like { "like: " } else { "" }, label_text(other, labels)));
+        }
+        self.text.line(&with_label(line, label.as_deref()));
     }
 
     /// The current value is an output.
@@ -491,11 +513,6 @@ impl<'p> Printer<'p> {
             self.text.line(&format!("branch {label} {{ }}"));
             self.late.push((output, label));
         }
-    }
-
-    /// An output that a label names.
-    pub fn output_from(&mut self, output: usize, label: String) {
-        self.late.push((output, label));
     }
 
     /// The outputs, where the main one is not called `output`, and those of side paths.
@@ -517,4 +534,11 @@ impl<'p> Printer<'p> {
 /// A slot of the network's own body.
 fn literal(slot: &Slot) -> Option<String> {
     (!slot.default).then(|| slot.value.to_string())
+}
+
+fn label_text(label: &knot::Label, labels: &HashMap<usize, String>) -> String {
+    match label {
+        knot::Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
+        knot::Label::Input(name) => name.clone(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Steps as statements: what a body says, apart from the numbers in it. Two bodies of equal steps are one block.
 
-use super::attrs::Val;
+use super::attrs::{Attr, Val};
+use super::knot::Line;
 use super::net::Net;
 
 /// What a body says.
@@ -23,8 +24,8 @@ pub(super) enum Step {
     Shortcut,
     /// A stage or repeat: which of [`super::unit::Units::runs`].
     Run(usize),
-    /// Which of [`super::unit::Units::knots`].
-    Knot(usize),
+    /// What has no simple form.
+    Knot(Vec<Line>),
     /// The current value is this output.
     Output(usize),
     /// A path to an output.
@@ -57,6 +58,13 @@ pub(super) struct Slot {
     pub value: Val,
     /// Whether the language takes this value where none is written.
     pub default: bool,
+}
+
+impl Slot {
+    /// An operator's argument.
+    pub fn of(attr: Attr) -> Slot {
+        Slot { key: attr.key.to_string(), arm: String::new(), value: attr.value, default: attr.default }
+    }
 }
 
 /// Where a value inside a body of equal steps comes from.
@@ -162,12 +170,7 @@ fn name(slot: &Slot, params: &[Param]) -> String {
 pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, steps: &mut Vec<Step>, slots: &mut Vec<Slot>) {
     let (word, list) = net.statement(id);
     let keys = list.iter().map(|a| a.key).collect();
-    slots.extend(list.into_iter().map(|a| Slot {
-        key: a.key.to_string(),
-        arm: arm.to_string(),
-        value: a.value,
-        default: a.default,
-    }));
+    slots.extend(list.into_iter().map(|attr| Slot { arm: arm.to_string(), ..Slot::of(attr) }));
     steps.push(Step::Op { word, keys, leaf });
 }
 

@@ -240,6 +240,17 @@ impl Item {
         }
     }
 
+    /// Calls `visit` with every knot of the item.
+    pub fn knots(&self, visit: &mut impl FnMut(&Knot)) {
+        match self {
+            Item::Knot(knot) => visit(knot),
+            Item::Join(join) => join.arms.iter().flatten().for_each(|item| item.knots(visit)),
+            Item::Scope(scope) => scope.body.iter().for_each(|item| item.knots(visit)),
+            Item::Side(side) => side.body.iter().for_each(|item| item.knots(visit)),
+            Item::Op(_) | Item::Output(_) => {}
+        }
+    }
+
     /// The value behind the item, where it changes the current one.
     pub fn value(&self) -> Option<Id> {
         match self {

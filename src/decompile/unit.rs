@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::attrs::{self, Val};
 use super::group::Path;
+use super::knot::{self, Line};
 use super::net::{Id, Net};
 use super::stage::{ByIndex, by_index};
 use super::standard::Standard;
 use super::steps::{Arm, Expr, Name, Param, Slot, Step, push_op, unify};
 use super::text;
-use super::tree::{self, Item, Join, Knot, Scope};
+use super::tree::{self, Item, Join, Scope};
 use crate::ir::{Op, Pair};
 
 /// A block of the recovered source.
@@ -77,7 +78,6 @@ pub(super) struct Units<'n> {
     /// By scope.
     pub calls: HashMap<usize, Call>,
     pub runs: Vec<Run>,
-    pub knots: Vec<(Knot, usize)>,
     /// Bodies that are written where they stand, since they stand at one place alone.
     inline: Vec<Vec<Step>>,
 }
@@ -96,10 +96,9 @@ impl<'n> Units<'n> {
     pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Units<'n>, Built) {
         let mut inline = Vec::new();
         loop {
-            let mut units =
-                Units { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), knots: Vec::new(), inline };
+            let mut units = Units { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), inline };
             let classes = units.classes(items, standard);
-            (units.runs, units.knots) = (Vec::new(), Vec::new());
+            units.runs = Vec::new();
             let mut body = Built::default();
             units.body(items, 0, false, "", &mut body);
             // a block that is used at one place, and once, is no block
@@ -294,7 +293,7 @@ impl<'n> Units<'n> {
     /// A body as a unit, without blocks in it: for comparing.
     pub fn unit(net: &'n Net, paths: &'n [Path], items: &[Item], depth: usize) -> Built {
         let (calls, inline) = (HashMap::new(), Vec::new());
-        let mut units = Units { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), knots: Vec::new(), inline };
+        let mut units = Units { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), inline };
         let mut out = Built::default();
         units.body(items, depth, true, "", &mut out);
         out
@@ -337,8 +336,8 @@ impl<'n> Units<'n> {
                     self.scope(scope, depth, arm, out);
                 }
                 Item::Knot(knot) => {
-                    self.knots.push((knot.clone(), depth));
-                    out.steps.push(Step::Knot(self.knots.len() - 1));
+                    let paths = (depth != LOST).then_some((self.paths, depth));
+                    out.steps.push(Step::Knot(knot::lines(self.net, knot, paths, &mut out.slots)));
                 }
                 Item::Output(output) => out.steps.push(Step::Output(*output)),
                 Item::Side(side) => {
@@ -386,7 +385,7 @@ impl<'n> Units<'n> {
     }
 
     /// A layer's name as it is in a scope so deep.
-    pub fn leaf(&self, id: Id, depth: usize) -> Option<String> {
+    fn leaf(&self, id: Id, depth: usize) -> Option<String> {
         let path = self.paths.get(id).filter(|p| p.len() > depth && depth != LOST)?;
         Some(path[depth..].join("."))
     }
@@ -546,7 +545,8 @@ fn small(steps: &[Step]) -> bool {
 /// Whether a body holds what belongs to a network.
 fn fixed(steps: &[Step]) -> bool {
     steps.iter().any(|step| match step {
-        Step::Run(_) | Step::Knot(_) | Step::Output(_) | Step::Side { .. } => true,
+        Step::Run(_) | Step::Output(_) | Step::Side { .. } => true,
+        Step::Knot(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
         Step::Scope { body, .. } => fixed(body),
         Step::Join { arms, .. } => arms.iter().any(|arm| fixed(&arm.body)),
         Step::Op { .. } | Step::Call { .. } | Step::Shortcut => false,

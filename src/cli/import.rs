@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let options = Options {
         network: name.unwrap_or_else(|| "imported".to_owned()),
         doc: Some(format!("Imported from {file}.")),
-        ..Options::default()
+        classes: true,
     };
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported.network(""));

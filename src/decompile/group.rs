@@ -223,13 +223,36 @@ impl Grouping<'_> {
 
     fn scope(&mut self, name: Option<String>, body: Vec<Item>, from: Id, to: Id) -> Scope {
         self.ids += 1;
-        let leaf = |item: &Item| match item {
-            Item::Op(id) => self.paths.get(*id)?.last(),
-            _ => None,
-        };
-        let mut leaves = body.iter().filter_map(leaf).peekable();
-        let sequential = name.is_some() && leaves.peek().is_some() && leaves.all(|leaf| leaf.parse::<usize>().is_ok());
+        let sequential = name.is_some() && self.is_sequence(&body);
         Scope { id: self.ids, name, sequential, body, from, to }
+    }
+
+    /// Whether the layers right in a body have the numbers that they would be given in order.
+    fn is_sequence(&self, body: &[Item]) -> bool {
+        let (mut number, mut any) = (0, false);
+        for (i, item) in body.iter().enumerate() {
+            match item {
+                Item::Op(id) => {
+                    let before_linear =
+                        matches!(body.get(i + 1), Some(Item::Op(next)) if matches!(self.net.node(*next).op, Op::Linear(_)));
+                    // a linear layer flattens what it reads
+                    if matches!(self.net.node(*id).op, Op::Flatten) && before_linear {
+                        continue;
+                    }
+                    if let Some(leaf) = self.paths.get(*id).and_then(|path| path.last()) {
+                        any = true;
+                        if *leaf != number.to_string() {
+                            return false;
+                        }
+                    }
+                    number += 1;
+                }
+                Item::Join(_) | Item::Scope(_) => number += 1,
+                Item::Knot(_) => return false,
+                Item::Output(_) | Item::Side(_) => {}
+            }
+        }
+        any
     }
 
     /// Gathers the arms of a step that stands in the scope `prefix`.

@@ -110,6 +110,13 @@ fn beside(first: &ModelArgs, named: &Named) -> ModelArgs {
     args
 }
 
+/// Views that can run together.
+struct OfOneSize<'a> {
+    size: [usize; 3],
+    /// The values of each, and the picture that it is a view of.
+    views: Vec<(usize, &'a [f32])>,
+}
+
 impl Member {
     fn open(
         args: ModelArgs,
@@ -159,22 +166,22 @@ impl Member {
 
     /// The probabilities that it gives the classes of each picture: the average over views.
     pub fn answer(&mut self, pictures: &[Shown], batch: usize, average: Average) -> Result<Vec<Vec<f32>>, Failure> {
-        // views of one size run together, in the order in which each size first comes
-        let mut sizes: Vec<([usize; 3], Vec<(usize, &[f32])>)> = Vec::new();
+        // in the order in which each size first comes
+        let mut sizes: Vec<OfOneSize<'_>> = Vec::new();
         for (picture, shown) in pictures.iter().enumerate() {
             for (values, size) in shown.get(self.way).map_or(&[][..], Vec::as_slice) {
-                match sizes.iter_mut().find(|(known, _)| known == size) {
-                    Some((_, list)) => list.push((picture, values)),
-                    None => sizes.push((*size, vec![(picture, values)])),
+                match sizes.iter_mut().find(|known| known.size == *size) {
+                    Some(known) => known.views.push((picture, values)),
+                    None => sizes.push(OfOneSize { size: *size, views: vec![(picture, values)] }),
                 }
             }
         }
         let mut sums: Vec<Vec<f64>> = vec![Vec::new(); pictures.len()];
-        for (size, list) in sizes {
+        for OfOneSize { size, views } in sizes {
             let [_, height, width] = size;
             // larger pictures take more memory: as many as make the pixels of a batch of the network's own size
             let together = (batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, batch);
-            for run in list.chunks(together) {
+            for run in views.chunks(together) {
                 let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
                 let rows = self.reader.scores(&mut self.session, &values, size)?;
                 for ((picture, _), row) in run.iter().zip(rows) {

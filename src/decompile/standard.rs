@@ -51,11 +51,14 @@ pub(super) struct Found {
     pub residual: bool,
 }
 
+/// What a block comes to.
+type Expansion = (Vec<Step>, Vec<Slot>);
+
 pub(super) struct Standard {
     /// Whether the names of layers must agree.
     named: bool,
     /// By the text of the call.
-    probes: HashMap<String, Option<(Vec<Step>, Vec<Slot>)>>,
+    probes: HashMap<String, Option<Expansion>>,
 }
 
 /// What a block is tried on.
@@ -193,14 +196,14 @@ impl Standard {
         if self.named { a == b } else { bare(a) == bare(b) }
     }
 
-    fn expand(&mut self, known: &Known, args: &[i64], x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+    fn expand(&mut self, known: &Known, args: &[i64], x: Input, plain: bool) -> Option<Expansion> {
         let given = known.params.iter().zip(args).filter(|((_, default), value)| *default != Some(**value));
         let args: Vec<String> = given.map(|((name, _), value)| format!("{name}: {value}")).collect();
         self.probe(&format!("{} {}", known.name, args.join(", ")), x, plain)
     }
 
     /// What a call of a standard block comes to; `None` where it is none.
-    fn probe(&mut self, call: &str, x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+    fn probe(&mut self, call: &str, x: Input, plain: bool) -> Option<Expansion> {
         let key = format!("{plain} {x:?} {call}");
         if let Some(found) = self.probes.get(&key) {
             return found.clone();
@@ -216,7 +219,7 @@ fn values(a: &[Slot], b: &[Slot]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
 }
 
-fn expand(call: &str, x: Input, plain: bool) -> Option<(Vec<Step>, Vec<Slot>)> {
+fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
     let policy = if plain { "none" } else { "identity" };
     let dims = if x.signal { format!("{} x 64", x.channels) } else { format!("{} x 64 x 64", x.channels) };
     let name = call.split(' ').next()?;

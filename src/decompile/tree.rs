@@ -100,7 +100,7 @@ fn regular(net: &Net) -> Option<Vec<Item>> {
     let &[input] = &net.inputs[..] else { return None };
     let main = ancestors(net, net.outputs[0].1, &HashSet::new());
     let mut known = main.clone();
-    let mut sides: HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>> = HashMap::new();
+    let mut sides = Sides::new();
     for (i, (_, value)) in net.outputs.iter().enumerate().skip(1) {
         if known.contains(value) {
             sides.entry(*value).or_default().push((i, None));
@@ -136,10 +136,12 @@ fn ancestors(net: &Net, value: Id, known: &HashSet<Id>) -> HashSet<Id> {
     found
 }
 
+/// Outputs by the value that they are, or from which a path of so many nodes leads to them.
+type Sides = HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>>;
+
 struct Build<'n> {
     net: &'n Net,
-    /// Outputs by the value that they are, or from which a path of so many nodes leads to them.
-    sides: HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>>,
+    sides: Sides,
     placed: usize,
 }
 

@@ -91,6 +91,9 @@ struct Place<'i> {
     arm: bool,
 }
 
+/// Bodies of equal steps; whether all of them are arms.
+type Class<'i> = (Vec<Step>, Vec<(&'i Scope, Built)>, bool);
+
 impl<'n> Units<'n> {
     /// Finds the blocks of a network; its body then.
     pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Units<'n>, Built) {
@@ -144,7 +147,7 @@ impl<'n> Units<'n> {
         let highest = places.iter().map(|p| p.height).max().unwrap_or(0);
         let mut steps_of = Vec::new();
         for height in 0..=highest {
-            let mut classes: Vec<(Vec<Step>, Vec<(&Scope, Built)>, bool)> = Vec::new();
+            let mut classes: Vec<Class<'_>> = Vec::new();
             for place in places.iter().filter(|p| p.height == height) {
                 if self.run(place.scope).is_some() {
                     continue;

@@ -9,7 +9,7 @@ use crate::base::file::write_atomically;
 use crate::base::tensor::Tensor;
 use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::{onnx, safetensors};
-use crate::ir::{Channels, Network, Preprocess};
+use crate::ir::{Channels, Network, Preprocess, imagenet};
 
 /// Turn an ONNX file into readable source and a file of weights.
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,9 @@ fn state_use(made: &mut Decompiled, network: &Network) {
             lines.push_str(&preprocess(how));
         }
     }
-    if !network.labels.is_empty() {
+    if network.labels == imagenet::names() {
+        lines.push_str("  labels imagenet\n");
+    } else if !network.labels.is_empty() {
         match labels(&network.labels) {
             Some(text) => lines.push_str(&text),
             None => made.notes.push("the names of the classes have characters that are not written, and are left out".to_owned()),

@@ -7,6 +7,7 @@ mod calibrate;
 mod check;
 mod compare;
 mod compile;
+mod convert;
 mod eval;
 mod explain;
 mod export;
@@ -68,6 +69,8 @@ enum Command {
     Profile(profile::Args),
     /// Show a network as a page: its graph, what its layers cost, the source beside it
     View(view::Args),
+    /// Write weights of any known format as safetensors
+    Convert(convert::Args),
     /// Write a network for other tools: ONNX
     Export(export::Args),
     Import(import::Args),
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args, &mut out),
         Command::Profile(args) => profile::run(args, &mut out),
         Command::View(args) => view::run(args, &mut out),
+        Command::Convert(args) => convert::run(args, &mut out),
         Command::Export(args) => export::run(args, &mut out),
         Command::Import(args) => import::run(args, &mut out),
         Command::New(args) => new::run(args, &mut out),

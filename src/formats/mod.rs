@@ -1,13 +1,15 @@
-//! Files: safetensors, PyTorch's `.pth`, npy, ONNX, the artifact. None of them is trusted: sizes are checked before memory is taken, and
+//! Files: safetensors, PyTorch's `.pth`, npy and npz, ONNX, the artifact. None of them is trusted: sizes are checked before memory is taken, and
 //! whatever is wrong is an error that names the file.
 
 pub mod artifact;
 pub mod mismatch;
 pub mod npy;
+pub mod npz;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod pth;
 pub mod safetensors;
+pub mod sharded;
 mod structure;
 pub mod tensors;
 pub mod weights;

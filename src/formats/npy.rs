@@ -53,7 +53,8 @@ pub fn read_tensor(path: &Path) -> Result<Tensor, NpyError> {
     parse(&bytes).map_err(|reason| NpyError::Invalid { path: path.to_owned(), reason })
 }
 
-fn parse(bytes: &Bytes) -> Result<Tensor, String> {
+/// The array of a file whose bytes these are; the error is the rest of a sentence about it.
+pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, String> {
     if !bytes.starts_with(MAGIC) {
         return Err("is not an .npy file: it does not begin with \\x93NUMPY".into());
     }

@@ -60,23 +60,13 @@ pub enum WeightsError {
         /// Why.
         source: io::Error,
     },
-    /// Neither of the known formats, by its first bytes.
-    #[error("`{}` {found}: weights are read from safetensors and from PyTorch's `.pth`", path.display())]
+    /// None of the known formats, by its first bytes.
+    #[error("`{}` {found}: weights are read from safetensors, from PyTorch's `.pth` and from NumPy's `.npz`", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
         /// What it seems to be: `is empty`, `is an ONNX file`.
         found: &'static str,
-    },
-    /// A PyTorch file from before version 1.6.
-    #[error(
-        "`{}` is in PyTorch's format from before version 1.6, which is not read; save it anew: \
-         python -c 'import sys, torch; torch.save(torch.load(sys.argv[1], map_location=\"cpu\"), sys.argv[2])' OLD.pth NEW.pth",
-        path.display()
-    )]
-    Legacy {
-        /// The file.
-        path: PathBuf,
     },
     /// Damaged, or with sizes that do not agree.
     #[error("`{}` is damaged: {reason}", path.display())]

@@ -5,24 +5,27 @@ use std::path::Path;
 
 use super::mismatch::{self, MismatchReport, Wanted};
 use super::tensors::{Tensors, WeightsError};
-use super::{pth, safetensors};
+use super::{npz, pth, safetensors, sharded};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::ir::Checked;
 use crate::runtime::ParamStore;
 
-/// Opens a weight file: safetensors, or PyTorch's zip `.pth`.
+/// Opens a weight file: safetensors, the index of several, PyTorch's `.pth` of either form, or NumPy's `.npz`.
 pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
     let bytes = Bytes::map(path).map_err(|source| WeightsError::Io { what: "read", path: path.to_owned(), source })?;
     if pth::is_zip(&bytes) {
-        return pth::read(path, &bytes);
+        return if npz::is_npz(&bytes) { npz::read(path, &bytes) } else { pth::read(path, &bytes) };
     }
     if safetensors::is_magic(&bytes) {
         return safetensors::read(path, &bytes);
     }
     // asked after safetensors, whose header's length may begin as a pickle does
     if pth::is_legacy(&bytes) {
-        return Err(WeightsError::Legacy { path: path.to_owned() });
+        return pth::read(path, &bytes);
+    }
+    if sharded::is_index(&bytes) {
+        return sharded::read(path, &bytes);
     }
     let found = match &bytes[..] {
         [] => "is empty",

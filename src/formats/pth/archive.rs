@@ -20,11 +20,11 @@ pub(super) struct Archive<'a> {
     index: HashMap<String, usize>,
 }
 
-pub(super) fn too_much() -> Fault {
+pub(in crate::formats) fn too_much() -> Fault {
     Fault::Unsupported("unpacks to far more than its own size: refused, as a precaution".into())
 }
 
-fn bad_zip(e: impl std::fmt::Display) -> Fault {
+pub(in crate::formats) fn bad_zip(e: impl std::fmt::Display) -> Fault {
     Fault::Damaged(format!("its zip archive cannot be read ({e})"))
 }
 
@@ -66,20 +66,8 @@ impl<'a> Archive<'a> {
         self.index.get(&format!("{}{name}", self.prefix)).copied()
     }
 
-    /// An entry's contents, checked against its CRC. It must not be longer than `limit`.
     fn read(&mut self, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
-        let entry = self.zip.by_index(index).map_err(bad_zip)?;
-        let size = entry.size();
-        if size > limit {
-            return Err(Fault::Unsupported(format!("has an entry of {size} bytes where at most {limit} are read")));
-        }
-        let mut out = Vec::new();
-        // the stated size is not to be relied upon: one byte more tells
-        entry.take(size + 1).read_to_end(&mut out).map_err(bad_zip)?;
-        if out.len() as u64 != size {
-            return Err(Fault::Damaged(format!("an entry of its zip archive states {size} bytes and has others")));
-        }
-        Ok(out)
+        inflated(&mut self.zip, index, limit)
     }
 
     /// The pickle.
@@ -92,20 +80,46 @@ impl<'a> Archive<'a> {
     pub(super) fn data(&mut self, key: &str, budget: &mut usize) -> Result<Bytes, Fault> {
         let index =
             self.find(&format!("data/{key}")).ok_or_else(|| Fault::Damaged(format!("the storage `data/{key}` is missing")))?;
-        let entry = self.zip.by_index_raw(index).map_err(bad_zip)?;
-        if entry.encrypted() {
-            return Err(Fault::Unsupported("is encrypted".into()));
-        }
-        let (size, start) = (entry.size(), entry.data_start());
-        if entry.compression() == CompressionMethod::Stored {
-            let range =
-                start.and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size)?).ok()?));
-            let plain = range.filter(|_| entry.compressed_size() == size).and_then(|range| self.bytes.slice(range));
-            return plain.ok_or_else(|| Fault::Damaged(format!("the storage `data/{key}` reaches beyond the file")));
-        }
-        drop(entry);
-        let left = usize::try_from(size).ok().and_then(|size| budget.checked_sub(size)).ok_or_else(too_much)?;
-        *budget = left;
-        Ok(self.read(index, size)?.into())
+        contents(&mut self.zip, self.bytes, index, &format!("storage `data/{key}`"), budget)
     }
+}
+
+/// An entry's contents, checked against its CRC. It must not be longer than `limit`.
+fn inflated(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
+    let entry = zip.by_index(index).map_err(bad_zip)?;
+    let size = entry.size();
+    if size > limit {
+        return Err(Fault::Unsupported(format!("has an entry of {size} bytes where at most {limit} are read")));
+    }
+    let mut out = Vec::new();
+    // the stated size is not to be relied upon: one byte more tells
+    entry.take(size.saturating_add(1)).read_to_end(&mut out).map_err(bad_zip)?;
+    if out.len() as u64 != size {
+        return Err(Fault::Damaged(format!("an entry of its zip archive states {size} bytes and has others")));
+    }
+    Ok(out)
+}
+
+/// An entry of an archive that these bytes are: mapped where it is stored plainly, else inflated, which is taken from the budget.
+pub(in crate::formats) fn contents(
+    zip: &mut ZipArchive<Cursor<&[u8]>>,
+    bytes: &Bytes,
+    index: usize,
+    what: &str,
+    budget: &mut usize,
+) -> Result<Bytes, Fault> {
+    let entry = zip.by_index_raw(index).map_err(bad_zip)?;
+    if entry.encrypted() {
+        return Err(Fault::Unsupported("is encrypted".into()));
+    }
+    let (size, start) = (entry.size(), entry.data_start());
+    if entry.compression() == CompressionMethod::Stored {
+        let range = start.and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size)?).ok()?));
+        let plain = range.filter(|_| entry.compressed_size() == size).and_then(|range| bytes.slice(range));
+        return plain.ok_or_else(|| Fault::Damaged(format!("the {what} reaches beyond the file")));
+    }
+    drop(entry);
+    let left = usize::try_from(size).ok().and_then(|size| budget.checked_sub(size)).ok_or_else(too_much)?;
+    *budget = left;
+    Ok(inflated(zip, index, size)?.into())
 }

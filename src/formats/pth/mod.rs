@@ -1,9 +1,11 @@
-//! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry of raw values for each storage.
+//! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry of raw values for each storage. Before
+//! version 1.6 (and with `_use_new_zipfile_serialization=False`) pickles and raw values stood one behind the other: [`legacy`].
 //!
 //! The pickle is a program. It is interpreted by [`pickle`], which knows the few instructions and the few names that a state dict
 //! needs, builds plain data, and calls nothing; any other name is refused with that name in the error.
 
-mod archive;
+pub(super) mod archive;
+mod legacy;
 mod pickle;
 mod state_dict;
 
@@ -14,18 +16,18 @@ use super::tensors::{Tensors, WeightsError};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{Tensor, count};
 use archive::Archive;
-use pickle::{StorageRef, TensorRef};
+use pickle::{Heap, StorageRef, TensorRef};
 
 /// What the formats under this folder report; the path is added at the border.
 #[derive(Debug)]
-enum Fault {
+pub(super) enum Fault {
     Damaged(String),
     Unsupported(String),
     Refused(String),
 }
 
 impl Fault {
-    fn at(self, path: &Path) -> WeightsError {
+    pub(super) fn at(self, path: &Path) -> WeightsError {
         let path = path.to_owned();
         match self {
             Fault::Damaged(reason) => WeightsError::Damaged { path, reason },
@@ -52,11 +54,20 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
 }
 
 fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
+    if is_legacy(bytes) {
+        let (heap, storages) = legacy::read(bytes)?;
+        return tensors(&heap, Storages { source: Source::Loaded, loaded: storages, budget: copies_allowed(bytes.len()) });
+    }
     let mut archive = Archive::open(bytes)?;
     let program = archive.program()?;
     let heap = pickle::interpret(&program)?;
-    let mut storages = Storages { archive, loaded: HashMap::new(), budget: copies_allowed(bytes.len()) };
-    state_dict::find(&heap)?
+    let source = Source::Archive(archive);
+    tensors(&heap, Storages { source, loaded: HashMap::new(), budget: copies_allowed(bytes.len()) })
+}
+
+/// The tensors of the state dict in what a pickle built.
+fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Vec<(String, Tensor)>, Fault> {
+    state_dict::find(heap)?
         .into_iter()
         .map(|(name, tensor)| {
             let storage = heap.storage(tensor).ok_or_else(|| Fault::Damaged(format!("`{name}` has no storage")))?;
@@ -67,12 +78,19 @@ fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
 
 /// How many bytes may be copied for what does not lie in the file as it is used: inflated entries and transposed tensors. Weights
 /// shrink by a tenth or so when deflated; a file that wants far more than its own size is a bomb.
-fn copies_allowed(file: usize) -> usize {
+pub(super) fn copies_allowed(file: usize) -> usize {
     file.saturating_mul(32).saturating_add(16 << 20)
 }
 
+/// Where storages that were not loaded yet come from.
+enum Source<'a> {
+    Archive(Archive<'a>),
+    /// All there are have been.
+    Loaded,
+}
+
 struct Storages<'a> {
-    archive: Archive<'a>,
+    source: Source<'a>,
     loaded: HashMap<String, Bytes>,
     budget: usize,
 }
@@ -82,7 +100,10 @@ impl Storages<'_> {
         if let Some(bytes) = self.loaded.get(storage.key) {
             return Ok(bytes.clone());
         }
-        let bytes = self.archive.data(storage.key, &mut self.budget)?;
+        let bytes = match &mut self.source {
+            Source::Archive(archive) => archive.data(storage.key, &mut self.budget)?,
+            Source::Loaded => return Err(Fault::Damaged(format!("the storage `{}` is missing", storage.key.escape_debug()))),
+        };
         self.loaded.insert(storage.key.to_owned(), bytes.clone());
         Ok(bytes)
     }

@@ -17,9 +17,11 @@ const MAX_RANK: usize = 16;
 /// A value on the machine's stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
-    /// None, or something inert that weights have no use for (bytes, floats, huge integers).
+    /// None.
+    None,
+    /// Something inert that weights have no use for (bytes, floats, huge integers).
     Inert,
-    Bool,
+    Bool(bool),
     Int(i64),
     Str(&'a str),
     Global(Global),
@@ -108,6 +110,11 @@ impl<'a> Heap<'a> {
         }
     }
 
+    /// All storages that the pickle describes.
+    pub(super) fn storages(&self) -> impl Iterator<Item = &StorageRef<'a>> {
+        self.objects.iter().filter_map(|object| if let Object::Storage(storage) = object { Some(storage) } else { None })
+    }
+
     pub(super) fn storage(&self, tensor: &TensorRef) -> Option<&StorageRef<'a>> {
         match self.objects.get(tensor.storage) {
             Some(Object::Storage(storage)) => Some(storage),
@@ -129,12 +136,17 @@ struct Machine<'a> {
     objects: Vec<Object<'a>>,
 }
 
-/// Interprets a pickle.
+/// Interprets a pickle; what stands behind its end is left alone.
 pub(super) fn interpret(program: &[u8]) -> Result<Heap<'_>, Fault> {
+    Ok(interpret_first(program)?.0)
+}
+
+/// Interprets the pickle that a file begins with, and tells how long it is.
+pub(super) fn interpret_first(program: &[u8]) -> Result<(Heap<'_>, usize), Fault> {
     let mut machine = Machine { program, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), objects: Vec::new() };
     for _ in 0..MAX_STEPS {
         if let Some(root) = machine.step()? {
-            return Ok(Heap { objects: machine.objects, root });
+            return Ok((Heap { objects: machine.objects, root }, machine.at));
         }
     }
     Err(Fault::Unsupported(format!("has a pickle of more than {MAX_STEPS} instructions")))
@@ -271,8 +283,8 @@ impl<'a> Machine<'a> {
                 self.push(value);
                 self.push(value);
             }
-            b'N' => self.push(Value::Inert),
-            0x88 | 0x89 => self.push(Value::Bool),
+            b'N' => self.push(Value::None),
+            code @ (0x88 | 0x89) => self.push(Value::Bool(code == 0x88)),
             b'K' => {
                 let n = self.byte()? as i64;
                 self.push(Value::Int(n));
@@ -415,13 +427,19 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`.
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`; the form before 1.6 has a sixth entry, which says of what the storage is a
+    /// view.
     fn storage(&mut self, id: Value<'a>) -> Result<(), Fault> {
-        let &[Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, Value::Int(len), ..] =
+        let &[Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, Value::Int(len), ref view @ ..] =
             self.tuple(id)?
         else {
             return Err(damaged("describes a storage in an unknown way"));
         };
+        if !matches!(view, [] | [Value::None, ..]) {
+            return Err(Fault::Unsupported(
+                "has storages that are views of others, as PyTorch before 0.4 wrote; save it anew".into(),
+            ));
+        }
         let len = usize::try_from(len).map_err(|_| damaged("has a storage of negative length"))?;
         self.make(Object::Storage(StorageRef { dtype, key, len }));
         Ok(())

@@ -141,6 +141,65 @@ fn archives_of_another_kind_are_named() {
     let script = archive(&[("a/data.pkl", b"x"), ("a/constants.pkl", b"x")], zip::CompressionMethod::Stored);
     assert!(parse(script).unwrap_err().to_string().contains("TorchScript"));
     assert!(is_legacy(&fixture("stem-legacy.pth")) && !is_zip(&fixture("stem-legacy.pth")));
+    let pickled = b"\x80\x02}X\x01\0\0\0aK\x01s.".to_vec();
+    assert!(parse(pickled).unwrap_err().to_string().contains("none that `torch.save` wrote"));
+}
+
+#[test]
+fn the_form_before_version_1_6_holds_the_same() {
+    let expected = safetensors::read(Path::new("t"), &fixture("tiny.safetensors")).unwrap();
+    let tensors = parse(fixture("stem-legacy.pth")).unwrap();
+    assert_eq!(tensors.len(), 6);
+    for (name, tensor) in tensors.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")) {
+        let other = expected.get(name).unwrap();
+        assert_eq!((tensor.shape(), tensor.to_f32()), (other.shape(), other.to_f32()), "{name}");
+    }
+    let whole = fixture("stem-legacy.pth");
+    for len in 0..whole.len() {
+        assert!(parse(whole.slice(0..len).unwrap()).is_err(), "cut to {len}");
+    }
+    for at in 0..whole.len() {
+        for flip in [1u8, 0x80, 0xff] {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= flip;
+            if let Ok(tensors) = parse(bytes) {
+                assert!(tensors.iter().all(|(_, t)| t.to_f32().len() == t.shape().iter().product::<usize>()), "byte {at}");
+            }
+        }
+    }
+}
+
+/// As [`one_tensor`], in the form before version 1.6: what a storage is a view of stands behind its length.
+fn legacy(view: &[u8], little: u8, key: u8, len: u64, data: &[u8]) -> Vec<u8> {
+    let mut out = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
+    out.extend_from_slice(b"\x80\x02}X\x0d\0\0\0little_endian");
+    out.extend_from_slice(&[little, b's', b'.']);
+    out.extend_from_slice(b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n");
+    out.extend_from_slice(b"X\x01\0\0\x000X\x03\0\0\0cpuK\x06");
+    out.extend_from_slice(view);
+    out.extend_from_slice(b"tQK\0(K\x02K\x03t(K\x03K\x01t\x89NtRs.\x80\x02](X\x01\0\0\0");
+    out.extend_from_slice(&[key, b'e', b'.']);
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(data);
+    out
+}
+
+#[test]
+fn storages_of_the_old_form_are_held_to_what_is_said_of_them() {
+    let data = floats(0..6);
+    let tensors = parse(legacy(b"N", 0x88, b'0', 6, &data)).unwrap();
+    assert_eq!(&*tensors.get("w").unwrap().to_f32(), &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    let said = |bytes: Vec<u8>| parse(bytes).unwrap_err().to_string();
+    assert!(said(legacy(b"K\x01", 0x88, b'0', 6, &data)).contains("views of others"));
+    assert!(said(legacy(b"N", 0x89, b'0', 6, &data)).contains("big-endian"));
+    assert!(said(legacy(b"N", 0x88, b'1', 6, &data)).contains("which no tensor has"));
+    for len in [5, 7, u64::MAX] {
+        assert!(said(legacy(b"N", 0x88, b'0', len, &data)).contains("another length"));
+    }
+    assert!(said(legacy(b"N", 0x88, b'0', 6, &data[1..])).contains("cut off"));
+    let refused =
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02cposix\nsystem\n.";
+    assert!(matches!(parse(refused.to_vec()).unwrap_err(), WeightsError::Refused { global, .. } if global == "posix.system"));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! `resnetc convert`
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::output::{Done, Failure, Out};
+use crate::base::tensor::{DType, Tensor};
+use crate::formats::{safetensors, weights};
+
+/// Write weights of any known format as safetensors, under their names.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  resnetc convert resnet20.th -o resnet20.safetensors\n  resnetc convert resnet50.pth -o half.safetensors --dtype f16"
+)]
+pub(super) struct Args {
+    /// Weights: safetensors (or the index of several), PyTorch's .pth or .th, NumPy's .npz
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "OUT.safetensors")]
+    output: PathBuf,
+    /// What floating-point numbers become; without it they stay
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<Float>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Float {
+    F32,
+    F16,
+    Bf16,
+}
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let tensors = weights::open(&args.input).map_err(Failure::input)?;
+    let mut list: Vec<(&str, Tensor)> = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors.iter() {
+        list.push((name, args.dtype.map_or_else(|| tensor.clone(), |float| converted(tensor, float))));
+    }
+    safetensors::write(&args.output, list.iter().map(|(name, tensor)| (*name, tensor))).map_err(Failure::input)?;
+    let values: usize = list.iter().map(|(_, tensor)| tensor.len()).sum();
+    out.line(format_args!("wrote {}: {} tensors, {values} values", args.output.display(), list.len()))
+}
+
+/// Floating-point numbers in another type, rounded to the nearest; others as they are.
+fn converted(tensor: &Tensor, float: Float) -> Tensor {
+    if !tensor.dtype().is_float() {
+        return tensor.clone();
+    }
+    let (values, shape) = (tensor.to_f32(), tensor.shape().to_vec());
+    let made = match float {
+        Float::F32 => Tensor::from_f32(shape, values.into_owned()),
+        Float::F16 => {
+            let bytes: Vec<u8> = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
+            Tensor::from_bytes(shape, DType::F16, bytes.into())
+        }
+        Float::Bf16 => {
+            let bytes: Vec<u8> = values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect();
+            Tensor::from_bytes(shape, DType::BF16, bytes.into())
+        }
+    };
+    // sizes and values are those of a tensor
+    made.unwrap_or_else(|| tensor.clone())
+}

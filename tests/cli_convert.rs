@@ -1,0 +1,59 @@
+//! The command convert: weights of every format that is read come out as safetensors, with the same names and values.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "common/command.rs"]
+mod command;
+
+use std::path::Path;
+
+use command::{arg, resnetc};
+use resnetc::base::tensor::DType;
+use resnetc::formats::weights;
+
+#[test]
+fn every_format_becomes_safetensors() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.safetensors");
+    for name in ["tiny.safetensors", "tiny.pth", "tiny-module.pth", "tiny-bf16.safetensors", "stem-legacy.pth"] {
+        let input = Path::new("tests/fixtures").join(name);
+        resnetc(&["convert", arg(&input), "-o", arg(&out)]).fine();
+        let (given, made) = (weights::open(&input).unwrap(), weights::open(&out).unwrap());
+        assert!(!given.is_empty() && given.len() == made.len(), "{name}");
+        for (name, tensor) in given.iter() {
+            let other = made.get(name).unwrap();
+            assert_eq!(
+                (tensor.shape(), tensor.dtype(), tensor.to_f32()),
+                (other.shape(), other.dtype(), other.to_f32()),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn numbers_are_rounded_where_that_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("half.safetensors");
+    let input = Path::new("tests/fixtures/tiny.pth");
+    for (dtype, kind, precision) in [("f16", DType::F16, 2f32.powi(-11)), ("bf16", DType::BF16, 2f32.powi(-8))] {
+        resnetc(&["convert", arg(input), "-o", arg(&out), "--dtype", dtype]).fine();
+        let (given, made) = (weights::open(input).unwrap(), weights::open(&out).unwrap());
+        for (name, tensor) in given.iter() {
+            let other = made.get(name).unwrap();
+            assert_eq!(other.dtype(), if tensor.dtype().is_float() { kind } else { tensor.dtype() });
+            for (a, b) in tensor.to_f32().iter().zip(other.to_f32().iter()) {
+                assert!((a - b).abs() <= precision * a.abs() + 1e-7, "{name}: {a} became {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_weights_is_refused_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.safetensors");
+    resnetc(&["convert", "tests/fixtures/malicious.pth", "-o", arg(&out)]).refused("posix.system");
+    resnetc(&["convert", "README.md", "-o", arg(&out)]).refused("is of no known format");
+    assert!(!out.exists());
+}

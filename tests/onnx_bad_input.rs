@@ -230,6 +230,14 @@ fn structure_out_of_proportion_is_refused() {
     bytes.extend_from_slice(&flood);
     let error = parse(bytes, Path::new("/nowhere")).unwrap_err();
     assert!(matches!(error, OnnxError::TooLarge { .. }), "{error}");
+    // weights may lie in constants
+    let mut model = sample();
+    let graph = model.graph.as_mut().unwrap();
+    let large = tensor("", &[5 << 20], 20 << 20);
+    let mut constant = node("Constant", &[], &["large"]);
+    constant.attribute.push(AttributeProto { name: Some("value".into()), t: Some(Box::new(large)), ..AttributeProto::default() });
+    graph.node.push(constant);
+    import(&model).unwrap();
     // messages within messages, deeper than any file has them
     let mut deep = Vec::new();
     for _ in 0..100_000 {

@@ -3,7 +3,7 @@
 
 use super::error::OnnxError;
 
-/// The most bytes of structure: all but the values of initialisers. ResNet-1202's has 1.4 MB.
+/// The most bytes of structure: all but the values of tensors. ResNet-1202's has 1.4 MB.
 const MAX_STRUCTURE: usize = 16 << 20;
 /// The most tensors.
 const MAX_TENSORS: usize = 200_000;
@@ -59,30 +59,59 @@ impl Fields<'_> {
     }
 }
 
+/// What lies within a message: the number of each field that is looked into, and what it holds. All else counts as it is.
+type Within = &'static [(u64, Message)];
+
+/// A message that may hold tensors.
+#[derive(Clone, Copy)]
+enum Message {
+    /// Looked into.
+    Of(Within),
+    /// A tensor.
+    Tensor,
+}
+
+/// A model's graph, its initialisers, and the tensors that are attributes of its nodes.
+const MODEL: Within =
+    &[(7, Message::Of(&[(5, Message::Tensor), (1, Message::Of(&[(5, Message::Of(&[(5, Message::Tensor)]))]))]))];
+
+/// What was counted.
+#[derive(Default)]
+struct Weight {
+    structure: usize,
+    tensors: usize,
+}
+
+impl Weight {
+    fn add(&mut self, message: &[u8], within: Within) {
+        let mut fields = Fields(message);
+        for field in fields.by_ref() {
+            match within.iter().find(|(number, _)| *number == field.number) {
+                // the field's own bytes too: a thousand empty nodes are a thousand nodes
+                Some((_, Message::Of(within))) => {
+                    self.structure += field.len - field.bytes.len();
+                    self.add(field.bytes, within);
+                }
+                Some((_, Message::Tensor)) => {
+                    self.structure += field.len - field.bytes.len();
+                    self.tensors += 1;
+                    let mut tensor = Fields(field.bytes);
+                    self.structure += tensor.by_ref().filter(|f| !is_values(f)).map(|f| f.len).sum::<usize>();
+                    self.structure += tensor.0.len();
+                }
+                None => self.structure += field.len,
+            }
+        }
+        // what is not sound counts too: the decoder may read it in another way
+        self.structure += fields.0.len();
+    }
+}
+
 /// Refuses a file whose structure would take memory out of proportion.
 pub(super) fn weigh(file: &[u8]) -> Result<(), OnnxError> {
-    let (mut structure, mut tensors) = (0usize, 0usize);
-    let mut graphs = Fields(file);
-    for field in graphs.by_ref() {
-        if field.number != 7 {
-            structure += field.len;
-            continue;
-        }
-        let mut parts = Fields(field.bytes);
-        for part in parts.by_ref() {
-            if part.number != 5 {
-                structure += part.len;
-                continue;
-            }
-            tensors += 1;
-            let mut tensor = Fields(part.bytes);
-            structure += tensor.by_ref().filter(|f| !is_values(f)).map(|f| f.len).sum::<usize>();
-            structure += tensor.0.len();
-        }
-        structure += parts.0.len();
-    }
-    // what is not sound counts too: the decoder may read it in another way
-    structure += graphs.0.len();
+    let mut weight = Weight::default();
+    weight.add(file, MODEL);
+    let Weight { structure, tensors } = weight;
     if structure > MAX_STRUCTURE {
         let reason = format!("it has {structure} bytes besides its weights; at most {MAX_STRUCTURE} are read");
         return Err(OnnxError::TooLarge { reason });

@@ -147,7 +147,7 @@ impl Importer<'_> {
     pub(super) fn matmul(&mut self, call: &Call<'_>) -> Read<Flow> {
         if let Some(Known::Tensor(_, left)) = self.known(call, 0) {
             let left = left.clone();
-            return self.from_the_left(call, &left, false, 1.0);
+            return self.multiplied_from_the_left(call, &left, false, 1.0);
         }
         let x = self.flow(call, 0)?;
         self.linear(call, &x, false, 1.0)
@@ -160,7 +160,7 @@ impl Importer<'_> {
                 return Err("it transposes a value".to_owned());
             }
             let left = left.clone();
-            self.from_the_left(call, &left, call.flag("transA"), alpha)?
+            self.multiplied_from_the_left(call, &left, call.flag("transA"), alpha)?
         } else {
             let x = self.flow(call, 0)?;
             if call.flag("transA") {
@@ -215,7 +215,7 @@ impl Importer<'_> {
     }
 
     /// `A x` with a constant `A`: a convolution of one tap along the signal whose channels are the rows of `x`.
-    fn from_the_left(&mut self, call: &Call<'_>, left: &Tensor, transposed: bool, alpha: f32) -> Read<Flow> {
+    fn multiplied_from_the_left(&mut self, call: &Call<'_>, left: &Tensor, transposed: bool, alpha: f32) -> Read<Flow> {
         let x = self.flow(call, 1)?;
         let &[rows, columns] = left.shape() else { return Err("it multiplies by a constant from the left".to_owned()) };
         let (filters, channels) = if transposed { (columns, rows) } else { (rows, columns) };

@@ -179,10 +179,14 @@ def by_hand(browser, page):
     """Mouse, keys, the search, the source."""
     browser.open(page.as_uri())
     chosen = "view.chosen"
+
+    def line(file, text):
+        return browser.js(f"view.tree.data.sources[{file}].text.split('\\n').findIndex(l => l.includes({json.dumps(text)})) + 1")
+
     box = browser.js("""(() => { const r = document.querySelector('[data-key="n maxpool"]').getBoundingClientRect(); return [r.x + 30, r.y + 8]; })()""")
     browser.click(*box)
     assert browser.js(chosen) == "n maxpool"
-    assert browser.js("document.querySelector('#text .here').dataset.n") == "31"
+    assert browser.js("document.querySelector('#text .here').dataset.n") == str(line(0, "maxpool 3x3"))
     assert "64 x 56 x 56" in browser.js("document.getElementById('about').textContent")
     browser.key("ArrowDown")
     assert browser.js(chosen) == "g layer1", browser.js(chosen)
@@ -196,9 +200,9 @@ def by_hand(browser, page):
     browser.js("document.getElementById('find').value = 'layer3.4.conv2'; view.find(0)")
     assert browser.js(chosen) == "n layer3.4.conv2" and browser.js("view.drawing.by.has('n layer3.4.conv2')")
     # the stage's line makes the stage, and so marks it
-    browser.js("view.chooseLine(0, 38)")
+    browser.js(f"view.chooseLine(0, {line(0, 'stage layer3:')})")
     assert browser.js("[...document.querySelectorAll('.box.from')].map(e => e.dataset.key)") == ["g layer3"]
-    browser.js("view.chooseLine(1, 24)")
+    browser.js(f"view.chooseLine(1, {line(1, 'conv 3x3, filters: filters * widen')})")
     assert browser.js("document.querySelectorAll('.box.from').length") >= 4
     assert not browser.complaints(), browser.complaints()
 

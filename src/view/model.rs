@@ -285,9 +285,9 @@ impl ViewModel {
             }
             list.push(Step { node: parts.first().copied(), name, kernel, us });
         }
-        for i in 0..self.nodes.len() {
+        for (i, own) in of_node.into_iter().enumerate() {
             let node = &self.nodes[i];
-            let step = of_node[i].or_else(|| match node.op {
+            let step = own.or_else(|| match node.op {
                 // of a sum's operands the layer's, which took the sum in
                 "add" => node.reads.iter().find(|&&r| self.nodes[r].op != "input").and_then(|&r| self.nodes[r].step),
                 _ => node.reads.first().and_then(|&r| self.nodes[r].step),

@@ -46,6 +46,7 @@ pub mod passes;
 pub mod plan;
 pub mod runtime;
 pub mod syntax;
+pub mod torch;
 pub mod train;
 #[cfg(feature = "cli")]
 pub mod view;

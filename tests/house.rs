@@ -41,6 +41,7 @@ const ORDER: &[&str] = &[
     "runtime",
     "formats",
     "decompile",
+    "torch",
     "data",
     "view",
     "train",

@@ -1,11 +1,9 @@
 //! `resnetc import`
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::output::{Done, Failure, Out};
-use crate::base::file::write_atomically;
+use super::output::{Done, Failure, Out, save};
 use crate::base::tensor::Tensor;
 use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::{onnx, safetensors};
@@ -50,8 +48,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     match &args.output {
         None => out.text(&made.source)?,
         Some(path) => {
-            let unwritten = |error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
-            write_atomically(path, |to: &mut dyn Write| to.write_all(made.source.as_bytes())).map_err(unwritten)?;
+            save(path, made.source.as_bytes())?;
             let lines = made.source.lines().count();
             let weights = match &args.weights_out {
                 Some(weights) => format!("; {count} tensors in {}", weights.display()),

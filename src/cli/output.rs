@@ -1,15 +1,23 @@
 //! Writing: standard output without panics on closed pipes, diagnostics in colour or as JSON, failures and their exit codes.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::{Colour, Format, Global};
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file::write_atomically;
 use crate::base::render;
 use crate::base::source::SourceMap;
 
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 pub(super) const STOPPED: u8 = 130;
+
+/// Writes a file that a command was asked for, whole or not at all.
+pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
+    write_atomically(path, |out| out.write_all(bytes))
+        .map_err(|error: io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
+}
 
 /// Why a command ends early.
 #[derive(Debug)]

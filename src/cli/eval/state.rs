@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::output::{Failure, Out, STOPPED};
+use super::super::output::{Failure, Out, STOPPED, save};
 use super::Args;
 use super::members::{Member, Members};
 use super::report::describe;
 use super::score::Counts;
-use crate::base::file::write_atomically;
 use crate::data::{Dataset, Views};
 use crate::ir::dump::{DumpOptions, dump};
 
@@ -109,8 +108,7 @@ impl State {
         }
         let stored = Stored { resnetc_eval: VERSION, of: self.of.clone(), threads: self.threads, counts: counts.clone() };
         let text = serde_json::to_vec(&stored).map_err(Failure::input)?;
-        write_atomically(&self.path, |out| out.write_all(&text))
-            .map_err(|error: io::Error| Failure::Input(format!("cannot write `{}`: {error}", self.path.display())))?;
+        save(&self.path, &text)?;
         self.written = Instant::now();
         Ok(())
     }

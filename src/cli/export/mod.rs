@@ -1,6 +1,7 @@
 //! `resnetc export`
 
 mod onnx;
+mod torch;
 
 use super::output::{Done, Out};
 
@@ -15,10 +16,13 @@ pub(super) struct Args {
 enum Format {
     /// Write an ONNX file
     Onnx(onnx::Args),
+    /// Write PyTorch source, and how to train it there
+    Torch(torch::Args),
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     match &args.format {
         Format::Onnx(args) => onnx::run(args, out),
+        Format::Torch(args) => torch::run(args, out),
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use super::args::Format;
 use super::measure::{self, MeasureArgs, Series};
-use super::output::{Done, Failure, Out};
-use crate::base::file::write_atomically;
+use super::output::{Done, Failure, Out, save};
 use crate::kernels::{Pool, peak};
 use report::{Peak, Report, Row};
 
@@ -38,8 +37,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let report = measure(&args.measure, out)?;
     if let Some(path) = &args.html {
-        write_atomically(path, |file| std::io::Write::write_all(file, html::page(&report).as_bytes()))
-            .map_err(|e| Failure::Input(format!("cannot write `{}`: {e}", path.display())))?;
+        save(path, html::page(&report).as_bytes())?;
     }
     match args.format {
         Format::Text => out.text(&text::table(&report)),

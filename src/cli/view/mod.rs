@@ -9,9 +9,8 @@ use std::path::PathBuf;
 use super::args::{Planning, Select, parse_weights};
 use super::measure::MeasureArgs;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, save};
 use super::profile;
-use crate::base::file::write_atomically;
 use crate::driver::Weights;
 use crate::view::{Content, Live, ViewModel, page};
 
@@ -70,8 +69,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", model.name)));
     let (name, operators) = (model.name.clone(), model.nodes.len());
     let html = page(&Content::Network(Box::new(model)), Live::No).map_err(Failure::input)?;
-    write_atomically(&path, |file| std::io::Write::write_all(file, html.as_bytes()))
-        .map_err(|e| Failure::Input(format!("cannot write `{}`: {e}", path.display())))?;
+    save(&path, html.as_bytes())?;
     out.line(format_args!("wrote {}: network {name}, {operators} operators, {} kB", path.display(), html.len().div_ceil(1000)))
 }
 

@@ -1,0 +1,204 @@
+//! A network as PyTorch source that a person would have written: classes for its blocks, torchvision's names for its parameters, no
+//! dependency but `torch`. That is the way to engines for many machines: defined here, trained there, deployed here.
+//!
+//! ```text
+//! Checked --scope--> modules --body--> their texts --class--> classes --text--> source
+//! ```
+//!
+//! - [`scope`] reads modules off the layers' names, and says which are called as a whole.
+//! - [`body`] writes what each does, with the numbers in it apart ([`expr`]); [`op`] knows PyTorch's words.
+//! - [`class`] makes modules that differ in numbers alone one class, whose parameters these numbers are.
+//! - [`script`] writes how it is trained.
+
+mod body;
+mod class;
+mod expr;
+mod names;
+mod op;
+mod scope;
+mod text;
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::ir::Checked;
+use body::Builder;
+use scope::Tree;
+use text::Text;
+
+/// Why a network has no PyTorch source.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TorchError {
+    /// A node that PyTorch has no word for, or a name that no module can have.
+    #[error("`{node}` cannot be said in PyTorch: {reason}")]
+    Unsupported {
+        /// The node, or the layer.
+        node: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The text of a Python file.
+    pub text: String,
+    /// The network's class in it.
+    pub class: String,
+}
+
+/// Functions and modules that PyTorch lacks, each written where it is used.
+const HELPERS: &[(&str, &str)] = &[
+    (
+        "drop_path(",
+        r#"def drop_path(x, p, training):
+    """Drops the path of a sample with probability p, and divides what stays by 1 - p (Huang et al. 2016, "Deep Networks with
+    Stochastic Depth")."""
+    if not training or p == 0.0:
+        return x
+    keep = torch.rand([x.shape[0]] + [1] * (x.dim() - 1), device=x.device) >= p
+    return x * keep.to(x.dtype) / (1.0 - p)
+"#,
+    ),
+    (
+        "beyond(",
+        r#"def beyond(x, kernel_size, stride, pad):
+    """How far the last windows reach behind the padding where sizes are rounded up, as PyTorch's `ceil_mode` has it."""
+    reach = []
+    for axis in range(len(pad) // 2):
+        size, before, behind = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
+        kernel = kernel_size[-1 - axis] if isinstance(kernel_size, tuple) else kernel_size
+        step = stride[-1 - axis] if isinstance(stride, tuple) else stride
+        last = -(-(size + before + behind - kernel) // step) * step
+        if last >= size + before:
+            last -= step
+        reach += [0, last + kernel - size - before - behind]
+    return reach
+"#,
+    ),
+    (
+        "max_pool_up(",
+        r#"def max_pool_up(x, kernel_size, stride, pad):
+    """A max pool with another padding on each side, whose size is rounded up."""
+    pool = F.max_pool1d if x.dim() == 3 else F.max_pool2d
+    x = F.pad(F.pad(x, pad, value=float("-inf")), beyond(x, kernel_size, stride, pad), value=float("-inf"))
+    return pool(x, kernel_size, stride)
+"#,
+    ),
+    (
+        "avg_pool(",
+        r#"def avg_pool(x, kernel_size, stride, pad, ceil_mode, count_include_pad):
+    """An average pool with another padding on each side."""
+    pool = F.avg_pool1d if x.dim() == 3 else F.avg_pool2d
+    ones = F.pad(torch.ones_like(x[:1, :1]), pad, value=float(count_include_pad))
+    rest = beyond(x, kernel_size, stride, pad) if ceil_mode else [0, 0] * (len(pad) // 2)
+    x, ones = F.pad(F.pad(x, pad), rest), F.pad(ones, rest)
+    return pool(x, kernel_size, stride) / pool(ones, kernel_size, stride)
+"#,
+    ),
+    (
+        "Subsample(",
+        r#"class Subsample(nn.Module):
+    """Every stride-th row and column, from the first."""
+
+    def __init__(self, stride):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x):
+        if x.dim() == 3:
+            return x[:, :, :: self.stride]
+        h, w = self.stride if isinstance(self.stride, tuple) else (self.stride, self.stride)
+        return x[:, :, ::h, ::w]
+"#,
+    ),
+    (
+        "PadChannels(",
+        r#"class PadChannels(nn.Module):
+    """Channels of zeros before and behind."""
+
+    def __init__(self, before, behind):
+        super().__init__()
+        self.before = before
+        self.behind = behind
+
+    def forward(self, x):
+        return F.pad(x, [0, 0] * (x.dim() - 2) + [self.before, self.behind])
+"#,
+    ),
+    (
+        "Scope(",
+        r#"class Scope(nn.Module):
+    """Holds modules under names that attributes cannot have."""
+
+    def __init__(self, modules):
+        super().__init__()
+        self._modules.update(modules)
+"#,
+    ),
+];
+
+/// Writes a network as it was checked, before passes. `doc` stands at the head of its class.
+pub fn write(checked: &Checked, doc: Option<&str>) -> Result<Source, TorchError> {
+    let tree = Tree::of(checked)?;
+    let mut builder = Builder::new(&tree, drops(checked));
+    let classes = class::classes(&mut builder, &checked.network.name, doc)?;
+    let mut body = Text::default();
+    for class in &classes {
+        body.line("");
+        body.line("");
+        class.write(&mut body);
+    }
+    let body = body.out;
+    let mut head = Text::default();
+    let name = classes.last().map_or("Net", |class| class.name());
+    head.line(&format!("\"\"\"The network `{}`, written by `resnetc export torch`.\"\"\"", checked.network.name));
+    head.line("");
+    if body.contains("OrderedDict(") {
+        head.line("from collections import OrderedDict");
+        head.line("");
+    }
+    // a helper may need another, which stands before it
+    let mut functions: Vec<&str> = Vec::new();
+    for (call, text) in HELPERS.iter().rev() {
+        if calls(&body, call) || functions.iter().any(|other| calls(other, call)) {
+            functions.insert(0, text);
+        }
+    }
+    let uses = |word: &str| body.contains(word) || functions.iter().any(|text| text.contains(word));
+    if uses("torch.") {
+        head.line("import torch");
+    }
+    if uses("F.") {
+        head.line("import torch.nn.functional as F");
+    }
+    head.line("from torch import nn");
+    let mut text = head.out;
+    for function in functions {
+        text.push_str("\n\n");
+        text.push_str(function);
+    }
+    text.push_str(&body);
+    text.push_str(&format!(
+        "\n\nif __name__ == \"__main__\":\n    model = {name}()\n    \
+         print(sum(p.numel() for p in model.parameters()), \"parameters\")\n"
+    ));
+    Ok(Source { text, class: name.to_owned() })
+}
+
+/// Whether a text calls a function of its own, and not one of a module's whose name ends alike.
+fn calls(text: &str, call: &str) -> bool {
+    text.match_indices(call).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.'))
+}
+
+/// The probability with which a recipe drops each block's path, by its addition: as [`crate::grad::GradOptions`] says it.
+fn drops(checked: &Checked) -> HashMap<crate::ir::NodeId, f64> {
+    let p = checked.network.recipe.as_ref().map_or(0.0, |recipe| recipe.stochastic_depth);
+    if p == 0.0 {
+        return HashMap::new();
+    }
+    let blocks = checked.network.shortcuts.len() as f64;
+    checked.network.shortcuts.iter().enumerate().map(|(i, s)| (s.add, p * (i + 1) as f64 / blocks)).collect()
+}

@@ -1,0 +1,164 @@
+//! What may be called what in Python.
+
+/// Words of the language.
+const KEYWORDS: &[&str] = &[
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else", "except",
+    "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try",
+    "while", "with", "yield",
+];
+
+/// What the file itself uses.
+const USED: &[&str] = &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "super", "torch"];
+
+/// Attributes of `nn.Module`, and of the containers: a module of such a name would hide them.
+const OF_MODULE: &[&str] = &[
+    "T_destination",
+    "add_module",
+    "append",
+    "apply",
+    "bfloat16",
+    "buffers",
+    "call_super_init",
+    "children",
+    "clear",
+    "compile",
+    "copy",
+    "cpu",
+    "cuda",
+    "double",
+    "dump_patches",
+    "eval",
+    "extend",
+    "extra_repr",
+    "float",
+    "forward",
+    "fromkeys",
+    "get",
+    "get_buffer",
+    "get_extra_state",
+    "get_parameter",
+    "get_submodule",
+    "half",
+    "insert",
+    "ipu",
+    "items",
+    "keys",
+    "load_state_dict",
+    "modules",
+    "mtia",
+    "named_buffers",
+    "named_children",
+    "named_modules",
+    "named_parameters",
+    "parameters",
+    "pop",
+    "popitem",
+    "register_backward_hook",
+    "register_buffer",
+    "register_forward_hook",
+    "register_forward_pre_hook",
+    "register_full_backward_hook",
+    "register_full_backward_pre_hook",
+    "register_load_state_dict_post_hook",
+    "register_load_state_dict_pre_hook",
+    "register_module",
+    "register_parameter",
+    "register_state_dict_post_hook",
+    "register_state_dict_pre_hook",
+    "requires_grad_",
+    "set_extra_state",
+    "set_submodule",
+    "setdefault",
+    "share_memory",
+    "state_dict",
+    "to",
+    "to_empty",
+    "train",
+    "training",
+    "type",
+    "update",
+    "values",
+    "xpu",
+    "zero_grad",
+];
+
+/// Whether a text is a name in Python that the file does not use itself.
+pub(super) fn is_variable(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !KEYWORDS.contains(&text)
+        && !USED.contains(&text)
+}
+
+/// Whether a module can be an attribute of that name.
+pub(super) fn is_attribute(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !KEYWORDS.contains(&key)
+        && !OF_MODULE.contains(&key)
+}
+
+/// Whether a `ModuleDict` takes a key.
+pub(super) fn is_key(key: &str) -> bool {
+    !OF_MODULE.contains(&key) && !key.starts_with('_')
+}
+
+/// How a class reaches a module of its own.
+pub(super) fn member(key: &str) -> String {
+    if is_attribute(key) { format!("self.{key}") } else { format!("self._modules[{}]", quoted(key)) }
+}
+
+/// A text as Python writes it, in double quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            c if (c as u32) < 0x100 => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c if (c as u32) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `se_bottleneck` as `SeBottleneck`: the name of a class.
+pub(super) fn class(text: &str, otherwise: &str) -> String {
+    let mut out = String::new();
+    for part in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+        let mut chars = part.chars();
+        out.extend(chars.next().map(|c| c.to_ascii_uppercase()));
+        out.extend(chars);
+    }
+    let begins = out.starts_with(|c: char| c.is_ascii_alphabetic());
+    if begins && !KEYWORDS.contains(&out.as_str()) && out != "F" && out != "OrderedDict" { out } else { otherwise.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_python_or_a_module_has_are_reached_another_way() {
+        assert_eq!(member("conv1"), "self.conv1");
+        assert_eq!(member("train"), "self._modules[\"train\"]");
+        assert_eq!(member("0"), "self._modules[\"0\"]");
+        assert_eq!(member("lambda"), "self._modules[\"lambda\"]");
+        assert!(is_variable("x") && !is_variable("self") && !is_variable("in") && !is_variable("2x"));
+    }
+
+    #[test]
+    fn classes_are_written_in_capitals() {
+        assert_eq!(class("se_bottleneck", "Net"), "SeBottleneck");
+        assert_eq!(class("resnet50", "Net"), "Resnet50");
+        assert_eq!(class("true", "Net"), "Net");
+        assert_eq!(class("50", "Net"), "Net");
+    }
+
+    #[test]
+    fn texts_are_quoted() {
+        assert_eq!(quoted("a\"b\\c\nd\u{e9}\u{1f600}"), "\"a\\\"b\\\\c\\x0ad\\xe9\\U0001f600\"");
+    }
+}

@@ -1,0 +1,296 @@
+//! Operators as PyTorch has them: as modules with parameters, as modules of a sequence, as functions.
+
+use super::TorchError;
+use super::expr::{Arg, Expr, Role, Val};
+use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Node, NodeId, Op, Pad, Pool, PoolKind, Scale, Shape, Sides};
+
+/// A node with what its form depends on.
+pub(super) struct Use<'a> {
+    pub node: &'a Node,
+    /// The first operand's shape.
+    x: &'a Shape,
+    /// Whether it is the layer that ends the network.
+    classes: bool,
+}
+
+impl<'a> Use<'a> {
+    pub fn of(checked: &'a Checked, id: NodeId, classes: bool) -> Use<'a> {
+        let x = checked.graph().operands(id).first().map_or(id, |x| x.node);
+        Use { node: checked.graph().node(id), x: checked.shape(x), classes }
+    }
+
+    /// Axes behind the channels.
+    fn rank(&self) -> usize {
+        self.x.map().map_or(0, <[_]>::len)
+    }
+
+    fn channels(&self) -> usize {
+        self.x.channels().unwrap_or(0)
+    }
+
+    /// `nn.Conv2d`, or `nn.Conv1d` for a signal.
+    fn dims(&self, name: &str) -> String {
+        format!("{name}{}d", self.rank().max(1))
+    }
+
+    fn kw(&self, key: &'static str, pair: [usize; 2], default: [usize; 2]) -> Arg {
+        Arg::kw(key, Val::size(pair, self.rank()), Val::size(default, self.rank()))
+    }
+
+    fn fails(&self, reason: &str) -> TorchError {
+        TorchError::Unsupported { node: self.node.name.clone(), reason: reason.to_owned() }
+    }
+
+    /// What holds its parameters; `None` where it has none.
+    pub fn layer(&self) -> Option<Expr> {
+        let out = |hint: &str, n: usize| {
+            let role = if self.classes { Role::Classes } else { Role::Channels };
+            Arg::plain(Expr::number(role, hint, Val::int(n)))
+        };
+        let bias = |bias: bool| Arg::kw("bias", Val::Bool(bias), Val::Bool(true));
+        match &self.node.op {
+            Op::Conv(conv) => {
+                let pad = if is_even(conv.pad) { [conv.pad[0][0], conv.pad[1][0]] } else { [0, 0] };
+                let groups = Expr::channels("groups", conv.groups);
+                let args = vec![
+                    Arg::plain(Expr::channels("in_channels", self.channels())),
+                    out("channels", conv.filters),
+                    Arg::plain(number("kernel_size", Val::size(conv.kernel, self.rank()))),
+                    self.kw("stride", conv.stride, [1, 1]),
+                    self.kw("dilation", conv.dilation, [1, 1]),
+                    self.kw("padding", pad, [0, 0]),
+                    Arg { key: Some("groups".to_owned()), value: groups, default: Some(Val::Int(1)) },
+                    bias(conv.bias),
+                ];
+                Some(Expr::call(&self.dims("nn.Conv"), args))
+            }
+            Op::Linear(linear) => {
+                let args = vec![
+                    Arg::plain(Expr::channels("in_features", self.channels())),
+                    out("features", linear.features),
+                    bias(linear.bias),
+                ];
+                Some(Expr::call("nn.Linear", args))
+            }
+            Op::Norm(norm) => {
+                let args = vec![
+                    Arg::plain(Expr::channels("channels", self.channels())),
+                    Arg::kw("eps", Val::Float(norm.eps), Val::Float(1e-5)),
+                    Arg::kw("momentum", Val::Float(norm.momentum), Val::Float(0.1)),
+                ];
+                Some(Expr::call(&self.dims("nn.BatchNorm"), args))
+            }
+            _ => None,
+        }
+    }
+
+    /// The module that computes it by itself; `None` where PyTorch has none.
+    pub fn module(&self) -> Option<Expr> {
+        let call = |head: &str, args: Vec<Arg>| Some(Expr::call(head, args));
+        match &self.node.op {
+            Op::Conv(conv) if !is_even(conv.pad) => None,
+            Op::Conv(_) | Op::Linear(_) | Op::Norm(_) => self.layer(),
+            Op::Act(Act::Relu) => call("nn.ReLU", Vec::new()),
+            Op::Act(Act::Sigmoid) => call("nn.Sigmoid", Vec::new()),
+            Op::Pool(pool) if is_plain(pool) => {
+                let name = if pool.kind == PoolKind::Max { "nn.MaxPool" } else { "nn.AvgPool" };
+                call(&self.dims(name), self.pool(pool))
+            }
+            Op::AdaptiveAvgPool(size) => call(&self.dims("nn.AdaptiveAvgPool"), vec![self.size(*size)]),
+            Op::GlobalMaxPool => call(&self.dims("nn.AdaptiveMaxPool"), vec![self.size([1, 1])]),
+            Op::Flatten => call("nn.Flatten", Vec::new()),
+            Op::Softmax => call("nn.Softmax", vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Dropout(rate) => call("nn.Dropout", vec![Arg::plain(number("rate", Val::Float(*rate)))]),
+            Op::Subsample(stride) => call("Subsample", vec![self.size(*stride)]),
+            Op::Pad(pad) if pad.sides == [[0; 2]; 2] => {
+                let [before, behind] = pad.channels;
+                let end = |hint, n| Arg::plain(Expr::number(Role::Other(hint), hint, Val::int(n)));
+                call("PadChannels", vec![end("before", before), end("behind", behind)])
+            }
+            Op::Upsample(Some(times)) => {
+                call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
+            }
+            Op::Clip(Clip { low: Some(0.0), high: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
+            Op::Input(_)
+            | Op::Pool(_)
+            | Op::Add
+            | Op::Mul
+            | Op::Concat
+            | Op::Pad(_)
+            | Op::Upsample(None)
+            | Op::Clip(_)
+            | Op::Scale(_)
+            | Op::Train(_) => None,
+        }
+    }
+
+    /// Its result; `member` is the module that holds its parameters.
+    pub fn result(&self, member: Expr, operands: Vec<Expr>) -> Result<Expr, TorchError> {
+        let all = operands.clone();
+        let mut operands = operands.into_iter();
+        let (Some(x), second) = (operands.next(), operands.next()) else { return Err(self.fails("it reads nothing")) };
+        let with = |head: &str, x: Expr, args: Vec<Arg>| Expr::call(head, [Arg::plain(x)].into_iter().chain(args).collect());
+        Ok(match &self.node.op {
+            Op::Conv(Conv { epilogue, .. }) if *epilogue != Epilogue::default() => {
+                return Err(self.fails("another operator was fused into it"));
+            }
+            Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
+            Op::Conv(_) | Op::Linear(_) | Op::Norm(_) => Expr::apply(member, x),
+            Op::Act(Act::Relu) => with("F.relu", x, Vec::new()),
+            Op::Act(Act::Sigmoid) => with("torch.sigmoid", x, Vec::new()),
+            Op::Add => joined(all, " + "),
+            Op::Mul => joined(all, " * "),
+            Op::Concat => {
+                Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))])
+            }
+            Op::Pool(pool) if is_plain(pool) => {
+                let name = if pool.kind == PoolKind::Max { "F.max_pool" } else { "F.avg_pool" };
+                with(&self.dims(name), x, self.pool(pool))
+            }
+            Op::Pool(pool) => self.uneven(pool, x),
+            Op::AdaptiveAvgPool(size) => with(&self.dims("F.adaptive_avg_pool"), x, vec![self.size(*size)]),
+            Op::GlobalMaxPool => with(&self.dims("F.adaptive_max_pool"), x, vec![self.size([1, 1])]),
+            Op::Flatten => with("torch.flatten", x, vec![Arg::plain(Expr::text("1"))]),
+            Op::Softmax => with("F.softmax", x, vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Dropout(rate) => {
+                let rate = Arg::plain(number("rate", Val::Float(*rate)));
+                with("F.dropout", x, vec![rate, Arg::plain(Expr::text("self.training"))])
+            }
+            Op::Pad(pad) => with("F.pad", x, vec![self.pad(pad)]),
+            Op::Subsample([h, w]) => {
+                let step = |n: &usize| number("stride", Val::int(*n));
+                let mut parts = vec![x, Expr::text("[:, :, ::")];
+                if self.rank() == 2 {
+                    parts.extend([step(h), Expr::text(", ::")]);
+                }
+                parts.extend([step(w), Expr::text("]")]);
+                Expr::Seq(parts)
+            }
+            Op::Upsample(Some(times)) => {
+                with("F.interpolate", x, vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
+            }
+            Op::Upsample(None) => {
+                let like = second.ok_or_else(|| self.fails("it lacks its second operand"))?;
+                with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
+            }
+            Op::Clip(clip) => {
+                let limit = |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
+                with("torch.clamp", x, [limit("min", clip.low), limit("max", clip.high)].into_iter().flatten().collect())
+            }
+            Op::Scale(scale) => scaled(scale, x),
+            Op::Input(_) | Op::Train(_) => return Err(self.fails("it is an operator of training")),
+        })
+    }
+
+    fn size(&self, size: [usize; 2]) -> Arg {
+        Arg::plain(number("size", Val::size(size, self.rank())))
+    }
+
+    fn pool(&self, pool: &Pool) -> Vec<Arg> {
+        let mut args = vec![
+            Arg::plain(number("kernel_size", Val::size(pool.kernel, self.rank()))),
+            self.kw("stride", pool.stride, pool.kernel),
+            self.kw("padding", [pool.pad[0][0], pool.pad[1][0]], [0, 0]),
+            Arg::kw("ceil_mode", Val::Bool(pool.ceil), Val::Bool(false)),
+        ];
+        if let PoolKind::Avg { count_pad } = pool.kind {
+            args.push(Arg::kw("count_include_pad", Val::Bool(count_pad), Val::Bool(true)));
+        }
+        args
+    }
+
+    /// A pool with a padding that PyTorch's have not: it is a step before.
+    fn uneven(&self, pool: &Pool, x: Expr) -> Expr {
+        let mut args = vec![
+            Arg::plain(number("kernel_size", Val::size(pool.kernel, self.rank()))),
+            Arg::plain(number("stride", Val::size(pool.stride, self.rank()))),
+        ];
+        let text = |key: &str, value: bool| Arg::key(key, Expr::text(Val::Bool(value).to_string()));
+        let (head, x) = match pool.kind {
+            PoolKind::Max if !pool.ceil => {
+                let value = Arg::key("value", Expr::text(Val::Float(f64::NEG_INFINITY).to_string()));
+                (self.dims("F.max_pool"), Expr::call("F.pad", vec![Arg::plain(x), self.sides(pool.pad), value]))
+            }
+            PoolKind::Max => {
+                args.push(Arg { key: Some("pad".to_owned()), ..self.sides(pool.pad) });
+                ("max_pool_up".to_owned(), x)
+            }
+            PoolKind::Avg { count_pad } => {
+                args.push(Arg { key: Some("pad".to_owned()), ..self.sides(pool.pad) });
+                args.extend([text("ceil_mode", pool.ceil), text("count_include_pad", count_pad)]);
+                ("avg_pool".to_owned(), x)
+            }
+        };
+        Expr::call(&head, [Arg::plain(x)].into_iter().chain(args).collect())
+    }
+
+    /// The axes as PyTorch counts them for padding: the last one first.
+    fn axes(&self) -> impl Iterator<Item = usize> + use<> {
+        (2 - self.rank().clamp(1, 2)..2).rev()
+    }
+
+    fn sides(&self, sides: Sides) -> Arg {
+        let list: Vec<[i64; 2]> = self.axes().map(|axis| sides[axis].map(|n| n as i64)).collect();
+        Arg::plain(tuple(&list))
+    }
+
+    fn pad(&self, pad: &Pad) -> Arg {
+        let mut list: Vec<[i64; 2]> = self.axes().map(|axis| pad.sides[axis].map(|n| n as i64)).collect();
+        if pad.channels != [0, 0] {
+            list.push(pad.channels.map(|n| n as i64));
+        }
+        Arg::plain(tuple(&list))
+    }
+}
+
+fn number(role: &'static str, value: Val) -> Expr {
+    Expr::number(Role::Other(role), role, value)
+}
+
+/// Zeros before and behind each axis.
+fn tuple(list: &[[i64; 2]]) -> Expr {
+    let mut parts = vec![Expr::text("(")];
+    for (i, n) in list.iter().flatten().enumerate() {
+        if i > 0 {
+            parts.push(Expr::text(", "));
+        }
+        parts.push(number("padding", Val::Int(*n)));
+    }
+    parts.push(Expr::text(")"));
+    Expr::Seq(parts)
+}
+
+fn joined(operands: Vec<Expr>, sign: &str) -> Expr {
+    let mut parts = Vec::new();
+    for (i, operand) in operands.into_iter().enumerate() {
+        if i > 0 {
+            parts.push(Expr::text(sign));
+        }
+        parts.push(operand);
+    }
+    Expr::Seq(parts)
+}
+
+fn scaled(scale: &Scale, x: Expr) -> Expr {
+    let real = |n: f32| number("factor", Val::Float(shortest(n)));
+    match (scale.times, scale.plus) {
+        (times, plus) if times == -1.0 && plus != 0.0 => Expr::Seq(vec![real(plus), Expr::text(" - "), x]),
+        (times, plus) if times == 1.0 => Expr::Seq(vec![x, Expr::text(" + "), real(plus)]),
+        (times, plus) if plus == 0.0 => Expr::Seq(vec![real(times), Expr::text(" * "), x]),
+        (times, plus) => Expr::Seq(vec![real(times), Expr::text(" * "), x, Expr::text(" + "), real(plus)]),
+    }
+}
+
+/// The number whose shortest text is that of this one.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
+}
+
+fn is_even(sides: Sides) -> bool {
+    sides.iter().all(|[a, b]| a == b)
+}
+
+/// Whether PyTorch's pools pad as this one does: both sides alike, and by half a window at most.
+fn is_plain(pool: &Pool) -> bool {
+    is_even(pool.pad) && (0..2).all(|axis| 2 * pool.pad[axis][0] <= pool.kernel[axis])
+}

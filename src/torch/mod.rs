@@ -16,6 +16,7 @@ mod expr;
 mod names;
 mod op;
 mod scope;
+mod script;
 mod text;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use thiserror::Error;
 use crate::ir::Checked;
 use body::Builder;
 use scope::Tree;
+pub use script::{Script, script};
 use text::Text;
 
 /// Why a network has no PyTorch source.
@@ -38,6 +40,9 @@ pub enum TorchError {
         /// Why not.
         reason: String,
     },
+    /// It has no recipe, or one that a script cannot follow.
+    #[error("there is no training script for it: {0}")]
+    Recipe(String),
 }
 
 /// A source.

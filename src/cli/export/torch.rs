@@ -1,12 +1,14 @@
 //! `resnetc export torch`
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::super::args::Select;
 use super::super::open;
 use super::super::output::{Done, Failure, Out, save};
 use crate::driver::Frontend;
 use crate::formats::artifact;
+use crate::ir::Checked;
 use crate::torch;
 
 /// Writes PyTorch source.
@@ -21,6 +23,9 @@ pub(super) struct Args {
     /// The file to write
     #[arg(short, long, value_name = "NET.py")]
     output: PathBuf,
+    /// Also write a script that trains it by the source's recipe, for `python` or `torchrun`; it stands beside NET.py
+    #[arg(long, value_name = "TRAIN.py")]
+    train_script: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
@@ -34,6 +39,35 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         open::check(&mut front, &args.select, out)?
     };
     let source = torch::write(&checked, None).map_err(Failure::input)?;
+    // before anything is written
+    let script = match &args.train_script {
+        Some(path) => Some((path, script(path, args, &checked, &source)?)),
+        None => None,
+    };
     save(&args.output, source.text.as_bytes())?;
-    out.line(format_args!("wrote {}: network {} as class {}", args.output.display(), checked.network.name, source.class))
+    let name = &checked.network.name;
+    out.line(format_args!("wrote {}: network {name} as class {}", args.output.display(), source.class))?;
+    if let Some((path, text)) = script {
+        save(path, text.as_bytes())?;
+        out.line(format_args!("wrote {}: how {name} is trained", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The training script, which imports the network by its file's name.
+fn script(path: &Path, args: &Args, checked: &Checked, source: &torch::Source) -> Result<String, Failure> {
+    let text = |part: Option<&OsStr>| part.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let (module, file) = (text(args.output.file_stem()), text(path.file_name()));
+    let is_module = module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !module.starts_with(|c: char| c.is_ascii_digit());
+    if !is_module || args.output.extension() != Some(OsStr::new("py")) {
+        return Err(Failure::Usage(format!(
+            "the script imports `{}`, which Python cannot: a name of letters, digits and `_` with the ending .py can be",
+            args.output.display()
+        )));
+    }
+    if args.output.parent() != path.parent() || args.output == path {
+        return Err(Failure::Usage("the script imports the network: both stand in one folder, under two names".into()));
+    }
+    let script = torch::Script { file: &file, module: &module, class: &source.class };
+    torch::script(checked, &script).map_err(Failure::input)
 }

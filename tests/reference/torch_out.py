@@ -47,6 +47,11 @@ def load(path):
     return module
 
 
+def answers(net, x):
+    outputs = net(x)
+    return outputs if isinstance(outputs, dict) else {"output": outputs}
+
+
 @torch.no_grad()
 def compare(resnetc, source, name):
     """The largest difference of any output over that output's deviation, and the source's lines."""
@@ -57,9 +62,13 @@ def compare(resnetc, source, name):
         net = getattr(load(path), told.stdout.split()[-1])().eval()
         parameters(net)
         x = torch.from_numpy(draw("input", (2, *shape(resnetc, source, name))) * np.float32(np.sqrt(3)))
-        outputs = net(x)
-        if not isinstance(outputs, dict):
-            outputs = {"output": outputs}
+        outputs = answers(net, x)
+        if not all(bool(y.isfinite().all()) for y in outputs.values()):
+            # a thousand layers: what each adds is made smaller
+            for key, tensor in net.state_dict().items():
+                if key.endswith("weight") and tensor.dim() == 1:
+                    tensor.mul_(0.1)
+            outputs = answers(net, x)
         save_file({key: tensor.contiguous() for key, tensor in net.state_dict().items()}, folder / "w.safetensors")
         np.save(folder / "x.npy", x.numpy())
         command = [resnetc, "run", source, "--network", name, "--threads", "1", "--weights", folder / "w.safetensors",
@@ -72,6 +81,7 @@ def compare(resnetc, source, name):
         for output, expected in outputs.items():
             expected, got = expected.numpy(), np.load(folder / f"{output}.npy")
             assert got.shape == expected.shape, (output, got.shape, expected.shape)
+            assert np.isfinite(expected).all() and np.isfinite(got).all(), output
             worst = max(worst, float(np.abs(got - expected).max()) / max(float(expected.std()), 1e-12))
         return worst, len(path.read_text().splitlines())
 

@@ -14,6 +14,7 @@
 //! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
 //!   against.
 //! - [`decompile`] goes the other way: from a graph without structure to the source of one with it.
+//! - [`torch`] writes PyTorch source, and the recipe as a script for it.
 //! - [`formats`] reads weights and artifacts, [`data`] pictures; `view` makes a page of a network; [`driver`] is the way through all
 //!   of them.
 //!

@@ -118,7 +118,8 @@ network net {
 
 #[test]
 fn what_modules_cannot_be_is_refused() {
-    let both = text("resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  conv 1x1, filters: 3 as a\n  conv 1x1, filters: 3 as a.b\n}\n");
+    let both =
+        text("resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  conv 1x1, filters: 3 as a\n  conv 1x1, filters: 3 as a.b\n}\n");
     let error = write(&both, None).unwrap_err();
     assert!(matches!(&error, TorchError::Unsupported { node, .. } if node == "a"), "{error}");
 }

@@ -89,7 +89,8 @@ impl<'t, 'a> Builder<'t, 'a> {
             _ => None,
         };
         // auxiliary classifiers have as many, which one parameter would not reach
-        let classes = main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
+        let classes =
+            main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
         let outputs = outputs.into_iter().map(|(_, value)| value.node).collect();
         Builder { tree, made: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, outputs, classes }
     }
@@ -108,7 +109,8 @@ impl<'t, 'a> Builder<'t, 'a> {
 
     /// How a part of a module is made.
     fn make(&self, item: Item) -> Result<Expr, TorchError> {
-        let fails = |node: &str| TorchError::Unsupported { node: node.to_owned(), reason: "it has no form in PyTorch".to_owned() };
+        let fails =
+            |node: &str| TorchError::Unsupported { node: node.to_owned(), reason: "it has no form in PyTorch".to_owned() };
         match item {
             Item::Node(id) => self.op(id).layer().ok_or_else(|| fails(&self.op(id).node.name)),
             Item::Call(module) => match &self.made[module] {
@@ -598,7 +600,8 @@ fn follows(run: &[Stmt], next: &Stmt) -> bool {
 
 /// One statement for members whose numbers follow from their place.
 fn members(run: &[Stmt]) -> Option<Stmt> {
-    let values: Vec<&Expr> = run.iter().filter_map(|s| if let Stmt::Member { value, .. } = s { Some(value) } else { None }).collect();
+    let values: Vec<&Expr> =
+        run.iter().filter_map(|s| if let Stmt::Member { value, .. } = s { Some(value) } else { None }).collect();
     let Some(Stmt::Member { key, value }) = run.first() else { return None };
     let (prefix, first) = numbered(key)?;
     let columns: Vec<Vec<Val>> = {

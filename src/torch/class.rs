@@ -88,12 +88,19 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
     let mut class = assemble(builder, &group, root);
     class.doc = doc.map(str::to_owned);
     if let Some(classes) = builder.classes()
-        && class.init.iter().any(|stmt| has_classes(stmt))
+        && class.init.iter().any(has_classes)
     {
-        let mut fill = |hole: &Hole| Some(if hole.role == Role::Classes { "num_classes".to_owned() } else { hole.value.to_string() });
+        let mut fill =
+            |hole: &Hole| Some(if hole.role == Role::Classes { "num_classes".to_owned() } else { hole.value.to_string() });
         class.init = class.init.iter().map(|stmt| stmt.filled(&mut fill)).collect();
         let default = Some(Val::int(classes));
-        class.params.push(Param { name: "num_classes".to_owned(), role: Role::Classes, default, kept: false, values: Vec::new() });
+        class.params.push(Param {
+            name: "num_classes".to_owned(),
+            role: Role::Classes,
+            default,
+            kept: false,
+            values: Vec::new(),
+        });
     }
     out.push(class);
     Ok(out)
@@ -175,10 +182,12 @@ fn class(builder: &mut Builder<'_, '_>, group: Group, taken: &mut HashSet<String
     let first = group.members[0].0;
     let module = &builder.tree.modules[first];
     let unit = builder.tree.unit(first).map(str::to_owned);
-    let scope = || module.path.iter().rev().find(|part| part.parse::<usize>().is_err()).map_or("Block", |part| {
-        let stem = part.trim_end_matches(|c: char| c.is_ascii_digit());
-        if stem.is_empty() { part } else { stem }
-    });
+    let scope = || {
+        module.path.iter().rev().find(|part| part.parse::<usize>().is_err()).map_or("Block", |part| {
+            let stem = part.trim_end_matches(|c: char| c.is_ascii_digit());
+            if stem.is_empty() { part } else { stem }
+        })
+    };
     let wanted = names::class(unit.as_deref().unwrap_or_else(scope), "Block");
     let mut name = wanted.clone();
     let mut n = 2;
@@ -256,7 +265,7 @@ fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
     // the network's own class keeps its numbers, of which one may become a parameter
     let is_root = group.members[0].0 == ROOT;
     let (init, forward) = if is_root {
-        (first.init.iter().map(|s| plain(s)).collect(), first.forward.iter().map(|s| plain(s)).collect())
+        (first.init.iter().map(plain).collect(), first.forward.iter().map(plain).collect())
     } else {
         let init = first.init.iter().map(|stmt| stmt.filled(&mut fill)).collect();
         (init, first.forward.iter().map(|stmt| stmt.filled(&mut fill)).collect::<Vec<_>>())
@@ -318,9 +327,8 @@ fn choose(column: &[(&Hole, Option<Val>)], params: &mut Vec<Param>, reserved: &H
         return From::Literal(hole.value);
     }
     let values: Vec<Val> = column.iter().map(|(hole, _)| hole.value).collect();
-    let serves = |param: &Param| {
-        param.role == hole.role || (param.role, hole.role) == (Role::Other("dilation"), Role::Other("padding"))
-    };
+    let serves =
+        |param: &Param| param.role == hole.role || (param.role, hole.role) == (Role::Other("dilation"), Role::Other("padding"));
     if let Some(p) = params.iter().position(|param| serves(param) && param.values == values) {
         return From::Param(p, 1, 1);
     }
@@ -352,14 +360,23 @@ fn ratio(values: &[Val], of: &[Val]) -> Option<(i64, i64)> {
         .collect();
     let pairs = pairs?;
     let &(a, b) = pairs.first()?;
-    let (times, by) = if a % b == 0 { (a / b, 1) } else if b % a == 0 { (1, b / a) } else { return None };
+    let (times, by) = if a % b == 0 {
+        (a / b, 1)
+    } else if b % a == 0 {
+        (1, b / a)
+    } else {
+        return None;
+    };
     let fits = pairs.iter().all(|&(a, b)| a.checked_mul(by) == b.checked_mul(times));
     (fits && times <= MOST && by <= MOST).then_some((times, by))
 }
 
 fn param_name(hole: &Hole, params: &[Param], reserved: &HashSet<String>) -> String {
     let is_free = |name: &String| {
-        names::is_variable(name) && names::is_attribute(name) && !reserved.contains(name) && !params.iter().any(|p| p.name == *name)
+        names::is_variable(name)
+            && names::is_attribute(name)
+            && !reserved.contains(name)
+            && !params.iter().any(|p| p.name == *name)
     };
     let owned = hole.owner.as_ref().filter(|owner| !owner.is_empty()).map(|owner| format!("{owner}_{}", hole.hint));
     let wanted = owned.filter(|_| !hole.hint.starts_with("in_")).unwrap_or_else(|| hole.hint.clone());

@@ -229,14 +229,31 @@ impl Expr {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stmt {
     /// A module of this one: `self.conv1 = …`.
-    Member { key: String, value: Expr },
+    Member {
+        key: String,
+        value: Expr,
+    },
     /// `x = …`
-    Assign { target: String, value: Expr },
+    Assign {
+        target: String,
+        value: Expr,
+    },
     Return(Expr),
     /// Members `PREFIX{first}`, `PREFIX{first + 1}`, …: each value is a number, or follows from `i` by two holes.
-    Members { prefix: String, first: usize, count: Hole, value: Expr },
+    Members {
+        prefix: String,
+        first: usize,
+        count: Hole,
+        value: Expr,
+    },
     /// A statement for each of these members, which is `layer` in it; `all` says that there are no others.
-    ForMembers { prefix: String, first: usize, count: Hole, all: bool, body: Box<Stmt> },
+    ForMembers {
+        prefix: String,
+        first: usize,
+        count: Hole,
+        all: bool,
+        body: Box<Stmt>,
+    },
 }
 
 impl Stmt {

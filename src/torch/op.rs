@@ -140,9 +140,7 @@ impl<'a> Use<'a> {
             Op::Act(Act::Sigmoid) => with("torch.sigmoid", x, Vec::new()),
             Op::Add => joined(all, " + "),
             Op::Mul => joined(all, " * "),
-            Op::Concat => {
-                Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))])
-            }
+            Op::Concat => Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))]),
             Op::Pool(pool) if is_plain(pool) => {
                 let name = if pool.kind == PoolKind::Max { "F.max_pool" } else { "F.avg_pool" };
                 with(&self.dims(name), x, self.pool(pool))
@@ -174,7 +172,8 @@ impl<'a> Use<'a> {
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
             Op::Clip(clip) => {
-                let limit = |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
+                let limit =
+                    |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
                 with("torch.clamp", x, [limit("min", clip.low), limit("max", clip.high)].into_iter().flatten().collect())
             }
             Op::Scale(scale) => scaled(scale, x),
@@ -274,9 +273,9 @@ fn joined(operands: Vec<Expr>, sign: &str) -> Expr {
 fn scaled(scale: &Scale, x: Expr) -> Expr {
     let real = |n: f32| number("factor", Val::Float(shortest(n)));
     match (scale.times, scale.plus) {
-        (times, plus) if times == -1.0 && plus != 0.0 => Expr::Seq(vec![real(plus), Expr::text(" - "), x]),
-        (times, plus) if times == 1.0 => Expr::Seq(vec![x, Expr::text(" + "), real(plus)]),
-        (times, plus) if plus == 0.0 => Expr::Seq(vec![real(times), Expr::text(" * "), x]),
+        (1.0, plus) => Expr::Seq(vec![x, Expr::text(" + "), real(plus)]),
+        (times, 0.0) => Expr::Seq(vec![real(times), Expr::text(" * "), x]),
+        (-1.0, plus) => Expr::Seq(vec![real(plus), Expr::text(" - "), x]),
         (times, plus) => Expr::Seq(vec![real(times), Expr::text(" * "), x, Expr::text(" + "), real(plus)]),
     }
 }

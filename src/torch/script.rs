@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use super::TorchError;
 use super::names::quoted;
-use crate::ir::{
-    Augment, Channels, Checked, Count, Init, NodeId, OnBroken, Op, Preprocess, Recipe, Schedule, Shape, imagenet,
-};
+use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnBroken, Op, Preprocess, Recipe, Schedule, Shape, imagenet};
 
 /// The script, with lines for some recipes alone and places for what they say.
 const TEMPLATE: &str = include_str!("train.py.in");
@@ -322,10 +320,9 @@ fn change(augment: &Augment) -> Vec<String> {
         Augment::PadCrop { pad: 0, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w})),")],
         Augment::PadCrop { pad, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w}), padding={pad}),")],
         Augment::Flip { probability } => vec![format!("v2.RandomHorizontalFlip({}),", shortest(*probability))],
-        Augment::ScaleJitter { min, max, crop: [h, w] } => vec![
-            format!("v2.RandomShortestSize(list(range({min}, {}))),", max + 1),
-            format!("v2.RandomCrop(({h}, {w})),"),
-        ],
+        Augment::ScaleJitter { min, max, crop: [h, w] } => {
+            vec![format!("v2.RandomShortestSize(list(range({min}, {}))),", max + 1), format!("v2.RandomCrop(({h}, {w})),")]
+        }
         Augment::RandomResizedCrop { size: [h, w], scale, ratio } => {
             let pair = |[a, b]: [f32; 2]| format!("({}, {})", shortest(a), shortest(b));
             vec![format!("v2.RandomResizedCrop(({h}, {w}), scale={}, ratio={}),", pair(*scale), pair(*ratio))]

@@ -107,7 +107,8 @@ impl Text {
                 let at = items.iter().position(|item| matches!(item, Expr::Call(..) | Expr::List(_)));
                 let Some(at) = at else { return self.line(&line) };
                 let joined = |items: &[Expr]| items.iter().map(flat).collect::<String>();
-                let (first, last) = (format!("{before}{}", joined(&items[..at])), format!("{}{behind}", joined(&items[at + 1..])));
+                let (first, last) =
+                    (format!("{before}{}", joined(&items[..at])), format!("{}{behind}", joined(&items[at + 1..])));
                 self.long(&first, &items[at], &last);
             }
             Expr::Text(_) | Expr::Hole(_) | Expr::Member(_) => self.line(&line),

@@ -58,7 +58,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 fn script(path: &Path, args: &Args, checked: &Checked, source: &torch::Source) -> Result<String, Failure> {
     let text = |part: Option<&OsStr>| part.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let (module, file) = (text(args.output.file_stem()), text(path.file_name()));
-    let is_module = module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !module.starts_with(|c: char| c.is_ascii_digit());
+    let is_module =
+        module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !module.starts_with(|c: char| c.is_ascii_digit());
     if !is_module || args.output.extension() != Some(OsStr::new("py")) {
         return Err(Failure::Usage(format!(
             "the script imports `{}`, which Python cannot: a name of letters, digits and `_` with the ending .py can be",

@@ -179,6 +179,40 @@ fn a_run_goes_on_where_it_ended() {
     assert_eq!(eval(FASHION, &data, &["--resume", arg(&state), "--scores", "x.npy"]).code, 2);
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_state_that_goes_on() {
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    // some seconds of work
+    let pictures = ArrayD::from_shape_fn(vec![10_000, 1, 28, 28], |i| ((i[0] * 31 + i[2] * 7 + i[3]) % 17) as f32 / 17.0);
+    resnetc::formats::npy::write(&dir.path().join("x.npy"), &pictures.view()).unwrap();
+    let mut labels = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (10000,), }".to_vec();
+    labels.resize(127, b' ');
+    labels.push(b'\n');
+    labels.extend((0..10_000).map(|i| (i % 10) as u8));
+    std::fs::write(dir.path().join("y.npy"), labels).unwrap();
+    let data = format!("{},{}", arg(&dir.path().join("x.npy")), arg(&dir.path().join("y.npy")));
+    let state = dir.path().join("state.json");
+    let args = ["eval", FASHION, "--data", &data, "--threads", "1", "--resume", arg(&state), "--format", "json"];
+    let child = Command::new(env!("CARGO_BIN_EXE_resnetc"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let images = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap()["images"].as_u64().unwrap();
+    let first = images(&output.stdout);
+    assert!(first < 10_000 && state.exists(), "{first}");
+    let ran = resnetc(&[&args[..], &["--limit", "16"]].concat()).fine();
+    assert_eq!(images(ran.out.as_bytes()), first + 16);
+}
+
 #[test]
 fn broken_files_are_counted_or_end_the_run() {
     let dir = ten_pictures();

@@ -24,6 +24,8 @@ pub struct Frontend {
     program: Program,
     /// The file's name without its ending: which of several networks is meant where none is named.
     stem: String,
+    /// Whether it is that of [`Frontend::kept`].
+    kept: bool,
 }
 
 /// Why no network of a file is the one to use.
@@ -77,9 +79,18 @@ impl Frontend {
         Frontend::with(program, sources, diagnostics, stem)
     }
 
+    /// Reads the texts of a program that was read before, as an artifact keeps them; `None` where there is none. No file is read: names of
+    /// classes and means of pixels that stand in files are left out.
+    pub fn kept(files: &[SourceFile]) -> Option<Frontend> {
+        let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
+        let stem = Path::new(&files.first()?.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = Program::from_kept(files, &mut sources, &mut diagnostics)?;
+        Some(Frontend { kept: true, ..Frontend::with(program, sources, diagnostics, stem) })
+    }
+
     fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, stem: String) -> Frontend {
         program.lint(&mut diagnostics);
-        Frontend { sources, diagnostics, program, stem }
+        Frontend { sources, diagnostics, program, stem, kept: false }
     }
 
     /// The networks that the file defines.
@@ -126,7 +137,7 @@ impl Frontend {
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
         let mut checked = check::check(elaborated?, &mut self.diagnostics);
-        if let Some(checked) = &mut checked {
+        if let Some(checked) = checked.as_mut().filter(|_| !self.kept) {
             self.diagnostics.extend(mean_picture(checked));
         }
         // one mistake in a shared block is found again through every network that uses it

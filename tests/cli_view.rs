@@ -92,6 +92,20 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
         assert_eq!(of_artifact[key], of_source[key], "{key}");
     }
     assert_eq!(of_artifact["places"].as_array().map(Vec::len), Some(9));
+    // lines of other files, and names of classes in a file that is gone
+    let (blocks, user) = (dir.path().join("blocks.resnet"), dir.path().join("user.resnet"));
+    fs::write(&blocks, "resnet 1\n\nblock act() {\n  relu\n}\n").unwrap();
+    fs::write(dir.path().join("labels.txt"), "a\nb\nc\nd\n").unwrap();
+    let text = "resnet 1\nuse \"blocks.resnet\": act\nnetwork user {\n  input 4 x 8 x 8\n  labels \"labels.txt\"\n  act\n  avgpool global\n}\n";
+    fs::write(&user, text).unwrap();
+    resnetc(&["compile", arg(&user), "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();
+    fs::remove_file(&blocks).unwrap();
+    fs::remove_file(dir.path().join("labels.txt")).unwrap();
+    resnetc(&["view", arg(&rnx), "-o", arg(&page)]).fine();
+    let two = data(&fs::read_to_string(&page).unwrap());
+    assert!(two["sources"][1]["name"].as_str().unwrap().ends_with("blocks.resnet"));
+    assert_eq!(two["nodes"][1]["place"], 2);
+    assert_eq!(two["places"][2], serde_json::json!({ "file": 1, "line": 4, "end": 4 }));
     // a network with open parameters cannot be compiled again: its layers stand in groups all the same
     let source = dir.path().join("open.resnet");
     let text =

@@ -101,6 +101,8 @@ pub struct Program {
     pub(super) root: usize,
     /// The modules of the standard library.
     std: Vec<usize>,
+    /// Whether no file of the disk is read: see [`Program::from_kept`].
+    pub(super) kept: bool,
 }
 
 impl Program {
@@ -113,15 +115,35 @@ impl Program {
 
     /// The same from a text; relative paths in it are relative to the folder of `file.path`.
     pub fn from_source(file: SourceFile, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Program {
+        let key = Key::of(&file);
+        Program::read(key, file, None, sources, diags)
+    }
+
+    /// The same from the files of a program that was read before, under the names that they had: the first is the one that was asked for.
+    /// The others are found among them, and none on the disk: names of classes in a file of their own are not known then.
+    pub fn from_kept(files: &[SourceFile], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Option<Program> {
+        let path = PathBuf::from(&files.first()?.name);
+        let file = SourceFile { path: Some(path.clone()), ..files.first()?.clone() };
+        Some(Program::read(Key::Path(path), file, Some(files), sources, diags))
+    }
+
+    fn read(
+        key: Key,
+        file: SourceFile,
+        kept: Option<&[SourceFile]>,
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> Program {
         let mut loader = Loader {
-            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new() },
+            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new(), kept: kept.is_some() },
             sources,
             diags,
+            kept,
             done: HashMap::new(),
             whole: HashSet::new(),
             open: Vec::new(),
         };
-        let root = loader.module(Key::of(&file), file);
+        let root = loader.module(key, file);
         loader.program.root = root;
         // projections are made of a standard unit even where the file imports nothing
         loader.std("std.blocks");
@@ -226,6 +248,8 @@ struct Loader<'a> {
     program: Program,
     sources: &'a mut SourceMap,
     diags: &'a mut Vec<Diagnostic>,
+    /// The files that there are, where they are not those of the disk.
+    kept: Option<&'a [SourceFile]>,
     done: HashMap<Key, usize>,
     /// Which file took all of which.
     whole: HashSet<(usize, usize)>,
@@ -413,7 +437,10 @@ impl Loader<'_> {
         let fail = |message: String, label: &str| Diagnostic::error(codes::NO_SUCH_FILE, message, path.span, label);
         let folder = self.program.modules[into].folder.clone().unwrap_or_default();
         let full = folder.join(&path.node);
-        let key = Key::Path(full.canonicalize().unwrap_or_else(|_| full.clone()));
+        let key = Key::Path(match self.kept {
+            Some(_) => full.clone(),
+            None => full.canonicalize().unwrap_or_else(|_| full.clone()),
+        });
         if let Some(at) = self.open.iter().position(|(k, _)| *k == key) {
             let mut chain: Vec<&str> = self.open[at..].iter().map(|(_, name)| name.as_str()).collect();
             chain.push(chain[0]);
@@ -432,13 +459,18 @@ impl Loader<'_> {
             self.diags.push(fail(format!("a program reads at most {MAX_FILES} files, 64 deep"), "one too many"));
             return None;
         }
-        match read(&full) {
-            Ok(text) => {
-                let name = full.display().to_string();
-                Some(self.module(key, SourceFile { name, path: Some(full), text: text.into() }))
+        let name = full.display().to_string();
+        let text = match self.kept {
+            None => read(&full).map(Arc::from).map_err(|error| error.to_string()),
+            Some(files) => {
+                let kept = files.iter().find(|file| file.name == name).map(|file| file.text.clone());
+                kept.ok_or_else(|| format!("`{name}` is not among the files that are kept"))
             }
+        };
+        match text {
+            Ok(text) => Some(self.module(key, SourceFile { name, path: Some(full), text })),
             Err(error) => {
-                self.diags.push(fail(error.to_string(), "used here").rule("paths are relative to the file that names them"));
+                self.diags.push(fail(error, "used here").rule("paths are relative to the file that names them"));
                 None
             }
         }

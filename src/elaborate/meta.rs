@@ -343,6 +343,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
             }
             list
         }
+        Value::Str(_) if eval.program.kept => return Vec::new(),
         Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
             Ok(text) => text.lines().map(|line| line.trim_end().to_string()).collect(),
             Err(error) => {

@@ -97,16 +97,19 @@ pub(super) fn of_onnx(file: &Path) -> Result<ViewModel, Failure> {
     Ok(ViewModel::new(&checked, &name, None))
 }
 
-/// The network of an artifact with its lines, if its own file needs no other but the standard blocks.
+/// The network of an artifact with its lines, if the texts that it keeps still give it.
 fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> {
-    let (_, file) = artifact.sources.files().next()?;
-    let mut front = Frontend::source(SourceFile { path: None, ..file.clone() });
+    let files: Vec<SourceFile> = artifact.sources.files().map(|(_, file)| file.clone()).collect();
+    let mut front = Frontend::kept(&files)?;
     if front.has_errors() {
         return None;
     }
     let network = &artifact.checked.network.name;
     front.networks().iter().find(|n| n.name == *network && n.open.is_empty())?;
-    let checked = front.check(network, &[])?;
+    let mut checked = front.check(network, &[])?;
+    // what it read from files is the artifact's to tell
+    checked.network.preprocess.clone_from(&artifact.checked.network.preprocess);
+    checked.network.labels.clone_from(&artifact.checked.network.labels);
     same(checked.graph(), artifact.checked.graph()).then_some((checked, front))
 }
 

@@ -6,13 +6,15 @@
 //! ```
 //!
 //! - [`scope`] reads modules off the layers' names, and says which are called as a whole.
-//! - [`body`] writes what each does, with the numbers in it apart ([`expr`]); [`op`] knows PyTorch's words.
+//! - [`body`] writes what each does ([`forward`], [`loops`]), with the numbers in it apart ([`expr`]); [`op`] knows PyTorch's words.
 //! - [`class`] makes modules that differ in numbers alone one class, whose parameters these numbers are.
 //! - [`script`] writes how it is trained.
 
 mod body;
 mod class;
 mod expr;
+mod forward;
+mod loops;
 mod names;
 mod op;
 mod scope;

@@ -8,7 +8,8 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// What the file itself uses.
-const USED: &[&str] = &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "super", "torch"];
+const USED: &[&str] =
+    &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "shortcut", "super", "torch"];
 
 /// Attributes of `nn.Module`, and of the containers: a module of such a name would hide them.
 const OF_MODULE: &[&str] = &[

@@ -1,0 +1,260 @@
+//! The statements of a `forward`: which values stand in the text of the next statement, and what the others are called.
+
+use std::collections::HashMap;
+
+use super::TorchError;
+use super::body::{Builder, Slot};
+use super::expr::{Arg, Expr, Role, Stmt, Val};
+use super::names;
+use super::scope::{Item, ModuleId, ROOT};
+use crate::ir::{NodeId, Op};
+
+/// As many calls stand within each other in a line.
+const NESTED: usize = 3;
+
+/// The statements of a module's `forward`, which takes `inputs` and does `items`. A block's addition reads the shortcut that is taken in
+/// the slot.
+pub(super) fn statements(
+    builder: &Builder<'_, '_>,
+    level: ModuleId,
+    inputs: &[String],
+    items: &[Item],
+    slot: Option<(&Slot, NodeId)>,
+) -> Result<Vec<Stmt>, TorchError> {
+    let vars = builder.tree.modules[level].reads.iter().copied().zip(inputs.iter().cloned()).collect();
+    let mut forward = Forward { builder, level, vars, uses: HashMap::new(), pending: None, stmts: Vec::new() };
+    forward.run(items, slot)?;
+    Ok(forward.stmts)
+}
+
+/// A value that stands in the text of the next statement.
+struct Pending {
+    item: Item,
+    value: NodeId,
+    expr: Expr,
+    /// Calls within each other.
+    depth: usize,
+    /// The variable that it used up.
+    base: Option<String>,
+    /// The variable that it reads, where it is one call of a module.
+    argument: Option<String>,
+    /// Whether it is a sum and the like.
+    infix: bool,
+}
+
+/// The statements of a `forward` as they are written.
+struct Forward<'b, 't, 'a> {
+    builder: &'b Builder<'t, 'a>,
+    level: ModuleId,
+    vars: HashMap<NodeId, String>,
+    /// How often values are still to be read.
+    uses: HashMap<NodeId, usize>,
+    pending: Option<Pending>,
+    stmts: Vec<Stmt>,
+}
+
+impl Forward<'_, '_, '_> {
+    fn run(&mut self, items: &[Item], slot: Option<(&Slot, NodeId)>) -> Result<(), TorchError> {
+        let tree = self.builder.tree;
+        for item in items {
+            for x in tree.operands(*item) {
+                *self.uses.entry(x).or_default() += 1;
+            }
+        }
+        let module = &tree.modules[self.level];
+        let yields = &module.yields;
+        yields.iter().for_each(|y| *self.uses.entry(*y).or_default() += 1);
+        let shortcut = slot.map(|(slot, add)| {
+            let reads = match slot.at {
+                0 => module.reads[0],
+                n => tree.results(items[n - 1])[0],
+            };
+            // the addition reads the variable in place of its second operand
+            let second = tree.operands(Item::Node(add))[1];
+            if let Some(uses) = self.uses.get_mut(&second) {
+                *uses -= 1;
+            }
+            *self.uses.entry(module.reads[0]).or_default() += 1;
+            *self.uses.entry(reads).or_default() += 1;
+            (slot, add, reads)
+        });
+        for (i, item) in items.iter().enumerate() {
+            if let Some((slot, _, reads)) = &shortcut
+                && slot.at == i
+            {
+                self.take_shortcut(slot, module.reads[0], *reads);
+            }
+            let add = shortcut.as_ref().map(|(_, add, _)| *add);
+            let is_last = i + 1 == items.len() && yields.len() == 1 && tree.results(*item) == *yields;
+            self.item(*item, items.get(i + 1).copied(), add, is_last && self.is_single())?;
+        }
+        self.flush();
+        if !matches!(self.stmts.last(), Some(Stmt::Return(_))) {
+            let value = self.answer();
+            self.stmts.push(Stmt::Return(value));
+        }
+        Ok(())
+    }
+
+    /// Whether the module's value is returned by itself.
+    fn is_single(&self) -> bool {
+        self.level != ROOT || self.builder.tree.checked.graph().outputs().len() == 1
+    }
+
+    /// What is returned, as variables.
+    fn answer(&self) -> Expr {
+        let tree = self.builder.tree;
+        let var = |node: &NodeId| Expr::text(self.vars.get(node).cloned().unwrap_or_default());
+        if !self.is_single() {
+            let outputs = tree.checked.graph().outputs();
+            return Expr::Dict(outputs.iter().map(|(name, value)| (name.clone(), var(&value.node))).collect());
+        }
+        let list: Vec<String> = tree.modules[self.level].yields.iter().map(|y| super::text::flat(&var(y))).collect();
+        Expr::text(list.join(", "))
+    }
+
+    fn take_shortcut(&mut self, slot: &Slot, x: NodeId, reads: NodeId) {
+        self.flush();
+        let (x_var, read) = (self.vars[&x].clone(), self.vars[&reads].clone());
+        for used in [x, reads] {
+            if let Some(uses) = self.uses.get_mut(&used) {
+                *uses -= 1;
+            }
+        }
+        let key = names::member(&slot.key);
+        let value = Expr::text(format!("{x_var} if {key} is None else {key}({read})"));
+        self.stmts.push(Stmt::Assign { target: "shortcut".to_owned(), value });
+    }
+
+    fn item(&mut self, item: Item, next: Option<Item>, add: Option<NodeId>, is_last: bool) -> Result<(), TorchError> {
+        let builder = self.builder;
+        let tree = builder.tree;
+        let operands = tree.operands(item);
+        let is_add = add.is_some_and(|add| item == Item::Node(add));
+        // the second operand of a block's addition is the shortcut's variable
+        let read = if is_add { &operands[..1] } else { &operands[..] };
+        let absorbed = self.pending.as_ref().is_some_and(|pending| self.absorbs(item, read, pending, is_add));
+        if !absorbed {
+            self.flush();
+        }
+        let pending = self.pending.take();
+        for x in read {
+            if let Some(uses) = self.uses.get_mut(x) {
+                *uses -= 1;
+            }
+        }
+        let mut exprs: Vec<Expr> = read
+            .iter()
+            .map(|x| match &pending {
+                Some(pending) if pending.value == *x => pending.expr.clone(),
+                _ => Expr::text(self.vars.get(x).cloned().unwrap_or_default()),
+            })
+            .collect();
+        if is_add {
+            exprs.push(Expr::text("shortcut"));
+        }
+        let used_up = |x: &NodeId| self.uses.get(x).is_none_or(|n| *n == 0);
+        let base = match &pending {
+            Some(pending) => pending.base.clone(),
+            None => read.iter().find(|x| used_up(x)).and_then(|x| self.vars.get(x).cloned()),
+        };
+        let argument = match read {
+            [x] if pending.is_none() && tree.is_named(item) => self.vars.get(x).cloned(),
+            _ => None,
+        };
+        let member = if tree.is_named(item) { tree.member(self.level, item) } else { Expr::text("") };
+        let results = tree.results(item);
+        let (expr, infix) = match item {
+            Item::Call(_) => (Expr::Call(Box::new(member), exprs.into_iter().map(Arg::plain).collect()), false),
+            Item::Node(node) => {
+                if let Some(&rate) = builder.drops.get(&node) {
+                    let rate = Expr::number(Role::Other("drop_path"), "drop_path", Val::Float(rate));
+                    let path = exprs.remove(0);
+                    let args = [path, rate, Expr::text("self.training")].map(Arg::plain).to_vec();
+                    exprs.insert(0, Expr::call("drop_path", args));
+                }
+                let expr = builder.op(node).result(member, exprs)?;
+                let infix = matches!(expr, Expr::Seq(_));
+                (expr, infix)
+            }
+        };
+        if is_last {
+            self.stmts.push(Stmt::Return(expr));
+            return Ok(());
+        }
+        let [value] = results[..] else {
+            let names: Vec<String> = results.iter().map(|&value| self.name(item, value, None)).collect();
+            self.stmts.push(Stmt::Assign { target: names.join(", "), value: expr });
+            return Ok(());
+        };
+        let depth = pending.map_or(1, |p| p.depth + 1);
+        let uses = self.uses.get(&value).copied().unwrap_or(0);
+        let pending = Pending { item, value, expr, depth, base, argument, infix };
+        let goes_on = uses == 1 && next.is_some_and(|next| tree.operands(next).contains(&value));
+        if goes_on {
+            self.pending = Some(pending);
+        } else {
+            self.assign(pending);
+        }
+        Ok(())
+    }
+
+    /// Whether a value stands in the text of the step that reads it.
+    fn absorbs(&self, item: Item, read: &[NodeId], pending: &Pending, is_add: bool) -> bool {
+        if !read.contains(&pending.value) || pending.depth >= NESTED {
+            return false;
+        }
+        let Item::Node(node) = item else { return false };
+        match self.builder.tree.checked.graph().node(node).op {
+            Op::Norm(_) | Op::Act(_) | Op::Clip(_) | Op::Softmax | Op::Flatten => read.len() == 1,
+            Op::Scale(_) => read.len() == 1 && !pending.infix,
+            // x with f(x)
+            Op::Add | Op::Mul | Op::Concat if !is_add && read.len() == 2 => {
+                let other = if read[0] == pending.value { read[1] } else { read[0] };
+                pending.argument.is_some() && pending.argument.as_ref() == self.vars.get(&other)
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes the value that waits.
+    fn flush(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.assign(pending);
+        }
+    }
+
+    fn assign(&mut self, pending: Pending) {
+        let target = self.name(pending.item, pending.value, pending.base.as_deref());
+        self.stmts.push(Stmt::Assign { target, value: pending.expr });
+    }
+
+    /// A variable for a value: that of a value used up, or a new one.
+    fn name(&mut self, item: Item, value: NodeId, base: Option<&str>) -> String {
+        let is_live = |name: &str| {
+            self.vars.iter().any(|(v, n)| n == name && *v != value && self.uses.get(v).is_some_and(|uses| *uses > 0))
+                || name == "shortcut"
+        };
+        let uses = self.uses.get(&value).copied().unwrap_or(0);
+        let label = self.builder.labels.get(&value).filter(|_| uses > 1 || self.builder.outputs.contains(&value)).cloned();
+        let key = match item {
+            Item::Call(_) => Some(self.builder.tree.key(item).to_owned()).filter(|key| names::is_variable(key)),
+            Item::Node(_) => None,
+        };
+        let is_plain = |name: &str| name == "x" || name == "out";
+        let name = match base {
+            Some(base) if is_plain(base) && label.is_none() => base.to_owned(),
+            _ => {
+                let has_x = is_live("x");
+                let wanted = label.or(key).unwrap_or_else(|| if has_x { "out" } else { "x" }.to_owned());
+                if is_live(&wanted) {
+                    (2..).map(|n| format!("{wanted}{n}")).find(|name| !is_live(name)).unwrap_or(wanted)
+                } else {
+                    wanted
+                }
+            }
+        };
+        self.vars.insert(value, name.clone());
+        name
+    }
+}

@@ -143,7 +143,7 @@ fn eval_measures_over_class_folders() {
 fn eval_matches_folders_with_labels() {
     let labelled = dataset(|_, label| label.replace('/', "-"));
     // "T-shirt-top" cannot be the label "T-shirt/top": a folder's name has no slash
-    resnetc(&["eval", FASHION, "--data", arg(labelled.path())]).refused("none of the network's labels");
+    resnetc(&["eval", FASHION, "--data", arg(labelled.path())]).refused("none of the labels");
 }
 
 /// The same ten pictures as IDX files, in a tar archive, and normalised in a pair of arrays: the same answers.

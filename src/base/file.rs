@@ -1,7 +1,7 @@
 //! Writing files so that a failure leaves nothing behind.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -41,22 +41,8 @@ fn write_whole<E: From<io::Error>>(
     durable: bool,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // renaming would replace a device by a file (`/dev/null`, as root)
-    match std::fs::metadata(path) {
-        Ok(kind) if kind.is_dir() => return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder").into()),
-        Ok(kind) if !kind.is_file() => return Err(io::Error::other("is not a regular file").into()),
-        _ => {}
-    }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // a temporary file is private; the finished one is to be what the umask makes of any new file
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut out = Pieces { file: builder.tempfile_in(folder)?, piece: Vec::new() };
+    let path = &target(path)?;
+    let mut out = Pieces { file: beside(path)?, piece: Vec::new() };
     write(&mut out)?;
     out.flush()?;
     if durable {
@@ -64,6 +50,37 @@ fn write_whole<E: From<io::Error>>(
     }
     out.file.persist(path).map_err(|e| e.error)?;
     Ok(())
+}
+
+/// Holds that a file can be written, without touching it: long work is not to end in vain.
+pub fn probe(path: &Path) -> io::Result<()> {
+    beside(&target(path)?).map(drop)
+}
+
+/// The file that a path stands for: a link is followed, so that it stays one.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink());
+    let path = if is_link { std::fs::canonicalize(path)? } else { path.to_path_buf() };
+    // renaming would replace a device by a file (`/dev/null`, as root)
+    match std::fs::metadata(&path) {
+        Ok(kind) if kind.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder")),
+        Ok(kind) if !kind.is_file() => Err(io::Error::other("is not a regular file")),
+        _ => Ok(path),
+    }
+}
+
+/// A temporary file in a path's folder.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    // a temporary file is private; the finished one is to be what the umask makes of any new file
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// A file that is written piece by piece, each at once.
@@ -115,6 +132,30 @@ mod tests {
         let mut names: Vec<_> = names.collect();
         names.sort();
         assert_eq!(names, [".kept", "kept"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_atomically(&link, |out| out.write_all(b"new")).unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+        // one that leads nowhere
+        std::fs::remove_file(&real).unwrap();
+        assert!(write_atomically::<io::Error>(&link, |_| Ok(())).is_err() && probe(&link).is_err());
+    }
+
+    #[test]
+    fn probing_leaves_all_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        probe(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(probe(&dir.path().join("none/out")).is_err() && probe(dir.path()).is_err());
     }
 
     #[test]

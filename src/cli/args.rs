@@ -1,9 +1,11 @@
 //! Arguments that several commands share.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::output::Failure;
 use crate::driver::Weights;
 use crate::plan::Settings;
 
@@ -86,6 +88,25 @@ pub(super) fn parse_named(text: &str) -> (PathBuf, Option<String>) {
     }
 }
 
+/// A file and which of its networks, where that may stand behind a colon as if it were given with `--network`.
+pub(super) fn split(file: &Path, select: &Select) -> Result<(PathBuf, Select), Failure> {
+    match (parse_named(&file.to_string_lossy()), &select.network) {
+        ((_, None), _) => Ok((file.to_path_buf(), select.clone())),
+        ((_, Some(one)), Some(other)) => {
+            Err(Failure::Usage(format!("both `{one}`, behind the file's name, and --network {other} name the network")))
+        }
+        ((file, network), None) => Ok((file, Select { network, ..select.clone() })),
+    }
+}
+
+/// The file of weights, where they come from one.
+pub(super) fn weights_file(weights: Option<&Weights>) -> Option<&Path> {
+    match weights {
+        Some(Weights::File(path)) => Some(path),
+        Some(Weights::Named | Weights::Init(_)) | None => None,
+    }
+}
+
 /// A network with its weights: FILE[:NETWORK][=WEIGHTS].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Named {
@@ -116,6 +137,10 @@ pub(super) fn parse_set(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("expected NAME=VALUE, for example classes=10".to_string()),
     }
+}
+
+pub(super) fn parse_threads(text: &str) -> Result<NonZeroU16, String> {
+    text.parse().map_err(|_| format!("expected a number of threads from 1 to {}", u16::MAX))
 }
 
 pub(super) fn parse_weights(text: &str) -> Result<Weights, String> {

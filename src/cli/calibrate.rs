@@ -3,10 +3,10 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::args::Select;
+use super::args::{Select, parse_threads, parse_weights, split, weights_file};
 use super::images::progress;
 use super::open;
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use super::train::{checked, datasets};
 use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};
@@ -24,9 +24,9 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// The weights: a safetensors or PyTorch file
-    #[arg(long, value_name = "W")]
-    weights: PathBuf,
+    /// The weights: a safetensors, PyTorch or NumPy file, or init[:SEED]
+    #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
+    weights: Weights,
     /// Training data
     #[arg(long, value_name = "DATA")]
     data: String,
@@ -40,13 +40,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batches: Option<u64>,
     /// Threads [default: as many as the process may use]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (front, checked) = checked(&args.file, &args.select, out)?;
-    let params = open::bind(&checked, &front, Some(&Weights::File(args.weights.clone())), out)?;
+    let (file, select) = split(&args.file, &args.select)?;
+    let read = [Some(&*file), weights_file(Some(&args.weights))];
+    writable(&args.output, &read.into_iter().flatten().collect::<Vec<_>>())?;
+    let (front, checked) = checked(&file, &select, out)?;
+    let params = open::bind(&checked, &front, Some(&args.weights), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
     // the statistics are of the pictures and of the network as they are in inference, with all its blocks; nothing is frozen, so that
@@ -59,11 +62,12 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         stochastic_depth: 0.0,
         ..checked.network.recipe.clone().unwrap_or_default()
     };
-    let (data, _) = datasets(&checked, &args.data, None)?;
+    let (data, _) = datasets(&checked, &args.data, None, out)?;
     let mut feed = train::feed(data, &checked, &recipe, threads, true).map_err(Failure::input)?;
-    let mut engine = train::engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
-    let bar = progress(feed.samples());
+    let mut engine = train::statistics(&checked, &params, &recipe, threads).map_err(Failure::input)?;
     let batches = args.batches.unwrap_or(u64::MAX);
+    let wanted = usize::try_from(batches).unwrap_or(usize::MAX).saturating_mul(args.batch as usize);
+    let bar = progress(feed.samples().min(wanted));
     let result = calibrate::calibrate(&checked, &mut engine, &mut *feed, batches, &mut |n| bar.inc(n as u64));
     bar.finish_and_clear();
     let count = result.map_err(Failure::input)?;

@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (mut failed, mut networks) = (0, 0);
+    let (mut failed, mut networks, mut defined) = (0, 0, 0);
     for path in &args.files {
         let mut front = match Frontend::open(path) {
             Ok(front) => front,
@@ -37,6 +37,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
                 continue;
             }
         };
+        defined += front.networks().len();
         let names: Vec<String> = match &args.select.network {
             Some(name) => vec![front.select(Some(name)).map_err(Failure::input)?],
             // with --set, a network whose open parameters are all given is checked too
@@ -73,7 +74,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Said);
     }
     if args.format == Format::Text && networks == 0 {
-        out.note("note: no network was checked: all have parameters without defaults (give them with --set)");
+        out.note(match defined {
+            0 => "note: no network was checked: none is defined",
+            _ => "note: no network was checked: all have parameters without defaults (give them with --set)",
+        });
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Planning, Select, parse_weights};
+use super::args::{Format, Planning, Select, parse_threads, parse_weights, split, weights_file};
 use super::measure;
 use super::open;
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::Checked;
@@ -27,11 +27,11 @@ const FREE_SIZE: usize = 224;
                   resnetc compile net.resnet --weights net.pth -o net.rnx\n  \
                   resnetc compile net.resnet --emit dot | dot -Tsvg > net.svg")]
 pub(super) struct Args {
-    /// The source file
+    /// The source file; FILE:NETWORK names one of several networks
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Weights: a safetensors or PyTorch file, or init[:SEED] [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
     /// Write an artifact: network, weights, labels, preprocessing
@@ -55,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
     /// Threads that `--emit plan` plans for, and the packed weights of an artifact [default: as many as the process may use]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<std::num::NonZeroU16>,
 }
 
@@ -74,7 +74,12 @@ enum Emit {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let mut front = Frontend::open(&args.file).map_err(Failure::input)?;
+    let (file, select) = split(&args.file, &args.select)?;
+    if let Some(path) = &args.output {
+        let read = [Some(&*file), weights_file(args.weights.as_ref())];
+        writable(path, &read.into_iter().flatten().collect::<Vec<_>>())?;
+    }
+    let mut front = Frontend::open(&file).map_err(Failure::input)?;
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };
         let (tree, diags) = syntax::parse(id, &file.text);
@@ -82,7 +87,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         out.diagnostics(&diags, &front.sources, Format::Text)?;
         return if diags.iter().any(|d| d.is_error()) { Err(Failure::Said) } else { Ok(()) };
     }
-    let checked = open::check(&mut front, &args.select, out)?;
+    let checked = open::check(&mut front, &select, out)?;
     let options = DumpOptions { fold: args.fold };
     match args.emit {
         Some(Emit::Graph) => out.text(&dump(&checked, options)),

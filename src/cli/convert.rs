@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use crate::base::tensor::{DType, Tensor};
 use crate::formats::{safetensors, weights};
 
@@ -33,6 +33,7 @@ enum Float {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    writable(&args.output, &[&args.input])?;
     let tensors = weights::open(&args.input).map_err(Failure::input)?;
     let mut list: Vec<(&str, Tensor)> = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors.iter() {

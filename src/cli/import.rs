@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::output::{Done, Failure, Out, save};
+use super::output::{Done, Failure, Out, save, writable};
 use crate::base::tensor::Tensor;
 use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::{onnx, safetensors};
@@ -12,7 +12,7 @@ use crate::ir::{Channels, Network, Preprocess, imagenet};
 /// Turn an ONNX file into readable source and a file of weights.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc import net.onnx -o net.resnet --weights-out net.safetensors\n  \
-                  resnetc check net.resnet && resnetc run net.resnet --weights net.safetensors photo.jpg")]
+                  resnetc check net.resnet && resnetc run net.resnet photo.jpg")]
 pub(super) struct Args {
     /// The ONNX file
     #[arg(value_name = "NET.onnx")]
@@ -38,8 +38,17 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         doc: Some(format!("Imported from {file}.")),
         classes: true,
     };
+    for path in [&args.output, &args.weights_out].into_iter().flatten() {
+        writable(path, &[&args.file])?;
+    }
+    if args.output.is_some() && args.output == args.weights_out {
+        return Err(Failure::Usage("the source and the weights are two files: -o and --weights-out name one".into()));
+    }
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported.network(""));
+    if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {
+        state_weights(&mut made, source, weights);
+    }
     let count = imported.tensors.len();
     if let Some(path) = &args.weights_out {
         let tensors = renamed(imported.tensors, &made);
@@ -63,6 +72,17 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     Ok(())
 }
 
+/// States where the weights lie, so that the source runs as it is: by their place beside it, where they are in its folder or below.
+fn state_weights(made: &mut Decompiled, source: &Path, weights: &Path) {
+    let (Ok(source), Ok(weights)) = (std::path::absolute(source), std::path::absolute(weights)) else { return };
+    let beside = source.parent().and_then(|folder| weights.strip_prefix(folder).ok());
+    let path = beside.unwrap_or(&weights).to_string_lossy().replace('\\', "/");
+    if path.chars().any(|c| c == '"' || c.is_control()) {
+        return;
+    }
+    insert(made, &format!("  weights \"{path}\"\n"));
+}
+
 /// States how pictures are prepared and what the classes are called, where the file tells: resnetc's own do.
 fn state_use(made: &mut Decompiled, network: &Network) {
     let mut lines = String::new();
@@ -81,10 +101,14 @@ fn state_use(made: &mut Decompiled, network: &Network) {
             None => made.notes.push("the names of the classes have characters that are not written, and are left out".to_owned()),
         }
     }
-    // behind the line that states the input
+    insert(made, &lines);
+}
+
+/// Puts lines behind the one that states the input.
+fn insert(made: &mut Decompiled, lines: &str) {
     let input = made.source.find("\n  input ").and_then(|at| Some(at + 1 + made.source.get(at + 1..)?.find('\n')? + 1));
     if let Some(at) = input {
-        made.source.insert_str(at, &lines);
+        made.source.insert_str(at, lines);
     }
 }
 

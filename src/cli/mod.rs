@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod check;
+mod classes;
 mod compare;
 mod compile;
 mod convert;
@@ -71,7 +72,7 @@ enum Command {
     View(view::Args),
     /// Write weights of any known format as safetensors
     Convert(convert::Args),
-    /// Write a network for other tools: ONNX
+    /// Write a network for other tools: ONNX, PyTorch
     Export(export::Args),
     Import(import::Args),
     /// Write a commented starter file

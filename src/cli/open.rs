@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{Format, Planning, Select, parse_named, parse_weights};
+use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
 use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
 use crate::formats::artifact::{self, Artifact, ArtifactError};
@@ -22,11 +22,11 @@ pub(super) struct ModelArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub select: Select,
-    /// Weights: a safetensors or PyTorch file, or init[:SEED] for He initialisation [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for He initialisation [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     pub weights: Option<Weights>,
     /// Threads [default: as many as the process may use]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroU16>,
     #[command(flatten)]
     pub planning: Planning,
@@ -56,14 +56,8 @@ impl Loaded {
 impl ModelArgs {
     /// The same with the network that stands behind a colon as if it were given with `--network`.
     pub fn resolved(&self) -> Result<ModelArgs, Failure> {
-        let (file, network) = parse_named(&self.file.to_string_lossy());
-        match (network, &self.select.network) {
-            (None, _) => Ok(self.clone()),
-            (Some(one), Some(other)) => {
-                Err(Failure::Usage(format!("both `{one}`, behind the file's name, and --network {other} name the network")))
-            }
-            (network, None) => Ok(ModelArgs { file, select: Select { network, ..self.select.clone() }, ..self.clone() }),
-        }
+        let (file, select) = split(&self.file, &self.select)?;
+        Ok(ModelArgs { file, select, ..self.clone() })
     }
 
     /// The model; what is wrong with the file or its weights is shown.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::args::{Colour, Format, Global};
 use crate::base::diagnostic::Diagnostic;
-use crate::base::file::write_atomically;
+use crate::base::file::{probe, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
 
@@ -17,6 +17,15 @@ pub(super) const STOPPED: u8 = 130;
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
     write_atomically(path, |out| out.write_all(bytes))
         .map_err(|error: io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
+}
+
+/// Holds, before any work, that a file can be written, and that it is none of those that are read.
+pub(super) fn writable(path: &Path, read: &[&Path]) -> Done {
+    let real = std::fs::canonicalize(path).ok();
+    if real.is_some() && read.iter().any(|other| std::fs::canonicalize(other).ok() == real) {
+        return Err(Failure::Usage(format!("`{}` is what is read: name another file to write", path.display())));
+    }
+    probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
 }
 
 /// Why a command ends early.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::args::Format;
 use super::images::{Reader, progress, top};
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use crate::data::folder::pictures;
 use crate::formats::npy;
 
@@ -43,6 +43,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    if args.input.is_none() && !args.output.is_empty() {
+        return Err(Failure::Usage(
+            "--output goes with --input: of pictures, --prepared X.npy writes what the network reads, for --input X.npy".into(),
+        ));
+    }
+    for (_, path) in args.output.iter().map(|text| target(text)) {
+        writable(path, &args.input.as_deref().into_iter().collect::<Vec<_>>())?;
+    }
     match &args.input {
         Some(input) => raw(args, input, out),
         None if args.images.is_empty() => {

@@ -44,7 +44,7 @@ pub(super) fn find(folder: &Path, split: Split) -> Option<(Kind, Vec<PathBuf>)> 
             let last = (1..=9).rev().find(|&n| batch(n).is_file()).unwrap_or(0);
             ((1..=last).map(batch).collect(), folder.join("train.bin"))
         }
-        Split::Test => {
+        Split::Valid | Split::Test => {
             let one = folder.join("test_batch.bin");
             (if one.is_file() { vec![one] } else { Vec::new() }, folder.join("test.bin"))
         }

@@ -1,5 +1,6 @@
 //! Which class a folder of pictures is: by the network's labels, by ImageNet's synsets, or by its place among the folders.
 
+use super::DatasetOptions;
 use super::folder::FolderError;
 use crate::ir::imagenet;
 
@@ -12,8 +13,10 @@ pub(super) struct Classes {
     pub names: Vec<String>,
 }
 
-/// Numbers folders, whose names come sorted, for a network with these labels (possibly none) and so many outputs.
-pub(super) fn classes(folders: &[String], labels: &[String], outputs: Option<usize>) -> Result<Classes, FolderError> {
+/// Numbers folders, whose names come sorted, for a network with these labels (possibly none) and so many outputs. Where the options are
+/// `strict`, folders of other names are an error; else they are counted.
+pub(super) fn classes(folders: &[String], options: &DatasetOptions<'_>) -> Result<Classes, FolderError> {
+    let (labels, outputs) = (options.labels, options.classes);
     let names = || if labels.is_empty() { imagenet::names() } else { labels.to_vec() };
     if let Some(indices) = by_label(folders, labels)? {
         return Ok(Classes { indices, names: labels.to_vec() });
@@ -22,6 +25,9 @@ pub(super) fn classes(folders: &[String], labels: &[String], outputs: Option<usi
         && let Some(indices) = by_synset(folders)?
     {
         return Ok(Classes { indices, names: names() });
+    }
+    if let Some(folder) = folders.first().filter(|_| options.strict) {
+        return Err(unknown(folder, labels));
     }
     Ok(Classes { indices: (0..folders.len()).collect(), names: folders.to_vec() })
 }
@@ -35,13 +41,13 @@ fn by_label(folders: &[String], labels: &[String]) -> Result<Option<Vec<usize>>,
     if !folders.iter().any(|folder| class(folder).is_some()) {
         return Ok(None);
     }
-    let known = |folder: &String| {
-        class(folder).ok_or_else(|| FolderError::UnknownClass {
-            folder: folder.clone(),
-            labels: labels.iter().take(12).cloned().collect::<Vec<_>>().join(", "),
-        })
-    };
+    let known = |folder: &String| class(folder).ok_or_else(|| unknown(folder, labels));
     folders.iter().map(known).collect::<Result<_, _>>().map(Some)
+}
+
+fn unknown(folder: &str, labels: &[String]) -> FolderError {
+    let labels = labels.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
+    FolderError::UnknownClass { folder: folder.to_owned(), labels }
 }
 
 /// By ImageNet's synsets, as soon as one folder is called so; some of the classes will do. A thousand folders of which some are others
@@ -59,17 +65,21 @@ fn by_synset(folders: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
 mod tests {
     use super::*;
 
+    fn options(labels: &[String], classes: Option<usize>) -> DatasetOptions<'_> {
+        DatasetOptions { labels, classes, ..DatasetOptions::default() }
+    }
+
     fn list(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
     fn indices(folders: &[&str], labels: &[String], outputs: usize) -> Vec<usize> {
-        classes(&list(folders), labels, Some(outputs)).unwrap().indices
+        classes(&list(folders), &options(labels, Some(outputs))).unwrap().indices
     }
 
     #[test]
     fn folders_called_as_synsets_are_imagenets_classes() {
-        let found = classes(&list(&["n01443537", "n02099601", "n15075141"]), &[], Some(1000)).unwrap();
+        let found = classes(&list(&["n01443537", "n02099601", "n15075141"]), &options(&[], Some(1000))).unwrap();
         assert_eq!(found.indices, [1, 207, 999]);
         assert_eq!(found.names[207], "golden retriever");
         // the same with the names as labels; and by the names themselves
@@ -77,7 +87,7 @@ mod tests {
         assert_eq!(indices(&["golden retriever"], &imagenet::names(), 1000), [207]);
         // a network of other classes counts them, as torchvision does
         assert_eq!(indices(&["n01443537", "n02099601"], &[], 10), [0, 1]);
-        let unknown = classes(&list(&["n01443537", "n99999999"]), &[], Some(1000));
+        let unknown = classes(&list(&["n01443537", "n99999999"]), &options(&[], Some(1000)));
         assert!(matches!(unknown, Err(FolderError::UnknownSynset { folder }) if folder == "n99999999"));
         assert_eq!(indices(&["n99999998", "n99999999"], &[], 1000), [0, 1]);
     }
@@ -86,9 +96,9 @@ mod tests {
     fn all_thousand_folders_count_as_they_are_sorted() {
         let mut all: Vec<String> = imagenet::classes().iter().map(|class| class.synset.to_owned()).collect();
         let counted: Vec<usize> = (0..1000).collect();
-        assert_eq!(classes(&all, &[], Some(1000)).unwrap().indices, counted);
+        assert_eq!(classes(&all, &options(&[], Some(1000))).unwrap().indices, counted);
         all[999] = "n99999999".to_owned();
-        let own = classes(&all, &[], Some(1000)).unwrap();
+        let own = classes(&all, &options(&[], Some(1000))).unwrap();
         assert_eq!((own.indices, own.names), (counted, all));
     }
 
@@ -96,7 +106,7 @@ mod tests {
     fn labels_may_begin_with_their_synsets() {
         let labels = list(&["n02099601 golden retriever", "n01443537 goldfish, Carassius auratus"]);
         assert_eq!(indices(&["n01443537", "n02099601"], &labels, 2), [1, 0]);
-        let unknown = classes(&list(&["n01443537", "n01440764"]), &labels, Some(2));
+        let unknown = classes(&list(&["n01443537", "n01440764"]), &options(&labels, Some(2)));
         assert!(matches!(unknown, Err(FolderError::UnknownClass { .. })));
     }
 }

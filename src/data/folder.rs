@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::DatasetOptions;
 use super::classes::{Classes, classes};
 
 /// The deepest nesting of folders that is entered.
@@ -35,7 +36,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// A class folder that the network has no label for.
-    #[error("the class folder `{folder}` is none of the network's labels: {labels}")]
+    #[error("the class folder `{folder}` is none of the labels: {labels}")]
     UnknownClass {
         /// Its name.
         folder: String,
@@ -60,10 +61,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Lists a dataset for a network with these `labels` (possibly none) and so many `outputs`. Where the folders' names are labels, a
+    /// Lists a dataset for a network with these labels (possibly none) and so many outputs. Where the folders' names are labels, a
     /// class has its label's index; where the network has 1 000 outputs and folders are called as ImageNet's synsets, it has the index
     /// that ImageNet gives it; else the folders are counted in sorted order, as torchvision's `ImageFolder` does.
-    pub fn open(path: &Path, labels: &[String], outputs: Option<usize>) -> Result<Folder, FolderError> {
+    pub fn open(path: &Path, options: &DatasetOptions<'_>) -> Result<Folder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
         let mut folders = Vec::new();
         for entry in std::fs::read_dir(path).map_err(io)? {
@@ -77,7 +78,7 @@ impl Folder {
             return Err(FolderError::NoClasses { path: path.to_path_buf() });
         }
         folders.sort();
-        let Classes { indices, names } = classes(&folders, labels, outputs)?;
+        let Classes { indices, names } = classes(&folders, options)?;
         let mut items = Vec::new();
         for (name, class) in folders.iter().zip(indices) {
             let folder = path.join(name);
@@ -154,14 +155,19 @@ mod tests {
     #[test]
     fn classes_are_sorted_or_follow_the_labels() {
         let dir = tree(&["cat/b.jpg", "cat/a.PNG", "cat/.hidden.jpg", "cat/notes.txt", "ant/x.jpeg", ".git/y.jpg"]);
-        let plain = Folder::open(dir.path(), &[], None).unwrap();
+        let plain = Folder::open(dir.path(), &DatasetOptions::default()).unwrap();
         assert_eq!(plain.classes, ["ant", "cat"]);
         let indices: Vec<usize> = plain.items.iter().map(|(_, c)| *c).collect();
         assert_eq!(indices, [0, 1, 1]);
         assert!(plain.items[1].0.ends_with("cat/a.PNG"));
-        let labelled = Folder::open(dir.path(), &["cat".into(), "dog".into(), "ant".into()], None).unwrap();
+        let labelled = Folder::open(
+            dir.path(),
+            &DatasetOptions { labels: &["cat".into(), "dog".into(), "ant".into()], ..DatasetOptions::default() },
+        )
+        .unwrap();
         assert_eq!(labelled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
-        let wrong = Folder::open(dir.path(), &["cat".into(), "dog".into()], None);
+        let wrong =
+            Folder::open(dir.path(), &DatasetOptions { labels: &["cat".into(), "dog".into()], ..DatasetOptions::default() });
         assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));
     }
 
@@ -173,13 +179,16 @@ mod tests {
             std::os::unix::fs::symlink(dir.path().join("cat"), dir.path().join("cat/more").join(name)).unwrap();
             std::os::unix::fs::symlink(dir.path().join("cat/more"), dir.path().join("cat").join(name)).unwrap();
         }
-        assert_eq!(Folder::open(dir.path(), &[], None).unwrap().items.len(), 2);
+        assert_eq!(Folder::open(dir.path(), &DatasetOptions::default()).unwrap().items.len(), 2);
     }
 
     #[test]
     fn empty_datasets_are_errors() {
-        assert!(matches!(Folder::open(tree(&["a.jpg"]).path(), &[], None), Err(FolderError::NoClasses { .. })));
-        assert!(matches!(Folder::open(tree(&["cat/a.txt"]).path(), &[], None), Err(FolderError::EmptyClass { .. })));
-        assert!(matches!(Folder::open(Path::new("/nowhere"), &[], None), Err(FolderError::Io { .. })));
+        assert!(matches!(Folder::open(tree(&["a.jpg"]).path(), &DatasetOptions::default()), Err(FolderError::NoClasses { .. })));
+        assert!(matches!(
+            Folder::open(tree(&["cat/a.txt"]).path(), &DatasetOptions::default()),
+            Err(FolderError::EmptyClass { .. })
+        ));
+        assert!(matches!(Folder::open(Path::new("/nowhere"), &DatasetOptions::default()), Err(FolderError::Io { .. })));
     }
 }

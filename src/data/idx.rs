@@ -22,7 +22,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(super) fn find(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
     let prefixes: &[&str] = match split {
         Split::Train => &["train"],
-        Split::Test => &["t10k", "test"],
+        Split::Valid | Split::Test => &["t10k", "test"],
     };
     for prefix in prefixes {
         let [images, labels] = [("images", 3), ("labels", 1)].map(|(what, dims)| {

@@ -34,7 +34,7 @@ pub use error::DataError;
 #[cfg(feature = "image")]
 pub use image::{ImageError, load};
 pub use loader::{Loader, LoaderOptions, Samples};
-pub use open::{DatasetOptions, Split, open_dataset, open_test_part};
+pub use open::{DatasetOptions, Split, open_dataset, open_valid_part};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;

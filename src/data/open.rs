@@ -16,6 +16,8 @@ use super::{DataError, Dataset, cifar, idx};
 pub enum Split {
     /// What is trained on.
     Train,
+    /// What is measured on while training goes on: apart from what is measured on in the end, where there are both.
+    Valid,
     /// What is measured on.
     Test,
 }
@@ -25,6 +27,8 @@ pub enum Split {
 pub struct DatasetOptions<'a> {
     /// The network's class names, with which folders' names are matched; may be empty.
     pub labels: &'a [String],
+    /// Whether each folder must be called as a label: where `labels` are the classes of data that these ones go with.
+    pub strict: bool,
     /// The network's outputs: labels are held against it.
     pub classes: Option<usize>,
     /// Bytes that may be taken to keep small pictures decoded.
@@ -33,7 +37,7 @@ pub struct DatasetOptions<'a> {
 
 impl Default for DatasetOptions<'_> {
     fn default() -> Self {
-        DatasetOptions { labels: &[], classes: None, keep: 1 << 30 }
+        DatasetOptions { labels: &[], strict: false, classes: None, keep: 1 << 30 }
     }
 }
 
@@ -68,18 +72,18 @@ pub fn open_dataset(spec: &str, split: Split, options: &DatasetOptions<'_>) -> R
         path: spec.to_owned(),
         reason: match split {
             Split::Train => "has a part to measure on and none to train on".to_owned(),
-            Split::Test => "has a part to train on and none to measure on".to_owned(),
+            Split::Valid | Split::Test => "has a part to train on and none to measure on".to_owned(),
         },
     })
 }
 
-/// Opens the part of a dataset that is measured on; `None` where the dataset has no parts, or not this one.
-pub fn open_test_part(spec: &str, options: &DatasetOptions<'_>) -> Result<Option<Arc<dyn Dataset>>, DataError> {
-    let opened = match find(spec, Split::Test)? {
-        Place::Part(found) => open(found, Split::Test, options)?.map(|(dataset, _)| dataset),
+/// Opens the part of a dataset that is validated on in training; `None` where the dataset has no parts, or not this one.
+pub fn open_valid_part(spec: &str, options: &DatasetOptions<'_>) -> Result<Option<Arc<dyn Dataset>>, DataError> {
+    let opened = match find(spec, Split::Valid)? {
+        Place::Part(found) => open(found, Split::Valid, options)?.map(|(dataset, _)| dataset),
         // an archive is looked into only when it is opened
         Place::Whole(found @ Found::Archive(_)) => {
-            open(found, Split::Test, options)?.filter(|(_, part)| *part).map(|(dataset, _)| dataset)
+            open(found, Split::Valid, options)?.filter(|(_, part)| *part).map(|(dataset, _)| dataset)
         }
         Place::Whole(_) | Place::NoPart => None,
     };
@@ -109,7 +113,7 @@ fn in_folder(path: &Path, split: Split) -> Place {
     }
     let other = match split {
         Split::Train => Split::Test,
-        Split::Test => Split::Train,
+        Split::Valid | Split::Test => Split::Train,
     };
     match (known_part(path, split), known_part(path, other)) {
         (Some(found), _) => Place::Part(found),
@@ -164,6 +168,7 @@ fn file(path: &Path, len: u64) -> Result<Place, DataError> {
 pub(super) fn part_names(split: Split) -> &'static [&'static str] {
     match split {
         Split::Train => &["train"],
+        Split::Valid => &["val", "valid", "validation", "test"],
         Split::Test => &["test", "val", "valid", "validation"],
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Pictures {
 impl Pictures {
     /// A folder on the disk.
     pub fn folder(path: &Path, options: &DatasetOptions<'_>) -> Result<Pictures, DataError> {
-        let folder = Folder::open(path, options.labels, options.classes)?;
+        let folder = Folder::open(path, options)?;
         let items = folder.items.into_iter().map(|(path, class)| (path, class, 0..0)).collect();
         Pictures::new(&path.display().to_string(), items, folder.classes, None, options)
     }
@@ -52,7 +52,7 @@ impl Pictures {
         if folders.is_empty() {
             return Err(FolderError::NoClasses { path: root }.into());
         }
-        let Classes { indices, names } = classes(&folders, options.labels, options.classes)?;
+        let Classes { indices, names } = classes(&folders, options)?;
         let items = found
             .into_values()
             .zip(indices)

@@ -80,7 +80,7 @@ fn folders_and_archives_are_alike() {
         // a second time from memory
         assert_eq!([0, 1, 2].map(|i| red(&*data, i)), [30, 10, 20]);
         assert!(data.name(1).ends_with("cat/a.PNG") && data.read(3).is_err());
-        assert!(open_test_part(&spec.display().to_string(), &DatasetOptions::default()).unwrap().is_none());
+        assert!(open_valid_part(&spec.display().to_string(), &DatasetOptions::default()).unwrap().is_none());
     }
 }
 
@@ -96,14 +96,14 @@ fn parts_are_found() {
         let train = opened(&spec, Split::Train).unwrap();
         assert_eq!((train.len(), red(&*train, 0)), (2, 2), "{text}");
         assert_eq!(red(&*opened(&spec, Split::Test).unwrap(), 0), 3);
-        let test = open_test_part(&text, &DatasetOptions::default()).unwrap().unwrap();
+        let test = open_valid_part(&text, &DatasetOptions::default()).unwrap().unwrap();
         assert_eq!(test.classes(), ["cat"]);
     }
     // of what was published so, only the part to train on
     let alone = folder(&[("train/cat/1.png", png(2, 2, 1)), ("train/ant/1.png", png(2, 2, 1))]);
     assert_eq!(opened(alone.path(), Split::Train).unwrap().len(), 2);
     let text = alone.path().display().to_string();
-    assert!(open_test_part(&text, &DatasetOptions::default()).unwrap().is_none());
+    assert!(open_valid_part(&text, &DatasetOptions::default()).unwrap().is_none());
     assert!(opened(alone.path(), Split::Test).err().unwrap().to_string().contains("none to measure on"));
     // a class of that name is no part
     let class = folder(&[("train/1.png", png(2, 2, 1)), ("bus/1.png", png(2, 2, 1))]);
@@ -120,7 +120,7 @@ fn labels_decide_the_numbers_and_the_network_their_range() {
     assert_eq!(([0, 1, 2].map(|i| data.label(i)), data.classes()), ([2, 1, 1], &labels[..]));
     assert!(of(&labels, Some(2)).err().unwrap().to_string().contains("label 2, and the network has 2 classes"));
     assert!(of(&[], Some(1)).err().unwrap().to_string().contains("2 class folders, and the network has 1 classes"));
-    assert!(of(&labels[..2], None).err().unwrap().to_string().contains("`ant` is none of the network's labels"));
+    assert!(of(&labels[..2], None).err().unwrap().to_string().contains("`ant` is none of the labels"));
 }
 
 #[test]

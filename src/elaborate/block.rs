@@ -70,6 +70,16 @@ impl Expander<'_> {
         self.remember(call.label.as_ref(), cx);
     }
 
+    /// Adds to what was said of a block's lines where the block is used, if that is another file: its author is rarely who can mend it.
+    fn tell_of_use(&mut self, from: usize, block: Span, call: Span) {
+        let file = block.file;
+        for diag in self.diags.iter_mut().skip(from) {
+            if call.file != file && diag.labels.iter().all(|label| label.span.file == file) {
+                *diag = diag.clone().label(call, "used here");
+            }
+        }
+    }
+
     /// Expands a block on a value, in the scope that is open.
     #[allow(clippy::too_many_arguments)] // each is another fact of the call; a struct would be built at each call and taken apart here
     pub(super) fn block(
@@ -109,12 +119,14 @@ impl Expander<'_> {
             policy: policy.clone(),
             labels: BTreeMap::new(),
             last_filters: None,
+            filters_lost: false,
             last_dilation: 1,
         };
         self.body(&block.body, &mut cx);
         if !block.damaged {
             self.unjoined(&cx);
         }
+        self.tell_of_use(errors, block.name.span, call);
         let value = if broken || block.damaged { None } else { cx.current };
         Expanded { value, frame: Some(frame), stride: cx.stride }
     }
@@ -140,7 +152,7 @@ impl Expander<'_> {
                         label.span,
                         "computed, and lost",
                     )
-                    .rule("a branch ends in an `add`, `mul` or `concat`, or is an `output`"),
+                    .rule("a branch ends in an `add`, `mul` or `concat`, or is an output: `output NAME from LABEL`"),
                 );
             }
         }

@@ -346,6 +346,13 @@ impl Eval<'_> {
                 .label(declared.name().span, "declared here");
                 if let Some(near) = nearest(key, params.iter().map(|p| p.name.node.as_str())) {
                     diag = diag.fix(format!("did you mean `{near}`?"), *span, near);
+                } else if let Def::Network(network) = declared
+                    && let Some(base) = &network.base
+                    && let Some(&below) = program.modules[program.module_of(def)].scope.get(&base.name.node)
+                    && program.def(below).params().iter().any(|p| p.name.node == **key)
+                {
+                    let base = &base.name.node;
+                    diag = diag.help(format!("`{base}`, which it derives from, has it: `network NAME = {base}(…, {key}: …)`"));
                 }
                 self.diags.push(diag);
             }

@@ -63,6 +63,8 @@ pub(super) struct Cx {
     pub labels: BTreeMap<String, Labelled>,
     /// The `filters` of the stage before, for `filters: double`.
     pub last_filters: Option<i64>,
+    /// Whether that may be missing because of an error.
+    pub filters_lost: bool,
     /// The dilation that the stage before ended with, for `dilate: double`.
     pub last_dilation: i64,
 }
@@ -378,7 +380,9 @@ impl<'a> Expander<'a> {
                     call.name.span,
                     "not known",
                 );
-                if let Some(near) = nearest(&word, known) {
+                if let Some(here) = operators::elsewhere(&word) {
+                    diag = diag.fix(format!("here it is called `{here}`"), call.name.span, here);
+                } else if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
                     diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));

@@ -203,8 +203,14 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+    /// What was compiled, where a source is wanted.
+    #[error("{} is an artifact, which `run`, `eval`, `bench`, `export` and `view` take: this takes a source (.resnet)", path.display())]
+    Artifact {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a text.
-    #[error("{} is not UTF-8 text: the byte at {at} is not valid", path.display())]
+    #[error("{} is no source: it is not UTF-8 text, the byte at {at} is not valid", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -223,6 +229,9 @@ pub(super) fn read(path: &Path) -> Result<String, ReadError> {
     file.take(syntax::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() > syntax::MAX_SOURCE {
         return Err(ReadError::TooLarge { path: path.to_path_buf() });
+    }
+    if bytes.starts_with(b"RNXmodel") {
+        return Err(ReadError::Artifact { path: path.to_path_buf() });
     }
     String::from_utf8(bytes).map_err(|e| ReadError::NotText { path: path.to_path_buf(), at: e.utf8_error().valid_up_to() })
 }

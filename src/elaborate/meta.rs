@@ -345,7 +345,8 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
         }
         Value::Str(_) if eval.program.kept => return Vec::new(),
         Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
-            Ok(text) => text.lines().map(|line| line.trim_end().to_string()).collect(),
+            // a blank line at the end names no class
+            Ok(text) => text.trim_end().lines().map(|line| line.trim_end().to_string()).collect(),
             Err(error) => {
                 eval.diags.push(Diagnostic::error(codes::NO_SUCH_FILE, error.to_string(), expr.span, "named here"));
                 return Vec::new();

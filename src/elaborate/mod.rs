@@ -138,6 +138,7 @@ impl Program {
             policy,
             labels: BTreeMap::new(),
             last_filters: None,
+            filters_lost: false,
             last_dilation: 1,
         };
         expander.body(&base.network.body, &mut cx);

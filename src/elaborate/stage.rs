@@ -13,10 +13,21 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Stage};
 impl Expander<'_> {
     /// Expands `stage LABEL: COUNT of UNIT { … }` or `repeat [LABEL:] COUNT of UNIT { … }`.
     pub(super) fn stage(&mut self, stage: &Stage, span: Span, cx: &mut Cx) {
+        let errors = self.diags.len();
+        self.instances(stage, span, cx);
+        // what went wrong may be why it states nothing that the next one could double
+        cx.filters_lost |= self.diags.len() > errors || cx.current.is_none();
+    }
+
+    fn instances(&mut self, stage: &Stage, span: Span, cx: &mut Cx) {
         let count = match self.eval(&stage.count, &cx.env) {
             Value::Int(n) if n >= i64::from(stage.is_stage) && n <= MAX_NODES as i64 => Some(n as usize),
             Value::Int(n) => {
-                let rule = if stage.is_stage { "a stage has at least one block" } else { "a count is not negative" };
+                let rule = match stage.is_stage {
+                    _ if n > MAX_NODES as i64 => format!("a network has at most {MAX_NODES} nodes"),
+                    true => "a stage has at least one block".to_string(),
+                    false => "a count is not negative".to_string(),
+                };
                 let label = format!("out of range: {n}");
                 self.error(Diagnostic::error(codes::BAD_VALUE, format!("{n} instances"), stage.count.span, label).rule(rule));
                 None
@@ -238,6 +249,7 @@ impl Expander<'_> {
                                 ));
                                 None
                             }
+                            None if cx.filters_lost => None,
                             None => {
                                 self.error(
                                     Diagnostic::error(

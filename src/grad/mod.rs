@@ -39,6 +39,8 @@ pub struct GradOptions {
     pub stochastic_depth: f64,
     /// Names of parameters or layers, or what they begin with up to a dot (`layer1`), that stay as they are.
     pub frozen: Vec<String>,
+    /// Only the loss, the scores and the norms' statistics are computed, and no gradient.
+    pub forward_only: bool,
 }
 
 impl GradOptions {
@@ -90,7 +92,9 @@ pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, Gra
     let mut step = Step::new(deep.as_ref().unwrap_or(checked), options)?;
     step.forward()?;
     step.loss()?;
-    step.backward()?;
+    if !options.forward_only {
+        step.backward()?;
+    }
     step.finish()
 }
 

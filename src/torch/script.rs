@@ -1,10 +1,11 @@
 //! How a network is trained, as a script for PyTorch: one process or many (`torchrun`), by the recipe of its source.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::TorchError;
 use super::names::quoted;
-use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnBroken, Op, Preprocess, Recipe, Schedule, Shape, imagenet};
+use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnBroken, Op, Preprocess, Recipe, Schedule, imagenet};
 
 /// The script, with lines for some recipes alone and places for what they say.
 const TEMPLATE: &str = include_str!("train.py.in");
@@ -27,12 +28,13 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
     let recipe = network.recipe.as_ref().ok_or_else(|| fails("its source has no `train { … }`"))?;
     let graph = checked.graph();
     let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one picture")) };
-    let shape = checked.shape(input);
-    let Some(sizes) = shape.sizes() else { return Err(fails("its input's size is free: derive a network with a fixed one")) };
+    let Some(sizes) = checked.shape(input).sizes() else {
+        return Err(fails("its input's size is free: derive a network with a fixed one"));
+    };
     let Some((_, main)) = graph.outputs().first() else { return Err(fails("it has no output")) };
-    if checked.shape(main.node).dims().is_none_or(|dims| dims.len() != 1) {
+    let Some([outputs]) = checked.shape(main.node).sizes().and_then(|sizes| <[usize; 1]>::try_from(sizes).ok()) else {
         return Err(fails("its output is a map: the loss is that of a classifier"));
-    }
+    };
     let mut fill = Fill::default();
     fill.set("network", &network.name);
     fill.set("name", &quoted(&network.name));
@@ -41,7 +43,7 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
     fill.set("class", script.class);
     fill.recipe(recipe);
     fill.network(checked, recipe, main.node);
-    fill.pictures(network.preprocess.as_ref(), &network.labels, &sizes, shape, recipe)?;
+    fill.pictures(network.preprocess.as_ref(), &network.labels, &sizes, outputs, recipe)?;
     Ok(fill.write(TEMPLATE))
 }
 
@@ -186,7 +188,7 @@ impl Fill {
         preprocess: Option<&Preprocess>,
         labels: &[String],
         sizes: &[usize],
-        shape: &Shape,
+        outputs: usize,
         recipe: &Recipe,
     ) -> Result<(), TorchError> {
         let is_picture = matches!(sizes, [1 | 3, _, _]);
@@ -194,6 +196,7 @@ impl Fill {
         let known = |name: &String| imagenet::names().contains(name);
         self.when("labels", is_picture && !labels.is_empty() && !labels.iter().all(known));
         self.set("labels", &list(labels));
+        self.set("classes", &outputs.to_string());
         let changes: Vec<String> = recipe.augment.iter().filter_map(change_of_values).collect();
         self.when("changes", !changes.is_empty());
         self.when("transforms", is_picture || !changes.is_empty());
@@ -227,7 +230,7 @@ impl Fill {
         let numbers = |values: &[f32]| format!("[{}]", values.iter().map(|v| shortest(*v)).collect::<Vec<_>>().join(", "));
         self.when("mean_file", how.mean_picture().is_some());
         match (&how.mean_from, how.mean_picture()) {
-            (Some((path, _)), Some(_)) => self.set("mean_file", &quoted(&path.to_string_lossy())),
+            (Some((path, _)), Some(_)) => self.set("mean_file", &quoted(&file_name(path))),
             (None, Some(_)) => {
                 let reason = "it subtracts a mean for each pixel, whose file is not known: export from the source".to_owned();
                 return Err(TorchError::Recipe(reason));
@@ -259,6 +262,8 @@ impl Fill {
             match augment {
                 Augment::Lighting { .. } => late.extend(change(augment)),
                 Augment::Cutout { .. } => last.extend(change(augment)),
+                // as the paper has it, the mean of each pixel is subtracted first: what is padded is 0
+                _ if how.mean_picture().is_some() => last.extend(change(augment)),
                 _ => lines.extend(change(augment)),
             }
         }
@@ -268,7 +273,6 @@ impl Fill {
         lines.push("Normalise(),".to_owned());
         lines.extend(last);
         self.set("augment", &lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n"));
-        debug_assert!(shape.sizes().is_some());
         Ok(())
     }
 
@@ -347,6 +351,19 @@ fn change_of_values(augment: &Augment) -> Option<String> {
         | Augment::Lighting { .. }
         | Augment::ColorJitter { .. } => None,
     }
+}
+
+/// The mean of each pixel stands beside the script, in a file of its name.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "mean.npy".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The file that the script reads beside itself, and where it is now.
+pub fn beside(checked: &Checked) -> Option<(String, &Path)> {
+    let how = checked.network.preprocess.as_ref()?;
+    how.mean_picture()?;
+    let (path, _) = how.mean_from.as_ref()?;
+    Some((file_name(path), path))
 }
 
 fn time(count: Count) -> String {

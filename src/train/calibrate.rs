@@ -13,9 +13,9 @@ struct Sums {
     second: Vec<f64>,
 }
 
-/// Replaces the running statistics by averages over at most `batches` batches of an epoch, with the parameters as they are. The mean is
-/// the mean of the batches' means; the variance that of their (unbiased) variances, and the variance of their means besides. Gives back
-/// the batches read.
+/// Replaces the running statistics by averages over at most `batches` batches of an epoch, with the parameters as they are; each sample
+/// weighs the same. The mean is the mean of the batches' means; the variance that of their (unbiased) variances, and the variance of
+/// their means besides. Gives back the batches read.
 pub fn calibrate(
     checked: &Checked,
     engine: &mut dyn Engine,
@@ -33,7 +33,7 @@ pub fn calibrate(
         .collect();
     let of = |name: &str| name.rsplit_once('.').and_then(|(norm, _)| momentum.get(norm)).copied().filter(|&m| m > 0.0);
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
-    let mut count = 0u64;
+    let (mut count, mut samples) = (0u64, 0.0);
     feed.start(0, 0)?;
     while count < batches {
         let Some(loaded) = feed.next()? else { break };
@@ -44,6 +44,9 @@ pub fn calibrate(
         engine.state().iter_mut().for_each(|s| s.values.fill(0.0));
         engine.clear();
         engine.gradients(&loaded.batch(), 1.0, 0)?;
+        // the last batch is smaller
+        let weight = loaded.labels.len() as f64;
+        samples += weight;
         for s in engine.state() {
             let Some(momentum) = of(&s.name) else { continue };
             let sum = sums.entry(s.name.clone()).or_default();
@@ -51,8 +54,8 @@ pub fn calibrate(
             sum.second.resize(s.values.len(), 0.0);
             for ((first, second), &value) in sum.first.iter_mut().zip(&mut sum.second).zip(&s.values) {
                 let value = f64::from(value) / momentum;
-                *first += value;
-                *second += value * value;
+                *first += weight * value;
+                *second += weight * value * value;
             }
         }
         count += 1;
@@ -61,13 +64,12 @@ pub fn calibrate(
     if count == 0 {
         return Err(TrainError::Recipe("no sample could be read".to_owned()));
     }
-    let n = count as f64;
     for s in engine.state() {
         let Some(own) = sums.get(&s.name) else { continue };
         let means = s.name.strip_suffix("running_var").and_then(|norm| sums.get(&format!("{norm}running_mean")));
         for (i, value) in s.values.iter_mut().enumerate() {
-            let between = means.map_or(0.0, |m| (m.second[i] / n - (m.first[i] / n).powi(2)).max(0.0));
-            *value = (own.first[i] / n + between) as f32;
+            let between = means.map_or(0.0, |m| (m.second[i] / samples - (m.first[i] / samples).powi(2)).max(0.0));
+            *value = (own.first[i] / samples + between) as f32;
         }
     }
     Ok(count)

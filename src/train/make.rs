@@ -16,11 +16,27 @@ pub fn classes(checked: &Checked) -> Option<usize> {
 
 /// An engine that computes a network's gradients as a recipe wants them.
 pub fn engine(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
+    make(checked, params, recipe, threads, false)
+}
+
+/// An engine for [`calibrate`](super::calibrate::calibrate()): it moves the running statistics, and leaves the gradients out.
+pub fn statistics(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
+    make(checked, params, recipe, threads, true)
+}
+
+fn make(
+    checked: &Checked,
+    params: &ParamStore,
+    recipe: &Recipe,
+    threads: usize,
+    forward_only: bool,
+) -> Result<GraphEngine, TrainError> {
     let what = GradOptions {
         smoothing: recipe.loss.smoothing,
         auxiliary: recipe.loss.auxiliary,
         frozen: recipe.freeze.clone(),
         stochastic_depth: recipe.stochastic_depth,
+        forward_only,
     };
     let session = SessionOptions { threads, isa: None };
     GraphEngine::new(checked, params, &what, EngineOptions { session, seed: recipe.seed, precise: false })

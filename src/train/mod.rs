@@ -26,7 +26,7 @@ pub use error::TrainError;
 pub use feed::{Feed, Loaded};
 pub use graph_engine::{EngineOptions, GraphEngine};
 pub use loader::LoaderFeed;
-pub use make::{classes, engine, feed};
+pub use make::{classes, engine, feed, statistics};
 pub use run::{End, Event, Flow, Run, RunDir, evaluate};
 pub use schedule::{Plateau, Rates};
 pub use sgd::{Optimizer, clip};

@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::args::{Format, Named, parse_named_weights};
+use super::classes::note_classes;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use crate::data::{Cut, DatasetOptions, Split, Views, open_dataset};
 use crate::formats::npy;
 use judge::{Judge, Work};
@@ -126,10 +127,14 @@ impl Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let views = args.views()?;
+    for path in [&args.scores, &args.resume].into_iter().flatten() {
+        writable(path, &[&args.model.file])?;
+    }
     let members = Members::open(args, &views, out)?;
     // each sample is read once
-    let options = DatasetOptions { labels: members.labels(), classes: Some(members.classes()), keep: 0 };
+    let options = DatasetOptions { labels: members.labels(), strict: false, classes: Some(members.classes()), keep: 0 };
     let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;
+    note_classes(&*data, members.labels(), members.classes(), out);
     members.hold(&*data, &views)?;
     let state = args.resume.as_deref().map(|path| state::begin(path, args, &members, &*data, &views, out)).transpose()?;
     let work = Work {

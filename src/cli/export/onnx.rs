@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::args::{Select, parse_weights};
+use super::super::args::{Select, parse_weights, split, weights_file};
 use super::super::open;
-use super::super::output::{Done, Failure, Out};
+use super::super::output::{Done, Failure, Out, writable};
 use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write};
@@ -19,7 +19,7 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Weights: a safetensors or PyTorch file, or init[:SEED] [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
     /// The file to write
@@ -37,16 +37,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let (checked, params, source) = if artifact::is_artifact(&args.file) {
-        if args.weights.is_some() || args.select.network.is_some() || !args.select.set.is_empty() {
+    let (file, select) = split(&args.file, &args.select)?;
+    let read = [Some(&*file), weights_file(args.weights.as_ref())];
+    writable(&args.output, &read.into_iter().flatten().collect::<Vec<_>>())?;
+    let (checked, params, source) = if artifact::is_artifact(&file) {
+        if args.weights.is_some() || select.network.is_some() || !select.set.is_empty() {
             let usage = "an artifact holds its network and weights: --network, --set and --weights belong to sources";
             return Err(Failure::Usage(usage.into()));
         }
-        let artifact = artifact::read(&args.file).map_err(Failure::input)?;
+        let artifact = artifact::read(&file).map_err(Failure::input)?;
         (artifact.checked, artifact.params, Source::of(&artifact.sources))
     } else {
-        let mut front = Frontend::open(&args.file).map_err(Failure::input)?;
-        let checked = open::check(&mut front, &args.select, out)?;
+        let mut front = Frontend::open(&file).map_err(Failure::input)?;
+        let checked = open::check(&mut front, &select, out)?;
         let params = open::bind(&checked, &front, args.weights.as_ref(), out)?;
         (checked, params, Source::of(&front.sources))
     };

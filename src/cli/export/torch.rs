@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::super::args::Select;
+use super::super::args::{Select, split};
 use super::super::open;
-use super::super::output::{Done, Failure, Out, save};
+use super::super::output::{Done, Failure, Out, save, writable};
 use crate::driver::Frontend;
 use crate::formats::artifact;
 use crate::ir::Checked;
@@ -29,14 +29,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let checked = if artifact::is_artifact(&args.file) {
-        if args.select.network.is_some() || !args.select.set.is_empty() {
+    let (file, select) = split(&args.file, &args.select)?;
+    for path in [Some(&args.output), args.train_script.as_ref()].into_iter().flatten() {
+        writable(path, &[&file])?;
+    }
+    let checked = if artifact::is_artifact(&file) {
+        if select.network.is_some() || !select.set.is_empty() {
             return Err(Failure::Usage("an artifact holds its network: --network and --set belong to sources".into()));
         }
-        artifact::read(&args.file).map_err(Failure::input)?.checked
+        if args.train_script.is_some() {
+            return Err(Failure::Usage("an artifact keeps no recipe: --train-script needs the source".into()));
+        }
+        artifact::read(&file).map_err(Failure::input)?.checked
     } else {
-        let mut front = Frontend::open(&args.file).map_err(Failure::input)?;
-        open::check(&mut front, &args.select, out)?
+        let mut front = Frontend::open(&file).map_err(Failure::input)?;
+        open::check(&mut front, &select, out)?
     };
     let source = torch::write(&checked, None).map_err(Failure::input)?;
     // before anything is written
@@ -49,6 +56,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     out.line(format_args!("wrote {}: network {name} as class {}", args.output.display(), source.class))?;
     if let Some((path, text)) = script {
         save(path, text.as_bytes())?;
+        if let Some((name, from)) = torch::beside(&checked) {
+            let to = path.with_file_name(name);
+            let bytes = std::fs::read(from).map_err(|e| Failure::Input(format!("cannot read `{}`: {e}", from.display())))?;
+            if to.canonicalize().ok() != from.canonicalize().ok() {
+                save(&to, &bytes)?;
+            }
+        }
         out.line(format_args!("wrote {}: how {name} is trained", path.display()))?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::args::{Select, parse_weights};
+use super::args::{Select, parse_threads, parse_weights, split};
 use super::output::{Done, Failure, Out, STOPPED};
 use crate::driver::Weights;
 use crate::ir::Recipe;
@@ -41,7 +41,7 @@ pub(in crate::cli) struct Args {
     /// The run directory [default: runs/NETWORK, or runs/NETWORK-2, …]
     #[arg(short, long, value_name = "RUN_DIR", conflicts_with = "resume")]
     output: Option<PathBuf>,
-    /// Weights to begin with: a safetensors or PyTorch file, or init[:SEED] [default: what the recipe says]
+    /// Weights to begin with: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: what the recipe says]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, conflicts_with = "resume")]
     weights: Option<Weights>,
     /// The seed of all that is drawn at random: short for --set train.seed=N
@@ -51,7 +51,7 @@ pub(in crate::cli) struct Args {
     #[arg(short, long)]
     quiet: bool,
     /// Threads [default: as many as the process may use; when resuming, as many as before]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
     /// Go on with the run of this directory, to the same bits as if it had never stopped
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["file", "network", "set"])]
@@ -72,7 +72,8 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     let (Some(file), Some(data)) = (&args.file, &args.data) else {
         return Err(Failure::Usage("a file and --data are needed".into()));
     };
-    let mut select = args.select.clone();
+    let (file, mut select) = split(file, &args.select)?;
+    let file = &file;
     select.set.extend(args.seed.map(|seed| ("train.seed".to_owned(), seed.to_string())));
     let (front, checked) = checked(file, &select, out)?;
     let mut about = About {
@@ -95,17 +96,14 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let recipe = about.recipe(&checked)?;
-    let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
-    let (train, valid) = datasets(&checked, data, args.valid.as_deref())?;
-    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     let dir = RunDir::new(match &args.output {
         Some(dir) => dir.clone(),
         None => unused(&about.network),
     });
-    if dir.checkpoint().exists() {
-        let dir = dir.path().display();
-        return Err(Failure::Input(format!("`{dir}` holds a run: go on with --resume {dir}, or give another with -o")));
-    }
+    hold_free(&dir)?;
+    let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
+    let (train, valid) = datasets(&checked, data, args.valid.as_deref(), out)?;
+    let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     about.write(&dir, &front)?;
     if !args.quiet {
         if args.output.is_none() {
@@ -149,7 +147,7 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
             (recipe, params)
         }
     };
-    let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref())?;
+    let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref(), out)?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
     drive(&mut parts, &recipe, &about, dir, How { resumed: begun, quiet: args.quiet }, out)
 }
@@ -209,6 +207,20 @@ fn failed(error: &TrainError, dir: &RunDir) -> Failure {
         _ => String::new(),
     };
     Failure::Input(format!("{error}{left}"))
+}
+
+/// Holds that a run can be written to a folder: what lies there is a run's that made no step, or nothing.
+fn hold_free(dir: &RunDir) -> Result<(), Failure> {
+    let name = dir.path().display();
+    let path = dir.checkpoint();
+    if path.exists() && !checkpoint::state(&path).is_ok_and(|state| state.step == 0) {
+        return Err(Failure::Input(format!("`{name}` holds a run: go on with --resume {name}, or give another with -o")));
+    }
+    let is_empty = std::fs::read_dir(dir.path()).map_or(true, |mut entries| entries.next().is_none());
+    if is_empty || dir.about().exists() {
+        return Ok(());
+    }
+    Err(Failure::Input(format!("`{name}` is a folder with files of its own: a run writes to a new one")))
 }
 
 fn available() -> usize {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::args::Select;
+use super::super::classes::note_classes;
 use super::super::open;
 use super::super::output::{Failure, Out};
 use crate::data::{self, Dataset, DatasetOptions, Split};
@@ -59,13 +60,21 @@ pub(in crate::cli) fn datasets(
     checked: &Checked,
     spec: &str,
     valid: Option<&str>,
+    out: &Out,
 ) -> Result<(Arc<dyn Dataset>, Option<Arc<dyn Dataset>>), Failure> {
     let options =
         DatasetOptions { labels: &checked.network.labels, classes: train::classes(checked), ..DatasetOptions::default() };
     let train = data::open_dataset(spec, Split::Train, &options).map_err(Failure::input)?;
+    note_classes(&*train, &checked.network.labels, train::classes(checked).unwrap_or(0), out);
+    // a class has the number that it has in training, whatever folders there are
+    let known = train.classes().to_vec();
+    let options = match &known[..] {
+        [] => options,
+        known => DatasetOptions { labels: known, strict: true, ..options },
+    };
     let valid = match valid {
-        Some(spec) => Some(data::open_dataset(spec, Split::Test, &options).map_err(Failure::input)?),
-        None => data::open_test_part(spec, &options).map_err(Failure::input)?,
+        Some(spec) => Some(data::open_dataset(spec, Split::Valid, &options).map_err(Failure::input)?),
+        None => data::open_valid_part(spec, &options).map_err(Failure::input)?,
     };
     Ok((train, valid))
 }

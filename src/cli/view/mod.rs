@@ -6,17 +6,17 @@ mod watch;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::args::{Planning, Select, parse_weights};
+use super::args::{Planning, Select, parse_threads, parse_weights, split};
 use super::measure::MeasureArgs;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, save};
+use super::output::{Done, Failure, Out, save, writable};
 use super::profile;
 use crate::driver::Weights;
 use crate::view::{Content, Live, ViewModel, page};
 
 /// Writes one page of HTML that shows a network: its graph by stages, with the shape, the parameters, the multiply-adds and the
 /// source line of each layer.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc view models/resnet.resnet --network resnet50 -o resnet50.html\n  \
                   resnetc view net.rnx --profile --threads 2\n  resnetc view net.onnx\n  resnetc view net.resnet --watch\n\n\
 The page needs no network and fetches nothing. With --watch it is served on 127.0.0.1 instead, and follows the source as it changes;\n\
@@ -37,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, requires = "profile")]
     weights: Option<Weights>,
     /// With --profile: threads [default: as many as the process may use]
-    #[arg(long, value_name = "N", requires = "profile")]
+    #[arg(long, value_name = "N", requires = "profile", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
     /// With --profile: images in a run [default: 1]
     #[arg(long, value_name = "N", requires = "profile", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -54,6 +54,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let (file, select) = split(&args.file, &args.select)?;
+    let args = &Args { file, select, ..args.clone() };
     if args.watch {
         return watch::run(args, out);
     }
@@ -62,6 +64,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "--profile measures sources and artifacts: `resnetc import` makes a source of an ONNX file".into(),
         ));
     }
+    args.output.as_ref().map_or(Ok(()), |path| writable(path, &[&args.file]))?;
     let mut model = load::model(&args.file, &args.select, out)?;
     if args.profile {
         model = with_profile(model, args, out)?;

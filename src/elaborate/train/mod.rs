@@ -26,6 +26,8 @@ const MAX_DEPTH: usize = 8;
 pub(in crate::elaborate) struct Level {
     entries: Vec<Entry>,
     span: Span,
+    /// Whether the command line says it.
+    of_command: bool,
 }
 
 /// An evaluated entry: `optimizer sgd { rate: 0.1 }`.
@@ -75,7 +77,7 @@ pub(in crate::elaborate) fn level(
     env: &Env,
     eval: &mut Eval<'_>,
 ) -> Level {
-    Level { entries: evaluated(entries, folder.as_ref(), env, 0, eval), span }
+    Level { entries: evaluated(entries, folder.as_ref(), env, 0, eval), span, of_command: false }
 }
 
 fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
@@ -143,7 +145,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             None => at.push(entry(last, value)),
         }
     }
-    Some(Level { entries, span: sets.first()?.span })
+    Some(Level { entries, span: sets.first()?.span, of_command: true })
 }
 
 /// What a bare number counts in these entries, where they say how long training takes.
@@ -163,8 +165,8 @@ fn mark(entries: &mut [Entry], unit: Unit) {
 }
 
 /// Lays entries over others: a key that says another kind replaces what was there, one that says the same or none changes single
-/// keys of it.
-fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>) {
+/// keys of it. `augment` is a list whose order counts: a network states it as a whole, and the command line changes single keys.
+fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
     for entry in above {
         if matches!(entry.key.as_str(), "steps" | "epochs") {
             below.retain(|e| e.key == entry.key || !matches!(e.key.as_str(), "steps" | "epochs"));
@@ -174,6 +176,7 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>) {
             continue;
         };
         let same = match (entry.head(), old.head()) {
+            (None, _) if entry.key == "augment" && !of_command => false,
             (Some(new), old) => Some(new) == old,
             // `augment { … }` over `augment none`
             (None, old) => old != Some("none"),
@@ -186,7 +189,7 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>) {
                 old.folder = entry.folder;
                 old.unit = entry.unit;
             }
-            lay_over(&mut old.entries, entry.entries);
+            lay_over(&mut old.entries, entry.entries, of_command);
         }
     }
 }

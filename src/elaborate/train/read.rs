@@ -50,7 +50,7 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
         }
         counts = unit(&level.entries).unwrap_or(counts);
         mark(&mut level.entries, counts);
-        lay_over(&mut entries, std::mem::take(&mut level.entries));
+        lay_over(&mut entries, std::mem::take(&mut level.entries), level.of_command);
     }
     let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
     let mut reader = Reader { diags: eval.diags };

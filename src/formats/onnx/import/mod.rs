@@ -103,6 +103,11 @@ impl Imported {
 /// Opens an ONNX file.
 pub fn open(path: &Path) -> Result<Imported, OnnxError> {
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
+    for (begin, what) in [(&b"resnet "[..], "a source of the language"), (b"RNXmodel", "an artifact of resnetc")] {
+        if bytes.starts_with(begin) {
+            return Err(OnnxError::Damaged { reason: format!("it is {what}, and no ONNX file at all") });
+        }
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     read(&bytes, folder, &ReadOptions::default())
 }

@@ -1,0 +1,30 @@
+//! What is said of the numbers that a dataset's classes have.
+
+use super::output::Out;
+use crate::data::Dataset;
+
+/// Says where classes are counted by themselves, and that may not be what is meant: none is called as a label of the network, or there are
+/// fewer than it has outputs.
+pub(super) fn note_classes(data: &dyn Dataset, labels: &[String], outputs: usize, out: &Out) {
+    let classes = data.classes();
+    if classes.is_empty() || classes == labels {
+        return;
+    }
+    let list = |names: &[String]| {
+        let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+        format!("{}{}", first.join(", "), if names.len() > 3 { ", …" } else { "" })
+    };
+    if !labels.is_empty() {
+        out.note(format_args!(
+            "note: no class of the data ({}) is called as one of the network's labels ({}): they are numbered in sorted order",
+            list(classes),
+            list(labels)
+        ));
+    } else if classes.len() < outputs {
+        out.note(format_args!(
+            "note: the data have {} classes ({}) and the network {outputs} outputs: they are numbered in sorted order",
+            classes.len(),
+            list(classes)
+        ));
+    }
+}

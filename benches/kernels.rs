@@ -111,7 +111,8 @@ fn pools(c: &mut Criterion) {
     ] {
         let output = [(map + 2 * pad - kernel) / stride + 1; 2];
         let (kernel, stride) = ([kernel; 2], [stride; 2]);
-        let shape = PoolShape { kind, maps: channels, input: [map; 2], output, kernel, stride, pad: [[pad; 2]; 2] };
+        let (pad, dilation) = ([[pad; 2]; 2], [1, 1]);
+        let shape = PoolShape { kind, maps: channels, input: [map; 2], output, kernel, stride, pad, dilation };
         let x = vec![0.5f32; channels * map * map];
         let mut y = vec![0f32; channels * output[0] * output[1]];
         let name = if kind == PoolKind::Max { "max" } else { "mean" };
@@ -235,7 +236,7 @@ fn maps_of_training(c: &mut Criterion) {
         });
         let output = [h, w].map(|side| (side - 1) / 2 + 1);
         let (kind, maps, pad) = (PoolKind::Max, batch * channels, [[1; 2]; 2]);
-        let shape = PoolShape { kind, maps, input: [h, w], output, kernel: [3; 2], stride: [2; 2], pad };
+        let shape = PoolShape { kind, maps, input: [h, w], output, kernel: [3; 2], stride: [2; 2], pad, dilation: [1; 2] };
         let pooled = layout.len([batch, channels, output[0], output[1]]).unwrap();
         group.throughput(Throughput::Bytes(4 * (2 * len + pooled) as u64));
         group.bench_function(name("gradient of a max pool"), |b| {

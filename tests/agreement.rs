@@ -123,7 +123,7 @@ fn imagenet_networks_agree_with_the_oracle() {
 #[test]
 fn families_agree_with_the_oracle() {
     for (file, names) in [
-        ("antialias", &["resnetblur50_zeros"][..]),
+        ("antialias", &["resnetblur50"][..]),
         ("densenet", &["densenet121"]),
         ("dilated", &["resnet50_os8"]),
         ("fpn", &["resnet50_fpn"]),

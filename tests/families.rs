@@ -22,7 +22,7 @@ use common::Rng;
 /// File, network and input of each, as families.py has them.
 const FAMILIES: &[(&str, &str, &str)] = &[
     ("antialias", "resnetaa50", "3 x 64 x 64"),
-    ("antialias", "resnetblur50_zeros", "3 x 64 x 64"),
+    ("antialias", "resnetblur50", "3 x 64 x 64"),
     ("densenet", "densenet121", "3 x 64 x 64"),
     ("dilated", "resnet50_os16", "3 x 64 x 64"),
     ("dilated", "resnet50_os8", "3 x 64 x 64"),

@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
 use resnetc::grad::{GradError, GradOptions, training};
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Scale, Shape, Train, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
@@ -165,7 +165,9 @@ fn pools() {
     let pool =
         |kind, kernel, stride, pad: [usize; 2], ceil| Op::Pool(Pool { kind, kernel, stride, pad: pad.map(|p| [p; 2]), ceil });
     for (seed, ceil) in [(1, false), (2, true)] {
-        between(seed, [7, 6], pool(PoolKind::Max, [3, 2], [2, 2], [1, 1], ceil)).check("max");
+        between(seed, [7, 6], pool(PoolKind::MAX, [3, 2], [2, 2], [1, 1], ceil)).check("max");
+        let dilated = PoolKind::Max { dilation: [2, 3] };
+        between(seed, [7, 8], pool(dilated, [3, 2], [1, 2], [1, 1], ceil)).check("max of a window with holes");
         between(seed, [6, 7], pool(PoolKind::Avg { count_pad: true }, [3, 3], [2, 3], [1, 1], ceil)).check("average");
         between(seed, [6, 7], pool(PoolKind::Avg { count_pad: false }, [2, 3], [3, 2], [1, 1], ceil))
             .check("average without padding");
@@ -182,7 +184,10 @@ fn norms_activations_and_what_moves_values() {
     between(3, [4, 5], Op::Act(Act::Sigmoid)).check("sigmoid");
     between(4, [4, 5], Op::Softmax).check("softmax over a map");
     between(5, [4, 5], Op::Dropout(0.4)).check("dropout");
-    between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], sides: [[1, 0], [2, 1]] })).check("pad");
+    between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], ..Pad::zeros([[1, 0], [2, 1]]) })).check("pad");
+    for (seed, mode) in [(8, PadMode::Reflect), (9, PadMode::Replicate)] {
+        between(seed, [3, 4], Op::Pad(Pad { mode, ..Pad::zeros([[1, 2], [3, 0]]) })).check(mode.word());
+    }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
     between(11, [5, 4], Op::Clip(Clip { low: Some(-0.3), high: Some(0.4) })).check("clip");

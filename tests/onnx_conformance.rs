@@ -117,7 +117,14 @@ fn run(case: &Case, imported: &Imported) -> Outcome {
         let sizes: Vec<usize> =
             dims.iter().enumerate().map(|(i, d)| d.fixed().unwrap_or_else(|| tensor.shape()[own + i])).collect();
         let batch = tensor.len() / sizes.iter().product::<usize>();
-        let array = ArrayD::from_shape_vec([&[batch][..], &sizes].concat(), tensor.to_f32().into_owned()).unwrap();
+        let shape = [&[batch][..], &sizes].concat();
+        let values = tensor.to_f32().into_owned();
+        let array = if imported.transposed.contains(&node.name) {
+            let [columns, rows] = [shape[1], shape[0]];
+            ArrayD::from_shape_vec(vec![columns, rows], values).unwrap().reversed_axes().as_standard_layout().into_owned()
+        } else {
+            ArrayD::from_shape_vec(shape, values).unwrap()
+        };
         arrays.push((node.name.as_str(), array));
     }
     let views: Vec<_> = arrays.iter().map(|(name, array)| (*name, array.view())).collect();

@@ -45,7 +45,7 @@ fn a_block_becomes_its_convolutions() {
     b.zeros = false;
     let y = b.block(y, 8, 2, false, 1);
     let y = b.push(Op::Dropout(0.5), &[y]);
-    let y = b.push(Op::Pad(Pad { channels: [0; 2], sides: [[0; 2]; 2] }), &[y]);
+    let y = b.push(Op::Pad(Pad::channels([0; 2])), &[y]);
     let y = b.head(y, 10);
     let (checked, _) = b.finish(&[("output", y)]);
     let optimised = passes::inference(checked);

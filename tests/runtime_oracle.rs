@@ -7,7 +7,7 @@ mod common;
 use common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
 use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -105,7 +105,11 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let r = &mut b.rng;
             let kernel = [r.range(1, h.min(4)), r.range(1, w.min(4))];
             let pad = kernel.map(|k| [r.range(0, k / 2), r.range(0, k / 2)]);
-            let kind = r.one_of(&[PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }]);
+            // holes as far as the map is large enough for them
+            let holes = [0, 1].map(|axis| ([h, w][axis] - 1) / (kernel[axis] - 1).max(1));
+            let dilation = holes.map(|most| r.range(1, most.clamp(1, 3)));
+            let kind =
+                r.one_of(&[PoolKind::Max { dilation }, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }]);
             let pool = Pool { kind, kernel, stride: [r.range(1, 4), r.range(1, 4)], pad, ceil: r.flip() };
             b.push(Op::Pool(pool), &[x])
         }
@@ -120,7 +124,15 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         11 => {
             let r = &mut b.rng;
             let mut some = || [r.range(0, 3), r.range(0, 3)];
-            let pad = Pad { channels: some(), sides: [some(), some()] };
+            let (channels, sides) = (some(), [some(), some()]);
+            let pad = match r.range(0, 2) {
+                0 => Pad { channels, ..Pad::zeros(sides) },
+                1 => Pad { mode: PadMode::Replicate, ..Pad::zeros(sides) },
+                _ => {
+                    let sides = [0, 1].map(|axis| sides[axis].map(|n| n.min([h, w][axis] - 1)));
+                    Pad { mode: PadMode::Reflect, ..Pad::zeros(sides) }
+                }
+            };
             b.push(Op::Pad(pad), &[x])
         }
         12 => b.push(Op::GlobalMaxPool, &[x]),

@@ -65,7 +65,7 @@ fn sources_read_as_a_person_writes_them() {
         ("senet.resnet", "seresnet50"),
         ("vgg.resnet", "vgg16"),
         ("signal.resnet", "signal18"),
-        ("antialias.resnet", "resnetblur50_zeros"),
+        ("antialias.resnet", "resnetblur50"),
     ] {
         let source = write(&model(file, network), None).unwrap().text;
         is_python(&source);

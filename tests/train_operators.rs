@@ -8,7 +8,7 @@ use common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::SessionOptions;
 use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
 use resnetc::kernels::Isa;
 use resnetc::runtime::{ParamStore, interp};
 use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
@@ -178,7 +178,7 @@ fn blocks_of_the_paper() {
         let y = b.conv(x, 32, 3, 2, 1);
         let y = b.norm(y);
         let s = b.push(Op::Subsample([2; 2]), &[x]);
-        let s = b.push(Op::Pad(Pad { channels: [8, 8], sides: [[0; 2]; 2] }), &[s]);
+        let s = b.push(Op::Pad(Pad::channels([8, 8])), &[s]);
         let y = b.plus(y, s);
         b.relu(y)
     });
@@ -202,13 +202,16 @@ fn pools() {
     };
     for channels in [16, 7] {
         for (what, op) in [
-            ("max 3/2", Op::Pool(pool(PoolKind::Max, 3, 2, 1, false))),
-            ("max 2/2, up", Op::Pool(pool(PoolKind::Max, 2, 2, 0, true))),
+            ("max 3/2", Op::Pool(pool(PoolKind::MAX, 3, 2, 1, false))),
+            ("max 2/2, up", Op::Pool(pool(PoolKind::MAX, 2, 2, 0, true))),
             ("average 3/2", Op::Pool(pool(PoolKind::Avg { count_pad: false }, 3, 2, 1, false))),
             ("average 3/1 with zeros", Op::Pool(pool(PoolKind::Avg { count_pad: true }, 3, 1, 1, false))),
             ("average 2/2, up", Op::Pool(pool(PoolKind::Avg { count_pad: true }, 2, 2, 0, true))),
             ("average to 2 x 3", Op::AdaptiveAvgPool([2, 3])),
-            ("zeros around", Op::Pad(Pad { channels: [1, 2], sides: [[1, 0], [2, 3]] })),
+            ("zeros around", Op::Pad(Pad { channels: [1, 2], ..Pad::zeros([[1, 0], [2, 3]]) })),
+            ("mirrored", Op::Pad(Pad { mode: PadMode::Reflect, ..Pad::zeros([[1, 0], [2, 3]]) })),
+            ("repeated", Op::Pad(Pad { mode: PadMode::Replicate, ..Pad::zeros([[1, 0], [2, 3]]) })),
+            ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
             ("twice and thrice", Op::Upsample(Some([2, 3]))),
             ("limits", Op::Clip(Clip { low: Some(0.1), high: Some(0.7) })),

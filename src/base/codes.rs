@@ -86,6 +86,7 @@ codes! {
     LABELS_DIFFER = "E0314", "there are more labels than classes, or fewer";
     PICTURE_DIFFERS = "E0315", "pictures do not become what the input takes";
     SIGNAL = "E0316", "a signal has no height";
+    PAD_MODE = "E0317", "a map does not have what is to stand around it";
     EXPECT_LAYERS = "E0401", "the number of layers is not as expected";
     EXPECT_PARAMS = "E0402", "the number of parameters is not as expected";
     EXPECT_MACS = "E0403", "the number of multiply-adds is not as expected";

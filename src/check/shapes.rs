@@ -170,6 +170,12 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
                 .rule("a pool is padded by less than its window")
         }
+        ShapeError::Mirror { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
+            .rule("a mirror shows a map without its outermost values: less than its size")
+            .help("less padding, a larger map, or `mode: replicate`"),
+        ShapeError::PadChannels { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, "channels, and a mode other than zeros")
+            .rule("`reflect` and `replicate` go around the map; channels are padded with zeros")
+            .help("a second `pad` for the channels"),
         ShapeError::Groups { count, groups, .. } => {
             let mut diag =
                 Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("groups divide channels and filters");

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::operand_shapes;
-use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Shape, ShapeError, infer};
+use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
 /// Remainders by longer periods are not listed: the conditions then stand as they are.
 const MAX_PERIOD: i64 = 1 << 16;
@@ -105,10 +105,17 @@ fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
         && let Some([h, w]) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
     {
         // rounding up must not make a window of a map that holds none
+        let extent = pool.extent();
         for (axis, dim) in [h, w].into_iter().enumerate() {
             let padding = pool.pad[axis][0] + pool.pad[axis][1];
-            list.extend(dim.affine(padding as i64 - pool.kernel[axis] as i64, pool.stride[axis] as i64, 1));
+            list.extend(dim.affine(padding as i64 - extent[axis] as i64, pool.stride[axis] as i64, 1));
         }
+    }
+    if let Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) = &graph.node(node).op
+        && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
+    {
+        // a mirror shows less than the map
+        list.extend(map.iter().zip(sides).filter_map(|(dim, [a, b])| dim.affine(-((*a).max(*b) as i64), 1, 0)));
     }
     list
 }

@@ -108,7 +108,7 @@ fn absurd_attributes_are_errors_and_nothing_overflows() {
     let x = b.add("input", Op::Input(Shape::fixed(&[3, 8, 8])), &[]);
     let big = b.conv("big", huge, x);
     let pool = crate::ir::Pool {
-        kind: crate::ir::PoolKind::Max,
+        kind: crate::ir::PoolKind::MAX,
         kernel: [huge; 2],
         stride: [huge; 2],
         pad: [[huge / 2; 2]; 2],

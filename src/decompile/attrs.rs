@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ir::{Dim, Op, Pair, Pool, PoolKind, Shape, Sides};
+use crate::ir::{Dim, Op, PadMode, Pair, Pool, PoolKind, Shape, Sides};
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,16 +96,16 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Norm(n) => {
             vec![attr("eps", Val::Float(n.eps), n.eps == 1e-5), attr("momentum", Val::Float(n.momentum), n.momentum == 0.1)]
         }
-        Op::Pool(Pool { kind, kernel, stride, pad, ceil }) => {
-            let usual = [0, 1].map(|axis| if kernel[axis] % 2 == 1 { [kernel[axis] / 2; 2] } else { [0; 2] });
+        Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
             let mut list = vec![
                 first("window", Val::Size(*kernel)),
                 attr("stride", Val::step(*stride), stride == kernel),
-                attr("pad", Val::sides(*pad), *pad == usual),
+                attr("pad", Val::sides(*pad), *pad == pool.usual_pad()),
                 attr("ceil", Val::Bool(*ceil), !ceil),
             ];
-            if let PoolKind::Avg { count_pad } = kind {
-                list.push(attr("count_pad", Val::Bool(*count_pad), *count_pad));
+            match kind {
+                PoolKind::Max { dilation } => list.push(attr("dilation", Val::step(*dilation), *dilation == [1, 1])),
+                PoolKind::Avg { count_pad } => list.push(attr("count_pad", Val::Bool(*count_pad), *count_pad)),
             }
             list
         }
@@ -116,6 +116,7 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Pad(p) => vec![
             Attr { default: p.sides == [[0; 2]; 2], ..first("sides", Val::sides(p.sides)) },
             attr("channels", Val::Ends(p.channels), p.channels == [0, 0]),
+            attr("mode", Val::Word(p.mode.word()), p.mode == PadMode::Zeros),
         ],
         Op::Subsample(stride) => vec![first("stride", Val::step(*stride))],
         Op::GlobalMaxPool => vec![first("window", Val::Word("global"))],

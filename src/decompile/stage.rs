@@ -253,7 +253,7 @@ fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, units: &[Optio
             && to > from
         {
             let before = if split { (to - from) / 2 } else { 0 };
-            wanted.push(Op::Pad(crate::ir::Pad { channels: [before, to - from - before], sides: [[0; 2]; 2] }));
+            wanted.push(Op::Pad(crate::ir::Pad::channels([before, to - from - before])));
         }
         if wanted == ops {
             list.push(Policy::Pad { split });

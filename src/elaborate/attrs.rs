@@ -9,7 +9,7 @@ use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Act, Op, Pair, PoolKind, Sides};
+use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
 
 /// The largest number that an attribute may have.
 const MAX_ATTR: i64 = 1 << 40;
@@ -241,7 +241,8 @@ impl Attrs<'_, '_> {
                     self.alone("window")?;
                     return Some(Op::GlobalMaxPool);
                 }
-                self.pool(PoolKind::Max)?
+                let dilation = self.pair("dilation", Some([1, 1]))?;
+                self.pool(PoolKind::Max { dilation })?
             }
             "avgpool" => {
                 if self.is_global() {
@@ -284,11 +285,12 @@ impl Attrs<'_, '_> {
                     }
                     Some((other, span)) => return self.wrong("[before, after]", &other, span),
                 };
-                Op::Pad(ir::Pad { channels, sides })
+                let mode = self.word("mode", &[PadMode::Zeros, PadMode::Reflect, PadMode::Replicate].map(|m| (m.word(), m)))?;
+                Op::Pad(ir::Pad { channels, sides, mode: mode.unwrap_or_default() })
             }
             "subsample" => Op::Subsample(self.pair("stride", None)?),
             "upsample" => {
-                self.mode()?;
+                self.word("mode", &[("nearest", ())])?;
                 if self.get("like").is_some() {
                     let (value, span) = self.get("like").map(|(v, s)| (v.clone(), s))?;
                     return self.wrong("a label", &value, span);
@@ -330,12 +332,20 @@ impl Attrs<'_, '_> {
         }
     }
 
-    /// The mode of `upsample`.
-    fn mode(&mut self) -> Option<()> {
-        match self.get("mode").map(|(v, s)| (v.clone(), s)) {
-            None => Some(()),
-            Some((Value::Word(word), _)) if *word == *"nearest" => Some(()),
-            Some((other, span)) => self.wrong("`nearest`", &other, span),
+    /// One of some words, where it is given.
+    fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<Option<T>> {
+        let Some((value, span)) = self.get(key).map(|(v, s)| (v.clone(), s)) else { return Some(None) };
+        let found = words.iter().find(|(word, _)| matches!(&value, Value::Word(given) if **given == **word));
+        match found {
+            Some((_, meaning)) => Some(Some(*meaning)),
+            None => {
+                let list: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+                let needed = match &list[..] {
+                    [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+                    _ => list.concat(),
+                };
+                self.wrong(&needed, &value, span)
+            }
         }
     }
 
@@ -364,9 +374,10 @@ impl Attrs<'_, '_> {
     fn pool(&mut self, kind: PoolKind) -> Option<Op> {
         let kernel = self.pair("window", None)?;
         let stride = self.pair("stride", Some(kernel))?;
-        let default = [0, 1].map(|axis| if kernel[axis] % 2 == 1 { [kernel[axis] / 2; 2] } else { [0; 2] });
-        let pad = self.sides("pad", Some(default))?;
-        Some(Op::Pool(ir::Pool { kind, kernel, stride, pad, ceil: self.flag("ceil", false) }))
+        let ceil = self.flag("ceil", false);
+        let pool = ir::Pool { kind, kernel, stride, pad: [[0; 2]; 2], ceil };
+        let pad = self.sides("pad", Some(pool.usual_pad()))?;
+        Some(Op::Pool(ir::Pool { pad, ..pool }))
     }
 }
 

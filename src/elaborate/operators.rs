@@ -33,6 +33,8 @@ const STRIDE: Key = key("stride", "a size", Some("1"));
 const PAD_CONV: Key = key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (kernel - 1) / 2 for an odd kernel"));
 const PAD_POOL: Key =
     key("pad", "a size, or [top, bottom, left, right]", Some("(window - 1) / 2 for an odd window, 0 for an even one"));
+const PAD_MAX: Key =
+    key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (window - 1) / 2 for an odd window, 0 for an even one"));
 const CEIL: Key = key("ceil", "true or false", Some("false"));
 
 /// All operators, by what they do.
@@ -62,7 +64,13 @@ pub const OPERATORS: &[Operator] = &[
     Operator {
         word: "maxpool",
         positional: Some("window"),
-        keys: &[key("window", "a size, or `global`", None), key("stride", "a size", Some("the window")), PAD_POOL, CEIL],
+        keys: &[
+            key("window", "a size, or `global`", None),
+            key("stride", "a size", Some("the window")),
+            PAD_MAX,
+            key("dilation", "a size", Some("1")),
+            CEIL,
+        ],
         doc: "Largest value of each window; padding never wins. Of the whole map with `global`.",
     },
     Operator {
@@ -98,8 +106,9 @@ pub const OPERATORS: &[Operator] = &[
         keys: &[
             key("sides", "a size, or [top, bottom, left, right]", Some("0")),
             key("channels", "[before, after]", Some("[0, 0]")),
+            key("mode", "zeros, reflect or replicate", Some("zeros")),
         ],
-        doc: "Zeros around the map and the channels.",
+        doc: "Zeros around the map and the channels; or around the map what it is mirrored at its outermost values (`reflect`), or these themselves (`replicate`).",
     },
     Operator {
         word: "subsample",

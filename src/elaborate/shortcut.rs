@@ -155,7 +155,7 @@ impl Expander<'_> {
                     && to > from
                 {
                     let before = if split { (to - from) / 2 } else { 0 };
-                    let pad = Pad { channels: [before, to - from - before], sides: [[0; 2]; 2] };
+                    let pad = Pad::channels([before, to - from - before]);
                     let name = self.scope().count("pad");
                     value = self.node(Op::Pad(pad), name, span, cx.frame, &[value]);
                 }

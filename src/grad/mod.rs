@@ -281,7 +281,7 @@ impl<'a> Step<'a> {
             Op::Subsample(stride) => self.subsample(id, name, *stride, dy),
             Op::GlobalMaxPool => {
                 let [_, h, w] = self.map(self.operand(id, 0)?.node)?;
-                let pool = Pool { kind: PoolKind::Max, kernel: [h, w], stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
+                let pool = Pool { kind: PoolKind::MAX, kernel: [h, w], stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),

@@ -8,7 +8,7 @@ impl Step<'_> {
         let x = self.operand(id, 0)?;
         let [_, h, w] = self.map(x.node)?;
         let (op, operands) = match pool.kind {
-            PoolKind::Max => (Train::MaxPoolGrad(*pool), vec![x, dy]),
+            PoolKind::Max { .. } => (Train::MaxPoolGrad(*pool), vec![x, dy]),
             PoolKind::Avg { .. } => (Train::AvgPoolGrad { pool: *pool, input: [h, w] }, vec![dy]),
         };
         let dx = self.train(id, &format!("{name}.x.grad"), op, &operands)?;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::summary::{Totals, learned, thousands};
-use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, Pair, PoolKind, Sides, Train};
+use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
 
 /// How to dump.
 #[derive(Clone, Copy, Debug, Default)]
@@ -196,6 +196,7 @@ pub fn describe(op: &Op) -> String {
         Op::Pool(p) => {
             let _ = write!(text, " {}", size(p.kernel));
             part(&mut text, "stride", p.stride, [0, 0]);
+            part(&mut text, "dilation", p.dilation(), [1, 1]);
             sides(&mut text, p.pad, [0, 0]);
             if p.ceil {
                 text.push_str(", ceil");
@@ -211,7 +212,10 @@ pub fn describe(op: &Op) -> String {
         Op::Dropout(rate) => {
             let _ = write!(text, " {rate}");
         }
-        Op::Pad(Pad { channels: [before, after], sides: around }) => {
+        Op::Pad(Pad { channels: [before, after], sides: around, mode }) => {
+            if *mode != PadMode::Zeros {
+                let _ = write!(text, " {}", mode.word());
+            }
             if [*before, *after] != [0, 0] {
                 let _ = write!(text, " channels {before} + {after}");
             }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Dim, Op, Pair, PoolKind, Shape, Sides, signal};
+use super::{Dim, Op, PadMode, Pair, Shape, Sides, signal};
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
@@ -67,8 +67,22 @@ pub enum ShapeError {
     PoolPadding {
         /// Padding of a side.
         padding: usize,
-        /// The window.
+        /// The window, from its first to its last value.
         window: usize,
+    },
+    /// A map mirrored beyond its own size.
+    #[error("a map of {map} cannot be mirrored by {padding}")]
+    Mirror {
+        /// Padding of a side.
+        padding: usize,
+        /// The map's size along the axis.
+        map: Dim,
+    },
+    /// Channels among values that are not zeros.
+    #[error("`{op}` repeats the map, and no channels")]
+    PadChannels {
+        /// The operator.
+        op: &'static str,
     },
     /// A number that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
@@ -236,21 +250,22 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let (channels, map) = map_of(op, dims[0])?;
             nonzero("the window", &p.kernel)?;
             nonzero("the stride", &p.stride)?;
+            nonzero("the dilation", &p.dilation())?;
+            let extent = p.extent();
             for axis in 0..2 {
                 for side in 0..2 {
-                    if p.pad[axis][side] >= p.kernel[axis] {
-                        return Err(ShapeError::PoolPadding { padding: p.pad[axis][side], window: p.kernel[axis] });
+                    if p.pad[axis][side] >= extent[axis] {
+                        return Err(ShapeError::PoolPadding { padding: p.pad[axis][side], window: extent[axis] });
                     }
                 }
             }
-            debug_assert!(matches!(p.kind, PoolKind::Max | PoolKind::Avg { .. }));
             // where a last window may start in the trailing padding, torch drops it: no free form can say that
             let drops =
-                (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > p.kernel[axis] && map[axis].fixed().is_none());
+                (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > extent[axis] && map[axis].fixed().is_none());
             if p.ceil && drops {
                 return Err(ShapeError::FreeCeil { op: op.word(), shape: inputs[0].clone() });
             }
-            let [h, w] = slide(map, p.kernel, p.stride, p.pad, [1, 1], p.ceil)?;
+            let [h, w] = slide(map, p.kernel, p.stride, p.pad, p.dilation(), p.ceil)?;
             vec![Dim::Fixed(channels), h, w]
         }
         Op::AdaptiveAvgPool(size) => {
@@ -283,6 +298,15 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         }
         Op::Pad(p) => {
             let (channels, map) = map_of(op, dims[0])?;
+            if p.mode != PadMode::Zeros && p.channels != [0, 0] {
+                return Err(ShapeError::PadChannels { op: op.word() });
+            }
+            for (map, sides) in map.iter().zip(p.sides) {
+                let padding = sides[0].max(sides[1]);
+                if p.mode == PadMode::Reflect && map.fixed().is_some_and(|n| padding >= n) {
+                    return Err(ShapeError::Mirror { padding, map: *map });
+                }
+            }
             let [h, w] = slide(map, [1, 1], [1, 1], p.sides, [1, 1], false)?;
             let channels =
                 channels.checked_add(p.channels[0]).and_then(|n| n.checked_add(p.channels[1])).ok_or(ShapeError::TooLarge)?;
@@ -369,7 +393,7 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{Axis, Conv, Epilogue, Linear, Pad, Pool};
+    use crate::ir::{Axis, Conv, Epilogue, Linear, Pad, Pool, PoolKind};
 
     fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
         Conv {
@@ -385,7 +409,7 @@ mod tests {
     }
 
     fn pool(k: usize, stride: usize, pad: usize, ceil: bool) -> Op {
-        Op::Pool(Pool { kind: PoolKind::Max, kernel: [k; 2], stride: [stride; 2], pad: [[pad; 2]; 2], ceil })
+        Op::Pool(Pool { kind: PoolKind::MAX, kernel: [k; 2], stride: [stride; 2], pad: [[pad; 2]; 2], ceil })
     }
 
     fn shape(op: &Op, dims: &[usize]) -> Result<Shape, ShapeError> {
@@ -423,7 +447,7 @@ mod tests {
             Op::Conv(conv(1, 1, 1, huge)),
             Op::Conv(conv(1, 0, 1, 0)),
             Op::Conv(Conv { groups: 0, ..conv(1, 1, 1, 0) }),
-            Op::Pad(Pad { channels: [huge, huge], sides: [[huge; 2]; 2] }),
+            Op::Pad(Pad { channels: [huge, huge], ..Pad::zeros([[huge; 2]; 2]) }),
             Op::Subsample([0, 0]),
             Op::AdaptiveAvgPool([huge, huge]),
             pool(0, 1, 0, false),
@@ -463,6 +487,34 @@ mod tests {
         let linear = Op::Linear(Linear { features: 10, bias: true, epilogue: Epilogue::default() });
         assert_eq!(infer(&linear, &[Shape::Unknown]), Ok(Shape::Unknown));
         assert_eq!(infer(&Op::Add, &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
+    }
+
+    #[test]
+    fn windows_with_holes_are_as_large_as_they_reach() {
+        let pool = |dilation, pad, ceil| {
+            let kind = PoolKind::Max { dilation: [dilation; 2] };
+            Op::Pool(Pool { kind, kernel: [3; 2], stride: [2; 2], pad: [[pad; 2]; 2], ceil })
+        };
+        // torch.nn.functional.max_pool2d(torch.zeros(1, 2, 12, 9), 3, 2, padding, dilation, ceil_mode).shape
+        assert_eq!(shape(&pool(2, 0, false), &[2, 12, 9]), Ok(Shape::fixed(&[2, 4, 3])));
+        assert_eq!(shape(&pool(2, 0, true), &[2, 12, 9]), Ok(Shape::fixed(&[2, 5, 3])));
+        assert_eq!(shape(&pool(3, 1, false), &[2, 12, 9]), Ok(Shape::fixed(&[2, 4, 3])));
+        assert!(matches!(shape(&pool(2, 5, false), &[2, 12, 9]), Err(ShapeError::PoolPadding { padding: 5, window: 5 })));
+        assert!(shape(&pool(4, 0, false), &[2, 12, 8]).is_err());
+        assert!(shape(&pool(0, 0, false), &[2, 12, 8]).is_err());
+    }
+
+    #[test]
+    fn a_mirror_shows_less_than_the_map() {
+        let pad = |mode, sides| Op::Pad(Pad { mode, ..Pad::zeros(sides) });
+        assert_eq!(shape(&pad(PadMode::Reflect, [[3, 0], [1, 2]]), &[2, 4, 3]), Ok(Shape::fixed(&[2, 7, 6])));
+        assert!(matches!(
+            shape(&pad(PadMode::Reflect, [[4, 0], [1, 2]]), &[2, 4, 3]),
+            Err(ShapeError::Mirror { padding: 4, .. })
+        ));
+        assert_eq!(shape(&pad(PadMode::Replicate, [[4, 9], [0, 0]]), &[2, 4, 3]), Ok(Shape::fixed(&[2, 17, 3])));
+        let channels = Op::Pad(Pad { mode: PadMode::Reflect, ..Pad::channels([1, 0]) });
+        assert!(matches!(shape(&channels, &[2, 4, 3]), Err(ShapeError::PadChannels { .. })));
     }
 
     #[test]

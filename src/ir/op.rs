@@ -63,12 +63,20 @@ pub struct Norm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PoolKind {
     /// Largest value; padding never wins.
-    Max,
+    Max {
+        /// Distance between the values of a window, as a convolution's taps have it.
+        dilation: Pair,
+    },
     /// Mean value.
     Avg {
         /// Whether zeros of the padding count in the divisor (torch's `count_include_pad`).
         count_pad: bool,
     },
+}
+
+impl PoolKind {
+    /// The largest of neighbouring values.
+    pub const MAX: PoolKind = PoolKind::Max { dilation: [1, 1] };
 }
 
 /// A pool over windows.
@@ -86,6 +94,28 @@ pub struct Pool {
     pub ceil: bool,
 }
 
+impl Pool {
+    /// Distance between the values of a window.
+    pub fn dilation(&self) -> Pair {
+        match self.kind {
+            PoolKind::Max { dilation } => dilation,
+            PoolKind::Avg { .. } => [1, 1],
+        }
+    }
+
+    /// The padding where none is written: half of an odd window, so that the map keeps its size at a stride of 1; none for an even one.
+    pub fn usual_pad(&self) -> Sides {
+        let extent = self.extent();
+        [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
+    }
+
+    /// From the first to the last value of a window along each axis, both counted; what is too large for a number is its largest.
+    pub fn extent(&self) -> Pair {
+        let dilation = self.dilation();
+        [0, 1].map(|axis| (self.kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
+    }
+}
+
 /// A fully connected layer. Weight `[features, inputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Linear {
@@ -97,13 +127,50 @@ pub struct Linear {
     pub epilogue: Epilogue,
 }
 
-/// Zeros around a value: channels and the map's sides.
+/// What stands around a padded map, by PyTorch's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PadMode {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// The map, mirrored at the centre of its outermost values: less than its size.
+    Reflect,
+    /// The map's outermost values.
+    Replicate,
+}
+
+impl PadMode {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PadMode::Zeros => "zeros",
+            PadMode::Reflect => "reflect",
+            PadMode::Replicate => "replicate",
+        }
+    }
+}
+
+/// Values around a map, and zero channels before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pad {
-    /// Zero channels before and after.
+    /// Zero channels before and after; none where the mode is another than zeros.
     pub channels: [usize; 2],
-    /// Zeros around the map.
+    /// How many values around the map.
     pub sides: Sides,
+    /// Which values.
+    pub mode: PadMode,
+}
+
+impl Pad {
+    /// Zeros around the map.
+    pub fn zeros(sides: Sides) -> Pad {
+        Pad { channels: [0, 0], sides, mode: PadMode::Zeros }
+    }
+
+    /// Zero channels.
+    pub fn channels(channels: [usize; 2]) -> Pad {
+        Pad { channels, sides: [[0; 2]; 2], mode: PadMode::Zeros }
+    }
 }
 
 /// Limits of a value.
@@ -162,7 +229,7 @@ pub enum Op {
     Softmax,
     /// Dropout with this probability: the identity in inference.
     Dropout(f64),
-    /// Zeros around.
+    /// Values around.
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
@@ -189,7 +256,7 @@ impl Op {
             Op::Add => "add",
             Op::Mul => "mul",
             Op::Concat => "concat",
-            Op::Pool(Pool { kind: PoolKind::Max, .. }) | Op::GlobalMaxPool => "maxpool",
+            Op::Pool(Pool { kind: PoolKind::Max { .. }, .. }) | Op::GlobalMaxPool => "maxpool",
             Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
             Op::Flatten => "flatten",
             Op::Linear(_) => "linear",

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(law(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
         assert_eq!(law(&Op::Flatten), Ok(Shape::fixed(&[2000])));
         assert_eq!(super::super::infer(&Op::Mul, &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
-        let pool = Pool { kind: PoolKind::Max, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
+        let pool = Pool { kind: PoolKind::MAX, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
         assert_eq!(law(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
     }
 

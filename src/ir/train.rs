@@ -437,8 +437,8 @@ mod tests {
         assert!(law(input, &[&[8, 5, 5]]).is_err());
         assert_eq!(law(Train::ConvGradWeight(conv()), &[&[4, 9, 7], &[8, 5, 4]]), Ok(Shape::fixed(&[8, 2, 3, 3])));
         assert_eq!(law(Train::LinearGradWeight, &[&[5], &[3]]), Ok(Shape::fixed(&[3, 5])));
-        assert_eq!(law(Train::Unpad(Pad { channels: [1, 2], sides: [[0; 2]; 2] }), &[&[5, 3, 3]]), Ok(Shape::fixed(&[2, 3, 3])));
-        assert!(law(Train::Unpad(Pad { channels: [3, 2], sides: [[0; 2]; 2] }), &[&[5, 3, 3]]).is_err());
+        assert_eq!(law(Train::Unpad(Pad::channels([1, 2])), &[&[5, 3, 3]]), Ok(Shape::fixed(&[2, 3, 3])));
+        assert!(law(Train::Unpad(Pad::channels([3, 2])), &[&[5, 3, 3]]).is_err());
         assert!(law(Train::Slice { start: 3, count: 3 }, &[&[5]]).is_err());
         assert_eq!(law(Train::Unflatten([2, 3, 1]), &[&[6]]), Ok(Shape::fixed(&[2, 3, 1])));
         assert!(law(Train::Unflatten([2, 3, 1]), &[&[7]]).is_err());

@@ -1,5 +1,7 @@
 //! Pools over windows and to a fixed size; values are NCHW.
 
+use std::ops::Range;
+
 use super::pool::Pool;
 
 /// Which pool.
@@ -31,6 +33,8 @@ pub struct PoolShape {
     pub stride: [usize; 2],
     /// Padding.
     pub pad: [[usize; 2]; 2],
+    /// Distance between the values of a window.
+    pub dilation: [usize; 2],
 }
 
 /// Pools over windows, a task for each row of the result: so few maps are shared as evenly as many.
@@ -41,19 +45,12 @@ pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
         let plane = &x[index / oh * h * w..][..h * w];
         let rows = Window::new(shape, 0, index % oh);
         match shape.kind {
-            PoolKind::Max => max_row(shape, &plane[rows.start * w..rows.end * w], line),
+            PoolKind::Max => max_row(shape, rows.places().map(|y| &plane[y * w..][..w]), line),
             PoolKind::Avg { count_pad } => {
                 for (ox, o) in line.iter_mut().enumerate() {
                     let columns = Window::new(shape, 1, ox);
-                    let sum: f32 = plane[rows.start * w..rows.end * w]
-                        .chunks(w)
-                        .map(|row| row[columns.start..columns.end].iter().sum::<f32>())
-                        .sum();
-                    let count = if count_pad {
-                        rows.padded * columns.padded
-                    } else {
-                        (rows.end - rows.start) * (columns.end - columns.start)
-                    };
+                    let sum: f32 = rows.places().map(|y| columns.places().map(|x| plane[y * w + x]).sum::<f32>()).sum();
+                    let count = if count_pad { rows.padded * columns.padded } else { rows.count * columns.count };
                     *o = sum / count as f32;
                 }
             }
@@ -62,25 +59,21 @@ pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
 }
 
 /// One row of a max pool, from the rows of its windows.
-fn max_row(shape: &PoolShape, rows: &[f32], line: &mut [f32]) {
-    let w = shape.input[1];
+fn max_row<'a>(shape: &PoolShape, rows: impl Iterator<Item = &'a [f32]>, line: &mut [f32]) {
     line.fill(f32::NEG_INFINITY);
     let (stride, left) = (shape.stride[1], shape.pad[1][0]);
-    // output columns whose whole window lies inside the map need no conditions
-    let first = left.div_ceil(stride).min(line.len());
-    let last =
-        if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, line.len()) } else { first };
-    for row in rows.chunks_exact(w) {
+    // these need no conditions
+    let inside = Window::inside(shape, line.len());
+    for row in rows {
         for tap in 0..shape.kernel[1] {
-            if first < last {
-                let from = &row[first * stride + tap - left..];
-                line[first..last].iter_mut().zip(from.iter().step_by(stride)).for_each(|(o, &v)| *o = larger(*o, v));
+            if !inside.is_empty() {
+                let from = &row[inside.start * stride + tap * shape.dilation[1] - left..];
+                line[inside.clone()].iter_mut().zip(from.iter().step_by(stride)).for_each(|(o, &v)| *o = larger(*o, v));
             }
         }
-        for ox in (0..first).chain(last..line.len()) {
-            let columns = Window::new(shape, 1, ox);
-            for &v in &row[columns.start..columns.end] {
-                line[ox] = larger(line[ox], v);
+        for ox in (0..inside.start).chain(inside.end..line.len()) {
+            for x in Window::new(shape, 1, ox).places() {
+                line[ox] = larger(line[ox], row[x]);
             }
         }
     }
@@ -94,8 +87,10 @@ fn larger(a: f32, b: f32) -> f32 {
 pub(super) struct Window {
     /// First element inside the map.
     pub start: usize,
-    /// One past the last.
-    pub end: usize,
+    /// Elements inside the map.
+    pub count: usize,
+    /// From one to the next.
+    pub step: usize,
     /// Elements, padding included.
     pub padded: usize,
 }
@@ -103,11 +98,28 @@ pub(super) struct Window {
 impl Window {
     pub fn new(shape: &PoolShape, axis: usize, step: usize) -> Window {
         let [before, after] = shape.pad[axis];
-        let len = shape.input[axis];
+        let (len, dilation) = (shape.input[axis], shape.dilation[axis]);
         let from = step * shape.stride[axis];
-        let to = (from + shape.kernel[axis]).min(len + before + after);
-        let start = from.saturating_sub(before).min(len);
-        Window { start, end: to.saturating_sub(before).clamp(start, len), padded: to - from }
+        // how many of the window's elements lie before that place of the padded axis
+        let until = |end: usize| end.saturating_sub(from).div_ceil(dilation).min(shape.kernel[axis]);
+        let (first, last) = (until(before), until(before + len));
+        let start = (from + first * dilation).saturating_sub(before).min(len);
+        Window { start, count: last - first, step: dilation, padded: until(before + len + after) }
+    }
+
+    /// Where its elements inside the map lie.
+    pub fn places(&self) -> impl Iterator<Item = usize> + Clone + use<> {
+        let Window { start, count, step, .. } = *self;
+        (0..count).map(move |i| start + i * step)
+    }
+
+    /// Of so many columns of the result, those whose whole window lies inside the map.
+    pub fn inside(shape: &PoolShape, columns: usize) -> Range<usize> {
+        let (stride, left) = (shape.stride[1], shape.pad[1][0]);
+        let extent = (shape.kernel[1] - 1) * shape.dilation[1] + 1;
+        let first = left.div_ceil(stride).min(columns);
+        let last = (shape.input[1] + left).checked_sub(extent).map_or(first, |rest| (rest / stride + 1).clamp(first, columns));
+        first..last
     }
 }
 

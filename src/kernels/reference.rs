@@ -1,5 +1,7 @@
 //! What tests of kernels compare with: the definition of convolution in f64, layouts turned element by element, numbers.
 
+use super::pooling::{PoolKind, PoolShape};
+use super::shape::{Edge, PadShape};
 use super::{Activation, ConvShape};
 
 /// Reproducible numbers (xorshift64*), roughly uniform in -1..1.
@@ -19,6 +21,43 @@ impl Numbers {
 
     pub fn below(&mut self, most: usize) -> usize {
         self.bits() as usize % most
+    }
+
+    fn two(&mut self, most: usize) -> [usize; 2] {
+        [self.below(most), self.below(most)]
+    }
+
+    /// A pool over so many maps. Its output is rounded up now and then, where the last window begins before the padding behind the
+    /// map; a window that takes the largest value has holes now and then.
+    pub fn pooling(&mut self, kind: PoolKind, maps: usize) -> PoolShape {
+        let kernel = self.two(4).map(|k| k + 1);
+        let holes = kind == PoolKind::Max && self.below(2) == 0;
+        let dilation = if holes { self.two(3).map(|d| d + 1) } else { [1, 1] };
+        let extent = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
+        let pad = extent.map(|e| self.two(e));
+        let stride = self.two(3).map(|s| s + 1);
+        let input = extent.map(|e| e + self.below(14));
+        let output = [0, 1].map(|i| {
+            let steps = input[i] + pad[i][0] + pad[i][1] - extent[i];
+            let up = steps.div_ceil(stride[i]);
+            if self.below(2) == 0 && up * stride[i] < input[i] + pad[i][0] { up + 1 } else { steps / stride[i] + 1 }
+        });
+        PoolShape { kind, maps, input, output, kernel, stride, pad, dilation }
+    }
+
+    /// A padding of a value of these sizes, with zeros or with what the map has.
+    pub fn padding(&mut self, input: [usize; 4]) -> PadShape {
+        let sides = [self.two(3), self.two(3)];
+        let edge = [Edge::Zeros, Edge::Reflect, Edge::Replicate][self.below(3)];
+        match edge {
+            Edge::Zeros => PadShape { input, channels: self.two(20), sides, edge },
+            Edge::Replicate => PadShape { input, channels: [0, 0], sides, edge },
+            // a mirror shows less than the map
+            Edge::Reflect => {
+                let sides = [0, 1].map(|axis| sides[axis].map(|n| n.min(input[axis + 2] - 1)));
+                PadShape { input, channels: [0, 0], sides, edge }
+            }
+        }
     }
 
     pub fn take(&mut self, count: usize) -> Vec<f32> {

@@ -1,5 +1,7 @@
 //! Kernels that only move values: concatenation, padding, subsampling. Values are NCHW.
 
+use std::ops::Range;
+
 use super::pool::{Disjoint, Pool, share};
 
 /// Writes one operand of a concatenation: for each sample, `part` floats to `offset` within the `whole` of the result.
@@ -15,21 +17,65 @@ pub fn concat_part(pool: &Pool, x: &[f32], part: usize, offset: usize, whole: us
     });
 }
 
-/// Zeros around maps and channels.
+/// What stands around a padded map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Edge {
+    /// Zeros.
+    Zeros,
+    /// The map, mirrored at its outermost values.
+    Reflect,
+    /// The map's outermost values.
+    Replicate,
+}
+
+/// Values around maps, and zero channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PadShape {
     /// Sizes of the operand: samples, channels, height, width.
     pub input: [usize; 4],
     /// Zero channels before and after.
     pub channels: [usize; 2],
-    /// Zeros: `[[top, bottom], [left, right]]`.
+    /// How many values: `[[top, bottom], [left, right]]`, less than the map where it is mirrored.
     pub sides: [[usize; 2]; 2],
+    /// Which values.
+    pub edge: Edge,
 }
 
 impl PadShape {
     /// Height and width of the result.
     pub fn output(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.input[axis + 2] + self.sides[axis][0] + self.sides[axis][1])
+    }
+
+    /// The row (axis 0) or column of the operand that stands at place `at` of the result; `None` for zeros.
+    pub fn source(&self, axis: usize, at: usize) -> Option<usize> {
+        let (before, len) = (self.sides[axis][0], self.input[axis + 2]);
+        let inside = at.checked_sub(before).filter(|&i| i < len);
+        match self.edge {
+            Edge::Zeros => inside,
+            Edge::Replicate => Some(at.saturating_sub(before).min(len.saturating_sub(1))),
+            Edge::Reflect if at < before => Some(before - at),
+            Edge::Reflect => inside.or((2 * (before + len)).checked_sub(before + at + 2)),
+        }
+    }
+
+    /// The columns left and right of the operand's.
+    fn around(&self) -> impl Iterator<Item = usize> + use<> {
+        let Range { start, end } = self.sides[1][0]..self.sides[1][0] + self.input[3];
+        (0..start).chain(end..end + self.sides[1][1])
+    }
+
+    /// Fills what stands left and right of a row's values, of pixels of so many.
+    pub fn finish_row(&self, row: &mut [f32], lanes: usize) {
+        if self.edge == Edge::Zeros {
+            return;
+        }
+        for at in self.around() {
+            if let Some(from) = self.source(1, at) {
+                let from = (from + self.sides[1][0]) * lanes;
+                row.copy_within(from..from + lanes, at * lanes);
+            }
+        }
     }
 }
 
@@ -43,8 +89,10 @@ pub fn pad(pool: &Pool, shape: &PadShape, x: &[f32], out: &mut [f32]) {
         out.fill(0.0);
         let Some(channel) = channel.checked_sub(shape.channels[0]).filter(|&c| c < channels) else { return };
         let plane = &x[(sample * channels + channel) * h * w..][..h * w];
-        for (to, row) in out.chunks_mut(ow).skip(shape.sides[0][0]).zip(plane.chunks(w)) {
-            to[shape.sides[1][0]..][..w].copy_from_slice(row);
+        for (y, to) in out.chunks_mut(ow).enumerate() {
+            let Some(y) = shape.source(0, y) else { continue };
+            to[shape.sides[1][0]..][..w].copy_from_slice(&plane[y * w..][..w]);
+            shape.finish_row(to, 1);
         }
     });
 }

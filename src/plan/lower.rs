@@ -6,9 +6,9 @@ use super::{
     WeightId, WeightSource, strategy,
 };
 use crate::ir::signal::stated;
-use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind};
+use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind};
 use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
-use crate::kernels::shape::PadShape;
+use crate::kernels::shape::{Edge, PadShape};
 use crate::kernels::{Activation, ConvShape, Layout};
 
 pub(super) struct Lowering<'a> {
@@ -102,11 +102,11 @@ impl Lowering<'_> {
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
                 let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
-                Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides })
+                Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) })
             }
             Op::GlobalMaxPool => {
                 let map = self.map(operands[0])?;
-                let pool = Pool { kind: PoolKind::Max, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
+                let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
@@ -300,10 +300,20 @@ fn takes_act(op: &Op) -> bool {
 /// A pool over so many maps.
 pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
     let kind = match pool.kind {
-        PoolKind::Max => KernelPool::Max,
+        PoolKind::Max { .. } => KernelPool::Max,
         PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
     };
-    PoolShape { kind, maps, input, output, kernel: pool.kernel, stride: pool.stride, pad: pool.pad }
+    let Pool { kernel, stride, pad, .. } = *pool;
+    PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
+}
+
+/// What a padding puts around a map.
+pub(super) fn edge(mode: PadMode) -> Edge {
+    match mode {
+        PadMode::Zeros => Edge::Zeros,
+        PadMode::Reflect => Edge::Reflect,
+        PadMode::Replicate => Edge::Replicate,
+    }
 }
 
 pub(super) fn residual(is: bool) -> ResidualPlan {

@@ -1,9 +1,10 @@
 //! Steps of training: what their operators read and write, and in which order of elements.
 
-use super::lower::{Lowering, pool_shape, residual};
+use super::lower::{Lowering, edge, pool_shape, residual};
 use super::{BufferId, ConvStrategy, Form, Kernel, PlanError, Step, Weight, WeightId, WeightSource, strategy};
-use crate::ir::{Conv, Node, NodeId, Pool, Train};
+use crate::ir::{Conv, Node, NodeId, Pad, Pool, Train};
 use crate::kernels::pooling::PoolShape;
+use crate::kernels::shape::PadShape;
 use crate::kernels::train::{conv_weight, norm};
 use crate::kernels::{ConvShape, Isa, Layout};
 
@@ -128,6 +129,11 @@ impl TrainKernel {
             Train::AvgPoolGrad { pool, .. } => Some(shape(pool, self.result_sizes(), self.sizes(0))),
             _ => None,
         }
+    }
+
+    /// The sizes of the padding whose gradient this is.
+    pub fn pad(&self, pad: &Pad) -> PadShape {
+        PadShape { input: self.result_sizes(), channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) }
     }
 
     /// Floats of scratch for all threads together.
@@ -265,7 +271,7 @@ impl Lowering<'_> {
         }
         self.set(id, result);
         if padded != [[0; 2]; 2] {
-            let pad = crate::ir::Pad { channels: [0; 2], sides: padded };
+            let pad = Pad::zeros(padded);
             let kernel = TrainKernel {
                 op: Train::Unpad(pad),
                 operands: vec![shape.output_sizes().to_vec()],

@@ -2,7 +2,7 @@
 
 use super::arena::Memory;
 use crate::ir::{Act, Train};
-use crate::kernels::shape::{PadShape, upsample_grad};
+use crate::kernels::shape::upsample_grad;
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm, plane, pool as pooling, shape};
 use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
@@ -74,7 +74,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
             shape::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
         }
         Train::Unpad(pad) => {
-            let pad = PadShape { input: kernel.result_sizes(), channels: pad.channels, sides: pad.sides };
+            let pad = kernel.pad(pad);
             shape::unpad(pool, layout, &pad, read(0), out);
         }
         Train::SubsampleGrad { stride, .. } => {

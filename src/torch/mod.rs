@@ -71,12 +71,14 @@ const HELPERS: &[(&str, &str)] = &[
     ),
     (
         "beyond(",
-        r#"def beyond(x, kernel_size, stride, pad):
+        r#"def beyond(x, kernel_size, stride, pad, dilation=1):
     """How far the last windows reach behind the padding where sizes are rounded up, as PyTorch's `ceil_mode` has it."""
     reach = []
     for axis in range(len(pad) // 2):
         size, before, behind = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
         kernel = kernel_size[-1 - axis] if isinstance(kernel_size, tuple) else kernel_size
+        holes = dilation[-1 - axis] if isinstance(dilation, tuple) else dilation
+        kernel = (kernel - 1) * holes + 1
         step = stride[-1 - axis] if isinstance(stride, tuple) else stride
         last = -(-(size + before + behind - kernel) // step) * step
         if last >= size + before:
@@ -87,11 +89,11 @@ const HELPERS: &[(&str, &str)] = &[
     ),
     (
         "max_pool_up(",
-        r#"def max_pool_up(x, kernel_size, stride, pad):
+        r#"def max_pool_up(x, kernel_size, stride, pad, dilation=1):
     """A max pool with another padding on each side, whose size is rounded up."""
     pool = F.max_pool1d if x.dim() == 3 else F.max_pool2d
-    x = F.pad(F.pad(x, pad, value=float("-inf")), beyond(x, kernel_size, stride, pad), value=float("-inf"))
-    return pool(x, kernel_size, stride)
+    x = F.pad(F.pad(x, pad, value=float("-inf")), beyond(x, kernel_size, stride, pad, dilation), value=float("-inf"))
+    return pool(x, kernel_size, stride, dilation=dilation)
 "#,
     ),
     (

@@ -2,7 +2,7 @@
 
 use super::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
-use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Node, NodeId, Op, Pad, Pool, PoolKind, Scale, Shape, Sides};
+use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
 
 /// A node with what its form depends on.
 pub(super) struct Use<'a> {
@@ -93,7 +93,7 @@ impl<'a> Use<'a> {
             Op::Act(Act::Relu) => call("nn.ReLU", Vec::new()),
             Op::Act(Act::Sigmoid) => call("nn.Sigmoid", Vec::new()),
             Op::Pool(pool) if is_plain(pool) => {
-                let name = if pool.kind == PoolKind::Max { "nn.MaxPool" } else { "nn.AvgPool" };
+                let name = if matches!(pool.kind, PoolKind::Max { .. }) { "nn.MaxPool" } else { "nn.AvgPool" };
                 call(&self.dims(name), self.pool(pool))
             }
             Op::AdaptiveAvgPool(size) => call(&self.dims("nn.AdaptiveAvgPool"), vec![self.size(*size)]),
@@ -142,7 +142,7 @@ impl<'a> Use<'a> {
             Op::Mul => joined(all, " * "),
             Op::Concat => Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))]),
             Op::Pool(pool) if is_plain(pool) => {
-                let name = if pool.kind == PoolKind::Max { "F.max_pool" } else { "F.avg_pool" };
+                let name = if matches!(pool.kind, PoolKind::Max { .. }) { "F.max_pool" } else { "F.avg_pool" };
                 with(&self.dims(name), x, self.pool(pool))
             }
             Op::Pool(pool) => self.uneven(pool, x),
@@ -154,7 +154,10 @@ impl<'a> Use<'a> {
                 let rate = Arg::plain(number("rate", Val::Float(*rate)));
                 with("F.dropout", x, vec![rate, Arg::plain(Expr::text("self.training"))])
             }
-            Op::Pad(pad) => with("F.pad", x, vec![self.pad(pad)]),
+            Op::Pad(pad) if pad.mode == PadMode::Zeros => with("F.pad", x, vec![self.pad(pad)]),
+            Op::Pad(pad) => {
+                with("F.pad", x, vec![self.pad(pad), Arg::key("mode", Expr::text(format!("\"{}\"", pad.mode.word())))])
+            }
             Op::Subsample([h, w]) => {
                 let step = |n: &usize| number("stride", Val::int(*n));
                 let mut parts = vec![x, Expr::text("[:, :, ::")];
@@ -190,6 +193,7 @@ impl<'a> Use<'a> {
             Arg::plain(number("kernel_size", Val::size(pool.kernel, self.rank()))),
             self.kw("stride", pool.stride, pool.kernel),
             self.kw("padding", [pool.pad[0][0], pool.pad[1][0]], [0, 0]),
+            self.kw("dilation", pool.dilation(), [1, 1]),
             Arg::kw("ceil_mode", Val::Bool(pool.ceil), Val::Bool(false)),
         ];
         if let PoolKind::Avg { count_pad } = pool.kind {
@@ -206,12 +210,14 @@ impl<'a> Use<'a> {
         ];
         let text = |key: &str, value: bool| Arg::key(key, Expr::text(Val::Bool(value).to_string()));
         let (head, x) = match pool.kind {
-            PoolKind::Max if !pool.ceil => {
+            PoolKind::Max { .. } if !pool.ceil => {
+                args.push(self.kw("dilation", pool.dilation(), [1, 1]));
                 let value = Arg::key("value", Expr::text(Val::Float(f64::NEG_INFINITY).to_string()));
                 (self.dims("F.max_pool"), Expr::call("F.pad", vec![Arg::plain(x), self.sides(pool.pad), value]))
             }
-            PoolKind::Max => {
+            PoolKind::Max { .. } => {
                 args.push(Arg { key: Some("pad".to_owned()), ..self.sides(pool.pad) });
+                args.push(self.kw("dilation", pool.dilation(), [1, 1]));
                 ("max_pool_up".to_owned(), x)
             }
             PoolKind::Avg { count_pad } => {

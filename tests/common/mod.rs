@@ -145,7 +145,7 @@ impl Build {
 
     pub fn maxpool(&mut self, x: Value, kernel: usize, stride: usize) -> Value {
         let p = (kernel - 1) / 2;
-        let pool = Pool { kind: PoolKind::Max, kernel: [kernel; 2], stride: [stride; 2], pad: [[p; 2]; 2], ceil: false };
+        let pool = Pool { kind: PoolKind::MAX, kernel: [kernel; 2], stride: [stride; 2], pad: [[p; 2]; 2], ceil: false };
         self.push(Op::Pool(pool), &[x])
     }
 
@@ -180,7 +180,7 @@ impl Build {
             x
         } else if self.zeros && channels <= width && self.rng.flip() {
             let s = if stride > 1 { self.push(Op::Subsample([stride; 2]), &[x]) } else { x };
-            self.push(Op::Pad(Pad { channels: [0, width - channels], sides: [[0; 2]; 2] }), &[s])
+            self.push(Op::Pad(Pad::channels([0, width - channels])), &[s])
         } else {
             let s = self.conv(x, width, 1, stride, 1);
             self.norm(s)

@@ -58,16 +58,6 @@ def timm_model(name, **options):
     return lambda: timm.create_model(name, **options)
 
 
-def blur_with_zeros():
-    """timm's blur with zeros behind the map's edge, as models/antialias.resnet says it; timm's own mirrors the map."""
-    net = timm.create_model("resnetblur50")
-    blurs = [module for module in net.modules() if isinstance(module, timm.layers.BlurPool2d)]
-    assert blurs
-    for blur in blurs:
-        blur.pad_mode = "constant"
-    return net
-
-
 def googlenet_outputs(net, x):
     """torchvision leaves out the auxiliary classifiers in inference: they are called on the maps that they read."""
     maps = {}
@@ -113,7 +103,7 @@ def families():
         ti("resnet_d", "resnet50d"),
         ti("resnet_d", "resnetrs50", shape=(3, 160, 160)),
         ti("antialias", "resnetaa50"),
-        imagenet("antialias", "resnetblur50_zeros", "timm `resnetblur50`", blur_with_zeros),
+        imagenet("antialias", "resnetblur50", "timm `resnetblur50`", timm_model("resnetblur50")),
         tv("resnext", "resnext50_32x4d"),
         tv("resnext", "resnext101_32x8d", small=None),
         tv("resnext", "resnext101_64x4d", small=None),

@@ -16,6 +16,8 @@ pub(in crate::kernels) struct Windows {
     pub columns: usize,
     /// From a row of a window to the next, in floats.
     pub pitch: usize,
+    /// From a column of a window to the next, in floats.
+    pub tap: usize,
     /// From a window to the next, in floats.
     pub step: usize,
     /// How many windows.
@@ -59,7 +61,7 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                 let mut best = [S::splat(f32::NEG_INFINITY); P];
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * S::LANES);
+                        let x = x.add(row * w.pitch + column * w.tap);
                         for (p, best) in best.iter_mut().enumerate() {
                             *best = S::max(*best, S::load(x.add(p * w.step)));
                         }
@@ -75,7 +77,7 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                 for row in 0..w.rows {
                     let mut line = [S::zero(); P];
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * S::LANES);
+                        let x = x.add(row * w.pitch + column * w.tap);
                         for (p, line) in line.iter_mut().enumerate() {
                             *line = S::add(*line, S::load(x.add(p * w.step)));
                         }
@@ -104,10 +106,7 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
     let [oh, ow] = shape.output;
     let maps = if oh * ow == 0 { 0 } else { out.len() / (oh * ow * lanes) };
     assert_eq!((x.len(), out.len()), (maps * h * w * lanes, maps * oh * ow * lanes));
-    // columns of the output whose whole window lies inside the map
-    let (stride, left) = (shape.stride[1], shape.pad[1][0]);
-    let first = left.div_ceil(stride).min(ow);
-    let last = if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, ow) } else { first };
+    let inside = Window::inside(shape, ow);
     let out = Disjoint::new(out);
     runs(threads, maps, oh, 1, |map, line| {
         let plane = &x[map * h * w * lanes..][..h * w * lanes];
@@ -116,32 +115,32 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
         let line = unsafe { out.slice((map * oh + line.start) * ow * lanes, ow * lanes) };
         let mut run = |ox: usize, count: usize| {
             let columns = Window::new(shape, 1, ox);
-            let (height, width) = (rows.end - rows.start, columns.end - columns.start);
             let divisor = match shape.kind {
                 PoolKind::Max => None,
                 PoolKind::Avg { count_pad: true } => Some((rows.padded * columns.padded) as f32),
-                PoolKind::Avg { count_pad: false } => Some((height * width) as f32),
+                PoolKind::Avg { count_pad: false } => Some((rows.count * columns.count) as f32),
             };
             let windows = Windows {
                 // an empty window reads nothing: its corner may lie at the map's end
                 x: plane[((rows.start * w + columns.start) * lanes).min(plane.len())..].as_ptr(),
-                rows: height,
-                columns: width,
-                pitch: w * lanes,
-                step: stride * lanes,
+                rows: rows.count,
+                columns: columns.count,
+                pitch: rows.step * w * lanes,
+                tap: columns.step * lanes,
+                step: shape.stride[1] * lanes,
                 count,
                 out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
                 divisor,
             };
             // SAFETY: the processor has what `kernels` are compiled for; `Window` cuts windows off at the map's sides, and those
-            // of `first..last` lie inside as they are
+            // of `inside` lie inside as they are
             unsafe { (kernels.windows)(&windows) };
         };
-        (0..first).for_each(|ox| run(ox, 1));
-        if first < last {
-            run(first, last - first);
+        (0..inside.start).for_each(|ox| run(ox, 1));
+        if !inside.is_empty() {
+            run(inside.start, inside.len());
         }
-        (last..ow).for_each(|ox| run(ox, 1));
+        (inside.end..ow).for_each(|ox| run(ox, 1));
     });
 }
 
@@ -177,6 +176,7 @@ pub fn adaptive_avg(
             rows: rows.len(),
             columns: columns.len(),
             pitch: w * lanes,
+            tap: lanes,
             step: 0,
             count: 1,
             out: mean.as_mut_ptr(),
@@ -204,19 +204,9 @@ mod tests {
             let lanes = isa.lanes();
             let mut n = Numbers::new(11);
             for round in 0..150 {
-                let kernel = [1 + n.below(4), 1 + n.below(4)];
-                let pad = [0, 1].map(|i| [n.below(kernel[i]), n.below(kernel[i])]);
-                let stride = [1 + n.below(3), 1 + n.below(3)];
-                let input = kernel.map(|k| k + n.below(14));
-                // rounded up now and then, where the last window begins before the padding behind the map
-                let output = [0, 1].map(|i| {
-                    let steps = input[i] + pad[i][0] + pad[i][1] - kernel[i];
-                    let up = steps.div_ceil(stride[i]);
-                    if n.below(2) == 0 && up * stride[i] < input[i] + pad[i][0] { up + 1 } else { steps / stride[i] + 1 }
-                });
                 let kind = [PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }][n.below(3)];
                 let (batch, c) = (1 + n.below(3), 1 + n.below(40));
-                let shape = PoolShape { kind, maps: batch * c, input, output, kernel, stride, pad };
+                let shape @ PoolShape { input, output, .. } = n.pooling(kind, batch * c);
                 let mut x = n.take(batch * c * input[0] * input[1]);
                 if round % 5 == 0 {
                     let at = n.below(x.len());

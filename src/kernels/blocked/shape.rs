@@ -76,7 +76,7 @@ pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f3
     let blocks = (before + channels + shape.channels[1]).div_ceil(lanes);
     let sample = channels.next_multiple_of(lanes) * h * w;
     assert_eq!((x.len(), out.len()), (batch * sample, batch * blocks * lanes * oh * ow));
-    let [top, left] = [shape.sides[0][0], shape.sides[1][0]];
+    let left = shape.sides[1][0];
     let out = Disjoint::new(out);
     runs(pool, batch * blocks, oh, 1, |map, line| {
         let (n, block) = (map / blocks, map % blocks);
@@ -85,10 +85,11 @@ pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f3
         out.fill(0.0);
         let lane = |channel: usize| channel.saturating_sub(block * lanes).min(lanes);
         let into = lane(before)..lane(before + channels);
-        let Some(y) = line.start.checked_sub(top).filter(|&y| y < h && !into.is_empty()) else { return };
+        let Some(y) = shape.source(0, line.start).filter(|_| !into.is_empty()) else { return };
         let channel = block * lanes + into.start - before;
         let to = &mut out[left * lanes..][..w * lanes];
         copy_channels(&x[n * sample..][..sample], lanes, h * w, y * w..(y + 1) * w, channel, to, into);
+        shape.finish_row(out, lanes);
     });
 }
 
@@ -152,8 +153,7 @@ mod tests {
             let lanes = [8, 16][round % 2];
             let pool = Pool::new(1 + n.below(3)).unwrap();
             let input @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(6), 1 + n.below(6)];
-            let mut two = |most: usize| [n.below(most), n.below(most)];
-            let shape = PadShape { input, channels: two(20), sides: [two(3), two(3)] };
+            let shape = n.padding(input);
             let [oh, ow] = shape.output();
             let sizes @ [_, all, ..] = [batch, c + shape.channels[0] + shape.channels[1], oh, ow];
             let x = n.take(batch * c * h * w);

@@ -17,6 +17,8 @@ pub(in crate::kernels) struct Windows {
     pub columns: usize,
     /// From a row of a window to the next.
     pub pitch: usize,
+    /// From a column of a window to the next.
+    pub tap: usize,
     /// From a window to the next.
     pub step: usize,
     /// How many windows.
@@ -50,7 +52,7 @@ pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
             let (mut place, mut index) = (S::zero(), 0.0);
             for row in 0..w.rows {
                 for column in 0..w.columns {
-                    let v = S::load(x.add(row * w.pitch + column * S::LANES));
+                    let v = S::load(x.add(row * w.pitch + column * w.tap));
                     place = S::above(v, best, S::splat(index), place);
                     best = S::above(v, best, v, best);
                     index += 1.0;
@@ -61,7 +63,7 @@ pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
             index = 0.0;
             for row in 0..w.rows {
                 for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * S::LANES);
+                    let dx = dx.add(row * w.pitch + column * w.tap);
                     S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
                     index += 1.0;
                 }
@@ -97,7 +99,7 @@ pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
             let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
             for row in 0..w.rows {
                 for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * S::LANES);
+                    let dx = dx.add(row * w.pitch + column * w.tap);
                     S::store(dx, S::add(S::load(dx), part));
                 }
             }
@@ -146,28 +148,25 @@ pub fn pool_grad(
         }
         PoolKind::Avg { .. } => None,
     };
-    // columns of the output whose whole window lies inside the map
-    let (stride, left) = (shape.stride[1], shape.pad[1][0]);
-    let first = left.div_ceil(stride).min(ow);
-    let last = if w + left >= shape.kernel[1] { ((w + left - shape.kernel[1]) / stride + 1).clamp(first, ow) } else { first };
+    let inside = Window::inside(shape, ow);
     by_map(pool, leaves, &maps, [oh * ow, w], x, dy, dx, |spread| {
         for oy in 0..oh {
             let rows = Window::new(shape, 0, oy);
             let mut run = |ox: usize, count: usize| {
                 let columns = Window::new(shape, 1, ox);
-                let (height, width) = (rows.end - rows.start, columns.end - columns.start);
                 let divisor = match shape.kind {
                     PoolKind::Avg { count_pad: true } => rows.padded * columns.padded,
-                    PoolKind::Max | PoolKind::Avg { count_pad: false } => height * width,
+                    PoolKind::Max | PoolKind::Avg { count_pad: false } => rows.count * columns.count,
                 };
-                let windows = Windows { rows: height, columns: width, pitch: w * lanes, step: stride * lanes, count };
+                let (pitch, tap, step) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
+                let windows = Windows { rows: rows.count, columns: columns.count, pitch, tap, step, count };
                 spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             };
-            (0..first).for_each(|ox| run(ox, 1));
-            if first < last {
-                run(first, last - first);
+            (0..inside.start).for_each(|ox| run(ox, 1));
+            if !inside.is_empty() {
+                run(inside.start, inside.len());
             }
-            (last..ow).for_each(|ox| run(ox, 1));
+            (inside.end..ow).for_each(|ox| run(ox, 1));
         }
     });
 }
@@ -194,7 +193,8 @@ pub fn adaptive_avg_grad(
             let rows = oy * h / oh..((oy + 1) * h).div_ceil(oh);
             for ox in 0..ow {
                 let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
-                let windows = Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, step: 0, count: 1 };
+                let windows =
+                    Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, tap: lanes, step: 0, count: 1 };
                 let divisor = rows.len() * columns.len();
                 spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             }
@@ -230,13 +230,13 @@ fn by_map(
                 return;
             }
             let corner = run.corner * lanes;
-            let end = (run.corner / width + w.rows) * width * lanes;
+            let end = run.corner / width * width * lanes + (w.rows - 1) * w.pitch + width * lanes;
             if end > clear {
                 dx[clear..end].fill(0.0);
                 clear = end;
             }
             // the last window's last number lies inside
-            let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + w.columns * lanes;
+            let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + (w.columns - 1) * w.tap + lanes;
             let to = dx[corner..][..reach].as_mut_ptr();
             let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
             // SAFETY: the processor has what `leaves` are compiled for; windows lie inside the map, as asserted by the slices above
@@ -258,21 +258,7 @@ fn by_map(
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::{Numbers, worst};
-
-    fn random(n: &mut Numbers, maps: usize, kind: PoolKind) -> PoolShape {
-        let kernel = [1 + n.below(4), 1 + n.below(4)];
-        let pad = [0, 1].map(|i| [n.below(kernel[i]), n.below(kernel[i])]);
-        let stride = [1 + n.below(3), 1 + n.below(3)];
-        let input = kernel.map(|k| k + n.below(14));
-        // rounded up now and then, where the last window begins before the padding behind the map
-        let output = [0, 1].map(|i| {
-            let steps = input[i] + pad[i][0] + pad[i][1] - kernel[i];
-            let up = steps.div_ceil(stride[i]);
-            if n.below(2) == 0 && up * stride[i] < input[i] + pad[i][0] { up + 1 } else { steps / stride[i] + 1 }
-        });
-        PoolShape { kind, maps, input, output, kernel, stride, pad }
-    }
+    use crate::kernels::reference::worst;
 
     /// The definition: windows are read with their padding, which has no number.
     fn expected(shape: &PoolShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
@@ -284,7 +270,7 @@ mod tests {
             let (mut inside, mut padded) = (vec![], 0);
             for ky in 0..shape.kernel[0] {
                 for kx in 0..shape.kernel[1] {
-                    let (y, xx) = (oy * shape.stride[0] + ky, ox * shape.stride[1] + kx);
+                    let (y, xx) = (oy * shape.stride[0] + ky * shape.dilation[0], ox * shape.stride[1] + kx * shape.dilation[1]);
                     let ends = [0, 1].map(|a| shape.input[a] + shape.pad[a][0] + shape.pad[a][1]);
                     padded += usize::from(y < ends[0] && xx < ends[1]);
                     let (y, xx) = (y.wrapping_sub(shape.pad[0][0]), xx.wrapping_sub(shape.pad[1][0]));
@@ -312,7 +298,7 @@ mod tests {
     fn windows_agree_with_their_definition() {
         cases(31, 120, |n, pool, isa, layout, [batch, c, ..]| {
             let kind = [PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }][n.below(3)];
-            let shape = random(n, batch * c, kind);
+            let shape = n.pooling(kind, batch * c);
             let ([h, w], [oh, ow]) = (shape.input, shape.output);
             // few different numbers, so that windows have several largest ones
             let x: Vec<f32> = n.take(batch * c * h * w).iter().map(|v| (v * 3.0).round()).collect();
@@ -323,7 +309,9 @@ mod tests {
             let dy = from_plain(layout, [batch, c, oh, ow], &dy);
             pool_grad(pool, isa, layout, [batch, c], &shape, Some(&x), &dy, &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
-            assert!(worst(&to_plain(layout, [batch, c, h, w], &dx), &expected) < 1e-6, "{isa} {shape:?}");
+            // one number may be the largest of a dozen windows
+            let off = worst(&to_plain(layout, [batch, c, h, w], &dx), &expected);
+            assert!(off < 2e-6, "{off} {isa} {shape:?}");
         });
     }
 
@@ -331,7 +319,8 @@ mod tests {
     fn the_smallest_number_there_is_takes_a_gradient_too() {
         let pool = Pool::new(1).unwrap();
         let [input, output, kernel] = [[2, 2], [1, 1], [2, 2]];
-        let shape = PoolShape { kind: PoolKind::Max, maps: 1, input, output, kernel, stride: [2, 2], pad: [[0; 2]; 2] };
+        let (stride, pad, dilation) = ([2, 2], [[0; 2]; 2], [1, 1]);
+        let shape = PoolShape { kind: PoolKind::Max, maps: 1, input, output, kernel, stride, pad, dilation };
         let mut dx = [f32::NAN; 4];
         let x = [f32::NEG_INFINITY; 4];
         pool_grad(&pool, Isa::Portable, Layout::Nchw, [1, 1], &shape, Some(&x), &[2.0], &mut dx);
@@ -362,8 +351,8 @@ mod tests {
     fn as_pytorch_has_it() {
         // torch.nn.functional.max_pool2d(x, 3, 2, 1) of x = [[1, 5, 5], [2, 5, 0], [7, 7, 1]], dy = [[1, 2], [4, 8]]
         let pool = Pool::new(1).unwrap();
-        let (kind, pad) = (PoolKind::Max, [[1, 1]; 2]);
-        let shape = PoolShape { kind, maps: 1, input: [3, 3], output: [2, 2], kernel: [3, 3], stride: [2, 2], pad };
+        let (kind, pad, dilation) = (PoolKind::Max, [[1, 1]; 2], [1, 1]);
+        let shape = PoolShape { kind, maps: 1, input: [3, 3], output: [2, 2], kernel: [3, 3], stride: [2, 2], pad, dilation };
         let x = [1.0, 5.0, 5.0, 2.0, 5.0, 0.0, 7.0, 7.0, 1.0];
         let mut dx = [f32::NAN; 9];
         pool_grad(&pool, Isa::Portable, Layout::Nchw, [1, 1], &shape, Some(&x), &[1.0, 2.0, 4.0, 8.0], &mut dx);

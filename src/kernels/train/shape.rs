@@ -4,7 +4,7 @@ use super::leaves::Maps;
 use crate::kernels::blocked::runs;
 use crate::kernels::blocked::shape::copy_channels;
 use crate::kernels::pool::Disjoint;
-use crate::kernels::shape::PadShape;
+use crate::kernels::shape::{Edge, PadShape};
 use crate::kernels::{Layout, Pool};
 
 /// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` from channel `offset` on. `sizes` are those of the
@@ -16,10 +16,16 @@ pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whol
     let [batch, channels, h, w] = sizes;
     let before = [offset, whole.saturating_sub(offset + channels)];
     assert!(offset + channels <= whole, "{channels} channels from {offset} on of {whole}");
-    unpad(pool, layout, &PadShape { input: [batch, channels, h, w], channels: before, sides: [[0; 2]; 2] }, dy, out);
+    unpad(
+        pool,
+        layout,
+        &PadShape { input: [batch, channels, h, w], channels: before, sides: [[0; 2]; 2], edge: Edge::Zeros },
+        dy,
+        out,
+    );
 }
 
-/// The gradient of padding: what lies within it. `shape` is that of the padding, so `out` has the sizes of its operand. The
+/// The gradient of padding: what lies within it, and with it what was made of a value around. `shape` is that of the padding, so `out` has the sizes of its operand. The
 /// tail of the last block becomes zero.
 ///
 /// # Panics
@@ -39,6 +45,10 @@ pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mu
         // SAFETY: this row is this run's own
         let out = unsafe { out.slice((map * h + line.start) * w * lanes, w * lanes) };
         let count = lanes.min(channels - block * lanes);
+        if shape.edge != Edge::Zeros {
+            let map = &dy[map * padded.plane * lanes..][..padded.plane * lanes];
+            return gather(shape, line.start, lanes, count, map, out);
+        }
         if count < lanes {
             out.fill(0.0);
         }
@@ -46,6 +56,19 @@ pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mu
         let channel = shape.channels[0] + block * lanes;
         copy_channels(&dy[n * sample..][..sample], lanes, padded.plane, pixels..pixels + w, channel, out, 0..count);
     });
+}
+
+/// A row of the gradient of a padding that repeats the map: each value gets the sum of what was made of it. `dy` is a padded map of
+/// pixels of `lanes` values, the first `count` of which are channels.
+fn gather(shape: &PadShape, row: usize, lanes: usize, count: usize, dy: &[f32], out: &mut [f32]) {
+    let [oh, ow] = shape.output();
+    out.fill(0.0);
+    for y in (0..oh).filter(|&y| shape.source(0, y) == Some(row)) {
+        for (x, pixel) in dy[y * ow * lanes..][..ow * lanes].chunks(lanes).enumerate() {
+            let Some(to) = shape.source(1, x) else { continue };
+            out[to * lanes..][..count].iter_mut().zip(pixel).for_each(|(t, &v)| *t += v);
+        }
+    }
 }
 
 /// The gradient of subsampling: `dy` at every `stride`-th row and column from the first, zeros between. `sizes` are those of the
@@ -93,8 +116,7 @@ mod tests {
     #[test]
     fn the_inside_of_padding() {
         cases(81, 60, |n, pool, isa, layout, input @ [batch, c, h, w]| {
-            let mut two = |most: usize| [n.below(most), n.below(most)];
-            let shape = PadShape { input, channels: two(20), sides: [two(3), two(3)] };
+            let shape = n.padding(input);
             let [oh, ow] = shape.output();
             let sizes = [batch, c + shape.channels[0] + shape.channels[1], oh, ow];
             let (x, dy) = (integers(n.take(batch * c * h * w)), integers(n.take(sizes.iter().product())));

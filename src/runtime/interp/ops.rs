@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Array, BatchStats};
-use crate::ir::{Act, Conv, Epilogue, Linear, Norm, Pad, Pool, PoolKind};
+use crate::ir::{Act, Conv, Epilogue, Linear, Norm, Pad, PadMode, Pool, PoolKind};
 
 pub(super) fn activate(act: Act, v: f64) -> f64 {
     match act {
@@ -106,14 +106,18 @@ pub(super) fn normalise(norm: &Norm, x: &Array, weight: &[f64], bias: &[f64], me
 }
 
 /// The rows and columns of a map that a window of a pool sees, and how many it has with the padding.
-pub(super) fn window(p: &Pool, [h, w]: [usize; 2], [oy, ox]: [usize; 2]) -> (Range<usize>, Range<usize>, usize) {
-    let [top, left] = [p.pad[0][0], p.pad[1][0]];
-    // in padded coordinates; torch cuts the window at the padding's end before it counts
-    let (y0, x0) = (oy * p.stride[0], ox * p.stride[1]);
-    let (y1, x1) = ((y0 + p.kernel[0]).min(h + top + p.pad[0][1]), (x0 + p.kernel[1]).min(w + left + p.pad[1][1]));
-    let rows = y0.max(top) - top..y1.min(h + top).saturating_sub(top);
-    let columns = x0.max(left) - left..x1.min(w + left).saturating_sub(left);
-    (rows, columns, (y1 - y0) * (x1 - x0))
+pub(super) fn window(p: &Pool, map: [usize; 2], at: [usize; 2]) -> (Vec<usize>, Vec<usize>, usize) {
+    let dilation = p.dilation();
+    let seen = |axis: usize| -> (Vec<usize>, usize) {
+        let [before, after] = p.pad[axis];
+        // in padded coordinates; torch cuts the window at the padding's end before it counts
+        let places = (0..p.kernel[axis]).map(|i| at[axis] * p.stride[axis] + i * dilation[axis]);
+        let padded = places.filter(|&i| i < before + map[axis] + after);
+        let inside = padded.clone().filter_map(|i| i.checked_sub(before).filter(|&i| i < map[axis]));
+        (inside.collect(), padded.count())
+    };
+    let ((rows, height), (columns, width)) = (seen(0), seen(1));
+    (rows, columns, height * width)
 }
 
 pub(super) fn pool(p: &Pool, x: &Array, shape: &[usize]) -> Vec<f64> {
@@ -122,9 +126,9 @@ pub(super) fn pool(p: &Pool, x: &Array, shape: &[usize]) -> Vec<f64> {
     for plane in x.data.chunks(h * w) {
         for i in 0..shape[2] * shape[3] {
             let (rows, columns, padded) = window(p, [h, w], [i / shape[3], i % shape[3]]);
-            let window = rows.clone().flat_map(|y| plane[y * w..][columns.clone()].iter());
+            let window = rows.iter().flat_map(|y| columns.iter().map(move |x| plane[y * w + x]));
             out.push(match p.kind {
-                PoolKind::Max => window.copied().fold(f64::NEG_INFINITY, greater),
+                PoolKind::Max { .. } => window.fold(f64::NEG_INFINITY, greater),
                 PoolKind::Avg { count_pad } => {
                     let count = if count_pad { padded } else { rows.len() * columns.len() };
                     window.sum::<f64>() / count as f64
@@ -192,16 +196,30 @@ pub(super) fn softmax(x: &Array) -> Vec<f64> {
     out
 }
 
+/// Which of an axis' `len` values stands at a place of the padded axis; `None` for zeros.
+pub(super) fn padded(p: &Pad, axis: usize, len: usize, at: usize) -> Option<usize> {
+    let [at, len] = [at as isize - p.sides[axis][0] as isize, len as isize];
+    let last = len - 1;
+    let from = match p.mode {
+        PadMode::Zeros => at,
+        PadMode::Replicate => at.clamp(0, last),
+        PadMode::Reflect => last - (last - at.abs()).abs(),
+    };
+    usize::try_from(from).ok().filter(|&from| from < len as usize)
+}
+
 pub(super) fn pad(p: &Pad, x: &Array, shape: &[usize]) -> Vec<f64> {
     let [batch, channels, h, w] = x.map();
     let (oc, oh, ow) = (shape[1], shape[2], shape[3]);
     let mut out = vec![0f64; shape.iter().product()];
     for n in 0..batch {
         for c in 0..channels {
-            for y in 0..h {
-                let from = &x.data[((n * channels + c) * h + y) * w..][..w];
-                let to = ((n * oc + c + p.channels[0]) * oh + y + p.sides[0][0]) * ow + p.sides[1][0];
-                out[to..][..w].copy_from_slice(from);
+            let from = &x.data[(n * channels + c) * h * w..][..h * w];
+            let to = &mut out[(n * oc + c + p.channels[0]) * oh * ow..][..oh * ow];
+            for (i, to) in to.iter_mut().enumerate() {
+                if let (Some(y), Some(x)) = (padded(p, 0, h, i / ow), padded(p, 1, w, i % ow)) {
+                    *to = from[y * w + x];
+                }
             }
         }
     }
@@ -243,7 +261,7 @@ mod tests {
             close(&pool(&p, &x, &shape), expected);
         };
         #[rustfmt::skip]
-        case(PoolKind::Max, [3, 3], [2, 2], [1, 1], [3, 4], &[
+        case(PoolKind::MAX, [3, 3], [2, 2], [1, 1], [3, 4], &[
             2.5, 2.5, 2.0, 0.0, 2.5, 2.0, 2.5, 2.5, 1.5, 2.0, 2.5, 2.5, 2.0, 2.0, 2.5, 0.5, 2.0, 2.5, 2.5, -0.5, 2.0, 2.5, 2.0, 2.0,
         ]);
         #[rustfmt::skip]

@@ -2,7 +2,7 @@
 //! linear maps that they are.
 
 use super::Array;
-use super::ops::{activate, inside, source, window};
+use super::ops::{activate, inside, padded, source, window};
 use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -140,13 +140,14 @@ pub(super) fn evaluate(
             x[0].data.chunks(channels * plane).flat_map(|sample| &sample[start * plane..][..count * plane]).copied().collect()
         }
         Train::Unpad(pad) => {
-            let [_, channels, h, w] = x[0].map();
-            let mut out = Vec::with_capacity(shape.iter().product());
-            for n in 0..shape[0] {
-                for c in 0..shape[1] {
-                    for y in 0..shape[2] {
-                        let row = (n * channels + c + pad.channels[0]) * h + y + pad.sides[0][0];
-                        out.extend_from_slice(&x[0].data[row * w + pad.sides[1][0]..][..shape[3]]);
+            let [_, channels, oh, ow] = x[0].map();
+            let [h, w] = [shape[2], shape[3]];
+            let mut out = vec![0.0; shape.iter().product()];
+            for (map, out) in out.chunks_mut(h * w).enumerate() {
+                let dy = map / shape[1] * channels + map % shape[1] + pad.channels[0];
+                for (i, dy) in x[0].data[dy * oh * ow..][..oh * ow].iter().enumerate() {
+                    if let (Some(y), Some(x)) = (padded(pad, 0, h, i / ow), padded(pad, 1, w, i % ow)) {
+                        out[y * w + x] += dy;
                     }
                 }
             }
@@ -316,9 +317,9 @@ fn windows(
         let (rows, columns, padded) = window(pool, [h, w], [oy, ox]);
         let count = match pool.kind {
             PoolKind::Avg { count_pad: true } => padded,
-            PoolKind::Avg { count_pad: false } | PoolKind::Max => rows.len() * columns.len(),
+            PoolKind::Avg { count_pad: false } | PoolKind::Max { .. } => rows.len() * columns.len(),
         };
-        let mut elements = rows.flat_map(|y| columns.clone().map(move |x| (map * h + y) * w + x));
+        let mut elements = rows.iter().flat_map(|y| columns.iter().map(move |x| (map * h + y) * w + x));
         each(&mut dx, &mut elements, count, dy);
     }
     dx

@@ -7,7 +7,9 @@ use prost::bytes::Bytes;
 use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
-use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, ParamRole, ParamSource, Shape, Value};
+use crate::ir::{
+    Act, Checked, Clip, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
+};
 use crate::runtime::ParamStore;
 
 /// Collects the nodes and the tensors of a file.
@@ -241,7 +243,12 @@ impl<'a> Emitter<'a> {
         pads.extend([0, number(pad.channels[1])]);
         pads.extend_from_slice(behind);
         let pads = self.numbers(&format!("{name}.pads"), &pads);
-        self.push("Pad", name, &[x, &pads], vec![text("mode", "constant")])
+        let mode = match pad.mode {
+            PadMode::Zeros => "constant",
+            PadMode::Reflect => "reflect",
+            PadMode::Replicate => "edge",
+        };
+        self.push("Pad", name, &[x, &pads], vec![text("mode", mode)])
     }
 
     fn subsample(&mut self, id: NodeId, name: &str, stride: [usize; 2], x: &str) -> String {

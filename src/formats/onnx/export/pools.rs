@@ -18,7 +18,7 @@ impl Emitter<'_> {
         let mut x = x.to_owned();
         let mut pad = pool.pad;
         if pool.kind == (PoolKind::Avg { count_pad: true }) && reaches && padded {
-            x = self.pad(id, &format!("{}.padded", node.name), &Pad { channels: [0; 2], sides: pad }, &x);
+            x = self.pad(id, &format!("{}.padded", node.name), &Pad::zeros(pad), &x);
             pad = [[0; 2]; 2];
         }
         for (sides, more) in pad.iter_mut().zip(behind.unwrap_or([0; 2])) {
@@ -31,7 +31,12 @@ impl Emitter<'_> {
             ints("strides", &axes(pool.stride, rank)),
         ];
         let op = match pool.kind {
-            PoolKind::Max => "MaxPool",
+            PoolKind::Max { dilation } => {
+                if dilation != [1, 1] {
+                    attributes.push(ints("dilations", &axes(dilation, rank)));
+                }
+                "MaxPool"
+            }
             PoolKind::Avg { count_pad } => {
                 attributes.push(int("count_include_pad", usize::from(count_pad && !reaches)));
                 "AveragePool"
@@ -75,7 +80,7 @@ fn behind(pool: &Pool, from: Option<&Shape>, to: &Shape) -> Option<[usize; 2]> {
     let mut more = [0; 2];
     // a signal has the last axis alone
     for (axis, (&n, &m)) in (0..2).rev().zip(from.get(1..)?.iter().rev().zip(to.get(1..)?.iter().rev())) {
-        let end = (m.checked_sub(1)?).checked_mul(pool.stride[axis])?.checked_add(pool.kernel[axis])?;
+        let end = (m.checked_sub(1)?).checked_mul(pool.stride[axis])?.checked_add(pool.extent()[axis])?;
         more[axis] = end.saturating_sub(n + pool.pad[axis][0] + pool.pad[axis][1]);
     }
     Some(more)

@@ -6,7 +6,7 @@ use super::dispatch::Read;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Conv, Epilogue, Linear, Norm, Op, Scale};
+use crate::ir::{Conv, Dim, Epilogue, Linear, Norm, Op, Scale, Shape};
 
 /// What a constant scale and shift are normalised by: as the variance of a norm with [`EPS`], it is 1.
 const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
@@ -162,9 +162,9 @@ impl Importer<'_> {
             let left = left.clone();
             self.multiplied_from_the_left(call, &left, call.flag("transA"), alpha)?
         } else {
-            let x = self.flow(call, 0)?;
+            let mut x = self.flow(call, 0)?;
             if call.flag("transA") {
-                return Err("it transposes the batch and the features".to_owned());
+                x = self.turned(call, &x).ok_or("it transposes the batch and the features")?;
             }
             self.linear(call, &x, call.flag("transB"), alpha)?
         };
@@ -189,6 +189,24 @@ impl Importer<'_> {
             }
             Some(Known::Sizes(..) | Known::Failed) => Err("its bias is computed from sizes".to_owned()),
         }
+    }
+
+    /// The network's only input with its batch and its features exchanged, where nothing else reads it.
+    fn turned(&mut self, call: &Call<'_>, x: &Flow) -> Option<Flow> {
+        let (&[Some(samples)], &[Dim::Fixed(features)]) = (&self.batch[..], x.dims()) else { return None };
+        if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0) {
+            return None;
+        }
+        let shape = Shape::fixed(&[usize::try_from(samples).ok()?]);
+        let node = self.graph.node_mut(x.value.node);
+        node.op = Op::Input(shape.clone());
+        let name = node.name.clone();
+        self.shapes[x.value.node.index()] = shape.clone();
+        self.batch = vec![i64::try_from(features).ok()];
+        self.notes.retain(|note| !note.starts_with("the file's batch is "));
+        self.notes.insert(format!("`{name}` has its samples as columns in the file ({samples}x{features}); here they are rows"));
+        self.transposed.push(name);
+        Some(Flow { shape, ..x.clone() })
     }
 
     /// `x W`, with `W` stored as inputs by features, or transposed.

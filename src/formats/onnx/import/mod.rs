@@ -59,6 +59,8 @@ pub struct Imported {
     pub sources: SourceMap,
     /// The file's named texts.
     pub metadata: BTreeMap<String, String>,
+    /// Inputs whose axes the file has the other way round: its samples are columns, and the graph's are rows.
+    pub transposed: Vec<String>,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// The whole listing.
@@ -168,6 +170,9 @@ struct Importer<'a> {
     names: Names,
     unsupported: Unsupported,
     notes: BTreeSet<String>,
+    transposed: Vec<String>,
+    /// Inputs that are read as their values in a row.
+    rows: HashSet<&'a str>,
     opset: i64,
     /// Sizes of the batch's axes, where the file states numbers.
     batch: Vec<Option<i64>>,
@@ -202,6 +207,8 @@ impl<'a> Importer<'a> {
             names: Names::default(),
             unsupported: Unsupported::default(),
             notes: BTreeSet::new(),
+            transposed: Vec::new(),
+            rows: HashSet::new(),
             opset,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
@@ -256,6 +263,9 @@ impl<'a> Importer<'a> {
                 self.notes.insert(format!("the input `{name}` is not read by any node and is left out"));
                 continue;
             }
+            if lead == 0 && axes(input) > 3 && is_read_as_a_row(graph, name, axes(input)) {
+                self.rows.insert(name);
+            }
             let known = match self.input(input, lead, rank) {
                 Ok(shape) => {
                     let node = self.names.fresh(name.to_owned());
@@ -282,6 +292,11 @@ impl<'a> Importer<'a> {
             _ => return Err("it does not hold floating-point numbers".to_owned()),
         }
         let sizes = &tensor.shape.as_ref().ok_or("its number of axes is not stated")?.dim;
+        if self.rows.contains(info.name()) {
+            let values = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(usize::try_from(size.dim_value?).ok()?));
+            let shape = Shape::fixed(&[values.ok_or("its sizes are not stated")?]);
+            return infer(&Op::Input(shape), &[]).map_err(|error| error.to_string());
+        }
         if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
             return Err(format!("it has {} axes; features, signals and maps have 1 to 3 behind the batch", sizes.len()));
         }
@@ -380,6 +395,7 @@ impl<'a> Importer<'a> {
             span: Span::new(self.file, 0..end),
             sources: self.sources,
             metadata: BTreeMap::new(),
+            transposed: self.transposed,
             notes: self.notes.into_iter().collect(),
         })
     }
@@ -416,6 +432,16 @@ impl<'a> Importer<'a> {
     fn is_single_use(&self, call: &Call<'_>, slot: usize) -> bool {
         call.node.input.get(slot).is_some_and(|name| self.uses.get(name.as_str()) == Some(&1))
     }
+}
+
+/// Whether nothing asks of an input without a batch but its values in a row.
+fn is_read_as_a_row(graph: &GraphProto, name: &str, axes: usize) -> bool {
+    let flattens = |node: &NodeProto| {
+        let axis = Call::new(node, 0).int("axis").unwrap_or(1);
+        node.op_type() == "Flatten" && (axis == 0 || axis == -(axes as i64))
+    };
+    graph.node.iter().filter(|node| node.input.iter().any(|input| input == name)).all(flattens)
+        && graph.output.iter().all(|output| output.name() != name)
 }
 
 /// A line for each node.

@@ -53,8 +53,13 @@ impl Importer<'_> {
 
     pub(super) fn flatten(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
+        if call.node.input.first().is_some_and(|name| self.rows.contains(name.as_str())) {
+            return Ok(Flow { lead: 1, ..x });
+        }
         let axis = x.axis(call.int("axis").unwrap_or(1))?;
-        if axis != x.lead {
+        // axes of size 1 may stand on either side
+        let (batch, own) = (self.batch.get(axis..x.lead).unwrap_or(&[]), &x.dims()[..axis.saturating_sub(x.lead)]);
+        if batch.iter().any(|size| *size != Some(1)) || own.iter().any(|dim| *dim != Dim::Fixed(1)) {
             return Err(format!("it keeps {axis} axes together, and the language's keeps the batch"));
         }
         self.flattened(call, x, 1)

@@ -4,7 +4,7 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::Read;
 use super::values::{Flow, PerChannel};
-use crate::ir::{Dim, Op, Pad, Pair, Pool, PoolKind, Sides};
+use crate::ir::{Dim, Op, Pad, PadMode, Pair, Pool, PoolKind, Sides};
 
 /// A sliding window.
 pub(super) struct Window {
@@ -73,22 +73,25 @@ impl Importer<'_> {
         Ok(Window { kernel, stride, pad, dilation })
     }
 
-    fn pool(&mut self, call: &Call<'_>, kind: PoolKind) -> Read<Flow> {
+    fn pool(&mut self, call: &Call<'_>, kind: impl Fn(Pair) -> Read<PoolKind>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
         let kernel = call.ints("kernel_shape").ok_or("it states no window")?;
         let Window { kernel, stride, pad, dilation } = self.window(call, &x, kernel)?;
-        if dilation != [1; 2] {
-            return Err("its window has holes (dilations), and the language's pools have none".to_owned());
-        }
+        let kind = kind(dilation)?;
         self.add(call, Op::Pool(Pool { kind, kernel, stride, pad, ceil: call.flag("ceil_mode") }), &[&x])
     }
 
     pub(super) fn max_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
-        self.pool(call, PoolKind::Max)
+        self.pool(call, |dilation| Ok(PoolKind::Max { dilation }))
     }
 
     pub(super) fn average_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
-        self.pool(call, PoolKind::Avg { count_pad: call.flag("count_include_pad") })
+        self.pool(call, |dilation| {
+            if dilation != [1; 2] {
+                return Err("its window has holes (dilations), and the language's means have none".to_owned());
+            }
+            Ok(PoolKind::Avg { count_pad: call.flag("count_include_pad") })
+        })
     }
 
     /// A mean or maximum over all of a map.
@@ -108,10 +111,12 @@ impl Importer<'_> {
 
     pub(super) fn pad(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
-        let mode = call.text("mode", "constant");
-        if mode != "constant" {
-            return Err(format!("it pads by mode `{mode}`, and the language with zeros"));
-        }
+        let mode = match call.text("mode", "constant") {
+            "constant" => PadMode::Zeros,
+            "reflect" => PadMode::Reflect,
+            "edge" => PadMode::Replicate,
+            mode => return Err(format!("it pads by mode `{mode}`")),
+        };
         let pads =
             self.list(call, "pads", 1)?.or_else(|| call.ints("paddings").map(<[i64]>::to_vec)).ok_or("it states no pads")?;
         let value = self.number(call, 2, "value")?.or(call.float("value")).unwrap_or(0.0);
@@ -138,8 +143,8 @@ impl Importer<'_> {
                 Some(own) => sides[own + 2 - x.dims().len().max(2)] = [before, behind],
             }
         }
-        let op = Op::Pad(Pad { channels, sides });
-        if value == 0.0 {
+        let op = Op::Pad(Pad { channels, sides, mode });
+        if value == 0.0 || mode != PadMode::Zeros {
             return self.add(call, op, &[&x]);
         }
         // shifted so that the value is zero, and back

@@ -252,11 +252,9 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the stride", &p.stride)?;
             nonzero("the dilation", &p.dilation())?;
             let extent = p.extent();
-            for axis in 0..2 {
-                for side in 0..2 {
-                    if p.pad[axis][side] >= extent[axis] {
-                        return Err(ShapeError::PoolPadding { padding: p.pad[axis][side], window: extent[axis] });
-                    }
+            for (sides, window) in p.pad.iter().zip(extent) {
+                if let Some(&padding) = sides.iter().find(|&&n| n >= window) {
+                    return Err(ShapeError::PoolPadding { padding, window });
                 }
             }
             // where a last window may start in the trailing padding, torch drops it: no free form can say that

@@ -140,6 +140,13 @@ fn tensors_that_do_not_fit() {
 }
 
 #[test]
+fn parameters_that_no_machine_holds() {
+    let text = "resnet 1\nnetwork net {\n  input 1 x 32768 x 32768\n  linear 1_073_741_824\n}\n";
+    let (dir, path) = file("net.resnet", text);
+    resnetc(&["compile", arg(&path), "--weights", "init", "-o", arg(&dir.path().join("net.rnx"))]).refused("bytes of memory");
+}
+
+#[test]
 fn targets_that_cannot_be_written() {
     resnetc(&["compile", FASHION, "-o", "/nowhere/net.rnx"]).refused("cannot write");
     resnetc(&["compile", FASHION, "-o", "/dev/full"]).refused("cannot write");

@@ -73,8 +73,10 @@ pub(super) struct Attr {
 pub(super) fn statement(op: &Op, signal: bool) -> (&'static str, Vec<Attr>) {
     let mut list = arguments(op);
     for attr in list.iter_mut().filter(|_| signal) {
-        if let Val::Size([_, n]) = attr.value {
-            attr.value = Val::int(n);
+        match attr.value {
+            Val::Size([_, n]) => attr.value = Val::int(n),
+            Val::Sides([_, ends]) => attr.value = Val::Ends(ends),
+            _ => {}
         }
     }
     (op.word(), list)

@@ -68,6 +68,12 @@ pub enum RunError {
         /// How much was asked for.
         bytes: usize,
     },
+    /// Not enough memory for parameters that are drawn.
+    #[error("cannot get {bytes} bytes of memory for the parameters")]
+    ParamMemory {
+        /// How much was asked for.
+        bytes: u64,
+    },
     /// The thread pool could not be started.
     #[error("cannot start a worker thread: {0}")]
     Threads(#[from] std::io::Error),

@@ -28,6 +28,7 @@ const SIZE: usize = 64;
 pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
     let graph = checked.graph();
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    room(graph.ids().flat_map(|id| &graph.node(id).params).map(|param| &param.shape[..]))?;
     for id in graph.ids() {
         let node = graph.node(id);
         for param in &node.params {
@@ -68,6 +69,14 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
         }
     }
     Ok(tensors.into_iter().collect())
+}
+
+/// Holds that there is memory for tensors of these shapes, all together: a source may ask for any size.
+fn room<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> Result<(), RunError> {
+    let floats = |shape: &[usize]| shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64));
+    let bytes = shapes.fold(0u64, |sum, shape| sum.saturating_add(floats(shape).unwrap_or(u64::MAX).saturating_mul(4)));
+    let mut all: Vec<u8> = Vec::new();
+    all.try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(|_| RunError::ParamMemory { bytes })
 }
 
 /// The statistics of each norm over a batch of noise.

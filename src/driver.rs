@@ -108,6 +108,13 @@ impl Frontend {
         self.program.named_files()
     }
 
+    /// All files that a network of this program comes from: sources, names of classes, means of pixels, weights.
+    pub fn files(&self, checked: &Checked, weights: &Weights) -> Vec<PathBuf> {
+        let sources = self.sources.files().filter_map(|(_, file)| file.path.clone());
+        let weights = weights_file(checked, weights).map(Path::to_path_buf);
+        sources.chain(self.named_files()).chain(weights).collect()
+    }
+
     /// The network that is meant: the one named; else the only one, or the only one without open parameters; else, of
     /// those without, the one that is called as the file is.
     pub fn select(&self, name: Option<&str>) -> Result<String, SelectError> {
@@ -192,6 +199,14 @@ pub enum Weights {
     Init(u64),
 }
 
+/// The file that parameters come from; `None` where they are drawn, or none is named.
+fn weights_file<'a>(checked: &'a Checked, from: &'a Weights) -> Option<&'a Path> {
+    match (from, &checked.network.weights) {
+        (Weights::Init(_), _) | (Weights::Named, None) => None,
+        (Weights::File(path), _) | (Weights::Named, Some((path, _))) => Some(path),
+    }
+}
+
 /// What [`compile`] is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
@@ -272,10 +287,11 @@ impl Frontend {
 
     /// The parameters of a checked network.
     pub fn params(&self, checked: &Checked, from: &Weights) -> Result<ParamStore, CompileError> {
-        let path = match (from, &checked.network.weights) {
-            (Weights::Init(seed), _) => return Ok(init::init(checked, *seed)?),
-            (Weights::File(path), _) | (Weights::Named, Some((path, _))) => path,
-            (Weights::Named, None) => return Err(CompileError::NoWeights { network: checked.network.name.clone() }),
+        if let Weights::Init(seed) = from {
+            return Ok(init::init(checked, *seed)?);
+        }
+        let Some(path) = weights_file(checked, from) else {
+            return Err(CompileError::NoWeights { network: checked.network.name.clone() });
         };
         let tensors = weights::open(path)?;
         weights::bind(checked, &tensors).map_err(|report| self.refused(report.diagnostics))

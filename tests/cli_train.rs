@@ -85,7 +85,7 @@ fn runs_are_compared_from_their_logs() {
     assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n") && svg.matches("<polyline").count() == 4, "{svg}");
     assert!(svg.contains("plain56: 2000 iterations") && svg.contains("resnet56: 2000 iterations"), "{svg}");
     // a page that cannot be written, a log that is none
-    resnetc(&["compare", arg(&runs[0]), "-o", arg(&dir.path().join("no/where.html"))]).refused("cannot write the report");
+    resnetc(&["compare", arg(&runs[0]), "-o", arg(&dir.path().join("no/where.html"))]).refused("cannot write `");
     std::fs::write(runs[0].join("train.jsonl"), "one\ntwo\n").unwrap();
     resnetc(&["compare", arg(&runs[0]), "-o", arg(&page)]).refused("line 1 is none of a log");
 }

@@ -170,6 +170,10 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
                 .rule("a pool is padded by less than its window")
         }
+        ShapeError::Hole { .. } => {
+            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
+                .rule("each window of a pool sees a value of the map")
+        }
         ShapeError::Mirror { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
             .rule("a mirror shows a map without its outermost values: less than its size")
             .help("less padding, a larger map, or `mode: replicate`"),

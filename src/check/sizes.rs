@@ -9,6 +9,9 @@ use std::fmt;
 use super::operand_shapes;
 use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
+/// The largest dilation up to which each smaller map is tried.
+const MAX_HOLE: usize = 1024;
+
 /// Remainders by longer periods are not listed: the conditions then stand as they are.
 const MAX_PERIOD: i64 = 1 << 16;
 
@@ -109,6 +112,17 @@ fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
         for (axis, dim) in [h, w].into_iter().enumerate() {
             let padding = pool.pad[axis][0] + pool.pad[axis][1];
             list.extend(dim.affine(padding as i64 - extent[axis] as i64, pool.stride[axis] as i64, 1));
+        }
+    }
+    if let Op::Pool(pool) = &graph.node(node).op
+        && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
+    {
+        // a window with holes must not leap over the map, which one as large as the dilation prevents
+        for (axis, dim) in map.iter().enumerate() {
+            let dilation = pool.dilation()[axis];
+            let small =
+                if dilation > MAX_HOLE { Some(dilation - 1) } else { (1..dilation).rev().find(|&n| !pool.meets(axis, n)) };
+            list.extend(small.and_then(|n| dim.affine(-(n as i64), 1, 0)));
         }
     }
     if let Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) = &graph.node(node).op

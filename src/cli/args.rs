@@ -99,12 +99,9 @@ pub(super) fn split(file: &Path, select: &Select) -> Result<(PathBuf, Select), F
     }
 }
 
-/// The file of weights, where they come from one.
-pub(super) fn weights_file(weights: Option<&Weights>) -> Option<&Path> {
-    match weights {
-        Some(Weights::File(path)) => Some(path),
-        Some(Weights::Named | Weights::Init(_)) | None => None,
-    }
+/// The files that name a dataset: itself, or each of a pair of arrays.
+pub(super) fn data_files(spec: &str) -> Vec<PathBuf> {
+    std::iter::once(spec).chain(spec.split(',').map(str::trim)).map(PathBuf::from).collect()
 }
 
 /// A network with its weights: FILE[:NETWORK][=WEIGHTS].

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
-use super::args::{Select, parse_threads, parse_weights, split, weights_file};
+use super::args::{Select, data_files, parse_threads, parse_weights, split};
 use super::images::progress;
 use super::open;
 use super::output::{Done, Failure, Out, writable};
@@ -46,9 +46,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
-    let read = [Some(&*file), weights_file(Some(&args.weights))];
-    writable(&args.output, &read.into_iter().flatten().collect::<Vec<_>>())?;
     let (front, checked) = checked(&file, &select, out)?;
+    writable([&*args.output], &[front.files(&checked, &args.weights), data_files(&args.data)].concat())?;
     let params = open::bind(&checked, &front, Some(&args.weights), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::output::{Done, Failure, Out};
+use super::output::{Done, Failure, Out, writable};
 use crate::train::report::{self, Curves};
 use crate::train::{RunDir, log};
 
@@ -20,9 +20,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut curves = Vec::new();
-    for run in &args.runs {
-        let path = if run.is_dir() { RunDir::new(run).log() } else { run.clone() };
-        let lines = log::read(&path).map_err(Failure::input)?;
+    let logs: Vec<PathBuf> =
+        args.runs.iter().map(|run| if run.is_dir() { RunDir::new(run).log() } else { run.clone() }).collect();
+    writable([&*args.output], &logs)?;
+    for (run, path) in args.runs.iter().zip(&logs) {
+        let lines = log::read(path).map_err(Failure::input)?;
         curves.push(Curves::of(&name(run), &lines));
     }
     report::write(&args.output, &curves).map_err(Failure::input)?;

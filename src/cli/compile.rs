@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Planning, Select, parse_threads, parse_weights, split, weights_file};
+use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
 use super::measure;
 use super::open;
 use super::output::{Done, Failure, Out, writable};
@@ -75,10 +75,6 @@ enum Emit {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
-    if let Some(path) = &args.output {
-        let read = [Some(&*file), weights_file(args.weights.as_ref())];
-        writable(path, &read.into_iter().flatten().collect::<Vec<_>>())?;
-    }
     let mut front = Frontend::open(&file).map_err(Failure::input)?;
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };
@@ -88,6 +84,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         return if diags.iter().any(|d| d.is_error()) { Err(Failure::Said) } else { Ok(()) };
     }
     let checked = open::check(&mut front, &select, out)?;
+    let read = front.files(&checked, args.weights.as_ref().unwrap_or(&Weights::Named));
+    writable(args.output.as_deref(), &read)?;
     let options = DumpOptions { fold: args.fold };
     match args.emit {
         Some(Emit::Graph) => out.text(&dump(&checked, options)),
@@ -97,7 +95,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             let isa = Isa::chosen().map_err(Failure::input)?;
             let options = PlanOptions::new(args.batch as usize, threads(args), isa);
             let settings = args.planning.apply(&Settings::default());
-            let plan = plan::plan(&passes::inference(checked), &options, &settings).map_err(Failure::input)?;
+            let plan = plan::plan(&passes::inference(checked.lifted()), &options, &settings).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }
         Some(Emit::Ast) | None => artifact(args, &checked, &front, out),

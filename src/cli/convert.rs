@@ -33,7 +33,7 @@ enum Float {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    writable(&args.output, &[&args.input])?;
+    writable([&*args.output], std::slice::from_ref(&args.input))?;
     let tensors = weights::open(&args.input).map_err(Failure::input)?;
     let mut list: Vec<(&str, Tensor)> = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors.iter() {

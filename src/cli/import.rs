@@ -38,12 +38,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         doc: Some(format!("Imported from {file}.")),
         classes: true,
     };
-    for path in [&args.output, &args.weights_out].into_iter().flatten() {
-        writable(path, &[&args.file])?;
-    }
-    if args.output.is_some() && args.output == args.weights_out {
-        return Err(Failure::Usage("the source and the weights are two files: -o and --weights-out name one".into()));
-    }
+    let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
+    writable(written, &[&imported.beside[..], std::slice::from_ref(&args.file)].concat())?;
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported.network(""));
     if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {

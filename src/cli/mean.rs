@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ndarray::ArrayD;
 
+use super::args::data_files;
 use super::images::progress;
 use super::output::{Done, Failure, Out, writable};
 use crate::data::{DatasetOptions, Sample, Split, open_dataset};
@@ -28,7 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    args.output.as_ref().map_or(Ok(()), |path| writable(path, &[]))?;
+    writable(args.output.as_deref(), &data_files(&args.data))?;
     let data = open_dataset(&args.data, Split::Train, &DatasetOptions { keep: 0, ..DatasetOptions::default() })
         .map_err(Failure::input)?;
     let grey = args.gray || data.common_size().is_some_and(|size| size[0] == 1);

@@ -1,5 +1,6 @@
 //! What measuring commands share: a model to measure, input for it, and numbers over many runs.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -52,6 +53,16 @@ impl MeasureArgs {
         }
         let settings = tuned(&model, self.batch, from.session_options())?;
         Ok(model.with_settings(settings))
+    }
+
+    /// All files that the model comes from.
+    pub fn files(&self, out: &mut Out) -> Result<Vec<PathBuf>, Failure> {
+        let (_, mut read) = self.model.checked(out)?;
+        read.extend(match &self.model.weights {
+            Some(Weights::File(path)) => Some(path.clone()),
+            Some(Weights::Named | Weights::Init(_)) | None => None,
+        });
+        Ok(read)
     }
 
     /// Runs some rounds to warm up, and then those that count. Gives back their times in milliseconds.

@@ -38,6 +38,8 @@ pub(super) struct Loaded {
     params: ParamStore,
     packs: Option<Packs>,
     settings: Settings,
+    /// All files that it comes from.
+    pub read: Vec<PathBuf>,
     /// The file, where it is an artifact.
     artifact: Option<PathBuf>,
 }
@@ -73,14 +75,17 @@ impl ModelArgs {
         Ok(loaded)
     }
 
-    /// The network without its weights; what is wrong with it is shown.
-    pub fn checked(&self, out: &mut Out) -> Result<Checked, Failure> {
+    /// The network without its weights, and the files that it comes from; what is wrong with it is shown.
+    pub fn checked(&self, out: &mut Out) -> Result<(Checked, Vec<PathBuf>), Failure> {
         let from = self.resolved()?;
         if artifact::is_artifact(&from.file) {
-            return Ok(artifact::read(&from.file).map_err(Failure::input)?.checked);
+            let checked = artifact::read(&from.file).map_err(Failure::input)?.checked;
+            return Ok((checked, vec![from.file]));
         }
         let mut front = Frontend::open(&from.file).map_err(Failure::input)?;
-        check(&mut front, &from.select, out)
+        let checked = check(&mut front, &from.select, out)?;
+        let read = front.files(&checked, &Weights::Named);
+        Ok((checked, read))
     }
 
     fn artifact(&self, out: &mut Out) -> Result<Loaded, Failure> {
@@ -96,14 +101,16 @@ impl ModelArgs {
             let (file, packed) = (self.file.display(), packs.isa());
             out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed anew"));
         }
-        Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), artifact: Some(self.file.clone()) })
+        let (read, artifact) = (vec![self.file.clone()], Some(self.file.clone()));
+        Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), read, artifact })
     }
 
     fn source(&self, out: &mut Out) -> Result<Loaded, Failure> {
         let mut front = Frontend::open(&self.file).map_err(Failure::input)?;
         let checked = check(&mut front, &self.select, out)?;
         let params = bind(&checked, &front, self.weights.as_ref(), out)?;
-        Ok(Loaded { checked, params, packs: None, settings: Settings::default(), artifact: None })
+        let read = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
+        Ok(Loaded { checked, params, packs: None, settings: Settings::default(), read, artifact: None })
     }
 
     /// A session of a model.

@@ -1,7 +1,8 @@
 //! Writing: standard output without panics on closed pipes, diagnostics in colour or as JSON, failures and their exit codes.
 
+use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{Colour, Format, Global};
@@ -19,13 +20,29 @@ pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
         .map_err(|error: io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
 }
 
-/// Holds, before any work, that a file can be written, and that it is none of those that are read.
-pub(super) fn writable(path: &Path, read: &[&Path]) -> Done {
-    let real = std::fs::canonicalize(path).ok();
-    if real.is_some() && read.iter().any(|other| std::fs::canonicalize(other).ok() == real) {
-        return Err(Failure::Usage(format!("`{}` is what is read: name another file to write", path.display())));
+/// Holds, before any work, that files can be written, that they are different ones, and that none is among those that are read.
+pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[PathBuf]) -> Done {
+    let read: HashSet<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
+    let mut written = HashSet::new();
+    for path in paths {
+        let real = real(path);
+        if real.as_ref().is_some_and(|real| read.contains(real)) {
+            return Err(Failure::Usage(format!("`{}` is what is read: name another file to write", path.display())));
+        }
+        if real.is_some_and(|real| !written.insert(real)) {
+            return Err(Failure::Usage(format!("`{}` would be written twice: name another file", path.display())));
+        }
+        probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))?;
     }
-    probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
+    Ok(())
+}
+
+/// The file that a path means, whatever way it goes there; it need not exist yet.
+fn real(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok().or_else(|| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    })
 }
 
 /// Why a command ends early.

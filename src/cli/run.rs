@@ -48,9 +48,6 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "--output goes with --input: of pictures, --prepared X.npy writes what the network reads, for --input X.npy".into(),
         ));
     }
-    for (_, path) in args.output.iter().map(|text| target(text)) {
-        writable(path, &args.input.as_deref().into_iter().collect::<Vec<_>>())?;
-    }
     match &args.input {
         Some(input) => raw(args, input, out),
         None if args.images.is_empty() => {
@@ -74,7 +71,9 @@ fn named_pictures(args: &Args) -> Result<Vec<PathBuf>, Failure> {
 
 fn prepare(args: &Args, to: &Path, out: &mut Out) -> Done {
     let paths = named_pictures(args)?;
-    let reader = Reader::of(&args.model.checked(out)?)?;
+    let (checked, read) = args.model.checked(out)?;
+    writable([to], &[&read[..], &paths].concat())?;
+    let reader = Reader::of(&checked)?;
     let (mut values, mut size) = (Vec::new(), None);
     for path in &paths {
         let (more, shape) = reader.picture(path).map_err(Failure::Input)?;
@@ -105,10 +104,12 @@ fn target(text: &OsStr) -> (Option<&str>, &Path) {
 
 fn raw(args: &Args, input: &Path, out: &mut Out) -> Done {
     let x: ArrayD<f32> = npy::read(input).map_err(Failure::input)?;
-    let model = args.model.model(out)?;
+    let loaded = args.model.load(out)?;
+    let targets: Vec<(Option<&str>, &Path)> = args.output.iter().map(|text| target(text)).collect();
+    writable(targets.iter().map(|(_, path)| *path), &[&loaded.read[..], &[input.to_path_buf()]].concat())?;
+    let model = loaded.model()?;
     let mut session = args.model.session(&model)?;
     let graph = model.checked().graph();
-    let targets: Vec<(Option<&str>, &Path)> = args.output.iter().map(|text| target(text)).collect();
     if let Some(name) = targets.iter().find_map(|(name, _)| name.filter(|n| !graph.outputs().iter().any(|(known, _)| known == n)))
     {
         let known: Vec<&str> = graph.outputs().iter().map(|(name, _)| name.as_str()).collect();

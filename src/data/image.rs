@@ -98,38 +98,48 @@ pub(super) fn decode(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixel
 /// Whether a JPEG has its end. The decoder makes do with what there is of one that is cut off, and paints the rest grey; PIL and torchvision
 /// refuse it, and so does this. True for what is no JPEG: the other decoder sees for itself.
 fn is_whole(from: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
-    const BEGIN: [u8; 2] = [0xff, 0xd8];
-    const SCAN: u8 = 0xda;
-    const END: u8 = 0xd9;
-    let mut two = [0; 2];
-    let is_jpeg = read(from, &mut two)? && two == BEGIN;
-    // segments by their lengths as far as the first scan: what lies in them is no marker
-    let mut found = !is_jpeg;
-    while is_jpeg && read(from, &mut two)? && two[0] == 0xff {
-        match two[1] {
-            END => found = true,
-            // fill bytes, and markers without a segment
-            0xff => {
-                from.seek_relative(-1)?;
-                continue;
-            }
-            0x01 | 0xd0..=0xd8 => continue,
-            kind => {
+    let mut begin = [0; 2];
+    let is_jpeg = read(from, &mut begin)? && begin == [0xff, 0xd8];
+    let whole = !is_jpeg || has_end(from)?;
+    from.rewind()?;
+    Ok(whole)
+}
+
+/// Whether an end marker follows. Segments are passed by their lengths: what lies in them is no marker. Between them, and in the data of a scan,
+/// a marker is what a byte of all ones begins, as libjpeg has it: stray bytes are passed over.
+fn has_end(from: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
+    while let Some(kind) = next_marker(from)? {
+        match kind {
+            0xd9 => return Ok(true),
+            // a byte of data, and markers without a segment
+            0x00 | 0x01 | 0xd0..=0xd8 => {}
+            _ => {
                 let mut length = [0; 2];
                 if !read(from, &mut length)? {
                     break;
                 }
-                if kind != SCAN {
-                    from.seek_relative(i64::from(u16::from_be_bytes(length)) - 2)?;
-                    continue;
-                }
-                found = has_end(from)?;
+                from.seek_relative((i64::from(u16::from_be_bytes(length)) - 2).max(0))?;
             }
         }
-        break;
     }
-    from.rewind()?;
-    Ok(found)
+    Ok(false)
+}
+
+/// The byte behind the next ones of all ones; `None` at the end.
+fn next_marker(from: &mut impl BufRead) -> std::io::Result<Option<u8>> {
+    let mut found = false;
+    loop {
+        let bytes = from.fill_buf()?;
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        if found && first != 0xff {
+            from.consume(1);
+            return Ok(Some(first));
+        }
+        let passed = bytes.iter().position(|&byte| byte == 0xff);
+        let len = passed.map_or(bytes.len(), |at| at + 1);
+        found = passed.is_some();
+        from.consume(len);
+    }
 }
 
 /// Fills a buffer; false where less is left.
@@ -137,24 +147,6 @@ fn read(from: &mut impl BufRead, to: &mut [u8]) -> std::io::Result<bool> {
     match from.read_exact(to) {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
         done => done.map(|()| true),
-    }
-}
-
-/// Whether an end marker follows: within a scan's data a byte of all ones is never followed by one of a marker's.
-fn has_end(from: &mut impl BufRead) -> std::io::Result<bool> {
-    let mut before = 0;
-    loop {
-        let bytes = from.fill_buf()?;
-        if bytes.is_empty() {
-            return Ok(false);
-        }
-        let first = [before, bytes[0]];
-        if first == [0xff, 0xd9] || bytes.windows(2).any(|pair| pair == [0xff, 0xd9]) {
-            return Ok(true);
-        }
-        before = bytes[bytes.len() - 1];
-        let len = bytes.len();
-        from.consume(len);
     }
 }
 
@@ -212,5 +204,20 @@ mod tests {
         assert!(read(&bytes).is_ok());
         bytes.splice(2..2, [0xff, 0xff]);
         assert!(read(&bytes).is_ok());
+    }
+
+    #[test]
+    fn an_end_lies_behind_all_segments_and_stray_bytes() {
+        let is_whole = |parts: &[&[u8]]| is_whole(&mut Cursor::new(parts.concat())).unwrap();
+        let (begin, app, end) = ([0xff, 0xd8], [0xff, 0xe0, 0, 4, 1, 2], [0xff, 0xd9]);
+        let scan = [0xff, 0xda, 0, 3, 9, 7, 0xff, 0, 0xff, 0xd0, 5];
+        // what looks like an end within a segment, before a scan or between two
+        let comment = [0xff, 0xfe, 0, 6, 0xff, 0xd9, 0xff, 0xd9];
+        assert!(is_whole(&[&begin, &app, &comment, &scan, &comment, &scan, &end]));
+        assert!(!is_whole(&[&begin, &app, &comment, &scan, &comment, &scan]));
+        assert!(!is_whole(&[&begin, &app, &scan, &comment[..7]]));
+        // libjpeg passes over them
+        assert!(is_whole(&[&begin, &app, &[1, 2, 3], &scan, &end]));
+        assert!(is_whole(&[b"no JPEG"]));
     }
 }

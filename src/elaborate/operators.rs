@@ -198,7 +198,11 @@ const KEYWORDS: &[&str] = &[
 /// The operator that other frameworks call so.
 pub fn elsewhere(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_lowercase().replace('_', "");
-    Some(match word.trim_end_matches("1d").trim_end_matches("2d") {
+    let word = word.trim_end_matches("1d").trim_end_matches("2d");
+    if let Some(own) = find(word) {
+        return Some(own.word);
+    }
+    Some(match word {
         "convolution" => "conv",
         "batchnorm" | "batchnormalization" | "batchnormalisation" | "bn" => "norm",
         "dense" | "fc" | "gemm" | "innerproduct" => "linear",

@@ -70,6 +70,16 @@ pub enum ShapeError {
         /// The window, from its first to its last value.
         window: usize,
     },
+    /// A window whose values lie so far from each other that none may meet the map.
+    #[error("a window with holes of {dilation} can miss a map of {map} that it pads by {padding}")]
+    Hole {
+        /// Distance between its values.
+        dilation: usize,
+        /// The map's size along the axis.
+        map: Dim,
+        /// Padding before the map.
+        padding: usize,
+    },
     /// A map mirrored beyond its own size.
     #[error("a map of {map} cannot be mirrored by {padding}")]
     Mirror {
@@ -255,6 +265,12 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             for (sides, window) in p.pad.iter().zip(extent) {
                 if let Some(&padding) = sides.iter().find(|&&n| n >= window) {
                     return Err(ShapeError::PoolPadding { padding, window });
+                }
+            }
+            // a window that begins before the map and leaps over it sees padding alone
+            for (axis, &dilation) in p.dilation().iter().enumerate() {
+                if map[axis].fixed().is_some_and(|n| !p.meets(axis, n)) {
+                    return Err(ShapeError::Hole { dilation, map: map[axis], padding: p.pad[axis][0] });
                 }
             }
             // where a last window may start in the trailing padding, torch drops it: no free form can say that
@@ -500,6 +516,28 @@ mod tests {
         assert!(matches!(shape(&pool(2, 5, false), &[2, 12, 9]), Err(ShapeError::PoolPadding { padding: 5, window: 5 })));
         assert!(shape(&pool(4, 0, false), &[2, 12, 8]).is_err());
         assert!(shape(&pool(0, 0, false), &[2, 12, 8]).is_err());
+        // windows of padding alone, by counting: taps at -4 and 0, -3 and 1, -2 and 2, -1 and 3 of a map of 3
+        let two = |pad, map| {
+            let kind = PoolKind::Max { dilation: [4; 2] };
+            let op = Op::Pool(Pool { kind, kernel: [2; 2], stride: [1; 2], pad: [[pad; 2]; 2], ceil: false });
+            shape(&op, &[2, map, map])
+        };
+        assert!(matches!(two(4, 3), Err(ShapeError::Hole { dilation: 4, padding: 4, .. })));
+        assert_eq!(two(4, 4), Ok(Shape::fixed(&[2, 8, 8])));
+        for (dilation, pad, stride, map) in (0..3000).map(|i| (1 + i % 5, i / 5 % 7, 1 + i / 35 % 3, 1 + i / 105 % 9)) {
+            let kind = PoolKind::Max { dilation: [dilation; 2] };
+            let pool = Pool { kind, kernel: [3; 2], stride: [stride; 2], pad: [[pad; 2]; 2], ceil: false };
+            let Ok(out) =
+                infer(&Op::Pool(Pool { pad: [[0; 2]; 2], ..pool }), &[Shape::fixed(&[1, map + 2 * pad, 1 + 2 * dilation])])
+            else {
+                continue;
+            };
+            let windows = out.sizes().unwrap()[1];
+            let sees = |o: usize| (0..3).any(|tap| (pad..pad + map).contains(&(o * stride + tap * dilation)));
+            if pad <= 2 * dilation {
+                assert_eq!(pool.meets(0, map), (0..windows).all(sees), "{pool:?} {map}");
+            }
+        }
     }
 
     #[test]

@@ -103,6 +103,18 @@ impl Pool {
         }
     }
 
+    /// Whether each window along an axis of that size sees a value of the map. A window with holes can leap over a small one.
+    pub fn meets(&self, axis: usize, size: usize) -> bool {
+        const MOST: usize = 1 << 16;
+        let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis].max(1));
+        let room = size.saturating_add(before).saturating_add(after);
+        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1 + usize::from(self.ceil));
+        // those that begin before the map
+        let leaping = windows.min(before.div_ceil(stride));
+        size >= dilation
+            || (leaping <= MOST && (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size))
+    }
+
     /// The padding where none is written: half of an odd window, so that the map keeps its size at a stride of 1; none for an even one.
     pub fn usual_pad(&self) -> Sides {
         let extent = self.extent();

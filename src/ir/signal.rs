@@ -27,8 +27,11 @@ pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
 /// Whether an operator does nothing along the height.
 fn is_flat(op: &Op) -> bool {
     match op {
-        Op::Conv(Conv { kernel, stride, pad, .. }) | Op::Pool(Pool { kernel, stride, pad, .. }) => {
-            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0]
+        Op::Conv(Conv { kernel, stride, pad, dilation, .. }) => {
+            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && dilation[0] == 1
+        }
+        Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
+            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
         }
         Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
         Op::Pad(pad) => pad.sides[0] == [0, 0],

@@ -28,7 +28,7 @@ use thiserror::Error;
 use crate::ir::Checked;
 use body::Builder;
 use scope::Tree;
-pub use script::{Script, beside, script};
+pub use script::{MEAN_ENDING, Script, beside, script};
 use text::Text;
 
 /// Why a network has no PyTorch source.

@@ -193,8 +193,8 @@ impl Fill {
     ) -> Result<(), TorchError> {
         let is_picture = matches!(sizes, [1 | 3, _, _]);
         self.when("pictures", is_picture);
-        let known = |name: &String| imagenet::names().contains(name);
-        self.when("labels", is_picture && !labels.is_empty() && !labels.iter().all(known));
+        // ImageNet's folders are called by their synsets, whose order is that of the classes
+        self.when("labels", is_picture && !labels.is_empty() && labels != imagenet::names());
         self.set("labels", &list(labels));
         self.set("classes", &outputs.to_string());
         let changes: Vec<String> = recipe.augment.iter().filter_map(change_of_values).collect();
@@ -230,7 +230,7 @@ impl Fill {
         let numbers = |values: &[f32]| format!("[{}]", values.iter().map(|v| shortest(*v)).collect::<Vec<_>>().join(", "));
         self.when("mean_file", how.mean_picture().is_some());
         match (&how.mean_from, how.mean_picture()) {
-            (Some((path, _)), Some(_)) => self.set("mean_file", &quoted(&file_name(path))),
+            (Some(_), Some(_)) => {}
             (None, Some(_)) => {
                 let reason = "it subtracts a mean for each pixel, whose file is not known: export from the source".to_owned();
                 return Err(TorchError::Recipe(reason));
@@ -353,17 +353,14 @@ fn change_of_values(augment: &Augment) -> Option<String> {
     }
 }
 
-/// The mean of each pixel stands beside the script, in a file of its name.
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| "mean.npy".to_owned(), |name| name.to_string_lossy().into_owned())
-}
+/// The ending, in place of the script's, of the mean of each pixel that it reads beside itself.
+pub const MEAN_ENDING: &str = "mean.npy";
 
-/// The file that the script reads beside itself, and where it is now.
-pub fn beside(checked: &Checked) -> Option<(String, &Path)> {
+/// Where the mean of each pixel is now, where the script is to have one beside itself.
+pub fn beside(checked: &Checked) -> Option<&Path> {
     let how = checked.network.preprocess.as_ref()?;
     how.mean_picture()?;
-    let (path, _) = how.mean_from.as_ref()?;
-    Some((file_name(path), path))
+    how.mean_from.as_ref().map(|(path, _)| &**path)
 }
 
 fn time(count: Count) -> String {

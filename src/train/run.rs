@@ -48,6 +48,11 @@ impl RunDir {
         self.path.join("report.html")
     }
 
+    /// Held by the process that writes to the folder.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join(".lock")
+    }
+
     /// What was trained, on what.
     pub fn about(&self) -> PathBuf {
         self.path.join("run.json")

@@ -1,5 +1,7 @@
 //! The networks that are judged: one, or several together.
 
+use std::path::PathBuf;
+
 use super::super::args::Named;
 use super::super::images::{Reader, probabilities};
 use super::super::open::ModelArgs;
@@ -33,6 +35,8 @@ pub(super) struct Members {
     /// The ways in which pictures are prepared for them, each different.
     ways: Vec<(Preprocess, Shape)>,
     classes: usize,
+    /// All files that they come from.
+    read: Vec<PathBuf>,
 }
 
 /// A picture prepared in each way, in each of its views.
@@ -44,14 +48,20 @@ impl Members {
         let further = args.ensemble.iter().map(|named| beside(&args.model, named));
         let mut list: Vec<Member> = Vec::new();
         let mut ways: Vec<(Preprocess, Shape)> = Vec::new();
+        let mut read = Vec::new();
         for from in std::iter::once(args.model.clone()).chain(further) {
-            let member = Member::open(from, views, args.average, &mut ways, out)?;
+            let member = Member::open(from, views, args.average, &mut ways, &mut read, out)?;
             agree(list.first(), &member)?;
             list.push(member);
         }
         name_apart(&mut list);
         let classes = list.first().and_then(|m| classes(m.session.model().checked())).unwrap_or(0);
-        Ok(Members { list, ways, classes })
+        Ok(Members { list, ways, classes, read })
+    }
+
+    /// All files that they come from.
+    pub fn read(&self) -> &[PathBuf] {
+        &self.read
     }
 
     /// How many classes they tell apart.
@@ -123,9 +133,11 @@ impl Member {
         views: &Views,
         average: Average,
         ways: &mut Vec<(Preprocess, Shape)>,
+        read: &mut Vec<PathBuf>,
         out: &mut Out,
     ) -> Result<Member, Failure> {
         let mut loaded = args.load(out)?;
+        read.append(&mut loaded.read);
         let pixels = made_for(&loaded.checked);
         if views.cut == Cut::Whole {
             loaded.checked = check::any_size(&loaded.checked).map_err(|error| {

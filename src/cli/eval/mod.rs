@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Named, parse_named_weights};
+use super::args::{Format, Named, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
@@ -127,10 +127,9 @@ impl Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let views = args.views()?;
-    for path in [&args.scores, &args.resume].into_iter().flatten() {
-        writable(path, &[&args.model.file])?;
-    }
     let members = Members::open(args, &views, out)?;
+    let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
+    writable(written, &[members.read(), &data_files(&args.data)].concat())?;
     // each sample is read once
     let options = DatasetOptions { labels: members.labels(), strict: false, classes: Some(members.classes()), keep: 0 };
     let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::args::{Select, parse_weights, split, weights_file};
+use super::super::args::{Select, parse_weights, split};
 use super::super::open;
 use super::super::output::{Done, Failure, Out, writable};
 use crate::driver::{Frontend, Weights};
@@ -38,18 +38,18 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
-    let read = [Some(&*file), weights_file(args.weights.as_ref())];
-    writable(&args.output, &read.into_iter().flatten().collect::<Vec<_>>())?;
     let (checked, params, source) = if artifact::is_artifact(&file) {
         if args.weights.is_some() || select.network.is_some() || !select.set.is_empty() {
             let usage = "an artifact holds its network and weights: --network, --set and --weights belong to sources";
             return Err(Failure::Usage(usage.into()));
         }
         let artifact = artifact::read(&file).map_err(Failure::input)?;
+        writable([&*args.output], &[file])?;
         (artifact.checked, artifact.params, Source::of(&artifact.sources))
     } else {
         let mut front = Frontend::open(&file).map_err(Failure::input)?;
         let checked = open::check(&mut front, &select, out)?;
+        writable([&*args.output], &front.files(&checked, args.weights.as_ref().unwrap_or(&Weights::Named)))?;
         let params = open::bind(&checked, &front, args.weights.as_ref(), out)?;
         (checked, params, Source::of(&front.sources))
     };

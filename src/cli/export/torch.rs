@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::args::{Select, split};
 use super::super::open;
 use super::super::output::{Done, Failure, Out, save, writable};
-use crate::driver::Frontend;
+use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::Checked;
 use crate::torch;
@@ -30,40 +30,45 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
-    for path in [Some(&args.output), args.train_script.as_ref()].into_iter().flatten() {
-        writable(path, &[&file])?;
-    }
-    let checked = if artifact::is_artifact(&file) {
+    let (checked, read) = if artifact::is_artifact(&file) {
         if select.network.is_some() || !select.set.is_empty() {
             return Err(Failure::Usage("an artifact holds its network: --network and --set belong to sources".into()));
         }
         if args.train_script.is_some() {
             return Err(Failure::Usage("an artifact keeps no recipe: --train-script needs the source".into()));
         }
-        artifact::read(&file).map_err(Failure::input)?.checked
+        (artifact::read(&file).map_err(Failure::input)?.checked, vec![file])
     } else {
         let mut front = Frontend::open(&file).map_err(Failure::input)?;
-        open::check(&mut front, &select, out)?
+        let checked = open::check(&mut front, &select, out)?;
+        let read = front.files(&checked, &Weights::Named);
+        (checked, read)
     };
     let source = torch::write(&checked, None).map_err(Failure::input)?;
-    // before anything is written
+    // all of it before anything is written
     let script = match &args.train_script {
         Some(path) => Some((path, script(path, args, &checked, &source)?)),
         None => None,
     };
+    let mean = match (&script, torch::beside(&checked)) {
+        (Some((path, _)), Some(from)) => {
+            let bytes = std::fs::read(from).map_err(|e| Failure::Input(format!("cannot read `{}`: {e}", from.display())))?;
+            Some((path.with_extension(torch::MEAN_ENDING), bytes))
+        }
+        _ => None,
+    };
+    let written = [Some(&args.output), script.as_ref().map(|(path, _)| *path), mean.as_ref().map(|(path, _)| path)];
+    writable(written.into_iter().flatten().map(PathBuf::as_path), &read)?;
     save(&args.output, source.text.as_bytes())?;
     let name = &checked.network.name;
     out.line(format_args!("wrote {}: network {name} as class {}", args.output.display(), source.class))?;
     if let Some((path, text)) = script {
         save(path, text.as_bytes())?;
-        if let Some((name, from)) = torch::beside(&checked) {
-            let to = path.with_file_name(name);
-            let bytes = std::fs::read(from).map_err(|e| Failure::Input(format!("cannot read `{}`: {e}", from.display())))?;
-            if to.canonicalize().ok() != from.canonicalize().ok() {
-                save(&to, &bytes)?;
-            }
-        }
         out.line(format_args!("wrote {}: how {name} is trained", path.display()))?;
+    }
+    if let Some((path, bytes)) = mean {
+        save(&path, &bytes)?;
+        out.line(format_args!("wrote {}: the mean that it subtracts", path.display()))?;
     }
     Ok(())
 }

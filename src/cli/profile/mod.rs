@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::args::Format;
 use super::measure::{self, MeasureArgs, Series};
-use super::output::{Done, Failure, Out, save};
+use super::output::{Done, Failure, Out, save, writable};
 use crate::kernels::{Pool, peak};
 use report::{Peak, Report, Row};
 
@@ -35,6 +35,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    if let Some(path) = &args.html {
+        writable([&**path], &args.measure.files(out)?)?;
+    }
     let report = measure(&args.measure, out)?;
     if let Some(path) = &args.html {
         save(path, html::page(&report).as_bytes())?;

@@ -4,6 +4,7 @@ mod about;
 mod open;
 mod watch;
 
+use std::fs::{File, TryLockError};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use super::args::{Select, parse_threads, parse_weights, split};
 use super::output::{Done, Failure, Out, STOPPED};
 use crate::driver::Weights;
 use crate::ir::Recipe;
-use crate::train::{End, Run, RunDir, TrainError, checkpoint};
+use crate::train::{End, Run, RunDir, TrainError, checkpoint, log};
 use about::About;
 use open::{Parts, beginning};
 pub(super) use open::{checked, datasets};
@@ -35,7 +36,7 @@ pub(in crate::cli) struct Args {
     /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
     #[arg(long, value_name = "DATA", required_unless_present = "resume")]
     data: Option<String>,
-    /// Validation data [default: the test part of the training data, where they have one]
+    /// Validation data [default: the part `val` of the training data, or else `test`, where they have one]
     #[arg(long, value_name = "DATA")]
     valid: Option<String>,
     /// The run directory [default: runs/NETWORK, or runs/NETWORK-2, …]
@@ -104,6 +105,7 @@ fn begin(args: &Args, out: &mut Out) -> Done {
     let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
     let (train, valid) = datasets(&checked, data, args.valid.as_deref(), out)?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
+    let _lock = hold(&dir)?;
     about.write(&dir, &front)?;
     if !args.quiet {
         if args.output.is_none() {
@@ -131,6 +133,7 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
         }
         about.threads = usize::from(threads.get());
     }
+    let _lock = hold(dir)?;
     // a run that ended before its first checkpoint begins again
     let begun = dir.checkpoint().exists();
     let state = begun.then(|| checkpoint::state(&dir.checkpoint()).map_err(Failure::input)).transpose()?;
@@ -213,7 +216,8 @@ fn failed(error: &TrainError, dir: &RunDir) -> Failure {
 fn hold_free(dir: &RunDir) -> Result<(), Failure> {
     let name = dir.path().display();
     let path = dir.checkpoint();
-    if path.exists() && !checkpoint::state(&path).is_ok_and(|state| state.step == 0) {
+    let steps = log::read(&dir.log()).is_ok_and(|lines| lines.iter().any(|line| matches!(line, log::Line::Step { .. })));
+    if steps || (path.exists() && !checkpoint::state(&path).is_ok_and(|state| state.step == 0)) {
         return Err(Failure::Input(format!("`{name}` holds a run: go on with --resume {name}, or give another with -o")));
     }
     let is_empty = std::fs::read_dir(dir.path()).map_or(true, |mut entries| entries.next().is_none());
@@ -221,6 +225,21 @@ fn hold_free(dir: &RunDir) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Input(format!("`{name}` is a folder with files of its own: a run writes to a new one")))
+}
+
+/// Makes the folder of a run this process's own, as long as what is given back lives: two that write to one would wreck it.
+fn hold(dir: &RunDir) -> Result<File, Failure> {
+    let path = dir.lock();
+    let failed = |error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
+    std::fs::create_dir_all(dir.path()).map_err(failed)?;
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::Input(format!("`{}` is being written by another run of resnetc", dir.path().display())))
+        }
+        // where a file system has no locks there is none to hold
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
+    }
 }
 
 fn available() -> usize {

@@ -1,6 +1,6 @@
 //! From a file to what a page shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::source::SourceFile;
 use crate::check;
@@ -8,7 +8,7 @@ use crate::cli::args::Select;
 use crate::cli::open;
 use crate::cli::output::{Failure, Out};
 use crate::decompile::{Options, decompile};
-use crate::driver::Frontend;
+use crate::driver::{Frontend, Weights};
 use crate::formats::{artifact, onnx};
 use crate::ir::{Checked, Graph};
 use crate::view::{SourceText, ViewModel};
@@ -40,16 +40,16 @@ pub(super) fn kind(file: &Path, select: &Select) -> Result<Kind, Failure> {
     Ok(kind)
 }
 
-/// The network of a file; what is wrong with its source is shown.
-pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<ViewModel, Failure> {
+/// The network of a file, and all files that it comes from; what is wrong with its source is shown.
+pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<(ViewModel, Vec<PathBuf>), Failure> {
     match kind(file, select)? {
-        Kind::Artifact => return of_artifact(file),
-        Kind::Onnx => return of_onnx(file),
+        Kind::Artifact => return Ok((of_artifact(file)?, vec![file.to_path_buf()])),
+        Kind::Onnx => return Ok((of_onnx(file)?, vec![file.to_path_buf()])),
         Kind::Source => {}
     }
     let mut front = Frontend::open(file).map_err(Failure::input)?;
     let checked = open::check(&mut front, select, out)?;
-    of_source(&checked, file, &front)
+    Ok((of_source(&checked, file, &front)?, front.files(&checked, &Weights::Named)))
 }
 
 /// A network that was compiled just now.

@@ -64,12 +64,15 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             "--profile measures sources and artifacts: `resnetc import` makes a source of an ONNX file".into(),
         ));
     }
-    args.output.as_ref().map_or(Ok(()), |path| writable(path, &[&args.file]))?;
-    let mut model = load::model(&args.file, &args.select, out)?;
+    let (mut model, mut read) = load::model(&args.file, &args.select, out)?;
+    let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", model.name)));
+    if let Some(Weights::File(weights)) = &args.weights {
+        read.push(weights.clone());
+    }
+    writable([&*path], &read)?;
     if args.profile {
         model = with_profile(model, args, out)?;
     }
-    let path = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.html", model.name)));
     let (name, operators) = (model.name.clone(), model.nodes.len());
     let html = page(&Content::Network(Box::new(model)), Live::No).map_err(Failure::input)?;
     save(&path, html.as_bytes())?;

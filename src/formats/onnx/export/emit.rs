@@ -235,6 +235,11 @@ impl<'a> Emitter<'a> {
 
     /// Zeros around, before all axes and then behind all, the batch among them.
     pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, x: &str) -> String {
+        self.padded(id, name, pad, x, None)
+    }
+
+    /// A padding, with another constant than zero where one is named.
+    pub(super) fn padded(&mut self, id: NodeId, name: &str, pad: &Pad, x: &str, value: Option<&str>) -> String {
         let around = sides(pad.sides, self.rank(id));
         let (before, behind) = around.split_at(around.len() / 2);
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
@@ -248,7 +253,8 @@ impl<'a> Emitter<'a> {
             PadMode::Reflect => "reflect",
             PadMode::Replicate => "edge",
         };
-        self.push("Pad", name, &[x, &pads], vec![text("mode", mode)])
+        let operands: Vec<&str> = [x, &pads].into_iter().chain(value).collect();
+        self.push("Pad", name, &operands, vec![text("mode", mode)])
     }
 
     fn subsample(&mut self, id: NodeId, name: &str, stride: [usize; 2], x: &str) -> String {

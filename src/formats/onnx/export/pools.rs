@@ -24,6 +24,13 @@ impl Emitter<'_> {
         for (sides, more) in pad.iter_mut().zip(behind.unwrap_or([0; 2])) {
             sides[1] += more;
         }
+        let holes = |axis: usize| pad[axis].iter().any(|&n| n >= pool.kernel[axis]);
+        if matches!(pool.kind, PoolKind::Max { .. }) && (holes(0) || holes(1)) {
+            // no reader takes a padding as large as a window without its holes
+            let lowest = self.values(&format!("{}.lowest", node.name), Vec::new(), vec![f32::NEG_INFINITY]);
+            x = self.padded(id, &format!("{}.padded", node.name), &Pad::zeros(pad), &x, Some(&lowest));
+            pad = [[0; 2]; 2];
+        }
         let mut attributes = vec![
             int("ceil_mode", usize::from(pool.ceil && behind.is_none())),
             ints("kernel_shape", &axes(pool.kernel, rank)),

@@ -14,7 +14,7 @@ impl Importer<'_> {
         let op = call.node.op_type();
         let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
         let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows = operands().any(|known| matches!(known, Known::Value(_)));
+        let flows = operands().any(|known| matches!(known, Known::Value(_) | Known::Lowest(..)));
         if !flows
             && !failed
             && let Some(known) = self.fold(call)?
@@ -41,7 +41,8 @@ impl Importer<'_> {
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
             "GlobalMaxPool" => |this, call| this.one(call, Op::GlobalMaxPool),
             "ReduceMean" | "ReduceMax" => Self::reduce,
-            "Pad" => Self::pad,
+            "Pad" if failed => return Err(String::new()),
+            "Pad" => return self.pad(call),
             "Slice" => Self::slice,
             "Concat" => Self::concat,
             "Flatten" => Self::flatten,
@@ -75,6 +76,7 @@ impl Importer<'_> {
     pub(super) fn flow(&self, call: &Call<'_>, slot: usize) -> Read<Flow> {
         match self.known(call, slot) {
             Some(Known::Value(flow)) => Ok(flow.clone()),
+            Some(Known::Lowest(..)) => Err("it reads a map with the least numbers around it, as max pools alone do".to_owned()),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),
         }

@@ -187,7 +187,9 @@ impl Importer<'_> {
                 self.keep(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
-            Some(Known::Sizes(..) | Known::Failed) => Err("its bias is computed from sizes".to_owned()),
+            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Failed) => {
+                Err("its bias is neither a constant nor a value".to_owned())
+            }
         }
     }
 

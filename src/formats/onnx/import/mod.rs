@@ -13,7 +13,7 @@ mod values;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 
@@ -61,6 +61,8 @@ pub struct Imported {
     pub metadata: BTreeMap<String, String>,
     /// Inputs whose axes the file has the other way round: its samples are columns, and the graph's are rows.
     pub transposed: Vec<String>,
+    /// The files beside it that hold its values.
+    pub beside: Vec<PathBuf>,
     /// What a reader should know.
     pub notes: Vec<String>,
     /// The whole listing.
@@ -137,6 +139,7 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
     }
     importer.outputs(graph);
     let mut imported = importer.finish()?;
+    imported.beside = reader.files();
     imported.metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
     Ok(imported)
 }
@@ -369,6 +372,9 @@ impl<'a> Importer<'a> {
                     self.graph.add_output(name, value);
                 }
                 Some(Known::Failed) => {}
+                Some(Known::Lowest(..)) => {
+                    self.unsupported.add("output", name, "it has the least numbers around it".to_owned());
+                }
                 Some(Known::Tensor(..) | Known::Sizes(..)) => {
                     self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
                 }
@@ -396,6 +402,7 @@ impl<'a> Importer<'a> {
             sources: self.sources,
             metadata: BTreeMap::new(),
             transposed: self.transposed,
+            beside: Vec::new(),
             notes: self.notes.into_iter().collect(),
         })
     }

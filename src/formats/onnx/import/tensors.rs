@@ -20,6 +20,11 @@ impl<'a> TensorReader<'a> {
         TensorReader { file, folder, beside: HashMap::new() }
     }
 
+    /// The files beside the ONNX file that values were read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.beside.keys().map(|location| self.folder.join(location)).collect()
+    }
+
     /// The tensor; sizes are checked before memory is taken.
     pub fn read(&mut self, proto: &TensorProto) -> Result<Tensor, OnnxError> {
         let name = proto.name();

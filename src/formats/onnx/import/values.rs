@@ -1,7 +1,7 @@
 //! What is known of the values of a file while it is read.
 
 use crate::base::tensor::{DType, Tensor};
-use crate::ir::{Dim, Shape, Value};
+use crate::ir::{Dim, Shape, Sides, Value};
 
 /// The most elements of a list of whole numbers that is followed: shapes, axes, pads.
 const MAX_LIST: usize = 64;
@@ -11,6 +11,8 @@ const MAX_LIST: usize = 64;
 pub(super) enum Known {
     /// A value of the network.
     Value(Flow),
+    /// A value of the network with so many of the least numbers around it: a part of the max pools behind it.
+    Lowest(Flow, Sides),
     /// A constant, with the name of the initialiser that it is.
     Tensor(String, Tensor),
     /// Whole numbers that come of shapes.
@@ -97,7 +99,7 @@ impl Known {
                 };
                 Some((numbers.into_iter().map(Size::Number).collect(), rank))
             }
-            Known::Value(_) | Known::Failed => None,
+            Known::Value(_) | Known::Lowest(..) | Known::Failed => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::Read;
-use super::values::{Flow, PerChannel};
+use super::values::{Flow, Known, PerChannel};
 use crate::ir::{Dim, Op, Pad, PadMode, Pair, Pool, PoolKind, Sides};
 
 /// A sliding window.
@@ -74,11 +74,21 @@ impl Importer<'_> {
     }
 
     fn pool(&mut self, call: &Call<'_>, kind: impl Fn(Pair) -> Read<PoolKind>) -> Read<Flow> {
-        let x = self.flow(call, 0)?;
         let kernel = call.ints("kernel_shape").ok_or("it states no window")?;
-        let Window { kernel, stride, pad, dilation } = self.window(call, &x, kernel)?;
+        let ceil = call.flag("ceil_mode");
+        let (x, around) = match self.known(call, 0) {
+            Some(Known::Lowest(x, around)) if call.node.op_type() == "MaxPool" => (x.clone(), *around),
+            _ => (self.flow(call, 0)?, [[0; 2]; 2]),
+        };
+        if around != [[0; 2]; 2] && (ceil || call.text("auto_pad", "NOTSET").starts_with("SAME")) {
+            return Err("how far its windows reach depends on a padding before it".to_owned());
+        }
+        let Window { kernel, stride, mut pad, dilation } = self.window(call, &x, kernel)?;
+        for (pad, more) in pad.iter_mut().flatten().zip(around.iter().flatten()) {
+            *pad = pad.saturating_add(*more);
+        }
         let kind = kind(dilation)?;
-        self.add(call, Op::Pool(Pool { kind, kernel, stride, pad, ceil: call.flag("ceil_mode") }), &[&x])
+        self.add(call, Op::Pool(Pool { kind, kernel, stride, pad, ceil }), &[&x])
     }
 
     pub(super) fn max_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
@@ -109,7 +119,7 @@ impl Importer<'_> {
         if call.int("keepdims") == Some(0) { self.add(call, Op::Flatten, &[&y]) } else { Ok(y) }
     }
 
-    pub(super) fn pad(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn pad(&mut self, call: &Call<'_>) -> Read<Known> {
         let x = self.flow(call, 0)?;
         let mode = match call.text("mode", "constant") {
             "constant" => PadMode::Zeros,
@@ -145,12 +155,18 @@ impl Importer<'_> {
         }
         let op = Op::Pad(Pad { channels, sides, mode });
         if value == 0.0 || mode != PadMode::Zeros {
-            return self.add(call, op, &[&x]);
+            return self.add(call, op, &[&x]).map(Known::Value);
+        }
+        if value <= f32::MIN && channels == [0, 0] {
+            return Ok(Known::Lowest(x, sides));
+        }
+        if !value.is_finite() {
+            return Err(format!("it pads with {value}"));
         }
         // shifted so that the value is zero, and back
         let shifted = self.affine(call, 0, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
         let padded = self.add(call, op, &[&shifted])?;
-        self.affine(call, 0, &padded, PerChannel::One(1.0), PerChannel::One(value))
+        self.affine(call, 0, &padded, PerChannel::One(1.0), PerChannel::One(value)).map(Known::Value)
     }
 
     /// A slice that takes every so many rows and columns from the first.

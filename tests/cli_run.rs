@@ -8,6 +8,8 @@ mod command;
 use std::path::Path;
 
 use command::{arg, resnetc};
+use ndarray::ArrayD;
+use resnetc::formats::npy;
 use serde_json::Value;
 
 const FASHION: &str = "models/fashion.resnet";
@@ -163,9 +165,9 @@ fn eval_reads_every_kind_of_dataset() {
     std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(9)).unwrap();
 
     let values = bytes.iter().map(|&b| (f32::from(b) / 255.0 - 0.286) / 0.353).collect();
-    let samples = ndarray::ArrayD::from_shape_vec(vec![10, 1, 28, 28], values).unwrap();
+    let samples = ArrayD::from_shape_vec(vec![10, 1, 28, 28], values).unwrap();
     let (x, y, tar) = (dir.path().join("x.npy"), dir.path().join("y.npy"), dir.path().join("pictures.tar"));
-    resnetc::formats::npy::write(&x, &samples.view()).unwrap();
+    npy::write(&x, &samples.view()).unwrap();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (10,), }";
     let array = [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]].concat();
     std::fs::write(&y, array).unwrap();
@@ -191,8 +193,8 @@ fn eval_reads_every_kind_of_dataset() {
     std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx(&[10, 28, 28], &bytes[..7000])).unwrap();
     std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(9)).unwrap();
     run(arg(dir.path())).refused("is cut off: its header states 10 x 28 x 28 = 7840 bytes, and 7000 are there");
-    let wide = ndarray::ArrayD::<f32>::zeros(vec![10, 1, 28, 30]);
-    resnetc::formats::npy::write(&x, &wide.view()).unwrap();
+    let wide = ArrayD::<f32>::zeros(vec![10, 1, 28, 30]);
+    npy::write(&x, &wide.view()).unwrap();
     run(&pair).refused("holds samples of 1 x 28 x 30, and the network reads 1 x 28 x 28");
 }
 
@@ -219,7 +221,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
 
     let ran = resnetc(&["mean", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
     assert!(ran.out.starts_with("preprocess { channels: gray, mean: [0."), "{}", ran.out);
-    let array = resnetc::formats::npy::read(&mean).unwrap();
+    let array = npy::read(&mean).unwrap();
     assert_eq!(array.shape(), [1, 28, 28]);
     let whole = array.mean().unwrap();
     assert!(ran.out.contains(&format!("mean: [{whole:.4}]")), "{whole}: {}", ran.out);
@@ -230,12 +232,12 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
     assert!((loss(&source, &["--weights", "init"]) - with_picture).abs() > 1e-4);
 
     std::fs::write(&source, text("\"mean.npy\"")).unwrap();
-    let wrong = |array: ndarray::ArrayD<f32>, why: &str| {
-        resnetc::formats::npy::write(&mean, &array.view()).unwrap();
+    let wrong = |array: ArrayD<f32>, why: &str| {
+        npy::write(&mean, &array.view()).unwrap();
         resnetc(&["check", arg(&source)]).refused(why);
     };
-    wrong(ndarray::ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
-    wrong(ndarray::ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
+    wrong(ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
+    wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
     resnetc(&["mean", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
 }
 
@@ -251,7 +253,7 @@ fn raw_tensors_agree_with_pytorch() {
          stage layer3: 1 of basic { filters: double, map: halve }\n  avgpool global\n  linear 10 as linear\n}\n",
     )
     .unwrap();
-    let expected = resnetc::formats::npy::read("tests/fixtures/tiny.y.npy".as_ref()).unwrap();
+    let expected = npy::read("tests/fixtures/tiny.y.npy".as_ref()).unwrap();
     let deviation = expected.std(0.0);
     for (weights, tolerance) in [
         ("tiny.safetensors", 1e-4),
@@ -264,7 +266,7 @@ fn raw_tensors_agree_with_pytorch() {
         let weights = format!("tests/fixtures/{weights}");
         resnetc(&["run", arg(&source), "--weights", &weights, "--input", "tests/fixtures/tiny.x.npy", "--output", arg(&y)])
             .fine();
-        let got = resnetc::formats::npy::read(&y).unwrap();
+        let got = npy::read(&y).unwrap();
         let worst = (&got - &expected).iter().fold(0.0f32, |m, d| m.max(d.abs()));
         assert!(worst <= tolerance * deviation, "{weights}: {worst} of a deviation of {deviation}");
     }
@@ -282,7 +284,7 @@ fn outputs_are_written_by_name() {
     let (source, y, map, a_path) = (path("two.resnet"), path("y.npy"), format!("map={}", path("map.npy")), path("a=b.npy"));
     let start = ["run", &source, "--weights", "init", "--input", "tests/fixtures/tiny.x.npy"];
     resnetc(&[&start[..], &["--output", &y, "--output", &map, "--output", &a_path]].concat()).fine();
-    let read = |name: &str| resnetc::formats::npy::read(path(name).as_ref()).unwrap();
+    let read = |name: &str| npy::read(path(name).as_ref()).unwrap();
     assert_eq!((read("y.npy").shape(), read("map.npy").shape()), (&[3, 10][..], &[3, 4, 16, 16][..]));
     assert_eq!(read("a=b.npy"), read("y.npy"));
     resnetc(&[&start[..], &["--output", "mop=y.npy"]].concat()).refused("no output `mop`: it has output, map");
@@ -361,6 +363,25 @@ fn bench_ends_with_a_line_of_json() {
         assert!(json[key].as_f64().is_some_and(|v| v >= 0.0), "{key}: {json}");
     }
     assert_eq!((&json["batch"], &json["threads"]), (&2.into(), &1.into()));
+}
+
+#[test]
+fn signals_go_through_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let signal = ["models/signal.resnet", "--network", "signal18"];
+    let with = |command: &[&str], more: &[&str]| resnetc(&[command, &signal, more].concat()).fine();
+    with(&["bench"], &["--weights", "init", "--runs", "1", "--threads", "1", "--format", "json"]);
+    with(&["profile"], &["--weights", "init", "--runs", "1", "--threads", "1", "--format", "json"]);
+    with(&["summary"], &[]);
+    with(&["view"], &["-o", arg(&at("signal.html"))]);
+    assert!(with(&["compile"], &["--emit", "plan"]).out.contains("conv"));
+    let (rnx, x, y) = (at("signal.rnx"), at("x.npy"), at("y.npy"));
+    with(&["compile"], &["--weights", "init", "-o", arg(&rnx)]);
+    let values = (0..2000).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+    npy::write(&x, &ArrayD::from_shape_vec(vec![2, 1, 1000], values).unwrap().view()).unwrap();
+    resnetc(&["run", arg(&rnx), "--input", arg(&x), "--output", arg(&y)]).fine();
+    assert_eq!(npy::read(&y).unwrap().shape()[0], 2);
 }
 
 #[test]

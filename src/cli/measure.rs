@@ -11,7 +11,7 @@ use super::open::ModelArgs;
 use super::output::{Failure, Out};
 use crate::driver::Weights;
 use crate::formats::artifact;
-use crate::ir::{Axis, Checked, NodeId};
+use crate::ir::{Axis, Checked, NodeId, signal};
 use crate::plan::Settings;
 use crate::runtime::{Model, SessionOptions, tune};
 
@@ -152,6 +152,7 @@ pub(super) fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(Stri
     let size = |axis| crop[usize::from(axis == Axis::W)];
     let dims = checked.shape(id).dims().unwrap_or(&[]);
     let shape: Vec<usize> = std::iter::once(batch).chain(dims.iter().map(|d| usize::try_from(d.at(size)).unwrap_or(0))).collect();
+    let shape = signal::stated(checked.network.signal, &shape);
     let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= 1 << 32);
     let len = len.ok_or_else(|| Failure::Input(format!("an input of {batch} images does not fit memory")))?;
     let mut state = 0x9e37_79b9_7f4a_7c15u64;

@@ -103,7 +103,7 @@ def families():
         ti("resnet_d", "resnet50d"),
         ti("resnet_d", "resnetrs50", shape=(3, 160, 160)),
         ti("antialias", "resnetaa50"),
-        imagenet("antialias", "resnetblur50", "timm `resnetblur50`", timm_model("resnetblur50")),
+        ti("antialias", "resnetblur50"),
         tv("resnext", "resnext50_32x4d"),
         tv("resnext", "resnext101_32x8d", small=None),
         tv("resnext", "resnext101_64x4d", small=None),

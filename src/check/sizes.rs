@@ -10,7 +10,7 @@ use super::operand_shapes;
 use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
 /// The largest dilation up to which each smaller map is tried.
-const MAX_HOLE: usize = 1024;
+const MAX_HOLE: usize = 64;
 
 /// Remainders by longer periods are not listed: the conditions then stand as they are.
 const MAX_PERIOD: i64 = 1 << 16;
@@ -118,7 +118,7 @@ fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
         && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
     {
         // a window with holes must not leap over the map, which one as large as the dilation prevents
-        for (axis, dim) in map.iter().enumerate() {
+        for (axis, dim) in map.iter().enumerate().filter(|(_, dim)| dim.fixed().is_none()) {
             let dilation = pool.dilation()[axis];
             let small =
                 if dilation > MAX_HOLE { Some(dilation - 1) } else { (1..dilation).rev().find(|&n| !pool.meets(axis, n)) };

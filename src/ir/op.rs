@@ -105,12 +105,12 @@ impl Pool {
 
     /// Whether each window along an axis of that size sees a value of the map. A window with holes can leap over a small one.
     pub fn meets(&self, axis: usize, size: usize) -> bool {
-        const MOST: usize = 1 << 16;
+        const MOST: usize = 1 << 12;
         let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis].max(1));
         let room = size.saturating_add(before).saturating_add(after);
         let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1 + usize::from(self.ceil));
-        // those that begin before the map
-        let leaping = windows.min(before.div_ceil(stride));
+        // those that begin before the map, as far as they meet it at different places
+        let leaping = windows.min(before.div_ceil(stride)).min(dilation);
         size >= dilation
             || (leaping <= MOST && (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size))
     }

@@ -28,6 +28,9 @@ fn sizes_read_as_sentences() {
     assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
     let shifted = "branch a { conv 3x3, filters: 2, stride: 4, pad: 0 }\nconv 1x1, filters: 2, stride: 4, pad: 0\nadd a\n";
     assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
+    assert_eq!(report("pad 3, mode: reflect\n").to_string(), "any H, W >= 4");
+    assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, pad: 4\n").to_string(), "any H, W >= 4");
+    assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
     assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
     let wide = check("8 x W", "maxpool 2x2\n").unwrap();
@@ -94,6 +97,12 @@ fn slide(stride: usize) -> impl Strategy<Value = String> {
         (stride..stride + 4, 0usize..=1).prop_map(move |(k, p)| {
             format!("maxpool {k}x{k}, stride: {stride}, pad: {}, ceil: true", p.min(k / 2).min(k - stride))
         }),
+        (2usize..=4, 0usize..=4, 0usize..=4, 2usize..=4).prop_map(move |(k, a, b, d)| {
+            let most = (k - 1) * d;
+            let (a, b) = (a.min(most), b.min(most));
+            format!("maxpool {k}x{k}, stride: {stride}, pad: [{a}, {b}, {b}, {a}], dilation: {d}")
+        }),
+        (0usize..=3, 0usize..=3).prop_map(move |(a, b)| format!("pad [{a}, {b}, {b}, {a}], mode: reflect\nsubsample {stride}")),
         Just(format!("subsample {stride}")),
         (0usize..=2, 0usize..=2).prop_map(move |(a, b)| format!("pad [{a}, {b}, {b}, {a}]\nsubsample {stride}")),
     ]

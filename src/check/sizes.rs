@@ -9,9 +9,6 @@ use std::fmt;
 use super::operand_shapes;
 use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
-/// The largest dilation up to which each smaller map is tried.
-const MAX_HOLE: usize = 64;
-
 /// Remainders by longer periods are not listed: the conditions then stand as they are.
 const MAX_PERIOD: i64 = 1 << 16;
 
@@ -119,10 +116,7 @@ fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
     {
         // a window with holes must not leap over the map, which one as large as the dilation prevents
         for (axis, dim) in map.iter().enumerate().filter(|(_, dim)| dim.fixed().is_none()) {
-            let dilation = pool.dilation()[axis];
-            let small =
-                if dilation > MAX_HOLE { Some(dilation - 1) } else { (1..dilation).rev().find(|&n| !pool.meets(axis, n)) };
-            list.extend(small.and_then(|n| dim.affine(-(n as i64), 1, 0)));
+            list.extend(dim.affine(1 - pool.least_map(axis) as i64, 1, 0));
         }
     }
     if let Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) = &graph.node(node).op

@@ -103,16 +103,24 @@ impl Pool {
         }
     }
 
-    /// Whether each window along an axis of that size sees a value of the map. A window with holes can leap over a small one.
-    pub fn meets(&self, axis: usize, size: usize) -> bool {
-        const MOST: usize = 1 << 12;
-        let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis].max(1));
+    /// The size along an axis from which on each window sees a value of the map: one with holes can leap over a small map.
+    pub fn least_map(&self, axis: usize) -> usize {
+        const TRIED: usize = 64;
+        match self.dilation()[axis] {
+            _ if self.pad[axis][0] == 0 => 1,
+            dilation if dilation > TRIED => dilation,
+            dilation => 1 + (1..dilation).rev().find(|&size| !self.meets(axis, size)).unwrap_or(0),
+        }
+    }
+
+    /// Whether each window along an axis of that size, smaller than the dilation, sees a value of the map.
+    fn meets(&self, axis: usize, size: usize) -> bool {
+        let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis]);
         let room = size.saturating_add(before).saturating_add(after);
         let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1 + usize::from(self.ceil));
         // those that begin before the map, as far as they meet it at different places
         let leaping = windows.min(before.div_ceil(stride)).min(dilation);
-        size >= dilation
-            || (leaping <= MOST && (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size))
+        (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size)
     }
 
     /// The padding where none is written: half of an odd window, so that the map keeps its size at a stride of 1; none for an even one.

@@ -378,8 +378,7 @@ impl<'p> Printer<'p> {
         let mut keys: Vec<String> = Vec::new();
         let mut fixed: Vec<String> = Vec::new();
         let (mut filters, mut halves, mut dilates) = (None, false, false);
-        for (p, param) in block.params.iter().enumerate() {
-            let column: Vec<Val> = run.calls.iter().map(|call| call.args[p]).collect();
+        for (param, column) in self.units.columns(run) {
             let Some(form) = by_index(&column) else { continue };
             match (&param.name[..], form) {
                 ("filters", ByIndex::Same(Val::Int(n))) => {

@@ -26,6 +26,8 @@ pub(super) struct Block {
     pub project_from: Option<usize>,
     /// Whether it has an `add shortcut`.
     pub residual: bool,
+    /// For each call in it the scopes, those of all bodies that it stands for.
+    pub calls: Vec<Vec<usize>>,
 }
 
 /// What a shortcut of one instance is made of.
@@ -68,6 +70,8 @@ pub(super) struct Run {
 pub(super) struct Built {
     pub steps: Vec<Step>,
     pub slots: Vec<Slot>,
+    /// The scopes of the calls in it, in the order of the text.
+    pub calls: Vec<usize>,
     pub residual: Option<Residual>,
 }
 
@@ -189,6 +193,7 @@ impl<'n> Units<'n> {
                     standard: true,
                     project_from: None,
                     residual: found.residual,
+                    calls: Vec::new(),
                 },
                 found.args,
             ),
@@ -198,7 +203,12 @@ impl<'n> Units<'n> {
                 let name = self.block_name(members);
                 let steps = first.steps.clone();
                 let (params, exprs) = (unified.params, unified.exprs);
-                (Block { name, params, steps, exprs, standard: false, project_from, residual }, unified.args)
+                // equal steps have as many calls
+                let mut calls = vec![Vec::new(); first.calls.len()];
+                for (_, built) in members {
+                    calls.iter_mut().zip(&built.calls).for_each(|(all, &scope)| all.push(scope));
+                }
+                (Block { name, params, steps, exprs, standard: false, project_from, residual, calls }, unified.args)
             }
         };
         // the same standard block may fit bodies that differ in what it does not show
@@ -281,6 +291,8 @@ impl<'n> Units<'n> {
         let mut varying = 0;
         let fits = self.columns(run).all(|(param, column)| match by_index(&column) {
             Some(ByIndex::Same(_)) => true,
+            // a stage states its filters once, for all instances
+            _ if param.name == "filters" => false,
             // of two that differ one says nothing of the other
             Some(ByIndex::First(..)) if run.calls.len() == 2 && !matches!(&param.name[..], "stride" | "dilation") => false,
             Some(_) => {
@@ -295,7 +307,10 @@ impl<'n> Units<'n> {
     /// The parameters of a run's block, each with its argument in every call.
     pub fn columns<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Param, Vec<Val>)> {
         let params = &self.blocks[run.block].params;
-        params.iter().enumerate().map(|(p, param)| (param, run.calls.iter().filter_map(|call| call.args.get(p).copied()).collect()))
+        params
+            .iter()
+            .enumerate()
+            .map(|(p, param)| (param, run.calls.iter().filter_map(|call| call.args.get(p).copied()).collect()))
     }
 
     /// A body as a unit, without blocks in it: for comparing.
@@ -347,6 +362,7 @@ impl<'n> Units<'n> {
                     let (name, scope, deeper) = named(&side.body, depth);
                     self.arm(&side.body, scope, deeper, name.as_deref().unwrap_or(""), &mut inner);
                     out.slots.append(&mut inner.slots);
+                    out.calls.append(&mut inner.calls);
                     out.steps.push(Step::Side { output: side.output, name, body: inner.steps });
                 }
             }
@@ -404,6 +420,7 @@ impl<'n> Units<'n> {
                 value: *value,
                 default: param.default == Some(*value),
             }));
+            out.calls.push(scope.id);
             out.steps.push(Step::Call { block: call.block, label: scope.name.clone() });
             return;
         }
@@ -416,6 +433,7 @@ impl<'n> Units<'n> {
         let deeper = if depth == LOST { LOST } else { depth + usize::from(scope.name.is_some()) };
         self.body(&scope.body, deeper, false, arm, &mut inner);
         out.slots.append(&mut inner.slots);
+        out.calls.append(&mut inner.calls);
         let Some(name) = &scope.name else {
             out.steps.append(&mut inner.steps);
             return;
@@ -444,13 +462,17 @@ impl<'n> Units<'n> {
         let node = self.net.node(join.node);
         let (word, is_concat) = (node.op.word(), matches!(node.op, Op::Concat));
         let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
+        // of a concatenation the first way may have no scope of its own, where all others have one
+        let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
+        let unscoped = join.arms.split_first().is_some_and(|(first, rest)| !scoped(first) && rest.iter().all(scoped));
         let mut arms = Vec::new();
         for (slot, items) in join.arms.iter().enumerate() {
             let mut inner = Built::default();
             // the first way of a sum or product is what the current value does
-            let main = slot == 0 && !is_concat;
+            let main = slot == 0 && (!is_concat || unscoped && depth != LOST);
             let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
             let name = match name {
+                None if main && is_concat => Name::Main,
                 None => Name::Any,
                 Some(name) => match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
                     stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
@@ -464,10 +486,11 @@ impl<'n> Units<'n> {
             };
             let hint = match &name {
                 Name::Plain(name) => name.clone(),
-                Name::Any | Name::Numbered(_) => String::new(),
+                Name::Any | Name::Main | Name::Numbered(_) => String::new(),
             };
             self.arm(items, scope, deeper, &hint, &mut inner);
             out.slots.append(&mut inner.slots);
+            out.calls.append(&mut inner.calls);
             arms.push(Arm { name, body: inner.steps });
         }
         out.steps.push(Step::Join { word, arms });

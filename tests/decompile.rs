@@ -209,12 +209,12 @@ fn what_is_irregular_is_said_plainly() {
 fn like_scopes_of_unlike_children_come_back_as_calls() {
     // MobileNetV2's form: the first child of each scope has a stride, the second has none
     let found = through(
-        "resnet 1\nblock a(filters, stride) {\n  conv 3x3, filters, stride\n  norm\n  relu\n}\nblock b(filters) {\n  conv 1x1, filters\n  \
-         norm\n  sigmoid\n}\nnetwork net {\n  input 3 x 16 x 16\n  scope one {\n    a filters: 8, stride: 1 as \"0\"\n    b filters: 8 as \"1\"\n  }\n  \
+        "resnet 1\nblock a(filters, stride) {\n  conv 3x3, filters, stride\n  norm\n  relu\n  conv 1x1, filters\n}\nblock b(filters) {\n  conv 1x1, filters\n  \
+         norm\n  sigmoid\n  conv 1x1, filters: 4\n}\nnetwork net {\n  input 3 x 16 x 16\n  scope one {\n    a filters: 8, stride: 1 as \"0\"\n    b filters: 8 as \"1\"\n  }\n  \
          scope two {\n    a filters: 12, stride: 2 as \"0\"\n    b filters: 6 as \"1\"\n  }\n  avgpool global\n  linear 5\n}\n",
     );
     assert!(found.notes.is_empty() && found.renamed().next().is_none(), "{:?}\n{}", found.notes, found.source);
-    assert_eq!(found.source.matches("\nblock ").count(), 3, "{}", found.source);
+    assert!(found.source.contains("unit filters: 12, stride: 2, filters2: 6 as two"), "{}", found.source);
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn there_and_back(case: &structured::Case, fold: bool, nameless: bool, tally: &m
     assert_eq!(first.iter().count(), results.iter().count());
     for (name, value) in first.iter() {
         // operators and their order are the file's; folded norms round otherwise than those of the source
-        for (from, most) in [(expected.get(name).unwrap(), 1e-6), (value, if fold { 1e-2 } else { 1e-6 })] {
+        for (from, most) in [(expected.get(name).unwrap(), 1e-5), (value, if fold { 1e-2 } else { 1e-5 })] {
             let off = distance(results.get(name).unwrap(), from);
             assert!(off < most, "`{name}` is off by {off}\n{}", found.source);
         }

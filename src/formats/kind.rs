@@ -5,7 +5,10 @@ use super::{pth, safetensors};
 
 /// What files look like from their first byte on. Text is compared without regard to case.
 const BEGINNINGS: &[(&[u8], &str)] = &[
-    (b"RNXmodel", "is a compiled network (.rnx), which holds its weights already: give it in place of the source, without weights"),
+    (
+        b"RNXmodel",
+        "is a compiled network (.rnx), which holds its weights already: give it in place of the source, without weights",
+    ),
     (b"resnet ", "is a source file (.resnet), which describes a network and holds no weights"),
     (b"\x1f\x8b", "is compressed by gzip: decompress it first (`gunzip FILE.gz`; `tar -xzf FILE.tar.gz` where it is an archive)"),
     (b"BZh", "is compressed by bzip2: decompress it first (`bunzip2 FILE.bz2`; `tar -xjf FILE.tar.bz2` where it is an archive)"),
@@ -19,14 +22,23 @@ const BEGINNINGS: &[(&[u8], &str)] = &[
         "is an HDF5 file, as Keras writes (.h5), which is not read: save its arrays under the network's names with \
          numpy.savez(\"weights.npz\", **arrays)",
     ),
-    (b"\x93NUMPY", "is a single NumPy array without a name (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)"),
+    (
+        b"\x93NUMPY",
+        "is a single NumPy array without a name (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)",
+    ),
     (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`"),
-    (b"<!doctype html", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
+    (
+        b"<!doctype html",
+        "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says",
+    ),
     (b"<html", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
     (b"<!--", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
     (b"<?xml", "is an XML file, not the file that was to be downloaded, or the description beside the weights (OpenVINO's .xml)"),
-    (b"model_checkpoint_path:", "is the index of a TensorFlow checkpoint, which is not read: save its arrays under the network's names with \
-      numpy.savez(\"weights.npz\", **arrays)"),
+    (
+        b"model_checkpoint_path:",
+        "is the index of a TensorFlow checkpoint, which is not read: save its arrays under the network's names with \
+      numpy.savez(\"weights.npz\", **arrays)",
+    ),
     (b"GGUF", "is a GGUF file, which is not read: take the model's safetensors"),
     (b"\x89PNG\r\n", "is an image"),
     (b"\xff\xd8\xff", "is an image"),
@@ -59,7 +71,9 @@ pub(super) fn of(bytes: &[u8]) -> Option<&'static str> {
         // a saved model of TensorFlow, of its schema 1; a frozen graph: a node that begins with its name
         [0x08, 0x01, 0x12, ..] => Some(TENSORFLOW),
         [0x0a, len, 0x0a, name, ..] if *len < 0x80 && name < len => Some(TENSORFLOW),
-        _ if is_onnx(bytes) => Some("is an ONNX file: `resnetc import FILE.onnx -o NET.resnet --weights-out WEIGHTS.safetensors` reads it"),
+        _ if is_onnx(bytes) => {
+            Some("is an ONNX file: `resnetc import FILE.onnx -o NET.resnet --weights-out WEIGHTS.safetensors` reads it")
+        }
         _ => None,
     }
 }
@@ -98,7 +112,8 @@ pub(super) fn of_zip<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String
     let inner = names.clone().find(|name| WEIGHTS.iter().any(|end| name.to_ascii_lowercase().ends_with(end)));
     match inner.filter(|name| name.len() <= SHOWN) {
         Some(inner) => format!("is a zip archive around `{}`: unpack it first, and give that file", inner.escape_debug()),
-        None => "is a zip archive without `data.pkl`, and so not what `torch.save` writes; nor is it one of NumPy's arrays alone".to_owned(),
+        None => "is a zip archive without `data.pkl`, and so not what `torch.save` writes; nor is it one of NumPy's arrays alone"
+            .to_owned(),
     }
 }
 

@@ -23,8 +23,11 @@ fn damaged(reason: &str) -> Fault {
 pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), Fault> {
     let head = &bytes[..bytes.len().min(MAGIC_WITHIN)];
     let Some(start) = head.windows(MAGIC.len()).position(|window| window == MAGIC) else {
-        return Err(Fault::Unsupported("is a pickle, but none that `torch.save` wrote: save its arrays under the network's names with \
-             numpy.savez(\"weights.npz\", **arrays)".into()));
+        return Err(Fault::Unsupported(
+            "is a pickle, but none that `torch.save` wrote: save its arrays under the network's names with \
+             numpy.savez(\"weights.npz\", **arrays)"
+                .into(),
+        ));
     };
     let mut at = start + MAGIC.len();
     let mut next = || {

@@ -114,7 +114,9 @@ impl Global {
                 "BoolStorage" => Element::Read(DType::Bool),
                 "ComplexFloatStorage" => Element::Unread("complex numbers", 8),
                 "ComplexDoubleStorage" => Element::Unread("complex numbers", 16),
-                "QInt8Storage" | "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => Element::Unread("quantized values", 1),
+                "QInt8Storage" | "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => {
+                    Element::Unread("quantized values", 1)
+                }
                 "QInt32Storage" => Element::Unread("quantized values", 4),
                 "UntypedStorage" => Element::Unread("bytes of no type", 1),
                 _ => return None,
@@ -130,7 +132,10 @@ fn is_plain(name: &str) -> bool {
     let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
     match name {
         "half" | "float" | "double" | "short" | "int" | "long" | "bool" | "cfloat" | "cdouble" | "chalf" => true,
-        "per_tensor_affine" | "per_tensor_symmetric" | "per_channel_affine" | "per_channel_symmetric"
+        "per_tensor_affine"
+        | "per_tensor_symmetric"
+        | "per_channel_affine"
+        | "per_channel_symmetric"
         | "per_channel_affine_float_qparams" => true,
         _ if name.starts_with("float8_") || name.starts_with("float4_") => true,
         _ => ["float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits"]
@@ -539,7 +544,9 @@ impl<'a> Machine<'a> {
             (Global::OrderedDict | Global::Counter | Global::Dict, []) => self.make(Object::Dict(Vec::new())),
             (Global::DefaultDict, [] | [_]) => self.make(Object::Dict(Vec::new())),
             // a counter is made of a dictionary, which has no other use
-            (Global::Counter | Global::Dict, &[Value::Object(dict)]) if matches!(self.objects.get(dict), Some(Object::Dict(_))) => {
+            (Global::Counter | Global::Dict, &[Value::Object(dict)])
+                if matches!(self.objects.get(dict), Some(Object::Dict(_))) =>
+            {
                 self.push(Value::Object(dict));
             }
             (Global::OrderedDict | Global::Dict, &[list]) => {

@@ -230,7 +230,8 @@ fn tensors_of_other_kinds_are_named_and_keep_nothing_from_being_read() {
         assert_eq!(tensors.len(), 1);
         tensors.unread().map(|(name, unread)| (name.to_owned(), unread.clone())).collect::<Vec<_>>()
     };
-    let complex = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nComplexFloatStorage\nX\x01\0\0\x001X\x03\0\0\0cpu\
+    let complex =
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nComplexFloatStorage\nX\x01\0\0\x001X\x03\0\0\0cpu\
                     K\x01tQK\0(K\x01t(K\x01t\x89NtR";
     for (value, holds) in [
         (&complex[..], "complex numbers"),

@@ -88,7 +88,9 @@ impl Importer<'_> {
     pub(super) fn norm(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
         if let Some(how) = self.trains(call) {
-            return Err(format!("it is in training mode ({how}), where it normalizes by the batch: export the network in eval mode"));
+            return Err(format!(
+                "it is in training mode ({how}), where it normalizes by the batch: export the network in eval mode"
+            ));
         }
         if call.int("spatial") == Some(0) {
             return Err("it normalises each position by itself".to_owned());

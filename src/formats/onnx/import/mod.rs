@@ -114,9 +114,11 @@ pub fn open(path: &Path) -> Result<Imported, OnnxError> {
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let linked = std::fs::canonicalize(path).ok().and_then(|real| Some(real.parent()?.to_owned()));
-    read(&bytes, folder, &ReadOptions { linked, ..ReadOptions::default() }).map_err(|error| match (&error, kind::of_model(&bytes)) {
-        (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
-        _ => error,
+    read(&bytes, folder, &ReadOptions { linked, ..ReadOptions::default() }).map_err(|error| {
+        match (&error, kind::of_model(&bytes)) {
+            (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
+            _ => error,
+        }
     })
 }
 

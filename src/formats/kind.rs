@@ -40,9 +40,12 @@ const BEGINNINGS: &[(&[u8], &str)] = &[
       numpy.savez(\"weights.npz\", **arrays)",
     ),
     (b"GGUF", "is a GGUF file, which is not read: take the model's safetensors"),
-    (b"\x89PNG\r\n", "is an image"),
-    (b"\xff\xd8\xff", "is an image"),
+    (b"\x89PNG\r\n", IMAGE),
+    (b"\xff\xd8\xff", IMAGE),
 ];
+
+const IMAGE: &str =
+    "is an image, not a network or its weights: weights are read from safetensors, from PyTorch's `.pth` and from NumPy's `.npz`";
 
 const TENSORFLOW: &str = "is a TensorFlow file, which is not read: save its arrays under the network's names with \
                           numpy.savez(\"weights.npz\", **arrays)";

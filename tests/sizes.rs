@@ -33,6 +33,9 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
     assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
+    // rounding up, a window may lack less than a stride
+    assert_eq!(report("maxpool 2x2, ceil: true\n").to_string(), "any H, W >= 1");
+    assert_eq!(report("maxpool 3x3, stride: 2, pad: 0, ceil: true\n").to_string(), "any H, W >= 2");
     let wide = check("8 x W", "maxpool 2x2\n").unwrap();
     assert_eq!(sizes(&wide).to_string(), "any W >= 2");
 }

@@ -96,21 +96,10 @@ fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport
     Some(AxisReport { axis, min: usize::try_from(min).unwrap_or(usize::MAX), fits })
 }
 
-/// The dimensions that a node needs to be at least 1: those of its result, and how often an unrounded window fits.
+/// The dimensions that a node needs to be at least 1: those of its result, and what else it asks of its operand.
 fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
     let Some(result) = shapes[node.index()].dims() else { return Vec::new() };
     let mut list = result.to_vec();
-    if let Op::Pool(pool) = &graph.node(node).op
-        && pool.ceil
-        && let Some([h, w]) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
-    {
-        // rounding up must not make a window of a map that holds none
-        let extent = pool.extent();
-        for (axis, dim) in [h, w].into_iter().enumerate() {
-            let padding = pool.pad[axis][0] + pool.pad[axis][1];
-            list.extend(dim.affine(padding as i64 - extent[axis] as i64, pool.stride[axis] as i64, 1));
-        }
-    }
     if let Op::Pool(pool) = &graph.node(node).op
         && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
     {

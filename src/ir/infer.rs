@@ -168,13 +168,14 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
         }
         let slack = padding as i64 - extent as i64;
         let step = stride[axis] as i64;
-        // a window that does not fit even once is an error, not an output of one
+        // a window that does not fit even once is an error, not an output of one; rounding up, it may lack less than a stride
+        let slack = slack + if ceil { step - 1 } else { 0 };
         if let Dim::Fixed(n) = map[axis]
             && (n as i64) + slack < 0
         {
             return Err(error(extent));
         }
-        let mut dim = map[axis].affine(slack + if ceil { step - 1 } else { 0 }, step, 1).ok_or(error(extent))?;
+        let mut dim = map[axis].affine(slack, step, 1).ok_or(error(extent))?;
         if ceil && let (Dim::Fixed(n), Dim::Fixed(o)) = (map[axis], dim) {
             // torch: the last window starts inside the map or its leading padding
             if (o - 1) * stride[axis] >= n + pad[axis][0] {
@@ -440,6 +441,35 @@ mod tests {
         assert_eq!(shape(&pool(2, 2, 0, true), &[8, 7, 7]), Ok(Shape::fixed(&[8, 4, 4])));
         assert_eq!(shape(&pool(2, 2, 1, true), &[8, 5, 5]), Ok(Shape::fixed(&[8, 3, 3])));
         assert_eq!(shape(&pool(2, 2, 1, true), &[8, 6, 6]), Ok(Shape::fixed(&[8, 4, 4])));
+    }
+
+    #[test]
+    fn sizes_that_are_rounded_up_are_pytorchs() {
+        // max_pool1d(zeros(1, 1, n), kernel, stride, padding, dilation, ceil_mode=True) for n of 1 to 8; 0 where it is an error, or a window
+        // sees no value
+        for ((kernel, stride, pad, dilation), sizes) in [
+            ((2, 1, 0, 1), [0, 1, 2, 3, 4, 5, 6, 7]),
+            ((2, 2, 0, 1), [1, 1, 2, 2, 3, 3, 4, 4]),
+            ((2, 3, 0, 1), [1, 1, 1, 2, 2, 2, 3, 3]),
+            ((3, 1, 0, 1), [0, 0, 1, 2, 3, 4, 5, 6]),
+            ((3, 2, 0, 1), [0, 1, 1, 2, 2, 3, 3, 4]),
+            ((3, 2, 1, 1), [1, 2, 2, 3, 3, 4, 4, 5]),
+            ((3, 4, 0, 1), [1, 1, 1, 1, 2, 2, 2, 2]),
+            ((3, 4, 1, 1), [1, 1, 1, 2, 2, 2, 2, 3]),
+            ((2, 3, 1, 1), [1, 1, 2, 2, 2, 3, 3, 3]),
+            ((2, 2, 0, 2), [0, 1, 1, 2, 2, 3, 3, 4]),
+            ((2, 4, 0, 2), [1, 1, 1, 1, 2, 2, 2, 2]),
+            ((3, 3, 0, 2), [0, 0, 1, 1, 1, 2, 2, 2]),
+            ((3, 2, 1, 2), [0, 1, 1, 2, 2, 3, 3, 4]),
+        ] {
+            let kind = PoolKind::Max { dilation: [1, dilation] };
+            let pad = [[0; 2], [pad; 2]];
+            let pool = Pool { kind, kernel: [1, kernel], stride: [1, stride], pad, ceil: true };
+            for (n, size) in (1..).zip(sizes) {
+                let found = shape(&Op::Pool(pool), &[3, 1, n]).ok();
+                assert_eq!(found, (size > 0).then(|| Shape::fixed(&[3, 1, size])), "{pool:?} of {n}");
+            }
+        }
     }
 
     #[test]

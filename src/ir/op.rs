@@ -117,7 +117,8 @@ impl Pool {
     fn meets(&self, axis: usize, size: usize) -> bool {
         let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis]);
         let room = size.saturating_add(before).saturating_add(after);
-        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1 + usize::from(self.ceil));
+        let room = room.saturating_add(if self.ceil { stride - 1 } else { 0 });
+        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1);
         // those that begin before the map, as far as they meet it at different places
         let leaping = windows.min(before.div_ceil(stride)).min(dilation);
         (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size)

@@ -236,7 +236,7 @@ impl Frame {
     /// Nor does libjpeg read these.
     fn has_odd_ratios(&self) -> bool {
         let finest = self.finest();
-        self.components.iter().any(|c| (0..2).any(|axis| finest[axis] % c.sampling[axis] != 0))
+        self.components.iter().any(|c| (0..2).any(|axis| !finest[axis].is_multiple_of(c.sampling[axis])))
     }
 
     /// Whether `jpeg-decoder` takes a scan of one component for one of more blocks than it has: where the component is neither the finest nor

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Named, data_files, parse_named_weights};
+use super::args::{Broken, Format, Named, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
@@ -99,16 +99,6 @@ enum Average {
     Probabilities,
     /// What goes into it.
     Logits,
-}
-
-/// What becomes of pictures that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Broken {
-    /// They are named, counted and left out.
-    #[default]
-    Skip,
-    /// The first one ends the run.
-    Fatal,
 }
 
 impl Args {

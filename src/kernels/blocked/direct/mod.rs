@@ -87,7 +87,7 @@ impl Geometry {
 const SLICE: usize = 4 << 10;
 
 /// Products that are summed by themselves. Few enough that a sum over 4608 (a 3x3 window of 512 channels) is as near to the true
-/// one as PyTorch's, many enough that adding the pieces takes a hundredth of the time.
+/// one as PyTorch's, many enough that adding the pieces takes a fiftieth of the time.
 const PIECE: usize = 64;
 
 /// Numbers of the largest unit of output channels.

@@ -81,6 +81,16 @@ enum Command {
     Explain(explain::Args),
 }
 
+/// Whether the command line takes these arguments, the command's name first: nothing is read or run. For the test of the
+/// documentation's commands.
+///
+/// # Errors
+/// What it says of them.
+#[doc(hidden)]
+pub fn parses<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    Cli::try_parse_from(args).map(drop).map_err(|error| error.to_string())
+}
+
 /// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage,
 /// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {

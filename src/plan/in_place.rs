@@ -1,9 +1,21 @@
 //! Lets steps overwrite an operand that nothing reads afterwards: element-wise steps their first, fused ones their residual.
 
-use super::{BufferId, Kernel, Place, Plan, ResidualPlan};
+use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
+use crate::kernels::blocked::direct;
+use crate::kernels::{ConvShape, Isa};
+
+/// Whether a convolution computed so needs its output for the results alone.
+fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
+    match strategy {
+        ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
+        ConvStrategy::Direct { plain, .. } => direct::overwrites(isa, *plain, shape),
+        ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
+    }
+}
 
 /// Marks what can be overwritten, and joins the two buffers into one.
 pub(super) fn overwrite(plan: &mut Plan) {
+    let isa = plan.options.isa;
     for index in 0..plan.steps.len() {
         let last = plan.last_uses();
         let step = &plan.steps[index];
@@ -14,6 +26,8 @@ pub(super) fn overwrite(plan: &mut Plan) {
             matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
         };
         let joined = match &step.kernel {
+            // the output holds sums of a part of the depth meanwhile, which a residual must not join before they are whole
+            Kernel::Conv { shape, strategy, residual: ResidualPlan::Operand, .. } if !overwrites(isa, shape, strategy) => None,
             Kernel::Conv { residual: ResidualPlan::Operand, .. } | Kernel::Linear { residual: ResidualPlan::Operand, .. } => {
                 // the operand must not be the convolution's own input as well
                 let (rest, residual) = (&step.inputs[..step.inputs.len() - 1], step.inputs[step.inputs.len() - 1]);

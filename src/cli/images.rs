@@ -82,12 +82,13 @@ impl Reader {
     }
 
     /// Runs pictures one by one as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with
-    /// what is wrong with it.
+    /// what is wrong with it, which `name` names. Weights that are no numbers end it: so would be the answer to every picture.
     pub fn run(
         &self,
         session: &mut Session,
         count: usize,
         read: impl Fn(usize) -> Result<Input, String> + Sync,
+        name: impl Fn(usize) -> String,
         mut each: impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let ahead = Ahead { range: 0..count, workers: session.threads(), depth: AHEAD };
@@ -105,10 +106,11 @@ impl Reader {
                             each(index, Ok(&row))?;
                             continue;
                         }
-                        match self.first_not_finite(session, &values, size)? {
-                            // so would be the answer to every picture
-                            Some(cause @ NotFinite::Weight { .. }) => return Err(Failure::Input(no_scores(Some(&cause)))),
-                            cause => each(index, Err(no_scores(cause.as_ref())))?,
+                        let cause = self.first_not_finite(session, &values, size)?;
+                        let why = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+                        each(index, Err(format!("`{}`: the network's scores are not finite{why}", name(index))))?;
+                        if matches!(cause, Some(NotFinite::Weight { .. })) {
+                            return Err(Failure::Said);
                         }
                     }
                 }
@@ -188,11 +190,6 @@ fn rows(output: &ArrayD<f32>) -> Result<Vec<Vec<f32>>, Failure> {
     let mean = |chunk: &[f32]| chunk.iter().sum::<f32>() / places as f32;
     let rows = values.chunks_exact((classes * places).max(1)).take(*batch);
     Ok(rows.map(|row| row.chunks_exact(places.max(1)).map(mean).collect()).collect())
-}
-
-/// That a network has no answer, and why.
-pub(super) fn no_scores(cause: Option<&NotFinite>) -> String {
-    format!("the network's scores are not finite{}", cause.map_or_else(String::new, |cause| format!(": {cause}")))
 }
 
 /// The logarithms of the softmax of a row of scores: exact where a probability would be rounded to 0.

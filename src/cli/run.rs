@@ -151,6 +151,7 @@ fn classify(args: &Args, out: &mut Out) -> Done {
         &mut session,
         paths.len(),
         |index| reader.picture(&paths[index]),
+        |index| paths[index].display().to_string(),
         |index, scores| {
             bar.inc(1);
             let path = paths[index].display();

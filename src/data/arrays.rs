@@ -91,7 +91,10 @@ impl Dataset for Arrays {
         let values = index.checked_mul(len).and_then(|start| self.samples.as_f32()?.get(start..)?.get(..len));
         let data = values.ok_or_else(|| super::error::beyond(self.name(index)))?.to_vec();
         if let Some(value) = data.iter().find(|v| !v.is_finite()) {
-            return Err(DataError::Invalid { path: self.name(index), reason: format!("holds {value}: a sample is of finite numbers") });
+            return Err(DataError::Invalid {
+                path: self.name(index),
+                reason: format!("holds {value}: a sample is of finite numbers"),
+            });
         }
         Ok(Sample::Values(Values { size: self.size, data }))
     }

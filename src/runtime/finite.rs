@@ -82,10 +82,11 @@ pub(super) fn of_step(plan: &Plan, step: &Step, bound: &[&[f32]], looked: impl F
     match step.weights.iter().zip(bound).find(|(_, values)| !all_finite(values)) {
         Some((id, _)) => {
             let name = plan.weights[id.0].name.clone();
-            let what = format!("`{name}` overflows where the norm behind it is folded into it");
+            let what = format!("`{name}` overflows in the form of its kernel, with the norm behind it folded in");
             NotFinite::Weight { name, what }
         }
-        None => NotFinite::Layer { name: step.name.clone() },
+        // a norm's statistics, in a step of training, are the norm's
+        None => NotFinite::Layer { name: step.name.strip_suffix(".stats").unwrap_or(&step.name).to_owned() },
     }
 }
 

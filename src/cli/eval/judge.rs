@@ -162,7 +162,8 @@ impl<'a> Judge<'a> {
     /// The error so far, beside the bar.
     fn say(&self, bar: &ProgressBar) {
         if let Some(measures) = self.measures().last() {
-            bar.set_message(format!("top-1 error {:.2} %", 100.0 - measures.top1));
+            let bad = if measures.not_finite > 0 { format!(", {} not finite", measures.not_finite) } else { String::new() };
+            bar.set_message(format!("top-1 error {:.2} %{bad}", 100.0 - measures.top1));
         }
     }
 

@@ -203,6 +203,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
+        ShapeError::Free { op, shape } if matches!(node.op, Op::Upsample(_)) => {
+            Diagnostic::error(codes::FREE_SIZE, format!("`{op}` by a factor needs a fixed size, and {shape} is free"), span, reads)
+                .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
+                .help("`upsample nearest, like: LABEL` makes as many rows and columns as another value has; or fix the input's size")
+        }
         ShapeError::Free { op, shape } => {
             // `linear` flattens a map first: who wrote `linear` is told of it, not of the flattening
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);

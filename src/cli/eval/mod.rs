@@ -144,5 +144,5 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         npy::write(path, &judge.scores().view()).map_err(Failure::input)?;
     }
     report::report(args, &judge, out)?;
-    if stopped { Err(Failure::Stopped) } else { Ok(()) }
+    if stopped { Err(Failure::Stopped) } else { judge.hold_finite() }
 }

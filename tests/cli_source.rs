@@ -99,9 +99,9 @@ fn compile_shows_every_stage_of_the_way() {
     let emit = |stage: &str| resnetc(&["compile", "models/fashion.resnet", "--emit", stage]).fine().out;
     assert!(emit("ast").contains("network fashion = cifar(n: 3, classes: 10)"));
     let graph = emit("graph");
-    assert!(graph.contains("norm") && graph.contains("layer1"), "{graph}");
+    assert!(graph.contains("batchnorm") && graph.contains("layer1"), "{graph}");
     let optimized = emit("optimized");
-    assert!(optimized.contains("+ add + relu") && !optimized.contains(" norm "), "{optimized}");
+    assert!(optimized.contains("+ add + relu") && !optimized.contains(" batchnorm "), "{optimized}");
     assert!(emit("plan").contains("arena"));
     assert!(emit("dot").starts_with("digraph"));
     assert_eq!(emit("plan"), emit("plan"), "a dump is deterministic");
@@ -142,7 +142,7 @@ fn usage_errors_have_their_own_code() {
 }
 
 #[test]
-fn colour_is_asked_for_or_absent() {
+fn color_is_asked_for_or_absent() {
     let bad = "tests/cases/err/unknown-key.resnet";
     assert!(!resnetc(&["check", bad]).err.contains('\x1b'));
     assert!(resnetc(&["check", bad, "--color", "always"]).err.contains('\x1b'));

@@ -23,7 +23,7 @@ mod weights;
 pub use error::RunError;
 pub use model::Model;
 pub use outputs::Outputs;
-pub use packs::Packs;
+pub use packs::PackedWeights;
 pub use params::{ParamError, ParamStore};
 pub use session::{Session, SessionOptions};
 pub use train_session::{StepInputs, TrainSession};

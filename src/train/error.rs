@@ -16,7 +16,7 @@ pub enum TrainError {
     #[error("{0}")]
     Recipe(String),
     /// The loss is infinite or no number.
-    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.rate={}", node_clause(.node.as_deref()), number(rate / 10.0))]
+    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.lr={}", node_clause(.node.as_deref()), number(rate / 10.0))]
     NotFinite {
         /// The step, from 1.
         step: u64,

@@ -1,4 +1,4 @@
-//! What is counted over pictures.
+//! What is counted over images.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ impl Tally {
         self.loss -= f64::from(probability).ln();
     }
 
-    /// The measures over so many pictures, at least 1.
+    /// The measures over so many images, at least 1.
     pub fn measures(&self, pictures: usize) -> Measures {
         let percent = |hits: usize| 100.0 * hits as f64 / pictures as f64;
         Measures { top1: percent(self.first), top5: percent(self.five), loss: self.loss / pictures as f64 }
@@ -41,10 +41,10 @@ pub(super) struct Measures {
     pub loss: f64,
 }
 
-/// A picture and how it was answered.
+/// An image and how it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Answer {
-    /// Of the picture in the dataset.
+    /// Of the image in the dataset.
     pub index: usize,
     /// Its class.
     pub class: usize,
@@ -59,11 +59,11 @@ pub(super) struct Answer {
 /// All that is counted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Counts {
-    /// The first picture that was not looked at yet.
+    /// The first image that was not looked at yet.
     pub next: usize,
-    /// Pictures that were answered.
+    /// Images that were answered.
     pub seen: usize,
-    /// Pictures that could not be read.
+    /// Images that could not be read.
     pub broken: usize,
     /// What was wrong with the first of them.
     pub reasons: Vec<String>,
@@ -71,7 +71,7 @@ pub(super) struct Counts {
     pub tallies: Vec<Tally>,
     /// Which classes are taken for which; of all networks together.
     pub confusion: Confusion,
-    /// The pictures whose class was given the least probability, the least first.
+    /// The images whose class was given the least probability, the least first.
     pub worst: Vec<Answer>,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Counts {
 const NAMED: usize = 10;
 
 impl Counts {
-    /// Counts a picture that was answered with these rows of probabilities: of each network, and of all together in the end.
+    /// Counts an image that was answered with these rows of probabilities: of each network, and of all together in the end.
     pub fn answer(&mut self, index: usize, class: usize, rows: &[Vec<f32>], worst: usize) {
         self.seen += 1;
         self.tallies.resize(rows.len(), Tally::default());
@@ -98,7 +98,7 @@ impl Counts {
         }
     }
 
-    /// Counts a picture that could not be read.
+    /// Counts an image that could not be read.
     pub fn broken(&mut self, why: String) {
         self.broken += 1;
         if self.reasons.len() < NAMED {

@@ -326,8 +326,8 @@ fn bad_files_and_folders_are_refused() {
 #[test]
 fn a_loss_that_is_not_finite_names_the_step_and_the_node() {
     let place = Place::new();
-    let ran = run(&place.train("run", &["--set", "train.optimizer.lr=1e30"]))
-        .refused("is the first node whose values are not finite");
+    let ran =
+        run(&place.train("run", &["--set", "train.optimizer.lr=1e30"])).refused("is the first node whose values are not finite");
     assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.lr=1"), "{}", ran.err);
     // the first is named, and the rate that is offered is a tenth
     assert!(ran.err.contains("rate=1e29"), "{}", ran.err);

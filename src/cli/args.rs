@@ -65,7 +65,11 @@ impl Planning {
     /// Settings with what was asked for.
     pub fn apply(&self, settings: &Settings) -> Settings {
         let precise = self.precise || settings.precise;
-        Settings { precise, max_packed_weights: self.max_packed_weights.unwrap_or(settings.max_packed_weights), ..settings.clone() }
+        Settings {
+            precise,
+            max_packed_weights: self.max_packed_weights.unwrap_or(settings.max_packed_weights),
+            ..settings.clone()
+        }
     }
 }
 

@@ -13,9 +13,11 @@ use crate::ir::Channels;
 
 /// Measures the mean and deviation of a dataset's images, for `preprocess`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
+#[command(
+    after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
                         The first prints a line for `preprocess`; the second also writes the mean of each pixel, of images of one size, for \
-                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured.")]
+                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured."
+)]
 pub(super) struct Args {
     /// An image folder or .tar, CIFAR binary files, or IDX files
     #[arg(long, value_name = "DATA")]

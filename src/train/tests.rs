@@ -160,8 +160,8 @@ fn recipe() -> Recipe {
     Recipe {
         batch: 16,
         length: Count::Epochs(6),
-        optimizer: Sgd { rate: 0.2, ..Sgd::default() },
-        schedule: Schedule::Plateau { patience: 0, times: 0.5, least: 0.0 },
+        optimizer: Sgd { lr: 0.2, ..Sgd::default() },
+        schedule: Schedule::Plateau { patience: 0, factor: 0.5, min_lr: 0.0 },
         ..Recipe::default()
     }
 }
@@ -273,7 +273,7 @@ fn a_recipe_that_cannot_run_is_an_error_before_the_first_step() {
         Recipe { batch: 0, ..recipe() },
         Recipe { length: Count::Steps(0), ..recipe() },
         Recipe { accumulate: 0, ..recipe() },
-        Recipe { optimizer: Sgd { rate: f64::NAN, ..Sgd::default() }, ..recipe() },
+        Recipe { optimizer: Sgd { lr: f64::NAN, ..Sgd::default() }, ..recipe() },
     ] {
         let (_keep, dir) = folder();
         let error = train(&dir, &wrong, None, &mut Toy::new()).unwrap_err();

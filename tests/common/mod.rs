@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use resnetc::base::source::{SourceMap, Span};
 use resnetc::base::tensor::Tensor;
 use resnetc::ir::{
-    Act, Checked, Conv, Epilogue, Graph, Linear, Network, Node, BatchNorm, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
+    Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
     PoolKind, Shape, Value, infer, params,
 };
 use resnetc::runtime::ParamStore;

@@ -29,7 +29,7 @@ use crate::base::tensor::{DType, Tensor};
 use crate::check;
 use crate::ir::{Checked, Network, Preprocess};
 use crate::kernels::Isa;
-use crate::plan::{WeightLayout, PlanOptions, Settings};
+use crate::plan::{PlanOptions, Settings, WeightLayout};
 use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};

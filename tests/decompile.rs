@@ -247,7 +247,8 @@ fn names_that_are_taken_or_mean_something_else_are_changed() {
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let (checked, _) = b.finish(&[("1 2", x)]);
-    let found = decompile(checked.graph(), &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
+    let found =
+        decompile(checked.graph(), &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
     assert_eq!(found.network, "net");
     assert_eq!(found.layers.len(), 3);
     assert!(found.source.contains("/// a b\n"), "{}", found.source);
@@ -293,7 +294,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
             0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
             3 => b.norm(x),
             4 => b.relu(x),
-            5 => b.push(Op::Clamp(Clamp { low: Some(-0.5), high: Some(6.0) }), &[x]),
+            5 => b.push(Op::Clamp(Clamp { min: Some(-0.5), max: Some(6.0) }), &[x]),
             6 | 7 if alike => b.plus(x, y),
             8 if alike => b.push(Op::Mul, &[x, y]),
             9 if spread => b.push(Op::Concat, &[x, y]),

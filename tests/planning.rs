@@ -58,8 +58,9 @@ fn precise_does_without_winograd() {
 fn a_projection_and_its_addition_are_one_step() {
     let (checked, params) = resnet([1, 2, 1, 1], true, 64);
     let model = Model::new(checked, params).unwrap();
-    let pairs =
-        |isa| plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::FusedConvPair { .. }));
+    let pairs = |isa| {
+        plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::FusedConvPair { .. }))
+    };
     for isa in [Isa::Avx2, Isa::Avx512] {
         // one a stage: within a stage the shortcut is the identity
         assert_eq!(pairs(isa).count(), 4, "{isa}");
@@ -77,7 +78,10 @@ fn packed_weights_keep_to_their_bound() {
         let model = model.clone().with_settings(Settings { max_packed_weights, ..Settings::default() });
         let [packed, raw] = weights(&model.plan(&PlanOptions::new(8, 2, Isa::Avx512), [None; 2]).unwrap());
         // the first layer's three channels and blocks that are not full are beside the point
-        assert!(packed as f64 <= raw as f64 * f64::from(max_packed_weights) / 100.0 * 1.05, "{packed} of {raw} at {max_packed_weights}");
+        assert!(
+            packed as f64 <= raw as f64 * f64::from(max_packed_weights) / 100.0 * 1.05,
+            "{packed} of {raw} at {max_packed_weights}"
+        );
         sizes.push(packed);
     }
     assert!(sizes[0] > sizes[4] * 3 / 2, "{sizes:?}");

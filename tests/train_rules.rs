@@ -72,7 +72,7 @@ fn steps(sgd: Sgd, images: ArrayView4<'_, f32>) -> (Vec<f64>, GraphEngine) {
     for step in 0..3 {
         engine.clear();
         losses.push(engine.gradients(&Batch { images, labels: &[0, 2, 1] }, 1.0, step).unwrap().loss());
-        optimizer.step(engine.parameters(), sgd.rate);
+        optimizer.step(engine.parameters(), sgd.lr);
         if step == 0 {
             near(
                 "mean",
@@ -95,7 +95,7 @@ fn images() -> Array4<f32> {
 
 #[test]
 fn momentum_decay_and_smoothing() {
-    let sgd = Sgd { rate: 0.2, momentum: 0.9, decay: 0.01, ..Sgd::default() };
+    let sgd = Sgd { lr: 0.2, momentum: 0.9, weight_decay: 0.01, ..Sgd::default() };
     let (losses, mut engine) = steps(sgd, images().view());
     for (found, expected) in losses.iter().zip([1.147943269305652, 1.131037605943695, 1.1084126340055969]) {
         assert!((found - expected).abs() < 2e-6, "{losses:?}");
@@ -110,7 +110,7 @@ fn momentum_decay_and_smoothing() {
 
 #[test]
 fn nesterovs_way() {
-    let sgd = Sgd { rate: 0.2, momentum: 0.9, decay: 0.01, nesterov: true, ..Sgd::default() };
+    let sgd = Sgd { lr: 0.2, momentum: 0.9, weight_decay: 0.01, nesterov: true, ..Sgd::default() };
     let (losses, mut engine) = steps(sgd, images().view());
     for (found, expected) in losses.iter().zip([1.147943269305652, 1.1183454934507937, 1.096612359690727]) {
         assert!((found - expected).abs() < 2e-6, "{losses:?}");

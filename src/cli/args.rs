@@ -21,7 +21,7 @@ pub(super) enum Format {
 
 /// What becomes of images that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Broken {
+pub(super) enum OnError {
     /// They are named, counted and left out.
     #[default]
     Skip,
@@ -75,7 +75,11 @@ impl Planning {
     /// Settings with what was asked for.
     pub fn apply(&self, settings: &Settings) -> Settings {
         let precise = self.precise || settings.precise;
-        Settings { precise, max_packed_weights: self.max_packed_weights.unwrap_or(settings.max_packed_weights), ..settings.clone() }
+        Settings {
+            precise,
+            max_packed_weights: self.max_packed_weights.unwrap_or(settings.max_packed_weights),
+            ..settings.clone()
+        }
     }
 }
 

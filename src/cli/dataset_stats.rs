@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ndarray::ArrayD;
 
-use super::args::{Broken, data_files};
+use super::args::{OnError, data_files};
 use super::images::progress;
 use super::output::{Done, Failure, Out, writable};
 use crate::data::{DatasetOptions, Sample, Split, open_dataset};
@@ -13,10 +13,12 @@ use crate::ir::Channels;
 
 /// Measures the mean and deviation of a dataset's images, for `preprocess`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
+#[command(
+    after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
                         The first prints a line for `preprocess`; the second also writes the mean of each pixel, of images of one size, for \
                         `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured. An image that cannot be read \
-                        is reported and left out, unless --on-error fatal is given.")]
+                        is reported and left out, unless --on-error fatal is given."
+)]
 pub(super) struct Args {
     /// An image folder or .tar, CIFAR binary files, or IDX files
     #[arg(long, value_name = "DATA")]
@@ -29,7 +31,7 @@ pub(super) struct Args {
     gray: bool,
     /// What becomes of images that cannot be read
     #[arg(long, value_enum, default_value_t)]
-    broken: Broken,
+    on_error: OnError,
 }
 
 /// How many broken files are named.
@@ -48,7 +50,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     for index in 0..data.len() {
         let sample = match data.read(index) {
             Ok(sample) => sample,
-            Err(why) if args.broken == Broken::Skip => {
+            Err(why) if args.on_error == OnError::Skip => {
                 broken += 1;
                 if broken <= NAMED {
                     bar.suspend(|| out.note(format_args!("warning: {why}")));

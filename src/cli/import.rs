@@ -84,7 +84,8 @@ fn state_use(made: &mut Decompiled, network: &Network) {
     let mut lines = String::new();
     if let Some(how) = &network.preprocess {
         if how.mean_picture().is_some() {
-            made.notes.push("the file tells a mean for each pixel, which is left out: `resnetc dataset-stats -o` makes one".to_owned());
+            made.notes
+                .push("the file tells a mean for each pixel, which is left out: `resnetc dataset-stats -o` makes one".to_owned());
         } else {
             lines.push_str(&preprocess(how));
         }

@@ -9,12 +9,12 @@ mod classes;
 mod compare;
 mod compile;
 mod convert;
+mod dataset_stats;
 mod eval;
 mod explain;
 mod export;
 mod images;
 mod import;
-mod dataset_stats;
 mod measure;
 mod new;
 mod open;
@@ -55,7 +55,7 @@ enum Command {
     Verify(verify::Args),
     /// Classify images, or run raw tensors
     Run(run::Args),
-    /// Measure accuracy over labeled pictures: crops, scales, ensembles
+    /// Measure accuracy over labeled images: crops, scales, ensembles
     Eval(eval::Args),
     DatasetStats(dataset_stats::Args),
     /// Train a network by the recipe in its file

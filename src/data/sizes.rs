@@ -6,7 +6,8 @@ use std::thread;
 
 use super::{DataError, Dataset, Transform};
 
-const TRAINING: &str = "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_resized_crop` in `augment`";
+const TRAINING: &str =
+    "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_resized_crop` in `augment`";
 const MEASURING: &str = "resize with `preprocess { resize: … }`";
 
 impl Transform {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ir::{Augment, OnBroken, Shape};
+use crate::ir::{Augment, OnError, Shape};
 
 /// A PNG whose red is `seed`, green the row, blue the column.
 fn png(height: usize, width: usize, seed: u8) -> Vec<u8> {
@@ -235,8 +235,8 @@ fn a_broken_picture_is_named_and_left_out_or_fatal() {
         loader.start(0, 0);
         loader.collect::<Result<Vec<Samples>, DataError>>()
     };
-    let read = batches(OnBroken::Skip).unwrap();
+    let read = batches(OnError::Skip).unwrap();
     assert_eq!((read.len(), &read[0].labels[..], read[0].values.len()), (1, &[0, 1, 1][..], 3 * 48));
     assert!(read[0].broken[0].contains("cat/c.png"), "{:?}", read[0].broken);
-    assert!(batches(OnBroken::Fatal).unwrap_err().to_string().contains("cat/c.png` is damaged"));
+    assert!(batches(OnError::Fatal).unwrap_err().to_string().contains("cat/c.png` is damaged"));
 }

@@ -15,8 +15,8 @@
 
 mod attrs;
 mod group;
-mod iso;
 mod irregular;
+mod iso;
 mod layout;
 mod net;
 mod print;
@@ -261,7 +261,9 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: WeightLayout, network: &str,
     };
     let mut paths = match form {
         WeightLayout::Structural => synth::names(net, &items),
-        WeightLayout::Named | WeightLayout::Plain | WeightLayout::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
+        WeightLayout::Named | WeightLayout::Plain | WeightLayout::Flat => {
+            named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec)
+        }
     };
     let mut items = match form {
         WeightLayout::Named | WeightLayout::Structural => group::group(net, &paths, items),
@@ -295,7 +297,11 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: WeightLayout, network: &str,
     if form != WeightLayout::Flat {
         items.iter().for_each(|item| {
             item.irregulars(&mut |irregular| {
-                irregulars.push((net.node(irregular.from).name.clone(), net.node(irregular.to).name.clone(), irregular.nodes.len()));
+                irregulars.push((
+                    net.node(irregular.from).name.clone(),
+                    net.node(irregular.to).name.clone(),
+                    irregular.nodes.len(),
+                ));
             });
         });
     }

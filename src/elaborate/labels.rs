@@ -2,8 +2,8 @@
 
 use super::eval::Env;
 use super::expand::{Cx, Expander};
-use super::suggest::nearest;
 use super::naming::MAX_NAME;
+use super::suggest::nearest;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -232,7 +232,7 @@ fn the_command_line_changes_single_keys_of_the_recipe() {
     let train = "train { epochs 30, batch 64, optimizer sgd { lr: 0.5, weight_decay: 0 }, schedule steps { at: [15, 25] }
                   augment { pad: 2, crop: 28, flip: horizontal } }";
     let plain = recipe(train, &[]).unwrap();
-    assert_eq!((plain.length, plain.batch, plain.optimizer.rate), (Count::Epochs(30), 64, 0.5));
+    assert_eq!((plain.length, plain.batch, plain.optimizer.lr), (Count::Epochs(30), 64, 0.5));
     assert_eq!(plain.augment, [Augment::PadCrop { pad: 2, crop: [28; 2] }, Augment::Flip { probability: 0.5 }]);
 
     // the length changes; the moments still count epochs
@@ -241,13 +241,13 @@ fn the_command_line_changes_single_keys_of_the_recipe() {
         &[("train.steps", "20"), ("train.augment", "none"), ("train.optimizer.lr", "0.1"), ("train.shuffle", "false")],
     )
     .unwrap();
-    assert_eq!((changed.length, changed.optimizer.rate, changed.optimizer.decay), (Count::Steps(20), 0.1, 0.0));
-    assert_eq!(changed.schedule, Schedule::Steps { at: vec![Count::Epochs(15), Count::Epochs(25)], times: 0.1 });
+    assert_eq!((changed.length, changed.optimizer.lr, changed.optimizer.weight_decay), (Count::Steps(20), 0.1, 0.0));
+    assert_eq!(changed.schedule, Schedule::Steps { at: vec![Count::Epochs(15), Count::Epochs(25)], gamma: 0.1 });
     assert!(changed.augment.is_empty() && !changed.shuffle && changed.batch == 64);
 
     let other =
         recipe(train, &[("train.schedule", "cosine"), ("train.augment.pad", "4"), ("train.validate", "steps(7)")]).unwrap();
-    assert_eq!((other.schedule, other.validate), (Schedule::Cosine { end: 0.0 }, Some(Count::Steps(7))));
+    assert_eq!((other.schedule, other.validate), (Schedule::Cosine { eta_min: 0.0 }, Some(Count::Steps(7))));
     assert_eq!(other.augment[0], Augment::PadCrop { pad: 4, crop: [28; 2] });
 
     // a network without a recipe gets one

@@ -1,7 +1,7 @@
 //! Convolutions, linear layers, norms.
 
 use super::{GRAD, GradError, Step};
-use crate::ir::{Conv, Linear, NodeId, BatchNorm, Op, ParamRole, Train, Value};
+use crate::ir::{BatchNorm, Conv, Linear, NodeId, Op, ParamRole, Train, Value};
 
 impl Step<'_> {
     pub(super) fn conv(&mut self, id: NodeId, name: &str, conv: &Conv, dy: Value) -> Result<(), GradError> {

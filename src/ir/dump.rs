@@ -199,15 +199,15 @@ pub fn describe(op: &Op) -> String {
             part(&mut text, "dilation", p.dilation(), [1, 1]);
             sides(&mut text, p.pad, [0, 0]);
             if p.ceil {
-                text.push_str(", ceil");
+                text.push_str(", ceil_mode");
             }
             if p.kind == (PoolKind::Avg { count_pad: false }) {
-                text.push_str(", padding not counted");
+                text.push_str(", count_include_pad false");
             }
         }
         Op::AdaptiveAvgPool([1, 1]) | Op::GlobalMaxPool => text.push_str(" global"),
         Op::AdaptiveAvgPool(to) => {
-            let _ = write!(text, " to {}", size(*to));
+            let _ = write!(text, " output_size {}", size(*to));
         }
         Op::Dropout(rate) => {
             let _ = write!(text, " {rate}");
@@ -225,11 +225,11 @@ pub fn describe(op: &Op) -> String {
             let _ = write!(text, " {}", size(*stride));
         }
         Op::Upsample(Some(times)) => {
-            let _ = write!(text, " nearest, times {}", size(*times));
+            let _ = write!(text, " nearest, scale_factor {}", size(*times));
         }
         Op::Upsample(None) => text.push_str(" nearest"),
         Op::Clamp(clip) => {
-            for (word, limit) in [(" low", clip.low), (" high", clip.high)] {
+            for (word, limit) in [(" min", clip.min), (" max", clip.max)] {
                 if let Some(limit) = limit {
                     let _ = write!(text, "{word} {limit}");
                 }
@@ -315,8 +315,8 @@ fn sides(text: &mut String, pad: Sides, default: Pair) {
         return;
     }
     let _ = match pad {
-        [[t, b], [l, r]] if t == b && b == l && l == r => write!(text, ", pad {t}"),
-        [[t, b], [l, r]] => write!(text, ", pad {t} {b} {l} {r}"),
+        [[t, b], [l, r]] if t == b && b == l && l == r => write!(text, ", padding {t}"),
+        [[t, b], [l, r]] => write!(text, ", padding {t} {b} {l} {r}"),
     };
 }
 

@@ -21,5 +21,5 @@ pub use infer::{ShapeError, infer};
 pub use network::{Channels, Checked, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
 pub use op::*;
 pub use params::{Param, ParamRole, ParamSource, macs, params};
-pub use recipe::{Augment, Count, Init, Loss, OnBroken, Recipe, Schedule, Sgd, Warmup, WeightsFrom};
+pub use recipe::{Augment, Count, Init, Loss, OnError, Recipe, Schedule, Sgd, Warmup, WeightsFrom};
 pub use train::Train;

@@ -198,15 +198,15 @@ impl Pad {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clamp {
     /// What is less becomes this.
-    pub low: Option<f32>,
+    pub min: Option<f32>,
     /// What is more becomes this.
-    pub high: Option<f32>,
+    pub max: Option<f32>,
 }
 
 impl Clamp {
     /// Both limits, infinite where there is none.
     pub fn limits(self) -> [f32; 2] {
-        [self.low.unwrap_or(f32::NEG_INFINITY), self.high.unwrap_or(f32::INFINITY)]
+        [self.min.unwrap_or(f32::NEG_INFINITY), self.max.unwrap_or(f32::INFINITY)]
     }
 }
 
@@ -286,7 +286,7 @@ impl Op {
             Op::Pad(_) => "pad",
             Op::Subsample(_) => "subsample",
             Op::Upsample(_) => "upsample",
-            Op::Clamp(_) => "clip",
+            Op::Clamp(_) => "clamp",
             Op::Scale(_) => "scale",
             Op::Train(op) => op.word(),
         }

@@ -26,7 +26,7 @@ pub struct Recipe {
     pub accumulate: usize,
     /// How long; at least one step.
     pub length: Count,
-    /// How the rate changes.
+    /// How the learning rate changes.
     pub schedule: Schedule,
     /// What comes before the schedule.
     pub warmup: Option<Warmup>,
@@ -34,7 +34,8 @@ pub struct Recipe {
     #[serde(default)]
     pub stochastic_depth: f64,
     /// The greatest norm of the gradient of all parameters together: PyTorch's `clip_grad_norm_`.
-    pub clip: Option<f64>,
+    #[serde(alias = "clip")]
+    pub clip_grad_norm: Option<f64>,
     /// The loss.
     pub loss: Loss,
     /// The changes of training images, in order.
@@ -44,7 +45,8 @@ pub struct Recipe {
     /// Of all that is random.
     pub seed: u64,
     /// What becomes of images that cannot be read.
-    pub broken: OnBroken,
+    #[serde(alias = "broken")]
+    pub on_error: OnError,
     /// How often the validation data are measured; `None`: never. At the end they always are, unless never.
     pub validate: Option<Count>,
     /// How often a checkpoint is written; `None`: at the end alone.
@@ -65,12 +67,12 @@ impl Default for Recipe {
             schedule: Schedule::Constant,
             warmup: None,
             stochastic_depth: 0.0,
-            clip: None,
+            clip_grad_norm: None,
             loss: Loss::default(),
             augment: Vec::new(),
             shuffle: true,
             seed: 0,
-            broken: OnBroken::default(),
+            on_error: OnError::default(),
             validate: Some(Count::Epochs(1)),
             checkpoint: Some(Count::Epochs(1)),
         }
@@ -125,89 +127,103 @@ pub struct WeightsFrom {
     pub except: Vec<String>,
 }
 
-/// Stochastic gradient descent as PyTorch's `SGD`: `g += decay * w; v = momentum * v + (1 - dampening) * g`, with `dampening` 0 and the
-/// first `v = g`; `w -= rate * v`, or with Nesterov's `w -= rate * (g + momentum * v)`.
+/// Stochastic gradient descent as PyTorch's `SGD`: `g += weight_decay * w; v = momentum * v + (1 - dampening) * g`, with `dampening` 0 and the
+/// first `v = g`; `w -= lr * v`, or with Nesterov's `w -= lr * (g + momentum * v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// The learning rate that the schedule begins from.
-    pub rate: f64,
+    #[serde(alias = "rate")]
+    pub lr: f64,
     /// From 0 to below 1.
     pub momentum: f64,
     /// Nesterov's.
     pub nesterov: bool,
     /// The weight decay.
-    pub decay: f64,
+    #[serde(alias = "decay")]
+    pub weight_decay: f64,
     /// Whether weights and biases of norms decay as well.
-    pub decay_norms: bool,
+    #[serde(alias = "decay_norms")]
+    pub decay_norm: bool,
     /// Whether biases of convolutions and linear layers decay as well.
-    pub decay_biases: bool,
+    #[serde(alias = "decay_biases")]
+    pub decay_bias: bool,
 }
 
 impl Default for Sgd {
     fn default() -> Self {
-        Sgd { rate: 0.1, momentum: 0.9, nesterov: false, decay: 1e-4, decay_norms: true, decay_biases: true }
+        Sgd { lr: 0.1, momentum: 0.9, nesterov: false, weight_decay: 1e-4, decay_norm: true, decay_bias: true }
     }
 }
 
-/// How the rate changes; after the warm-up, but counted from the beginning.
+/// How the learning rate changes; after the warm-up, but counted from the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Not at all.
     #[default]
     Constant,
-    /// Multiplied by `times` at each of the moments, which rise: PyTorch's `MultiStepLR`.
+    /// Multiplied by `gamma` at each of the moments, which rise: PyTorch's `MultiStepLR`.
     Steps {
         /// When.
         at: Vec<Count>,
         /// By what; 0.1 in the paper.
-        times: f64,
+        #[serde(alias = "times")]
+        gamma: f64,
     },
-    /// Half a cosine from the rate to `end` at the last step: Loshchilov and Hutter 2017.
+    /// Half a cosine from the learning rate to `eta_min` at the last step: Loshchilov and Hutter 2017.
     Cosine {
-        /// The rate in the end.
-        end: f64,
+        /// The learning rate at the end.
+        #[serde(alias = "end")]
+        eta_min: f64,
     },
-    /// Multiplied by `times` where the validation error has not improved for `patience` validations: PyTorch's
+    /// Multiplied by `factor` where the validation error has not improved for `patience` validations: PyTorch's
     /// `ReduceLROnPlateau`, on the error, with `threshold` 1e-4 relative. Without validation data, the epoch's training loss.
     Plateau {
         /// Validations without an improvement that are borne.
         patience: u64,
         /// By what.
-        times: f64,
-        /// The least rate.
-        least: f64,
+        #[serde(alias = "times")]
+        factor: f64,
+        /// The smallest learning rate.
+        #[serde(alias = "least")]
+        min_lr: f64,
     },
-    /// Up from `rate / start` to the rate over the first `rise` of the steps, down to `rate / start / end`, both along a cosine: Smith and
+    /// Up from `lr / div_factor` to the learning rate over the first `pct_start` of the steps, down to `lr / div_factor / final_div_factor`, both along a cosine: Smith and
     /// Topin 2018; PyTorch's `OneCycleLR` with `cycle_momentum=False`.
     OneCycle {
-        /// The part of the steps on which the rate rises, between 0 and 1.
-        rise: f64,
-        /// What the rate is divided by in the beginning.
-        start: f64,
-        /// What the first rate is divided by in the end.
-        end: f64,
+        /// The part of the steps on which the learning rate rises, between 0 and 1.
+        #[serde(alias = "rise")]
+        pct_start: f64,
+        /// What the learning rate is divided by at the beginning.
+        #[serde(alias = "start")]
+        div_factor: f64,
+        /// What the first learning rate is divided by at the end.
+        #[serde(alias = "end")]
+        final_div_factor: f64,
     },
 }
 
-/// The rate in the beginning.
+/// The learning rate at the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warmup {
-    /// The rate at the first step.
-    pub rate: f64,
+    /// The learning rate at the first step.
+    #[serde(alias = "rate")]
+    pub start_lr: f64,
     /// How long.
     pub length: Count,
     /// Whether it rises evenly to the schedule's rate (Goyal et al. 2017, section 2.2); else it stays until the end of the warm-up (He et
     /// al. 2016, section 4.2, for ResNet-110).
-    pub rises: bool,
+    #[serde(alias = "rises")]
+    pub ramp: bool,
 }
 
 /// Cross-entropy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// Label smoothing: this much of the target is spread evenly over all classes; from 0 to below 1. Szegedy et al. 2016, section 7.
-    pub smoothing: f64,
+    #[serde(alias = "smoothing")]
+    pub label_smoothing: f64,
     /// The weight of the cross-entropy of each further output that gives scores of the same classes: of auxiliary classifiers. Szegedy et
     /// al. 2015, section 5: 0.3.
     #[serde(default)]
@@ -292,7 +308,7 @@ impl Augment {
 
 /// What becomes of an image that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnBroken {
+pub enum OnError {
     /// It is named, counted and left out of its batch.
     Skip,
     /// It ends the run.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::infer::{MAP, VECTOR, equal, map_of};
-use super::{Act, Clamp, Conv, Dim, Epilogue, BatchNorm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
+use super::{Act, BatchNorm, Clamp, Conv, Dim, Epilogue, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
 use crate::ir::Op;
 
 /// An operator of a training step.

@@ -3,7 +3,7 @@
 //! A norm whose operand has other users (or an activation between) stays: the planner makes it a scale and shift.
 
 use super::rewrite::{replace, single_user};
-use crate::ir::{Checked, NodeId, BatchNorm, Op, Param, ParamRole, ParamSource, Value};
+use crate::ir::{BatchNorm, Checked, NodeId, Op, Param, ParamRole, ParamSource, Value};
 
 pub(super) fn run(checked: &mut Checked) {
     for id in checked.graph().order() {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice};
-use super::{Buffer, BufferId, ConvStrategy, WeightLayout, Kernel, Place, Plan, PlanError, Step, WeightSource};
+use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, Step, WeightLayout, WeightSource};
 use crate::kernels::{ConvShape, Layout};
 
 /// A convolution for which a strategy is to be chosen.

@@ -2,8 +2,8 @@
 //! their operand's buffer.
 
 use super::{
-    Buffer, BufferId, ConvStrategy, WeightLayout, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
-    WeightId, WeightSource, strategy,
+    Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
+    WeightLayout, WeightSource, strategy,
 };
 use crate::ir::signal::stated;
 use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layout::{ConvQuery, PLAIN};
-use super::{ConvStrategy, WeightLayout, PlanOptions, Settings};
+use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
 use crate::kernels::blocked::{depthwise, pack};

@@ -1,7 +1,7 @@
 //! Steps of training: what their operators read and write, and in which order of elements.
 
 use super::lower::{Lowering, edge, pool_shape, residual};
-use super::{BufferId, ConvStrategy, WeightLayout, Kernel, PlanError, Step, Weight, WeightId, WeightSource, strategy};
+use super::{BufferId, ConvStrategy, Kernel, PlanError, Step, Weight, WeightId, WeightLayout, WeightSource, strategy};
 use crate::ir::{Conv, Node, NodeId, Pad, Pool, Train};
 use crate::kernels::pooling::PoolShape;
 use crate::kernels::shape::PadShape;

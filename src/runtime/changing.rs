@@ -8,7 +8,7 @@ use crate::ir::ParamSource;
 use crate::kernels::blocked::depthwise;
 use crate::kernels::blocked::pack::{self, Filters};
 use crate::kernels::{Aligned, Pool, winograd};
-use crate::plan::{WeightLayout, Plan, Weight, WeightSource};
+use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
 
 /// The weights of a plan.
 pub(super) struct TrainWeights {

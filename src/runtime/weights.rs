@@ -13,7 +13,7 @@ use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
 use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
-use crate::plan::{WeightLayout, Weight, WeightSource};
+use crate::plan::{Weight, WeightLayout, WeightSource};
 
 /// Floats that are made sooner than a thread starts.
 const ALONE: usize = 1 << 16;

@@ -44,7 +44,10 @@ fn numbered(key: &str) -> Option<(&str, usize)> {
 }
 
 fn follows(run: &[Stmt], next: &Stmt) -> bool {
-    let (Some(Stmt::EnsembleMember { key: before, value: a }), Stmt::EnsembleMember { key, value: b }) = (run.last(), next) else { return false };
+    let (Some(Stmt::EnsembleMember { key: before, value: a }), Stmt::EnsembleMember { key, value: b }) = (run.last(), next)
+    else {
+        return false;
+    };
     let (Some((stem, n)), Some((other, m))) = (numbered(before), numbered(key)) else { return false };
     let (mut left, mut right) = (String::new(), String::new());
     a.skeleton(true, &mut left);

@@ -110,7 +110,7 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Clamp(Clamp { low: Some(0.0), high: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
+            Op::Clamp(Clamp { min: Some(0.0), max: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
             Op::Input(_)
             | Op::Pool(_)
             | Op::Add
@@ -177,7 +177,7 @@ impl<'a> Use<'a> {
             Op::Clamp(clip) => {
                 let limit =
                     |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
-                with("torch.clamp", x, [limit("min", clip.low), limit("max", clip.high)].into_iter().flatten().collect())
+                with("torch.clamp", x, [limit("min", clip.min), limit("max", clip.max)].into_iter().flatten().collect())
             }
             Op::Scale(scale) => scaled(scale, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is an operator of training")),

@@ -8,7 +8,7 @@ use super::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainError, Train
 use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
 use crate::ir::signal::stated;
-use crate::ir::{Checked, BatchNorm, Op, ParamRole, ParamSource};
+use crate::ir::{BatchNorm, Checked, Op, ParamRole, ParamSource};
 use crate::passes;
 use crate::plan::Settings;
 use crate::runtime::{Model, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
@@ -88,7 +88,9 @@ impl GraphEngine {
                     continue;
                 }
                 let source = (!what.is_frozen(name)).then(|| match (layer, param.role) {
-                    (LayerKind::BatchNorm, ParamRole::Bias) => Source { output: format!("{}{}", grad::GRAD, node.name), start: len },
+                    (LayerKind::BatchNorm, ParamRole::Bias) => {
+                        Source { output: format!("{}{}", grad::GRAD, node.name), start: len }
+                    }
                     (LayerKind::BatchNorm, _) => Source { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
                     (LayerKind::Conv | LayerKind::Linear, _) => Source { output: format!("{}{name}", grad::GRAD), start: 0 },
                 });

@@ -181,7 +181,7 @@ fn hold(recipe: &Recipe) -> Result<(), TrainError> {
         Recipe { batch: 0, .. } => wrong("a batch of 0 samples trains nothing"),
         Recipe { accumulate: 0, .. } => wrong("0 batches make no step"),
         Recipe { length, .. } if length.number() == 0 => wrong("training has 0 steps"),
-        Recipe { optimizer, .. } if !positive(optimizer.rate) => wrong("the learning rate must be above 0"),
+        Recipe { optimizer, .. } if !positive(optimizer.lr) => wrong("the learning rate must be above 0"),
         _ => Ok(()),
     }
 }
@@ -282,7 +282,7 @@ impl Looping<'_, '_> {
                     step: self.state.step + 1,
                     loss: of.loss(),
                     node,
-                    rate: recipe.optimizer.rate,
+                    rate: recipe.optimizer.lr,
                 });
             }
             stats.add(of);
@@ -291,7 +291,7 @@ impl Looping<'_, '_> {
             return Ok(None);
         }
         let params = self.run.engine.parameters();
-        if let Some(most) = recipe.clip {
+        if let Some(most) = recipe.clip_grad_norm {
             sgd::clip(params, most);
         }
         self.optimizer.step(params, rate);

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use resnetc::base::source::{SourceMap, Span};
 use resnetc::base::tensor::Tensor;
 use resnetc::ir::{
-    Act, Checked, Conv, Epilogue, Graph, Linear, Network, Node, BatchNorm, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
+    Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
     PoolKind, Shape, Value, infer, params,
 };
 use resnetc::runtime::ParamStore;
@@ -85,7 +85,8 @@ impl Build {
     /// Adds a node under its word and number.
     pub fn push(&mut self, op: Op, operands: &[Value]) -> Value {
         self.count += 1;
-        let name = format!("{}{}", op.word(), self.count);
+        let stem = op.word().trim_start_matches("batch");
+        let name = format!("{stem}{}", self.count);
         self.add(&name, op, operands)
     }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Broken, Format, Named, data_files, parse_named_weights};
+use super::args::{OnError, Format, Named, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
@@ -65,7 +65,7 @@ pub(super) struct Args {
     worst: u32,
     /// What becomes of images that cannot be read: they are counted and left out, or end the run
     #[arg(long, value_enum, default_value_t)]
-    broken: Broken,
+    on_error: OnError,
     /// Keep the state in FILE, and go on from it where there is one: interrupted, by Ctrl-C too, the results are the same
     #[arg(long, value_name = "FILE", conflicts_with = "scores")]
     resume: Option<PathBuf>,
@@ -132,7 +132,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         average: args.average,
         batch: args.batch as usize,
         worst: args.worst as usize,
-        fatal: args.broken == Broken::Fatal,
+        fatal: args.on_error == OnError::Fatal,
         limit: args.limit.map(NonZeroUsize::get),
         keep: args.scores.is_some(),
     };

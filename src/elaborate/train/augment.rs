@@ -6,7 +6,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::Augment;
 
-const KEYS: [&str; 9] = ["pad", "scale", "crop", "random_crop", "flip", "lighting", "color", "color", "cutout"];
+const KEYS: [&str; 8] = ["pad", "scale", "crop", "random_resized_crop", "flip", "lighting", "color_jitter", "cutout"];
 
 impl Reader<'_> {
     /// The changes of training images, in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
@@ -35,9 +35,9 @@ impl Reader<'_> {
     /// One change, but for the crop; `None` where it is none, or wrong.
     fn change(&mut self, part: &Entry) -> Option<Augment> {
         match part.key.as_str() {
-            "random_crop" => {
+            "random_resized_crop" => {
                 let (mut scale, mut ratio) = ([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0]);
-                self.known("`random_crop`", &part.entries, &["area", "ratio"]);
+                self.known("`random_resized_crop`", &part.entries, &["area", "ratio"]);
                 for key in &part.entries {
                     match key.key.as_str() {
                         "area" => scale = self.range(key, 1e-6, 1.0)?,
@@ -61,8 +61,8 @@ impl Reader<'_> {
                 let deviation = self.number(part, |x| (0.0..=10.0).contains(&x), "a deviation from 0 to 10; 0.1 in the paper")?;
                 Some(Augment::Lighting { deviation: deviation as f32 })
             }
-            "color" | "color" => {
-                self.known("`color`", &part.entries, &["brightness", "contrast", "saturation"]);
+            "color_jitter" => {
+                self.known("`color_jitter`", &part.entries, &["brightness", "contrast", "saturation"]);
                 self.nothing_more(part, 0);
                 let mut amount = |name: &str| match part.entries.iter().find(|e| e.key == name) {
                     Some(key) => self.number(key, |x| (0.0..=10.0).contains(&x), "a number from 0 to 10").map(|x| x as f32),

@@ -29,7 +29,7 @@ use crate::base::tensor::{DType, Tensor};
 use crate::check;
 use crate::ir::{Checked, Network, Preprocess};
 use crate::kernels::Isa;
-use crate::plan::{WeightLayout, PlanOptions, Settings};
+use crate::plan::{PlanOptions, Settings, WeightLayout};
 use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};
@@ -44,7 +44,7 @@ const ALIGN: usize = 64;
 /// What the tensors and the packed weights as a whole are aligned to, in bytes.
 const PAGE: usize = 4096;
 /// The version of the format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The version of the settings; those of another are passed over.
 const SETTINGS: u32 = 1;
 /// The most measured choices.

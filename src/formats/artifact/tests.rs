@@ -225,7 +225,7 @@ fn settings_are_kept_and_those_of_another_version_passed_over() {
     let (checked, params, sources) = sample();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.rnx");
-    let settings = Settings { precise: true, max_pack: 150, ..Settings::default() };
+    let settings = Settings { precise: true, max_packed_weights: 150, ..Settings::default() };
     write(&path, &Contents { settings: Some(&settings), ..Contents::new(&checked, &params, &sources) }).unwrap();
     assert_eq!(*Model::load(&path).unwrap().settings(), settings);
     let whole = std::fs::read(&path).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Windows overlap, so a map is one thread's.
 
-use super::leaves::{TrainKernels, Maps, leaves};
+use super::leaves::{Maps, TrainKernels, leaves};
 use crate::kernels::pool::Disjoint;
 use crate::kernels::pooling::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;

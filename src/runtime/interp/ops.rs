@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Array, BatchStats};
-use crate::ir::{Act, Conv, Epilogue, Linear, BatchNorm, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{Act, BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
 
 pub(super) fn activate(act: Act, v: f64) -> f64 {
     match act {

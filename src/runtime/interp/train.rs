@@ -3,7 +3,7 @@
 
 use super::Array;
 use super::ops::{activate, inside, padded, source, window};
-use crate::ir::{Act, Conv, Node, BatchNorm, ParamRole, Pool, PoolKind, Train};
+use crate::ir::{Act, BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
 

@@ -168,7 +168,11 @@ fn single_tokens() {
         ("relu f(a: 1, 2)", "E0006", "2"),
         ("relu as \"{9223372036854775808}\"", "E0004", "9223372036854775808"),
     ] {
-        assert_eq!(errors(&format!("resnet 1\nblock a {{\n  {written}\n  batchnorm\n}}\n")), [(code, at.to_owned())], "{written}");
+        assert_eq!(
+            errors(&format!("resnet 1\nblock a {{\n  {written}\n  batchnorm\n}}\n")),
+            [(code, at.to_owned())],
+            "{written}"
+        );
     }
 }
 

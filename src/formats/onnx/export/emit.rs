@@ -8,7 +8,7 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    Act, Checked, Clamp, Conv, Epilogue, Linear, Node, NodeId, BatchNorm, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
+    Act, BatchNorm, Checked, Clamp, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
 };
 use crate::runtime::ParamStore;
 
@@ -290,7 +290,7 @@ impl<'a> Emitter<'a> {
             Some(value) => self.values(&format!("{name}.{which}"), Vec::new(), vec![value]),
             None => String::new(),
         };
-        let (low, high) = (limit("low", clip.low), limit("high", clip.high));
+        let (low, high) = (limit("low", clip.min), limit("high", clip.max));
         self.push("Clip", name, &[x, &low, &high], Vec::new())
     }
 }

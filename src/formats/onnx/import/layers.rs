@@ -6,7 +6,7 @@ use super::dispatch::Read;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Conv, Dim, Epilogue, Linear, BatchNorm, Op, Scale, Shape};
+use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
 
 /// What a constant scale and shift are normalized by: as the variance of a norm with [`EPS`], it is 1.
 const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;

@@ -7,6 +7,7 @@ mod attrs;
 mod block;
 mod eval;
 mod expand;
+pub mod foreign;
 mod input;
 mod join;
 mod labels;

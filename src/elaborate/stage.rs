@@ -2,6 +2,7 @@
 
 use super::block::merge;
 use super::expand::{Cx, Expander, Labeled, MAX_NODES};
+use super::foreign;
 use super::load::Def;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
@@ -31,6 +32,11 @@ impl Expander<'_> {
                 let label = format!("out of range: {n}");
                 self.error(Diagnostic::error(codes::BAD_VALUE, format!("{n} instances"), stage.count.span, label).rule(rule));
                 None
+            }
+            Value::Unit(_) if self.swapped(stage) => {
+                cx.current = None;
+                self.remember_stage(stage, cx);
+                return;
             }
             other => {
                 self.evaluator().mismatch("a whole number", &other, stage.count.span);
@@ -221,6 +227,22 @@ impl Expander<'_> {
         cx.labels.insert(label.node.clone(), Labeled { value: cx.current, span: label.span, must_join: false, used: false });
     }
 
+    /// Reports `stage x: basic of k`, whose count and block are swapped; false where it is something else.
+    fn swapped(&mut self, stage: &Stage) -> bool {
+        let (ExprKind::Name(block), true) = (&stage.count.kind, stage.unit.args.is_empty()) else { return false };
+        let own = format!("{} of {block}", stage.unit.name.node);
+        let span = Span { end: stage.unit.span.end, ..stage.count.span };
+        let message = "the count stands in front of the block";
+        self.error(Diagnostic::error(codes::BAD_VALUE, message, span, "swapped").fix(format!("write `{own}`"), span, own));
+        true
+    }
+
+    /// Whether the block that a stage repeats has that parameter; taken for granted where there is no such block.
+    fn takes(&self, stage: &Stage, param: &str, cx: &Cx) -> bool {
+        let id = self.program.modules[cx.env.module].scope.get(&stage.unit.name.node);
+        id.is_none_or(|&id| self.program.def(id).params().iter().any(|p| p.name.node == param))
+    }
+
     fn stage_keys<'s>(&mut self, stage: &'s Stage, cx: &Cx) -> Keys<'s> {
         let mut keys = Keys::default();
         for arg in &stage.args {
@@ -291,6 +313,16 @@ impl Expander<'_> {
                         }
                     };
                     keys.dilate = Some((dilate, arg.span));
+                }
+                "map" => self.error(
+                    Diagnostic::error(codes::UNKNOWN_KEY, "`repeat` has no `map`", key.span, "only a `stage` takes it")
+                        .help("write `stage NAME: COUNT of BLOCK { … }` where the feature map is to change"),
+                ),
+                word if foreign::find("stage", word).is_some() && !self.takes(stage, word, cx) => {
+                    let kind = if stage.is_stage { "stage" } else { "repeat" };
+                    let message = format!("`{kind}` has no `{word}`");
+                    let diag = foreign::error("stage", word, codes::UNKNOWN_KEY, key.span, message);
+                    diag.into_iter().for_each(|diag| self.error(diag));
                 }
                 "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
                 _ => keys.others.push(arg),

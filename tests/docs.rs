@@ -61,7 +61,18 @@ fn examples_in_the_documentation_check() {
 }
 
 /// Words that language keys, help texts and messages do not use: former words, and British spelling.
-const NOT_OURS: &[&str] = &["colour", "picture", "oracle", "normalisation", "initialis", "count_pad", "decay_norms", "decay_biases", "max-pack ", "centre"];
+const NOT_OURS: &[&str] = &[
+    "colour",
+    "picture",
+    "oracle",
+    "normalisation",
+    "initialis",
+    "count_pad",
+    "decay_norms",
+    "decay_biases",
+    "max-pack ",
+    "centre",
+];
 
 #[test]
 fn keys_messages_and_pages_use_the_fields_words() {
@@ -83,8 +94,24 @@ fn keys_messages_and_pages_use_the_fields_words() {
         scan(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
     }
     let commands = [
-        "check", "summary", "compile", "verify", "run", "eval", "dataset-stats", "train", "compare", "calibrate-bn", "bench",
-        "profile", "view", "convert", "export", "import", "new", "explain",
+        "check",
+        "summary",
+        "compile",
+        "verify",
+        "run",
+        "eval",
+        "dataset-stats",
+        "train",
+        "compare",
+        "calibrate-bn",
+        "bench",
+        "profile",
+        "view",
+        "convert",
+        "export",
+        "import",
+        "new",
+        "explain",
     ];
     for command in commands {
         let help = std::process::Command::new(env!("CARGO_BIN_EXE_resnetc")).args([command, "--help"]).output().unwrap();

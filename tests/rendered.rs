@@ -69,7 +69,8 @@ fn mistakes_of_other_frameworks() {
     for case in text.split("=== ").skip(1) {
         let (title, body) = case.split_once('\n').unwrap();
         let lines: String = body.lines().map(|line| format!("  {line}\n")).collect();
-        let source = format!("resnet 1\nuse std.blocks: basic\nnetwork net {{\n  input 3 x 32 x 32\n{lines}}}\n");
+        let source =
+            format!("resnet 1\nuse std.blocks: basic\nnetwork net {{\n  input 3 x 32 x 32\n  conv 3x3, filters: 16\n{lines}}}\n");
         let mut front = Frontend::text("net.resnet", &source);
         front.check("net", &[]);
         let said = render::terminal(&front.diagnostics, &front.sources, false);

@@ -26,9 +26,12 @@ const WEIGHTED: &[&str] = &["conv", "batchnorm", "linear"];
 const POOLS: &[&str] = &["maxpool", "avgpool"];
 const WINDOWS: &[&str] = &["conv", "maxpool", "avgpool"];
 const OPTIMIZER: Answer = Nothing("the only optimizer is `sgd`: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
-const OF_OPTIMIZER: Answer = Nothing("it is a key of the optimizer: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
-const STEPS_TIMES: Answer = Nothing("`steps` takes the steps or epochs when the learning rate falls: `schedule steps { at: [30, 60], gamma: 0.1 }`");
-const LENGTH_IS_KNOWN: Answer = Nothing("the schedule lasts as long as the training, which `epochs` or `steps` sets: leave this out");
+const OF_OPTIMIZER: Answer =
+    Nothing("it is a key of the optimizer: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
+const STEPS_TIMES: Answer =
+    Nothing("`steps` takes the steps or epochs when the learning rate falls: `schedule steps { at: [30, 60], gamma: 0.1 }`");
+const LENGTH_IS_KNOWN: Answer =
+    Nothing("the schedule lasts as long as the training, which `epochs` or `steps` sets: leave this out");
 const NOT_A_STATEMENT: Answer =
     Nothing("the value flows from each statement to the next: write only the operator, `conv 3x3, filters: 64`");
 
@@ -36,14 +39,14 @@ const NOT_A_STATEMENT: Answer =
 pub const TABLE: &[Row] = &[
     // operators
     (&["statement"], &["conv", "convolution", "convolutional"], Ours("conv")),
-    (&["statement"], &["norm", "batchnorm", "batchnormalization", "batchnormalisation", "batchnormalize", "bn"], Ours("batchnorm")),
-    (&["statement"], &["dense", "fc", "gemm", "innerproduct", "fullyconnected", "linear", "connected"], Ours("linear")),
-    (&["statement"], &["maxpool", "maxpooling"], Ours("maxpool")),
     (
         &["statement"],
-        &["avgpool", "averagepool", "averagepooling", "avgpooling"],
-        Ours("avgpool"),
+        &["norm", "batchnorm", "batchnormalization", "batchnormalisation", "batchnormalize", "bn"],
+        Ours("batchnorm"),
     ),
+    (&["statement"], &["dense", "fc", "gemm", "innerproduct", "fullyconnected", "linear", "connected"], Ours("linear")),
+    (&["statement"], &["maxpool", "maxpooling"], Ours("maxpool")),
+    (&["statement"], &["avgpool", "averagepool", "averagepooling", "avgpooling"], Ours("avgpool")),
     (
         &["statement"],
         &["adaptiveavgpool", "globalavgpool", "globalaveragepool", "globalaveragepooling", "gap"],
@@ -66,12 +69,29 @@ pub const TABLE: &[Row] = &[
     (
         &["statement"],
         &[
-            "leakyrelu", "leaky", "gelu", "silu", "swish", "mish", "elu", "selu", "celu", "prelu", "tanh", "hardswish",
-            "hardsigmoid", "softplus", "activation",
+            "leakyrelu",
+            "leaky",
+            "gelu",
+            "silu",
+            "swish",
+            "mish",
+            "elu",
+            "selu",
+            "celu",
+            "prelu",
+            "tanh",
+            "hardswish",
+            "hardsigmoid",
+            "softplus",
+            "activation",
         ],
         ACTIVATION,
     ),
-    (&["statement"], &["layernorm", "layernormalization", "groupnorm", "instancenorm", "lrn", "localresponsenorm"], NORMALIZATION),
+    (
+        &["statement"],
+        &["layernorm", "layernormalization", "groupnorm", "instancenorm", "lrn", "localresponsenorm"],
+        NORMALIZATION,
+    ),
     (
         &["statement"],
         &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"],
@@ -85,7 +105,11 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["reshape", "view"], Nothing("`flatten` makes a feature map a vector; there is no other reshape")),
     (&["statement"], &["self", "super", "def", "class", "x", "out", "identity", "residual", "model", "nn"], NOT_A_STATEMENT),
     (&["statement"], &["return"], Nothing("a network yields its last value, and a block too: delete this line")),
-    (&["statement"], &["for", "while"], Nothing("blocks in a row are `repeat 3 of basic` or `stage layer1: 3 of basic { filters: 64 }`")),
+    (
+        &["statement"],
+        &["for", "while"],
+        Nothing("blocks in a row are `repeat 3 of basic` or `stage layer1: 3 of basic { filters: 64 }`"),
+    ),
     (&["statement"], &["import"], Nothing("write `use std.blocks: basic` in front of the network")),
     // keys of operators
     (WINDOWS, &["kernel_size", "pool_size", "size", "window", "kernel_shape", "ksize"], Ours("kernel")),
@@ -99,12 +123,28 @@ pub const TABLE: &[Row] = &[
     (&["conv", "maxpool"], &["dilation_rate", "dilations", "dilate"], Ours("dilation")),
     (&["conv"], &["group", "num_group", "cardinality"], Ours("groups")),
     (WEIGHTED, &["use_bias", "bias_term"], Ours("bias")),
-    (&["conv", "linear", "batchnorm"], &["activation"], Nothing("an activation is a statement of its own: `relu` in the next line")),
-    (&["conv", "linear"], &["batch_normalize", "norm", "batchnorm"], Nothing("batch normalization is a statement of its own: `batchnorm` in the next line")),
+    (
+        &["conv", "linear", "batchnorm"],
+        &["activation"],
+        Nothing("an activation is a statement of its own, in the next line: `relu`, `sigmoid` or `clamp`"),
+    ),
+    (
+        &["conv", "linear"],
+        &["batch_normalize", "norm", "batchnorm"],
+        Nothing("batch normalization is a statement of its own: `batchnorm` in the next line"),
+    ),
     (&["conv"], &["padding_mode"], Nothing("write `pad` in front, with its `mode`, and `padding: 0` here")),
-    (&["conv", "linear", "batchnorm"], &["input_shape", "name", "data_format"], Nothing("`input` states the shape and `as NAME` the name: leave this out")),
+    (
+        &["conv", "linear", "batchnorm"],
+        &["input_shape", "name", "data_format"],
+        Nothing("`input` states the shape and `as NAME` the name: leave this out"),
+    ),
     (&["batchnorm"], &["epsilon"], Ours("eps")),
-    (&["batchnorm"], &["affine", "track_running_stats", "scale", "center"], Nothing("`batchnorm` always scales, shifts and keeps running statistics: leave this out")),
+    (
+        &["batchnorm"],
+        &["affine", "track_running_stats", "scale", "center"],
+        Nothing("`batchnorm` always scales, shifts and keeps running statistics: leave this out"),
+    ),
     (POOLS, &["ceil"], Ours("ceil_mode")),
     (&["avgpool"], &["count_pad"], Ours("count_include_pad")),
     (&["avgpool"], &["to"], Ours("output_size")),
@@ -126,7 +166,11 @@ pub const TABLE: &[Row] = &[
     (&["train"], &["accumulation_steps", "subdivisions", "iter_size"], Ours("accumulate")),
     (&["train"], &["drop_path", "drop_path_rate"], Ours("stochastic_depth")),
     (&["train"], &["learning_rate", "lr", "base_lr", "weight_decay", "decay", "momentum", "nesterov", "rate"], OF_OPTIMIZER),
-    (&["train"], &["label_smoothing", "smoothing"], Nothing("it is a key of the loss: `loss cross_entropy { label_smoothing: 0.1 }`")),
+    (
+        &["train"],
+        &["label_smoothing", "smoothing"],
+        Nothing("it is a key of the loss: `loss cross_entropy { label_smoothing: 0.1 }`"),
+    ),
     (&["optimizer"], &["adam", "adamw", "rmsprop", "adagrad", "lamb", "lars", "lion", "nadam", "adadelta"], OPTIMIZER),
     (&["optimizer"], &["SGD"], Ours("sgd")),
     (&["optimizer sgd"], &["rate", "learning_rate", "base_lr"], Ours("lr")),
@@ -158,13 +202,21 @@ pub const TABLE: &[Row] = &[
     (&["warmup"], &["rate"], Ours("start_lr")),
     (&["warmup"], &["rises"], Ours("ramp")),
     (&["loss"], &["smoothing"], Ours("label_smoothing")),
-    (&["loss"], &["CrossEntropyLoss", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"], Ours("cross_entropy")),
+    (
+        &["loss"],
+        &["CrossEntropyLoss", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"],
+        Ours("cross_entropy"),
+    ),
     (&["loss"], &["mse", "MSELoss", "bce", "BCELoss", "NLLLoss"], Nothing("the only loss is `cross_entropy`")),
     (&["augment"], &["random_crop", "RandomResizedCrop"], Ours("random_resized_crop")),
     (&["augment"], &["colour", "color", "ColorJitter"], Ours("color_jitter")),
     (&["augment"], &["RandomHorizontalFlip", "random_flip", "horizontal_flip", "hflip"], Nothing("write `flip: horizontal`")),
     (&["augment"], &["RandomCrop"], Nothing("write `pad: 4, crop: 32`: crops of 32 from an image padded by 4")),
-    (&["augment"], &["normalize", "Normalize", "ToTensor"], Nothing("`preprocess` normalizes, for training too: `preprocess { mean: […], std: […] }`")),
+    (
+        &["augment"],
+        &["normalize", "Normalize", "ToTensor"],
+        Nothing("`preprocess` normalizes, for training too: `preprocess { mean: […], std: […] }`"),
+    ),
     (&["preprocess"], &["size", "Resize"], Ours("resize")),
     (&["preprocess"], &["center_crop", "CenterCrop"], Ours("crop")),
     // stages and shortcuts
@@ -174,12 +226,20 @@ pub const TABLE: &[Row] = &[
     (&["policy"], &["conv", "conv1x1", "projection_shortcut", "downsample", "B"], Ours("projection")),
     (&["policy"], &["zero", "zeros", "zero_pad", "A"], Ours("pad")),
     (&["policy"], &["C"], Ours("projection(when: always)")),
+    // the command line
+    (&["command line"], &["mean"], Ours("dataset-stats")),
+    (&["command line"], &["--max-pack"], Ours("--max-packed-weights")),
+    (&["command line"], &["--broken"], Ours("--on-error")),
     // values
     (&["value"], &["half", "halved", "halves"], Ours("halve")),
     (&["value"], &["True"], Ours("true")),
     (&["value"], &["False"], Ours("false")),
     (&["value"], &["None"], Nothing("there is no `None`: leave the key out to get its default")),
-    (&["value"], &["same", "SAME"], Nothing("padding is a number; an odd kernel keeps the size by default (with stride 1): leave the key out")),
+    (
+        &["value"],
+        &["same", "SAME"],
+        Nothing("padding is a number; an odd kernel keeps the size by default (with stride 1): leave the key out"),
+    ),
     (&["value"], &["valid", "VALID"], Nothing("write `padding: 0`")),
 ];
 
@@ -199,8 +259,11 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
 /// The error for a word of elsewhere, where it is known. `missing` is the message where nothing here is the same.
 pub(super) fn error(context: &str, word: &str, code: Code, span: Span, missing: String) -> Option<Diagnostic> {
     Some(match find(context, word)? {
-        Ours(own) => Diagnostic::error(code, format!("`{word}` is written `{own}` here"), span, "another word")
-            .fix(format!("write `{own}`"), span, own),
+        Ours(own) => Diagnostic::error(code, format!("`{word}` is written `{own}` here"), span, "another word").fix(
+            format!("write `{own}`"),
+            span,
+            own,
+        ),
         Nothing(why) => Diagnostic::error(code, missing, span, "not known").help(why),
     })
 }

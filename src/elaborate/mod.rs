@@ -229,6 +229,18 @@ impl Program {
                 }
                 let env = Env { module: self.module_of(id), vars: BTreeMap::new() };
                 let value = eval.eval(&given.expr, &env);
+                if let Some(default) = &param.default
+                    && let default = eval.eval(default, &env)
+                    && let (Value::List(_), Value::Int(_) | Value::Float(_) | Value::Str(_))
+                    | (Value::Int(_) | Value::Float(_), Value::List(_) | Value::Str(_)) = (&default, &value)
+                {
+                    let message = format!("`{name}` needs {}, as its default is: {default}", default.kind());
+                    eval.diags.push(
+                        Diagnostic::error(codes::BAD_VALUE, message, given.span, format!("is {}", value.kind()))
+                            .label(param.name.span, "declared here"),
+                    );
+                    return (None, moved);
+                }
                 moved |= match &param.default {
                     Some(default) => {
                         let default = eval.eval(default, &env);
@@ -323,14 +335,16 @@ struct Set {
 fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
-        // the value is an expression of the language: it is parsed where one stands, as a default
+        // The value is an expression of the language: it is parsed where one stands, as a default. What is shown is the command
+        // line, of which the value begins at the same place.
         let plain = name.replace('.', "_");
-        let before = format!("resnet 1\nnetwork set({plain} = ");
+        let before = format!("resnet 1;block s({plain} =");
         let text = format!("{before}{value}) {{\n}}\n");
-        let scratch = sources.add_text(format!("--set {name}={value}"), text.as_str());
+        let shown = format!("resnetc ... --set {name}={value}\n");
+        let scratch = sources.add_text("command line".to_owned(), shown.as_str());
         let (tree, errors) = crate::syntax::parse(scratch, &text);
         let parsed = match (&tree.items[..], errors.is_empty()) {
-            ([ast::Item::Network(network)], true) => match &network.params[..] {
+            ([ast::Item::Block(block)], true) => match &block.params[..] {
                 [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
                 _ => None,
             },

@@ -33,7 +33,7 @@ impl Expander<'_> {
                 self.error(Diagnostic::error(codes::BAD_VALUE, format!("{n} instances"), stage.count.span, label).rule(rule));
                 None
             }
-            Value::Unit(_) if self.swapped(stage) => {
+            Value::Unit(_) if self.swapped(stage, cx) => {
                 cx.current = None;
                 self.remember_stage(stage, cx);
                 return;
@@ -68,7 +68,8 @@ impl Expander<'_> {
             }
         };
         let keys = self.stage_keys(stage, cx);
-        let input = self.current(span, cx);
+        // dimensions that follow from a wrong key would be a second error of one cause
+        let input = self.current(span, cx).filter(|_| !keys.failed);
         let (Some(count), Some(unit), Some(input)) = (count, unit, input) else {
             cx.current = None;
             self.remember_stage(stage, cx);
@@ -228,7 +229,12 @@ impl Expander<'_> {
     }
 
     /// Reports `stage x: basic of k`, whose count and block are swapped; false where it is something else.
-    fn swapped(&mut self, stage: &Stage) -> bool {
+    fn swapped(&mut self, stage: &Stage, cx: &Cx) -> bool {
+        // the block is given as the count, and what stands in the block's place is a number
+        let count = Expr { kind: ExprKind::Name(stage.unit.name.node.clone()), span: stage.unit.name.span };
+        if !matches!(self.eval(&count, &cx.env), Value::Int(_)) {
+            return false;
+        }
         let (ExprKind::Name(block), true) = (&stage.count.kind, stage.unit.args.is_empty()) else { return false };
         let own = format!("{} of {block}", stage.unit.name.node);
         let span = Span { end: stage.unit.span.end, ..stage.count.span };
@@ -298,6 +304,7 @@ impl Expander<'_> {
                         Value::Word(word) if *word == *"halve" => MapRule::Halve,
                         value => {
                             self.evaluator().mismatch("`keep` or `halve`", &value, arg.value.span);
+                            keys.failed = true;
                             MapRule::Keep
                         }
                     };
@@ -314,15 +321,20 @@ impl Expander<'_> {
                     };
                     keys.dilate = Some((dilate, arg.span));
                 }
-                "map" => self.error(
-                    Diagnostic::error(codes::UNKNOWN_KEY, "`repeat` has no `map`", key.span, "only a `stage` takes it")
-                        .help("write `stage NAME: COUNT of BLOCK { … }` where the feature map is to change"),
-                ),
+                "map" => {
+                    let message = "`repeat` has no `map`";
+                    self.error(
+                        Diagnostic::error(codes::UNKNOWN_KEY, message, key.span, "only a `stage` takes it")
+                            .help("write `stage NAME: COUNT of BLOCK { … }` where the feature map is to change"),
+                    );
+                    keys.failed = true;
+                }
                 word if foreign::find("stage", word).is_some() && !self.takes(stage, word, cx) => {
                     let kind = if stage.is_stage { "stage" } else { "repeat" };
                     let message = format!("`{kind}` has no `{word}`");
                     let diag = foreign::error("stage", word, codes::UNKNOWN_KEY, key.span, message);
                     diag.into_iter().for_each(|diag| self.error(diag));
+                    keys.failed = true;
                 }
                 "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
                 _ => keys.others.push(arg),
@@ -386,6 +398,8 @@ struct Keys<'s> {
     allow_doubling: bool,
     allow_halving: bool,
     others: Vec<&'s Arg>,
+    /// Whether a key was wrong in a way that changes the stage's dimensions.
+    failed: bool,
 }
 
 impl Default for Keys<'_> {
@@ -398,6 +412,7 @@ impl Default for Keys<'_> {
             allow_doubling: false,
             allow_halving: false,
             others: Vec::new(),
+            failed: false,
         }
     }
 }

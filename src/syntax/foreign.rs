@@ -63,7 +63,11 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
     let tail = text[target..].trim_start();
     let is_sum = tail.starts_with("+=") || (tail.starts_with('+') && !text.contains('='));
     if is_sum {
-        return advice("a sum of values is written `add`", 0..text.lines().next().unwrap_or("").len(), "write `add shortcut`, or `add LABEL` with the label of a statement or branch");
+        return advice(
+            "a sum of values is written `add`",
+            0..text.lines().next().unwrap_or("").len(),
+            "write `add shortcut`, or `add LABEL` with the label of a statement or branch",
+        );
     }
     if let Some(value) = tail.strip_prefix('=').filter(|rest| !rest.starts_with('=')) {
         let value = value.trim_start();
@@ -71,28 +75,40 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
             return advice(
                 format!("`{word}` stands without its operator"),
                 0..end,
-                "a key stands behind its operator, with `:`: `conv 3x3, filters: 32`",
+                "a key stands after its operator, with `:`: `conv 3x3, filters: 32`",
             );
         }
         let message = "a value is not assigned to a variable";
         let from = text.len() - value.len();
         let plain = value.starts_with(is_word) && !value.contains(['(', '.', '+', '=', '\n']) && value.contains(' ');
-        let mut found = advice(message, 0..target, "write only the operator: it reads the value of the statement before; `as NAME` names its result")?;
+        let mut found = advice(
+            message,
+            0..target,
+            "write only the operator: it reads the value of the statement before; `as NAME` names its result",
+        )?;
         if plain {
             found.help = "write only the operator: it reads the value of the statement before".to_owned();
             found.edit = Some((0..from, String::new()));
         }
         return Some(found);
     }
+    if text[..target].contains('.') && tail.starts_with('(') {
+        return advice(
+            format!("`{}` is called as in Python", &text[..target]),
+            0..target,
+            "write the operator's word and its keys, without parentheses: `conv 3x3, filters: 64`",
+        );
+    }
     if after.starts_with(':') {
         return advice(
             format!("`{word}` stands without what it belongs to"),
             0..end,
-            "a key stands behind its operator (`conv 3x3, filters: 64`) or in the braces of a stage (`stage layer1: 2 of basic { filters: 64 }`)",
+            "a key stands after its operator (`conv 3x3, filters: 64`) or in the braces of a stage (`stage layer1: 2 of basic { filters: 64 }`)",
         );
     }
     if line.trim_end() == "()" {
-        let mut found = advice(format!("`{word}` takes no parentheses"), end..end + line.trim_end().len(), format!("write `{word}`"))?;
+        let mut found =
+            advice(format!("`{word}` takes no parentheses"), end..end + line.trim_end().len(), format!("write `{word}`"))?;
         found.edit = Some((end..end + line.trim_end().len(), String::new()));
         return Some(found);
     }

@@ -288,7 +288,7 @@ impl Program {
             let mut diag = Diagnostic::error(
                 codes::SET_UNKNOWN,
                 format!("`{}` has no parameter `{}`", top.name.node, given.name),
-                given.span,
+                given.name_span,
                 "set here",
             );
             if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
@@ -330,6 +330,8 @@ struct Set {
     name: String,
     expr: ast::Expr,
     span: Span,
+    /// Of the name, in the command line as shown.
+    name_span: Span,
 }
 
 fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
@@ -351,10 +353,12 @@ fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec
             _ => None,
         };
         let span = Span::new(scratch, before.len()..before.len() + value.len());
+        let end = before.len() - 1;
+        let name_span = Span::new(scratch, end - name.len()..end);
         match parsed {
             Some(expr) => {
                 list.retain(|s| s.name != *name);
-                list.push(Set { name: name.clone(), expr, span });
+                list.push(Set { name: name.clone(), expr, span, name_span });
             }
             None => diags.push(
                 Diagnostic::error(

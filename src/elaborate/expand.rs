@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
+use super::foreign;
 use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
@@ -374,15 +375,15 @@ impl<'a> Expander<'a> {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_OPERATOR,
-                    format!("there is no operator or block `{word}`"),
-                    call.name.span,
-                    "not known",
-                );
-                if let Some(here) = operators::elsewhere(&word) {
-                    diag = diag.fix(format!("here it is called `{here}`"), call.name.span, here);
-                } else if let Some(near) = nearest(&word, known) {
+                let message = format!("there is no operator or block `{word}`");
+                let span = call.name.span;
+                if let Some(diag) = foreign::error("statement", &word, codes::UNKNOWN_OPERATOR, span, message.clone()) {
+                    self.error(diag);
+                    cx.current = None;
+                    return;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
+                if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
                     diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));

@@ -204,29 +204,6 @@ const KEYWORDS: &[&str] = &[
     "false",
 ];
 
-/// The operator that other frameworks call so.
-pub fn elsewhere(word: &str) -> Option<&'static str> {
-    let word = word.to_ascii_lowercase().replace('_', "");
-    let word = word.trim_end_matches("1d").trim_end_matches("2d");
-    if let Some(own) = find(word) {
-        return Some(own.word);
-    }
-    Some(match word {
-        "convolution" => "conv",
-        "batchnorm" | "batchnormalization" | "batchnormalisation" | "bn" => "batchnorm",
-        "dense" | "fc" | "gemm" | "innerproduct" => "linear",
-        "maxpooling" => "maxpool",
-        "averagepool" | "averagepooling" | "avgpooling" | "adaptiveavgpool" | "globalavgpool" | "gap" => "avgpool",
-        "cat" | "concatenate" => "concat",
-        "interpolate" | "resize" | "upsampling" => "upsample",
-        "zeropad" => "pad",
-        "clip" | "relu6" | "hardtanh" => "clamp",
-        "sum" => "add",
-        "multiply" => "mul",
-        _ => return None,
-    })
-}
-
 /// The operator of that word.
 pub fn find(word: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|op| op.word == word)

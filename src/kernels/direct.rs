@@ -1,10 +1,11 @@
-//! Convolution tap by tap, for groups of few filters (depthwise), where a matrix product would be all packing.
+//! Direct convolution of NCHW, one kernel element at a time, for groups with few filters (depthwise), where a matrix product
+//! would spend its time packing.
 
 use super::conv::{ConvOperands, ConvShape, Residual};
 use super::gemm_conv::taps_inside;
 use super::pool::Pool;
 
-/// Convolves; all values are NCHW, the weight is as stored. A task is one map of the output.
+/// Convolution of NCHW values, with the weight as stored. A task is one feature map of the output.
 pub fn conv(pool: &Pool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
     let [h, w] = shape.input;

@@ -172,8 +172,9 @@ fn load_pixel_mean(checked: &mut Checked) -> Option<Diagnostic> {
     };
     if tensor.shape() != sizes || !tensor.dtype().is_float() {
         let (found, dtype) = (tensor.shape(), tensor.dtype());
-        let message =
-            format!("`{file}` holds {dtype} of shape {found:?}, but the mean of this input must be floating point of shape {sizes:?}");
+        let message = format!(
+            "`{file}` holds {dtype} of shape {found:?}, but the mean of this input must be floating point of shape {sizes:?}"
+        );
         return wrong(codes::BAD_VALUE, message);
     }
     let values = tensor.to_f32();

@@ -1,4 +1,4 @@
-//! Steps of training carried out: see [`super::exec`].
+//! Executes the training steps of a plan: see [`super::exec`].
 
 use super::arena::Memory;
 use crate::ir::{Act, Train};
@@ -8,19 +8,19 @@ use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm
 use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
 use crate::plan::{Step, TrainKernel};
 
-/// Runs one step. `weights` are the operator's own, in its order.
+/// Runs one step. `weights` are the operator's own weights, in its order.
 pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
-    // an operand that is the output itself is never viewed twice
+    // an operand that is also the output is never borrowed a second time
     let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
-    // SAFETY: the one view of the scratch
+    // SAFETY: the only view of the scratch
     let scratch = || unsafe { memory.scratch() };
     let (isa, layout) = (memory.plan().options.isa, kernel.layout);
     let sizes = kernel.sizes(0);
     let norm_params = |stats, eps| {
         let (weight, bias) = match *weights {
             [weight, bias] => (weight, bias),
-            // what a kernel does not look at has a length all the same
+            // parameters that a kernel ignores still need the right length
             [weight] => (weight, weight),
             _ => (&read(stats)[..sizes[1]], &read(stats)[..sizes[1]]),
         };

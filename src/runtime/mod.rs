@@ -1,10 +1,9 @@
-//! Parameters, models and sessions; and the naive oracle.
+//! Parameters, models and sessions, and the reference interpreter.
 //!
-//! A [`Model`] holds what sessions share; a [`Session`] is one thread's: it plans for the batch it is given, and runs the
-//! plan's steps over its arena with its pool. [`interp`] computes the same slowly, from the graph as it was written.
+//! A [`Model`] holds what sessions share. A [`Session`] belongs to one thread: it plans for the batch it receives and runs the
+//! plan's steps on its arena with its thread pool. [`interp`] computes the same results slowly, from the original graph.
 
 mod arena;
-mod changing;
 pub mod error;
 mod exec;
 mod exec_train;
@@ -17,6 +16,7 @@ mod packs;
 pub mod params;
 mod session;
 mod train_session;
+mod train_weights;
 mod tune;
 mod weights;
 

@@ -99,8 +99,8 @@ codes! {
     WEIGHTS_CLASSES = "E0504", "the checkpoint has a different number of classes";
     WEIGHTS_SHAPE = "E0505", "tensors of the checkpoint have different shapes";
     WEIGHTS_MISSING = "E0506", "the checkpoint lacks tensors that the network needs";
-    WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not";
-    WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors otherwise";
+    WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not use";
+    WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors differently";
     WEIGHTS_TYPE = "E0509", "the checkpoint has weights of a type that is not read";
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";

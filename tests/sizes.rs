@@ -32,7 +32,7 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
-    assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
+    assert_eq!(sizes(&fixed).to_string(), "the input size is fixed");
     let wide = check("8 x W", "maxpool 2x2\n").unwrap();
     assert_eq!(sizes(&wide).to_string(), "any W >= 2");
 }
@@ -68,7 +68,7 @@ fn a_network_is_freed_of_its_size() {
         assert_eq!(params(&at), params(&stated));
     }
     let counted = any_size(&check("8 x 8", "conv 3x3, filters: 4\nflatten\nlinear 10 as fc\n").unwrap());
-    assert!(counted.unwrap_err().to_string().contains("runs at the size of its input alone: at `flatten"));
+    assert!(counted.unwrap_err().to_string().contains("runs only at its declared input size: at `flatten"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_network_is_freed_of_its_size() {
         assert_eq!(params(&at), params(&stated));
     }
     let counted = any_size(&check("8 x 8", "conv 3x3, filters: 4\nflatten\nlinear 10 as fc\n").unwrap());
-    assert!(counted.unwrap_err().to_string().contains("runs at the size of its input alone: at `flatten"));
+    assert!(counted.unwrap_err().to_string().contains("runs only at its declared input size: at `flatten"));
 }
 
 #[test]

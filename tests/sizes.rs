@@ -26,7 +26,8 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("conv 3x5, filters: 4, padding: 0\n").to_string(), "any H >= 3; any W >= 5");
     let halves = "branch a { maxpool 2x2 }\nmaxpool 3x3, stride: 2\nadd a\n";
     assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
-    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
+    let shifted =
+        "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
     assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
     assert_eq!(report("pad 3, mode: reflect\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");

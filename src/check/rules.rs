@@ -4,7 +4,7 @@
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Network, Shape, Stage};
+use crate::ir::{MapRule, Network, Shape, Stage};
 
 /// Checks all stages.
 pub(super) fn check(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
@@ -63,6 +63,12 @@ fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> 
     Some((change, text(before), text(after)))
 }
 
+/// Whether a stage reads a map that cannot be halved.
+fn is_single(stage: &Stage, shapes: &[Shape]) -> bool {
+    let map = shapes[stage.input.node.index()].map();
+    map.is_some_and(|map| !map.is_empty() && map.iter().all(|dim| dim.fixed() == Some(1)))
+}
+
 fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
     let (Some((old, old_span)), Some((new, new_span))) = (before.filters, stage.filters) else { return };
     let Some((change, from, to)) = map_change(stage, shapes) else { return };
@@ -84,12 +90,25 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
                 diag = diag.label(span, format!("{from} to {to}"));
             }
             diags.push(
-                diag.rule("if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)")
-                    .fix("double the filters", new_span, "filters: double")
-                    .help("or add `allow halving` if this is intended"),
+                diag.rule(
+                    "if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)",
+                )
+                .fix("double the filters", new_span, "filters: double")
+                .help("or add `allow halving` if this is intended"),
             );
         }
         Map::Kept if new != old && !stage.allow_doubling => {
+            let advice = match stage.map {
+                (MapRule::Keep, _) => "halve the map (`map: halve`), or say that it is meant: `allow doubling`",
+                (MapRule::Halve, _) if is_single(stage, shapes) => {
+                    "a map of one place is not halved any more: take a larger input, halve less often before, or say that it is meant: \
+                     `allow doubling`"
+                }
+                (MapRule::Halve, _) => {
+                    "`map: halve` gives the first block `stride: 2`, and nothing in it takes a step of 2: hand `stride` to a convolution or \
+                     pool of the block, or say that it is meant: `allow doubling`"
+                }
+            };
             diags.push(
                 Diagnostic::error(
                     codes::DOUBLED_NOT_HALVED,
@@ -99,7 +118,7 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
                 )
                 .label(old_span, format!("{old} here, at the same size"))
                 .rule("layers with the same feature map size have the same number of filters (section 3.3)")
-                .help("halve the feature map (`map: halve`), or add `allow doubling` if this is intended"),
+                .help(advice),
             );
         }
         Map::Other if !stage.allow_halving => {

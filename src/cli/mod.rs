@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Only this folder prints, reads arguments or exits.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // the command's own output
+//!
+//! What it prints goes through [`output::Out`], or `write!` whose error is looked at: `println!` and its like panic where a pipe is closed.
 
 mod args;
 mod bench;

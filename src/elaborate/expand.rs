@@ -1,7 +1,7 @@
 //! Statements expanded into a graph, top to bottom: each takes the current value and yields the next.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
@@ -77,6 +77,26 @@ impl Cx {
     }
 }
 
+/// Causes for which names come again: a name, a statement, and an expansion whose names are those of another one.
+#[derive(Debug, Default)]
+struct Again {
+    names: HashSet<String>,
+    spans: HashSet<Span>,
+    expansions: HashSet<FrameId>,
+}
+
+impl Again {
+    /// Whether it was said already, of the name, its statement, or the outermost expansion that brings it again.
+    fn is_known(&mut self, name: &str, span: Span, expansion: Option<FrameId>) -> bool {
+        let is_new = [
+            self.names.insert(name.to_owned()),
+            self.spans.insert(span),
+            expansion.is_none_or(|expansion| self.expansions.insert(expansion)),
+        ];
+        is_new.contains(&false)
+    }
+}
+
 /// Expansion of one network.
 pub(super) struct Expander<'a> {
     pub program: &'a Program,
@@ -88,7 +108,10 @@ pub(super) struct Expander<'a> {
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
     pub meta: Meta,
-    names: HashSet<String>,
+    /// With the expansion that each stands in.
+    names: HashMap<String, Option<FrameId>>,
+    /// What was said of names that come again, so that it is said once.
+    again: Again,
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
@@ -111,7 +134,8 @@ impl<'a> Expander<'a> {
             stages: Vec::new(),
             shortcuts: Vec::new(),
             meta,
-            names: HashSet::new(),
+            names: HashMap::new(),
+            again: Again::default(),
             outputs: HashSet::new(),
             name_bytes: 0,
             steps: 0,
@@ -177,12 +201,23 @@ impl<'a> Expander<'a> {
         if name.len() > MAX_NAME {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
-        } else if !self.names.insert(name.clone()) {
-            self.error(
-                Diagnostic::error(codes::DUPLICATE_NODE, format!("two layers would be called `{name}`"), span, "the second one")
+        } else if let Some(first) = self.names.get(&name).copied() {
+            // the outermost expansion, where it is another one than that of the first
+            let expansion = frame.filter(|_| first != frame).and_then(|_| self.graph.frames(frame).last()).map(|(id, _)| id);
+            if !self.again.is_known(&name, span, expansion) {
+                self.error(
+                    Diagnostic::error(
+                        codes::DUPLICATE_NODE,
+                        format!("two layers would be called `{name}`"),
+                        span,
+                        "the second one",
+                    )
                     .rule("a layer's name is its tensors' in a weights file, and is given once")
                     .help("give the call a label (`as NAME`), or put it into a `scope`"),
-            );
+                );
+            }
+        } else {
+            self.names.insert(name.clone(), frame);
         }
         self.name_bytes += name.len();
         let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);

@@ -1,6 +1,8 @@
 //! The one table of statement words: what each takes, and its defaults. The reference in `docs/language.md`, completion
 //! and "did you mean" are made from it.
 
+use crate::syntax::words::{self, RESERVED, STATEMENTS};
+
 /// A key of an operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -167,54 +169,17 @@ pub const OPERATORS: &[Operator] = &[
     },
 ];
 
-/// Words that statements begin with, beside the operators.
-const KEYWORDS: &[&str] = &[
-    "resnet",
-    "use",
-    "network",
-    "block",
-    "input",
-    "stem",
-    "head",
-    "scope",
-    "sequential",
-    "shortcut",
-    "stage",
-    "repeat",
-    "branch",
-    "parallel",
-    "if",
-    "else",
-    "then",
-    "let",
-    "output",
-    "expect",
-    "preprocess",
-    "labels",
-    "weights",
-    "train",
-    "allow",
-    "from",
-    "of",
-    "as",
-    "and",
-    "or",
-    "not",
-    "true",
-    "false",
-];
-
 /// The operator of that word.
 pub fn find(word: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|op| op.word == word)
 }
 
 /// Whether a block or parameter may not have that name.
-pub(super) fn is_reserved(name: &str) -> bool {
-    find(name).is_some() || KEYWORDS.contains(&name)
+pub fn is_reserved(name: &str) -> bool {
+    find(name).is_some() || STATEMENTS.contains(&name) || words::is_reserved(name)
 }
 
 /// All words that may begin a statement of a body.
 pub(super) fn statement_words() -> impl Iterator<Item = &'static str> {
-    OPERATORS.iter().map(|op| op.word).chain(KEYWORDS.iter().copied())
+    OPERATORS.iter().map(|op| op.word).chain(STATEMENTS.iter().chain(RESERVED).copied())
 }

@@ -8,6 +8,7 @@ use super::build::Context;
 use super::foreign;
 use super::grammar::Rule;
 use super::scan::shorten;
+use super::words::is_reserved;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
@@ -86,10 +87,6 @@ fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected:
         return diagnostic.note(format!("`{word}` is a word of the language and cannot be a name"));
     }
     diagnostic
-}
-
-fn is_reserved(word: &str) -> bool {
-    matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
 }
 
 fn is_word(c: char) -> bool {

@@ -15,6 +15,7 @@ mod recover;
 mod scan;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{OnError, Format, Named, data_files, parse_named_weights};
+use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
@@ -144,5 +144,5 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         npy::write(path, &judge.scores().view()).map_err(Failure::input)?;
     }
     report::report(args, &judge, out)?;
-    if stopped { Err(Failure::Stopped) } else { Ok(()) }
+    if stopped { Err(Failure::Stopped) } else { judge.hold_finite() }
 }

@@ -260,7 +260,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
         resnetc(&["check", arg(&source)]).refused(why);
     };
     wrong(ArrayD::zeros(vec![28, 28]), "floating point of shape [1, 28, 28]");
-    wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
+    wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "pixel values divided by 255");
     resnetc(&["dataset-stats", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
 }
 

@@ -33,7 +33,7 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
-    assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
+    assert_eq!(sizes(&fixed).to_string(), "the input size is fixed");
     // rounding up, a window may lack less than a stride
     assert_eq!(report("maxpool 2x2, ceil_mode: true\n").to_string(), "any H, W >= 1");
     assert_eq!(report("maxpool 3x3, stride: 2, padding: 0, ceil_mode: true\n").to_string(), "any H, W >= 2");

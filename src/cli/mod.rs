@@ -28,6 +28,7 @@ mod train;
 mod verify;
 mod view;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
@@ -116,7 +117,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
             if let Some((word, own)) = former_word(&error) {
-                eprintln!("error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
+                let _ = writeln!(std::io::stderr(), "error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
                 return ExitCode::from(code);
             }
             // nothing is left to say where even this cannot be written

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use resnetc::data::{DatasetOptions, Loader, LoaderOptions, Split, Transform, open_dataset};
-use resnetc::ir::{Augment, OnBroken, Shape};
+use resnetc::ir::{Augment, OnError, Shape};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let transform = Transform::new(&*dataset, &Shape::fixed(&[channels, side, side]), None, &augment)?;
     transform.hold(&*dataset, false, workers)?;
     println!("sizes held in {:.2} s", start.elapsed().as_secs_f64());
-    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnBroken::Fatal, workers };
+    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnError::Fatal, workers };
     let mut loader = Loader::new(dataset, transform, options);
     for epoch in 0..3 {
         let start = Instant::now();

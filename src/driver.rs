@@ -1,11 +1,11 @@
-//! The stations as one way: from a file to a checked network, and to a model with its weights.
+//! The whole pipeline: from a file to a checked network, and to a model with weights.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::base::codes;
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
@@ -14,21 +14,21 @@ use crate::formats::{WeightsError, npy, weights};
 use crate::ir::{Channels, Checked};
 use crate::runtime::{Model, ParamError, ParamStore, RunError, init};
 
-/// A program that was read, with all that was said about it so far.
+/// A loaded program, with all diagnostics so far.
 #[derive(Debug)]
 pub struct Frontend {
     /// The files, for rendering diagnostics.
     pub sources: SourceMap,
-    /// Errors and warnings, in the order in which they were found.
+    /// Errors and warnings, in the order found.
     pub diagnostics: Vec<Diagnostic>,
     program: Program,
-    /// The file's name without its ending: which of several networks is meant where none is named.
+    /// The file name without its extension: selects among several networks if none is named.
     stem: String,
-    /// Whether it is that of [`Frontend::kept`].
+    /// Whether this was created by [`Frontend::kept`].
     kept: bool,
 }
 
-/// Why no network of a file is the one to use.
+/// Why no network could be selected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectError {
     /// The file defines none.
@@ -37,17 +37,17 @@ pub enum SelectError {
         /// The file.
         file: String,
     },
-    /// It defines none of that name.
+    /// It has no network of that name.
     #[error("{file} has no network `{name}`; {hint}")]
     Unknown {
         /// The file.
         file: String,
-        /// As asked for.
+        /// The requested name.
         name: String,
-        /// Near names, or all.
+        /// A similar name, or all names.
         hint: String,
     },
-    /// Several, and none was named.
+    /// It has several, and none was named.
     #[error("{file} holds several networks; name one with --network: {list}")]
     Several {
         /// The file.
@@ -58,7 +58,7 @@ pub enum SelectError {
 }
 
 impl Frontend {
-    /// Reads a file and what it uses. What is wrong with the text stands in [`Frontend::diagnostics`].
+    /// Loads a file and the files that it uses. Errors in the text are in [`Frontend::diagnostics`].
     pub fn open(path: &Path) -> Result<Frontend, ReadError> {
         let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
         let program = Program::load(path, &mut sources, &mut diagnostics)?;
@@ -66,12 +66,12 @@ impl Frontend {
         Ok(Frontend::with(program, sources, diagnostics, stem))
     }
 
-    /// Reads a text. Relative paths in it are relative to the working directory.
+    /// Loads a text. Relative paths in it are resolved against the working directory.
     pub fn text(name: &str, text: &str) -> Frontend {
         Frontend::source(SourceFile { name: name.to_string(), path: None, text: text.into() })
     }
 
-    /// Reads a source with the path that relative names in it are relative to.
+    /// Loads a source with its path, against which relative paths in it are resolved.
     pub fn source(file: SourceFile) -> Frontend {
         let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
         let stem = Path::new(&file.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -79,8 +79,8 @@ impl Frontend {
         Frontend::with(program, sources, diagnostics, stem)
     }
 
-    /// Reads the texts of a program that was read before, as an artifact keeps them; `None` where there is none. No file is read: names of
-    /// classes and means of pixels that stand in files are left out.
+    /// Loads the sources stored in an artifact; `None` if there are none. No file is read: class labels and per-pixel means
+    /// that are stored in files are omitted.
     pub fn kept(files: &[SourceFile]) -> Option<Frontend> {
         let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
         let stem = Path::new(&files.first()?.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -90,7 +90,9 @@ impl Frontend {
 
     fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, stem: String) -> Frontend {
         program.lint(&mut diagnostics);
-        Frontend { sources, diagnostics, program, stem, kept: false }
+        let mut front = Frontend { sources, diagnostics, program, stem, kept: false };
+        front.without_noise();
+        front
     }
 
     /// The networks that the file defines.
@@ -98,25 +100,25 @@ impl Frontend {
         self.program.networks()
     }
 
-    /// Whether an error was found so far.
+    /// Whether there are errors so far.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// Files besides the sources that networks need to be checked and trained: names of classes, means of pixels.
+    /// Files other than sources that are needed to check and train networks: class labels, per-pixel means.
     pub fn named_files(&self) -> Vec<PathBuf> {
         self.program.named_files()
     }
 
-    /// All files that a network of this program comes from: sources, names of classes, means of pixels, weights.
+    /// All files that a network of this program depends on: sources, class labels, per-pixel means, weights.
     pub fn files(&self, checked: &Checked, weights: &Weights) -> Vec<PathBuf> {
         let sources = self.sources.files().filter_map(|(_, file)| file.path.clone());
         let weights = weights_file(checked, weights).map(Path::to_path_buf);
         sources.chain(self.named_files()).chain(weights).collect()
     }
 
-    /// The network that is meant: the one named; else the only one, or the only one without open parameters; else, of
-    /// those without, the one that is called as the file is.
+    /// Selects a network: the named one; otherwise the only one, or the only one without open parameters; otherwise, of those
+    /// without open parameters, the one named like the file.
     pub fn select(&self, name: Option<&str>) -> Result<String, SelectError> {
         let all = self.networks();
         let file = self.sources.files().next().map(|(_, f)| f.name.clone()).unwrap_or_default();
@@ -140,22 +142,31 @@ impl Frontend {
         }
     }
 
+    /// What an error hides may be what uses a name: no name is called unused beside an error.
+    fn without_noise(&mut self) {
+        const UNUSED: [Code; 3] = [codes::UNUSED_IMPORT, codes::UNUSED_PARAMETER, codes::UNUSED_LET];
+        if self.has_errors() {
+            self.diagnostics.retain(|d| !UNUSED.contains(&d.code));
+        }
+    }
+
     /// Elaborates and checks a network. `None` where an error was found, in this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
         let mut checked = check::check(elaborated?, &mut self.diagnostics);
         if let Some(checked) = checked.as_mut().filter(|_| !self.kept) {
-            self.diagnostics.extend(mean_picture(checked));
+            self.diagnostics.extend(load_pixel_mean(checked));
         }
-        // one mistake in a shared block is found again through every network that uses it
+        // a mistake in a shared block is found again in every network that uses it
         let mut seen = std::collections::HashSet::new();
         self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        self.without_noise();
         if self.has_errors() { None } else { checked }
     }
 }
 
-/// Reads the mean of each value of the input, where `preprocess` names a file; yields what is wrong with it.
-fn mean_picture(checked: &mut Checked) -> Option<Diagnostic> {
+/// Reads the per-pixel mean of the input if `preprocess` names a file. Returns an error diagnostic if it is unusable.
+fn load_pixel_mean(checked: &mut Checked) -> Option<Diagnostic> {
     let input = checked.graph().inputs().first().map(|&input| checked.shape(input).clone());
     let how = checked.network.preprocess.as_mut()?;
     let (path, span) = how.mean_from.clone()?;
@@ -163,7 +174,7 @@ fn mean_picture(checked: &mut Checked) -> Option<Diagnostic> {
     let file = path.display();
     let wrong = |code, message: String| Some(Diagnostic::error(code, message, span, "named here"));
     let Some(sizes) = sizes.filter(|_| how.channels != Channels::Bgr) else {
-        let rule = "a mean for each pixel goes with an input of fixed height and width, and with `rgb` or `gray`";
+        let rule = "a per-pixel mean requires an input of fixed height and width, with `rgb` or `gray` channels";
         return wrong(codes::BAD_VALUE, rule.to_owned());
     };
     let tensor = match npy::read_tensor(&path) {
@@ -172,34 +183,35 @@ fn mean_picture(checked: &mut Checked) -> Option<Diagnostic> {
     };
     if tensor.shape() != sizes || !tensor.dtype().is_float() {
         let (found, dtype) = (tensor.shape(), tensor.dtype());
-        let message =
-            format!("`{file}` holds {dtype} of sizes {found:?}, and the mean of this input is floating point of {sizes:?}");
+        let message = format!(
+            "`{file}` holds {dtype} of shape {found:?}, but the mean of this input must be floating point of shape {sizes:?}"
+        );
         return wrong(codes::BAD_VALUE, message);
     }
     let values = tensor.to_f32();
     if !values.iter().all(|v| (0.0..=1.0).contains(v)) {
         return wrong(
             codes::BAD_VALUE,
-            format!("`{file}` holds values beyond 0 and 1: the mean is that of bytes divided by 255"),
+            format!("`{file}` holds values outside 0 to 1: the mean must be that of pixel values divided by 255"),
         );
     }
     how.mean = values.into_owned();
     None
 }
 
-/// Where [`compile`] takes parameters from.
+/// Where [`compile`] gets parameters from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
-    /// The file that the source names (`weights "…"`).
+    /// The file named in the source (`weights "…"`).
     #[default]
     Named,
     /// A safetensors or PyTorch file.
     File(PathBuf),
-    /// He initialisation with a seed: see [`crate::runtime::init`].
+    /// He initialization with a seed: see [`crate::runtime::init`].
     Init(u64),
 }
 
-/// The file that parameters come from; `None` where they are drawn, or none is named.
+/// The weight file; `None` if parameters are initialized randomly, or no file is named.
 fn weights_file<'a>(checked: &'a Checked, from: &'a Weights) -> Option<&'a Path> {
     match (from, &checked.network.weights) {
         (Weights::Init(_), _) | (Weights::Named, None) => None,
@@ -207,27 +219,27 @@ fn weights_file<'a>(checked: &'a Checked, from: &'a Weights) -> Option<&'a Path>
     }
 }
 
-/// What [`compile`] is asked for.
+/// Options of [`compile`].
 #[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
-    /// Which network, where the file holds several: see [`Frontend::select`].
+    /// Which network, if the file has several: see [`Frontend::select`].
     pub network: Option<String>,
-    /// Values of parameters left open, as expressions of the language: `("classes", "10")`.
+    /// Values for open parameters, as expressions of the language: `("classes", "10")`.
     pub set: Vec<(String, String)>,
     /// Where the parameters come from.
     pub weights: Weights,
 }
 
-/// Why [`compile`] gave no model.
+/// Why [`compile`] failed.
 #[derive(Debug, Error)]
 pub enum CompileError {
     /// The source file cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// No network of the file is the one to use.
+    /// No network could be selected.
     #[error(transparent)]
     Select(#[from] SelectError),
-    /// The source, or a checkpoint that does not fit it, rendered with the source lines; and the diagnostics themselves.
+    /// Errors in the source, or a checkpoint that does not match it: rendered with source lines, and as diagnostics.
     #[error("{rendered}")]
     Source {
         /// For people.
@@ -238,13 +250,13 @@ pub enum CompileError {
     /// The weight file cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The source names no weights, and none were given.
+    /// The source names no weight file, and none was given.
     #[error("network `{network}` names no weights, and none were given")]
     NoWeights {
         /// The network.
         network: String,
     },
-    /// Initialisation failed.
+    /// Initialization failed.
     #[error(transparent)]
     Init(#[from] RunError),
     /// A parameter is missing.
@@ -275,7 +287,7 @@ pub fn compile(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Model
 }
 
 impl Frontend {
-    /// The model of one of the networks, with its weights.
+    /// The model of a selected network, with its weights.
     pub fn model(&mut self, options: &CompileOptions) -> Result<Model, CompileError> {
         let network = self.select(options.network.as_deref())?;
         let Some(checked) = self.check(&network, &options.set) else {
@@ -285,7 +297,7 @@ impl Frontend {
         Ok(Model::new(checked, params)?)
     }
 
-    /// The parameters of a checked network.
+    /// Loads or initializes the parameters of a checked network.
     pub fn params(&self, checked: &Checked, from: &Weights) -> Result<ParamStore, CompileError> {
         if let Weights::Init(seed) = from {
             return Ok(init::init(checked, *seed)?);

@@ -1,34 +1,33 @@
-//! resnetc: a compiler for a declarative language of residual networks, and a CPU runtime for what it compiles.
+//! resnetc: a compiler for a declarative language for residual networks, and a CPU runtime for the result.
 //!
-//! A `.resnet` file states stages, filter doubling and shortcuts, and reads like the tables of "Deep Residual Learning for Image
-//! Recognition" (He et al. 2016). Data flows one way, and the folders are its stations:
+//! A `.resnet` file states stages, filter doubling and shortcuts, and reads like the tables of "Deep Residual Learning for
+//! Image Recognition" (He et al. 2016). Data flows in one direction through the modules:
 //!
 //! ```text
 //! source --syntax--> Ast --elaborate--> Network --check--> Checked --passes--> Checked --plan--> Plan --runtime--> tensors
 //! ```
 //!
-//! - [`syntax`] reads the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
-//! - [`check`] infers every shape by the one law ([`ir::infer`](ir::infer())), holds the design rules and the `expect` lines, and
-//!   yields a side table: it changes no graph.
-//! - [`passes`] fold and fuse; [`plan`] chooses a kernel and a place in memory for each node, as plain data.
-//! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
-//!   against.
-//! - [`decompile`] goes the other way: from a graph without structure to the source of one with it.
-//! - [`torch`] writes PyTorch source, and the recipe as a script for it.
-//! - [`formats`] reads weights and artifacts, [`data`] pictures; `view` makes a page of a network; [`driver`] is the way through all
-//!   of them.
+//! - [`syntax`] parses the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
+//! - [`check`] infers every shape with the one shape rule ([`ir::infer`](ir::infer())), checks the design rules and `expect`
+//!   lines, and returns a side table; it never changes the graph.
+//! - [`passes`] fold and fuse nodes; [`plan`] chooses a kernel and a memory location for each node, as plain data.
+//! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] is the reference interpreter: it evaluates operators by
+//!   their definition, and everything else is tested against it.
+//! - [`decompile`] works in reverse: from a graph without structure to structured source.
+//! - [`torch`] generates PyTorch source, and the recipe as a training script for it.
+//! - [`formats`] reads weights and artifacts, [`data`] reads images; `view` renders a network as a web page; [`driver`]
+//!   connects all of them.
 //!
 //! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
 //!
 //! # Invariants
 //!
-//! A folder imports only from those before it in the flow. Nothing but the command line prints. Whatever comes from outside
-//! (source, weights, artifact, picture) is an `Err` when it is wrong, never a panic. The same input and thread count give the
-//! same bits.
+//! A module only imports modules before it in the flow. Only the command line prints. Invalid external input (source, weights,
+//! artifact, image) returns an `Err`, never a panic. The same input and thread count give the same bits.
 //!
 //! # Features
 //!
-//! `cli` (default): the command `resnetc`. `image`: decoding JPEG and PNG. With neither, the core remains: parser, checker,
+//! `cli` (default): the `resnetc` command. `image`: JPEG and PNG decoding. Without either, the core remains: parser, checker,
 //! planner, kernels, weights.
 
 pub mod base;

@@ -1,4 +1,4 @@
-//! The command `resnetc`: the exit code, nothing else.
+//! The `resnetc` command: only sets the exit code.
 
 fn main() -> std::process::ExitCode {
     resnetc::cli::main()

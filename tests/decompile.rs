@@ -20,7 +20,7 @@ use resnetc::decompile::{DecompileError, Decompiled, Options, decompile};
 use resnetc::driver::Frontend;
 use resnetc::formats::onnx::{ExportOptions, Source, open, write};
 use resnetc::ir::{
-    Act, Checked, Clip, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
+    Act, Checked, Clamp, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
 };
 use resnetc::runtime::{ParamStore, init, interp};
 
@@ -70,14 +70,14 @@ fn bare(graph: &Graph, folded: bool) -> Graph {
             }
             let before = graph.operands(id).first().map(|value| value.node);
             let is_folded = |id| matches!(graph.node(id).op, Op::Conv(_)) && graph.users(id).len() == 1;
-            if let (Op::Norm(_), Some(conv)) = (&op, before.filter(|&conv| is_folded(conv))) {
+            if let (Op::BatchNorm(_), Some(conv)) = (&op, before.filter(|&conv| is_folded(conv))) {
                 to.insert(id, to[&conv]);
                 continue;
             }
             if let Op::Conv(conv) = &mut op
                 && let [(user, _)] = graph.users(id)[..]
             {
-                conv.bias |= matches!(graph.node(user).op, Op::Norm(_));
+                conv.bias |= matches!(graph.node(user).op, Op::BatchNorm(_));
             }
         }
         to.insert(id, out.add(Node { op, name, params: Vec::new(), origin: origin() }, &operands).into());
@@ -209,8 +209,8 @@ fn what_is_irregular_is_said_plainly() {
 fn like_scopes_of_unlike_children_come_back_as_calls() {
     // MobileNetV2's form: the first child of each scope has a stride, the second has none
     let found = through(
-        "resnet 1\nblock a(filters, stride) {\n  conv 3x3, filters, stride\n  norm\n  relu\n  conv 1x1, filters\n}\nblock b(filters) {\n  conv 1x1, filters\n  \
-         norm\n  sigmoid\n  conv 1x1, filters: 4\n}\nnetwork net {\n  input 3 x 16 x 16\n  scope one {\n    a filters: 8, stride: 1 as \"0\"\n    b filters: 8 as \"1\"\n  }\n  \
+        "resnet 1\nblock a(filters, stride) {\n  conv 3x3, filters, stride\n  batchnorm\n  relu\n  conv 1x1, filters\n}\nblock b(filters) {\n  conv 1x1, filters\n  \
+         batchnorm\n  sigmoid\n  conv 1x1, filters: 4\n}\nnetwork net {\n  input 3 x 16 x 16\n  scope one {\n    a filters: 8, stride: 1 as \"0\"\n    b filters: 8 as \"1\"\n  }\n  \
          scope two {\n    a filters: 12, stride: 2 as \"0\"\n    b filters: 6 as \"1\"\n  }\n  avgpool global\n  linear 5\n}\n",
     );
     assert!(found.notes.is_empty() && found.renamed().next().is_none(), "{:?}\n{}", found.notes, found.source);
@@ -221,7 +221,7 @@ fn like_scopes_of_unlike_children_come_back_as_calls() {
 fn each_block_follows_the_shortcut_that_it_had() {
     // a block within another, projected where the outer one is padded; and two of a kind under unlike policies
     let found = through(
-        "resnet 1\nblock inner(filters) {\n  conv 3x3, filters\n  norm\n  add shortcut\n  relu\n}\nblock outer(filters) {\n  \
+        "resnet 1\nblock inner(filters) {\n  conv 3x3, filters\n  batchnorm\n  add shortcut\n  relu\n}\nblock outer(filters) {\n  \
          conv 3x3, filters: 4 as reduce\n  shortcut: projection\n  inner filters: 6 as unit\n  conv 3x3, filters as expand\n  \
          shortcut: pad\n  add shortcut\n  sigmoid\n}\nnetwork net {\n  input 3 x 8 x 8\n  conv 3x3, filters: 8\n  \
          outer filters: 12 as a\n  outer filters: 16 as b\n  shortcut: projection\n  inner filters: 8 as c\n  avgpool global\n  linear 5\n}\n",
@@ -247,7 +247,8 @@ fn names_that_are_taken_or_mean_something_else_are_changed() {
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let (checked, _) = b.finish(&[("1 2", x)]);
-    let found = decompile(checked.graph(), &Options { network: "norm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
+    let found =
+        decompile(checked.graph(), &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
     assert_eq!(found.network, "net");
     assert_eq!(found.layers.len(), 3);
     assert!(found.source.contains("/// a b\n"), "{}", found.source);
@@ -293,7 +294,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
             0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
             3 => b.norm(x),
             4 => b.relu(x),
-            5 => b.push(Op::Clip(Clip { low: Some(-0.5), high: Some(6.0) }), &[x]),
+            5 => b.push(Op::Clamp(Clamp { min: Some(-0.5), max: Some(6.0) }), &[x]),
             6 | 7 if alike => b.plus(x, y),
             8 if alike => b.push(Op::Mul, &[x, y]),
             9 if spread => b.push(Op::Concat, &[x, y]),

@@ -87,12 +87,12 @@ fn folded_norms_and_weights_of_their_own_file_compute_the_same() {
 fn pools_that_round_up_a_map_smaller_than_their_window() {
     let dir = tempfile::tempdir().unwrap();
     for pool in [
-        "maxpool 2x2, ceil: true",
-        "maxpool 3x3, stride: 3, pad: 0, ceil: true",
-        "maxpool 2x2, stride: 4, pad: 0, dilation: 2, ceil: true",
-        "avgpool 2x2, ceil: true",
-        "avgpool 2x3, stride: 3, pad: [0, 0, 1, 1], ceil: true",
-        "avgpool 2x3, stride: 3, pad: [0, 0, 1, 1], ceil: true, count_pad: false",
+        "maxpool 2x2, ceil_mode: true",
+        "maxpool 3x3, stride: 3, padding: 0, ceil_mode: true",
+        "maxpool 2x2, stride: 4, padding: 0, dilation: 2, ceil_mode: true",
+        "avgpool 2x2, ceil_mode: true",
+        "avgpool 2x3, stride: 3, padding: [0, 0, 1, 1], ceil_mode: true",
+        "avgpool 2x3, stride: 3, padding: [0, 0, 1, 1], ceil_mode: true, count_include_pad: false",
     ] {
         for sizes in ["1 x 7", "1 x 1", "H x W"] {
             let text = format!("resnet 1\nnetwork net {{\n  input 3 x {sizes}\n  {pool}\n}}\n");

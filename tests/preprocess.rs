@@ -1,4 +1,4 @@
-//! Decoding, resizing and preprocessing, held against what PIL and torchvision made of small pictures (`tests/reference/preprocess.py fixtures`,
+//! Decoding, resizing and preprocessing, held against what PIL and torchvision made of small images (`tests/reference/preprocess.py fixtures`,
 //! `tests/reference/images.py`).
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -31,7 +31,7 @@ fn resizing_is_pils() {
     }
 }
 
-/// The whole way: an odd rest at the crop's sides, no rest, and a crop that is larger than the picture.
+/// The whole way: an odd rest at the crop's sides, no rest, and a crop that is larger than the image.
 #[test]
 fn inputs_are_torchvisions() {
     for (size, crop) in [(24, 15), (18, 18), (20, 26)] {
@@ -61,7 +61,7 @@ fn images(extension: &str) -> Vec<PathBuf> {
 }
 
 /// A scan for each component or some, restarts, chroma as fine as luma or finer, colors that are not YCbCr: as PIL decodes them, within the
-/// rounding of smooth pictures, or refused.
+/// rounding of smooth images, or refused.
 #[test]
 fn rare_jpegs_are_right_or_refused() {
     let (mut right, mut refused) = (0, 0);

@@ -178,7 +178,7 @@ fn classify(command: &str) -> Result<Kind, String> {
         .collect();
     let args = match words[..] {
         ["cargo", "install", ..] => {
-            return if words.contains(&"--locked") { Ok(Kind::LeftOut) } else { Err("builds all anew without --locked".into()) };
+            return if words.contains(&"--locked") { Ok(Kind::LeftOut) } else { Err("builds all again without --locked".into()) };
         }
         ["cargo", "test" | "bench" | "clippy", ..] | ["apt-get", "install", _] => return Ok(Kind::LeftOut),
         ["cargo", "run", ..] => match words.iter().position(|word| *word == "--") {

@@ -72,7 +72,7 @@ fn steps(sgd: Sgd, images: ArrayView4<'_, f32>) -> (Vec<f64>, GraphEngine) {
     for step in 0..3 {
         engine.clear();
         losses.push(engine.gradients(&Batch { images, labels: &[0, 2, 1] }, 1.0, step).unwrap().loss());
-        optimizer.step(engine.parameters(), sgd.rate);
+        optimizer.step(engine.parameters(), sgd.lr);
         if step == 0 {
             near(
                 "mean",
@@ -95,14 +95,14 @@ fn images() -> Array4<f32> {
 
 #[test]
 fn momentum_decay_and_smoothing() {
-    let sgd = Sgd { rate: 0.2, momentum: 0.9, decay: 0.01, ..Sgd::default() };
+    let sgd = Sgd { lr: 0.2, momentum: 0.9, weight_decay: 0.01, ..Sgd::default() };
     let (losses, mut engine) = steps(sgd, images().view());
     for (found, expected) in losses.iter().zip([1.147943269305652, 1.131037605943695, 1.1084126340055969]) {
         assert!((found - expected).abs() < 2e-6, "{losses:?}");
     }
     let [conv, weight, bias, linear, offset] = engine.parameters() else { panic!("five") };
     near("conv", &conv.values, &[0.3324317173133015, 0.38675603156509586, 0.26148169553321937, 0.017255446624187452]);
-    near("norm", &weight.values, &[1.1176270951752802, 1.0954378963335492, 0.8946832490471684, 0.8279007186859001]);
+    near("batchnorm", &weight.values, &[1.1176270951752802, 1.0954378963335492, 0.8946832490471684, 0.8279007186859001]);
     near("its bias", &bias.values, &[0.16517599096614874, 0.061267722029292496, -0.2900912256877339, -0.020683151228842733]);
     near("linear", &linear.values, &[0.3304884659525938, 0.39279253877019593, 0.13370005386942982, -0.3045472162665376]);
     near("offset", &offset.values, &[-0.0629058652605736, 0.21306344646642272, 0.012629040797998307]);
@@ -110,14 +110,14 @@ fn momentum_decay_and_smoothing() {
 
 #[test]
 fn nesterovs_way() {
-    let sgd = Sgd { rate: 0.2, momentum: 0.9, decay: 0.01, nesterov: true, ..Sgd::default() };
+    let sgd = Sgd { lr: 0.2, momentum: 0.9, weight_decay: 0.01, nesterov: true, ..Sgd::default() };
     let (losses, mut engine) = steps(sgd, images().view());
     for (found, expected) in losses.iter().zip([1.147943269305652, 1.1183454934507937, 1.096612359690727]) {
         assert!((found - expected).abs() < 2e-6, "{losses:?}");
     }
     let [conv, weight, bias, linear, offset] = engine.parameters() else { panic!("five") };
     near("conv", &conv.values, &[0.3316543945930348, 0.3857623713009621, 0.25757117343643166, 0.022880161085111865]);
-    near("norm", &weight.values, &[1.1037952314419988, 1.0817236146460938, 0.8895665539903482, 0.8330871400191441]);
+    near("batchnorm", &weight.values, &[1.1037952314419988, 1.0817236146460938, 0.8895665539903482, 0.8330871400191441]);
     near("its bias", &bias.values, &[0.1482151391860723, 0.044140396797156735, -0.2900759989433972, -0.0049155589111068605]);
     near("linear", &linear.values, &[0.31010253667516224, 0.3745205107165956, 0.12676476331349074, -0.31327326564785085]);
     near("offset", &offset.values, &[-0.09905692494467822, 0.24517919513016528, 0.01586727377012454]);

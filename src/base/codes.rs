@@ -1,4 +1,4 @@
-//! The one table of diagnostic codes. `resnetc explain CODE` prints the page; a test holds that each code has one.
+//! The table of all diagnostic codes. `resnetc explain CODE` prints a code's page; a test checks that every code has one.
 
 use super::diagnostic::Code;
 
@@ -7,7 +7,7 @@ use super::diagnostic::Code;
 pub struct CodeInfo {
     /// The code.
     pub code: Code,
-    /// One line.
+    /// One-line title.
     pub title: &'static str,
     /// `docs/errors/CODE.md`.
     pub page: &'static str,
@@ -30,86 +30,86 @@ macro_rules! codes {
 
 codes! {
     // E00xx: reading and syntax
-    SYNTAX = "E0001", "the text does not parse here";
+    SYNTAX = "E0001", "syntax error";
     BRACKETS = "E0002", "brackets do not match";
-    STRAY = "E0003", "a character is not a part of the language";
-    NUMBER = "E0004", "a number is not written as numbers are";
-    STRING = "E0005", "a string does not end, or holds an unknown escape";
-    POSITIONAL = "E0006", "a value stands where its key is needed";
-    NO_VERSION = "E0007", "the file does not say which version of the language it is written in";
-    UNSUPPORTED_VERSION = "E0008", "the version of the language is not known";
-    LIMIT = "E0009", "the source is larger or nests deeper than is read";
+    STRAY = "E0003", "unexpected character";
+    NUMBER = "E0004", "malformed number";
+    STRING = "E0005", "unterminated string or unknown escape";
+    POSITIONAL = "E0006", "a value needs its key";
+    NO_VERSION = "E0007", "the file does not declare its language version";
+    UNSUPPORTED_VERSION = "E0008", "unsupported language version";
+    LIMIT = "E0009", "the source is too large or nested too deeply";
     // E01xx: names, parameters, values, expansion; E02xx: arguments
-    NO_SUCH_FILE = "E0101", "a file or library that is used cannot be read";
-    NO_SUCH_IMPORT = "E0102", "the file has nothing of that name";
-    USE_CYCLE = "E0103", "files use each other in a circle";
-    DUPLICATE_NAME = "E0104", "a name is given twice";
-    RESERVED_NAME = "E0105", "the name is a word of the language";
-    UNKNOWN_NAME = "E0106", "a word names nothing here";
-    UNKNOWN_OPERATOR = "E0107", "there is no operator or block of that name";
-    UNKNOWN_LABEL = "E0108", "no value has that label";
-    BAD_VALUE = "E0109", "the value does not fit";
-    BAD_INDEX = "E0110", "the list has no such item";
-    ARITHMETIC = "E0111", "the arithmetic has no result";
+    NO_SUCH_FILE = "E0101", "cannot read a file or library";
+    NO_SUCH_IMPORT = "E0102", "the file does not define that name";
+    USE_CYCLE = "E0103", "files use each other in a cycle";
+    DUPLICATE_NAME = "E0104", "a name is defined twice";
+    RESERVED_NAME = "E0105", "the name is a reserved word";
+    UNKNOWN_NAME = "E0106", "unknown name";
+    UNKNOWN_OPERATOR = "E0107", "unknown operator or block";
+    UNKNOWN_LABEL = "E0108", "unknown label";
+    BAD_VALUE = "E0109", "invalid value";
+    BAD_INDEX = "E0110", "index out of range";
+    ARITHMETIC = "E0111", "the arithmetic has no valid result";
     TOO_LARGE = "E0112", "the network is too large";
-    TOO_DEEP = "E0113", "blocks or networks nest too deep";
-    MISPLACED = "E0114", "the statement does not belong here";
-    NO_INPUT = "E0115", "there is no input";
-    NO_PREVIOUS_STAGE = "E0116", "`double` has nothing to double";
+    TOO_DEEP = "E0113", "blocks or networks are nested too deeply";
+    MISPLACED = "E0114", "misplaced statement";
+    NO_INPUT = "E0115", "missing input";
+    NO_PREVIOUS_STAGE = "E0116", "`double` has no previous stage";
     UNUSED_BRANCH = "E0117", "a branch is never joined";
-    BAD_NAME = "E0118", "a label is not a name";
-    DUPLICATE_NODE = "E0119", "two layers have one name";
-    SET_UNKNOWN = "E0120", "`--set` names no parameter";
-    SET_FIXED = "E0121", "`--set` names a parameter that is fixed";
-    SET_SYNTAX = "E0122", "`--set` cannot be read";
-    UNUSED_INPUT = "E0123", "an input is never read";
-    RECIPE_VALUE = "E0124", "a value of the recipe does not fit";
-    RECIPE_CONFLICT = "E0125", "parts of the recipe do not go together";
-    UNKNOWN_KEY = "E0201", "the key is not known";
+    BAD_NAME = "E0118", "a label is not a valid name";
+    DUPLICATE_NODE = "E0119", "two layers have the same name";
+    SET_UNKNOWN = "E0120", "`--set` names an unknown parameter";
+    SET_FIXED = "E0121", "`--set` names a parameter that is already fixed";
+    SET_SYNTAX = "E0122", "malformed `--set`";
+    UNUSED_INPUT = "E0123", "an input is never used";
+    RECIPE_VALUE = "E0124", "invalid value in the recipe";
+    RECIPE_CONFLICT = "E0125", "parts of the recipe conflict";
+    UNKNOWN_KEY = "E0201", "unknown key";
     GIVEN_TWICE = "E0202", "an argument is given twice";
     MISSING_ARGUMENT = "E0203", "an argument is missing";
-    TOO_MANY_ARGUMENTS = "E0204", "an argument is not expected";
+    TOO_MANY_ARGUMENTS = "E0204", "unexpected argument";
     // E03xx: shapes and design rules; E04xx: expectations
-    SHORTCUT_DIFFERS = "E0301", "the shortcut does not fit what it is added to";
-    OPERANDS_DIFFER = "E0302", "what is joined differs in shape";
-    WINDOW = "E0303", "a window does not fit the map";
-    GROUPS = "E0304", "channels cannot be split into groups";
-    RANK = "E0305", "a map is needed, or a vector";
-    POOL_PADDING = "E0306", "a pool is padded too far";
+    SHORTCUT_DIFFERS = "E0301", "the shortcut does not match what it is added to";
+    OPERANDS_DIFFER = "E0302", "operands differ in shape";
+    WINDOW = "E0303", "a kernel does not fit its input";
+    GROUPS = "E0304", "channels cannot be divided into groups";
+    RANK = "E0305", "wrong rank: a feature map or a vector is needed";
+    POOL_PADDING = "E0306", "a pool has too much padding";
     ZERO = "E0307", "an attribute is 0";
-    FREE_SIZE = "E0308", "a layer needs a fixed size, and it is free";
-    VALUE_TOO_LARGE = "E0309", "a value would be too large";
-    NO_SIZE = "E0310", "no free size fits the whole network";
+    FREE_SIZE = "E0308", "a layer needs a fixed input size";
+    VALUE_TOO_LARGE = "E0309", "a tensor is too large";
+    NO_SIZE = "E0310", "no input size fits the whole network";
     STAGE_BLOCKS_DIFFER = "E0311", "the blocks of a stage differ";
-    HALVED_NOT_DOUBLED = "E0312", "the map is halved and the filters are not doubled";
-    DOUBLED_NOT_HALVED = "E0313", "the filters change and the map is kept";
-    LABELS_DIFFER = "E0314", "there are more labels than classes, or fewer";
-    PICTURE_DIFFERS = "E0315", "pictures do not become what the input takes";
-    SIGNAL = "E0316", "a signal has no height";
-    PAD_MODE = "E0317", "a map does not have what is to stand around it";
+    HALVED_NOT_DOUBLED = "E0312", "the feature map is halved but the filters are not doubled";
+    DOUBLED_NOT_HALVED = "E0313", "the filters change but the feature map is not halved";
+    LABELS_DIFFER = "E0314", "the number of labels is not the number of classes";
+    PICTURE_DIFFERS = "E0315", "preprocessing does not produce the network's input";
+    SIGNAL = "E0316", "a 1-D input has no height";
+    PAD_MODE = "E0317", "the padding mode does not fit the input";
     EXPECT_LAYERS = "E0401", "the number of layers is not as expected";
     EXPECT_PARAMS = "E0402", "the number of parameters is not as expected";
     EXPECT_MACS = "E0403", "the number of multiply-adds is not as expected";
     EXPECT_SHAPE = "E0404", "a shape is not as expected";
-    EXPECT_UNKNOWN = "E0405", "an expectation is about nothing";
+    EXPECT_UNKNOWN = "E0405", "`expect` names an unknown value";
     // E05xx: weights
-    WEIGHTS_SHORTCUT = "E0501", "the checkpoint has other shortcuts";
-    WEIGHTS_BLOCK = "E0502", "the checkpoint has other blocks";
-    WEIGHTS_DEPTH = "E0503", "the checkpoint has another number of blocks";
-    WEIGHTS_CLASSES = "E0504", "the checkpoint has another number of classes";
-    WEIGHTS_SHAPE = "E0505", "tensors of the checkpoint have other sizes";
+    WEIGHTS_SHORTCUT = "E0501", "the checkpoint has different shortcuts";
+    WEIGHTS_BLOCK = "E0502", "the checkpoint has different blocks";
+    WEIGHTS_DEPTH = "E0503", "the checkpoint has a different number of blocks";
+    WEIGHTS_CLASSES = "E0504", "the checkpoint has a different number of classes";
+    WEIGHTS_SHAPE = "E0505", "tensors of the checkpoint have different shapes";
     WEIGHTS_MISSING = "E0506", "the checkpoint lacks tensors that the network needs";
-    WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not";
-    WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors otherwise";
+    WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not use";
+    WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors differently";
     WEIGHTS_TYPE = "E0509", "the checkpoint has weights of a type that is not read";
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";
-    DUPLICATE_LABEL = "W0103", "two classes have one label";
+    DUPLICATE_LABEL = "W0103", "two classes have the same label";
     UNUSED_LET = "W0104", "a `let` is never used";
 }
 
-/// The entry of a code, looked up by its text (`E0301`, in either case).
+/// Looks up a code by its text (`E0301`, case-insensitive).
 pub fn find(code: &str) -> Option<&'static CodeInfo> {
     ALL.iter().find(|info| info.code.0.eq_ignore_ascii_case(code))
 }

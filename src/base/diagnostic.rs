@@ -1,13 +1,13 @@
-//! What every stage reports: a [`Diagnostic`] with a stable code, labels into the source, and priced fixes.
+//! [`Diagnostic`]: what every stage reports. It has a stable code, labels into the source, and fixes with their cost.
 
 use super::source::Span;
 
-/// How bad it is.
+/// How serious a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The program is accepted.
     Warning,
-    /// The program is refused.
+    /// The program is rejected.
     Error,
 }
 
@@ -15,23 +15,23 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub &'static str);
 
-/// A span with something to say about it.
+/// A labeled span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// Where.
     pub span: Span,
-    /// What is to be seen there; may be empty.
+    /// The text shown at the span; may be empty.
     pub text: String,
-    /// Whether this is where the error is (one label is), or context.
+    /// Whether this is the location of the error (exactly one label is primary) or context.
     pub primary: bool,
 }
 
-/// A proposed change, in words, and as an edit where one is known.
+/// A proposed change: a description, and an edit where one is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Help {
     /// What to do and what it costs.
     pub text: String,
-    /// The text to put in place of a span.
+    /// The span to replace and its replacement.
     pub edit: Option<(Span, String)>,
 }
 
@@ -42,13 +42,13 @@ pub struct Diagnostic {
     pub code: Code,
     /// Error or warning.
     pub severity: Severity,
-    /// One line: what is wrong.
+    /// One-line summary of the problem.
     pub message: String,
     /// Where; the primary label first.
     pub labels: Vec<Label>,
-    /// The rule that is broken, and facts (`= rule: …`, `= note: …`), each with its prefix word.
+    /// The rule that was broken and other facts (`= rule: …`, `= note: …`), each with its prefix.
     pub notes: Vec<String>,
-    /// What could be done.
+    /// Possible fixes.
     pub helps: Vec<Help>,
 }
 
@@ -94,7 +94,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds `= help: text` with the edit that carries it out.
+    /// Adds `= help: text` with an edit that applies it.
     pub fn fix(mut self, text: impl Into<String>, span: Span, replacement: impl Into<String>) -> Self {
         self.helps.push(Help { text: text.into(), edit: Some((span, replacement.into())) });
         self
@@ -105,7 +105,7 @@ impl Diagnostic {
         self.labels[0].span
     }
 
-    /// Whether the program is refused.
+    /// Whether the program is rejected.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

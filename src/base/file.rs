@@ -1,19 +1,19 @@
-//! Writing files so that a failure leaves nothing behind.
+//! Atomic file writes: a failure leaves no partial file behind.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Bytes of a piece, and what the place of each is a multiple of: a huge page of x86-64 and of 64-bit ARM. Linux keeps what is
-/// written at once together in its cache of files; a file written in such pieces is mapped by huge pages, which makes a first
-/// touch of it some fifty times cheaper, and each later one a little.
+/// Size of one write, and its alignment in the file: a huge page on x86-64 and 64-bit ARM. Linux keeps data from one large
+/// write together in the page cache, so a file written in such pieces can be mapped with huge pages. First access is then about
+/// fifty times cheaper, and later accesses slightly cheaper.
 const PIECE: usize = 2 << 20;
 
-/// What the names of temporary files begin with.
+/// Prefix of temporary file names.
 const TEMPORARY: &str = ".resnetc-";
 
-/// Removes the temporary files that processes which were killed have left in a folder. Nobody may be writing there.
+/// Removes temporary files that killed processes left in a folder. No other process may be writing there.
 pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -24,13 +24,13 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file whole or not at all: into a temporary file in the same folder, which then takes the target's name. On any error (full
-/// disk, read-only folder, an error of `write` itself) the temporary file is gone and the target is as it was.
+/// Writes a file completely or not at all, through a temporary file in the same folder that is renamed to the target. On any
+/// error (full disk, read-only folder, an error from `write` itself) the temporary file is removed and the target is unchanged.
 pub fn write_atomically<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
     write_whole(path, false, write)
 }
 
-/// As [`write_atomically`], and the bytes are on the disk before the file takes its name: a crash of the machine leaves the old file or
+/// Like [`write_atomically`], but syncs the data to disk before the rename: after a machine crash the file is either the old or
 /// the new one.
 pub fn write_durably<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
     write_whole(path, true, write)
@@ -52,16 +52,16 @@ fn write_whole<E: From<io::Error>>(
     Ok(())
 }
 
-/// Holds that a file can be written, without touching it: long work is not to end in vain.
+/// Checks that a file can be written, without touching it. Call it before long work starts.
 pub fn probe(path: &Path) -> io::Result<()> {
     beside(&target(path)?).map(drop)
 }
 
-/// The file that a path stands for: a link is followed, so that it stays one.
+/// The file that a path refers to. Symbolic links are followed, so that a link remains a link.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink());
     let path = if is_link { std::fs::canonicalize(path)? } else { path.to_path_buf() };
-    // renaming would replace a device by a file (`/dev/null`, as root)
+    // renaming would replace a device such as `/dev/null` by a regular file when running as root
     match std::fs::metadata(&path) {
         Ok(kind) if kind.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder")),
         Ok(kind) if !kind.is_file() => Err(io::Error::other("is not a regular file")),
@@ -69,7 +69,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// A temporary file in a path's folder.
+/// Creates a temporary file in the same folder as `path`.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -77,13 +77,13 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
-    // a temporary file is private; the finished one is to be what the umask makes of any new file
+    // temporary files are private by default; give the finished file the usual permissions (umask applies)
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
 }
 
-/// A file that is written piece by piece, each at once.
+/// Buffers output and writes it in pieces of [`PIECE`] bytes.
 struct Pieces {
     file: NamedTempFile,
     piece: Vec<u8>,
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_join_to_what_was_written() {
+    fn pieces_are_joined() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         for len in [0, PIECE - 1, PIECE, 3 * PIECE + 5] {
@@ -136,7 +136,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_one() {
+    fn a_link_stays_a_link() {
         let dir = tempfile::tempdir().unwrap();
         let (real, link) = (dir.path().join("real"), dir.path().join("link"));
         std::fs::write(&real, "old").unwrap();
@@ -144,13 +144,13 @@ mod tests {
         write_atomically(&link, |out| out.write_all(b"new")).unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read(&real).unwrap(), b"new");
-        // one that leads nowhere
+        // a dangling link
         std::fs::remove_file(&real).unwrap();
         assert!(write_atomically::<io::Error>(&link, |_| Ok(())).is_err() && probe(&link).is_err());
     }
 
     #[test]
-    fn probing_leaves_all_as_it_is() {
+    fn probing_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         probe(&path).unwrap();

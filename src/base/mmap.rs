@@ -1,10 +1,10 @@
-//! Files mapped into memory, and shared slices of bytes that may lie in one.
+//! Memory-mapped files, and shared byte slices that may point into one.
 //!
-//! The hazard of a mapped file: it shows whatever the file holds at the moment of reading. If another process writes to it, values
-//! change under us; if another process truncates it, touching a page behind the new end kills this process (SIGBUS). We write files
-//! by renaming a finished one into place ([`crate::base::file`]), which leaves existing maps on the old contents, and so do
-//! the common tools that download weights. Nothing here depends on two reads of a mapped byte being equal for memory safety: every
-//! check on untrusted numbers is made on a copied number.
+//! A mapped file shows whatever the file holds at the moment of reading. If another process writes to it, values change under
+//! us; if another process truncates it, accessing a page past the new end kills this process (SIGBUS). We write files by
+//! renaming a finished file into place ([`crate::base::file`]), which leaves existing mappings on the old contents; so do
+//! common download tools. Memory safety never depends on two reads of a mapped byte being equal: every check on an untrusted
+//! number is made on a copy.
 
 use std::fs::File;
 use std::io;
@@ -12,11 +12,11 @@ use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A huge page, in which Linux may map a file: see [`crate::base::file`].
+/// A huge page, which Linux may use to map a file: see [`crate::base::file`].
 #[cfg(unix)]
 const HUGE: usize = 2 << 20;
 
-/// Bytes that are shared, cheap to clone and to slice: owned, or those of a mapped file.
+/// Shared bytes, owned or from a mapped file. Cheap to clone and to slice.
 #[derive(Clone)]
 pub struct Bytes {
     owner: Arc<Owner>,
@@ -38,9 +38,10 @@ impl Owner {
 }
 
 impl Bytes {
-    /// Maps a regular file, read-only. An empty file yields no bytes. Pipes, devices and folders are refused, since they have no size.
+    /// Maps a regular file, read-only. An empty file yields no bytes. Pipes, devices and folders are rejected, since they have
+    /// no size.
     pub fn map(path: &Path) -> io::Result<Bytes> {
-        // asked before opening: opening a named pipe waits for a writer
+        // checked before opening, because opening a named pipe blocks until there is a writer
         let kind = std::fs::metadata(path)?;
         if kind.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
@@ -52,14 +53,14 @@ impl Bytes {
         if file.metadata()?.len() == 0 {
             return Ok(Bytes::from(Vec::new()));
         }
-        // SAFETY: the map is read-only and private to this type, which hands out `&[u8]` alone. That other processes may change
-        // the file meanwhile is the hazard described at the top of this module; it is the price of mapping, and accepted there.
+        // SAFETY: the mapping is read-only and private to this type, which only hands out `&[u8]`. Other processes may change
+        // the file meanwhile: see the module documentation.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         let range = 0..map.len();
         Ok(Bytes { owner: Arc::new(Owner::Mapped(map)), range })
     }
 
-    /// A part of these bytes; `None` where the range is not within them.
+    /// A subrange of these bytes; `None` if `range` is out of bounds.
     pub fn slice(&self, range: Range<usize>) -> Option<Bytes> {
         if range.start > range.end || range.end > self.len() {
             return None;
@@ -68,22 +69,22 @@ impl Bytes {
         Some(Bytes { owner: Arc::clone(&self.owner), range: start..start + range.len() })
     }
 
-    /// Says that these bytes will not be read soon: those of a mapped file leave memory, and come back from the file (in practice
-    /// from the system's cache of it) when they are read again. Owned bytes stay. Neighbours that may share a huge page go too:
-    /// one that stayed would keep all of it.
+    /// Hints that these bytes will not be read soon. Pages of a mapped file are dropped from memory and read from the file (in
+    /// practice from the page cache) on the next access. Owned bytes are kept. Neighboring bytes in the same huge page are
+    /// dropped too, since any of them would keep the whole page.
     pub fn release(&self) {
         #[cfg(unix)]
         if let Owner::Mapped(map) = &*self.owner {
             let start = self.range.start / HUGE * HUGE;
             let len = self.range.end.next_multiple_of(HUGE).min(map.len()) - start;
-            // SAFETY: the map is of a file and never written, so that dropped pages come back with the same contents
+            // SAFETY: the mapping is of a file and never written, so dropped pages come back with the same contents
             let advised = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
-            // advice alone: where the system does not take it, nothing is lost
+            // this is only advice: nothing is lost where the system ignores it
             let _ = advised;
         }
     }
 
-    /// Whether they lie in a mapped file, and so cost no memory of their own until read.
+    /// Whether they are in a mapped file, and so use no memory until read.
     pub fn is_mapped(&self) -> bool {
         matches!(*self.owner, Owner::Mapped(_))
     }
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(&*middle.slice(1..3).unwrap(), [3, 4]);
         assert_eq!(middle.slice(6..6).unwrap().len(), 0);
         assert!(middle.slice(0..7).is_none());
-        #[allow(clippy::reversed_empty_ranges)] // what a hostile header would ask for
+        #[allow(clippy::reversed_empty_ranges)] // as a malformed header might request
         let reversed = middle.slice(3..2);
         assert!(reversed.is_none());
     }

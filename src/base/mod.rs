@@ -1,4 +1,4 @@
-//! What everything stands on: spans and source files, diagnostics and their codes, tensors, memory-mapped files.
+//! Foundations: spans and source files, diagnostics and their codes, tensors, memory-mapped files.
 
 pub mod codes;
 pub mod diagnostic;

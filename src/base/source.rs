@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Which file of a [`SourceMap`].
+/// Identifies a file in a [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u32);
 
@@ -30,25 +30,25 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
-    /// From the start of `self` to the end of `other`, which lies in the same file and not before it.
+    /// From the start of `self` to the end of `other`, which must be in the same file and not start before `self`.
     pub fn to(self, other: Span) -> Span {
         debug_assert_eq!(self.file, other.file);
         Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 }
 
-/// A source file that was read.
+/// A loaded source file.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// What diagnostics call it: the path as given, or `std.blocks`.
+    /// Name shown in diagnostics: the path as given, or `std.blocks`.
     pub name: String,
-    /// Where it lies, for files from disk: relative `use`, weights and labels are found beside it.
+    /// Path of a file on disk. Relative `use`, weights and labels paths are resolved against its folder.
     pub path: Option<PathBuf>,
     /// The text.
     pub text: Arc<str>,
 }
 
-/// All files of one compilation. Ids are handed out in order of reading.
+/// All files of one compilation. Ids are assigned in loading order.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
@@ -61,12 +61,12 @@ impl SourceMap {
         FileId(self.files.len() as u32 - 1)
     }
 
-    /// Adds a text that lies in no file.
+    /// Adds text that is not backed by a file.
     pub fn add_text(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> FileId {
         self.add(SourceFile { name: name.into(), path: None, text: text.into() })
     }
 
-    /// The file.
+    /// Looks up a file.
     pub fn file(&self, id: FileId) -> &SourceFile {
         &self.files[id.0 as usize]
     }
@@ -76,12 +76,12 @@ impl SourceMap {
         self.file(span.file).text.get(span.range()).unwrap_or("")
     }
 
-    /// All files, in the order in which they were read.
+    /// All files, in loading order.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(i, f)| (FileId(i as u32), f))
     }
 
-    /// Line and column (in characters), both counted from 1, of a byte.
+    /// Line and column (in characters) of a byte offset, both 1-based.
     pub fn line_column(&self, file: FileId, byte: u32) -> (usize, usize) {
         let text = &self.file(file).text;
         let mut byte = (byte as usize).min(text.len());

@@ -1,4 +1,4 @@
-//! A tensor: sizes and values, as files hold them and as the runtime reads them.
+//! Tensors as stored in files and read by the runtime: a shape and values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,7 +34,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
@@ -49,7 +49,7 @@ impl DType {
         matches!(self, DType::F64 | DType::F32 | DType::F16 | DType::BF16)
     }
 
-    /// The safetensors name, which messages use too.
+    /// The safetensors name, which is also used in messages.
     pub fn name(self) -> &'static str {
         match self {
             DType::F64 => "F64",
@@ -65,7 +65,7 @@ impl DType {
         }
     }
 
-    /// The type of that [`DType::name`].
+    /// The type with that [`DType::name`].
     pub fn from_name(name: &str) -> Option<DType> {
         const ALL: [DType; 10] = [
             DType::F64,
@@ -89,7 +89,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// Sizes and values, row-major. Cheap to clone: the values are shared, or lie in a mapped file.
+/// A shape and row-major values. Cheap to clone: the values are shared or in a mapped file.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     shape: Vec<usize>,
@@ -102,31 +102,30 @@ enum Data {
     Stored(DType, Bytes),
 }
 
-/// The product of the sizes; `None` where it overflows.
+/// The product of the sizes; `None` if it overflows.
 pub fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
 }
 
 impl Tensor {
-    /// A tensor that owns its values; `None` where their number is not the product of the sizes.
+    /// A tensor that owns its values; `None` if the number of values does not match the shape.
     pub fn from_f32(shape: Vec<usize>, values: impl Into<Arc<[f32]>>) -> Option<Tensor> {
         let values = values.into();
         (count(&shape)? == values.len()).then_some(Tensor { shape, data: Data::F32(values) })
     }
 
-    /// A tensor over bytes as a file holds them, of any alignment; `None` where their number is not the sizes' product times the
-    /// element's size.
+    /// A tensor over stored bytes, of any alignment; `None` if their number does not match the shape and element size.
     pub fn from_bytes(shape: Vec<usize>, dtype: DType, bytes: Bytes) -> Option<Tensor> {
         let expected = count(&shape)?.checked_mul(dtype.size())?;
         (expected == bytes.len()).then_some(Tensor { shape, data: Data::Stored(dtype, bytes) })
     }
 
-    /// The sizes.
+    /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The values, where they are stored as f32 and lie aligned.
+    /// The values, if stored as f32 and aligned.
     pub fn as_f32(&self) -> Option<&[f32]> {
         match &self.data {
             Data::F32(values) => Some(values),
@@ -135,7 +134,7 @@ impl Tensor {
         }
     }
 
-    /// Says that the values will not be read soon: see [`Bytes::release`].
+    /// Hints that the values will not be read soon: see [`Bytes::release`].
     pub fn release(&self) {
         match &self.data {
             Data::F32(_) => {}
@@ -143,7 +142,7 @@ impl Tensor {
         }
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         match &self.data {
             Data::F32(values) => values.len(),
@@ -151,12 +150,12 @@ impl Tensor {
         }
     }
 
-    /// Bytes of the values as they are stored.
+    /// Bytes of the values as stored.
     pub fn byte_len(&self) -> usize {
         self.len() * self.dtype().size()
     }
 
-    /// Whether there is no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -169,7 +168,7 @@ impl Tensor {
         }
     }
 
-    /// The values as f32: borrowed where they are stored so and lie aligned, else converted (f64 and integers are rounded to nearest).
+    /// The values as f32: borrowed if stored as aligned f32, otherwise converted (f64 and integers are rounded to nearest).
     pub fn to_f32(&self) -> Cow<'_, [f32]> {
         if let Some(values) = self.as_f32() {
             return Cow::Borrowed(values);
@@ -192,7 +191,7 @@ impl Tensor {
         })
     }
 
-    /// The values as files hold them: little-endian, in [`Tensor::dtype`].
+    /// The values as little-endian bytes in [`Tensor::dtype`], as files store them.
     pub fn to_le_bytes(&self) -> Cow<'_, [u8]> {
         match &self.data {
             Data::Stored(_, bytes) => Cow::Borrowed(bytes),
@@ -222,7 +221,7 @@ mod tests {
     #[test]
     fn every_type_widens() {
         let case = |dtype, bytes: &[u8], expected: f32| {
-            // behind a byte, so that no alignment can be relied upon
+            // offset by one byte, so that the data is unaligned
             let mut shifted = vec![0u8];
             shifted.extend_from_slice(bytes);
             let bytes = Bytes::from(shifted).slice(1..1 + bytes.len()).unwrap();

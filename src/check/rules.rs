@@ -1,5 +1,6 @@
-//! The two design rules of the paper (He et al. 2016, section 3.3): for the same output map size the layers have the same
-//! number of filters; where the map is halved, the number of filters is doubled.
+//! The two design rules of the paper (He et al. 2016, section 3.3): for the same output feature map size, the layers have the
+//! same
+//! number of filters; if the feature map size is halved, the number of filters is doubled.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -30,7 +31,7 @@ fn equal_blocks(stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
                         "this stage",
                     )
                     .rule("the blocks of a stage have equal output shape")
-                    .help("`repeat` in place of `stage` has no such rule"),
+                    .help("use `repeat` instead of `stage`, which has no such rule"),
                 );
                 return;
             }
@@ -77,9 +78,9 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
             let mut diag = Diagnostic::error(
                 codes::HALVED_NOT_DOUBLED,
                 if new == old {
-                    format!("stage `{name}` halves the map, and keeps {old} filters")
+                    format!("stage `{name}` halves the feature map but keeps {old} filters")
                 } else {
-                    format!("stage `{name}` halves the map, and goes from {old} to {new} filters")
+                    format!("stage `{name}` halves the feature map but goes from {old} to {new} filters")
                 },
                 new_span,
                 format!("twice {old} would be {}", old.saturating_mul(2)),
@@ -89,9 +90,11 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
                 diag = diag.label(span, format!("{from} to {to}"));
             }
             diags.push(
-                diag.rule("a halved map goes with doubled filters, so that a layer's work stays the same (section 3.3)")
-                    .fix("double them", new_span, "filters: double")
-                    .help("or say that it is meant: `allow halving`"),
+                diag.rule(
+                    "if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)",
+                )
+                .fix("double the filters", new_span, "filters: double")
+                .help("or add `allow halving` if this is intended"),
             );
         }
         Map::Kept if new != old && !stage.allow_doubling => {
@@ -109,12 +112,12 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
             diags.push(
                 Diagnostic::error(
                     codes::DOUBLED_NOT_HALVED,
-                    format!("stage `{name}` keeps the map, and goes from {old} to {new} filters"),
+                    format!("stage `{name}` keeps the feature map size but goes from {old} to {new} filters"),
                     new_span,
-                    format!("on a map of {to}"),
+                    format!("on a feature map of {to}"),
                 )
-                .label(old_span, format!("{old} here, on the same map"))
-                .rule("layers of one map size have one number of filters; they double where the map is halved (section 3.3)")
+                .label(old_span, format!("{old} here, at the same size"))
+                .rule("layers with the same feature map size have the same number of filters (section 3.3)")
                 .help(advice),
             );
         }
@@ -122,12 +125,12 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
             diags.push(
                 Diagnostic::error(
                     codes::HALVED_NOT_DOUBLED,
-                    format!("stage `{name}` takes the map from {from} to {to}"),
+                    format!("stage `{name}` changes the feature map from {from} to {to}"),
                     stage.label_span,
                     "neither kept nor halved",
                 )
-                .rule("from stage to stage a map is kept or halved")
-                .help("say that it is meant: `allow halving`"),
+                .rule("from stage to stage, the feature map is kept or halved")
+                .help("add `allow halving` if this is intended"),
             );
         }
         Map::Kept | Map::Halved | Map::Other => {}

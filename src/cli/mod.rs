@@ -10,12 +10,12 @@ mod classes;
 mod compare;
 mod compile;
 mod convert;
+mod dataset_stats;
 mod eval;
 mod explain;
 mod export;
 mod images;
 mod import;
-mod mean;
 mod measure;
 mod new;
 mod open;
@@ -28,10 +28,13 @@ mod train;
 mod verify;
 mod view;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::elaborate::foreign;
 use output::{Failure, Out};
 
 /// A declarative model-definition compiler for residual networks.
@@ -54,11 +57,11 @@ enum Command {
     Compile(compile::Args),
     /// Compare an artifact's checksums
     Verify(verify::Args),
-    /// Classify pictures, or run raw tensors
+    /// Classify images, or run raw tensors
     Run(run::Args),
-    /// Measure accuracy over labelled pictures: crops, scales, ensembles
+    /// Measure accuracy over labeled images: crops, scales, ensembles
     Eval(eval::Args),
-    Mean(mean::Args),
+    DatasetStats(dataset_stats::Args),
     /// Train a network by the recipe in its file
     Train(train::Args),
     /// Draw the curves of several runs into one page
@@ -92,6 +95,20 @@ pub fn parses<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String>
     Cli::try_parse_from(args).map(drop).map_err(|error| error.to_string())
 }
 
+/// A former word of the command line in an error of it, and today's.
+fn former_word(error: &clap::Error) -> Option<(String, &'static str)> {
+    [ContextKind::InvalidSubcommand, ContextKind::InvalidArg].into_iter().find_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => {
+            let word = word.split([' ', '=']).next().unwrap_or(word).to_owned();
+            match foreign::find("command line", &word)? {
+                foreign::Answer::Ours(own) => Some((word, own)),
+                foreign::Answer::Nothing(_) => None,
+            }
+        }
+        _ => None,
+    })
+}
+
 /// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage,
 /// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
@@ -99,6 +116,10 @@ pub fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
+            if let Some((word, own)) = former_word(&error) {
+                let _ = writeln!(std::io::stderr(), "error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
+                return ExitCode::from(code);
+            }
             // nothing is left to say where even this cannot be written
             let _ = error.print();
             return ExitCode::from(code);
@@ -119,7 +140,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
-        Command::Mean(args) => mean::run(args, &mut out),
+        Command::DatasetStats(args) => dataset_stats::run(args, &mut out),
         Command::Train(args) => train::run(args, &mut out),
         Command::Compare(args) => compare::run(args, &mut out),
         Command::CalibrateBn(args) => calibrate::run(args, &mut out),

@@ -12,12 +12,12 @@ use thiserror::Error;
 
 use super::{Pixels, jpeg};
 
-/// The longest side of a picture, in pixels.
+/// The longest side of an image, in pixels.
 const MAX_SIDE: u32 = 32_768;
 /// The most memory that decoding may take, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
 
-/// Why a picture was not read. Each names the file.
+/// Why an image was not read. Each names the file.
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The file system refused.
@@ -35,18 +35,18 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// Neither JPEG nor PNG, by its first bytes.
-    #[error("`{}` is neither a JPEG nor a PNG picture", path.display())]
+    #[error("`{}` is neither a JPEG nor a PNG image", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// A picture beyond the limits.
-    #[error("`{}` is too large a picture: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
+    /// An image beyond the limits.
+    #[error("`{}` is too large an image: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// A picture that cannot be decoded.
+    /// An image that cannot be decoded.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -54,7 +54,7 @@ pub enum ImageError {
         /// The decoder's word.
         reason: String,
     },
-    /// A picture of a kind that is not read, or that brings its decoder down.
+    /// An image of a kind that is not read, or that brings its decoder down.
     #[error("`{}` cannot be decoded: {reason}", path.display())]
     Unreadable {
         /// The file.
@@ -64,13 +64,13 @@ pub enum ImageError {
     },
 }
 
-/// Reads a picture. Transparency is dropped, and of values of 16 bits the upper 8 are kept, as PIL's `convert("RGB")` does; of grey ones too, which
+/// Reads an image. Transparency is dropped, and of values of 16 bits the upper 8 are kept, as PIL's `convert("RGB")` does; of gray ones too, which
 /// PIL clips at 255.
 pub fn load(path: &Path) -> Result<Pixels, ImageError> {
     decode(open(path)?, path)
 }
 
-/// Height and width of a picture, by its header.
+/// Height and width of an image, by its header.
 pub(super) fn size(path: &Path) -> Result<[usize; 2], ImageError> {
     size_of(open(path)?, path)
 }
@@ -218,7 +218,7 @@ mod tests {
         for len in 1..bytes.len() {
             assert!(read(&bytes[..len]).is_err(), "{len} of {}", bytes.len());
         }
-        // what some cameras put behind the picture, and fill bytes before a marker
+        // what some cameras put behind the image, and fill bytes before a marker
         bytes.extend([0; 100]);
         assert!(read(&bytes).is_ok());
         bytes.splice(2..2, [0xff, 0xff]);

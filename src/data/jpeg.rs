@@ -13,7 +13,7 @@ use super::Pixels;
 /// What lies between a JPEG's first byte and its end, as far as it decides how it is read.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Whether it has its end. A decoder makes do with what there is of one that is cut off, and paints the rest grey; PIL and torchvision refuse
+    /// Whether it has its end. A decoder makes do with what there is of one that is cut off, and paints the rest gray; PIL and torchvision refuse
     /// it, and so do we.
     pub is_whole: bool,
     frame: Option<Frame>,
@@ -65,7 +65,7 @@ pub(super) enum Colors {
     Ycck,
 }
 
-/// Bytes that [`decode`] takes for a sample: the planes, coefficients of two bytes, the picture.
+/// Bytes that [`decode`] takes for a sample: the planes, coefficients of two bytes, the image.
 const BYTES_A_SAMPLE: usize = 4;
 
 /// Looks at a JPEG's segments; `None` for what is no JPEG. Segments are passed by their lengths: what lies in them is no marker. Between them, and

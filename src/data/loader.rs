@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::{DataError, Dataset, Rng, Transform};
-use crate::ir::OnBroken;
+use crate::ir::OnError;
 
 /// Bytes of batches that lie ready, where that leaves each worker one.
 const AHEAD: usize = 256 << 20;
@@ -21,7 +21,7 @@ pub struct LoaderOptions {
     /// Whether each epoch has an order of its own; else samples come in the dataset's.
     pub shuffle: bool,
     /// What becomes of samples that cannot be read.
-    pub broken: OnBroken,
+    pub broken: OnError,
     /// Threads that read ahead, each one or two batches; with 0 a batch is read when it is asked for.
     pub workers: usize,
 }
@@ -204,7 +204,7 @@ impl Shared {
             let at = samples.labels.len() * len;
             match self.sample(index, job.epoch, &mut samples.values[at..at + len]) {
                 Ok(()) => samples.labels.push(self.dataset.label(index)),
-                Err(error) if self.options.broken == OnBroken::Skip => samples.broken.push(error.to_string()),
+                Err(error) if self.options.broken == OnError::Skip => samples.broken.push(error.to_string()),
                 Err(error) => return Err(error),
             }
         }
@@ -213,7 +213,7 @@ impl Shared {
     }
 
     fn sample(&self, index: usize, epoch: u64, out: &mut [f32]) -> Result<(), DataError> {
-        // decoders of pictures are large: one that panics is to end neither the thread nor the wait for it
+        // decoders of images are large: one that panics is to end neither the thread nor the wait for it
         catch_unwind(AssertUnwindSafe(|| {
             let sample = self.dataset.read(index)?;
             let mut rng = Rng::of(&[self.options.seed, epoch, index as u64]);
@@ -275,12 +275,12 @@ mod tests {
         fn common_size(&self) -> Option<[usize; 3]> {
             Some([1, 1, 2])
         }
-        fn is_normalised(&self) -> bool {
+        fn is_normalized(&self) -> bool {
             true
         }
     }
 
-    fn loader(dataset: Numbers, workers: usize, broken: OnBroken) -> Loader {
+    fn loader(dataset: Numbers, workers: usize, broken: OnError) -> Loader {
         let augment = [Augment::Flip { probability: 0.5 }];
         let transform = Transform::new(&dataset, &Shape::fixed(&[1, 1, 2]), None, &augment).unwrap();
         Loader::new(Arc::new(dataset), transform, LoaderOptions { batch: 8, seed: 3, shuffle: true, broken, workers })
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_number_of_workers_changes_nothing() {
-        let mut alone = loader(numbers(101), 0, OnBroken::Fatal);
+        let mut alone = loader(numbers(101), 0, OnError::Fatal);
         let all = epoch(&mut alone, 5, 0);
         assert_eq!(all.iter().map(|s| s.labels.len()).collect::<Vec<_>>(), [vec![8; 12], vec![5]].concat());
         let mut labels: Vec<u32> = all.iter().flat_map(|s| s.labels.clone()).collect();
@@ -303,7 +303,7 @@ mod tests {
         let flipped = all.iter().flat_map(|s| s.values.as_chunks::<2>().0).filter(|v| v[0] > v[1]).count();
         assert!((25..76).contains(&flipped), "{flipped}");
         for workers in [1, 2, 5] {
-            let mut loader = loader(numbers(101), workers, OnBroken::Fatal);
+            let mut loader = loader(numbers(101), workers, OnError::Fatal);
             assert_eq!(epoch(&mut loader, 5, 0), all);
             // another epoch, in the middle of which another begins
             let other = epoch(&mut loader, 6, 0);
@@ -320,13 +320,13 @@ mod tests {
     fn a_broken_sample_is_left_out_or_ends_the_epoch() {
         for workers in [0, 2] {
             let broken = || Numbers { broken: Some(17), panics: Some(40), ..numbers(64) };
-            let all = epoch(&mut loader(broken(), workers, OnBroken::Skip), 0, 0);
+            let all = epoch(&mut loader(broken(), workers, OnError::Skip), 0, 0);
             assert_eq!(all.iter().map(|s| s.labels.len()).sum::<usize>(), 62);
             assert!(all.iter().all(|s| s.values.len() == 2 * s.labels.len() && s.labels.len() + s.broken.len() == 8));
             let mut named: Vec<String> = all.into_iter().flat_map(|s| s.broken).collect();
             named.sort();
             assert_eq!(named, ["`number 17` holds no samples", "`number 40` brings the decoder down"]);
-            let mut fatal = loader(broken(), workers, OnBroken::Fatal);
+            let mut fatal = loader(broken(), workers, OnError::Fatal);
             fatal.start(0, 0);
             let errors: Vec<_> = fatal.by_ref().filter_map(Result::err).collect();
             assert!((1..=2).contains(&errors.len()));
@@ -338,7 +338,7 @@ mod tests {
         let ahead = |batch, workers| {
             let dataset = numbers(8);
             let transform = Transform::new(&dataset, &Shape::fixed(&[1, 1, 2]), None, &[]).unwrap();
-            let options = LoaderOptions { batch, seed: 0, shuffle: false, broken: OnBroken::Skip, workers };
+            let options = LoaderOptions { batch, seed: 0, shuffle: false, broken: OnError::Skip, workers };
             Loader::new(Arc::new(dataset), transform, options).shared.ahead
         };
         assert_eq!([ahead(8, 0), ahead(8, 3), ahead(usize::MAX, 3), ahead((256 << 20) / 32, 3)], [1, 6, 3, 4]);
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn workers_read_a_bounded_way_ahead_and_end_with_the_loader() {
-        let mut loader = loader(numbers(8 * 500), 2, OnBroken::Fatal);
+        let mut loader = loader(numbers(8 * 500), 2, OnError::Fatal);
         loader.start(0, 0);
         loader.next();
         let shared = Arc::clone(&loader.shared);

@@ -1,4 +1,4 @@
-//! Pictures in files, a folder for each class, on the disk or in an archive.
+//! Images in files, a folder for each class, on the disk or in an archive.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -15,7 +15,7 @@ use super::labels::Range as Labels;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
-/// A picture that was not read yet.
+/// An image that was not read yet.
 struct Item {
     /// The file, or the archive's path and the member's name.
     path: PathBuf,
@@ -24,7 +24,7 @@ struct Item {
     within: Range<usize>,
 }
 
-/// Pictures that are decoded when they are read, and kept so where all of them take little memory.
+/// Images that are decoded when they are read, and kept so where all of them take little memory.
 pub(super) struct Pictures {
     items: Vec<Item>,
     classes: Vec<String>,
@@ -79,7 +79,7 @@ impl Pictures {
         if pictures.items.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
         }
-        // the first picture stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
+        // the first image stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
         if let Ok([channels, height, width]) = pictures.size(0)
             && (channels * height).saturating_mul(width).saturating_mul(pictures.items.len()) <= options.keep
         {
@@ -127,7 +127,7 @@ impl Dataset for Pictures {
         self.items.get(index).map_or_else(|| format!("sample {index}"), |item| item.path.display().to_string())
     }
 
-    /// The channels are those of colour; a grey picture becomes what the network reads.
+    /// The channels are those of color; a gray image becomes what the network reads.
     fn size(&self, index: usize) -> Result<[usize; 3], DataError> {
         if let Some(pixels) = self.kept.get(index) {
             return Ok([3, pixels.height, pixels.width]);
@@ -145,7 +145,7 @@ impl Dataset for Pictures {
     }
 }
 
-/// Decoded pictures, up to a number of bytes.
+/// Decoded images, up to a number of bytes.
 #[derive(Default)]
 struct Kept {
     cells: Box<[OnceLock<Pixels>]>,
@@ -165,7 +165,7 @@ impl Kept {
         let Some(cell) = self.cells.get(index) else { return };
         let take = |left: usize| left.checked_sub(pixels.data.len());
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-            // of two threads that read the same picture one keeps it
+            // of two threads that read the same image one keeps it
             let _ = cell.set(pixels.clone());
         }
     }

@@ -90,29 +90,29 @@ fn arguments(op: &Op) -> Vec<Attr> {
             first("kernel", Val::Size(c.kernel)),
             attr("filters", Val::int(c.filters), false),
             attr("stride", Val::step(c.stride), c.stride == [1, 1]),
-            attr("pad", Val::sides(c.pad), Some(c.pad) == same(c.kernel, c.dilation)),
+            attr("padding", Val::sides(c.pad), Some(c.pad) == same(c.kernel, c.dilation)),
             attr("dilation", Val::step(c.dilation), c.dilation == [1, 1]),
             attr("groups", Val::int(c.groups), c.groups == 1),
             attr("bias", Val::Bool(c.bias), !c.bias),
         ],
-        Op::Norm(n) => {
+        Op::BatchNorm(n) => {
             vec![attr("eps", Val::Float(n.eps), n.eps == 1e-5), attr("momentum", Val::Float(n.momentum), n.momentum == 0.1)]
         }
         Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
             let mut list = vec![
-                first("window", Val::Size(*kernel)),
+                first("kernel", Val::Size(*kernel)),
                 attr("stride", Val::step(*stride), stride == kernel),
-                attr("pad", Val::sides(*pad), *pad == pool.usual_pad()),
-                attr("ceil", Val::Bool(*ceil), !ceil),
+                attr("padding", Val::sides(*pad), *pad == pool.usual_pad()),
+                attr("ceil_mode", Val::Bool(*ceil), !ceil),
             ];
             match kind {
                 PoolKind::Max { dilation } => list.push(attr("dilation", Val::step(*dilation), *dilation == [1, 1])),
-                PoolKind::Avg { count_pad } => list.push(attr("count_pad", Val::Bool(*count_pad), *count_pad)),
+                PoolKind::Avg { count_pad } => list.push(attr("count_include_pad", Val::Bool(*count_pad), *count_pad)),
             }
             list
         }
-        Op::AdaptiveAvgPool([1, 1]) => vec![first("window", Val::Word("global"))],
-        Op::AdaptiveAvgPool(size) => vec![attr("to", Val::Size(*size), false)],
+        Op::AdaptiveAvgPool([1, 1]) => vec![first("kernel", Val::Word("global"))],
+        Op::AdaptiveAvgPool(size) => vec![attr("output_size", Val::Size(*size), false)],
         Op::Linear(l) => vec![first("features", Val::int(l.features)), attr("bias", Val::Bool(l.bias), l.bias)],
         Op::Dropout(rate) => vec![Attr { default: *rate == 0.5, ..first("rate", Val::Float(*rate)) }],
         Op::Pad(p) => vec![
@@ -121,14 +121,14 @@ fn arguments(op: &Op) -> Vec<Attr> {
             attr("mode", Val::Word(p.mode.word()), p.mode == PadMode::Zeros),
         ],
         Op::Subsample(stride) => vec![first("stride", Val::step(*stride))],
-        Op::GlobalMaxPool => vec![first("window", Val::Word("global"))],
+        Op::GlobalMaxPool => vec![first("kernel", Val::Word("global"))],
         Op::Upsample(None) => vec![first("mode", Val::Word("nearest"))],
         Op::Upsample(Some(times)) => {
-            vec![first("mode", Val::Word("nearest")), attr("times", Val::step(*times), false)]
+            vec![first("mode", Val::Word("nearest")), attr("scale_factor", Val::step(*times), false)]
         }
-        Op::Clip(clip) => {
+        Op::Clamp(clip) => {
             let limit = |key, limit: Option<f32>| limit.map(|x| attr(key, Val::Float(shortest(x)), false));
-            [limit("low", clip.low), limit("high", clip.high)].into_iter().flatten().collect()
+            [limit("min", clip.min), limit("max", clip.max)].into_iter().flatten().collect()
         }
         Op::Scale(s) => {
             vec![first("times", Val::Float(shortest(s.times))), attr("plus", Val::Float(shortest(s.plus)), s.plus == 0.0)]
@@ -161,7 +161,7 @@ pub(super) fn step(op: &Op) -> Pair {
         Op::Pool(p) => p.stride,
         Op::Subsample(s) => *s,
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -174,7 +174,7 @@ pub(super) fn step(op: &Op) -> Pair {
         | Op::Pad(_)
         | Op::GlobalMaxPool
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => [1, 1],
     }

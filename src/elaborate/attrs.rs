@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::eval::{Eval, number};
-use super::names::nearest;
+use super::foreign;
 use super::operators::{self, Operator};
+use super::suggest::nearest;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -72,12 +73,13 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
             }
             Some(key) => given.push((key.name, arg)),
             None => {
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("`{}` has no `{name}`", operator.word),
-                    span,
-                    "not one of its keys",
-                );
+                fine = false;
+                let message = format!("`{}` has no `{name}`", operator.word);
+                if let Some(diag) = foreign::error(operator.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
+                    eval.diags.push(diag);
+                    continue;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, "not one of its keys");
                 if let Some(near) = nearest(&name, operator.keys.iter().map(|key| key.name)) {
                     diag = diag.fix(format!("did you mean `{near}`?"), span, near);
                 } else if !operator.keys.is_empty() {
@@ -85,7 +87,6 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
                     diag = diag.note(format!("it takes {}", list.join(", ")));
                 }
                 eval.diags.push(diag);
-                fine = false;
             }
         }
     }
@@ -216,11 +217,11 @@ impl Attrs<'_, '_> {
                 let stride = self.pair("stride", Some([1; 2]))?;
                 let dilation = self.pair("dilation", Some([1; 2]))?;
                 let kernel = kernel?;
-                let pad = match self.sides("pad", same(kernel, dilation)) {
+                let pad = match self.sides("padding", same(kernel, dilation)) {
                     Some(pad) => pad,
                     None => {
                         if !self.failed {
-                            self.missing("pad");
+                            self.missing("padding");
                             if let Some(diag) = self.eval.diags.last_mut() {
                                 diag.notes.push("note: an even kernel has no padding that keeps the map; say which".into());
                             }
@@ -233,12 +234,12 @@ impl Attrs<'_, '_> {
                 let epilogue = ir::Epilogue::default();
                 Op::Conv(ir::Conv { filters: filters?, kernel, stride, pad, dilation, groups: groups?, bias, epilogue })
             }
-            "norm" => Op::Norm(ir::Norm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
+            "batchnorm" => Op::BatchNorm(ir::BatchNorm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
             "relu" => Op::Act(Act::Relu),
             "sigmoid" => Op::Act(Act::Sigmoid),
             "maxpool" => {
                 if self.is_global() {
-                    self.alone("window")?;
+                    self.alone("kernel")?;
                     return Some(Op::GlobalMaxPool);
                 }
                 let dilation = self.pair("dilation", Some([1, 1]))?;
@@ -246,14 +247,14 @@ impl Attrs<'_, '_> {
             }
             "avgpool" => {
                 if self.is_global() {
-                    self.alone("window")?;
+                    self.alone("kernel")?;
                     return Some(Op::AdaptiveAvgPool([1, 1]));
                 }
-                if self.get("to").is_some() {
-                    self.alone("to")?;
-                    return self.pair("to", None).map(Op::AdaptiveAvgPool);
+                if self.get("output_size").is_some() {
+                    self.alone("output_size")?;
+                    return self.pair("output_size", None).map(Op::AdaptiveAvgPool);
                 }
-                let count_pad = self.flag("count_pad", true);
+                let count_pad = self.flag("count_include_pad", true);
                 self.pool(PoolKind::Avg { count_pad })?
             }
             "linear" => {
@@ -295,21 +296,21 @@ impl Attrs<'_, '_> {
                     let (value, span) = self.get("like").map(|(v, s)| (v.clone(), s))?;
                     return self.wrong("a label", &value, span);
                 }
-                Op::Upsample(Some(self.pair("times", None)?))
+                Op::Upsample(Some(self.pair("scale_factor", None)?))
             }
-            "clip" => {
-                let clip = ir::Clip { low: self.signed("low"), high: self.signed("high") };
+            "clamp" => {
+                let clip = ir::Clamp { min: self.signed("min"), max: self.signed("max") };
                 let [low, high] = clip.limits();
                 if low > high {
                     self.eval.diags.push(Diagnostic::error(
                         codes::BAD_VALUE,
                         format!("nothing lies between {low} and {high}"),
                         self.call,
-                        "`low` is above `high`",
+                        "`min` is above `max`",
                     ));
                     self.failed = true;
                 }
-                Op::Clip(clip)
+                Op::Clamp(clip)
             }
             "scale" => {
                 if self.get("times").is_none() {
@@ -350,7 +351,7 @@ impl Attrs<'_, '_> {
     }
 
     fn is_global(&self) -> bool {
-        self.get("window").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global"))
+        self.get("kernel").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global"))
     }
 
     /// Another key beside one that stands alone is an error.
@@ -372,11 +373,11 @@ impl Attrs<'_, '_> {
     }
 
     fn pool(&mut self, kind: PoolKind) -> Option<Op> {
-        let kernel = self.pair("window", None)?;
+        let kernel = self.pair("kernel", None)?;
         let stride = self.pair("stride", Some(kernel))?;
-        let ceil = self.flag("ceil", false);
+        let ceil = self.flag("ceil_mode", false);
         let pool = ir::Pool { kind, kernel, stride, pad: [[0; 2]; 2], ceil };
-        let pad = self.sides("pad", Some(pool.usual_pad()))?;
+        let pad = self.sides("padding", Some(pool.usual_pad()))?;
         Some(Op::Pool(ir::Pool { pad, ..pool }))
     }
 }

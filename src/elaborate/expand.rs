@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
+use super::foreign;
 use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
-use super::names::nearest;
 use super::naming::{MAX_NAME, Scope};
 use super::operators;
 use super::shortcut::Policy;
+use super::suggest::nearest;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -36,9 +37,9 @@ pub(super) fn once(diags: &mut Vec<Diagnostic>) {
     diags.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
 }
 
-/// A labelled value of a body.
+/// A labeled value of a body.
 #[derive(Clone, Debug)]
-pub(super) struct Labelled {
+pub(super) struct Labeled {
     pub value: Option<ir::Value>,
     pub span: Span,
     /// A branch that nothing joins is an error; other labels may stand for their names alone.
@@ -60,7 +61,7 @@ pub(super) struct Cx {
     pub stride: [usize; 2],
     /// The shortcut policy in force.
     pub policy: Policy,
-    pub labels: BTreeMap<String, Labelled>,
+    pub labels: BTreeMap<String, Labeled>,
     /// The `filters` of the stage before, for `filters: double`.
     pub last_filters: Option<i64>,
     /// Whether that may be missing because of an error.
@@ -409,15 +410,15 @@ impl<'a> Expander<'a> {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_OPERATOR,
-                    format!("there is no operator or block `{word}`"),
-                    call.name.span,
-                    "not known",
-                );
-                if let Some(here) = operators::elsewhere(&word) {
-                    diag = diag.fix(format!("here it is called `{here}`"), call.name.span, here);
-                } else if let Some(near) = nearest(&word, known) {
+                let message = format!("there is no operator or block `{word}`");
+                let span = call.name.span;
+                if let Some(diag) = foreign::error("statement", &word, codes::UNKNOWN_OPERATOR, span, message.clone()) {
+                    self.error(diag);
+                    cx.current = None;
+                    return;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
+                if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
                     diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));
@@ -454,7 +455,7 @@ impl<'a> Expander<'a> {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
-            cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
+            cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::eval::Env;
 use super::expand::{Cx, Expander};
-use super::names::nearest;
 use super::naming::MAX_NAME;
+use super::suggest::nearest;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -12,7 +12,7 @@ use crate::ir;
 use crate::syntax::ast::{Ident, Label, Template, TemplatePart};
 
 impl Expander<'_> {
-    /// A labelled value, for joins and `from`; reports an unknown label.
+    /// A labeled value, for joins and `from`; reports an unknown label.
     pub(super) fn label(&mut self, name: &Ident, cx: &mut Cx) -> Option<ir::Value> {
         if let Some(found) = cx.labels.get_mut(&name.node) {
             found.used = true;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
+use super::foreign;
 use super::load::read;
-use super::names::nearest;
+use super::suggest::nearest;
 use super::train;
 use super::value::Value;
 use crate::base::codes;
@@ -100,7 +101,7 @@ impl Meta {
                         if let Some(name) = name {
                             eval.diags.push(Diagnostic::error(
                                 codes::MISPLACED,
-                                "a derived network states its base's one input anew, without a name",
+                                "a derived network states its base's one input again, without a name",
                                 name.span,
                                 "not here",
                             ));
@@ -271,12 +272,12 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
                 ));
             }
             (name, _) => {
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("`preprocess` has no `{name}`"),
-                    *key_span,
-                    "not one of its keys",
-                );
+                let message = format!("`preprocess` has no `{name}`");
+                if let Some(diag) = foreign::error("preprocess", name, codes::UNKNOWN_KEY, *key_span, message.clone()) {
+                    eval.diags.push(diag);
+                    continue;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, *key_span, "not one of its keys");
                 if let Some(near) = nearest(name, KEYS) {
                     diag = diag.fix(format!("did you mean `{near}`?"), *key_span, near);
                 }

@@ -32,12 +32,16 @@ const fn key(name: &'static str, takes: &'static str, default: Option<&'static s
 }
 
 const STRIDE: Key = key("stride", "a size", Some("1"));
-const PAD_CONV: Key = key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (kernel - 1) / 2 for an odd kernel"));
+const PAD_CONV: Key =
+    key("padding", "a size, or [top, bottom, left, right]", Some("dilation * (kernel - 1) / 2 for an odd kernel"));
 const PAD_POOL: Key =
-    key("pad", "a size, or [top, bottom, left, right]", Some("(window - 1) / 2 for an odd window, 0 for an even one"));
-const PAD_MAX: Key =
-    key("pad", "a size, or [top, bottom, left, right]", Some("dilation * (window - 1) / 2 for an odd window, 0 for an even one"));
-const CEIL: Key = key("ceil", "true or false", Some("false"));
+    key("padding", "a size, or [top, bottom, left, right]", Some("(kernel - 1) / 2 for an odd kernel, 0 for an even one"));
+const PAD_MAX: Key = key(
+    "padding",
+    "a size, or [top, bottom, left, right]",
+    Some("dilation * (kernel - 1) / 2 for an odd kernel, 0 for an even one"),
+);
+const CEIL: Key = key("ceil_mode", "true or false", Some("false"));
 
 /// All operators, by what they do.
 pub const OPERATORS: &[Operator] = &[
@@ -56,46 +60,51 @@ pub const OPERATORS: &[Operator] = &[
         doc: "Convolution.",
     },
     Operator {
-        word: "norm",
+        word: "batchnorm",
         positional: None,
         keys: &[key("eps", "a number", Some("1e-5")), key("momentum", "a number", Some("0.1"))],
-        doc: "Batch normalisation (Ioffe and Szegedy 2015).",
+        doc: "Batch normalization (Ioffe and Szegedy 2015).",
     },
     Operator { word: "relu", positional: None, keys: &[], doc: "max(x, 0)." },
     Operator { word: "sigmoid", positional: None, keys: &[], doc: "1 / (1 + exp(-x))." },
     Operator {
         word: "maxpool",
-        positional: Some("window"),
+        positional: Some("kernel"),
         keys: &[
-            key("window", "a size, or `global`", None),
-            key("stride", "a size", Some("the window")),
+            key("kernel", "a size, or `global`", None),
+            key("stride", "a size", Some("the kernel")),
             PAD_MAX,
             key("dilation", "a size", Some("1")),
             CEIL,
         ],
-        doc: "Largest value of each window; padding never wins. Of the whole map with `global`.",
+        doc: "Largest value of each window; padding never wins. Of the whole feature map with `global`.",
     },
     Operator {
         word: "avgpool",
-        positional: Some("window"),
+        positional: Some("kernel"),
         keys: &[
-            key("window", "a size, or `global`", Some("none, where `to` is given")),
-            key("to", "a size: that of the result", Some("none")),
-            key("stride", "a size", Some("the window")),
+            key("kernel", "a size, or `global`", Some("none, where `output_size` is given")),
+            key("output_size", "a size", Some("none")),
+            key("stride", "a size", Some("the kernel")),
             PAD_POOL,
             CEIL,
-            key("count_pad", "true or false", Some("true")),
+            key("count_include_pad", "true or false", Some("true")),
         ],
-        doc: "Mean of each window; of the whole map with `global`; to a fixed size with `to`.",
+        doc: "Mean of each window; of the whole feature map with `global`; to a fixed size with `output_size`.",
     },
     Operator {
         word: "linear",
         positional: Some("features"),
         keys: &[key("features", "a whole number", None), key("bias", "true or false", Some("true"))],
-        doc: "Fully connected; a map is flattened first.",
+        doc: "Fully connected; a feature map is flattened first.",
     },
-    Operator { word: "flatten", positional: None, keys: &[], doc: "A map to a vector." },
-    Operator { word: "softmax", positional: None, keys: &[], doc: "Softmax over the features, or the channels of a map." },
+    Operator { word: "flatten", positional: None, keys: &[], doc: "A feature map to a vector." },
+    Operator {
+        word: "softmax",
+        positional: None,
+        keys: &[],
+        doc: "Softmax over the features, or the channels of a feature map.",
+    },
     Operator {
         word: "dropout",
         positional: Some("rate"),
@@ -110,7 +119,7 @@ pub const OPERATORS: &[Operator] = &[
             key("channels", "[before, after]", Some("[0, 0]")),
             key("mode", "zeros, reflect or replicate", Some("zeros")),
         ],
-        doc: "Zeros around the map and the channels; or around the map what it is mirrored at its outermost values (`reflect`), or these themselves (`replicate`).",
+        doc: "Zeros around the feature map and the channels; or around the map its values reflected at the border (`reflect`), or the border's values repeated (`replicate`): PyTorch's `F.pad`.",
     },
     Operator {
         word: "subsample",
@@ -123,16 +132,16 @@ pub const OPERATORS: &[Operator] = &[
         positional: Some("mode"),
         keys: &[
             key("mode", "`nearest`", Some("nearest")),
-            key("times", "a size", Some("none, where `like` is given")),
+            key("scale_factor", "a size", Some("none, where `like` is given")),
             key("like", "a label", Some("none")),
         ],
-        doc: "A larger map: `times` the rows and columns, or as many as another value has (torch's `interpolate`).",
+        doc: "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has (PyTorch's `interpolate`).",
     },
     Operator {
-        word: "clip",
+        word: "clamp",
         positional: None,
-        keys: &[key("low", "a number", Some("no limit")), key("high", "a number", Some("no limit"))],
-        doc: "min(max(x, low), high); `clip low: 0, high: 6` is ReLU6.",
+        keys: &[key("min", "a number", Some("no limit")), key("max", "a number", Some("no limit"))],
+        doc: "min(max(x, min), max); `clamp min: 0, max: 6` is ReLU6.",
     },
     Operator {
         word: "scale",
@@ -159,29 +168,6 @@ pub const OPERATORS: &[Operator] = &[
         doc: "`concat LABEL, …`: the current value's channels, then theirs.",
     },
 ];
-
-/// The operator that other frameworks call so.
-pub fn elsewhere(word: &str) -> Option<&'static str> {
-    let word = word.to_ascii_lowercase().replace('_', "");
-    let word = word.trim_end_matches("1d").trim_end_matches("2d");
-    if let Some(own) = find(word) {
-        return Some(own.word);
-    }
-    Some(match word {
-        "convolution" => "conv",
-        "batchnorm" | "batchnormalization" | "batchnormalisation" | "bn" => "norm",
-        "dense" | "fc" | "gemm" | "innerproduct" => "linear",
-        "maxpooling" => "maxpool",
-        "averagepool" | "averagepooling" | "avgpooling" | "adaptiveavgpool" | "globalavgpool" | "gap" => "avgpool",
-        "cat" | "concatenate" => "concat",
-        "interpolate" | "resize" | "upsampling" => "upsample",
-        "zeropad" => "pad",
-        "clamp" | "relu6" | "hardtanh" => "clip",
-        "sum" => "add",
-        "multiply" => "mul",
-        _ => return None,
-    })
-}
 
 /// The operator of that word.
 pub fn find(word: &str) -> Option<&'static Operator> {

@@ -16,7 +16,7 @@ const BEGINNINGS: &[(&[u8], &str)] = &[
     (b"\x28\xb5\x2f\xfd", "is compressed by zstd: decompress it first (`unzstd FILE.zst`)"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first, and give the file in it"),
     (b"Rar!\x1a\x07", "is a RAR archive: unpack it first, and give the file in it"),
-    (b"PK\x05\x06", "is an empty zip archive: save or download it anew"),
+    (b"PK\x05\x06", "is an empty zip archive: save or download it again"),
     (
         b"\x89HDF\r\n\x1a\n",
         "is an HDF5 file, as Keras writes (.h5), which is not read: save its arrays under the network's names with \

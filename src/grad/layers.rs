@@ -1,7 +1,7 @@
 //! Convolutions, linear layers, norms.
 
 use super::{GRAD, GradError, Step};
-use crate::ir::{Conv, Linear, NodeId, Norm, Op, ParamRole, Train, Value};
+use crate::ir::{BatchNorm, Conv, Linear, NodeId, Op, ParamRole, Train, Value};
 
 impl Step<'_> {
     pub(super) fn conv(&mut self, id: NodeId, name: &str, conv: &Conv, dy: Value) -> Result<(), GradError> {
@@ -15,7 +15,7 @@ impl Step<'_> {
             let op = Op::Train(Train::ConvGradInput { conv: *conv, input: self.map(x.node)? });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }
@@ -32,7 +32,7 @@ impl Step<'_> {
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let op = Op::Train(Train::LinearGradInput { inputs });
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: Norm, dy: Value) -> Result<(), GradError> {
+    pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: BatchNorm, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let stats = self.stats[id.index()].ok_or_else(|| GradError::Internal(format!("`{name}` has no statistics")))?;
         let op = Train::NormGradParams { norm, act: None };
@@ -57,7 +57,7 @@ impl Step<'_> {
             let op = Op::Train(Train::NormGradInput { norm, act: None });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[x, dy, stats, sums], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }

@@ -1,17 +1,17 @@
-//! Buffers of f32 that begin at a cache line, as wide loads like them.
+//! Buffers of f32 that start at a cache line, for wide loads.
 
 use std::collections::TryReserveError;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Floats in a cache line.
+/// Floats per cache line.
 pub const LINE: usize = 16;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// Bytes from which on a buffer is mapped by itself: a huge page of x86-64.
+/// Buffers of at least this many bytes get their own mapping: a huge page on x86-64.
 const HUGE: usize = 2 << 20;
 
 /// A buffer of f32 aligned to 64 bytes.
@@ -22,10 +22,10 @@ pub struct Aligned {
 }
 
 enum Memory {
-    /// A small one.
+    /// A small buffer.
     Lines(Vec<Line>),
-    /// A large one: zeros when it is first touched, in huge pages where the system has them. They make a first touch some five
-    /// times cheaper, and the processor finds their addresses without a walk through its tables.
+    /// A large buffer: zero on first access, and in huge pages where the system supports them. Huge pages make the first access
+    /// about five times cheaper and reduce TLB misses.
     Mapped(memmap2::MmapMut),
 }
 
@@ -43,7 +43,7 @@ impl Aligned {
         {
             #[cfg(target_os = "linux")]
             {
-                // advice alone: without huge pages it is only slower
+                // this is only a hint: without huge pages it is just slower
                 let _ = map.advise(memmap2::Advice::HugePage);
             }
             return Ok(Aligned { memory: Memory::Mapped(map), len });
@@ -55,7 +55,7 @@ impl Aligned {
         Ok(Aligned { memory: Memory::Lines(lines), len })
     }
 
-    /// A copy of `values`, subnormal numbers flushed to zero: they carry nothing and slow arithmetic down a hundredfold.
+    /// A copy of `values` with subnormal numbers flushed to zero: they are negligible but make arithmetic a hundred times slower.
     pub fn from_weights(values: &[f32]) -> Result<Aligned, TryReserveError> {
         let mut copy = Aligned::zeroed(values.len())?;
         for (to, &v) in copy.iter_mut().zip(values) {
@@ -73,8 +73,8 @@ impl Deref for Aligned {
             Memory::Lines(lines) => lines.as_ptr().cast(),
             Memory::Mapped(map) => map.as_ptr().cast(),
         };
-        // SAFETY: a `Line` is 16 floats without padding (`repr(C)`), and `len` is at most 16 times the lines; a map begins at a
-        // page, holds `len` floats, and any bytes are floats
+        // SAFETY: a `Line` is 16 floats without padding (`repr(C)`), and `len` is at most 16 times the number of lines; a mapping
+        // starts at a page and holds `len` floats, and any bytes are valid floats
         unsafe { std::slice::from_raw_parts(start, self.len) }
     }
 }
@@ -85,7 +85,7 @@ impl DerefMut for Aligned {
             Memory::Lines(lines) => lines.as_mut_ptr().cast(),
             Memory::Mapped(map) => map.as_mut_ptr().cast(),
         };
-        // SAFETY: as in `deref`, and `self` is borrowed mutably
+        // SAFETY: as in `deref`, and `self` is mutably borrowed
         unsafe { std::slice::from_raw_parts_mut(start, self.len) }
     }
 }

@@ -1,4 +1,4 @@
-//! What every convolution kernel is told: sizes, and what it does to its result before storing it.
+//! Common types of the convolution kernels: sizes, operands, and the epilogue.
 
 /// The sizes of a convolution (cross-correlation). Weight `[filters, channels / groups, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,25 +13,25 @@ pub struct ConvShape {
     pub filters: usize,
     /// Output height and width.
     pub output: [usize; 2],
-    /// Window: height, width.
+    /// Kernel size: height, width.
     pub kernel: [usize; 2],
-    /// Step: down, right.
+    /// Stride: vertical, horizontal.
     pub stride: [usize; 2],
-    /// Zeros: `[[top, bottom], [left, right]]`.
+    /// Zero padding: `[[top, bottom], [left, right]]`.
     pub pad: [[usize; 2]; 2],
-    /// Distance between taps.
+    /// Dilation.
     pub dilation: [usize; 2],
     /// Groups of channels.
     pub groups: usize,
 }
 
 impl ConvShape {
-    /// Values that make one output: channels of a group times taps.
+    /// Values that contribute to one output: channels of a group times kernel elements.
     pub fn depth(&self) -> usize {
         self.channels / self.groups * self.kernel[0] * self.kernel[1]
     }
 
-    /// Pixels of an output map.
+    /// Pixels of an output feature map.
     pub fn pixels(&self) -> usize {
         self.output[0] * self.output[1]
     }
@@ -41,7 +41,7 @@ impl ConvShape {
         (self.batch * self.filters * self.pixels()) as u64 * self.depth() as u64
     }
 
-    /// Whether each output pixel reads the input pixel of its own place: a matrix product as it stands.
+    /// Whether each output pixel only reads the input pixel at the same position, so that no im2col is needed.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.pad == [[0; 2]; 2]
     }
@@ -67,7 +67,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Of one number.
+    /// Applied to one value.
     pub fn of(self, x: f32) -> f32 {
         match self {
             Activation::Relu => relu(x),
@@ -75,7 +75,7 @@ impl Activation {
         }
     }
 
-    /// Of each number.
+    /// Applied to each value.
     pub fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Relu => values.iter_mut().for_each(|v| *v = relu(*v)),
@@ -84,26 +84,26 @@ impl Activation {
     }
 }
 
-/// Unlike `f32::max` it keeps NaN, so that a broken model shows.
+/// Unlike `f32::max` this keeps NaN, so that a broken model is noticed.
 fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
 }
 
-/// What is added to a result besides the bias.
+/// What is added to the output besides the bias.
 #[derive(Clone, Copy, Debug)]
 pub enum Residual<'a> {
     /// Nothing.
     None,
     /// What the output buffer holds already: for kernels that need no room for sums meanwhile.
     InPlace,
-    /// A value of the output's sizes and layout.
+    /// A value with the sizes and layout of the output.
     From(&'a [f32]),
 }
 
-/// What a kernel does to its result before storing it: adds the bias of the filter, adds the residual, activates.
+/// What a kernel does to its output before storing it: adds the bias of the filter, adds the residual, applies the activation.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {
-    /// One for each filter.
+    /// One value per filter.
     pub bias: Option<&'a [f32]>,
     /// Added next.
     pub residual: Residual<'a>,
@@ -142,13 +142,13 @@ impl Epilogue<'_> {
     }
 }
 
-/// What a convolution reads.
+/// The operands of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvOperands<'a> {
     /// The input.
     pub x: &'a [f32],
-    /// The weight, in the form that the kernel asks for.
+    /// The weight, in the layout that the kernel requires.
     pub weight: &'a [f32],
-    /// What is done to the result.
+    /// What is done to the output.
     pub epilogue: Epilogue<'a>,
 }

@@ -1,4 +1,5 @@
-//! Convolution tap by tap, for groups of few filters (depthwise), where a matrix product would be all packing.
+//! Direct convolution of NCHW, one kernel element at a time, for groups with few filters (depthwise), where a matrix product
+//! would spend its time packing.
 
 use super::conv::{ConvOperands, ConvShape, Residual};
 use super::gemm_conv::taps_inside;

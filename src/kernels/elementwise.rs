@@ -1,15 +1,15 @@
-//! Sums, products, scale and shift, activations: each in one walk over memory, the activation included.
+//! Sums, products, scale and shift, and activations, each in one pass over memory, including the activation.
 //!
-//! The first operand is `None` where it lies in the output already and is overwritten in place.
+//! The first operand is `None` if it is already in the output, and is overwritten in place.
 
 use super::aligned::LINE;
 use super::conv::Activation;
 use super::pool::Pool;
 
-/// Floats that a task covers at most, so that they stay in the first-level cache.
+/// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
 
-/// Floats that a task covers: as many tasks for each thread, and none cuts a cache line.
+/// Floats per task: the same number of tasks for each thread, without splitting a cache line.
 fn piece(pool: &Pool, len: usize) -> usize {
     let tasks = len.div_ceil(PIECE * pool.threads()) * pool.threads();
     len.div_ceil(tasks.max(1)).next_multiple_of(LINE)
@@ -29,7 +29,7 @@ pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Ac
     });
 }
 
-/// `out = act(first * gate)`, element by element.
+/// `out = act(first * gate)`, element-wise.
 pub fn mul(pool: &Pool, first: Option<&[f32]>, gate: &[f32], act: Option<Activation>, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
@@ -41,7 +41,7 @@ pub fn mul(pool: &Pool, first: Option<&[f32]>, gate: &[f32], act: Option<Activat
     });
 }
 
-/// `out = act(first * gate)` with one number of the gate for each map of `plane` elements.
+/// `out = act(first * gate)`, with one gate value per feature map of `plane` elements.
 pub fn gate(pool: &Pool, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
     pool.pieces(out, plane, |index, out| {
         fill(first, index * plane, out);
@@ -51,7 +51,7 @@ pub fn gate(pool: &Pool, first: Option<&[f32]>, gate: &[f32], plane: usize, act:
     });
 }
 
-/// `out = act(first * scale + shift)` with a scale and shift for each channel, whose maps have `plane` elements.
+/// `out = act(first * scale + shift)`, with one scale and shift per channel, whose feature maps have `plane` elements.
 pub fn scale_shift(
     pool: &Pool,
     first: Option<&[f32]>,
@@ -79,7 +79,7 @@ pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out
     });
 }
 
-/// `out = min(max(first, low), high)`; what is no number stays so.
+/// `out = min(max(first, low), high)`; NaN stays NaN.
 pub fn clip(pool: &Pool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {

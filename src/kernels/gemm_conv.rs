@@ -1,23 +1,23 @@
-//! Convolution as a matrix product: filters x depth times depth x pixels, over `matrixmultiply`.
+//! Convolution as a matrix product (filters x depth times depth x pixels), with `matrixmultiply`.
 //!
-//! The second matrix is laid out for one tile of pixels at a time (im2col), in a thread's own scratch, never as a whole;
-//! a 1x1 convolution of stride 1 is a product as it stands. The epilogue runs over a tile while it is in cache.
+//! The second matrix (im2col) is built for one tile of pixels at a time, in the thread's own scratch, never as a whole; a 1x1
+//! convolution with stride 1 needs no im2col. The epilogue runs on a tile while it is in cache.
 
 use super::conv::{ConvOperands, ConvShape, Residual};
 use super::pool::{Disjoint, Pool};
 
-/// How the work is cut: a task is a tile of pixels and a block of filters, of one group of one sample.
+/// How the work is split: a task is a tile of pixels times a block of filters, in one group of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tiles {
-    /// Output pixels of a tile.
+    /// Output pixels per tile.
     pub pixels: usize,
-    /// Filters of a block, within a group.
+    /// Filters per block, within a group.
     pub filters: usize,
 }
 
 impl Tiles {
-    /// The cut for so many threads: as few tasks as keep all of them equally busy, since the product packs its operands
-    /// anew in each task, and tiles of at most `MAX_TILE` floats, which stay in the second-level cache.
+    /// Chooses tiles for a thread count: as few tasks as keep all threads equally busy, since the product packs its operands in
+    /// every task, and tiles of at most `MAX_TILE` floats, which fit in the L2 cache.
     pub fn choose(shape: &ConvShape, threads: usize) -> Tiles {
         const MAX_TILE: usize = 160 << 10;
         const MIN_PIXELS: usize = 96;
@@ -37,7 +37,7 @@ impl Tiles {
         Tiles { pixels: pixels.div_ceil(columns), filters: filters.div_ceil(rows).max(1) }
     }
 
-    /// Floats of scratch that a thread needs.
+    /// Scratch floats per thread.
     pub fn scratch(&self, shape: &ConvShape) -> usize {
         if shape.is_pointwise() { 0 } else { self.pixels * shape.depth() }
     }
@@ -60,7 +60,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
     assert_eq!(weight.len(), shape.filters * depth);
     let out = Disjoint::new(out);
     let scratch = Disjoint::new(scratch);
-    // blocks of filters vary slowest, so that neighbouring tasks share their weights
+    // blocks of filters vary slowest, so that neighboring tasks share weights
     let tasks = shape.batch * shape.groups * columns * rows;
     pool.for_each(tasks, |task, thread| {
         let (column, task) = (task % columns, task / columns);
@@ -111,7 +111,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
     });
 }
 
-/// Lays out the columns of `width` pixels from `first` on: `tile[k][pixel]` for each channel and tap `k`.
+/// im2col for `width` pixels starting at `first`: `tile[k][pixel]` for each channel and kernel element `k`.
 pub(super) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
     let [h, w] = shape.input;
     let ow = shape.output[1];
@@ -154,7 +154,7 @@ fn copy_row(row: &[f32], x: usize, stride: usize, dx: isize, to: &mut [f32]) {
     }
 }
 
-/// Which of `count` outputs from `x` on read inside a row of `len`.
+/// The subrange of `count` outputs, starting at output `x`, that read inside a row of `len` elements.
 pub(crate) fn taps_inside(x: usize, count: usize, len: usize, stride: usize, dx: isize) -> std::ops::Range<usize> {
     let first = if dx >= 0 { 0 } else { dx.unsigned_abs().div_ceil(stride) };
     let last = usize::try_from(len as isize - dx).unwrap_or(0).div_ceil(stride);

@@ -1,4 +1,4 @@
-//! Instruction sets: which there are here, and the kernels compiled for each.
+//! Instruction sets, and the kernels compiled for each.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use super::peak::Chains;
 use super::tile::TileFn;
 use super::train::conv_weight::depthwise::Products;
 use super::train::conv_weight::outer::OuterFn;
-use super::train::leaves::Leaves;
+use super::train::leaves::TrainKernels;
 use super::winograd;
 
-/// An instruction set that kernels are compiled for.
+/// An instruction set for which kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isa {
-    /// Any processor: `matrixmultiply` (which brings its own SSE, AVX and NEON) over plain layouts.
+    /// Any processor: `matrixmultiply` (which has its own SSE, AVX and NEON code) on NCHW.
     Portable,
     /// x86-64 with AVX2 and FMA: blocks of 8 channels.
     Avx2,
@@ -34,7 +34,7 @@ pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 /// Why an instruction set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum IsaError {
-    /// No such name.
+    /// Unknown name.
     #[error("there is no instruction set `{0}`: it is one of portable, avx2, avx512")]
     Unknown(String),
     /// This processor lacks it.
@@ -43,15 +43,15 @@ pub enum IsaError {
 }
 
 impl Isa {
-    /// All, the simplest first.
+    /// All instruction sets, the simplest first.
     pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
 
-    /// The best that this processor has.
+    /// The best one that this processor supports.
     pub fn best() -> Isa {
         Isa::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
     }
 
-    /// The one that `RESNETC_ISA` names, or the best.
+    /// The one named by `RESNETC_ISA`, or the best.
     pub fn chosen() -> Result<Isa, IsaError> {
         match std::env::var(ISA_VARIABLE) {
             Ok(name) if !name.is_empty() => Isa::named(&name)?.available(),
@@ -59,17 +59,17 @@ impl Isa {
         }
     }
 
-    /// By its name.
+    /// Looks up an instruction set by name.
     pub fn named(name: &str) -> Result<Isa, IsaError> {
         Isa::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| IsaError::Unknown(name.to_owned()))
     }
 
-    /// Itself, where this processor has it.
+    /// Returns `self` if this processor supports it.
     pub fn available(self) -> Result<Isa, IsaError> {
         if self.is_available() { Ok(self) } else { Err(IsaError::Missing(self)) }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor supports it.
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
@@ -82,7 +82,7 @@ impl Isa {
         }
     }
 
-    /// As it is written: `avx2`.
+    /// The name, such as `avx2`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
@@ -91,7 +91,7 @@ impl Isa {
         }
     }
 
-    /// Channels of a block of the layout that its kernels work on; 1 where that is the plain one.
+    /// Channels per block of the layout that its kernels use; 1 for NCHW.
     pub fn lanes(self) -> usize {
         match self {
             Isa::Portable => 1,
@@ -100,7 +100,7 @@ impl Isa {
         }
     }
 
-    /// Its kernels; `None` where it has none of its own, or this processor lacks it.
+    /// Its kernels; `None` if it has none, or the processor lacks the instruction set.
     pub(super) fn kernels(self) -> Option<&'static Kernels> {
         if !self.is_available() {
             return None;
@@ -123,19 +123,19 @@ impl fmt::Display for Isa {
     }
 }
 
-/// The kernels compiled for one instruction set. Whoever holds a reference to one runs on a processor that has it.
+/// The kernels compiled for one instruction set. A reference exists only on a processor that supports it.
 pub(super) struct Kernels {
-    /// Channels of a block.
+    /// Channels per block.
     pub lanes: usize,
     /// Pixels of the widest tile.
     pub pixels: usize,
-    /// Whether weights must come from the first-level cache: narrow vectors use a number of them up in fewer cycles than the
-    /// second level takes to bring it.
+    /// Whether weights must come from the L1 cache: with narrow vectors, weights are consumed faster than the L2 cache delivers
+    /// them.
     pub sliced: bool,
     /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of
-    /// channels, else plain maps. `None` where there is none of those sizes.
+    /// channels, otherwise NCHW. `None` if there is no kernel of this size.
     pub tile: fn(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn>,
-    /// Turns squares of channels and pixels.
+    /// Transposes squares of channels and pixels.
     pub turn: unsafe fn(&Squares),
     /// Pools windows.
     pub windows: unsafe fn(&Windows),
@@ -143,22 +143,22 @@ pub(super) struct Kernels {
     pub scaled: unsafe fn(&Scaled),
     /// Convolves channel by channel.
     pub depthwise: unsafe fn(&Taps),
-    /// Four rows of a matrix times some vectors.
+    /// The products of four rows of a matrix with some vectors.
     pub dots: DotsFn,
-    /// One row.
+    /// The products of one row.
     pub dot: DotsFn,
-    /// Sums outer products of `rows` numbers and `blocks` (1 or 2) vectors; `rows * blocks` is at most `lanes`, else `None`.
+    /// Sums outer products of `rows` values and `blocks` (1 or 2) vectors; `rows * blocks` is at most `lanes`, else `None`.
     pub outer: fn(rows: usize, blocks: usize) -> Option<OuterFn>,
     /// Sums products channel by channel.
     pub products: unsafe fn(&Products),
     /// Transforms weights for Winograd convolution.
     pub spread: unsafe fn(&winograd::Spread<'_>),
-    /// Multiplies and adds as fast as it goes.
+    /// Multiplies and adds at full speed, to measure the peak.
     pub chains: unsafe fn(&Chains),
     /// The transforms of Winograd convolution.
     pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
     /// The loops of training.
-    pub train: Leaves,
+    pub train: TrainKernels,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -175,15 +175,15 @@ mod x86 {
     use super::super::train::conv_weight::depthwise::{Products, products};
     use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
     use super::super::train::conv_weight::winograd::transform::{Sums, gradient, taps};
-    use super::super::train::leaves::Leaves;
-    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
+    use super::super::train::leaves::TrainKernels;
+    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
     use super::super::train::plane::{Dot, plane_dot};
     use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
     use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
     use super::super::winograd::{Size, Spread, spread};
     use super::Kernels;
 
-    /// Kernels that have one instance an instruction set, compiled for it.
+    /// Kernels with one instance per instruction set.
     macro_rules! leaves {
         ($simd:ty, $feature:literal, $($leaf:ident($args:ty)),* $(,)?) => {
             $(
@@ -196,7 +196,7 @@ mod x86 {
         };
     }
 
-    /// The kernels of one instruction set; the micro-kernel for each of the sizes named.
+    /// The kernels of one instruction set, with the micro-kernel for each of the listed sizes.
     macro_rules! kernels {
         ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?], [$($outer_rows:literal x $outer_blocks:literal),* $(,)?]) => {
             mod $module {
@@ -204,13 +204,13 @@ mod x86 {
 
                 leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products), spread(Spread<'_>));
                 leaves!(
-                    $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
+                    $simd, $feature, moments(Moments), normalize(Normalize), grad_sums(GradSums), back(Back), plane_dot(Dot),
                     max_spread(MaxSpread), mean_spread(MeanSpread), gradient(InputTile), taps(Sums),
                 );
 
                 #[target_feature(enable = $feature)]
                 unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
-                    // SAFETY: this function has the features; the rest is the caller's
+                    // SAFETY: this function enables the features; the rest is guaranteed by the caller
                     unsafe { tile::<$simd, ROWS, P, BLOCKS, KB>(t) }
                 }
 
@@ -275,9 +275,9 @@ mod x86 {
                 spread: $module::spread,
                 chains: $module::chains,
                 winograd: $module::winograd,
-                train: Leaves {
+                train: TrainKernels {
                     moments: $module::moments,
-                    normalise: $module::normalise,
+                    normalize: $module::normalize,
                     grad_sums: $module::grad_sums,
                     back: $module::back,
                     plane_dot: $module::plane_dot,

@@ -1,51 +1,51 @@
-//! Fully connected layers. The weight, `[features, inputs]`, is read as it is stored, each number once: there is nothing to
-//! gain from another order, since at small batches that walk over memory is all the work there is.
+//! Fully connected layers. The weight, `[features, inputs]`, is read as stored, each element once. Packing would not help: with
+//! small batches this one pass over memory is all the work.
 
 use super::conv::{Epilogue, Residual};
 use super::isa::{Isa, Kernels};
 use super::pool::{Disjoint, Pool, share};
 use super::simd::Simd;
 
-/// Samples from which on a matrix product pays, where there is no kernel of our own.
+/// Batch size from which a matrix product pays off, for instruction sets without their own kernels.
 const GEMM_BATCH: usize = 8;
-/// Independent sums in a dot product, so that additions do not wait for each other.
+/// Independent partial sums of a dot product, so that additions do not wait for each other.
 const LANES: usize = 32;
-/// Features that are computed together.
+/// Features computed together.
 const ROWS: usize = 4;
-/// Samples that are computed together.
+/// Samples computed together.
 const SAMPLES: usize = 8;
-/// Inputs that pass over all samples before the next ones: their weights and the samples stay in the first-level cache, and
-/// sums of sums lose fewer bits.
+/// Inputs processed for all samples before the next chunk: the weights and samples of a chunk stay in the L1 cache, and nested
+/// sums have smaller rounding errors.
 const CHUNK: usize = 512;
 
-/// Rows of a weight and samples to multiply with each other.
+/// Rows of a weight and samples to multiply.
 pub(super) struct Dots {
     /// The first sample; the others follow.
     pub x: *const f32,
-    /// How many, at most [`SAMPLES`].
+    /// Number of samples, at most [`SAMPLES`].
     pub samples: usize,
     /// The first row of the weight; the others follow.
     pub weight: *const f32,
-    /// Floats of a row and of a sample.
+    /// Floats per row and per sample.
     pub inputs: usize,
     /// The results, `[samples][rows]`.
     pub sums: *mut f32,
 }
 
-/// An instance of [`dots`] or [`dot`] inside a function compiled for its instruction set.
+/// An instance of [`dots`] or [`dot`] in a function compiled for its instruction set.
 pub(super) type DotsFn = unsafe fn(&Dots);
 
-/// The product of each of `R` rows with each sample. It does not depend on which others are computed with it.
+/// The dot products of each of `R` rows with each sample. A result does not depend on what else is computed with it.
 ///
 /// # Safety
-/// The processor has `S`; pointers are valid for what the sizes say, `samples` is at most [`SAMPLES`].
+/// The processor supports `S`; pointers are valid for the given sizes; `samples` is at most [`SAMPLES`].
 #[inline(always)]
 unsafe fn some<S: Simd, const R: usize>(d: &Dots) {
     let whole = d.inputs / S::LANES * S::LANES;
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let mut totals = [[S::zero(); R]; SAMPLES];
-        // sums of 4 x 4 fill half of the registers of AVX-512, those of 4 x 2 half of those of AVX2
+        // 4 x 4 sums use half of the registers of AVX-512, 4 x 2 sums half of those of AVX2
         let most = if S::LANES == 16 { 4 } else { 2 };
         let passes = d.samples / most + d.samples % most / 2 + d.samples % 2;
         let fetch = R.div_ceil(passes.max(1));
@@ -53,7 +53,7 @@ unsafe fn some<S: Simd, const R: usize>(d: &Dots) {
         while start < whole {
             let len = CHUNK.min(whole - start);
             let weight = d.weight.add(start);
-            // what is asked for meanwhile, some rows in each pass: the next chunk, or the first of the rows that follow
+            // prefetched meanwhile, some rows per pass: the next chunk, or the start of the following rows
             let mut next = if start + len < whole { weight.wrapping_add(len) } else { d.weight.wrapping_add(R * d.inputs) };
             let (mut n, mut fetched) = (0, 0);
             while n < d.samples {
@@ -94,7 +94,7 @@ unsafe fn some<S: Simd, const R: usize>(d: &Dots) {
 /// As [`some`].
 #[inline(always)]
 pub(super) unsafe fn dots<S: Simd>(d: &Dots) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe { some::<S, ROWS>(d) }
 }
 
@@ -104,11 +104,12 @@ pub(super) unsafe fn dots<S: Simd>(d: &Dots) {
 /// As [`some`].
 #[inline(always)]
 pub(super) unsafe fn dot<S: Simd>(d: &Dots) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe { some::<S, 1>(d) }
 }
 
-/// Adds the products of `R` rows with `N` samples over `len` inputs; meanwhile asks for as much of `fetch` rows from `next` on.
+/// Adds the products of `R` rows with `N` samples over `len` inputs; meanwhile prefetches the same length of `fetch` rows
+/// starting at `next`.
 ///
 /// # Safety
 /// As [`some`].
@@ -122,7 +123,7 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
     fetch: usize,
     totals: &mut [[S::V; R]],
 ) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [[S::zero(); R]; N];
         let mut i = 0;
@@ -150,11 +151,11 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
     }
 }
 
-/// `out[n][f] = act(bias[f] + weight[f] . x[n])`; `weight` is `[features, inputs]` as stored. Each thread takes
-/// neighbouring features.
+/// `out[n][f] = act(bias[f] + weight[f] . x[n])`; `weight` is `[features, inputs]` as stored. Each thread computes neighboring
+/// features.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say, or this processor lacks the instruction set.
+/// If a slice has the wrong length, or the processor lacks the instruction set.
 pub fn linear(
     pool: &Pool,
     isa: Isa,
@@ -191,18 +192,18 @@ fn vector(
                 let samples = SAMPLES.min(batch - sample);
                 let mut sums = [0.0; ROWS * SAMPLES];
                 let x = &x[sample * inputs..][..samples * inputs];
-                // a group of fewer rows, the last one, goes row by row
+                // the last group, if it has fewer rows, is processed row by row
                 let (step, dots) = if rows == ROWS { (ROWS, kernels.dots) } else { (1, kernels.dot) };
                 for row in (0..rows).step_by(step) {
                     let weight = &weight[(first + row) * inputs..][..step * inputs];
                     let sums = &mut sums[row * SAMPLES..][..step * samples];
                     let dots_of = Dots { x: x.as_ptr(), samples, weight: weight.as_ptr(), inputs, sums: sums.as_mut_ptr() };
-                    // SAFETY: the processor has what `kernels` are compiled for; the slices are as long as the sizes say
+                    // SAFETY: the processor supports what `kernels` are compiled for; the slices have the required lengths
                     unsafe { dots(&dots_of) };
                 }
                 for n in 0..samples {
                     let at = (sample + n) * features + first;
-                    // SAFETY: this part's own columns
+                    // SAFETY: columns of this part only
                     let out = unsafe { out.slice(at, rows) };
                     for (row, out) in out.iter_mut().enumerate() {
                         let sum = if step == 1 { sums[row * SAMPLES + n] } else { sums[n * ROWS + row] };
@@ -245,7 +246,7 @@ fn portable(
         // a product holds its sums in the output
         if batch >= GEMM_BATCH && inputs > 0 && !matches!(epilogue.residual, Residual::InPlace) {
             let c = out.pointer(mine.start, (batch - 1) * features + mine.len());
-            // SAFETY: the slices hold these rows and columns, as asserted above; parts write columns of their own
+            // SAFETY: the slices hold these rows and columns, as asserted above; each part writes its own columns
             unsafe {
                 matrixmultiply::sgemm(
                     batch,
@@ -267,7 +268,7 @@ fn portable(
             for n in 0..batch {
                 for f in mine.clone() {
                     let at = n * features + f;
-                    // SAFETY: this part's own column
+                    // SAFETY: a column of this part only
                     epilogue.finish(f, at, unsafe { out.slice(at, 1) });
                 }
             }

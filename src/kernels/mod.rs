@@ -1,8 +1,8 @@
-//! Arithmetic over slices: convolution strategies, pooling, element-wise. Imports `base` alone and knows no graph.
+//! Arithmetic on slices: convolution, pooling, element-wise operators. Only imports `base` and knows nothing of graphs.
 //!
-//! Every kernel takes the [`Pool`] that it spreads its work over. The split depends on sizes and thread count alone, so
-//! that the same count gives the same bits. What a kernel needs besides its operands (scratch, packed weights) is planned
-//! and handed in: none allocates.
+//! Every kernel receives the [`Pool`] over which it distributes its work. The distribution depends only on sizes and the thread
+//! count, so that the same thread count gives the same bits. Kernels do not allocate: their scratch memory and packed weights are
+//! planned and passed in.
 
 pub mod aligned;
 pub mod blocked;

@@ -1,8 +1,8 @@
-//! The peak of this machine, measured: what kernels are held against.
+//! The measured peak performance of this machine, as a reference for kernels.
 //!
-//! Clocks drift with temperature, load and the instructions themselves, so a peak from a data sheet says little. Measured
-//! is a loop of fused multiply-adds over registers alone; where an instruction set has no kernels of its own, the matrix
-//! product that serves it, on operands that stay in the cache.
+//! Clock rates change with temperature, load and instruction mix, so the peak from a data sheet is of little use. This measures a
+//! loop of fused multiply-adds on registers; for an instruction set without its own kernels, the matrix product used for it, on
+//! operands that stay in cache.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -11,24 +11,24 @@ use super::isa::Isa;
 use super::pool::Pool;
 use super::simd::Simd;
 
-/// Sums that are independent of each other: more than two units times a latency of four or five cycles.
+/// Independent sums: more than two FMA units times a latency of four or five cycles.
 const SUMS: usize = 12;
-/// Multiply-adds of each sum in a run: about a millisecond.
+/// Multiply-adds per sum in a run: about a millisecond.
 const ROUNDS: usize = 1 << 18;
-/// Runs, of which the best counts.
+/// Number of runs; the best one counts.
 const RUNS: usize = 16;
 /// Rows and columns of the matrices.
 const SIDE: usize = 256;
 
-/// What a run of the loop is told.
+/// Arguments of the measured loop.
 pub(super) struct Chains {
-    /// Multiply-adds of each sum.
+    /// Multiply-adds per sum.
     pub rounds: usize,
-    /// `sum = sum * by + plus`; below 1, so that sums stay finite.
+    /// `sum = sum * by + plus`, with `by` below 1 so that sums stay finite.
     pub by: f32,
     /// See `by`.
     pub plus: f32,
-    /// Where the sums go, so that they are computed: as many floats as a vector has.
+    /// Receives the sums, so that they are not optimized away: one vector of floats.
     pub out: *mut f32,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Chains {
 /// The processor has `S`; `out` is valid for `S::LANES` floats.
 #[inline(always)]
 pub(super) unsafe fn chains<S: Simd>(c: &Chains) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let (by, plus) = (S::splat(c.by), S::splat(c.plus));
         let mut sums = [S::zero(); SUMS];
@@ -55,14 +55,14 @@ pub(super) unsafe fn chains<S: Simd>(c: &Chains) {
     }
 }
 
-/// The most GFLOP/s (a multiply-add is two operations) that all threads of the pool reach at once, in f32. Takes some tens
-/// of milliseconds.
+/// The highest GFLOP/s (a multiply-add is two operations) that all threads of the pool reach together, in f32. Takes tens of
+/// milliseconds.
 pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
     let flops = match isa.kernels() {
         Some(kernels) => best(pool, 2 * (SUMS * ROUNDS * kernels.lanes) as u64, &|_| {
             let mut out = [0.0f32; 16];
             let (by, plus) = black_box((0.999, 0.5));
-            // SAFETY: whoever has `kernels` runs on a processor that has the instruction set; no vector has more than 16
+            // SAFETY: `kernels` exists only if the processor has the instruction set; no vector has more than 16 floats
             unsafe { (kernels.chains)(&Chains { rounds: ROUNDS, by, plus, out: out.as_mut_ptr() }) };
             black_box(out);
         }),
@@ -71,7 +71,7 @@ pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
             best(pool, 2 * (SIDE * SIDE * SIDE) as u64, &|_| {
                 let mut c = vec![0.0f32; SIDE * SIDE];
                 let (n, row) = (SIDE, SIDE as isize);
-                // SAFETY: three matrices of SIDE rows and columns, one row behind the other
+                // SAFETY: three contiguous row-major matrices with SIDE rows and columns
                 unsafe {
                     matrixmultiply::sgemm(n, n, n, 1.0, a.as_ptr(), row, 1, b.as_ptr(), row, 1, 0.0, c.as_mut_ptr(), row, 1)
                 };
@@ -82,7 +82,7 @@ pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
     flops / 1e9
 }
 
-/// Operations a second of the best run of a job that does `flops` on each thread.
+/// Operations per second in the best run of a job that does `flops` operations on each thread.
 fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
     let shortest = (0..RUNS)
         .map(|_| {
@@ -99,7 +99,8 @@ fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
 mod tests {
     use super::*;
 
-    /// No core does 2000 GFLOP/s: a loop that was optimised away would show. An emulated one may be as slow as it likes.
+    /// No core reaches 2000 GFLOP/s, so a loop that was optimized away would be noticed. Emulated processors may be arbitrarily
+    /// slow.
     #[test]
     fn every_instruction_set_has_a_peak() {
         let pool = Pool::new(1).unwrap();
@@ -114,7 +115,7 @@ mod tests {
         for isa in Isa::ALL {
             let Some(kernels) = isa.kernels() else { continue };
             let mut out = [0.0f32; 16];
-            // SAFETY: the processor has it; room for the widest vector
+            // SAFETY: the processor has the instruction set, and `out` holds the widest vector
             unsafe { (kernels.chains)(&Chains { rounds: 3, by: 0.5, plus: 1.0, out: out.as_mut_ptr() }) };
             assert!(out[..kernels.lanes].iter().all(|&v| v == SUMS as f32 * 1.75), "{isa}: {out:?}");
         }

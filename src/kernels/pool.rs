@@ -1,7 +1,7 @@
-//! Threads that live as long as the session, and wait for its steps.
+//! A thread pool that lives as long as the session.
 //!
-//! A network has some fifty steps of a fraction of a millisecond: starting or waking threads for each would cost more than
-//! it gains. So workers spin for a few microseconds after a step, and sleep only when no next one comes.
+//! A network has about fifty steps of a fraction of a millisecond each: starting or waking threads for each would cost more than
+//! it gains. So workers spin for some microseconds after a step and sleep only if no other step follows.
 
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
@@ -12,38 +12,38 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
-/// How often a worker looks for the next job before it sleeps: some tens of microseconds.
+/// How often a worker polls for the next job before it sleeps: some tens of microseconds.
 const SPINS: u32 = 2000;
 
 /// A job: called once by each thread with the thread's index.
 type Job = *const (dyn Fn(usize) + Sync);
 
-/// On a cache line of its own (two, since lines are fetched in pairs).
+/// Padding to a cache line (two, since lines are prefetched in pairs), against false sharing.
 #[repr(align(128))]
 struct Apart<T>(T);
 
 struct Shared {
-    /// Counts jobs; a worker that sees it move finds the next one in `job`.
+    /// Counts jobs; when a worker sees a new value, the next job is in `job`.
     epoch: Apart<AtomicU64>,
     /// Workers that have not finished the job.
     left: Apart<AtomicUsize>,
     job: UnsafeCell<Option<Job>>,
     asleep: Vec<AtomicBool>,
-    /// The tasks that each thread has left, of the job that deals some out: the first in the low half, the end in the high.
+    /// The remaining tasks of each thread for [`Pool::deal`]: the first in the low half, the end in the high half.
     left_over: Vec<Apart<AtomicU64>>,
     stop: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `job` alone is not `Sync`. The pool writes it before it moves `epoch`, workers read it after they saw that, and
-// the pool does not write again before every worker has counted itself off `left`.
+// SAFETY: only `job` is not `Sync`. The pool writes it before it increments `epoch`, workers read it after they see the
+// increment, and the pool does not write it again before every worker has decremented `left`.
 unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `job` is to a `Sync` closure
 unsafe impl Send for Shared {}
 
-/// A pool of threads; the thread that calls it is the first of them.
+/// A thread pool; the calling thread is its first thread.
 ///
-/// It can be sent to another thread, but not shared: one job runs at a time.
+/// It can be sent to another thread but not shared: one job runs at a time.
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<(Thread, Option<JoinHandle<()>>)>,
@@ -51,7 +51,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads - 1` workers (the caller is the remaining one; 0 counts as 1).
+    /// Starts `threads - 1` workers; the caller is the remaining thread (0 counts as 1).
     pub fn new(threads: usize) -> io::Result<Pool> {
         let count = threads.saturating_sub(1);
         let shared = Arc::new(Shared {
@@ -72,21 +72,21 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Threads, the caller among them.
+    /// Number of threads, including the caller.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Calls `job` once on each thread, with the thread's index, and waits for all. A panic in one is raised again here.
+    /// Calls `job` once on each thread, with the thread's index, and waits for all. A panic in any of them is resumed here.
     pub fn run(&self, job: &(dyn Fn(usize) + Sync)) {
         if self.workers.is_empty() {
             return job(0);
         }
-        // SAFETY: only the lifetime changes. Every worker is done with the job when this function returns or unwinds,
-        // for it waits for `left` to reach 0 before either.
+        // SAFETY: only the lifetime changes. Every worker is done with the job when this function returns or unwinds, since it
+        // first waits for `left` to reach 0.
         let job_ptr: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(job) };
         self.shared.left.0.store(self.workers.len(), Ordering::Relaxed);
-        // SAFETY: no worker reads between the last job's end and the next move of `epoch`
+        // SAFETY: no worker reads between the end of the last job and the next increment of `epoch`
         unsafe { *self.shared.job.get() = Some(job_ptr) };
         self.publish();
         let own = catch_unwind(AssertUnwindSafe(|| job(0)));
@@ -109,9 +109,9 @@ impl Pool {
         self.deal(count, |thread, tasks| tasks.for_each(|index| task(index, thread)));
     }
 
-    /// Deals out the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighbouring
-    /// indices, which keep it to its part of memory, and, when it has none left, the last of another's: so that none waits
-    /// long for one that the system took away. Who draws an index must not matter for what is computed.
+    /// Distributes the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighboring
+    /// indices, which keep it within its part of memory, and then steals the last ones of other threads, so that nobody waits
+    /// long for a preempted thread. The result must not depend on which thread draws an index.
     pub fn deal(&self, count: usize, work: impl Fn(usize, &mut Tasks<'_>) + Sync) {
         let threads = self.threads();
         let Some(last) = u32::try_from(count).ok().filter(|&n| n > 1 && threads > 1) else {
@@ -126,7 +126,7 @@ impl Pool {
         self.run(&|thread| work(thread, &mut Tasks { from, thread, rest: 0..0 }));
     }
 
-    /// Cuts `out` into pieces of `piece` floats (the last may be shorter) and calls `task(index, piece)` for each.
+    /// Splits `out` into pieces of `piece` floats (the last may be shorter) and calls `task(index, piece)` for each.
     pub fn pieces(&self, out: &mut [f32], piece: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
         if piece == 0 {
             return;
@@ -134,7 +134,7 @@ impl Pool {
         let all = Disjoint::new(out);
         self.for_each(all.len.div_ceil(piece), |index, _| {
             let start = index * piece;
-            // SAFETY: pieces of different indices do not overlap, and each index is visited once
+            // SAFETY: pieces with different indices do not overlap, and each index is visited once
             task(index, unsafe { all.slice(start, piece.min(all.len - start)) });
         });
     }
@@ -142,7 +142,7 @@ impl Pool {
     fn publish(&self) {
         self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
         for ((thread, _), asleep) in self.workers.iter().zip(&self.shared.asleep) {
-            // a worker says that it sleeps before it looks at `epoch` for the last time: one of the two is seen
+            // a worker sets `asleep` before its last look at `epoch`, so either this sees the flag or the worker sees the epoch
             if asleep.swap(false, Ordering::SeqCst) {
                 thread.unpark();
             }
@@ -156,16 +156,16 @@ impl Drop for Pool {
         self.publish();
         for (_, handle) in &mut self.workers {
             if let Some(handle) = handle.take() {
-                // a worker catches the panics of its jobs: it has none of its own to report
+                // workers catch the panics of their jobs, so joining reports nothing new
                 let _ = handle.join();
             }
         }
     }
 }
 
-/// The indices that a thread draws of a job that was dealt out.
+/// The indices that a thread draws from a distributed job.
 pub struct Tasks<'a> {
-    /// What each thread has left; nothing where one thread does all.
+    /// The remaining indices of each thread; empty if one thread does everything.
     from: &'a [Apart<AtomicU64>],
     thread: usize,
     rest: std::ops::Range<usize>,
@@ -184,7 +184,7 @@ impl Iterator for Tasks<'_> {
             let mut drawn = 0;
             let draw = |left: u64| {
                 let (first, end) = (left & u64::from(u32::MAX), left >> 32);
-                // the owner draws the first, others the last
+                // the owner draws the first index, others the last
                 let (first, rest, task) = if step == 0 {
                     (first, (first + 1, end), first)
                 } else {
@@ -201,7 +201,7 @@ impl Iterator for Tasks<'_> {
     }
 }
 
-/// The indices below `count` that one of `threads` takes: neighbours, so that it keeps to its part of memory.
+/// The indices below `count` for one of `threads` threads: neighbors, so that it stays within its part of memory.
 pub fn share(count: usize, threads: usize, thread: usize) -> std::ops::Range<usize> {
     count * thread / threads..count * (thread + 1) / threads
 }
@@ -230,7 +230,7 @@ fn work(shared: &Shared, index: usize) {
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        // SAFETY: `epoch` moved, so the job was written before, and stays until this thread counts itself off `left`
+        // SAFETY: `epoch` changed, so the job was written before, and remains until this thread decrements `left`
         let job = unsafe { *shared.job.get() };
         if let Some(job) = job {
             // SAFETY: `Pool::run` keeps the closure alive until `left` is 0
@@ -243,7 +243,7 @@ fn work(shared: &Shared, index: usize) {
     }
 }
 
-/// A slice that several threads write, each its own parts.
+/// A slice that several threads write in disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct Disjoint<'a> {
     start: *mut f32,
@@ -251,7 +251,7 @@ pub(crate) struct Disjoint<'a> {
     lifetime: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: it gives access through `unsafe` functions alone, whose callers see to it that parts do not overlap
+// SAFETY: access is only through `unsafe` functions, whose callers ensure that parts do not overlap
 unsafe impl Sync for Disjoint<'_> {}
 // SAFETY: as above
 unsafe impl Send for Disjoint<'_> {}
@@ -261,23 +261,23 @@ impl<'a> Disjoint<'a> {
         Disjoint { start: slice.as_mut_ptr(), len: slice.len(), lifetime: PhantomData }
     }
 
-    /// The floats from `start` on.
+    /// The `len` floats from `start`.
     ///
     /// # Safety
-    /// While the result lives, no other thread or slice touches its floats.
+    /// While the result lives, no other thread or slice accesses these floats.
     ///
     /// # Panics
-    /// Where the range leaves the slice.
+    /// If the range is out of bounds.
     pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
         assert!(start <= self.len && len <= self.len - start, "{start}..+{len} of {}", self.len);
-        // SAFETY: inside the slice that `new` borrowed for `'a`; the caller vouches for the rest
+        // SAFETY: inside the slice that `new` borrowed for `'a`; the caller ensures the rest
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
     /// A pointer to the float at `start`.
     ///
     /// # Panics
-    /// Where `start..start + len` leaves the slice.
+    /// If `start..start + len` is out of bounds.
     pub(crate) fn pointer(&self, start: usize, len: usize) -> *mut f32 {
         assert!(start <= self.len && len <= self.len - start, "{start}..+{len} of {}", self.len);
         self.start.wrapping_add(start)

@@ -1,43 +1,43 @@
-//! Pools over windows and to a fixed size; values are NCHW.
+//! Pooling with windows and to a fixed output size, on NCHW values.
 
 use std::ops::Range;
 
 use super::pool::Pool;
 
-/// Which pool.
+/// The kind of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
-    /// Largest value; padding never wins.
+    /// Maximum; padding is never selected.
     Max,
-    /// Mean value.
+    /// Average.
     Avg {
-        /// Whether zeros of the padding count in the divisor.
+        /// Whether padding counts in the divisor (`count_include_pad`).
         count_pad: bool,
     },
 }
 
-/// A pool over windows. Windows that reach beyond the padding (output sizes rounded up) are cut off there.
+/// A pool with windows. Windows that extend past the padding (output sizes rounded up) are clipped there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolShape {
-    /// Which.
+    /// The kind of pooling.
     pub kind: PoolKind,
-    /// Maps: samples times channels.
+    /// Number of feature maps: samples times channels.
     pub maps: usize,
-    /// Height and width of a map.
+    /// Height and width of the input.
     pub input: [usize; 2],
-    /// Height and width of the result.
+    /// Height and width of the output.
     pub output: [usize; 2],
-    /// Window.
+    /// Kernel size.
     pub kernel: [usize; 2],
-    /// Step.
+    /// Stride.
     pub stride: [usize; 2],
     /// Padding.
     pub pad: [[usize; 2]; 2],
-    /// Distance between the values of a window.
+    /// Dilation.
     pub dilation: [usize; 2],
 }
 
-/// Pools over windows, a task for each row of the result: so few maps are shared as evenly as many.
+/// Pooling with one task per output row, so that few feature maps are distributed as evenly as many.
 pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
@@ -58,11 +58,11 @@ pub fn pool(threads: &Pool, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
     });
 }
 
-/// One row of a max pool, from the rows of its windows.
+/// One row of a max pool, from the input rows of its windows.
 fn max_row<'a>(shape: &PoolShape, rows: impl Iterator<Item = &'a [f32]>, line: &mut [f32]) {
     line.fill(f32::NEG_INFINITY);
     let (stride, left) = (shape.stride[1], shape.pad[1][0]);
-    // these need no conditions
+    // these windows are entirely inside and need no bounds checks
     let inside = Window::inside(shape, line.len());
     for row in rows {
         for tap in 0..shape.kernel[1] {
@@ -84,15 +84,15 @@ fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// The part of an axis that one window covers.
+/// The range of an axis that one window covers.
 pub(super) struct Window {
-    /// First element inside the map.
+    /// First element inside the input.
     pub start: usize,
-    /// Elements inside the map.
+    /// Number of elements inside the input.
     pub count: usize,
-    /// From one to the next.
+    /// Distance between elements.
     pub step: usize,
-    /// Elements, padding included.
+    /// Number of elements including padding.
     pub padded: usize,
 }
 
@@ -101,20 +101,20 @@ impl Window {
         let [before, after] = shape.pad[axis];
         let (len, dilation) = (shape.input[axis], shape.dilation[axis]);
         let from = step * shape.stride[axis];
-        // how many of the window's elements lie before that place of the padded axis
+        // number of the window's elements before position `end` of the padded axis
         let until = |end: usize| end.saturating_sub(from).div_ceil(dilation).min(shape.kernel[axis]);
         let (first, last) = (until(before), until(before + len));
         let start = (from + first * dilation).saturating_sub(before).min(len);
         Window { start, count: last - first, step: dilation, padded: until(before + len + after) }
     }
 
-    /// Where its elements inside the map lie.
+    /// Positions of the elements inside the input.
     pub fn places(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         let Window { start, count, step, .. } = *self;
         (0..count).map(move |i| start + i * step)
     }
 
-    /// Of so many columns of the result, those whose whole window lies inside the map.
+    /// The output columns, out of `columns`, whose window is entirely inside the input.
     pub fn inside(shape: &PoolShape, columns: usize) -> Range<usize> {
         let (stride, left) = (shape.stride[1], shape.pad[1][0]);
         let extent = (shape.kernel[1] - 1) * shape.dilation[1] + 1;
@@ -124,7 +124,7 @@ impl Window {
     }
 }
 
-/// Average pool of `maps` maps to a fixed size; `[1, 1]` is the global mean.
+/// Average pool of `maps` feature maps to a fixed output size; `[1, 1]` is the global average.
 pub fn adaptive_avg(threads: &Pool, input: [usize; 2], output: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;
     let [oh, ow] = output;
@@ -144,7 +144,7 @@ pub fn adaptive_avg(threads: &Pool, input: [usize; 2], output: [usize; 2], x: &[
     });
 }
 
-/// A sum in sixteen parts: faster than one, and its error grows more slowly.
+/// A sum in sixteen partial sums: faster than one, with slower error growth.
 fn sum(values: &[f32]) -> f32 {
     let mut sums = [0f32; 16];
     let chunks = values.chunks_exact(16);

@@ -1,10 +1,10 @@
-//! What tests of kernels compare with: the definition of convolution in f64, layouts turned element by element, numbers.
+//! References for kernel tests: convolution by definition in f64, element-wise layout conversion, random numbers.
 
 use super::pooling::{PoolKind, PoolShape};
 use super::shape::{Edge, PadShape};
 use super::{Activation, ConvShape};
 
-/// Reproducible numbers (xorshift64*), roughly uniform in -1..1.
+/// Reproducible random numbers (xorshift64*), roughly uniform in -1..1.
 pub(super) struct Numbers(u64);
 
 impl Numbers {
@@ -27,8 +27,8 @@ impl Numbers {
         [self.below(most), self.below(most)]
     }
 
-    /// A pool over so many maps. Its output is rounded up now and then, where the last window begins before the padding behind the
-    /// map; a window that takes the largest value has holes now and then.
+    /// A random pool over `maps` feature maps. Sometimes its output size is rounded up, if the last window still starts before
+    /// the padding after the input; max pools sometimes have dilation.
     pub fn pooling(&mut self, kind: PoolKind, maps: usize) -> PoolShape {
         let kernel = self.two(4).map(|k| k + 1);
         let holes = kind == PoolKind::Max && self.below(2) == 0;
@@ -45,14 +45,14 @@ impl Numbers {
         PoolShape { kind, maps, input, output, kernel, stride, pad, dilation }
     }
 
-    /// A padding of a value of these sizes, with zeros or with what the map has.
+    /// Random padding for a value of these sizes, with zeros or values of the input.
     pub fn padding(&mut self, input: [usize; 4]) -> PadShape {
         let sides = [self.two(3), self.two(3)];
         let edge = [Edge::Zeros, Edge::Reflect, Edge::Replicate][self.below(3)];
         match edge {
             Edge::Zeros => PadShape { input, channels: self.two(20), sides, edge },
             Edge::Replicate => PadShape { input, channels: [0, 0], sides, edge },
-            // a mirror shows less than the map
+            // reflection needs sides smaller than the feature map
             Edge::Reflect => {
                 let sides = [0, 1].map(|axis| sides[axis].map(|n| n.min(input[axis + 2] - 1)));
                 PadShape { input, channels: [0, 0], sides, edge }
@@ -65,7 +65,7 @@ impl Numbers {
     }
 }
 
-/// NCHW to blocked, the tail of the last block filled with numbers that must not matter.
+/// Converts NCHW to blocked; the tail of the last block is filled with numbers that must not affect the result.
 pub(super) fn blocked(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<f32> {
     let blocks = c.div_ceil(lanes);
     let mut out = vec![3.5; n * blocks * lanes * h * w];
@@ -77,7 +77,7 @@ pub(super) fn blocked(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<
     out
 }
 
-/// Blocked to NCHW.
+/// Converts blocked to NCHW.
 pub(super) fn plain(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<f32> {
     let blocks = c.div_ceil(lanes);
     let at = |i: usize| {
@@ -88,7 +88,7 @@ pub(super) fn plain(x: &[f32], [n, c, h, w]: [usize; 4], lanes: usize) -> Vec<f3
     (0..n * c * h * w).map(at).collect()
 }
 
-/// The definition, in f64; values are NCHW.
+/// Convolution by definition, in f64, on NCHW values.
 pub(super) fn conv_f64(
     s: &ConvShape,
     x: &[f32],
@@ -124,7 +124,7 @@ pub(super) fn conv_f64(
     (0..s.output_sizes().iter().product()).map(one).collect()
 }
 
-/// The largest difference, as a share of the deviation of what was expected (of 1 where that is less).
+/// The maximum difference, relative to the standard deviation of the expected values (at least 0.1).
 pub(super) fn worst(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let count = expected.len().max(1) as f64;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pool::{Disjoint, Pool, share};
 
-/// Writes one operand of a concatenation: for each sample, `part` floats to `offset` within the `whole` of the result.
+/// Writes one operand of a concatenation: for each sample, `part` floats at `offset` within the `whole` of the result.
 pub fn concat_part(pool: &Pool, x: &[f32], part: usize, offset: usize, whole: usize, out: &mut [f32]) {
     const PIECE: usize = 16 << 10;
     let out = Disjoint::new(out);
@@ -17,27 +17,27 @@ pub fn concat_part(pool: &Pool, x: &[f32], part: usize, offset: usize, whole: us
     });
 }
 
-/// What stands around a padded map.
+/// The values around a padded feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Edge {
     /// Zeros.
     Zeros,
-    /// The map, mirrored at its outermost values.
+    /// The feature map reflected at its outermost values.
     Reflect,
-    /// The map's outermost values.
+    /// The outermost values, repeated.
     Replicate,
 }
 
-/// Values around maps, and zero channels.
+/// Padding of height and width, and zero channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PadShape {
     /// Sizes of the operand: samples, channels, height, width.
     pub input: [usize; 4],
     /// Zero channels before and after.
     pub channels: [usize; 2],
-    /// How many values: `[[top, bottom], [left, right]]`, less than the map where it is mirrored.
+    /// Number of values: `[[top, bottom], [left, right]]`; for reflection less than the size of the feature map.
     pub sides: [[usize; 2]; 2],
-    /// Which values.
+    /// The padding mode.
     pub edge: Edge,
 }
 
@@ -47,7 +47,7 @@ impl PadShape {
         [0, 1].map(|axis| self.input[axis + 2] + self.sides[axis][0] + self.sides[axis][1])
     }
 
-    /// The row (axis 0) or column of the operand that stands at place `at` of the result; `None` for zeros.
+    /// The row (axis 0) or column of the operand at position `at` of the result; `None` for zeros.
     pub fn source(&self, axis: usize, at: usize) -> Option<usize> {
         let (before, len) = (self.sides[axis][0], self.input[axis + 2]);
         let inside = at.checked_sub(before).filter(|&i| i < len);
@@ -59,13 +59,13 @@ impl PadShape {
         }
     }
 
-    /// The columns left and right of the operand's.
+    /// The padding columns left and right of the operand's columns.
     fn around(&self) -> impl Iterator<Item = usize> + use<> {
         let Range { start, end } = self.sides[1][0]..self.sides[1][0] + self.input[3];
         (0..start).chain(end..end + self.sides[1][1])
     }
 
-    /// Fills what stands left and right of a row's values, of pixels of so many.
+    /// Fills the padding left and right of a row, for pixels with `lanes` values.
     pub fn finish_row(&self, row: &mut [f32], lanes: usize) {
         if self.edge == Edge::Zeros {
             return;
@@ -79,7 +79,7 @@ impl PadShape {
     }
 }
 
-/// Pads, a task for each map of the result.
+/// Padding, with one task per feature map of the result.
 pub fn pad(pool: &Pool, shape: &PadShape, x: &[f32], out: &mut [f32]) {
     let [_, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
@@ -97,13 +97,13 @@ pub fn pad(pool: &Pool, shape: &PadShape, x: &[f32], out: &mut [f32]) {
     });
 }
 
-/// The pixel of a map of `from` rows (or columns) that lies nearest before pixel `at` of one of `to`: PyTorch's arithmetic for
+/// The row (or column) in a feature map of size `from` for position `at` in one of size `to`: the arithmetic of PyTorch's
 /// `nearest`, in f32.
 pub fn nearest(at: usize, from: usize, to: usize) -> usize {
     ((at as f32 * (from as f32 / to as f32)) as usize).min(from.saturating_sub(1))
 }
 
-/// Upsamples maps whose pixels have `lanes` values each (1: plain maps), a task for each map.
+/// Upsampling of feature maps whose pixels have `lanes` values (1 for NCHW), with one task per feature map.
 pub fn upsample(pool: &Pool, lanes: usize, input: [usize; 2], output: [usize; 2], x: &[f32], out: &mut [f32]) {
     let ([h, w], [oh, ow]) = (input, output);
     pool.pieces(out, oh * ow * lanes, |map, out| {
@@ -117,7 +117,7 @@ pub fn upsample(pool: &Pool, lanes: usize, input: [usize; 2], output: [usize; 2]
     });
 }
 
-/// The gradient of [`upsample`]: each pixel of the smaller map `input` gets the sum of what was made of it.
+/// The gradient of [`upsample`]: each pixel of the smaller feature map `input` gets the sum over its copies.
 pub fn upsample_grad(pool: &Pool, lanes: usize, input: [usize; 2], output: [usize; 2], dy: &[f32], out: &mut [f32]) {
     let ([h, w], [oh, ow]) = (input, output);
     pool.pieces(out, h * w * lanes, |map, out| {
@@ -132,7 +132,7 @@ pub fn upsample_grad(pool: &Pool, lanes: usize, input: [usize; 2], output: [usiz
     });
 }
 
-/// Every `stride`-th row and column from the first, a task for each map.
+/// Every `stride`-th row and column, starting with the first, with one task per feature map.
 pub fn subsample(pool: &Pool, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;
     let (oh, ow) = (h.div_ceil(stride[0]), w.div_ceil(stride[1]));

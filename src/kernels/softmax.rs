@@ -2,7 +2,7 @@
 
 use super::pool::Pool;
 
-/// Softmax over the `channels` of each sample, whose maps have `plane` elements; `x` is `None` where it lies in `out`.
+/// Softmax over the `channels` of each sample, whose feature maps have `plane` elements; `x` is `None` if it is already in `out`.
 pub fn softmax(pool: &Pool, x: Option<&[f32]>, channels: usize, plane: usize, out: &mut [f32]) {
     let sample = channels * plane;
     pool.pieces(out, sample, |index, out| {

@@ -1,4 +1,4 @@
-//! The micro-kernel that everything is made of: a batch-reduce product that keeps a tile of results in registers.
+//! The central micro-kernel: a batch-reduce matrix product that keeps a tile of the output in registers.
 //!
 //! A tile is `ROWS x P` pixels by `BLOCKS` vectors of output channels. For each block of input channels, each tap of the window
 //! and each channel of the block, it loads `BLOCKS` vectors of weights and multiplies them by one number of every pixel.
@@ -25,28 +25,28 @@ pub(super) enum Clamp {
     Relu,
 }
 
-/// What the micro-kernel reads and writes. Steps are in floats.
+/// Operands of the micro-kernel. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
-    /// The tile's first pixel, at the first tap of the first block.
+    /// The tile's first pixel, at the first kernel element of the first block.
     pub x: *const f32,
-    /// From a row of the tile to the next.
+    /// Row stride of the tile.
     pub row: usize,
-    /// Blocks of `KB` input channels.
+    /// Number of blocks of `KB` input channels.
     pub blocks: usize,
-    /// From a block to the next.
+    /// Block stride.
     pub block: usize,
-    /// Offsets of the taps.
+    /// Offsets of the kernel elements.
     pub taps: *const usize,
-    /// How many.
+    /// Number of kernel elements.
     pub tap_count: usize,
-    /// Weights, in order: `[blocks][taps][KB][BLOCKS * LANES]`.
+    /// Weights, in order: `[blocks][kernel elements][KB][BLOCKS * LANES]`.
     pub weight: *const f32,
-    /// Memory to have brought near meanwhile; any that is near already, where there is none.
+    /// Memory to prefetch; if there is none, memory that is already in cache.
     pub next: *const f32,
-    /// Lines of it for each tap of each block.
+    /// Cache lines to prefetch per kernel element of each block.
     pub lines: usize,
-    /// Floats from `x` to what the next tile reads, to have that brought near too; 0 for none.
+    /// Floats from `x` to the input of the next tile, to prefetch it too; 0 for none.
     pub ahead: usize,
     /// Taps of blocks whose products are summed by themselves, before they join the total; at least 1.
     pub piece: usize,
@@ -54,11 +54,11 @@ pub(super) struct Tile {
     pub resumes: bool,
     /// `BLOCKS * LANES` numbers, added to the whole sum; null for none.
     pub bias: *const f32,
-    /// The tile's first result.
+    /// The tile's first output.
     pub out: *mut f32,
-    /// From a row of results to the next.
+    /// Row stride of the output.
     pub out_row: usize,
-    /// From a block of output channels to the next.
+    /// Stride between blocks of output channels.
     pub out_block: usize,
     /// Added to that before the activation, laid out as the results (and may be they); null for none.
     pub residual: *const f32,
@@ -66,18 +66,18 @@ pub(super) struct Tile {
     pub clamp: Clamp,
 }
 
-/// An instance of [`tile`] inside a function compiled for its instruction set.
+/// An instance of [`tile`] in a function compiled for its instruction set.
 pub(super) type TileFn = unsafe fn(&Tile);
 
-/// See the module.
+/// See the module documentation.
 ///
 /// # Safety
-/// The processor has `S`; all pointers are valid for what the sizes say.
+/// The processor supports `S`; all pointers are valid for the given sizes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
 pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
     let pixel = if KB == 1 { 1 } else { S::LANES };
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
         // the total of the last pieces, and that of those before them, where there are any
@@ -99,7 +99,7 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
         let mut block = t.x;
         for _ in 0..t.blocks {
             if t.ahead > 0 {
-                // a block of the input is a page of its own: nothing else fetches it in time
+                // each block of the input is on a different page, so the hardware does not prefetch it in time
                 for p in 0..(P * S::LANES).div_ceil(LINE) {
                     S::prefetch(block.wrapping_add(t.ahead + p * LINE));
                 }

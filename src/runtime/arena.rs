@@ -1,11 +1,11 @@
-//! Views of the buffers of a plan. The one place where the runtime hands out memory that the borrow checker cannot follow.
+//! Views of a plan's buffers. This is the only place where the runtime hands out memory that the borrow checker cannot track.
 
 use std::marker::PhantomData;
 
 use crate::plan::{BufferId, Kernel, Place, Plan, PlanError};
 
-/// Holds a plan to what [`Memory`] relies on: within each step, what is written overlaps nothing that is read, except for
-/// an input that the kernel may overwrite, which is the output itself; and every buffer lies inside the arena and before the scratch.
+/// Checks what [`Memory`] relies on: within each step, the output overlaps no input, unless the kernel may overwrite that input
+/// and both are the same buffer; and every buffer is inside the arena and before the scratch.
 pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
     let extent = |id: BufferId| {
         let buffer = plan.buffer(id);
@@ -20,12 +20,12 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
         let out = extent(step.output);
         for (slot, &input) in step.inputs.iter().enumerate() {
             let x = extent(input);
-            let meets = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
+            let overlaps = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
             let may = match &step.kernel {
                 Kernel::Train(train) => train.may_overwrite(slot),
                 _ => slot == 0,
             };
-            if meets && !(may && input == step.output) {
+            if overlaps && !(may && input == step.output) {
                 return Err(broken("reads what it writes"));
             }
         }
@@ -35,7 +35,7 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             }
         }
         if out.0 == 1 || step.scratch > plan.scratch {
-            return Err(broken("writes what is not its own"));
+            return Err(broken("writes memory that is not its own"));
         }
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
@@ -44,19 +44,19 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The memory of one run: the arena, the caller's inputs, the outputs.
+/// The memory of a run: the arena, the caller's inputs, and the outputs.
 pub(super) struct Memory<'a> {
     plan: &'a Plan,
     arena: *mut f32,
     inputs: Vec<&'a [f32]>,
     outputs: Vec<*mut f32>,
-    /// The seed and the step, by which dropout chooses.
+    /// The seed and the step number, from which dropout derives its mask.
     pub noise: [u64; 2],
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
 impl<'a> Memory<'a> {
-    /// `None` where a slice is not as long as the plan says. The plan has passed [`verify`].
+    /// `None` if a slice does not have the planned length. The plan must have passed [`verify`].
     pub fn new(plan: &'a Plan, arena: &'a mut [f32], inputs: Vec<&'a [f32]>, outputs: Vec<&'a mut [f32]>) -> Option<Memory<'a>> {
         let fits = |place: Place, len: usize| match place {
             Place::Arena(_) => true,
@@ -70,7 +70,7 @@ impl<'a> Memory<'a> {
         Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, noise: [0; 2], borrowed: PhantomData })
     }
 
-    /// The plan that the memory is laid out by.
+    /// The plan that defines the memory layout.
     pub fn plan(&self) -> &'a Plan {
         self.plan
     }
@@ -88,31 +88,31 @@ impl<'a> Memory<'a> {
     /// A buffer that the current step reads.
     pub fn read(&self, id: BufferId) -> &[f32] {
         let (start, len) = self.start(id);
-        // SAFETY: `new` and `verify` saw to it that the buffer lies within memory borrowed for 'a; the step's output,
-        // the only other view that lives, does not overlap it
+        // SAFETY: `new` and `verify` ensure that the buffer is within memory borrowed for 'a; the step's output, the only other
+        // live view, does not overlap it
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
     /// The output of a step.
     ///
     /// # Safety
-    /// `id` is the output of the current step, no view of it exists (of an input neither, where that is the same buffer),
-    /// and views of other buffers belong to this step.
-    #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as `verify` checked")]
+    /// `id` is the output of the current step, no view of that buffer exists (not even as an input), and all views of other
+    /// buffers belong to this step.
+    #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as checked by `verify`")]
     pub unsafe fn write(&self, id: BufferId) -> &mut [f32] {
         let (start, len) = self.start(id);
-        // SAFETY: as in `read`; `verify` saw to it that no input of the network is written
+        // SAFETY: as in `read`; `verify` ensures that no network input is written
         unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 
-    /// The scratch of all threads.
+    /// The scratch memory of all threads.
     ///
     /// # Safety
     /// No other view of it exists.
-    #[allow(clippy::mut_from_ref, reason = "lies behind every buffer, as `verify` checked")]
+    #[allow(clippy::mut_from_ref, reason = "after every buffer, as checked by `verify`")]
     pub unsafe fn scratch(&self) -> &mut [f32] {
         let len = self.plan.arena - self.plan.scratch_at;
-        // SAFETY: the end of the arena, which `new` saw to be long enough
+        // SAFETY: the end of the arena; `new` checked that the arena is long enough
         unsafe { std::slice::from_raw_parts_mut(self.arena.wrapping_add(self.plan.scratch_at), len) }
     }
 }

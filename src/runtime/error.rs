@@ -1,4 +1,4 @@
-//! What can go wrong between named inputs and named outputs.
+//! Errors of a run.
 
 use thiserror::Error;
 
@@ -7,24 +7,24 @@ use crate::check::SizeError;
 use crate::kernels::IsaError;
 use crate::plan::PlanError;
 
-/// Why a run was refused or failed.
+/// Why a run was rejected or failed.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// An input that the network does not have.
     #[error("the network has no input `{name}`; it has {known}")]
     UnknownInput {
-        /// As given.
+        /// The given name.
         name: String,
-        /// All its inputs, in words.
+        /// All inputs of the network, as text.
         known: String,
     },
-    /// An input that was not given.
+    /// A required input was not given.
     #[error("the input `{name}` is missing")]
     MissingInput {
         /// Its name.
         name: String,
     },
-    /// An input that was given twice.
+    /// An input was given twice.
     #[error("the input `{name}` is given twice")]
     RepeatedInput {
         /// Its name.
@@ -40,66 +40,66 @@ pub enum RunError {
         /// The sizes as given.
         got: String,
     },
-    /// Inputs of different batches, or of different sizes along a free axis.
+    /// Inputs with different batch sizes, or different sizes along a free axis.
     #[error("the inputs disagree on the {what}: {first} and {second}")]
     Disagree {
         /// `batch`, `H` or `W`.
         what: &'static str,
-        /// From one input.
+        /// The size in one input.
         first: usize,
-        /// From another.
+        /// The size in another.
         second: usize,
     },
-    /// A batch of none.
+    /// An empty batch.
     #[error("the input `{name}` holds no sample: its batch is 0")]
     EmptyBatch {
         /// Its name.
         name: String,
     },
-    /// The instruction set that was asked for is not there.
+    /// The requested instruction set is not available.
     #[error(transparent)]
     Isa(#[from] IsaError),
-    /// A size of the free axes for which the network does not type-check.
+    /// The network does not accept this input size.
     #[error(transparent)]
     Size(#[from] SizeError),
     /// Not enough memory for the arena.
     #[error("cannot get {bytes} bytes of memory for the activations")]
     Memory {
-        /// How much was asked for.
+        /// Requested bytes.
         bytes: usize,
     },
-    /// Not enough memory for parameters that are drawn.
+    /// Not enough memory to initialize the parameters.
     #[error("cannot get {bytes} bytes of memory for the parameters")]
     ParamMemory {
-        /// How much was asked for.
+        /// Requested bytes.
         bytes: u64,
     },
     /// The thread pool could not be started.
     #[error("cannot start a worker thread: {0}")]
     Threads(#[from] std::io::Error),
-    /// A parameter is missing or does not fit.
+    /// A parameter is missing or has the wrong size.
     #[error(transparent)]
     Param(#[from] ParamError),
-    /// A weight that was packed into an artifact has another length than its form has.
+    /// A packed weight in an artifact has the wrong length.
     #[error("the packed weight `{name}` has {got} values where {expected} are needed: its artifact is damaged")]
     Pack {
         /// The weight.
         name: String,
-        /// Values of its form.
+        /// Number of values that its layout needs.
         expected: usize,
-        /// Values in the artifact.
+        /// Number of values in the artifact.
         got: usize,
     },
-    /// No plan could be made.
+    /// Planning failed.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A worker panicked: a defect of this program, reported instead of spread.
+    /// A kernel panicked: a bug in this program, reported instead of propagated.
     #[error("internal error: a kernel panicked in step `{step}`; please report it")]
     Panicked {
         /// The step's name.
         step: String,
     },
-    /// The graph breaks its own laws: a defect of this program.
+    /// The graph is inconsistent: a bug in this program.
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }

@@ -1,4 +1,4 @@
-//! A step of a plan carried out: its kernel called on its buffers and weights.
+//! Executes a step of a plan: calls its kernel on its buffers and weights.
 
 use super::arena::Memory;
 use super::exec_train;
@@ -9,18 +9,18 @@ use crate::kernels::{
 };
 use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 
-/// Operands of a sum that are added in one walk.
+/// Operands of a sum that are added in one pass.
 const ADDENDS: usize = 8;
 
-/// Runs one step. `weights` are the step's own, in its order.
+/// Runs one step. `weights` are the step's own weights, in its order.
 pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
-    // a first input that is the output itself is never viewed twice
+    // if the first input is also the output, it is never borrowed a second time
     let first = || (step.inputs[0] != step.output).then(|| read(0));
-    // SAFETY: the one view of this step's output, which no view made by `read` and `first` overlaps
+    // SAFETY: the only view of this step's output, which no view made by `read` and `first` overlaps
     let out = unsafe { memory.write(step.output) };
     let isa = memory.plan().options.isa;
-    // the result tells: an operand of single pixels, whole blocks of them, passes for either layout
+    // decided by the result: an operand with 1x1 pixels in whole blocks is the same in either layout
     let in_blocks = memory.plan().buffer(step.output).layout != Layout::Nchw;
     let size = |axis: usize| step.shape.get(axis).copied().unwrap_or(1);
     match &step.kernel {
@@ -29,30 +29,30 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
             let operands = ConvOperands { x: read(0), weight: weights[0], epilogue };
             match strategy {
                 ConvStrategy::Gemm(tiles) => {
-                    // SAFETY: the one view of the scratch
+                    // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
                     gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
                 ConvStrategy::Depthwise => blocked::depthwise::conv(pool, isa, shape, &operands, out),
                 ConvStrategy::Taps => direct::conv(pool, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
-                    // SAFETY: the one view of the scratch
+                    // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
                     winograd::conv(pool, isa, shape, *plan, &operands, scratch, out);
                 }
                 ConvStrategy::Direct { plan, plain } => {
-                    // SAFETY: the one view of the scratch
+                    // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
                     blocked::direct::conv(pool, isa, *plain, shape, *plan, &operands, scratch, out);
                 }
             }
         }
-        Kernel::Pair { shape, second, plan, act } => {
+        Kernel::FusedConvPair { shape, second, plan, act } => {
             let [one, two] = [0, 2].map(|at| (weights[at], weights[at + 1]));
             let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: *act };
             let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
             let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
-            // SAFETY: the one view of the scratch
+            // SAFETY: the only view of the scratch
             let scratch = unsafe { memory.scratch() };
             blocked::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
@@ -62,7 +62,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         }
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
-        Kernel::Gate { plane, act } if in_blocks => {
+        Kernel::ChannelMul { plane, act } if in_blocks => {
             blocked::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
         }
         Kernel::ScaleShift { plane, act } if in_blocks => {
@@ -90,10 +90,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         Kernel::Upsample { input, output } => {
             shape::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
         }
-        Kernel::Clip { limits } => elementwise::clip(pool, first(), *limits, out),
+        Kernel::Clamp { limits } => elementwise::clip(pool, first(), *limits, out),
         Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
         Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
+        Kernel::ChannelMul { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
             elementwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
         }
@@ -130,7 +130,7 @@ fn epilogue<'a>(
     Epilogue { bias: weights.get(1).copied(), residual, act }
 }
 
-/// A sum of any number of operands, some at a time.
+/// A sum of any number of operands, up to [`ADDENDS`] per pass.
 fn add(step: &Step, act: Option<Activation>, mut first: Option<&[f32]>, memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
     let others: &[BufferId] = &step.inputs[1..];
     let groups = others.len().div_ceil(ADDENDS);

@@ -1,4 +1,4 @@
-//! Steps of training carried out: see [`super::exec`].
+//! Executes the training steps of a plan: see [`super::exec`].
 
 use super::arena::Memory;
 use crate::ir::{Act, Train};
@@ -8,19 +8,19 @@ use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm
 use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
 use crate::plan::{Step, TrainKernel};
 
-/// Runs one step. `weights` are the operator's own, in its order.
+/// Runs one step. `weights` are the operator's own weights, in its order.
 pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
-    // an operand that is the output itself is never viewed twice
+    // an operand that is also the output is never borrowed a second time
     let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
-    // SAFETY: the one view of the scratch
+    // SAFETY: the only view of the scratch
     let scratch = || unsafe { memory.scratch() };
     let (isa, layout) = (memory.plan().options.isa, kernel.layout);
     let sizes = kernel.sizes(0);
     let norm_params = |stats, eps| {
         let (weight, bias) = match *weights {
             [weight, bias] => (weight, bias),
-            // what a kernel does not look at has a length all the same
+            // parameters that a kernel ignores still need the right length
             [weight] => (weight, weight),
             _ => (&read(stats)[..sizes[1]], &read(stats)[..sizes[1]]),
         };
@@ -28,7 +28,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
     };
     match &kernel.op {
         Train::NormStats => norm::stats(pool, isa, layout, sizes, read(0), scratch(), out),
-        Train::Norm { norm, epilogue } => {
+        Train::BatchNorm { norm, epilogue } => {
             let residual = match step.inputs.get(2) {
                 None => Residual::None,
                 Some(_) => apart(2).map_or(Residual::InPlace, Residual::From),
@@ -84,7 +84,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClipGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
+        Train::ClampGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
         Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),

@@ -1,6 +1,6 @@
-//! Random parameters: He initialisation (He et al. 2015), and running statistics from one batch of noise.
+//! Random parameters: He initialization (He et al. 2015), and running statistics from one batch of noise.
 //!
-//! Without the statistics every block would add its branch to the shortcut at full strength, and a deep network would overflow.
+//! Without these statistics every block would add its branch to the shortcut at full strength, and a deep network would overflow.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,24 @@ use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::{Axis, Checked, Dim, NodeId, Op, ParamRole, ParamSource, Shape, infer};
 
-/// Samples of noise.
+/// Number of noise samples.
 const BATCH: usize = 4;
-/// How many values of its layer's mean variance a channel's variance is mixed with: on a small map a channel has so few values that
-/// its own variance may come out near zero by chance, and dividing by its root would blow the channel up.
+/// Weight of the layer's mean variance when a channel's variance is shrunk toward it, in values. On a small feature map a channel
+/// has so few values that its own variance may be near zero by chance, and dividing by its square root would make the channel
+/// explode.
 const SHRINK: f64 = 16.0;
-/// Height and width of the noise, where the network runs at it; the statistics hardly depend on the size, the time does.
+/// Height and width of the noise, if the network accepts them; the statistics hardly depend on the size, but the time does.
 const SIZE: usize = 64;
 
-/// Draws every parameter of a network.
+/// Initializes all parameters of a network.
 ///
 /// Convolutions: normal with variance `2 / (filters * kernel height * kernel width / groups)`, torchvision's
-/// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`. Linear layers: normal with variance `1 / inputs`. Norms: scale 1 and
-/// shift 0; biases 0. The same seed gives the same values on every machine, whatever the order of the layers.
+/// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`. Linear layers: normal with variance `1 / inputs`. Batch norms: weight
+/// 1, bias 0; other biases 0. The same seed gives the same values on every machine, regardless of layer order.
 pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
     let graph = checked.graph();
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
-    room(graph.ids().flat_map(|id| &graph.node(id).params).map(|param| &param.shape[..]))?;
+    check_memory(graph.ids().flat_map(|id| &graph.node(id).params).map(|param| &param.shape[..]))?;
     for id in graph.ids() {
         let node = graph.node(id);
         for param in &node.params {
@@ -50,7 +51,7 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
             tensors.insert(name.clone(), tensor.ok_or_else(|| RunError::Internal(format!("`{name}` has no size")))?);
         }
     }
-    if graph.ids().any(|id| matches!(graph.node(id).op, Op::Norm(_))) {
+    if graph.ids().any(|id| matches!(graph.node(id).op, Op::BatchNorm(_))) {
         let statistics = statistics(checked, &tensors.clone().into_iter().collect(), seed)?;
         for (name, stats) in statistics {
             let count = stats.count as f64;
@@ -71,17 +72,17 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
     Ok(tensors.into_iter().collect())
 }
 
-/// Holds that there is memory for tensors of these shapes, all together: a source may ask for any size.
-fn room<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> Result<(), RunError> {
+/// Checks that there is memory for all tensors of these shapes together: a source may request any size.
+fn check_memory<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> Result<(), RunError> {
     let floats = |shape: &[usize]| shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64));
     let bytes = shapes.fold(0u64, |sum, shape| sum.saturating_add(floats(shape).unwrap_or(u64::MAX).saturating_mul(4)));
     let mut all: Vec<u8> = Vec::new();
     all.try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(|_| RunError::ParamMemory { bytes })
 }
 
-/// The statistics of each norm over a batch of noise.
+/// The batch statistics of every batch norm on a batch of noise.
 fn statistics(checked: &Checked, params: &ParamStore, seed: u64) -> Result<Vec<(String, BatchStats)>, RunError> {
-    let small = at_most(checked, SIZE);
+    let small = shrunk(checked, SIZE);
     let at = small.as_ref().unwrap_or(checked);
     let graph = at.graph();
     let mut inputs: Vec<(String, ArrayD<f32>)> = Vec::new();
@@ -99,8 +100,8 @@ fn statistics(checked: &Checked, params: &ParamStore, seed: u64) -> Result<Vec<(
     Ok(list)
 }
 
-/// The network at a smaller input, where every shape still can be and every parameter keeps its shape.
-fn at_most(checked: &Checked, size: usize) -> Option<Checked> {
+/// The network at a smaller input, if every shape remains valid and no parameter changes its shape.
+fn shrunk(checked: &Checked, size: usize) -> Option<Checked> {
     let mut small = checked.clone();
     let ids: Vec<NodeId> = small.graph().order();
     for id in ids {
@@ -123,9 +124,9 @@ fn at_most(checked: &Checked, size: usize) -> Option<Checked> {
     Some(small)
 }
 
-/// Normal values of mean 0: Box and Muller's transform of SplitMix64, seeded by the seed and the name.
+/// Normal values with mean 0: the Box-Muller transform of SplitMix64, seeded by the seed and the name.
 fn normal(seed: u64, name: &str, len: usize, deviation: f64) -> Vec<f32> {
-    // FNV-1a, so that a tensor's values depend on its name and not on its place
+    // FNV-1a, so that a tensor's values depend on its name but not on its position
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let mut state = hash ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = move || {
@@ -133,7 +134,7 @@ fn normal(seed: u64, name: &str, len: usize, deviation: f64) -> Vec<f32> {
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // in (0, 1]: its logarithm is finite
+        // in (0, 1], so that the logarithm is finite
         (((z ^ (z >> 31)) >> 11) as f64 + 1.0) / (1u64 << 53) as f64
     };
     let mut values = Vec::with_capacity(len + 1);

@@ -1,22 +1,22 @@
-//! Named inputs held against what the network declares.
+//! Checks named inputs against the network's declarations.
 
 use ndarray::ArrayViewD;
 
 use super::error::RunError;
 use crate::ir::{Axis, Checked, Dim, Op, Shape};
 
-/// The inputs of a run, in the order in which the network declares them.
+/// The inputs of a run, in declaration order.
 #[derive(Debug)]
 pub(crate) struct Matched {
-    /// For each declared input, which of the given ones it is.
+    /// For each declared input, the index of the given input.
     pub order: Vec<usize>,
-    /// Samples in each.
+    /// Number of samples.
     pub batch: usize,
-    /// Size of the free axes, where the network has any.
+    /// Values of the free axes H and W, if the network has any.
     pub size: [Option<usize>; 2],
 }
 
-/// Matches names, ranks and sizes.
+/// Matches inputs by name and checks ranks and sizes.
 pub(crate) fn matched(checked: &Checked, given: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Matched, RunError> {
     let graph = checked.graph();
     let declared: Vec<(&str, &Shape)> = graph
@@ -46,7 +46,7 @@ pub(crate) fn matched(checked: &Checked, given: &[(&str, ArrayViewD<'_, f32>)]) 
     Ok(found)
 }
 
-/// The shape that an input was declared with: that of a signal has no height.
+/// The shape as declared: a 1-D input has no height.
 fn declared_as(checked: &Checked, shape: &Shape) -> Shape {
     match shape.dims() {
         Some(&[channels, Dim::Fixed(1), length]) if checked.network.signal => Shape::Known(vec![channels, length]),
@@ -77,7 +77,7 @@ impl Matched {
             match dim {
                 Dim::Fixed(d) if d == n => {}
                 Dim::Fixed(_) => return Err(mismatch()),
-                // an input's own dimension is the free axis itself
+                // the dimension of an input is the free axis itself, without an offset or a scale
                 Dim::Free { axis, .. } => {
                     let slot = &mut self.size[usize::from(axis == Axis::W)];
                     match *slot {

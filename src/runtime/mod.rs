@@ -1,10 +1,9 @@
-//! Parameters, models and sessions; and the naive oracle.
+//! Parameters, models and sessions, and the reference interpreter.
 //!
-//! A [`Model`] holds what sessions share; a [`Session`] is one thread's: it plans for the batch it is given, and runs the
-//! plan's steps over its arena with its pool. [`interp`] computes the same slowly, from the graph as it was written.
+//! A [`Model`] holds what sessions share. A [`Session`] belongs to one thread: it plans for the batch it receives and runs the
+//! plan's steps on its arena with its thread pool. [`interp`] computes the same results slowly, from the original graph.
 
 mod arena;
-mod changing;
 pub mod error;
 mod exec;
 mod exec_train;
@@ -18,6 +17,7 @@ mod packs;
 pub mod params;
 mod session;
 mod train_session;
+mod train_weights;
 mod tune;
 mod weights;
 
@@ -26,7 +26,7 @@ pub use finite::NotFinite;
 pub(crate) use finite::{all_finite, of_tensor};
 pub use model::Model;
 pub use outputs::Outputs;
-pub use packs::Packs;
+pub use packs::PackedWeights;
 pub use params::{ParamError, ParamStore};
 pub use session::{Session, SessionOptions};
 pub use train_session::{StepInputs, TrainSession};

@@ -1,9 +1,9 @@
-//! A network with its parameters, ready to be run by any number of sessions.
+//! A network with its parameters, ready to run in any number of sessions.
 
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::packs::Packs;
+use super::packs::PackedWeights;
 use super::params::{ParamError, ParamStore};
 use super::session::{Session, SessionOptions};
 use super::weights::{self, BoundWeight, WeightCache};
@@ -12,7 +12,7 @@ use crate::ir::{Checked, Network};
 use crate::passes;
 use crate::plan::{ConvStrategy, Plan, PlanOptions, Settings, alternatives, plan};
 
-/// A compiled network with its parameters. Cheap to clone, `Send` and `Sync`: sessions share its weights.
+/// A compiled network with its parameters. Cheap to clone, `Send` and `Sync`; sessions share its weights.
 #[derive(Clone, Debug)]
 pub struct Model {
     inner: Arc<Inner>,
@@ -27,16 +27,16 @@ struct Inner {
 }
 
 impl Model {
-    /// Optimises a checked network for inference. Fails where the store lacks one of its parameters.
+    /// Optimizes a checked network for inference. Fails if the store lacks one of its parameters.
     pub fn new(checked: Checked, params: ParamStore) -> Result<Model, ParamError> {
         Model::with_packs(checked, params, None, None)
     }
 
-    /// As [`Model::new`], with weights that were packed before, and what the planner is asked for.
+    /// Like [`Model::new`], with weights that are already packed and with planner settings.
     pub fn with_packs(
         checked: Checked,
         params: ParamStore,
-        packs: Option<Packs>,
+        packs: Option<PackedWeights>,
         settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
         for id in checked.graph().ids() {
@@ -49,14 +49,14 @@ impl Model {
         Ok(Model { inner: Arc::new(Inner { checked, params, weights: Arc::new(WeightCache::new(packs)), settings }) })
     }
 
-    /// The same model, planned in another way; what was packed already is shared.
+    /// The same model with other planner settings; weights that are already packed are shared.
     pub fn with_settings(self, settings: Settings) -> Model {
         let Inner { checked, params, weights, .. } = &*self.inner;
         let inner = Inner { checked: checked.clone(), params: params.clone(), weights: Arc::clone(weights), settings };
         Model { inner: Arc::new(inner) }
     }
 
-    /// What the planner is asked for.
+    /// The planner settings.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
@@ -66,44 +66,44 @@ impl Model {
         self.session_with(SessionOptions::default())
     }
 
-    /// A session.
+    /// A session with the given options.
     pub fn session_with(&self, options: SessionOptions) -> Result<Session, RunError> {
         Session::new(self.clone(), options)
     }
 
-    /// The network: its optimised graph, labels, and how to prepare an image.
+    /// The network: its optimized graph, labels, and preprocessing.
     pub fn network(&self) -> &Network {
         &self.inner.checked.network
     }
 
-    /// The optimised network with its shapes.
+    /// The optimized network with its shapes.
     pub fn checked(&self) -> &Checked {
         &self.inner.checked
     }
 
-    /// The parameters as they were given.
+    /// The original parameters.
     pub fn params(&self) -> &ParamStore {
         &self.inner.params
     }
 
-    /// Bytes of the weights that were derived or packed so far; those used as they are stored are not among them.
+    /// Bytes of the weights derived or packed so far, without those used as stored.
     pub fn packed_bytes(&self) -> usize {
         self.inner.weights.bytes().0
     }
 
-    /// Bytes of the artifact's packed weights that are in use so far.
+    /// Bytes of the artifact's packed weights in use so far.
     pub fn mapped_bytes(&self) -> usize {
         self.inner.weights.bytes().1
     }
 
-    /// The packed weights that the model came with.
-    pub fn packs(&self) -> Option<&Packs> {
+    /// The packed weights that the model was created with.
+    pub fn packs(&self) -> Option<&PackedWeights> {
         self.inner.weights.packs()
     }
 
-    /// The weights that a plan derives or packs, to be kept in an artifact.
-    pub fn pack(&self, plan: &Plan) -> Result<Packs, RunError> {
-        let mut packs = Packs::new(plan.options.isa);
+    /// The weights that a plan derives or packs, to be stored in an artifact.
+    pub fn pack(&self, plan: &Plan) -> Result<PackedWeights, RunError> {
+        let mut packs = PackedWeights::new(plan.options.isa);
         for (weight, bound) in plan.weights.iter().zip(self.bind(plan)?) {
             if !matches!(*bound, BoundWeight::Stored(_)) {
                 packs.list.insert((weight.name.clone(), weight.form), bound);
@@ -112,7 +112,7 @@ impl Model {
         Ok(packs)
     }
 
-    /// Whether the packed weights that a plan would use are as long as they must be.
+    /// Checks that the packed weights used by a plan have the right length.
     pub fn check_packs(&self, plan: &Plan) -> Result<(), RunError> {
         let packed = |name: &str, form| self.packs().and_then(|packs| packs.list.get(&(name.to_owned(), form)));
         plan.weights.iter().try_for_each(|w| packed(&w.name, w.form).map_or(Ok(()), |packed| weights::fits(w, packed)))
@@ -126,7 +126,7 @@ impl Model {
         }
     }
 
-    /// The ways to compute each convolution that are worth measuring: see [`alternatives`].
+    /// The strategies worth measuring for each convolution: see [`alternatives`].
     pub(super) fn alternatives(
         &self,
         options: &PlanOptions,

@@ -1,8 +1,8 @@
-//! Named results of a run.
+//! The named outputs of a run.
 
 use ndarray::ArrayD;
 
-/// The outputs of a run, in the order in which the network declares them, the batch first in each.
+/// The outputs of a run, in declaration order. The first axis of each is the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outputs {
     list: Vec<(String, ArrayD<f32>)>,
@@ -13,12 +13,12 @@ impl Outputs {
         Outputs { list }
     }
 
-    /// The output of that name.
+    /// The output with that name.
     pub fn get(&self, name: &str) -> Option<&ArrayD<f32>> {
         self.list.iter().find(|(n, _)| n == name).map(|(_, array)| array)
     }
 
-    /// The main output: the first one. Every network has one.
+    /// The main output, which is the first. Every network has one.
     pub fn main(&self) -> &ArrayD<f32> {
         &self.list[0].1
     }

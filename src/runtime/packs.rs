@@ -1,4 +1,4 @@
-//! Weights that were made ahead of a run, for an artifact, and come back mapped.
+//! Weights packed in advance, stored in an artifact and mapped from its file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,29 +6,29 @@ use std::sync::Arc;
 use super::weights::BoundWeight;
 use crate::base::tensor::Tensor;
 use crate::kernels::Isa;
-use crate::plan::Form;
+use crate::plan::WeightLayout;
 
-/// Weights in the forms that a plan asks for, by name and form. Where a plan asks for one that is not among them, it is made from
-/// the parameters.
+/// Weights in the layouts that a plan needs, by name and layout. A weight that is not included is made from the parameters.
 #[derive(Clone, Debug)]
-pub struct Packs {
+pub struct PackedWeights {
     isa: Isa,
-    pub(super) list: BTreeMap<(String, Form), Arc<BoundWeight>>,
+    pub(super) list: BTreeMap<(String, WeightLayout), Arc<BoundWeight>>,
 }
 
-impl Packs {
-    /// None yet, for the kernels of an instruction set.
-    pub fn new(isa: Isa) -> Packs {
-        Packs { isa, list: BTreeMap::new() }
+impl PackedWeights {
+    /// No weights yet, for the kernels of an instruction set.
+    pub fn new(isa: Isa) -> PackedWeights {
+        PackedWeights { isa, list: BTreeMap::new() }
     }
 
-    /// The instruction set of the plan that asked for them.
+    /// The instruction set of the plan that they were made for.
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// Adds a weight whose values lie in a file. `false` where they cannot be used from there: they are not f32, or not aligned.
-    pub fn insert(&mut self, name: String, form: Form, values: Tensor) -> bool {
+    /// Adds a weight whose values are in a file. Returns `false` if they cannot be used in place because they are not f32 or not
+    /// aligned.
+    pub fn insert(&mut self, name: String, form: WeightLayout, values: Tensor) -> bool {
         let usable = values.as_f32().is_some();
         if usable {
             self.list.insert((name, form), Arc::new(BoundWeight::Mapped(values)));
@@ -36,17 +36,17 @@ impl Packs {
         usable
     }
 
-    /// Name, form and values of each.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Form, &[f32])> {
+    /// Name, layout and values of each weight.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, WeightLayout, &[f32])> {
         self.list.iter().map(|((name, form), weight)| (name.as_str(), *form, weight.values()))
     }
 
-    /// How many there are.
+    /// Number of weights.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

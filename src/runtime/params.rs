@@ -1,4 +1,4 @@
-//! Parameters by name, outside of the graph, and the ones that passes derive from them.
+//! Parameters by name, stored outside of the graph, and parameters that passes derive from them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::base::tensor::Tensor;
 use crate::ir::{ParamRole, ParamSource};
 
-/// Why a parameter cannot be had.
+/// Why a parameter is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParamError {
     /// Not in the store.
@@ -18,14 +18,14 @@ pub enum ParamError {
         /// Its full name.
         name: String,
     },
-    /// Another shape than the graph's.
+    /// The number of values differs from the graph's.
     #[error("the parameter `{name}` has {got} values where the network needs {expected}")]
     Size {
         /// Its full name.
         name: String,
-        /// Product of the sizes that the graph states.
+        /// Product of the sizes in the graph.
         expected: usize,
-        /// Values in the store.
+        /// Number of values in the store.
         got: usize,
     },
 }
@@ -37,7 +37,7 @@ pub struct ParamStore {
 }
 
 impl ParamStore {
-    /// The tensor.
+    /// Looks up a tensor.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
@@ -47,17 +47,17 @@ impl ParamStore {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// How many tensors there are.
+    /// Number of tensors.
     pub fn len(&self) -> usize {
         self.tensors.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
 
-    /// The values of a tensor that must have `len` of them, as f32: borrowed where they are stored so.
+    /// The values of a tensor as f32, borrowed if stored as f32; fails unless there are `len` of them.
     pub fn values(&self, name: &str, len: usize) -> Result<Cow<'_, [f32]>, ParamError> {
         Ok(self.tensor(name, len)?.to_f32())
     }
@@ -71,7 +71,7 @@ impl ParamStore {
         Ok(tensor)
     }
 
-    /// Whether all that a parameter of sizes `shape` is made from is there and fits, without looking at values.
+    /// Checks, without reading values, that everything a parameter of shape `shape` is made from exists and fits.
     pub fn has(&self, source: &ParamSource, shape: &[usize]) -> Result<(), ParamError> {
         let len = shape.iter().product();
         let norm = |norm: &str, filters: usize| {
@@ -94,8 +94,8 @@ impl ParamStore {
         }
     }
 
-    /// The values of a parameter of the graph with sizes `shape`: borrowed where named and stored as f32; derived ones are
-    /// computed in f64 and rounded once.
+    /// The values of a graph parameter of shape `shape`: borrowed if named and stored as f32; derived ones are computed in f64
+    /// and rounded once.
     pub fn evaluate(&self, source: &ParamSource, shape: &[usize]) -> Result<Cow<'_, [f32]>, ParamError> {
         let len = shape.iter().product();
         match source {
@@ -122,12 +122,12 @@ impl ParamStore {
         }
     }
 
-    /// Says that the weight that a parameter is made from will not be read soon: see [`Tensor::release`].
+    /// Hints that the weight behind a parameter will not be read soon: see [`Tensor::release`].
     pub(super) fn release(&self, source: &ParamSource) {
         let tensor = match source {
             ParamSource::Named(name) => self.get(name),
             ParamSource::FoldedWeight { conv, .. } => self.get(&format!("{conv}.weight")),
-            // a few floats a filter
+            // only a few floats per filter
             ParamSource::FoldedBias { .. } => None,
         };
         if let Some(tensor) = tensor {
@@ -135,7 +135,7 @@ impl ParamStore {
         }
     }
 
-    /// A norm in inference as `y = scale x + shift`, a pair for each of its `channels`.
+    /// A batch norm in inference as `y = scale * x + shift`, with one pair per channel.
     pub fn norm(&self, norm: &str, eps: f64, channels: usize) -> Result<(Vec<f64>, Vec<f64>), ParamError> {
         let get = |role: ParamRole| self.values(&format!("{norm}.{}", role.suffix()), channels);
         let (weight, bias) = (get(ParamRole::Weight)?, get(ParamRole::Bias)?);

@@ -1,4 +1,4 @@
-//! A model in use by one thread: its pool, its arena, its plans, and the run loop.
+//! A model in use by one thread: its thread pool, arena, plans, and the run loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use super::weights::BoundWeight;
 use crate::kernels::{Aligned, Isa, Pool};
 use crate::plan::{Plan, PlanOptions, Step};
 
-/// Plans that a session keeps: for as many batches and sizes it runs without planning again.
+/// Plans that a session keeps, one per batch size and input size.
 const PLANS: usize = 8;
 
-/// How a session runs.
+/// Session options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// Threads, the calling one among them; at least 1.
+    /// Number of threads, including the calling one; at least 1.
     pub threads: usize,
-    /// The instruction set; where none is given, the one that `RESNETC_ISA` names, or the best that there is.
+    /// The instruction set. By default the one named by `RESNETC_ISA`, or the best available.
     pub isa: Option<Isa>,
 }
 
 impl Default for SessionOptions {
-    /// As many threads as the process may use at once: affinity and the limits of its control group are respected.
+    /// As many threads as the process may use: CPU affinity and cgroup limits are respected.
     fn default() -> Self {
         SessionOptions { threads: std::thread::available_parallelism().map_or(1, usize::from), isa: None }
     }
 }
 
-/// A model in use by one thread. Runs with one thread count give the same bits every time.
+/// A model in use by one thread. Runs with the same thread count give the same bits.
 pub struct Session {
     model: Model,
     isa: Isa,
     pool: Pool,
     arena: Aligned,
-    /// The one used last in front.
+    /// Most recently used first.
     plans: Vec<Planned>,
 }
 
@@ -50,7 +50,7 @@ pub struct Session {
 struct Planned {
     key: Key,
     plan: Plan,
-    /// Those of each step, one step behind the other.
+    /// The weights of all steps, in step order.
     weights: Vec<Arc<BoundWeight>>,
 }
 
@@ -71,17 +71,18 @@ impl Session {
         &self.model
     }
 
-    /// Threads, the calling one among them.
+    /// Number of threads, including the calling one.
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }
 
-    /// Runs the network on named inputs, the batch first in each. A batch or size that is new is planned, and kept.
+    /// Runs the network on named inputs; the first axis of each is the batch. The plan for a new batch size or input size is
+    /// kept.
     pub fn run(&mut self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
         self.run_with(inputs, |_, _, _, run| run())
     }
 
-    /// As [`Session::run`], and tells the time that each step took.
+    /// Like [`Session::run`], and reports the time of each step.
     pub fn run_timed(
         &mut self,
         inputs: &[(&str, ArrayViewD<'_, f32>)],
@@ -116,8 +117,7 @@ impl Session {
         Ok(first)
     }
 
-    /// Plans for a batch, and gets the weights and the memory for it, before its first run has to; `size` is a height and width
-    /// where the network leaves them free.
+    /// Plans and allocates for a batch size before the first run; `size` is the height and width if the network leaves them free.
     pub fn prepare(&mut self, batch: usize, size: [Option<usize>; 2]) -> Result<(), RunError> {
         self.bring(Key { batch, size })
     }
@@ -127,7 +127,7 @@ impl Session {
         self.isa
     }
 
-    /// The plan that the last run used.
+    /// The plan of the last run.
     pub fn last_plan(&self) -> Option<&Plan> {
         self.plans.first().map(|p| &p.plan)
     }
@@ -171,7 +171,7 @@ impl Session {
         Ok(Outputs::new(outputs))
     }
 
-    /// Brings the plan for `key` to the front, and the arena to its size.
+    /// Moves the plan for `key` to the front, planning if needed, and grows the arena to its size.
     fn bring(&mut self, key: Key) -> Result<(), RunError> {
         if let Some(index) = self.plans.iter().position(|p| p.key == key) {
             self.plans[..=index].rotate_right(1);
@@ -183,7 +183,7 @@ impl Session {
         let bound = self.model.bind(&plan)?;
         let weights = plan.steps.iter().flat_map(|step| &step.weights).map(|id| Arc::clone(&bound[id.0])).collect();
         if self.arena.len() < plan.arena {
-            // the old one goes first: both together might not fit
+            // free the old arena first: both might not fit
             self.arena = Aligned::default();
             let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };
             self.arena = Aligned::zeroed(plan.arena).map_err(|_| memory())?;

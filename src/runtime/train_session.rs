@@ -1,56 +1,56 @@
-//! Runs the graph of a training step, with parameters that change from step to step.
+//! Runs the graph of a training step, with parameters that change between steps.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::arena::{self, Memory};
-use super::changing::Changing;
 use super::error::RunError;
 use super::exec;
 use super::finite::{self, NotFinite};
 use super::session::SessionOptions;
+use super::train_weights::TrainWeights;
 use crate::ir::Checked;
 use crate::kernels::{Aligned, Isa, Pool};
 use crate::plan::{Plan, PlanOptions, Settings, Step, plan};
 
-/// Plans that are kept: one for whole batches, one for the last of an epoch.
+/// Plans that are kept: one for full batches, one for the last batch of an epoch.
 const PLANS: usize = 2;
 
-/// A training step ready to be run, over and over, by one thread.
+/// A training step that can be run repeatedly, by one thread.
 pub struct TrainSession {
     checked: Checked,
-    /// Names and lengths of the parameters, in the order in which runs give them.
+    /// Names and lengths of the parameters, in the order in which runs pass them.
     params: Vec<(String, usize)>,
     settings: Settings,
     isa: Isa,
     pool: Pool,
     arena: Aligned,
-    /// The one used last in front.
+    /// Most recently used first.
     plans: Vec<Planned>,
 }
 
 struct Planned {
     plan: Plan,
-    weights: Changing,
-    /// One for each output of the plan.
+    weights: TrainWeights,
+    /// One buffer per output of the plan.
     outputs: Vec<Vec<f32>>,
 }
 
-/// What a step runs on.
+/// The inputs of a training step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepInputs<'a> {
-    /// Samples.
+    /// Number of samples.
     pub batch: usize,
-    /// The graph's inputs in its order, each as long as so many samples are.
+    /// The graph's inputs in its order, each with values for the whole batch.
     pub inputs: &'a [&'a [f32]],
     /// The parameters' values, in the order of their names.
     pub params: &'a [&'a [f32]],
-    /// The seed and the number of the step, by which dropout chooses.
+    /// The seed and the step number, from which dropout derives its mask.
     pub noise: [u64; 2],
 }
 
 impl TrainSession {
-    /// For the graph that [`crate::grad::training`] made, over parameters of these names and lengths.
+    /// For a graph made by [`crate::grad::training`], with parameters of these names and lengths.
     pub fn new(
         checked: Checked,
         params: Vec<(String, usize)>,
@@ -67,7 +67,7 @@ impl TrainSession {
         &self.checked
     }
 
-    /// The threads that run it.
+    /// The thread pool that runs it.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -82,7 +82,7 @@ impl TrainSession {
         self.run_with(inputs, |_, run, _, _| run())
     }
 
-    /// As [`TrainSession::run`], and tells the time that each step of the plan took.
+    /// Like [`TrainSession::run`], and reports the time of each step of the plan.
     pub fn run_timed(&mut self, inputs: &StepInputs<'_>, mut observe: impl FnMut(&Step, Duration)) -> Result<(), RunError> {
         self.run_with(inputs, |step, run, _, _| {
             let start = Instant::now();
@@ -146,7 +146,7 @@ impl TrainSession {
         Ok(())
     }
 
-    /// An output of the last run, which its reader may take the memory of by swapping it for as much.
+    /// An output of the last run. The caller may take its memory by swapping in a vector of the same length.
     pub fn output(&mut self, name: &str) -> Option<&mut Vec<f32>> {
         let Planned { plan, outputs, .. } = self.plans.first_mut()?;
         let index = plan.outputs.iter().position(|port| port.name == name)?;
@@ -163,7 +163,7 @@ impl TrainSession {
         size_of_val::<[f32]>(&self.arena) + self.plans.iter().map(|p| p.weights.bytes()).sum::<usize>()
     }
 
-    /// Brings the plan for a batch to the front, and the arena to its size.
+    /// Moves the plan for a batch size to the front, planning if needed, and grows the arena to its size.
     fn bring(&mut self, batch: usize) -> Result<(), RunError> {
         if let Some(index) = self.plans.iter().position(|p| p.plan.options.batch == batch) {
             self.plans[..=index].rotate_right(1);
@@ -175,7 +175,7 @@ impl TrainSession {
         let params = &self.params;
         let find = |name: &str| params.iter().position(|(n, _)| n == name).map(|at| (at, params[at].1));
         self.plans.truncate(PLANS - 1);
-        let weights = Changing::new(&plan, &find)?;
+        let weights = TrainWeights::new(&plan, &find)?;
         if self.arena.len() < plan.arena {
             self.arena = Aligned::default();
             let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };

@@ -1,5 +1,5 @@
-//! Measures the ways to compute each convolution on this machine, within the whole network: so values and weights come from
-//! the caches, or from memory, as they will when it is used.
+//! Measures the strategies for each convolution on this machine, within the whole network, so that values and weights come from
+//! the same caches, or memory, as in real use.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::model::Model;
 use super::session::SessionOptions;
 use crate::plan::{ConvStrategy, PlanOptions, Settings, Tuned};
 
-/// Runs of each way, the first of which do not count.
+/// Runs per strategy; the first [`WARM_UP`] do not count.
 const RUNS: usize = 8;
 const WARM_UP: usize = 2;
 
-/// Measures a model on `inputs` (their values do not matter, their batch does), and returns its settings with what was
-/// fastest for each convolution. `progress` is told how many rounds of how many are done.
+/// Measures a model on `inputs` (their values do not matter, their batch size does) and returns its settings with the fastest
+/// strategy for each convolution. `progress` receives the number of finished rounds and the total.
 pub fn tune(
     model: &Model,
     options: SessionOptions,
@@ -40,7 +40,7 @@ pub fn tune(
         let of = |ways: &[ConvStrategy]| ways.get(round % ways.len().max(1)).copied();
         let trial: HashMap<&str, ConvStrategy> = ways.iter().filter_map(|(name, w)| Some((name.as_str(), of(w)?))).collect();
         let settings = Settings {
-            max_pack: u32::MAX,
+            max_packed_weights: u32::MAX,
             tuned: trial.iter().map(|(name, &strategy)| tuned(name, strategy)).collect(),
             ..model.settings().clone()
         };
@@ -59,7 +59,7 @@ pub fn tune(
         }
     }
     progress(rounds, rounds);
-    // what was measured before for another batch, thread count or instruction set stays
+    // keep earlier measurements for other batch sizes, thread counts or instruction sets
     let stays = |t: &&Tuned| (t.batch, t.threads, t.isa) != (plan.batch, plan.threads, plan.isa);
     let mut settings = model.settings().clone();
     settings.tuned = settings.tuned.iter().filter(stays).cloned().collect();

@@ -1,4 +1,4 @@
-//! Parameters in the forms that steps need. They belong to the model and are shared by its sessions.
+//! Parameters in the layouts that steps need. They belong to the model and are shared by its sessions.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::error::RunError;
-use super::packs::Packs;
+use super::packs::PackedWeights;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
 use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
-use crate::plan::{Form, Weight, WeightSource};
+use crate::plan::{Weight, WeightLayout, WeightSource};
 
-/// Floats that are made sooner than a thread starts.
+/// Packing this many floats takes less time than starting a thread.
 const ALONE: usize = 1 << 16;
 
 /// A parameter ready for its kernel.
 #[derive(Debug)]
 pub(super) enum BoundWeight {
-    /// Derived or packed.
+    /// Derived or packed here.
     Made(Aligned),
-    /// Used as it is stored, without a copy.
+    /// Used as stored, without a copy.
     Stored(Tensor),
-    /// Derived or packed when the artifact was written, and used from there.
+    /// Derived or packed when the artifact was written, and used from its file.
     Mapped(Tensor),
 }
 
@@ -34,32 +34,32 @@ impl BoundWeight {
     pub fn values(&self) -> &[f32] {
         match self {
             BoundWeight::Made(values) => values,
-            // what is not stored as f32 was made
+            // anything that is not stored as f32 was converted
             BoundWeight::Stored(tensor) | BoundWeight::Mapped(tensor) => tensor.as_f32().unwrap_or(&[]),
         }
     }
 }
 
-/// What has been made so far, by name and form; and what was made before, and need not be.
+/// The weights bound so far, by name and layout, and those that were packed in advance.
 #[derive(Debug, Default)]
 pub(super) struct WeightCache {
-    packs: Option<Packs>,
-    made: Mutex<BTreeMap<(String, Form), Arc<BoundWeight>>>,
+    packs: Option<PackedWeights>,
+    made: Mutex<BTreeMap<(String, WeightLayout), Arc<BoundWeight>>>,
 }
 
 impl WeightCache {
-    /// Nothing made, and perhaps something packed.
-    pub fn new(packs: Option<Packs>) -> WeightCache {
+    /// An empty cache, optionally with weights that were packed in advance.
+    pub fn new(packs: Option<PackedWeights>) -> WeightCache {
         WeightCache { packs, made: Mutex::default() }
     }
 
-    /// What was packed before.
-    pub fn packs(&self) -> Option<&Packs> {
+    /// The weights that were packed in advance.
+    pub fn packs(&self) -> Option<&PackedWeights> {
         self.packs.as_ref()
     }
 
-    /// The weights of a plan, in its order. Those not there yet are taken from the packs, or made by so many threads, of which
-    /// each has one weight in hand.
+    /// The weights of a plan, in its order. Missing ones are taken from the packed weights, or made by `threads` threads, each
+    /// working on one weight at a time.
     pub fn bind(&self, weights: &[Weight], params: &ParamStore, threads: usize) -> Result<Vec<Arc<BoundWeight>>, RunError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let mut missing: Vec<&Weight> = Vec::new();
@@ -79,7 +79,7 @@ impl WeightCache {
                 },
             }
         }
-        // the largest first: the last ones to end are small
+        // largest first, so that the last ones to finish are small
         missing.sort_by_key(|w| std::cmp::Reverse(w.len()));
         for (weight, bound) in missing.iter().zip(make_all(&missing, params, threads)) {
             made.insert(key(weight), Arc::new(bound?));
@@ -91,7 +91,7 @@ impl WeightCache {
         weights.iter().map(bound).collect()
     }
 
-    /// Bytes of what was made, and of the packs that are in use.
+    /// Bytes of the weights made here, and of the packed weights in use.
     pub fn bytes(&self) -> (usize, usize) {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.values().fold((0, 0), |(made, mapped), bound| match &**bound {
@@ -102,11 +102,11 @@ impl WeightCache {
     }
 }
 
-fn key(weight: &Weight) -> (String, Form) {
+fn key(weight: &Weight) -> (String, WeightLayout) {
     (weight.name.clone(), weight.form)
 }
 
-/// Packs come from a file, which need not be right.
+/// Packed weights come from a file, which may be damaged.
 pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError> {
     let (expected, got) = (weight.len(), packed.values().len());
     if got != expected {
@@ -115,7 +115,7 @@ pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError
     Ok(())
 }
 
-/// Makes each, in the order given.
+/// Makes all weights, in the given order.
 fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Result<BoundWeight, RunError>> {
     if threads <= 1 || weights.len() <= 1 || weights.iter().map(|w| w.len()).sum::<usize>() <= ALONE {
         return weights.iter().map(|w| make(w, params)).collect();
@@ -126,13 +126,13 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
         while let index = next.fetch_add(1, Ordering::Relaxed)
             && let (Some(weight), Some(result)) = (weights.get(index), results.get(index))
         {
-            // each index is drawn once
+            // each index is drawn only once
             let _ = result.set(make(weight, params));
         }
     };
     thread::scope(|scope| {
         for _ in 1..threads.min(weights.len()) {
-            // a thread that cannot be had leaves its work to the others
+            // if a thread cannot be started, the others do its work
             let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
@@ -141,11 +141,11 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
     results.into_iter().map(|result| result.into_inner().unwrap_or_else(unmade)).collect()
 }
 
-/// A parameter that is used as it is stored.
+/// A parameter that can be used as stored.
 fn stored(weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
     let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
-    let tensor = params.get(name).filter(|_| weight.form == Form::Plain)?;
-    // one of another length is refused where it is made
+    let tensor = params.get(name).filter(|_| weight.form == WeightLayout::Plain)?;
+    // a wrong length is reported when the weight is made
     (tensor.as_f32()?.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
 }
 
@@ -155,35 +155,35 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         WeightSource::Param(source) => params.evaluate(source, &weight.shape)?,
         WeightSource::Turned { param, groups } => {
             let values = params.evaluate(param, &weight.shape)?;
-            let mut turned = vec![0.0; values.len()];
-            pack::Filters::turned(&values, four(&weight.shape), *groups).each(&mut turned);
-            Cow::Owned(turned)
+            let mut transposed = vec![0.0; values.len()];
+            pack::Filters::turned(&values, four(&weight.shape), *groups).each(&mut transposed);
+            Cow::Owned(transposed)
         }
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };
     let made = match weight.form {
-        Form::Plain => Aligned::from_weights(&values),
-        Form::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
-        Form::Channels { lanes } => pack::pack_channels(lanes, &values),
-        Form::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
-        Form::Winograd { lanes, size } => {
+        WeightLayout::Plain => Aligned::from_weights(&values),
+        WeightLayout::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
+        WeightLayout::Channels { lanes } => pack::pack_channels(lanes, &values),
+        WeightLayout::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
+        WeightLayout::Winograd { lanes, size } => {
             let [filters, channels, ..] = four(&weight.shape);
             winograd::pack(lanes, [filters, channels], size, &values)
         }
     };
     let made = made.map_err(|_| RunError::Memory { bytes: size_of_val::<[f32]>(&values) })?;
     if let WeightSource::Param(source) = &weight.source {
-        // a mapped file must not stay in memory beside what was made from it
+        // the parameter's mapped file should not stay in memory next to the copy
         params.release(source);
     }
     Ok(BoundWeight::Made(made))
 }
 
-/// The sizes of a convolution's weight.
+/// The sizes of a convolution's weight, with height 1 for 1-D convolutions.
 pub(super) fn four(shape: &[usize]) -> [usize; 4] {
     match *shape {
-        // the taps of a signal's convolution lie along the width
+        // the kernel elements of a 1-D convolution run along the width
         [filters, channels, taps] => [filters, channels, 1, taps],
         _ => [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1)),
     }

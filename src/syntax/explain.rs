@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::build::Context;
+use super::foreign;
 use super::grammar::Rule;
 use super::scan::shorten;
 use super::words::is_reserved;
@@ -21,6 +22,13 @@ pub(super) fn has_braces(word: &str) -> bool {
 
 /// Says what is wrong with `text`, which is followed by `behind` in the file.
 pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule>) -> Diagnostic {
+    if let Some(found) = foreign::notation(text) {
+        let diagnostic = Diagnostic::error(codes::SYNTAX, found.message, cx.span_at(found.at), "not expected here");
+        return match found.edit {
+            Some((range, own)) => diagnostic.fix(found.help, cx.span_at(range), own),
+            None => diagnostic.help(found.help),
+        };
+    }
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };

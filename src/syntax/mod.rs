@@ -9,6 +9,7 @@ mod build;
 mod dump;
 mod explain;
 mod expressions;
+mod foreign;
 mod grammar;
 mod recover;
 mod scan;

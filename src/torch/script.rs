@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::TorchError;
 use super::names::quoted;
-use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnBroken, Op, Preprocess, Recipe, Schedule, imagenet};
+use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnError, Op, Preprocess, Recipe, Schedule, imagenet};
 
 /// The script, with lines for some recipes alone and places for what they say.
 const TEMPLATE: &str = include_str!("train.py.in");
@@ -27,7 +27,7 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
     let network = &checked.network;
     let recipe = network.recipe.as_ref().ok_or_else(|| fails("its source has no `train { … }`"))?;
     let graph = checked.graph();
-    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one picture")) };
+    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one image")) };
     let Some(sizes) = checked.shape(input).sizes() else {
         return Err(fails("its input's size is free: derive a network with a fixed one"));
     };
@@ -72,18 +72,18 @@ impl Fill {
         self.set("validate", &optional(recipe.validate));
         self.set("checkpoint", &optional(recipe.checkpoint));
         let sgd = recipe.optimizer;
-        self.set("rate", &real(sgd.rate));
+        self.set("rate", &real(sgd.lr));
         self.set("momentum", &real(sgd.momentum));
         self.set("nesterov", truth(sgd.nesterov));
-        self.set("decay", &real(sgd.decay));
-        self.when("decay_all", sgd.decay_norms && sgd.decay_biases);
-        self.set("decay_norms", truth(sgd.decay_norms));
-        self.set("decay_biases", if sgd.decay_biases { "True" } else { "name != \"bias\"" });
-        self.set("smoothing", &real(recipe.loss.smoothing));
-        self.when("clip", recipe.clip.is_some());
-        self.set("clip", &real(recipe.clip.unwrap_or(0.0)));
+        self.set("decay", &real(sgd.weight_decay));
+        self.when("decay_all", sgd.decay_norm && sgd.decay_bias);
+        self.set("decay_norms", truth(sgd.decay_norm));
+        self.set("decay_biases", if sgd.decay_bias { "True" } else { "name != \"bias\"" });
+        self.set("smoothing", &real(recipe.loss.label_smoothing));
+        self.when("clip", recipe.clip_grad_norm.is_some());
+        self.set("clip", &real(recipe.clip_grad_norm.unwrap_or(0.0)));
         self.when("shuffle", recipe.shuffle);
-        self.when("skip", recipe.broken == OnBroken::Skip);
+        self.when("skip", recipe.on_error == OnError::Skip);
         self.when("freeze", !recipe.freeze.is_empty());
         self.set("freeze", &list(&recipe.freeze));
         self.when("from", recipe.from.is_some());
@@ -97,7 +97,7 @@ impl Fill {
                 "module.weight[0].numel()".to_owned(),
             ),
             Init::HeFanOut => (
-                "He et al. 2015, equation 14: normal with variance 2 / (filters x taps).",
+                "He et al. 2015, equation 14: normal with variance 2 / (filters x kernel elements).",
                 "module.weight.numel() / module.weight.shape[1] / module.groups".to_owned(),
             ),
         };
@@ -112,26 +112,26 @@ impl Fill {
         self.flags.insert("plateau", false);
         match &recipe.schedule {
             Schedule::Constant => line("return RATE"),
-            Schedule::Steps { at, times } => {
+            Schedule::Steps { at, gamma } => {
                 let all: Vec<String> = at.iter().map(|count| time(*count)).collect();
                 line(&format!("times = {}", listed(&all, 4)));
-                line(&format!("return RATE * {} ** sum(steps(at, epoch_steps) <= step for at in times)", real(*times)));
+                line(&format!("return RATE * {} ** sum(steps(at, epoch_steps) <= step for at in times)", real(*gamma)));
             }
-            Schedule::Cosine { end } => {
-                line(&format!("return {0} + (RATE - {0}) * (1 + math.cos(math.pi * step / total)) / 2", real(*end)));
+            Schedule::Cosine { eta_min } => {
+                line(&format!("return {0} + (RATE - {0}) * (1 + math.cos(math.pi * step / total)) / 2", real(*eta_min)));
             }
-            Schedule::Plateau { patience, times, least } => {
-                line(&format!("return max(RATE * factor, {})", real(least.min(recipe.optimizer.rate))));
+            Schedule::Plateau { patience, factor, min_lr } => {
+                line(&format!("return max(RATE * factor, {})", real(min_lr.min(recipe.optimizer.lr))));
                 self.flags.insert("plateau", true);
                 self.values.insert("patience", patience.to_string());
-                self.values.insert("times", real(*times));
+                self.values.insert("plateau_factor", real(*factor));
             }
-            Schedule::OneCycle { rise, start, end } => {
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
                 line("# up and down along cosines, as `OneCycleLR` counts the steps of both phases");
-                line(&format!("top, last, first = {} * total - 1, total - 1, RATE / {}", real(*rise), real(*start)));
+                line(&format!("top, last, first = {} * total - 1, total - 1, RATE / {}", real(*pct_start), real(*div_factor)));
                 line("if step <= top:");
                 line("    return RATE + (first - RATE) * (1 + math.cos(math.pi * step / top)) / 2");
-                line(&format!("part, end = min((step - top) / (last - top), 1), first / {}", real(*end)));
+                line(&format!("part, end = min((step - top) / (last - top), 1), first / {}", real(*final_div_factor)));
                 line("return end + (RATE - end) * (1 + math.cos(math.pi * part)) / 2");
             }
         }
@@ -141,8 +141,8 @@ impl Fill {
         self.when("warmup", recipe.warmup.is_some());
         if let Some(warmup) = recipe.warmup {
             self.set("warmup", &time(warmup.length));
-            let rate = real(warmup.rate);
-            self.set("warmup_rate", &if warmup.rises { format!("{rate} + (rate - {rate}) * step / length") } else { rate });
+            let rate = real(warmup.start_lr);
+            self.set("warmup_rate", &if warmup.ramp { format!("{rate} + (rate - {rate}) * step / length") } else { rate });
         }
     }
 
@@ -176,7 +176,7 @@ impl Fill {
             .shortcuts
             .iter()
             .filter_map(|s| path(s.add))
-            .filter(|&id| matches!(graph.node(id).op, Op::Norm(_)))
+            .filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_)))
             .map(|id| graph.node(id).name.clone())
             .collect();
         self.when("zero_init", recipe.zero_init_residual && !norms.is_empty());
@@ -192,7 +192,7 @@ impl Fill {
         recipe: &Recipe,
     ) -> Result<(), TorchError> {
         let is_picture = matches!(sizes, [1 | 3, _, _]);
-        self.when("pictures", is_picture);
+        self.when("images", is_picture);
         // ImageNet's folders are called by their synsets, whose order is that of the classes
         self.when("labels", is_picture && !labels.is_empty() && labels != imagenet::names());
         self.set("labels", &list(labels));
@@ -200,7 +200,7 @@ impl Fill {
         let changes: Vec<String> = recipe.augment.iter().filter_map(change_of_values).collect();
         self.when("changes", !changes.is_empty());
         self.when("transforms", is_picture || !changes.is_empty());
-        let is_skipping = is_picture && recipe.broken == OnBroken::Skip;
+        let is_skipping = is_picture && recipe.on_error == OnError::Skip;
         let mut imports = vec!["DistributedSampler", "Subset"];
         if is_skipping || !changes.is_empty() {
             imports.insert(0, "Dataset");
@@ -240,7 +240,7 @@ impl Fill {
         self.set("std", &numbers(&how.std));
         self.when("bgr", how.channels == Channels::Bgr);
         let indent = " ".repeat(8);
-        // ImageFolder reads pictures as RGB
+        // ImageFolder reads images as RGB
         let convert = if how.channels == Channels::Gray { "v2.Grayscale()," } else { "" };
         self.set("convert", &if convert.is_empty() { String::new() } else { format!("{indent}{convert}") });
         let [h, w] = how.crop.unwrap_or([height, width]);
@@ -270,7 +270,7 @@ impl Fill {
         lines.push("v2.ToImage(),".to_owned());
         lines.push("v2.ToDtype(torch.float32, scale=True),".to_owned());
         lines.extend(late);
-        lines.push("Normalise(),".to_owned());
+        lines.push("Normalize(),".to_owned());
         lines.extend(last);
         self.set("augment", &lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n"));
         Ok(())
@@ -318,7 +318,7 @@ impl Fill {
     }
 }
 
-/// A change of a training picture as torchvision has it.
+/// A change of a training image as torchvision has it.
 fn change(augment: &Augment) -> Vec<String> {
     match augment {
         Augment::PadCrop { pad: 0, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w})),")],
@@ -340,7 +340,7 @@ fn change(augment: &Augment) -> Vec<String> {
     }
 }
 
-/// The same for normalised samples; those that are defined on bytes, `resnetc` refuses there.
+/// The same for normalized samples; those that are defined on bytes, `resnetc` refuses there.
 fn change_of_values(augment: &Augment) -> Option<String> {
     match augment {
         Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {

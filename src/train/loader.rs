@@ -6,7 +6,7 @@ use ndarray::Array4;
 
 use super::{Feed, Loaded, TrainError};
 use crate::data::{DataError, Dataset, Loader, LoaderOptions, Transform};
-use crate::ir::{Checked, OnBroken, Recipe};
+use crate::ir::{Checked, OnError, Recipe};
 
 /// Reads a dataset as a recipe says.
 pub struct LoaderFeed {
@@ -28,12 +28,12 @@ impl LoaderFeed {
         };
         let augment = if training { &recipe.augment[..] } else { &[] };
         let transform = Transform::new(&*dataset, checked.shape(input), checked.network.preprocess.as_ref(), augment)?;
-        transform.hold(&*dataset, recipe.broken == OnBroken::Skip, workers)?;
+        transform.hold(&*dataset, recipe.on_error == OnError::Skip, workers)?;
         let options = LoaderOptions {
             batch: recipe.batch,
             seed: recipe.seed,
             shuffle: training && recipe.shuffle,
-            broken: recipe.broken,
+            broken: recipe.on_error,
             workers,
         };
         Ok(LoaderFeed { loader: Loader::new(dataset, transform, options) })

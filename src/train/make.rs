@@ -32,7 +32,7 @@ fn make(
     forward_only: bool,
 ) -> Result<GraphEngine, TrainError> {
     let what = GradOptions {
-        smoothing: recipe.loss.smoothing,
+        smoothing: recipe.loss.label_smoothing,
         auxiliary: recipe.loss.auxiliary,
         frozen: recipe.freeze.clone(),
         stochastic_depth: recipe.stochastic_depth,

@@ -103,7 +103,7 @@ pub struct Run<'a> {
     pub classes: usize,
     /// Where all is written.
     pub dir: &'a RunDir,
-    /// Threads of the optimiser.
+    /// Threads of the optimizer.
     pub threads: usize,
 }
 
@@ -182,7 +182,7 @@ fn hold(recipe: &Recipe) -> Result<(), TrainError> {
         Recipe { batch: 0, .. } => wrong("a batch of 0 samples trains nothing"),
         Recipe { accumulate: 0, .. } => wrong("0 batches make no step"),
         Recipe { length, .. } if length.number() == 0 => wrong("training has 0 steps"),
-        Recipe { optimizer, .. } if !positive(optimizer.rate) => wrong("the learning rate must be above 0"),
+        Recipe { optimizer, .. } if !positive(optimizer.lr) => wrong("the learning rate must be above 0"),
         _ => Ok(()),
     }
 }
@@ -256,7 +256,7 @@ impl Looping<'_, '_> {
         Ok(End::Finished)
     }
 
-    /// One step of the optimiser. `None` where the epoch has no more samples.
+    /// One step of the optimizer. `None` where the epoch has no more samples.
     fn step(&mut self, recipe: &Recipe, rates: &Rates<'_>) -> Result<Option<(BatchStats, usize, f64, f64)>, TrainError> {
         let start = Instant::now();
         let rate = rates.at(self.state.step, &self.state.plateau);
@@ -281,7 +281,7 @@ impl Looping<'_, '_> {
             let of = self.run.engine.gradients(&batch, scale, self.state.step)?;
             if !of.loss_sum.is_finite() {
                 let cause = self.run.engine.first_not_finite(&batch, self.state.step);
-                let (step, loss, rate) = (self.state.step + 1, of.loss(), recipe.optimizer.rate);
+                let (step, loss, rate) = (self.state.step + 1, of.loss(), recipe.optimizer.lr);
                 return Err(TrainError::NotFinite { step, loss, cause, rate });
             }
             stats.add(of);
@@ -290,7 +290,7 @@ impl Looping<'_, '_> {
             return Ok(None);
         }
         let params = self.run.engine.parameters();
-        if let Some(most) = recipe.clip {
+        if let Some(most) = recipe.clip_grad_norm {
             sgd::clip(params, most);
         }
         self.optimizer.step(params, rate);
@@ -367,7 +367,7 @@ impl Looping<'_, '_> {
             let state = self.run.engine.state().iter().filter(|s| !all_finite(&s.values));
             wrong = state.map(|s| of_tensor(&s.name, &s.values)).next().flatten();
         }
-        let (step, rate) = (self.state.step, self.state.recipe.optimizer.rate);
+        let (step, rate) = (self.state.step, self.state.recipe.optimizer.lr);
         wrong.map_or(Ok(()), |cause| Err(TrainError::Diverged { step, cause, rate }))
     }
 

@@ -33,7 +33,7 @@ impl Watch {
         (self.steps == STEPS && mean > PART * self.guessing).then(|| {
             format!(
                 "after {STEPS} steps the loss is {mean:.3}, no better than guessing ({:.3}). If it stays so, the rate of {rate} may be too \
-                 large, or far too small: try --set train.optimizer.rate={}, or a warm-up",
+                 large, or far too small: try --set train.optimizer.lr={}, or a warm-up",
                 self.guessing,
                 rate / 10.0
             )
@@ -50,7 +50,7 @@ mod tests {
         let mut watch = Watch::new(10);
         let said: Vec<String> = (0..500).filter_map(|_| watch.step(2.31, 0.1)).collect();
         assert_eq!(said.len(), 1);
-        assert!(said[0].contains("2.303") && said[0].contains("rate=0.01"), "{}", said[0]);
+        assert!(said[0].contains("2.303") && said[0].contains("lr=0.01"), "{}", said[0]);
         let mut falling = Watch::new(10);
         assert!((0..500).all(|i| falling.step(2.4 - f64::from(i) * 0.005, 0.1).is_none()));
     }

@@ -42,37 +42,37 @@ impl Rates<'_> {
         self.total
     }
 
-    /// The rate of a step, counted from 0.
+    /// The learning rate of a step, counted from 0.
     pub fn at(&self, step: u64, plateau: &Plateau) -> f64 {
-        let rate = self.scheduled(step, plateau);
-        let Some(warmup) = &self.recipe.warmup else { return rate };
+        let lr = self.scheduled(step, plateau);
+        let Some(warmup) = &self.recipe.warmup else { return lr };
         let length = warmup.length.steps(self.epoch);
         if step >= length {
-            rate
-        } else if warmup.rises {
-            warmup.rate + (rate - warmup.rate) * step as f64 / length as f64
+            lr
+        } else if warmup.ramp {
+            warmup.start_lr + (lr - warmup.start_lr) * step as f64 / length as f64
         } else {
-            warmup.rate
+            warmup.start_lr
         }
     }
 
     fn scheduled(&self, step: u64, plateau: &Plateau) -> f64 {
-        let base = self.recipe.optimizer.rate;
+        let base = self.recipe.optimizer.lr;
         match &self.recipe.schedule {
             Schedule::Constant => base,
-            Schedule::Steps { at, times } => {
-                base * times.powi(at.iter().filter(|count| count.steps(self.epoch) <= step).count() as i32)
+            Schedule::Steps { at, gamma } => {
+                base * gamma.powi(at.iter().filter(|count| count.steps(self.epoch) <= step).count() as i32)
             }
-            Schedule::Cosine { end } => between(base, *end, step as f64 / self.total.max(1) as f64),
-            Schedule::Plateau { least, .. } => (base * plateau.factor).max(least.min(base)),
-            Schedule::OneCycle { rise, start, end } => {
+            Schedule::Cosine { eta_min } => between(base, *eta_min, step as f64 / self.total.max(1) as f64),
+            Schedule::Plateau { min_lr, .. } => (base * plateau.factor).max(min_lr.min(base)),
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
                 // the last steps of both phases, as PyTorch counts them
-                let (top, last) = (rise * self.total as f64 - 1.0, self.total as f64 - 1.0);
-                let (first, at) = (base / start, step as f64);
+                let (top, last) = (pct_start * self.total as f64 - 1.0, self.total as f64 - 1.0);
+                let (first, at) = (base / div_factor, step as f64);
                 if at <= top {
                     between(first, base, at / top)
                 } else {
-                    between(base, first / end, ((at - top) / (last - top)).min(1.0))
+                    between(base, first / final_div_factor, ((at - top) / (last - top)).min(1.0))
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Rates<'_> {
 
     /// Tells a plateau schedule the error of a validation.
     pub fn measured(&self, error: f64, plateau: &mut Plateau) {
-        let Schedule::Plateau { patience, times, .. } = self.recipe.schedule else { return };
+        let Schedule::Plateau { patience, factor, .. } = self.recipe.schedule else { return };
         if plateau.best.is_none_or(|best| error < best * (1.0 - THRESHOLD)) {
             plateau.best = Some(error);
             plateau.bad = 0;
@@ -89,7 +89,7 @@ impl Rates<'_> {
         plateau.bad += 1;
         if plateau.bad > patience {
             plateau.bad = 0;
-            plateau.factor *= times;
+            plateau.factor *= factor;
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use crate::ir::{Count, Sgd, Warmup};
 
     fn recipe(schedule: Schedule, length: Count) -> Recipe {
-        Recipe { schedule, length, optimizer: Sgd { rate: 0.1, ..Sgd::default() }, ..Recipe::default() }
+        Recipe { schedule, length, optimizer: Sgd { lr: 0.1, ..Sgd::default() }, ..Recipe::default() }
     }
 
     fn rates(recipe: &Recipe, epoch: u64, at: &[u64]) -> Vec<f64> {
@@ -120,29 +120,29 @@ mod tests {
     #[test]
     fn steps_of_the_paper() {
         let at = vec![Count::Steps(32_000), Count::Steps(48_000)];
-        let recipe = recipe(Schedule::Steps { at, times: 0.1 }, Count::Steps(64_000));
+        let recipe = recipe(Schedule::Steps { at, gamma: 0.1 }, Count::Steps(64_000));
         near(&rates(&recipe, 391, &[0, 31_999, 32_000, 47_999, 48_000, 63_999]), &[0.1, 0.1, 0.01, 0.01, 0.001, 0.001]);
     }
 
     #[test]
     fn warm_up_stays_or_rises() {
         let mut recipe = recipe(Schedule::Constant, Count::Epochs(10));
-        recipe.warmup = Some(Warmup { rate: 0.01, length: Count::Steps(400), rises: false });
+        recipe.warmup = Some(Warmup { start_lr: 0.01, length: Count::Steps(400), ramp: false });
         near(&rates(&recipe, 391, &[0, 399, 400]), &[0.01, 0.01, 0.1]);
-        recipe.warmup = Some(Warmup { rate: 0.0, length: Count::Epochs(2), rises: true });
+        recipe.warmup = Some(Warmup { start_lr: 0.0, length: Count::Epochs(2), ramp: true });
         near(&rates(&recipe, 10, &[0, 10, 19, 20]), &[0.0, 0.05, 0.095, 0.1]);
     }
 
     #[test]
     fn cosine_goes_down_to_its_end() {
-        let recipe = recipe(Schedule::Cosine { end: 0.02 }, Count::Epochs(10));
+        let recipe = recipe(Schedule::Cosine { eta_min: 0.02 }, Count::Epochs(10));
         near(&rates(&recipe, 4, &[0, 20, 40]), &[0.1, 0.06, 0.02]);
     }
 
     /// `OneCycleLR(opt, max_lr=0.1, total_steps=10, pct_start=0.3, div_factor=25, final_div_factor=1e4)`.
     #[test]
     fn one_cycle_is_pytorchs() {
-        let recipe = recipe(Schedule::OneCycle { rise: 0.3, start: 25.0, end: 1e4 }, Count::Steps(10));
+        let recipe = recipe(Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }, Count::Steps(10));
         let at: Vec<u64> = (0..10).collect();
         let want =
             [0.004, 0.052, 0.1, 0.095_048_46, 0.081_174_51, 0.061_126_2, 0.038_874_2, 0.018_825_83, 0.004_951_94, 0.000_000_4];
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_plateau_is_more_validations_without_improvement_than_are_borne() {
-        let recipe = recipe(Schedule::Plateau { patience: 2, times: 0.1, least: 0.005 }, Count::Epochs(10));
+        let recipe = recipe(Schedule::Plateau { patience: 2, factor: 0.1, min_lr: 0.005 }, Count::Epochs(10));
         let rates = Rates::new(&recipe, 1);
         let mut plateau = Plateau::default();
         let mut seen = Vec::new();

@@ -6,7 +6,7 @@ use crate::kernels::Pool;
 use crate::kernels::train::sgd::{self, sgd};
 use crate::runtime::RunError;
 
-/// The optimiser with its state: a velocity for each learned value.
+/// The optimizer with its state: a velocity for each learned value.
 pub struct Optimizer {
     sgd: Sgd,
     pool: Pool,
@@ -33,20 +33,20 @@ impl Optimizer {
 
     /// Moves the parameters by their gradients.
     pub fn step(&mut self, params: &mut [TrainedParam], rate: f64) {
-        let Sgd { momentum, nesterov, decay, decay_norms, decay_biases, .. } = self.sgd;
+        let Sgd { momentum, nesterov, weight_decay, decay_norm, decay_bias, .. } = self.sgd;
         for (param, velocity) in params.iter_mut().zip(&mut self.velocities) {
             if param.gradient.len() != param.values.len() {
                 continue;
             }
             let decays = match (param.layer, param.role) {
-                (LayerKind::Norm, _) => decay_norms,
-                (_, ParamRole::Bias) => decay_biases,
+                (LayerKind::BatchNorm, _) => decay_norm,
+                (_, ParamRole::Bias) => decay_bias,
                 _ => true,
             };
             let rule = sgd::Sgd {
                 rate: rate as f32,
                 momentum: momentum as f32,
-                decay: if decays { decay as f32 } else { 0.0 },
+                decay: if decays { weight_decay as f32 } else { 0.0 },
                 nesterov,
                 scale: 1.0,
             };
@@ -79,9 +79,9 @@ mod tests {
     fn two_steps(sgd: Sgd) -> Vec<f32> {
         let mut params = [param(ParamRole::Weight, LayerKind::Conv, &[0.1, 0.2, -0.3])];
         let mut optimizer = Optimizer::new(sgd, 2, &params).unwrap();
-        optimizer.step(&mut params, sgd.rate);
+        optimizer.step(&mut params, sgd.lr);
         params[0].gradient.iter_mut().for_each(|g| *g *= 2.0);
-        optimizer.step(&mut params, sgd.rate);
+        optimizer.step(&mut params, sgd.lr);
         params[0].values.clone()
     }
 
@@ -92,7 +92,7 @@ mod tests {
     /// By hand: `g = g0 + d w`, `v = m v + g`, `w -= r v`.
     #[test]
     fn momentum_and_decay() {
-        let sgd = Sgd { rate: 0.1, momentum: 0.9, decay: 0.01, ..Sgd::default() };
+        let sgd = Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.01, ..Sgd::default() };
         let want = [1.0f64, -2.0, 0.5].iter().zip([0.1, 0.2, -0.3]).map(|(&w, g)| {
             let v1 = g + 0.01 * w;
             let w1 = w - 0.1 * v1;
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn nesterov_looks_ahead() {
-        let sgd = Sgd { rate: 0.1, momentum: 0.9, decay: 0.0, nesterov: true, ..Sgd::default() };
+        let sgd = Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: true, ..Sgd::default() };
         let want = [1.0f64, -2.0, 0.5].iter().zip([0.1, 0.2, -0.3]).map(|(&w, g)| {
             let w1 = w - 0.1 * (g + 0.9 * g);
             let v2 = 0.9 * g + 2.0 * g;
@@ -115,9 +115,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_does_not_decay_and_what_is_frozen_stays() {
-        let sgd = Sgd { rate: 0.1, momentum: 0.0, decay: 0.5, decay_norms: false, decay_biases: false, nesterov: false };
+        let sgd = Sgd { lr: 0.1, momentum: 0.0, weight_decay: 0.5, decay_norm: false, decay_bias: false, nesterov: false };
         let mut params = [
-            param(ParamRole::Weight, LayerKind::Norm, &[0.0; 3]),
+            param(ParamRole::Weight, LayerKind::BatchNorm, &[0.0; 3]),
             param(ParamRole::Bias, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Conv, &[]),

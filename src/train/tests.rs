@@ -113,7 +113,7 @@ impl Engine for Toy {
     }
 }
 
-/// Points around three centres, in an order of each epoch's own.
+/// Points around three centers, in an order of each epoch's own.
 struct Points {
     images: Array4<f32>,
     labels: Vec<u32>,
@@ -161,8 +161,8 @@ fn recipe() -> Recipe {
     Recipe {
         batch: 16,
         length: Count::Epochs(6),
-        optimizer: Sgd { rate: 0.2, ..Sgd::default() },
-        schedule: Schedule::Plateau { patience: 0, times: 0.5, least: 0.0 },
+        optimizer: Sgd { lr: 0.2, ..Sgd::default() },
+        schedule: Schedule::Plateau { patience: 0, factor: 0.5, min_lr: 0.0 },
         ..Recipe::default()
     }
 }
@@ -264,7 +264,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_checkpoint() {
     let (_keep, dir) = folder();
     let mut toy = Toy { bad: Some(9), ..Toy::new() };
     let error = train(&dir, &recipe(), None, &mut toy).unwrap_err().to_string();
-    assert!(error.contains("step 10") && error.contains("`layer1.0.conv1`") && error.contains("rate=0.02"), "{error}");
+    assert!(error.contains("step 10") && error.contains("`layer1.0.conv1`") && error.contains("lr=0.02"), "{error}");
     assert_eq!(super::checkpoint::state(&dir.checkpoint()).unwrap().step, 7);
 }
 
@@ -274,7 +274,7 @@ fn a_recipe_that_cannot_run_is_an_error_before_the_first_step() {
         Recipe { batch: 0, ..recipe() },
         Recipe { length: Count::Steps(0), ..recipe() },
         Recipe { accumulate: 0, ..recipe() },
-        Recipe { optimizer: Sgd { rate: f64::NAN, ..Sgd::default() }, ..recipe() },
+        Recipe { optimizer: Sgd { lr: f64::NAN, ..Sgd::default() }, ..recipe() },
     ] {
         let (_keep, dir) = folder();
         let error = train(&dir, &wrong, None, &mut Toy::new()).unwrap_err();

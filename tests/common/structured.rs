@@ -158,7 +158,7 @@ fn args() -> impl Strategy<Value = Args> {
 fn conv() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![6 => Just(Kind::Dense), 2 => Just(Kind::Depthwise), 1 => Just(Kind::Biased)];
     let kernel = prop_oneof![Just(Some(1usize)), Just(Some(3)), Just(None)];
-    let act = select(&[None, Some("relu"), Some("relu"), Some("sigmoid"), Some("clip low: 0, high: 6")][..]);
+    let act = select(&[None, Some("relu"), Some("relu"), Some("sigmoid"), Some("clamp min: 0, max: 6")][..]);
     let label = select(&[None, None, None, Some("expand"), Some("dw"), Some("project")][..]);
     (kind, width(), kernel, any::<bool>(), any::<bool>(), act, label).prop_map(
         |(kind, width, kernel, strided, norm, act, label)| Step::Conv { kind, width, kernel, strided, norm, act, label },
@@ -171,7 +171,7 @@ fn how() -> impl Strategy<Value = How> {
 
 /// Steps of a template, with paths and scopes so deep.
 fn step(depth: u32) -> BoxedStrategy<Step> {
-    let plain = select(&["relu", "norm", "sigmoid", "maxpool 3x3, stride: 1", "scale 0.5, plus: 1", "dropout 0.2"][..]);
+    let plain = select(&["relu", "batchnorm", "sigmoid", "maxpool 3x3, stride: 1", "scale 0.5, plus: 1", "dropout 0.2"][..]);
     let sequence =
         (select(&["layers", "mlp"][..]), vec(width(), 1..4)).prop_map(|(name, widths)| Step::Sequence { name, widths });
     let leaf = prop_oneof![
@@ -200,7 +200,7 @@ fn template() -> impl Strategy<Value = Template> {
     let shortcut = select(
         &[None, None, Some("identity"), Some("projection"), Some("projection"), Some("projection(when: always)"), Some("pad")][..],
     );
-    let after = select(&[None, None, Some("relu"), Some("clip low: 0, high: 6")][..]);
+    let after = select(&[None, None, Some("relu"), Some("clamp min: 0, max: 6")][..]);
     (shortcut, prop::bool::weighted(0.2), vec(step(2), 1..5), after).prop_map(|(shortcut, before, path, after)| Template {
         shortcut,
         before,
@@ -307,7 +307,7 @@ impl Writer<'_> {
             top: true,
             level: 0,
         };
-        body.line("input 3 x 8 x 8\nconv 3x3, filters: 8\nnorm\nrelu");
+        body.line("input 3 x 8 x 8\nconv 3x3, filters: 8\nbatchnorm\nrelu");
         writer.steps(&design.body, At { channels: 8, size: 8 }, &mut body, true);
         body.line("avgpool global\nlinear 5");
         let text = format!("resnet 1\n{}network net {{\n{}}}\n", writer.blocks.concat(), body.text);
@@ -371,7 +371,7 @@ impl Writer<'_> {
                 let label = label.map(|label| format!(" as {}", body.label(label))).unwrap_or_default();
                 body.line(&format!("conv {kernel}x{kernel}, filters: {filters}, stride: {stride}{rest}{label}"));
                 if *norm {
-                    body.line("norm");
+                    body.line("batchnorm");
                 }
                 if let Some(act) = act {
                     body.line(act);
@@ -411,7 +411,7 @@ impl Writer<'_> {
                 body.line(&format!("sequential {name} {{"));
                 for width in widths {
                     let filters = self.filters(*width, at, body);
-                    body.line(&format!("conv 1x1, filters: {filters}\nnorm\nrelu"));
+                    body.line(&format!("conv 1x1, filters: {filters}\nbatchnorm\nrelu"));
                     at.channels = filters;
                 }
                 body.line("}");
@@ -530,7 +530,7 @@ impl Writer<'_> {
         self.block(name, at, outer, (args, at.channels, level), |this, body| {
             if it.before && residual {
                 let pre = body.label("pre");
-                body.line(&format!("norm\nrelu as {pre}"));
+                body.line(&format!("batchnorm\nrelu as {pre}"));
             }
             let to = this.steps(&it.path, at, body, strides);
             if let Some(policy) = &policy {

@@ -60,7 +60,7 @@ def jpegs():
     yield "a_scan_is_missing", encode(three, yuv420, size, scans=[[0], [1]])
 
 
-def png(depth, colour, rows, palette=None, transparent=None, interlaced=False):
+def png(depth, color, rows, palette=None, transparent=None, interlaced=False):
     """A PNG of samples, height x width x channels."""
     height, width, _ = rows.shape
 
@@ -85,7 +85,7 @@ def png(depth, colour, rows, palette=None, transparent=None, interlaced=False):
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
     parts = [rows[y::dy, x::dx] for y, x, dy, dx in passes] if interlaced else [rows]
     data = b"".join(packed(part) for part in parts if part.size)
-    out = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, int(interlaced)))
+    out = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, int(interlaced)))
     if palette is not None:
         out += chunk(b"PLTE", palette.astype(np.uint8).tobytes())
     if transparent is not None:
@@ -96,24 +96,24 @@ def png(depth, colour, rows, palette=None, transparent=None, interlaced=False):
 def pngs():
     rng = np.random.default_rng(3)
     height, width = 5, 9
-    for colour, channels, depths, name in ((0, 1, (1, 2, 4, 8, 16), "grey"), (2, 3, (8, 16), "rgb"), (3, 1, (1, 2, 4, 8), "palette"),
+    for color, channels, depths, name in ((0, 1, (1, 2, 4, 8, 16), "grey"), (2, 3, (8, 16), "rgb"), (3, 1, (1, 2, 4, 8), "palette"),
                                            (4, 2, (8, 16), "grey_alpha"), (6, 4, (8, 16), "rgba")):
         for depth in depths:
             samples = rng.integers(0, 1 << depth, (height, width, channels))
             entries = min(1 << depth, 64)
-            palette = rng.integers(0, 256, (entries, 3)) if colour == 3 else None
-            if colour == 3:
+            palette = rng.integers(0, 256, (entries, 3)) if color == 3 else None
+            if color == 3:
                 samples %= entries
             marks = {0: struct.pack(">H", int(samples[1, 1, 0])), 2: struct.pack(">HHH", *map(int, samples[1, 1, :3])) if channels > 2 else b"",
                      3: bytes([0, 128])}
-            yield f"{name}_{depth}", png(depth, colour, samples, palette)
-            yield f"{name}_{depth}_interlaced", png(depth, colour, samples, palette, interlaced=True)
-            if colour in marks:
-                yield f"{name}_{depth}_transparent", png(depth, colour, samples, palette, marks[colour])
+            yield f"{name}_{depth}", png(depth, color, samples, palette)
+            yield f"{name}_{depth}_interlaced", png(depth, color, samples, palette, interlaced=True)
+            if color in marks:
+                yield f"{name}_{depth}_transparent", png(depth, color, samples, palette, marks[color])
 
 
 def as_rgb(path):
-    """Pillow's, but of grey of 16 bits the upper 8: Pillow clips these at 255 (python-pillow/Pillow#3011)."""
+    """Pillow's, but of gray of 16 bits the upper 8: Pillow clips these at 255 (python-pillow/Pillow#3011)."""
     image = Image.open(path)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

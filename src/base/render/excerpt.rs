@@ -1,22 +1,22 @@
-//! The part of a source that a diagnostic is shown with.
+//! The part of a source file that is shown with a diagnostic.
 
 use std::ops::Range;
 
 use super::LONGEST_LINE;
 use crate::base::source::{SourceFile, Span};
 
-/// Whole lines of a source; or a piece of one, where the line is too long to be shown.
+/// Whole lines of a source file, or a piece of one line if it is too long to show.
 pub(super) struct Excerpt {
-    /// The bytes of the source that are shown.
+    /// The bytes that are shown.
     pub range: Range<usize>,
-    /// The number of the first line, from 1.
+    /// Number of the first line, 1-based.
     pub line: usize,
-    /// The column, in characters from 1, of the first span; `None` where the excerpt begins with its line and shows so itself.
+    /// Column of the first span, in characters, 1-based; `None` if the excerpt starts at the beginning of a line.
     pub column: Option<usize>,
 }
 
 impl Excerpt {
-    /// Where `span` stands in the excerpt; an empty range at its end where it stands outside of it.
+    /// The range of `span` within the excerpt, clamped to it.
     pub fn place(&self, span: Span, text: &str) -> Range<usize> {
         let range = within(span, text);
         let cut = |at: usize| at.clamp(self.range.start, self.range.end) - self.range.start;
@@ -24,7 +24,7 @@ impl Excerpt {
     }
 }
 
-/// The excerpt that shows `spans`, of which the first counts most. All are of this file; there is at least one.
+/// The excerpt that shows all spans, `first` with priority. All are in this file.
 pub(super) fn excerpt(file: &SourceFile, first: Span, others: impl Iterator<Item = Span>) -> Excerpt {
     let text = &*file.text;
     let first = within(first, text);
@@ -40,7 +40,7 @@ pub(super) fn excerpt(file: &SourceFile, first: Span, others: impl Iterator<Item
     if text[lines.clone()].split('\n').all(|line| line.len() <= LONGEST_LINE) {
         return Excerpt { line: number(lines.start), range: lines, column: None };
     }
-    // A piece of the line around the first span, cut between characters.
+    // A piece of the line around the first span, cut at character boundaries.
     let line = line_start(first.start)..line_end(first.start);
     let reach = LONGEST_LINE / 10;
     let start = floor(text, first.start.saturating_sub(reach).max(line.start));
@@ -49,13 +49,13 @@ pub(super) fn excerpt(file: &SourceFile, first: Span, others: impl Iterator<Item
     Excerpt { range: start..end, line: number(line.start), column: Some(column) }
 }
 
-/// A span's bytes, kept inside the text and at character boundaries whatever it says.
+/// The bytes of a span, clamped to the text and to character boundaries.
 pub(super) fn within(span: Span, text: &str) -> Range<usize> {
     let start = floor(text, span.range().start);
     start..floor(text, span.range().end).max(start)
 }
 
-/// The last character boundary that is not behind `at`.
+/// The last character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {

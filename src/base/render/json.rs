@@ -1,4 +1,4 @@
-//! For programs: a line a diagnostic, in the form of rustc's `--error-format=json`.
+//! JSON output for programs: one line per diagnostic, in the format of rustc's `--error-format=json`.
 
 use serde_json::{Value, json as object};
 
@@ -8,10 +8,10 @@ use crate::base::codes;
 use crate::base::diagnostic::{Diagnostic, Severity};
 use crate::base::source::{SourceMap, Span};
 
-/// How many lines of a span are given.
+/// How many lines of a span are included.
 const MOST_LINES: usize = 6;
 
-/// A line of [`json`] for each diagnostic, [in order](in_order); where there are too many to show, a last line says how many more.
+/// One line of [`json`] per diagnostic, [in order](in_order). If there are too many, a last line reports how many were omitted.
 pub fn json_lines(diags: &[Diagnostic], sources: &SourceMap) -> impl Iterator<Item = String> {
     let more = diags.len().saturating_sub(MOST_SHOWN);
     let last = (more > 0).then(|| {
@@ -30,8 +30,8 @@ pub fn json_lines(diags: &[Diagnostic], sources: &SourceMap) -> impl Iterator<It
     in_order(diags).into_iter().take(MOST_SHOWN).map(|diag| json(diag, sources)).chain(last)
 }
 
-/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. A
-/// span in a very long line comes without `text`.
+/// One line of JSON with the fields of rustc's diagnostics: `message`, `code`, `level`, `spans`, `children`, `rendered`. Spans
+/// in very long lines have no `text`.
 pub fn json(diag: &Diagnostic, sources: &SourceMap) -> String {
     let level = match diag.severity {
         Severity::Error => "error",

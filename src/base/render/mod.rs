@@ -1,4 +1,4 @@
-//! Diagnostics shown: to people with the source printed around them, to programs as a line of JSON.
+//! Rendering of diagnostics: with source excerpts for people, as lines of JSON for programs.
 
 mod excerpt;
 mod json;
@@ -11,14 +11,13 @@ pub use terminal::terminal;
 
 use super::diagnostic::Diagnostic;
 
-/// The longest line of source that is shown whole, in bytes. No person reads a longer one, and every diagnostic in it would
-/// show all of it again.
+/// Longest source line, in bytes, that is shown in full. Nobody reads a longer one, and every diagnostic in it would repeat it.
 const LONGEST_LINE: usize = 1000;
 
-/// How many diagnostics are shown: more than anybody reads. A hostile file could bring about a hundred thousand.
+/// How many diagnostics are shown. A hostile file could cause a hundred thousand.
 const MOST_SHOWN: usize = 200;
 
-/// Diagnostics by file, in the order of reading, and by position. Those at one place keep their order.
+/// Sorts diagnostics by file, in loading order, and then by position. Diagnostics at the same position keep their order.
 pub fn in_order(diags: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diags.iter().collect();
     sorted.sort_by_key(|diag| diag.span());

@@ -1,4 +1,4 @@
-//! For people: source lines with labels, as rustc shows them.
+//! Terminal output for people: source lines with labels, in the style of rustc.
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
@@ -7,10 +7,10 @@ use super::{MOST_SHOWN, in_order};
 use crate::base::diagnostic::{Diagnostic, Label, Severity};
 use crate::base::source::{FileId, SourceMap};
 
-/// Renders diagnostics, [in order](in_order), an empty line behind each. Control characters that a source may hold do not
-/// reach the terminal.
-pub fn terminal(diags: &[Diagnostic], sources: &SourceMap, colour: bool) -> String {
-    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+/// Renders diagnostics, [in order](in_order), each followed by an empty line. Control characters in a source do not reach the
+/// terminal.
+pub fn terminal(diags: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
+    let renderer = if color { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
     let mut out = String::new();
     for diag in in_order(diags).into_iter().take(MOST_SHOWN) {
         out.push_str(&one(diag, sources, &renderer));
@@ -28,7 +28,7 @@ fn one(diag: &Diagnostic, sources: &SourceMap, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
     };
     let mut elements: Vec<Element> = Vec::new();
-    // The primary label's file first, then the others in the order in which they are named.
+    // The primary label's file first, then the others in label order.
     let mut files: Vec<FileId> = Vec::new();
     for label in &diag.labels {
         if !files.contains(&label.span.file) {
@@ -67,7 +67,7 @@ fn of_file<'a>(labels: &[&'a Label], file: FileId, sources: &'a SourceMap) -> Ve
     let snippet = Snippet::source(&source.text[shown.range.clone()]).line_start(shown.line).fold(true);
     match shown.column {
         None => vec![snippet.path(name).annotations(labels.iter().map(annotation)).into()],
-        // Columns counted from the start of the piece would be wrong, so they are stated.
+        // Columns counted from the start of the piece would be wrong, so the column is given explicitly.
         Some(column) => vec![
             Origin::path(name).line(shown.line).char_column(column).into(),
             snippet.annotations(labels.iter().take(1).map(annotation)).into(),

@@ -7,7 +7,7 @@ fn at(file: FileId, text: &str, what: &str) -> Span {
     Span::new(file, start..start + what.len())
 }
 
-/// The example of the language's design.
+/// The example from the language's design.
 fn shortcut() -> (Vec<Diagnostic>, SourceMap) {
     let net = "resnet 1\n\nnetwork net {\n  stage layer2: 4 of basic { filters: double, map: halve, shortcut: identity }\n}\n";
     let library = "block basic(filters) {\n  add shortcut\n}\n";
@@ -31,7 +31,7 @@ fn labels_in_two_files() {
 }
 
 #[test]
-fn colours_are_there_on_demand() {
+fn colors_are_optional() {
     let (diags, sources) = shortcut();
     assert!(terminal(&diags, &sources, true).contains("\x1b["));
     assert!(!terminal(&diags, &sources, false).contains('\x1b'));
@@ -61,7 +61,7 @@ fn json_is_one_line_with_the_fields_of_rustc() {
 }
 
 #[test]
-fn diagnostics_come_by_file_and_position() {
+fn diagnostics_are_sorted_by_file_and_position() {
     let mut sources = SourceMap::default();
     let (a, b) = (sources.add_text("a", "one two"), sources.add_text("b", "three"));
     let error = |span, text: &str| Diagnostic::error(codes::SYNTAX, text, span, "");
@@ -83,9 +83,9 @@ fn a_long_line_is_shown_in_part_and_its_column_is_right() {
     assert!(json(&diag, &sources).len() < 20_000);
 }
 
-/// Spans that fit no character, stand at or behind the end, or belong to an empty text.
+/// Spans that are not on character boundaries, start at or past the end, or belong to an empty text.
 #[test]
-fn no_span_is_too_wild() {
+fn invalid_spans_do_not_panic() {
     for text in ["", "\n", "äöü\nß", "a\r\nb\r\n"] {
         let mut sources = SourceMap::default();
         let file = sources.add_text("wild", text);

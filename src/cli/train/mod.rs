@@ -263,9 +263,9 @@ fn describe(recipe: &Recipe, parts: &Parts) -> String {
         parts.valid.as_ref().map_or(0, |v| v.samples()),
         recipe.batch,
         if recipe.accumulate > 1 { format!(" x {}", recipe.accumulate) } else { String::new() },
-        recipe.optimizer.rate,
+        recipe.optimizer.lr,
         recipe.optimizer.momentum,
-        recipe.optimizer.decay,
+        recipe.optimizer.weight_decay,
         if changes.is_empty() { String::new() } else { format!("; {changes}") }
     )
 }

@@ -6,7 +6,7 @@ use super::keys::{MOST, Reader};
 use super::{Entry, Level, Train, Unit, lay_over, mark, unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Count, Init, OnBroken, Recipe, Schedule, Sgd, WeightsFrom};
+use crate::ir::{Count, Init, OnError, Recipe, Schedule, Sgd, WeightsFrom};
 
 /// The keys of a `train` block.
 const KEYS: [&str; 20] = [
@@ -21,12 +21,12 @@ const KEYS: [&str; 20] = [
     "schedule",
     "warmup",
     "stochastic_depth",
-    "clip",
+    "clip_grad_norm",
     "loss",
     "augment",
     "shuffle",
     "seed",
-    "broken",
+    "on_error",
     "validate",
     "checkpoint",
     "zero_init_residual",
@@ -55,7 +55,7 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
     let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
     let mut reader = Reader { diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
-    // the optimiser first: the warm-up's rate is stated in relation to its
+    // the optimizer first: the warm-up's learning rate is stated in relation to its
     entries.sort_by_key(|entry| entry.key != "optimizer");
     for entry in &entries {
         reader.entry(entry, &mut train);
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     *except = self.labels(entry, Some(labels));
                 }
                 [(Value::Word(word), _)] if **word == *"none" => recipe.from = None,
-                _ => self.wrong(entry, "a file, and what begins anew: from: \"resnet50.pth\" except fc"),
+                _ => self.wrong(entry, "a file, and what begins again: from: \"resnet50.pth\" except fc"),
             },
             "freeze" => {
                 self.nothing_more(entry, 1);
@@ -101,13 +101,13 @@ impl Reader<'_> {
             "stochastic_depth" => {
                 recipe.stochastic_depth = self.number(entry, |x| (0.0..1.0).contains(&x), "a probability from 0 to below 1")?;
             }
-            "clip" if entry.head() == Some("none") => recipe.clip = None,
-            "clip" => recipe.clip = Some(self.number(entry, |x| x > 0.0, "a norm above 0")?),
+            "clip_grad_norm" if entry.head() == Some("none") => recipe.clip_grad_norm = None,
+            "clip_grad_norm" => recipe.clip_grad_norm = Some(self.number(entry, |x| x > 0.0, "a norm above 0")?),
             "loss" => {
                 self.word(entry, &["cross_entropy"])?;
-                self.known("`loss`", &entry.entries, &["smoothing", "auxiliary"]);
-                for key in entry.entries.iter().filter(|e| e.key == "smoothing") {
-                    recipe.loss.smoothing = self.number(key, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?;
+                self.known("`loss`", &entry.entries, &["label_smoothing", "auxiliary"]);
+                for key in entry.entries.iter().filter(|e| e.key == "label_smoothing") {
+                    recipe.loss.label_smoothing = self.number(key, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?;
                 }
                 for key in entry.entries.iter().filter(|e| e.key == "auxiliary") {
                     recipe.loss.auxiliary = self.number(key, |x| x >= 0.0, "a weight of at least 0")?;
@@ -116,9 +116,9 @@ impl Reader<'_> {
             "augment" => recipe.augment = self.augment(entry)?,
             "shuffle" => recipe.shuffle = self.truth(entry)?,
             "seed" => recipe.seed = self.whole(entry, 0, MOST)?,
-            "broken" => {
+            "on_error" => {
                 let skip = self.word(entry, &["skip", "fatal"])? == "skip";
-                recipe.broken = if skip { OnBroken::Skip } else { OnBroken::Fatal };
+                recipe.on_error = if skip { OnError::Skip } else { OnError::Fatal };
             }
             "validate" if entry.head() == Some("none") => recipe.validate = None,
             "validate" => recipe.validate = Some(self.count(entry, 1)?),
@@ -140,11 +140,11 @@ impl Reader<'_> {
     }
 
     fn optimizer(&mut self, entry: &Entry, recipe: &mut Recipe) -> Option<()> {
-        // `--set train.optimizer.rate=0.1` over a file without an optimiser names none
+        // `--set train.optimizer.lr=0.1` over a file without an optimizer names none
         if !entry.values.is_empty() {
             self.word(entry, &["sgd"])?;
         }
-        const KEYS: [&str; 6] = ["rate", "momentum", "nesterov", "decay", "decay_norms", "decay_biases"];
+        const KEYS: [&str; 6] = ["lr", "momentum", "nesterov", "weight_decay", "decay_norm", "decay_bias"];
         self.known("`optimizer sgd`", &entry.entries, &KEYS);
         let sgd = &mut recipe.optimizer;
         for key in &entry.entries {
@@ -159,12 +159,12 @@ impl Reader<'_> {
 
     fn of_sgd(&mut self, key: &Entry, sgd: &mut Sgd) -> Option<()> {
         match key.key.as_str() {
-            "rate" => sgd.rate = self.number(key, |x| x > 0.0, "a learning rate above 0")?,
+            "lr" => sgd.lr = self.number(key, |x| x > 0.0, "a learning rate above 0")?,
             "momentum" => sgd.momentum = self.number(key, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?,
             "nesterov" => sgd.nesterov = self.truth(key)?,
-            "decay" => sgd.decay = self.number(key, |x| x >= 0.0, "a number of at least 0")?,
-            "decay_norms" => sgd.decay_norms = self.truth(key)?,
-            "decay_biases" => sgd.decay_biases = self.truth(key)?,
+            "weight_decay" => sgd.weight_decay = self.number(key, |x| x >= 0.0, "a number of at least 0")?,
+            "decay_norm" => sgd.decay_norm = self.truth(key)?,
+            "decay_bias" => sgd.decay_bias = self.truth(key)?,
             _ => {}
         }
         Some(())
@@ -173,10 +173,10 @@ impl Reader<'_> {
     fn schedule(&mut self, entry: &Entry) -> Option<Schedule> {
         let kind = self.word(entry, &["constant", "steps", "cosine", "plateau", "one_cycle"])?;
         let keys: &[&str] = match kind {
-            "steps" => &["at", "times"],
-            "cosine" => &["end"],
-            "plateau" => &["patience", "times", "least"],
-            "one_cycle" => &["rise", "start", "end"],
+            "steps" => &["at", "gamma"],
+            "cosine" => &["eta_min"],
+            "plateau" => &["patience", "factor", "min_lr"],
+            "one_cycle" => &["pct_start", "div_factor", "final_div_factor"],
             _ => &[],
         };
         self.known(&format!("`schedule {kind}`"), &entry.entries, keys);
@@ -185,34 +185,34 @@ impl Reader<'_> {
             Some(entry) => self.number(entry, fits, takes),
             None => Some(default),
         };
-        let times = |x: f64| x > 0.0 && x < 1.0;
+        let factor = |x: f64| x > 0.0 && x < 1.0;
         Some(match kind {
             "steps" => {
-                let times = real("times", 0.1, times, "a factor between 0 and 1")?;
+                let gamma = real("gamma", 0.1, factor, "a factor between 0 and 1")?;
                 let Some(at) = find("at") else {
-                    let message = "`schedule steps` needs `at`, the moments when the rate falls";
+                    let message = "`schedule steps` needs `at`, the times when the learning rate falls";
                     self.diags.push(
                         Diagnostic::error(codes::MISSING_ARGUMENT, message, entry.span, "`at` is not given")
-                            .help("schedule steps { at: [32_000, 48_000], times: 0.1 }"),
+                            .help("schedule steps { at: [32_000, 48_000], gamma: 0.1 }"),
                     );
                     return None;
                 };
-                Schedule::Steps { at: self.counts(at)?, times }
+                Schedule::Steps { at: self.counts(at)?, gamma }
             }
-            "cosine" => Schedule::Cosine { end: real("end", 0.0, |x| x >= 0.0, "a rate of at least 0")? },
+            "cosine" => Schedule::Cosine { eta_min: real("eta_min", 0.0, |x| x >= 0.0, "a learning rate of at least 0")? },
             "plateau" => {
-                let times = real("times", 0.1, times, "a factor between 0 and 1")?;
-                let least = real("least", 0.0, |x| x >= 0.0, "a rate of at least 0")?;
+                let factor = real("factor", 0.1, factor, "a factor between 0 and 1")?;
+                let min_lr = real("min_lr", 0.0, |x| x >= 0.0, "a learning rate of at least 0")?;
                 let patience = match find("patience") {
                     Some(entry) => self.whole(entry, 0, 1_000_000)?,
                     None => 10,
                 };
-                Schedule::Plateau { patience, times, least }
+                Schedule::Plateau { patience, factor, min_lr }
             }
             "one_cycle" => Schedule::OneCycle {
-                rise: real("rise", 0.3, |x| x > 0.0 && x < 1.0, "a part between 0 and 1")?,
-                start: real("start", 25.0, |x| x >= 1.0, "a divisor of at least 1")?,
-                end: real("end", 1e4, |x| x >= 1.0, "a divisor of at least 1")?,
+                pct_start: real("pct_start", 0.3, |x| x > 0.0 && x < 1.0, "a fraction between 0 and 1")?,
+                div_factor: real("div_factor", 25.0, |x| x >= 1.0, "a divisor of at least 1")?,
+                final_div_factor: real("final_div_factor", 1e4, |x| x >= 1.0, "a divisor of at least 1")?,
             },
             _ => Schedule::Constant,
         })
@@ -223,17 +223,17 @@ impl Reader<'_> {
             recipe.warmup = None;
             return Some(());
         }
-        self.known("`warmup`", &entry.entries, &["rate", "rises"]);
+        self.known("`warmup`", &entry.entries, &["start_lr", "ramp"]);
         let length = self.count(entry, 1)?;
-        let (mut rate, mut rises) = (recipe.optimizer.rate / 10.0, true);
+        let (mut start_lr, mut ramp) = (recipe.optimizer.lr / 10.0, true);
         for key in &entry.entries {
             match key.key.as_str() {
-                "rate" => rate = self.number(key, |x| x >= 0.0, "a rate of at least 0")?,
-                "rises" => rises = self.truth(key)?,
+                "start_lr" => start_lr = self.number(key, |x| x >= 0.0, "a learning rate of at least 0")?,
+                "ramp" => ramp = self.truth(key)?,
                 _ => {}
             }
         }
-        recipe.warmup = Some(crate::ir::Warmup { rate, length, rises });
+        recipe.warmup = Some(crate::ir::Warmup { start_lr, length, ramp });
         Some(())
     }
 }

@@ -5,7 +5,7 @@ use crate::runtime::init;
 use ndarray::ArrayD;
 
 const SOURCE: &str = "resnet 1\nuse std.blocks: basic\nnetwork net {\n  input 3 x 8 x 8\n  shortcut: projection\n  \
-                      conv 3x3, filters: 4\n  norm\n  stage layer1: 1 of basic { filters: 8, map: halve }\n  avgpool global\n  linear 2\n  \
+                      conv 3x3, filters: 4\n  batchnorm\n  stage layer1: 1 of basic { filters: 8, map: halve }\n  avgpool global\n  linear 2\n  \
                       labels [\"a\", \"b\"]\n  preprocess { mean: [0.1, 0.2, 0.3] }\n}\n";
 
 fn sample() -> (Checked, ParamStore, SourceMap) {
@@ -117,7 +117,7 @@ fn a_forged_header_is_refused() {
         std::fs::write(&path, join(&text.replacen(from, to, 1), data)).unwrap();
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(forge("\"version\":3", "\"version\":9").contains("version 9"));
+    assert!(forge("\"version\":4", "\"version\":9").contains("version 9"));
     assert!(forge("\"reads\":[0]", "\"reads\":[900]").contains("does not come before"));
     assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("does not lie within"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));
@@ -225,7 +225,7 @@ fn settings_are_kept_and_those_of_another_version_passed_over() {
     let (checked, params, sources) = sample();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.rnx");
-    let settings = Settings { precise: true, max_pack: 150, ..Settings::default() };
+    let settings = Settings { precise: true, max_packed_weights: 150, ..Settings::default() };
     write(&path, &Contents { settings: Some(&settings), ..Contents::new(&checked, &params, &sources) }).unwrap();
     assert_eq!(*Model::load(&path).unwrap().settings(), settings);
     let whole = std::fs::read(&path).unwrap();

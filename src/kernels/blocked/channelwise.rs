@@ -1,4 +1,4 @@
-//! One factor, or a factor and a summand, for each channel.
+//! Per-channel scale, or scale and shift.
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
@@ -7,15 +7,15 @@ use crate::kernels::simd::Simd;
 use crate::kernels::tile::Clamp;
 use crate::kernels::{Activation, aligned::LINE};
 
-/// Pixels of one block and what they are multiplied by.
+/// Pixels of one block, and their scale and shift.
 pub(in crate::kernels) struct Scaled {
     /// The pixels; may be `out`.
     pub x: *const f32,
-    /// How many.
+    /// Number of pixels.
     pub pixels: usize,
-    /// A factor for each channel.
+    /// One factor per channel.
     pub scale: *const f32,
-    /// A summand for each channel; null for none.
+    /// One summand per channel; null for none.
     pub shift: *const f32,
     /// Applied last.
     pub clamp: Clamp,
@@ -26,10 +26,10 @@ pub(in crate::kernels) struct Scaled {
 /// Scales the pixels.
 ///
 /// # Safety
-/// The processor has `S`; pointers are valid for what the sizes say.
+/// The processor supports `S`; pointers are valid for the given sizes.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let scale = S::load(s.scale);
         let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
@@ -42,13 +42,14 @@ pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
     }
 }
 
-/// Pixels of a run: few enough that a sigmoid finds them in the first-level cache.
+/// Pixels per run, few enough that a sigmoid still finds them in the L1 cache.
 const PIXELS: usize = 256;
 
-/// `out = act(first * gate)`, where maps have `plane` pixels and the gate (blocked) one; `first` is `None` where it lies in `out`.
+/// `out = act(first * gate)`, where feature maps have `plane` pixels and the gate (blocked) has one; `first` is `None` if it is
+/// already in `out`.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+/// If the instruction set has no kernels, or a slice has the wrong length.
 pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
     let lanes = kernels(isa).lanes;
     assert_eq!(gate.len() * plane, out.len());
@@ -60,11 +61,11 @@ pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: u
     });
 }
 
-/// `out = act(first * scale + shift)`, where maps have `plane` pixels; `scale` and `shift` hold a number for each channel, with
-/// no tail. `first` is `None` where it lies in `out`.
+/// `out = act(first * scale + shift)`, where feature maps have `plane` pixels; `scale` and `shift` have one value per channel,
+/// without padding. `first` is `None` if it is already in `out`.
 ///
 /// # Panics
-/// As [`gate`].
+/// Like [`gate`].
 pub fn scale_shift(
     pool: &Pool,
     isa: Isa,
@@ -90,7 +91,7 @@ pub fn scale_shift(
     });
 }
 
-/// Multiplies each map by the numbers that `of` has for it, and adds.
+/// Scales and shifts each feature map by the values that `of` returns for it.
 fn by_block(
     pool: &Pool,
     isa: Isa,
@@ -108,7 +109,7 @@ fn by_block(
     let out = Disjoint::new(out);
     runs(pool, maps, plane, PIXELS, |map, pixels| {
         let (start, len) = ((map * plane + pixels.start) * lanes, pixels.len() * lanes);
-        // SAFETY: these pixels of the block are this run's own
+        // SAFETY: pixels of this run only
         let out = unsafe { out.slice(start, len) };
         let (scale, shift) = of(map);
         let to = out.as_mut_ptr();
@@ -120,7 +121,7 @@ fn by_block(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor has what `kernels` are compiled for; operands and results are as long as the run
+        // SAFETY: the processor supports what `kernels` are compiled for; operands and results have the length of the run
         unsafe { (kernels.scaled)(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);

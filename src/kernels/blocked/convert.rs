@@ -1,45 +1,45 @@
-//! From plain to blocked layout and back.
+//! Conversion between NCHW and blocked layout.
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::simd::Simd;
 
-/// A row of squares of `LANES x LANES` to turn.
+/// A row of `LANES x LANES` squares to transpose.
 pub(in crate::kernels) struct Squares {
     /// The first square.
     pub from: *const f32,
-    /// From a line of it to the next.
+    /// Row stride of a source square.
     pub from_step: usize,
-    /// From a square to the next.
+    /// Stride between source squares.
     pub from_next: usize,
-    /// Where the first goes.
+    /// The destination of the first square.
     pub to: *mut f32,
-    /// From a line of it to the next.
+    /// Row stride of a destination square.
     pub to_step: usize,
-    /// From a square to the next.
+    /// Stride between destination squares.
     pub to_next: usize,
-    /// How many.
+    /// Number of squares.
     pub count: usize,
 }
 
-/// Turns the squares.
+/// Transposes the squares.
 ///
 /// # Safety
-/// The processor has `S`; the squares are readable and writable.
+/// The processor supports `S`; the squares are readable and writable.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn turn<S: Simd>(s: &Squares) {
     for i in 0..s.count {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe { S::transpose(s.from.add(i * s.from_next), s.from_step, s.to.add(i * s.to_next), s.to_step) }
     }
 }
 
-/// Converts a value of `[samples, channels, height, width]` to the blocked layout (`to_blocked`; the tail of the last block
-/// becomes zero) or from it to the plain one.
+/// Converts a value `[samples, channels, height, width]` to the blocked layout (`to_blocked`; the tail of the last block becomes
+/// zero), or from blocked to NCHW.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+/// If the instruction set has no kernels, or a slice has the wrong length.
 pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool, x: &[f32], out: &mut [f32]) {
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
@@ -51,13 +51,13 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
         let (sample, block) = (map / blocks, map % blocks);
         let valid = lanes.min(c - block * lanes);
         let count = pixels.len();
-        // whole squares are turned in registers; the rest of the pixels, and blocks with a tail, number by number
+        // whole squares are transposed in registers; the remaining pixels, and blocks with a tail, element by element
         let squares = if valid == lanes { count / lanes } else { 0 };
         let rest = squares * lanes;
         let in_plain = (sample * c + block * lanes) * plane + pixels.start;
         let in_blocked = (map * plane + pixels.start) * lanes;
         if to_blocked {
-            // SAFETY: these pixels of the block are this run's own
+            // SAFETY: pixels of this run only
             let to = unsafe { out.slice(in_blocked, count * lanes) };
             let from = &x[in_plain..][..(valid - 1) * plane + count];
             let row = Squares {
@@ -69,8 +69,8 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
                 to_next: lanes * lanes,
                 count: squares,
             };
-            // SAFETY: the processor has what `kernels` are compiled for; `from` has the pixels of `lanes` planes if there is a
-            // square at all, `to` has them as well
+            // SAFETY: the processor supports what `kernels` are compiled for; if there is a square at all, `from` and `to` hold
+            // the pixels of `lanes` planes
             unsafe { (kernels.turn)(&row) };
             for (pixel, to) in to.chunks_exact_mut(lanes).enumerate().skip(rest) {
                 to[valid..].fill(0.0);
@@ -90,7 +90,7 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
             // SAFETY: as above; other runs write other pixels of these planes
             unsafe { (kernels.turn)(&row) };
             for lane in 0..valid {
-                // SAFETY: these pixels of the plane are this run's own
+                // SAFETY: pixels of this run only
                 let to = unsafe { out.slice(in_plain + lane * plane + rest, count - rest) };
                 to.iter_mut().zip(from[rest * lanes..].iter().skip(lane).step_by(lanes)).for_each(|(t, &v)| *t = v);
             }
@@ -115,7 +115,7 @@ mod tests {
                 let mut there = vec![f32::NAN; batch * c.next_multiple_of(lanes) * h * w];
                 convert(&pool, isa, sizes, true, &x, &mut there);
                 let mut expected = blocked(&x, sizes, lanes);
-                // the reference fills tails with a number of its own
+                // the reference fills tails with a marker value
                 expected.iter_mut().for_each(|v| *v = if *v == 3.5 { 0.0 } else { *v });
                 assert_eq!(there, expected, "{isa} {sizes:?}");
                 let mut back = vec![f32::NAN; x.len()];

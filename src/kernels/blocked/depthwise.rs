@@ -1,4 +1,4 @@
-//! Depthwise convolution, each channel by itself: a vector of channels at a time, tap by tap.
+//! Depthwise convolution, one vector of channels and one kernel element at a time.
 
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -12,19 +12,19 @@ use crate::kernels::simd::Simd;
 use crate::kernels::tile::Clamp;
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
 
-/// Results in a row that read the same taps. Steps are in floats.
+/// A row of outputs that use the same kernel elements. Strides are in floats.
 pub(in crate::kernels) struct Taps {
-    /// What the first result reads at the first tap.
+    /// What the first output reads at the first kernel element.
     pub x: *const f32,
-    /// From a result's pixel to that of the next.
+    /// Stride between the input pixels of consecutive outputs.
     pub step: usize,
-    /// Rows and columns of taps.
+    /// Rows and columns of kernel elements.
     pub taps: [usize; 2],
-    /// From a row of taps to the next, and from a column to the next.
+    /// Input strides between rows and between columns of kernel elements.
     pub apart: [usize; 2],
-    /// The weight at the first tap; columns follow each other.
+    /// The weight of the first kernel element; columns are contiguous.
     pub weight: *const f32,
-    /// From a row of taps to the next in the weight.
+    /// Weight stride between rows of kernel elements.
     pub weight_row: usize,
     /// A vector, added to the whole sum; null for none.
     pub bias: *const f32,
@@ -32,20 +32,20 @@ pub(in crate::kernels) struct Taps {
     pub residual: *const f32,
     /// Applied last.
     pub clamp: Clamp,
-    /// The first result; the others follow.
+    /// The first output; the others follow.
     pub out: *mut f32,
-    /// How many results.
+    /// Number of outputs.
     pub count: usize,
 }
 
-/// Computes the results, some at a time.
+/// Computes the outputs, several at a time.
 ///
 /// # Safety
-/// The processor has `S`; all pointers are valid for what the sizes say.
+/// The processor supports `S`; all pointers are valid for the given sizes.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
     let mut at = 0;
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         while at + 8 <= t.count {
             some::<S, 8>(t, at);
@@ -66,7 +66,7 @@ pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
 /// As [`depthwise`].
 #[inline(always)]
 unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [S::zero(); P];
         for ky in 0..t.taps[0] {
@@ -89,7 +89,7 @@ unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
     }
 }
 
-/// Whether this kernel serves the convolution.
+/// Whether this kernel supports the convolution.
 pub fn serves(shape: &ConvShape) -> bool {
     shape.groups == shape.channels && shape.groups == shape.filters
 }
@@ -102,7 +102,8 @@ pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<A
     Ok(packed)
 }
 
-/// As [`pack_depthwise`], of so many channels and taps, into memory that is zero or held the same weight before.
+/// Like [`pack_depthwise`], for a number of channels and kernel elements, into memory that is zero or already contains the same
+/// weight.
 pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2], packed: &mut [f32]) {
     for channel in 0..channels {
         let values = weight.taps(channel, 0);
@@ -112,11 +113,10 @@ pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2
     }
 }
 
-/// Convolves, blocked to blocked. The weight is as [`pack_depthwise`] made it, the bias filled up to whole blocks.
+/// Convolution from blocked to blocked layout. The weight is packed by [`pack_depthwise`], the bias is padded to whole blocks.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, the convolution is not [served](serves), or a slice is not as long as the
-/// sizes say.
+/// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
 pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     assert!(serves(shape));
     let kernels = kernels(isa);
@@ -131,7 +131,7 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
     if let Residual::From(r) = epilogue.residual {
         assert_eq!(r.len(), out.len());
     }
-    // columns of the output all of whose taps lie inside the map
+    // output columns whose kernel elements are all inside the feature map
     let (stride, left, reach) = (shape.stride[1], shape.pad[1][0], (kw - 1) * shape.dilation[1] + 1);
     let first = left.div_ceil(stride).min(ow);
     let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
@@ -148,7 +148,7 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
         let weight = &weight[block * kh * kw * lanes..][..kh * kw * lanes];
         let bias = epilogue.bias.map_or(std::ptr::null(), |b| b[block * lanes..][..lanes].as_ptr());
         let start = (map * oh + line.start) * ow * lanes;
-        // SAFETY: this row of results is this run's own
+        // SAFETY: an output row of this run only
         let line_out = unsafe { out.slice(start, ow * lanes) };
         let results = line_out.as_mut_ptr();
         let residual = match epilogue.residual {
@@ -172,8 +172,8 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
                 out: results.wrapping_add(ox * lanes),
                 count,
             };
-            // SAFETY: the processor has what `kernels` are compiled for; `inside` leaves out the taps beside the map, and those of
-            // `first..last` are all in it; weight, bias, residual and row are as long as asserted
+            // SAFETY: the processor supports what `kernels` are compiled for; `inside` drops kernel elements outside of the
+            // feature map, and those of `first..last` are all inside; weight, bias, residual and row have the asserted lengths
             unsafe { (kernels.depthwise)(&taps) };
         };
         (0..first).for_each(|ox| run(ox, 1));

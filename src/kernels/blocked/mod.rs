@@ -1,4 +1,4 @@
-//! Kernels over the blocked layout ([`super::Layout::Blocked`]), for the instruction sets that have their own.
+//! Kernels for the blocked layout ([`super::Layout::Blocked`]), for instruction sets with their own kernels.
 
 use std::ops::Range;
 
@@ -13,14 +13,15 @@ pub mod pack;
 pub mod pooling;
 pub mod shape;
 
-/// The kernels of an instruction set that has some here.
+/// The kernels of an instruction set that has its own.
 pub(super) fn kernels(isa: Isa) -> &'static Kernels {
     let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
     kernels
 }
 
-/// Gives each thread an equal share of the `places` (pixels, rows) of `maps` maps, in runs: neighbouring places of one map,
-/// at most `most` of them. Few large maps are spread as evenly as many small ones. Calls `task(map, places)` for each run.
+/// Gives each thread an equal share of the `places` (pixels or rows) of `maps` feature maps, in runs of at most `most`
+/// neighboring places of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls `task(map,
+/// places)` for each run.
 pub(super) fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {
         let mut at = part.start;

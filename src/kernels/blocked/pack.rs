@@ -1,16 +1,16 @@
-//! Weights of a convolution in the order in which the micro-kernel reads them.
+//! Convolution weights in the order in which the micro-kernel reads them.
 //!
-//! Output channels are taken in units: two blocks of `lanes` at a time, and one where the number of blocks is odd. A unit's panel
-//! is `[blocks][taps][channels of the block][channels of the unit]`, and panels lie one behind the other. With groups a unit
-//! reads only the blocks of input channels that its groups reach; what lies in those blocks and belongs to other groups meets
-//! zeros, as does the tail of the last block.
+//! Output channels are processed in units of two blocks of `lanes`; the last unit has one block if their number is odd. A unit's
+//! panel is `[blocks][kernel elements][channels of the block][channels of the unit]`, and panels are contiguous. With groups, a
+//! unit reads only the blocks of input channels that its groups use; channels of other groups in those blocks have zero weights,
+//! as does the tail of the last block.
 
 use std::collections::TryReserveError;
 use std::ops::Range;
 
 use crate::kernels::{Aligned, ConvShape};
 
-/// How the channels of a convolution fall into blocks and units. Winograd's weights have points in place of taps.
+/// How the channels of a convolution are split into blocks and units. Winograd weights have points instead of kernel elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kernels) struct Panels {
     lanes: usize,
@@ -18,14 +18,14 @@ pub(in crate::kernels) struct Panels {
     channels: usize,
     groups: usize,
     taps: usize,
-    /// Channels that lie together in the input: `lanes`, or 1 where it is a plain map.
+    /// Contiguous channels in the input: `lanes`, or 1 for NCHW.
     pub depth: usize,
-    /// Blocks of input channels that a unit reads.
+    /// Number of input channel blocks that a unit reads.
     pub blocks: usize,
 }
 
 impl Panels {
-    /// For a weight `[filters, channels / groups, kernel]`; `plain` where the input is a plain map.
+    /// For a weight `[filters, channels / groups, kernel]`; `plain` if the input is NCHW.
     pub fn new(lanes: usize, filters: usize, channels: usize, groups: usize, taps: usize, plain: bool) -> Panels {
         let depth = if plain { 1 } else { lanes };
         let mut panels = Panels { lanes, filters, channels, groups, taps, depth, blocks: 0 };
@@ -33,18 +33,18 @@ impl Panels {
         panels
     }
 
-    /// For the convolution.
+    /// For the weight of a convolution.
     pub fn of(shape: &ConvShape, lanes: usize, plain: bool) -> Panels {
         let taps = shape.kernel[0] * shape.kernel[1];
         Panels::new(lanes, shape.filters, shape.channels, shape.groups, taps, plain)
     }
 
-    /// Units of output channels.
+    /// Number of units of output channels.
     pub fn units(&self) -> usize {
         self.filters.div_ceil(2 * self.lanes)
     }
 
-    /// Blocks of output channels of a unit: 2, or 1.
+    /// Output channel blocks of a unit: 2 or 1.
     pub fn width(&self, unit: usize) -> usize {
         (self.filters.div_ceil(self.lanes) - 2 * unit).min(2)
     }
@@ -54,7 +54,7 @@ impl Panels {
         self.blocks * self.taps * self.depth * self.width(unit) * self.lanes
     }
 
-    /// Where it begins.
+    /// Offset of a unit's panel.
     pub fn start(&self, unit: usize) -> usize {
         unit * self.blocks * self.taps * self.depth * 2 * self.lanes
     }
@@ -64,7 +64,7 @@ impl Panels {
         self.units().checked_sub(1).map_or(0, |last| self.start(last) + self.len(last))
     }
 
-    /// The blocks of input channels that a unit's groups reach.
+    /// The input channel blocks that a unit's groups use.
     fn reach(&self, unit: usize) -> Range<usize> {
         let (filters, channels) = (self.filters / self.groups, self.channels / self.groups);
         let first = unit * 2 * self.lanes / filters;
@@ -72,7 +72,7 @@ impl Panels {
         first * channels / self.depth..(last * channels).div_ceil(self.depth)
     }
 
-    /// The first block of input channels that a unit reads.
+    /// The first input channel block that a unit reads.
     pub fn first_block(&self, unit: usize) -> usize {
         self.reach(unit).start.min(self.channels.div_ceil(self.depth) - self.blocks)
     }
@@ -84,37 +84,37 @@ pub fn packed_len(lanes: usize, shape: [usize; 4], groups: usize, plain: bool) -
     Panels::new(lanes, filters, channels * groups, groups, kh * kw, plain).total()
 }
 
-/// The weight of a convolution as it is stored, read as it is or [turned](Filters::turned).
+/// The stored weight of a convolution, read in order or [transposed](Filters::turned).
 #[derive(Clone, Copy, Debug)]
 pub struct Filters<'a> {
     values: &'a [f32],
-    /// Filters, channels of a group, taps, as they are read.
+    /// Filters, channels per group, kernel elements, in reading order.
     sizes: [usize; 3],
     groups: usize,
     turned: bool,
 }
 
 impl<'a> Filters<'a> {
-    /// As stored: `shape` is `[filters, channels / groups, height, width]`.
+    /// In stored order: `shape` is `[filters, channels / groups, height, width]`.
     ///
     /// # Panics
-    /// Where there are not as many values.
+    /// If the number of values does not match.
     pub fn stored(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
         let [filters, channels, kh, kw] = shape;
         assert_eq!(values.len(), filters * channels * kh * kw);
         Filters { values, sizes: [filters, channels, kh * kw], groups, turned: false }
     }
 
-    /// Filters and channels of each group change places, and taps are read from the last to the first: what makes of the gradient
-    /// of a convolution's result that of its input. `shape` is that of what is read.
+    /// Transposed: swaps the filters and channels of each group and flips the kernel, as the gradient of a convolution's input
+    /// needs. `shape` is the shape after transposition.
     ///
     /// # Panics
-    /// Where there are not as many values.
+    /// If the number of values does not match.
     pub fn turned(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
         Filters { turned: true, ..Filters::stored(values, shape, groups) }
     }
 
-    /// The taps of a filter and a channel of its group, in the order of storage.
+    /// The kernel elements of a filter and a channel of its group, in stored order.
     pub fn taps(&self, filter: usize, channel: usize) -> &'a [f32] {
         let [filters, channels, taps] = self.sizes;
         let of_group = filters / self.groups;
@@ -126,13 +126,13 @@ impl<'a> Filters<'a> {
         &self.values[at * taps..][..taps]
     }
 
-    /// Where a tap lies in [`Filters::taps`].
+    /// The index of a kernel element in [`Filters::taps`].
     pub fn place(&self, tap: usize) -> usize {
         if self.turned { self.sizes[2] - 1 - tap } else { tap }
     }
 
-    /// A tap of a channel, for neighbouring filters from `first` on: where they begin among [`Filters::values`], and how far they are
-    /// apart. Of a weight without groups.
+    /// For one kernel element of a channel and neighboring filters starting at `first`: the start in `values`, and the stride.
+    /// Only for weights without groups.
     fn line(&self, first: usize, channel: usize, tap: usize) -> (usize, usize) {
         let [filters, channels, taps] = self.sizes;
         let place = self.place(tap);
@@ -143,7 +143,7 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// Copies a tap of a channel, of the filters from `first` on. Of a weight without groups.
+    /// Copies one kernel element of a channel for the filters starting at `first`. Only for weights without groups.
     pub(in crate::kernels) fn copy(&self, first: usize, channel: usize, tap: usize, to: &mut [f32]) {
         let (start, step) = self.line(first, channel, tap);
         let from = &self.values[start..];
@@ -154,7 +154,7 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// Writes the values in the order in which they are read; what `to` has behind them stays.
+    /// Writes the values in reading order; the rest of `to` is unchanged.
     pub fn each(&self, to: &mut [f32]) {
         let [filters, channels, taps] = self.sizes;
         let mut to = to.chunks_exact_mut(taps.max(1));
@@ -167,7 +167,7 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// What kernels multiply by: a subnormal number costs them a hundred cycles, and counts for nothing.
+/// Flushes subnormal numbers, which are negligible but cost a hundred cycles per operation.
 pub(in crate::kernels) fn flush(value: f32) -> f32 {
     if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }
@@ -183,31 +183,31 @@ pub fn pack(lanes: usize, shape: [usize; 4], groups: usize, plain: bool, weight:
     Ok(packed)
 }
 
-/// The units of a packed weight, each of which is packed by itself.
+/// The units of a packed weight, which can be packed independently.
 #[derive(Clone, Copy, Debug)]
 pub struct Units {
     panels: Panels,
 }
 
 impl Units {
-    /// Of a weight of `shape` `[filters, channels / groups, height, width]`.
+    /// For a weight of `shape` `[filters, channels / groups, height, width]`.
     pub fn new(lanes: usize, shape: [usize; 4], groups: usize, plain: bool) -> Units {
         let [filters, channels, kh, kw] = shape;
         Units { panels: Panels::new(lanes, filters, channels * groups, groups, kh * kw, plain) }
     }
 
-    /// How many there are.
+    /// Number of units.
     pub fn count(&self) -> usize {
         self.panels.units()
     }
 
-    /// The floats of one.
+    /// The range of a unit in the packed weight.
     pub fn range(&self, unit: usize) -> Range<usize> {
         let start = self.panels.start(unit);
         start..start + self.panels.len(unit)
     }
 
-    /// Packs one into memory that is zero, or where the same unit was packed before.
+    /// Packs a unit into memory that is zero or already contains the same unit.
     pub fn pack(&self, unit: usize, weight: &Filters<'_>, panel: &mut [f32]) {
         let Panels { lanes, filters, channels, groups, taps, depth, .. } = self.panels;
         let width = self.panels.width(unit) * lanes;
@@ -216,7 +216,7 @@ impl Units {
         let (of_group, channels) = (filters / groups, channels / groups);
         let to = |at: usize, tap: usize| (at / depth * taps + tap) * depth * width + at % depth * width;
         if groups == 1 {
-            // a row of the panel at a time, which lies together
+            // one row of the panel at a time, which is contiguous
             for channel in 0..channels {
                 for tap in 0..taps {
                     weight.copy(of_unit.start, channel, tap, &mut panel[to(channel, tap)..][..of_unit.len()]);
@@ -236,7 +236,7 @@ impl Units {
     }
 }
 
-/// Numbers by channel, filled up with zeros to a whole block.
+/// Values per channel, padded with zeros to a whole block.
 pub fn pack_channels(lanes: usize, values: &[f32]) -> Result<Aligned, TryReserveError> {
     let mut packed = Aligned::zeroed(values.len().next_multiple_of(lanes))?;
     packed[..values.len()].copy_from_slice(values);

@@ -1,4 +1,4 @@
-//! Pools over windows and to a fixed size, a vector of channels at a time.
+//! Pooling with windows and to a fixed output size, one vector of channels at a time.
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
@@ -6,36 +6,36 @@ use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::pooling::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
 
-/// Windows of equal size in a row.
+/// A row of windows of equal size.
 pub(in crate::kernels) struct Windows {
     /// The first pixel of the first window.
     pub x: *const f32,
-    /// Rows of a window.
+    /// Rows per window.
     pub rows: usize,
-    /// Columns of a window.
+    /// Columns per window.
     pub columns: usize,
-    /// From a row of a window to the next, in floats.
+    /// Row stride within a window, in floats.
     pub pitch: usize,
-    /// From a column of a window to the next, in floats.
+    /// Column stride within a window, in floats.
     pub tap: usize,
-    /// From a window to the next, in floats.
+    /// Stride between windows, in floats.
     pub step: usize,
-    /// How many windows.
+    /// Number of windows.
     pub count: usize,
-    /// The first result; the others follow.
+    /// The first output; the others follow.
     pub out: *mut f32,
-    /// What the sum of a window is divided by; `None` for its largest value instead.
+    /// Divisor of each window's sum; `None` for the maximum.
     pub divisor: Option<f32>,
 }
 
-/// Computes the windows, some at a time.
+/// Computes the windows, several at a time.
 ///
 /// # Safety
-/// The processor has `S`; the windows are readable, the results writable.
+/// The processor supports `S`; the windows are readable and the outputs writable.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn windows<S: Simd>(w: &Windows) {
     let mut at = 0;
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         while at + 4 <= w.count {
             some::<S, 4>(w, at);
@@ -52,7 +52,7 @@ pub(in crate::kernels) unsafe fn windows<S: Simd>(w: &Windows) {
 /// As [`windows`].
 #[inline(always)]
 unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let x = w.x.add(at * w.step);
         let out = w.out.add(at * S::LANES);
@@ -74,7 +74,7 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                 }
             }
             Some(divisor) => {
-                // a sum of sums of rows: its error grows with a side of the window and not with its area
+                // nested sums: the rounding error grows with the side of the window, not its area
                 let mut sums = [S::zero(); P];
                 for row in 0..w.rows {
                     let mut line = [S::zero(); P];
@@ -96,11 +96,11 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     }
 }
 
-/// Pools over windows, as [`crate::kernels::pooling::pool`] does on plain maps; blocked to blocked. How many maps there are
-/// (samples times blocks) follows from the slices, `shape.maps` is not looked at.
+/// Pooling with windows, like [`crate::kernels::pooling::pool`] for NCHW, from blocked to blocked layout. The number of feature
+/// maps (samples times blocks) follows from the slices; `shape.maps` is ignored.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, or a slice is not as long as the sizes say.
+/// If the instruction set has no kernels, or a slice has the wrong length.
 pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
@@ -113,7 +113,7 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
     runs(threads, maps, oh, 1, |map, line| {
         let plane = &x[map * h * w * lanes..][..h * w * lanes];
         let rows = Window::new(shape, 0, line.start);
-        // SAFETY: this row of results is this run's own
+        // SAFETY: an output row of this run only
         let line = unsafe { out.slice((map * oh + line.start) * ow * lanes, ow * lanes) };
         let mut run = |ox: usize, count: usize| {
             let columns = Window::new(shape, 1, ox);
@@ -123,7 +123,7 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
                 PoolKind::Avg { count_pad: false } => Some((rows.count * columns.count) as f32),
             };
             let windows = Windows {
-                // an empty window reads nothing: its corner may lie at the map's end
+                // an empty window reads nothing, so its corner may be at the end of the feature map
                 x: plane[((rows.start * w + columns.start) * lanes).min(plane.len())..].as_ptr(),
                 rows: rows.count,
                 columns: columns.count,
@@ -134,8 +134,8 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
                 out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
                 divisor,
             };
-            // SAFETY: the processor has what `kernels` are compiled for; `Window` cuts windows off at the map's sides, and those
-            // of `inside` lie inside as they are
+            // SAFETY: the processor supports what `kernels` are compiled for; `Window` clips windows at the edges of the feature
+            // map, and those in `inside` need no clipping
             unsafe { (kernels.windows)(&windows) };
         };
         (0..inside.start).for_each(|ox| run(ox, 1));
@@ -146,10 +146,10 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
     });
 }
 
-/// Average pool to a fixed size, blocked to blocked; `[1, 1]` is the global mean.
+/// Average pooling to a fixed output size, from blocked to blocked layout; `[1, 1]` is the global average.
 ///
 /// # Panics
-/// As [`pool`].
+/// Like [`pool`].
 pub fn adaptive_avg(
     pool: &Pool,
     isa: Isa,
@@ -171,7 +171,7 @@ pub fn adaptive_avg(
         let plane = &x[map * h * w * lanes..][..h * w * lanes];
         let (oy, ox) = (pixel.start / ow, pixel.start % ow);
         let (rows, columns) = (oy * h / oh..((oy + 1) * h).div_ceil(oh), ox * w / ow..((ox + 1) * w).div_ceil(ow));
-        // SAFETY: each mean is computed once
+        // SAFETY: each average is computed once
         let mean = unsafe { out.slice((map * oh * ow + pixel.start) * lanes, lanes) };
         let windows = Windows {
             x: plane[(rows.start * w + columns.start) * lanes..].as_ptr(),
@@ -184,7 +184,8 @@ pub fn adaptive_avg(
             out: mean.as_mut_ptr(),
             divisor: Some((rows.len() * columns.len()) as f32),
         };
-        // SAFETY: the processor has what `kernels` are compiled for; the window lies inside the map, and `mean` holds a vector
+        // SAFETY: the processor supports what `kernels` are compiled for; the window is inside the feature map, and `mean` holds
+        // a vector
         unsafe { (kernels.windows)(&windows) };
     });
 }

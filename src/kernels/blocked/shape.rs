@@ -1,4 +1,4 @@
-//! Kernels that only move values of blocked maps: concatenation, padding, subsampling.
+//! Kernels that only move values of blocked feature maps: concatenation, padding, subsampling.
 
 use std::ops::Range;
 
@@ -6,14 +6,15 @@ use super::runs;
 use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::shape::PadShape;
 
-/// Pixels of a run.
+/// Pixels per run.
 const PIXELS: usize = 1024;
 
-/// Writes one operand of a concatenation along channels: `part` channels from channel `offset` of the `whole` on; maps have
-/// `plane` pixels. Operands go in order: each fills up its last block, and the next one writes its own channels over that.
+/// Writes one operand of a concatenation along channels: `part` channels, starting at channel `offset` of the `whole`; feature
+/// maps have `plane` pixels. Operands must be written in order: each one fills its last block, and the next one overwrites the
+/// tail with its own channels.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn concat_part(pool: &Pool, lanes: usize, [part, offset, whole]: [usize; 3], plane: usize, x: &[f32], out: &mut [f32]) {
     let (blocks, in_blocks) = (whole.div_ceil(lanes), part.div_ceil(lanes));
     let batch = if plane * in_blocks == 0 { 0 } else { x.len() / (in_blocks * lanes * plane) };
@@ -27,9 +28,9 @@ pub fn concat_part(pool: &Pool, lanes: usize, [part, offset, whole]: [usize; 3],
         let (n, block) = (map / touched, first + map % touched);
         let from = offset.saturating_sub(block * lanes);
         let channel = block * lanes + from - offset;
-        // the tail of the operand's last block is copied as well, as long as it lasts
+        // the tail of the operand's last block is copied too, as far as it goes
         let to = lanes.min(from + in_blocks * lanes - channel);
-        // SAFETY: these pixels of the block are this run's own
+        // SAFETY: pixels of this run only
         let out = unsafe { out.slice(((n * blocks + block) * plane + pixels.start) * lanes, pixels.len() * lanes) };
         if to < lanes {
             out.chunks_exact_mut(lanes).for_each(|pixel| pixel[to..].fill(0.0));
@@ -38,7 +39,7 @@ pub fn concat_part(pool: &Pool, lanes: usize, [part, offset, whole]: [usize; 3],
     });
 }
 
-/// Copies to the lanes `into` of `to` the channels of a sample from `channel` on, of the pixels named.
+/// Copies channels of a sample, starting at `channel`, for the given pixels, into the lanes `into` of `to`.
 pub(in crate::kernels) fn copy_channels(
     sample: &[f32],
     lanes: usize,
@@ -65,10 +66,10 @@ pub(in crate::kernels) fn copy_channels(
     }
 }
 
-/// Pads channels and sides, as [`crate::kernels::shape::pad`] does on plain maps.
+/// Pads channels and sides, like [`crate::kernels::shape::pad`] for NCHW.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
@@ -80,7 +81,7 @@ pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f3
     let out = Disjoint::new(out);
     runs(pool, batch * blocks, oh, 1, |map, line| {
         let (n, block) = (map / blocks, map % blocks);
-        // SAFETY: this row is this run's own
+        // SAFETY: a row of this run only
         let out = unsafe { out.slice((map * oh + line.start) * ow * lanes, ow * lanes) };
         out.fill(0.0);
         let lane = |channel: usize| channel.saturating_sub(block * lanes).min(lanes);
@@ -93,10 +94,10 @@ pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f3
     });
 }
 
-/// Every `stride`-th row and column from the first.
+/// Every `stride`-th row and column, starting with the first.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn subsample(pool: &Pool, lanes: usize, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;
     let (oh, ow) = (h.div_ceil(stride[0]), w.div_ceil(stride[1]));
@@ -104,7 +105,7 @@ pub fn subsample(pool: &Pool, lanes: usize, input: [usize; 2], stride: [usize; 2
     assert_eq!((x.len(), out.len()), (maps * h * w * lanes, maps * oh * ow * lanes));
     let out = Disjoint::new(out);
     runs(pool, maps, oh, 1, |map, line| {
-        // SAFETY: this row is this run's own
+        // SAFETY: a row of this run only
         let out = unsafe { out.slice((map * oh + line.start) * ow * lanes, ow * lanes) };
         let row = &x[(map * h + line.start * stride[0]) * w * lanes..][..w * lanes];
         out.chunks_exact_mut(lanes).zip(row.chunks(stride[1] * lanes)).for_each(|(to, v)| to.copy_from_slice(&v[..lanes]));

@@ -8,7 +8,7 @@ use super::Simd;
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Avx2;
 
-// SAFETY of every block: the trait's contract, the processor has the instructions and pointers are valid
+// SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Avx2 {
     const LANES: usize = 8;
@@ -82,7 +82,7 @@ impl Simd for Avx2 {
             for (i, r) in r.iter_mut().enumerate() {
                 *r = _mm256_loadu_ps(from.add(i * from_step));
             }
-            // fours[i + j]: column j (and 4 + j in the upper half) of the rows i..i + 4
+            // fours[i + j]: column j (and 4 + j in the upper half) of rows i..i + 4
             let mut fours = r;
             for i in [0, 4] {
                 let (a, b) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));

@@ -8,7 +8,7 @@ use super::Simd;
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Avx512;
 
-// SAFETY of every block: the trait's contract, the processor has the instructions and pointers are valid
+// SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Avx512 {
     const LANES: usize = 16;
@@ -70,7 +70,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn sum(v: __m512) -> f32 {
         unsafe {
-            // the upper half, then quarters onto each other
+            // fold the upper half, then quarters
             let v = _mm512_add_ps(v, _mm512_shuffle_f32x4::<0b1110>(v, v));
             let v = _mm512_add_ps(v, _mm512_shuffle_f32x4::<1>(v, v));
             let v = _mm512_castps512_ps128(v);
@@ -85,7 +85,7 @@ impl Simd for Avx512 {
             for (i, r) in r.iter_mut().enumerate() {
                 *r = _mm512_loadu_ps(from.add(i * from_step));
             }
-            // fours[i + j]: column j (and 4 k + j in quarter k) of the rows i..i + 4
+            // fours[i + j]: column j (and 4 k + j in quarter k) of rows i..i + 4
             let mut fours = r;
             for i in [0, 4, 8, 12] {
                 let (a, b) = (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));

@@ -1,7 +1,7 @@
-//! Vectors of f32, one type an instruction set, so that a loop nest is written once for all of them.
+//! Vectors of f32, one type per instruction set, so that a loop nest is written once for all of them.
 //!
-//! Every operation is `#[inline(always)]` and none carries `#[target_feature]` itself: they become single instructions
-//! where a generic kernel is instantiated inside a function that does ([`super::isa`] holds those).
+//! Every operation is `#[inline(always)]` without `#[target_feature]`: it becomes a single instruction where a generic kernel is
+//! instantiated inside a function that has the target feature (see [`super::isa`]).
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -9,19 +9,19 @@ pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod scalar;
 
-/// A vector of f32 and what kernels do with it.
+/// A vector of f32 and the operations that kernels use.
 ///
 /// # Safety
-/// Of all its functions: the processor has the instruction set of the implementation, and pointers are valid for
-/// [`Simd::LANES`] floats (no alignment is asked for).
+/// For all functions: the processor supports the instruction set of the implementation, and pointers are valid for
+/// [`Simd::LANES`] floats (no alignment is required).
 #[allow(clippy::missing_safety_doc, reason = "one contract for all, stated above")]
 pub(super) trait Simd: Copy + 'static {
-    /// Floats of a vector.
+    /// Floats per vector.
     const LANES: usize;
-    /// Whether the micro-kernel asks for a line with every channel, rather than for those of a block at once: what memory can
-    /// keep up with, where there are instructions to spare.
+    /// Whether the micro-kernel prefetches one cache line per channel instead of all lines of a block at once. This suits the
+    /// memory bandwidth better if there are instructions to spare.
     const SPREAD: bool;
-    /// A register.
+    /// A vector register.
     type V: Copy;
 
     unsafe fn zero() -> Self::V;
@@ -32,35 +32,35 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once where the instruction set can.
+    /// `a * b + c`, rounded once if the instruction set supports it.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded likewise.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger; `b` where either is not a number.
+    /// The larger one; `b` if either is NaN.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// Lane by lane `yes` where `a > b` or one of them is not a number, else `no`.
+    /// Per lane: `yes` if `a > b` or either is NaN, else `no`.
     unsafe fn above(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// Lane by lane `yes` where `a` equals `b`, else `no`.
+    /// Per lane: `yes` if `a` equals `b`, else `no`.
     unsafe fn equal(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// The sum of the lanes: the upper half is added to the lower one, until one number is left.
+    /// The sum of the lanes: the upper half is added to the lower half, until one value is left.
     unsafe fn sum(v: Self::V) -> f32;
-    /// Turns a square of `LANES x LANES`: `to[j * to_step + i] = from[i * from_step + j]`.
+    /// Transposes a `LANES x LANES` square: `to[j * to_step + i] = from[i * from_step + j]`.
     unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize);
-    /// Asks for a cache line, of any address.
+    /// Prefetches a cache line; any address is allowed.
     unsafe fn prefetch(at: *const f32);
 
-    /// No load is moved across it by the compiler, which would hoist those of an unrolled loop until accumulators spill. It is
+    /// A compiler barrier for loads: otherwise the compiler would hoist those of an unrolled loop until accumulators spill. Emits
     /// no instruction.
     #[inline(always)]
     unsafe fn fence() {
-        // SAFETY: nothing happens
+        // SAFETY: empty assembly
         unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
     }
 
-    /// `max(x, 0)`; NaN stays NaN, so that a broken model shows.
+    /// `max(x, 0)`; NaN stays NaN, so that a broken model is noticed.
     #[inline(always)]
     unsafe fn relu(x: Self::V) -> Self::V {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe { Self::max(Self::zero(), x) }
     }
 }

@@ -1,5 +1,5 @@
-//! One number at a time, for any processor: plain maps are blocked ones with blocks of one channel, and the compiler makes what
-//! vectors it can of loops over pixels.
+//! Scalar implementation for any processor: NCHW is a blocked layout with one channel per block, and the compiler vectorizes
+//! loops over pixels where it can.
 
 use super::Simd;
 
@@ -7,7 +7,7 @@ use super::Simd;
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Scalar;
 
-// SAFETY of every block: the trait's contract, pointers are valid
+// SAFETY of every block: the trait's contract; pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Scalar {
     const LANES: usize = 1;

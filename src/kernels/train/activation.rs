@@ -4,14 +4,14 @@ use super::leaves::Maps;
 use crate::kernels::aligned::LINE;
 use crate::kernels::{Activation, Layout, Pool};
 
-/// Floats that a task covers at most, so that they stay in the first-level cache.
+/// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
 
-/// The gradient of an activation's operand, from its result `y`: where ReLU's is above 0, `dy`, else 0; `dy * y * (1 - y)` for the
-/// sigmoid. `dy` is `None` where it lies in `out`. Any layout.
+/// The gradient of an activation's input, from its output `y`: for ReLU, `dy` where `y` is above 0 and 0 elsewhere; for sigmoid,
+/// `dy * y * (1 - y)`. `dy` is `None` if it is already in `out`. Any layout.
 ///
 /// # Panics
-/// Where slices are not of one length.
+/// If the slices have different lengths.
 pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     assert_eq!(y.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
@@ -33,11 +33,11 @@ pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out
     });
 }
 
-/// The gradient of a clip's operand `x`: `dy` where `x` lies within the limits, them included (PyTorch's `clamp`), else 0. `dy` is
-/// `None` where it lies in `out`. Any layout.
+/// The gradient of the input `x` of `clamp`: `dy` where `x` is within the limits, inclusive (as in PyTorch), and 0 elsewhere.
+/// `dy` is `None` if it is already in `out`. Any layout.
 ///
 /// # Panics
-/// Where slices are not of one length.
+/// If the slices have different lengths.
 pub fn clip_grad(pool: &Pool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
@@ -58,11 +58,11 @@ fn sigmoid_grad(dy: f32, y: f32) -> f32 {
     dy * ((1.0 - y) * y)
 }
 
-/// The gradient of softmax's operand, over the channels of each pixel: `y * (dy - sum(dy * y))`. `dy` is `None` where it lies in
+/// The gradient of softmax's input, over the channels of each pixel: `y * (dy - sum(dy * y))`. `dy` is `None` if it is already in
 /// `out`. Sizes are samples, channels, height, width; the tail of the last block becomes zero.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn softmax_grad(pool: &Pool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     let maps = Maps::new(layout, sizes);
     let (plane, lanes) = (maps.plane, maps.lanes);

@@ -1,12 +1,12 @@
-//! Dropout in training: a number stays or goes by a hash of a key and its place, so that nothing is remembered for the gradient, and
-//! that threads and layouts do not matter.
+//! Dropout in training. Whether an element is kept is decided by a hash of a key and its position, so the mask need not be stored
+//! for the gradient, and does not depend on threads or layout.
 
 use super::leaves::Maps;
 use crate::kernels::blocked::runs;
 use crate::kernels::pool::Disjoint;
 use crate::kernels::{Layout, Pool};
 
-/// The step of the generator's counter, and the mixing of its outputs: SplitMix64 (Steele, Lea and Flood 2014).
+/// Counter increment and output mixing of SplitMix64 (Steele, Lea and Flood 2014).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn mix(v: u64) -> u64 {
@@ -15,26 +15,25 @@ fn mix(v: u64) -> u64 {
     v ^ (v >> 31)
 }
 
-/// The key of one layer's choices in one step of one training.
+/// The key of one layer's mask in one training step.
 pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
     [step, layer]
         .into_iter()
         .fold(mix(seed.wrapping_add(GOLDEN)), |key, part| mix(key ^ mix(part.wrapping_add(GOLDEN)).wrapping_add(GOLDEN)))
 }
 
-/// Whether what has this place stays, where each goes with probability `p`.
+/// Whether the element at `place` is kept; elements are dropped with probability `p`.
 pub fn stays(key: u64, place: u64, p: f64) -> bool {
-    // of 2^64 hashes so many go
+    // drops this many of the 2^64 hashes
     mix(key.wrapping_add(place.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
 }
 
-/// `out = x / (1 - p)` for what stays, 0 for what goes, with probability `p`. The gradient is the same with `dy` for `x`. Which numbers stay is
-/// a matter of `key` and of their place in the order of samples, channels, rows and columns, in any layout; or, where a sample goes or stays as a
-/// `whole`, of its sample. `x` is `None` where
-/// it lies in `out`.
+/// `out = x / (1 - p)` for kept elements, 0 for dropped ones; elements are dropped with probability `p`. The gradient is the same
+/// function of `dy`. The mask depends on `key` and on the element's position in NCHW order, in any layout; or, if samples are
+/// dropped as a `whole` (stochastic depth), on the sample. `x` is `None` if it is already in `out`.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn dropout(
     pool: &Pool,
@@ -54,7 +53,7 @@ pub fn dropout(
     runs(pool, maps.count(), maps.plane, maps.chunk(), |map, pixels| {
         let (sample, block) = (map / maps.blocks, map % maps.blocks);
         let (start, len) = ((map * maps.plane + pixels.start) * maps.lanes, pixels.len() * maps.lanes);
-        // SAFETY: these pixels of the block are this run's own
+        // SAFETY: pixels of this run only
         let out = unsafe { out.slice(start, len) };
         if let Some(x) = x {
             out.copy_from_slice(&x[start..][..len]);
@@ -120,7 +119,7 @@ mod tests {
             .collect();
         for (i, mask) in masks.iter().enumerate() {
             let gone = mask.iter().filter(|&&v| v == 0.0).count();
-            // the deviation is 145
+            // the standard deviation is 145
             assert!(gone.abs_diff(30_000) < 700, "{gone}");
             for other in &masks[..i] {
                 let both = mask.iter().zip(other).filter(|&(&a, &b)| a == 0.0 && b == 0.0).count();

@@ -1,10 +1,10 @@
-//! The innermost loops of training, one instance a layout: what the instruction set compiled for blocked maps, and the same
-//! with single numbers for vectors for plain ones, which are blocked maps with one channel in a block.
+//! The innermost loops of training, with one instance per layout: compiled for the instruction set for the blocked layout, and
+//! with scalars instead of vectors for NCHW, which is a blocked layout with one channel per block.
 
 use std::ops::Range;
 
 use super::conv_weight::winograd::transform::{Sums, gradient, taps};
-use super::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
+use super::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
 use super::plane::{Dot, plane_dot};
 use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
 use crate::kernels::aligned::LINE;
@@ -13,31 +13,31 @@ use crate::kernels::simd::scalar::Scalar;
 use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::{Isa, Layout, blocked};
 
-/// See the module.
-pub(in crate::kernels) struct Leaves {
+/// See the module documentation.
+pub(in crate::kernels) struct TrainKernels {
     /// Sums of differences and of their squares.
     pub moments: unsafe fn(&Moments),
-    /// Normalises pixels.
-    pub normalise: unsafe fn(&Normalise),
-    /// Sums over a norm's gradient.
+    /// Normalizes pixels.
+    pub normalize: unsafe fn(&Normalize),
+    /// Sums for the gradient of a batch norm.
     pub grad_sums: unsafe fn(&GradSums),
-    /// The gradient of a norm's input.
+    /// The gradient of a batch norm's input.
     pub back: unsafe fn(&Back),
-    /// Products of two maps, summed.
+    /// The dot product of two feature maps.
     pub plane_dot: unsafe fn(&Dot),
-    /// Gives gradients to the largest number of each window.
+    /// Scatters gradients to the maximum of each window.
     pub max_spread: unsafe fn(&MaxSpread),
-    /// Gives gradients to all numbers of each window.
+    /// Scatters gradients to all elements of each window.
     pub mean_spread: unsafe fn(&MeanSpread),
     /// Transforms a tile of a gradient.
     pub gradient: unsafe fn(&InputTile),
-    /// Transforms sums of points to taps.
+    /// Transforms summed points to kernel elements.
     pub taps: unsafe fn(&Sums),
 }
 
-static PLAIN: Leaves = Leaves {
+static PLAIN: TrainKernels = TrainKernels {
     moments: moments::<Scalar>,
-    normalise: normalise::<Scalar>,
+    normalize: normalize::<Scalar>,
     grad_sums: grad_sums::<Scalar>,
     back: back::<Scalar>,
     plane_dot: plane_dot::<Scalar>,
@@ -47,11 +47,11 @@ static PLAIN: Leaves = Leaves {
     taps: taps::<Scalar>,
 };
 
-/// The loops for values of that layout.
+/// The loops for values in a layout.
 ///
 /// # Panics
-/// Where the layout is blocked and not the instruction set's, or this processor lacks it.
-pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static Leaves {
+/// If the layout is blocked but is not the instruction set's layout, or the processor lacks the instruction set.
+pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static TrainKernels {
     match layout {
         Layout::Nchw => &PLAIN,
         Layout::Blocked { lanes } => {
@@ -62,26 +62,26 @@ pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static Leaves {
     }
 }
 
-/// Floats that a loop goes over at a time: few enough to stay in the first-level cache, and that a sum of them in single
-/// precision (in some partial sums) loses next to nothing.
+/// Floats that a loop processes at a time: few enough to stay in the L1 cache, and to be summed in single precision (in several
+/// partial sums) with negligible error.
 const CHUNK: usize = 4096;
 
-/// How many tasks a reduction is cut into at least, where there are as many pixels.
+/// Minimum number of tasks of a reduction, if there are as many pixels.
 const PARTS: usize = 32;
 
-/// A value as kernels walk it: maps of vectors of `lanes` channels.
+/// The sizes of a value, as kernels iterate over it: feature maps of vectors of `lanes` channels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Maps {
     pub batch: usize,
     pub channels: usize,
     pub blocks: usize,
-    /// Pixels of a map.
+    /// Pixels per feature map.
     pub plane: usize,
     pub lanes: usize,
 }
 
 impl Maps {
-    /// Of a value with those samples, channels, height and width.
+    /// For a value with these samples, channels, height and width.
     pub fn new(layout: Layout, [batch, channels, height, width]: [usize; 4]) -> Maps {
         let lanes = match layout {
             Layout::Nchw => 1,
@@ -95,17 +95,17 @@ impl Maps {
         self.batch * self.blocks
     }
 
-    /// Floats.
+    /// Number of floats.
     pub fn len(&self) -> usize {
         self.count() * self.plane * self.lanes
     }
 
-    /// Pixels of a run.
+    /// Pixels per run.
     pub fn chunk(&self) -> usize {
         CHUNK / self.lanes
     }
 
-    /// Numbers of a block's channels out of those of all channels, zeros after the last.
+    /// The values of a block's channels, zero after the last channel.
     pub fn of_block(&self, block: usize, of: impl Fn(usize) -> f32) -> [f32; LINE] {
         let mut values = [0.0; LINE];
         let first = block * self.lanes;
@@ -115,18 +115,18 @@ impl Maps {
         values
     }
 
-    /// Into how many parts the pixels of a block, those of all samples, are cut for a reduction. It depends on sizes alone, so
-    /// that the result's bits do not depend on the number of threads.
+    /// The number of parts into which the pixels of a block, of all samples, are split for a reduction. It depends only on sizes,
+    /// so that the bits of the result do not depend on the thread count.
     pub fn parts(&self) -> usize {
         PARTS.div_ceil(self.blocks.max(1)).min(self.batch * self.plane).max(1)
     }
 
-    /// Pixels of such a part.
+    /// Pixels of a part.
     pub fn part_len(&self, part: usize) -> usize {
         share(self.batch * self.plane, self.parts(), part).len()
     }
 
-    /// Its pixels in order, some at a time: ranges of floats.
+    /// The pixels of a part in order, in chunks: ranges of floats.
     pub fn part(self, block: usize, part: usize) -> impl Iterator<Item = Range<usize>> {
         let Range { start: mut at, end } = share(self.batch * self.plane, self.parts(), part);
         std::iter::from_fn(move || {
@@ -139,14 +139,14 @@ impl Maps {
     }
 }
 
-/// A number in double precision as the sum of two in single: how scratch holds partial sums.
+/// A double as the sum of two floats, as scratch memory stores partial sums.
 pub(super) fn split(v: f64) -> [f32; 2] {
     let high = v as f32;
-    // what is not finite has no rest
+    // non-finite numbers have no remainder
     [high, if high.is_finite() { (v - f64::from(high)) as f32 } else { 0.0 }]
 }
 
-/// The number that [`split`] was given, to 48 bits.
+/// The inverse of [`split`], to 48 bits.
 pub(super) fn join(parts: [f32; 2]) -> f64 {
     f64::from(parts[0]) + f64::from(parts[1])
 }

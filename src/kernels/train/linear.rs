@@ -1,9 +1,9 @@
-//! Gradients of fully connected layers, as products of matrices, and of biases.
+//! Gradients of fully connected layers, as matrix products, and of biases.
 
 use crate::kernels::Layout;
 use crate::kernels::pool::{Disjoint, Pool, share};
 
-/// A matrix with its steps from a row and from a column to the next, in floats.
+/// A matrix with its row and column strides, in floats.
 #[derive(Clone, Copy)]
 struct Matrix<'a> {
     values: &'a [f32],
@@ -15,7 +15,7 @@ struct Matrix<'a> {
 /// features; the weight is `[features, inputs]` as stored.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn grad_input(pool: &Pool, [batch, inputs, features]: [usize; 3], dy: &[f32], weight: &[f32], dx: &mut [f32]) {
     assert_eq!((dy.len(), weight.len(), dx.len()), (batch * features, features * inputs, batch * inputs));
     let dy = Matrix { values: dy, row: features, column: 1 };
@@ -26,7 +26,7 @@ pub fn grad_input(pool: &Pool, [batch, inputs, features]: [usize; 3], dy: &[f32]
 /// The gradient of the weight: `dw[f][i]` is the sum over samples of `dy[n][f] * x[n][i]`. Sizes are samples, inputs, features.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn grad_weight(pool: &Pool, [batch, inputs, features]: [usize; 3], x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_eq!((x.len(), dy.len(), dw.len()), (batch * inputs, batch * features, features * inputs));
     let dy = Matrix { values: dy, row: 1, column: features };
@@ -34,8 +34,8 @@ pub fn grad_weight(pool: &Pool, [batch, inputs, features]: [usize; 3], x: &[f32]
     product(pool, [features, batch, inputs], dy, x, dw);
 }
 
-/// `out = a * b`, where `a` is `rows x depth` and `b` is `depth x columns`; parts of the longer side of `out` are the tasks. They
-/// are cut at multiples of 16 and do not depend on the number of threads: nor do the bits.
+/// `out = a * b`, where `a` is `rows x depth` and `b` is `depth x columns`. A task is a part of the longer side of `out`. Parts
+/// end at multiples of 16 and do not depend on the thread count, so neither do the bits of the result.
 fn product(pool: &Pool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
     const PART: usize = 16;
     const PARTS: usize = 16;
@@ -55,7 +55,7 @@ fn product(pool: &Pool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Ma
         assert!(a_at.len() > (height - 1) * a.row + (depth - 1) * a.column);
         assert!(b_at.len() > (depth - 1) * b.row + (width - 1) * b.column);
         let c = out.pointer(y * columns + x, (height - 1) * columns + width);
-        // SAFETY: the slices hold these rows and columns, as asserted above; tasks write rectangles of their own
+        // SAFETY: the slices hold these rows and columns, as asserted above; each task writes its own rectangle
         unsafe {
             matrixmultiply::sgemm(
                 height,
@@ -77,11 +77,11 @@ fn product(pool: &Pool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Ma
     });
 }
 
-/// The gradient of a bias: the sum of `dy` over samples and pixels, one for each of its channels. Sizes are those of `dy`: samples,
-/// channels, height, width; a vector of features is a map of 1 x 1.
+/// The gradient of a bias: the sum of `dy` over samples and pixels, one per channel. Sizes are those of `dy`: samples, channels,
+/// height, width; a feature vector is a 1x1 feature map.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn grad_bias(pool: &Pool, layout: Layout, sizes @ [batch, channels, height, width]: [usize; 4], dy: &[f32], db: &mut [f32]) {
     assert_eq!((Some(dy.len()), db.len()), (layout.len(sizes), channels));
     let lanes = match layout {

@@ -1,16 +1,17 @@
-//! Cross-entropy of a softmax, with smoothed labels, and its gradient.
+//! Softmax cross-entropy with label smoothing, and its gradient.
 //!
-//! With smoothing `s` over `C` classes the target of the label's class is `1 - s + s / C` and that of each other one `s / C`
-//! (Szegedy et al. 2016, as PyTorch's `label_smoothing` has it); the loss is multiplied with a weight. Computed in double precision, from the largest logit down.
+//! With smoothing `s` over `C` classes the target of the label's class is `1 - s + s / C` and that of every other class `s / C`
+//! (Szegedy et al. 2016, and PyTorch's `label_smoothing`); the loss is multiplied by a weight. Computed in double precision,
+//! relative to the largest logit.
 
 use super::leaves::Maps;
 use crate::kernels::{Layout, Pool};
 
-/// The loss of each sample. Sizes are samples and classes, of the logits; a label is the index of a class as a float, and one
-/// that names no class gives not a number.
+/// The loss of each sample. Sizes are samples and classes of the logits; a label is a class index as a float, and an invalid
+/// label gives NaN.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn cross_entropy(
     pool: &Pool,
     layout: Layout,
@@ -34,10 +35,10 @@ pub fn cross_entropy(
     });
 }
 
-/// The gradient of the mean loss of the batch by the logits: `(softmax - target) / samples`, in the logits' layout.
+/// The gradient of the batch's mean loss with respect to the logits: `(softmax - target) / samples`, in the layout of the logits.
 ///
 /// # Panics
-/// As [`cross_entropy`].
+/// Like [`cross_entropy`].
 pub fn cross_entropy_grad(
     pool: &Pool,
     layout: Layout,
@@ -63,19 +64,19 @@ pub fn cross_entropy_grad(
     });
 }
 
-/// Floats from a sample's logits to the next one's.
+/// Stride between the logits of consecutive samples, in floats.
 fn row(layout: Layout, [batch, classes]: [usize; 2], logits: &[f32], labels: &[f32]) -> usize {
     let maps = Maps::new(layout, [batch, classes, 1, 1]);
     assert_eq!((logits.len(), labels.len()), (maps.len(), batch));
     maps.blocks * maps.lanes
 }
 
-/// The class that a label names.
+/// The class of a label; `None` if the label is invalid.
 fn class(label: f32, classes: usize) -> Option<usize> {
     (label >= 0.0 && label.fract() == 0.0 && (label as usize) < classes).then_some(label as usize)
 }
 
-/// The largest, and the logarithm of the sum of the exponentials of all, less that one.
+/// The largest logit, and the log of the sum of exponentials relative to it.
 fn log_sum_exp(logits: &[f32]) -> (f64, f64) {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     (largest, logits.iter().map(|&v| (f64::from(v) - largest).exp()).sum::<f64>().ln())
@@ -86,7 +87,7 @@ mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
 
-    /// The definition, straight: the target's distribution against the softmax.
+    /// The definition: cross-entropy of the target distribution and the softmax.
     fn loss(logits: &[f64], label: usize, smoothing: f64) -> f64 {
         let total: f64 = logits.iter().map(|v| v.exp()).sum();
         let target = |i: usize| smoothing / logits.len() as f64 + (1.0 - smoothing) * f64::from(u8::from(i == label));

@@ -1,8 +1,8 @@
-//! The kernels of training: what the gradients of operators compute.
+//! Training kernels: the gradients of operators.
 //!
-//! As elsewhere in [`super`], the portable instruction set works on plain maps (NCHW) and the others on blocked ones, and what a
-//! kernel needs besides its operands is handed in. Sums over samples and pixels are added in an order that depends on sizes
-//! alone, so that the same operands give the same bits.
+//! As elsewhere in [`super`], the portable instruction set uses NCHW and the others the blocked layout, and callers provide the
+//! scratch memory of a kernel. Sums over samples and pixels are added in an order that depends only on sizes, so that the same
+//! operands give the same bits.
 
 pub mod activation;
 pub mod conv_weight;

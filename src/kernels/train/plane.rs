@@ -1,20 +1,20 @@
-//! The gradient of a gate: products of two maps, summed over their pixels.
+//! The gradient of a gate: products of two feature maps, summed over their pixels.
 
 use super::leaves::{Maps, leaves};
 use crate::kernels::aligned::LINE;
 use crate::kernels::simd::Simd;
 use crate::kernels::{Isa, Layout, Pool};
 
-/// Chains of additions that go on side by side.
+/// Independent chains of additions.
 const CHAINS: usize = 4;
 
-/// Pixels of two maps.
+/// Pixels of two feature maps.
 pub(in crate::kernels) struct Dot {
-    /// The one.
+    /// The first one.
     pub a: *const f32,
-    /// The other.
+    /// The second one.
     pub b: *const f32,
-    /// How many pixels.
+    /// Number of pixels.
     pub pixels: usize,
     /// A vector of results.
     pub sum: *mut f32,
@@ -23,11 +23,11 @@ pub(in crate::kernels) struct Dot {
 /// Sums the products.
 ///
 /// # Safety
-/// The processor has `S`; pointers are valid for what the sizes say.
+/// The processor supports `S`; pointers are valid for the given sizes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [S::zero(); CHAINS];
         let mut one = |chain: usize, pixel: usize| {
@@ -49,11 +49,11 @@ pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
     }
 }
 
-/// The sum over the pixels of each map of `x * dy`: `[samples, channels, 1, 1]`, in the operands' layout. Sizes are theirs:
-/// samples, channels, height, width.
+/// The sum over the pixels of each feature map of `x * dy`: `[samples, channels, 1, 1]`, in the layout of the operands. Sizes are
+/// those of the operands: samples, channels, height, width.
 ///
 /// # Panics
-/// Where this processor lacks the instruction set of a blocked layout, or a slice is not as long as the sizes say.
+/// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
 pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
     let leaves = leaves(isa, layout);
     let maps = Maps::new(layout, sizes);
@@ -66,7 +66,7 @@ pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[
         for (x, dy) in chunks {
             let mut sum = [0.0; LINE];
             let run = Dot { a: x.as_ptr(), b: dy.as_ptr(), pixels: x.len() / lanes, sum: sum.as_mut_ptr() };
-            // SAFETY: the processor has what `leaves` are compiled for; all slices hold their vectors
+            // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
             unsafe { (leaves.plane_dot)(&run) };
             total.iter_mut().zip(sum).take(lanes).for_each(|(total, sum)| *total += f64::from(sum));
         }

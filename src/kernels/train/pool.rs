@@ -1,50 +1,50 @@
-//! Gradients of pools: each window's is given to its largest number, or shared out among all.
+//! Gradients of pools: the gradient of each window goes to its maximum, or is distributed over all elements.
 //!
-//! Windows overlap, so a map is one thread's.
+//! Windows overlap, so each feature map is processed by one thread.
 
-use super::leaves::{Leaves, Maps, leaves};
+use super::leaves::{Maps, TrainKernels, leaves};
 use crate::kernels::pool::Disjoint;
 use crate::kernels::pooling::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
 use crate::kernels::{Isa, Layout, Pool};
 
-/// Where some windows of equal size in a row lie. Steps are in floats.
+/// A row of windows of equal size. Strides are in floats.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Windows {
-    /// Rows of a window.
+    /// Rows per window.
     pub rows: usize,
-    /// Columns of a window.
+    /// Columns per window.
     pub columns: usize,
-    /// From a row of a window to the next.
+    /// Row stride within a window.
     pub pitch: usize,
-    /// From a column of a window to the next.
+    /// Column stride within a window.
     pub tap: usize,
-    /// From a window to the next.
+    /// Stride between windows.
     pub step: usize,
-    /// How many windows.
+    /// Number of windows.
     pub count: usize,
 }
 
-/// Windows whose largest number takes the gradient.
+/// Windows of a max pool.
 pub(in crate::kernels) struct MaxSpread {
-    /// Where they lie, in `x` and in `dx`.
+    /// Their position in `x` and in `dx`.
     pub windows: Windows,
     /// The first pixel of the first window.
     pub x: *const f32,
     /// The gradient of the first window; the others follow.
     pub dy: *const f32,
-    /// What is added to.
+    /// The gradient that is added to.
     pub dx: *mut f32,
 }
 
-/// Gives each window's gradient to the first of its largest numbers.
+/// Adds each window's gradient to the first of its maxima.
 ///
 /// # Safety
-/// The processor has `S`; the windows are readable and writable.
+/// The processor supports `S`; the windows are readable and writable.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
     let w = m.windows;
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         for window in 0..w.count {
             let x = m.x.add(window * w.step);
@@ -72,26 +72,26 @@ pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
     }
 }
 
-/// Windows all of whose numbers get the same.
+/// Windows of an average pool.
 pub(in crate::kernels) struct MeanSpread {
-    /// Where they lie in `dx`.
+    /// Their position in `dx`.
     pub windows: Windows,
     /// The gradient of the first window; the others follow.
     pub dy: *const f32,
-    /// The share of each number.
+    /// The weight of each element.
     pub factor: f32,
-    /// What is added to.
+    /// The gradient that is added to.
     pub dx: *mut f32,
 }
 
-/// Gives each window's gradient to all its numbers.
+/// Adds each window's gradient to all of its elements.
 ///
 /// # Safety
-/// As [`max_spread`].
+/// Like [`max_spread`].
 #[inline(always)]
 pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
     let w = m.windows;
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let factor = S::splat(m.factor);
         for window in 0..w.count {
@@ -107,24 +107,24 @@ pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
     }
 }
 
-/// A run of windows of equal size within a map, in pixels.
+/// A run of windows of equal size in a feature map, in pixels.
 struct Run {
     windows: Windows,
-    /// The first window's first pixel.
+    /// The first pixel of the first window.
     corner: usize,
-    /// The first window itself, counted over the pooled map.
+    /// The index of the first window in the output.
     first: usize,
-    /// What its sum is divided by.
+    /// Divisor of the average.
     divisor: usize,
 }
 
-/// The gradient of the input of a max pool or an average pool. `shape` is that of the pool, its `maps` samples times channels (not
-/// blocks); `x` is the pool's input, which the gradient of an average does not look at. Of several largest numbers of a window the
-/// first in the order of rows takes the gradient.
+/// The gradient of the input of a max pool or an average pool. `shape` is the pool's, with `maps` counting samples times channels
+/// (not blocks); `x` is the pool's input, which average pools ignore. If a window has several maxima, the first in row-major
+/// order gets the gradient.
 ///
 /// # Panics
-/// Where this processor lacks the instruction set of a blocked layout, a slice is not as long as the sizes say, or `x` is missing
-/// where it is asked for.
+/// If the processor lacks the instruction set of a blocked layout, a slice has the wrong length, or `x` is missing for a max
+/// pool.
 pub fn pool_grad(
     pool: &Pool,
     isa: Isa,
@@ -171,10 +171,10 @@ pub fn pool_grad(
     });
 }
 
-/// The gradient of the input of an average pool to a fixed size; `sizes` are those of the input.
+/// The gradient of the input of an average pool to a fixed output size; `sizes` are those of the input.
 ///
 /// # Panics
-/// As [`pool_grad`].
+/// Like [`pool_grad`].
 pub fn adaptive_avg_grad(
     pool: &Pool,
     isa: Isa,
@@ -202,11 +202,12 @@ pub fn adaptive_avg_grad(
     });
 }
 
-/// Spreads the gradients of each map's windows, which `windows` calls its argument for in order of rows. With `x` the largest
-/// number takes all. `pooled` is the pixels of a pooled map, `width` that of a row of the others.
+/// Scatters the gradients of each feature map's windows; `windows` calls its argument for each run in row-major order. With `x`
+/// the maximum of a window gets its whole gradient. `pooled` is the number of output pixels per feature map, `width` the row
+/// length of the input.
 fn by_map(
     pool: &Pool,
-    leaves: &Leaves,
+    leaves: &TrainKernels,
     maps: &Maps,
     [pooled, width]: [usize; 2],
     x: Option<&[f32]>,
@@ -218,7 +219,7 @@ fn by_map(
     let len = maps.plane * lanes;
     let dx = Disjoint::new(dx);
     pool.for_each(if len == 0 { 0 } else { maps.count() }, |map, _| {
-        // SAFETY: each map is visited once
+        // SAFETY: each feature map is visited once
         let dx = unsafe { dx.slice(map * len, len) };
         let dy = &dy[map * pooled * lanes..][..pooled * lanes];
         let x = x.map(|x| &x[map * len..][..len]);
@@ -235,11 +236,12 @@ fn by_map(
                 dx[clear..end].fill(0.0);
                 clear = end;
             }
-            // the last window's last number lies inside
+            // the last element of the last window is inside
             let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + (w.columns - 1) * w.tap + lanes;
             let to = dx[corner..][..reach].as_mut_ptr();
             let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
-            // SAFETY: the processor has what `leaves` are compiled for; windows lie inside the map, as asserted by the slices above
+            // SAFETY: the processor supports what `leaves` are compiled for; windows are inside the feature map, as checked by
+            // the slices above
             unsafe {
                 match x {
                     Some(x) => (leaves.max_spread)(&MaxSpread { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
@@ -260,7 +262,7 @@ mod tests {
     use super::*;
     use crate::kernels::reference::worst;
 
-    /// The definition: windows are read with their padding, which has no number.
+    /// The definition: windows are iterated with their padding, which has no value.
     fn expected(shape: &PoolShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
         let [h, w] = shape.input;
         let [oh, ow] = shape.output;
@@ -300,7 +302,7 @@ mod tests {
             let kind = [PoolKind::Max, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }][n.below(3)];
             let shape = n.pooling(kind, batch * c);
             let ([h, w], [oh, ow]) = (shape.input, shape.output);
-            // few different numbers, so that windows have several largest ones
+            // few distinct values, so that windows have several maxima
             let x: Vec<f32> = n.take(batch * c * h * w).iter().map(|v| (v * 3.0).round()).collect();
             let dy = n.take(batch * c * oh * ow);
             let expected = expected(&shape, &x, &dy);
@@ -309,7 +311,7 @@ mod tests {
             let dy = from_plain(layout, [batch, c, oh, ow], &dy);
             pool_grad(pool, isa, layout, [batch, c], &shape, Some(&x), &dy, &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
-            // one number may be the largest of a dozen windows
+            // one element may be the maximum of a dozen windows
             let off = worst(&to_plain(layout, [batch, c, h, w], &dx), &expected);
             assert!(off < 2e-6, "{off} {isa} {shape:?}");
         });

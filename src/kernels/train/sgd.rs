@@ -1,32 +1,32 @@
-//! Stochastic gradient descent with momentum, a walk over a parameter.
+//! Stochastic gradient descent with momentum, in one pass over a parameter.
 
 use crate::kernels::Pool;
 use crate::kernels::pool::{Disjoint, share};
 
-/// The rule of a step, as PyTorch's `SGD` has it.
+/// The settings of a step, with the semantics of PyTorch's `SGD`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// The learning rate.
     pub rate: f32,
-    /// The share of the last step's direction that is kept; with 0 no direction is remembered.
+    /// Momentum; with 0 no momentum buffer is used.
     pub momentum: f32,
-    /// The share of the parameter that is added to its gradient.
+    /// Weight decay.
     pub decay: f32,
-    /// Whether the gradient is looked at ahead, where momentum will have led.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// A factor for the gradient, for clipping; 1 leaves it.
+    /// A factor for the gradient, for gradient clipping; 1 for none.
     pub scale: f32,
 }
 
-/// Floats that a task covers at least.
+/// Minimum number of floats per task.
 const PIECE: usize = 16 << 10;
 
-/// Updates a parameter: `d = scale * gradient + decay * parameter`; `direction = momentum * direction + d`; the parameter less
-/// `rate * direction`, or with Nesterov's momentum less `rate * (d + momentum * direction)`. Directions begin as zeros; they are not looked at,
-/// and may be empty, where the momentum is 0.
+/// Updates a parameter: `d = scale * gradient + decay * parameter`; `direction = momentum * direction + d`; then subtracts
+/// `rate * direction` from the parameter, or with Nesterov momentum `rate * (d + momentum * direction)`. `direction` is the
+/// momentum buffer and starts at zero; with momentum 0 it is ignored and may be empty.
 ///
 /// # Panics
-/// Where slices are not of one length.
+/// If the slices have different lengths.
 pub fn sgd(pool: &Pool, rule: &Sgd, gradient: &[f32], parameter: &mut [f32], direction: &mut [f32]) {
     let len = parameter.len();
     assert_eq!(gradient.len(), len);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn steps_as_pytorch_does() {
-        // torch.optim.SGD([w], lr=0.1, momentum=M, weight_decay=0.01, nesterov=N), w = [1, -2], gradients [0.5, 1] thrice
+        // torch.optim.SGD([w], lr=0.1, momentum=M, weight_decay=0.01, nesterov=N), w = [1, -2], gradient [0.5, 1] three times
         let pool = Pool::new(2).unwrap();
         for (momentum, nesterov, expected) in TORCH {
             let rule = Sgd { rate: 0.1, momentum, decay: 0.01, nesterov, scale: 1.0 };

@@ -1,4 +1,4 @@
-//! Gradients of what only moves values: a part of the channels, a map without its padding, zeros between rows and columns.
+//! Gradients of operators that only move values: slicing channels, removing padding, inserting zeros between rows and columns.
 
 use super::leaves::Maps;
 use crate::kernels::blocked::runs;
@@ -7,11 +7,11 @@ use crate::kernels::pool::Disjoint;
 use crate::kernels::shape::{Edge, PadShape};
 use crate::kernels::{Layout, Pool};
 
-/// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` from channel `offset` on. `sizes` are those of the
-/// operand: samples, channels, height, width; `whole` is the channels of `dy`.
+/// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` starting at channel `offset`. `sizes` are
+/// those of the operand: samples, channels, height, width; `whole` is the number of channels of `dy`.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say, or channels are asked for that `dy` does not have.
+/// If a slice has the wrong length, or the channels are out of range.
 pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, dy: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = sizes;
     let before = [offset, whole.saturating_sub(offset + channels)];
@@ -25,11 +25,11 @@ pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whol
     );
 }
 
-/// The gradient of padding: what lies within it, and with it what was made of a value around. `shape` is that of the padding, so `out` has the sizes of its operand. The
-/// tail of the last block becomes zero.
+/// The gradient of padding: the gradient inside the padding, plus that of every padded position that copies a value of the input.
+/// `shape` is that of the padding, so `out` has the sizes of its operand. The tail of the last block becomes zero.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
@@ -42,7 +42,7 @@ pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mu
     let out = Disjoint::new(out);
     runs(pool, maps.count(), h, 1, |map, line| {
         let (n, block) = (map / maps.blocks, map % maps.blocks);
-        // SAFETY: this row is this run's own
+        // SAFETY: a row of this run only
         let out = unsafe { out.slice((map * h + line.start) * w * lanes, w * lanes) };
         let count = lanes.min(channels - block * lanes);
         if shape.edge != Edge::Zeros {
@@ -58,8 +58,8 @@ pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mu
     });
 }
 
-/// A row of the gradient of a padding that repeats the map: each value gets the sum of what was made of it. `dy` is a padded map of
-/// pixels of `lanes` values, the first `count` of which are channels.
+/// A row of the gradient of reflection or replication padding: each value gets the sum over its copies. `dy` is a padded feature
+/// map with `lanes` values per pixel, of which the first `count` are channels.
 fn gather(shape: &PadShape, row: usize, lanes: usize, count: usize, dy: &[f32], out: &mut [f32]) {
     let [oh, ow] = shape.output();
     out.fill(0.0);
@@ -71,11 +71,11 @@ fn gather(shape: &PadShape, row: usize, lanes: usize, count: usize, dy: &[f32], 
     }
 }
 
-/// The gradient of subsampling: `dy` at every `stride`-th row and column from the first, zeros between. `sizes` are those of the
-/// result: samples, channels, height, width.
+/// The gradient of subsampling: `dy` at every `stride`-th row and column, starting with the first, and zeros in between. `sizes`
+/// are those of the result: samples, channels, height, width.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn upsample(pool: &Pool, layout: Layout, sizes: [usize; 4], stride: [usize; 2], dy: &[f32], out: &mut [f32]) {
     let [_, _, h, w] = sizes;
     let [oh, ow] = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
@@ -84,7 +84,7 @@ pub fn upsample(pool: &Pool, layout: Layout, sizes: [usize; 4], stride: [usize; 
     assert_eq!((dy.len(), out.len()), (maps.count() * oh * ow * lanes, maps.len()));
     let out = Disjoint::new(out);
     runs(pool, maps.count(), h, 1, |map, line| {
-        // SAFETY: this row is this run's own
+        // SAFETY: a row of this run only
         let out = unsafe { out.slice((map * h + line.start) * w * lanes, w * lanes) };
         out.fill(0.0);
         if line.start.is_multiple_of(stride[0]) {
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use crate::kernels::shape as forward;
 
-    /// Whether `gradient(dy) . x = forward(x) . dy`: these are linear, and a gradient is the transposed map. Numbers are small
-    /// integers, so that sums are exact.
+    /// Checks that `gradient(dy) . x = forward(x) . dy`: these operators are linear, and their gradients are the transposed maps.
+    /// Values are small integers, so that sums are exact.
     fn transposed(x: &[f32], gradient: &[f32], y: &[f32], dy: &[f32]) -> bool {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         x.len() == gradient.len() && dot(x, gradient) == dot(y, dy)

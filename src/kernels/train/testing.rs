@@ -1,4 +1,4 @@
-//! What tests of these kernels share: every layout that this processor has kernels for, random sizes and threads.
+//! Helpers for tests of these kernels: every layout with kernels for this processor, random sizes and thread counts.
 
 use crate::kernels::reference::{Numbers, blocked, plain};
 use crate::kernels::{Isa, Layout, Pool};
@@ -17,7 +17,7 @@ pub(super) fn cases(seed: u64, rounds: usize, check: impl Fn(&mut Numbers, &Pool
     }
 }
 
-/// A plain value in that layout, what nothing must read filled with numbers that would show.
+/// Converts an NCHW value to a layout; padding is filled with values that would show in results.
 pub(super) fn from_plain(layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
     match layout {
         Layout::Nchw => x.to_vec(),
@@ -25,7 +25,7 @@ pub(super) fn from_plain(layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f3
     }
 }
 
-/// Back again.
+/// Converts back to NCHW.
 pub(super) fn to_plain(layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
     match layout {
         Layout::Nchw => x.to_vec(),

@@ -1,17 +1,18 @@
-//! Winograd convolution: 3x3, stride 1, by tiles of 2x2 or 4x4 results, with 2.25 or 4 times fewer multiplications.
+//! Winograd convolution: 3x3, stride 1, in tiles of 2x2 or 4x4 outputs, with 2.25 or 4 times fewer multiplications.
 //!
-//! A tile of results is `A^T [(G g G^T) . (B^T d B)] A` (Lavin and Gray 2015, "Fast algorithms for convolutional neural
-//! networks"), where `d` is the tile's input, `g` a filter, and the product in the middle is element by element: summed over
-//! the input channels, it is one matrix product for each of the 16 or 36 elements, which here are called points.
+//! A tile of outputs is `A^T [(G g G^T) . (B^T d B)] A` (Lavin and Gray 2015, "Fast algorithms for convolutional neural
+//! networks"), where `d` is the input tile, `g` a filter, and the product in the middle is element-wise. Summed over input
+//! channels, it is one matrix product for each of the 16 or 36 elements, which are called points here.
 //!
-//! The matrices are Toom and Cook's: `A` and `G` evaluate polynomials at a set of numbers and at infinity (there the leading
-//! coefficient), `B^T` is the transposed interpolation. F(2x2) uses 0, 1, -1; F(4x4) uses 0, ±√½, ±√2, whose reciprocal pairs
-//! keep the powers in `A` and `B` small: its error is a quarter of that of the textbook's 0, ±1, ±2. A point may be scaled in
-//! one matrix if it is unscaled in another; scales and denominators go to `G`, which is applied once, in f64 ([`weights`]).
+//! The matrices are those of the Toom-Cook algorithm: `A` and `G` evaluate polynomials at a set of numbers and at infinity (the
+//! leading coefficient), `B^T` is the transposed interpolation. F(2x2) uses 0, 1, -1; F(4x4) uses 0, ±√½, ±√2, whose reciprocal
+//! pairs keep the powers in `A` and `B` small: the error is a quarter of that of the usual 0, ±1, ±2. A point may be scaled in
+//! one matrix if it is unscaled in another; scales and denominators are moved to `G`, which is applied once, in f64
+//! ([`weights`]).
 //!
-//! The results are cut into blocks of tiles. The input of a block is transformed to `V[point][block][tile][lanes]`; then, for
-//! each unit of output channels (two blocks), the micro-kernel makes `M[point][block][tile][lanes]`, small enough for
-//! the second-level cache, and the output is transformed from there at once.
+//! The output is split into blocks of tiles. The input of a block is transformed to `V[point][block][tile][lanes]`; then, for
+//! each unit of output channels (two blocks), the micro-kernel computes `M[point][block][tile][lanes]`, which fits in the L2
+//! cache, and the output transform reads it from there.
 
 pub(super) mod transform;
 mod weights;
@@ -25,7 +26,7 @@ use transform::{InputTile, OutputTile, Transforms};
 pub(super) use weights::{Spread, spread};
 pub use weights::{Units, pack, packed_len};
 
-/// Results of a tile.
+/// Tile size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Size {
@@ -36,7 +37,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// Rows and columns of a tile's results.
+    /// Rows and columns of an output tile.
     pub fn side(self) -> usize {
         match self {
             Size::F2 => 2,
@@ -44,61 +45,61 @@ impl Size {
         }
     }
 
-    /// Rows and columns of a tile's input.
+    /// Rows and columns of an input tile.
     fn reach(self) -> usize {
         self.side() + 2
     }
 
-    /// Products that make a tile of one input and one output channel.
+    /// Products per tile for one input and one output channel.
     pub fn points(self) -> usize {
         self.reach() * self.reach()
     }
 }
 
-/// What a task is.
+/// What a task computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// A block of tiles, for all output channels: each thread transforms its own input.
     Tiles,
-    /// A unit of output channels of a block of tiles, after all threads together have transformed the whole input: each
-    /// thread reads its own weights alone, which for small maps are more than all activations.
+    /// A unit of output channels of a block of tiles, after all threads together have transformed the whole input: each thread
+    /// reads only its own weights, which for small feature maps are larger than all activations.
     Filters,
 }
 
-/// How a convolution is done.
+/// How to compute a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct WinogradPlan {
-    /// Results of a tile.
+    /// Tile size.
     pub size: Size,
-    /// Tiles of a block, at most.
+    /// Maximum number of tiles per block.
     pub tiles: usize,
-    /// What a task is.
+    /// What a task computes.
     pub split: Split,
 }
 
-/// Floats that a convolution needs besides its operands.
+/// Scratch memory of a convolution, in floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scratch {
-    /// For each thread; a multiple of a cache line.
+    /// Per thread; a multiple of a cache line.
     pub per_thread: usize,
-    /// For all; a multiple of a cache line.
+    /// Shared by all threads; a multiple of a cache line.
     pub shared: usize,
 }
 
 impl Scratch {
-    /// Floats for so many threads.
+    /// Total floats for a thread count.
     pub fn total(self, threads: usize) -> usize {
         self.shared + threads * self.per_thread
     }
 }
 
-/// Whether this kernel serves the convolution.
+/// Whether this kernel supports the convolution.
 pub fn serves(shape: &ConvShape) -> bool {
     shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
 }
 
-/// What the convolution needs besides its operands.
+/// The scratch memory that the convolution needs.
 pub fn scratch(isa: Isa, shape: &ConvShape, plan: WinogradPlan) -> Scratch {
     Geometry::new(shape, isa.lanes(), plan).scratch(plan.split)
 }
@@ -107,17 +108,17 @@ pub fn scratch(isa: Isa, shape: &ConvShape, plan: WinogradPlan) -> Scratch {
 struct Geometry {
     size: Size,
     lanes: usize,
-    /// Rows and columns of tiles of a map.
+    /// Rows and columns of tiles per feature map.
     tiles: [usize; 2],
     /// Tiles of all samples.
     total: usize,
-    /// Blocks of tiles.
+    /// Number of blocks of tiles.
     sets: usize,
     in_blocks: usize,
     out_blocks: usize,
-    /// From a point to the next in V.
+    /// Point stride in V.
     v_point: usize,
-    /// From a point to the next in M.
+    /// Point stride in M.
     m_point: usize,
 }
 
@@ -133,7 +134,7 @@ impl Geometry {
         Geometry { size: plan.size, lanes, tiles, total, sets, in_blocks, out_blocks, v_point, m_point }
     }
 
-    /// Floats of the V of a block of tiles.
+    /// Floats of V for a block of tiles.
     fn v(&self) -> usize {
         self.size.points() * self.v_point
     }
@@ -157,24 +158,24 @@ impl Geometry {
     }
 }
 
-/// At least so many floats, in an odd number of cache lines: what lies so far apart falls into different sets of a cache.
+/// At least `floats` floats, in an odd number of cache lines: with this stride, addresses fall into different cache sets.
 pub(super) fn odd_lines(floats: usize) -> usize {
     use super::aligned::LINE;
     (floats.div_ceil(LINE) | 1) * LINE
 }
 
-/// Of a tile that begins at `first` and reaches over `reach` places of an axis, those that lie in a map of `len`: the first, and
-/// the first behind them.
+/// Given a tile that starts at `first` along an axis and spans `reach` positions, those inside a feature map of length `len`:
+/// first and end.
 pub(super) fn inside(first: isize, len: usize, reach: usize) -> [usize; 2] {
     let start = (-first).clamp(0, reach as isize);
     [start as usize, (len as isize - first).clamp(start, reach as isize) as usize]
 }
 
-/// Convolves; input and output are blocked. The weight is as [`pack`] made it, the bias filled up to whole blocks; `scratch`
-/// holds [`Scratch::total`] floats for the pool's threads.
+/// Convolution from blocked to blocked layout. The weight is packed by [`pack`], the bias is padded to whole blocks; `scratch`
+/// needs [`Scratch::total`] floats for the pool's threads.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, [`serves`] says no, or a slice is not as long as the sizes say.
+/// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
 pub fn conv(
     pool: &Pool,
     isa: Isa,
@@ -222,7 +223,7 @@ pub fn conv(
                 let (block, set) = (task % g.in_blocks, task / g.in_blocks);
                 job.input(share(g.total, g.sets, set), block..block + 1, shared.pointer(set * g.v(), g.v()));
             });
-            // units vary slowest: each thread reads its own weights
+            // units vary slowest, so that each thread reads its own weights
             pool.for_each(panels.units() * g.sets, |task, thread| {
                 let (set, unit) = (task % g.sets, task / g.sets);
                 let m = own.pointer(thread * needed.per_thread, g.m());
@@ -243,7 +244,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Transforms the input of some tiles, of some blocks of channels, to `v`.
+    /// Transforms the input of some tiles, for some blocks of channels, to `v`.
     fn input(&self, tiles: std::ops::Range<usize>, blocks: std::ops::Range<usize>, v: *mut f32) {
         let Job { shape, g, .. } = *self;
         let (lanes, side, reach) = (g.lanes, g.size.side(), g.size.reach());
@@ -264,14 +265,14 @@ impl Job<'_> {
                 v_point: g.v_point,
                 next: std::ptr::null(),
             };
-            // SAFETY: whoever has `kernels` runs on a processor with their instructions. `rows` and `columns` are what lies
-            // in the maps, which the length of the input was held against; `v` has room for all points of all blocks of at
-            // least so many tiles, and no other task writes this tile of these blocks.
+            // SAFETY: `kernels` exists only on a processor with its instructions. `rows` and `columns` are inside the feature
+            // map, whose length was checked; `v` has room for all points of all blocks of at least this many tiles, and no other
+            // task writes this tile of these blocks.
             unsafe { (self.transforms.input)(&part) };
         }
     }
 
-    /// Products and output of a unit of channels of some tiles, whose transformed input is `v`.
+    /// Products and output transform of a unit of channels of some tiles, whose transformed input is `v`.
     fn unit(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
         self.products(tiles.clone(), unit, v, m);
         for block in 0..self.panels.width(unit) {
@@ -289,11 +290,11 @@ impl Job<'_> {
         let taps = [0usize];
         for point in 0..g.size.points() {
             let panel = &self.operands.weight[panels.start(unit) + point * len..][..len];
-            // panels are read in the order in which they lie
+            // panels are read in memory order
             let behind = &self.operands.weight[panels.start(unit) + (point + 1) * len..];
             for part in 0..parts {
                 let columns = share(tiles.len(), parts, part);
-                // each tile brings a line for every channel: two bring the whole of a panel of two blocks
+                // each tile prefetches a cache line per channel: two tiles prefetch a whole panel of two blocks
                 let ahead = part * g.in_blocks * lanes * super::aligned::LINE;
                 let next = if part < width { behind.get(ahead..) } else { None };
                 let Some(kernel) = (kernels.tile)(1, columns.len(), width, true) else {
@@ -319,14 +320,14 @@ impl Job<'_> {
                     residual: std::ptr::null(),
                     clamp: Clamp::None,
                 };
-                // SAFETY: the processor as above. `v` holds this point of every block of these tiles, the panel as many
-                // channels as the blocks have, `m` has room for two blocks of them; it is this thread's own.
+                // SAFETY: the processor as above. `v` holds this point for every block of these tiles, the panel has as many
+                // channels as the blocks, and `m` has room for two blocks of them and belongs to this thread.
                 unsafe { kernel(&tile) };
             }
         }
     }
 
-    /// Transforms some tiles of a block of output channels from `m` to the result.
+    /// Transforms some tiles of a block of output channels from `m` to the output.
     fn output(&self, tiles: std::ops::Range<usize>, block: usize, m: *const f32) {
         let Job { shape, g, .. } = *self;
         let epilogue = &self.operands.epilogue;
@@ -354,12 +355,12 @@ impl Job<'_> {
                 rows,
                 columns,
             };
-            // SAFETY: the processor as above. `m` holds all points of the tile; `rows` and `columns` lie in the map, and no
-            // other task writes this tile of this block.
+            // SAFETY: the processor as above. `m` holds all points of the tile; `rows` and `columns` are inside the output, and
+            // no other task writes this tile of this block.
             unsafe { (self.transforms.output)(&part) };
             if epilogue.act == Some(Activation::Sigmoid) {
                 for row in 0..rows {
-                    // SAFETY: this tile's own results
+                    // SAFETY: outputs of this tile only
                     Activation::Sigmoid.apply(unsafe { self.out.slice(start + row * ow * lanes, columns * lanes) });
                 }
             }

@@ -16,14 +16,14 @@ fn shape(batch: usize, channels: usize, filters: usize, input: [usize; 2], pad: 
     ConvShape { batch, channels, input, filters, output, kernel, stride, pad, dilation, groups: 1 }
 }
 
-/// Operands with the residual of a case.
+/// The operands of a test case.
 struct Case {
     shape: ConvShape,
     x: Vec<f32>,
     weight: Vec<f32>,
     bias: Option<Vec<f32>>,
     residual: Vec<f32>,
-    /// 0: none, 1: in place, 2: elsewhere.
+    /// The residual: 0 none, 1 in place, 2 in another buffer.
     kind: usize,
     act: Option<Activation>,
 }
@@ -42,7 +42,7 @@ impl Case {
         conv_f64(&self.shape, &self.x, &self.weight, self.bias.as_deref(), residual, self.act)
     }
 
-    /// The result as the kernel leaves it, blocked.
+    /// The kernel's result, in blocked layout.
     fn run(&self, isa: Isa, plan: WinogradPlan, threads: usize) -> Vec<f32> {
         let (shape, lanes) = (&self.shape, isa.lanes());
         let packed = pack(lanes, [shape.filters, shape.channels], plan.size, &self.weight).unwrap();
@@ -129,7 +129,7 @@ fn neither_threads_nor_splits_change_a_bit() {
     }
 }
 
-/// `G g G^T`, then the products, then `A^T m A` give a filter back where the input is a single one: every tap at its place.
+/// With a unit impulse as input, `G g G^T`, the products and `A^T m A` reproduce the filter: every kernel element at its place.
 #[test]
 fn a_single_one_gives_the_filter_back() {
     for isa in isas() {
@@ -161,8 +161,8 @@ fn serves_what_it_says() {
     assert!(!serves(&ConvShape { kernel: [3, 1], ..whole }));
 }
 
-/// The best of some runs, in milliseconds: with the weights where the last run left them, and with other ones each time, more
-/// than caches hold.
+/// The fastest of several runs, in milliseconds: with warm weights, and with different weights in every run, more than the caches
+/// hold.
 fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &Pool, weights: &[Aligned]) -> [f64; 2] {
     let x = Aligned::from_weights(&Numbers::new(2).take(shape.input_sizes().iter().product())).unwrap();
     let mut out = Aligned::zeroed(shape.output_sizes().iter().product()).unwrap();

@@ -1,62 +1,62 @@
-//! The transforms of one tile, on a block of channels at a time.
+//! The transforms of a tile, for one block of channels at a time.
 //!
-//! Each goes over the columns, then over the rows; what the two share of a pair of points ±a is computed once, from the even
-//! and the odd powers.
+//! Each transform runs over the columns and then the rows. What the pair of points ±a has in common is computed once, from the
+//! even and the odd powers.
 
 use std::mem::MaybeUninit;
 
 use super::super::simd::Simd;
 use super::super::tile::Clamp;
 
-/// A tile of input, of some blocks of channels. Steps are in floats.
+/// An input tile of several blocks of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct InputTile {
-    /// The tile's first pixel; outside of the map where `rows` or `columns` say so.
+    /// The tile's first pixel, which may be outside of the image: see `rows` and `columns`.
     pub x: *const f32,
-    /// From a row to the next.
+    /// Row stride.
     pub row: usize,
-    /// From a block to the next.
+    /// Block stride.
     pub block: usize,
-    /// How many.
+    /// Number of blocks.
     pub blocks: usize,
-    /// The first row of the tile that lies in the map, and the first behind it that does not.
+    /// The tile's rows that are inside the image: first and end.
     pub rows: [usize; 2],
-    /// Likewise for columns.
+    /// The tile's columns that are inside the image: first and end.
     pub columns: [usize; 2],
     /// The tile's first point.
     pub v: *mut f32,
-    /// From a block to the next.
+    /// Block stride in `v`.
     pub v_block: usize,
-    /// From a point to the next.
+    /// Point stride in `v`.
     pub v_point: usize,
-    /// A tile to have brought near meanwhile, laid out as this one; null for none.
+    /// A tile with the same layout to prefetch; null for none.
     pub next: *const f32,
 }
 
-/// A tile of results, of one block of channels. Steps are in floats.
+/// An output tile of one block of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct OutputTile {
     /// The tile's first point.
     pub m: *const f32,
-    /// From a point to the next.
+    /// Point stride in `m`.
     pub m_point: usize,
     /// The bias of the block's channels; null for none.
     pub bias: *const f32,
-    /// Added before the activation, laid out as the results (and may be they); null for none.
+    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
     pub residual: *const f32,
     /// Applied last.
     pub clamp: Clamp,
-    /// The first result.
+    /// The first output pixel.
     pub out: *mut f32,
-    /// From a row of results to the next.
+    /// Row stride of the output.
     pub row: usize,
-    /// Rows that lie in the map.
+    /// Number of rows inside the image.
     pub rows: usize,
-    /// Columns that lie in the map.
+    /// Number of columns inside the image.
     pub columns: usize,
 }
 
-/// The transforms of one size, compiled for one instruction set.
+/// The transforms of one tile size, compiled for one instruction set.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Transforms {
     /// [`input`]
@@ -65,10 +65,10 @@ pub(in crate::kernels) struct Transforms {
     pub output: unsafe fn(&OutputTile),
 }
 
-/// The transforms of one dimension: `M` results from `T` points.
+/// The one-dimensional transforms: `M` results from `T` points.
 ///
 /// # Safety
-/// Of both functions: the processor has `S`.
+/// For both functions: the processor supports `S`.
 #[allow(clippy::missing_safety_doc, reason = "one contract for both, stated above")]
 pub(in crate::kernels) trait Points<const M: usize, const T: usize> {
     /// `B^T d`.
@@ -83,13 +83,13 @@ pub(in crate::kernels) struct F2;
 impl Points<2, 4> for F2 {
     #[inline(always)]
     unsafe fn input<S: Simd>(d: &[S::V; 4]) -> [S::V; 4] {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[3], d[1])] }
     }
 
     #[inline(always)]
     unsafe fn output<S: Simd>(m: [S::V; 4]) -> [S::V; 2] {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe { [S::add(m[0], S::add(m[1], m[2])), S::add(m[3], S::sub(m[1], m[2]))] }
     }
 }
@@ -102,7 +102,7 @@ impl Points<4, 6> for F4 {
     /// `(x⁴ - 2 x²) + a (x³ - 2 x)`, for a = ±√2 `(x⁴ - ½ x²) + a (x³ - ½ x)`.
     #[inline(always)]
     unsafe fn input<S: Simd>(d: &[S::V; 6]) -> [S::V; 6] {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe {
             let (half, two, sum) = (S::splat(0.5), S::splat(2.0), S::splat(2.5));
             let (s, t) = (S::splat(std::f32::consts::FRAC_1_SQRT_2), S::splat(std::f32::consts::SQRT_2));
@@ -119,10 +119,10 @@ impl Points<4, 6> for F4 {
         }
     }
 
-    /// The powers 0 to 3 of each point; those of ±√½ doubled, which makes most factors 1 or a shared one: `2 √½ = √2`.
+    /// The powers 0 to 3 of each point. Those of ±√½ are doubled, so that most factors are 1 or shared: `2 √½ = √2`.
     #[inline(always)]
     unsafe fn output<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
-        // SAFETY: the caller's
+        // SAFETY: guaranteed by the caller
         unsafe {
             let (two, four) = (S::splat(2.0), S::splat(4.0));
             let (s, t) = (S::splat(std::f32::consts::FRAC_1_SQRT_2), S::splat(std::f32::consts::SQRT_2));
@@ -138,14 +138,14 @@ impl Points<4, 6> for F4 {
     }
 }
 
-/// Transforms a tile of input: `B^T d B`.
+/// Transforms an input tile: `B^T d B`.
 ///
 /// # Safety
-/// The processor has `S`; the pointers are valid for what the sizes say, `x` for the rows and columns that lie in the map.
+/// The processor supports `S`; the pointers are valid for the given sizes, `x` for the rows and columns inside the image.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
 pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize, const T: usize>(t: &InputTile) {
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let ([top, bottom], [left, right]) = (t.rows, t.columns);
         let whole = top == 0 && left == 0 && bottom == T && right == T;
@@ -166,7 +166,7 @@ pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize,
                 (patch.as_ptr().cast::<f32>(), T * S::LANES)
             };
             if !t.next.is_null() {
-                // the next tile to the right begins with this one's last two columns
+                // the next tile to the right starts with the last two columns of this one
                 for i in 0..T {
                     for j in 2..T {
                         S::prefetch(t.next.wrapping_add(block * t.block + i * t.row + j * S::LANES));
@@ -196,14 +196,14 @@ pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize,
     }
 }
 
-/// Transforms a tile of products, `A^T m A`, and stores what lies in the map.
+/// Transforms a tile of products, `A^T m A`, and stores the part inside the image.
 ///
 /// # Safety
-/// The processor has `S`; the pointers are valid for what the sizes say, results and residual for the rows and columns that
-/// lie in the map.
+/// The processor supports `S`; the pointers are valid for the given sizes, output and residual for the rows and columns inside
+/// the image.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn output<S: Simd, P: Points<M, T>, const M: usize, const T: usize>(t: &OutputTile) {
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let mut half = [[S::zero(); T]; M];
         for j in 0..T {

@@ -1,8 +1,8 @@
-//! Weights, transformed and in the order in which the products read them.
+//! Transformed weights, packed in the order in which the products read them.
 //!
-//! The panels are those of the direct convolution ([`Panels`]) with the points in place of the taps, and another order within: a
-//! unit has a panel for each point, `[input channels][output channels of the unit]`, the input channels filled up to whole
-//! blocks. Points of a unit lie together.
+//! The panels are those of the direct convolution ([`Panels`]) with points instead of kernel elements, and a different order
+//! within: a unit has one panel per point, `[input channels][output channels of the unit]`, with the input channels padded to
+//! whole blocks. The points of a unit are contiguous.
 
 use std::collections::TryReserveError;
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
@@ -16,8 +16,8 @@ use crate::kernels::{Aligned, Isa};
 /// `G` for the points 0, 1, -1, infinity.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
-/// `G` for the points 0, ±√½, ±√2, infinity: `[1, a, a²]` over the product of the distances to the other points, which is 1,
-/// -3/2 twice, 6 twice; ±√½ halved, since `A` doubles it.
+/// `G` for the points 0, ±√½, ±√2, infinity: `[1, a, a²]` divided by the product of the differences to the other points, which is
+/// 1, -3/2 twice, 6 twice; ±√½ is halved, since `A` doubles it.
 const G4: [[f64; 3]; 6] = [
     [1.0, 0.0, 0.0],
     [-1.0 / 3.0, -FRAC_1_SQRT_2 / 3.0, -1.0 / 6.0],
@@ -27,10 +27,10 @@ const G4: [[f64; 3]; 6] = [
     [0.0, 0.0, 1.0],
 ];
 
-/// Output channels of a unit, at most.
+/// Maximum number of output channels per unit.
 const UNIT: usize = 32;
 
-/// How the channels of a weight `[filters, channels, 3, 3]` fall into units.
+/// The split of a weight `[filters, channels, 3, 3]` into units.
 pub(super) fn panels(lanes: usize, filters: usize, channels: usize, size: Size) -> Panels {
     Panels::new(lanes, filters, channels, 1, size.points(), false)
 }
@@ -43,7 +43,7 @@ pub fn packed_len(lanes: usize, [filters, channels]: [usize; 2], size: Size) -> 
 /// Transforms a weight `[filters, channels, 3, 3]` in f64, rounds once, and packs it; subnormal numbers become zero.
 ///
 /// # Errors
-/// Where there is no memory for it.
+/// If memory allocation fails.
 pub fn pack(lanes: usize, [filters, channels]: [usize; 2], size: Size, weight: &[f32]) -> Result<Aligned, TryReserveError> {
     let units = Units::new(lanes, [filters, channels], size);
     let mut packed = Aligned::zeroed(units.panels.total())?;
@@ -54,7 +54,7 @@ pub fn pack(lanes: usize, [filters, channels]: [usize; 2], size: Size, weight: &
     Ok(packed)
 }
 
-/// The units of a packed weight, each of which is packed by itself.
+/// The units of a packed weight, which can be packed independently.
 #[derive(Clone, Copy, Debug)]
 pub struct Units {
     panels: Panels,
@@ -64,24 +64,24 @@ pub struct Units {
 }
 
 impl Units {
-    /// Of a weight `[filters, channels, 3, 3]`.
+    /// For a weight `[filters, channels, 3, 3]`.
     pub fn new(lanes: usize, sizes: [usize; 2], size: Size) -> Units {
         assert!(2 * lanes <= UNIT);
         Units { panels: panels(lanes, sizes[0], sizes[1], size), lanes, sizes, size }
     }
 
-    /// How many there are.
+    /// Number of units.
     pub fn count(&self) -> usize {
         self.panels.units()
     }
 
-    /// The floats of one.
+    /// The range of a unit in the packed weight.
     pub fn range(&self, unit: usize) -> Range<usize> {
         let start = self.panels.start(unit);
         start..start + self.panels.len(unit)
     }
 
-    /// Transforms and packs one into memory that is zero, or where the same unit was packed before.
+    /// Transforms and packs a unit into memory that is zero or already contains the same unit.
     pub fn pack(&self, unit: usize, weight: &Filters<'_>, to: &mut [f32]) {
         let width = self.panels.width(unit) * self.lanes;
         let first = unit * 2 * self.lanes;
@@ -95,24 +95,25 @@ impl Units {
             }
             let spread = Spread { taps: &taps, size: self.size, width, step: len, to: to[channel * width..].as_mut_ptr() };
             assert!(to.len() >= (self.size.points() - 1) * len + channel * width + width);
-            // SAFETY: the processor has what it is compiled for; the last point's row ends inside the unit, as asserted
+            // SAFETY: the kernel is compiled for an instruction set of this processor; the last point's row ends inside the unit,
+            // as asserted
             unsafe { (kernels)(&spread) };
         }
     }
 }
 
-/// The taps of an input channel and of a unit's output channels, to be transformed.
+/// The kernel elements of an input channel, for all output channels of a unit, to be transformed.
 pub(in crate::kernels) struct Spread<'a> {
     taps: &'a [[f32; UNIT]; 9],
     size: Size,
-    /// Output channels.
+    /// Number of output channels.
     width: usize,
-    /// From a point to the next.
+    /// Point stride.
     step: usize,
     to: *mut f32,
 }
 
-/// The transform compiled for what this processor has: the arithmetic, and so every bit, is the same.
+/// The transform compiled for this processor. All versions use the same arithmetic and give the same bits.
 fn kernels_of(lanes: usize) -> unsafe fn(&Spread<'_>) {
     match Isa::best() {
         isa if isa.lanes() >= lanes && isa.lanes() > 1 => crate::kernels::blocked::kernels(isa).spread,
@@ -121,17 +122,17 @@ fn kernels_of(lanes: usize) -> unsafe fn(&Spread<'_>) {
 }
 
 unsafe fn spread_plainly(s: &Spread<'_>) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe { spread::<crate::kernels::simd::scalar::Scalar>(s) }
 }
 
-/// `G g G^T` of all output channels together, in f64, rounded once.
+/// `G g G^T` for all output channels of a unit, in f64, rounded once.
 ///
 /// # Safety
-/// The processor has `S`; there is room for every point.
+/// The processor supports `S`, and there is room for every point.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn spread<S: Simd>(s: &Spread<'_>) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         match s.size {
             Size::F2 => points(&G2, s),
@@ -159,7 +160,7 @@ unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], s: &Spread<'_>) {
             for (j, column) in matrix.iter().enumerate() {
                 let mut values = [0.0; PART];
                 combine(column, [&half[0], &half[1], &half[2]], &mut values);
-                // SAFETY: the caller's
+                // SAFETY: guaranteed by the caller
                 let to = unsafe { std::slice::from_raw_parts_mut(s.to.add((i * T + j) * s.step + lane), PART) };
                 for (to, value) in to.iter_mut().zip(values) {
                     *to = flush(value as f32);
@@ -169,7 +170,7 @@ unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], s: &Spread<'_>) {
     }
 }
 
-/// Output channels that are transformed at a time.
+/// Output channels transformed at a time.
 const PART: usize = 8;
 
 #[inline(always)]

@@ -1,5 +1,5 @@
-//! The oracle: each operator by its definition, in f64, over the graph as it is. Slow on purpose; whatever is fast is
-//! held against it. It shares no arithmetic with the kernels.
+//! The reference interpreter: evaluates each operator by its definition, in f64, over the graph as written. It is slow on purpose
+//! and shares no arithmetic with the kernels; everything fast is tested against it.
 
 mod ops;
 mod train;
@@ -13,34 +13,34 @@ use super::params::ParamStore;
 use crate::check::SizeError;
 use crate::ir::signal::stated;
 use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, Shape, infer};
-use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalise, pad, pool, softmax, upsample};
+use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
 
-/// The statistics of a batch at a norm, a value for each channel.
+/// The statistics of a batch at a batch norm, one value per channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchStats {
     /// Mean.
     pub mean: Vec<f64>,
-    /// Biased variance: the mean squared distance from the mean.
+    /// Biased variance: the mean squared deviation from the mean.
     pub var: Vec<f64>,
     /// Values per channel; the unbiased variance is `var * count / (count - 1)`.
     pub count: usize,
 }
 
-/// What a norm normalises with.
+/// The statistics that batch norms use.
 enum Stats<'a> {
-    /// The running statistics of the store.
+    /// The running statistics in the store.
     Running,
-    /// The batch's own, which are reported.
+    /// The statistics of the batch, which are also reported.
     Batch(&'a mut dyn FnMut(&str, &BatchStats)),
 }
 
-/// Runs the graph on named inputs, the batch first in each; free sizes are taken from the inputs.
+/// Runs the graph on named inputs; the first axis of each is the batch. Free sizes are taken from the inputs.
 pub fn run(checked: &Checked, params: &ParamStore, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
     rounded(interpret(checked, params, inputs, Stats::Running, true)?)
 }
 
-/// Runs the graph as training does: each norm normalises with the biased statistics of its batch, and `record` gets them
-/// with the norm's name. The store needs no running statistics.
+/// Runs the graph in training mode: each batch norm uses the biased statistics of its batch, and `record` receives them with the
+/// name of the batch norm. The store needs no running statistics.
 pub fn run_with_batch_stats(
     checked: &Checked,
     params: &ParamStore,
@@ -50,7 +50,7 @@ pub fn run_with_batch_stats(
     rounded(interpret(checked, params, inputs, Stats::Batch(record), true)?)
 }
 
-/// As [`run`], without rounding between operators: fit for finite differences.
+/// Like [`run`], without rounding between operators, as finite differences need.
 pub fn run_exact(
     checked: &Checked,
     params: &ParamStore,
@@ -63,12 +63,12 @@ fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
     Ok(Outputs::new(outputs.into_iter().map(|(name, array)| (name, array.mapv(|v| v as f32))).collect()))
 }
 
-/// A value's shape as the graph counts it: without the batch.
+/// A value's shape in the graph, which has no batch axis.
 fn own(checked: &Checked, id: NodeId, array: &Array) -> Shape {
     Shape::fixed(&array.shape[usize::from(checked.graph().node(id).op.is_batched())..])
 }
 
-/// A value with its batch: `[n, channels, height, width]` or `[n, features]`.
+/// A value with its batch axis: `[n, channels, height, width]` or `[n, features]`.
 #[derive(Clone)]
 struct Array {
     shape: Vec<usize>,
@@ -76,12 +76,12 @@ struct Array {
 }
 
 impl Array {
-    /// Samples, channels, and elements of one channel's map.
+    /// Samples, channels, and elements per channel.
     fn planes(&self) -> (usize, usize, usize) {
         (self.shape[0], self.shape[1], self.shape[2..].iter().product())
     }
 
-    /// Samples, channels, height, width; the shape law has seen to the rank.
+    /// Samples, channels, height, width. The shape rule ensures rank 4.
     fn map(&self) -> [usize; 4] {
         [self.shape[0], self.shape[1], self.shape[2], self.shape[3]]
     }
@@ -108,7 +108,7 @@ fn interpret(
     for (slot, &id) in graph.inputs().iter().enumerate() {
         let array = &given[matched.order[slot]].1;
         let shape = match *array.shape() {
-            // a signal is a map of height 1
+            // a 1-D input becomes a feature map of height 1
             [batch, channels, length] => vec![batch, channels, 1, length],
             _ => array.shape().to_vec(),
         };
@@ -170,7 +170,7 @@ fn evaluate(
     let needed =
         |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, role.suffix())));
     Ok(match &node.op {
-        Op::Input(_) => return Err(RunError::Internal("an input among the operators".to_owned())),
+        Op::Input(_) => return Err(RunError::Internal("an input in the operator list".to_owned())),
         Op::Conv(c) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
@@ -181,7 +181,7 @@ fn evaluate(
             let sums = linear(l, x[0], &weight, bias.as_deref());
             epilogue(l.epilogue, sums, x.get(1).copied())
         }
-        Op::Norm(norm) => {
+        Op::BatchNorm(norm) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = match stats {
                 Stats::Running => (needed(ParamRole::RunningMean)?, needed(ParamRole::RunningVar)?),
@@ -191,7 +191,7 @@ fn evaluate(
                     (found.mean, found.var)
                 }
             };
-            normalise(norm, x[0], &weight, &bias, &mean, &var)
+            normalize(norm, x[0], &weight, &bias, &mean, &var)
         }
         Op::Act(act) => x[0].data.iter().map(|&v| activate(*act, v)).collect(),
         Op::Add => (0..x[0].data.len()).map(|i| x.iter().map(|a| a.data[i]).sum::<f64>()).collect(),
@@ -219,7 +219,7 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(_) => upsample(x[0], shape),
-        Op::Clip(clip) => {
+        Op::Clamp(clip) => {
             let [low, high] = clip.limits().map(f64::from);
             x[0].data
                 .iter()

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::{Array, BatchStats};
-use crate::ir::{Act, Conv, Epilogue, Linear, Norm, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{Act, BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
 
 pub(super) fn activate(act: Act, v: f64) -> f64 {
     match act {
-        // not `max`, which would turn NaN into 0
+        // `max` would turn NaN into 0
         Act::Relu => {
             if v < 0.0 {
                 0.0
@@ -30,7 +30,7 @@ pub(super) fn epilogue(epilogue: Epilogue, sums: Vec<f64>, residual: Option<&Arr
         .collect()
 }
 
-/// The steps of an output axis whose window tap at `offset` (tap times dilation, less padding) lies inside the map.
+/// The outputs along an axis whose kernel element at `offset` (element times dilation, minus padding) falls inside the input.
 pub(super) fn inside(outputs: usize, inputs: usize, stride: usize, offset: isize) -> Range<usize> {
     let first = if offset >= 0 { 0 } else { offset.unsigned_abs().div_ceil(stride) };
     let left = inputs as isize - offset;
@@ -94,7 +94,7 @@ pub(super) fn batch_stats(x: &Array) -> BatchStats {
     BatchStats { mean, var, count }
 }
 
-pub(super) fn normalise(norm: &Norm, x: &Array, weight: &[f64], bias: &[f64], mean: &[f64], var: &[f64]) -> Vec<f64> {
+pub(super) fn normalize(norm: &BatchNorm, x: &Array, weight: &[f64], bias: &[f64], mean: &[f64], var: &[f64]) -> Vec<f64> {
     let (_, channels, plane) = x.planes();
     let mut out = Vec::with_capacity(x.data.len());
     for (index, values) in x.data.chunks(plane).enumerate() {
@@ -105,12 +105,12 @@ pub(super) fn normalise(norm: &Norm, x: &Array, weight: &[f64], bias: &[f64], me
     out
 }
 
-/// The rows and columns of a map that a window of a pool sees, and how many it has with the padding.
+/// The rows and columns of the input that a pooling window covers, and its element count including padding.
 pub(super) fn window(p: &Pool, map: [usize; 2], at: [usize; 2]) -> (Vec<usize>, Vec<usize>, usize) {
     let dilation = p.dilation();
     let seen = |axis: usize| -> (Vec<usize>, usize) {
         let [before, after] = p.pad[axis];
-        // in padded coordinates; torch cuts the window at the padding's end before it counts
+        // in padded coordinates; PyTorch clips the window at the end of the padding before it counts
         let places = (0..p.kernel[axis]).map(|i| at[axis] * p.stride[axis] + i * dilation[axis]);
         let padded = places.filter(|&i| i < before + map[axis] + after);
         let inside = padded.clone().filter_map(|i| i.checked_sub(before).filter(|&i| i < map[axis]));
@@ -139,12 +139,12 @@ pub(super) fn pool(p: &Pool, x: &Array, shape: &[usize]) -> Vec<f64> {
     out
 }
 
-/// The greater of two; what is no number wins, as in PyTorch.
+/// The greater of two; NaN wins, as in PyTorch.
 pub(super) fn greater(m: f64, v: f64) -> f64 {
     if v > m || v.is_nan() { v } else { m }
 }
 
-/// PyTorch's `nearest`: its scale is a quotient in f32.
+/// PyTorch's `nearest`, with the scale computed in f32.
 pub(super) fn source(at: usize, from: usize, to: usize) -> usize {
     let scale = from as f32 / to as f32;
     ((at as f32 * scale).floor() as usize).min(from - 1)
@@ -196,7 +196,7 @@ pub(super) fn softmax(x: &Array) -> Vec<f64> {
     out
 }
 
-/// Which of an axis' `len` values stands at a place of the padded axis; `None` for zeros.
+/// The index along an axis of `len` values that a position of the padded axis reads; `None` for zeros.
 pub(super) fn padded(p: &Pad, axis: usize, len: usize, at: usize) -> Option<usize> {
     let [at, len] = [at as isize - p.sides[axis][0] as isize, len as isize];
     let last = len - 1;
@@ -228,12 +228,12 @@ pub(super) fn pad(p: &Pad, x: &Array, shape: &[usize]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    //! Expected values are PyTorch's (2.x, CPU), printed by `torch.nn.functional` on the same sequence.
+    //! Expected values are from PyTorch (2.x, CPU), printed by `torch.nn.functional` for the same sequence.
 
     use super::*;
     use crate::ir::{Op, Shape, infer};
 
-    /// `((7 i + 3) mod 11 - 5) / 2`: no two neighbours alike, and exact in f32.
+    /// `((7 i + 3) mod 11 - 5) / 2`: neighbors differ, and all values are exact in f32.
     fn sequence(shape: &[usize]) -> Array {
         let len = shape.iter().product();
         Array { shape: shape.to_vec(), data: (0..len).map(|i| (((i * 7 + 3) % 11) as f64 - 5.0) / 2.0).collect() }
@@ -320,9 +320,9 @@ mod tests {
         assert_eq!(stats.count, 6);
         let shift = sequence(&[4]).data;
         let scale: Vec<f64> = shift.iter().map(|v| 1.0 + v / 10.0).collect();
-        let norm = Norm { eps: 1e-5, momentum: 0.1 };
+        let norm = BatchNorm { eps: 1e-5, momentum: 0.1 };
         #[rustfmt::skip]
-        close(&normalise(&norm, &x, &scale, &shift, &stats.mean, &stats.var), &[
+        close(&normalize(&norm, &x, &scale, &shift, &stats.mean, &stats.var), &[
             -1.92601, 0.12097, -1.04874, 1.21387, 4.0569, 2.43231, -0.58035, 1.80779, 0.44314, -2.78142, -0.98743, -2.01257,
             0.12097, -1.04874, -2.21844, 4.0569, 2.43231, 0.80772, 1.80779, 0.44314, -0.92151, -0.98743, -2.01257, -0.21858,
         ]);

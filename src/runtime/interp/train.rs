@@ -1,9 +1,9 @@
-//! The operators of a training step, each by its definition: losses, norms of the batch, and gradients as the transposed
-//! linear maps that they are.
+//! The operators of a training step, each by its definition: losses, batch norms in training mode, and gradients as transposes of
+//! linear maps.
 
 use super::Array;
 use super::ops::{activate, inside, padded, source, window};
-use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
+use crate::ir::{Act, BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
 
@@ -21,10 +21,10 @@ pub(super) fn evaluate(
             let stats = super::batch_stats(x[0]);
             [stats.mean, stats.var].concat()
         }
-        Train::Norm { norm, epilogue } => {
+        Train::BatchNorm { norm, epilogue } => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = x[1].data.split_at(weight.len());
-            let y = super::normalise(norm, x[0], &weight, &bias, mean, var);
+            let y = super::normalize(norm, x[0], &weight, &bias, mean, var);
             super::epilogue(*epilogue, y, x.get(2).copied())
         }
         Train::NormGradParams { norm, act } => {
@@ -102,7 +102,7 @@ pub(super) fn evaluate(
         Train::MaxPoolGrad(pool) => {
             let x_at = &x[0].data;
             windows(pool, shape, x[1], |dx, window, _, dy| {
-                // the first of the largest; a NaN is larger than any number
+                // the first maximum; NaN is greater than any number
                 let mut best = None;
                 for i in window {
                     if best.is_none_or(|b: usize| x_at[i] > x_at[b] || x_at[i].is_nan()) {
@@ -169,7 +169,7 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::ClipGrad(clip) => {
+        Train::ClampGrad(clip) => {
             let [low, high] = clip.limits().map(f64::from);
             let within = |x: f64| low <= x && x <= high;
             x[0].data.iter().zip(&x[1].data).map(|(&dy, &x)| if within(x) { dy } else { 0.0 }).collect()
@@ -192,7 +192,7 @@ pub(super) fn evaluate(
             dx
         }
         Train::Dropout { p, whole, key } => {
-            // as the kernel does for seed 0 and step 0
+            // like the kernel with seed 0 and step 0
             let key = dropout::key(0, 0, *key);
             let sample = x[0].data.len() / x[0].shape[0].max(1);
             let keep = |i: usize| dropout::stays(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
@@ -230,10 +230,10 @@ fn class(label: f64, classes: usize) -> Option<usize> {
 }
 
 fn no_class(node: &Node) -> RunError {
-    RunError::Internal(format!("`{}` got a label that is no class", node.name))
+    RunError::Internal(format!("`{}` got a label outside of the classes", node.name))
 }
 
-/// What a norm makes of its operand before it scales and shifts.
+/// The normalized values of a batch norm, before scale and shift.
 struct Hat {
     channels: usize,
     plane: usize,
@@ -242,7 +242,7 @@ struct Hat {
 }
 
 impl Hat {
-    fn new(norm: &Norm, x: &Array, stats: &Array) -> Hat {
+    fn new(norm: &BatchNorm, x: &Array, stats: &Array) -> Hat {
         let (_, channels, plane) = x.planes();
         let (mean, var) = stats.data.split_at(channels);
         let inverse: Vec<f64> = var.iter().map(|v| 1.0 / (v + norm.eps).sqrt()).collect();
@@ -256,7 +256,7 @@ impl Hat {
     }
 }
 
-/// The gradient behind a norm's activation taken before it.
+/// The gradient before a batch norm's activation, from the gradient after it.
 fn masked(act: Option<Act>, hat: &Hat, dy: &Array, needed: &Needed<'_>) -> Result<Vec<f64>, RunError> {
     let Some(act) = act else { return Ok(dy.data.clone()) };
     let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
@@ -277,7 +277,7 @@ fn masked(act: Option<Act>, hat: &Hat, dy: &Array, needed: &Needed<'_>) -> Resul
     Ok(dy.data.iter().enumerate().map(one).collect())
 }
 
-/// Each product of a convolution: the element of `x`, of the weight, and of the result that it is added to.
+/// Calls `each` for every product of a convolution, with the indices of its elements in `x`, in the weight and in the result.
 fn pairs(c: &Conv, [batch, channels, h, w]: [usize; 4], [oh, ow]: [usize; 2], mut each: impl FnMut(usize, usize, usize)) {
     let [kh, kw] = c.kernel;
     let (per_group, filters_per_group) = (channels / c.groups, c.filters / c.groups);
@@ -301,8 +301,8 @@ fn pairs(c: &Conv, [batch, channels, h, w]: [usize; 4], [oh, ow]: [usize; 2], mu
     }
 }
 
-/// Walks the windows of a pool: `each` gets the gradient of the operand, the window's elements in it in the order of rows, what
-/// an average divides by, and the gradient of the window's result.
+/// Visits the windows of a pool. `each` receives the gradient of the operand, the window's elements in it in row-major order, the
+/// divisor of an average, and the gradient of the window's result.
 fn windows(
     pool: &Pool,
     shape: &[usize],

@@ -1,4 +1,4 @@
-//! How a strip falls into tiles.
+//! How a strip is split into tiles.
 
 use super::{Geometry, Strip};
 
@@ -10,14 +10,14 @@ pub(super) struct Part {
     pub pixels: usize,
 }
 
-/// Cuts a strip into tiles of nearly equal width, the wider ones first; narrow maps go two rows at a time.
+/// Splits a strip into tiles of nearly equal width, wider ones first; tiles of narrow feature maps span two rows.
 #[derive(Clone)]
 pub(super) struct Cut {
     lines: usize,
     width: usize,
-    /// Tiles beside each other.
+    /// Tiles per row.
     across: usize,
-    /// Pixels of the narrower ones.
+    /// Width of the narrower tiles, in pixels.
     pixels: usize,
     two: bool,
     row: usize,

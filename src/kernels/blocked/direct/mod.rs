@@ -1,13 +1,13 @@
-//! Direct convolution: the micro-kernel over all taps, on a strip of the input at a time.
+//! Direct convolution: the micro-kernel over all kernel elements, on one strip of the input at a time.
 //!
-//! A task is a strip (rows of one sample, or some whole samples) and a share of the output channels. Its input is copied into
-//! the thread's scratch with the zeros of the padding around it, columns sorted by their remainder modulo the stride: so
-//! neighbouring pixels of a tile always lie one block apart and no tap needs a condition. That walk over the input costs a
-//! hundredth of the arithmetic. A 1x1 convolution of stride 1 reads its input in place. The panel of each unit of output
-//! channels passes over the whole strip, which is chosen to stay in the second-level cache.
+//! A task is a strip (rows of one sample, or several whole samples) and a share of the output channels. Its input is copied into
+//! the thread's scratch with zero padding around it and the columns sorted by their remainder modulo the stride. Then neighboring
+//! pixels of a tile are always one block apart, and no kernel element needs a bounds check. Copying costs about a hundredth of
+//! the arithmetic. A 1x1 convolution with stride 1 reads its input in place. The panel of each unit of output channels is applied
+//! to the whole strip, which is sized to stay in the L2 cache.
 //!
-//! Two pointwise convolutions whose results are added ([`pair`]: the last of a block, and its projection shortcut) are one
-//! sum over the channels of both, and done as one: a strip's results do not leave the cache in between.
+//! Two pointwise convolutions whose results are added ([`pair`]: the last one of a block and its projection shortcut) are one sum
+//! over the channels of both, and are computed as one: the output of a strip stays in cache in between.
 
 mod cut;
 
@@ -20,36 +20,36 @@ use crate::kernels::pool::{Disjoint, Pool, share};
 use crate::kernels::tile::{Clamp, Tile};
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
-/// How the work is cut.
+/// How the work is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct DirectPlan {
-    /// Output rows of a strip; pixels of the flattened map where the convolution is pointwise.
+    /// Output rows per strip; for pointwise convolutions, pixels of the flattened feature map.
     pub rows: usize,
-    /// Whole samples of a strip, where `rows` covers a map.
+    /// Whole samples per strip, if `rows` covers the output.
     pub samples: usize,
-    /// Shares of the output channels.
+    /// Number of shares of the output channels.
     pub shares: usize,
 }
 
-/// The sizes of a convolution as strips see them.
+/// The sizes of a convolution, in terms of strips.
 struct Geometry {
-    /// Channels that lie together in the input.
+    /// Contiguous channels in the input.
     lanes: usize,
-    /// Blocks of them.
+    /// Number of blocks of `lanes` channels.
     blocks: usize,
     /// Whether the input is read in place.
     pointwise: bool,
-    /// Whether the rows of a strip lie one behind the other, and pixels of two rows may share a tile.
+    /// Whether the rows of a strip are contiguous, so that pixels of two rows may share a tile.
     flat: bool,
-    /// Output rows; 1 where pointwise.
+    /// Output rows; 1 if pointwise.
     lines: usize,
-    /// Output pixels of a row; all where pointwise.
+    /// Output pixels per row; all of them if pointwise.
     width: usize,
-    /// Input rows from a row of the strip's output to the next, as kept in the strip.
+    /// Stored input rows between consecutive output rows of the strip.
     step: usize,
-    /// Columns kept of each remainder.
+    /// Columns stored for each remainder.
     columns: usize,
-    /// Floats of a row of the strip.
+    /// Floats per row of the strip.
     pitch: usize,
 }
 
@@ -72,18 +72,18 @@ impl Geometry {
         }
     }
 
-    /// Rows of input that so many rows of output read.
+    /// Input rows read by `rows` output rows.
     fn rows_in(&self, shape: &ConvShape, rows: usize) -> usize {
         (rows - 1) * self.step + (shape.kernel[0] - 1) * shape.dilation[0] + 1
     }
 
-    /// Floats of a sample's part of a strip.
+    /// Floats of a strip per sample.
     fn strip(&self, shape: &ConvShape, rows: usize) -> usize {
         if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }
     }
 }
 
-/// Floats of a panel that stay in the first-level cache beside the pixels of a tile: half of 32 KiB.
+/// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
 /// Products that are summed by themselves. Few enough that a sum over 4608 (a 3x3 window of 512 channels) is as near to the true
@@ -96,12 +96,12 @@ const UNIT: usize = 32;
 /// Taps whose offsets are kept on the stack.
 const TAPS: usize = 128;
 
-/// Whether this kernel serves the convolution.
+/// Whether this kernel supports the convolution.
 pub fn serves(shape: &ConvShape) -> bool {
     shape.kernel[0] * shape.kernel[1] <= TAPS
 }
 
-/// Floats of scratch that each thread needs.
+/// Scratch floats per thread.
 pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> usize {
     let geometry = Geometry::new(shape, if plain { 1 } else { isa.lanes() });
     geometry.strip(shape, plan.rows.min(geometry.lines)) * plan.samples
@@ -127,8 +127,8 @@ struct Strip {
     count: usize,
 }
 
-/// Convolves. The input is blocked, or plain (NCHW) where `plain`; the output is blocked. The weight is as
-/// [`super::pack::pack`] made it, the bias filled up to whole blocks; `scratch` holds [`scratch`] floats for each thread.
+/// Convolution. The input is blocked, or NCHW if `plain`; the output is blocked. The weight is packed by [`super::pack::pack`],
+/// the bias is padded to whole blocks; `scratch` needs [`scratch`] floats per thread.
 ///
 /// # Panics
 /// Where the instruction set has no kernels here, a slice is not as long as the sizes say, or the residual lies in an output that
@@ -150,10 +150,10 @@ pub fn conv(
     sum(pool, kernels, &[source], 1, plan, residual, act, scratch, out);
 }
 
-/// What [`pair`] adds to the first convolution.
+/// The second convolution of [`pair`], which is added to the first.
 #[derive(Clone, Copy, Debug)]
 pub struct Second<'a> {
-    /// Its sizes: a 1x1 convolution of any stride, without padding, whose output is as large as the first one's.
+    /// Its sizes: a 1x1 convolution with any stride and no padding, whose output has the size of the first one's.
     pub shape: &'a ConvShape,
     /// Its input, blocked.
     pub x: &'a [f32],
@@ -163,11 +163,11 @@ pub struct Second<'a> {
     pub bias: Option<&'a [f32]>,
 }
 
-/// The sum of a pointwise convolution and a second one. The plan's rows are rows of the output; there is no residual; all
-/// else as for [`conv`], with the second one's [`scratch`] for each thread.
+/// The sum of a pointwise convolution and a second one. The plan's rows are output rows, and there is no residual; everything
+/// else is as for [`conv`], with the second one's [`scratch`] per thread.
 ///
 /// # Panics
-/// As [`conv`], and where the two do not fit together.
+/// Like [`conv`], and if the two do not match.
 pub fn pair(
     pool: &Pool,
     isa: Isa,
@@ -187,13 +187,13 @@ pub fn pair(
     sum(pool, kernels, &[first, second], shape.output[1], plan, residual, act, scratch, out);
 }
 
-/// Whether [`pair`] serves two convolutions with results of the same size.
+/// Whether [`pair`] supports two convolutions whose outputs have the same size.
 pub fn pairs(shape: &ConvShape, second: &ConvShape) -> bool {
     let single = second.kernel == [1, 1] && second.pad == [[0; 2]; 2] && second.groups == 1;
     shape.is_pointwise() && shape.groups == 1 && single
 }
 
-/// A convolution as a part of a sum.
+/// A convolution as one term of a sum.
 struct Source<'a> {
     shape: &'a ConvShape,
     g: Geometry,
@@ -219,7 +219,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The sum of some convolutions over strips of `line` times as many pixels (or rows) as the plan says.
+/// The sum of several convolutions, over strips of `line` times as many pixels (or rows) as in the plan.
 fn sum(
     pool: &Pool,
     kernels: &'static Kernels,
@@ -247,7 +247,7 @@ fn sum(
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
     let job = Job { kernels, sources, line, residual, act, out };
     let threads = pool.threads();
-    // a thread either keeps to its own share of the weights, for all strips, or to its strips, for all shares
+    // a thread keeps either its share of the weights, for all strips, or its strips, for all shares
     pool.deal(shares * pieces * sets, |thread, tasks| {
         // SAFETY: each thread has its own part of the scratch
         let copy = unsafe { scratch.slice(thread * per_thread, per_thread) };
@@ -270,7 +270,7 @@ fn sum(
     });
 }
 
-/// The offset of each tap in a strip (or input read in place).
+/// The offset of each kernel element in a strip (or in the input, if read in place).
 fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
     let mut taps = [0; TAPS];
     let [kh, kw] = shape.kernel;
@@ -283,11 +283,11 @@ fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
     taps
 }
 
-/// Copies the input of a strip: `[sample][block][row][remainder of the column][column][lanes]`, zeros for the padding.
+/// Copies the input of a strip: `[sample][block][row][column remainder][column][lanes]`, with zeros for padding.
 fn copy_strip(shape: &ConvShape, g: &Geometry, x: &[f32], strip: Strip, to: &mut [f32]) {
     let [h, w] = shape.input;
     let rows = g.rows_in(shape, strip.count);
-    // rows between those that the taps reach are left out
+    // rows that no kernel element reads are skipped
     let apart = shape.stride[0] / g.step;
     let line = w * g.lanes;
     let top = (strip.first * shape.stride[0]) as isize - shape.pad[0][0] as isize;
@@ -329,7 +329,7 @@ fn copy_row(shape: &ConvShape, g: &Geometry, row: &[f32], to: &mut [f32]) {
 struct Job<'a> {
     kernels: &'static Kernels,
     sources: &'a [Source<'a>],
-    /// Pixels of a row of a strip, where the first source is pointwise.
+    /// Pixels per row of a strip, if the first source is pointwise.
     line: usize,
     residual: Residual<'a>,
     act: Option<Activation>,
@@ -345,14 +345,14 @@ struct Pass<'a> {
     /// Whether it begins the sum, and ends it.
     first: bool,
     last: bool,
-    /// Whether no pass before read the same pixels.
+    /// Whether no earlier pass read the same pixels.
     cold: bool,
     /// The weights that are read next.
     next: &'a [f32],
 }
 
 impl Job<'_> {
-    /// All units of a share over a strip, whose copy is `copy` unless it is read in place.
+    /// Computes all units of a share for a strip. `copy` is the strip's input unless it is read in place.
     fn run(&self, strip: Strip, units: std::ops::Range<usize>, copy: &[f32]) {
         let count = self.sources.len();
         for unit in units.clone() {
@@ -365,7 +365,7 @@ impl Job<'_> {
                     let next = if slice + 1 < slices {
                         &weight[panels.start(unit) + blocks.end * each..]
                     } else {
-                        // the next source's panel of this unit, or the first one's of the next
+                        // the next source's panel of this unit, or the first source's panel of the next unit
                         let turn = index + 1 == count;
                         let following = match unit + usize::from(turn) {
                             next if next < units.end => next,
@@ -415,11 +415,11 @@ impl Job<'_> {
         let each = panels.len(unit) / panels.blocks.max(1);
         let panel = &weight[panels.start(unit) + pass.blocks.start * each..][..pass.blocks.len() * each];
         let taps = source.taps();
-        // where the strip is flat, pixels are counted as if it were one row
+        // if the strip is flat, pixels are counted as in a single row
         let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
         let cut = Cut::new(g, strip, self.line, self.kernels.pixels);
         let tiles = cut.tiles() * strip.samples;
-        // the last tiles together bring the next panel: some of them, so that memory keeps up
+        // the last tiles prefetch the next panel: enough of them that memory can keep up
         let visits = pass.blocks.len() * taps.len();
         let lines = pass.next.len().div_ceil(LINE * visits.max(1));
         let bringers = (2 * lines).div_ceil(panels.depth).clamp(1, tiles);
@@ -477,15 +477,15 @@ impl Job<'_> {
                     kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
                 }
                 let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
-                // SAFETY: whoever has `kernels` runs on a processor with their instructions. The tile's taps lie in the
-                // strip's copy, which has every row and column that they reach (or, pointwise, in the map itself), its
-                // results in the unit's maps; the panel is as long as blocks, taps and channels say. Tasks write
-                // results of their own.
+                // SAFETY: `kernels` exists only on a processor with its instructions. The tile's kernel elements are inside the
+                // strip's copy, which has every row and column that they read (or, if pointwise, inside the feature map itself),
+                // and its outputs inside the unit's feature maps; the panel has the length given by blocks, kernel elements and
+                // channels. Each task writes its own outputs.
                 unsafe { kernel(&tile) };
                 if self.act == Some(Activation::Sigmoid) && pass.last {
                     for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
                         let at = start + b * map + at + r * g.width * lanes;
-                        // SAFETY: this tile's own results
+                        // SAFETY: outputs of this tile only
                         Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
                     }
                 }

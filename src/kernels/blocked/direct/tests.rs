@@ -1,10 +1,10 @@
-//! Against the definition in f64, and how fast.
+//! Comparison with the definition in f64, and speed.
 
 use super::*;
 use crate::kernels::blocked::pack::{pack, pack_channels};
 use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
 
-/// Convolves by this kernel, from and to plain layouts, and compares with the definition in f64.
+/// Runs this kernel from and to NCHW values and compares with the definition in f64.
 fn check(
     isa: Isa,
     shape: ConvShape,

@@ -1,10 +1,10 @@
-//! Over blocked maps, with the micro-kernel of [`super::outer`].
+//! For the blocked layout, with the micro-kernel of [`super::outer`].
 //!
-//! The gradient falls into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of a plain map) and
-//! all taps. A task makes some tiles over a range of the pixels. It goes through its range in chunks, rows of a map or whole
-//! maps, which stay in the second-level cache while all of its tiles pass over them; a tap reads the part of a chunk whose pixels it
-//! finds inside the map. Where one range covers everything, a task writes its tiles out at once; else they are kept, and
-//! added in the order of the ranges.
+//! The gradient is split into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of NCHW), and
+//! all kernel elements. A task computes some tiles over a range of pixels. It processes its range in chunks (rows of a feature
+//! map, or whole feature maps) that stay in the L2 cache while all of its tiles use them; a kernel element reads the part of a
+//! chunk that is inside the input. If one range covers everything, a task stores its tiles immediately; otherwise they are kept
+//! and added in the order of the ranges.
 
 use std::ops::Range;
 
@@ -15,33 +15,34 @@ use crate::kernels::gemm_conv::taps_inside;
 use crate::kernels::isa::Kernels;
 use crate::kernels::pool::{Disjoint, Pool, share};
 
-/// Bytes of a task's tiles, at most (unless one is more): they, a chunk and what follows it share the second-level cache.
+/// Maximum bytes of a task's tiles (unless a single one is larger): they share the L2 cache with the current chunk and what
+/// follows it.
 const TILES: usize = 160 << 10;
-/// Bytes of a chunk, about.
+/// Approximate bytes of a chunk.
 const CHUNK: usize = 384 << 10;
-/// Pixels of a chunk, at least: between chunks every sum goes to memory and back.
+/// Minimum pixels per chunk: between chunks every sum goes to memory and back.
 const MIN_PIXELS: usize = 64;
-/// Tasks to have, so that up to four threads end at nearly the same time.
+/// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
 
-/// How the work is cut.
+/// How the work is split.
 struct Cut {
     panels: Panels,
-    /// Floats of a tile.
+    /// Floats per tile.
     tile: usize,
-    /// Sets of units of filters.
+    /// Sets of filter units.
     unit_sets: usize,
-    /// Sets of blocks of channels (of those that a unit reads).
+    /// Sets of channel blocks (of those that a unit reads).
     block_sets: usize,
-    /// Tiles of a task, at most.
+    /// Maximum number of tiles per task.
     most: usize,
-    /// Parts that a map is cut into, by rows.
+    /// Parts of a feature map, split by rows.
     pieces: usize,
     /// Sets of samples.
     sets: usize,
     /// Ranges of chunks.
     ranges: usize,
-    /// Floats of a chunk of a plain map, with its padding.
+    /// Floats of a chunk of an NCHW input, with padding.
     copy: usize,
 }
 
@@ -51,7 +52,7 @@ impl Cut {
         let taps = shape.kernel[0] * shape.kernel[1];
         let tile = taps * panels.depth * 2 * lanes;
         let (units, blocks) = (panels.units().max(1), panels.blocks.max(1));
-        // a task reads one block of x for each block of channels, two of dy for each unit of filters
+        // a task reads one block of x per block of channels, and two of dy per unit of filters
         let tiles = (TILES / 4 / tile).max(1);
         let across = units.min((tiles / 2).isqrt().max(1));
         let deep = blocks.min(tiles / across);
@@ -77,7 +78,7 @@ impl Cut {
         cut
     }
 
-    /// Places for a task's tiles: one a thread where they are written out at once, else one a task.
+    /// Number of buffers for a task's tiles: one per thread if they are stored immediately, otherwise one per task.
     fn places(&self, threads: usize) -> usize {
         if self.ranges == 1 { threads } else { self.tasks() }
     }
@@ -91,19 +92,19 @@ impl Cut {
     }
 }
 
-/// Rows and columns that so many rows of output read, the padding among them.
+/// Rows and columns that `rows` output rows read, including padding.
 fn padded(shape: &ConvShape, rows: usize) -> [usize; 2] {
     let reach =
         |axis: usize, count: usize| (count - 1) * shape.stride[axis] + (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
     [reach(0, rows), reach(1, shape.output[1])]
 }
 
-/// Floats of scratch for so many threads.
+/// Scratch floats for a thread count.
 pub(super) fn scratch(lanes: usize, plain: bool, shape: &ConvShape, threads: usize) -> usize {
     Cut::new(shape, lanes, plain, threads).scratch(threads)
 }
 
-/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+/// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
     pool: &Pool,
     kernels: &'static Kernels,
@@ -126,7 +127,7 @@ pub(super) fn conv_weight(
         let copy = unsafe { copies.slice(thread * cut.copy, cut.copy) };
         for task in tasks {
             let at = if cut.ranges == 1 { thread } else { task };
-            // SAFETY: no other task of this time has this place
+            // SAFETY: no other task uses this buffer at the same time
             let sums = unsafe { sums.slice(at * place, place) };
             let (part, range) = (task % (cut.unit_sets * cut.block_sets), task / (cut.unit_sets * cut.block_sets));
             let part = job.part(part);
@@ -143,7 +144,7 @@ pub(super) fn conv_weight(
         pool.for_each(parts * cut.most, |index, _| {
             let (part, index) = (index / cut.most, index % cut.most);
             let Some((unit, block)) = job.part(part).tiles().nth(index) else { return };
-            // SAFETY: this tile's places are this task's own
+            // SAFETY: the sums of this tile belong to this task
             let of_range = |range: usize| unsafe { sums.slice((range * parts + part) * place + index * cut.tile, cut.tile) };
             let total = of_range(0);
             for range in 1..cut.ranges {
@@ -163,7 +164,7 @@ struct Job<'a> {
     dy: &'a [f32],
 }
 
-/// The tiles of a task: units of filters, and blocks of channels counted from the first that a unit reads.
+/// The tiles of a task: units of filters, and blocks of channels relative to the first block that a unit reads.
 struct Part {
     units: Range<usize>,
     blocks: Range<usize>,
@@ -241,7 +242,7 @@ impl Job<'_> {
             let last = |steps: [usize; 3]| -> usize { steps.iter().zip(counts).map(|(step, count)| step * (count - 1)).sum() };
             assert!(x_at + last(x_steps) + lanes <= self.x.len());
             assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
-            // rows that follow each other without a gap are one
+            // contiguous rows are merged into one
             if [x_steps, dy_steps].iter().all(|steps| steps[1] == counts[2] * steps[2]) {
                 counts = [counts[0], 1, counts[1] * counts[2]];
             }
@@ -255,14 +256,14 @@ impl Job<'_> {
                     counts,
                     sums: sums[(tap * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
                 };
-                // SAFETY: whoever has `kernels` runs on a processor with their instructions; the last pixel of both maps lies
-                // inside them, as asserted, and the sums are as many as the kernel has
+                // SAFETY: `kernels` exists only on a processor with its instructions; the last pixels of both feature maps are
+                // inside them, as asserted, and there are as many sums as the kernel writes
                 unsafe { kernel(&outer) };
             }
         }
     }
 
-    /// Adds a chunk to a tile of one channel of a plain map, from its copy.
+    /// Adds a chunk to a tile of one channel of an NCHW input, from its copy.
     fn add_plain(&self, unit: usize, channel: usize, chunk: &Chunk, copy: &[f32], sums: &mut [f32]) {
         let s = self.shape;
         let lanes = self.kernels.lanes;
@@ -271,7 +272,7 @@ impl Job<'_> {
         let out_blocks = s.filters.div_ceil(lanes);
         let [high, wide] = padded(s, chunk.lines.len());
         let [kh, kw] = s.kernel;
-        // taps of a row that read neighbouring numbers
+        // kernel elements of a row that read contiguous values
         let most = if s.dilation[1] == 1 { most_rows(lanes, width).min(kw) } else { 1 };
         let runs = kw.div_ceil(most);
         let x_steps = [s.channels * high * wide, s.stride[0] * wide, s.stride[1]];
@@ -299,7 +300,7 @@ impl Job<'_> {
         }
     }
 
-    /// Copies what a chunk reads of a plain map, zeros for the padding: `[sample][channel][row][column]`.
+    /// Copies what a chunk reads of an NCHW input, with zeros for padding: `[sample][channel][row][column]`.
     fn copy(&self, chunk: &Chunk, to: &mut [f32]) {
         let s = self.shape;
         let [h, w] = s.input;
@@ -323,7 +324,7 @@ impl Job<'_> {
         }
     }
 
-    /// Writes a tile to the gradient: those of its filters and channels that belong to one group.
+    /// Stores a tile in the gradient, for the pairs of filters and channels in the same group.
     fn write(&self, unit: usize, block: usize, sums: &[f32], dw: &Disjoint<'_>) {
         let s = self.shape;
         let panels = &self.cut.panels;
@@ -339,7 +340,7 @@ impl Job<'_> {
             if from >= to {
                 continue;
             }
-            // SAFETY: these channels of this filter are in this tile alone
+            // SAFETY: these channels of this filter are only in this tile
             let out = unsafe { dw.slice((filter * channels + from - group) * taps, (to - from) * taps) };
             for (channel, out) in out.chunks_exact_mut(taps).enumerate() {
                 for (tap, out) in out.iter_mut().enumerate() {

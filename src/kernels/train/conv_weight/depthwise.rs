@@ -1,4 +1,4 @@
-//! Depthwise convolutions: each channel has taps of its own, so that a vector of channels makes a vector of sums.
+//! Depthwise convolutions: each channel has its own kernel, so a vector of channels gives a vector of sums.
 
 use crate::kernels::ConvShape;
 use crate::kernels::gemm_conv::taps_inside;
@@ -6,33 +6,33 @@ use crate::kernels::isa::Kernels;
 use crate::kernels::pool::{Disjoint, Pool, share};
 use crate::kernels::simd::Simd;
 
-/// Tasks to have, so that up to four threads end at nearly the same time.
+/// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
 
-/// What is multiplied, channel by channel, and added up. Steps are in floats, from a row and a pixel to the next.
+/// Operands to multiply channel by channel and sum. Strides are in floats, for rows and pixels.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Products {
-    /// The first pixel of the one map.
+    /// The first pixel of the input.
     pub x: *const f32,
-    /// Its steps.
+    /// Strides of `x`.
     pub x_steps: [usize; 2],
-    /// The first pixel of the other.
+    /// The first pixel of the gradient.
     pub dy: *const f32,
-    /// Its steps.
+    /// Strides of `dy`.
     pub dy_steps: [usize; 2],
-    /// Rows, pixels.
+    /// Number of rows and pixels.
     pub counts: [usize; 2],
-    /// The sums, a vector, to which they are added.
+    /// A vector to which the sums are added.
     pub sums: *mut f32,
 }
 
-/// Sums of four pixels go side by side, since one multiply-add waits for another.
+/// Sums four pixels side by side, so that multiply-adds do not wait for each other.
 ///
 /// # Safety
-/// The processor has `S`; all pointers are valid for what the sizes say.
+/// The processor supports `S`; all pointers are valid for the given sizes.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn products<S: Simd>(p: &Products) {
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let mut sums = [S::zero(); 4];
         sums[0] = S::load(p.sums);
@@ -56,18 +56,18 @@ pub(in crate::kernels) unsafe fn products<S: Simd>(p: &Products) {
     }
 }
 
-/// Ranges of samples whose sums are kept apart.
+/// Ranges of samples with separate sums.
 fn ranges(shape: &ConvShape, blocks: usize, threads: usize) -> usize {
     TASKS.max(4 * threads).div_ceil(blocks).clamp(1, shape.batch)
 }
 
-/// Floats of scratch for so many threads.
+/// Scratch floats for a thread count.
 pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize {
     let blocks = shape.channels.div_ceil(lanes);
     ranges(shape, blocks, threads) * blocks * shape.kernel[0] * shape.kernel[1] * lanes
 }
 
-/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+/// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
     pool: &Pool,
     kernels: &'static Kernels,
@@ -106,8 +106,8 @@ pub(super) fn conv_weight(
                     counts: [lines.len(), columns.len()],
                     sums: sums.as_mut_ptr(),
                 };
-                // SAFETY: whoever has `kernels` runs on a processor with their instructions; `taps_inside` leaves out the pixels of
-                // `dy` whose tap lies beside the map
+                // SAFETY: `kernels` exists only on a processor with its instructions; `taps_inside` drops the pixels of `dy`
+                // whose kernel element falls in the padding
                 unsafe { (kernels.products)(&p) };
             }
         }
@@ -115,7 +115,7 @@ pub(super) fn conv_weight(
     let dw = Disjoint::new(dw);
     pool.for_each(blocks, |block, _| {
         for channel in block * lanes..((block + 1) * lanes).min(shape.channels) {
-            // SAFETY: this channel's taps are this task's own
+            // SAFETY: this channel's kernel belongs to this task
             let out = unsafe { dw.slice(channel * kh * kw, kh * kw) };
             for (tap, out) in out.iter_mut().enumerate() {
                 let of_range = |range: usize| scratch[(range * blocks + block) * tile + tap * lanes + channel % lanes];

@@ -1,5 +1,5 @@
-//! The gradient of a convolution's weight: for each filter, channel and tap the sum, over samples and pixels, of the gradient of the
-//! result times what the tap read there.
+//! The gradient of a convolution's weight: for each filter, channel and kernel element, the sum over samples and pixels of the
+//! output's gradient times the input value that the kernel element reads.
 
 mod blocked;
 pub(in crate::kernels) mod depthwise;
@@ -11,7 +11,7 @@ use crate::kernels::blocked::depthwise::serves as is_depthwise;
 use crate::kernels::isa::Kernels;
 use crate::kernels::{ConvShape, Isa, Pool};
 
-/// Which of the ways.
+/// The available methods.
 enum Way {
     Portable,
     Depthwise(&'static Kernels),
@@ -35,7 +35,7 @@ fn is_empty(shape: &ConvShape) -> bool {
     [shape.input_sizes(), shape.output_sizes()].as_flattened().contains(&0) || shape.depth() == 0
 }
 
-/// Floats of scratch that [`conv_weight`] needs with so many threads.
+/// Scratch floats that [`conv_weight`] needs for a thread count.
 pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads: usize) -> usize {
     if is_empty(shape) {
         return 0;
@@ -48,14 +48,14 @@ pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads:
     }
 }
 
-/// The gradient `dw` of a convolution's weight, `[filters, channels / groups, kernel]` as stored, from the convolution's input `x`
-/// and the gradient `dy` of its output; `shape` is that of the convolution. `dy` lies in blocks of the instruction set's
-/// lanes, and so does `x`, unless `plain`: then it is NCHW. With the portable instruction set both are NCHW. With `precise` products are
-/// those of the definition, without Winograd's transforms, which cost about one digit.
-/// `scratch` holds [`scratch`] floats. The bits are the same for each count of threads up to four, and always so for the same one.
+/// The gradient `dw` of a convolution's weight, `[filters, channels / groups, kernel]` as stored, from the convolution's input
+/// `x` and the gradient `dy` of its output; `shape` is the convolution's shape. `dy` is blocked with the instruction set's lanes,
+/// and so is `x`, unless `plain`: then it is NCHW. With the portable instruction set both are NCHW. With `precise`, products are
+/// computed without Winograd transforms, which cost about one digit. `scratch` needs [`scratch`] floats. The bits are the same
+/// for every thread count up to four, and always for the same thread count.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say.
+/// If a slice has the wrong length.
 pub fn conv_weight(
     pool: &Pool,
     isa: Isa,

@@ -1,48 +1,48 @@
-//! The micro-kernel of the weight's gradient: a sum of outer products, kept in registers.
+//! The micro-kernel of weight gradients: a sum of outer products, kept in registers.
 //!
-//! Each pixel adds the product of `R` neighbouring numbers of `x` with `BLOCKS` vectors of `dy`. What the numbers are is the
-//! caller's affair: channels of a block, or taps of a row of a plain map.
+//! Each pixel adds the product of `R` contiguous values of `x` with `BLOCKS` vectors of `dy`. The caller decides what the values
+//! are: channels of a block, or kernel elements of a row in NCHW.
 
 use crate::kernels::simd::Simd;
 
-/// Numbers of `x` in a sum that is held in registers: `rows * blocks` is at most the lanes of a vector.
+/// Values of `x` per sum kept in registers: `rows * blocks` is at most the lanes of a vector.
 pub(super) fn most_rows(lanes: usize, blocks: usize) -> usize {
     lanes / blocks
 }
 
-/// What the micro-kernel reads, and what it adds to. Steps are in floats, from a sample, a row and a pixel to the next.
+/// Operands of the micro-kernel. Strides are in floats, for samples, rows and pixels.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Outer {
-    /// The first of the `R` numbers of the first pixel.
+    /// The first of the `R` values of the first pixel.
     pub x: *const f32,
-    /// Steps in `x`.
+    /// Strides of `x`.
     pub x_steps: [usize; 3],
     /// The first vector of the first pixel.
     pub dy: *const f32,
-    /// Steps in `dy`.
+    /// Strides of `dy`.
     pub dy_steps: [usize; 3],
-    /// From a block of `dy` to the next.
+    /// Stride between blocks of `dy`.
     pub dy_block: usize,
-    /// Samples, rows, pixels.
+    /// Number of samples, rows, pixels.
     pub counts: [usize; 3],
     /// The sums, `[R][BLOCKS * LANES]`.
     pub sums: *mut f32,
 }
 
-/// An instance of [`outer`] inside a function compiled for its instruction set.
+/// An instance of [`outer`] in a function compiled for its instruction set.
 pub(in crate::kernels) type OuterFn = unsafe fn(&Outer);
 
-/// See the module.
+/// See the module documentation.
 ///
 /// # Safety
-/// The processor has `S`; all pointers are valid for what the sizes say.
+/// The processor supports `S`; all pointers are valid for the given sizes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
 pub(in crate::kernels) unsafe fn outer<S: Simd, const R: usize, const BLOCKS: usize>(o: &Outer) {
     let [samples, rows, pixels] = o.counts;
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
-        // sums of sums lose fewer bits than one long sum
+        // nested sums have smaller rounding errors than one long sum
         let mut sums = [[S::zero(); BLOCKS]; R];
         for sample in 0..samples {
             for row in 0..rows {

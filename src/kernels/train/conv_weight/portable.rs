@@ -1,29 +1,29 @@
-//! Over plain maps: a product of matrices, `dy` (filters x pixels) times the columns of `x` (pixels x depth).
+//! For NCHW: a matrix product of `dy` (filters x pixels) and the im2col columns of `x` (pixels x depth).
 //!
-//! A task makes the gradient of some channels over a range of the pixels, tile by tile: the values that its channels' taps read at
-//! a tile's pixels are laid out in the thread's scratch (im2col). Where the channels are too few to keep the threads busy, there
-//! are several ranges, whose sums are kept apart and added in order.
+//! A task computes the gradient of some channels over a range of pixels, tile by tile: the values that the channels' kernel
+//! elements read at a tile's pixels are copied to the thread's scratch (im2col). If there are too few channels to keep the
+//! threads busy, there are several ranges, whose sums are stored separately and added in order.
 
 use crate::kernels::ConvShape;
 use crate::kernels::gemm_conv::im2col;
 use crate::kernels::pool::{Disjoint, Pool, share};
 
-/// Columns of the gradient that a task makes, about.
+/// Approximate number of gradient columns per task.
 const COLUMNS: usize = 96;
-/// Floats of a tile, about: it stays in the second-level cache.
+/// Approximate number of floats per tile, which stays in the L2 cache.
 const TILE: usize = 64 << 10;
-/// Tasks to have, so that up to four threads end at nearly the same time.
+/// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
 
-/// How the work is cut.
+/// How the work is split.
 struct Cut {
-    /// Sets of channels of a group.
+    /// Sets of channels per group.
     sets: usize,
-    /// Tiles of a map.
+    /// Tiles per feature map.
     tiles: usize,
     /// Ranges of the tiles of all samples.
     ranges: usize,
-    /// Floats of a tile; 0 where the map is read in place.
+    /// Floats per tile; 0 if the input is read in place.
     tile: usize,
 }
 
@@ -38,19 +38,19 @@ impl Cut {
         Cut { sets, tiles, ranges, tile }
     }
 
-    /// Floats of the sums of all ranges; the gradient itself holds those of a single one.
+    /// Floats for the sums of all ranges; a single range is summed in the gradient itself.
     fn sums(&self, shape: &ConvShape) -> usize {
         if self.ranges == 1 { 0 } else { self.ranges * shape.filters * shape.depth() }
     }
 }
 
-/// Floats of scratch for so many threads.
+/// Scratch floats for a thread count.
 pub(super) fn scratch(shape: &ConvShape, threads: usize) -> usize {
     let cut = Cut::new(shape, threads);
     cut.sums(shape) + threads * cut.tile
 }
 
-/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+/// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
     let cut = Cut::new(shape, pool.threads());
     let (channels, filters) = (shape.channels / shape.groups, shape.filters / shape.groups);
@@ -82,7 +82,7 @@ pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32],
             };
             let a = &dy[(sample * shape.filters + group * filters) * pixels + tile.start..];
             assert!(a.len() >= (filters - 1) * pixels + tile.len() && b.len() >= (columns - 1) * b_step + tile.len());
-            // SAFETY: the slices hold these rows and columns, as asserted; tasks write columns of their own
+            // SAFETY: the slices hold these rows and columns, as asserted; each task writes its own columns
             unsafe {
                 matrixmultiply::sgemm(
                     filters,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::kernels::reference::{Numbers, blocked, worst};
 
-/// The definition, in f64; values are NCHW.
+/// The gradient by definition, in f64, on NCHW values.
 fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
     let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
     let taps = s.kernel[0] * s.kernel[1];
@@ -24,7 +24,7 @@ fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
     (0..s.filters * s.depth()).map(one).collect()
 }
 
-/// Compares with the definition for one to three threads, and each twice.
+/// Compares with the definition for one to three threads, twice each.
 fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
     let lanes = isa.lanes();
     let mut n = Numbers::new(shape.macs() + shape.filters as u64);
@@ -110,7 +110,8 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
 fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
         let lanes = isa.lanes();
-        // sums of a task's own in several ranges, of all threads in one chunk and in several, and maps that tiles overhang
+        // per-task sums in several ranges, shared sums in one and in several chunks, and feature maps that are not a multiple of
+        // the tile size
         for (batch, channels, filters, map) in [(9, 16, 33, 16), (2, 60, 64, 30), (3, 160, 130, 7), (4, 128, 128, 56)] {
             let (input, kernel, pad) = ([map; 2], [3; 2], [[1; 2]; 2]);
             let (stride, dilation) = ([1; 2], [1; 2]);

@@ -1,37 +1,37 @@
-//! The innermost loops of batch normalisation, over pixels of one block.
+//! The innermost loops of batch normalization, over the pixels of one block.
 
 use crate::kernels::simd::Simd;
 use crate::kernels::tile::Clamp;
 
-/// Chains of additions that go on side by side.
+/// Independent chains of additions.
 const CHAINS: usize = 4;
 
-/// Pixels and what to sum of them.
+/// Pixels whose moments are computed.
 pub(in crate::kernels) struct Moments {
     /// The pixels.
     pub x: *const f32,
-    /// How many.
+    /// Number of pixels.
     pub pixels: usize,
-    /// What is taken off each number, a channel each.
+    /// Subtracted from each value, one per channel.
     pub shift: *const f32,
     /// Two vectors of results: the sums of the differences, and of their squares.
     pub sums: *mut f32,
 }
 
-/// Sums differences and their squares.
+/// Sums the differences and their squares.
 ///
 /// # Safety
-/// The processor has `S`; pointers are valid for what the sizes say.
+/// The processor supports `S`; pointers are valid for the given sizes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 pub(in crate::kernels) unsafe fn moments<S: Simd>(m: &Moments) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let shift = S::load(m.shift);
         let (mut sums, mut squares) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
         let whole = m.pixels - m.pixels % CHAINS;
         let mut pixel = 0;
-        // a closure for both loops would not be inlined, and lose the instruction set
+        // a closure shared by both loops would not be inlined, and would lose the instruction set
         while pixel < whole {
             for chain in 0..CHAINS {
                 let d = S::sub(S::load(m.x.add((pixel + chain) * S::LANES)), shift);
@@ -52,14 +52,14 @@ pub(in crate::kernels) unsafe fn moments<S: Simd>(m: &Moments) {
 }
 
 /// # Safety
-/// The processor has `S`.
+/// The processor supports `S`.
 #[inline(always)]
 unsafe fn total<S: Simd>(v: &[S::V; CHAINS]) -> S::V {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe { S::add(S::add(v[0], v[1]), S::add(v[2], v[3])) }
 }
 
-/// What a norm does to a number: `(x - mean) * scale + bias`, a vector of channels each.
+/// The function of a batch norm: `(x - mean) * scale + bias`, one vector of channels each.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Affine {
     pub mean: *const f32,
@@ -67,13 +67,13 @@ pub(in crate::kernels) struct Affine {
     pub bias: *const f32,
 }
 
-/// Pixels to normalise.
-pub(in crate::kernels) struct Normalise {
+/// Pixels to normalize.
+pub(in crate::kernels) struct Normalize {
     /// The pixels; may be `out`.
     pub x: *const f32,
-    /// How many.
+    /// Number of pixels.
     pub pixels: usize,
-    /// What is done to them.
+    /// The normalization.
     pub affine: Affine,
     /// Added before the activation, may be `out`; null for none.
     pub residual: *const f32,
@@ -83,13 +83,13 @@ pub(in crate::kernels) struct Normalise {
     pub out: *mut f32,
 }
 
-/// Normalises the pixels.
+/// Normalizes the pixels.
 ///
 /// # Safety
-/// As [`moments`].
+/// Like [`moments`].
 #[inline(always)]
-pub(in crate::kernels) unsafe fn normalise<S: Simd>(n: &Normalise) {
-    // SAFETY: the caller's
+pub(in crate::kernels) unsafe fn normalize<S: Simd>(n: &Normalize) {
+    // SAFETY: guaranteed by the caller
     unsafe {
         let (mean, scale, bias) = (S::load(n.affine.mean), S::load(n.affine.scale), S::load(n.affine.bias));
         for at in (0..n.pixels).map(|pixel| pixel * S::LANES) {
@@ -105,30 +105,30 @@ pub(in crate::kernels) unsafe fn normalise<S: Simd>(n: &Normalise) {
     }
 }
 
-/// Pixels of a norm's input and of its output's gradient, and what to sum of them.
+/// Pixels of a batch norm's input and of its output gradient, for the parameters' gradients.
 pub(in crate::kernels) struct GradSums {
     /// The input.
     pub x: *const f32,
-    /// The gradient.
+    /// The output gradient.
     pub dy: *const f32,
-    /// How many pixels.
+    /// Number of pixels.
     pub pixels: usize,
-    /// What the norm does.
+    /// The normalization.
     pub affine: Affine,
-    /// Whether a ReLU follows: only where its operand was above 0 does `dy` count.
+    /// Whether a ReLU follows, so that `dy` counts only where the ReLU's input is above 0.
     pub relu: bool,
     /// Two vectors of results: the sums of `dy`, and of `dy * (x - mean)`.
     pub sums: *mut f32,
 }
 
-/// Sums what a norm's parameters need.
+/// Computes the sums for the gradients of a batch norm's parameters.
 ///
 /// # Safety
-/// As [`moments`].
+/// Like [`moments`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 pub(in crate::kernels) unsafe fn grad_sums<S: Simd>(g: &GradSums) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let (mean, scale, bias) = (S::load(g.affine.mean), S::load(g.affine.scale), S::load(g.affine.bias));
         let (mut sums, mut products) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
@@ -153,13 +153,13 @@ pub(in crate::kernels) unsafe fn grad_sums<S: Simd>(g: &GradSums) {
     }
 }
 
-/// A pixel less the mean, and the gradient that counts there.
+/// A pixel minus the mean, and its effective gradient.
 ///
 /// # Safety
-/// As [`moments`].
+/// Like [`moments`].
 #[inline(always)]
 unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bias: S::V) -> (S::V, S::V) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let d = S::sub(S::load(g.x.add(pixel * S::LANES)), mean);
         let dy = S::load(g.dy.add(pixel * S::LANES));
@@ -169,31 +169,31 @@ unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bia
 
 /// Pixels whose gradient is computed: `scale * dy + slope * (x - mean) + constant`.
 pub(in crate::kernels) struct Back {
-    /// The norm's input; may be `out`.
+    /// The batch norm's input; may be `out`.
     pub x: *const f32,
-    /// The gradient of its output; may be `out`.
+    /// The output gradient; may be `out`.
     pub dy: *const f32,
-    /// How many pixels.
+    /// Number of pixels.
     pub pixels: usize,
-    /// What the norm does.
+    /// The normalization.
     pub affine: Affine,
     /// Whether a ReLU follows.
     pub relu: bool,
-    /// See above, a vector of channels.
+    /// See above, one vector of channels.
     pub slope: *const f32,
-    /// See above, a vector of channels.
+    /// See above, one vector of channels.
     pub constant: *const f32,
     /// The results.
     pub out: *mut f32,
 }
 
-/// Computes the gradient of a norm's input.
+/// Computes the gradient of a batch norm's input.
 ///
 /// # Safety
-/// As [`moments`].
+/// Like [`moments`].
 #[inline(always)]
 pub(in crate::kernels) unsafe fn back<S: Simd>(b: &Back) {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let (mean, scale, bias) = (S::load(b.affine.mean), S::load(b.affine.scale), S::load(b.affine.bias));
         let (slope, constant) = (S::load(b.slope), S::load(b.constant));

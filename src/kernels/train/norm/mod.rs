@@ -1,16 +1,16 @@
-//! Batch normalisation in training: a batch's statistics, the normalised values, and their gradients.
+//! Batch normalization in training: the statistics of a batch, the normalized values, and their gradients.
 //!
-//! `xhat = (x - mean) / sqrt(variance + eps)` with mean and biased variance over samples and pixels, a channel each (Ioffe and
-//! Szegedy 2015); `y = weight * xhat + bias`. Values have sizes `[samples, channels, height, width]`, in either layout; a vector of
-//! features is a map of 1 x 1. Statistics and gradients of parameters are `[2, channels]`, without a tail.
+//! `xhat = (x - mean) / sqrt(variance + eps)` with the mean and biased variance over samples and pixels, per channel (Ioffe and
+//! Szegedy 2015); `y = weight * xhat + bias`. Values have sizes `[samples, channels, height, width]`, in either layout; a feature
+//! vector is a 1x1 feature map. Statistics and gradients of parameters are `[2, channels]`, without padding.
 //!
-//! Sums are made in single precision over a few thousand numbers, and of those in double precision.
+//! Sums of a few thousand values are computed in single precision, and sums of those in double precision.
 
 pub(in crate::kernels) mod loops;
 #[cfg(test)]
 mod tests;
 
-use self::loops::{Affine, Back, GradSums, Moments, Normalise};
+use self::loops::{Affine, Back, GradSums, Moments, Normalize};
 use super::leaves::{Maps, join, leaves, split};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::runs;
@@ -18,21 +18,21 @@ use crate::kernels::pool::Disjoint;
 use crate::kernels::tile::Clamp;
 use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
 
-/// What a norm knows of its channels.
+/// Parameters and statistics of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub struct NormParams<'a> {
-    /// `[2, channels]`: the batch's means, then its biased variances, as [`stats`] computes them.
+    /// `[2, channels]`: the batch's means, then its biased variances, as computed by [`stats`].
     pub stats: &'a [f32],
-    /// Factors.
+    /// Scales.
     pub weight: &'a [f32],
-    /// Summands.
+    /// Shifts.
     pub bias: &'a [f32],
     /// Added to the variance.
     pub eps: f64,
 }
 
 impl NormParams<'_> {
-    /// One over the deviation of a channel.
+    /// The reciprocal of a channel's standard deviation.
     fn inverse(&self, channel: usize) -> f64 {
         let variance = f64::from(self.stats[self.weight.len() + channel]);
         1.0 / (variance + self.eps).sqrt()
@@ -56,16 +56,16 @@ fn affine([mean, scale, bias]: &[[f32; LINE]; 3]) -> Affine {
     Affine { mean: mean.as_ptr(), scale: scale.as_ptr(), bias: bias.as_ptr() }
 }
 
-/// Floats of scratch that [`stats`] and [`grad_params`] ask for.
+/// Scratch floats for [`stats`] and [`grad_params`].
 pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
     let maps = Maps::new(layout, sizes);
     maps.blocks * maps.parts() * maps.lanes * PARTIAL
 }
 
-/// Floats of scratch for a channel of a part: two numbers, see [`split`].
+/// Scratch floats per channel of a part: two numbers, see [`split`].
 const PARTIAL: usize = 4;
 
-/// Calls `sums(block, part)` for each part of each block, and keeps its results (a pair a lane) in `scratch`.
+/// Calls `sums(block, part)` for each part of each block and stores its results (a pair per lane) in `scratch`.
 fn reduce(pool: &Pool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
     let parts = maps.parts();
     let len = maps.blocks * parts * maps.lanes * PARTIAL;
@@ -89,10 +89,10 @@ fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item 
     })
 }
 
-/// The batch's statistics, `[2, channels]`: means, then biased variances. `scratch` holds [`scratch`] floats.
+/// The statistics of a batch, `[2, channels]`: means, then biased variances. `scratch` needs [`scratch`] floats.
 ///
 /// # Panics
-/// Where this processor lacks the instruction set of a blocked layout, or a slice is not as long as the sizes say.
+/// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
 pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
     let leaves = leaves(isa, layout);
     let maps = Maps::new(layout, sizes);
@@ -107,11 +107,12 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
             let sum = |shift: &[f32; LINE]| {
                 let mut sums = [0.0; 2 * LINE];
                 let run = Moments { x: x.as_ptr(), pixels, shift: shift.as_ptr(), sums: sums.as_mut_ptr() };
-                // SAFETY: the processor has what `leaves` are compiled for; all slices hold their vectors
+                // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
                 unsafe { (leaves.moments)(&run) };
                 sums
             };
-            // numbers are summed less the mean so far: a mean that is large against the deviation costs no digits
+            // the mean so far is subtracted before summing, so that a mean that is large relative to the deviation costs no
+            // digits
             let mut shift = [0.0; LINE];
             if count == 0.0 {
                 let sums = sum(&shift);
@@ -141,7 +142,7 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
     }
 }
 
-/// Mean of some numbers, and the sum of the squares of their distances from it.
+/// Mean of some values, and the sum of their squared deviations.
 #[derive(Clone, Copy, Default)]
 struct Spread {
     mean: f64,
@@ -149,13 +150,13 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of `count` numbers, from the sum of their distances from `shift` and of the squares of those.
+    /// Of `count` values, from the sums of their differences from `shift` and of the squares of those.
     fn of(shift: f64, count: f64, sum: f64, squares: f64) -> Spread {
         let mean = sum / count;
         Spread { mean: shift + mean, squares: (squares - sum * mean).max(0.0) }
     }
 
-    /// Makes it that of `count` numbers and `added` more (Chan, Golub and LeVeque 1979).
+    /// Merges `added` more values into `count` values (Chan, Golub and LeVeque 1979).
     fn join(&mut self, count: f64, more: Spread, added: f64) {
         let distance = more.mean - self.mean;
         let part = added / (count + added);
@@ -167,7 +168,7 @@ impl Spread {
 /// `out = act(weight * xhat + bias + residual)`.
 ///
 /// # Panics
-/// As [`stats`].
+/// Like [`stats`].
 pub fn forward(
     pool: &Pool,
     isa: Isa,
@@ -189,11 +190,11 @@ pub fn forward(
     let out = Disjoint::new(out);
     runs(pool, maps.count(), maps.plane, maps.chunk(), |map, pixels| {
         let (start, len) = ((map * maps.plane + pixels.start) * maps.lanes, pixels.len() * maps.lanes);
-        // SAFETY: these pixels of the block are this run's own
+        // SAFETY: pixels of this run only
         let out = unsafe { out.slice(start, len) };
         let of_block = params.of_block(&maps, map % maps.blocks);
         let to = out.as_mut_ptr();
-        let run = Normalise {
+        let run = Normalize {
             x: x[start..][..len].as_ptr(),
             pixels: pixels.len(),
             affine: affine(&of_block),
@@ -205,20 +206,20 @@ pub fn forward(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor has what `leaves` are compiled for; all slices are as long as the run
-        unsafe { (leaves.normalise)(&run) };
+        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
+        unsafe { (leaves.normalize)(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
     });
 }
 
-/// The gradients of a norm's parameters, `[2, channels]`: of the weight (the sum of `dy * xhat`), then of the bias (the sum of
-/// `dy`). With `relu` a ReLU follows the norm, and `dy` is the gradient of that: it counts where the norm's result, computed anew,
-/// is above 0. `scratch` holds [`scratch`] floats.
+/// The gradients of a batch norm's parameters, `[2, channels]`: of the weight (the sum of `dy * xhat`), then of the bias (the sum
+/// of `dy`). With `relu` a ReLU follows, and `dy` is the gradient of its output: it counts where the batch norm's output, which
+/// is recomputed, is above 0. `scratch` needs [`scratch`] floats.
 ///
 /// # Panics
-/// As [`stats`].
+/// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_params(
     pool: &Pool,
@@ -251,7 +252,7 @@ pub fn grad_params(
                 relu,
                 sums: sums.as_mut_ptr(),
             };
-            // SAFETY: the processor has what `leaves` are compiled for; all slices hold their vectors
+            // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
             unsafe { (leaves.grad_sums)(&run) };
             for (lane, found) in found[..lanes].iter_mut().enumerate() {
                 found[0] += f64::from(sums[lane]);
@@ -267,11 +268,12 @@ pub fn grad_params(
     }
 }
 
-/// The gradient of a norm's input, `weight / deviation * (dy - mean(dy) - xhat * mean(dy * xhat))`; `sums` are the gradients of
-/// the parameters, as [`grad_params`] computes them, and `relu` is the same. `x` or `dy` is `None` where it lies in `out`.
+/// The gradient of a batch norm's input, `weight / deviation * (dy - mean(dy) - xhat * mean(dy * xhat))`; `sums` are the
+/// gradients of the parameters, as computed by [`grad_params`], and `relu` is the same. `x` or `dy` is `None` if it is already in
+/// `out`.
 ///
 /// # Panics
-/// As [`stats`].
+/// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_input(
     pool: &Pool,
@@ -296,7 +298,7 @@ pub fn grad_input(
     let out = Disjoint::new(out);
     runs(pool, maps.count(), maps.plane, maps.chunk(), |map, pixels| {
         let (start, len) = ((map * maps.plane + pixels.start) * maps.lanes, pixels.len() * maps.lanes);
-        // SAFETY: these pixels of the block are this run's own
+        // SAFETY: pixels of this run only
         let to = unsafe { out.slice(start, len) }.as_mut_ptr();
         let block = map % maps.blocks;
         let of_block = params.of_block(&maps, block);
@@ -313,7 +315,7 @@ pub fn grad_input(
             constant: constant.as_ptr(),
             out: to,
         };
-        // SAFETY: the processor has what `leaves` are compiled for; all slices are as long as the run
+        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
         unsafe { (leaves.back)(&run) };
     });
 }

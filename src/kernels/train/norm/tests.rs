@@ -1,4 +1,4 @@
-//! Against the definition in double precision, on random sizes and layouts; against PyTorch on a few numbers.
+//! Comparison with the definition in double precision, on random sizes and layouts.
 
 use super::super::testing::{cases, from_plain, to_plain};
 use super::*;
@@ -6,7 +6,7 @@ use crate::kernels::reference::{Numbers, worst};
 
 const EPS: f64 = 1e-5;
 
-/// Everything about a norm in double precision, over plain maps.
+/// Reference results of a batch norm in double precision, on NCHW values.
 struct Oracle {
     stats: Vec<f64>,
     y: Vec<f64>,
@@ -30,7 +30,7 @@ impl Case {
         Case { sizes, x, dy: n.take(len), residual: n.take(len), weight: n.take(c), bias: n.take(c) }
     }
 
-    /// With statistics as they are given, so that a sign of the ReLU's operand is not a matter of rounding them.
+    /// Uses the given statistics, so that the sign of the ReLU's input does not depend on their rounding.
     fn oracle(&self, stats: Option<&[f32]>, relu: bool) -> Oracle {
         let [batch, c, h, w] = self.sizes;
         let mut o =
@@ -57,7 +57,7 @@ impl Case {
         o
     }
 
-    /// Numbers whose sign is in doubt are moved, or a ReLU's gradient would be.
+    /// Moves values away from 0, so that the sign of the ReLU's input is unambiguous.
     fn decided(mut self) -> Case {
         let y = self.oracle(None, false).y;
         let [_, c, h, w] = self.sizes;
@@ -96,7 +96,7 @@ fn statistics_agree_with_their_definition_also_far_from_zero() {
 fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
     let sizes @ [batch, c, h, w] = [6, 17, 70, 60];
     let mut n = Numbers::new(12);
-    // each sample lies elsewhere, and one pixel far away
+    // each sample has a different offset, and one pixel is an outlier
     let mut case = Case::new(&mut n, sizes, 0.0);
     let sample = c * h * w;
     case.x.iter_mut().enumerate().for_each(|(i, v)| *v += 100.0 * (i / sample) as f32);
@@ -115,7 +115,7 @@ fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
 }
 
 #[test]
-fn normalised_values_agree_with_their_definition() {
+fn normalized_values_agree_with_their_definition() {
     cases(13, 60, |n, pool, isa, layout, sizes| {
         let case = Case::new(n, sizes, 0.5);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
@@ -157,7 +157,7 @@ fn gradients_agree_with_their_definition() {
         let mut dx = vec![f32::NAN; x.len()];
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, Some(&x), Some(&dy), &mut dx);
         assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
-        // a channel of few numbers that are nearly the same magnifies what is left of dy, and its rounding, hundreds of times
+        // a channel with few, nearly equal values amplifies the remainder of dy, and its rounding, hundreds of times
         let factor = |c: usize| f64::from(case.weight[c].abs()) / (f64::from(stats[sizes[1] + c]) + EPS).sqrt();
         let largest = (0..sizes[1]).map(factor).fold(1.0, f64::max);
         let off = worst(&to_plain(layout, sizes, &dx), &expected.dx);
@@ -173,7 +173,7 @@ fn gradients_agree_with_their_definition() {
 fn the_mask_is_that_of_the_values_stored() {
     cases(15, 40, |n, pool, isa, layout, sizes| {
         let mut case = Case::new(n, sizes, 0.5);
-        // all at the edge: a channel's results are rounding errors around 0
+        // borderline case: a channel's outputs are rounding errors around 0
         case.weight.iter_mut().for_each(|w| *w *= 1e-9);
         case.bias.fill(0.0);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);

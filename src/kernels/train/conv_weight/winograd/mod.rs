@@ -1,12 +1,13 @@
-//! Of 3x3 and stride 1, with a quarter of the multiplications: [`crate::kernels::winograd`] turned round.
+//! For 3x3 kernels with stride 1, with a quarter of the multiplications: the transpose of [`crate::kernels::winograd`].
 //!
-//! A tile of 4x4 results is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is
-//! `G^T [(A e A^T) . (B^T d B)] G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are summed
-//! over all tiles first, one sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
+//! A tile of 4x4 outputs is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is `G^T [(A e A^T) . (B^T d B)]
+//! G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are first summed over all tiles, one
+//! sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
 //!
-//! Sums take four times the memory of the gradient. Where those of all channels fit into the second-level cache, a task goes
-//! through a range of the tiles, a chunk at a time, and the sums of the ranges are added in order. Where they are more, all threads
-//! transform a large chunk together, and a task then makes some channels' sums over all of it, which go to the gradient at once.
+//! The sums take four times the memory of the gradient. If those of all channels fit in the L2 cache, a task processes a range of
+//! tiles, one chunk at a time, and the sums of the ranges are added in order. Otherwise all threads together transform a large
+//! chunk, and each task then computes the sums of some channels over the whole chunk, which are added to the gradient
+//! immediately.
 
 pub(in crate::kernels) mod transform;
 
@@ -21,29 +22,29 @@ use crate::kernels::pool::{Disjoint, Pool, share};
 use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::winograd::{self, Size, inside, odd_lines};
 
-/// Results of a row of a tile.
+/// Outputs per row of a tile.
 const SIDE: usize = 4;
 const POINTS: usize = 36;
-/// Bytes of the sums of all channels, at most, that a task keeps for itself.
+/// Maximum bytes of the sums of all channels for a task to keep its own.
 const OWN_SUMS: usize = 640 << 10;
-/// Bytes of a task's own transformed chunk, about.
+/// Approximate bytes of a task's own transformed chunk.
 const OWN_CHUNK: usize = 320 << 10;
-/// Bytes of the sums of all ranges, about.
+/// Approximate bytes of the sums of all ranges.
 const RANGES: usize = 2 << 20;
-/// Bytes of a chunk that all threads share, about: it stays in the last-level cache.
+/// Approximate bytes of a chunk shared by all threads, which stays in the last-level cache.
 const SHARED_CHUNK: usize = 12 << 20;
-/// Tiles of a chunk, at least: after each, sums go to memory and back.
+/// Minimum number of tiles per chunk: after each chunk, the sums go to memory and back.
 const MIN_TILES: usize = 64;
-/// Tiles that are transformed as one task.
+/// Tiles per transform task.
 const TRANSFORMED: usize = 8;
-/// Tasks to have, so that up to four threads end at nearly the same time.
+/// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
-/// Blocks of channels that a task sums side by side.
+/// Channel blocks that a task sums side by side.
 const DEEP: usize = 4;
-/// What it takes to transform a vector of a tile, in multiply-adds of vectors.
+/// Cost of transforming one vector of a tile, in vector multiply-adds.
 const TRANSFORM: usize = 200;
 
-/// Whether this way is open, and the faster one.
+/// Whether this method is applicable and faster.
 pub(super) fn serves(shape: &ConvShape, lanes: usize) -> bool {
     if !winograd::serves(shape) {
         return false;
@@ -51,29 +52,29 @@ pub(super) fn serves(shape: &ConvShape, lanes: usize) -> bool {
     let (ins, outs) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
     let tiles = shape.batch * shape.output.iter().map(|o| o.div_ceil(SIDE)).product::<usize>();
     let pairs = ins * outs * lanes;
-    // sums are stored and transformed once, at least
+    // the sums are stored and transformed at least once
     let here = tiles * (POINTS * pairs + TRANSFORM * (ins + outs)) + TRANSFORM * pairs;
     here + here / 8 < shape.batch * shape.pixels() * 9 * pairs
 }
 
-/// How the work is cut.
+/// How the work is split.
 struct Cut {
     lanes: usize,
-    /// Rows and columns of tiles of a map.
+    /// Rows and columns of tiles per feature map.
     map: [usize; 2],
     /// Tiles of all samples.
     total: usize,
     ins: usize,
     outs: usize,
-    /// Chunks of tiles.
+    /// Number of chunks of tiles.
     chunks: usize,
-    /// Ranges of chunks with sums of their own; 0 where chunks are shared.
+    /// Ranges of chunks with separate sums; 0 if chunks are shared.
     ranges: usize,
-    /// Blocks of channels of a task, where chunks are shared.
+    /// Channel blocks per task, if chunks are shared.
     deep: usize,
-    /// From a point to the next among the transformed tiles of the input.
+    /// Point stride of the transformed input.
     v_point: usize,
-    /// Likewise of the gradient.
+    /// Point stride of the transformed gradient.
     e_point: usize,
 }
 
@@ -103,7 +104,7 @@ impl Cut {
         POINTS * (self.v_point + self.e_point)
     }
 
-    /// Floats of the sums of a unit of filters and a block of channels.
+    /// Floats of the sums for a unit of filters and a block of channels.
     fn pair(&self) -> usize {
         POINTS * self.lanes * 2 * self.lanes
     }
@@ -112,7 +113,7 @@ impl Cut {
         self.outs.div_ceil(2)
     }
 
-    /// Blocks of a unit.
+    /// Number of blocks of a unit.
     fn width(&self, unit: usize) -> usize {
         (self.outs - 2 * unit).min(2)
     }
@@ -126,12 +127,12 @@ impl Cut {
     }
 }
 
-/// Floats of scratch for so many threads.
+/// Scratch floats for a thread count.
 pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize {
     Cut::new(shape, lanes, threads).scratch(threads)
 }
 
-/// See [`super::conv_weight`]; slices are as long as the sizes say, and none of the sizes is 0.
+/// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
     pool: &Pool,
     kernels: &'static Kernels,
@@ -158,7 +159,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// A task is a range of the tiles, for all channels.
+    /// A task is a range of tiles, for all channels.
     fn by_ranges(&self, pool: &Pool, scratch: &mut [f32], dw: &Disjoint<'_>) {
         let cut = self.cut;
         let (pair, pairs) = (cut.pair(), cut.units() * cut.ins);
@@ -178,7 +179,7 @@ impl Job<'_> {
             }
         });
         pool.for_each(pairs, |index, _| {
-            // SAFETY: this pair's places are this task's own
+            // SAFETY: the sums of this pair belong to this task
             let of_range = |range: usize| unsafe { sums.slice((range * pairs + index) * pair, pair) };
             let total = of_range(0);
             for range in 1..cut.ranges {
@@ -216,14 +217,14 @@ impl Job<'_> {
         }
     }
 
-    /// Transforms the tiles `of` a chunk: the input to `[point][block][tile][lanes]`, behind it the gradient.
+    /// Transforms the tiles `of` a chunk: the input to `[point][block][tile][lanes]`, followed by the gradient.
     fn transform(&self, chunk: Range<usize>, of: Range<usize>, to: *mut f32) {
         let (s, cut) = (self.shape, self.cut);
         let lanes = cut.lanes;
         let [down, across] = cut.map;
         let ([h, w], [oh, ow]) = (s.input, s.output);
         let input = (self.kernels.winograd)(Size::F4).input;
-        // sample, first row and first column of a tile's results, and where they and what they read begin
+        // the first output row and column of a tile, the origin of its input, and where its input and gradient start
         let place = |tile: usize| {
             let (sample, y, x) = (tile / across / down, tile / across % down * SIDE, tile % across * SIDE);
             let [top, left] = [y as isize - s.pad[0][0] as isize, x as isize - s.pad[1][0] as isize];
@@ -260,8 +261,8 @@ impl Job<'_> {
                 v_point: cut.e_point,
                 next: next_of,
             };
-            // SAFETY: whoever has `kernels` runs on a processor with their instructions; `rows` and `columns` are what lies in the
-            // maps, whose lengths are as the sizes say, and there is room for every point of every block of the chunk's tiles
+            // SAFETY: `kernels` exists only on a processor with its instructions; `rows` and `columns` are inside the feature
+            // maps, whose lengths match the sizes, and there is room for every point of every block of the chunk's tiles
             unsafe {
                 input(&of_input);
                 (self.kernels.train.gradient)(&of_gradient);
@@ -269,7 +270,7 @@ impl Job<'_> {
         }
     }
 
-    /// Adds the products of so many transformed tiles to the sums of a unit of filters and some blocks of channels.
+    /// Adds the products of the transformed tiles to the sums of a unit of filters and some blocks of channels.
     fn add(&self, tiles: usize, transformed: *const f32, unit: usize, blocks: Range<usize>, sums: &mut [f32]) {
         let cut = self.cut;
         let lanes = cut.lanes;
@@ -289,14 +290,14 @@ impl Job<'_> {
                         counts: [1, 1, tiles],
                         sums: sums[(point * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
                     };
-                    // SAFETY: the processor as above; all tiles of these blocks were transformed
+                    // SAFETY: the processor as above; all tiles of these blocks are transformed
                     unsafe { kernel(&outer) };
                 }
             }
         }
     }
 
-    /// Transforms the sums of a unit of filters and a block of channels, and writes them to the gradient or adds them to it.
+    /// Transforms the sums of a unit of filters and a block of channels, and stores them in the gradient or adds them to it.
     fn finish(&self, unit: usize, block: usize, sums: &[f32], add: bool, dw: &Disjoint<'_>) {
         let (s, lanes) = (self.shape, self.cut.lanes);
         let width = self.cut.width(unit);
@@ -309,7 +310,7 @@ impl Job<'_> {
         let channels = (s.channels - block * lanes).min(lanes);
         for lane in 0..(s.filters - unit * 2 * lanes).min(width * lanes) {
             let start = ((unit * 2 * lanes + lane) * s.channels + block * lanes) * 9;
-            // SAFETY: these channels of this filter are this task's own
+            // SAFETY: these channels of this filter belong to this task
             let out = unsafe { dw.slice(start, channels * 9) };
             for (channel, out) in out.chunks_exact_mut(9).enumerate() {
                 for (tap, out) in out.iter_mut().enumerate() {

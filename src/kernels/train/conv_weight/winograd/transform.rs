@@ -1,23 +1,23 @@
-//! The transforms of a gradient's tile and of a tap's sums, a vector of channels at a time. The matrices are those of
-//! [`crate::kernels::winograd`] for tiles of 4x4, transposed; the input's transform is the same as there.
+//! The transforms of an output gradient's tile and of the summed points, one vector of channels at a time. The matrices are those
+//! of [`crate::kernels::winograd`] for 4x4 tiles, transposed; the input transform is the same.
 
 use std::mem::MaybeUninit;
 
 use crate::kernels::simd::Simd;
 use crate::kernels::winograd::transform::InputTile;
 
-/// Results of a row of a tile.
+/// Outputs per row of a tile.
 const SIDE: usize = 4;
-/// Points of a row of a tile.
+/// Points per row of a tile.
 const REACH: usize = 6;
 
-/// `A e`: the transpose of what makes results of points.
+/// `A e`: the transpose of the map from points to outputs.
 ///
 /// # Safety
-/// The processor has `S`.
+/// The processor supports `S`.
 #[inline(always)]
 unsafe fn spread<S: Simd>(e: [S::V; SIDE]) -> [S::V; REACH] {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let two = S::splat(2.0);
         let (s, t) = (S::splat(std::f32::consts::FRAC_1_SQRT_2), S::splat(std::f32::consts::SQRT_2));
@@ -27,13 +27,13 @@ unsafe fn spread<S: Simd>(e: [S::V; SIDE]) -> [S::V; REACH] {
     }
 }
 
-/// `G^T m`: the transpose of what makes points of taps.
+/// `G^T m`: the transpose of the map from kernel elements to points.
 ///
 /// # Safety
-/// The processor has `S`.
+/// The processor supports `S`.
 #[inline(always)]
 unsafe fn collect<S: Simd>(m: &[S::V; REACH]) -> [S::V; 3] {
-    // SAFETY: the caller's
+    // SAFETY: guaranteed by the caller
     unsafe {
         let (third, sixth) = (S::splat(1.0 / 3.0), S::splat(1.0 / 6.0));
         let odd = S::splat(std::f32::consts::SQRT_2 / 6.0);
@@ -46,15 +46,15 @@ unsafe fn collect<S: Simd>(m: &[S::V; REACH]) -> [S::V; 3] {
     }
 }
 
-/// Transforms a tile of the result's gradient, `A e A^T`. Its fields are as an input tile's, of 4 rows and columns; what lies
-/// outside of the map counts as zero.
+/// Transforms a tile of the output gradient, `A e A^T`. The fields are used as for an input tile, with 4 rows and columns; values
+/// outside of the feature map count as zero.
 ///
 /// # Safety
-/// The processor has `S`; the pointers are valid for what the sizes say, `x` for the rows and columns that lie in the map.
+/// The processor supports `S`; the pointers are valid for the given sizes, `x` for the rows and columns inside the feature map.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
 pub(in crate::kernels) unsafe fn gradient<S: Simd>(t: &InputTile) {
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let ([top, bottom], [left, right]) = (t.rows, t.columns);
         let whole = top == 0 && left == 0 && bottom == SIDE && right == SIDE;
@@ -101,27 +101,27 @@ pub(in crate::kernels) unsafe fn gradient<S: Simd>(t: &InputTile) {
     }
 }
 
-/// Sums of points, of some vectors. Steps are in floats.
+/// Summed points, for some vectors. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Sums {
     /// The first vector's first point.
     pub points: *const f32,
-    /// Vectors, one behind the other.
+    /// Number of contiguous vectors.
     pub vectors: usize,
-    /// From a point to the next, and from a tap to the next.
+    /// Stride between points, and between kernel elements.
     pub step: usize,
-    /// Where the first vector's first tap goes.
+    /// Destination of the first vector's first kernel element.
     pub taps: *mut f32,
 }
 
-/// Transforms sums of points to taps, `G^T m G`.
+/// Transforms summed points to kernel elements, `G^T m G`.
 ///
 /// # Safety
-/// The processor has `S`; the pointers are valid for 36 points and 9 taps.
+/// The processor supports `S`; the pointers are valid for 36 points and 9 kernel elements.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
 pub(in crate::kernels) unsafe fn taps<S: Simd>(s: &Sums) {
-    // SAFETY: the caller's, for every access below
+    // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         for vector in 0..s.vectors {
             let (from, to) = (s.points.add(vector * S::LANES), s.taps.add(vector * S::LANES));

@@ -1,4 +1,4 @@
-//! Weights that change from step to step: packed anew, by all threads, into the memory that they had before.
+//! Weights that change in training: repacked in place after each step, by all threads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,32 +8,32 @@ use crate::ir::ParamSource;
 use crate::kernels::blocked::depthwise;
 use crate::kernels::blocked::pack::{self, Filters};
 use crate::kernels::{Aligned, Pool, winograd};
-use crate::plan::{Form, Plan, Weight, WeightSource};
+use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
 
-/// The weights of a plan.
-pub(super) struct Changing {
+/// The packed weights of a plan.
+pub(super) struct TrainWeights {
     weights: Vec<Packed>,
 }
 
-/// One weight.
+/// One packed weight.
 struct Packed {
-    /// Which of the parameters it is made from.
+    /// Index of the parameter that it is made from.
     param: usize,
-    /// How that is read: sizes, groups, whether turned.
+    /// How the parameter is read: sizes, groups, whether transposed.
     shape: [usize; 4],
     groups: usize,
-    turned: bool,
+    transposed: bool,
     form: Units,
-    /// Empty where the parameter is used as it is.
+    /// Empty if the parameter is used as stored.
     values: Aligned,
 }
 
-/// What is packed by itself.
+/// What one task packs.
 #[derive(Clone, Copy)]
 enum Units {
-    /// The parameter is used as it is.
+    /// The parameter is used as stored.
     Stored,
-    /// In the order in which it is read, or with zeros behind.
+    /// Copied in reading order, possibly padded with zeros.
     Copied,
     Filters(pack::Units),
     Winograd(winograd::Units),
@@ -42,25 +42,25 @@ enum Units {
     },
 }
 
-impl Changing {
-    /// For a plan; `find` gives the index and the length of a parameter by its name.
-    pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Changing, RunError> {
+impl TrainWeights {
+    /// For a plan. `find` returns the index and length of a parameter by its name.
+    pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<TrainWeights, RunError> {
         let weights = plan.weights.iter().map(|weight| packed(weight, find)).collect::<Result<_, _>>()?;
-        Ok(Changing { weights })
+        Ok(TrainWeights { weights })
     }
 
-    /// Packs all from the parameters' values.
+    /// Repacks all weights from the parameters' values.
     pub fn pack(&mut self, pool: &Pool, params: &[&[f32]]) {
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
-            let Packed { param, shape, groups, turned, form, values } = weight;
-            let read = if *turned { Filters::turned } else { Filters::stored };
+            let Packed { param, shape, groups, transposed, form, values } = weight;
+            let read = if *transposed { Filters::turned } else { Filters::stored };
             let (form, shape, from) = (*form, *shape, read(params[*param], *shape, *groups));
             let len = values.len();
             let mut rest: &mut [f32] = values;
             let mut cut = |unit: usize, len: usize| {
-                let (to, behind) = std::mem::take(&mut rest).split_at_mut(len);
-                rest = behind;
+                let (to, others) = std::mem::take(&mut rest).split_at_mut(len);
+                rest = others;
                 tasks.push(Mutex::new(Task { form, shape, unit, from, to }));
             };
             match form {
@@ -70,11 +70,11 @@ impl Changing {
                 Units::Winograd(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
             }
         }
-        // each is one thread's: the lock is never waited for
+        // each task runs on one thread, so the lock is never contended
         pool.for_each(tasks.len(), |index, _| tasks[index].lock().unwrap_or_else(PoisonError::into_inner).run());
     }
 
-    /// A weight's values in its form.
+    /// A weight's values in its packed layout.
     pub fn values<'a>(&'a self, index: usize, params: &[&'a [f32]]) -> &'a [f32] {
         let weight = &self.weights[index];
         match weight.form {
@@ -83,13 +83,13 @@ impl Changing {
         }
     }
 
-    /// Bytes of what is packed.
+    /// Bytes of all packed values.
     pub fn bytes(&self) -> usize {
         self.weights.iter().map(|w| size_of_val::<[f32]>(&w.values)).sum()
     }
 }
 
-/// A unit of a weight that a thread packs.
+/// A unit of a weight, packed by one thread.
 struct Task<'a> {
     form: Units,
     shape: [usize; 4],
@@ -113,27 +113,27 @@ impl Task<'_> {
 
 fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Packed, RunError> {
     let broken = |what: &str| RunError::Internal(format!("the weight `{}` {what}", weight.name));
-    let (source, own_groups, turned) = match &weight.source {
+    let (source, own_groups, transposed) = match &weight.source {
         WeightSource::Param(source) => (source, 1, false),
         WeightSource::Turned { param, groups } => (param, *groups, true),
-        WeightSource::NormScale { .. } | WeightSource::NormShift { .. } => return Err(broken("belongs to inference")),
+        WeightSource::NormScale { .. } | WeightSource::NormShift { .. } => return Err(broken("is only used in inference")),
     };
     let ParamSource::Named(name) = source else { return Err(broken("is derived")) };
     let (param, len) = find(name).ok_or_else(|| broken("has no parameter"))?;
     let shape = four(&weight.shape);
     if len != shape.iter().product::<usize>() {
-        return Err(broken("is not as long as its parameter"));
+        return Err(broken("does not have the length of its parameter"));
     }
     let [filters, channels, ..] = shape;
     let (form, groups) = match weight.form {
-        Form::Plain if turned => (Units::Copied, own_groups),
-        Form::Plain => (Units::Stored, 1),
-        Form::Channels { .. } => (Units::Copied, 1),
-        Form::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
-        Form::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
-        Form::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
+        WeightLayout::Plain if transposed => (Units::Copied, own_groups),
+        WeightLayout::Plain => (Units::Stored, 1),
+        WeightLayout::Channels { .. } => (Units::Copied, 1),
+        WeightLayout::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
+        WeightLayout::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
+        WeightLayout::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
     };
     let floats = if matches!(form, Units::Stored) { 0 } else { weight.len() };
     let values = Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })?;
-    Ok(Packed { param, shape, groups, turned, form, values })
+    Ok(Packed { param, shape, groups, transposed, form, values })
 }

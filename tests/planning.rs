@@ -235,6 +235,10 @@ fn a_residual_lies_in_the_output_where_sums_are_made_at_once() {
         (Isa::Avx2, false, ResidualPlan::InPlace),
         (Isa::Portable, false, ResidualPlan::Operand),
     ] {
+        // where the processor lacks an instruction set, its plan is another
+        if !isa.is_available() {
+            continue;
+        }
         assert_eq!(residual(isa, precise), expected, "{isa}, precise {precise}");
     }
 }

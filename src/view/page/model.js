@@ -179,7 +179,7 @@ function opens(item, depth) {
 }
 
 /** Layers, and whatever takes many words, have two lines. */
-const isLayer = item => item.kind === "leaf" && item.params > 0 && item.op !== "norm";
+const isLayer = item => item.kind === "leaf" && item.params > 0 && item.op !== "batchnorm";
 const isTall = item => isLayer(item) || (item.kind === "leaf" && (item.text.length > 14 || item.text.length + sizes(item.shape).length > 30));
 
 const isLong = item => isLayer(item) && item.text.length + sizes(item.shape).length > 33;

@@ -221,7 +221,7 @@ fn maps_of_training(c: &mut Criterion) {
         let params = NormParams { stats: &stats, weight: &weight, bias: &bias, eps: 1e-5 };
         let relu = Some(Activation::Relu);
         group.throughput(bytes(2));
-        group.bench_function(name("norm"), |b| {
+        group.bench_function(name("batchnorm"), |b| {
             b.iter(|| norm::forward(&pool, isa, layout, sizes, &params, &x, Residual::None, relu, &mut out));
         });
         group.bench_function(name("gradient of a norm's parameters"), |b| {

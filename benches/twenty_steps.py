@@ -5,10 +5,10 @@
         --set train.shuffle=false --set train.augment=none --set train.steps=20 -o DIR/run
     resnetc train models/cifar.resnet --network resnet20 --weights DIR/init.safetensors --data DIR/X.npy,DIR/Y.npy \
         --set train.shuffle=false --set train.augment=none --set train.steps=1 --set train.schedule=constant \
-        --set train.optimizer.rate=1000 --set train.optimizer.momentum=0 --set train.optimizer.decay=0 -o DIR/first
+        --set train.optimizer.lr=1000 --set train.optimizer.momentum=0 --set train.optimizer.weight_decay=0 -o DIR/first
     python benches/twenty_steps.py compare DIR
 
-`make` takes 20 batches of 128 pictures from a tar of class folders. The step at rate 1000 without momentum and decay is the gradient of the
+`make` takes 20 batches of 128 images from a tar of class folders. The step at rate 1000 without momentum and decay is the gradient of the
 first step, to be read off the weights. Needs torch, numpy, pillow and safetensors.
 """
 import argparse
@@ -59,8 +59,8 @@ def pictures(path):
     classes = sorted({name.split("/")[-2] for name in names})
     images, labels = [], []
     for index in np.random.RandomState(1).choice(len(names), 20 * 128, replace=False):
-        picture = Image.open(io.BytesIO(archive.extractfile(names[index]).read())).convert("RGB")
-        values = (np.asarray(picture, dtype=np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+        image = Image.open(io.BytesIO(archive.extractfile(names[index]).read())).convert("RGB")
+        values = (np.asarray(image, dtype=np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
         images.append(values.transpose(2, 0, 1))
         labels.append(classes.index(names[index].split("/")[-2]))
     return np.array(images, dtype=np.float32), np.array(labels, dtype=np.int64)

@@ -1,4 +1,4 @@
-//! Classifies a picture from Rust: `cargo run --release --example classify -- tests/data/ankle-boot.png`.
+//! Classifies an image from Rust: `cargo run --release --example classify -- tests/data/ankle-boot.png`.
 
 #![allow(clippy::print_stdout, reason = "an example shows its answer")]
 

@@ -195,7 +195,7 @@ pub enum Weights {
     Named,
     /// A safetensors or PyTorch file.
     File(PathBuf),
-    /// He initialisation with a seed: see [`crate::runtime::init`].
+    /// He initialization with a seed: see [`crate::runtime::init`].
     Init(u64),
 }
 
@@ -244,7 +244,7 @@ pub enum CompileError {
         /// The network.
         network: String,
     },
-    /// Initialisation failed.
+    /// Initialization failed.
     #[error(transparent)]
     Init(#[from] RunError),
     /// A parameter is missing.

@@ -8,14 +8,14 @@
 //! ```
 //!
 //! - [`syntax`] reads the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
-//! - [`check`] infers every shape by the one law ([`ir::infer`](ir::infer())), holds the design rules and the `expect` lines, and
+//! - [`check`] infers every shape by the one rule ([`ir::infer`](ir::infer())), holds the design rules and the `expect` lines, and
 //!   yields a side table: it changes no graph.
 //! - [`passes`] fold and fuse; [`plan`] chooses a kernel and a place in memory for each node, as plain data.
 //! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] computes the same by definition, and is what all else is held
 //!   against.
 //! - [`decompile`] goes the other way: from a graph without structure to the source of one with it.
 //! - [`torch`] writes PyTorch source, and the recipe as a script for it.
-//! - [`formats`] reads weights and artifacts, [`data`] pictures; `view` makes a page of a network; [`driver`] is the way through all
+//! - [`formats`] reads weights and artifacts, [`data`] images; `view` makes a page of a network; [`driver`] is the way through all
 //!   of them.
 //!
 //! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
@@ -23,7 +23,7 @@
 //! # Invariants
 //!
 //! A folder imports only from those before it in the flow. Nothing but the command line prints. Whatever comes from outside
-//! (source, weights, artifact, picture) is an `Err` when it is wrong, never a panic. The same input and thread count give the
+//! (source, weights, artifact, image) is an `Err` when it is wrong, never a panic. The same input and thread count give the
 //! same bits.
 //!
 //! # Features

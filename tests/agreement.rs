@@ -53,15 +53,15 @@ fn small(file: &str, name: &str, size: usize) -> Checked {
     check(&mut front, "small")
 }
 
-/// Parameters as `shared/bench/reference.py` and PyTorch's own initialisation draw them: weights within `1 / sqrt(fan-in)`, the
+/// Parameters as `shared/bench/reference.py` and PyTorch's own initialization draw them: weights within `1 / sqrt(fan-in)`, the
 /// norms' statistics and affine terms random too, so that folding them wrongly shows. They keep a deep network well conditioned,
-/// which He initialisation does not: it lets a network without shortcuts magnify each rounding by a fifth a layer.
+/// which He initialization does not: it lets a network without shortcuts magnify each rounding by a fifth a layer.
 fn random(checked: &Checked) -> ParamStore {
     let mut rng = Rng(7);
     let mut list = Vec::new();
     for id in checked.graph().ids() {
         let node = checked.graph().node(id);
-        let is_norm = matches!(node.op, Op::Norm(_));
+        let is_norm = matches!(node.op, Op::BatchNorm(_));
         for param in &node.params {
             let ParamSource::Named(name) = &param.source else { panic!("{name} is derived", name = node.name) };
             let len: usize = param.shape.iter().product();

@@ -93,7 +93,7 @@ fn artifacts_that_are_none() {
     resnetc(&["run", arg(&rnx), "tests/data/bag.png"]).refused("is no artifact");
 }
 
-/// A PNG of `side` x `side` grey pixels, all black: a few kilobytes that claim gigabytes.
+/// A PNG of `side` x `side` gray pixels, all black: a few kilobytes that claim gigabytes.
 fn bomb(side: u32) -> Vec<u8> {
     fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
         out.extend((data.len() as u32).to_be_bytes());
@@ -119,7 +119,7 @@ fn pictures_that_are_none() {
         ("bomb.png", bomb(100_000), "too large"),
         ("deep-bomb.png", bomb(30_000), "too large"),
         ("empty.png", Vec::new(), "is empty"),
-        ("text.jpg", b"no picture at all".to_vec(), "neither a JPEG nor a PNG"),
+        ("text.jpg", b"no image at all".to_vec(), "neither a JPEG nor a PNG"),
         ("cut.png", std::fs::read("tests/data/bag.png").unwrap()[..200].to_vec(), "damaged"),
     ] {
         let (_dir, path) = file(name, bytes);

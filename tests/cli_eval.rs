@@ -15,14 +15,14 @@ const FASHION: &str = "models/fashion.resnet";
 const LABELS: [&str; 10] =
     ["t-shirt-top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle-boot"];
 
-/// The network of `tests/fixtures/tiny.safetensors`, with ImageNet's normalisation.
+/// The network of `tests/fixtures/tiny.safetensors`, with ImageNet's normalization.
 const TINY: &str = "resnet 1
 use std.blocks: basic
 network tiny {
   input 3 x 16 x 16
   preprocess { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
   conv 3x3, filters: 4
-  norm
+  batchnorm
   relu
   shortcut: pad(zeros: split)
   stage layer1: 1 of basic { filters: 4 }
@@ -33,7 +33,7 @@ network tiny {
 }
 ";
 
-/// A folder with `data/CLASS/1.png` for each of the ten pictures that the repository carries.
+/// A folder with `data/CLASS/1.png` for each of the ten images that the repository carries.
 fn ten_pictures() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (class, name) in LABELS.iter().enumerate() {
@@ -104,7 +104,7 @@ fn the_answer_tells_of_views_and_errors() {
     assert!(plain["networks"].is_null() && plain["worst"].is_null());
 
     let ran = eval(FASHION, &data, &["--scales", "28,32", "--crops", "10"]).fine();
-    let views = "views    20: the corners and the centre at 28 and 32 pixels, and mirrored; probabilities averaged";
+    let views = "views    20: the corners and the center at 28 and 32 pixels, and mirrored; probabilities averaged";
     assert!(ran.out.contains(views), "{}", ran.out);
     let header = ran.out.lines().find(|line| line.starts_with("network")).unwrap();
     assert_eq!(header.split_whitespace().collect::<Vec<_>>(), ["network", "top-1", "error", "top-5", "error", "loss"]);
@@ -143,7 +143,7 @@ fn an_ensemble_averages_probabilities() {
 fn a_run_goes_on_where_it_ended() {
     let dir = ten_pictures();
     let data = dir.path().join("data");
-    std::fs::write(data.join("3/broken.png"), "no picture").unwrap();
+    std::fs::write(data.join("3/broken.png"), "no image").unwrap();
     let state = dir.path().join("state.json");
     let more = ["--batch", "4", "--worst", "3", "--flip", "--weights", "init:7", "--format", "json"];
     let whole = json(eval(FASHION, &data, &more));
@@ -158,7 +158,7 @@ fn a_run_goes_on_where_it_ended() {
             break answer;
         }
     };
-    // two pictures of two views fill a run of four: three are rounded up to four
+    // two images of two views fill a run of four: three are rounded up to four
     assert_eq!(seen, [4, 8, 11]);
     assert_eq!(last, whole);
     let again = eval(FASHION, &data, &resume).fine();
@@ -168,10 +168,10 @@ fn a_run_goes_on_where_it_ended() {
     // another question
     let other = |args: &[&str], why: &str| drop(eval(FASHION, &data, &[args, &["--resume", arg(&state)]].concat()).refused(why));
     other(&[], "batch: 4 there, and 16 here");
-    other(&["--batch", "4", "--worst", "3", "--weights", "init:7"], "views: 2: the centre, and mirrored");
+    other(&["--batch", "4", "--worst", "3", "--weights", "init:7"], "views: 2: the center, and mirrored");
     other(&["--batch", "4", "--worst", "3", "--flip", "--weights", "init:8"], "network 1: fashion with checksum");
     std::fs::remove_file(data.join("3/broken.png")).unwrap();
-    other(&more, "data: 11 pictures");
+    other(&more, "data: 11 images");
     for (text, why) in [("{", "is no state of `resnetc eval`"), ("{}", "missing field")] {
         std::fs::write(&state, text).unwrap();
         other(&more, why);
@@ -223,7 +223,7 @@ fn broken_files_are_counted_or_end_the_run() {
     let ran = eval(FASHION, &data, &[]).fine();
     assert!(ran.out.contains("images   10 (12 broken)"), "{}", ran.out);
     assert!(ran.err.contains("broken0.png` is empty") && ran.err.contains("and 2 more broken files"), "{}", ran.err);
-    eval(FASHION, &data, &["--broken", "fatal"]).refused("broken0.png` is empty");
+    eval(FASHION, &data, &["--on-error", "fatal"]).refused("broken0.png` is empty");
     let rows = scores(FASHION, dir.path(), &[]);
     assert_eq!(rows.shape(), [22, 10]);
     assert_eq!(rows.iter().filter(|p| p.is_nan()).count(), 120);
@@ -317,12 +317,12 @@ fn what_cannot_be_shown_is_told() {
     assert_eq!(eval(FASHION, &data, &["--crops", "10", "--flip", "--scales", "32"]).code, 2);
     assert_eq!(eval(FASHION, &data, &["--crops", "5"]).code, 2);
     assert_eq!(eval(FASHION, &data, &["--scales", "0"]).code, 2);
-    // pictures smaller than their crops
+    // images smaller than their crops
     eval(FASHION, &data, &["--scales", "20", "--crops", "10"]).refused("smaller than the crops of 28 x 28");
     // a network that ends in a softmax has no logits
     std::fs::write(&net, source("  avgpool global\n  linear 10\n  softmax\n")).unwrap();
     eval(arg(&net), &data, &[&init[..], &["--average", "logits"]].concat()).refused("ends in a softmax");
-    // normalised values
+    // normalized values
     let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
     resnetc::formats::npy::write(&x, &ArrayD::<f32>::zeros(vec![1, 1, 28, 28]).view()).unwrap();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }";
@@ -357,7 +357,7 @@ fn pictures_are_prepared_to_an_array() {
     assert_eq!(resnetc(&["run", FASHION, "tests/data/bag.png", "--prepared", arg(&x), "--output", arg(&y)]).code, 2);
 }
 
-/// He et al. 2016 set their ensemble beside its members (Table 5): here CIFAR's test pictures as JPEG. PyTorch gets 81.03 % and 82.56 %
+/// He et al. 2016 set their ensemble beside its members (Table 5): here CIFAR's test images as JPEG. PyTorch gets 81.03 % and 82.56 %
 /// of each alone.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "20 000 pictures: cargo test --release -- --ignored")]
@@ -509,7 +509,7 @@ fn samples_that_are_not_finite_are_named() {
     let pair = format!("{},{}", arg(&x), arg(&y));
     let ran = resnetc(&["eval", FASHION, "--data", &pair]).fine();
     assert!(ran.err.contains("x.npy[1]` holds NaN") && ran.out.contains("images   2 (1 broken)"), "{}{}", ran.out, ran.err);
-    resnetc(&["eval", FASHION, "--data", &pair, "--broken", "fatal"]).refused("x.npy[1]` holds NaN");
+    resnetc(&["eval", FASHION, "--data", &pair, "--on-error", "fatal"]).refused("x.npy[1]` holds NaN");
     // raw tensors come out as they are, with a word
     let out = dir.path().join("out.npy");
     let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();

@@ -19,7 +19,7 @@ network small {
   input 1 x 28 x 28
   preprocess { resize: 28, crop: 28, channels: gray, mean: [0.5], std: [0.5] }
   conv 3x3, filters: 4
-  norm
+  batchnorm
   avgpool global
   linear 10
 }

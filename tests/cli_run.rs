@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const FASHION: &str = "models/fashion.resnet";
 
-/// The pictures that the repository carries, with their labels.
+/// The images that the repository carries, with their labels.
 const PICTURES: &[(&str, &str)] = &[
     ("t-shirt-top", "T-shirt/top"),
     ("trouser", "Trouser"),
@@ -53,10 +53,10 @@ fn every_picture_of_a_folder_is_a_line_of_json() {
 fn a_broken_picture_is_reported_and_the_others_are_answered() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy("tests/data/bag.png", dir.path().join("b.png")).unwrap();
-    std::fs::write(dir.path().join("a.jpg"), "this is no picture").unwrap();
+    std::fs::write(dir.path().join("a.jpg"), "this is no image").unwrap();
     let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("neither a JPEG nor a PNG");
     assert!(ran.out.contains("Bag"), "{}", ran.out);
-    assert!(ran.err.contains("1 of 2 pictures were not read"), "{}", ran.err);
+    assert!(ran.err.contains("1 of 2 images were not read"), "{}", ran.err);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn eval_measures_over_class_folders() {
     assert!(json["loss"].as_f64().unwrap() < 1.0, "{json}");
     assert_eq!(json["confusion"].as_array().unwrap().len(), 10);
 
-    // one picture in the wrong folder, and one broken
+    // one image in the wrong folder, and one broken
     std::fs::copy("tests/data/bag.png", sorted.path().join("0/2.png")).unwrap();
     std::fs::write(sorted.path().join("0/3.png"), "").unwrap();
     let ran = resnetc(&["eval", FASHION, "--data", arg(sorted.path())]).fine();
@@ -143,12 +143,12 @@ fn eval_measures_over_class_folders() {
 
 #[test]
 fn eval_matches_folders_with_labels() {
-    let labelled = dataset(|_, label| label.replace('/', "-"));
+    let labeled = dataset(|_, label| label.replace('/', "-"));
     // "T-shirt-top" cannot be the label "T-shirt/top": a folder's name has no slash
-    resnetc(&["eval", FASHION, "--data", arg(labelled.path())]).refused("none of the labels");
+    resnetc(&["eval", FASHION, "--data", arg(labeled.path())]).refused("none of the labels");
 }
 
-/// The same ten pictures as IDX files, in a tar archive, and normalised in a pair of arrays: the same answers.
+/// The same ten images as IDX files, in a tar archive, and normalized in a pair of arrays: the same answers.
 #[test]
 fn eval_reads_every_kind_of_dataset() {
     let dir = tempfile::tempdir().unwrap();
@@ -219,7 +219,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
     };
     eval(&source, &["--weights", "init"]).refused("mean.npy");
 
-    let ran = resnetc(&["mean", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
+    let ran = resnetc(&["dataset-stats", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
     assert!(ran.out.starts_with("preprocess { channels: gray, mean: [0."), "{}", ran.out);
     let array = npy::read(&mean).unwrap();
     assert_eq!(array.shape(), [1, 28, 28]);
@@ -238,7 +238,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
     };
     wrong(ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
     wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
-    resnetc(&["mean", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
+    resnetc(&["dataset-stats", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn raw_tensors_agree_with_pytorch() {
     let source = dir.path().join("tiny.resnet");
     std::fs::write(
         &source,
-        "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n  input 3 x 16 x 16\n  conv 3x3, filters: 4\n  norm\n  relu\n  \
+        "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n  input 3 x 16 x 16\n  conv 3x3, filters: 4\n  batchnorm\n  relu\n  \
          shortcut: pad(zeros: split)\n  stage layer1: 1 of basic { filters: 4 }\n  stage layer2: 1 of basic { filters: double, map: halve }\n  \
          stage layer3: 1 of basic { filters: double, map: halve }\n  avgpool global\n  linear 10 as linear\n}\n",
     )
@@ -317,7 +317,7 @@ fn weights_of(network: &str, file: &Path) {
 #[test]
 fn a_mismatch_is_told_by_its_structure() {
     let dir = tempfile::tempdir().unwrap();
-    let head = "resnet 1\nuse std.blocks: basic, bottleneck\nnetwork net(classes = 10) {\n  input 3 x 16 x 16\n  conv 3x3, filters: 8\n  norm\n";
+    let head = "resnet 1\nuse std.blocks: basic, bottleneck\nnetwork net(classes = 10) {\n  input 3 x 16 x 16\n  conv 3x3, filters: 8\n  batchnorm\n";
     let tail = "\n  avgpool global\n  linear classes\n}\n";
     let base =
         "  shortcut: pad\n  stage layer1: 2 of basic { filters: 8 }\n  stage layer2: 2 of basic { filters: double, map: halve }";

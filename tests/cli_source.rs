@@ -99,9 +99,9 @@ fn compile_shows_every_stage_of_the_way() {
     let emit = |stage: &str| resnetc(&["compile", "models/fashion.resnet", "--emit", stage]).fine().out;
     assert!(emit("ast").contains("network fashion = cifar(n: 3, classes: 10)"));
     let graph = emit("graph");
-    assert!(graph.contains("norm") && graph.contains("layer1"), "{graph}");
+    assert!(graph.contains("batchnorm") && graph.contains("layer1"), "{graph}");
     let optimized = emit("optimized");
-    assert!(optimized.contains("+ add + relu") && !optimized.contains(" norm "), "{optimized}");
+    assert!(optimized.contains("+ add + relu") && !optimized.contains(" batchnorm "), "{optimized}");
     assert!(emit("plan").contains("arena"));
     assert!(emit("dot").starts_with("digraph"));
     assert_eq!(emit("plan"), emit("plan"), "a dump is deterministic");
@@ -144,7 +144,7 @@ fn one_cause_of_names_that_come_again_is_said_once() {
         ran.err.matches("error[E0119]").count()
     };
     let block =
-        "block b(filters) {\n  conv 3x3, filters: filters as one\n  norm as two\n  conv 3x3, filters: filters as three\n}\n";
+        "block b(filters) {\n  conv 3x3, filters: filters as one\n  batchnorm as two\n  conv 3x3, filters: filters as three\n}\n";
     let net = |body: &str| format!("network net {{\n  input 3 x 8 x 8\n{body}}}\n");
     assert_eq!(said(&net(&"  conv 3x3, filters: 8 as conv\n".repeat(32))), 1);
     assert_eq!(said(&format!("{block}{}", net("  repeat 32 of b { filters: 8 }\n"))), 1);
@@ -152,7 +152,7 @@ fn one_cause_of_names_that_come_again_is_said_once() {
     let outer = "block outer(filters) {\n  b filters: filters\n  conv 1x1, filters: filters as four\n}\n";
     assert_eq!(said(&format!("{block}{outer}{}", net("  repeat 9 of outer { filters: 8 }\n"))), 1);
     // causes of their own are said each
-    let two = "  conv 3x3, filters: 8 as a\n  norm as b\n";
+    let two = "  conv 3x3, filters: 8 as a\n  batchnorm as b\n";
     assert_eq!(said(&net(&two.repeat(3))), 2);
 }
 
@@ -199,7 +199,7 @@ fn usage_errors_have_their_own_code() {
 }
 
 #[test]
-fn colour_is_asked_for_or_absent() {
+fn color_is_asked_for_or_absent() {
     let bad = "tests/cases/err/unknown-key.resnet";
     assert!(!resnetc(&["check", bad]).err.contains('\x1b'));
     assert!(resnetc(&["check", bad, "--color", "always"]).err.contains('\x1b'));

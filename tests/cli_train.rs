@@ -212,7 +212,7 @@ fn frozen_layers_stay_and_files_begin_in_part() {
     let mut args = place.train("tuned", &["--set", "classes=5", "--set", "train.epochs=2"]);
     args[1] = place.arg("tuned.resnet");
     let ran = run(&args).fine();
-    assert!(ran.err.contains("30 tensors from") && ran.err.contains("drawn anew: fc.bias, fc.weight"), "{}", ran.err);
+    assert!(ran.err.contains("30 tensors from") && ran.err.contains("drawn again: fc.bias, fc.weight"), "{}", ran.err);
     assert!(ran.err.contains("not used: fc.bias, fc.weight"), "{}", ran.err);
     let tuned = place.path("tuned/weights.safetensors");
     for name in NAMES {
@@ -221,7 +221,7 @@ fn frozen_layers_stay_and_files_begin_in_part() {
         assert_eq!(tensor(&first, name) == tensor(&tuned, name), frozen, "{name}");
     }
     assert_eq!(tensor(&tuned, "fc.bias").len(), 5);
-    // a wrapper's prefix is dropped, and an optimiser's tensors are not weights, as with --weights
+    // a wrapper's prefix is dropped, and an optimizer's tensors are not weights, as with --weights
     let wrapped = place.path("wrapped.safetensors");
     let list: Vec<_> = tensors(&first).into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor)).collect();
     safetensors::write(&wrapped, list.iter().map(|(name, tensor)| (name.as_str(), tensor))).unwrap();
@@ -299,7 +299,7 @@ fn bad_files_and_folders_are_refused() {
     std::fs::write(&test, idx(&[32], &[7; 32])).unwrap();
     refuses("t10k-labels-idx1-ubyte");
     std::fs::remove_dir_all(place.path("data")).unwrap();
-    // folders of pictures
+    // folders of images
     let save = |class: &str, name: &str, width: u32| {
         std::fs::create_dir_all(place.path("data").join(class)).unwrap();
         let image = image::GrayImage::from_fn(width, 8, |x, y| image::Luma([(x * 20 + y) as u8]));
@@ -312,7 +312,7 @@ fn bad_files_and_folders_are_refused() {
         save(class, "2.png", 8);
     }
     std::fs::create_dir(place.path("data/e")).unwrap();
-    refuses("holds no pictures");
+    refuses("holds no images");
     save("e", "1.png", 8);
     refuses("has 5 class folders, and the network has 4 classes");
     std::fs::remove_dir_all(place.path("data/e")).unwrap();
@@ -326,9 +326,9 @@ fn bad_files_and_folders_are_refused() {
 #[test]
 fn a_loss_that_is_not_finite_names_the_step_and_the_node() {
     let place = Place::new();
-    let ran = run(&place.train("run", &["--set", "train.optimizer.rate=1e30"]))
+    let ran = run(&place.train("run", &["--set", "train.optimizer.lr=1e30"]))
         .refused("is the first layer whose output is not finite");
-    assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.rate=1"), "{}", ran.err);
+    assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.lr=1"), "{}", ran.err);
     // the first is named, and the rate that is offered is a tenth
     assert!(ran.err.contains("rate=1e29"), "{}", ran.err);
     let node = ran.err.split(": `").nth(1).unwrap().split('`').next().unwrap();
@@ -507,7 +507,7 @@ fn what_is_not_finite_is_blamed_on_what_it_is() {
     assert!(!place.path("state-run").join("weights.safetensors").exists());
     // a rate that is too large, found after the last step at the latest; the last checkpoint stays whole
     let said =
-        ran(&place.train("rate-run", &["--quiet", "--set", "train.optimizer.rate=1e30"])).refused("a smaller rate may help");
+        ran(&place.train("rate-run", &["--quiet", "--set", "train.optimizer.lr=1e30"])).refused("a smaller rate may help");
     assert!(said.err.contains("rate=1e29"), "{}", said.err);
     for (name, tensor) in tensors(&place.path("rate-run").join("checkpoint.safetensors")) {
         assert!(!tensor.dtype().is_float() || tensor.to_f32().iter().all(|v| v.is_finite()), "{name}");
@@ -543,7 +543,7 @@ fn a_validation_loss_that_is_not_finite_is_no_success() {
     let bad = place.path("bad.safetensors");
     safetensors::write(&bad, list.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
     let said =
-        ran(&place.train("run", &["--weights", arg(&bad), "--set", "train.steps=2", "--set", "train.optimizer.rate=1e-9"]));
+        ran(&place.train("run", &["--weights", arg(&bad), "--set", "train.steps=2", "--set", "train.optimizer.lr=1e-9"]));
     let lines = log::read(&place.path("run").join("train.jsonl")).unwrap();
     assert!(lines.iter().any(|line| matches!(line, Line::Valid { loss, .. } if !loss.is_finite())), "{lines:?}");
     said.refused("the validation loss after step 2 is");

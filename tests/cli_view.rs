@@ -147,7 +147,7 @@ fn a_profile_says_where_time_goes() {
         let step = &steps[node["step"].as_u64().unwrap() as usize];
         assert!(step["us"].as_f64().unwrap() > 0.0 && step["name"].as_str().unwrap().contains(node["name"].as_str().unwrap()));
     }
-    assert!(nodes.iter().filter(|n| n["op"] == "norm").all(|n| n["step"].is_u64()), "norms are folded into their convolutions");
+    assert!(nodes.iter().filter(|n| n["op"] == "batchnorm").all(|n| n["step"].is_u64()), "norms are folded into their convolutions");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use resnetc::base::source::{SourceMap, Span};
 use resnetc::decompile::{DecompileError, Decompiled, Options, decompile};
 use resnetc::driver::Frontend;
 use resnetc::ir::{
-    Act, Checked, Clip, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
+    Act, Checked, Clamp, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
 };
 use resnetc::runtime::{ParamStore, interp};
 
@@ -63,14 +63,14 @@ fn bare(graph: &Graph, folded: bool) -> Graph {
             }
             let before = graph.operands(id).first().map(|value| value.node);
             let is_folded = |id| matches!(graph.node(id).op, Op::Conv(_)) && graph.users(id).len() == 1;
-            if let (Op::Norm(_), Some(conv)) = (&op, before.filter(|&conv| is_folded(conv))) {
+            if let (Op::BatchNorm(_), Some(conv)) = (&op, before.filter(|&conv| is_folded(conv))) {
                 to.insert(id, to[&conv]);
                 continue;
             }
             if let Op::Conv(conv) = &mut op
                 && let [(user, _)] = graph.users(id)[..]
             {
-                conv.bias |= matches!(graph.node(user).op, Op::Norm(_));
+                conv.bias |= matches!(graph.node(user).op, Op::BatchNorm(_));
             }
         }
         to.insert(id, out.add(Node { op, name, params: Vec::new(), origin: origin() }, &operands).into());
@@ -206,7 +206,7 @@ fn names_that_are_taken_or_mean_something_else_are_changed() {
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let x = b.add("x/y.0", Op::Conv(conv(4, 3, 1)), &[x]);
     let (checked, _) = b.finish(&[("1 2", x)]);
-    let found = decompile(checked.graph(), &Options { network: "norm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
+    let found = decompile(checked.graph(), &Options { network: "batchnorm".into(), doc: Some("a\nb".into()), classes: true }).unwrap();
     assert_eq!(found.network, "net");
     assert_eq!(found.layers.len(), 3);
     assert!(found.source.contains("/// a b\n"), "{}", found.source);
@@ -252,7 +252,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
             0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
             3 => b.norm(x),
             4 => b.relu(x),
-            5 => b.push(Op::Clip(Clip { low: Some(-0.5), high: Some(6.0) }), &[x]),
+            5 => b.push(Op::Clamp(Clamp { low: Some(-0.5), high: Some(6.0) }), &[x]),
             6 | 7 if alike => b.plus(x, y),
             8 if alike => b.push(Op::Mul, &[x, y]),
             9 if spread => b.push(Op::Concat, &[x, y]),

@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
 use resnetc::grad::{GradError, GradOptions, training};
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value};
+use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
@@ -178,8 +178,8 @@ fn pools() {
 
 #[test]
 fn norms_activations_and_what_moves_values() {
-    let norm = resnetc::ir::Norm { eps: 1e-3, momentum: 0.1 };
-    between(1, [4, 5], Op::Norm(norm)).check("norm");
+    let norm = resnetc::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
+    between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");
     between(2, [4, 5], Op::Act(Act::Relu)).check("relu");
     between(3, [4, 5], Op::Act(Act::Sigmoid)).check("sigmoid");
     between(4, [4, 5], Op::Softmax).check("softmax over a map");
@@ -190,7 +190,7 @@ fn norms_activations_and_what_moves_values() {
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
-    between(11, [5, 4], Op::Clip(Clip { low: Some(-0.3), high: Some(0.4) })).check("clip");
+    between(11, [5, 4], Op::Clamp(Clamp { low: Some(-0.3), high: Some(0.4) })).check("clip");
     between(14, [5, 4], Op::Scale(Scale { times: -1.5, plus: 1.0 })).check("scale");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {
@@ -206,7 +206,7 @@ fn norms_activations_and_what_moves_values() {
     case(9, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[5]));
         let y = b.linear(x, 4);
-        let y = b.push(Op::Norm(norm), &[y]);
+        let y = b.push(Op::BatchNorm(norm), &[y]);
         let y = b.push(Op::Linear(Linear { features: 3, bias: false, epilogue: Epilogue::default() }), &[y]);
         let y = b.push(Op::Flatten, &[y]);
         b.push(Op::Softmax, &[y])
@@ -249,7 +249,7 @@ fn residual_blocks() {
 
 #[test]
 fn paths_of_blocks_are_dropped_by_sample() {
-    let source = "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n input 3 x 8 x 8\n conv 3x3, filters: 4\n norm\n relu\n shortcut: pad\n \
+    let source = "resnet 1\nuse std.blocks: basic\nnetwork tiny {\n input 3 x 8 x 8\n conv 3x3, filters: 4\n batchnorm\n relu\n shortcut: pad\n \
                   stage layer1: 2 of basic { filters: 4 }\n stage layer2: 2 of basic { filters: double, map: halve }\n \
                   head { avgpool global\n linear 4 as fc }\n}\n";
     let network = Frontend::text("tiny.resnet", source).check("tiny", &[]).unwrap();

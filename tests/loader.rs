@@ -18,7 +18,7 @@ fn network(input: &str) -> Checked {
     Frontend::text("net.resnet", &text).check("net", &[]).unwrap()
 }
 
-/// Pictures of 6 x 6 pixels, each of one grey and a white corner, with labels in turn.
+/// Images of 6 x 6 pixels, each of one gray and a white corner, with labels in turn.
 fn dataset(folder: &Path) -> Arc<dyn Dataset> {
     let header = |sizes: &[u32]| {
         let sizes: Vec<u8> = sizes.iter().flat_map(|s| s.to_be_bytes()).collect();

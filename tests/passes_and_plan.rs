@@ -48,9 +48,9 @@ fn a_block_becomes_its_convolutions() {
     let y = b.push(Op::Pad(Pad::channels([0; 2])), &[y]);
     let y = b.head(y, 10);
     let (checked, _) = b.finish(&[("output", y)]);
-    let optimised = passes::inference(checked);
-    insta::assert_snapshot!("block_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions::new(2, 2, Isa::Portable), &Settings::default()).unwrap();
+    let optimized = passes::inference(checked);
+    insta::assert_snapshot!("block_graph", text(&optimized));
+    let plan = plan(&optimized, &PlanOptions::new(2, 2, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("block_plan", plan);
 }
 
@@ -77,9 +77,9 @@ fn what_others_read_is_not_fused() {
     let dead = b.conv(e, 4, 1, 1, 1);
     b.relu(dead);
     let (checked, _) = b.finish(&[("seen", seen), ("output", e)]);
-    let optimised = passes::inference(checked);
-    insta::assert_snapshot!("not_fused_graph", text(&optimised));
-    let plan = plan(&optimised, &PlanOptions::new(1, 3, Isa::Portable), &Settings::default()).unwrap();
+    let optimized = passes::inference(checked);
+    insta::assert_snapshot!("not_fused_graph", text(&optimized));
+    let plan = plan(&optimized, &PlanOptions::new(1, 3, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("not_fused_plan", plan);
 }
 
@@ -100,7 +100,7 @@ fn verify_finds_what_is_broken() {
         passes::verify(&checked).unwrap_err()
     };
     let error = broken(&|n| n.shapes[c.node.index()] = Shape::fixed(&[4, 8, 9]));
-    assert!(error.contains("the shape law says 4 x 8 x 8"), "{error}");
+    assert!(error.contains("the shape rule says 4 x 8 x 8"), "{error}");
     let error = broken(&|n| n.network.graph.node_mut(c.node).params.clear());
     assert!(error.contains("has the parameters []"), "{error}");
     let error = broken(&|n| n.network.graph.push_operand(c.node, c));

@@ -54,7 +54,7 @@ fn a_projection_and_its_addition_are_one_step() {
     let (checked, params) = resnet([1, 2, 1, 1], true, 64);
     let model = Model::new(checked, params).unwrap();
     let pairs =
-        |isa| plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::Pair { .. }));
+        |isa| plan(&model, isa, Settings::default()).steps.into_iter().filter(|s| matches!(s.kernel, Kernel::FusedConvPair { .. }));
     for isa in [Isa::Avx2, Isa::Avx512] {
         // one a stage: within a stage the shortcut is the identity
         assert_eq!(pairs(isa).count(), 4, "{isa}");
@@ -68,11 +68,11 @@ fn packed_weights_keep_to_their_bound() {
     let (checked, params) = resnet([2, 2, 2, 2], false, 224);
     let model = Model::new(checked, params).unwrap();
     let mut sizes = Vec::new();
-    for max_pack in [400, 300, 200, 150, 100] {
-        let model = model.clone().with_settings(Settings { max_pack, ..Settings::default() });
+    for max_packed_weights in [400, 300, 200, 150, 100] {
+        let model = model.clone().with_settings(Settings { max_packed_weights, ..Settings::default() });
         let [packed, raw] = weights(&model.plan(&PlanOptions::new(8, 2, Isa::Avx512), [None; 2]).unwrap());
         // the first layer's three channels and blocks that are not full are beside the point
-        assert!(packed as f64 <= raw as f64 * f64::from(max_pack) / 100.0 * 1.05, "{packed} of {raw} at {max_pack}");
+        assert!(packed as f64 <= raw as f64 * f64::from(max_packed_weights) / 100.0 * 1.05, "{packed} of {raw} at {max_packed_weights}");
         sizes.push(packed);
     }
     assert!(sizes[0] > sizes[4] * 3 / 2, "{sizes:?}");
@@ -120,7 +120,7 @@ fn precise_is_nearer_to_the_oracle() {
     }
 }
 
-/// An artifact holds the weights of one batch's plan; another's are taken from it where their form is the same, and packed anew
+/// An artifact holds the weights of one batch's plan; another's are taken from it where their form is the same, and packed again
 /// where it is not.
 #[test]
 fn weights_packed_for_one_batch_serve_another() {

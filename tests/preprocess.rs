@@ -1,4 +1,4 @@
-//! Preprocessing, held against what PIL and torchvision made of a small picture (`tests/reference/preprocess.py fixtures`).
+//! Preprocessing, held against what PIL and torchvision made of a small image (`tests/reference/preprocess.py fixtures`).
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -30,7 +30,7 @@ fn resizing_is_pils() {
     }
 }
 
-/// The whole way: an odd rest at the crop's sides, no rest, and a crop that is larger than the picture.
+/// The whole way: an odd rest at the crop's sides, no rest, and a crop that is larger than the image.
 #[test]
 fn inputs_are_torchvisions() {
     for (size, crop) in [(24, 15), (18, 18), (20, 26)] {

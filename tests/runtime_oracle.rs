@@ -7,7 +7,7 @@ mod common;
 use common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
 use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -149,7 +149,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         15 => {
             let low = b.rng.flip().then_some(-0.25);
             let high = b.rng.flip().then_some(0.5);
-            b.push(Op::Clip(Clip { low, high }), &[x])
+            b.push(Op::Clamp(Clamp { low, high }), &[x])
         }
         16 => b.push(Op::Scale(Scale { times: -1.5, plus: 1.0 }), &[x]),
         _ => {

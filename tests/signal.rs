@@ -97,7 +97,7 @@ fn a_free_length_and_outputs_that_are_signals() {
         let expected = interp::run(&free, &params, &[("input", x.view())]).unwrap();
         assert!(distance(found.main(), expected.main()) < 1e-4);
     }
-    let text = "resnet 1\nnetwork net {\n  input 2 x W\n  conv 5, filters: 3\n  norm\n  relu\n}\n";
+    let text = "resnet 1\nnetwork net {\n  input 2 x W\n  conv 5, filters: 3\n  batchnorm\n  relu\n}\n";
     let net = check(text, "net");
     let params = init::init(&net, 3).unwrap();
     let x = noise(1, &[2, 2, 50]);

@@ -22,14 +22,14 @@ fn report(body: &str) -> SizeReport {
 #[test]
 fn sizes_read_as_sentences() {
     assert_eq!(report("conv 3x3, filters: 4\n").to_string(), "any H, W >= 1");
-    assert_eq!(report("conv 3x3, filters: 4, pad: 0\n").to_string(), "any H, W >= 3");
-    assert_eq!(report("conv 3x5, filters: 4, pad: 0\n").to_string(), "any H >= 3; any W >= 5");
+    assert_eq!(report("conv 3x3, filters: 4, padding: 0\n").to_string(), "any H, W >= 3");
+    assert_eq!(report("conv 3x5, filters: 4, padding: 0\n").to_string(), "any H >= 3; any W >= 5");
     let halves = "branch a { maxpool 2x2 }\nmaxpool 3x3, stride: 2\nadd a\n";
     assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
-    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, pad: 0 }\nconv 1x1, filters: 2, stride: 4, pad: 0\nadd a\n";
+    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
     assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
     assert_eq!(report("pad 3, mode: reflect\n").to_string(), "any H, W >= 4");
-    assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, pad: 4\n").to_string(), "any H, W >= 4");
+    assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
     assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
@@ -57,7 +57,7 @@ fn the_paper_networks_run_at_any_size() {
 #[test]
 fn a_network_is_freed_of_its_size() {
     let body = "conv 7x7, filters: 8, stride: 2\nbranch a { maxpool 3x3, stride: 2 }\nconv 3x3, filters: 8, stride: 2\nadd a\n\
-                avgpool to: 3x3\nflatten\nlinear 10\n";
+                avgpool output_size: 3x3\nflatten\nlinear 10\n";
     let freed = any_size(&check("224 x 224", body).unwrap()).unwrap();
     assert_eq!(sizes(&freed).to_string(), "any H, W >= 1");
     for (height, width) in [(224, 224), (31, 40), (1, 2)] {
@@ -73,7 +73,7 @@ fn a_network_is_freed_of_its_size() {
 
 #[test]
 fn long_periods_are_said_as_conditions() {
-    let body = "branch a { maxpool 2x2, stride: 70001 }\nmaxpool 3x3, stride: 70001, pad: 0\nadd a\n";
+    let body = "branch a { maxpool 2x2, stride: 70001 }\nmaxpool 3x3, stride: 70001, padding: 0\nadd a\n";
     let report = report(body);
     assert!(report.to_string().contains("W >= 3, where (W+69998)/70001 = (W+69999)/70001"), "{report}");
     assert!(report.axes[0].fits(70_002) && !report.axes[0].fits(70_003), "{report}");
@@ -87,20 +87,20 @@ fn absurd_sizes_are_refused() {
     }
 }
 
-/// A statement that slides over the map by this stride, of attributes that the law accepts.
+/// A statement that slides over the map by this stride, of attributes that the rule accepts.
 fn slide(stride: usize) -> impl Strategy<Value = String> {
     prop_oneof![
         (1usize..=5, 0usize..=2, 1usize..=2)
-            .prop_map(move |(k, p, d)| format!("conv {k}x{k}, filters: 2, stride: {stride}, pad: {p}, dilation: {d}")),
-        (1usize..=5, 0usize..=2).prop_map(move |(k, p)| format!("maxpool {k}x{k}, stride: {stride}, pad: {}", p.min(k / 2))),
+            .prop_map(move |(k, p, d)| format!("conv {k}x{k}, filters: 2, stride: {stride}, padding: {p}, dilation: {d}")),
+        (1usize..=5, 0usize..=2).prop_map(move |(k, p)| format!("maxpool {k}x{k}, stride: {stride}, padding: {}", p.min(k / 2))),
         // rounding up has a form where the last window starts before the padding behind the map
         (stride..stride + 4, 0usize..=1).prop_map(move |(k, p)| {
-            format!("maxpool {k}x{k}, stride: {stride}, pad: {}, ceil: true", p.min(k / 2).min(k - stride))
+            format!("maxpool {k}x{k}, stride: {stride}, padding: {}, ceil_mode: true", p.min(k / 2).min(k - stride))
         }),
         (2usize..=4, 0usize..=4, 0usize..=4, 2usize..=4).prop_map(move |(k, a, b, d)| {
             let most = (k - 1) * d;
             let (a, b) = (a.min(most), b.min(most));
-            format!("maxpool {k}x{k}, stride: {stride}, pad: [{a}, {b}, {b}, {a}], dilation: {d}")
+            format!("maxpool {k}x{k}, stride: {stride}, padding: [{a}, {b}, {b}, {a}], dilation: {d}")
         }),
         (0usize..=3, 0usize..=3).prop_map(move |(a, b)| format!("pad [{a}, {b}, {b}, {a}], mode: reflect\nsubsample {stride}")),
         Just(format!("subsample {stride}")),

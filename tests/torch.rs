@@ -141,7 +141,7 @@ fn recipes_are_scripts() {
     let all = check(
         Path::new("models/resnet_d.resnet"),
         "resnet50d",
-        &[("train.clip", "1.0"), ("train.broken", "skip"), ("train.stochastic_depth", "0.2"), ("train.accumulate", "2")],
+        &[("train.clip_grad_norm", "1.0"), ("train.on_error", "skip"), ("train.stochastic_depth", "0.2"), ("train.accumulate", "2")],
     );
     assert_snapshot!("script_of_pictures", script_of(&all));
     let signal = check(

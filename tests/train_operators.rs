@@ -8,7 +8,7 @@ use common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::SessionOptions;
 use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Act, Checked, Clip, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
 use resnetc::kernels::Isa;
 use resnetc::runtime::{ParamStore, interp};
 use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
@@ -214,7 +214,7 @@ fn pools() {
             ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
             ("twice and thrice", Op::Upsample(Some([2, 3]))),
-            ("limits", Op::Clip(Clip { low: Some(0.1), high: Some(0.7) })),
+            ("limits", Op::Clamp(Clamp { low: Some(0.1), high: Some(0.7) })),
             ("scale", Op::Scale(Scale { times: -1.0, plus: 1.0 })),
         ] {
             check(&format!("{what}, {channels} channels"), [2, 9, 7], |b, x| {

@@ -84,7 +84,7 @@ codes! {
     HALVED_NOT_DOUBLED = "E0312", "the map is halved and the filters are not doubled";
     DOUBLED_NOT_HALVED = "E0313", "the filters change and the map is kept";
     LABELS_DIFFER = "E0314", "there are more labels than classes, or fewer";
-    PICTURE_DIFFERS = "E0315", "pictures do not become what the input takes";
+    PICTURE_DIFFERS = "E0315", "images do not become what the input takes";
     SIGNAL = "E0316", "a signal has no height";
     PAD_MODE = "E0317", "a map does not have what is to stand around it";
     EXPECT_LAYERS = "E0401", "the number of layers is not as expected";

@@ -69,7 +69,7 @@ impl Bytes {
     }
 
     /// Says that these bytes will not be read soon: those of a mapped file leave memory, and come back from the file (in practice
-    /// from the system's cache of it) when they are read again. Owned bytes stay. Neighbours that may share a huge page go too:
+    /// from the system's cache of it) when they are read again. Owned bytes stay. Neighbors that may share a huge page go too:
     /// one that stayed would keep all of it.
     pub fn release(&self) {
         #[cfg(unix)]

@@ -98,20 +98,20 @@ fn shape(checked: &Checked, expect: &Expect, name: Option<&str>, diags: &mut Vec
     let value = match name {
         None => network.graph.outputs().first().map(|(_, value)| *value),
         Some(name) => {
-            let labelled = network.labelled.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
-            labelled.or_else(|| network.graph.outputs().iter().find(|(n, _)| n == name).map(|(_, value)| *value))
+            let labeled = network.labeled.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+            labeled.or_else(|| network.graph.outputs().iter().find(|(n, _)| n == name).map(|(_, value)| *value))
         }
     };
     let Some(value) = value else {
         let known = ["layers", "params", "macs", "output"];
-        let all = known.into_iter().chain(network.labelled.iter().map(|(n, _)| n.as_str()));
+        let all = known.into_iter().chain(network.labeled.iter().map(|(n, _)| n.as_str()));
         let name = name.unwrap_or("output");
         let mut diag =
             Diagnostic::error(codes::EXPECT_UNKNOWN, format!("nothing is called `{name}`"), expect.span, "expected of what?");
         if let Some(near) = crate::elaborate::nearest(name, all) {
             diag = diag.help(format!("did you mean `{near}`?"));
         }
-        diags.push(diag.note("an expectation is about `layers`, `params`, `macs`, `output`, or a labelled value of the network"));
+        diags.push(diag.note("an expectation is about `layers`, `params`, `macs`, `output`, or a labeled value of the network"));
         return;
     };
     let got: &Shape = checked.shape(value.node);

@@ -1,4 +1,4 @@
-//! Every node's shape by the one law, and what is said where it cannot be.
+//! Every node's shape by the one rule, and what is said where it cannot be.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -215,7 +215,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             let message = format!("`{op}` needs a fixed size, and {shape} is free");
             Diagnostic::error(codes::FREE_SIZE, message, span, reads)
             .rule("a layer with fixed weights for each position needs a fixed size")
-            .help("`avgpool global` or `avgpool to: 7x7` before it fixes the size")
+            .help("`avgpool global` or `avgpool output_size: 7x7` before it fixes the size")
         }
         ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
             .rule("a last window that would start in the padding behind the map is dropped, and whether one would depends on the size")

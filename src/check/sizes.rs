@@ -135,7 +135,7 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
         Op::Conv(conv) => conv.epilogue.residual,
         Op::Linear(linear) => linear.epilogue.residual,
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
@@ -146,7 +146,7 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => return Vec::new(),
     };

@@ -44,7 +44,7 @@ impl Build {
             signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
-            labelled: Vec::new(),
+            labeled: Vec::new(),
             expects: Vec::new(),
             preprocess: None,
             labels: Vec::new(),

@@ -1,4 +1,4 @@
-//! What a network says of its use, held against its shapes: class names against the output, pictures against the input.
+//! What a network says of its use, held against its shapes: class names against the output, images against the input.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -20,7 +20,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
                 "this network",
             )
             .rule("the main output has a number for each label, in their order")
-            .help("a derived network may state `labels` anew"),
+            .help("a derived network may state `labels` again"),
         );
     }
     let input = network.graph.inputs().first().map(|&input| checked.shape(input));
@@ -34,12 +34,12 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
             diags.push(
                 Diagnostic::error(
                     codes::PICTURE_DIFFERS,
-                    format!("`{}` takes {input}, and `{name}` pictures have {channels} x height x width", network.name),
+                    format!("`{}` takes {input}, and `{name}` images have {channels} x height x width", network.name),
                     network.span,
                     "this network",
                 )
-                .rule("`preprocess` says how a picture becomes the first input")
-                .help("a derived network may state `preprocess` anew: `channels` is `rgb`, `bgr` or `gray`"),
+                .rule("`preprocess` says how an image becomes the first input")
+                .help("a derived network may state `preprocess` again: `channels` is `rgb`, `bgr` or `gray`"),
             );
         }
         let values = input.dims().and_then(|dims| dims.iter().try_fold(1usize, |n, dim| n.checked_mul(dim.fixed()?)));

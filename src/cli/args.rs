@@ -19,9 +19,9 @@ pub(super) enum Format {
     Json,
 }
 
-/// Whether to colour.
+/// Whether to color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Colour {
+pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
@@ -34,9 +34,9 @@ pub(super) enum Colour {
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Global {
-    /// Colour the output; NO_COLOR in the environment turns it off
+    /// Color the output; NO_COLOR in the environment turns it off
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Colour,
+    pub color: Color,
 }
 
 /// Which network of a file, and its parameters.
@@ -58,14 +58,14 @@ pub(super) struct Planning {
     pub precise: bool,
     /// How large packed weights may become, times the raw ones [default: 4]
     #[arg(long, value_name = "TIMES", value_parser = parse_times)]
-    pub max_pack: Option<u32>,
+    pub max_packed_weights: Option<u32>,
 }
 
 impl Planning {
     /// Settings with what was asked for.
     pub fn apply(&self, settings: &Settings) -> Settings {
         let precise = self.precise || settings.precise;
-        Settings { precise, max_pack: self.max_pack.unwrap_or(settings.max_pack), ..settings.clone() }
+        Settings { precise, max_packed_weights: self.max_packed_weights.unwrap_or(settings.max_packed_weights), ..settings.clone() }
     }
 }
 

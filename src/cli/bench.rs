@@ -21,8 +21,8 @@ use crate::train::{self, Batch, Engine, Optimizer};
 pub(super) struct Args {
     #[command(flatten)]
     measure: MeasureArgs,
-    /// Measure a step of training: forward, backward and the optimiser
-    #[arg(long, conflicts_with_all = ["tune", "precise", "max_pack"])]
+    /// Measure a step of training: forward, backward and the optimizer
+    #[arg(long, conflicts_with_all = ["tune", "precise", "max_packed_weights"])]
     train: bool,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
@@ -66,7 +66,7 @@ fn train(args: &Args, out: &mut Out) -> Done {
         return Err(Failure::Input("a network with several inputs cannot be trained".into()));
     };
     let (_, images) = measure::noise(&checked, *input, recipe.batch)?;
-    let images = images.into_dimensionality::<Ix4>().map_err(|_| Failure::Input("training needs pictures as input".into()))?;
+    let images = images.into_dimensionality::<Ix4>().map_err(|_| Failure::Input("training needs images as input".into()))?;
     let classes = train::classes(&checked).unwrap_or(1).max(1);
     let labels: Vec<u32> = (0..recipe.batch).map(|i| (i % classes) as u32).collect();
     let batch = Batch { images: images.view(), labels: &labels };

@@ -16,7 +16,7 @@ use crate::train::{self, calibrate, checkpoint};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n\n\
-                  As the authors of the paper did for their published models. The pictures are not augmented."
+                  As the authors of the paper did for their published models. The images are not augmented."
 )]
 pub(super) struct Args {
     /// A source (.resnet)
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let params = open::bind(&checked, &front, Some(&args.weights), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
-    // the statistics are of the pictures and of the network as they are in inference, with all its blocks; nothing is frozen, so that
+    // the statistics are of the images and of the network as they are in inference, with all its blocks; nothing is frozen, so that
     // every norm meets its batch
     let recipe = Recipe {
         batch: args.batch as usize,

@@ -15,7 +15,7 @@ use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
 use crate::kernels::Isa;
 use crate::plan::{PlanError, PlanOptions, Settings};
-use crate::runtime::{Model, Packs, RunError, SessionOptions};
+use crate::runtime::{Model, PackedWeights, RunError, SessionOptions};
 use crate::{passes, plan, syntax};
 
 /// Height and width that weights are packed for, where the network leaves them free and states no crop.
@@ -135,7 +135,7 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
 }
 
 /// The weights as this machine's plan binds them. None where the network has no plan for the size that it is tried at.
-fn packs(args: &Args, model: &Model) -> Result<Option<Packs>, Failure> {
+fn packs(args: &Args, model: &Model) -> Result<Option<PackedWeights>, Failure> {
     let checked = model.checked();
     let isa = Isa::chosen().map_err(Failure::input)?;
     let options = PlanOptions::new(args.batch as usize, threads(args), isa);

@@ -1,4 +1,4 @@
-//! Pictures prepared in worker threads while the network computes, in their order; and what networks answer.
+//! Images prepared in worker threads while the network computes, in their order; and what networks answer.
 
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -16,26 +16,26 @@ use crate::runtime::{NotFinite, Session};
 /// Samples that each worker prepares ahead.
 pub(super) const AHEAD: usize = 8;
 
-/// How a network takes pictures, and what its answer is.
+/// How a network takes images, and what its answer is.
 pub(super) struct Reader {
     input: String,
     /// Of the input.
     pub shape: Shape,
-    /// From a picture to the input.
+    /// From an image to the input.
     pub how: Preprocess,
     /// Whether the network ends in a softmax, so that its output needs none.
     pub ends_in_softmax: bool,
 }
 
 impl Reader {
-    /// Asks the network. Fails where it does not read one picture.
+    /// Asks the network. Fails where it does not read one image.
     pub fn of(checked: &Checked) -> Result<Reader, Failure> {
         let graph = checked.graph();
-        let [id] = graph.inputs() else { return Err(Failure::Input("the network has several inputs: pictures fit one".into())) };
+        let [id] = graph.inputs() else { return Err(Failure::Input("the network has several inputs: images fit one".into())) };
         let shape = checked.shape(*id).clone();
         if shape.dims().is_none_or(|d| d.len() != 3) {
             return Err(Failure::Input(format!(
-                "the network reads {shape}, and a picture is channels x height x width: use --input X.npy"
+                "the network reads {shape}, and an image is channels x height x width: use --input X.npy"
             )));
         }
         let how = checked.network.preprocess.clone().unwrap_or_else(|| default_preprocess(shape.channels().unwrap_or(3)));
@@ -43,13 +43,13 @@ impl Reader {
         Ok(Reader { input: graph.node(*id).name.clone(), shape, how, ends_in_softmax })
     }
 
-    /// A picture in a file, prepared.
+    /// An image in a file, prepared.
     pub fn picture(&self, path: &Path) -> Result<Input, String> {
         let pixels = data::load(path).map_err(|e| e.to_string())?;
         prepare(pixels, &self.how, &self.shape).map_err(|e| format!("`{}`: {e}", path.display()))
     }
 
-    /// The height and width of prepared pictures where the network leaves them free; `None` where they are the picture's.
+    /// The height and width of prepared images where the network leaves them free; `None` where they are the image's.
     pub fn free_size(&self) -> Option<[Option<usize>; 2]> {
         let [_, h, w] = self.shape.dims()? else { return None };
         let size = |dim: &Dim, axis: usize| match dim {
@@ -59,7 +59,7 @@ impl Reader {
         Some([size(h, 0)?, size(w, 1)?])
     }
 
-    /// The network's answers to prepared pictures of one size: a row of scores for each, which [`probabilities`] turns into what its
+    /// The network's answers to prepared images of one size: a row of scores for each, which [`probabilities`] turns into what its
     /// name says unless the network ends in a softmax. A map of scores is averaged.
     pub fn scores(&self, session: &mut Session, pictures: &[&[f32]], size: [usize; 3]) -> Result<Vec<Vec<f32>>, Failure> {
         let values = pictures.concat();
@@ -69,7 +69,7 @@ impl Reader {
         rows(outputs.main())
     }
 
-    /// Why the answer to a prepared picture is not finite.
+    /// Why the answer to a prepared image is not finite.
     pub fn first_not_finite(
         &self,
         session: &mut Session,
@@ -81,8 +81,8 @@ impl Reader {
         session.first_not_finite(&[(&self.input, input)]).map_err(Failure::input)
     }
 
-    /// Runs pictures one by one as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with
-    /// what is wrong with it, which `name` names. Weights that are no numbers end it: so would be the answer to every picture.
+    /// Runs images one by one as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with
+    /// what is wrong with it, which `name` names. Weights that are no numbers end it: so would be the answer to every image.
     pub fn run(
         &self,
         session: &mut Session,
@@ -122,7 +122,7 @@ impl Reader {
     }
 }
 
-/// Why a picture has no answer, in words that name it.
+/// Why an image has no answer, in words that name it.
 pub(super) enum Unanswered {
     /// It cannot be read.
     Unread(String),

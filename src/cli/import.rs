@@ -79,12 +79,12 @@ fn state_weights(made: &mut Decompiled, source: &Path, weights: &Path) {
     insert(made, &format!("  weights \"{path}\"\n"));
 }
 
-/// States how pictures are prepared and what the classes are called, where the file tells: resnetc's own do.
+/// States how images are prepared and what the classes are called, where the file tells: resnetc's own do.
 fn state_use(made: &mut Decompiled, network: &Network) {
     let mut lines = String::new();
     if let Some(how) = &network.preprocess {
         if how.mean_picture().is_some() {
-            made.notes.push("the file tells a mean for each pixel, which is left out: `resnetc mean -o` makes one".to_owned());
+            made.notes.push("the file tells a mean for each pixel, which is left out: `resnetc dataset-stats -o` makes one".to_owned());
         } else {
             lines.push_str(&preprocess(how));
         }

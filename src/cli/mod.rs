@@ -15,7 +15,7 @@ mod explain;
 mod export;
 mod images;
 mod import;
-mod mean;
+mod dataset_stats;
 mod measure;
 mod new;
 mod open;
@@ -54,11 +54,11 @@ enum Command {
     Compile(compile::Args),
     /// Compare an artifact's checksums
     Verify(verify::Args),
-    /// Classify pictures, or run raw tensors
+    /// Classify images, or run raw tensors
     Run(run::Args),
-    /// Measure accuracy over labelled pictures: crops, scales, ensembles
+    /// Measure accuracy over labeled pictures: crops, scales, ensembles
     Eval(eval::Args),
-    Mean(mean::Args),
+    DatasetStats(dataset_stats::Args),
     /// Train a network by the recipe in its file
     Train(train::Args),
     /// Draw the curves of several runs into one page
@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Eval(args) => eval::run(args, &mut out),
-        Command::Mean(args) => mean::run(args, &mut out),
+        Command::DatasetStats(args) => dataset_stats::run(args, &mut out),
         Command::Train(args) => train::run(args, &mut out),
         Command::Compare(args) => compare::run(args, &mut out),
         Command::CalibrateBn(args) => calibrate::run(args, &mut out),

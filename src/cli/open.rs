@@ -12,7 +12,7 @@ use crate::formats::artifact::{self, Artifact, ArtifactError};
 use crate::ir::Checked;
 use crate::kernels::Isa;
 use crate::plan::Settings;
-use crate::runtime::{Model, Packs, ParamStore, Session, SessionOptions};
+use crate::runtime::{Model, PackedWeights, ParamStore, Session, SessionOptions};
 
 /// A model to run.
 #[derive(Clone, Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct ModelArgs {
     pub file: PathBuf,
     #[command(flatten)]
     pub select: Select,
-    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for He initialisation [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for He initialization [default: those that the file names]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     pub weights: Option<Weights>,
     /// Threads [default: as many as the process may use]
@@ -36,7 +36,7 @@ pub(super) struct ModelArgs {
 pub(super) struct Loaded {
     pub checked: Checked,
     params: ParamStore,
-    packs: Option<Packs>,
+    packs: Option<PackedWeights>,
     settings: Settings,
     /// All files that it comes from.
     pub read: Vec<PathBuf>,
@@ -99,7 +99,7 @@ impl ModelArgs {
             && packs.isa() != isa
         {
             let (file, packed) = (self.file.display(), packs.isa());
-            out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed anew"));
+            out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed again"));
         }
         let (read, artifact) = (vec![self.file.clone()], Some(self.file.clone()));
         Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), read, artifact })
@@ -124,7 +124,7 @@ impl ModelArgs {
         let anew = model.packed_bytes();
         if anew > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
             out.note(format_args!(
-                "note: {:.1} MB of weights were packed anew: those in `{file}` are packed for another batch, thread count or planning",
+                "note: {:.1} MB of weights were packed again: those in `{file}` are packed for another batch, thread count or planning",
                 anew as f64 / 1e6
             ));
         }

@@ -1,11 +1,11 @@
-//! Writing: standard output without panics on closed pipes, diagnostics in colour or as JSON, failures and their exit codes.
+//! Writing: standard output without panics on closed pipes, diagnostics in color or as JSON, failures and their exit codes.
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{Colour, Format, Global};
+use super::args::{Color, Format, Global};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::file::{probe, write_atomically};
 use crate::base::render;
@@ -75,7 +75,7 @@ impl Failure {
             Failure::Stopped => return ExitCode::from(STOPPED),
             Failure::Pipe => return ExitCode::SUCCESS,
         };
-        let (start, end) = if out.colour_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        let (start, end) = if out.color_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         // where standard error is closed there is nobody to tell
         let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
         ExitCode::from(code)
@@ -93,18 +93,18 @@ pub(super) type Done = Result<(), Failure>;
 /// Standard output, and what is known of both streams.
 pub(super) struct Out {
     stream: BufWriter<Stdout>,
-    colour_err: bool,
+    color_err: bool,
 }
 
 impl Out {
     pub fn new(global: &Global) -> Out {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let on = |terminal: bool| match global.color {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => terminal && !plain,
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !plain,
         };
-        Out { stream: BufWriter::new(io::stdout()), colour_err: on(io::stderr().is_terminal()) }
+        Out { stream: BufWriter::new(io::stdout()), color_err: on(io::stderr().is_terminal()) }
     }
 
     /// Writes a line.
@@ -133,7 +133,7 @@ impl Out {
             Format::Text => {
                 if !diags.is_empty() {
                     self.flush()?;
-                    let text = render::terminal(diags, sources, self.colour_err);
+                    let text = render::terminal(diags, sources, self.color_err);
                     let _ = io::stderr().write_all(text.as_bytes());
                 }
             }

@@ -13,7 +13,7 @@ use super::output::{Done, Failure, Out, writable};
 use crate::data::folder::pictures;
 use crate::formats::npy;
 
-/// Classifies pictures, or runs raw tensors.
+/// Classifies images, or runs raw tensors.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc run models/fashion.resnet tests/data/ankle-boot.png\n  \
                   resnetc run models/resnet.resnet --network resnet50 --weights resnet50.pth photo.jpg --top 3\n  \
@@ -22,16 +22,16 @@ use crate::formats::npy;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Pictures (JPEG, PNG), or folders of them
+    /// Images (JPEG, PNG), or folders of them
     #[arg(value_name = "IMAGE|DIR")]
     images: Vec<PathBuf>,
     /// How many classes to show
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
-    /// How to answer; json is a line for each picture
+    /// How to answer; json is a line for each image
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Run nothing: write what the network would read of the pictures, for --input or to be held against another program's
+    /// Run nothing: write what the network would read of the images, for --input or to be held against another program's
     #[arg(long, value_name = "X.npy", conflicts_with_all = ["input", "output"])]
     prepared: Option<PathBuf>,
     /// Raw input: a float32 tensor, the batch first
@@ -45,13 +45,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if args.input.is_none() && !args.output.is_empty() {
         return Err(Failure::Usage(
-            "--output goes with --input: of pictures, --prepared X.npy writes what the network reads, for --input X.npy".into(),
+            "--output goes with --input: of images, --prepared X.npy writes what the network reads, for --input X.npy".into(),
         ));
     }
     match &args.input {
         Some(input) => raw(args, input, out),
         None if args.images.is_empty() => {
-            Err(Failure::Usage("nothing to run: name pictures or folders, or --input X.npy --output Y.npy".into()))
+            Err(Failure::Usage("nothing to run: name images or folders, or --input X.npy --output Y.npy".into()))
         }
         None => match &args.prepared {
             Some(path) => prepare(args, path, out),
@@ -60,11 +60,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
 }
 
-/// The pictures that the command names; at least one.
+/// The images that the command names; at least one.
 fn named_pictures(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     let paths = pictures(&args.images).map_err(Failure::input)?;
     if paths.is_empty() {
-        return Err(Failure::Input("there are no pictures (.jpg, .jpeg, .png) in the folders named".into()));
+        return Err(Failure::Input("there are no images (.jpg, .jpeg, .png) in the folders named".into()));
     }
     Ok(paths)
 }
@@ -202,11 +202,11 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     match (unread, not_finite) {
         (0, 0) => Ok(()),
         _ if paths.len() == 1 => Err(Failure::Said),
-        (n, 0) => Err(Failure::Input(format!("{n} of {} pictures were not read", paths.len()))),
-        (0, n) => Err(Failure::Input(format!("{n} of {} pictures have scores that are not finite", paths.len()))),
+        (n, 0) => Err(Failure::Input(format!("{n} of {} images were not read", paths.len()))),
+        (0, n) => Err(Failure::Input(format!("{n} of {} images have scores that are not finite", paths.len()))),
         (unread, bad) => {
             let all = paths.len();
-            Err(Failure::Input(format!("of {all} pictures, {unread} were not read and {bad} have scores that are not finite")))
+            Err(Failure::Input(format!("of {all} images, {unread} were not read and {bad} have scores that are not finite")))
         }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     if list.is_empty() {
         return Err(Failure::Input(
-            "no network to summarise: name one with --network, and give its open parameters with --set".into(),
+            "no network to summarize: name one with --network, and give its open parameters with --set".into(),
         ));
     }
     match (args.format, &list[..]) {

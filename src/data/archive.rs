@@ -1,4 +1,4 @@
-//! Pictures in a tar archive, read where they lie: the archive is mapped and never unpacked.
+//! Images in a tar archive, read where they lie: the archive is mapped and never unpacked.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -12,14 +12,14 @@ use super::open::part_names;
 use super::{DataError, Split};
 use crate::base::mmap::Bytes;
 
-/// The pictures and folders of an archive. Leading folders that all pictures share are left out of their names, as far as a folder for the
+/// The images and folders of an archive. Leading folders that all images share are left out of their names, as far as a folder for the
 /// class remains.
 pub(super) struct Tree {
     path: PathBuf,
     bytes: Bytes,
-    /// Where each picture lies. Of two members of one name the later holds, as it does when an archive is unpacked.
+    /// Where each image lies. Of two members of one name the later holds, as it does when an archive is unpacked.
     pictures: BTreeMap<PathBuf, Range<usize>>,
-    /// Folders, those without pictures too.
+    /// Folders, those without images too.
     folders: Vec<PathBuf>,
     /// The leading folders.
     lead: PathBuf,
@@ -56,7 +56,7 @@ impl Tree {
                     pictures.insert(name, member);
                 }
                 EntryType::Link | EntryType::Symlink if is_picture(&name) => {
-                    return Err(invalid(format!("holds a link in place of the picture `{}`", name.display())));
+                    return Err(invalid(format!("holds a link in place of the image `{}`", name.display())));
                 }
                 // notes, and what only unpacking needs
                 _ => {}
@@ -67,7 +67,7 @@ impl Tree {
             return Err(invalid("is cut off, or no tar archive".to_owned()));
         }
         if pictures.is_empty() {
-            return Err(invalid("holds no pictures (.jpg, .jpeg, .png)".to_owned()));
+            return Err(invalid("holds no images (.jpg, .jpeg, .png)".to_owned()));
         }
         let lead = lead(pictures.keys());
         Ok(Tree { path: path.to_path_buf(), bytes, pictures, folders, lead }.within(Path::new("")))
@@ -82,7 +82,7 @@ impl Tree {
         Tree { pictures, folders, lead: PathBuf::new(), path: self.path.join(lead), bytes: self.bytes }
     }
 
-    /// The archive's bytes, in which the pictures lie.
+    /// The archive's bytes, in which the images lie.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -104,14 +104,14 @@ impl Tree {
         (found.map(|name| self.within(Path::new(name))), true)
     }
 
-    /// The class folders, sorted, and each with its pictures, sorted.
+    /// The class folders, sorted, and each with its images, sorted.
     pub fn classes(&self) -> BTreeMap<String, Vec<(PathBuf, Range<usize>)>> {
         let mut classes: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for name in self.folders.iter().filter_map(|path| top(path)) {
             classes.entry(name.to_owned()).or_default();
         }
         for (path, at) in &self.pictures {
-            // a picture beside the class folders has no class, as in a folder on the disk
+            // an image beside the class folders has no class, as in a folder on the disk
             if let Some(name) = top(path).filter(|_| path.components().count() > 1) {
                 classes.entry(name.to_owned()).or_default().push((path.clone(), at.clone()));
             }

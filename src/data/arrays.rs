@@ -1,4 +1,4 @@
-//! A pair of arrays: normalised samples and their labels, in two `.npy` files.
+//! A pair of arrays: normalized samples and their labels, in two `.npy` files.
 
 use std::path::{Path, PathBuf};
 
@@ -30,21 +30,21 @@ impl Arrays {
         };
         if !array.dtype().is_float() {
             let dtype = array.dtype();
-            return Err(invalid(samples, format!("holds {dtype}, and samples are normalised floating-point numbers")));
+            return Err(invalid(samples, format!("holds {dtype}, and samples are normalized floating-point numbers")));
         }
         if array.is_empty() {
             return Err(DataError::Empty { path: samples.display().to_string() });
         }
         let given = npy::read_tensor(labels)?;
-        let &[labelled] = given.shape() else {
+        let &[labeled] = given.shape() else {
             return Err(invalid(labels, format!("has sizes {:?}, and labels are a list, one for each sample", given.shape())));
         };
-        if labelled != count {
+        if labeled != count {
             return Err(DataError::Counts {
                 samples_path: samples.display().to_string(),
                 samples: count,
                 labels_path: labels.display().to_string(),
-                labels: labelled,
+                labels: labeled,
             });
         }
         let numbers = integers(&given).ok_or_else(|| {
@@ -111,7 +111,7 @@ impl Dataset for Arrays {
         Some(self.size)
     }
 
-    fn is_normalised(&self) -> bool {
+    fn is_normalized(&self) -> bool {
         true
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         for (descr, labels) in sevens {
             let data = open(&samples(), &array(descr, "(2,)", &labels), Some(8)).unwrap();
             assert_eq!((data.len(), data.label(0), data.label(1), data.common_size()), (2, 7, 1, Some([3, 1, 4])), "{descr}");
-            let Sample::Values(values) = data.read(1).unwrap() else { panic!("normalised") };
+            let Sample::Values(values) = data.read(1).unwrap() else { panic!("normalized") };
             assert_eq!(values.data, (12..24).map(|v| v as f32).collect::<Vec<f32>>());
             assert!(data.read(2).is_err() && data.read(usize::MAX).is_err());
         }
@@ -182,7 +182,7 @@ mod tests {
         assert!(said(&samples(), &array("|u1", "(3,)", &[0; 3]), None).contains("2 samples, and"));
         assert!(said(&samples(), &array("|u1", "(2, 1)", &[0; 2]), None).contains("labels are a list"));
         assert!(said(&samples(), &array("<f4", "(2,)", &[0; 8]), None).contains("whole numbers"));
-        assert!(said(&array("|u1", "(2, 1, 1, 1)", &[0; 2]), &labels, None).contains("normalised"));
+        assert!(said(&array("|u1", "(2, 1, 1, 1)", &[0; 2]), &labels, None).contains("normalized"));
         assert!(said(&array("<f4", "(2, 3)", &[0; 24]), &labels, None).contains("batch, channels"));
         assert!(open(&array("<f4", "(2, 3, 4)", &samples()[samples().len() - 96..]), &labels, None).is_ok());
         assert!(said(&array("<f4", "(0, 1, 1, 1)", &[]), &array("|u1", "(0,)", &[]), None).contains("no samples"));

@@ -1,9 +1,9 @@
-//! Changes of training pictures.
+//! Changes of training images.
 
 use super::pixels::luminance;
 use super::{Pixels, Rng};
 
-/// The principal components of ImageNet's colours, red, green and blue of each, of values from 0 to 1, by falling variance; and the
+/// The principal components of ImageNet's colors, red, green and blue of each, of values from 0 to 1, by falling variance; and the
 /// deviations along them. As `fb.resnet.torch` computed them (`datasets/imagenet.lua`).
 const COMPONENTS: [[f64; 3]; 3] = [[-0.5675, -0.5808, -0.5836], [0.7192, -0.0045, -0.6948], [0.4009, -0.8140, 0.4203]];
 const DEVIATIONS: [f64; 3] = [0.2175, 0.0188, 0.0045];
@@ -11,10 +11,10 @@ const DEVIATIONS: [f64; 3] = [0.2175, 0.0188, 0.0045];
 /// What is added to red, green and blue, of values from 0 to 1: Krizhevsky et al. 2012, section 4.1.
 pub(super) fn lighting(deviation: f32, rng: &mut Rng) -> [f32; 3] {
     let factors = DEVIATIONS.map(|along| along * f64::from(deviation) * rng.normal());
-    std::array::from_fn(|colour| COMPONENTS.iter().zip(factors).map(|(axis, factor)| axis[colour] * factor).sum::<f64>() as f32)
+    std::array::from_fn(|color| COMPONENTS.iter().zip(factors).map(|(axis, factor)| axis[color] * factor).sum::<f64>() as f32)
 }
 
-/// Where a rectangle of that size begins, drawn evenly from the places within the picture; one that is larger than the picture is
+/// Where a rectangle of that size begins, drawn evenly from the places within the image; one that is larger than the image is
 /// drawn evenly from the places that contain it.
 pub(super) fn place(picture: [usize; 2], crop: [usize; 2], rng: &mut Rng) -> [i64; 2] {
     std::array::from_fn(|axis| {
@@ -24,7 +24,7 @@ pub(super) fn place(picture: [usize; 2], crop: [usize; 2], rng: &mut Rng) -> [i6
     })
 }
 
-/// Top, left, height and width of a rectangle of random area and shape within a picture: torchvision's
+/// Top, left, height and width of a rectangle of random area and shape within an image: torchvision's
 /// `RandomResizedCrop.get_params`.
 pub(super) fn random_rectangle([height, width]: [usize; 2], scale: [f32; 2], ratio: [f32; 2], rng: &mut Rng) -> [usize; 4] {
     let area = height as f64 * width as f64;
@@ -52,7 +52,7 @@ pub(super) fn random_rectangle([height, width]: [usize; 2], scale: [f32; 2], rat
     [(height - h) / 2, (width - w) / 2, h, w]
 }
 
-/// Blends with black, with the mean grey and with the grey picture, in random order, as torchvision's `ColorJitter` does with a picture of
+/// Blends with black, with the mean gray and with the gray image, in random order, as torchvision's `ColorJitter` does with an image of
 /// PIL's.
 pub(super) fn jitter(image: &mut Pixels, [brightness, contrast, saturation]: [f32; 3], rng: &mut Rng) {
     let mut order = [(0, brightness), (1, contrast), (2, saturation)];
@@ -76,13 +76,13 @@ fn blend(a: u8, b: u8, factor: f32) -> u8 {
     (f32::from(a) + factor * (f32::from(b) - f32::from(a))) as u8
 }
 
-/// Blends with one grey.
-fn dim(image: &mut Pixels, grey: u8, factor: f32) {
-    let table: [u8; 256] = std::array::from_fn(|v| blend(grey, v as u8, factor));
+/// Blends with one gray.
+fn dim(image: &mut Pixels, gray: u8, factor: f32) {
+    let table: [u8; 256] = std::array::from_fn(|v| blend(gray, v as u8, factor));
     image.data.iter_mut().for_each(|v| *v = table[usize::from(*v)]);
 }
 
-/// The mean of the grey picture, rounded: PIL's `ImageEnhance.Contrast`.
+/// The mean of the gray image, rounded: PIL's `ImageEnhance.Contrast`.
 fn mean_grey(image: &Pixels) -> u8 {
     let sum: u64 = match image.channels {
         3 => image.data.as_chunks().0.iter().map(|pixel| u64::from(luminance(pixel))).sum(),
@@ -91,12 +91,12 @@ fn mean_grey(image: &Pixels) -> u8 {
     (sum as f64 / (image.width * image.height).max(1) as f64 + 0.5) as u8
 }
 
-/// Blends with the grey picture.
+/// Blends with the gray image.
 fn saturate(image: &mut Pixels, factor: f32) {
     if image.channels == 3 {
         for pixel in image.data.as_chunks_mut::<3>().0 {
-            let grey = luminance(pixel);
-            *pixel = pixel.map(|v| blend(grey, v, factor));
+            let gray = luminance(pixel);
+            *pixel = pixel.map(|v| blend(gray, v, factor));
         }
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     /// Numbers from torchvision 0.29's `functional.adjust_brightness`, `adjust_contrast` and `adjust_saturation` of
     /// `Image.frombytes("RGB", (4, 3), bytes((i * 37 + i * i * 11) % 256 for i in range(36)))`: the first twelve bytes.
     #[test]
-    fn colours_change_as_torchvision_changes_them() {
+    fn colors_change_as_torchvision_changes_them() {
         let first = |change: &dyn Fn(&mut Pixels)| {
             let mut image = picture();
             change(&mut image);
@@ -125,12 +125,12 @@ mod tests {
         assert_eq!(first(&|p| dim(p, mean_grey(p), 1.45)), [0, 12, 113, 247, 41, 238, 96, 0, 255, 232, 218, 235]);
         assert_eq!(first(&|p| saturate(p, 0.3)), [29, 43, 64, 151, 108, 149, 85, 62, 122, 195, 192, 196]);
         assert_eq!(first(&|p| saturate(p, 1.9)), [0, 53, 186, 255, 15, 255, 133, 0, 255, 205, 186, 209]);
-        let mut grey = Pixels { channels: 1, data: picture().data[..12].to_vec(), ..picture() };
-        let mean = mean_grey(&grey);
-        dim(&mut grey, mean, 1.45);
-        assert_eq!(grey.data, [0, 9, 110, 244, 38, 235, 93, 0, 255, 229, 215, 232]);
-        saturate(&mut grey, 0.3);
-        assert_eq!(grey.data[1], 9);
+        let mut gray = Pixels { channels: 1, data: picture().data[..12].to_vec(), ..picture() };
+        let mean = mean_grey(&gray);
+        dim(&mut gray, mean, 1.45);
+        assert_eq!(gray.data, [0, 9, 110, 244, 38, 235, 93, 0, 255, 229, 215, 232]);
+        saturate(&mut gray, 0.3);
+        assert_eq!(gray.data[1], 9);
     }
 
     #[test]
@@ -183,9 +183,9 @@ mod tests {
         assert_eq!(larger, [-2, -1, 0].into());
     }
 
-    /// The drawn colours' variances along and between channels are those of the components.
+    /// The drawn colors' variances along and between channels are those of the components.
     #[test]
-    fn light_varies_as_imagenets_colours() {
+    fn light_varies_as_imagenets_colors() {
         let mut rng = Rng::of(&[9]);
         let mut sums = [[0.0f64; 3]; 3];
         for _ in 0..50_000 {

@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Labels before a picture.
+    /// Labels before an image.
     fn head(self) -> usize {
         match self {
             Kind::Ten => 1,
@@ -160,7 +160,7 @@ mod tests {
         ]);
         let data = open_part(&dir, Split::Train, &DatasetOptions::default()).unwrap();
         assert_eq!((data.len(), [0, 1, 2].map(|i| data.label(i)), data.classes().len()), (3, [3, 9, 0], 0));
-        let Sample::Pixels(p) = data.read(2).unwrap() else { panic!("pictures") };
+        let Sample::Pixels(p) = data.read(2).unwrap() else { panic!("images") };
         assert_eq!((p.channels, p.height, p.width), (3, 32, 32));
         // red, green and blue of the first two pixels
         assert_eq!(p.data[..6], [2, 52, 102, 3, 53, 103]);

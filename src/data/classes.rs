@@ -1,4 +1,4 @@
-//! Which class a folder of pictures is: by the network's labels, by ImageNet's synsets, or by its place among the folders.
+//! Which class a folder of images is: by the network's labels, by ImageNet's synsets, or by its place among the folders.
 
 use super::DatasetOptions;
 use super::folder::FolderError;

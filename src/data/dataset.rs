@@ -7,13 +7,13 @@ use super::{DataError, Pixels};
 /// A sample as a dataset holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sample {
-    /// A picture, still to be normalised.
+    /// An image, still to be normalized.
     Pixels(Pixels),
-    /// Values that are normalised already.
+    /// Values that are normalized already.
     Values(Values),
 }
 
-/// Normalised values, channel by channel.
+/// Normalized values, channel by channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Values {
     /// Channels, height, width.
@@ -49,7 +49,7 @@ impl Values {
     }
 }
 
-/// Labelled samples, read from several threads at once, in any order.
+/// Labeled samples, read from several threads at once, in any order.
 pub trait Dataset: Send + Sync {
     /// How many samples there are; at least 1.
     fn len(&self) -> usize;
@@ -71,14 +71,14 @@ pub trait Dataset: Send + Sync {
     /// What messages call a sample: its file's path, or its file's and its number there.
     fn name(&self, index: usize) -> String;
 
-    /// Channels, height and width of a sample, without decoding it: by its header where the dataset holds pictures of any size.
+    /// Channels, height and width of a sample, without decoding it: by its header where the dataset holds images of any size.
     fn size(&self, index: usize) -> Result<[usize; 3], DataError>;
 
     /// The one size of all samples, where the format has but one.
     fn common_size(&self) -> Option<[usize; 3]>;
 
     /// Whether samples are [`Sample::Values`].
-    fn is_normalised(&self) -> bool {
+    fn is_normalized(&self) -> bool {
         false
     }
 }
@@ -130,7 +130,7 @@ impl Dataset for Subset {
         self.all.common_size()
     }
 
-    fn is_normalised(&self) -> bool {
-        self.all.is_normalised()
+    fn is_normalized(&self) -> bool {
+        self.all.is_normalized()
     }
 }

@@ -35,7 +35,7 @@ pub enum DataError {
     },
     /// Nothing that is known.
     #[error(
-        "`{}` is no dataset that is known: a folder or .tar with a folder of pictures for each class, CIFAR's binary files, IDX files \
+        "`{}` is no dataset that is known: a folder or .tar with a folder of images for each class, CIFAR's binary files, IDX files \
          (.gz too), or a pair of arrays `X.npy,Y.npy`",
         path.display()
     )]
@@ -71,10 +71,10 @@ pub enum DataError {
         /// Its label.
         label: i64,
     },
-    /// As many pictures as labels there should be.
+    /// As many images as labels there should be.
     #[error("`{samples_path}` holds {samples} samples, and `{labels_path}` {labels} labels")]
     Counts {
-        /// The file of pictures.
+        /// The file of images.
         samples_path: String,
         /// How many.
         samples: usize,
@@ -93,14 +93,14 @@ pub enum DataError {
         /// Of the network.
         classes: usize,
     },
-    /// A picture of a size that the network does not read.
+    /// An image of a size that the network does not read.
     #[error("`{name}` is {height} x {width} pixels, and the network reads {}: {hint}", wanted(*expected))]
     Size {
         /// The sample.
         name: String,
-        /// Of the picture.
+        /// Of the image.
         height: usize,
-        /// Of the picture.
+        /// Of the image.
         width: usize,
         /// Height and width that would do.
         expected: [usize; 2],
@@ -117,7 +117,7 @@ pub enum DataError {
         /// Of the network.
         expected: String,
     },
-    /// A picture that cannot become an input.
+    /// An image that cannot become an input.
     #[error("`{name}`: {source}")]
     Prepare {
         /// The sample.
@@ -128,7 +128,7 @@ pub enum DataError {
     /// A recipe that does not go with the dataset or with the network.
     #[error("{0}")]
     Recipe(String),
-    /// A picture that cannot be decoded.
+    /// An image that cannot be decoded.
     #[cfg(feature = "image")]
     #[error(transparent)]
     Image(#[from] super::image::ImageError),

@@ -1,4 +1,4 @@
-//! Pictures in folders: a folder a class, or any files and folders.
+//! Images in folders: a folder a class, or any files and folders.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,13 +24,13 @@ pub enum FolderError {
         source: io::Error,
     },
     /// No class folder in it.
-    #[error("`{}` has no folders: a dataset has a folder for each class, with its pictures inside", path.display())]
+    #[error("`{}` has no folders: a dataset has a folder for each class, with its images inside", path.display())]
     NoClasses {
         /// The folder.
         path: PathBuf,
     },
-    /// A class without a picture.
-    #[error("the class folder `{}` holds no pictures (.jpg, .jpeg, .png)", path.display())]
+    /// A class without an image.
+    #[error("the class folder `{}` holds no images (.jpg, .jpeg, .png)", path.display())]
     EmptyClass {
         /// The folder.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum FolderError {
 pub struct Folder {
     /// The names of the classes by their index.
     pub classes: Vec<String>,
-    /// Each picture with the index of its class, class by class, files sorted by name.
+    /// Each image with the index of its class, class by class, files sorted by name.
     pub items: Vec<(PathBuf, usize)>,
 }
 
@@ -92,12 +92,12 @@ impl Folder {
     }
 }
 
-/// Whether a file is a picture by its name.
+/// Whether a file is an image by its name.
 pub(super) fn is_picture(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// The pictures among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
+/// The images among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
 /// hidden ones are passed over.
 pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     let mut out = Vec::new();
@@ -160,12 +160,12 @@ mod tests {
         let indices: Vec<usize> = plain.items.iter().map(|(_, c)| *c).collect();
         assert_eq!(indices, [0, 1, 1]);
         assert!(plain.items[1].0.ends_with("cat/a.PNG"));
-        let labelled = Folder::open(
+        let labeled = Folder::open(
             dir.path(),
             &DatasetOptions { labels: &["cat".into(), "dog".into(), "ant".into()], ..DatasetOptions::default() },
         )
         .unwrap();
-        assert_eq!(labelled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
+        assert_eq!(labeled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
         let wrong =
             Folder::open(dir.path(), &DatasetOptions { labels: &["cat".into(), "dog".into()], ..DatasetOptions::default() });
         assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));

@@ -1,4 +1,4 @@
-//! IDX files, as MNIST and Fashion-MNIST are published: one of pictures, one of labels, compressed by gzip or not.
+//! IDX files, as MNIST and Fashion-MNIST are published: one of images, one of labels, compressed by gzip or not.
 //!
 //! Two bytes of 0, the element's type (8: bytes), the number of sizes, the sizes in four bytes each (most significant first), the data:
 //! <https://yann.lecun.com/exdb/mnist>.
@@ -18,7 +18,7 @@ const MAX_UNPACKED: usize = 2 << 30;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The files of a part in a folder, pictures and labels, where it holds either. A file that is missing is named by its usual name.
+/// The files of a part in a folder, images and labels, where it holds either. A file that is missing is named by its usual name.
 pub(super) fn find(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
     let prefixes: &[&str] = match split {
         Split::Train => &["train"],
@@ -39,24 +39,24 @@ pub(super) fn find(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
     None
 }
 
-/// Opens pictures and their labels.
+/// Opens images and their labels.
 pub(super) fn open([images, labels]: [&Path; 2], range: Range) -> Result<Packed, DataError> {
     let (classes, list) = read::<1>(labels, "labels")?;
-    let (sizes, pictures) = read::<3>(images, "pictures")?;
-    let ([labelled], [count, height, width]) = (classes, sizes);
-    if labelled != count {
+    let (sizes, pictures) = read::<3>(images, "images")?;
+    let ([labeled], [count, height, width]) = (classes, sizes);
+    if labeled != count {
         return Err(DataError::Counts {
             samples_path: images.display().to_string(),
             samples: count,
             labels_path: labels.display().to_string(),
-            labels: labelled,
+            labels: labeled,
         });
     }
     if count == 0 {
         return Err(DataError::Empty { path: images.display().to_string() });
     }
     if height == 0 || width == 0 {
-        return Err(invalid(images, format!("states pictures of {height} x {width} pixels")));
+        return Err(invalid(images, format!("states images of {height} x {width} pixels")));
     }
     let list = range.hold(labels.display(), list.iter().map(|&label| label.into()))?;
     let part = Part { name: images.display().to_string(), records: pictures };
@@ -121,7 +121,7 @@ fn wrong(header: Header, what: &str) -> String {
     match header {
         Header::Cut => "is cut off within its header".to_owned(),
         Header::Magic(0x0801) => format!("holds labels (magic number 2049), and {what} are wanted"),
-        Header::Magic(0x0803) => format!("holds pictures (magic number 2051), and {what} are wanted"),
+        Header::Magic(0x0803) => format!("holds images (magic number 2051), and {what} are wanted"),
         Header::Magic(found) => format!("is no IDX file of {what}: its magic number is {found:#010x}"),
         Header::Overflow => "states sizes that no file has".to_owned(),
     }
@@ -192,7 +192,7 @@ mod tests {
         for (x, y) in [(pictures(), labels.clone()), (gzip(&pictures()), gzip(&labels)), (pictures(), gzip(&labels))] {
             let data = open_bytes(&x, &y).unwrap();
             assert_eq!((data.len(), data.label(0), data.label(2), data.common_size()), (3, 9, 4, Some([1, 2, 5])));
-            let Sample::Pixels(p) = data.read(1).unwrap() else { panic!("pictures") };
+            let Sample::Pixels(p) = data.read(1).unwrap() else { panic!("images") };
             assert_eq!((p.height, p.width, p.data), (2, 5, (10..20).collect()));
             assert!(data.read(3).is_err());
         }
@@ -215,14 +215,14 @@ mod tests {
     fn a_file_that_is_cut_anywhere_is_an_error() {
         let (x, y) = (pictures(), file(&[3], &[1, 2, 3]));
         for len in 0..x.len() {
-            assert!(open_bytes(&x[..len], &y).is_err(), "pictures cut to {len}");
+            assert!(open_bytes(&x[..len], &y).is_err(), "images cut to {len}");
         }
         for len in 0..y.len() {
             assert!(open_bytes(&x, &y[..len]).is_err(), "labels cut to {len}");
         }
         let (x, y) = (gzip(&x), gzip(&y));
         for len in 0..x.len() - 8 {
-            assert!(open_bytes(&x[..len], &y).is_err(), "compressed pictures cut to {len}");
+            assert!(open_bytes(&x[..len], &y).is_err(), "compressed images cut to {len}");
         }
         for at in 0..x.len() {
             for bit in 0..8 {
@@ -249,7 +249,7 @@ mod tests {
         assert!(said(&gzip(&large), &labels).contains("at most 2048 MiB are unpacked"));
         // 100 MiB of zeros in a few bytes: no more is unpacked than the header states
         assert!(said(&gzip(&file(&[3, 2, 5], &vec![0; 100 << 20])), &labels).contains("holds more than"));
-        assert!(said(&labels, &labels).contains("holds labels (magic number 2049), and pictures are wanted"));
+        assert!(said(&labels, &labels).contains("holds labels (magic number 2049), and images are wanted"));
         assert!(said(b"\x89PNG\r\n", &labels).contains("its magic number is 0x89504e47"));
         assert!(said(&pictures(), &file(&[4], &[0; 4])).contains("3 samples, and"));
         assert!(said(&pictures(), &file(&[3], &[0, 10, 0])).contains("sample 1 has label 10, and the network has 10 classes"));

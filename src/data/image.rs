@@ -9,12 +9,12 @@ use thiserror::Error;
 
 use super::Pixels;
 
-/// The longest side of a picture, in pixels.
+/// The longest side of an image, in pixels.
 const MAX_SIDE: u32 = 32_768;
 /// The most memory that decoding may take, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
 
-/// Why a picture was not read. Each names the file.
+/// Why an image was not read. Each names the file.
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The file system refused.
@@ -32,18 +32,18 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// Neither JPEG nor PNG, by its first bytes.
-    #[error("`{}` is neither a JPEG nor a PNG picture", path.display())]
+    #[error("`{}` is neither a JPEG nor a PNG image", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// A picture beyond the limits.
-    #[error("`{}` is too large a picture: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
+    /// An image beyond the limits.
+    #[error("`{}` is too large an image: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// A picture that cannot be decoded.
+    /// An image that cannot be decoded.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
@@ -53,12 +53,12 @@ pub enum ImageError {
     },
 }
 
-/// Reads a picture. Transparency is dropped and 16-bit values are cut to 8, as PIL's `convert("RGB")` does.
+/// Reads an image. Transparency is dropped and 16-bit values are cut to 8, as PIL's `convert("RGB")` does.
 pub fn load(path: &Path) -> Result<Pixels, ImageError> {
     decode(open(path)?, path)
 }
 
-/// Height and width of a picture, by its header.
+/// Height and width of an image, by its header.
 pub(super) fn size(path: &Path) -> Result<[usize; 2], ImageError> {
     size_of(open(path)?, path)
 }
@@ -83,19 +83,19 @@ pub(super) fn decode(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixel
     if !whole {
         return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it is cut off".into() });
     }
-    let grey = matches!(
+    let gray = matches!(
         decoded,
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_)
     );
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let (channels, data) = if grey { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
+    let (channels, data) = if gray { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it has no pixels".into() });
     }
     Ok(Pixels { width, height, channels, data })
 }
 
-/// Whether a JPEG has its end. The decoder makes do with what there is of one that is cut off, and paints the rest grey; PIL and torchvision
+/// Whether a JPEG has its end. The decoder makes do with what there is of one that is cut off, and paints the rest gray; PIL and torchvision
 /// refuse it, and so does this. True for what is no JPEG: the other decoder sees for itself.
 fn is_whole(from: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
     let mut begin = [0; 2];
@@ -199,7 +199,7 @@ mod tests {
         for len in 1..bytes.len() {
             assert!(read(&bytes[..len]).is_err(), "{len} of {}", bytes.len());
         }
-        // what some cameras put behind the picture, and fill bytes before a marker
+        // what some cameras put behind the image, and fill bytes before a marker
         bytes.extend([0; 100]);
         assert!(read(&bytes).is_ok());
         bytes.splice(2..2, [0xff, 0xff]);

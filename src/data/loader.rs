@@ -213,7 +213,7 @@ impl Shared {
     }
 
     fn sample(&self, index: usize, epoch: u64, out: &mut [f32]) -> Result<(), DataError> {
-        // decoders of pictures are large: one that panics is to end neither the thread nor the wait for it
+        // decoders of images are large: one that panics is to end neither the thread nor the wait for it
         catch_unwind(AssertUnwindSafe(|| {
             let sample = self.dataset.read(index)?;
             let mut rng = Rng::of(&[self.options.seed, epoch, index as u64]);
@@ -275,7 +275,7 @@ mod tests {
         fn common_size(&self) -> Option<[usize; 3]> {
             Some([1, 1, 2])
         }
-        fn is_normalised(&self) -> bool {
+        fn is_normalized(&self) -> bool {
             true
         }
     }

@@ -1,4 +1,4 @@
-//! Pictures and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
+//! Images and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
 
 #[cfg(feature = "image")]
 mod archive;

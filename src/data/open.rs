@@ -31,7 +31,7 @@ pub struct DatasetOptions<'a> {
     pub strict: bool,
     /// The network's outputs: labels are held against it.
     pub classes: Option<usize>,
-    /// Bytes that may be taken to keep small pictures decoded.
+    /// Bytes that may be taken to keep small images decoded.
     pub keep: usize,
 }
 
@@ -139,7 +139,7 @@ fn has_folders(path: &Path) -> bool {
     std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.path().is_dir())))
 }
 
-/// A single file: an archive, pictures of IDX beside their labels, or one of CIFAR's files.
+/// A single file: an archive, images of IDX beside their labels, or one of CIFAR's files.
 fn file(path: &Path, len: u64) -> Result<Place, DataError> {
     let unknown = || DataError::Unknown { path: path.to_path_buf() };
     let name = path.file_name().ok_or_else(unknown)?.to_string_lossy().into_owned();
@@ -193,7 +193,7 @@ fn open(found: Found, split: Split, options: &DatasetOptions<'_>) -> Result<Open
         #[cfg(not(feature = "image"))]
         Found::Folder(path) | Found::Archive(path) => {
             let _ = split;
-            let reason = "holds pictures in files, and this build decodes none (feature `image`)".to_owned();
+            let reason = "holds images in files, and this build decodes none (feature `image`)".to_owned();
             return Err(DataError::Invalid { path: path.display().to_string(), reason });
         }
     };

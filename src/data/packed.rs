@@ -1,9 +1,9 @@
-//! Pictures of one size, stored byte by byte one behind the other, as IDX and CIFAR's binary files hold them.
+//! Images of one size, stored byte by byte one behind the other, as IDX and CIFAR's binary files hold them.
 
 use super::{DataError, Dataset, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
-/// Records of one length: a head (labels, or nothing), and a picture.
+/// Records of one length: a head (labels, or nothing), and an image.
 pub(super) struct Part {
     /// The file, as messages name it.
     pub name: String,
@@ -14,7 +14,7 @@ pub(super) struct Part {
 /// How a record is laid out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
-    /// Bytes before the picture.
+    /// Bytes before the image.
     pub head: usize,
     /// Channels (1 or 3), height and width. Three channels are stored one behind the other.
     pub size: [usize; 3],
@@ -27,7 +27,7 @@ impl Layout {
     }
 }
 
-/// The pictures of one or several files.
+/// The images of one or several files.
 pub(super) struct Packed {
     layout: Layout,
     parts: Vec<Part>,
@@ -36,7 +36,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Pictures with their labels: as many as the parts have records.
+    /// Images with their labels: as many as the parts have records.
     pub fn new(layout: Layout, parts: Vec<Part>, labels: Vec<u32>, classes: Vec<String>) -> Packed {
         Packed { layout, parts, labels, classes }
     }

@@ -1,4 +1,4 @@
-//! Pictures in files, a folder for each class, on the disk or in an archive.
+//! Images in files, a folder for each class, on the disk or in an archive.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -16,7 +16,7 @@ use super::labels::Range as Labels;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
-/// A picture that was not read yet.
+/// An image that was not read yet.
 struct Item {
     /// The file, or the archive's path and the member's name.
     path: PathBuf,
@@ -25,7 +25,7 @@ struct Item {
     within: Range<usize>,
 }
 
-/// Pictures that are decoded when they are read, and kept so where all of them take little memory.
+/// Images that are decoded when they are read, and kept so where all of them take little memory.
 pub(super) struct Pictures {
     items: Vec<Item>,
     classes: Vec<String>,
@@ -80,7 +80,7 @@ impl Pictures {
         if pictures.items.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
         }
-        // the first picture stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
+        // the first image stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
         if let Ok([channels, height, width]) = pictures.size(0)
             && (channels * height).saturating_mul(width).saturating_mul(pictures.items.len()) <= options.keep
         {
@@ -98,7 +98,7 @@ impl Pictures {
     }
 }
 
-/// Decoders of pictures are large: one that panics on a hostile file is to end no thread.
+/// Decoders of images are large: one that panics on a hostile file is to end no thread.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(ImageError::Damaged { path: path.to_path_buf(), reason: "the decoder gave up".to_owned() }))
@@ -134,7 +134,7 @@ impl Dataset for Pictures {
         self.items.get(index).map_or_else(|| format!("sample {index}"), |item| item.path.display().to_string())
     }
 
-    /// The channels are those of colour; a grey picture becomes what the network reads.
+    /// The channels are those of color; a gray image becomes what the network reads.
     fn size(&self, index: usize) -> Result<[usize; 3], DataError> {
         if let Some(pixels) = self.kept.get(index) {
             return Ok([3, pixels.height, pixels.width]);
@@ -152,7 +152,7 @@ impl Dataset for Pictures {
     }
 }
 
-/// Decoded pictures, up to a number of bytes.
+/// Decoded images, up to a number of bytes.
 #[derive(Default)]
 struct Kept {
     cells: Box<[OnceLock<Pixels>]>,
@@ -172,7 +172,7 @@ impl Kept {
         let Some(cell) = self.cells.get(index) else { return };
         let take = |left: usize| left.checked_sub(pixels.data.len());
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-            // of two threads that read the same picture one keeps it
+            // of two threads that read the same image one keeps it
             let _ = cell.set(pixels.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! A decoded picture.
+//! A decoded image.
 
 use crate::ir::Channels;
 
@@ -9,20 +9,20 @@ pub struct Pixels {
     pub width: usize,
     /// In pixels.
     pub height: usize,
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
     /// `height * width * channels` bytes.
     pub data: Vec<u8>,
 }
 
-/// The grey of a colour, as PIL's `convert("L")` computes it.
+/// The gray of a color, as PIL's `convert("L")` computes it.
 pub(super) fn luminance(&[red, green, blue]: &[u8; 3]) -> u8 {
     let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000;
     (sum >> 16) as u8
 }
 
 impl Pixels {
-    /// In the channels that a network reads: grey is copied to three; colour becomes luminance as PIL's `convert("L")` computes it.
+    /// In the channels that a network reads: gray is copied to three; color becomes luminance as PIL's `convert("L")` computes it.
     pub fn convert(self, to: Channels) -> Pixels {
         let (data, channels) = match (to, self.channels) {
             (Channels::Gray, 1) => (self.data, 1),
@@ -34,7 +34,7 @@ impl Pixels {
         Pixels { data, channels, ..self }
     }
 
-    /// The rectangle whose first pixel is (`top`, `left`); what lies outside of the picture is black, as torchvision pads.
+    /// The rectangle whose first pixel is (`top`, `left`); what lies outside of the image is black, as torchvision pads.
     pub fn crop(&self, top: i64, left: i64, height: usize, width: usize) -> Pixels {
         let mut data = vec![0; height * width * self.channels];
         for y in 0..height {
@@ -82,9 +82,9 @@ mod tests {
         let mut image = Pixels { width: 2, height: 2, channels: 3, data: (0..12).collect() };
         image.flip();
         assert_eq!(image.data, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]);
-        let mut grey = Pixels { width: 3, height: 2, channels: 1, data: (0..6).collect() };
-        grey.flip();
-        assert_eq!(grey.data, [2, 1, 0, 5, 4, 3]);
+        let mut gray = Pixels { width: 3, height: 2, channels: 1, data: (0..6).collect() };
+        gray.flip();
+        assert_eq!(gray.data, [2, 1, 0, 5, 4, 3]);
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(red.clone().convert(Channels::Bgr).data, [10, 0, 255]);
         // PIL: Image.new("RGB", (1, 1), (255, 0, 10)).convert("L").getpixel((0, 0))
         assert_eq!(red.convert(Channels::Gray).data, [77]);
-        let grey = Pixels { width: 1, height: 1, channels: 1, data: vec![9] };
-        assert_eq!(grey.convert(Channels::Rgb).data, [9, 9, 9]);
+        let gray = Pixels { width: 1, height: 1, channels: 1, data: vec![9] };
+        assert_eq!(gray.convert(Channels::Rgb).data, [9, 9, 9]);
     }
 }

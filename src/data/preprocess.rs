@@ -1,27 +1,27 @@
-//! From a picture to a network's input, as torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` do it.
+//! From an image to a network's input, as torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` do it.
 
 use thiserror::Error;
 
 use super::{Pixels, resize};
 use crate::ir::{Channels, Dim, Preprocess, Shape};
 
-/// The largest side that a picture is resized to.
+/// The largest side that an image is resized to.
 const MAX_SIDE: usize = 1 << 16;
 /// The most pixels that a network is shown at once, where it is shown whole pictures: 640 x 13 107.
 pub(super) const MAX_WHOLE: usize = 1 << 23;
 
-/// Why a picture cannot become an input.
+/// Why an image cannot become an input.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PrepareError {
-    /// The network does not read pictures.
-    #[error("the network reads {0}, and a picture is channels x height x width")]
+    /// The network does not read images.
+    #[error("the network reads {0}, and an image is channels x height x width")]
     NotAMap(String),
     /// The channels do not agree.
     #[error("the network reads {network} channels, and `preprocess` makes {preprocess}")]
     Channels {
         /// Of the input.
         network: usize,
-        /// Of the prepared picture.
+        /// Of the prepared image.
         preprocess: usize,
     },
     /// A sample of another size than was agreed on when the dataset was opened.
@@ -33,67 +33,67 @@ pub enum PrepareError {
         wanted: [usize; 3],
     },
     /// A per-pixel mean of another size.
-    #[error("`preprocess` has a mean for each of {mean} values, and the prepared picture has {picture}")]
+    #[error("`preprocess` has a mean for each of {mean} values, and the prepared image has {picture}")]
     Mean {
         /// Values of the mean.
         mean: usize,
-        /// Of the picture.
+        /// Of the image.
         picture: usize,
     },
-    /// A picture that the ten crops are larger than.
-    #[error("a picture of {width} x {height} pixels is smaller than the crops of {} x {}", crop[1], crop[0])]
+    /// An image that the ten crops are larger than.
+    #[error("an image of {width} x {height} pixels is smaller than the crops of {} x {}", crop[1], crop[0])]
     Small {
-        /// Of the picture.
+        /// Of the image.
         width: usize,
-        /// Of the picture.
+        /// Of the image.
         height: usize,
         /// Height and width of the crops.
         crop: [usize; 2],
     },
     /// Crops that nothing gives a size.
-    #[error("the network reads pictures of any size and `preprocess` has no `crop`: nothing says how large the ten crops are")]
+    #[error("the network reads images of any size and `preprocess` has no `crop`: nothing says how large the ten crops are")]
     NoCrop,
-    /// A whole picture that would take the network too much memory.
-    #[error("a picture of {width} x {height} pixels is too long to be shown whole: at most {MAX_WHOLE} pixels are")]
+    /// A whole image that would take the network too much memory.
+    #[error("an image of {width} x {height} pixels is too long to be shown whole: at most {MAX_WHOLE} pixels are")]
     Whole {
-        /// Of the resized picture.
+        /// Of the resized image.
         width: usize,
-        /// Of the resized picture.
+        /// Of the resized image.
         height: usize,
     },
-    /// Resizing would go beyond any picture's size.
-    #[error("a picture of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
+    /// Resizing would go beyond any image's size.
+    #[error("an image of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
     TooLong {
-        /// Of the picture.
+        /// Of the image.
         width: usize,
-        /// Of the picture.
+        /// Of the image.
         height: usize,
         /// Wanted for the shorter side.
         size: usize,
     },
 }
 
-/// What holds where a file has no `preprocess`: values from 0 to 1, grey for one channel and red, green, blue for three.
+/// What holds where a file has no `preprocess`: values from 0 to 1, gray for one channel and red, green, blue for three.
 pub fn default_preprocess(channels: usize) -> Preprocess {
     let (order, n) = if channels == 1 { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     Preprocess { resize: None, crop: None, channels: order, mean: vec![0.0; n], std: vec![1.0; n], mean_from: None }
 }
 
-/// Prepares a picture for an input of shape `channels x height x width`, height and width possibly free. Yields the values, channel
+/// Prepares an image for an input of shape `channels x height x width`, height and width possibly free. Yields the values, channel
 /// by channel, and their sizes.
 pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
-    let colours = colours(how, input)?;
-    inputs(&fit(image.convert(colours), how, fixed_size(input))?, how, &Tables::new(how))
+    let colors = colors(how, input)?;
+    inputs(&fit(image.convert(colors), how, fixed_size(input))?, how, &Tables::new(how))
 }
 
 /// The channels to decode to for an input: `preprocess` must make as many as it has.
-pub(super) fn colours(how: &Preprocess, input: &Shape) -> Result<Channels, PrepareError> {
+pub(super) fn colors(how: &Preprocess, input: &Shape) -> Result<Channels, PrepareError> {
     let Some([Dim::Fixed(channels), _, _]) = input.dims() else { return Err(PrepareError::NotAMap(input.to_string())) };
-    let (colours, made) = if how.channels == Channels::Gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
+    let (colors, made) = if how.channels == Channels::Gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     if made != *channels {
         return Err(PrepareError::Channels { network: *channels, preprocess: made });
     }
-    Ok(colours)
+    Ok(colors)
 }
 
 /// Height and width of an input where both are fixed.
@@ -102,17 +102,17 @@ pub(super) fn fixed_size(input: &Shape) -> Option<(usize, usize)> {
     h.fixed().zip(w.fixed())
 }
 
-/// The values of a picture in the colours of [`colours`], and their sizes.
+/// The values of an image in the colors of [`colors`], and their sizes.
 pub(super) fn inputs(image: &Pixels, how: &Preprocess, tables: &Tables) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
     let mut values = vec![0.0f32; image.width * image.height * image.channels];
     hold_mean(how, values.len())?;
-    normalise(image, tables, &mut values);
+    normalize(image, tables, &mut values);
     Ok((values, [image.channels, image.height, image.width]))
 }
 
 /// Resizes and crops as `how` says, to the `fixed` height and width where it says nothing of them.
 pub(super) fn fit(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
-    Ok(centred(resized(image, how, fixed)?, crop_size(how, fixed)))
+    Ok(centered(resized(image, how, fixed)?, crop_size(how, fixed)))
 }
 
 /// Height and width of what is cut out, where anything says it.
@@ -131,11 +131,11 @@ pub(super) fn resized(image: Pixels, how: &Preprocess, fixed: Option<(usize, usi
     }
 }
 
-/// The middle of a picture, where a size is given; where it is smaller, with black around it.
-pub(super) fn centred(image: Pixels, size: Option<(usize, usize)>) -> Pixels {
+/// The middle of an image, where a size is given; where it is smaller, with black around it.
+pub(super) fn centered(image: Pixels, size: Option<(usize, usize)>) -> Pixels {
     match size {
         Some((height, width)) if (image.height, image.width) != (height, width) => {
-            let (top, left) = (centre(image.height, height), centre(image.width, width));
+            let (top, left) = (center(image.height, height), center(image.width, width));
             image.crop(top, left, height, width)
         }
         _ => image,
@@ -166,7 +166,7 @@ pub(super) fn hold_mean(how: &Preprocess, values: usize) -> Result<(), PrepareEr
     }
 }
 
-/// The normalised value of each byte, for each channel that a network reads, and the picture's channel that it comes from.
+/// The normalized value of each byte, for each channel that a network reads, and the image's channel that it comes from.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     channels: Vec<(usize, [f32; 256])>,
@@ -192,8 +192,8 @@ impl Tables {
     }
 }
 
-/// The values of a grey picture, or of one in red, green and blue, channel by channel in the network's order.
-pub(super) fn normalise(image: &Pixels, tables: &Tables, out: &mut [f32]) {
+/// The values of a gray image, or of one in red, green and blue, channel by channel in the network's order.
+pub(super) fn normalize(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     let plane = image.width * image.height;
     for (out, (from, table)) in out.chunks_exact_mut(plane.max(1)).zip(&tables.channels) {
         match image.channels {
@@ -212,9 +212,9 @@ pub(super) fn normalise(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     }
 }
 
-/// Where a centre crop begins: torchvision's `int(round((size - crop) / 2.0))`, which rounds halves to even. Below 0, the picture
+/// Where a center crop begins: torchvision's `int(round((size - crop) / 2.0))`, which rounds halves to even. Below 0, the image
 /// is smaller and is padded: by `(crop - size) // 2` in front.
-pub(super) fn centre(size: usize, crop: usize) -> i64 {
+pub(super) fn center(size: usize, crop: usize) -> i64 {
     let (size, crop) = (size as i64, crop as i64);
     if crop > size {
         return -((crop - size) / 2);
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn centre_crops_where_torchvision_does() {
-        assert_eq!([256, 257, 259, 261].map(|size| centre(size, 256)), [0, 0, 2, 2]);
-        assert_eq!(centre(200, 224), -12);
+        assert_eq!([256, 257, 259, 261].map(|size| center(size, 256)), [0, 0, 2, 2]);
+        assert_eq!(center(200, 224), -12);
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_the_input_s_size_is_only_normalised() {
+    fn a_picture_of_the_input_s_size_is_only_normalized() {
         let how = Preprocess { mean: vec![0.5; 3], std: vec![0.25; 3], ..default_preprocess(3) };
         let (values, _) = prepare(image(4, 2), &how, &Shape::fixed(&[3, 2, 4])).unwrap();
         // the second pixel's green: byte 4

@@ -95,9 +95,9 @@ mod tests {
         assert_eq!((rng.below(0), rng.below(1)), (0, 0));
     }
 
-    /// Neighbouring keys, as samples have: their first draws must not be related.
+    /// Neighboring keys, as samples have: their first draws must not be related.
     #[test]
-    fn neighbouring_samples_draw_independently() {
+    fn neighboring_samples_draw_independently() {
         let draws: Vec<f64> = (0..100_000).map(|i| Rng::of(&[0, 0, i]).unit() - 0.5).collect();
         let mean = draws.iter().sum::<f64>() / 1e5;
         let product = draws.windows(2).map(|p| p[0] * p[1]).sum::<f64>() / 1e5;

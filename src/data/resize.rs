@@ -13,11 +13,11 @@ fn weights(input: usize, output: usize) -> Vec<(usize, Vec<i32>)> {
     let triangle = |x: f64| (1.0 - x.abs()).max(0.0);
     (0..output)
         .map(|i| {
-            let centre = (i as f64 + 0.5) * scale;
+            let center = (i as f64 + 0.5) * scale;
             // the casts cut towards zero, as C's do
-            let first = ((centre - stretch + 0.5) as i64).max(0) as usize;
-            let last = ((centre + stretch + 0.5) as i64).clamp(0, input as i64) as usize;
-            let exact: Vec<f64> = (first..last).map(|x| triangle((x as f64 - centre + 0.5) / stretch)).collect();
+            let first = ((center - stretch + 0.5) as i64).max(0) as usize;
+            let last = ((center + stretch + 0.5) as i64).clamp(0, input as i64) as usize;
+            let exact: Vec<f64> = (first..last).map(|x| triangle((x as f64 - center + 0.5) / stretch)).collect();
             let sum: f64 = exact.iter().sum();
             let fixed = exact.iter().map(|w| (w / sum * f64::from(1u32 << BITS) + 0.5) as i32).collect();
             (first, fixed)

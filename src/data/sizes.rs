@@ -6,12 +6,12 @@ use std::thread;
 
 use super::{DataError, Dataset, Transform};
 
-const TRAINING: &str = "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_crop` in `augment`";
+const TRAINING: &str = "resize with `preprocess { resize: … }`, or draw the size with `scale` or `random_resized_crop` in `augment`";
 const MEASURING: &str = "resize with `preprocess { resize: … }`";
 
 impl Transform {
-    /// Holds the size of every picture, by its header, against what is wanted where nothing resizes it. Headers that cannot be read are
-    /// passed over where broken pictures are skipped. Of several errors the first in the dataset's order is told.
+    /// Holds the size of every image, by its header, against what is wanted where nothing resizes it. Headers that cannot be read are
+    /// passed over where broken images are skipped. Of several errors the first in the dataset's order is told.
     pub fn hold(&self, dataset: &dyn Dataset, skip_broken: bool, workers: usize) -> Result<(), DataError> {
         let Some((expected, or_larger)) = self.wanted() else { return Ok(()) };
         let hint = if self.changes() { TRAINING } else { MEASURING };
@@ -25,7 +25,7 @@ impl Transform {
             Err(_) if skip_broken => Ok(()),
             Err(error) => Err(error),
         };
-        if dataset.is_normalised() {
+        if dataset.is_normalized() {
             return Ok(());
         }
         if dataset.common_size().is_some() {

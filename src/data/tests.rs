@@ -1,4 +1,4 @@
-//! Datasets of pictures end to end: found, opened, changed and read in batches.
+//! Datasets of images end to end: found, opened, changed and read in batches.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn said(spec: &Path) -> String {
 }
 
 fn red(dataset: &dyn Dataset, index: usize) -> u8 {
-    let Sample::Pixels(pixels) = dataset.read(index).unwrap() else { panic!("a picture") };
+    let Sample::Pixels(pixels) = dataset.read(index).unwrap() else { panic!("an image") };
     pixels.data[0]
 }
 
@@ -60,7 +60,7 @@ fn files() -> [(&'static str, Vec<u8>); 5] {
         ("cat/b.png", png(4, 4, 20)),
         ("cat/a.PNG", png(4, 4, 10)),
         ("ant/x.png", png(4, 4, 30)),
-        ("cat/notes.txt", b"no picture".to_vec()),
+        ("cat/notes.txt", b"no image".to_vec()),
         (".thumbs/cat.png", png(1, 1, 0)),
     ]
 }
@@ -126,7 +126,7 @@ fn labels_decide_the_numbers_and_the_network_their_range() {
 #[test]
 fn what_is_no_dataset_is_told() {
     let empty_class = folder(&[("cat/1.png", png(2, 2, 1)), ("dog/notes.txt", vec![])]);
-    assert!(said(empty_class.path()).contains("dog` holds no pictures"));
+    assert!(said(empty_class.path()).contains("dog` holds no images"));
     assert!(said(folder(&[("notes.txt", vec![])]).path()).contains("has no folders"));
     assert!(said(Path::new("/nowhere")).contains("cannot read `/nowhere`"));
     let files = folder(&[
@@ -142,9 +142,9 @@ fn what_is_no_dataset_is_told() {
         ("x.npy", "X.npy,Y.npy"),
         ("x.csv", "is no dataset that is known"),
         ("x.tar.gz", "decompress it first"),
-        ("empty.tar", "holds no pictures"),
+        ("empty.tar", "holds no images"),
         ("flat.tar", "has no folders"),
-        ("hole.tar", "hole.tar/data/dog` holds no pictures"),
+        ("hole.tar", "hole.tar/data/dog` holds no images"),
         ("x.bin", "is cut off or no file of CIFAR's"),
         ("x.npy,none.npy", "x.npy"),
     ];

@@ -1,7 +1,7 @@
 //! From a sample to a network's input: the changes of a recipe in training, the network's preprocessing alone in measuring.
 
 use super::augment::{jitter, lighting, place, random_rectangle};
-use super::preprocess::{Tables, default_preprocess, fit, hold_mean, normalise, shorter_side};
+use super::preprocess::{Tables, default_preprocess, fit, hold_mean, normalize, shorter_side};
 use super::{DataError, Dataset, Pixels, PrepareError, Rng, Sample, Values, resize};
 use crate::ir::{Augment, Channels, Dim, Preprocess, Shape, signal};
 
@@ -11,7 +11,7 @@ pub struct Transform {
     how: Preprocess,
     augment: Vec<Augment>,
     tables: Tables,
-    /// Whether pictures are resized and cropped as in measuring before they are changed; else a change does it.
+    /// Whether images are resized and cropped as in measuring before they are changed; else a change does it.
     fit: bool,
     /// Height and width of the network's input, where it is not free.
     fixed: Option<(usize, usize)>,
@@ -34,8 +34,8 @@ impl Transform {
         let how = preprocess.cloned().unwrap_or_else(|| default_preprocess(*channels));
         let fixed = h.fixed().zip(w.fixed());
         let fit = !augment.iter().any(|a| matches!(a, Augment::ScaleJitter { .. } | Augment::RandomResizedCrop { .. }));
-        let first = if dataset.is_normalised() {
-            Some(normalised_size(dataset, *channels, input, augment)?)
+        let first = if dataset.is_normalized() {
+            Some(normalized_size(dataset, *channels, input, augment)?)
         } else {
             let made = if how.channels == Channels::Gray { 1 } else { 3 };
             if made != *channels {
@@ -46,14 +46,14 @@ impl Transform {
                 hold_values(augment, "the network subtracts a mean for each pixel, which comes first")?;
             }
             if made == 1 && augment.iter().any(|a| matches!(a, Augment::Lighting { .. })) {
-                return Err(DataError::Recipe("`lighting` changes colours, and the network reads grey pictures".to_owned()));
+                return Err(DataError::Recipe("`lighting` changes colors, and the network reads gray images".to_owned()));
             }
             let own = || dataset.common_size().filter(|_| how.resize.is_none()).map(|[_, h, w]| [h, w]);
             how.crop.or(fixed.map(|(h, w)| [h, w])).or_else(own).filter(|_| fit)
         };
         let Some([height, width]) = size_behind(first, augment)? else {
             return Err(DataError::Recipe(
-                "the network reads pictures of any size, and a batch has one: say which with `crop` in `augment` or `preprocess`"
+                "the network reads images of any size, and a batch has one: say which with `crop` in `augment` or `preprocess`"
                     .to_owned(),
             ));
         };
@@ -62,7 +62,7 @@ impl Transform {
                 "samples are {channels} x {height} x {width} when the recipe has changed them, and the network reads {input}"
             )));
         }
-        if let (false, Some([h, w])) = (dataset.is_normalised(), first) {
+        if let (false, Some([h, w])) = (dataset.is_normalized(), first) {
             hold_mean(&how, channels * h * w).map_err(|e| DataError::Recipe(e.to_string()))?;
         }
         let tables = Tables::new(&how);
@@ -79,7 +79,7 @@ impl Transform {
         !self.augment.is_empty()
     }
 
-    /// What pictures are to measure where nothing resizes them: height and width, and whether they may be larger.
+    /// What images are to measure where nothing resizes them: height and width, and whether they may be larger.
     pub(super) fn wanted(&self) -> Option<([usize; 2], bool)> {
         if !self.fit || self.how.resize.is_some() {
             return None;
@@ -99,15 +99,15 @@ impl Transform {
         }
         for augment in &self.augment {
             if let Augment::Cutout { size } = *augment {
-                let centre = [rng.below(self.size[1]), rng.below(self.size[2])];
-                cut_out(out, self.size, centre, size);
+                let center = [rng.below(self.size[1]), rng.below(self.size[2])];
+                cut_out(out, self.size, center, size);
             }
         }
         Ok(())
     }
 
     fn picture(&self, pixels: Pixels, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
-        // colours are changed as red, green and blue; the network's order is taken in the end
+        // colors are changed as red, green and blue; the network's order is taken in the end
         let mut image = pixels.convert(if self.how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb });
         if self.fit {
             image = fit(image, &self.how, self.fixed)?;
@@ -116,7 +116,7 @@ impl Transform {
             // as the paper does it, the mean is subtracted first: what is padded is 0
             let mut data = vec![0.0; self.size[0] * image.height * image.width];
             hold_mean(&self.how, data.len())?;
-            normalise(&image, &self.tables, &mut data);
+            normalize(&image, &self.tables, &mut data);
             return self.values(Values { size: [self.size[0], image.height, image.width], data }, rng, out);
         }
         let mut light = [0.0; 3];
@@ -151,19 +151,19 @@ impl Transform {
             }
         }
         self.agree([self.size[0], image.height, image.width])?;
-        normalise(&image, &self.tables, out);
+        normalize(&image, &self.tables, out);
         if light != [0.0; 3] {
             let plane = image.width * image.height;
             for (c, values) in out.chunks_exact_mut(plane.max(1)).enumerate() {
-                let colour = if self.how.channels == Channels::Bgr { 2 - c } else { c };
-                let add = light[colour] / self.how.std.get(c).copied().unwrap_or(1.0);
+                let color = if self.how.channels == Channels::Bgr { 2 - c } else { c };
+                let add = light[color] / self.how.std.get(c).copied().unwrap_or(1.0);
                 values.iter_mut().for_each(|v| *v += add);
             }
         }
         Ok(())
     }
 
-    /// Normalised values have fewer changes: see [`normalised_size`].
+    /// Normalized values have fewer changes: see [`normalized_size`].
     fn values(&self, mut values: Values, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
         for augment in &self.augment {
             match *augment {
@@ -198,7 +198,7 @@ fn agrees(dim: Dim, size: usize) -> bool {
     dim.fixed().is_none_or(|fixed| fixed == size)
 }
 
-/// Holds that a recipe changes nothing but what can be changed in normalised values.
+/// Holds that a recipe changes nothing but what can be changed in normalized values.
 fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
     for change in augment {
         match change {
@@ -208,7 +208,7 @@ fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
             | Augment::ColorJitter { .. }
             | Augment::Lighting { .. } => {
                 return Err(DataError::Recipe(format!(
-                    "the recipe's {} changes pictures, and {why}: that can be padded, cropped, flipped and cut out",
+                    "the recipe's {} changes images, and {why}: that can be padded, cropped, flipped and cut out",
                     change.name()
                 )));
             }
@@ -217,9 +217,9 @@ fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Height and width of normalised samples, which padding, crops, flips and cutouts alone can change.
-fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
-    hold_values(augment, &format!("`{}` holds normalised values", dataset.name(0)))?;
+/// Height and width of normalized samples, which padding, crops, flips and cutouts alone can change.
+fn normalized_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
+    hold_values(augment, &format!("`{}` holds normalized values", dataset.name(0)))?;
     let found = dataset.common_size().map_or_else(|| dataset.size(0), Ok)?;
     let shape =
         |reason: [usize; 3]| DataError::Shape { path: dataset.name(0), found: reason.to_vec(), expected: input.to_string() };
@@ -235,7 +235,7 @@ fn normalised_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augmen
     Ok([found[1], found[2]])
 }
 
-/// Height and width behind the changes; `None` where they are the picture's.
+/// Height and width behind the changes; `None` where they are the image's.
 fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<[usize; 2]>, DataError> {
     let mut size = first;
     for change in augment {
@@ -269,7 +269,7 @@ fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<
         }
         if size.is_some_and(|sides| sides.iter().any(|&side| !(1..=MAX_SIDE).contains(&side))) {
             return Err(DataError::Recipe(format!(
-                "the recipe's {} makes no picture of 1 to {MAX_SIDE} pixels a side",
+                "the recipe's {} makes no image of 1 to {MAX_SIDE} pixels a side",
                 change.name()
             )));
         }
@@ -281,14 +281,14 @@ fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<
 const MAX_SIDE: usize = 1 << 16;
 
 /// Sets a square around a pixel to 0; what reaches over the edge is left out.
-fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], centre: [usize; 2], size: usize) {
-    let range = |centre: usize, side: usize| {
+fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], center: [usize; 2], size: usize) {
+    let range = |center: usize, side: usize| {
         let size = size.min(2 * MAX_SIDE);
-        let start = centre as i64 - (size / 2) as i64;
+        let start = center as i64 - (size / 2) as i64;
         let end = start + size as i64;
         start.clamp(0, side as i64) as usize..end.clamp(0, side as i64) as usize
     };
-    let (rows, columns) = (range(centre[0], height), range(centre[1], width));
+    let (rows, columns) = (range(center[0], height), range(center[1], width));
     for plane in out.chunks_exact_mut((height * width).max(1)) {
         for row in plane.chunks_exact_mut(width.max(1)).take(rows.end).skip(rows.start) {
             row[columns.clone()].fill(0.0);
@@ -303,17 +303,17 @@ mod tests {
     use super::*;
     use crate::ir::Axis;
 
-    /// One picture of 4 x 6 pixels, whose bytes count up.
+    /// One image of 4 x 6 pixels, whose bytes count up.
     fn pictures(channels: usize) -> Packed {
         let bytes: Vec<u8> = (0..channels * 24).map(|i| (i + 1) as u8).collect();
         let part = Part { name: "p".into(), records: bytes.into() };
         Packed::new(Layout { head: 0, size: [channels, 4, 6] }, vec![part], vec![0], Vec::new())
     }
 
-    /// The same numbers, normalised.
-    struct Normalised;
+    /// The same numbers, normalized.
+    struct Normalized;
 
-    impl Dataset for Normalised {
+    impl Dataset for Normalized {
         fn len(&self) -> usize {
             1
         }
@@ -335,7 +335,7 @@ mod tests {
         fn common_size(&self) -> Option<[usize; 3]> {
             Some([3, 4, 6])
         }
-        fn is_normalised(&self) -> bool {
+        fn is_normalized(&self) -> bool {
             true
         }
     }
@@ -366,7 +366,7 @@ mod tests {
         let transform = Transform::new(&data, &input, Some(&how), &[]).unwrap();
         let mut out = vec![0.0; 36];
         transform.apply(data.read(0).unwrap(), &mut Rng::of(&[]), &mut out).unwrap();
-        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("a picture") };
+        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("an image") };
         assert_eq!(prepare(pixels, &how, &input).unwrap(), (out, [3, 3, 4]));
     }
 
@@ -377,7 +377,7 @@ mod tests {
         let (data, mut seen) = (pictures(3), std::collections::BTreeMap::new());
         for seed in 0..2500 {
             let out = bytes(&draw(&data, [3, 4, 6], &augment, seed));
-            assert_eq!(out, bytes(&draw(&Normalised, [3, 4, 6], &augment, seed)));
+            assert_eq!(out, bytes(&draw(&Normalized, [3, 4, 6], &augment, seed)));
             let shift = (-2i64..=2).flat_map(|y| (-2i64..=2).map(move |x| (y, x))).find(|&(dy, dx)| {
                 (0..72i64).all(|i| {
                     let (c, y, x) = (i / 24, i / 6 % 4 + dy, i % 6 + dx);
@@ -397,7 +397,7 @@ mod tests {
         for seed in 0..1000 {
             let augment = [Augment::Flip { probability: 0.25 }];
             let out = bytes(&draw(&pictures(3), [3, 4, 6], &augment, seed));
-            assert_eq!(out, bytes(&draw(&Normalised, [3, 4, 6], &augment, seed)));
+            assert_eq!(out, bytes(&draw(&Normalized, [3, 4, 6], &augment, seed)));
             assert!(out == mirrored || out[0] == 1);
             count += usize::from(out == mirrored);
         }
@@ -426,7 +426,7 @@ mod tests {
                 (0..100).map(|seed| bytes(&draw(&pictures(3), [3, 3, 4], &[augment], seed))).collect();
             assert!(draws.len() > 10);
         }
-        // a size that is no choice, and no room to crop from: the picture itself
+        // a size that is no choice, and no room to crop from: the image itself
         let fixed = Augment::ScaleJitter { min: 4, max: 4, crop: [4, 6] };
         let error = Transform::new(&pictures(3), &Shape::fixed(&[3, 4, 6]), None, &[fixed]).err().unwrap().to_string();
         assert!(error.contains("the shorter side 4 to 4 pixels, and `crop` cuts out 4 x 6"), "{error}");
@@ -454,7 +454,7 @@ mod tests {
         }
     }
 
-    /// Subtracted first, so that a shifted picture takes its mean with it, and padding is 0.
+    /// Subtracted first, so that a shifted image takes its mean with it, and padding is 0.
     #[test]
     fn a_mean_for_each_pixel_moves_with_the_picture() {
         let mean: Vec<f32> = (0..72).map(|i| (i as f32 + 1.0) / 510.0).collect();
@@ -469,18 +469,18 @@ mod tests {
         // a half of each byte is left, and that is divided by a half
         let plain = apply(&[], 0);
         assert!((0..72).all(|i| (plain[i] - (i as f32 + 1.0) / 255.0).abs() < 1e-6), "{plain:?}");
-        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("a picture") };
+        let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("an image") };
         assert_eq!(prepare(pixels.clone(), &how, &input).unwrap().0, plain);
         let pad = [Augment::PadCrop { pad: 2, crop: [4, 6] }];
         for seed in 0..20 {
-            let (moved, values) = (apply(&pad, seed), draw(&Normalised, [3, 4, 6], &pad, seed));
+            let (moved, values) = (apply(&pad, seed), draw(&Normalized, [3, 4, 6], &pad, seed));
             assert!(moved.iter().zip(values).all(|(a, b)| (a - b).abs() < 1e-6));
         }
         let light = [Augment::Lighting { deviation: 0.1 }];
         let error = |how: &Preprocess, augment| Transform::new(&data, &input, Some(how), augment).err().unwrap().to_string();
         assert!(error(&how, &light).contains("a mean for each pixel, which comes first"));
         let short = Preprocess { mean: vec![0.0; 48], ..how.clone() };
-        assert!(error(&short, &[]).contains("a mean for each of 48 values, and the prepared picture has 72"));
+        assert!(error(&short, &[]).contains("a mean for each of 48 values, and the prepared image has 72"));
         assert!(prepare(pixels, &short, &input).is_err());
     }
 
@@ -498,13 +498,13 @@ mod tests {
         assert!(error(&pictures(3), &input, &pad(1, [3, 6])).contains("samples are 3 x 3 x 6 when the recipe has changed them"));
         assert!(error(&pictures(3), &input, &pad(usize::MAX, [4, 6])).contains("more than 65536"));
         let jitter = [Augment::ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 }];
-        assert!(error(&Normalised, &input, &jitter).contains("colour jitter changes pictures"));
+        assert!(error(&Normalized, &input, &jitter).contains("color jitter changes images"));
         assert!(
-            error(&Normalised, &Shape::fixed(&[1, 4, 6]), &[])
+            error(&Normalized, &Shape::fixed(&[1, 4, 6]), &[])
                 .contains("holds samples of 3 x 4 x 6, and the network reads 1 x 4 x 6")
         );
-        assert!(error(&Normalised, &Shape::fixed(&[3, 6, 6]), &[]).contains("the network reads 3 x 6 x 6"));
-        assert!(error(&Normalised, &Shape::fixed(&[3, 2, 2]), &pad(0, [2, 2])).is_empty());
+        assert!(error(&Normalized, &Shape::fixed(&[3, 6, 6]), &[]).contains("the network reads 3 x 6 x 6"));
+        assert!(error(&Normalized, &Shape::fixed(&[3, 2, 2]), &pad(0, [2, 2])).is_empty());
         let light = [Augment::Lighting { deviation: 0.1 }];
         assert!(error(&pictures(1), &Shape::fixed(&[1, 4, 6]), &light).contains("grey"));
         assert!(error(&pictures(3), &Shape::fixed(&[2, 4, 6]), &[]).contains("2 channels"));

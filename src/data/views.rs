@@ -1,36 +1,36 @@
-//! Several views of one picture, whose scores are averaged: ten crops, whole pictures at several sizes.
+//! Several views of one image, whose scores are averaged: ten crops, whole images at several sizes.
 
 use super::preprocess::{
-    MAX_WHOLE, Tables, centred, colours, crop_size, fixed_size, inputs, resized, shorter_side, shorter_side_size,
+    MAX_WHOLE, Tables, centered, colors, crop_size, fixed_size, inputs, resized, shorter_side, shorter_side_size,
 };
 use super::{Pixels, PrepareError};
 use crate::ir::{Preprocess, Shape};
 
-/// What of a picture one view shows.
+/// What of an image one view shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cut {
-    /// The centre, cut as `preprocess` says.
+    /// The center, cut as `preprocess` says.
     #[default]
-    Centre,
-    /// The four corners and the centre, and the same of the mirrored picture: the ten crops of Krizhevsky et al. 2012, section 4.1,
+    Center,
+    /// The four corners and the center, and the same of the mirrored picture: the ten crops of Krizhevsky et al. 2012, section 4.1,
     /// where torchvision's `TenCrop` takes them.
     Ten,
-    /// All of it: the network runs over the whole picture (Simonyan and Zisserman 2015, section 3.2), and must take it at any size.
+    /// All of it: the network runs over the whole image (Simonyan and Zisserman 2015, section 3.2), and must take it at any size.
     Whole,
 }
 
-/// The views that a network is shown of a picture.
+/// The views that a network is shown of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
     /// What the shorter side is resized to, each in turn; where there is none, as `preprocess` says.
     pub scales: Vec<usize>,
     /// What is cut out at each size.
     pub cut: Cut,
-    /// Whether the mirrored picture is shown too; the ten crops have it in any case.
+    /// Whether the mirrored image is shown too; the ten crops have it in any case.
     pub mirrored: bool,
 }
 
-/// The values of a prepared picture, channel by channel, with its channels, height and width.
+/// The values of a prepared image, channel by channel, with its channels, height and width.
 pub type Input = (Vec<f32>, [usize; 3]);
 
 impl Views {
@@ -39,7 +39,7 @@ impl Views {
         *self == Views::default()
     }
 
-    /// How many there are of a picture; at least 1.
+    /// How many there are of an image; at least 1.
     pub fn count(&self) -> usize {
         let sides = if self.mirrored || self.cut == Cut::Ten { 2 } else { 1 };
         let cuts = if self.cut == Cut::Ten { 5 } else { 1 };
@@ -49,7 +49,7 @@ impl Views {
     /// Prepares them for an input of shape `channels x height x width`, height and width possibly free. Scale by scale, the mirrored
     /// ones behind the others.
     pub fn prepare(&self, image: Pixels, how: &Preprocess, input: &Shape) -> Result<Vec<Input>, PrepareError> {
-        let image = image.convert(colours(how, input)?);
+        let image = image.convert(colors(how, input)?);
         let (fixed, tables) = (fixed_size(input), Tables::new(how));
         let mut out = Vec::with_capacity(self.count());
         let mut show = |mut picture: Pixels| {
@@ -62,7 +62,7 @@ impl Views {
                     picture.flip();
                 }
                 match self.cut {
-                    Cut::Centre => out.push(inputs(&centred(picture.clone(), crop), how, &tables)?),
+                    Cut::Center => out.push(inputs(&centered(picture.clone(), crop), how, &tables)?),
                     Cut::Whole => out.push(inputs(&picture, how, &tables)?),
                     Cut::Ten => {
                         for part in five(&picture, crop.ok_or(PrepareError::NoCrop)?)? {
@@ -92,7 +92,7 @@ impl Views {
     }
 }
 
-/// Fails where a whole picture is more than is shown, before it is resized.
+/// Fails where a whole image is more than is shown, before it is resized.
 fn hold_whole(resize: Option<usize>, picture: &Pixels) -> Result<(), PrepareError> {
     let size = [picture.height, picture.width];
     let [height, width] = resize.map_or(Ok(size), |scale| shorter_side_size(size, scale))?;
@@ -102,14 +102,14 @@ fn hold_whole(resize: Option<usize>, picture: &Pixels) -> Result<(), PrepareErro
     Ok(())
 }
 
-/// The corners, left before right and top before bottom, and the centre.
+/// The corners, left before right and top before bottom, and the center.
 fn five(picture: &Pixels, (height, width): (usize, usize)) -> Result<[Pixels; 5], PrepareError> {
     let (Some(bottom), Some(right)) = (picture.height.checked_sub(height), picture.width.checked_sub(width)) else {
         return Err(PrepareError::Small { width: picture.width, height: picture.height, crop: [height, width] });
     };
     let corner = |top: usize, left: usize| picture.crop(top as i64, left as i64, height, width);
-    let centre = centred(picture.clone(), Some((height, width)));
-    Ok([corner(0, 0), corner(0, right), corner(bottom, 0), corner(bottom, right), centre])
+    let center = centered(picture.clone(), Some((height, width)));
+    Ok([corner(0, 0), corner(0, right), corner(bottom, 0), corner(bottom, right), center])
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::ir::{Axis, Dim};
 
-    /// Grey, each pixel its row and column: `10 row + column`.
+    /// Gray, each pixel its row and column: `10 row + column`.
     fn picture(height: usize, width: usize) -> Pixels {
         let data = (0..height * width).map(|i| (10 * (i / width) + i % width) as u8).collect();
         Pixels { width, height, channels: 1, data }
@@ -140,7 +140,7 @@ mod tests {
         let how = Preprocess { crop: Some([2, 2]), ..default_preprocess(1) };
         let views = Views { cut: Cut::Ten, ..Views::default() };
         let all = shown(&views, picture(4, 5), &how, &any_size());
-        // 1.5 columns are left on each side of the centre, rounded to the even 2, in the mirrored picture too
+        // 1.5 columns are left on each side of the center, rounded to the even 2, in the mirrored image too
         let expected = [
             [0, 1, 10, 11],
             [3, 4, 13, 14],

@@ -95,7 +95,7 @@ fn arguments(op: &Op) -> Vec<Attr> {
             attr("groups", Val::int(c.groups), c.groups == 1),
             attr("bias", Val::Bool(c.bias), !c.bias),
         ],
-        Op::Norm(n) => {
+        Op::BatchNorm(n) => {
             vec![attr("eps", Val::Float(n.eps), n.eps == 1e-5), attr("momentum", Val::Float(n.momentum), n.momentum == 0.1)]
         }
         Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
@@ -126,7 +126,7 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Upsample(Some(times)) => {
             vec![first("mode", Val::Word("nearest")), attr("times", Val::step(*times), false)]
         }
-        Op::Clip(clip) => {
+        Op::Clamp(clip) => {
             let limit = |key, limit: Option<f32>| limit.map(|x| attr(key, Val::Float(shortest(x)), false));
             [limit("low", clip.low), limit("high", clip.high)].into_iter().flatten().collect()
         }
@@ -161,7 +161,7 @@ pub(super) fn step(op: &Op) -> Pair {
         Op::Pool(p) => p.stride,
         Op::Subsample(s) => *s,
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -174,7 +174,7 @@ pub(super) fn step(op: &Op) -> Pair {
         | Op::Pad(_)
         | Op::GlobalMaxPool
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => [1, 1],
     }

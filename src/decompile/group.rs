@@ -81,7 +81,7 @@ impl Grouping<'_> {
                 Item::Join(join) => join,
                 // it has a name of its own, wherever it begins
                 Item::Side(_) => return None,
-                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => return Some(path),
+                Item::Op(_) | Item::Scope(_) | Item::Irregular(_) | Item::Output(_) => return Some(path),
             };
             let alone = !plain.iter().any(|other| other.starts_with(&path));
             let named = join.arms.iter().filter(|arm| !self.names(arm).is_empty()).count();
@@ -117,7 +117,7 @@ impl Grouping<'_> {
                     join.arms.iter().for_each(|arm| self.endings(arm, here, visit));
                 }
                 Item::Side(side) => self.endings(&side.body, outer, visit),
-                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => {}
+                Item::Op(_) | Item::Scope(_) | Item::Irregular(_) | Item::Output(_) => {}
             }
         }
         let mut i = 0;
@@ -171,7 +171,7 @@ impl Grouping<'_> {
     fn closes(&self, item: &Item, numbered: bool) -> bool {
         match item {
             Item::Op(id) => match self.net.node(*id).op {
-                Op::Act(_) | Op::Clip(_) => true,
+                Op::Act(_) | Op::Clamp(_) => true,
                 Op::Pool(Pool { .. }) => numbered,
                 _ => false,
             },
@@ -248,7 +248,7 @@ impl Grouping<'_> {
                     number += 1;
                 }
                 Item::Join(_) | Item::Scope(_) => number += 1,
-                Item::Knot(_) => return false,
+                Item::Irregular(_) => return false,
                 Item::Output(_) | Item::Side(_) => {}
             }
         }

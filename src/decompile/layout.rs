@@ -16,7 +16,7 @@ impl Naming {
         Naming { sequence: Some(0), counters: HashMap::new() }
     }
 
-    /// The name of an unlabelled statement.
+    /// The name of an unlabeled statement.
     pub fn next(&mut self, word: &'static str) -> String {
         if let Some(n) = &mut self.sequence {
             *n += 1;
@@ -24,7 +24,7 @@ impl Naming {
         }
         let (stem, from_one) = match word {
             "conv" => ("conv", true),
-            "norm" => ("bn", true),
+            "batchnorm" => ("bn", true),
             "linear" => ("fc", false),
             "relu" => ("relu", true),
             other => (other, false),
@@ -39,7 +39,7 @@ impl Naming {
         let before = (self.sequence, self.counters.get(stem(word)).copied());
         let usual = self.next(word);
         let leaf = leaf.filter(|leaf| *leaf != usual)?;
-        // a labelled one takes its place in a sequence, and is not counted
+        // a labeled one takes its place in a sequence, and is not counted
         if before.0.is_none() {
             match before.1 {
                 Some(count) => self.counters.insert(stem(word), count),
@@ -58,7 +58,7 @@ impl Naming {
 
 fn stem(word: &'static str) -> &'static str {
     match word {
-        "norm" => "bn",
+        "batchnorm" => "bn",
         "linear" => "fc",
         other => other,
     }

@@ -8,7 +8,7 @@
 //! - [`group`] gathers steps by the names of their layers; where names say nothing, [`synth`] gives those that the structure suggests.
 //! - [`unit`] makes bodies that say the same one block, asking [`standard`] first; [`stage`] reads off the arguments of a run and
 //!   which shortcut policy gives its shortcuts.
-//! - [`print`] writes; what has no simple form [`knot`] writes statement by statement.
+//! - [`print`] writes; what has no simple form [`irregular`] writes statement by statement.
 //!
 //! None of these needs to be right: the source is compiled again, and [`iso`] says whether the graph is the same. Where it is not, the
 //! next plainer form is tried, down to one statement a node.
@@ -16,7 +16,7 @@
 mod attrs;
 mod group;
 mod iso;
-mod knot;
+mod irregular;
 mod layout;
 mod net;
 mod print;
@@ -116,7 +116,7 @@ pub enum DecompileError {
 
 /// How a source is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum WeightLayout {
     /// Blocks and stages by the layers' names.
     Named,
     /// Blocks and stages by the structure alone.
@@ -139,8 +139,8 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     let mut why = String::new();
     let mut best: Option<Attempt> = None;
     let named = names(&net);
-    for form in [Form::Named, Form::Structural, Form::Plain, Form::Flat] {
-        if best.is_some() && form != Form::Structural || form == Form::Named && named.is_none() {
+    for form in [WeightLayout::Named, WeightLayout::Structural, WeightLayout::Plain, WeightLayout::Flat] {
+        if best.is_some() && form != WeightLayout::Structural || form == WeightLayout::Named && named.is_none() {
             continue;
         }
         // names that are good, but tell no blocks apart, give a long text
@@ -157,19 +157,19 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
             Err(message) => why = message,
         }
     }
-    let Some(Attempt { source, to, names: theirs, knots, form }) = best else {
+    let Some(Attempt { source, to, names: theirs, irregulars, form }) = best else {
         return Err(DecompileError::Inexpressible { why });
     };
     match form {
-        Form::Named | Form::Structural => {}
-        Form::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
-        Form::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
+        WeightLayout::Named | WeightLayout::Structural => {}
+        WeightLayout::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
+        WeightLayout::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
     }
-    for (from, to, count) in knots.iter().take(MOST_KNOTS) {
+    for (from, to, count) in irregulars.iter().take(MOST_KNOTS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
     }
-    if knots.len() > MOST_KNOTS {
-        notes.push(format!("irregular at {} more places", knots.len() - MOST_KNOTS));
+    if irregulars.len() > MOST_KNOTS {
+        notes.push(format!("irregular at {} more places", irregulars.len() - MOST_KNOTS));
     }
     let layers: Vec<(String, String)> = (0..net.nodes.len())
         .filter(|&id| net.node(id).named)
@@ -198,8 +198,8 @@ struct Attempt {
     to: Vec<Id>,
     names: Vec<String>,
     /// Knots: from where to where, and how many nodes.
-    knots: Vec<(String, String, usize)>,
-    form: Form,
+    irregulars: Vec<(String, String, usize)>,
+    form: WeightLayout,
 }
 
 /// Gives inputs and outputs names that can be said.
@@ -254,33 +254,33 @@ fn names(net: &Net) -> Option<Vec<Path>> {
     Some(paths)
 }
 
-fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options: &Options) -> Result<Attempt, String> {
+fn attempt(net: &Net, named: Option<&[Path]>, form: WeightLayout, network: &str, options: &Options) -> Result<Attempt, String> {
     let (items, _) = match form {
-        Form::Flat => (tree::flat(net), true),
-        Form::Named | Form::Structural | Form::Plain => tree::tree(net),
+        WeightLayout::Flat => (tree::flat(net), true),
+        WeightLayout::Named | WeightLayout::Structural | WeightLayout::Plain => tree::tree(net),
     };
     let mut paths = match form {
-        Form::Structural => synth::names(net, &items),
-        Form::Named | Form::Plain | Form::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
+        WeightLayout::Structural => synth::names(net, &items),
+        WeightLayout::Named | WeightLayout::Plain | WeightLayout::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
     };
     let mut items = match form {
-        Form::Named | Form::Structural => group::group(net, &paths, items),
-        Form::Plain | Form::Flat => items,
+        WeightLayout::Named | WeightLayout::Structural => group::group(net, &paths, items),
+        WeightLayout::Plain | WeightLayout::Flat => items,
     };
-    if form == Form::Named {
+    if form == WeightLayout::Named {
         let mut ids = items.iter().map(largest).max().unwrap_or(0);
         synth::sequences(net, &mut items, 0, &mut paths, &mut ids);
     }
-    let mut standard = Standard::new(form == Form::Named);
+    let mut standard = Standard::new(form == WeightLayout::Named);
     let (units, body) = Units::find(net, &paths, &items, &mut standard);
     let policies = Policies::find(&units, &mut standard);
-    let classes = options.classes && form != Form::Flat;
+    let classes = options.classes && form != WeightLayout::Flat;
     let frame = Frame { name: network, doc: options.doc.as_deref(), classes, expects: &[] };
     let (source, stages) = Printer::new(net, &units, &policies).source(&body, &frame);
     let (checked, _) = compile(&source, network)?;
     // what was counted is said, and checked with all else
     let mut expects = expectations(&checked);
-    if form != Form::Flat {
+    if form != WeightLayout::Flat {
         expects.extend(stages.iter().filter_map(|(label, value)| {
             let shape = &net.node(*value).shape;
             (shape.sizes().is_some() && !METRICS.contains(&label.as_str())).then(|| format!("expect {label}: {shape}"))
@@ -291,15 +291,15 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options
     let (checked, _) = compile(&source, network)?;
     let theirs = Net::of(checked.graph()).map_err(|error| error.to_string())?;
     let to = iso::same(net, &theirs).ok_or("the source gives another graph")?;
-    let mut knots = Vec::new();
-    if form != Form::Flat {
+    let mut irregulars = Vec::new();
+    if form != WeightLayout::Flat {
         items.iter().for_each(|item| {
-            item.knots(&mut |knot| {
-                knots.push((net.node(knot.from).name.clone(), net.node(knot.to).name.clone(), knot.nodes.len()));
+            item.irregulars(&mut |irregular| {
+                irregulars.push((net.node(irregular.from).name.clone(), net.node(irregular.to).name.clone(), irregular.nodes.len()));
             });
         });
     }
-    Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), knots, form })
+    Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), irregulars, form })
 }
 
 /// The largest number of a scope.
@@ -308,7 +308,7 @@ fn largest(item: &Item) -> usize {
         Item::Scope(scope) => scope.body.iter().map(largest).max().unwrap_or(0).max(scope.id),
         Item::Join(join) => join.arms.iter().flatten().map(largest).max().unwrap_or(0),
         Item::Side(side) => side.body.iter().map(largest).max().unwrap_or(0),
-        Item::Op(_) | Item::Knot(_) | Item::Output(_) => 0,
+        Item::Op(_) | Item::Irregular(_) | Item::Output(_) => 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
-use super::knot::{self, Line, Statement};
+use super::irregular::{self, Line, Statement};
 use super::layout::{Naming, Text, fresh, with_label};
 use super::net::Net;
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
@@ -242,7 +242,7 @@ impl<'p> Printer<'p> {
                     self.text.line(if pre.is_some() { "add shortcut, project_from: pre" } else { "add shortcut" });
                 }
                 Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
-                Step::Knot(lines) => self.knot(lines, naming, at),
+                Step::Irregular(lines) => self.irregular(lines, naming, at),
                 Step::Output(output) => self.output(*output, at),
                 Step::Side { output, name, body } => {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
@@ -465,7 +465,7 @@ impl<'p> Printer<'p> {
     }
 
     /// What has no simple form, line by line.
-    fn knot(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
+    fn irregular(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
         let mut labels: HashMap<usize, String> = HashMap::new();
         for line in lines {
             match line {
@@ -536,9 +536,9 @@ fn literal(slot: &Slot) -> Option<String> {
     (!slot.default).then(|| slot.value.to_string())
 }
 
-fn label_text(label: &knot::Label, labels: &HashMap<usize, String>) -> String {
+fn label_text(label: &irregular::Label, labels: &HashMap<usize, String>) -> String {
     match label {
-        knot::Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
-        knot::Label::Input(name) => name.clone(),
+        irregular::Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
+        irregular::Label::Input(name) => name.clone(),
     }
 }

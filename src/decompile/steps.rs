@@ -1,7 +1,7 @@
 //! Steps as statements: what a body says, apart from the numbers in it. Two bodies of equal steps are one block.
 
 use super::attrs::{Attr, Val};
-use super::knot::Line;
+use super::irregular::Line;
 use super::net::Net;
 
 /// What a body says.
@@ -25,7 +25,7 @@ pub(super) enum Step {
     /// A stage or repeat: which of [`super::unit::Units::runs`].
     Run(usize),
     /// What has no simple form.
-    Knot(Vec<Line>),
+    Irregular(Vec<Line>),
     /// The current value is this output.
     Output(usize),
     /// A path to an output.

@@ -47,7 +47,7 @@ fn sign(net: &Net, item: &Item, out: &mut String) {
             }
         }
         Item::Scope(scope) => scope.body.iter().for_each(|item| sign(net, item, out)),
-        Item::Knot(_) => out.push_str("knot"),
+        Item::Irregular(_) => out.push_str("irregular"),
         Item::Output(_) => out.push_str("output"),
         Item::Side(_) => out.push_str("side"),
     }
@@ -148,7 +148,7 @@ impl Walk<'_> {
             match item {
                 Item::Join(join) => join.arms.iter().for_each(|arm| self.body(arm)),
                 Item::Side(side) => self.body(&side.body),
-                Item::Op(_) | Item::Scope(_) | Item::Knot(_) | Item::Output(_) => {}
+                Item::Op(_) | Item::Scope(_) | Item::Irregular(_) | Item::Output(_) => {}
             }
         }
     }
@@ -201,7 +201,7 @@ fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
         let behind = |unit: &Unit| {
             let rest = signs[unit.end..].iter().zip(&items[unit.end..]);
             let acts =
-                rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clip(_))));
+                rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clamp(_))));
             acts.count()
         };
         let least = units.iter().filter(|u| u.kind == kind).map(behind).min().unwrap_or(0);
@@ -218,7 +218,7 @@ fn is_block(net: &Net, path: &[Item]) -> bool {
             matches!(net.node(join.node).op, Op::Mul | Op::Concat) && join.arms.iter().all(|arm| is_block(net, arm))
         }
         Item::Scope(scope) => is_block(net, &scope.body),
-        Item::Knot(_) | Item::Output(_) | Item::Side(_) => false,
+        Item::Irregular(_) | Item::Output(_) | Item::Side(_) => false,
     })
 }
 
@@ -244,7 +244,7 @@ struct Counts {
 impl Counts {
     fn next(&mut self, op: &Op) -> String {
         match op {
-            Op::Norm(_) => {
+            Op::BatchNorm(_) => {
                 self.norm += 1;
                 format!("bn{}", self.norm)
             }
@@ -293,7 +293,7 @@ fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, pat
             }
             Item::Scope(Scope { body, .. }) => assign(net, body, prefix, counts, paths),
             // names cannot be kept there
-            Item::Knot(_) | Item::Output(_) | Item::Side(_) => {}
+            Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
         }
     }
 }

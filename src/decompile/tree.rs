@@ -2,14 +2,14 @@
 //!
 //! The statements of a body are the nodes that all paths from its first to its last value pass (its dominators). Between two of them
 //! lies a single step, or a join: where the ways to its operands share no node, each is an arm, and a body by itself. What is
-//! left, a [`Knot`], has no such form.
+//! left, a [`Irregular`], has no such form.
 
 use std::collections::{HashMap, HashSet};
 
 use super::net::{Id, Net};
 use crate::ir::Op;
 
-/// Arms within arms deeper than this are knots: the language nests no deeper than 64.
+/// Arms within arms deeper than this are irregulars: the language nests no deeper than 64.
 const MAX_DEPTH: usize = 24;
 
 /// A step of a body.
@@ -22,7 +22,7 @@ pub(super) enum Item {
     /// Steps under one name.
     Scope(Scope),
     /// Steps that read each other in no simple order.
-    Knot(Knot),
+    Irregular(Irregular),
     /// The current value is an output.
     Output(usize),
     /// A path from the current value to an output.
@@ -55,7 +55,7 @@ pub(super) struct Scope {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Knot {
+pub(super) struct Irregular {
     /// The current value before.
     pub from: Id,
     /// Operands before users.
@@ -74,7 +74,7 @@ pub(super) struct Side {
     pub body: Vec<Item>,
 }
 
-/// The steps of a network. The flag says that nothing better than one knot was found.
+/// The steps of a network. The flag says that nothing better than one irregular was found.
 pub(super) fn tree(net: &Net) -> (Vec<Item>, bool) {
     match regular(net) {
         Some(items) => (items, false),
@@ -82,7 +82,7 @@ pub(super) fn tree(net: &Net) -> (Vec<Item>, bool) {
     }
 }
 
-/// The whole network as one knot.
+/// The whole network as one irregular.
 pub(super) fn flat(net: &Net) -> Vec<Item> {
     let (from, to) = (net.inputs[0], net.outputs[0].1);
     let outputs: Vec<usize> = (1..net.outputs.len()).collect();
@@ -93,7 +93,7 @@ pub(super) fn flat(net: &Net) -> Vec<Item> {
     }
     nodes.push(to);
     nodes.sort_unstable();
-    vec![Item::Knot(Knot { from, nodes, to, outputs })]
+    vec![Item::Irregular(Irregular { from, nodes, to, outputs })]
 }
 
 fn regular(net: &Net) -> Option<Vec<Item>> {
@@ -214,7 +214,7 @@ impl Build<'_> {
             // a node of two ways: the arms are not apart
             if way.iter().any(|id| !free.remove(id)) || depth >= MAX_DEPTH {
                 let nodes = between.into_iter().chain([to]).collect();
-                return Item::Knot(Knot { from, nodes, to, outputs: Vec::new() });
+                return Item::Irregular(Irregular { from, nodes, to, outputs: Vec::new() });
             }
             ways.push((operand, way));
         }
@@ -236,19 +236,19 @@ impl Item {
                 visit(join.node);
             }
             Item::Scope(scope) => scope.body.iter().for_each(|item| item.nodes(visit)),
-            Item::Knot(knot) => knot.nodes.iter().for_each(|&id| visit(id)),
+            Item::Irregular(irregular) => irregular.nodes.iter().for_each(|&id| visit(id)),
             Item::Output(_) => {}
             Item::Side(side) => side.body.iter().for_each(|item| item.nodes(visit)),
         }
     }
 
-    /// Calls `visit` with every knot of the item.
-    pub fn knots(&self, visit: &mut impl FnMut(&Knot)) {
+    /// Calls `visit` with every irregular of the item.
+    pub fn irregulars(&self, visit: &mut impl FnMut(&Irregular)) {
         match self {
-            Item::Knot(knot) => visit(knot),
-            Item::Join(join) => join.arms.iter().flatten().for_each(|item| item.knots(visit)),
-            Item::Scope(scope) => scope.body.iter().for_each(|item| item.knots(visit)),
-            Item::Side(side) => side.body.iter().for_each(|item| item.knots(visit)),
+            Item::Irregular(irregular) => visit(irregular),
+            Item::Join(join) => join.arms.iter().flatten().for_each(|item| item.irregulars(visit)),
+            Item::Scope(scope) => scope.body.iter().for_each(|item| item.irregulars(visit)),
+            Item::Side(side) => side.body.iter().for_each(|item| item.irregulars(visit)),
             Item::Op(_) | Item::Output(_) => {}
         }
     }
@@ -259,7 +259,7 @@ impl Item {
             Item::Op(id) => Some(*id),
             Item::Join(join) => Some(join.node),
             Item::Scope(scope) => Some(scope.to),
-            Item::Knot(knot) => Some(knot.to),
+            Item::Irregular(irregular) => Some(irregular.to),
             Item::Output(_) | Item::Side(_) => None,
         }
     }
@@ -281,7 +281,7 @@ pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
         (list.iter().filter(|op| matches!(op, Op::Conv(_))).count(), list.len())
     };
     let simple = |arm: &[Item]| {
-        let fits = |op: &&Op| matches!(op, Op::Conv(_) | Op::Norm(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
+        let fits = |op: &&Op| matches!(op, Op::Conv(_) | Op::BatchNorm(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
         work(arm).0 <= 1 && work(arm).1 <= 4 && gather(arm).iter().all(fits)
     };
     let slot = usize::from(work(&join.arms[0]) >= work(&join.arms[1]));

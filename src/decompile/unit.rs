@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attrs::{self, Val};
 use super::group::Path;
-use super::knot::{self, Line};
+use super::irregular::{self, Line};
 use super::net::{Id, Net};
 use super::stage::{ByIndex, by_index};
 use super::standard::Standard;
@@ -135,7 +135,7 @@ impl<'n> Units<'n> {
                 }
                 Step::Scope { body, .. } | Step::Side { body, .. } => self.count(body, uses, seen),
                 Step::Join { arms, .. } => arms.iter().for_each(|arm| self.count(&arm.body, uses, seen)),
-                Step::Op { .. } | Step::Shortcut | Step::Knot(_) | Step::Output(_) => {}
+                Step::Op { .. } | Step::Shortcut | Step::Irregular(_) | Step::Output(_) => {}
             }
         }
     }
@@ -233,7 +233,7 @@ impl<'n> Units<'n> {
         let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
         let name = if steps.contains(&Step::Shortcut) {
             match (words.first(), convs) {
-                (Some(&"norm"), _) => "pre_residual",
+                (Some(&"batchnorm"), _) => "pre_residual",
                 (_, 2) => "pair",
                 (_, 3) => "bottleneck",
                 _ => "residual",
@@ -338,9 +338,9 @@ impl<'n> Units<'n> {
                     }
                     self.scope(scope, depth, arm, out);
                 }
-                Item::Knot(knot) => {
+                Item::Irregular(irregular) => {
                     let paths = (depth != LOST).then_some((self.paths, depth));
-                    out.steps.push(Step::Knot(knot::lines(self.net, knot, paths, &mut out.slots)));
+                    out.steps.push(Step::Irregular(irregular::lines(self.net, irregular, paths, &mut out.slots)));
                 }
                 Item::Output(output) => out.steps.push(Step::Output(*output)),
                 Item::Side(side) => {
@@ -378,7 +378,7 @@ impl<'n> Units<'n> {
             match item {
                 Item::Op(id) => Some(*id),
                 Item::Scope(scope) => scope.body.first().and_then(first),
-                Item::Join(_) | Item::Knot(_) | Item::Output(_) | Item::Side(_) => None,
+                Item::Join(_) | Item::Irregular(_) | Item::Output(_) | Item::Side(_) => None,
             }
         }
         let node = self.net.node(id);
@@ -531,7 +531,7 @@ fn strides(net: &Net, item: &Item, stride: &mut Pair) {
             let way = if matches!(net.node(join.node).op, Op::Concat) { join.arms.last() } else { join.arms.first() };
             way.into_iter().flatten().for_each(|item| strides(net, item, stride));
         }
-        Item::Knot(_) | Item::Output(_) | Item::Side(_) => {}
+        Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
     }
 }
 
@@ -549,7 +549,7 @@ fn small(steps: &[Step]) -> bool {
 fn fixed(steps: &[Step]) -> bool {
     steps.iter().any(|step| match step {
         Step::Run(_) | Step::Output(_) | Step::Side { .. } => true,
-        Step::Knot(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
+        Step::Irregular(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
         Step::Scope { body, .. } => fixed(body),
         Step::Join { arms, .. } => arms.iter().any(|arm| fixed(&arm.body)),
         Step::Op { .. } | Step::Call { .. } | Step::Shortcut => false,
@@ -581,7 +581,7 @@ fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<Place<'i
                 arms.map(gather_arm).max().unwrap_or(0)
             }
             Item::Side(side) => gather(net, &side.body, depth, out),
-            Item::Op(_) | Item::Knot(_) | Item::Output(_) => 0,
+            Item::Op(_) | Item::Irregular(_) | Item::Output(_) => 0,
         });
     }
     highest

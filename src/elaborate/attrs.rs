@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::eval::{Eval, number};
-use super::names::nearest;
+use super::suggest::nearest;
 use super::operators::{self, Operator};
 use super::value::{Bound, Value};
 use crate::base::codes;
@@ -233,7 +233,7 @@ impl Attrs<'_, '_> {
                 let epilogue = ir::Epilogue::default();
                 Op::Conv(ir::Conv { filters: filters?, kernel, stride, pad, dilation, groups: groups?, bias, epilogue })
             }
-            "norm" => Op::Norm(ir::Norm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
+            "norm" => Op::BatchNorm(ir::BatchNorm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
             "relu" => Op::Act(Act::Relu),
             "sigmoid" => Op::Act(Act::Sigmoid),
             "maxpool" => {
@@ -298,7 +298,7 @@ impl Attrs<'_, '_> {
                 Op::Upsample(Some(self.pair("times", None)?))
             }
             "clip" => {
-                let clip = ir::Clip { low: self.signed("low"), high: self.signed("high") };
+                let clip = ir::Clamp { low: self.signed("low"), high: self.signed("high") };
                 let [low, high] = clip.limits();
                 if low > high {
                     self.eval.diags.push(Diagnostic::error(
@@ -309,7 +309,7 @@ impl Attrs<'_, '_> {
                     ));
                     self.failed = true;
                 }
-                Op::Clip(clip)
+                Op::Clamp(clip)
             }
             "scale" => {
                 if self.get("times").is_none() {

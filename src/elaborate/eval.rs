@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::load::{Def, Program};
-use super::names::nearest;
+use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -8,7 +8,7 @@ use super::eval::{Env, Eval, exhausted};
 use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
-use super::names::nearest;
+use super::suggest::nearest;
 use super::naming::{MAX_NAME, Scope};
 use super::operators;
 use super::shortcut::Policy;
@@ -36,9 +36,9 @@ pub(super) fn once(diags: &mut Vec<Diagnostic>) {
     diags.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
 }
 
-/// A labelled value of a body.
+/// A labeled value of a body.
 #[derive(Clone, Debug)]
-pub(super) struct Labelled {
+pub(super) struct Labeled {
     pub value: Option<ir::Value>,
     pub span: Span,
     /// A branch that nothing joins is an error; other labels may stand for their names alone.
@@ -60,7 +60,7 @@ pub(super) struct Cx {
     pub stride: [usize; 2],
     /// The shortcut policy in force.
     pub policy: Policy,
-    pub labels: BTreeMap<String, Labelled>,
+    pub labels: BTreeMap<String, Labeled>,
     /// The `filters` of the stage before, for `filters: double`.
     pub last_filters: Option<i64>,
     /// Whether that may be missing because of an error.
@@ -454,7 +454,7 @@ impl<'a> Expander<'a> {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
-            cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
+            cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
     }
 }

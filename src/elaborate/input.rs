@@ -1,7 +1,7 @@
 //! `input`: what flows into a network.
 
 use super::eval::Env;
-use super::expand::{Cx, Expander, Labelled};
+use super::expand::{Cx, Expander, Labeled};
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -33,7 +33,7 @@ impl Expander<'_> {
         let value = self.node(Op::Input(shape), name.clone(), span, cx.frame, &[]);
         let first = self.graph.inputs().len() == 1;
         if name != "input" {
-            cx.labels.insert(name, Labelled { value: Some(value), span, must_join: !first, used: false });
+            cx.labels.insert(name, Labeled { value: Some(value), span, must_join: !first, used: false });
         }
         if first {
             cx.current = Some(value);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::expand::{Cx, Expander, Labelled};
+use super::expand::{Cx, Expander, Labeled};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -29,7 +29,7 @@ impl Expander<'_> {
         self.in_scope(&name.node, false, |this| this.body(body, cx));
         let value = cx.current;
         (cx.current, cx.stride, cx.policy) = (main, stride, policy);
-        cx.labels.insert(name.node.clone(), Labelled { value, span: name.span, must_join: true, used: false });
+        cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
     }
 
     /// `parallel concat { arm { … } … }`: every arm reads the same value.
@@ -155,7 +155,7 @@ impl Expander<'_> {
             if key != Some("like") && !is_mode {
                 self.error(
                     Diagnostic::error(codes::UNKNOWN_KEY, "`upsample … like` takes nothing else", arg.span, "not expected here")
-                        .rule("`upsample nearest, like: LABEL`, or `upsample nearest, times: 2`"),
+                        .rule("`upsample nearest, like: LABEL`, or `upsample nearest, scale_factor: 2`"),
                 );
                 fine = false;
             }
@@ -173,7 +173,7 @@ impl Expander<'_> {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
-            cx.labels.insert(name, Labelled { value: cx.current, span, must_join: false, used: false });
+            cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
     }
 }
@@ -197,6 +197,6 @@ fn op_of(word: &str) -> Op {
 }
 
 /// The labels that `expect` and `output` see: all of a network's own body.
-pub(super) fn exported(labels: &BTreeMap<String, Labelled>) -> Vec<(String, ir::Value)> {
+pub(super) fn exported(labels: &BTreeMap<String, Labeled>) -> Vec<(String, ir::Value)> {
     labels.iter().filter_map(|(name, label)| Some((name.clone(), label.value?))).collect()
 }

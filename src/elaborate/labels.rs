@@ -2,7 +2,7 @@
 
 use super::eval::Env;
 use super::expand::{Cx, Expander};
-use super::names::nearest;
+use super::suggest::nearest;
 use super::naming::MAX_NAME;
 use super::value::Value;
 use crate::base::codes;
@@ -12,7 +12,7 @@ use crate::ir;
 use crate::syntax::ast::{Ident, Label, Template, TemplatePart};
 
 impl Expander<'_> {
-    /// A labelled value, for joins and `from`; reports an unknown label.
+    /// A labeled value, for joins and `from`; reports an unknown label.
     pub(super) fn label(&mut self, name: &Ident, cx: &mut Cx) -> Option<ir::Value> {
         if let Some(found) = cx.labels.get_mut(&name.node) {
             found.used = true;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::names::nearest;
+use super::suggest::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{SourceFile, SourceMap, Span};

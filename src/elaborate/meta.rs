@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
 use super::load::read;
-use super::names::nearest;
+use super::suggest::nearest;
 use super::train;
 use super::value::Value;
 use crate::base::codes;
@@ -100,7 +100,7 @@ impl Meta {
                         if let Some(name) = name {
                             eval.diags.push(Diagnostic::error(
                                 codes::MISPLACED,
-                                "a derived network states its base's one input anew, without a name",
+                                "a derived network states its base's one input again, without a name",
                                 name.span,
                                 "not here",
                             ));

@@ -13,11 +13,11 @@ mod labels;
 mod lint;
 mod load;
 mod meta;
-mod names;
 mod naming;
 pub mod operators;
 mod shortcut;
 mod stage;
+mod suggest;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use expand::{MAX_DEPTH, MAX_NODES};
 pub use load::{DefId, NetworkInfo, Program, ReadError};
-pub use names::nearest;
+pub use suggest::nearest;
 
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
@@ -168,7 +168,7 @@ impl Program {
                 expander.meta.labels.clear();
             }
         }
-        let labelled = join::exported(&cx.labels);
+        let labeled = join::exported(&cx.labels);
         let recipe = expander.meta.train.take().map(|train| train.resolved(&expander.graph, expander.diags));
         let Expander { graph, stages, shortcuts, meta, aborted, .. } = expander;
         let failed = aborted || diags.iter().any(Diagnostic::is_error);
@@ -182,7 +182,7 @@ impl Program {
             signal: false,
             stages,
             shortcuts,
-            labelled,
+            labeled,
             expects: if moved || failed { Vec::new() } else { meta.expects },
             preprocess: meta.preprocess,
             labels: meta.labels,

@@ -26,7 +26,7 @@ impl Scope {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 
-    /// The name of an unlabelled statement of this operator.
+    /// The name of an unlabeled statement of this operator.
     pub fn next(&mut self, word: &'static str) -> String {
         if let Some(next) = &mut self.sequence {
             let name = next.to_string();
@@ -36,7 +36,7 @@ impl Scope {
         self.count(word)
     }
 
-    /// A labelled statement takes its place in a sequence, though not its number.
+    /// A labeled statement takes its place in a sequence, though not its number.
     pub fn skip(&mut self) {
         if let Some(next) = &mut self.sequence {
             *next += 1;
@@ -47,7 +47,7 @@ impl Scope {
     pub fn count(&mut self, word: &'static str) -> String {
         let (stem, from_one) = match word {
             "conv" => ("conv", true),
-            "norm" => ("bn", true),
+            "batchnorm" => ("bn", true),
             "linear" => ("fc", false),
             "relu" => ("relu", true),
             other => (other, false),
@@ -67,7 +67,7 @@ mod tests {
     fn layers_are_numbered_as_torchvision_does() {
         let mut scope = Scope::new("layer1.0".into(), false);
         assert_eq!(scope.next("conv"), "layer1.0.conv1");
-        assert_eq!(scope.next("norm"), "layer1.0.bn1");
+        assert_eq!(scope.next("batchnorm"), "layer1.0.bn1");
         assert_eq!(scope.next("conv"), "layer1.0.conv2");
         let mut top = Scope::default();
         assert_eq!((top.next("linear"), top.next("linear")), ("fc".to_string(), "fc2".to_string()));

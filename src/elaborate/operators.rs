@@ -59,7 +59,7 @@ pub const OPERATORS: &[Operator] = &[
         word: "norm",
         positional: None,
         keys: &[key("eps", "a number", Some("1e-5")), key("momentum", "a number", Some("0.1"))],
-        doc: "Batch normalisation (Ioffe and Szegedy 2015).",
+        doc: "Batch normalization (Ioffe and Szegedy 2015).",
     },
     Operator { word: "relu", positional: None, keys: &[], doc: "max(x, 0)." },
     Operator { word: "sigmoid", positional: None, keys: &[], doc: "1 / (1 + exp(-x))." },

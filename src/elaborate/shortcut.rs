@@ -6,7 +6,7 @@ use super::block::merge;
 use super::eval::Env;
 use super::expand::{Cx, Expander};
 use super::load::Def;
-use super::names::nearest;
+use super::suggest::nearest;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

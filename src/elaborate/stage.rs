@@ -1,7 +1,7 @@
 //! `stage` and `repeat`: so many instances of a unit, one after the other.
 
 use super::block::merge;
-use super::expand::{Cx, Expander, Labelled, MAX_NODES};
+use super::expand::{Cx, Expander, Labeled, MAX_NODES};
 use super::load::Def;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
@@ -218,7 +218,7 @@ impl Expander<'_> {
             let message = format!("two values are called `{}`", label.node);
             self.error(Diagnostic::error(codes::DUPLICATE_NAME, message, label.span, "the second one"));
         }
-        cx.labels.insert(label.node.clone(), Labelled { value: cx.current, span: label.span, must_join: false, used: false });
+        cx.labels.insert(label.node.clone(), Labeled { value: cx.current, span: label.span, must_join: false, used: false });
     }
 
     fn stage_keys<'s>(&mut self, stage: &'s Stage, cx: &Cx) -> Keys<'s> {
@@ -322,7 +322,7 @@ impl Expander<'_> {
         let mut names: Vec<&str> = blocks.collect();
         names.sort_unstable();
         let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no block `{word}`"), span, "not known");
-        if let Some(near) = super::names::nearest(word, names) {
+        if let Some(near) = super::suggest::nearest(word, names) {
             diag = diag.fix(format!("did you mean `{near}`?"), span, near);
         } else if self.program.std_block(word).is_some() {
             diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));

@@ -48,7 +48,7 @@ fn residual(policy: &str) -> String {
 #[test]
 fn names_are_torchvisions() {
     let net = good(&format!(
-        "{BASIC}network net {{\n input 3 x 8 x 8\n stem {{\n conv 3x3, filters: 4\n norm\n relu\n }}\n shortcut: projection\n \
+        "{BASIC}network net {{\n input 3 x 8 x 8\n stem {{\n conv 3x3, filters: 4\n batchnorm\n relu\n }}\n shortcut: projection\n \
          stage layer1: 1 of basic {{ filters: 8 }}\n head {{\n avgpool global\n linear 10\n }}\n}}\n"
     ));
     let expected = [
@@ -72,7 +72,7 @@ fn names_are_torchvisions() {
 }
 
 #[test]
-fn a_sequence_numbers_what_unlabelled_blocks_yield() {
+fn a_sequence_numbers_what_unlabeled_blocks_yield() {
     let net = good(
         "block unit(filters) {\n conv 3x3, filters\n relu\n}\nnetwork net {\n input 3 x 8 x 8\n sequential features {\n \
          repeat 2 of unit { filters: 4 }\n maxpool 2x2\n unit 8\n }\n}\n",
@@ -229,7 +229,7 @@ fn recipe(train: &str, set: &[(&str, &str)]) -> Result<crate::ir::Recipe, Vec<Di
 #[test]
 fn the_command_line_changes_single_keys_of_the_recipe() {
     use crate::ir::{Augment, Count, Schedule};
-    let train = "train { epochs 30, batch 64, optimizer sgd { rate: 0.5, decay: 0 }, schedule steps { at: [15, 25] }
+    let train = "train { epochs 30, batch 64, optimizer sgd { lr: 0.5, weight_decay: 0 }, schedule steps { at: [15, 25] }
                   augment { pad: 2, crop: 28, flip: horizontal } }";
     let plain = recipe(train, &[]).unwrap();
     assert_eq!((plain.length, plain.batch, plain.optimizer.rate), (Count::Epochs(30), 64, 0.5));
@@ -238,7 +238,7 @@ fn the_command_line_changes_single_keys_of_the_recipe() {
     // the length changes; the moments still count epochs
     let changed = recipe(
         train,
-        &[("train.steps", "20"), ("train.augment", "none"), ("train.optimizer.rate", "0.1"), ("train.shuffle", "false")],
+        &[("train.steps", "20"), ("train.augment", "none"), ("train.optimizer.lr", "0.1"), ("train.shuffle", "false")],
     )
     .unwrap();
     assert_eq!((changed.length, changed.optimizer.rate, changed.optimizer.decay), (Count::Steps(20), 0.1, 0.0));

@@ -226,7 +226,7 @@ fn classes(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTree
             node.origin.span,
             format!("{here} classes"),
         )
-        .help(format!("give the network as many (`--set classes={there}`, where it has that parameter), or train its last layer anew (in the recipe: from: \"…\" except [head])")),
+        .help(format!("give the network as many (`--set classes={there}`, where it has that parameter), or train its last layer again (in the recipe: from: \"…\" except [head])")),
     );
     out.names.extend([name, format!("{}.bias", node.name)]);
 }

@@ -57,12 +57,12 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
 }
 
 /// The tensors of a file by the names that a network has for them, whether it has them all or not: as [`bind`] takes them, without wrappers'
-/// prefixes, counters and what is an optimiser's.
+/// prefixes, counters and what is an optimizer's.
 pub fn by_name<'a>(checked: &Checked, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
     stripped(&mismatch::wanted(checked), tensors)
 }
 
-/// What the names of an optimiser's tensors begin with in a checkpoint.
+/// What the names of an optimizer's tensors begin with in a checkpoint.
 pub const OPTIMIZER: &str = "optimizer.";
 
 /// Prefixes that wrappers put before all names.
@@ -71,7 +71,7 @@ const PREFIXES: [&str; 5] = ["module.", "_orig_mod.", "model.", "state_dict.", "
 /// The tensors of the file by their names without wrappers' prefixes.
 fn stripped<'a>(wanted: &BTreeMap<&str, Wanted<'_>>, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
     let is_counter = |name: &str| name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
-    // a checkpoint of training holds the optimiser's state as well
+    // a checkpoint of training holds the optimizer's state as well
     let is_other = |name: &str| is_counter(name) || name.starts_with(OPTIMIZER);
     let mut given: BTreeMap<&str, &Tensor> = tensors.iter().filter(|(name, _)| !is_other(name)).collect();
     while let Some(prefix) = PREFIXES.iter().find(|prefix| {

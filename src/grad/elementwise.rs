@@ -1,12 +1,12 @@
 //! Activations, sums, products, softmax, dropout.
 
 use super::{GradError, Step};
-use crate::ir::{Act, Clip, NodeId, Op, Scale, Train, Value};
+use crate::ir::{Act, Clamp, NodeId, Op, Scale, Train, Value};
 
 impl Step<'_> {
-    pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clip, dy: Value) -> Result<(), GradError> {
+    pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clamp, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClipGrad(clip), &[dy, x])?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clip), &[dy, x])?;
         self.give(x, dx);
         Ok(())
     }

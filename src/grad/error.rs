@@ -44,7 +44,7 @@ pub enum GradError {
     /// The network is not the front end's: something is fused or folded already.
     #[error("internal error: `{0}` was rewritten before its gradient was taken; please report it")]
     Rewritten(String),
-    /// The graph breaks its laws: a defect of this program.
+    /// The graph breaks its rules: a defect of this program.
     #[error("internal error in the gradient: {0}; please report it")]
     Internal(String),
 }

@@ -1,7 +1,7 @@
 //! Convolutions, linear layers, norms.
 
 use super::{GRAD, GradError, Step};
-use crate::ir::{Conv, Linear, NodeId, Norm, Op, ParamRole, Train, Value};
+use crate::ir::{Conv, Linear, NodeId, BatchNorm, Op, ParamRole, Train, Value};
 
 impl Step<'_> {
     pub(super) fn conv(&mut self, id: NodeId, name: &str, conv: &Conv, dy: Value) -> Result<(), GradError> {
@@ -45,7 +45,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: Norm, dy: Value) -> Result<(), GradError> {
+    pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: BatchNorm, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let stats = self.stats[id.index()].ok_or_else(|| GradError::Internal(format!("`{name}` has no statistics")))?;
         let op = Train::NormGradParams { norm, act: None };

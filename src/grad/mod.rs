@@ -154,7 +154,7 @@ impl<'a> Step<'a> {
         // what the front end knew of them is not true of this graph
         network.stages.clear();
         network.shortcuts.clear();
-        network.labelled.clear();
+        network.labeled.clear();
         network.expects.clear();
         let bound = network.graph.bound();
         let order = network.graph.order();
@@ -173,14 +173,14 @@ impl<'a> Step<'a> {
         for id in self.order.clone() {
             let node = self.checked.graph().node(id);
             match node.op {
-                Op::Norm(norm) => {
+                Op::BatchNorm(norm) => {
                     let name = node.name.clone();
                     let x = self.operand(id, 0)?;
                     let stats = self.add(id, &format!("{name}.stats"), Op::Train(Train::NormStats), &[x], Vec::new())?;
                     let graph = &mut self.checked.network.graph;
                     graph.push_operand(id, stats);
                     let node = graph.node_mut(id);
-                    node.op = Op::Train(Train::Norm { norm, epilogue: Default::default() });
+                    node.op = Op::Train(Train::BatchNorm { norm, epilogue: Default::default() });
                     node.params.retain(|p| p.role.is_learned());
                     self.stats[id.index()] = Some(stats);
                     self.outputs.push((format!("{STATS}{name}"), stats));
@@ -267,7 +267,7 @@ impl<'a> Step<'a> {
             Op::Input(_) => Ok(()),
             Op::Conv(conv) => self.conv(id, name, conv, dy),
             Op::Linear(linear) => self.linear(id, name, linear, dy),
-            Op::Train(Train::Norm { norm, .. }) => self.norm(id, name, *norm, dy),
+            Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
             Op::Act(act) => self.act(id, name, *act, dy),
             Op::Add => self.sum(id, dy),
@@ -285,9 +285,9 @@ impl<'a> Step<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clip(clip) => self.clip(id, name, *clip, dy),
+            Op::Clamp(clip) => self.clip(id, name, *clip, dy),
             Op::Scale(scale) => self.scale(id, name, *scale, dy),
-            Op::Norm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }
     }
 

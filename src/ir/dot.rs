@@ -27,13 +27,13 @@ pub fn dot(checked: &Checked) -> String {
         }
         let node = graph.node(id);
         let label = format!("{}\n{}\n{}", node.name, describe(&node.op), checked.shape(id));
-        let colour = match node.op {
+        let color = match node.op {
             Op::Conv(_) | Op::Linear(_) => ", style = filled, fillcolor = \"#dbe9f6\"",
             Op::Add | Op::Mul | Op::Concat => ", shape = ellipse",
             _ => "",
         };
         let indent = if cluster.is_some() { "    " } else { "  " };
-        let _ = writeln!(out, "{indent}{} [label = {}{colour}]", key_of(graph, id), quote(&label));
+        let _ = writeln!(out, "{indent}{} [label = {}{color}]", key_of(graph, id), quote(&label));
     }
     if cluster.is_some() {
         out.push_str("  }\n");

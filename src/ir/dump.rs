@@ -185,7 +185,7 @@ pub fn describe(op: &Op) -> String {
             }
             epilogue(&mut text, l.epilogue);
         }
-        Op::Norm(n) => {
+        Op::BatchNorm(n) => {
             if n.eps != 1e-5 {
                 let _ = write!(text, " eps {}", n.eps);
             }
@@ -228,7 +228,7 @@ pub fn describe(op: &Op) -> String {
             let _ = write!(text, " nearest, times {}", size(*times));
         }
         Op::Upsample(None) => text.push_str(" nearest"),
-        Op::Clip(clip) => {
+        Op::Clamp(clip) => {
             for (word, limit) in [(" low", clip.low), (" high", clip.high)] {
                 if let Some(limit) = limit {
                     let _ = write!(text, "{word} {limit}");
@@ -250,7 +250,7 @@ pub fn describe(op: &Op) -> String {
 /// The attributes of an operator of training.
 fn train(text: &mut String, op: &Train) {
     match op {
-        Train::Norm { epilogue: e, .. } => epilogue(text, *e),
+        Train::BatchNorm { epilogue: e, .. } => epilogue(text, *e),
         Train::NormGradParams { act: Some(_), .. } | Train::NormGradInput { act: Some(_), .. } => text.push_str(" + act"),
         Train::ConvGradInput { conv, .. } | Train::ConvGradWeight(conv) => {
             let _ = write!(text, " {}, {}", size(conv.kernel), conv.filters);
@@ -289,7 +289,7 @@ fn train(text: &mut String, op: &Train) {
         | Train::LinearGradWeight
         | Train::AdaptiveAvgPoolGrad { .. }
         | Train::UpsampleGrad { .. }
-        | Train::ClipGrad(_)
+        | Train::ClampGrad(_)
         | Train::Unpad(_)
         | Train::SumPlane
         | Train::Unflatten(_)

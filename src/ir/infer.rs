@@ -1,4 +1,4 @@
-//! The one shape law. Elaboration, the checker, passes, exporters all call [`infer`]; nothing else computes a shape.
+//! The one shape rule. Elaboration, the checker, passes, exporters all call [`infer`]; nothing else computes a shape.
 
 use thiserror::Error;
 
@@ -224,7 +224,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::Norm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clip(_) | Op::Scale(_) => dims[0].to_vec(),
+        Op::BatchNorm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clamp(_) | Op::Scale(_) => dims[0].to_vec(),
         Op::Add => {
             for (slot, other) in dims.iter().enumerate().skip(1) {
                 equal(op, dims[0], other, slot)?;
@@ -380,7 +380,7 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
                 (got == 1, "one")
             }
         }
-        Op::Norm(_)
+        Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Pool(_)
         | Op::AdaptiveAvgPool(_)
@@ -391,7 +391,7 @@ pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(Some(_))
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_) => (got == 1, "one"),
         Op::Upsample(None) => (got == 2, "two"),
         Op::Add | Op::Concat => (got >= 2, "two or more"),

@@ -1,4 +1,4 @@
-//! The middle of the compiler: operators and their attributes, shapes and the one law that infers them, the graph,
+//! The middle of the compiler: operators and their attributes, shapes and the one rule that infers them, the graph,
 //! and what a file says about using the network. Front ends make it, passes rewrite it, the planner reads it.
 
 mod dim;

@@ -18,12 +18,12 @@ pub enum Channels {
     Gray,
 }
 
-/// From a decoded image to the input: resize the shorter side, crop the centre, scale to 0..1, subtract mean, divide by std.
+/// From a decoded image to the input: resize the shorter side, crop the center, scale to 0..1, subtract mean, divide by std.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
     /// Size of the shorter side after resizing, in pixels; `None` resizes straight to the input's height and width.
     pub resize: Option<usize>,
-    /// Height and width of the centre crop; `None`: the input's (and no crop where that is free).
+    /// Height and width of the center crop; `None`: the input's (and no crop where that is free).
     pub crop: Option<[usize; 2]>,
     /// Order of the channels.
     pub channels: Channels,
@@ -52,7 +52,7 @@ pub enum Metric {
     Params,
     /// Multiply-adds of one image.
     Macs,
-    /// The shape of an output or of a labelled value.
+    /// The shape of an output or of a labeled value.
     Output(Option<String>),
 }
 
@@ -163,8 +163,8 @@ pub struct Network {
     pub stages: Vec<Stage>,
     /// Its shortcuts, in order.
     pub shortcuts: Vec<ShortcutUse>,
-    /// Labelled values that `expect` and `output` can name.
-    pub labelled: Vec<(String, Value)>,
+    /// Labeled values that `expect` and `output` can name.
+    pub labeled: Vec<(String, Value)>,
     /// Assertions; empty where `--set` moved a parameter away from its default.
     pub expects: Vec<Expect>,
     /// How to prepare an image.

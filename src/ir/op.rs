@@ -50,9 +50,9 @@ pub struct Conv {
     pub epilogue: Epilogue,
 }
 
-/// Batch normalisation over channels (Ioffe and Szegedy 2015).
+/// Batch normalization over channels (Ioffe and Szegedy 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Norm {
+pub struct BatchNorm {
     /// Added to the variance.
     pub eps: f64,
     /// Weight of the new batch in the running statistics, as PyTorch counts it.
@@ -75,7 +75,7 @@ pub enum PoolKind {
 }
 
 impl PoolKind {
-    /// The largest of neighbouring values.
+    /// The largest of neighboring values.
     pub const MAX: PoolKind = PoolKind::Max { dilation: [1, 1] };
 }
 
@@ -153,7 +153,7 @@ pub enum PadMode {
     /// Zeros.
     #[default]
     Zeros,
-    /// The map, mirrored at the centre of its outermost values: less than its size.
+    /// The map, mirrored at the center of its outermost values: less than its size.
     Reflect,
     /// The map's outermost values.
     Replicate,
@@ -195,14 +195,14 @@ impl Pad {
 
 /// Limits of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Clip {
+pub struct Clamp {
     /// What is less becomes this.
     pub low: Option<f32>,
     /// What is more becomes this.
     pub high: Option<f32>,
 }
 
-impl Clip {
+impl Clamp {
     /// Both limits, infinite where there is none.
     pub fn limits(self) -> [f32; 2] {
         [self.low.unwrap_or(f32::NEG_INFINITY), self.high.unwrap_or(f32::INFINITY)]
@@ -225,8 +225,8 @@ pub enum Op {
     Input(Shape),
     /// Convolution. Operands: x; the residual, where the epilogue says so.
     Conv(Conv),
-    /// Batch normalisation.
-    Norm(Norm),
+    /// Batch normalization.
+    BatchNorm(BatchNorm),
     /// Activation.
     Act(Act),
     /// Element-wise sum of two or more operands of equal shape.
@@ -257,7 +257,7 @@ pub enum Op {
     /// columns, or as many as those of a second operand.
     Upsample(Option<Pair>),
     /// `min(max(x, low), high)`.
-    Clip(Clip),
+    Clamp(Clamp),
     /// `times * x + plus`.
     Scale(Scale),
     /// What only a training step computes.
@@ -270,7 +270,7 @@ impl Op {
         match self {
             Op::Input(_) => "input",
             Op::Conv(_) => "conv",
-            Op::Norm(_) => "norm",
+            Op::BatchNorm(_) => "batchnorm",
             Op::Act(Act::Relu) => "relu",
             Op::Act(Act::Sigmoid) => "sigmoid",
             Op::Add => "add",
@@ -285,7 +285,7 @@ impl Op {
             Op::Pad(_) => "pad",
             Op::Subsample(_) => "subsample",
             Op::Upsample(_) => "upsample",
-            Op::Clip(_) => "clip",
+            Op::Clamp(_) => "clip",
             Op::Scale(_) => "scale",
             Op::Train(op) => op.word(),
         }

@@ -93,7 +93,7 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
             }
             list
         }
-        Op::Norm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
+        Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
             .into_iter()
             .map(|role| (role, vec![channels]))
             .collect(),
@@ -111,7 +111,7 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_) => Vec::new(),
         Op::Train(op) => op.params(inputs),
     }
@@ -128,7 +128,7 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         }
         Op::Linear(l) => (l.features as u64).checked_mul(inputs.first()?.channels()? as u64),
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -142,7 +142,7 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => Some(0),
     }

@@ -18,7 +18,7 @@ pub struct Recipe {
     /// Full names of layers and scopes whose parameters stay as they are. Their norms follow each batch as the others do, as under
     /// PyTorch's `requires_grad_(False)`.
     pub freeze: Vec<String>,
-    /// The optimiser.
+    /// The optimizer.
     pub optimizer: Sgd,
     /// Samples that the network sees at once; at least 1.
     pub batch: usize,
@@ -37,13 +37,13 @@ pub struct Recipe {
     pub clip: Option<f64>,
     /// The loss.
     pub loss: Loss,
-    /// The changes of training pictures, in order.
+    /// The changes of training images, in order.
     pub augment: Vec<Augment>,
     /// Whether each epoch has an order of its own; else samples come in the dataset's.
     pub shuffle: bool,
     /// Of all that is random.
     pub seed: u64,
-    /// What becomes of pictures that cannot be read.
+    /// What becomes of images that cannot be read.
     pub broken: OnBroken,
     /// How often the validation data are measured; `None`: never. At the end they always are, unless never.
     pub validate: Option<Count>,
@@ -81,7 +81,7 @@ impl Default for Recipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// Steps of the optimiser.
+    /// Steps of the optimizer.
     Steps(u64),
     /// Passes over the training data.
     Epochs(u64),
@@ -121,7 +121,7 @@ pub enum Init {
 pub struct WeightsFrom {
     /// The file: safetensors or PyTorch's, resolved against the source's folder.
     pub path: PathBuf,
-    /// Full names of layers and scopes that begin anew; what else is missing or has another size is an error.
+    /// Full names of layers and scopes that begin again; what else is missing or has another size is an error.
     pub except: Vec<String>,
 }
 
@@ -214,8 +214,8 @@ pub struct Loss {
     pub auxiliary: f64,
 }
 
-/// A change of a training picture, drawn anew each time that the picture is read. A recipe lists them, and they are applied in that
-/// order, except that [`Augment::Lighting`] adds to the finished picture as it is normalised, and [`Augment::Cutout`] comes last.
+/// A change of a training image, drawn again each time that the image is read. A recipe lists them, and they are applied in that
+/// order, except that [`Augment::Lighting`] adds to the finished image as it is normalized, and [`Augment::Cutout`] comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Augment {
     /// Pads all sides with black, then cuts out a rectangle at a place drawn evenly: torchvision's
@@ -246,28 +246,28 @@ pub enum Augment {
     RandomResizedCrop {
         /// Height and width of the result.
         size: [usize; 2],
-        /// The area cut out, as a part of the picture's: drawn evenly between these.
+        /// The area cut out, as a part of the image's: drawn evenly between these.
         scale: [f32; 2],
         /// Its width divided by its height: the logarithm is drawn evenly between these two's.
         ratio: [f32; 2],
     },
-    /// Adds a multiple of each principal component of ImageNet's colours to all pixels: Krizhevsky et al. 2012, section 4.1, with
-    /// the components of `fb.resnet.torch`. Colour pictures alone.
+    /// Adds a multiple of each principal component of ImageNet's colors to all pixels: Krizhevsky et al. 2012, section 4.1, with
+    /// the components of `fb.resnet.torch`. Color images alone.
     Lighting {
         /// Of the normal factors; 0.1 in the paper.
         deviation: f32,
     },
-    /// Blends with black, with the mean grey and with the grey picture, in random order: torchvision's
+    /// Blends with black, with the mean gray and with the gray image, in random order: torchvision's
     /// `ColorJitter(brightness, contrast, saturation)`. Each factor is drawn evenly from `max(0, 1 - x)` to `1 + x`; 0 leaves out.
     ColorJitter {
         /// Of the blend with black.
         brightness: f32,
-        /// Of the blend with the mean grey.
+        /// Of the blend with the mean gray.
         contrast: f32,
-        /// Of the blend with the grey picture; nothing happens to a grey picture.
+        /// Of the blend with the gray image; nothing happens to a gray image.
         saturation: f32,
     },
-    /// Sets a square to 0 after normalisation, its centre drawn evenly within the picture, so that it may reach over the edge:
+    /// Sets a square to 0 after normalization, its center drawn evenly within the image, so that it may reach over the edge:
     /// DeVries and Taylor 2017, section 3.
     Cutout {
         /// The square's side, in pixels.
@@ -284,13 +284,13 @@ impl Augment {
             Augment::ScaleJitter { .. } => "scale jitter",
             Augment::RandomResizedCrop { .. } => "random resized crop",
             Augment::Lighting { .. } => "lighting",
-            Augment::ColorJitter { .. } => "colour jitter",
+            Augment::ColorJitter { .. } => "color jitter",
             Augment::Cutout { .. } => "cutout",
         }
     }
 }
 
-/// What becomes of a picture that cannot be read.
+/// What becomes of an image that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnBroken {
     /// It is named, counted and left out of its batch.

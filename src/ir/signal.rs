@@ -8,7 +8,7 @@ pub(super) fn is_signal(shape: &Shape) -> bool {
     shape.dims().is_some_and(|dims| dims.len() == 2)
 }
 
-/// The shape law for operands among which there are signals.
+/// The shape rule for operands among which there are signals.
 pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     if inputs.contains(&Shape::Unknown) {
         return Ok(Shape::Unknown);
@@ -36,7 +36,7 @@ fn is_flat(op: &Op) -> bool {
         Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
         Op::Pad(pad) => pad.sides[0] == [0, 0],
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -47,7 +47,7 @@ fn is_flat(op: &Op) -> bool {
         | Op::Softmax
         | Op::Dropout(_)
         | Op::Upsample(None)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => true,
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::infer::{MAP, VECTOR, equal, map_of};
-use super::{Act, Clip, Conv, Dim, Epilogue, Norm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
+use super::{Act, Clamp, Conv, Dim, Epilogue, BatchNorm, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
 use crate::ir::Op;
 
 /// An operator of a training step.
@@ -15,23 +15,23 @@ pub enum Train {
     /// `x` to unbatched `[2, C]`: the batch's mean of each channel, then its biased variance.
     NormStats,
     /// `(x, stats[, residual])` to the norm of `x` by those statistics, with the epilogue applied.
-    Norm {
+    BatchNorm {
         /// The norm.
-        norm: Norm,
+        norm: BatchNorm,
         /// Fused by a pass.
         epilogue: Epilogue,
     },
     /// `(x, dy, stats)` to unbatched `[2, C]`: the gradients of a norm's weight and bias.
     NormGradParams {
         /// The norm.
-        norm: Norm,
+        norm: BatchNorm,
         /// `dy` is that behind this activation, whose result is computed again from `x`.
         act: Option<Act>,
     },
     /// `(x, dy, stats, sums)` to `dx` of a norm, where `sums` is what [`Train::NormGradParams`] gave.
     NormGradInput {
         /// The norm.
-        norm: Norm,
+        norm: BatchNorm,
         /// As in [`Train::NormGradParams`].
         act: Option<Act>,
     },
@@ -91,7 +91,7 @@ pub enum Train {
         input: Pair,
     },
     /// `(dy, x)` to `dx` of a clip: `dy` where `x` lies within the limits, them included.
-    ClipGrad(Clip),
+    ClampGrad(Clamp),
     /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each map, the gradient of a gate.
     SumPlane,
     /// `C H W` features to a map of that many channels, rows and columns.
@@ -129,7 +129,7 @@ impl Train {
     pub fn word(&self) -> &'static str {
         match self {
             Train::NormStats => "norm-stats",
-            Train::Norm { .. } => "norm-train",
+            Train::BatchNorm { .. } => "norm-train",
             Train::NormGradParams { .. } => "norm-grad-params",
             Train::NormGradInput { .. } => "norm-grad-input",
             Train::ActGrad(Act::Relu) => "relu-grad",
@@ -145,7 +145,7 @@ impl Train {
             Train::Unpad(_) => "unpad",
             Train::SubsampleGrad { .. } => "subsample-grad",
             Train::UpsampleGrad { .. } => "upsample-grad",
-            Train::ClipGrad(_) => "clip-grad",
+            Train::ClampGrad(_) => "clip-grad",
             Train::SumPlane => "sum-plane",
             Train::Unflatten(_) => "unflatten",
             Train::SoftmaxGrad => "softmax-grad",
@@ -164,7 +164,7 @@ impl Train {
             | Train::ConvGradWeight(_)
             | Train::BiasGrad
             | Train::LinearGradWeight => false,
-            Train::Norm { .. }
+            Train::BatchNorm { .. }
             | Train::NormGradInput { .. }
             | Train::ActGrad(_)
             | Train::ConvGradInput { .. }
@@ -176,7 +176,7 @@ impl Train {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClipGrad(_)
+            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad
@@ -189,7 +189,7 @@ impl Train {
     /// Whether the operand in a slot has a value for each sample.
     pub fn takes_batched(&self, slot: usize) -> bool {
         match self {
-            Train::Norm { .. } => slot != 1,
+            Train::BatchNorm { .. } => slot != 1,
             Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot < 2,
             _ => true,
         }
@@ -198,7 +198,7 @@ impl Train {
     /// What is fused behind it, where something can be.
     pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
         match self {
-            Train::Norm { epilogue, .. } => Some(epilogue),
+            Train::BatchNorm { epilogue, .. } => Some(epilogue),
             // what is spread by the stride, or cut by the padding, is not the end
             Train::ConvGradInput { conv, .. } => {
                 let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
@@ -221,7 +221,7 @@ impl Train {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClipGrad(_)
+            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad
@@ -245,9 +245,9 @@ impl Train {
             | Train::UpsampleGrad { .. }
             | Train::Unflatten(_)
             | Train::Dropout { .. } => 1,
-            Train::Norm { epilogue, .. } => 2 + usize::from(epilogue.residual),
+            Train::BatchNorm { epilogue, .. } => 2 + usize::from(epilogue.residual),
             Train::ActGrad(_)
-            | Train::ClipGrad(_)
+            | Train::ClampGrad(_)
             | Train::ConvGradWeight(_)
             | Train::LinearGradWeight
             | Train::MaxPoolGrad(_)
@@ -260,7 +260,7 @@ impl Train {
         }
     }
 
-    /// The shape of its result: the law of [`infer`](super::infer()), for operands as many as it takes.
+    /// The shape of its result: the rule of [`infer`](super::infer()), for operands as many as it takes.
     pub(super) fn infer(&self, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
         let channels = |slot: usize| {
             let got = Shape::Known(dims[slot].to_vec());
@@ -280,7 +280,7 @@ impl Train {
         let fixed = |sizes: &[usize]| sizes.iter().map(|&n| Dim::Fixed(n)).collect::<Vec<_>>();
         Ok(match self {
             Train::NormStats => fixed(&[2, channels(0)?]),
-            Train::Norm { epilogue, .. } => {
+            Train::BatchNorm { epilogue, .. } => {
                 pair(1)?;
                 if epilogue.residual {
                     equal(op, dims[0], dims[2], 2)?;
@@ -298,7 +298,7 @@ impl Train {
                 pair(3)?;
                 dims[0].to_vec()
             }
-            Train::ActGrad(_) | Train::ClipGrad(_) | Train::SoftmaxGrad => {
+            Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad => {
                 equal(op, dims[0], dims[1], 1)?;
                 dims[0].to_vec()
             }
@@ -372,7 +372,7 @@ impl Train {
             roles[..1 + usize::from(bias)].iter().map(|&role| (role, vec![channels])).collect()
         };
         match self {
-            Train::Norm { .. } => norm(true),
+            Train::BatchNorm { .. } => norm(true),
             Train::NormGradParams { act: None, .. } => Vec::new(),
             Train::NormGradParams { act: Some(_), .. } => norm(true),
             Train::NormGradInput { act, .. } => norm(act.is_some()),
@@ -393,7 +393,7 @@ impl Train {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClipGrad(_)
+            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Unflatten(_)
             | Train::SoftmaxGrad

@@ -17,7 +17,7 @@ pub struct Tiles {
 
 impl Tiles {
     /// The cut for so many threads: as few tasks as keep all of them equally busy, since the product packs its operands
-    /// anew in each task, and tiles of at most `MAX_TILE` floats, which stay in the second-level cache.
+    /// again in each task, and tiles of at most `MAX_TILE` floats, which stay in the second-level cache.
     pub fn choose(shape: &ConvShape, threads: usize) -> Tiles {
         const MAX_TILE: usize = 160 << 10;
         const MIN_PIXELS: usize = 96;
@@ -56,7 +56,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
     assert_eq!(weight.len(), shape.filters * depth);
     let out = Disjoint::new(out);
     let scratch = Disjoint::new(scratch);
-    // blocks of filters vary slowest, so that neighbouring tasks share their weights
+    // blocks of filters vary slowest, so that neighboring tasks share their weights
     let tasks = shape.batch * shape.groups * columns * rows;
     pool.for_each(tasks, |task, thread| {
         let (column, task) = (task % columns, task / columns);

@@ -13,7 +13,7 @@ use super::peak::Chains;
 use super::tile::TileFn;
 use super::train::conv_weight::depthwise::Products;
 use super::train::conv_weight::outer::OuterFn;
-use super::train::leaves::Leaves;
+use super::train::leaves::TrainKernels;
 use super::winograd;
 
 /// An instruction set that kernels are compiled for.
@@ -158,7 +158,7 @@ pub(super) struct Kernels {
     /// The transforms of Winograd convolution.
     pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
     /// The loops of training.
-    pub train: Leaves,
+    pub train: TrainKernels,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -175,8 +175,8 @@ mod x86 {
     use super::super::train::conv_weight::depthwise::{Products, products};
     use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
     use super::super::train::conv_weight::winograd::transform::{Sums, gradient, taps};
-    use super::super::train::leaves::Leaves;
-    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
+    use super::super::train::leaves::TrainKernels;
+    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
     use super::super::train::plane::{Dot, plane_dot};
     use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
     use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
@@ -204,7 +204,7 @@ mod x86 {
 
                 leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products), spread(Spread<'_>));
                 leaves!(
-                    $simd, $feature, moments(Moments), normalise(Normalise), grad_sums(GradSums), back(Back), plane_dot(Dot),
+                    $simd, $feature, moments(Moments), normalize(Normalize), grad_sums(GradSums), back(Back), plane_dot(Dot),
                     max_spread(MaxSpread), mean_spread(MeanSpread), gradient(InputTile), taps(Sums),
                 );
 
@@ -275,9 +275,9 @@ mod x86 {
                 spread: $module::spread,
                 chains: $module::chains,
                 winograd: $module::winograd,
-                train: Leaves {
+                train: TrainKernels {
                     moments: $module::moments,
-                    normalise: $module::normalise,
+                    normalize: $module::normalize,
                     grad_sums: $module::grad_sums,
                     back: $module::back,
                     plane_dot: $module::plane_dot,

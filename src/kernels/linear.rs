@@ -151,7 +151,7 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
 }
 
 /// `out[n][f] = act(bias[f] + weight[f] . x[n])`; `weight` is `[features, inputs]` as stored. Each thread takes
-/// neighbouring features.
+/// neighboring features.
 ///
 /// # Panics
 /// Where a slice is not as long as the sizes say, or this processor lacks the instruction set.

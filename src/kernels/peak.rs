@@ -99,7 +99,7 @@ fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
 mod tests {
     use super::*;
 
-    /// No core does 2000 GFLOP/s: a loop that was optimised away would show. An emulated one may be as slow as it likes.
+    /// No core does 2000 GFLOP/s: a loop that was optimized away would show. An emulated one may be as slow as it likes.
     #[test]
     fn every_instruction_set_has_a_peak() {
         let pool = Pool::new(1).unwrap();

@@ -109,7 +109,7 @@ impl Pool {
         self.deal(count, |thread, tasks| tasks.for_each(|index| task(index, thread)));
     }
 
-    /// Deals out the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighbouring
+    /// Deals out the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighboring
     /// indices, which keep it to its part of memory, and, when it has none left, the last of another's: so that none waits
     /// long for one that the system took away. Who draws an index must not matter for what is computed.
     pub fn deal(&self, count: usize, work: impl Fn(usize, &mut Tasks<'_>) + Sync) {
@@ -201,7 +201,7 @@ impl Iterator for Tasks<'_> {
     }
 }
 
-/// The indices below `count` that one of `threads` takes: neighbours, so that it keeps to its part of memory.
+/// The indices below `count` that one of `threads` takes: neighbors, so that it keeps to its part of memory.
 pub fn share(count: usize, threads: usize, thread: usize) -> std::ops::Range<usize> {
     count * thread / threads..count * (thread + 1) / threads
 }

@@ -19,12 +19,12 @@ fn is_identity(checked: &Checked, id: NodeId) -> bool {
         Op::Pad(p) => p.channels == [0; 2] && p.sides == [[0; 2]; 2],
         Op::Subsample(stride) => *stride == [1, 1],
         Op::Upsample(times) => *times == Some([1, 1]),
-        Op::Clip(clip) => clip.low.is_none() && clip.high.is_none(),
+        Op::Clamp(clip) => clip.low.is_none() && clip.high.is_none(),
         Op::Scale(scale) => scale.times == 1.0 && scale.plus == 0.0,
         Op::Flatten => checked.graph().operands(id).first().is_some_and(|x| checked.shape(x.node) == checked.shape(id)),
         Op::Input(_)
         | Op::Conv(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul

@@ -3,11 +3,11 @@
 //! A norm whose operand has other users (or an activation between) stays: the planner makes it a scale and shift.
 
 use super::rewrite::{replace, single_user};
-use crate::ir::{Checked, NodeId, Norm, Op, Param, ParamRole, ParamSource, Value};
+use crate::ir::{Checked, NodeId, BatchNorm, Op, Param, ParamRole, ParamSource, Value};
 
 pub(super) fn run(checked: &mut Checked) {
     for id in checked.graph().order() {
-        let Op::Norm(norm) = checked.graph().node(id).op else { continue };
+        let Op::BatchNorm(norm) = checked.graph().node(id).op else { continue };
         let Some(&operand) = checked.graph().operands(id).first() else { continue };
         if single_user(checked, operand.node).is_some() && fold(checked, operand.node, id, norm) {
             replace(checked, id, Value::from(operand.node));
@@ -16,14 +16,14 @@ pub(super) fn run(checked: &mut Checked) {
 }
 
 /// Derives the layer's parameters; `false` where it is no layer, or one that does more behind its sum.
-fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> bool {
+fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: BatchNorm) -> bool {
     let norm_name = checked.graph().node(norm_node).name.clone();
     let node = checked.network.graph.node_mut(layer);
     let (bias, epilogue, filters) = match &mut node.op {
         Op::Conv(c) => (&mut c.bias, c.epilogue, c.filters),
         Op::Linear(l) => (&mut l.bias, l.epilogue, l.features),
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -37,7 +37,7 @@ fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: Norm) -> 
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => return false,
     };

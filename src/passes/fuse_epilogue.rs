@@ -14,7 +14,7 @@ pub(super) fn run(checked: &mut Checked) {
             Op::Act(act) => fuse_act(checked, id, act),
             Op::Input(_)
             | Op::Conv(_)
-            | Op::Norm(_)
+            | Op::BatchNorm(_)
             | Op::Mul
             | Op::Concat
             | Op::Pool(_)
@@ -27,7 +27,7 @@ pub(super) fn run(checked: &mut Checked) {
             | Op::Pad(_)
             | Op::Subsample(_)
             | Op::Upsample(_)
-            | Op::Clip(_)
+            | Op::Clamp(_)
             | Op::Scale(_)
             | Op::Train(_) => {}
         }
@@ -69,7 +69,7 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         Op::Linear(l) => Some(&mut l.epilogue),
         Op::Train(op) => op.epilogue_mut(),
         Op::Input(_)
-        | Op::Norm(_)
+        | Op::BatchNorm(_)
         | Op::Act(_)
         | Op::Add
         | Op::Mul
@@ -83,7 +83,7 @@ fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_) => None,
     }
 }

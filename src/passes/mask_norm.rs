@@ -17,7 +17,7 @@ fn mask(checked: &mut Checked, id: NodeId) -> Option<()> {
     }
     let [dy, y] = graph.operands(id)[..] else { return None };
     let norm = graph.node(y.node);
-    let Op::Train(Train::Norm { epilogue, .. }) = &norm.op else { return None };
+    let Op::Train(Train::BatchNorm { epilogue, .. }) = &norm.op else { return None };
     if epilogue.residual || epilogue.act != Some(Act::Relu) {
         return None;
     }

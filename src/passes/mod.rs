@@ -33,7 +33,7 @@ const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("mask-norm",
 pub fn inference(mut checked: Checked) -> Checked {
     checked.network.stages.clear();
     checked.network.shortcuts.clear();
-    checked.network.labelled.clear();
+    checked.network.labeled.clear();
     run(checked, INFERENCE)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::ir::{Checked, Op, ParamRole, Shape, infer, params};
 
-/// Holds the graph to its laws: no cycle, no dangling value, shapes and parameters as the operators say. The error says
+/// Holds the graph to its rules: no cycle, no dangling value, shapes and parameters as the operators say. The error says
 /// what is broken.
 pub fn verify(checked: &Checked) -> Result<(), String> {
     let graph = checked.graph();
@@ -26,7 +26,7 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
         let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
         match infer(&node.op, &inputs) {
             Ok(shape) if same(&shape, checked.shape(id)) => {}
-            Ok(shape) => return Err(say(format!("has shape {}, and the shape law says {shape}", checked.shape(id)))),
+            Ok(shape) => return Err(say(format!("has shape {}, and the shape rule says {shape}", checked.shape(id)))),
             Err(error) => return Err(say(error.to_string())),
         }
         let mut expected = params(&node.op, &inputs);

@@ -102,13 +102,13 @@ fn kernel(kernel: &Kernel) -> String {
             let [kh, kw] = shape.kernel;
             format!("conv {kh}x{kw}/{}{groups} {how}{}{}", shape.stride[0], residual(r), act(a))
         }
-        Kernel::Pair { second, plan, act: a, .. } => {
+        Kernel::FusedConvPair { second, plan, act: a, .. } => {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Add { act: a } => format!("add{}", act(a)),
         Kernel::Mul { act: a } => format!("mul{}", act(a)),
-        Kernel::Gate { act: a, .. } => format!("mul by channel{}", act(a)),
+        Kernel::ChannelMul { act: a, .. } => format!("mul by channel{}", act(a)),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
         Kernel::Activate { act: None } => "copy".to_owned(),
         Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
@@ -124,7 +124,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
-        Kernel::Clip { limits: [low, high] } => format!("clip {low} to {high}"),
+        Kernel::Clamp { limits: [low, high] } => format!("clip {low} to {high}"),
         Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }

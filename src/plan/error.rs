@@ -21,7 +21,7 @@ pub enum PlanError {
         /// The node.
         node: String,
     },
-    /// The graph breaks its own laws: a defect of this program.
+    /// The graph breaks its own rules: a defect of this program.
     #[error("internal error in the planner: {0}; please report it")]
     Internal(String),
 }

@@ -27,14 +27,14 @@ pub(super) fn overwrite(plan: &mut Plan) {
                 let slot = step.inputs.iter().position(|&id| free(id) && step.inputs[0] != step.inputs[1]);
                 slot.map(|slot| (slot, step.inputs[slot]))
             }
-            Kernel::Gate { .. }
+            Kernel::ChannelMul { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
-            | Kernel::Clip { .. }
+            | Kernel::Clamp { .. }
             | Kernel::Scale { .. }
             | Kernel::Softmax { .. } => free(step.inputs[0]).then_some((0, step.inputs[0])),
             Kernel::Conv { .. }
-            | Kernel::Pair { .. }
+            | Kernel::FusedConvPair { .. }
             | Kernel::Linear { .. }
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
@@ -61,11 +61,11 @@ pub(super) fn overwrite(plan: &mut Plan) {
             }
             // sums and products do not mind the order of operands
             Kernel::Add { .. } | Kernel::Mul { .. } => step.inputs.swap(0, slot),
-            Kernel::Pair { .. }
-            | Kernel::Gate { .. }
+            Kernel::FusedConvPair { .. }
+            | Kernel::ChannelMul { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
-            | Kernel::Clip { .. }
+            | Kernel::Clamp { .. }
             | Kernel::Scale { .. }
             | Kernel::Concat { .. }
             | Kernel::Pool(_)

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice};
-use super::{Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, Step, WeightSource};
+use super::{Buffer, BufferId, ConvStrategy, WeightLayout, Kernel, Place, Plan, PlanError, Step, WeightSource};
 use crate::kernels::{ConvShape, Layout};
 
 /// A convolution for which a strategy is to be chosen.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct ConvQuery<'a> {
     pub name: &'a str,
     pub shape: &'a ConvShape,
     /// Whether its input is plain.
@@ -19,7 +19,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// Chooses for a convolution.
-pub(super) type Pick<'a> = dyn FnMut(&Asked<'_>) -> Choice + 'a;
+pub(super) type Pick<'a> = dyn FnMut(&ConvQuery<'_>) -> Choice + 'a;
 
 /// Lays out a plan whose values are all plain. Does nothing for an instruction set without kernels of its own.
 pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanError> {
@@ -68,7 +68,7 @@ impl Assignment<'_> {
                 let plain = !is_blocked(&step.inputs[0]);
                 let (weight, bias) = (step.weights.first(), step.weights.get(1));
                 let gradient = weight.is_some_and(|w| matches!(self.plan.weights[w.0].source, WeightSource::Turned { .. }));
-                let asked = Asked { name: &step.name, shape, plain, gradient };
+                let asked = ConvQuery { name: &step.name, shape, plain, gradient };
                 let Choice { strategy: chosen, scratch, forms, why, .. } = pick(&asked);
                 if let Some(weight) = weight {
                     self.plan.weights[weight.0].form = forms.0;
@@ -93,12 +93,12 @@ impl Assignment<'_> {
                 }
             }
             // made of two blocked convolutions, once these have their layouts
-            Kernel::Pair { .. } => true,
+            Kernel::FusedConvPair { .. } => true,
             Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
             Kernel::Train(_) => return self.train(step),
             Kernel::Add { .. }
             | Kernel::Mul { .. }
-            | Kernel::Gate { .. }
+            | Kernel::ChannelMul { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
             | Kernel::Concat { .. }
@@ -107,7 +107,7 @@ impl Assignment<'_> {
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
             | Kernel::Upsample { .. }
-            | Kernel::Clip { .. }
+            | Kernel::Clamp { .. }
             | Kernel::Scale { .. } => some,
         };
         let layout = if blocked { self.blocked } else { Layout::Nchw };
@@ -215,4 +215,4 @@ impl Assignment<'_> {
 }
 
 /// How a convolution's weight and bias are laid out where values are plain.
-pub(super) const PLAIN: (Form, Form) = (Form::Plain, Form::Plain);
+pub(super) const PLAIN: (WeightLayout, WeightLayout) = (WeightLayout::Plain, WeightLayout::Plain);

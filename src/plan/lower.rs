@@ -2,7 +2,7 @@
 //! their operand's buffer.
 
 use super::{
-    Buffer, BufferId, ConvStrategy, Form, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
+    Buffer, BufferId, ConvStrategy, WeightLayout, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight,
     WeightId, WeightSource, strategy,
 };
 use crate::ir::signal::stated;
@@ -80,7 +80,7 @@ impl Lowering<'_> {
                 let sizes = [self.plan.options.batch, inputs, linear.features];
                 Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act: linear.epilogue.act.map(activation) }
             }
-            Op::Norm(_) => Kernel::ScaleShift { plane: self.plane(id)?, act: self.following_act(id) },
+            Op::BatchNorm(_) => Kernel::ScaleShift { plane: self.plane(id)?, act: self.following_act(id) },
             Op::Act(act) => Kernel::Activate { act: Some(activation(*act)) },
             Op::Add => Kernel::Add { act: self.following_act(id) },
             Op::Mul => {
@@ -88,7 +88,7 @@ impl Lowering<'_> {
                 if self.shape(operands[0])? == self.shape(operands[1])? {
                     Kernel::Mul { act }
                 } else {
-                    Kernel::Gate { plane: self.plane(id)?, act }
+                    Kernel::ChannelMul { plane: self.plane(id)?, act }
                 }
             }
             Op::Concat => {
@@ -110,7 +110,7 @@ impl Lowering<'_> {
                 Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
-            Op::Clip(clip) => Kernel::Clip { limits: clip.limits() },
+            Op::Clamp(clip) => Kernel::Clamp { limits: clip.limits() },
             Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
@@ -216,9 +216,9 @@ impl Lowering<'_> {
         let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
             let name = format!("{}.{suffix}", node.name);
-            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), form: Form::Plain });
+            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), form: WeightLayout::Plain });
         };
-        if let Op::Norm(norm) = &node.op {
+        if let Op::BatchNorm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
             push("scale", WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
             push("shift", WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
@@ -276,7 +276,7 @@ impl Lowering<'_> {
 /// Whether a step for this operator applies the activation behind it (fused ones carry theirs in the operator).
 fn takes_act(op: &Op) -> bool {
     match op {
-        Op::Norm(_) | Op::Add | Op::Mul => true,
+        Op::BatchNorm(_) | Op::Add | Op::Mul => true,
         Op::Input(_)
         | Op::Conv(_)
         | Op::Act(_)
@@ -291,7 +291,7 @@ fn takes_act(op: &Op) -> bool {
         | Op::Pad(_)
         | Op::Subsample(_)
         | Op::Upsample(_)
-        | Op::Clip(_)
+        | Op::Clamp(_)
         | Op::Scale(_)
         | Op::Train(_) => false,
     }

@@ -90,7 +90,7 @@ pub struct Port {
 
 /// How a weight is laid out for its kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Form {
+pub enum WeightLayout {
     /// As the graph has it.
     Plain,
     /// Panels of the direct convolution ([`crate::kernels::blocked::pack`]).
@@ -131,7 +131,7 @@ pub struct Weight {
     /// Sizes of the values.
     pub shape: Vec<usize>,
     /// How they are laid out.
-    pub form: Form,
+    pub form: WeightLayout,
 }
 
 impl Weight {
@@ -139,11 +139,11 @@ impl Weight {
     pub fn len(&self) -> usize {
         let [filters, channels, kh, kw] = [0, 1, 2, 3].map(|i| self.shape.get(i).copied().unwrap_or(1));
         match self.form {
-            Form::Plain => self.shape.iter().product(),
-            Form::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
-            Form::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
-            Form::Depthwise { lanes } => filters.next_multiple_of(lanes) * kh * kw,
-            Form::Winograd { lanes, size } => winograd::packed_len(lanes, [filters, channels], size),
+            WeightLayout::Plain => self.shape.iter().product(),
+            WeightLayout::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
+            WeightLayout::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
+            WeightLayout::Depthwise { lanes } => filters.next_multiple_of(lanes) * kh * kw,
+            WeightLayout::Winograd { lanes, size } => winograd::packed_len(lanes, [filters, channels], size),
         }
     }
 
@@ -230,7 +230,7 @@ pub enum Kernel {
     },
     /// A pointwise convolution and a second one of one tap, whose result is added: the end of a block and its projection
     /// shortcut. Inputs: theirs. Weights: weight and bias of each.
-    Pair {
+    FusedConvPair {
         /// Sizes of the first.
         shape: ConvShape,
         /// Sizes of the second.
@@ -260,7 +260,7 @@ pub enum Kernel {
         act: Option<Activation>,
     },
     /// First input times one number of the second for each map.
-    Gate {
+    ChannelMul {
         /// Elements of a map.
         plane: usize,
         /// Applied last.
@@ -323,7 +323,7 @@ pub enum Kernel {
         output: [usize; 2],
     },
     /// Values within limits.
-    Clip {
+    Clamp {
         /// The least, and the greatest.
         limits: [f32; 2],
     },

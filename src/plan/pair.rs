@@ -47,7 +47,7 @@ fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
     let cut = rows(&shape, &second, cut);
     Some(Step {
         name: format!("{} + {}", last.name, projection.name),
-        kernel: Kernel::Pair { shape, second, plan: cut, act },
+        kernel: Kernel::FusedConvPair { shape, second, plan: cut, act },
         inputs: vec![last.inputs[0], projection.inputs[0]],
         output: last.output,
         weights: last.weights.iter().chain(&projection.weights).copied().collect(),

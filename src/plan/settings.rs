@@ -17,16 +17,16 @@ pub struct Settings {
     /// do. Training asks for it: where rounding moves a number across a ReLU's zero, a whole gradient comes or goes; gradients
     /// themselves may be rounded more coarsely.
     #[serde(default)]
-    pub fine: bool,
+    pub winograd_f2_only: bool,
     /// How large the packed weights of all convolutions together may become, in hundredths of the raw ones.
-    pub max_pack: u32,
+    pub max_packed_weights: u32,
     /// Choices that were measured.
     pub tuned: Vec<Tuned>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { precise: false, fine: false, max_pack: MAX_PACK, tuned: Vec::new() }
+        Settings { precise: false, winograd_f2_only: false, max_packed_weights: MAX_PACK, tuned: Vec::new() }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::layout::{Asked, PLAIN};
-use super::{ConvStrategy, Form, PlanOptions, Settings};
+use super::layout::{ConvQuery, PLAIN};
+use super::{ConvStrategy, WeightLayout, PlanOptions, Settings};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::direct::{self, DirectPlan};
 use crate::kernels::blocked::{depthwise, pack};
@@ -45,7 +45,7 @@ pub(super) struct Choice {
     /// Floats of scratch that each thread needs.
     pub scratch: usize,
     /// Of the weight and the bias.
-    pub forms: (Form, Form),
+    pub forms: (WeightLayout, WeightLayout),
     /// In words.
     pub why: String,
     /// Floats of the packed weight.
@@ -70,8 +70,8 @@ pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
 
 /// The ways to compute a convolution with kernels of this instruction set's own, the one that the cost model likes best
 /// first.
-pub(super) fn candidates(asked: &Asked<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
-    let Asked { shape, plain: plain_input, gradient, .. } = *asked;
+pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
+    let ConvQuery { shape, plain: plain_input, gradient, .. } = *asked;
     let isa = options.isa;
     if isa == Isa::Portable || !direct::serves(shape) {
         return vec![plain(shape, options.threads)];
@@ -84,7 +84,7 @@ pub(super) fn candidates(asked: &Asked<'_>, options: &PlanOptions, settings: &Se
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
     if !settings.precise && !from_plain && winograd::serves(shape) {
-        let sizes: &[Size] = if settings.fine && !gradient { &[Size::F2] } else { &[Size::F4, Size::F2] };
+        let sizes: &[Size] = if settings.winograd_f2_only && !gradient { &[Size::F2] } else { &[Size::F4, Size::F2] };
         let plans = sizes.iter().flat_map(|&size| blocks(shape, size, options.threads));
         list.extend(plans.map(|plan| blocked(shape, ConvStrategy::Winograd(plan), options)));
     }
@@ -112,14 +112,14 @@ fn kilo(cycles: f64) -> String {
 fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> Choice {
     let (isa, lanes) = (options.isa, options.isa.lanes());
     let raw = shape.filters * shape.depth();
-    let bias = Form::Channels { lanes };
+    let bias = WeightLayout::Channels { lanes };
     match strategy {
         ConvStrategy::Direct { plan, plain } => {
             let sizes = [shape.filters, shape.channels / shape.groups, shape.kernel[0], shape.kernel[1]];
             Choice {
                 strategy,
                 scratch: direct::scratch(isa, plain, shape, plan),
-                forms: (Form::Filters { lanes, groups: shape.groups, plain }, bias),
+                forms: (WeightLayout::Filters { lanes, groups: shape.groups, plain }, bias),
                 why: String::new(),
                 packed: pack::packed_len(lanes, sizes, shape.groups, plain),
                 raw,
@@ -132,7 +132,7 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
             Choice {
                 strategy,
                 scratch: scratch.next_multiple_of(LINE),
-                forms: (Form::Winograd { lanes, size: plan.size }, bias),
+                forms: (WeightLayout::Winograd { lanes, size: plan.size }, bias),
                 why: String::new(),
                 packed,
                 raw,
@@ -142,7 +142,7 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
         ConvStrategy::Depthwise => Choice {
             strategy,
             scratch: 0,
-            forms: (Form::Depthwise { lanes }, bias),
+            forms: (WeightLayout::Depthwise { lanes }, bias),
             why: String::new(),
             packed: raw.next_multiple_of(lanes),
             raw,
@@ -166,7 +166,7 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
     let raw: usize = asked.iter().filter_map(|(_, ways)| ways.first()).map(|way| way.raw).sum();
     // blocks filled up with zeros are not what the bound is about
     let least: usize = asked.iter().filter_map(|(_, ways)| ways.iter().map(|way| way.packed).min()).sum();
-    let bound = (raw as f64 * f64::from(settings.max_pack) / 100.0).max(least as f64);
+    let bound = (raw as f64 * f64::from(settings.max_packed_weights) / 100.0).max(least as f64);
     let mut total = packed(&chosen);
     while total as f64 > bound {
         let mut best: Option<(f64, usize, usize)> = None;
@@ -222,7 +222,7 @@ fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanO
     // weights pass once a strip and share; threads that share out rows read all of them
     let again = strips.max(if plan.shares > 1 { 1 } else { options.threads }) - 1;
     let weights = fetch(4 * panels) + NEAR * (4 * panels * again) as f64;
-    // threads that keep to their share copy each strip anew
+    // threads that keep to their share copy each strip again
     let copies = if shape.is_pointwise() && !plain { 0 } else { if plan.shares <= options.threads { plan.shares } else { 1 } };
     let copying = (copies * shape.batch * shape.channels * shape.input[0] * shape.input[1]) as f64 / COPY;
     let products = products + copying;

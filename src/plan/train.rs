@@ -1,7 +1,7 @@
 //! Steps of training: what their operators read and write, and in which order of elements.
 
 use super::lower::{Lowering, edge, pool_shape, residual};
-use super::{BufferId, ConvStrategy, Form, Kernel, PlanError, Step, Weight, WeightId, WeightSource, strategy};
+use super::{BufferId, ConvStrategy, WeightLayout, Kernel, PlanError, Step, Weight, WeightId, WeightSource, strategy};
 use crate::ir::{Conv, Node, NodeId, Pad, Pool, Train};
 use crate::kernels::pooling::PoolShape;
 use crate::kernels::shape::PadShape;
@@ -31,9 +31,9 @@ impl TrainKernel {
     /// Whether an operand may lie where the result goes.
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
-            Train::Norm { .. } => slot == 2,
+            Train::BatchNorm { .. } => slot == 2,
             Train::NormGradInput { .. } => slot < 2,
-            Train::ActGrad(_) | Train::ClipGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             Train::NormStats
             | Train::NormGradParams { .. }
             | Train::ConvGradInput { .. }
@@ -59,7 +59,7 @@ impl TrainKernel {
     pub(super) fn knows_blocks(&self) -> bool {
         match &self.op {
             Train::NormStats
-            | Train::Norm { .. }
+            | Train::BatchNorm { .. }
             | Train::NormGradParams { .. }
             | Train::NormGradInput { .. }
             | Train::ActGrad(_)
@@ -72,7 +72,7 @@ impl TrainKernel {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClipGrad(_)
+            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
             // vectors, and what becomes or was one
@@ -327,7 +327,7 @@ impl Lowering<'_> {
             name: format!("{}.weight", node.name),
             source: WeightSource::Turned { param, groups: conv.groups },
             shape: vec![channels, conv.filters / conv.groups, kh, kw],
-            form: Form::Plain,
+            form: WeightLayout::Plain,
         });
         Ok(WeightId(self.plan.weights.len() - 1))
     }

@@ -76,15 +76,15 @@ impl Kernel {
     pub fn family(&self) -> Family {
         match self {
             Kernel::Conv { strategy, .. } => strategy.family(),
-            Kernel::Pair { .. } => Family::Direct,
+            Kernel::FusedConvPair { .. } => Family::Direct,
             Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
             Kernel::Add { .. }
             | Kernel::Mul { .. }
-            | Kernel::Gate { .. }
+            | Kernel::ChannelMul { .. }
             | Kernel::ScaleShift { .. }
             | Kernel::Activate { .. }
-            | Kernel::Clip { .. }
+            | Kernel::Clamp { .. }
             | Kernel::Scale { .. }
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
@@ -102,7 +102,7 @@ impl Step {
     pub fn macs(&self) -> u64 {
         match &self.kernel {
             Kernel::Conv { shape, .. } => shape.macs(),
-            Kernel::Pair { shape, second, .. } => shape.macs() + second.macs(),
+            Kernel::FusedConvPair { shape, second, .. } => shape.macs() + second.macs(),
             Kernel::Linear { sizes, .. } => sizes.iter().map(|&n| n as u64).product(),
             _ => 0,
         }

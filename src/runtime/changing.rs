@@ -1,4 +1,4 @@
-//! Weights that change from step to step: packed anew, by all threads, into the memory that they had before.
+//! Weights that change from step to step: packed again, by all threads, into the memory that they had before.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use crate::ir::ParamSource;
 use crate::kernels::blocked::depthwise;
 use crate::kernels::blocked::pack::{self, Filters};
 use crate::kernels::{Aligned, Pool, winograd};
-use crate::plan::{Form, Plan, Weight, WeightSource};
+use crate::plan::{WeightLayout, Plan, Weight, WeightSource};
 
 /// The weights of a plan.
-pub(super) struct Changing {
+pub(super) struct TrainWeights {
     weights: Vec<Packed>,
 }
 
@@ -42,14 +42,14 @@ enum Units {
     },
 }
 
-impl Changing {
+impl TrainWeights {
     /// For a plan; `find` gives the index and the length of a parameter by its name.
-    pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<Changing, RunError> {
+    pub fn new(plan: &Plan, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Result<TrainWeights, RunError> {
         let weights = plan.weights.iter().map(|weight| packed(weight, find)).collect::<Result<_, _>>()?;
-        Ok(Changing { weights })
+        Ok(TrainWeights { weights })
     }
 
-    /// Packs all from the parameters' values.
+    /// PackedWeights all from the parameters' values.
     pub fn pack(&mut self, pool: &Pool, params: &[&[f32]]) {
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
@@ -126,12 +126,12 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
     }
     let [filters, channels, ..] = shape;
     let (form, groups) = match weight.form {
-        Form::Plain if turned => (Units::Copied, own_groups),
-        Form::Plain => (Units::Stored, 1),
-        Form::Channels { .. } => (Units::Copied, 1),
-        Form::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
-        Form::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
-        Form::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
+        WeightLayout::Plain if turned => (Units::Copied, own_groups),
+        WeightLayout::Plain => (Units::Stored, 1),
+        WeightLayout::Channels { .. } => (Units::Copied, 1),
+        WeightLayout::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
+        WeightLayout::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
+        WeightLayout::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
     };
     let floats = if matches!(form, Units::Stored) { 0 } else { weight.len() };
     let values = Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })?;

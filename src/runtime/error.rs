@@ -99,7 +99,7 @@ pub enum RunError {
         /// The step's name.
         step: String,
     },
-    /// The graph breaks its own laws: a defect of this program.
+    /// The graph breaks its own rules: a defect of this program.
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }

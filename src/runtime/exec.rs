@@ -47,7 +47,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
                 }
             }
         }
-        Kernel::Pair { shape, second, plan, act } => {
+        Kernel::FusedConvPair { shape, second, plan, act } => {
             let [one, two] = [0, 2].map(|at| (weights[at], weights[at + 1]));
             let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: *act };
             let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
@@ -62,7 +62,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         }
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
-        Kernel::Gate { plane, act } if in_blocks => {
+        Kernel::ChannelMul { plane, act } if in_blocks => {
             blocked::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
         }
         Kernel::ScaleShift { plane, act } if in_blocks => {
@@ -90,10 +90,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         Kernel::Upsample { input, output } => {
             shape::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
         }
-        Kernel::Clip { limits } => elementwise::clip(pool, first(), *limits, out),
+        Kernel::Clamp { limits } => elementwise::clip(pool, first(), *limits, out),
         Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
         Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::Gate { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
+        Kernel::ChannelMul { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
             elementwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
         }

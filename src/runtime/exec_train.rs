@@ -28,7 +28,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
     };
     match &kernel.op {
         Train::NormStats => norm::stats(pool, isa, layout, sizes, read(0), scratch(), out),
-        Train::Norm { norm, epilogue } => {
+        Train::BatchNorm { norm, epilogue } => {
             let residual = match step.inputs.get(2) {
                 None => Residual::None,
                 Some(_) => apart(2).map_or(Residual::InPlace, Residual::From),
@@ -84,7 +84,7 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClipGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
+        Train::ClampGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
         Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),

@@ -1,4 +1,4 @@
-//! Random parameters: He initialisation (He et al. 2015), and running statistics from one batch of noise.
+//! Random parameters: He initialization (He et al. 2015), and running statistics from one batch of noise.
 //!
 //! Without the statistics every block would add its branch to the shortcut at full strength, and a deep network would overflow.
 
@@ -50,7 +50,7 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
             tensors.insert(name.clone(), tensor.ok_or_else(|| RunError::Internal(format!("`{name}` has no size")))?);
         }
     }
-    if graph.ids().any(|id| matches!(graph.node(id).op, Op::Norm(_))) {
+    if graph.ids().any(|id| matches!(graph.node(id).op, Op::BatchNorm(_))) {
         let statistics = statistics(checked, &tensors.clone().into_iter().collect(), seed)?;
         for (name, stats) in statistics {
             let count = stats.count as f64;

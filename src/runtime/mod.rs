@@ -26,7 +26,7 @@ pub use finite::NotFinite;
 pub(crate) use finite::{all_finite, of_tensor};
 pub use model::Model;
 pub use outputs::Outputs;
-pub use packs::Packs;
+pub use packs::PackedWeights;
 pub use params::{ParamError, ParamStore};
 pub use session::{Session, SessionOptions};
 pub use train_session::{StepInputs, TrainSession};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::packs::Packs;
+use super::packs::PackedWeights;
 use super::params::{ParamError, ParamStore};
 use super::session::{Session, SessionOptions};
 use super::weights::{self, BoundWeight, WeightCache};
@@ -27,7 +27,7 @@ struct Inner {
 }
 
 impl Model {
-    /// Optimises a checked network for inference. Fails where the store lacks one of its parameters.
+    /// Optimizes a checked network for inference. Fails where the store lacks one of its parameters.
     pub fn new(checked: Checked, params: ParamStore) -> Result<Model, ParamError> {
         Model::with_packs(checked, params, None, None)
     }
@@ -36,7 +36,7 @@ impl Model {
     pub fn with_packs(
         checked: Checked,
         params: ParamStore,
-        packs: Option<Packs>,
+        packs: Option<PackedWeights>,
         settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
         for id in checked.graph().ids() {
@@ -71,12 +71,12 @@ impl Model {
         Session::new(self.clone(), options)
     }
 
-    /// The network: its optimised graph, labels, and how to prepare an image.
+    /// The network: its optimized graph, labels, and how to prepare an image.
     pub fn network(&self) -> &Network {
         &self.inner.checked.network
     }
 
-    /// The optimised network with its shapes.
+    /// The optimized network with its shapes.
     pub fn checked(&self) -> &Checked {
         &self.inner.checked
     }
@@ -97,13 +97,13 @@ impl Model {
     }
 
     /// The packed weights that the model came with.
-    pub fn packs(&self) -> Option<&Packs> {
+    pub fn packs(&self) -> Option<&PackedWeights> {
         self.inner.weights.packs()
     }
 
     /// The weights that a plan derives or packs, to be kept in an artifact.
-    pub fn pack(&self, plan: &Plan) -> Result<Packs, RunError> {
-        let mut packs = Packs::new(plan.options.isa);
+    pub fn pack(&self, plan: &Plan) -> Result<PackedWeights, RunError> {
+        let mut packs = PackedWeights::new(plan.options.isa);
         for (weight, bound) in plan.weights.iter().zip(self.bind(plan)?) {
             if !matches!(*bound, BoundWeight::Stored(_)) {
                 packs.list.insert((weight.name.clone(), weight.form), bound);

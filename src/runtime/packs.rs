@@ -6,20 +6,20 @@ use std::sync::Arc;
 use super::weights::BoundWeight;
 use crate::base::tensor::Tensor;
 use crate::kernels::Isa;
-use crate::plan::Form;
+use crate::plan::WeightLayout;
 
 /// Weights in the forms that a plan asks for, by name and form. Where a plan asks for one that is not among them, it is made from
 /// the parameters.
 #[derive(Clone, Debug)]
-pub struct Packs {
+pub struct PackedWeights {
     isa: Isa,
-    pub(super) list: BTreeMap<(String, Form), Arc<BoundWeight>>,
+    pub(super) list: BTreeMap<(String, WeightLayout), Arc<BoundWeight>>,
 }
 
-impl Packs {
+impl PackedWeights {
     /// None yet, for the kernels of an instruction set.
-    pub fn new(isa: Isa) -> Packs {
-        Packs { isa, list: BTreeMap::new() }
+    pub fn new(isa: Isa) -> PackedWeights {
+        PackedWeights { isa, list: BTreeMap::new() }
     }
 
     /// The instruction set of the plan that asked for them.
@@ -28,7 +28,7 @@ impl Packs {
     }
 
     /// Adds a weight whose values lie in a file. `false` where they cannot be used from there: they are not f32, or not aligned.
-    pub fn insert(&mut self, name: String, form: Form, values: Tensor) -> bool {
+    pub fn insert(&mut self, name: String, form: WeightLayout, values: Tensor) -> bool {
         let usable = values.as_f32().is_some();
         if usable {
             self.list.insert((name, form), Arc::new(BoundWeight::Mapped(values)));
@@ -37,7 +37,7 @@ impl Packs {
     }
 
     /// Name, form and values of each.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Form, &[f32])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, WeightLayout, &[f32])> {
         self.list.iter().map(|((name, form), weight)| (name.as_str(), *form, weight.values()))
     }
 

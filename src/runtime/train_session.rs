@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::arena::{self, Memory};
-use super::changing::Changing;
+use super::changing::TrainWeights;
 use super::error::RunError;
 use super::exec;
 use super::finite::{self, NotFinite};
@@ -31,7 +31,7 @@ pub struct TrainSession {
 
 struct Planned {
     plan: Plan,
-    weights: Changing,
+    weights: TrainWeights,
     /// One for each output of the plan.
     outputs: Vec<Vec<f32>>,
 }
@@ -175,7 +175,7 @@ impl TrainSession {
         let params = &self.params;
         let find = |name: &str| params.iter().position(|(n, _)| n == name).map(|at| (at, params[at].1));
         self.plans.truncate(PLANS - 1);
-        let weights = Changing::new(&plan, &find)?;
+        let weights = TrainWeights::new(&plan, &find)?;
         if self.arena.len() < plan.arena {
             self.arena = Aligned::default();
             let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };

@@ -40,7 +40,7 @@ pub fn tune(
         let of = |ways: &[ConvStrategy]| ways.get(round % ways.len().max(1)).copied();
         let trial: HashMap<&str, ConvStrategy> = ways.iter().filter_map(|(name, w)| Some((name.as_str(), of(w)?))).collect();
         let settings = Settings {
-            max_pack: u32::MAX,
+            max_packed_weights: u32::MAX,
             tuned: trial.iter().map(|(name, &strategy)| tuned(name, strategy)).collect(),
             ..model.settings().clone()
         };

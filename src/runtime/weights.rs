@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::error::RunError;
-use super::packs::Packs;
+use super::packs::PackedWeights;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
 use crate::kernels::blocked::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
-use crate::plan::{Form, Weight, WeightSource};
+use crate::plan::{WeightLayout, Weight, WeightSource};
 
 /// Floats that are made sooner than a thread starts.
 const ALONE: usize = 1 << 16;
@@ -43,18 +43,18 @@ impl BoundWeight {
 /// What has been made so far, by name and form; and what was made before, and need not be.
 #[derive(Debug, Default)]
 pub(super) struct WeightCache {
-    packs: Option<Packs>,
-    made: Mutex<BTreeMap<(String, Form), Arc<BoundWeight>>>,
+    packs: Option<PackedWeights>,
+    made: Mutex<BTreeMap<(String, WeightLayout), Arc<BoundWeight>>>,
 }
 
 impl WeightCache {
     /// Nothing made, and perhaps something packed.
-    pub fn new(packs: Option<Packs>) -> WeightCache {
+    pub fn new(packs: Option<PackedWeights>) -> WeightCache {
         WeightCache { packs, made: Mutex::default() }
     }
 
     /// What was packed before.
-    pub fn packs(&self) -> Option<&Packs> {
+    pub fn packs(&self) -> Option<&PackedWeights> {
         self.packs.as_ref()
     }
 
@@ -102,11 +102,11 @@ impl WeightCache {
     }
 }
 
-fn key(weight: &Weight) -> (String, Form) {
+fn key(weight: &Weight) -> (String, WeightLayout) {
     (weight.name.clone(), weight.form)
 }
 
-/// Packs come from a file, which need not be right.
+/// PackedWeights come from a file, which need not be right.
 pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError> {
     let (expected, got) = (weight.len(), packed.values().len());
     if got != expected {
@@ -144,7 +144,7 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
 /// A parameter that is used as it is stored.
 fn stored(weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
     let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
-    let tensor = params.get(name).filter(|_| weight.form == Form::Plain)?;
+    let tensor = params.get(name).filter(|_| weight.form == WeightLayout::Plain)?;
     // one of another length is refused where it is made
     (tensor.as_f32()?.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
 }
@@ -163,11 +163,11 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };
     let made = match weight.form {
-        Form::Plain => Aligned::from_weights(&values),
-        Form::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
-        Form::Channels { lanes } => pack::pack_channels(lanes, &values),
-        Form::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
-        Form::Winograd { lanes, size } => {
+        WeightLayout::Plain => Aligned::from_weights(&values),
+        WeightLayout::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
+        WeightLayout::Channels { lanes } => pack::pack_channels(lanes, &values),
+        WeightLayout::Depthwise { lanes } => depthwise::pack_depthwise(lanes, channels, &values),
+        WeightLayout::Winograd { lanes, size } => {
             let [filters, channels, ..] = four(&weight.shape);
             winograd::pack(lanes, [filters, channels], size, &values)
         }

@@ -73,7 +73,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let checked = tree.checked;
         let mut labels = HashMap::new();
         let outputs: Vec<_> = checked.graph().outputs().iter().filter(|(name, _)| name != "output").collect();
-        for (name, value) in outputs.iter().copied().chain(&checked.network.labelled) {
+        for (name, value) in outputs.iter().copied().chain(&checked.network.labeled) {
             let last = name.rsplit('.').next().unwrap_or(name);
             if names::is_local(last) {
                 labels.entry(value.node).or_insert_with(|| last.to_owned());
@@ -264,16 +264,16 @@ impl<'t, 'a> Builder<'t, 'a> {
                     *owner = if owner.is_empty() { key.clone() } else { format!("{key}_{owner}") };
                 }
             });
-            init.push(Stmt::Member { key, value });
+            init.push(Stmt::EnsembleMember { key, value });
         }
         if let Some((slot, _)) = &arm
             && !has_slot
         {
-            init.push(Stmt::Member { key: slot.key.clone(), value: Expr::text(slot.key.clone()) });
+            init.push(Stmt::EnsembleMember { key: slot.key.clone(), value: Expr::text(slot.key.clone()) });
         }
         // the shortcut's module stands at the end, whether it is one or not
         if let Some((slot, _)) = &arm {
-            init.sort_by_key(|stmt| matches!(stmt, Stmt::Member { key, .. } if *key == slot.key));
+            init.sort_by_key(|stmt| matches!(stmt, Stmt::EnsembleMember { key, .. } if *key == slot.key));
         }
         let items: Vec<Item> = self.tree.items(id).into_iter().filter(|item| !hidden.contains(item)).collect();
         let inputs = self.inputs(id);
@@ -284,7 +284,7 @@ impl<'t, 'a> Builder<'t, 'a> {
     }
 
     fn is_norm(&self, item: Item) -> bool {
-        matches!(item, Item::Node(id) if matches!(self.tree.checked.graph().node(id).op, Op::Norm(_)))
+        matches!(item, Item::Node(id) if matches!(self.tree.checked.graph().node(id).op, Op::BatchNorm(_)))
     }
 
     /// What `forward` calls what it takes.

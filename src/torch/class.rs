@@ -312,7 +312,7 @@ fn restored(stmt: Stmt, classes: &mut impl Iterator<Item = Hole>) -> Stmt {
         }
     }
     match stmt {
-        Stmt::Member { key, value } => Stmt::Member { key, value: walk(value, classes) },
+        Stmt::EnsembleMember { key, value } => Stmt::EnsembleMember { key, value: walk(value, classes) },
         other => other,
     }
 }

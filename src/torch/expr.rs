@@ -75,7 +75,7 @@ pub(super) enum Expr {
     Text(String),
     Hole(Hole),
     /// `self.conv1`: a module of this one, by its key.
-    Member(String),
+    EnsembleMember(String),
     Call(Box<Expr>, Vec<Arg>),
     /// `[a, b]`.
     List(Vec<Expr>),
@@ -140,7 +140,7 @@ impl Expr {
     fn holes_of<'e>(&'e self, default: Option<Val>, visit: &mut impl FnMut(&'e Hole, Option<Val>)) {
         match self {
             Expr::Hole(hole) => visit(hole, default),
-            Expr::Text(_) | Expr::Member(_) => {}
+            Expr::Text(_) | Expr::EnsembleMember(_) => {}
             Expr::Call(head, args) => {
                 head.holes_of(None, visit);
                 args.iter().for_each(|arg| arg.value.holes_of(arg.default, visit));
@@ -155,7 +155,7 @@ impl Expr {
         match self {
             Expr::Text(text) => out.push_str(text),
             Expr::Hole(_) => out.push('?'),
-            Expr::Member(key) => {
+            Expr::EnsembleMember(key) => {
                 out.push_str("self.");
                 out.push_str(if members { key } else { "*" });
             }
@@ -192,7 +192,7 @@ impl Expr {
     pub fn holes_mut(&mut self, visit: &mut impl FnMut(&mut Hole)) {
         match self {
             Expr::Hole(hole) => visit(hole),
-            Expr::Text(_) | Expr::Member(_) => {}
+            Expr::Text(_) | Expr::EnsembleMember(_) => {}
             Expr::Call(head, args) => {
                 head.holes_mut(visit);
                 args.iter_mut().for_each(|arg| arg.value.holes_mut(visit));
@@ -206,7 +206,7 @@ impl Expr {
     pub fn filled(&self, next: &mut impl FnMut(&Hole) -> Option<String>) -> Expr {
         match self {
             Expr::Hole(hole) => Expr::Text(next(hole).unwrap_or_else(|| hole.value.to_string())),
-            Expr::Text(_) | Expr::Member(_) => self.clone(),
+            Expr::Text(_) | Expr::EnsembleMember(_) => self.clone(),
             Expr::Call(head, args) => {
                 let head = head.filled(next);
                 let fill = |arg: &Arg| {
@@ -229,7 +229,7 @@ impl Expr {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stmt {
     /// A module of this one: `self.conv1 = …`.
-    Member {
+    EnsembleMember {
         key: String,
         value: Expr,
     },
@@ -260,7 +260,7 @@ impl Stmt {
     /// As [`Expr::holes`].
     pub fn holes<'e>(&'e self, visit: &mut impl FnMut(&'e Hole, Option<Val>)) {
         match self {
-            Stmt::Member { value, .. } | Stmt::Assign { value, .. } | Stmt::Return(value) => value.holes(visit),
+            Stmt::EnsembleMember { value, .. } | Stmt::Assign { value, .. } | Stmt::Return(value) => value.holes(visit),
             Stmt::Members { count, value, .. } => {
                 visit(count, None);
                 value.holes(visit);
@@ -277,7 +277,7 @@ impl Stmt {
     /// As [`Expr::skeleton`], a line.
     pub fn skeleton(&self, out: &mut String) {
         match self {
-            Stmt::Member { key, value } => {
+            Stmt::EnsembleMember { key, value } => {
                 out.push_str(&format!("self.{key} = "));
                 value.skeleton(true, out);
             }
@@ -308,7 +308,7 @@ impl Stmt {
             ..count.clone()
         };
         match self {
-            Stmt::Member { key, value } => Stmt::Member { key: key.clone(), value: value.filled(next) },
+            Stmt::EnsembleMember { key, value } => Stmt::EnsembleMember { key: key.clone(), value: value.filled(next) },
             Stmt::Assign { target, value } => Stmt::Assign { target: target.clone(), value: value.filled(next) },
             Stmt::Return(value) => Stmt::Return(value.filled(next)),
             Stmt::Members { prefix, first, count, value } => {

@@ -206,7 +206,7 @@ impl Forward<'_, '_, '_> {
         }
         let Item::Node(node) = item else { return false };
         match self.builder.tree.checked.graph().node(node).op {
-            Op::Norm(_) | Op::Act(_) | Op::Clip(_) | Op::Softmax | Op::Flatten => read.len() == 1,
+            Op::BatchNorm(_) | Op::Act(_) | Op::Clamp(_) | Op::Softmax | Op::Flatten => read.len() == 1,
             Op::Scale(_) => read.len() == 1 && !pending.infix,
             // x with f(x)
             Op::Add | Op::Mul | Op::Concat if !is_add && read.len() == 2 => {

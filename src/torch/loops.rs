@@ -44,7 +44,7 @@ fn numbered(key: &str) -> Option<(&str, usize)> {
 }
 
 fn follows(run: &[Stmt], next: &Stmt) -> bool {
-    let (Some(Stmt::Member { key: before, value: a }), Stmt::Member { key, value: b }) = (run.last(), next) else { return false };
+    let (Some(Stmt::EnsembleMember { key: before, value: a }), Stmt::EnsembleMember { key, value: b }) = (run.last(), next) else { return false };
     let (Some((stem, n)), Some((other, m))) = (numbered(before), numbered(key)) else { return false };
     let (mut left, mut right) = (String::new(), String::new());
     a.skeleton(true, &mut left);
@@ -55,8 +55,8 @@ fn follows(run: &[Stmt], next: &Stmt) -> bool {
 /// One statement for members whose numbers follow from their place.
 fn members(run: &[Stmt]) -> Option<Stmt> {
     let values: Vec<&Expr> =
-        run.iter().filter_map(|s| if let Stmt::Member { value, .. } = s { Some(value) } else { None }).collect();
-    let Some(Stmt::Member { key, value }) = run.first() else { return None };
+        run.iter().filter_map(|s| if let Stmt::EnsembleMember { value, .. } = s { Some(value) } else { None }).collect();
+    let Some(Stmt::EnsembleMember { key, value }) = run.first() else { return None };
     let (prefix, first) = numbered(key)?;
     let columns: Vec<Vec<Val>> = {
         let lists: Vec<Vec<Val>> = values
@@ -99,7 +99,7 @@ fn spread(expr: &Expr, step: &mut impl FnMut() -> Option<i64>) -> Expr {
                 Expr::Seq(vec![expr.clone(), Expr::text(" + "), Expr::Hole(by), Expr::text(" * i")])
             }
         },
-        Expr::Text(_) | Expr::Member(_) => expr.clone(),
+        Expr::Text(_) | Expr::EnsembleMember(_) => expr.clone(),
         Expr::Call(head, args) => {
             let head = spread(head, step);
             let each = |arg: &Arg| Arg { value: spread(&arg.value, step), ..arg.clone() };
@@ -150,7 +150,7 @@ fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bo
 
 fn mentions(expr: &Expr, key: &str) -> bool {
     match expr {
-        Expr::Member(name) => name == key,
+        Expr::EnsembleMember(name) => name == key,
         Expr::Text(_) | Expr::Hole(_) => false,
         Expr::Call(head, args) => mentions(head, key) || args.iter().any(|arg| mentions(&arg.value, key)),
         Expr::List(items) | Expr::Seq(items) => items.iter().any(|item| mentions(item, key)),
@@ -161,8 +161,8 @@ fn mentions(expr: &Expr, key: &str) -> bool {
 /// The same with `layer` for a member.
 fn replaced(expr: &Expr, key: &str) -> Expr {
     match expr {
-        Expr::Member(name) if name == key => Expr::text("layer"),
-        Expr::Member(_) | Expr::Text(_) | Expr::Hole(_) => expr.clone(),
+        Expr::EnsembleMember(name) if name == key => Expr::text("layer"),
+        Expr::EnsembleMember(_) | Expr::Text(_) | Expr::Hole(_) => expr.clone(),
         Expr::Call(head, args) => {
             let each = |arg: &Arg| Arg { value: replaced(&arg.value, key), ..arg.clone() };
             Expr::Call(Box::new(replaced(head, key)), args.iter().map(each).collect())

@@ -2,7 +2,7 @@
 
 use super::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
-use crate::ir::{Act, Checked, Clip, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
+use crate::ir::{Act, Checked, Clamp, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
 
 /// A node with what its form depends on.
 pub(super) struct Use<'a> {
@@ -72,7 +72,7 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call("nn.Linear", args))
             }
-            Op::Norm(norm) => {
+            Op::BatchNorm(norm) => {
                 let args = vec![
                     Arg::plain(Expr::channels("channels", self.channels())),
                     Arg::kw("eps", Val::Float(norm.eps), Val::Float(1e-5)),
@@ -89,7 +89,7 @@ impl<'a> Use<'a> {
         let call = |head: &str, args: Vec<Arg>| Some(Expr::call(head, args));
         match &self.node.op {
             Op::Conv(conv) if !is_even(conv.pad) => None,
-            Op::Conv(_) | Op::Linear(_) | Op::Norm(_) => self.layer(),
+            Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
             Op::Act(Act::Relu) => call("nn.ReLU", Vec::new()),
             Op::Act(Act::Sigmoid) => call("nn.Sigmoid", Vec::new()),
             Op::Pool(pool) if is_plain(pool) => {
@@ -110,7 +110,7 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Clip(Clip { low: Some(0.0), high: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
+            Op::Clamp(Clamp { low: Some(0.0), high: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
             Op::Input(_)
             | Op::Pool(_)
             | Op::Add
@@ -118,7 +118,7 @@ impl<'a> Use<'a> {
             | Op::Concat
             | Op::Pad(_)
             | Op::Upsample(None)
-            | Op::Clip(_)
+            | Op::Clamp(_)
             | Op::Scale(_)
             | Op::Train(_) => None,
         }
@@ -135,7 +135,7 @@ impl<'a> Use<'a> {
                 return Err(self.fails("another operator was fused into it"));
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
-            Op::Conv(_) | Op::Linear(_) | Op::Norm(_) => Expr::apply(member, x),
+            Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
             Op::Act(Act::Relu) => with("F.relu", x, Vec::new()),
             Op::Act(Act::Sigmoid) => with("torch.sigmoid", x, Vec::new()),
             Op::Add => joined(all, " + "),
@@ -174,7 +174,7 @@ impl<'a> Use<'a> {
                 let like = second.ok_or_else(|| self.fails("it lacks its second operand"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
-            Op::Clip(clip) => {
+            Op::Clamp(clip) => {
                 let limit =
                     |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
                 with("torch.clamp", x, [limit("min", clip.low), limit("max", clip.high)].into_iter().flatten().collect())

@@ -370,7 +370,7 @@ impl<'a> Tree<'a> {
         }
         way.reverse();
         let keys: Vec<&str> = way.iter().map(|&m| self.modules[m].key()).chain([self.key(item)]).collect();
-        let mut parts = vec![Expr::Member(keys[0].to_owned())];
+        let mut parts = vec![Expr::EnsembleMember(keys[0].to_owned())];
         for (holder, key) in way.iter().zip(&keys[1..]) {
             parts.push(Expr::text(match self.held(*holder).0 {
                 Holder::List => format!("[{key}]"),

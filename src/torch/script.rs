@@ -27,7 +27,7 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
     let network = &checked.network;
     let recipe = network.recipe.as_ref().ok_or_else(|| fails("its source has no `train { … }`"))?;
     let graph = checked.graph();
-    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one picture")) };
+    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one image")) };
     let Some(sizes) = checked.shape(input).sizes() else {
         return Err(fails("its input's size is free: derive a network with a fixed one"));
     };
@@ -176,7 +176,7 @@ impl Fill {
             .shortcuts
             .iter()
             .filter_map(|s| path(s.add))
-            .filter(|&id| matches!(graph.node(id).op, Op::Norm(_)))
+            .filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_)))
             .map(|id| graph.node(id).name.clone())
             .collect();
         self.when("zero_init", recipe.zero_init_residual && !norms.is_empty());
@@ -192,7 +192,7 @@ impl Fill {
         recipe: &Recipe,
     ) -> Result<(), TorchError> {
         let is_picture = matches!(sizes, [1 | 3, _, _]);
-        self.when("pictures", is_picture);
+        self.when("images", is_picture);
         // ImageNet's folders are called by their synsets, whose order is that of the classes
         self.when("labels", is_picture && !labels.is_empty() && labels != imagenet::names());
         self.set("labels", &list(labels));
@@ -240,7 +240,7 @@ impl Fill {
         self.set("std", &numbers(&how.std));
         self.when("bgr", how.channels == Channels::Bgr);
         let indent = " ".repeat(8);
-        // ImageFolder reads pictures as RGB
+        // ImageFolder reads images as RGB
         let convert = if how.channels == Channels::Gray { "v2.Grayscale()," } else { "" };
         self.set("convert", &if convert.is_empty() { String::new() } else { format!("{indent}{convert}") });
         let [h, w] = how.crop.unwrap_or([height, width]);
@@ -270,7 +270,7 @@ impl Fill {
         lines.push("v2.ToImage(),".to_owned());
         lines.push("v2.ToDtype(torch.float32, scale=True),".to_owned());
         lines.extend(late);
-        lines.push("Normalise(),".to_owned());
+        lines.push("Normalize(),".to_owned());
         lines.extend(last);
         self.set("augment", &lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n"));
         Ok(())
@@ -318,7 +318,7 @@ impl Fill {
     }
 }
 
-/// A change of a training picture as torchvision has it.
+/// A change of a training image as torchvision has it.
 fn change(augment: &Augment) -> Vec<String> {
     match augment {
         Augment::PadCrop { pad: 0, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w})),")],
@@ -340,7 +340,7 @@ fn change(augment: &Augment) -> Vec<String> {
     }
 }
 
-/// The same for normalised samples; those that are defined on bytes, `resnetc` refuses there.
+/// The same for normalized samples; those that are defined on bytes, `resnetc` refuses there.
 fn change_of_values(augment: &Augment) -> Option<String> {
     match augment {
         Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {

@@ -48,7 +48,7 @@ impl Text {
 
     pub fn statement(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Member { key, value } => self.long(&format!("{} = ", names::member(key)), value, ""),
+            Stmt::EnsembleMember { key, value } => self.long(&format!("{} = ", names::member(key)), value, ""),
             Stmt::Assign { target, value } => self.long(&format!("{target} = "), value, ""),
             Stmt::Return(value) => self.long("return ", value, ""),
             Stmt::Members { prefix, first, count, value } => {
@@ -111,7 +111,7 @@ impl Text {
                     (format!("{before}{}", joined(&items[..at])), format!("{}{behind}", joined(&items[at + 1..])));
                 self.long(&first, &items[at], &last);
             }
-            Expr::Text(_) | Expr::Hole(_) | Expr::Member(_) => self.line(&line),
+            Expr::Text(_) | Expr::Hole(_) | Expr::EnsembleMember(_) => self.line(&line),
         }
     }
 }
@@ -133,7 +133,7 @@ pub(super) fn flat(expr: &Expr) -> String {
     match expr {
         Expr::Text(text) => text.clone(),
         Expr::Hole(hole) => hole.value.to_string(),
-        Expr::Member(key) => names::member(key),
+        Expr::EnsembleMember(key) => names::member(key),
         Expr::Call(head, args) => {
             let one = |(arg, times): (&Arg, usize)| {
                 let value = flat(&arg.value);

@@ -28,7 +28,7 @@ pub fn calibrate(
     let momentum: BTreeMap<&str, f64> = graph
         .ids()
         .filter_map(|id| match &graph.node(id).op {
-            Op::Norm(norm) => Some((graph.node(id).name.as_str(), norm.momentum)),
+            Op::BatchNorm(norm) => Some((graph.node(id).name.as_str(), norm.momentum)),
             _ => None,
         })
         .collect();

@@ -124,7 +124,7 @@ pub fn state(path: &Path) -> Result<State, TrainError> {
         .map_err(|e| TrainError::Damaged { path: path.to_owned(), why: format!("its state cannot be read: {e}") })
 }
 
-/// Reads a checkpoint's tensors into an engine and an optimiser.
+/// Reads a checkpoint's tensors into an engine and an optimizer.
 pub fn restore(path: &Path, engine: &mut dyn Engine, optimizer: &mut Optimizer) -> Result<(), TrainError> {
     let tensors = crate::formats::weights::open(path)?;
     let fill = |name: &str, values: &mut [f32]| -> Result<(), TrainError> {

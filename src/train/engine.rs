@@ -9,7 +9,7 @@ use crate::runtime::NotFinite;
 /// Samples with their classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// Normalised: batch, channels, height, width.
+    /// Normalized: batch, channels, height, width.
     pub images: ArrayView4<'a, f32>,
     /// A class index for each.
     pub labels: &'a [u32],
@@ -53,7 +53,7 @@ pub enum LayerKind {
     /// A linear layer.
     Linear,
     /// A norm.
-    Norm,
+    BatchNorm,
 }
 
 /// A learned parameter in training.
@@ -67,7 +67,7 @@ pub struct TrainedParam {
     pub layer: LayerKind,
     /// Its sizes.
     pub shape: Vec<usize>,
-    /// Its values, which the optimiser changes in place.
+    /// Its values, which the optimizer changes in place.
     pub values: Vec<f32>,
     /// The gradient, as long as the values. Of a frozen parameter it is empty, and the values stay.
     pub gradient: Vec<f32>,
@@ -89,7 +89,7 @@ pub trait Engine {
     /// and the engine's seed decide what dropout drops.
     fn gradients(&mut self, batch: &Batch<'_>, scale: f32, step: u64) -> Result<BatchStats, TrainError>;
 
-    /// The next call of [`Engine::gradients`] begins anew.
+    /// The next call of [`Engine::gradients`] begins again.
     fn clear(&mut self);
 
     /// The learned parameters, in the graph's order. Values changed here are used from the next call on.

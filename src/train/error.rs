@@ -38,7 +38,7 @@ pub enum TrainError {
         cause: Option<NotFinite>,
     },
     /// A step has made a parameter, or a running statistic, that is no finite number.
-    #[error("after step {step}, {cause}; a smaller rate may help: --set train.optimizer.rate={}", number(rate / 10.0))]
+    #[error("after step {step}, {cause}; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0))]
     Diverged {
         /// The step, from 1.
         step: u64,
@@ -95,7 +95,7 @@ fn advice(cause: Option<&NotFinite>, step: u64, rate: f64) -> String {
     match cause {
         Some(NotFinite::Input { .. }) => String::new(),
         Some(NotFinite::Weight { .. }) if step == 1 => "; they were so before the first step".to_owned(),
-        Some(_) | None => format!("; a smaller rate may help: --set train.optimizer.rate={}", number(rate / 10.0)),
+        Some(_) | None => format!("; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0)),
     }
 }
 

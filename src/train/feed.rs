@@ -7,7 +7,7 @@ use super::{Batch, TrainError};
 /// A batch as read.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Normalised: batch, channels, height, width.
+    /// Normalized: batch, channels, height, width.
     pub images: Array4<f32>,
     /// A class index for each.
     pub labels: Vec<u32>,

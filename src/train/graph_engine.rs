@@ -8,7 +8,7 @@ use super::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainError, Train
 use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
 use crate::ir::signal::stated;
-use crate::ir::{Checked, Norm, Op, ParamRole, ParamSource};
+use crate::ir::{Checked, BatchNorm, Op, ParamRole, ParamSource};
 use crate::passes;
 use crate::plan::Settings;
 use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
@@ -17,7 +17,7 @@ use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOpt
 /// variance behind it).
 struct Statistics {
     layer: String,
-    norm: Norm,
+    norm: BatchNorm,
     plane: usize,
     state: usize,
 }
@@ -71,10 +71,10 @@ impl GraphEngine {
         for id in graph.order() {
             let node = graph.node(id);
             let layer = match &node.op {
-                Op::Norm(norm) => {
+                Op::BatchNorm(norm) => {
                     let plane = network.shape(id).sizes().map_or(1, |sizes| sizes[1..].iter().product());
                     norms.push(Statistics { layer: node.name.clone(), norm: *norm, plane, state: state.len() });
-                    LayerKind::Norm
+                    LayerKind::BatchNorm
                 }
                 Op::Linear(_) => LayerKind::Linear,
                 _ => LayerKind::Conv,
@@ -88,8 +88,8 @@ impl GraphEngine {
                     continue;
                 }
                 let source = (!what.is_frozen(name)).then(|| match (layer, param.role) {
-                    (LayerKind::Norm, ParamRole::Bias) => Source { output: format!("{}{}", grad::GRAD, node.name), start: len },
-                    (LayerKind::Norm, _) => Source { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
+                    (LayerKind::BatchNorm, ParamRole::Bias) => Source { output: format!("{}{}", grad::GRAD, node.name), start: len },
+                    (LayerKind::BatchNorm, _) => Source { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
                     (LayerKind::Conv | LayerKind::Linear, _) => Source { output: format!("{}{name}", grad::GRAD), start: 0 },
                 });
                 // a layer that the loss does not depend on stays as it is
@@ -101,7 +101,7 @@ impl GraphEngine {
             }
         }
         let names = params.iter().map(|p: &TrainedParam| (p.name.clone(), p.values.len())).collect();
-        let settings = Settings { precise: options.precise, fine: true, ..Settings::default() };
+        let settings = Settings { precise: options.precise, winograd_f2_only: true, ..Settings::default() };
         let step = TrainSession::new(joint, names, settings, options.session)?;
         let network = network.clone();
         Ok(GraphEngine { network, step, options, params, sources, state, norms, cleared: true, inference: None })
@@ -139,7 +139,7 @@ impl GraphEngine {
         Ok(run(&mut self.step, &inputs)?)
     }
 
-    /// Holds a batch to the network; its pictures are copied where they do not lie one behind the other.
+    /// Holds a batch to the network; its images are copied where they do not lie one behind the other.
     fn checked<'a>(&self, batch: &'a Batch<'_>) -> Result<Cow<'a, [f32]>, TrainError> {
         let graph = self.network.graph();
         let classes = graph.outputs().first().and_then(|(_, v)| self.network.shape(v.node).sizes()).map_or(0, |s| s[0]);

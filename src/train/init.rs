@@ -46,7 +46,7 @@ pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tenso
                     normal(recipe.seed, name, len, (2.0 / fan.max(1.0)).sqrt())
                 }
                 (Op::Linear(_), ParamRole::Weight) => normal(recipe.seed, name, len, (1.0 / inputs).sqrt()),
-                (Op::Norm(_), ParamRole::Weight) if last_norms.contains(&id) => vec![0.0; len],
+                (Op::BatchNorm(_), ParamRole::Weight) if last_norms.contains(&id) => vec![0.0; len],
                 (_, ParamRole::Weight | ParamRole::RunningVar) => vec![1.0; len],
                 (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
             };
@@ -75,7 +75,7 @@ fn last_norms(checked: &Checked) -> Vec<NodeId> {
     let graph = checked.graph();
     let first = |add: NodeId| graph.operands(add).first().map(|v| v.node);
     let path = checked.network.shortcuts.iter().filter_map(|s| first(s.add));
-    path.filter(|&id| matches!(graph.node(id).op, Op::Norm(_))).collect()
+    path.filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_))).collect()
 }
 
 /// What the recipe draws, with a file's tensors laid over it, but for those within `except`. What else the file lacks, or has in another
@@ -95,12 +95,12 @@ pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[Strin
         }
         let Some(given) = stored.get(name.as_str()) else {
             return Err(TrainError::Recipe(format!(
-                "`{path}` has no `{name}`; name the layers that begin anew: from: \"…\" except [LABEL, …]"
+                "`{path}` has no `{name}`; name the layers that begin again: from: \"…\" except [LABEL, …]"
             )));
         };
         if given.shape() != tensor.shape() {
             return Err(TrainError::Recipe(format!(
-                "`{path}` has `{name}` with sizes {:?} where the network has {:?}; layers that begin anew are named: \
+                "`{path}` has `{name}` with sizes {:?} where the network has {:?}; layers that begin again are named: \
                  from: \"…\" except [LABEL, …]",
                 given.shape(),
                 tensor.shape()

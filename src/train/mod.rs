@@ -1,4 +1,4 @@
-//! Training: the optimiser, schedules, the loop, checkpoints, the run directory and its report.
+//! Training: the optimizer, schedules, the loop, checkpoints, the run directory and its report.
 //!
 //! What computes losses and gradients is an [`Engine`], and what reads batches a [`Feed`]; all else here knows no graph. Everything
 //! random is drawn from the recipe's seed, the epoch, the sample and the step, so that the counters of a checkpoint are all its state.

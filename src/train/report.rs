@@ -160,7 +160,7 @@ pub fn drawing(runs: &[Curves]) -> String {
     out
 }
 
-/// Colours of curves before they repeat.
+/// Colors of curves before they repeat.
 const COLOURS: usize = 6;
 
 const STYLE: &str = "\

@@ -103,7 +103,7 @@ pub struct Run<'a> {
     pub classes: usize,
     /// Where all is written.
     pub dir: &'a RunDir,
-    /// Threads of the optimiser.
+    /// Threads of the optimizer.
     pub threads: usize,
 }
 
@@ -256,7 +256,7 @@ impl Looping<'_, '_> {
         Ok(End::Finished)
     }
 
-    /// One step of the optimiser. `None` where the epoch has no more samples.
+    /// One step of the optimizer. `None` where the epoch has no more samples.
     fn step(&mut self, recipe: &Recipe, rates: &Rates<'_>) -> Result<Option<(BatchStats, usize, f64, f64)>, TrainError> {
         let start = Instant::now();
         let rate = rates.at(self.state.step, &self.state.plateau);

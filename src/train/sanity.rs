@@ -33,7 +33,7 @@ impl Watch {
         (self.steps == STEPS && mean > PART * self.guessing).then(|| {
             format!(
                 "after {STEPS} steps the loss is {mean:.3}, no better than guessing ({:.3}). If it stays so, the rate of {rate} may be too \
-                 large, or far too small: try --set train.optimizer.rate={}, or a warm-up",
+                 large, or far too small: try --set train.optimizer.lr={}, or a warm-up",
                 self.guessing,
                 rate / 10.0
             )

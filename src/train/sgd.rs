@@ -6,7 +6,7 @@ use crate::kernels::Pool;
 use crate::kernels::train::sgd::{self, sgd};
 use crate::runtime::RunError;
 
-/// The optimiser with its state: a velocity for each learned value.
+/// The optimizer with its state: a velocity for each learned value.
 pub struct Optimizer {
     sgd: Sgd,
     pool: Pool,
@@ -39,7 +39,7 @@ impl Optimizer {
                 continue;
             }
             let decays = match (param.layer, param.role) {
-                (LayerKind::Norm, _) => decay_norms,
+                (LayerKind::BatchNorm, _) => decay_norms,
                 (_, ParamRole::Bias) => decay_biases,
                 _ => true,
             };
@@ -117,7 +117,7 @@ mod tests {
     fn what_is_left_out_does_not_decay_and_what_is_frozen_stays() {
         let sgd = Sgd { rate: 0.1, momentum: 0.0, decay: 0.5, decay_norms: false, decay_biases: false, nesterov: false };
         let mut params = [
-            param(ParamRole::Weight, LayerKind::Norm, &[0.0; 3]),
+            param(ParamRole::Weight, LayerKind::BatchNorm, &[0.0; 3]),
             param(ParamRole::Bias, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Conv, &[]),

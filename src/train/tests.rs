@@ -113,7 +113,7 @@ impl Engine for Toy {
     }
 }
 
-/// Points around three centres, in an order of each epoch's own.
+/// Points around three centers, in an order of each epoch's own.
 struct Points {
     images: Array4<f32>,
     labels: Vec<u32>,

@@ -1,7 +1,7 @@
 //! The tree that a network's nodes stand in: stages, their blocks, calls, named scopes.
 //!
 //! A source says it by its frames of expansion; names with dots (`layer1.0.conv1`) say the rest, and all of it where a graph came
-//! without a source. A group is a run of neighbours in the order of execution, so that no path leaves a group and comes back.
+//! without a source. A group is a run of neighbors in the order of execution, so that no path leaves a group and comes back.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,7 +27,7 @@ pub(super) struct Run {
     pub spans: Vec<Span>,
 }
 
-/// What tells a group from its neighbour.
+/// What tells a group from its neighbor.
 #[derive(Clone, Debug, PartialEq)]
 enum Key {
     Part(&'static str),

@@ -61,7 +61,7 @@ network net {
   input 3 x 8 x 8
   stem {
     conv 3x3, filters: 4
-    norm
+    batchnorm
     relu
   }
   shortcut: projection

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use resnetc::base::source::{SourceMap, Span};
 use resnetc::base::tensor::Tensor;
 use resnetc::ir::{
-    Act, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Norm, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
+    Act, Checked, Conv, Epilogue, Graph, Linear, Network, Node, BatchNorm, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
     PoolKind, Shape, Value, infer, params,
 };
 use resnetc::runtime::ParamStore;
@@ -132,7 +132,7 @@ impl Build {
     }
 
     pub fn norm(&mut self, x: Value) -> Value {
-        self.push(Op::Norm(Norm { eps: 1e-5, momentum: 0.1 }), &[x])
+        self.push(Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1 }), &[x])
     }
 
     pub fn relu(&mut self, x: Value) -> Value {
@@ -200,7 +200,7 @@ impl Build {
             signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
-            labelled: Vec::new(),
+            labeled: Vec::new(),
             expects: Vec::new(),
             preprocess: None,
             labels: Vec::new(),

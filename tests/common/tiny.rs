@@ -13,7 +13,7 @@ pub const CLASSES: usize = 4;
 /// Samples in the training part.
 pub const SAMPLES: usize = 96;
 
-/// Two blocks, for grey pictures of 8 x 8 pixels.
+/// Two blocks, for gray images of 8 x 8 pixels.
 pub const TINY: &str = "resnet 1
 use std.blocks: basic
 
@@ -22,7 +22,7 @@ network tiny(classes = 4) {
   preprocess { channels: gray, mean: [0.5], std: [0.25] }
   stem {
     conv 3x3, filters: 16
-    norm
+    batchnorm
     relu
   }
   shortcut: projection
@@ -34,7 +34,7 @@ network tiny(classes = 4) {
     linear classes as fc
   }
   train {
-    optimizer sgd { rate: 0.05, momentum: 0.9, decay: 1e-4 }
+    optimizer sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-4 }
     batch 16
     epochs 20
     schedule cosine
@@ -46,7 +46,7 @@ network tiny(classes = 4) {
 }
 ";
 
-/// A network without norms, for normalised samples.
+/// A network without norms, for normalized samples.
 pub const PLAIN: &str = "resnet 1
 
 network plain(classes = 4) {
@@ -56,14 +56,14 @@ network plain(classes = 4) {
   avgpool global
   linear classes as fc
   train {
-    optimizer sgd { rate: 0.1, momentum: 0.9, decay: 0.001 }
+    optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.001 }
     batch 16
     steps 6
   }
 }
 ";
 
-/// A picture whose bright quarter is its class, with noise.
+/// An image whose bright quarter is its class, with noise.
 pub fn picture(class: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut noise = || {
@@ -105,7 +105,7 @@ pub fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Normalised samples and their labels in a folder, as `--data` takes them: `X.npy,Y.npy`.
+/// Normalized samples and their labels in a folder, as `--data` takes them: `X.npy,Y.npy`.
 pub fn write_npy(folder: &Path, count: usize) -> String {
     let value = |p: u8| (f32::from(p) / 255.0 - 0.4) * 4.0;
     let samples: Vec<u8> = (0..count).flat_map(|i| picture(i % CLASSES, i as u64)).flat_map(|p| value(p).to_le_bytes()).collect();

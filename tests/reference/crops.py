@@ -1,8 +1,8 @@
 """Ten crops and several scales, computed plainly with PyTorch and torchvision, held against `resnetc eval`.
 
-usage: crops.py fixtures [DIR]               makes tests/fixtures/views.npy: a tiny network's answers to a made-up picture
+usage: crops.py fixtures [DIR]               makes tests/fixtures/views.npy: a tiny network's answers to a made-up image
        crops.py measure [RESNETC [DATA]]     compares resnetc (target/release/resnetc) on photographs, with a random ResNet-18, and,
-                                             where DATA holds cifar-resnet/ and cifar10-jpeg/, a trained ResNet-20 on CIFAR's pictures
+                                             where DATA holds cifar-resnet/ and cifar10-jpeg/, a trained ResNet-20 on CIFAR's images
 
 The average is that of the softmax's outputs, unless another is named.
 """
@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torchvision import transforms as T
 
 from fashion import CifarResNet
-from fixtures import randomise_norms
+from fixtures import randomize_norms
 from preprocess import MEAN, STD, made_up, photos
 
 TO_INPUT = T.Compose([T.ToTensor(), T.Normalize(MEAN, STD)])
@@ -49,7 +49,7 @@ def load(net, path):
 
 
 def views(image, scales, crops, mirrored, crop):
-    """The pictures that the network is shown."""
+    """The images that the network is shown."""
     for scale in scales:
         sized = T.Resize(scale)(image)
         if crops == 10:
@@ -69,18 +69,18 @@ def answer(net, image, how, own_scale, crop):
     return torch.stack([row.softmax(0) for row in logits]).mean(0).numpy()
 
 
-def compare(resnetc, network, weights, folder, pictures, net, cases, own_scale, crop):
+def compare(resnetc, network, weights, folder, images, net, cases, own_scale, crop):
     """Prints the largest difference of a probability, for each case."""
     for arguments, how in cases:
-        expected = np.stack([answer(net, Image.open(path), how, own_scale, crop) for path in pictures])
+        expected = np.stack([answer(net, Image.open(path), how, own_scale, crop) for path in images])
         out = folder / "scores.npy"
         subprocess.run([resnetc, "eval", network, "--weights", weights, "--data", folder / "data", "--scores", out, *arguments.split()],
                        check=True, stdout=subprocess.DEVNULL)
         got = np.load(out)
-        # how much there is to be got wrong: the same for the centre alone
-        plain = np.stack([answer(net, Image.open(path), (None, 1, False, "probabilities"), own_scale, crop) for path in pictures])
-        print(f"{network.split(':')[1]:9} {arguments:38} {len(pictures):4} pictures   from PyTorch {np.abs(got - expected).max():.1e}   "
-              f"from the centre alone {np.abs(plain - expected).max():.1e}", flush=True)
+        # how much there is to be got wrong: the same for the center alone
+        plain = np.stack([answer(net, Image.open(path), (None, 1, False, "probabilities"), own_scale, crop) for path in images])
+        print(f"{network.split(':')[1]:9} {arguments:38} {len(images):4} images   from PyTorch {np.abs(got - expected).max():.1e}   "
+              f"from the center alone {np.abs(plain - expected).max():.1e}", flush=True)
 
 
 def measure(resnetc, data):
@@ -88,25 +88,25 @@ def measure(resnetc, data):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         net = torchvision.models.resnet18()
-        randomise_norms(net)
+        randomize_norms(net)
         # so that the answers are not all alike
         torch.nn.init.normal_(net.fc.weight, 0, 0.3)
         net.eval()
         save_file({k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}, folder / "resnet18.safetensors")
-        pictures = []
+        images = []
         for i, path in enumerate(photos()):
             # PNG: the decoders of JPEG differ
             target = folder / "data" / f"{i}" / f"{path.stem}.png"
             target.parent.mkdir(parents=True)
             Image.open(path).convert("RGB").save(target)
             pictures.append(target)
-        compare(resnetc, "models/resnet.resnet:resnet18", folder / "resnet18.safetensors", folder, pictures, net, LARGE, 256, 224)
+        compare(resnetc, "models/resnet.resnet:resnet18", folder / "resnet18.safetensors", folder, images, net, LARGE, 256, 224)
     if data is None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         net = load(CifarResNet(3), data / "cifar-resnet/resnet20.safetensors")
-        pictures = []
+        images = []
         with tarfile.open(data / "cifar10-jpeg/test.tar") as tar:
             members = sorted((m for m in tar if m.isfile() and m.name.endswith(".jpg")), key=lambda m: m.name)
             for member in members[::50]:
@@ -115,7 +115,7 @@ def measure(resnetc, data):
                 Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB").save(target)
                 pictures.append(target)
         pictures.sort(key=lambda path: (path.parent.name, path.name))
-        compare(resnetc, "models/cifar.resnet:resnet20", data / "cifar-resnet/resnet20.safetensors", folder, pictures, net, SMALL, 32, 32)
+        compare(resnetc, "models/cifar.resnet:resnet20", data / "cifar-resnet/resnet20.safetensors", folder, images, net, SMALL, 32, 32)
 
 
 # in the order of the rows of the fixture; tests/cli_eval.rs has the same arguments

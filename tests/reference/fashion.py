@@ -14,15 +14,15 @@ MEAN, STD = 0.286, 0.353  # of pixel / 255
 
 
 def load(part, data=DATA):
-    """The pictures [n, 28, 28] as bytes and their labels [n]; part is `train` or `t10k`."""
+    """The images [n, 28, 28] as bytes and their labels [n]; part is `train` or `t10k`."""
     def idx(name, header):
         return np.frombuffer(gzip.decompress((data / name).read_bytes()), np.uint8, offset=header)
     return idx(f"{part}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28), idx(f"{part}-labels-idx1-ubyte.gz", 8)
 
 
-def normalise(pictures):
+def normalize(images):
     """Bytes [n, h, w] to the network's input [n, 1, h, w]."""
-    return ((torch.tensor(pictures)[:, None].float() / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+    return ((torch.tensor(images)[:, None].float() / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
 class Basic(nn.Module):
@@ -70,7 +70,7 @@ class CifarResNet(nn.Module):
 
 
 @torch.inference_mode()
-def logits(net, pictures, batch=500):
-    """The evaluated network's logits for pictures given as bytes."""
+def logits(net, images, batch=500):
+    """The evaluated network's logits for images given as bytes."""
     net.eval()
-    return torch.cat([net(x) for x in normalise(pictures).split(batch)])
+    return torch.cat([net(x) for x in normalize(images).split(batch)])

@@ -1,8 +1,8 @@
-"""Writes tests/data: of each Fashion-MNIST class the first test picture that the committed network classifies correctly.
+"""Writes tests/data: of each Fashion-MNIST class the first test image that the committed network classifies correctly.
 
 usage: fashion_pictures.py [WEIGHTS [DIR]]      (models/weights/fashion.safetensors tests/data)
 
-Prints a line per picture for tests/data/README.md: the file, its place in the test set and the network's confidence.
+Prints a line per image for tests/data/README.md: the file, its place in the test set and the network's confidence.
 """
 import pathlib
 import re
@@ -21,12 +21,12 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     net = CifarResNet(3, inputs=1).to(memory_format=torch.channels_last)
     net.load_state_dict(load_file(weights), strict=False)  # without num_batches_tracked
-    pictures, labels = load("t10k")
-    chances = logits(net, pictures[:200]).softmax(1)
+    images, labels = load("t10k")
+    chances = logits(net, images[:200]).softmax(1)
     for number, name in enumerate(CLASSES):
         place = next(i for i, chance in enumerate(chances) if labels[i] == number == chance.argmax())
         file = re.sub(r"\W+", "-", name.lower()) + ".png"
-        Image.fromarray(pictures[place]).save(out / file)
+        Image.fromarray(images[place]).save(out / file)
         print(f"| `{file}` | {name} | {place} | {chances[place, number]:.4f} |")
 
 

@@ -17,7 +17,7 @@ from fashion import CifarResNet
 SEED = 0
 
 
-def randomise_norms(net):
+def randomize_norms(net):
     """Statistics and affine terms that are not the identity, so that folding them wrongly shows."""
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -49,7 +49,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     net = CifarResNet(1, filters=4)
-    randomise_norms(net)
+    randomize_norms(net)
     net.eval()
     x = torch.randn(3, 3, 16, 16)
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}

@@ -159,7 +159,7 @@ class HighwayLayer(nn.Module):
 
 
 class Highway(nn.Module):
-    """The thin networks of section 3.1: a plain layer of 50 on MNIST's pictures, then highway layers of 50."""
+    """The thin networks of section 3.1: a plain layer of 50 on MNIST's images, then highway layers of 50."""
 
     def __init__(self, depth, features=50, size=28, classes=10):
         super().__init__()

@@ -8,7 +8,7 @@ usage: onnx_peers.py export [RESNETC [MODELS...]]   for each network of models/*
                                                     then `resnetc run` against PyTorch
 
 RESNETC is target/release/resnetc where it is not named. Differences are shown over the standard deviation of the outputs; 1e-3 and more
-is an error. Weights are random; those of torchvision's networks with norms that have run (`fixtures.randomise_norms`).
+is an error. Weights are random; those of torchvision's networks with norms that have run (`fixtures.randomize_norms`).
 """
 import pathlib
 import re
@@ -121,7 +121,7 @@ def export(command, sources):
 def imported(command, names):
     import torch
     import torchvision
-    from fixtures import randomise_norms
+    from fixtures import randomize_norms
 
     torch.set_num_threads(1)
     worst = 0.0
@@ -129,7 +129,7 @@ def imported(command, names):
         torch.manual_seed(1)
         extra = {"init_weights": True} if name == "googlenet" else {}
         model = getattr(torchvision.models, name)(**extra).eval()
-        randomise_norms(model)
+        randomize_norms(model)
         x = torch.randn(1, 3, 224, 224)
         with torch.no_grad():
             expected = model(x).numpy()

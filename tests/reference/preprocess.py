@@ -1,6 +1,6 @@
 """Pictures prepared by torchvision, held against resnetc.
 
-usage: preprocess.py fixtures [DIR]          makes tests/fixtures/preprocess (a small made-up picture, and what is made of it)
+usage: preprocess.py fixtures [DIR]          makes tests/fixtures/preprocess (a small made-up image, and what is made of it)
        preprocess.py measure [RESNETC]       compares with resnetc on photographs (target/release/resnetc), and prints a table
 
 The photographs are sample images of scikit-image and scikit-learn (pip install --no-deps scikit-image scikit-learn).
@@ -37,16 +37,16 @@ def transform(resize, crop):
     return T.Compose([T.Resize(resize), T.CenterCrop(crop), T.ToTensor(), T.Normalize(MEAN, STD)])
 
 
-def prepared(resnetc, source, picture):
+def prepared(resnetc, source, image):
     """What resnetc gives the network."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "x.npy"
-        subprocess.run([resnetc, "run", source, picture, "--prepared", out], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([resnetc, "run", source, image, "--prepared", out], check=True, stdout=subprocess.DEVNULL)
         return np.load(out)[0]
 
 
 def network(folder, resize, crop):
-    """A source that says how to prepare a picture."""
+    """A source that says how to prepare an image."""
     path = pathlib.Path(folder) / f"net-{resize}-{crop}.resnet"
     path.write_text(f"resnet 1\nnetwork net {{\n  input 3 x {crop} x {crop}\n"
                     f"  preprocess {{ resize: {resize}, crop: {crop}, mean: {MEAN}, std: {STD} }}\n"
@@ -60,7 +60,7 @@ def levels(ours, theirs):
 
 
 def measure(resnetc):
-    print(f"{'picture':16} {'pixels':>11} {'resize':>6} {'crop':>4}   largest difference, of 255   values that differ")
+    print(f"{'image':16} {'pixels':>11} {'resize':>6} {'crop':>4}   largest difference, of 255   values that differ")
     with tempfile.TemporaryDirectory() as folder:
         jpegs = []
         for path in photos():
@@ -81,11 +81,11 @@ def measure(resnetc):
 
 
 def made_up():
-    """A picture of 45 x 31 pixels: slopes, an edge and noise."""
+    """An image of 45 x 31 pixels: slopes, an edge and noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:31, :45]
     planes = [x * 255 // 44, y * 255 // 30, np.where(x + 2 * y > 50, 230, 20)]
-    picture = np.stack(planes, -1) + rng.integers(-20, 21, (31, 45, 3))
+    image = np.stack(planes, -1) + rng.integers(-20, 21, (31, 45, 3))
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
 

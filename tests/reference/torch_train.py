@@ -30,12 +30,12 @@ network small = signal([1, 1, 1, 1], filters: 8) {
     steps 6
     batch 16
     accumulate 2
-    clip 1.0
-    schedule one_cycle { rise: 0.5 }
-    warmup 2 steps { rate: 0.01 }
+    clip_grad_norm 1.0
+    schedule one_cycle { pct_start: 0.5 }
+    warmup 2 steps { start_lr: 0.01 }
     freeze: [layer1]
-    optimizer sgd { rate: 0.05, decay_norms: false, decay_biases: false }
-    loss cross_entropy { smoothing: 0.1 }
+    optimizer sgd { lr: 0.05, decay_norm: false, decay_bias: false }
+    loss cross_entropy { label_smoothing: 0.1 }
     shuffle false
   }
 }

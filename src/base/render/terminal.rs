@@ -9,8 +9,8 @@ use crate::base::source::{FileId, SourceMap};
 
 /// Renders diagnostics, [in order](in_order), an empty line behind each. Control characters that a source may hold do not
 /// reach the terminal.
-pub fn terminal(diags: &[Diagnostic], sources: &SourceMap, colour: bool) -> String {
-    let renderer = if colour { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
+pub fn terminal(diags: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
+    let renderer = if color { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
     let mut out = String::new();
     for diag in in_order(diags).into_iter().take(MOST_SHOWN) {
         out.push_str(&one(diag, sources, &renderer));

@@ -31,7 +31,7 @@ fn labels_in_two_files() {
 }
 
 #[test]
-fn colours_are_there_on_demand() {
+fn colors_are_there_on_demand() {
     let (diags, sources) = shortcut();
     assert!(terminal(&diags, &sources, true).contains("\x1b["));
     assert!(!terminal(&diags, &sources, false).contains('\x1b'));

@@ -15,7 +15,7 @@ const COUNTED: usize = 2000;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "Cells", try_from = "Cells")]
 pub(super) struct Confusion {
-    /// A row for each class, with the answers given to its pictures.
+    /// A row for each class, with the answers given to its images.
     pub rows: Vec<Vec<u32>>,
 }
 

@@ -1,4 +1,4 @@
-//! The run over a dataset: pictures are prepared ahead, answered in whole runs, and counted.
+//! The run over a dataset: images are prepared ahead, answered in whole runs, and counted.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -19,45 +19,45 @@ pub(super) struct Work<'a> {
     pub data: &'a dyn Dataset,
     pub views: &'a Views,
     pub average: Average,
-    /// Pictures of the network's own size in a run.
+    /// Images of the network's own size in a run.
     pub batch: usize,
-    /// How many of the worst pictures are listed.
+    /// How many of the worst images are listed.
     pub worst: usize,
-    /// Whether a picture that cannot be read ends the run.
+    /// Whether an image that cannot be read ends the run.
     pub fatal: bool,
-    /// At most so many pictures.
+    /// At most so many images.
     pub limit: Option<usize>,
-    /// Whether each picture's probabilities are kept.
+    /// Whether each image's probabilities are kept.
     pub keep: bool,
 }
 
 /// The run, and what it has counted so far.
-pub(super) struct Judge<'a> {
+pub(super) struct Evaluator<'a> {
     pub work: Work<'a>,
     pub members: Members,
     pub counts: Counts,
     /// Of this process.
     pub seconds: f64,
-    /// Pictures that were answered by this process.
+    /// Images that were answered by this process.
     pub answered: usize,
     state: Option<State>,
     rows: Vec<(usize, Vec<f32>)>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluator<'a> {
     /// From the beginning, or from where the state ends.
-    pub fn new(work: Work<'a>, members: Members, state: Option<State>) -> Judge<'a> {
+    pub fn new(work: Work<'a>, members: Members, state: Option<State>) -> Evaluator<'a> {
         let counts = state.as_ref().map(|state| state.counts.clone()).unwrap_or_default();
-        Judge { work, members, counts, seconds: 0.0, answered: 0, state, rows: Vec::new() }
+        Evaluator { work, members, counts, seconds: 0.0, answered: 0, state, rows: Vec::new() }
     }
 
-    /// Pictures whose answers are computed together. All results of a state are those of whole parts, counted from the first picture
+    /// Images whose answers are computed together. All results of a state are those of whole parts, counted from the first image
     /// on: what runs together is the same however often a run is interrupted, and so are the results, to the bit.
     fn part(&self) -> usize {
         (self.work.batch / self.work.views.count()).max(1)
     }
 
-    /// The index behind the last picture.
+    /// The index behind the last image.
     pub fn end(&self) -> usize {
         let (all, part) = (self.work.data.len(), self.part());
         match (self.work.limit, &self.state) {
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
         result.map(|()| stopped && self.counts.next < end)
     }
 
-    /// Plans for full runs while the first pictures are read.
+    /// Plans for full runs while the first images are read.
     fn prepare(&mut self, pictures: usize) -> Result<(), Failure> {
         let batch = self.work.batch.min(pictures * self.work.views.count());
         self.members.list.iter_mut().try_for_each(|member| member.prepare(self.work.views, batch))
@@ -183,7 +183,7 @@ impl<'a> Judge<'a> {
         Err(Failure::Input(format!("the scores of {bad} of {seen} images are not finite, first those of `{name}`: {why}")))
     }
 
-    /// Each picture's probabilities, in the dataset's order; NaN of those that were not read.
+    /// Each image's probabilities, in the dataset's order; NaN of those that were not read.
     pub fn scores(&self) -> ArrayD<f32> {
         let mut all = Array2::from_elem((self.end(), self.members.classes()), f32::NAN);
         for (index, row) in &self.rows {
@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
         all.into_dyn()
     }
 
-    /// Says what was read in vain and what was packed anew.
+    /// Says what was read in vain and what was packed again.
     pub fn note(&self, args: &Args, out: &Out) {
         for member in &self.members.list {
             member.note(out);

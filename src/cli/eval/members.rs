@@ -18,13 +18,13 @@ use crate::train::classes;
 const USUAL: usize = 224 * 224;
 
 /// A network that is judged.
-pub(super) struct Member {
+pub(super) struct EnsembleMember {
     /// Its name, and its file where another of the same name is judged.
     pub title: String,
     args: ModelArgs,
     pub session: Session,
     reader: Reader,
-    /// Which of the ways to prepare pictures is its own.
+    /// Which of the ways to prepare images is its own.
     way: usize,
     /// Pixels of the input that it is made for.
     pixels: usize,
@@ -32,26 +32,26 @@ pub(super) struct Member {
 
 /// The networks, all of the same classes.
 pub(super) struct Members {
-    pub list: Vec<Member>,
-    /// The ways in which pictures are prepared for them, each different.
+    pub list: Vec<EnsembleMember>,
+    /// The ways in which images are prepared for them, each different.
     ways: Vec<(Preprocess, Shape)>,
     classes: usize,
     /// All files that they come from.
     read: Vec<PathBuf>,
 }
 
-/// A picture prepared in each way, in each of its views.
+/// An image prepared in each way, in each of its views.
 pub(super) type Shown = Vec<Vec<Input>>;
 
 impl Members {
     /// Opens the networks that the command names.
     pub fn open(args: &Args, views: &Views, out: &mut Out) -> Result<Members, Failure> {
         let further = args.ensemble.iter().map(|named| beside(&args.model, named));
-        let mut list: Vec<Member> = Vec::new();
+        let mut list: Vec<EnsembleMember> = Vec::new();
         let mut ways: Vec<(Preprocess, Shape)> = Vec::new();
         let mut read = Vec::new();
         for from in std::iter::once(args.model.clone()).chain(further) {
-            let member = Member::open(from, views, args.average, &mut ways, &mut read, out)?;
+            let member = EnsembleMember::open(from, views, args.average, &mut ways, &mut read, out)?;
             agree(list.first(), &member)?;
             list.push(member);
         }
@@ -76,14 +76,14 @@ impl Members {
         lists.find(|labels| !labels.is_empty()).map_or(&[], Vec::as_slice)
     }
 
-    /// Fails where a dataset of normalised samples does not go with the networks or the views; pictures are brought to any size.
+    /// Fails where a dataset of normalized samples does not go with the networks or the views; images are brought to any size.
     pub fn hold(&self, data: &dyn Dataset, views: &Views) -> Result<(), Failure> {
-        if !data.is_normalised() {
+        if !data.is_normalized() {
             return Ok(());
         }
         if !views.is_plain() {
             return Err(Failure::Usage(format!(
-                "--crops, --scales and --flip show pictures in other ways, and `{}` holds normalised values",
+                "--crops, --scales and --flip show images in other ways, and `{}` holds normalized values",
                 data.name(0)
             )));
         }
@@ -105,7 +105,7 @@ impl Members {
         }
     }
 
-    /// The ways in which pictures are prepared for them.
+    /// The ways in which images are prepared for them.
     pub fn ways(&self) -> &[(Preprocess, Shape)] {
         &self.ways
     }
@@ -124,11 +124,11 @@ fn beside(first: &ModelArgs, named: &Named) -> ModelArgs {
 /// Views that can run together.
 struct OfOneSize<'a> {
     size: [usize; 3],
-    /// The values of each, and the picture that it is a view of.
+    /// The values of each, and the image that it is a view of.
     views: Vec<(usize, &'a [f32])>,
 }
 
-impl Member {
+impl EnsembleMember {
     fn open(
         args: ModelArgs,
         views: &Views,
@@ -136,7 +136,7 @@ impl Member {
         ways: &mut Vec<(Preprocess, Shape)>,
         read: &mut Vec<PathBuf>,
         out: &mut Out,
-    ) -> Result<Member, Failure> {
+    ) -> Result<EnsembleMember, Failure> {
         let mut loaded = args.load(out)?;
         read.append(&mut loaded.read);
         let pixels = made_for(&loaded.checked);
@@ -159,7 +159,7 @@ impl Member {
         if views.cut == Cut::Ten && views.scales.is_empty() && reader.how.resize.is_none() && reader.how.crop.is_none() {
             let name = &model.network().name;
             return Err(Failure::Usage(format!(
-                "`{name}` takes pictures as large as its input, where ten crops are the same: give a larger size of the shorter side \
+                "`{name}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
                  with --scales"
             )));
         }
@@ -170,10 +170,10 @@ impl Member {
             ways.len() - 1
         });
         let session = args.session(&model)?;
-        Ok(Member { title: model.network().name.clone(), args, session, reader, way, pixels })
+        Ok(EnsembleMember { title: model.network().name.clone(), args, session, reader, way, pixels })
     }
 
-    /// Plans for a full run, where its size is known before a picture is read.
+    /// Plans for a full run, where its size is known before an image is read.
     pub fn prepare(&mut self, views: &Views, batch: usize) -> Result<(), Failure> {
         match self.reader.free_size() {
             Some(size) if views.cut != Cut::Whole => self.session.prepare(batch, size).map_err(Failure::input),
@@ -197,7 +197,7 @@ impl Member {
         let mut sums: Vec<[Vec<f64>; 2]> = vec![[Vec::new(), Vec::new()]; pictures.len()];
         for OfOneSize { size, views } in sizes {
             let [_, height, width] = size;
-            // larger pictures take more memory: as many as make the pixels of a batch of the network's own size
+            // larger images take more memory: as many as make the pixels of a batch of the network's own size
             let together = (batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, batch);
             for run in views.chunks(together) {
                 let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
@@ -236,7 +236,7 @@ impl Member {
         Row { p: probabilities(&scores), log: log_probabilities(&scores) }
     }
 
-    /// Why its answer to a picture is not finite.
+    /// Why its answer to an image is not finite.
     pub fn why_not_finite(&mut self, shown: &Shown) -> Result<String, Failure> {
         let views = shown.get(self.way).map_or(&[][..], Vec::as_slice);
         for (values, size) in views {
@@ -247,7 +247,7 @@ impl Member {
         Ok(format!("network `{}`", self.title))
     }
 
-    /// Says what of the weights was packed anew.
+    /// Says what of the weights was packed again.
     pub fn note(&self, out: &Out) {
         self.args.note_packs(&self.session, out);
     }
@@ -262,8 +262,8 @@ fn made_for(checked: &Checked) -> usize {
 }
 
 /// Fails where two networks do not tell the same classes apart.
-fn agree(first: Option<&Member>, other: &Member) -> Result<(), Failure> {
-    let count = |member: &Member| classes(member.session.model().checked()).unwrap_or(0);
+fn agree(first: Option<&EnsembleMember>, other: &EnsembleMember) -> Result<(), Failure> {
+    let count = |member: &EnsembleMember| classes(member.session.model().checked()).unwrap_or(0);
     let Some(first) = first else { return Ok(()) };
     let (one, two) = (&first.title, &other.title);
     let (n, m) = (count(first), count(other));
@@ -281,7 +281,7 @@ fn agree(first: Option<&Member>, other: &Member) -> Result<(), Failure> {
 }
 
 /// Networks of one name are told apart by their files, and by their places where the files are the same.
-fn name_apart(list: &mut [Member]) {
+fn name_apart(list: &mut [EnsembleMember]) {
     let names: Vec<String> = list.iter().map(|m| m.title.clone()).collect();
     for (i, member) in list.iter_mut().enumerate() {
         if names.iter().filter(|name| **name == names[i]).count() > 1 {

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::super::args::Format;
 use super::super::output::{Done, Failure, Out};
 use super::super::table::table;
-use super::judge::Judge;
+use super::judge::Evaluator;
 use super::score::{Answer, Measures};
 use super::{Args, Average};
 use crate::data::{Cut, Views};
 
-pub(super) fn report(args: &Args, judge: &Judge<'_>, out: &mut Out) -> Done {
+pub(super) fn report(args: &Args, judge: &Evaluator<'_>, out: &mut Out) -> Done {
     let measures = judge.measures();
-    let Some(all) = measures.last() else { return Err(Failure::Input("no picture could be read".into())) };
+    let Some(all) = measures.last() else { return Err(Failure::Input("no image could be read".into())) };
     match args.format {
         Format::Text => text(args, judge, &measures, out),
         Format::Json => out.line(object(args, judge, &measures, all)),
@@ -20,7 +20,7 @@ pub(super) fn report(args: &Args, judge: &Judge<'_>, out: &mut Out) -> Done {
 }
 
 /// The networks' names, and, of several, that of all together.
-fn titles(judge: &Judge<'_>) -> Vec<String> {
+fn titles(judge: &Evaluator<'_>) -> Vec<String> {
     let mut titles: Vec<String> = judge.members.list.iter().map(|m| m.title.clone()).collect();
     if titles.len() > 1 {
         titles.push("ensemble".into());
@@ -28,7 +28,7 @@ fn titles(judge: &Judge<'_>) -> Vec<String> {
     titles
 }
 
-fn text(args: &Args, judge: &Judge<'_>, measures: &[Measures], out: &mut Out) -> Done {
+fn text(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], out: &mut Out) -> Done {
     let counts = &judge.counts;
     let all = judge.work.data.len();
     let of = if counts.next < all { format!(" of {all}") } else { String::new() };
@@ -59,7 +59,7 @@ fn text(args: &Args, judge: &Judge<'_>, measures: &[Measures], out: &mut Out) ->
         };
         let rows: Vec<Vec<String>> = counts.worst.iter().map(row).collect();
         out.line("")?;
-        table(out, &["picture", "class", "given", "answer", "given"], 4, &rows, false)?;
+        table(out, &["image", "class", "given", "answer", "given"], 4, &rows, false)?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn share(percent: f64) -> String {
     if percent < 0.01 { format!("{percent:.0e} %") } else { format!("{percent:.2} %") }
 }
 
-fn object(args: &Args, judge: &Judge<'_>, measures: &[Measures], all: &Measures) -> Value {
+fn object(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], all: &Measures) -> Value {
     let counts = &judge.counts;
     let titles = titles(judge);
     let named: Vec<&str> = judge.members.list.iter().map(|m| m.title.as_str()).collect();
@@ -108,19 +108,19 @@ fn measured(m: &Measures) -> Value {
     })
 }
 
-fn rate(judge: &Judge<'_>) -> f64 {
+fn rate(judge: &Evaluator<'_>) -> f64 {
     judge.answered as f64 / judge.seconds.max(1e-9)
 }
 
 /// A class's label, or what the dataset calls it.
-fn name(judge: &Judge<'_>, class: usize) -> String {
+fn name(judge: &Evaluator<'_>, class: usize) -> String {
     let named = judge.members.labels().get(class).or_else(|| judge.work.data.classes().get(class));
     named.cloned().unwrap_or_else(|| class.to_string())
 }
 
 fn views(views: &Views, average: Average) -> Value {
     let crops = match views.cut {
-        Cut::Centre => Some(1),
+        Cut::Center => Some(1),
         Cut::Ten => Some(10),
         Cut::Whole => None,
     };
@@ -130,12 +130,12 @@ fn views(views: &Views, average: Average) -> Value {
     })
 }
 
-/// `10: corners and centre, and mirrored; probabilities averaged`.
+/// `10: corners and center, and mirrored; probabilities averaged`.
 pub(super) fn describe(views: &Views, average: Average) -> String {
     let cut = match views.cut {
-        Cut::Centre => "the centre",
-        Cut::Ten => "the corners and the centre",
-        Cut::Whole => "the whole picture",
+        Cut::Center => "the center",
+        Cut::Ten => "the corners and the center",
+        Cut::Whole => "the whole image",
     };
     let sizes: Vec<String> = views.scales.iter().map(usize::to_string).collect();
     let at = match &sizes[..] {

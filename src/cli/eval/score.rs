@@ -1,11 +1,11 @@
-//! What is counted over pictures.
+//! What is counted over images.
 
 use serde::{Deserialize, Serialize};
 
 use super::super::images::top;
 use super::confusion::Confusion;
 
-/// What a network answers for a picture: a number for each class.
+/// What a network answers for an image: a number for each class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Row {
     /// The probabilities.
@@ -44,12 +44,12 @@ pub(super) fn add(a: f64, b: f64) -> f64 {
 pub(super) struct Tally {
     first: usize,
     five: usize,
-    /// Of the pictures whose loss is finite.
+    /// Of the images whose loss is finite.
     loss: f64,
-    /// Pictures whose class was given the probability 0.
+    /// Images whose class was given the probability 0.
     #[serde(default)]
     impossible: usize,
-    /// Pictures whose scores are not finite.
+    /// Images whose scores are not finite.
     #[serde(default)]
     not_finite: usize,
 }
@@ -69,7 +69,7 @@ impl Tally {
         }
     }
 
-    /// The measures over so many pictures, at least 1.
+    /// The measures over so many images, at least 1.
     pub fn measures(&self, pictures: usize) -> Measures {
         let percent = |hits: usize| 100.0 * hits as f64 / pictures as f64;
         let loss = match (self.not_finite, self.impossible) {
@@ -91,14 +91,14 @@ pub(super) struct Measures {
     /// Mean of `-ln p`, p the probability that the class was given; infinite where one of them is 0, and NaN where scores are not
     /// finite.
     pub loss: f64,
-    /// Pictures whose scores are not finite: each counts as a wrong answer.
+    /// Images whose scores are not finite: each counts as a wrong answer.
     pub not_finite: usize,
 }
 
-/// A picture and how it was answered.
+/// An image and how it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Answer {
-    /// Of the picture in the dataset.
+    /// Of the image in the dataset.
     pub index: usize,
     /// Its class.
     pub class: usize,
@@ -110,10 +110,10 @@ pub(super) struct Answer {
     pub probability: f32,
 }
 
-/// A picture without an answer.
+/// An image without an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct NoAnswer {
-    /// Of the picture in the dataset.
+    /// Of the image in the dataset.
     pub index: usize,
     /// The network, and what in it is not finite.
     pub why: String,
@@ -122,22 +122,22 @@ pub(super) struct NoAnswer {
 /// All that is counted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Counts {
-    /// The first picture that was not looked at yet.
+    /// The first image that was not looked at yet.
     pub next: usize,
-    /// Pictures that were answered.
+    /// Images that were answered.
     pub seen: usize,
-    /// Pictures that could not be read.
+    /// Images that could not be read.
     pub broken: usize,
     /// What was wrong with the first of them.
     pub reasons: Vec<String>,
     /// Of each network, and, of several, of all together behind them.
     pub tallies: Vec<Tally>,
-    /// The first picture that a network's scores are not finite of, and why.
+    /// The first image that a network's scores are not finite of, and why.
     #[serde(default)]
     pub no_answer: Option<NoAnswer>,
     /// Which classes are taken for which; of all networks together.
     pub confusion: Confusion,
-    /// The pictures whose class was given the least probability, the least first.
+    /// The images whose class was given the least probability, the least first.
     pub worst: Vec<Answer>,
 }
 
@@ -145,7 +145,7 @@ pub(super) struct Counts {
 const NAMED: usize = 10;
 
 impl Counts {
-    /// Counts a picture that was answered with these rows of probabilities: of each network, and of all together in the end.
+    /// Counts an image that was answered with these rows of probabilities: of each network, and of all together in the end.
     pub fn answer(&mut self, index: usize, class: usize, rows: &[Row], worst: usize) {
         self.seen += 1;
         self.tallies.resize(rows.len(), Tally::default());
@@ -165,7 +165,7 @@ impl Counts {
         }
     }
 
-    /// Counts a picture that could not be read.
+    /// Counts an image that could not be read.
     pub fn broken(&mut self, why: String) {
         self.broken += 1;
         if self.reasons.len() < NAMED {

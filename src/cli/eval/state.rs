@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::output::{Failure, Out, STOPPED, save};
 use super::Args;
-use super::members::{Member, Members};
+use super::members::{EnsembleMember, Members};
 use super::report::describe;
 use super::score::Counts;
 use crate::data::{Dataset, Views};
@@ -21,7 +21,7 @@ use crate::ir::dump::{DumpOptions, dump};
 const EVERY: Duration = Duration::from_secs(15);
 /// The version of the file's format.
 const VERSION: u32 = 1;
-/// The longest file that is read: a table of two thousand classes, and a long list of pictures.
+/// The longest file that is read: a table of two thousand classes, and a long list of images.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Set by Ctrl-C.
@@ -70,7 +70,7 @@ pub(super) fn begin(
                 }
             }
             if stored.counts.next > data.len() {
-                return Err(Failure::Input(format!("`{file}` is damaged: it has gone on behind the last picture")));
+                return Err(Failure::Input(format!("`{file}` is damaged: it has gone on behind the last image")));
             }
             if stored.threads != threads {
                 let before = stored.threads;
@@ -80,7 +80,7 @@ pub(super) fn begin(
             }
             if stored.counts.next == data.len() {
                 out.note(format_args!(
-                    "note: `{file}` holds a finished run, whose results these are; without the file it begins anew"
+                    "note: `{file}` holds a finished run, whose results these are; without the file it begins again"
                 ));
             }
             stored.counts
@@ -141,16 +141,16 @@ fn what(args: &Args, members: &Members, data: &dyn Dataset, views: &Views) -> BT
         say(format!("network {}", i + 1), format!("{} with checksum {:08x}", member.title, checksum(member)));
     }
     say("number of networks".into(), members.list.len().to_string());
-    say("data".into(), format!("{} pictures with checksum {:08x}", data.len(), names(data)));
+    say("data".into(), format!("{} images with checksum {:08x}", data.len(), names(data)));
     say("views".into(), describe(views, args.average));
     say("batch".into(), args.batch.to_string());
-    say("number of worst pictures".into(), args.worst.to_string());
+    say("number of worst images".into(), args.worst.to_string());
     say("planning".into(), format!("{:?}", args.model.planning));
     of
 }
 
 /// Of a network's graph, weights and preprocessing.
-fn checksum(member: &Member) -> u32 {
+fn checksum(member: &EnsembleMember) -> u32 {
     let model = member.session.model();
     let mut crc = crc32fast::Hasher::new();
     crc.update(dump(model.checked(), DumpOptions::default()).as_bytes());
@@ -163,7 +163,7 @@ fn checksum(member: &Member) -> u32 {
     crc.finalize()
 }
 
-/// Of a dataset's pictures, by the ends of their names, and of their classes: the folder that they lie in may have been moved.
+/// Of a dataset's images, by the ends of their names, and of their classes: the folder that they lie in may have been moved.
 fn names(data: &dyn Dataset) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     for index in 0..data.len() {

@@ -109,7 +109,7 @@ fn timeline(report: &Report) -> String {
     for (index, row) in report.rows.iter().enumerate() {
         let (from, to) = (x(begin), x(begin + row.us));
         begin += row.us;
-        // neighbours are told apart by a gap, where there is room for one
+        // neighbors are told apart by a gap, where there is room for one
         let width = if to - from > 4.0 { to - from - 1.0 } else { to - from };
         let high = y(report.percent(row.gflops()));
         let _ = write!(
@@ -139,7 +139,7 @@ fn timeline(report: &Report) -> String {
     out
 }
 
-/// Brackets below neighbours whose names begin alike: `layer1.0.conv1` and `layer1.1.conv2`.
+/// Brackets below neighbors whose names begin alike: `layer1.0.conv1` and `layer1.1.conv2`.
 fn stages(report: &Report, x: &impl Fn(f64) -> f64, out: &mut String) {
     let stage = |row: &Row| row.name.split('.').next().unwrap_or("").to_owned();
     let mut begin = 0.0;

@@ -102,7 +102,7 @@ pub(super) fn beginning(
     };
     out.note(format_args!("{} tensors from {}", begun.params.len().saturating_sub(begun.drawn.len()), from.path.display()));
     if !begun.drawn.is_empty() {
-        out.note(format_args!("drawn anew: {}", list(&begun.drawn)));
+        out.note(format_args!("drawn again: {}", list(&begun.drawn)));
     }
     if !begun.unused.is_empty() {
         out.note(format_args!("not used: {}", list(&begun.unused)));

@@ -1,4 +1,4 @@
-//! `resnetc view --watch`: the page as a server hands it out, made anew whenever one of its files changes.
+//! `resnetc view --watch`: the page as a server hands it out, made again whenever one of its files changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,10 +6,10 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::Augment;
 
-const KEYS: [&str; 9] = ["pad", "scale", "crop", "random_crop", "flip", "lighting", "colour", "color", "cutout"];
+const KEYS: [&str; 9] = ["pad", "scale", "crop", "random_crop", "flip", "lighting", "color", "color", "cutout"];
 
 impl Reader<'_> {
-    /// The changes of training pictures, in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
+    /// The changes of training images, in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
     /// stands.
     pub fn augment(&mut self, entry: &Entry) -> Option<Vec<Augment>> {
         if !entry.values.is_empty() {
@@ -61,8 +61,8 @@ impl Reader<'_> {
                 let deviation = self.number(part, |x| (0.0..=10.0).contains(&x), "a deviation from 0 to 10; 0.1 in the paper")?;
                 Some(Augment::Lighting { deviation: deviation as f32 })
             }
-            "colour" | "color" => {
-                self.known("`colour`", &part.entries, &["brightness", "contrast", "saturation"]);
+            "color" | "color" => {
+                self.known("`color`", &part.entries, &["brightness", "contrast", "saturation"]);
                 self.nothing_more(part, 0);
                 let mut amount = |name: &str| match part.entries.iter().find(|e| e.key == name) {
                     Some(key) => self.number(key, |x| (0.0..=10.0).contains(&x), "a number from 0 to 10").map(|x| x as f32),
@@ -78,7 +78,7 @@ impl Reader<'_> {
 
     fn crop(&mut self, whole: &Entry, pad: Option<&Entry>, scale: Option<&Entry>, crop: Option<&Entry>) -> Option<Augment> {
         if let (Some(pad), Some(scale)) = (pad, scale) {
-            let message = "`pad` and `scale` both say how pictures are cropped";
+            let message = "`pad` and `scale` both say how images are cropped";
             let diag = Diagnostic::error(codes::RECIPE_CONFLICT, message, scale.key_span, "the one");
             self.diags.push(diag.label(pad.key_span, "the other"));
             return None;
@@ -96,7 +96,7 @@ impl Reader<'_> {
                 let crop = size?;
                 if crop.iter().any(|&side| side as f64 > min) {
                     let message =
-                        format!("a picture whose shorter side has {min} pixels has no {} x {} to cut out", crop[0], crop[1]);
+                        format!("an image whose shorter side has {min} pixels has no {} x {} to cut out", crop[0], crop[1]);
                     self.diags.push(Diagnostic::error(
                         codes::RECIPE_CONFLICT,
                         message,

@@ -1,7 +1,7 @@
 //! Reading single entries: each kind of value with its range, and what is said where it does not fit.
 
 use super::super::eval::number;
-use super::super::names::nearest;
+use super::super::suggest::nearest;
 use super::super::value::Value;
 use super::{Entry, Unit};
 use crate::base::codes;

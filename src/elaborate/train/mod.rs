@@ -213,7 +213,7 @@ impl Train {
         let last = (0..order.len()).rev().find(|&i| in_stage(i));
         let layers = |from: usize, to: usize| {
             let own = order.get(from..to).unwrap_or(&[]).iter().map(|&id| graph.node(id));
-            own.filter(|node| matches!(node.op, Op::Conv(_) | Op::Norm(_) | Op::Linear(_))).map(|n| n.name.clone()).collect()
+            own.filter(|node| matches!(node.op, Op::Conv(_) | Op::BatchNorm(_) | Op::Linear(_))).map(|n| n.name.clone()).collect()
         };
         let mut named = |labels: Vec<(String, Span)>| {
             let mut names: Vec<String> = Vec::new();

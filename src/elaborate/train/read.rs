@@ -55,7 +55,7 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
     let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
     let mut reader = Reader { diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
-    // the optimiser first: the warm-up's rate is stated in relation to its
+    // the optimizer first: the warm-up's rate is stated in relation to its
     entries.sort_by_key(|entry| entry.key != "optimizer");
     for entry in &entries {
         reader.entry(entry, &mut train);
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     *except = self.labels(entry, Some(labels));
                 }
                 [(Value::Word(word), _)] if **word == *"none" => recipe.from = None,
-                _ => self.wrong(entry, "a file, and what begins anew: from: \"resnet50.pth\" except fc"),
+                _ => self.wrong(entry, "a file, and what begins again: from: \"resnet50.pth\" except fc"),
             },
             "freeze" => {
                 self.nothing_more(entry, 1);
@@ -140,7 +140,7 @@ impl Reader<'_> {
     }
 
     fn optimizer(&mut self, entry: &Entry, recipe: &mut Recipe) -> Option<()> {
-        // `--set train.optimizer.rate=0.1` over a file without an optimiser names none
+        // `--set train.optimizer.rate=0.1` over a file without an optimizer names none
         if !entry.values.is_empty() {
             self.word(entry, &["sgd"])?;
         }

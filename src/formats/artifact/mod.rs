@@ -8,9 +8,9 @@
 //! ```
 //!
 //! All numbers are little-endian. The packed weights are those that a plan for the compiling machine derives from the tensors
-//! (batch norms folded, channels in blocks), so that a run there maps them and touches no tensor; other plans make theirs anew.
+//! (batch norms folded, channels in blocks), so that a run there maps them and touches no tensor; other plans make theirs again.
 //! The file is not trusted: the header is checksummed at load, every offset is checked against the file's length, the graph's
-//! shapes are inferred anew, a plan is made anew, and a packed weight is used if it is as long as the plan's form of it. The
+//! shapes are inferred again, a plan is made again, and a packed weight is used if it is as long as the plan's form of it. The
 //! checksums of tensors and packed weights are compared by [`verify`] alone, so that loading maps them without reading them.
 
 mod graph;
@@ -29,8 +29,8 @@ use crate::base::tensor::{DType, Tensor};
 use crate::check;
 use crate::ir::{Checked, Network, Preprocess};
 use crate::kernels::Isa;
-use crate::plan::{Form, PlanOptions, Settings};
-use crate::runtime::{Model, Packs, ParamStore, SessionOptions};
+use crate::plan::{WeightLayout, PlanOptions, Settings};
+use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};
 
@@ -132,7 +132,7 @@ struct StoredPacks {
 struct StoredPack {
     /// The weight's in the plan.
     name: String,
-    form: Form,
+    form: WeightLayout,
     /// From the first tensor's place.
     offset: u64,
     /// Numbers, each an f32.
@@ -279,12 +279,12 @@ struct Parts {
 /// An artifact, read.
 #[derive(Debug)]
 pub struct Artifact {
-    /// The network, checked anew.
+    /// The network, checked again.
     pub checked: Checked,
     /// Its parameters, mapped.
     pub params: ParamStore,
     /// Its packed weights, mapped.
-    pub packs: Option<Packs>,
+    pub packs: Option<PackedWeights>,
     /// What the planner is asked for, where that is not the usual.
     pub settings: Option<Settings>,
     /// What it was compiled from.
@@ -298,9 +298,9 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let parts = opened.parts().map_err(damaged)?;
     let params = opened.header.tensors.iter().map(|t| t.name.clone()).zip(parts.tensors).collect();
     let packs = opened.header.packs.as_ref().map(|stored| {
-        let mut packs = Packs::new(stored.isa);
+        let mut packs = PackedWeights::new(stored.isa);
         for (pack, values) in stored.list.iter().zip(parts.packs) {
-            // what cannot be used from the file is made anew
+            // what cannot be used from the file is made again
             packs.insert(pack.name.clone(), pack.form, values);
         }
         packs
@@ -326,7 +326,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         signal: false,
         stages: Vec::new(),
         shortcuts: Vec::new(),
-        labelled: Vec::new(),
+        labeled: Vec::new(),
         expects: Vec::new(),
         preprocess: header.preprocess,
         labels: header.labels,
@@ -372,7 +372,7 @@ pub fn verify(path: &Path) -> Result<Verified, ArtifactError> {
         tensor.release();
     }
     let model = Model::load(path)?;
-    if let Some(isa) = model.packs().map(Packs::isa).filter(|isa| isa.is_available())
+    if let Some(isa) = model.packs().map(PackedWeights::isa).filter(|isa| isa.is_available())
         && let Ok(plan) = model.plan(&PlanOptions::new(1, SessionOptions::default().threads, isa), [None; 2])
     {
         model.check_packs(&plan).map_err(|e| damaged(e.to_string()))?;

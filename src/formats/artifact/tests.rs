@@ -5,7 +5,7 @@ use crate::runtime::init;
 use ndarray::ArrayD;
 
 const SOURCE: &str = "resnet 1\nuse std.blocks: basic\nnetwork net {\n  input 3 x 8 x 8\n  shortcut: projection\n  \
-                      conv 3x3, filters: 4\n  norm\n  stage layer1: 1 of basic { filters: 8, map: halve }\n  avgpool global\n  linear 2\n  \
+                      conv 3x3, filters: 4\n  batchnorm\n  stage layer1: 1 of basic { filters: 8, map: halve }\n  avgpool global\n  linear 2\n  \
                       labels [\"a\", \"b\"]\n  preprocess { mean: [0.1, 0.2, 0.3] }\n}\n";
 
 fn sample() -> (Checked, ParamStore, SourceMap) {

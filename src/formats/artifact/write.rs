@@ -9,7 +9,7 @@ use crate::base::file::write_atomically;
 use crate::base::source::SourceMap;
 use crate::ir::Checked;
 use crate::plan::Settings;
-use crate::runtime::{Packs, ParamStore};
+use crate::runtime::{PackedWeights, ParamStore};
 
 /// What goes into an artifact.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Contents<'a> {
     /// What it was compiled from.
     pub sources: &'a SourceMap,
     /// The weights as a plan binds them ([`crate::Model::pack`]).
-    pub packs: Option<&'a Packs>,
+    pub packs: Option<&'a PackedWeights>,
     /// What the planner is asked for, where that is not the usual.
     pub settings: Option<&'a Settings>,
 }

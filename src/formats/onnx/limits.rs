@@ -71,7 +71,7 @@ enum Message {
     Tensor,
 }
 
-/// A model's graph, its initialisers, and the tensors that are attributes of its nodes.
+/// A model's graph, its initializers, and the tensors that are attributes of its nodes.
 const MODEL: Within =
     &[(7, Message::Of(&[(5, Message::Tensor), (1, Message::Of(&[(5, Message::Of(&[(5, Message::Tensor)]))]))]))];
 

@@ -80,7 +80,7 @@ pub struct GraphProto {
     /// For people.
     #[prost(string, optional, tag = "10")]
     pub doc_string: Option<String>,
-    /// What is given; files before IR version 4 list initialisers here too.
+    /// What is given; files before IR version 4 list initializers here too.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
     /// What comes out.

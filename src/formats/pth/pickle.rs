@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::Fault;
 use crate::base::tensor::DType;
 
-/// The most instructions that are interpreted: a ResNet-1202 with its optimiser's state needs a fifth of that.
+/// The most instructions that are interpreted: a ResNet-1202 with its optimizer's state needs a fifth of that.
 const MAX_STEPS: usize = 4_000_000;
 
 /// The most dimensions of a tensor.
@@ -437,7 +437,7 @@ impl<'a> Machine<'a> {
         };
         if !matches!(view, [] | [Value::None, ..]) {
             return Err(Fault::Unsupported(
-                "has storages that are views of others, as PyTorch before 0.4 wrote; save it anew".into(),
+                "has storages that are views of others, as PyTorch before 0.4 wrote; save it again".into(),
             ));
         }
         let len = usize::try_from(len).map_err(|_| damaged("has a storage of negative length"))?;

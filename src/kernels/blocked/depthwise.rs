@@ -92,7 +92,7 @@ pub fn serves(shape: &ConvShape) -> bool {
     shape.groups == shape.channels && shape.groups == shape.filters
 }
 
-/// Packs a weight `[channels, 1, height, width]` to `[block][height][width][lanes]`; subnormal numbers become zero.
+/// PackedWeights a weight `[channels, 1, height, width]` to `[block][height][width][lanes]`; subnormal numbers become zero.
 pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<Aligned, TryReserveError> {
     let taps = weight.len() / channels.max(1);
     let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * taps)?;

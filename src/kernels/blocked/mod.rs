@@ -19,7 +19,7 @@ pub(super) fn kernels(isa: Isa) -> &'static Kernels {
     kernels
 }
 
-/// Gives each thread an equal share of the `places` (pixels, rows) of `maps` maps, in runs: neighbouring places of one map,
+/// Gives each thread an equal share of the `places` (pixels, rows) of `maps` maps, in runs: neighboring places of one map,
 /// at most `most` of them. Few large maps are spread as evenly as many small ones. Calls `task(map, places)` for each run.
 pub(super) fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {

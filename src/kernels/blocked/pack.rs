@@ -131,7 +131,7 @@ impl<'a> Filters<'a> {
         if self.turned { self.sizes[2] - 1 - tap } else { tap }
     }
 
-    /// A tap of a channel, for neighbouring filters from `first` on: where they begin among [`Filters::values`], and how far they are
+    /// A tap of a channel, for neighboring filters from `first` on: where they begin among [`Filters::values`], and how far they are
     /// apart. Of a weight without groups.
     fn line(&self, first: usize, channel: usize, tap: usize) -> (usize, usize) {
         let [filters, channels, taps] = self.sizes;
@@ -172,7 +172,7 @@ pub(in crate::kernels) fn flush(value: f32) -> f32 {
     if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }
 
-/// Packs a weight of `shape` `[filters, channels / groups, height, width]`; subnormal numbers become zero.
+/// PackedWeights a weight of `shape` `[filters, channels / groups, height, width]`; subnormal numbers become zero.
 pub fn pack(lanes: usize, shape: [usize; 4], groups: usize, plain: bool, weight: &[f32]) -> Result<Aligned, TryReserveError> {
     let units = Units::new(lanes, shape, groups, plain);
     let mut packed = Aligned::zeroed(units.panels.total())?;
@@ -207,7 +207,7 @@ impl Units {
         start..start + self.panels.len(unit)
     }
 
-    /// Packs one into memory that is zero, or where the same unit was packed before.
+    /// PackedWeights one into memory that is zero, or where the same unit was packed before.
     pub fn pack(&self, unit: usize, weight: &Filters<'_>, panel: &mut [f32]) {
         let Panels { lanes, filters, channels, groups, taps, depth, .. } = self.panels;
         let width = self.panels.width(unit) * lanes;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::conv_weight::winograd::transform::{Sums, gradient, taps};
-use super::norm::loops::{Back, GradSums, Moments, Normalise, back, grad_sums, moments, normalise};
+use super::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
 use super::plane::{Dot, plane_dot};
 use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
 use crate::kernels::aligned::LINE;
@@ -14,11 +14,11 @@ use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::{Isa, Layout, blocked};
 
 /// See the module.
-pub(in crate::kernels) struct Leaves {
+pub(in crate::kernels) struct TrainKernels {
     /// Sums of differences and of their squares.
     pub moments: unsafe fn(&Moments),
-    /// Normalises pixels.
-    pub normalise: unsafe fn(&Normalise),
+    /// Normalizes pixels.
+    pub normalize: unsafe fn(&Normalize),
     /// Sums over a norm's gradient.
     pub grad_sums: unsafe fn(&GradSums),
     /// The gradient of a norm's input.
@@ -35,9 +35,9 @@ pub(in crate::kernels) struct Leaves {
     pub taps: unsafe fn(&Sums),
 }
 
-static PLAIN: Leaves = Leaves {
+static PLAIN: TrainKernels = TrainKernels {
     moments: moments::<Scalar>,
-    normalise: normalise::<Scalar>,
+    normalize: normalize::<Scalar>,
     grad_sums: grad_sums::<Scalar>,
     back: back::<Scalar>,
     plane_dot: plane_dot::<Scalar>,
@@ -51,7 +51,7 @@ static PLAIN: Leaves = Leaves {
 ///
 /// # Panics
 /// Where the layout is blocked and not the instruction set's, or this processor lacks it.
-pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static Leaves {
+pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static TrainKernels {
     match layout {
         Layout::Nchw => &PLAIN,
         Layout::Blocked { lanes } => {

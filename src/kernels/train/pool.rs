@@ -2,7 +2,7 @@
 //!
 //! Windows overlap, so a map is one thread's.
 
-use super::leaves::{Leaves, Maps, leaves};
+use super::leaves::{TrainKernels, Maps, leaves};
 use crate::kernels::pool::Disjoint;
 use crate::kernels::pooling::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
@@ -206,7 +206,7 @@ pub fn adaptive_avg_grad(
 /// number takes all. `pooled` is the pixels of a pooled map, `width` that of a row of the others.
 fn by_map(
     pool: &Pool,
-    leaves: &Leaves,
+    leaves: &TrainKernels,
     maps: &Maps,
     [pooled, width]: [usize; 2],
     x: Option<&[f32]>,

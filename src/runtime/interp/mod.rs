@@ -13,7 +13,7 @@ use super::params::ParamStore;
 use crate::check::SizeError;
 use crate::ir::signal::stated;
 use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, Shape, infer};
-use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalise, pad, pool, softmax, upsample};
+use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
 
 /// The statistics of a batch at a norm, a value for each channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct BatchStats {
     pub count: usize,
 }
 
-/// What a norm normalises with.
+/// What a norm normalizes with.
 enum Stats<'a> {
     /// The running statistics of the store.
     Running,
@@ -39,7 +39,7 @@ pub fn run(checked: &Checked, params: &ParamStore, inputs: &[(&str, ArrayViewD<'
     rounded(interpret(checked, params, inputs, Stats::Running, true)?)
 }
 
-/// Runs the graph as training does: each norm normalises with the biased statistics of its batch, and `record` gets them
+/// Runs the graph as training does: each norm normalizes with the biased statistics of its batch, and `record` gets them
 /// with the norm's name. The store needs no running statistics.
 pub fn run_with_batch_stats(
     checked: &Checked,
@@ -81,7 +81,7 @@ impl Array {
         (self.shape[0], self.shape[1], self.shape[2..].iter().product())
     }
 
-    /// Samples, channels, height, width; the shape law has seen to the rank.
+    /// Samples, channels, height, width; the shape rule has seen to the rank.
     fn map(&self) -> [usize; 4] {
         [self.shape[0], self.shape[1], self.shape[2], self.shape[3]]
     }
@@ -181,7 +181,7 @@ fn evaluate(
             let sums = linear(l, x[0], &weight, bias.as_deref());
             epilogue(l.epilogue, sums, x.get(1).copied())
         }
-        Op::Norm(norm) => {
+        Op::BatchNorm(norm) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = match stats {
                 Stats::Running => (needed(ParamRole::RunningMean)?, needed(ParamRole::RunningVar)?),
@@ -191,7 +191,7 @@ fn evaluate(
                     (found.mean, found.var)
                 }
             };
-            normalise(norm, x[0], &weight, &bias, &mean, &var)
+            normalize(norm, x[0], &weight, &bias, &mean, &var)
         }
         Op::Act(act) => x[0].data.iter().map(|&v| activate(*act, v)).collect(),
         Op::Add => (0..x[0].data.len()).map(|i| x.iter().map(|a| a.data[i]).sum::<f64>()).collect(),
@@ -219,7 +219,7 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(_) => upsample(x[0], shape),
-        Op::Clip(clip) => {
+        Op::Clamp(clip) => {
             let [low, high] = clip.limits().map(f64::from);
             x[0].data
                 .iter()

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Array, BatchStats};
-use crate::ir::{Act, Conv, Epilogue, Linear, Norm, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{Act, Conv, Epilogue, Linear, BatchNorm, Pad, PadMode, Pool, PoolKind};
 
 pub(super) fn activate(act: Act, v: f64) -> f64 {
     match act {
@@ -94,7 +94,7 @@ pub(super) fn batch_stats(x: &Array) -> BatchStats {
     BatchStats { mean, var, count }
 }
 
-pub(super) fn normalise(norm: &Norm, x: &Array, weight: &[f64], bias: &[f64], mean: &[f64], var: &[f64]) -> Vec<f64> {
+pub(super) fn normalize(norm: &BatchNorm, x: &Array, weight: &[f64], bias: &[f64], mean: &[f64], var: &[f64]) -> Vec<f64> {
     let (_, channels, plane) = x.planes();
     let mut out = Vec::with_capacity(x.data.len());
     for (index, values) in x.data.chunks(plane).enumerate() {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::ir::{Op, Shape, infer};
 
-    /// `((7 i + 3) mod 11 - 5) / 2`: no two neighbours alike, and exact in f32.
+    /// `((7 i + 3) mod 11 - 5) / 2`: no two neighbors alike, and exact in f32.
     fn sequence(shape: &[usize]) -> Array {
         let len = shape.iter().product();
         Array { shape: shape.to_vec(), data: (0..len).map(|i| (((i * 7 + 3) % 11) as f64 - 5.0) / 2.0).collect() }
@@ -320,9 +320,9 @@ mod tests {
         assert_eq!(stats.count, 6);
         let shift = sequence(&[4]).data;
         let scale: Vec<f64> = shift.iter().map(|v| 1.0 + v / 10.0).collect();
-        let norm = Norm { eps: 1e-5, momentum: 0.1 };
+        let norm = BatchNorm { eps: 1e-5, momentum: 0.1 };
         #[rustfmt::skip]
-        close(&normalise(&norm, &x, &scale, &shift, &stats.mean, &stats.var), &[
+        close(&normalize(&norm, &x, &scale, &shift, &stats.mean, &stats.var), &[
             -1.92601, 0.12097, -1.04874, 1.21387, 4.0569, 2.43231, -0.58035, 1.80779, 0.44314, -2.78142, -0.98743, -2.01257,
             0.12097, -1.04874, -2.21844, 4.0569, 2.43231, 0.80772, 1.80779, 0.44314, -0.92151, -0.98743, -2.01257, -0.21858,
         ]);

@@ -3,7 +3,7 @@
 
 use super::Array;
 use super::ops::{activate, inside, padded, source, window};
-use crate::ir::{Act, Conv, Node, Norm, ParamRole, Pool, PoolKind, Train};
+use crate::ir::{Act, Conv, Node, BatchNorm, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
 
@@ -21,10 +21,10 @@ pub(super) fn evaluate(
             let stats = super::batch_stats(x[0]);
             [stats.mean, stats.var].concat()
         }
-        Train::Norm { norm, epilogue } => {
+        Train::BatchNorm { norm, epilogue } => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = x[1].data.split_at(weight.len());
-            let y = super::normalise(norm, x[0], &weight, &bias, mean, var);
+            let y = super::normalize(norm, x[0], &weight, &bias, mean, var);
             super::epilogue(*epilogue, y, x.get(2).copied())
         }
         Train::NormGradParams { norm, act } => {
@@ -169,7 +169,7 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::ClipGrad(clip) => {
+        Train::ClampGrad(clip) => {
             let [low, high] = clip.limits().map(f64::from);
             let within = |x: f64| low <= x && x <= high;
             x[0].data.iter().zip(&x[1].data).map(|(&dy, &x)| if within(x) { dy } else { 0.0 }).collect()
@@ -242,7 +242,7 @@ struct Hat {
 }
 
 impl Hat {
-    fn new(norm: &Norm, x: &Array, stats: &Array) -> Hat {
+    fn new(norm: &BatchNorm, x: &Array, stats: &Array) -> Hat {
         let (_, channels, plane) = x.planes();
         let (mean, var) = stats.data.split_at(channels);
         let inverse: Vec<f64> = var.iter().map(|v| 1.0 / (v + norm.eps).sqrt()).collect();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Tests run unoptimised and side by side; a reader that is not linear would take minutes.
+/// Tests run unoptimized and side by side; a reader that is not linear would take minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn answer(name: &str, text: &str) -> Vec<Diagnostic> {

@@ -63,7 +63,7 @@ network broken(a, b {
   labels ["a", "b]
   train {
     init he
-    optimizer sgd { rate: , momentum: 0.9 }
+    optimizer sgd { lr: , momentum: 0.9 }
     batch !
   }
   conv 3x3 as "x{i"
@@ -105,7 +105,7 @@ fn an_item_whose_head_does_not_parse_keeps_its_name() {
 
 #[test]
 fn a_missing_brace_is_found_by_the_indentation() {
-    let text = "resnet 1\nblock a {\n  scope inner {\n    relu\n  norm\n}\n\nblock b {\n  relu relu\n}\n";
+    let text = "resnet 1\nblock a {\n  scope inner {\n    relu\n  batchnorm\n}\n\nblock b {\n  relu relu\n}\n";
     let (file, diagnostics, said) = read(text);
     assert_eq!(diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), [codes::BRACKETS], "{said}");
     assert!(said.contains("3 |   scope inner {"), "{said}");
@@ -114,7 +114,7 @@ fn a_missing_brace_is_found_by_the_indentation() {
 
 #[test]
 fn a_brace_too_many_is_found_by_the_indentation() {
-    let text = "resnet 1\nblock a {\n  scope inner {\n    relu\n  }\n  }\n  norm\n}\nblock b { }\n";
+    let text = "resnet 1\nblock a {\n  scope inner {\n    relu\n  }\n  }\n  batchnorm\n}\nblock b { }\n";
     let (file, diagnostics, said) = read(text);
     assert_eq!(diagnostics.len(), 1, "{said}");
     assert!(said.contains("net.resnet:6:3"), "{said}");
@@ -132,7 +132,7 @@ fn an_item_without_its_brace_does_not_swallow_the_next() {
 #[test]
 fn a_parenthesis_that_is_not_closed_costs_its_line_only() {
     assert_eq!(
-        errors("resnet 1\nblock a {\n  conv (3\n  relu x y\n  scope s {\n    norm\n  }\n}\n"),
+        errors("resnet 1\nblock a {\n  conv (3\n  relu x y\n  scope s {\n    batchnorm\n  }\n}\n"),
         [("E0002", "(".to_owned()), ("E0001", "y".to_owned())]
     );
 }
@@ -168,13 +168,13 @@ fn single_tokens() {
         ("relu f(a: 1, 2)", "E0006", "2"),
         ("relu as \"{9223372036854775808}\"", "E0004", "9223372036854775808"),
     ] {
-        assert_eq!(errors(&format!("resnet 1\nblock a {{\n  {written}\n  norm\n}}\n")), [(code, at.to_owned())], "{written}");
+        assert_eq!(errors(&format!("resnet 1\nblock a {{\n  {written}\n  batchnorm\n}}\n")), [(code, at.to_owned())], "{written}");
     }
 }
 
 #[test]
 fn one_cause_is_told_once() {
-    let (_, diagnostics, said) = read("resnet 1\nconv 3x3\nnorm\nrelu\nblock a { }\nrelu\n");
+    let (_, diagnostics, said) = read("resnet 1\nconv 3x3\nbatchnorm\nrelu\nblock a { }\nrelu\n");
     assert_eq!(diagnostics.len(), 2, "{said}");
 }
 

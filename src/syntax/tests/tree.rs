@@ -22,7 +22,7 @@ network net(unit, depths = [3, 4, 6, 3], wide = false, classes = 1_000) {
   input image: 3 x H x (W - 1)
   stem {
     conv 7x7, filters: 64, stride: 2 as conv1 // behind a statement
-    norm; relu
+    batchnorm; relu
   }
   shortcut: projection(when: always, unit: down(2))
   let width = if wide then 128 else if classes > 10 then 64 else 32
@@ -44,12 +44,12 @@ network net(unit, depths = [3, 4, 6, 3], wide = false, classes = 1_000) {
     left { conv 1x1, filters: 8 }
     "right.{i}" { }
   } as joined
-  if not wide and classes >= 10 { relu } else if wide { norm }
+  if not wide and classes >= 10 { relu } else if wide { batchnorm }
   // between
   else { dropout 0.5 }
   concat [side, other], width
   upsample nearest, like: layer2.0
-  avgpool to: 7x7
+  avgpool output_size: 7x7
   head { linear classes as fc }
   output c3 from layer2.1.conv1
   output main
@@ -68,7 +68,7 @@ network derived = net(basic, n: 2, depths: [1, 2]) {
   weights "weights/net.safetensors"
   train {
     init he
-    optimizer sgd { rate: 0.1, momentum: 0.9, decay: 1e-4 }
+    optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }
     schedule steps [15, 25] { times: 0.1 }
     batch 128
   }
@@ -168,7 +168,7 @@ fn operators_bind_as_they_should() {
 
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_are_no_matter() {
-    let text = "resnet 1\nblock b {\n  norm // here\n  relu\n}\n";
+    let text = "resnet 1\nblock b {\n  batchnorm // here\n  relu\n}\n";
     let foreign = format!("\u{feff}{}", text.replace('\n', "\r\n"));
     let Some(Item::Block(block)) = fine(&foreign).items.pop() else { panic!() };
     assert_eq!(block.body.len(), 2);
@@ -177,7 +177,7 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_matter() {
 #[test]
 fn words_of_statements_are_names_elsewhere() {
     fine(
-        "resnet 1\nblock b(stage, input) {\n  add shortcut, train: stage\n  scope head { relu as output }\n  branch labels { norm }\n  add labels\n}",
+        "resnet 1\nblock b(stage, input) {\n  add shortcut, train: stage\n  scope head { relu as output }\n  branch labels { batchnorm }\n  add labels\n}",
     );
 }
 

@@ -48,7 +48,7 @@ class Drawing {
     this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.fill(); });
   }
 
-  /** Shows a layout. What stood here before is made anew. */
+  /** Shows a layout. What stood here before is made again. */
   show(laid) {
     this.boxes = laid.boxes;
     this.lines = laid.lines;

@@ -263,7 +263,7 @@ function components(cx, list) {
   return out;
 }
 
-/** Without any order but the one of execution: one below the other, and lines beside for all that does not join neighbours. */
+/** Without any order but the one of execution: one below the other, and lines beside for all that does not join neighbors. */
 function chain(cx, list, source, sink, top) {
   const out = empty(top);
   let y = top;

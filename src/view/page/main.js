@@ -1,6 +1,6 @@
 // The page: its state, what keys and clicks do, and news from a server where one hands the page out.
 
-const FEW = 56;         // so many boxes are a picture, more are a list
+const FEW = 56;         // so many boxes are an image, more are a list
 
 class View {
   constructor() {
@@ -130,7 +130,7 @@ class View {
     return shown(group, this.state).reduce((n, item) => n + 1 + (opens(item, depth) ? this.count(item, depth) : 0), 0);
   }
 
-  /** The most that is still a picture. */
+  /** The most that is still an image. */
   start() {
     const fitting = this.offered.filter(depth => this.counts[depth] <= (depth < 3 ? FEW : FEW / 2));
     return fitting.length ? fitting[fitting.length - 1] : 0;
@@ -175,7 +175,7 @@ class View {
     const layer = isLayer(item);
     const elements = [];
     const set = (e, x, y, w, h) => Object.assign(e.style, { left: x + "px", top: y + "px", width: w + "px", height: h + "px" });
-    const tint = e => e.style.setProperty("--c", `var(--c${item.colour || 0})`);
+    const tint = e => e.style.setProperty("--c", `var(--c${item.color || 0})`);
     if (box.open) {
       const frame = element("div", "box frame");
       frame.setAttribute("aria-hidden", "true");
@@ -486,7 +486,7 @@ if (document.body.dataset.live === "yes") {
     if (answer.ok) view.apply(await answer.json());
   });
   events.addEventListener("error", () => {
-    // another server may come in its place, which counts anew
+    // another server may come in its place, which counts again
     version = null;
     view.notice("resnetc does not answer: this page shows what it said last");
   });

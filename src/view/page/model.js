@@ -105,7 +105,7 @@ function shortcut(group, nodes) {
   return null;
 }
 
-/** Neighbours that differ in nothing but their names, three or more, make a fold: an item that shows the first for all. */
+/** Neighbors that differ in nothing but their names, three or more, make a fold: an item that shows the first for all. */
 function fold(group, nodes) {
   group.folded = group.children;
   if (group.what !== "stage" || group.children.length < 3) return;

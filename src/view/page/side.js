@@ -15,21 +15,21 @@ function parts(root) {
   let hue = 0;
   for (const part of list) {
     const quiet = part.loose || part.items[0].what === "part";
-    part.colour = quiet ? 0 : hue++ % 7 + 1;
+    part.color = quiet ? 0 : hue++ % 7 + 1;
     const [one] = part.items;
     part.name = one.name || title(one) || one.unit;
     if (part.items.length > 1) part.name += " … " + part.items[part.items.length - 1].name;
     for (const [key] of MEASURES) part[key] = part.items.reduce((sum, item) => sum === null || item[key] === null ? null : sum + item[key], 0);
   }
-  for (const child of root.children) colour(child, 0);
-  for (const part of list) for (const item of part.items) colour(item, part.colour);
+  for (const child of root.children) color(child, 0);
+  for (const part of list) for (const item of part.items) color(item, part.color);
   return list;
 }
 
-function colour(item, value) {
-  item.colour = value;
-  for (const child of item.children || []) colour(child, value);
-  for (const child of item.folded || []) if (child.kind === "fold") child.colour = value;
+function color(item, value) {
+  item.color = value;
+  for (const child of item.children || []) color(child, value);
+  for (const child of item.folded || []) if (child.kind === "fold") child.color = value;
 }
 
 function drawShares(view) {
@@ -47,7 +47,7 @@ function drawShares(view) {
       const of = part[key] / whole, told = key === "us" ? time(part[key]) : exact(part[key]);
       const button = element("button", "part", `${part.name} ${share(of)}`);
       button.style.flexGrow = of * 1000;
-      button.style.setProperty("--c", `var(--c${part.colour})`);
+      button.style.setProperty("--c", `var(--c${part.color})`);
       button.title = `${part.name}: ${told} ${word}, ${share(of)}`;
       button.setAttribute("aria-label", button.title);
       button.addEventListener("click", () => view.choose(part.items[0].key, true));
@@ -60,7 +60,7 @@ function drawShares(view) {
   const kinds = new Set(view.tree.groups.map(g => g.shortcut).filter(Boolean));
   for (const part of list.length <= 24 ? list : []) {
     const entry = element("li"), swatch = element("i");
-    swatch.style.setProperty("--c", `var(--c${part.colour})`);
+    swatch.style.setProperty("--c", `var(--c${part.color})`);
     entry.append(swatch, part.name + (part.items.length === 1 && part.items[0].what === "stage" && part.items[0].name ? `: ${title(part.items[0])}` : ""));
     legend.append(entry);
   }

@@ -8,7 +8,7 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    Act, Checked, Clip, Conv, Epilogue, Linear, Node, NodeId, Norm, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
+    Act, Checked, Clamp, Conv, Epilogue, Linear, Node, NodeId, BatchNorm, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
 };
 use crate::runtime::ParamStore;
 
@@ -138,7 +138,7 @@ impl<'a> Emitter<'a> {
             Op::Input(_) => self.fresh(name),
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
-            Op::Norm(norm) => self.norm(node, norm, one)?,
+            Op::BatchNorm(norm) => self.norm(node, norm, one)?,
             Op::Act(act) => self.push(word(*act), name, &[one], Vec::new()),
             Op::Add if x.len() == 2 => self.push("Add", name, &x, Vec::new()),
             Op::Add => self.push("Sum", name, &x, Vec::new()),
@@ -157,7 +157,7 @@ impl<'a> Emitter<'a> {
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
-            Op::Clip(clip) => self.clip(name, clip, one),
+            Op::Clamp(clip) => self.clip(name, clip, one),
             Op::Scale(scale) => {
                 let times = self.values(&format!("{name}.times"), Vec::new(), vec![scale.times]);
                 let plus = self.values(&format!("{name}.plus"), Vec::new(), vec![scale.plus]);
@@ -222,7 +222,7 @@ impl<'a> Emitter<'a> {
         y
     }
 
-    fn norm(&mut self, node: &Node, norm: &Norm, x: &str) -> Result<String, ExportError> {
+    fn norm(&mut self, node: &Node, norm: &BatchNorm, x: &str) -> Result<String, ExportError> {
         let mut inputs = vec![x.to_owned()];
         for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
             inputs.push(self.param(node, role)?);
@@ -285,7 +285,7 @@ impl<'a> Emitter<'a> {
         self.push("Resize", name, &[one, "", "", &sizes], nearest)
     }
 
-    fn clip(&mut self, name: &str, clip: &Clip, x: &str) -> String {
+    fn clip(&mut self, name: &str, clip: &Clamp, x: &str) -> String {
         let mut limit = |which: &str, value: Option<f32>| match value {
             Some(value) => self.values(&format!("{name}.{which}"), Vec::new(), vec![value]),
             None => String::new(),

@@ -5,7 +5,7 @@ use super::call::Call;
 use super::dispatch::Read;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Clip, Dim, Op};
+use crate::ir::{Clamp, Dim, Op};
 
 /// The most copies that broadcasting along the channels makes.
 const MAX_COPIES: usize = 64;
@@ -116,13 +116,13 @@ impl Importer<'_> {
         let x = self.flow(call, 0)?;
         let (alpha, beta) = (call.float("alpha").unwrap_or(0.2), call.float("beta").unwrap_or(0.5));
         let x = self.affine(call, 0, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
-        self.add(call, Op::Clip(Clip { low: Some(0.0), high: Some(1.0) }), &[&x])
+        self.add(call, Op::Clamp(Clamp { low: Some(0.0), high: Some(1.0) }), &[&x])
     }
 
     pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
         let gate = self.affine(call, 0, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
-        let gate = self.add(call, Op::Clip(Clip { low: Some(0.0), high: Some(1.0) }), &[&gate])?;
+        let gate = self.add(call, Op::Clamp(Clamp { low: Some(0.0), high: Some(1.0) }), &[&gate])?;
         self.add(call, Op::Mul, &[&x, &gate])
     }
 
@@ -134,7 +134,7 @@ impl Importer<'_> {
         if low.is_some_and(f32::is_nan) || high.is_some_and(f32::is_nan) {
             return Err("a limit is no number".to_owned());
         }
-        self.add(call, Op::Clip(Clip { low: finite(low), high: finite(high) }), &[&x])
+        self.add(call, Op::Clamp(Clamp { low: finite(low), high: finite(high) }), &[&x])
     }
 
     pub(super) fn softmax(&mut self, call: &Call<'_>) -> Read<Flow> {

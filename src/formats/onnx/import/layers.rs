@@ -6,9 +6,9 @@ use super::dispatch::Read;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Conv, Dim, Epilogue, Linear, Norm, Op, Scale, Shape};
+use crate::ir::{Conv, Dim, Epilogue, Linear, BatchNorm, Op, Scale, Shape};
 
-/// What a constant scale and shift are normalised by: as the variance of a norm with [`EPS`], it is 1.
+/// What a constant scale and shift are normalized by: as the variance of a norm with [`EPS`], it is 1.
 const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
 /// The language's default.
 const EPS: f64 = 1e-5;
@@ -76,10 +76,10 @@ impl Importer<'_> {
     pub(super) fn norm(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
         if call.flag("training_mode") {
-            return Err("it is in training mode, where it normalises by the batch".to_owned());
+            return Err("it is in training mode, where it normalizes by the batch".to_owned());
         }
         if call.int("spatial") == Some(0) {
-            return Err("it normalises each position by itself".to_owned());
+            return Err("it normalizes each position by itself".to_owned());
         }
         let channels = x.shape.channels().unwrap_or(0);
         let mut parts = Vec::new();
@@ -92,9 +92,9 @@ impl Importer<'_> {
         }
         let eps = call.float("epsilon").map_or(EPS, decimal);
         let momentum = call.float("momentum").map_or(0.1, |kept| 1.0 - decimal(kept));
-        let layer = self.layer(call, &parts[0].0, "norm");
+        let layer = self.layer(call, &parts[0].0, "batchnorm");
         let momentum = (momentum * 1e6).round() / 1e6;
-        let y = self.add_named(Op::Norm(Norm { eps, momentum }), layer, &[&x])?;
+        let y = self.add_named(Op::BatchNorm(BatchNorm { eps, momentum }), layer, &[&x])?;
         for ((_, tensor), role) in parts.into_iter().zip(["weight", "bias", "running_mean", "running_var"]) {
             self.keep(&y, role, tensor);
         }
@@ -113,8 +113,8 @@ impl Importer<'_> {
             return self.add(call, Op::Scale(Scale { times, plus }), &[x]);
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
-        let name = names::of_node(call.node.name(), call.node.op_type(), "norm");
-        let y = self.add_named(Op::Norm(Norm { eps: EPS, momentum: 0.1 }), name, &[x])?;
+        let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
+        let y = self.add_named(Op::BatchNorm(BatchNorm { eps: EPS, momentum: 0.1 }), name, &[x])?;
         let each = |values: Vec<f32>| {
             Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
         };

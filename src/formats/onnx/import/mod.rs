@@ -81,7 +81,7 @@ impl Imported {
             signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
-            labelled: Vec::new(),
+            labeled: Vec::new(),
             expects: Vec::new(),
             preprocess: self.preprocess(),
             labels: self.metadata.get("resnetc.labels").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
@@ -90,7 +90,7 @@ impl Imported {
         }
     }
 
-    /// How pictures are prepared, where the file tells and it goes with the input.
+    /// How images are prepared, where the file tells and it goes with the input.
     fn preprocess(&self) -> Option<Preprocess> {
         let how: Preprocess = serde_json::from_str(self.metadata.get("resnetc.preprocess")?).ok()?;
         let Op::Input(shape) = &self.graph.node(*self.graph.inputs().first()?).op else { return None };
@@ -224,7 +224,7 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// Initialisers, and inputs that are given.
+    /// Initializers, and inputs that are given.
     fn constants(
         &mut self,
         graph: &'a GraphProto,

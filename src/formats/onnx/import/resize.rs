@@ -29,10 +29,10 @@ impl Importer<'_> {
             (None, None) => return Err("it states neither scales nor sizes".to_owned()),
         };
         if let Some(times) = times {
-            // of a whole factor the centre of each pixel lies nearest to the pixel that it is cut from
-            let centred =
+            // of a whole factor the center of each pixel lies nearest to the pixel that it is cut from
+            let centered =
                 matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric") && nearest.starts_with("round");
-            if !(asymmetric || centred) || (transform == "pytorch_half_pixel" && x.dims().iter().any(|d| d.fixed() == Some(1))) {
+            if !(asymmetric || centered) || (transform == "pytorch_half_pixel" && x.dims().iter().any(|d| d.fixed() == Some(1))) {
                 return Err(format!("its pixels are those of `{transform}`, `{nearest}`"));
             }
             return self.add(call, Op::Upsample(Some(times)), &[&x]);

@@ -13,7 +13,7 @@ pub(super) enum Known {
     Value(Flow),
     /// A value of the network with so many of the least numbers around it: a part of the max pools behind it.
     Lowest(Flow, Sides),
-    /// A constant, with the name of the initialiser that it is.
+    /// A constant, with the name of the initializer that it is.
     Tensor(String, Tensor),
     /// Whole numbers that come of shapes.
     Sizes(Vec<Size>, Rank),

@@ -2,7 +2,7 @@
 //!
 //! A task is a strip (rows of one sample, or some whole samples) and a share of the output channels. Its input is copied into
 //! the thread's scratch with the zeros of the padding around it, columns sorted by their remainder modulo the stride: so
-//! neighbouring pixels of a tile always lie one block apart and no tap needs a condition. That walk over the input costs a
+//! neighboring pixels of a tile always lie one block apart and no tap needs a condition. That walk over the input costs a
 //! hundredth of the arithmetic. A 1x1 convolution of stride 1 reads its input in place. The panel of each unit of output
 //! channels passes over the whole strip, which is chosen to stay in the second-level cache.
 //!

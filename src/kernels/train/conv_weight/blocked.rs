@@ -271,7 +271,7 @@ impl Job<'_> {
         let out_blocks = s.filters.div_ceil(lanes);
         let [high, wide] = padded(s, chunk.lines.len());
         let [kh, kw] = s.kernel;
-        // taps of a row that read neighbouring numbers
+        // taps of a row that read neighboring numbers
         let most = if s.dilation[1] == 1 { most_rows(lanes, width).min(kw) } else { 1 };
         let runs = kw.div_ceil(most);
         let x_steps = [s.channels * high * wide, s.stride[0] * wide, s.stride[1]];

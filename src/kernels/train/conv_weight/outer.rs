@@ -1,6 +1,6 @@
 //! The micro-kernel of the weight's gradient: a sum of outer products, kept in registers.
 //!
-//! Each pixel adds the product of `R` neighbouring numbers of `x` with `BLOCKS` vectors of `dy`. What the numbers are is the
+//! Each pixel adds the product of `R` neighboring numbers of `x` with `BLOCKS` vectors of `dy`. What the numbers are is the
 //! caller's affair: channels of a block, or taps of a row of a plain map.
 
 use crate::kernels::simd::Simd;

@@ -1,4 +1,4 @@
-//! The innermost loops of batch normalisation, over pixels of one block.
+//! The innermost loops of batch normalization, over pixels of one block.
 
 use crate::kernels::simd::Simd;
 use crate::kernels::tile::Clamp;
@@ -67,8 +67,8 @@ pub(in crate::kernels) struct Affine {
     pub bias: *const f32,
 }
 
-/// Pixels to normalise.
-pub(in crate::kernels) struct Normalise {
+/// Pixels to normalize.
+pub(in crate::kernels) struct Normalize {
     /// The pixels; may be `out`.
     pub x: *const f32,
     /// How many.
@@ -83,12 +83,12 @@ pub(in crate::kernels) struct Normalise {
     pub out: *mut f32,
 }
 
-/// Normalises the pixels.
+/// Normalizes the pixels.
 ///
 /// # Safety
 /// As [`moments`].
 #[inline(always)]
-pub(in crate::kernels) unsafe fn normalise<S: Simd>(n: &Normalise) {
+pub(in crate::kernels) unsafe fn normalize<S: Simd>(n: &Normalize) {
     // SAFETY: the caller's
     unsafe {
         let (mean, scale, bias) = (S::load(n.affine.mean), S::load(n.affine.scale), S::load(n.affine.bias));

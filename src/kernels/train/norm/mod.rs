@@ -1,4 +1,4 @@
-//! Batch normalisation in training: a batch's statistics, the normalised values, and their gradients.
+//! Batch normalization in training: a batch's statistics, the normalized values, and their gradients.
 //!
 //! `xhat = (x - mean) / sqrt(variance + eps)` with mean and biased variance over samples and pixels, a channel each (Ioffe and
 //! Szegedy 2015); `y = weight * xhat + bias`. Values have sizes `[samples, channels, height, width]`, in either layout; a vector of
@@ -10,7 +10,7 @@ pub(in crate::kernels) mod loops;
 #[cfg(test)]
 mod tests;
 
-use self::loops::{Affine, Back, GradSums, Moments, Normalise};
+use self::loops::{Affine, Back, GradSums, Moments, Normalize};
 use super::leaves::{Maps, join, leaves, split};
 use crate::kernels::aligned::LINE;
 use crate::kernels::blocked::runs;
@@ -193,7 +193,7 @@ pub fn forward(
         let out = unsafe { out.slice(start, len) };
         let of_block = params.of_block(&maps, map % maps.blocks);
         let to = out.as_mut_ptr();
-        let run = Normalise {
+        let run = Normalize {
             x: x[start..][..len].as_ptr(),
             pixels: pixels.len(),
             affine: affine(&of_block),
@@ -206,7 +206,7 @@ pub fn forward(
             out: to,
         };
         // SAFETY: the processor has what `leaves` are compiled for; all slices are as long as the run
-        unsafe { (leaves.normalise)(&run) };
+        unsafe { (leaves.normalize)(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
@@ -214,7 +214,7 @@ pub fn forward(
 }
 
 /// The gradients of a norm's parameters, `[2, channels]`: of the weight (the sum of `dy * xhat`), then of the bias (the sum of
-/// `dy`). With `relu` a ReLU follows the norm, and `dy` is the gradient of that: it counts where the norm's result, computed anew,
+/// `dy`). With `relu` a ReLU follows the norm, and `dy` is the gradient of that: it counts where the norm's result, computed again,
 /// is above 0. `scratch` holds [`scratch`] floats.
 ///
 /// # Panics

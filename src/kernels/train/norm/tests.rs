@@ -115,7 +115,7 @@ fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
 }
 
 #[test]
-fn normalised_values_agree_with_their_definition() {
+fn normalized_values_agree_with_their_definition() {
     cases(13, 60, |n, pool, isa, layout, sizes| {
         let case = Case::new(n, sizes, 0.5);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);

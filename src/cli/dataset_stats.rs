@@ -11,10 +11,10 @@ use crate::data::{DatasetOptions, Sample, Split, open_dataset};
 use crate::formats::npy;
 use crate::ir::Channels;
 
-/// Measures the mean and deviation of a dataset's pictures, for `preprocess`.
+/// Measures the mean and deviation of a dataset's images, for `preprocess`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  resnetc mean --data cifar10/train\n  resnetc mean --data cifar10/train -o mean.npy\n\n\
-                        The first prints a line for `preprocess`; the second also writes the mean of each pixel, of pictures of one size, for \
+#[command(after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
+                        The first prints a line for `preprocess`; the second also writes the mean of each pixel, of images of one size, for \
                         `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured.")]
 pub(super) struct Args {
     /// An image folder or .tar, CIFAR binary files, or IDX files
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Where the mean of each pixel goes: channels x height x width, of values from 0 to 1
     #[arg(short, long, value_name = "MEAN.npy")]
     output: Option<PathBuf>,
-    /// Colours are measured as luminance
+    /// Colors are measured as luminance
     #[arg(long)]
     gray: bool,
 }
@@ -32,14 +32,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     writable(args.output.as_deref(), &data_files(&args.data))?;
     let data = open_dataset(&args.data, Split::Train, &DatasetOptions { keep: 0, ..DatasetOptions::default() })
         .map_err(Failure::input)?;
-    let grey = args.gray || data.common_size().is_some_and(|size| size[0] == 1);
-    let (to, channels) = if grey { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
+    let gray = args.gray || data.common_size().is_some_and(|size| size[0] == 1);
+    let (to, channels) = if gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     let mut counts = vec![[0u64; 256]; channels];
     let mut each: Option<([usize; 2], Vec<u64>)> = None;
     let bar = progress(data.len());
     for index in 0..data.len() {
         let Sample::Pixels(pixels) = data.read(index).map_err(Failure::input)? else {
-            return Err(Failure::Input(format!("`{}` holds normalised values, and no pictures", args.data)));
+            return Err(Failure::Input(format!("`{}` holds normalized values, and no images", args.data)));
         };
         let pixels = pixels.convert(to);
         for pixel in pixels.data.chunks_exact(channels) {
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
             let (first, sums) = each.get_or_insert_with(|| (size, vec![0; pixels.data.len()]));
             if *first != size {
                 return Err(Failure::Input(format!(
-                    "`{}` is {} x {} pixels, and those before it {} x {}: a mean of each pixel is of pictures of one size",
+                    "`{}` is {} x {} pixels, and those before it {} x {}: a mean of each pixel is of images of one size",
                     data.name(index),
                     size[0],
                     size[1],
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     bar.finish_and_clear();
     let (means, stds): (Vec<f64>, Vec<f64>) = counts.iter().map(moments).unzip();
     let list = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(", ");
-    let order = if grey { "gray" } else { "rgb" };
+    let order = if gray { "gray" } else { "rgb" };
     out.line(format_args!("preprocess {{ channels: {order}, mean: [{}], std: [{}] }}", list(&means), list(&stds)))?;
     if let (Some(path), Some(([height, width], sums))) = (&args.output, each) {
         // from a pixel's channels, one behind the other, to a channel's pixels

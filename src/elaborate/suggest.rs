@@ -16,7 +16,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance (Levenshtein) where exchanging two neighbours counts as one (Damerau's restricted form).
+/// Edit distance (Levenshtein) where exchanging two neighbors counts as one (Damerau's restricted form).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
@@ -47,6 +47,6 @@ mod tests {
         assert_eq!(nearest("strid", ["filters", "stride"]), Some("stride"));
         assert_eq!(nearest("bottelneck", ["basic", "bottleneck"]), Some("bottleneck"));
         assert_eq!(nearest("dropout", ["filters", "stride"]), None);
-        assert_eq!(nearest("n", ["norm", "relu"]), None);
+        assert_eq!(nearest("n", ["batchnorm", "relu"]), None);
     }
 }

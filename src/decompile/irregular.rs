@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::group::Path;
 use super::net::{Id, Net};
 use super::steps::Slot;
-use super::tree::Knot;
+use super::tree::Irregular;
 use crate::ir::Op;
 
-/// A line of a knot.
+/// A line of an irregular.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     /// On the current value.
@@ -17,7 +17,7 @@ pub(super) enum Line {
     Mark(usize),
     /// A side path: its label, what it would be called, where it begins if not at the current value.
     Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<Statement> },
-    /// This output is the labelled value.
+    /// This output is the labeled value.
     Output { output: usize, label: usize },
 }
 
@@ -35,24 +35,24 @@ pub(super) struct Statement {
 /// A value by its label.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
-    /// One of the knot's own.
+    /// One of the irregular's own.
     Local(usize),
     /// An input of the network.
     Input(String),
 }
 
 /// The nodes of the way that the current value takes, from behind the first to the last.
-fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
-    // what is behind the knot's first value at all: other inputs are not
-    let mut behind: HashSet<Id> = HashSet::from([knot.from]);
-    for &id in &knot.nodes {
+fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
+    // what is behind the irregular's first value at all: other inputs are not
+    let mut behind: HashSet<Id> = HashSet::from([irregular.from]);
+    for &id in &irregular.nodes {
         if net.node(id).operands.iter().any(|o| behind.contains(o)) {
             behind.insert(id);
         }
     }
     let mut way = Vec::new();
-    let mut id = knot.to;
-    while id != knot.from {
+    let mut id = irregular.to;
+    while id != irregular.from {
         way.push(id);
         let operands = &net.node(id).operands;
         // the first operand is the current value; of a sum it may be the second
@@ -70,28 +70,28 @@ fn main_way(net: &Net, knot: &Knot) -> Vec<Id> {
     way
 }
 
-/// Makes a knot's lines. `paths` are the layers' names where they can be kept, in a scope so deep.
-pub(super) fn lines(net: &Net, knot: &Knot, paths: Option<(&[Path], usize)>, slots: &mut Vec<Slot>) -> Vec<Line> {
-    let way = main_way(net, knot);
+/// Makes an irregular's lines. `paths` are the layers' names where they can be kept, in a scope so deep.
+pub(super) fn lines(net: &Net, irregular: &Irregular, paths: Option<(&[Path], usize)>, slots: &mut Vec<Slot>) -> Vec<Line> {
+    let way = main_way(net, irregular);
     let mut making = Making {
         net,
         paths,
         on_way: way.iter().copied().collect(),
-        next: std::iter::once(knot.from).chain(way.iter().copied()).zip(way.iter().copied()).collect(),
-        from: knot.from,
+        next: std::iter::once(irregular.from).chain(way.iter().copied()).zip(way.iter().copied()).collect(),
+        from: irregular.from,
         users: HashMap::new(),
-        outputs: knot.outputs.iter().map(|&output| (net.outputs[output].1, output)).collect(),
+        outputs: irregular.outputs.iter().map(|&output| (net.outputs[output].1, output)).collect(),
         way,
         labels: HashMap::new(),
         slots,
         out: Vec::new(),
     };
-    for &id in &knot.nodes {
+    for &id in &irregular.nodes {
         for (slot, &operand) in net.node(id).operands.iter().enumerate() {
             making.users.entry(operand).or_default().push((id, slot));
         }
     }
-    making.run(knot);
+    making.run(irregular);
     making.out
 }
 
@@ -149,7 +149,7 @@ impl Making<'_, '_> {
         self.state(id, label);
     }
 
-    /// Says which outputs a labelled value is.
+    /// Says which outputs a labeled value is.
     fn state(&mut self, id: Id, label: usize) {
         for &(value, output) in &self.outputs {
             if value == id {
@@ -158,7 +158,7 @@ impl Making<'_, '_> {
         }
     }
 
-    fn labelled(&self, id: Id) -> Label {
+    fn labeled(&self, id: Id) -> Label {
         match self.labels.get(&id) {
             Some(label) => Label::Local(*label),
             None => Label::Input(self.net.node(id).name.clone()),
@@ -167,20 +167,20 @@ impl Making<'_, '_> {
 
     fn statement(&mut self, id: Id, others: Vec<Id>, leaf: Option<String>) -> Statement {
         let (word, list) = self.net.statement(id);
-        let others = others.into_iter().map(|o| self.labelled(o)).collect();
+        let others = others.into_iter().map(|o| self.labeled(o)).collect();
         let keys = list.iter().map(|attr| attr.key).collect();
         self.slots.extend(list.into_iter().map(Slot::of));
         Statement { word, keys, leaf, others }
     }
 
-    fn run(&mut self, knot: &Knot) {
-        if self.needs(knot.from) {
-            self.mark(knot.from);
+    fn run(&mut self, irregular: &Irregular) {
+        if self.needs(irregular.from) {
+            self.mark(irregular.from);
         }
-        let off_way = knot.nodes.iter().filter(|id| !self.on_way.contains(id));
+        let off_way = irregular.nodes.iter().filter(|id| !self.on_way.contains(id));
         let continues: HashSet<Id> = off_way.filter_map(|&id| self.goes_on(id)).collect();
-        let mut current = knot.from;
-        for &id in &knot.nodes {
+        let mut current = irregular.from;
+        for &id in &irregular.nodes {
             if self.on_way.contains(&id) {
                 let mut others = self.net.node(id).operands.clone();
                 if let Some(first) = others.iter().position(|o| *o == current) {
@@ -204,7 +204,7 @@ impl Making<'_, '_> {
     fn branch(&mut self, id: Id, current: Id) {
         let chain: Vec<Id> = std::iter::successors(Some(id), |&id| self.goes_on(id)).collect();
         let first = self.net.node(id).operands.first().copied();
-        let from = first.filter(|&first| first != current).map(|first| self.labelled(first));
+        let from = first.filter(|&first| first != current).map(|first| self.labeled(first));
         let (name, cut) = self.name(&chain).unzip();
         let mut body = Vec::new();
         for &step in &chain {

@@ -41,6 +41,7 @@ rendered! {
     a_window_too_large = "window-larger-than-map";
     branches_differ = "branch-of-other-channels";
     doubled_without_halving = "doubled-without-halving";
+    doubled_where_nothing_is_halved = "doubled-where-nothing-is-halved";
     expected_parameters = "expect-params";
     expected_work = "expect-macs-about";
     expected_shape = "expect-shape";

@@ -89,7 +89,7 @@ impl Reader {
         count: usize,
         read: impl Fn(usize) -> Result<Input, String> + Sync,
         name: impl Fn(usize) -> String,
-        mut each: impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
+        mut each: impl FnMut(usize, Result<&[f32], Unanswered>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let ahead = Ahead { range: 0..count, workers: session.threads(), depth: AHEAD };
         ahead.run(read, |event| {
@@ -108,17 +108,26 @@ impl Reader {
                         }
                         let cause = self.first_not_finite(session, &values, size)?;
                         let why = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-                        each(index, Err(format!("`{}`: the network's scores are not finite{why}", name(index))))?;
+                        let why = format!("`{}`: the network's scores are not finite{why}", name(index));
+                        each(index, Err(Unanswered::NotFinite(why)))?;
                         if matches!(cause, Some(NotFinite::Weight { .. })) {
                             return Err(Failure::Said);
                         }
                     }
                 }
-                Event::Sample(index, Err(why)) => each(index, Err(why))?,
+                Event::Sample(index, Err(why)) => each(index, Err(Unanswered::Unread(why)))?,
             }
             Ok(ControlFlow::Continue(()))
         })
     }
+}
+
+/// Why an image has no answer, in words that name it.
+pub(super) enum Unanswered {
+    /// It cannot be read.
+    Unread(String),
+    /// The network's scores are not finite.
+    NotFinite(String),
 }
 
 /// What [`Ahead::run`] tells of.

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use serde_json::json;
 
 use super::args::Format;
-use super::images::{Reader, progress, top};
+use super::images::{Reader, Unanswered, progress, top};
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
 use crate::data::folder::pictures;
@@ -146,7 +146,7 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     let reader = Reader::of(model.checked())?;
     let labels = &model.network().labels;
     let bar = progress(paths.len());
-    let mut broken = 0usize;
+    let (mut unread, mut not_finite) = (0usize, 0usize);
     let result = reader.run(
         &mut session,
         paths.len(),
@@ -174,7 +174,16 @@ fn classify(args: &Args, out: &mut Out) -> Done {
                     bar.suspend(|| out.line(json!({ "image": path.to_string(), "top": list })))
                 }
                 (Err(why), format) => {
-                    broken += 1;
+                    let why = match why {
+                        Unanswered::Unread(why) => {
+                            unread += 1;
+                            why
+                        }
+                        Unanswered::NotFinite(why) => {
+                            not_finite += 1;
+                            why
+                        }
+                    };
                     bar.suspend(|| {
                         if format == Format::Json {
                             out.line(json!({ "image": path.to_string(), "error": why }))?;
@@ -190,9 +199,14 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     bar.finish_and_clear();
     result?;
     args.model.note_packs(&session, out);
-    match broken {
-        0 => Ok(()),
+    match (unread, not_finite) {
+        (0, 0) => Ok(()),
         _ if paths.len() == 1 => Err(Failure::Said),
-        n => Err(Failure::Input(format!("{n} of {} images have no answer", paths.len()))),
+        (n, 0) => Err(Failure::Input(format!("{n} of {} images were not read", paths.len()))),
+        (0, n) => Err(Failure::Input(format!("{n} of {} images have scores that are not finite", paths.len()))),
+        (unread, bad) => {
+            let all = paths.len();
+            Err(Failure::Input(format!("of {all} images, {unread} were not read and {bad} have scores that are not finite")))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Classifies an image from Rust: `cargo run --release --example classify -- tests/data/ankle-boot.png`.
 
-#![allow(clippy::print_stdout, reason = "an example shows its answer")]
+#![allow(clippy::print_stdout, reason = "examples print their result")]
 
 use ndarray::{ArrayD, IxDyn};
 use resnetc::data::{load, prepare};

@@ -2,8 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "examples print their result")]
 
-use ndarray::{ArrayD, IxDyn};
 use resnetc::data::{load, prepare};
+use resnetc::ndarray::{ArrayD, IxDyn};
 use resnetc::{CompileOptions, compile};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

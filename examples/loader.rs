@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let transform = Transform::new(&*dataset, &Shape::fixed(&[channels, side, side]), None, &augment)?;
     transform.hold(&*dataset, false, workers)?;
     println!("sizes checked in {:.2} s", start.elapsed().as_secs_f64());
-    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnBroken::Fatal, workers };
+    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnError::Fatal, workers };
     let mut loader = Loader::new(dataset, transform, options);
     for epoch in 0..3 {
         let start = Instant::now();

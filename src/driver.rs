@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::base::codes;
-use crate::base::diagnostic::Diagnostic;
+use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
@@ -90,7 +90,9 @@ impl Frontend {
 
     fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, stem: String) -> Frontend {
         program.lint(&mut diagnostics);
-        Frontend { sources, diagnostics, program, stem, kept: false }
+        let mut front = Frontend { sources, diagnostics, program, stem, kept: false };
+        front.without_noise();
+        front
     }
 
     /// The networks that the file defines.
@@ -140,7 +142,15 @@ impl Frontend {
         }
     }
 
-    /// Elaborates and checks a network. `None` if there are errors, from this or before.
+    /// What an error hides may be what uses a name: no name is called unused beside an error.
+    fn without_noise(&mut self) {
+        const UNUSED: [Code; 3] = [codes::UNUSED_IMPORT, codes::UNUSED_PARAMETER, codes::UNUSED_LET];
+        if self.has_errors() {
+            self.diagnostics.retain(|d| !UNUSED.contains(&d.code));
+        }
+    }
+
+    /// Elaborates and checks a network. `None` where an error was found, in this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
         let mut checked = check::check(elaborated?, &mut self.diagnostics);
@@ -150,6 +160,7 @@ impl Frontend {
         // a mistake in a shared block is found again in every network that uses it
         let mut seen = std::collections::HashSet::new();
         self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
+        self.without_noise();
         if self.has_errors() { None } else { checked }
     }
 }

@@ -51,5 +51,8 @@ pub mod train;
 #[cfg(feature = "cli")]
 pub mod view;
 
+/// The crate whose arrays go in and come out, in the version that this one is built with.
+pub use ndarray;
+
 pub use driver::{CompileError, CompileOptions, Weights, compile};
 pub use runtime::{Model, Outputs, Session, SessionOptions};

@@ -10,6 +10,7 @@ use std::process::Command;
 const TOP: &[&str] = &[
     ".ci",
     ".gitignore",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",

@@ -50,10 +50,25 @@ fn numbers_are_rounded_where_that_is_asked() {
 }
 
 #[test]
+fn what_is_passed_over_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.safetensors");
+    let ran = resnetc(&["convert", "tests/fixtures/views.pth", "-o", arg(&out)]).fine();
+    assert!(ran.err.contains("passed over `complex`, which holds complex numbers"), "{}", ran.err);
+    assert_eq!(weights::open(&out).unwrap().len(), 8);
+}
+
+#[test]
 fn what_is_no_weights_is_refused_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.safetensors");
     resnetc(&["convert", "tests/fixtures/malicious.pth", "-o", arg(&out)]).refused("posix.system");
     resnetc(&["convert", "README.md", "-o", arg(&out)]).refused("is of no known format");
+    resnetc(&["convert", "models/cifar.resnet", "-o", arg(&out)]).refused("is a source file (.resnet)");
+    resnetc(&["import", "tests/fixtures/tiny.pth"]).refused("not an ONNX file");
+    let gzip = dir.path().join("net.onnx.gz");
+    std::fs::write(&gzip, b"\x1f\x8b\x08\0").unwrap();
+    resnetc(&["convert", arg(&gzip), "-o", arg(&out)]).refused("gunzip");
+    resnetc(&["import", arg(&gzip)]).refused("gunzip");
     assert!(!out.exists());
 }

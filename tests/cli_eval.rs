@@ -309,7 +309,7 @@ fn what_cannot_be_shown_is_told() {
     // a network whose linear layer counts the pixels
     std::fs::write(&net, source("  flatten\n  linear 10\n")).unwrap();
     eval(arg(&net), &data, &[&init[..], &["--scales", "28"]].concat())
-        .refused("`net` cannot be shown whole pictures: the network runs at the size of its input alone");
+        .refused("`net` cannot be shown whole pictures: the network runs only at its declared input size");
     eval(arg(&net), &data, &[&init[..], &["--scales", "30", "--crops", "10"]].concat()).fine();
     // ten times the same crop
     let ran = eval(arg(&net), &data, &[&init[..], &["--crops", "10"]].concat());
@@ -373,4 +373,152 @@ fn two_networks_together_beat_each_alone() {
     assert!((alone[0] - 81.03).abs() <= 0.3 && (alone[1] - 82.56).abs() <= 0.3, "{alone:?}");
     let together = answer["top1"].as_f64().unwrap();
     assert!(alone.iter().all(|alone| together > alone + 0.5), "{together} of {alone:?}");
+}
+
+/// TINY's weights, with one value of a tensor changed.
+fn weights_with(dir: &Path, net: &Path, tensor: &str, value: f32) -> std::path::PathBuf {
+    let (init, file) = (dir.join("init.safetensors"), dir.join("w.safetensors"));
+    let seed = resnetc::CompileOptions { weights: resnetc::Weights::Init(3), ..Default::default() };
+    let model = resnetc::compile(net, &seed).unwrap();
+    resnetc::formats::safetensors::write(&init, model.params().iter()).unwrap();
+    let found = resnetc::formats::weights::open(&init).unwrap();
+    let changed: Vec<(String, resnetc::base::tensor::Tensor)> = found
+        .iter()
+        .map(|(name, t)| {
+            let mut values = t.to_f32().into_owned();
+            if name == tensor {
+                values[0] = value;
+            }
+            (name.to_owned(), resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+        })
+        .collect();
+    assert!(changed.iter().any(|(name, _)| name == tensor), "{tensor}");
+    resnetc::formats::safetensors::write(&file, changed.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
+    file
+}
+
+/// A network whose scores are no numbers has no accuracy: whichever way it is asked, it says so, and where they stop being finite.
+#[test]
+fn scores_that_are_not_finite_are_never_measured_as_if_they_were() {
+    let dir = ten_pictures();
+    let net = dir.path().join("net.resnet");
+    let source = TINY.replace("linear 10 as linear", "linear 10 as fc");
+    std::fs::write(&net, &source).unwrap();
+    let softmax = dir.path().join("softmax.resnet");
+    std::fs::write(&softmax, source.replace("as fc\n", "as fc\n  softmax\n")).unwrap();
+    let data = dir.path().join("data");
+    let causes = [
+        ("fc.bias", f32::NAN, "`fc.bias` holds NaN or infinity in 1 of 10 values"),
+        ("bn1.bias", f32::INFINITY, "`bn1.bias` holds NaN or infinity in 1 of 4 values"),
+        ("layer2.0.bn1.running_var", -2.0, "`layer2.0.bn1.running_var` holds a negative variance (-2)"),
+        ("layer1.0.conv2.weight", 3e38, "`layer1.0.conv2"),
+    ];
+    for (tensor, value, words) in causes {
+        let weights = weights_with(dir.path(), &net, tensor, value);
+        let with = ["--weights", arg(&weights)];
+        let ran = eval(arg(&net), &data, &[&with[..], &["--format", "json"]].concat());
+        let answer: Value = serde_json::from_str(&ran.out).unwrap();
+        let bad = answer["not_finite"].as_u64().unwrap();
+        assert!(bad > 0 && answer["loss"].is_null(), "{tensor}: {answer}");
+        let counted: u64 = answer["confusion"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row.as_array().unwrap())
+            .filter_map(Value::as_u64)
+            .sum();
+        assert_eq!(counted, 10 - bad, "{tensor}");
+        ran.refused(words);
+        let ran = resnetc(&["run", arg(&net), with[0], with[1], "tests/data/bag.png", "--format", "json"]);
+        if ran.code == 1 {
+            assert!(ran.out.contains("not finite") && !ran.out.contains("probability"), "{}", ran.out);
+        }
+    }
+    // every value of the last layer: every way to ask
+    let weights = weights_with(dir.path(), &net, "bn1.weight", f32::NAN);
+    let with = ["--weights", arg(&weights)];
+    let state = dir.path().join("state.json");
+    let ways: [&[&str]; 7] = [
+        &[],
+        &["--scales", "20", "--crops", "10"],
+        &["--scales", "20,24"],
+        &["--average", "logits", "--scales", "20", "--flip"],
+        &["--worst", "3"],
+        &["--resume", arg(&state)],
+        &["--resume", arg(&state)],
+    ];
+    for file in [&net, &softmax] {
+        for way in ways {
+            let ends = file == &softmax;
+            if ends && (way.contains(&"logits") || way.contains(&"--resume")) {
+                continue;
+            }
+            let ran = eval(arg(file), &data, &[&with[..], way].concat());
+            assert!(ran.out.contains("0.00 %  100.00 %  0.00 %  100.00 %   NaN"), "{way:?}: {}", ran.out);
+            ran.refused("the scores of 10 of 10 images are not finite, first those of `");
+        }
+        for format in ["text", "json"] {
+            let ran = resnetc(&["run", arg(file), with[0], with[1], "tests/data/bag.png", "--format", format]);
+            assert!(!ran.out.contains(" %") && !ran.out.contains("probability"), "{}", ran.out);
+            ran.refused("bag.png`: the network's scores are not finite: the weights are not finite: `bn1.weight`");
+        }
+    }
+    // one network of an ensemble
+    let good = weights_with(dir.path(), &net, "fc.bias", 0.0);
+    let kept = dir.path().join("good.safetensors");
+    std::fs::rename(good, &kept).unwrap();
+    let weights = weights_with(dir.path(), &net, "bn1.weight", f32::NAN);
+    let second = format!("{}={}", arg(&net), arg(&weights));
+    let ran = eval(arg(&net), &data, &["--weights", arg(&kept), "--ensemble", &second, "--format", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(answer["networks"][0]["loss"].is_f64() && answer["networks"][0]["not_finite"] == 0, "{answer}");
+    assert!(answer["loss"].is_null() && answer["networks"][1]["not_finite"] == 10 && answer["top1"] == 0.0, "{answer}");
+    ran.refused("`bn1.weight`");
+}
+
+/// PyTorch's `cross_entropy` of scores that lie far apart is finite; a clamped probability would give 87.3.
+#[test]
+fn losses_are_those_of_the_scores() {
+    let dir = ten_pictures();
+    let net = dir.path().join("net.resnet");
+    let source = TINY.replace("linear 10 as linear", "linear 10 as fc");
+    std::fs::write(&net, &source).unwrap();
+    let weights = weights_with(dir.path(), &net, "fc.bias", 5000.0);
+    let data = dir.path().join("data");
+    for end in ["", "  softmax\n"] {
+        std::fs::write(&net, source.replace("as fc\n", &format!("as fc\n{end}"))).unwrap();
+        for way in [&[][..], &["--scales", "20", "--crops", "10"]] {
+            let answer = json(eval(arg(&net), &data, &[&["--weights", arg(&weights), "--format", "json"], way].concat()));
+            // nine of ten classes lie some 5000 below the first
+            let loss = answer["loss"].as_f64().unwrap();
+            assert!((loss - 4500.0).abs() < 20.0, "{end:?}: {loss}");
+        }
+    }
+}
+
+/// A sample that holds no number is one that cannot be read: it is named, and left out or fatal.
+#[test]
+fn samples_that_are_not_finite_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+    let mut values = ArrayD::<f32>::zeros(vec![3, 1, 28, 28]);
+    values[[1, 0, 5, 5]] = f32::NAN;
+    resnetc::formats::npy::write(&x, &values.view()).unwrap();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }";
+    std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2]].concat()).unwrap();
+    let pair = format!("{},{}", arg(&x), arg(&y));
+    let ran = resnetc(&["eval", FASHION, "--data", &pair]).fine();
+    assert!(ran.err.contains("x.npy[1]` holds NaN") && ran.out.contains("images   2 (1 broken)"), "{}{}", ran.out, ran.err);
+    resnetc(&["eval", FASHION, "--data", &pair, "--on-error", "fatal"]).refused("x.npy[1]` holds NaN");
+    // raw tensors come out as they are, with a word
+    let out = dir.path().join("out.npy");
+    let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();
+    assert!(ran.err.contains("warning: `") && ran.err.contains("holds NaN (sample 1 of the batch"), "{}", ran.err);
+    let got = resnetc::formats::npy::read(&out).unwrap();
+    let rows: Vec<bool> = got.axis_iter(Axis(0)).map(|row| row.iter().all(|v| v.is_finite())).collect();
+    assert_eq!(rows, [true, false, true]);
+    // finite values that a layer's sums are too large for
+    resnetc::formats::npy::write(&x, &ArrayD::<f32>::from_elem(vec![1, 1, 28, 28], 3e38).view()).unwrap();
+    let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();
+    assert!(ran.err.contains(" is the first layer whose output is not finite"), "{}", ran.err);
 }

@@ -57,6 +57,21 @@ fn the_numbers_of_a_profile_belong_together() {
     }
 }
 
+/// Weights that lie packed in an artifact count as those that are packed on the way.
+#[test]
+fn packed_weights_of_an_artifact_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let rnx = dir.path().join("fashion.rnx");
+    resnetc(&["compile", FASHION, "--threads", "1", "-o", arg(&rnx)]).fine();
+    let [made, mapped] = [FASHION, arg(&rnx)].map(|file| {
+        let ran = resnetc(&["profile", file, "--runs", "1", "--threads", "1", "--format", "json"]).fine();
+        assert!(!ran.err.contains("packed again"), "{}", ran.err);
+        let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+        json["packed_bytes"].as_u64().unwrap()
+    });
+    assert!(made > 0 && mapped >= made, "{made} {mapped}");
+}
+
 fn macs_of(file: &str) -> u64 {
     let ran = resnetc(&["summary", file, "--format", "json"]).fine();
     let json: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();

@@ -56,7 +56,30 @@ fn a_broken_picture_is_reported_and_the_others_are_answered() {
     std::fs::write(dir.path().join("a.jpg"), "this is no image").unwrap();
     let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("neither a JPEG nor a PNG");
     assert!(ran.out.contains("Bag"), "{}", ran.out);
-    assert!(ran.err.contains("1 of 2 images were not read"), "{}", ran.err);
+    assert!(ran.err.contains("1 of 2 images have no answer"), "{}", ran.err);
+    // a kind of JPEG that brings a decoder down
+    std::fs::copy("tests/fixtures/images/jpeg_two_components.jpg", dir.path().join("a.jpg")).unwrap();
+    let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("a.jpg` cannot be decoded: it has 2 components");
+    assert!(ran.out.contains("Bag") && ran.err.contains("1 of 2 images have no answer"), "{}", ran.err);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
+}
+
+/// As `eval` does.
+#[test]
+fn mean_leaves_broken_images_out_or_ends_at_the_first() {
+    let data = dataset(|file, _| PICTURES.iter().position(|(f, _)| *f == file).unwrap().to_string());
+    let (dir, args) = (tempfile::tempdir().unwrap(), ["dataset-stats", "--data", arg(data.path()), "--gray", "-o"]);
+    let (before, after) = (dir.path().join("before.npy"), dir.path().join("after.npy"));
+    let whole = resnetc(&[&args[..], &[arg(&before)]].concat()).fine();
+    std::fs::copy("tests/fixtures/images/jpeg_two_components.jpg", data.path().join("2/a.jpg")).unwrap();
+    (0..11).for_each(|i| std::fs::write(data.path().join(format!("3/broken{i:02}.png")), "").unwrap());
+    let ran = resnetc(&[&args[..], &[arg(&after)]].concat()).fine();
+    assert_eq!(ran.out, whole.out);
+    assert!(ran.err.contains("warning: `") && ran.err.contains("a.jpg` cannot be decoded"), "{}", ran.err);
+    assert!(ran.err.contains("warning: and 2 more broken files"), "{}", ran.err);
+    assert!(ran.err.contains("note: measured on 10 of 22 images, without 12 that cannot be read"), "{}", ran.err);
+    assert_eq!(npy::read(&before).unwrap(), npy::read(&after).unwrap());
+    resnetc(&[&args[..], &[arg(&after), "--on-error", "fatal"]].concat()).refused("cannot be decoded");
 }
 
 #[test]
@@ -236,7 +259,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
         npy::write(&mean, &array.view()).unwrap();
         resnetc(&["check", arg(&source)]).refused(why);
     };
-    wrong(ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
+    wrong(ArrayD::zeros(vec![28, 28]), "floating point of shape [1, 28, 28]");
     wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
     resnetc(&["dataset-stats", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
 }

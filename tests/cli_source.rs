@@ -123,6 +123,63 @@ fn new_writes_a_file_that_checks_and_never_overwrites() {
 }
 
 #[test]
+fn new_takes_no_word_of_the_language_for_a_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = resnetc::syntax::words::RESERVED.iter().chain(resnetc::syntax::words::STATEMENTS);
+    for word in words.chain(&["conv", "upsample", "2x", "a-b"]) {
+        let path = dir.path().join(word);
+        resnetc(&["new", arg(&path)]).refused("cannot name a network");
+        assert!(!path.with_extension("resnet").exists(), "{word}");
+    }
+}
+
+#[test]
+fn one_cause_of_names_that_come_again_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("net.resnet");
+    let said = |text: &str| {
+        std::fs::write(&file, format!("resnet 1\n{text}")).unwrap();
+        let ran = resnetc(&["check", arg(&file)]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        ran.err.matches("error[E0119]").count()
+    };
+    let block =
+        "block b(filters) {\n  conv 3x3, filters: filters as one\n  batchnorm as two\n  conv 3x3, filters: filters as three\n}\n";
+    let net = |body: &str| format!("network net {{\n  input 3 x 8 x 8\n{body}}}\n");
+    assert_eq!(said(&net(&"  conv 3x3, filters: 8 as conv\n".repeat(32))), 1);
+    assert_eq!(said(&format!("{block}{}", net("  repeat 32 of b { filters: 8 }\n"))), 1);
+    assert_eq!(said(&format!("{block}{}", net(&"  b filters: 8\n".repeat(2)))), 1);
+    let outer = "block outer(filters) {\n  b filters: filters\n  conv 1x1, filters: filters as four\n}\n";
+    assert_eq!(said(&format!("{block}{outer}{}", net("  repeat 9 of outer { filters: 8 }\n"))), 1);
+    // causes of their own are said each
+    let two = "  conv 3x3, filters: 8 as a\n  batchnorm as b\n";
+    assert_eq!(said(&net(&two.repeat(3))), 2);
+}
+
+#[test]
+fn a_closed_pipe_ends_a_listing_quietly() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+    for args in [
+        &["summary", "models/resnet.resnet", "--network", "resnet152"][..],
+        &["explain", "E0313"],
+        &["compile", "models/cifar.resnet", "--network", "resnet110", "--emit", "graph"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_resnetc"))
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
 fn explain_prints_the_page_of_a_code() {
     let ran = resnetc(&["explain", "e0301"]).fine();
     assert!(ran.out.starts_with("# E0301") && ran.out.contains("```resnet"), "{}", ran.out);

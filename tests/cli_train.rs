@@ -327,11 +327,11 @@ fn bad_files_and_folders_are_refused() {
 fn a_loss_that_is_not_finite_names_the_step_and_the_node() {
     let place = Place::new();
     let ran =
-        run(&place.train("run", &["--set", "train.optimizer.lr=1e30"])).refused("is the first node whose values are not finite");
+        run(&place.train("run", &["--set", "train.optimizer.lr=1e30"])).refused("is the first layer whose output is not finite");
     assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.lr=1"), "{}", ran.err);
     // the first is named, and the rate that is offered is a tenth
     assert!(ran.err.contains("lr=1e29"), "{}", ran.err);
-    let node = ran.err.split(", and `").nth(1).unwrap().split('`').next().unwrap();
+    let node = ran.err.split(": `").nth(1).unwrap().split('`').next().unwrap();
     assert!(node.starts_with("conv1") || node.starts_with("bn1"), "{node}");
     assert!(!place.path("run/weights.safetensors").exists());
 }
@@ -455,4 +455,117 @@ fn calibration_drops_no_blocks() {
         std::fs::read(out).unwrap()
     };
     assert!(calibrated("all.safetensors", "0") == calibrated("some.safetensors", "0.9"));
+}
+
+/// A file of weights with one value of a tensor changed.
+fn changed(place: &Place, from: &Path, name: &str, value: f32) -> String {
+    let list: Vec<(String, resnetc::base::tensor::Tensor)> = tensors(from)
+        .into_iter()
+        .map(|(known, t)| {
+            let mut values = t.to_f32().into_owned();
+            if known == name {
+                values[0] = value;
+            }
+            (known, resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+        })
+        .collect();
+    assert!(list.iter().any(|(known, _)| known == name), "{name}");
+    let to = place.path("changed.safetensors");
+    safetensors::write(&to, list.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
+    arg(&to).to_owned()
+}
+
+fn ran(args: &[String]) -> Ran {
+    resnetc(&args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn what_is_not_finite_is_blamed_on_what_it_is() {
+    let place = Place::new();
+    // data
+    let pair = write_npy(place.dir.path(), 16);
+    let x = place.path("x.npy");
+    let mut bytes = std::fs::read(&x).unwrap();
+    let at = bytes.len() - 4 * (64 * 11 + 3);
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&x, &bytes).unwrap();
+    let run = place.arg("data-run");
+    let said = resnetc(&["train", &place.arg("plain.resnet"), "--data", &pair, "-o", &run, "--threads", "1"])
+        .refused("x.npy[4]` holds NaN");
+    assert!(!said.err.contains("smaller rate"), "{}", said.err);
+    // weights that the run begins with
+    ran(&place.train("good", &["--set", "train.steps=2", "--quiet"])).fine();
+    let good = place.path("good").join("weights.safetensors");
+    let bad = changed(&place, &good, "layer1.0.conv1.weight", f32::INFINITY);
+    let said = ran(&place.train("weights-run", &["--weights", &bad, "--quiet"]))
+        .refused("the loss of step 1 is NaN: the weights are not finite: `layer1.0.conv1.weight` holds NaN or infinity in 1 of");
+    assert!(said.err.contains("before the first step") && !said.err.contains("rate"), "{}", said.err);
+    // a running statistic: training does not read it, and validation does
+    let bad = changed(&place, &good, "layer1.0.bn1.running_mean", f32::NAN);
+    ran(&place.train("state-run", &["--weights", &bad, "--quiet", "--set", "train.steps=2"]))
+        .refused("`layer1.0.bn1.running_mean` holds NaN");
+    assert!(!place.path("state-run").join("weights.safetensors").exists());
+    // a rate that is too large, found after the last step at the latest; the last checkpoint stays whole
+    let said = ran(&place.train("rate-run", &["--quiet", "--set", "train.optimizer.lr=1e30"])).refused("a smaller rate may help");
+    assert!(said.err.contains("lr=1e29"), "{}", said.err);
+    for (name, tensor) in tensors(&place.path("rate-run").join("checkpoint.safetensors")) {
+        assert!(!tensor.dtype().is_float() || tensor.to_f32().iter().all(|v| v.is_finite()), "{name}");
+    }
+    // statistics that are measured
+    for name in ["conv1.weight", "layer2.0.bn1.weight"] {
+        let bad = changed(&place, &good, name, f32::NAN);
+        let out = place.arg("calibrated.safetensors");
+        resnetc(&["calibrate-bn", &place.arg("tiny.resnet"), "--weights", &bad, "--data", &place.arg("data"), "-o", &out])
+            .refused(&format!("`{name}`"));
+        assert!(!Path::new(&out).exists());
+    }
+}
+
+/// A validation whose loss is not finite ends the run with an error, in the end at the latest, and it can be looked at.
+#[test]
+fn a_validation_loss_that_is_not_finite_is_no_success() {
+    let place = Place::new();
+    ran(&place.train("good", &["--set", "train.steps=2", "--quiet"])).fine();
+    // with running means far off the scores overflow in evaluation; training does not read them
+    let good = place.path("good").join("weights.safetensors");
+    let list: Vec<(String, resnetc::base::tensor::Tensor)> = tensors(&good)
+        .into_iter()
+        .map(|(name, t)| {
+            let is_norm = name.contains("bn") || name.contains("downsample.1");
+            let values = match () {
+                () if is_norm && name.ends_with("running_mean") => vec![-3e38; t.to_f32().len()],
+                () => t.to_f32().into_owned(),
+            };
+            (name, resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+        })
+        .collect();
+    let bad = place.path("bad.safetensors");
+    safetensors::write(&bad, list.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
+    let said = ran(&place.train("run", &["--weights", arg(&bad), "--set", "train.steps=2", "--set", "train.optimizer.lr=1e-9"]));
+    let lines = log::read(&place.path("run").join("train.jsonl")).unwrap();
+    assert!(lines.iter().any(|line| matches!(line, Line::Valid { loss, .. } if !loss.is_finite())), "{lines:?}");
+    said.refused("the validation loss after step 2 is");
+    // the run directory is whole, and resuming it says so again
+    resnetc(&["train", "--resume", &place.arg("run")]).refused("the validation loss after step 2 is");
+    let page = place.arg("page.html");
+    let ran = resnetc(&["compare", &place.arg("run"), "-o", &page]).fine();
+    assert!(ran.out.contains("(loss not finite)"), "{}", ran.out);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("(loss not finite)") && !html.contains("NaN"), "{html}");
+}
+
+/// `2>&1 | head`: whoever stops reading ends no training.
+#[test]
+fn a_closed_pipe_ends_no_training() {
+    use std::process::{Command, Stdio};
+    let place = Place::new();
+    for (name, out, err) in [("err", false, true), ("out", true, false), ("both", true, true)] {
+        let args = place.train(name, &["--set", "train.steps=8", "--set", "train.validate=steps(1)"]);
+        let piped = |closed: bool| if closed { Stdio::piped() } else { Stdio::null() };
+        let mut child =
+            Command::new(env!("CARGO_BIN_EXE_resnetc")).args(&args).stdout(piped(out)).stderr(piped(err)).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+        assert!(place.path(name).join("weights.safetensors").exists(), "{name}");
+    }
 }

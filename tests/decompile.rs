@@ -4,18 +4,25 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod common;
+#[path = "common/structured.rs"]
+mod structured;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use resnetc::base::render;
 use resnetc::base::source::{SourceMap, Span};
+use resnetc::base::tensor::Tensor;
+use resnetc::check;
 use resnetc::decompile::{DecompileError, Decompiled, Options, decompile};
 use resnetc::driver::Frontend;
+use resnetc::formats::onnx::{ExportOptions, Source, open, write};
 use resnetc::ir::{
     Act, Checked, Clamp, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
 };
-use resnetc::runtime::{ParamStore, interp};
+use resnetc::runtime::{ParamStore, init, interp};
 
 use common::{Build, Rng, distance, noise};
 
@@ -199,6 +206,40 @@ fn what_is_irregular_is_said_plainly() {
 }
 
 #[test]
+fn like_scopes_of_unlike_children_come_back_as_calls() {
+    // MobileNetV2's form: the first child of each scope has a stride, the second has none
+    let found = through(
+        "resnet 1\nblock a(filters, stride) {\n  conv 3x3, filters, stride\n  batchnorm\n  relu\n  conv 1x1, filters\n}\nblock b(filters) {\n  conv 1x1, filters\n  \
+         batchnorm\n  sigmoid\n  conv 1x1, filters: 4\n}\nnetwork net {\n  input 3 x 16 x 16\n  scope one {\n    a filters: 8, stride: 1 as \"0\"\n    b filters: 8 as \"1\"\n  }\n  \
+         scope two {\n    a filters: 12, stride: 2 as \"0\"\n    b filters: 6 as \"1\"\n  }\n  avgpool global\n  linear 5\n}\n",
+    );
+    assert!(found.notes.is_empty() && found.renamed().next().is_none(), "{:?}\n{}", found.notes, found.source);
+    assert!(found.source.contains("unit filters: 12, stride: 2, filters2: 6 as two"), "{}", found.source);
+}
+
+#[test]
+fn each_block_follows_the_shortcut_that_it_had() {
+    // a block within another, projected where the outer one is padded; and two of a kind under unlike policies
+    let found = through(
+        "resnet 1\nblock inner(filters) {\n  conv 3x3, filters\n  batchnorm\n  add shortcut\n  relu\n}\nblock outer(filters) {\n  \
+         conv 3x3, filters: 4 as reduce\n  shortcut: projection\n  inner filters: 6 as unit\n  conv 3x3, filters as expand\n  \
+         shortcut: pad\n  add shortcut\n  sigmoid\n}\nnetwork net {\n  input 3 x 8 x 8\n  conv 3x3, filters: 8\n  \
+         outer filters: 12 as a\n  outer filters: 16 as b\n  shortcut: projection\n  inner filters: 8 as c\n  avgpool global\n  linear 5\n}\n",
+    );
+    assert!(found.notes.is_empty() && found.renamed().next().is_none(), "{:?}\n{}", found.notes, found.source);
+    assert!(found.source.contains("shortcut: pad") && found.source.contains("shortcut: projection"), "{}", found.source);
+}
+
+#[test]
+fn paths_with_dots_in_their_names_are_joined() {
+    let found = through(
+        "resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  conv 3x3, filters: 4\n  branch a.x {\n    conv 3x3, filters: 4\n  }\n  branch b.y {\n    \
+         conv 3x3, filters: 4\n  }\n  conv 1x1, filters: 4\n  add a.x, b.y\n  avgpool global\n  linear 5\n}\n",
+    );
+    assert_eq!(found.renamed().next(), None, "{}", found.source);
+}
+
+#[test]
 fn names_that_are_taken_or_mean_something_else_are_changed() {
     let mut b = Build::new(1);
     let x = b.input("stage", Shape::fixed(&[3, 8, 8]));
@@ -310,4 +351,140 @@ fn random_graphs_compute_the_same_from_their_source() {
             assert!(off < 1e-6, "seed {seed}: `{name}` is off by {off}\n{}", found.source);
         }
     }
+}
+
+/// How structured networks came back.
+#[derive(Default)]
+struct Tally {
+    networks: usize,
+    /// As blocks: some of those bodies that repeat stand as a block.
+    blocks: usize,
+    /// Without a part that has no form but statements.
+    regular: usize,
+    /// Whose names mean something, and those of them that keep all.
+    meant: usize,
+    named: usize,
+    /// The layers of repeated bodies, and those of them that are a block's.
+    repeated: usize,
+    within: usize,
+}
+
+/// Parameters of which no two are alike.
+fn uneven(params: &ParamStore) -> ParamStore {
+    let mut rng = Rng(17);
+    let mut one = |(name, tensor): (&str, &Tensor)| {
+        let plus = if tensor.shape().len() > 1 || name.ends_with(".running_var") { 0.0 } else { 0.1 };
+        let values: Vec<f32> = tensor.to_f32().iter().map(|v| v * (1.0 + 0.3 * rng.unit()) + plus * rng.unit()).collect();
+        (name.to_string(), Tensor::from_f32(tensor.shape().to_vec(), values).unwrap())
+    };
+    params.iter().map(&mut one).collect()
+}
+
+/// Out as ONNX, in again, and compared.
+fn there_and_back(case: &structured::Case, fold: bool, nameless: bool, tally: &mut Tally) {
+    let mut front = Frontend::text("net.resnet", &case.text);
+    let checked = front.check("net", &[]);
+    let checked = checked.unwrap_or_else(|| panic!("{}", render::terminal(&front.diagnostics, &front.sources, false)));
+    let params = uneven(&init::init(&checked, 3).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.onnx");
+    write(&path, &checked, &params, &Source::default(), &ExportOptions { fold, ..ExportOptions::default() }).unwrap();
+    let mut imported = open(&path).unwrap();
+    let image = noise(5, &[1, 3, 8, 8]);
+    let came_in = check::check(imported.network("net"), &mut Vec::new()).unwrap();
+    let expected = interp::run(&came_in, &imported.params(), &[("input", image.view())]).unwrap();
+    if nameless {
+        for (number, id) in imported.graph.order().into_iter().enumerate() {
+            let node = imported.graph.node_mut(id);
+            if !matches!(node.op, Op::Input(_)) {
+                let name = format!("onnx::{}_{number}", node.op.word());
+                for tensor in imported.tensors.keys().cloned().collect::<Vec<_>>() {
+                    if let Some(role) =
+                        tensor.strip_prefix(&node.name).filter(|role| role.starts_with('.') && !role[1..].contains('.'))
+                    {
+                        let value = imported.tensors.remove(&tensor).unwrap();
+                        imported.tensors.insert(format!("{name}{role}"), value);
+                    }
+                }
+                node.name = name;
+            }
+        }
+    }
+    let found = decompile(&imported.graph, &options("net")).unwrap();
+    let again = compiled(&found);
+    // the layers are the same; under their names, if these mean something
+    let ours = layers(&checked);
+    let theirs = layers(&again);
+    tally.networks += 1;
+    let renamed = found.renamed().next().is_some();
+    tally.meant += usize::from(!nameless);
+    tally.named += usize::from(!nameless && !renamed);
+    if !renamed && !fold {
+        assert_eq!(theirs, ours, "{}", found.source);
+    }
+    // and compute the same
+    let names: HashMap<&str, &str> = found.layers.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+    let renamed: ParamStore = imported
+        .params()
+        .iter()
+        .map(|(name, tensor)| {
+            let (layer, role) = name.rsplit_once('.').unwrap();
+            (format!("{}.{role}", names[layer]), tensor.clone())
+        })
+        .collect();
+    let first = interp::run(&checked, &params, &[("input", image.view())]).unwrap();
+    let results = interp::run(&again, &renamed, &[("input", image.view())]).unwrap();
+    assert_eq!(first.iter().count(), results.iter().count());
+    for (name, value) in first.iter() {
+        // operators and their order are the file's; folded norms round otherwise than those of the source
+        for (from, most) in [(expected.get(name).unwrap(), 1e-5), (value, if fold { 1e-2 } else { 1e-5 })] {
+            let off = distance(results.get(name).unwrap(), from);
+            assert!(off < most, "`{name}` is off by {off}\n{}", found.source);
+        }
+    }
+    // how much of what repeats is a block's
+    let graph = again.graph();
+    let in_block: HashMap<&str, bool> =
+        graph.order().into_iter().map(|id| (&graph.node(id).name[..], graph.node(id).origin.frame.is_some())).collect();
+    let inside = |name: &str, scope: &str| name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'));
+    let of_repeated = found.layers.iter().filter(|(old, _)| case.repeated.iter().any(|scope| inside(old, scope)));
+    of_repeated.for_each(|(_, new)| {
+        tally.repeated += 1;
+        tally.within += usize::from(in_block[&new[..]]);
+    });
+    tally.blocks +=
+        usize::from(found.source.lines().any(|line| line.starts_with("block ") || line.starts_with("use std.blocks")));
+    tally.regular += usize::from(!found.notes.iter().any(|note| note.contains("irregular") || note.contains("plain statements")));
+}
+
+#[test]
+fn structured_networks_come_back() {
+    // PROPTEST_CASES=2000 cargo test --test decompile structured -- --nocapture
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let config = Config { cases, failure_persistence: None, max_global_rejects: 100_000, ..Config::default() };
+    let tally = RefCell::new(Tally::default());
+    let strategy = (structured::case(), proptest::bool::weighted(0.25), proptest::bool::weighted(0.2));
+    let done = TestRunner::new(config).run(&strategy, |(case, fold, nameless)| {
+        there_and_back(&case, fold, nameless, &mut tally.borrow_mut());
+        Ok::<(), TestCaseError>(())
+    });
+    if let Err(error) = done {
+        panic!("{error}");
+    }
+    let it = tally.into_inner();
+    // some are too irregular; far fewer than these, and it is no more what it was
+    if it.networks >= 100 {
+        assert!(10 * it.blocks >= 8 * it.networks && 10 * it.within >= 8 * it.repeated, "{} of {}", it.blocks, it.networks);
+    }
+    let share = |n: usize, of: usize| format!("{n} ({:.1} %)", 100.0 * n as f64 / of as f64);
+    println!(
+        "{} networks: {} with blocks, {} regular, of {} with names {} keep all; of {} layers in bodies that repeat, {} in blocks",
+        it.networks,
+        share(it.blocks, it.networks),
+        share(it.regular, it.networks),
+        it.meant,
+        share(it.named, it.meant),
+        it.repeated,
+        share(it.within, it.repeated)
+    );
 }

@@ -59,3 +59,63 @@ fn examples_in_the_documentation_check() {
         }
     }
 }
+
+/// Words that language keys, help texts and messages do not use: former words, and British spelling.
+const NOT_OURS: &[&str] = &[
+    "colour",
+    "picture",
+    "oracle",
+    "normalisation",
+    "initialis",
+    "count_pad",
+    "decay_norms",
+    "decay_biases",
+    "max-pack ",
+    "centre",
+];
+
+#[test]
+fn keys_messages_and_pages_use_the_fields_words() {
+    let mut found = Vec::new();
+    let mut scan = |place: &str, text: &str| {
+        let text = text.to_lowercase();
+        found.extend(NOT_OURS.iter().filter(|word| text.contains(**word)).map(|word| format!("{place}: {word}")));
+    };
+    for op in OPERATORS {
+        scan(op.word, op.doc);
+        for key in op.keys {
+            scan(op.word, &format!("{} {} {}", key.name, key.takes, key.default.unwrap_or("")));
+            let foreign = resnetc::elaborate::foreign::find(op.word, key.name);
+            assert_eq!(foreign, None, "`{}` is a key of `{}`, and among the foreign words", key.name, op.word);
+        }
+    }
+    for entry in std::fs::read_dir("docs/errors").unwrap() {
+        let path = entry.unwrap().path();
+        scan(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+    }
+    let commands = [
+        "check",
+        "summary",
+        "compile",
+        "verify",
+        "run",
+        "eval",
+        "dataset-stats",
+        "train",
+        "compare",
+        "calibrate-bn",
+        "bench",
+        "profile",
+        "view",
+        "convert",
+        "export",
+        "import",
+        "new",
+        "explain",
+    ];
+    for command in commands {
+        let help = std::process::Command::new(env!("CARGO_BIN_EXE_resnetc")).args([command, "--help"]).output().unwrap();
+        scan(command, &String::from_utf8(help.stdout).unwrap());
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}

@@ -338,5 +338,5 @@ fn networks_that_give_no_scores_are_refused() {
     let y = b.conv(x, 4, 3, 1, 1);
     let (checked, _) = b.finish(&[("output", y)]);
     let error = training(&checked, &GradOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("a score for each class"), "{error}");
+    assert!(error.to_string().contains("a vector of class scores"), "{error}");
 }

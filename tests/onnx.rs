@@ -84,6 +84,39 @@ fn folded_norms_and_weights_of_their_own_file_compute_the_same() {
 }
 
 #[test]
+fn pools_that_round_up_a_map_smaller_than_their_window() {
+    let dir = tempfile::tempdir().unwrap();
+    for pool in [
+        "maxpool 2x2, ceil_mode: true",
+        "maxpool 3x3, stride: 3, padding: 0, ceil_mode: true",
+        "maxpool 2x2, stride: 4, padding: 0, dilation: 2, ceil_mode: true",
+        "avgpool 2x2, ceil_mode: true",
+        "avgpool 2x3, stride: 3, padding: [0, 0, 1, 1], ceil_mode: true",
+        "avgpool 2x3, stride: 3, padding: [0, 0, 1, 1], ceil_mode: true, count_include_pad: false",
+    ] {
+        for sizes in ["1 x 7", "1 x 1", "H x W"] {
+            let text = format!("resnet 1\nnetwork net {{\n  input 3 x {sizes}\n  {pool}\n}}\n");
+            if sizes == "H x W" && Frontend::text("test", &text).check("net", &[]).is_none() {
+                continue;
+            }
+            let (_, checked) = checked(&text, "net");
+            let params = ParamStore::default();
+            let x = input(&checked, 2);
+            let expected = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+            let imported = written(&checked, &params, &ExportOptions::default(), dir.path()).unwrap();
+            let again = check::check(imported.network("again"), &mut Vec::new()).unwrap();
+            let mut session = Model::new(again, params).unwrap().session().unwrap();
+            let found = session.run(&[("input", x.view())]).unwrap();
+            for ((name, a), (_, b)) in found.iter().zip(expected.iter()) {
+                assert_eq!(a.shape(), b.shape(), "{pool} {sizes}");
+                let far = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(far < 1e-5, "{pool} {sizes}: `{name}` differs by {far}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_files_tell_where_they_come_from() {
     let (front, checked) = checked(OPERATORS, "signals");
     let params = init::init(&checked, 3).unwrap();

@@ -13,7 +13,7 @@ use resnetc::formats::onnx::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use resnetc::formats::onnx::{Imported, OnnxError, ReadOptions, read};
+use resnetc::formats::onnx::{Imported, OnnxError, ReadOptions, open, read};
 
 fn value(name: &str, sizes: &[i64]) -> ValueInfoProto {
     let dim = |&n: &i64| DimensionProto { dim_value: Some(n).filter(|&n| n > 0), dim_param: None };
@@ -220,6 +220,122 @@ fn data_outside_of_the_folder_is_refused() {
         assert!(at("w", &entries).unwrap_err().contains("conv1.weight"), "{entries:?}");
     }
     assert!(at("missing", &[]).unwrap_err().contains("missing"));
+}
+
+#[cfg(unix)]
+#[test]
+fn links_lead_into_the_folder_of_the_file_itself() {
+    use std::os::unix::fs::symlink;
+
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    for folder in ["blobs/below", "snapshots/r", "out"] {
+        std::fs::create_dir_all(at(folder)).unwrap();
+    }
+    let mut model = sample();
+    let entry = StringStringEntryProto { key: Some("location".into()), value: Some("model.onnx_data".into()) };
+    model.graph.as_mut().unwrap().initializer[0] = TensorProto {
+        raw_data: None,
+        external_data: vec![entry],
+        data_location: Some(1),
+        ..tensor("conv1.weight", &[4, 2, 3, 3], 0)
+    };
+    std::fs::write(at("blobs/aa"), model.encode_to_vec()).unwrap();
+    for file in ["blobs/bb", "blobs/below/bb", "out/bb", "snapshots/r/here"] {
+        std::fs::write(at(file), [0; 288]).unwrap();
+    }
+    symlink("../../blobs/aa", at("snapshots/r/model.onnx")).unwrap();
+    let data = at("snapshots/r/model.onnx_data");
+    let with = |target: &str| {
+        let _ = std::fs::remove_file(&data);
+        symlink(target, &data).unwrap();
+        open(&at("snapshots/r/model.onnx")).map(|imported| imported.beside).map_err(|error| error.to_string())
+    };
+    // as a cache of Hugging Face lies: what is read is where the link leads
+    assert_eq!(with("../../blobs/bb").unwrap(), [std::fs::canonicalize(at("blobs/bb")).unwrap()]);
+    assert!(with("../../blobs/below/bb").is_ok());
+    for outside in ["../../out/bb", "../../blobs/../out/bb", "here", "/etc/passwd"] {
+        let said = with(outside).unwrap_err();
+        assert!(said.contains("conv1.weight") && said.contains("symbolic link"), "{outside}: {said}");
+    }
+    assert!(with("../../blobs/missing").unwrap_err().contains("symbolic link"));
+    // a link of a link that leaves the folder again
+    symlink("../out/bb", at("blobs/away")).unwrap();
+    assert!(with("../../blobs/away").unwrap_err().contains("symbolic link"));
+    // values of a file that is no link: a link may lead into its own folder
+    std::fs::write(at("out/model.onnx"), model.encode_to_vec()).unwrap();
+    symlink("bb", at("out/model.onnx_data")).unwrap();
+    assert!(open(&at("out/model.onnx")).is_ok());
+    // only the file is a link, and its values lie beside what it leads to
+    std::fs::remove_file(&data).unwrap();
+    assert!(open(&at("snapshots/r/model.onnx")).is_err());
+    std::fs::copy(at("blobs/bb"), at("blobs/model.onnx_data")).unwrap();
+    assert!(open(&at("snapshots/r/model.onnx")).is_ok());
+}
+
+#[test]
+fn norms_in_training_mode_are_refused() {
+    let with = |opset: i64, outputs: &[&str], attribute: Option<(&str, i64)>| {
+        let mut model = sample();
+        model.opset_import[0].version = Some(opset);
+        let norm = &mut model.graph.as_mut().unwrap().node[1];
+        norm.output = outputs.iter().map(|name| (*name).to_owned()).collect();
+        norm.attribute.extend(attribute.map(|(name, i)| AttributeProto {
+            name: Some(name.into()),
+            i: Some(i),
+            ..AttributeProto::default()
+        }));
+        import(&model).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let five = ["b", "mean", "var", "saved_mean", "saved_var"];
+    let refused = |opset, outputs: &[&str], attribute| {
+        let said = with(opset, outputs, attribute).unwrap_err();
+        assert!(said.contains("training mode") && said.contains("eval mode"), "{said}");
+    };
+    for opset in 7..14 {
+        refused(opset, &five, None);
+        refused(opset, &five[..2], None);
+        refused(opset, &["b", "", "var"], None);
+        assert_eq!(with(opset, &["b"], None), Ok(()));
+        // outputs without a name are none
+        assert_eq!(with(opset, &["b", "", "", "", ""], None), Ok(()));
+    }
+    // before, an attribute says it, which is 0 where it is not there
+    for opset in [1, 6] {
+        refused(opset, &["b"], None);
+        refused(opset, &["b"], Some(("is_test", 0)));
+        refused(opset, &five, Some(("is_test", 1)));
+        assert_eq!(with(opset, &["b"], Some(("is_test", 1))), Ok(()));
+    }
+    for opset in [14, 15, 23] {
+        refused(opset, &["b"], Some(("training_mode", 1)));
+        refused(opset, &five[..3], Some(("training_mode", 1)));
+        // invalid by the specification, and refused by ONNX Runtime
+        refused(opset, &five[..3], None);
+        assert_eq!(with(opset, &["b"], Some(("training_mode", 0))), Ok(()));
+        assert_eq!(with(opset, &["b"], None), Ok(()));
+    }
+}
+
+#[test]
+fn sizes_that_are_not_stated_are_free() {
+    let with = |sizes: [Option<i64>; 4]| {
+        let mut model = sample();
+        let input = &mut model.graph.as_mut().unwrap().input[0];
+        let dim = |dim_value| DimensionProto { dim_value, dim_param: None };
+        let shape = TensorShapeProto { dim: sizes.into_iter().map(dim).collect() };
+        let tensor = TensorTypeProto { elem_type: Some(1), shape: Some(shape) };
+        input.r#type = Some(TypeProto { tensor_type: Some(tensor) });
+        let imported = import(&model).map_err(|error| error.to_string())?;
+        let id = imported.graph.inputs()[0];
+        let resnetc::ir::Op::Input(shape) = &imported.graph.node(id).op else { panic!("no input") };
+        Ok::<_, String>(shape.to_string())
+    };
+    for n in [None, Some(-1), Some(0), Some(i64::MIN)] {
+        assert_eq!(with([n, Some(2), n, n]).unwrap(), "2 x H x W", "{n:?}");
+        assert_eq!(with([n, Some(2), Some(6), n]).unwrap(), "2 x 6 x W", "{n:?}");
+        assert!(with([Some(1), n, Some(6), Some(6)]).unwrap_err().contains("number of channels is not stated"));
+    }
 }
 
 #[test]

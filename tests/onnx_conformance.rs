@@ -67,7 +67,7 @@ fn judge(folder: &Path) -> Outcome {
         for set in subsets {
             let is_given = |i: usize| set >> i & 1 == 1;
             let given = case.inputs.iter().enumerate().filter(|(i, _)| is_given(*i)).map(|(_, input)| input.clone()).collect();
-            match read(&case.model, &case.folder, &ReadOptions { batch_axes, given }) {
+            match read(&case.model, &case.folder, &ReadOptions { batch_axes, given, ..ReadOptions::default() }) {
                 Ok(imported) => return run(&case, &imported),
                 Err(OnnxError::Unsupported(report)) => {
                     let reason = report.rows.iter().map(|row| format!("{}: {}", row.op, row.reason)).next().unwrap();

@@ -100,7 +100,7 @@ fn verify_finds_what_is_broken() {
         passes::verify(&checked).unwrap_err()
     };
     let error = broken(&|n| n.shapes[c.node.index()] = Shape::fixed(&[4, 8, 9]));
-    assert!(error.contains("the shape rule says 4 x 8 x 8"), "{error}");
+    assert!(error.contains("shape inference yields 4 x 8 x 8"), "{error}");
     let error = broken(&|n| n.network.graph.node_mut(c.node).params.clear());
     assert!(error.contains("has the parameters []"), "{error}");
     let error = broken(&|n| n.network.graph.push_operand(c.node, c));

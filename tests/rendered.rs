@@ -60,3 +60,26 @@ rendered! {
     unknown_key = "unknown-key";
     unused_branch = "unused-branch";
 }
+
+/// Mistakes that users of PyTorch, Keras and Darknet make: one error each.
+#[test]
+fn mistakes_of_other_frameworks() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mistakes.txt")).unwrap();
+    let (mut out, mut cascades, mut count) = (String::new(), Vec::new(), 0);
+    for case in text.split("=== ").skip(1) {
+        let (title, body) = case.split_once('\n').unwrap();
+        let lines: String = body.lines().map(|line| format!("  {line}\n")).collect();
+        let source =
+            format!("resnet 1\nuse std.blocks: basic\nnetwork net {{\n  input 3 x 32 x 32\n  conv 3x3, filters: 16\n{lines}}}\n");
+        let mut front = Frontend::text("net.resnet", &source);
+        front.check("net", &[]);
+        let said = render::terminal(&front.diagnostics, &front.sources, false);
+        if front.diagnostics.iter().filter(|d| d.is_error()).count() != 1 || front.diagnostics.len() != 1 {
+            cascades.push(title.to_owned());
+        }
+        out += &format!("=== {title}\n{}\n\n", said.trim_end());
+        count += 1;
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(out.trim_end()) });
+    assert_eq!((count, cascades), (60, Vec::new()), "mistakes without exactly one error");
+}

@@ -103,14 +103,16 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         8 => {
             let r = &mut b.rng;
-            let kernel = [r.range(1, h.min(4)), r.range(1, w.min(4))];
+            let (ceil, stride) = (r.flip(), [r.range(1, 4), r.range(1, 4)]);
+            // rounding up, a window may lack less than a stride
+            let kernel = [0, 1].map(|axis| r.range(1, ([h, w][axis] + if ceil { stride[axis] - 1 } else { 0 }).min(4)));
             let pad = kernel.map(|k| [r.range(0, k / 2), r.range(0, k / 2)]);
             // holes as far as the map is large enough for them
             let holes = [0, 1].map(|axis| ([h, w][axis] - 1) / (kernel[axis] - 1).max(1));
             let dilation = holes.map(|most| r.range(1, most.clamp(1, 3)));
             let kind =
                 r.one_of(&[PoolKind::Max { dilation }, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }]);
-            let pool = Pool { kind, kernel, stride: [r.range(1, 4), r.range(1, 4)], pad, ceil: r.flip() };
+            let pool = Pool { kind, kernel, stride, pad, ceil };
             b.push(Op::Pool(pool), &[x])
         }
         9 => {

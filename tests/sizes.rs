@@ -26,13 +26,17 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("conv 3x5, filters: 4, padding: 0\n").to_string(), "any H >= 3; any W >= 5");
     let halves = "branch a { maxpool 2x2 }\nmaxpool 3x3, stride: 2\nadd a\n";
     assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
-    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
+    let shifted =
+        "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
     assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
     assert_eq!(report("pad 3, mode: reflect\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 3x3, stride: 1, dilation: 4\n").to_string(), "any H, W >= 1");
     let fixed = check("8 x 8", "conv 3x3, filters: 4\n").unwrap();
     assert_eq!(sizes(&fixed).to_string(), "the input's size is fixed");
+    // rounding up, a window may lack less than a stride
+    assert_eq!(report("maxpool 2x2, ceil_mode: true\n").to_string(), "any H, W >= 1");
+    assert_eq!(report("maxpool 3x3, stride: 2, padding: 0, ceil_mode: true\n").to_string(), "any H, W >= 2");
     let wide = check("8 x W", "maxpool 2x2\n").unwrap();
     assert_eq!(sizes(&wide).to_string(), "any W >= 2");
 }
@@ -68,7 +72,7 @@ fn a_network_is_freed_of_its_size() {
         assert_eq!(params(&at), params(&stated));
     }
     let counted = any_size(&check("8 x 8", "conv 3x3, filters: 4\nflatten\nlinear 10 as fc\n").unwrap());
-    assert!(counted.unwrap_err().to_string().contains("runs at the size of its input alone: at `flatten"));
+    assert!(counted.unwrap_err().to_string().contains("runs only at its declared input size: at `flatten"));
 }
 
 #[test]

@@ -122,6 +122,12 @@ fn what_modules_cannot_be_is_refused() {
         text("resnet 1\nnetwork net {\n  input 3 x 8 x 8\n  conv 1x1, filters: 3 as a\n  conv 1x1, filters: 3 as a.b\n}\n");
     let error = write(&both, None).unwrap_err();
     assert!(matches!(&error, TorchError::Unsupported { node, .. } if node == "a"), "{error}");
+    // what `model.eval()` and the like set on every module, in whatever way the layer would be written
+    for name in ["training", "\"a.training\"", "\"training.a\"", "_modules", "_compiled_call_impl"] {
+        let net = text(&format!("resnet 1\nnetwork net {{\n  input 3 x 8 x 8\n  conv 1x1, filters: 3 as {name}\n}}\n"));
+        let error = write(&net, None).unwrap_err().to_string();
+        assert!(error.contains("sets its own attribute"), "{name}: {error}");
+    }
 }
 
 #[test]

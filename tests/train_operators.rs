@@ -229,6 +229,22 @@ fn pools() {
 }
 
 #[test]
+fn pools_of_maps_smaller_than_a_window() {
+    for channels in [16, 7] {
+        for kind in [PoolKind::MAX, PoolKind::Avg { count_pad: true }, PoolKind::Avg { count_pad: false }] {
+            for (stride, pad) in [(2, 0), (3, 0), (3, 1)] {
+                let op = Op::Pool(Pool { kind, kernel: [2, 3], stride: [stride; 2], pad: [[pad.min(1); 2]; 2], ceil: true });
+                check(&format!("{kind:?} by {stride}, padded by {pad}, {channels} channels"), [2, 1, 2], |b, x| {
+                    let x = b.conv(x, channels, 3, 1, 1);
+                    let x = b.push(op, &[x]);
+                    b.conv(x, 6, 3, 1, 1)
+                });
+            }
+        }
+    }
+}
+
+#[test]
 fn joins_and_gates() {
     check("concat", [2, 6, 7], |b, x| {
         let one = b.conv(x, 5, 3, 1, 1);

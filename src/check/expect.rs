@@ -1,4 +1,4 @@
-//! `expect` lines: assertions about what was counted.
+//! `expect` lines: assertions about the network.
 
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
@@ -30,16 +30,16 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What is said where a count is not as expected; `None` where it is.
+/// The error for a count that differs from the expected one; `None` if it matches.
 fn count(expect: &Expect, what: &str, code: Code, got: Option<u64>) -> Option<Diagnostic> {
     let Some(got) = got else {
         let message = format!("the {what} depend on the input's size, which is free");
         let diag = Diagnostic::error(code, message, expect.span, "cannot be counted");
-        return Some(diag.help("expect it of a network with a fixed input"));
+        return Some(diag.help("put it in a network with a fixed input size"));
     };
     let (fits, wanted) = match expect.value {
         ExpectValue::Exactly(n) => (n == got, thousands(n)),
-        // a hair beyond one unit, for what binary fractions do to 0.1
+        // slightly more than one unit, since 0.1 has no exact binary representation
         ExpectValue::About { value, unit } => {
             ((got as f64 - value).abs() <= unit * (1.0 + 1e-9), format!("about {}", short(value)))
         }
@@ -61,7 +61,7 @@ fn count(expect: &Expect, what: &str, code: Code, got: Option<u64>) -> Option<Di
     })
 }
 
-/// Adds what each stage has of it, so that the difference can be found.
+/// Adds the count of each stage, which helps to find the difference.
 fn by_stage(diag: Diagnostic, checked: &Checked, of: impl Fn(&StageRow) -> Option<u64>) -> Diagnostic {
     const MOST: usize = 12;
     let rows = stages(checked);
@@ -106,12 +106,16 @@ fn shape(checked: &Checked, expect: &Expect, name: Option<&str>, diags: &mut Vec
         let known = ["layers", "params", "macs", "output"];
         let all = known.into_iter().chain(network.labeled.iter().map(|(n, _)| n.as_str()));
         let name = name.unwrap_or("output");
-        let mut diag =
-            Diagnostic::error(codes::EXPECT_UNKNOWN, format!("nothing is called `{name}`"), expect.span, "expected of what?");
+        let mut diag = Diagnostic::error(
+            codes::EXPECT_UNKNOWN,
+            format!("`expect` names the unknown value `{name}`"),
+            expect.span,
+            "not found",
+        );
         if let Some(near) = crate::elaborate::nearest(name, all) {
             diag = diag.help(format!("did you mean `{near}`?"));
         }
-        diags.push(diag.note("an expectation is about `layers`, `params`, `macs`, `output`, or a labeled value of the network"));
+        diags.push(diag.note("`expect` takes `layers`, `params`, `macs`, `output`, or a labeled value of the network"));
         return;
     };
     let got: &Shape = checked.shape(value.node);
@@ -123,7 +127,7 @@ fn shape(checked: &Checked, expect: &Expect, name: Option<&str>, diags: &mut Vec
                 expect.span,
                 format!("{got} here"),
             )
-            .label(network.graph.node(value.node).origin.span, "made here"),
+            .label(network.graph.node(value.node).origin.span, "computed here"),
         );
     }
 }

@@ -1,7 +1,7 @@
-//! Design rules, dimensions, expectations; seals a [`Checked`].
+//! Checks shapes, design rules and expectations, and produces a [`Checked`].
 //!
-//! Checking yields a side table, not a changed graph: every node's shape, and the names of its parameters. All errors come
-//! in one run, and a node whose shape failed silences those behind it.
+//! Checking infers every node's shape and names its parameters; it does not change the graph's structure. One run reports all
+//! errors, except for nodes that depend on a node whose shape inference failed.
 
 mod expect;
 mod rules;
@@ -17,7 +17,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Shape, params};
 
-/// Checks a network. Everything wrong is added to `diags`; `None` where an error was found.
+/// Checks a network. Problems are added to `diags`; returns `None` if there is an error.
 pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
     let before = diags.len();
     let shapes = shapes::check(&network, diags);
@@ -27,7 +27,7 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     }
     name_parameters(&mut network.graph, &shapes);
     let checked = Checked { network, shapes };
-    // expectations of a network that does not fit together would only add noise
+    // if shapes are wrong, failed expectations would only add noise
     if !diags[before..].iter().any(Diagnostic::is_error) {
         expect::check(&checked, diags);
         usage::check(&checked, diags);
@@ -35,7 +35,7 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
     if diags[before..].iter().any(Diagnostic::is_error) { None } else { Some(checked) }
 }
 
-/// Conditions on a free size may each be met and yet contradict each other.
+/// Conditions on a free size can be satisfiable individually but contradict each other.
 fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
     for axis in sizes::report(&network.graph, shapes).axes {
         let Fits::Never(conditions) = &axis.fits else { continue };
@@ -50,7 +50,7 @@ fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnosti
             let span = network.graph.node(condition.node).origin.span;
             diag = diag.label(span, format!("fits where {} = {}", condition.left, condition.right));
         }
-        diags.push(diag.rule("what is joined has equal height and width, everywhere at one size of the input"));
+        diags.push(diag.rule("joined values have equal height and width, all at the same input size"));
     }
 }
 

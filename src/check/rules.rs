@@ -1,9 +1,10 @@
-//! The two design rules of the paper (He et al. 2016, section 3.3): for the same output map size the layers have the same
-//! number of filters; where the map is halved, the number of filters is doubled.
+//! The two design rules of the paper (He et al. 2016, section 3.3): for the same output feature map size, the layers have the
+//! same
+//! number of filters; if the feature map size is halved, the number of filters is doubled.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Network, Shape, Stage};
+use crate::ir::{MapRule, Network, Shape, Stage};
 
 /// Checks all stages.
 pub(super) fn check(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
@@ -30,7 +31,7 @@ fn equal_blocks(stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
                         "this stage",
                     )
                     .rule("the blocks of a stage have equal output shape")
-                    .help("`repeat` in place of `stage` has no such rule"),
+                    .help("use `repeat` instead of `stage`, which has no such rule"),
                 );
                 return;
             }
@@ -62,6 +63,12 @@ fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> 
     Some((change, text(before), text(after)))
 }
 
+/// Whether a stage reads a map that cannot be halved.
+fn is_single(stage: &Stage, shapes: &[Shape]) -> bool {
+    let map = shapes[stage.input.node.index()].map();
+    map.is_some_and(|map| !map.is_empty() && map.iter().all(|dim| dim.fixed() == Some(1)))
+}
+
 fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
     let (Some((old, old_span)), Some((new, new_span))) = (before.filters, stage.filters) else { return };
     let Some((change, from, to)) = map_change(stage, shapes) else { return };
@@ -71,9 +78,9 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
             let mut diag = Diagnostic::error(
                 codes::HALVED_NOT_DOUBLED,
                 if new == old {
-                    format!("stage `{name}` halves the map, and keeps {old} filters")
+                    format!("stage `{name}` halves the feature map but keeps {old} filters")
                 } else {
-                    format!("stage `{name}` halves the map, and goes from {old} to {new} filters")
+                    format!("stage `{name}` halves the feature map but goes from {old} to {new} filters")
                 },
                 new_span,
                 format!("twice {old} would be {}", old.saturating_mul(2)),
@@ -83,34 +90,47 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
                 diag = diag.label(span, format!("{from} to {to}"));
             }
             diags.push(
-                diag.rule("a halved map goes with doubled filters, so that a layer's work stays the same (section 3.3)")
-                    .fix("double them", new_span, "filters: double")
-                    .help("or say that it is meant: `allow halving`"),
+                diag.rule(
+                    "if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)",
+                )
+                .fix("double the filters", new_span, "filters: double")
+                .help("or add `allow halving` if this is intended"),
             );
         }
         Map::Kept if new != old && !stage.allow_doubling => {
+            let advice = match stage.map {
+                (MapRule::Keep, _) => "halve the map (`map: halve`), or say that it is meant: `allow doubling`",
+                (MapRule::Halve, _) if is_single(stage, shapes) => {
+                    "a map of one place is not halved any more: take a larger input, halve less often before, or say that it is meant: \
+                     `allow doubling`"
+                }
+                (MapRule::Halve, _) => {
+                    "`map: halve` gives the first block `stride: 2`, and nothing in it takes a step of 2: hand `stride` to a convolution or \
+                     pool of the block, or say that it is meant: `allow doubling`"
+                }
+            };
             diags.push(
                 Diagnostic::error(
                     codes::DOUBLED_NOT_HALVED,
-                    format!("stage `{name}` keeps the map, and goes from {old} to {new} filters"),
+                    format!("stage `{name}` keeps the feature map size but goes from {old} to {new} filters"),
                     new_span,
-                    format!("on a map of {to}"),
+                    format!("on a feature map of {to}"),
                 )
-                .label(old_span, format!("{old} here, on the same map"))
-                .rule("layers of one map size have one number of filters; they double where the map is halved (section 3.3)")
-                .help("halve the map (`map: halve`), or say that it is meant: `allow doubling`"),
+                .label(old_span, format!("{old} here, at the same size"))
+                .rule("layers with the same feature map size have the same number of filters (section 3.3)")
+                .help(advice),
             );
         }
         Map::Other if !stage.allow_halving => {
             diags.push(
                 Diagnostic::error(
                     codes::HALVED_NOT_DOUBLED,
-                    format!("stage `{name}` takes the map from {from} to {to}"),
+                    format!("stage `{name}` changes the feature map from {from} to {to}"),
                     stage.label_span,
                     "neither kept nor halved",
                 )
-                .rule("from stage to stage a map is kept or halved")
-                .help("say that it is meant: `allow halving`"),
+                .rule("from stage to stage, the feature map is kept or halved")
+                .help("add `allow halving` if this is intended"),
             );
         }
         Map::Kept | Map::Halved | Map::Other => {}

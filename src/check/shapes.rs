@@ -1,4 +1,4 @@
-//! Every node's shape by the one rule, and what is said where it cannot be.
+//! Infers every node's shape, and explains failures.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,12 +10,12 @@ use crate::base::source::Span;
 use crate::ir::summary::thousands;
 use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
 
-/// Infers all shapes; reports what fails, once for all instances of a stage.
+/// Infers all shapes, and reports each failure once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
     let graph = &network.graph;
     let shortcuts: HashMap<NodeId, &ShortcutUse> = network.shortcuts.iter().map(|s| (s.add, s)).collect();
     let mut shapes = vec![Shape::Unknown; graph.bound()];
-    // what is wrong with a block is said where it is first used, and counted elsewhere
+    // an error in a block is reported at its first use, and counted for the others
     let mut reported: HashMap<(Code, Span, String), (usize, usize)> = HashMap::new();
     for id in graph.order() {
         let node = graph.node(id);
@@ -39,16 +39,16 @@ pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape
     }
     for (at, more) in reported.into_values().filter(|&(_, more)| more > 0) {
         let uses = if more == 1 { "use" } else { "uses" };
-        diags[at].notes.push(format!("note: and the same in {more} more {uses} of this line"));
+        diags[at].notes.push(format!("note: the same happens in {more} more {uses} of this line"));
     }
     shapes
 }
 
-/// Adds where in the expansion the node stands: the stages and calls that led to it.
+/// Adds labels for the expansion of a node: the stages and calls that lead to it.
 fn with_frames(network: &Network, id: NodeId, mut diag: Diagnostic) -> Diagnostic {
     let node = network.graph.node(id);
     for (_, frame) in network.graph.frames(node.origin.frame) {
-        // a label inside the statement has already said where it is
+        // a label inside the statement already shows the place
         let said = |at: Span| at.file == frame.span.file && frame.span.start <= at.start && at.end <= frame.span.end;
         if diag.labels.iter().any(|l| said(l.span)) {
             continue;
@@ -64,7 +64,7 @@ fn with_frames(network: &Network, id: NodeId, mut diag: Diagnostic) -> Diagnosti
     diag
 }
 
-/// `F(x)` and the shortcut differ: the error that the language exists for.
+/// The error for an `F(x)` and a shortcut that differ in shape.
 fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &ShortcutUse) -> Diagnostic {
     let graph = &network.graph;
     let node = graph.node(id);
@@ -74,7 +74,7 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
     let x = &shapes[shortcut.x.node.index()];
     let message = match (carried.channels(), f.channels()) {
         (Some(a), Some(b)) if a != b => format!("the shortcut adds {a} channels to {b}"),
-        _ => format!("the shortcut adds a map of {} to {}", map_text(&carried), map_text(&f)),
+        _ => format!("the shortcut adds a feature map of {} to {}", map_text(&carried), map_text(&f)),
     };
     let mut diag = Diagnostic::error(codes::SHORTCUT_DIFFERS, message, node.origin.span, "added here");
     let stage = graph.frames(node.origin.frame).find(|(_, f)| f.instance.is_some());
@@ -102,13 +102,12 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
     };
     diag = diag.rule("x and F(x) must have equal dimensions");
     let (Some(from), Some(to)) = (x.channels(), f.channels()) else { return diag };
-    // both policies make the map that subsampling x by the path's strides makes: they are offered where it is F(x)'s
+    // both policies subsample x by the path's strides, so they are suggested only if that yields F(x)'s size
     let height = if x.map().is_some_and(|map| map.len() == 2) { shortcut.stride } else { 1 };
     let strided = infer(&Op::Subsample([height, shortcut.stride]), std::slice::from_ref(x)).ok();
     let reaches = strided.as_ref().and_then(Shape::map).zip(f.map()).is_some_and(|(a, b)| a == b);
     if !reaches {
-        return diag
-            .help("no policy makes these maps equal: pad the path's windows by (k - 1) / 2, which is their default for odd k");
+        return diag.help("no policy makes these sizes equal: pad the path's kernels by (k - 1) / 2, the default for odd k");
     }
     if to >= from && !matches!(shortcut.policy, Shortcut::Pad { .. }) {
         let what = match (shortcut.stride > 1, to - from) {
@@ -154,35 +153,37 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 }
             }
             diag.rule(match *op {
-                "concat" => "what is concatenated has equal height and width",
-                "mul" => "a factor has the shape of the other, or `C x 1 x 1` against `C x H x W`",
-                _ => "what is added has equal dimensions",
+                "concat" => "concatenated values have equal height and width",
+                "mul" => "both factors have the same shape, or the second is `C x 1 x 1` and the first `C x H x W`",
+                _ => "added values have equal dimensions",
             })
         }
         ShapeError::Window { window, map, .. } => {
             let mut diag = Diagnostic::error(codes::WINDOW, error.to_string(), span, reads);
             if map.fixed().is_some_and(|n| n < *window) {
-                diag = diag.help("a larger input, fewer strides before this, a smaller window, or padding around it");
+                diag = diag.help("use a larger input, fewer strides before this, a smaller kernel, or more padding");
             }
-            diag.rule("a window lies at least once in the padded map")
+            diag.rule("a window fits into the padded feature map at least once")
         }
         ShapeError::PoolPadding { .. } => {
-            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
-                .rule("a pool is padded by less than its window")
+            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
+                .rule("the padding of a pool is smaller than its window")
         }
         ShapeError::Hole { .. } => {
-            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window of padding alone has no value")
-                .rule("each window of a pool sees a value of the map")
+            Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
+                .rule("every window of a pool overlaps the feature map")
         }
         ShapeError::Mirror { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
-            .rule("a mirror shows a map without its outermost values: less than its size")
-            .help("less padding, a larger map, or `mode: replicate`"),
-        ShapeError::PadChannels { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, "channels, and a mode other than zeros")
-            .rule("`reflect` and `replicate` go around the map; channels are padded with zeros")
-            .help("a second `pad` for the channels"),
+            .rule("reflection does not repeat the border, so the padding is smaller than the feature map")
+            .help("use less padding, a larger feature map, or `mode: replicate`"),
+        ShapeError::PadChannels { .. } => {
+            Diagnostic::error(codes::PAD_MODE, error.to_string(), span, "pads channels in a mode other than zeros")
+                .rule("`reflect` and `replicate` pad height and width; channels are padded with zeros")
+                .help("use a second `pad` for the channels")
+        }
         ShapeError::Groups { count, groups, .. } => {
-            let mut diag =
-                Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("groups divide channels and filters");
+            let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads)
+                .rule("`groups` divides the channels and the filters");
             let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
             let both = gcd(channels, filters);
@@ -192,32 +193,42 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             diag
         }
         ShapeError::Signal { .. } => Diagnostic::error(codes::SIGNAL, error.to_string(), span, reads)
-            .rule("a signal has channels and a length, and no height: its windows, strides and pads are one number")
-            .help("`conv 7` in place of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
+            .rule("a 1-D input has channels and a length: kernels, strides and paddings are single numbers")
+            .help("write `conv 7` instead of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
         ShapeError::Rank { needs, .. } => {
             let mut diag = Diagnostic::error(codes::RANK, error.to_string(), span, reads);
-            if needs.starts_with("map") {
-                diag = diag.rule("once flattened, a value has no height and width any more");
+            if needs.starts_with("feature map") {
+                diag = diag.rule("a flattened value has no height and width");
             } else {
-                diag = diag.help("`avgpool global` or `flatten` before it makes a vector of a map");
+                diag = diag.help("`avgpool global` or `flatten` before it turns a feature map into a vector");
             }
             diag
         }
+        ShapeError::Free { op, shape } if matches!(node.op, Op::Upsample(_)) => Diagnostic::error(
+            codes::FREE_SIZE,
+            format!("`{op}` by a factor needs a fixed size, and {shape} is free"),
+            span,
+            reads,
+        )
+        .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
+        .help("`upsample nearest, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
         ShapeError::Free { op, shape } => {
-            // `linear` flattens a map first: who wrote `linear` is told of it, not of the flattening
+            // `linear` flattens a feature map implicitly, so the message names `linear`
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);
             let op = written.map_or(*op, |user| user.op.word());
             let message = format!("`{op}` needs a fixed size, and {shape} is free");
             Diagnostic::error(codes::FREE_SIZE, message, span, reads)
-            .rule("a layer with fixed weights for each position needs a fixed size")
-            .help("`avgpool global` or `avgpool output_size: 7x7` before it fixes the size")
+                .rule("a layer with a weight for each position needs a fixed size")
+                .help("fix the size with `avgpool global` or `avgpool output_size: 7x7` before it")
         }
         ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
-            .rule("a last window that would start in the padding behind the map is dropped, and whether one would depends on the size")
-            .help("leave `ceil` out, pad by no more than the window less the stride, or fix the input's size"),
+            .rule("a last window that would start in the trailing padding is dropped, which depends on the size")
+            .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
-        // slices stand in the graphs of training steps alone, which no source writes
-        ShapeError::Arity { .. } | ShapeError::Slice { .. } => Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here"),
+        // slices occur only in training graphs, which no source contains
+        ShapeError::Arity { .. } | ShapeError::Slice { .. } => {
+            Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")
+        }
     }
 }

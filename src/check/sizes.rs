@@ -1,7 +1,8 @@
-//! Free height and width: for which sizes a network type-checks, and what it is at one of them.
+//! Free height and width: which input sizes a network accepts, and the network at one of them.
 //!
-//! A free dimension is `floor((v + add) / div)` of the axis `v` ([`Dim`]). That it is at least 1 bounds `v` from below; that two
-//! of one divisor are equal, where they are added, is a condition on the remainder of `v` by it.
+//! A free dimension is `floor((v + add) / div)` of the axis `v` ([`Dim`]). It must be at least 1, which bounds `v` from below.
+//! Where
+//! two dimensions with the same divisor are added, they must be equal, which is a condition on `v` modulo the divisor.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,13 +10,13 @@ use std::fmt;
 use super::operand_shapes;
 use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
-/// Remainders by longer periods are not listed: the conditions then stand as they are.
+/// Residues for longer periods are not listed; the report then shows the conditions themselves.
 const MAX_PERIOD: i64 = 1 << 16;
 
 /// The largest height and width that [`at_size`] tries.
 const MAX_SIZE: usize = 1 << 40;
 
-/// Two dimensions of one divisor that must be equal, and the node that needs it.
+/// Two dimensions with the same divisor that must be equal, and the node that requires it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// One.
@@ -26,43 +27,43 @@ pub struct Condition {
     pub node: NodeId,
 }
 
-/// Which sizes of an axis fit, from its smallest on.
+/// The sizes of an axis that fit, starting from the smallest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fits {
-    /// Every one.
+    /// All of them.
     All,
-    /// Those whose remainder by `period` is one of `residues`, which are ascending.
+    /// Those that are one of `residues` modulo `period`; ascending.
     Remainders {
         /// The shortest period.
         period: usize,
-        /// Not empty, and not all.
+        /// Neither empty nor complete.
         residues: Vec<usize>,
     },
-    /// Those that meet every condition; their common period is too long to search.
+    /// Those that satisfy every condition; the common period is too long to search.
     Where(Vec<Condition>),
     /// None: the conditions contradict each other.
     Never(Vec<Condition>),
 }
 
-/// What an axis may be.
+/// The valid sizes of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AxisReport {
     /// Which axis.
     pub axis: Axis,
-    /// The smallest size that fits; where the conditions could not be searched, a lower bound of it.
+    /// The smallest size that fits, or a lower bound if the conditions could not be searched.
     pub min: usize,
-    /// Which sizes from there on.
+    /// The sizes that fit from there on.
     pub fits: Fits,
 }
 
-/// For which sizes a network type-checks. Displays as `any H, W >= 32`.
+/// The input sizes that a network accepts. Displays as `any H, W >= 32`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SizeReport {
-    /// A report for each free axis; empty where the input is fixed.
+    /// A report for each free axis; empty if the input size is fixed.
     pub axes: Vec<AxisReport>,
 }
 
-/// Reports the sizes for which every window fits and every addition is of equal dimensions.
+/// Reports the sizes for which every window fits and every addition has equal dimensions.
 pub fn sizes(checked: &Checked) -> SizeReport {
     report(checked.graph(), &checked.shapes)
 }
@@ -73,7 +74,7 @@ pub(super) fn report(graph: &Graph, shapes: &[Shape]) -> SizeReport {
 }
 
 fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport> {
-    // every `floor((v + add) / div) >= 1` holds from `v = div - add` on
+    // `floor((v + add) / div) >= 1` holds from `v = div - add` on
     let mut least: Option<i64> = None;
     let mut conditions: Vec<Condition> = Vec::new();
     let mut seen = HashSet::new();
@@ -96,39 +97,28 @@ fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport
     Some(AxisReport { axis, min: usize::try_from(min).unwrap_or(usize::MAX), fits })
 }
 
-/// The dimensions that a node needs to be at least 1: those of its result, and how often an unrounded window fits.
+/// The dimensions that a node needs to be at least 1: those of its result, and what else it asks of its operand.
 fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
     let Some(result) = shapes[node.index()].dims() else { return Vec::new() };
     let mut list = result.to_vec();
     if let Op::Pool(pool) = &graph.node(node).op
-        && pool.ceil
-        && let Some([h, w]) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
-    {
-        // rounding up must not make a window of a map that holds none
-        let extent = pool.extent();
-        for (axis, dim) in [h, w].into_iter().enumerate() {
-            let padding = pool.pad[axis][0] + pool.pad[axis][1];
-            list.extend(dim.affine(padding as i64 - extent[axis] as i64, pool.stride[axis] as i64, 1));
-        }
-    }
-    if let Op::Pool(pool) = &graph.node(node).op
         && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
     {
-        // a window with holes must not leap over the map, which one as large as the dilation prevents
+        // a dilated window must not fall entirely in the padding
         for (axis, dim) in map.iter().enumerate().filter(|(_, dim)| dim.fixed().is_none()) {
-            list.extend(dim.affine(1 - pool.least_map(axis) as i64, 1, 0));
+            list.extend(dim.affine(1 - pool.min_map_size(axis) as i64, 1, 0));
         }
     }
     if let Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) = &graph.node(node).op
         && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
     {
-        // a mirror shows less than the map
+        // reflection padding must be smaller than the feature map
         list.extend(map.iter().zip(sides).filter_map(|(dim, [a, b])| dim.affine(-((*a).max(*b) as i64), 1, 0)));
     }
     list
 }
 
-/// The pairs of dimensions that a node needs to be equal.
+/// The pairs of dimensions that must be equal at a node.
 fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
     let residual = match &graph.node(node).op {
         Op::Add | Op::Mul | Op::Concat => false,
@@ -154,11 +144,11 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
     let result = if residual { Some(node) } else { operands.first().map(|v| v.node) };
     let Some(first) = result.and_then(|id| shapes[id.index()].dims()) else { return Vec::new() };
     let others = operands.iter().skip(1).filter_map(|v| shapes[v.node.index()].dims());
-    // a gate of one value a channel stands against any map
+    // a per-channel factor fits any feature map size
     others.flat_map(|other| first.iter().copied().zip(other.iter().copied())).filter(|(_, b)| b.fixed().is_none()).collect()
 }
 
-/// The smallest size from `least` on, and which fit from there.
+/// The smallest size that fits, at least `least`, and the sizes that fit from there on.
 fn solve(least: i64, conditions: Vec<Condition>) -> (i64, Fits) {
     let div = |c: &Condition| if let Dim::Free { div, .. } = c.left { div } else { 1 };
     let period = conditions.iter().fold(1, |period, c| lcm(period, div(c)));
@@ -232,7 +222,7 @@ impl fmt::Display for SizeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let any = |axis: &AxisReport| if axis.fits == Fits::All { "any " } else { "" };
         match &self.axes[..] {
-            [] => f.write_str("the input's size is fixed"),
+            [] => f.write_str("the input size is fixed"),
             [h, w] if h.min == w.min && h.condition() == w.condition() && !matches!(h.fits, Fits::Where(_)) => {
                 write!(f, "{}H, W >= {}{}", any(h), h.min, h.condition())
             }
@@ -251,9 +241,9 @@ impl fmt::Display for SizeReport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an input of {height} x {width} does not fit: at `{node}`, {error}")]
 pub struct SizeError {
-    /// Height tried.
+    /// The height tried.
     pub height: usize,
-    /// Width tried.
+    /// The width tried.
     pub width: usize,
     /// The first node that fails.
     pub node: String,
@@ -261,7 +251,7 @@ pub struct SizeError {
     pub error: ShapeError,
 }
 
-/// The network with free height and width fixed to numbers of pixels. What was fixed already stays as it is.
+/// Fixes a network's free height and width to numbers of pixels. Sizes that are already fixed stay unchanged.
 pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked, SizeError> {
     let mut out = checked.clone();
     let size = |axis| if axis == Axis::H { height } else { width };
@@ -290,18 +280,18 @@ pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked
     Ok(out)
 }
 
-/// Why a network runs at the size alone that its input states.
+/// Why a network runs only at its declared input size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the network runs at the size of its input alone: at `{node}`, {error}")]
+#[error("the network runs only at its declared input size: at `{node}`, {error}")]
 pub struct FixedSizeError {
-    /// The first node that needs it.
+    /// The first node that fails at other sizes.
     pub node: String,
     /// Why.
     pub error: ShapeError,
 }
 
-/// The network with the height and width of its input left free, as `input C x H x W` leaves them. Its parameters stay as they are.
-/// To be asked for before passes, which may rely on the sizes.
+/// The network with a free height and width of its input, as if declared `input C x H x W`. Its parameters stay unchanged.
+/// Call this before any passes, which may rely on the sizes.
 pub fn any_size(checked: &Checked) -> Result<Checked, FixedSizeError> {
     let mut out = checked.clone();
     for id in out.graph().inputs().to_vec() {

@@ -1,4 +1,4 @@
-//! The checker on graphs made by hand; what files are told is held by `tests/cases`.
+//! The checker on hand-made graphs; `tests/cases` covers the messages for source files.
 
 use super::check;
 use crate::base::source::{SourceMap, Span};
@@ -118,7 +118,7 @@ fn absurd_attributes_are_errors_and_nothing_overflows() {
     let sum = b.add("sum", Op::Add, &[big, pooled]);
     let mut diags = Vec::new();
     assert!(check(b.network(sum), &mut diags).is_none());
-    // both stand at one place of the (empty) source: one is said, and the other counted
+    // both have the same place in the (empty) source: one is reported, the other counted
     assert_eq!(diags.len(), 1, "{diags:?}");
-    assert_eq!(diags[0].notes, ["note: and the same in 1 more use of this line"]);
+    assert_eq!(diags[0].notes, ["note: the same happens in 1 more use of this line"]);
 }

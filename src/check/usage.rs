@@ -1,10 +1,10 @@
-//! What a network says of its use, held against its shapes: class names against the output, images against the input.
+//! Checks a network's metadata against its shapes: class names against the output, images against the input.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Channels, Checked};
 
-/// Checks `labels` and `preprocess`, where the file states them.
+/// Checks `labels` and `preprocess`, if stated.
 pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
     let network = &checked.network;
     let classes = network.graph.outputs().first().and_then(|(_, value)| checked.shape(value.node).channels());
@@ -19,7 +19,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
                 network.span,
                 "this network",
             )
-            .rule("the main output has a number for each label, in their order")
+            .rule("the main output has one value per label, in the same order")
             .help("a derived network may state `labels` again"),
         );
     }
@@ -38,7 +38,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
                     network.span,
                     "this network",
                 )
-                .rule("`preprocess` says how an image becomes the first input")
+                .rule("`preprocess` describes how an image becomes the first input")
                 .help("a derived network may state `preprocess` again: `channels` is `rgb`, `bgr` or `gray`"),
             );
         }

@@ -19,6 +19,16 @@ pub(super) enum Format {
     Json,
 }
 
+/// What becomes of images that cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnError {
+    /// They are named, counted and left out.
+    #[default]
+    Skip,
+    /// The first one ends the run.
+    Fatal,
+}
+
 /// Whether to color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {

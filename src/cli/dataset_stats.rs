@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ndarray::ArrayD;
 
-use super::args::data_files;
+use super::args::{OnError, data_files};
 use super::images::progress;
 use super::output::{Done, Failure, Out, writable};
 use crate::data::{DatasetOptions, Sample, Split, open_dataset};
@@ -16,7 +16,8 @@ use crate::ir::Channels;
 #[command(
     after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
                         The first prints a line for `preprocess`; the second also writes the mean of each pixel, of images of one size, for \
-                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured."
+                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured. An image that cannot be read \
+                        is reported and left out, unless --on-error fatal is given."
 )]
 pub(super) struct Args {
     /// An image folder or .tar, CIFAR binary files, or IDX files
@@ -28,7 +29,13 @@ pub(super) struct Args {
     /// Colors are measured as luminance
     #[arg(long)]
     gray: bool,
+    /// What becomes of images that cannot be read
+    #[arg(long, value_enum, default_value_t)]
+    on_error: OnError,
 }
+
+/// How many broken files are named.
+const NAMED: usize = 10;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     writable(args.output.as_deref(), &data_files(&args.data))?;
@@ -39,8 +46,21 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut counts = vec![[0u64; 256]; channels];
     let mut each: Option<([usize; 2], Vec<u64>)> = None;
     let bar = progress(data.len());
+    let mut broken = 0usize;
     for index in 0..data.len() {
-        let Sample::Pixels(pixels) = data.read(index).map_err(Failure::input)? else {
+        let sample = match data.read(index) {
+            Ok(sample) => sample,
+            Err(why) if args.on_error == OnError::Skip => {
+                broken += 1;
+                if broken <= NAMED {
+                    bar.suspend(|| out.note(format_args!("warning: {why}")));
+                }
+                bar.inc(1);
+                continue;
+            }
+            Err(why) => return Err(Failure::input(why)),
+        };
+        let Sample::Pixels(pixels) = sample else {
             return Err(Failure::Input(format!("`{}` holds normalized values, and no images", args.data)));
         };
         let pixels = pixels.convert(to);
@@ -65,13 +85,23 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let read = data.len() - broken;
+    if broken > NAMED {
+        out.note(format_args!("warning: and {} more broken files in `{}`", broken - NAMED, args.data));
+    }
+    if read == 0 {
+        return Err(Failure::Input(format!("none of the images of `{}` can be read", args.data)));
+    }
+    if broken > 0 {
+        out.note(format_args!("note: measured on {read} of {} images, without {broken} that cannot be read", data.len()));
+    }
     let (means, stds): (Vec<f64>, Vec<f64>) = counts.iter().map(moments).unzip();
     let list = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(", ");
     let order = if gray { "gray" } else { "rgb" };
     out.line(format_args!("preprocess {{ channels: {order}, mean: [{}], std: [{}] }}", list(&means), list(&stds)))?;
     if let (Some(path), Some(([height, width], sums))) = (&args.output, each) {
         // from a pixel's channels, one behind the other, to a channel's pixels
-        let scale = 1.0 / (255.0 * data.len() as f64);
+        let scale = 1.0 / (255.0 * read as f64);
         let plane = height * width;
         let values = (0..channels * plane).map(|i| (sums[i % plane * channels + i / plane] as f64 * scale) as f32).collect();
         let array = ArrayD::from_shape_vec(vec![channels, height, width], values).map_err(Failure::input)?;

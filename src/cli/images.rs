@@ -11,7 +11,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use super::output::Failure;
 use crate::data::{self, Input, default_preprocess, prepare};
 use crate::ir::{Checked, Dim, Op, Preprocess, Shape};
-use crate::runtime::Session;
+use crate::runtime::{NotFinite, Session};
 
 /// Samples that each worker prepares ahead.
 pub(super) const AHEAD: usize = 8;
@@ -69,13 +69,26 @@ impl Reader {
         rows(outputs.main())
     }
 
+    /// Why the answer to a prepared image is not finite.
+    pub fn first_not_finite(
+        &self,
+        session: &mut Session,
+        picture: &[f32],
+        size: [usize; 3],
+    ) -> Result<Option<NotFinite>, Failure> {
+        let shape = IxDyn(&[1, size[0], size[1], size[2]]);
+        let input = ArrayViewD::from_shape(shape, picture).map_err(Failure::input)?;
+        session.first_not_finite(&[(&self.input, input)]).map_err(Failure::input)
+    }
+
     /// Runs images one by one as `read` prepares them, in order, and hands `each` its index with the class probabilities, or with
-    /// what is wrong with it.
+    /// what is wrong with it, which `name` names. Weights that are no numbers end it: so would be the answer to every image.
     pub fn run(
         &self,
         session: &mut Session,
         count: usize,
         read: impl Fn(usize) -> Result<Input, String> + Sync,
+        name: impl Fn(usize) -> String,
         mut each: impl FnMut(usize, Result<&[f32], String>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let ahead = Ahead { range: 0..count, workers: session.threads(), depth: AHEAD };
@@ -88,7 +101,17 @@ impl Reader {
                 }
                 Event::Sample(index, Ok((values, size))) => {
                     for row in self.scores(session, &[&values], size)? {
-                        each(index, Ok(&if self.ends_in_softmax { row } else { probabilities(&row) }))?;
+                        let row = if self.ends_in_softmax { row } else { probabilities(&row) };
+                        if row.iter().all(|p| p.is_finite()) {
+                            each(index, Ok(&row))?;
+                            continue;
+                        }
+                        let cause = self.first_not_finite(session, &values, size)?;
+                        let why = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
+                        each(index, Err(format!("`{}`: the network's scores are not finite{why}", name(index))))?;
+                        if matches!(cause, Some(NotFinite::Weight { .. })) {
+                            return Err(Failure::Said);
+                        }
                     }
                 }
                 Event::Sample(index, Err(why)) => each(index, Err(why))?,
@@ -169,6 +192,13 @@ fn rows(output: &ArrayD<f32>) -> Result<Vec<Vec<f32>>, Failure> {
     Ok(rows.map(|row| row.chunks_exact(places.max(1)).map(mean).collect()).collect())
 }
 
+/// The logarithms of the softmax of a row of scores: exact where a probability would be rounded to 0.
+pub(super) fn log_probabilities(row: &[f32]) -> Vec<f64> {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = row.iter().map(|&x| (f64::from(x) - f64::from(top)).exp()).sum();
+    row.iter().map(|&x| f64::from(x) - f64::from(top) - sum.ln()).collect()
+}
+
 /// The softmax of a row of scores.
 pub(super) fn probabilities(row: &[f32]) -> Vec<f32> {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -208,6 +238,13 @@ mod tests {
     #[test]
     fn softmax_of_large_scores_does_not_overflow() {
         assert_eq!(probabilities(&[1000.0, 1000.0]), [0.5, 0.5]);
+        assert_eq!(log_probabilities(&[1000.0, 1000.0]), [0.5f64.ln(); 2]);
+        assert_eq!(log_probabilities(&[0.0, 1000.0]), [-1000.0, 0.0]);
+        // a class that is ruled out leaves the others theirs
+        assert_eq!(log_probabilities(&[f32::NEG_INFINITY, 0.0]), [f64::NEG_INFINITY, 0.0]);
+        for bad in [f32::NAN, f32::INFINITY] {
+            assert!(log_probabilities(&[0.0, bad]).iter().chain(&[f64::from(probabilities(&[0.0, bad])[0])]).all(|p| p.is_nan()));
+        }
     }
 
     #[test]

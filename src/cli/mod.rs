@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Only this folder prints, reads arguments or exits.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // the command's own output
+//!
+//! What it prints goes through [`output::Out`], or `write!` whose error is looked at: `println!` and its like panic where a pipe is closed.
 
 mod args;
 mod bench;
@@ -29,8 +30,10 @@ mod view;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::elaborate::foreign;
 use output::{Failure, Out};
 
 /// A declarative model-definition compiler for residual networks.
@@ -81,6 +84,30 @@ enum Command {
     Explain(explain::Args),
 }
 
+/// Whether the command line takes these arguments, the command's name first: nothing is read or run. For the test of the
+/// documentation's commands.
+///
+/// # Errors
+/// What it says of them.
+#[doc(hidden)]
+pub fn parses<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    Cli::try_parse_from(args).map(drop).map_err(|error| error.to_string())
+}
+
+/// A former word of the command line in an error of it, and today's.
+fn former_word(error: &clap::Error) -> Option<(String, &'static str)> {
+    [ContextKind::InvalidSubcommand, ContextKind::InvalidArg].into_iter().find_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => {
+            let word = word.split([' ', '=']).next().unwrap_or(word).to_owned();
+            match foreign::find("command line", &word)? {
+                foreign::Answer::Ours(own) => Some((word, own)),
+                foreign::Answer::Nothing(_) => None,
+            }
+        }
+        _ => None,
+    })
+}
+
 /// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage,
 /// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
@@ -88,6 +115,10 @@ pub fn main() -> ExitCode {
         Ok(matches) => matches,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
+            if let Some((word, own)) = former_word(&error) {
+                eprintln!("error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
+                return ExitCode::from(code);
+            }
             // nothing is left to say where even this cannot be written
             let _ = error.print();
             return ExitCode::from(code);

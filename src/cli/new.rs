@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::output::{Done, Failure, Out};
 use crate::elaborate::operators;
+use crate::syntax::words;
 
 /// Writes NAME.resnet: a small residual network, commented, that checks and runs.
 #[derive(Debug, clap::Args)]
@@ -22,9 +23,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         path.as_mut_os_string().push(".resnet");
     }
     let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-    if !plain || operators::find(&name).is_some() {
+    if !words::is_name(&name) || name.starts_with('_') || operators::is_reserved(&name) {
         return Err(Failure::Input(format!(
             "`{name}` cannot name a network: use letters, digits and `_`, a letter first, no word of the language"
         )));

@@ -121,9 +121,20 @@ fn raw(args: &Args, input: &Path, out: &mut Out) -> Done {
     let name = graph.node(*id).name.clone();
     let outputs = session.run(&[(&name, x.view())]).map_err(Failure::input)?;
     args.model.note_packs(&session, out);
+    let mut bad = Vec::new();
     for (name, path) in targets {
         let y = name.and_then(|name| outputs.get(name)).unwrap_or_else(|| outputs.main());
         npy::write(path, &y.view()).map_err(Failure::input)?;
+        let count = y.iter().filter(|v| !v.is_finite()).count();
+        if count > 0 {
+            bad.push(format!("`{}` ({count} of {} values)", path.display(), y.len()));
+        }
+    }
+    if !bad.is_empty() {
+        // who asks for tensors gets them as they are
+        let cause = session.first_not_finite(&[(&name, x.view())]).map_err(Failure::input)?;
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        out.note(format_args!("warning: {} got NaN or infinity{cause}", bad.join(", ")));
     }
     Ok(())
 }
@@ -140,6 +151,7 @@ fn classify(args: &Args, out: &mut Out) -> Done {
         &mut session,
         paths.len(),
         |index| reader.picture(&paths[index]),
+        |index| paths[index].display().to_string(),
         |index, scores| {
             bar.inc(1);
             let path = paths[index].display();
@@ -181,6 +193,6 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     match broken {
         0 => Ok(()),
         _ if paths.len() == 1 => Err(Failure::Said),
-        n => Err(Failure::Input(format!("{n} of {} images were not read", paths.len()))),
+        n => Err(Failure::Input(format!("{n} of {} images have no answer", paths.len()))),
     }
 }

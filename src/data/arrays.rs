@@ -90,6 +90,12 @@ impl Dataset for Arrays {
         let len = self.size.iter().product::<usize>();
         let values = index.checked_mul(len).and_then(|start| self.samples.as_f32()?.get(start..)?.get(..len));
         let data = values.ok_or_else(|| super::error::beyond(self.name(index)))?.to_vec();
+        if let Some(value) = data.iter().find(|v| !v.is_finite()) {
+            return Err(DataError::Invalid {
+                path: self.name(index),
+                reason: format!("holds {value}: a sample is of finite numbers"),
+            });
+        }
         Ok(Sample::Values(Values { size: self.size, data }))
     }
 
@@ -152,6 +158,17 @@ mod tests {
             let Sample::Values(values) = data.read(1).unwrap() else { panic!("normalized") };
             assert_eq!(values.data, (12..24).map(|v| v as f32).collect::<Vec<f32>>());
             assert!(data.read(2).is_err() && data.read(usize::MAX).is_err());
+        }
+    }
+
+    #[test]
+    fn a_sample_that_is_not_finite_is_named() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let values: Vec<u8> = (0..24).flat_map(|v| (if v == 17 { bad } else { v as f32 }).to_le_bytes()).collect();
+            let data = open(&array("<f4", "(2, 3, 1, 4)", &values), &array("|u1", "(2,)", &[0, 1]), None).unwrap();
+            assert!(data.read(0).is_ok());
+            let said = data.read(1).unwrap_err().to_string();
+            assert!(said.contains("x.npy[1]` holds") && said.contains(&bad.to_string()), "{said}");
         }
     }
 

@@ -1,13 +1,16 @@
 //! Decoding JPEG and PNG, told apart by content, within limits.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use image::{DynamicImage, ImageReader, Limits};
 use thiserror::Error;
 
-use super::Pixels;
+use super::{Pixels, jpeg};
 
 /// The longest side of an image, in pixels.
 const MAX_SIDE: u32 = 32_768;
@@ -51,9 +54,18 @@ pub enum ImageError {
         /// The decoder's word.
         reason: String,
     },
+    /// An image of a kind that is not read, or that brings its decoder down.
+    #[error("`{}` cannot be decoded: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// Reads an image. Transparency is dropped and 16-bit values are cut to 8, as PIL's `convert("RGB")` does.
+/// Reads an image. Transparency is dropped, and of values of 16 bits the upper 8 are kept, as PIL's `convert("RGB")` does; of gray ones too, which
+/// PIL clips at 255.
 pub fn load(path: &Path) -> Result<Pixels, ImageError> {
     decode(open(path)?, path)
 }
@@ -77,83 +89,90 @@ fn open(path: &Path) -> Result<BufReader<File>, ImageError> {
 }
 
 /// As [`load`], from what messages call `path`.
-pub(super) fn decode(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
-    let whole = is_whole(&mut from).map_err(|source| ImageError::Io { path: path.to_path_buf(), source })?;
-    let decoded = reader(from, path)?.decode().map_err(|error| refused(error, path))?;
-    if !whole {
+pub(super) fn decode(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+    guarded(path, || decode_unguarded(from, path))
+}
+
+fn decode_unguarded(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+    let io = |source| ImageError::Io { path: path.to_path_buf(), source };
+    let found = jpeg::survey(&mut from).map_err(io)?;
+    from.rewind().map_err(io)?;
+    let Some(found) = found else { return usual(from, path) };
+    let pixels = match found.reader() {
+        jpeg::Reader::Usual => usual(from, path)?,
+        jpeg::Reader::Thorough(colors) => {
+            let sides = found.size().unwrap_or_default();
+            if sides.iter().any(|&side| side > MAX_SIDE as usize) || found.memory() as u64 > MAX_MEMORY {
+                return Err(ImageError::TooLarge { path: path.to_path_buf() });
+            }
+            let mut bytes = Vec::new();
+            from.read_to_end(&mut bytes).map_err(io)?;
+            jpeg::decode(&bytes, colors, MAX_MEMORY as usize)
+                .map_err(|reason| ImageError::Damaged { path: path.to_path_buf(), reason })?
+        }
+        jpeg::Reader::Nobody(reason) => return Err(ImageError::Unreadable { path: path.to_path_buf(), reason }),
+    };
+    if !found.is_whole {
         return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it is cut off".into() });
     }
-    let gray = matches!(
-        decoded,
-        DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_)
-    );
+    Ok(pixels)
+}
+
+/// Decoding by the crate `image`.
+fn usual(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+    let decoded = reader(from, path)?.decode().map_err(|error| refused(error, path))?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let (channels, data) = if gray { (1, decoded.into_luma8().into_raw()) } else { (3, decoded.into_rgb8().into_raw()) };
+    // the crate rounds to 8 bits, and PIL, libpng and OpenCV cut
+    let cut = |values: Vec<u16>, channels: usize, kept: usize| -> Vec<u8> {
+        values.chunks_exact(channels).flat_map(|pixel| &pixel[..kept]).map(|&v| (v >> 8) as u8).collect()
+    };
+    let (channels, data) = match decoded {
+        DynamicImage::ImageLuma16(image) => (1, cut(image.into_raw(), 1, 1)),
+        DynamicImage::ImageLumaA16(image) => (1, cut(image.into_raw(), 2, 1)),
+        DynamicImage::ImageRgb16(image) => (3, cut(image.into_raw(), 3, 3)),
+        DynamicImage::ImageRgba16(image) => (3, cut(image.into_raw(), 4, 3)),
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) => (1, decoded.into_luma8().into_raw()),
+        other => (3, other.into_rgb8().into_raw()),
+    };
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it has no pixels".into() });
     }
     Ok(Pixels { width, height, channels, data })
 }
 
-/// Whether a JPEG has its end. The decoder makes do with what there is of one that is cut off, and paints the rest gray; PIL and torchvision
-/// refuse it, and so does this. True for what is no JPEG: the other decoder sees for itself.
-fn is_whole(from: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
-    let mut begin = [0; 2];
-    let is_jpeg = read(from, &mut begin)? && begin == [0xff, 0xd8];
-    let whole = !is_jpeg || has_end(from)?;
-    from.rewind()?;
-    Ok(whole)
+thread_local! {
+    /// Whether this thread is decoding.
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether an end marker follows. Segments are passed by their lengths: what lies in them is no marker. Between them, and in the data of a scan,
-/// a marker is what a byte of all ones begins, as libjpeg has it: stray bytes are passed over.
-fn has_end(from: &mut (impl BufRead + Seek)) -> std::io::Result<bool> {
-    while let Some(kind) = next_marker(from)? {
-        match kind {
-            0xd9 => return Ok(true),
-            // a byte of data, and markers without a segment
-            0x00 | 0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                let mut length = [0; 2];
-                if !read(from, &mut length)? {
-                    break;
-                }
-                from.seek_relative((i64::from(u16::from_be_bytes(length)) - 2).max(0))?;
+/// Decoders are large: one that panics on a damaged or hostile file is to end no run, and to write nothing of its own.
+fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_DECODING.try_with(Cell::get).unwrap_or(false) {
+                others(info);
             }
-        }
-    }
-    Ok(false)
-}
-
-/// The byte behind the next ones of all ones; `None` at the end.
-fn next_marker(from: &mut impl BufRead) -> std::io::Result<Option<u8>> {
-    let mut found = false;
-    loop {
-        let bytes = from.fill_buf()?;
-        let Some(&first) = bytes.first() else { return Ok(None) };
-        if found && first != 0xff {
-            from.consume(1);
-            return Ok(Some(first));
-        }
-        let passed = bytes.iter().position(|&byte| byte == 0xff);
-        let len = passed.map_or(bytes.len(), |at| at + 1);
-        found = passed.is_some();
-        from.consume(len);
-    }
-}
-
-/// Fills a buffer; false where less is left.
-fn read(from: &mut impl BufRead, to: &mut [u8]) -> std::io::Result<bool> {
-    match from.read_exact(to) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
-        done => done.map(|()| true),
-    }
+        }));
+    });
+    let before = IS_DECODING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(decode));
+    IS_DECODING.set(before);
+    result.unwrap_or_else(|_| {
+        Err(ImageError::Unreadable {
+            path: path.to_path_buf(),
+            reason: "the decoder fails on it, so it is damaged or of a rare kind".into(),
+        })
+    })
 }
 
 /// As [`size`], from what messages call `path`.
 pub(super) fn size_of(from: impl BufRead + Seek, path: &Path) -> Result<[usize; 2], ImageError> {
-    let (width, height) = reader(from, path)?.into_dimensions().map_err(|error| refused(error, path))?;
-    Ok([height as usize, width as usize])
+    guarded(path, || {
+        let (width, height) = reader(from, path)?.into_dimensions().map_err(|error| refused(error, path))?;
+        Ok([height as usize, width as usize])
+    })
 }
 
 fn refused(error: image::ImageError, path: &Path) -> ImageError {
@@ -206,18 +225,13 @@ mod tests {
         assert!(read(&bytes).is_ok());
     }
 
+    /// A panic becomes the error of one file, without a word on standard error; in other threads and behind it, panics are reported as before.
     #[test]
-    fn an_end_lies_behind_all_segments_and_stray_bytes() {
-        let is_whole = |parts: &[&[u8]]| is_whole(&mut Cursor::new(parts.concat())).unwrap();
-        let (begin, app, end) = ([0xff, 0xd8], [0xff, 0xe0, 0, 4, 1, 2], [0xff, 0xd9]);
-        let scan = [0xff, 0xda, 0, 3, 9, 7, 0xff, 0, 0xff, 0xd0, 5];
-        // what looks like an end within a segment, before a scan or between two
-        let comment = [0xff, 0xfe, 0, 6, 0xff, 0xd9, 0xff, 0xd9];
-        assert!(is_whole(&[&begin, &app, &comment, &scan, &comment, &scan, &end]));
-        assert!(!is_whole(&[&begin, &app, &comment, &scan, &comment, &scan]));
-        assert!(!is_whole(&[&begin, &app, &scan, &comment[..7]]));
-        // libjpeg passes over them
-        assert!(is_whole(&[&begin, &app, &[1, 2, 3], &scan, &end]));
-        assert!(is_whole(&[b"no JPEG"]));
+    fn a_decoder_that_panics_is_an_error() {
+        let failed = guarded(Path::new("a.jpg"), || -> Result<(), ImageError> { panic!("as a decoder might") });
+        let said = failed.unwrap_err().to_string();
+        assert!(said.starts_with("`a.jpg` cannot be decoded: the decoder fails on it"), "{said}");
+        assert!(!IS_DECODING.get());
+        assert!(guarded(Path::new("a.jpg"), || Ok(IS_DECODING.get())).unwrap());
     }
 }

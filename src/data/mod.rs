@@ -12,6 +12,8 @@ pub mod folder;
 mod idx;
 #[cfg(feature = "image")]
 mod image;
+#[cfg(feature = "image")]
+mod jpeg;
 mod labels;
 mod loader;
 mod open;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::archive::Tree;
 use super::classes::{Classes, classes};
 use super::folder::{Folder, FolderError};
-use super::image::{self, ImageError};
+use super::image;
 use super::labels::Range as Labels;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
 use crate::base::mmap::Bytes;
@@ -98,12 +97,6 @@ impl Pictures {
     }
 }
 
-/// Decoders of images are large: one that panics on a hostile file is to end no thread.
-fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(ImageError::Damaged { path: path.to_path_buf(), reason: "the decoder gave up".to_owned() }))
-}
-
 impl Dataset for Pictures {
     fn len(&self) -> usize {
         self.items.len()
@@ -122,10 +115,10 @@ impl Dataset for Pictures {
             return Ok(Sample::Pixels(pixels.clone()));
         }
         let item = self.item(index)?;
-        let pixels = guarded(&item.path, || match self.bytes(item) {
+        let pixels = match self.bytes(item) {
             Some(bytes) => image::decode(bytes, &item.path),
             None => image::load(&item.path),
-        })?;
+        }?;
         self.kept.put(index, &pixels);
         Ok(Sample::Pixels(pixels))
     }
@@ -140,10 +133,10 @@ impl Dataset for Pictures {
             return Ok([3, pixels.height, pixels.width]);
         }
         let item = self.item(index)?;
-        let [height, width] = guarded(&item.path, || match self.bytes(item) {
+        let [height, width] = match self.bytes(item) {
             Some(bytes) => image::size_of(bytes, &item.path),
             None => image::size(&item.path),
-        })?;
+        }?;
         Ok([3, height, width])
     }
 

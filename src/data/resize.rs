@@ -1,5 +1,5 @@
-//! Antialiased bilinear resizing to the bit as PIL does it (`Resample.c`, 8 bits a channel), which is torchvision's default for
-//! pictures: a triangle filter as wide as the reduction, in fixed point, across and then down.
+//! Antialiased bilinear resizing to the bit as PIL 13 does it (8 bits a channel), which is torchvision's default for pictures: a triangle filter
+//! as wide as the reduction, in fixed point, in two passes that each round to bytes.
 
 use super::Pixels;
 
@@ -29,8 +29,14 @@ fn round(sum: i32) -> u8 {
     ((sum + (1 << (BITS - 1))) >> BITS).clamp(0, 255) as u8
 }
 
-/// The rows, resized to `width` pixels; `C` channels.
-fn across<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
+/// The rows, resized to `width` pixels.
+fn across(image: &Pixels, width: usize) -> Pixels {
+    let data = if image.channels == 1 { rows::<1>(image, width) } else { rows::<3>(image, width) };
+    Pixels { data, width, ..*image }
+}
+
+/// As [`across`], of `C` channels.
+fn rows<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
     let weights = weights(image.width, width);
     let mut out = Vec::with_capacity(image.height * width * C);
     for row in image.data.chunks_exact(image.width * C) {
@@ -46,34 +52,38 @@ fn across<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
     out
 }
 
+/// The columns, resized to `height` pixels.
+fn down(image: &Pixels, height: usize) -> Pixels {
+    let row = image.width * image.channels;
+    let mut data = Vec::with_capacity(height * row);
+    let mut sums = vec![0i32; row];
+    for (first, list) in weights(image.height, height) {
+        sums.fill(0);
+        for (k, w) in list.iter().enumerate() {
+            let line = &image.data[(first + k) * row..][..row];
+            sums.iter_mut().zip(line).for_each(|(sum, &v)| *sum += i32::from(v) * w);
+        }
+        data.extend(sums.iter().map(|&sum| round(sum)));
+    }
+    Pixels { data, height, ..*image }
+}
+
+/// Whether PIL 13 resizes down before across (python-pillow/Pillow#9549; until PIL 12 across always came first): where more than twice as many
+/// rows go away as columns. Each pass rounds, so that the order shows.
+fn is_down_first(image: &Pixels, height: usize, width: usize) -> bool {
+    let [rows, columns] = [(image.height, height), (image.width, width)].map(|(old, new)| old as i64 - new as i64);
+    rows > 0 && rows > 2 * columns
+}
+
 /// Resizes to `height` x `width` pixels, each at least 1.
 pub fn resize(image: &Pixels, height: usize, width: usize) -> Pixels {
-    let channels = image.channels;
-    let across = if width == image.width {
-        image.data.clone()
-    } else {
-        match channels {
-            1 => across::<1>(image, width),
-            _ => across::<3>(image, width),
-        }
-    };
-    let data = if height == image.height {
-        across
-    } else {
-        let row = width * channels;
-        let mut out = Vec::with_capacity(height * row);
-        let mut sums = vec![0i32; row];
-        for (first, list) in weights(image.height, height) {
-            sums.fill(0);
-            for (k, w) in list.iter().enumerate() {
-                let line = &across[(first + k) * row..][..row];
-                sums.iter_mut().zip(line).for_each(|(sum, &v)| *sum += i32::from(v) * w);
-            }
-            out.extend(sums.iter().map(|&sum| round(sum)));
-        }
-        out
-    };
-    Pixels { width, height, channels, data }
+    match (height == image.height, width == image.width) {
+        (true, true) => image.clone(),
+        (true, false) => across(image, width),
+        (false, true) => down(image, height),
+        (false, false) if is_down_first(image, height, width) => across(&down(image, height), width),
+        (false, false) => down(&across(image, width), height),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::net::Net;
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
 use super::steps::{Arm, Expr, Name, Slot, Step, statements};
 use super::text;
-use super::unit::{Block, Built, Run, Units};
+use super::unit::{Block, Built, Call, Run, Units};
 
 /// What stands at the network's head and foot.
 pub(super) struct Frame<'f> {
@@ -25,6 +25,10 @@ pub(super) struct Frame<'f> {
 pub(super) struct Body<'b> {
     /// The text of each slot, in order; `None` where it is not written.
     slots: std::vec::IntoIter<Option<String>>,
+    /// The scopes that each call stands for, in order.
+    calls: std::vec::IntoIter<Vec<usize>>,
+    /// The policies that give the `add shortcut` in it.
+    shortcut: Vec<Policy>,
     pub labels: &'b mut HashSet<String>,
     /// The `filters` of the stage before, and the dilation that it ended with.
     filters: Option<i64>,
@@ -33,8 +37,8 @@ pub(super) struct Body<'b> {
     project_from: Option<usize>,
     /// Whether this is the network's own body, and not within a scope of it.
     top: bool,
-    /// Whether this is the network's, and not a block's.
-    network: bool,
+    /// Whether it is within a path that is joined: the design rules are those of the network's trunk.
+    path: bool,
 }
 
 pub(super) struct Printer<'p> {
@@ -42,8 +46,8 @@ pub(super) struct Printer<'p> {
     pub units: &'p Units<'p>,
     pub policies: &'p Policies,
     pub text: Text,
-    /// The policy in force.
-    policy: Policy,
+    /// The policy in force; `None` within a block, where it is its user's.
+    policy: Option<Policy>,
     /// Filters of the stage before this one, for the design rule.
     last_stage: Option<i64>,
     stages: Vec<(String, usize)>,
@@ -58,7 +62,7 @@ impl<'p> Printer<'p> {
             units,
             policies,
             text: Text::default(),
-            policy: Policy::Identity,
+            policy: None,
             last_stage: None,
             stages: Vec::new(),
             late: Vec::new(),
@@ -75,9 +79,15 @@ impl<'p> Printer<'p> {
         if !used.is_empty() {
             self.text.line(&format!("use std.blocks: {}", used.join(", ")));
         }
-        for block in self.units.blocks.iter().chain(&self.policies.blocks).filter(|b| !b.standard) {
-            self.block(block);
+        for (at, block) in self.units.blocks.iter().enumerate().filter(|(_, b)| !b.standard) {
+            let mut calls: Vec<Call> = self.units.calls.values().filter(|call| call.block == at).cloned().collect();
+            calls.sort_by_key(|call| call.to);
+            self.block(block, self.policies.of(&calls));
         }
+        for block in self.policies.blocks.iter().filter(|b| !b.standard) {
+            self.block(block, Vec::new());
+        }
+        self.policy = Some(Policy::Identity);
         self.text.gap();
         if let Some(doc) = frame.doc {
             self.text.line(&format!("/// {}", doc.replace(['\n', '\r'], " ")));
@@ -97,12 +107,14 @@ impl<'p> Printer<'p> {
         labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
         let mut at = Body {
             slots: slots.into_iter(),
+            calls: body.calls.iter().map(|&scope| vec![scope]).collect::<Vec<_>>().into_iter(),
+            shortcut: Vec::new(),
             labels: &mut labels,
             filters: None,
             dilation: 1,
             project_from: None,
             top: true,
-            network: true,
+            path: false,
         };
         self.sections(&body.steps, &mut at);
         self.outputs();
@@ -139,7 +151,8 @@ impl<'p> Printer<'p> {
         (value == Val::int(wanted)).then_some((at, value))
     }
 
-    fn block(&mut self, block: &Block) {
+    /// A block, and the policies that give its shortcut wherever it is used.
+    fn block(&mut self, block: &Block, shortcut: Vec<Policy>) {
         self.text.gap();
         let param = |p: &super::steps::Param| match &p.default {
             Some(value) => format!("{} = {value}", p.name),
@@ -169,13 +182,16 @@ impl<'p> Printer<'p> {
         labels.extend(block.params.iter().map(|p| p.name.clone()));
         let mut at = Body {
             slots: slots.into_iter(),
+            calls: block.calls.clone().into_iter(),
+            shortcut,
             labels: &mut labels,
             filters: None,
             dilation: 1,
             project_from: block.project_from,
             top: false,
-            network: false,
+            path: false,
         };
+        self.policy = None;
         self.steps(&block.steps, &mut Naming::default(), &mut at);
         self.text.close();
     }
@@ -210,22 +226,39 @@ impl<'p> Printer<'p> {
     }
 
     fn policy_line(&mut self, policy: Policy) {
-        if self.policy != policy {
+        if self.policy.as_ref() != Some(&policy) {
             self.text.gap();
             self.text.line(&format!("shortcut: {}", policy.text()));
             self.text.gap();
-            self.policy = policy;
+            self.policy = Some(policy);
+        }
+    }
+
+    /// States a policy of these, where that in force is none of them: the one of most blocks, if it can be.
+    fn follow(&mut self, fits: &[Policy]) {
+        let main = &self.policies.main;
+        if fits.is_empty() || fits.contains(main) {
+            self.policy_line(main.clone());
+        } else if !self.policy.as_ref().is_some_and(|policy| fits.contains(policy)) {
+            self.policy_line(fits[0].clone());
         }
     }
 
     pub fn steps(&mut self, steps: &[Step], naming: &mut Naming, at: &mut Body<'_>) {
-        let pre = at.project_from.take();
+        let project_from = at.project_from.take();
+        let mut pre = String::new();
         for (i, step) in steps.iter().enumerate() {
+            // what a projection reads has a label: that of the step before, or one of its own
+            if project_from == Some(i) && pre.is_empty() {
+                pre = fresh("pre", at.labels);
+                self.text.line(&format!("branch {pre} {{ }}"));
+            }
             match step {
                 Step::Op { word, keys, leaf } => {
                     let mut label = naming.label(word, leaf.as_deref());
-                    if pre == Some(i + 1) && label.is_none() {
-                        label = Some("pre".to_string());
+                    if project_from == Some(i + 1) {
+                        pre = label.unwrap_or_else(|| fresh("pre", at.labels));
+                        label = Some(pre.clone());
                     }
                     at.labels.extend(label.clone());
                     let args = self.args(word, keys, at);
@@ -239,7 +272,13 @@ impl<'p> Printer<'p> {
                 Step::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
                 Step::Shortcut => {
                     naming.next("add");
-                    self.text.line(if pre.is_some() { "add shortcut, project_from: pre" } else { "add shortcut" });
+                    // a block within this one has changed what its user has in force
+                    if self.policy.as_ref().is_some_and(|policy| !at.shortcut.contains(policy)) {
+                        let fits = std::mem::take(&mut at.shortcut);
+                        self.follow(&fits);
+                    }
+                    let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", text::label(&pre)) };
+                    self.text.line(&format!("add shortcut{from}"));
                 }
                 Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
                 Step::Irregular(lines) => self.irregular(lines, naming, at),
@@ -248,7 +287,9 @@ impl<'p> Printer<'p> {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
                     self.text.gap();
                     self.text.open(&format!("branch {label}"));
+                    let policy = self.policy.clone();
                     self.steps(body, &mut Naming::default(), at);
+                    self.policy = policy;
                     self.text.close();
                     self.text.gap();
                     self.late.push((*output, label));
@@ -261,9 +302,13 @@ impl<'p> Printer<'p> {
     fn args(&self, word: &str, keys: &[&'static str], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.slots.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
+        let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
-            Some(if first == Some(key) || value == key { value } else { format!("{key}: {value}") })
+            // what stands first without a key is the operator's own first argument
+            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && first.is_some());
+            leads = false;
+            Some(if short { value } else { format!("{key}: {value}") })
         };
         let list: Vec<String> = list.into_iter().filter_map(written).collect();
         if list.is_empty() { String::new() } else { format!(" {}", list.join(", ")) }
@@ -288,24 +333,30 @@ impl<'p> Printer<'p> {
     fn join(&mut self, word: &'static str, arms: &[Arm], naming: &mut Naming, at: &mut Body<'_>) {
         let name = |arm: &Arm, otherwise: &str| match &arm.name {
             Name::Plain(name) => name.clone(),
-            Name::Any | Name::Numbered(_) => otherwise.to_string(),
+            Name::Any | Name::Main | Name::Numbered(_) => otherwise.to_string(),
         };
         let free = |arm: &Arm| match &arm.name {
             Name::Plain(name) => text::is_path(name) && !at.labels.contains(name),
-            Name::Any => true,
+            Name::Any | Name::Main => true,
             Name::Numbered(_) => false,
         };
-        let branches = word == "upsample" || word != "concat" && arms[1..].iter().all(free);
+        let Some((main, sides)) = arms.split_first() else { return };
+        let branches = word == "upsample" || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
         if branches {
             // slots are those of the main way first
-            let main = &arms[0];
             let mut inner = Text::default();
             std::mem::swap(&mut inner, &mut self.text);
             self.text.indent = inner.indent;
+            let before = self.policy.clone();
             self.steps(&main.body, naming, at);
+            let after = std::mem::replace(&mut self.policy, before.clone());
             let way = std::mem::replace(&mut self.text, inner);
             let mut labels = Vec::new();
-            for arm in &arms[1..] {
+            // a side path's stages follow none, and none follows them
+            let (filters, last_stage) = (at.filters, self.last_stage);
+            let top = std::mem::replace(&mut at.path, true);
+            for arm in sides {
+                (at.filters, self.last_stage) = (None, None);
                 let otherwise = match (word, arm.body.is_empty()) {
                     (_, true) => "same",
                     ("mul", false) => "gate",
@@ -317,15 +368,20 @@ impl<'p> Printer<'p> {
                 } else {
                     self.text.open(&format!("branch {label}"));
                     self.steps(&arm.body, &mut Naming::default(), at);
+                    self.policy.clone_from(&before);
                     self.text.close();
                 }
                 labels.push(label);
             }
+            (at.path, at.filters, self.last_stage) = (top, filters, last_stage);
+            self.policy = after;
             self.text.out.push_str(&way.out);
             let how = if word == "upsample" { "nearest, like: " } else { "" };
             self.text.line(&format!("{word} {how}{}", labels.join(", ")));
             return;
         }
+        let (filters, last_stage) = (at.filters, self.last_stage);
+        let top = std::mem::replace(&mut at.path, true);
         self.text.open(&format!("parallel {word}"));
         for (slot, arm) in arms.iter().enumerate() {
             let label = match &arm.name {
@@ -337,8 +393,12 @@ impl<'p> Printer<'p> {
                         format!("\"{stem}{{{number}}}\"")
                     }
                 }
-                _ => text::label(&name(arm, &if arm.body.is_empty() { "same".to_string() } else { format!("path{}", slot + 1) })),
+                Name::Plain(name) => text::label(name),
+                Name::Any if arm.body.is_empty() => "same".to_string(),
+                // more than one such join may stand in a scope
+                Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.labels),
             };
+            (at.filters, self.last_stage) = (None, None);
             if arm.body.is_empty() {
                 self.text.line(&format!("{label} {{ }}"));
             } else {
@@ -348,12 +408,15 @@ impl<'p> Printer<'p> {
             }
         }
         self.text.close();
+        (at.path, at.filters, self.last_stage) = (top, filters, last_stage);
     }
 
     fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
         let block = &self.units.blocks[block];
-        if block.residual && at.network {
-            self.policy_line(self.policies.main.clone());
+        let scopes = at.calls.next().unwrap_or_default();
+        if block.residual {
+            let calls: Vec<Call> = scopes.iter().filter_map(|scope| self.units.calls.get(scope).cloned()).collect();
+            self.follow(&self.policies.of(&calls));
         }
         let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.slots.next().flatten())).collect();
         let written = |(key, value): (&str, Option<String>)| {
@@ -374,12 +437,14 @@ impl<'p> Printer<'p> {
     /// A stage where the design rules hold, else a repeat.
     fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
         let block = &self.units.blocks[run.block];
+        if let Some(label) = run.label.as_ref().filter(|label| at.labels.contains(*label)) {
+            return self.one_by_one(label, run, at);
+        }
         let change = map_change(self.net, run);
         let mut keys: Vec<String> = Vec::new();
         let mut fixed: Vec<String> = Vec::new();
         let (mut filters, mut halves, mut dilates) = (None, false, false);
-        for (p, param) in block.params.iter().enumerate() {
-            let column: Vec<Val> = run.calls.iter().map(|call| call.args[p]).collect();
+        for (param, column) in self.units.columns(run) {
             let Some(form) = by_index(&column) else { continue };
             match (&param.name[..], form) {
                 ("filters", ByIndex::Same(Val::Int(n))) => {
@@ -426,7 +491,7 @@ impl<'p> Printer<'p> {
         };
         // a dilated stage keeps the map where it would be halved
         let breaks = breaks && !(dilates && change == Some(Map::Kept));
-        let is_stage = run.label.is_some() && change.is_some() && (!breaks || halves || block.residual);
+        let is_stage = run.label.is_some() && !at.path && change.is_some() && (!breaks || halves || block.residual);
         if breaks && is_stage {
             match change {
                 Some(Map::Kept) => keys.push("allow doubling".to_string()),
@@ -439,7 +504,7 @@ impl<'p> Printer<'p> {
             keys.insert(place.min(keys.len()), key.to_string());
         }
         let fits = self.policies.of(&run.calls);
-        if block.residual && !fits.is_empty() && !fits.contains(&self.policy) {
+        if block.residual && !fits.is_empty() && !self.policy.as_ref().is_some_and(|policy| fits.contains(policy)) {
             if fits.contains(&self.policies.main) {
                 self.policy_line(self.policies.main.clone());
             } else {
@@ -462,6 +527,23 @@ impl<'p> Printer<'p> {
                 self.stages.push((label.clone(), last.to));
             }
         }
+    }
+
+    /// A run whose label is another value's already, call by call in a scope: the names are the same.
+    fn one_by_one(&mut self, label: &str, run: &Run, at: &mut Body<'_>) {
+        let block = &self.units.blocks[run.block];
+        self.text.open(&format!("scope {}", text::label(label)));
+        for (number, call) in run.calls.iter().enumerate() {
+            if block.residual {
+                self.follow(&self.policies.of(std::slice::from_ref(call)));
+            }
+            let given = block.params.iter().zip(&call.args).filter(|(param, value)| param.default.as_ref() != Some(value));
+            let args: Vec<String> = given.map(|(param, value)| format!("{}: {value}", param.name)).collect();
+            let blank = if args.is_empty() { "" } else { " " };
+            self.text.line(&format!("{}{blank}{} as \"{number}\"", block.name, args.join(", ")));
+        }
+        self.text.close();
+        at.labels.insert(label.to_string());
     }
 
     /// What has no simple form, line by line.

@@ -217,7 +217,7 @@ impl Policies {
 }
 
 fn projection(name: String, steps: Vec<Step>, exprs: Vec<Expr>, standard: bool) -> Block {
-    Block { name, params: Vec::new(), steps, exprs, standard, project_from: None, residual: false }
+    Block { name, params: Vec::new(), steps, exprs, standard, project_from: None, residual: false, calls: Vec::new() }
 }
 
 /// A projection's slots behind those of the policy's two arguments.

@@ -44,6 +44,8 @@ pub(super) struct Arm {
 pub(super) enum Name {
     /// Nothing that matters.
     Any,
+    /// Nothing: its layers stand in the scope around, as those of the current value do.
+    Main,
     Plain(String),
     /// `denselayer` and a number, which is a slot.
     Numbered(String),

@@ -3,6 +3,8 @@
 //! Residual blocks, parallel paths and runs of equal steps become `layer1.0`, `layer1.1`, …: a layer is a run of one kind with
 //! results of one shape. From there on the recovery goes as if the names had been there.
 
+use std::collections::HashSet;
+
 use super::attrs;
 use super::group::Path;
 use super::net::{Id, Net};
@@ -239,9 +241,31 @@ struct Counts {
     conv: usize,
     norm: usize,
     linear: usize,
+    /// The names of paths within it.
+    paths: HashSet<String>,
 }
 
 impl Counts {
+    /// A name for a path that no other one here has.
+    fn path(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_string();
+        let mut number = 2;
+        while !self.paths.insert(name.clone()) {
+            name = format!("{wanted}{number}");
+            number += 1;
+        }
+        name
+    }
+
+    /// `branch1`, `branch2`, …
+    fn branch(&mut self) -> String {
+        let mut number = self.paths.iter().filter(|name| !name.starts_with("downsample")).count() + 1;
+        while !self.paths.insert(format!("branch{number}")) {
+            number += 1;
+        }
+        format!("branch{number}")
+    }
+
     fn next(&mut self, op: &Op) -> String {
         match op {
             Op::BatchNorm(_) => {
@@ -261,30 +285,29 @@ impl Counts {
 }
 
 fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
-    let mut branches = 0;
     for item in items {
         match item {
             Item::Op(id) => give(net, *id, prefix, counts, paths),
             Item::Join(join) => {
                 let (shortcut, main) = ways(net, join);
                 let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
-                for (slot, arm) in join.arms.iter().enumerate() {
+                for (slot, arm) in join.arms.iter().enumerate().filter(|(_, arm)| !arm.is_empty()) {
                     if Some(slot) == main {
                         assign(net, arm, prefix, counts, paths);
                     } else if Some(slot) == shortcut {
+                        let name = counts.path("downsample");
                         for (n, item) in arm.iter().enumerate() {
                             if let Item::Op(id) = item
                                 && net.node(*id).named
                             {
-                                paths[*id] = prefix.iter().cloned().chain(["downsample".to_string(), n.to_string()]).collect();
+                                paths[*id] = prefix.iter().cloned().chain([name.clone(), n.to_string()]).collect();
                             }
                         }
                     } else {
-                        branches += 1;
                         let name = match net.node(join.node).op {
-                            Op::Mul if branches == 1 => "gate".to_string(),
-                            Op::Concat if single => "grow".to_string(),
-                            _ => format!("branch{branches}"),
+                            Op::Mul if counts.paths.is_empty() => counts.path("gate"),
+                            Op::Concat if single => counts.path("grow"),
+                            _ => counts.branch(),
                         };
                         let deeper: Path = prefix.iter().cloned().chain([name]).collect();
                         assign(net, arm, &deeper, &mut Counts::default(), paths);

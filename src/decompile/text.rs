@@ -1,50 +1,18 @@
 //! Words, labels and names as the language has them.
 
 use crate::elaborate::operators;
+use crate::syntax::words;
 
 /// Whether a text can be a word: a name of a block, a parameter, an input, an output.
 pub(super) fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !matches!(text, "and" | "as" | "else" | "from" | "if" | "not" | "of" | "or" | "then" | "true" | "false")
+    words::is_name(text)
 }
 
 /// Whether a block or a parameter cannot have that name.
 pub(super) fn is_reserved(text: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "resnet",
-        "use",
-        "network",
-        "block",
-        "input",
-        "stem",
-        "head",
-        "scope",
-        "sequential",
-        "shortcut",
-        "stage",
-        "repeat",
-        "branch",
-        "parallel",
-        "let",
-        "output",
-        "expect",
-        "preprocess",
-        "labels",
-        "weights",
-        "train",
-        "allow",
-        "double",
-        "halve",
-        "keep",
-        "global",
-        "identity",
-        "projection",
-        "none",
-        "i",
-        "count",
-    ];
-    !is_word(text) || operators::find(text).is_some() || WORDS.contains(&text)
+    /// What stands for a value somewhere.
+    const VALUES: &[&str] = &["double", "halve", "keep", "global", "identity", "projection", "none", "i", "count"];
+    !is_word(text) || operators::is_reserved(text) || VALUES.contains(&text)
 }
 
 /// A word made of a text: other characters become `_`.

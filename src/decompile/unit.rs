@@ -1,6 +1,6 @@
 //! Blocks: bodies that say the same but for numbers become one, with parameters; runs of it a stage.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
 use super::group::Path;
@@ -26,6 +26,8 @@ pub(super) struct Block {
     pub project_from: Option<usize>,
     /// Whether it has an `add shortcut`.
     pub residual: bool,
+    /// For each call in it the scopes, those of all bodies that it stands for.
+    pub calls: Vec<Vec<usize>>,
 }
 
 /// What a shortcut of one instance is made of.
@@ -68,6 +70,8 @@ pub(super) struct Run {
 pub(super) struct Built {
     pub steps: Vec<Step>,
     pub slots: Vec<Slot>,
+    /// The scopes of the calls in it, in the order of the text.
+    pub calls: Vec<usize>,
     pub residual: Option<Residual>,
 }
 
@@ -78,8 +82,8 @@ pub(super) struct Units<'n> {
     /// By scope.
     pub calls: HashMap<usize, Call>,
     pub runs: Vec<Run>,
-    /// Bodies that are written where they stand, since they stand at one place alone.
-    inline: Vec<Vec<Step>>,
+    /// Scopes that are written where they stand, since their body stands at one place alone.
+    inline: HashSet<usize>,
 }
 
 /// A scope with how many names are around its layers.
@@ -97,10 +101,10 @@ type Class<'i> = (Vec<Step>, Vec<(&'i Scope, Built)>, bool);
 impl<'n> Units<'n> {
     /// Finds the blocks of a network; its body then.
     pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Units<'n>, Built) {
-        let mut inline = Vec::new();
+        let mut inline = HashSet::new();
         loop {
             let mut units = Units { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), inline };
-            let classes = units.classes(items, standard);
+            units.classes(items, standard);
             units.runs = Vec::new();
             let mut body = Built::default();
             units.body(items, 0, false, "", &mut body);
@@ -109,11 +113,12 @@ impl<'n> Units<'n> {
             let mut seen = vec![false; units.blocks.len()];
             units.count(&body.steps, &mut uses, &mut seen);
             let alone: Vec<usize> = (0..units.blocks.len()).filter(|&b| uses[b] < 2 && !units.blocks[b].residual).collect();
-            if alone.is_empty() || units.inline.len() > 200 {
+            if alone.is_empty() {
                 return (units, body);
             }
+            // each turn has fewer scopes that are blocks than the one before
             inline = std::mem::take(&mut units.inline);
-            inline.extend(alone.into_iter().map(|b| classes[b].clone()));
+            inline.extend(units.calls.iter().filter(|(_, call)| alone.contains(&call.block)).map(|(scope, _)| *scope));
         }
     }
 
@@ -140,16 +145,15 @@ impl<'n> Units<'n> {
         }
     }
 
-    /// Makes blocks, from the innermost scopes outwards; the steps of each.
-    fn classes(&mut self, items: &[Item], standard: &mut Standard) -> Vec<Vec<Step>> {
+    /// Makes blocks, from the innermost scopes outwards.
+    fn classes(&mut self, items: &[Item], standard: &mut Standard) {
         let mut places = Vec::new();
         gather(self.net, items, 0, &mut places);
         let highest = places.iter().map(|p| p.height).max().unwrap_or(0);
-        let mut steps_of = Vec::new();
         for height in 0..=highest {
             let mut classes: Vec<Class<'_>> = Vec::new();
             for place in places.iter().filter(|p| p.height == height) {
-                if self.run(place.scope).is_some() {
+                if self.inline.contains(&place.scope.id) || self.run(place.scope).is_some() {
                     continue;
                 }
                 let mut built = Built::default();
@@ -165,20 +169,17 @@ impl<'n> Units<'n> {
             for (steps, members, arms) in classes {
                 // what stands in arms alone is read best where it stands
                 let wanted = members.len() > 1 && !arms || steps.contains(&Step::Shortcut);
-                if !wanted || small(&steps) || fixed(&steps) || self.inline.contains(&steps) {
-                    continue;
-                }
-                if self.make(&members, standard).is_some() {
-                    steps_of.push(steps);
+                if wanted && !small(&steps) && !fixed(&steps) {
+                    self.make(&members, standard);
                 }
             }
         }
-        steps_of
     }
 
     /// Makes a block of bodies of equal steps.
     fn make(&mut self, members: &[(&Scope, Built)], standard: &mut Standard) -> Option<()> {
-        let residual = members[0].1.residual.is_some();
+        let (_, first) = members.first()?;
+        let residual = first.residual.is_some();
         let project_from = members.iter().filter_map(|(_, b)| b.residual.as_ref()?.project_from).max();
         let found = standard.block(self.net, members);
         let plain = found.as_ref().is_some_and(|f| f.residual && !residual);
@@ -187,11 +188,12 @@ impl<'n> Units<'n> {
                 Block {
                     name: found.name.to_string(),
                     params: found.params,
-                    steps: members[0].1.steps.clone(),
+                    steps: first.steps.clone(),
                     exprs: Vec::new(),
                     standard: true,
                     project_from: None,
                     residual: found.residual,
+                    calls: Vec::new(),
                 },
                 found.args,
             ),
@@ -199,9 +201,14 @@ impl<'n> Units<'n> {
                 let slots: Vec<&[Slot]> = members.iter().map(|(_, built)| &built.slots[..]).collect();
                 let unified = unify(&slots)?;
                 let name = self.block_name(members);
-                let steps = members[0].1.steps.clone();
+                let steps = first.steps.clone();
                 let (params, exprs) = (unified.params, unified.exprs);
-                (Block { name, params, steps, exprs, standard: false, project_from, residual }, unified.args)
+                // equal steps have as many calls
+                let mut calls = vec![Vec::new(); first.calls.len()];
+                for (_, built) in members {
+                    calls.iter_mut().zip(&built.calls).for_each(|(all, &scope)| all.push(scope));
+                }
+                (Block { name, params, steps, exprs, standard: false, project_from, residual, calls }, unified.args)
             }
         };
         // the same standard block may fit bodies that differ in what it does not show
@@ -218,7 +225,7 @@ impl<'n> Units<'n> {
             let residual = built.residual.clone();
             self.calls.insert(scope.id, Call { block: at, args, from: scope.from, to: scope.to, residual, plain });
         }
-        (known.is_none()).then_some(())
+        Some(())
     }
 
     /// A name for a block: that of its scopes without their numbers, or one by what it does.
@@ -277,11 +284,15 @@ impl<'n> Units<'n> {
 
     /// Whether a stage or repeat can say these calls.
     fn is_run(&self, run: &Run) -> bool {
-        let params = &self.blocks[run.block].params;
-        let column = |p: usize| -> Vec<Val> { run.calls.iter().map(|call| call.args[p]).collect() };
+        // each block has parameters of its own: unlike ones are never compared argument by argument
+        if run.calls.iter().any(|call| call.block != run.block) {
+            return false;
+        }
         let mut varying = 0;
-        let fits = params.iter().enumerate().all(|(p, param)| match by_index(&column(p)) {
+        let fits = self.columns(run).all(|(param, column)| match by_index(&column) {
             Some(ByIndex::Same(_)) => true,
+            // a stage states its filters once, for all instances
+            _ if param.name == "filters" => false,
             // of two that differ one says nothing of the other
             Some(ByIndex::First(..)) if run.calls.len() == 2 && !matches!(&param.name[..], "stride" | "dilation") => false,
             Some(_) => {
@@ -290,12 +301,21 @@ impl<'n> Units<'n> {
             }
             None => false,
         });
-        fits && varying <= 3 && run.calls.iter().all(|call| call.block == run.block)
+        fits && varying <= 3
+    }
+
+    /// The parameters of a run's block, each with its argument in every call.
+    pub fn columns<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = (&'r Param, Vec<Val>)> {
+        let params = &self.blocks[run.block].params;
+        params
+            .iter()
+            .enumerate()
+            .map(|(p, param)| (param, run.calls.iter().filter_map(|call| call.args.get(p).copied()).collect()))
     }
 
     /// A body as a unit, without blocks in it: for comparing.
     pub fn unit(net: &'n Net, paths: &'n [Path], items: &[Item], depth: usize) -> Built {
-        let (calls, inline) = (HashMap::new(), Vec::new());
+        let (calls, inline) = (HashMap::new(), HashSet::new());
         let mut units = Units { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), inline };
         let mut out = Built::default();
         units.body(items, depth, true, "", &mut out);
@@ -324,16 +344,10 @@ impl<'n> Units<'n> {
                     }
                 }
                 Item::Scope(scope) => {
-                    let alike = self.alike(&items[i..]);
-                    if alike > 1 {
-                        let calls = items[i..i + alike].iter().filter_map(|item| match item {
-                            Item::Scope(scope) => self.calls.get(&scope.id).cloned(),
-                            _ => None,
-                        });
-                        let calls: Vec<Call> = calls.collect();
-                        self.runs.push(Run { label: None, block: calls[0].block, calls });
+                    if let Some(run) = self.alike(&items[i..]) {
+                        i += run.calls.len();
+                        self.runs.push(run);
                         out.steps.push(Step::Run(self.runs.len() - 1));
-                        i += alike;
                         continue;
                     }
                     self.scope(scope, depth, arm, out);
@@ -348,6 +362,7 @@ impl<'n> Units<'n> {
                     let (name, scope, deeper) = named(&side.body, depth);
                     self.arm(&side.body, scope, deeper, name.as_deref().unwrap_or(""), &mut inner);
                     out.slots.append(&mut inner.slots);
+                    out.calls.append(&mut inner.calls);
                     out.steps.push(Step::Side { output: side.output, name, body: inner.steps });
                 }
             }
@@ -355,21 +370,24 @@ impl<'n> Units<'n> {
         }
     }
 
-    /// How many nameless scopes of one block stand here.
-    fn alike(&self, items: &[Item]) -> usize {
+    /// The nameless scopes of one block that stand here, where they are more than one.
+    fn alike(&self, items: &[Item]) -> Option<Run> {
         let of = |item: &Item| match item {
             Item::Scope(Scope { id, name: None, .. }) => self.calls.get(id).cloned(),
             _ => None,
         };
-        let Some(first) = items.first().and_then(of) else { return 0 };
-        let block = first.block;
-        let mut calls = vec![first];
-        calls.extend(items[1..].iter().map_while(|item| of(item).filter(|call| call.block == block)));
-        let mut run = Run { label: None, block, calls };
+        let mut calls: Vec<Call> = Vec::new();
+        for call in items.iter().map_while(of) {
+            if calls.first().is_some_and(|first| first.block != call.block) {
+                break;
+            }
+            calls.push(call);
+        }
+        let mut run = Run { label: None, block: calls.first()?.block, calls };
         while run.calls.len() > 1 && !self.is_run(&run) {
             run.calls.pop();
         }
-        run.calls.len()
+        (run.calls.len() > 1).then_some(run)
     }
 
     /// Whether a flattening need not be written: a linear layer behind it flattens.
@@ -402,6 +420,7 @@ impl<'n> Units<'n> {
                 value: *value,
                 default: param.default == Some(*value),
             }));
+            out.calls.push(scope.id);
             out.steps.push(Step::Call { block: call.block, label: scope.name.clone() });
             return;
         }
@@ -414,6 +433,7 @@ impl<'n> Units<'n> {
         let deeper = if depth == LOST { LOST } else { depth + usize::from(scope.name.is_some()) };
         self.body(&scope.body, deeper, false, arm, &mut inner);
         out.slots.append(&mut inner.slots);
+        out.calls.append(&mut inner.calls);
         let Some(name) = &scope.name else {
             out.steps.append(&mut inner.steps);
             return;
@@ -442,13 +462,17 @@ impl<'n> Units<'n> {
         let node = self.net.node(join.node);
         let (word, is_concat) = (node.op.word(), matches!(node.op, Op::Concat));
         let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
+        // of a concatenation the first way may have no scope of its own, where all others have one
+        let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
+        let unscoped = join.arms.split_first().is_some_and(|(first, rest)| !scoped(first) && rest.iter().all(scoped));
         let mut arms = Vec::new();
         for (slot, items) in join.arms.iter().enumerate() {
             let mut inner = Built::default();
             // the first way of a sum or product is what the current value does
-            let main = slot == 0 && !is_concat;
+            let main = slot == 0 && (!is_concat || unscoped && depth != LOST);
             let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
             let name = match name {
+                None if main && is_concat => Name::Main,
                 None => Name::Any,
                 Some(name) => match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
                     stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
@@ -462,10 +486,11 @@ impl<'n> Units<'n> {
             };
             let hint = match &name {
                 Name::Plain(name) => name.clone(),
-                Name::Any | Name::Numbered(_) => String::new(),
+                Name::Any | Name::Main | Name::Numbered(_) => String::new(),
             };
             self.arm(items, scope, deeper, &hint, &mut inner);
             out.slots.append(&mut inner.slots);
+            out.calls.append(&mut inner.calls);
             arms.push(Arm { name, body: inner.steps });
         }
         out.steps.push(Step::Join { word, arms });

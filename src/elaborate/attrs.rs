@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::eval::{Eval, number};
+use super::foreign;
 use super::operators::{self, Operator};
 use super::suggest::nearest;
 use super::value::{Bound, Value};
@@ -72,12 +73,13 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
             }
             Some(key) => given.push((key.name, arg)),
             None => {
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("`{}` has no `{name}`", operator.word),
-                    span,
-                    "not one of its keys",
-                );
+                fine = false;
+                let message = format!("`{}` has no `{name}`", operator.word);
+                if let Some(diag) = foreign::error(operator.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
+                    eval.diags.push(diag);
+                    continue;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, "not one of its keys");
                 if let Some(near) = nearest(&name, operator.keys.iter().map(|key| key.name)) {
                     diag = diag.fix(format!("did you mean `{near}`?"), span, near);
                 } else if !operator.keys.is_empty() {
@@ -85,7 +87,6 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
                     diag = diag.note(format!("it takes {}", list.join(", ")));
                 }
                 eval.diags.push(diag);
-                fine = false;
             }
         }
     }

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::foreign;
 use super::load::{Def, Program};
 use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
@@ -121,6 +122,11 @@ impl Eval<'_> {
         match got {
             Value::Unknown => Value::Unknown,
             Value::Word(word) => {
+                let message = format!("`{word}` is not {needed}");
+                if let Some(diag) = foreign::error("value", word, codes::UNKNOWN_NAME, span, message) {
+                    self.diags.push(diag);
+                    return Value::Unknown;
+                }
                 self.fail(codes::UNKNOWN_NAME, format!("`{word}` names nothing here"), span, format!("{needed} is needed"))
             }
             _ => self.fail(codes::BAD_VALUE, format!("this needs {needed}, not {}", got.kind()), span, format!("is {got}")),

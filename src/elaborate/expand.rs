@@ -1,10 +1,11 @@
 //! Statements expanded into a graph, top to bottom: each takes the current value and yields the next.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
+use super::foreign;
 use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
@@ -76,6 +77,26 @@ impl Cx {
     }
 }
 
+/// Causes for which names come again: a name, a statement, and an expansion whose names are those of another one.
+#[derive(Debug, Default)]
+struct Again {
+    names: HashSet<String>,
+    spans: HashSet<Span>,
+    expansions: HashSet<FrameId>,
+}
+
+impl Again {
+    /// Whether it was said already, of the name, its statement, or the outermost expansion that brings it again.
+    fn is_known(&mut self, name: &str, span: Span, expansion: Option<FrameId>) -> bool {
+        let is_new = [
+            self.names.insert(name.to_owned()),
+            self.spans.insert(span),
+            expansion.is_none_or(|expansion| self.expansions.insert(expansion)),
+        ];
+        is_new.contains(&false)
+    }
+}
+
 /// Expansion of one network.
 pub(super) struct Expander<'a> {
     pub program: &'a Program,
@@ -87,7 +108,10 @@ pub(super) struct Expander<'a> {
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
     pub meta: Meta,
-    names: HashSet<String>,
+    /// With the expansion that each stands in.
+    names: HashMap<String, Option<FrameId>>,
+    /// What was said of names that come again, so that it is said once.
+    again: Again,
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
@@ -110,7 +134,8 @@ impl<'a> Expander<'a> {
             stages: Vec::new(),
             shortcuts: Vec::new(),
             meta,
-            names: HashSet::new(),
+            names: HashMap::new(),
+            again: Again::default(),
             outputs: HashSet::new(),
             name_bytes: 0,
             steps: 0,
@@ -176,12 +201,23 @@ impl<'a> Expander<'a> {
         if name.len() > MAX_NAME {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
-        } else if !self.names.insert(name.clone()) {
-            self.error(
-                Diagnostic::error(codes::DUPLICATE_NODE, format!("two layers would be called `{name}`"), span, "the second one")
+        } else if let Some(first) = self.names.get(&name).copied() {
+            // the outermost expansion, where it is another one than that of the first
+            let expansion = frame.filter(|_| first != frame).and_then(|_| self.graph.frames(frame).last()).map(|(id, _)| id);
+            if !self.again.is_known(&name, span, expansion) {
+                self.error(
+                    Diagnostic::error(
+                        codes::DUPLICATE_NODE,
+                        format!("two layers would be called `{name}`"),
+                        span,
+                        "the second one",
+                    )
                     .rule("a layer's name is its tensors' in a weights file, and is given once")
                     .help("give the call a label (`as NAME`), or put it into a `scope`"),
-            );
+                );
+            }
+        } else {
+            self.names.insert(name.clone(), frame);
         }
         self.name_bytes += name.len();
         let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
@@ -374,15 +410,15 @@ impl<'a> Expander<'a> {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_OPERATOR,
-                    format!("there is no operator or block `{word}`"),
-                    call.name.span,
-                    "not known",
-                );
-                if let Some(here) = operators::elsewhere(&word) {
-                    diag = diag.fix(format!("here it is called `{here}`"), call.name.span, here);
-                } else if let Some(near) = nearest(&word, known) {
+                let message = format!("there is no operator or block `{word}`");
+                let span = call.name.span;
+                if let Some(diag) = foreign::error("statement", &word, codes::UNKNOWN_OPERATOR, span, message.clone()) {
+                    self.error(diag);
+                    cx.current = None;
+                    return;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
+                if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
                     diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));

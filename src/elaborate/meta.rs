@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
+use super::foreign;
 use super::load::read;
 use super::suggest::nearest;
 use super::train;
@@ -271,12 +272,12 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
                 ));
             }
             (name, _) => {
-                let mut diag = Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("`preprocess` has no `{name}`"),
-                    *key_span,
-                    "not one of its keys",
-                );
+                let message = format!("`preprocess` has no `{name}`");
+                if let Some(diag) = foreign::error("preprocess", name, codes::UNKNOWN_KEY, *key_span, message.clone()) {
+                    eval.diags.push(diag);
+                    continue;
+                }
+                let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, *key_span, "not one of its keys");
                 if let Some(near) = nearest(name, KEYS) {
                     diag = diag.fix(format!("did you mean `{near}`?"), *key_span, near);
                 }

@@ -7,6 +7,7 @@ mod attrs;
 mod block;
 mod eval;
 mod expand;
+pub mod foreign;
 mod input;
 mod join;
 mod labels;
@@ -228,6 +229,18 @@ impl Program {
                 }
                 let env = Env { module: self.module_of(id), vars: BTreeMap::new() };
                 let value = eval.eval(&given.expr, &env);
+                if let Some(default) = &param.default
+                    && let default = eval.eval(default, &env)
+                    && let (Value::List(_), Value::Int(_) | Value::Float(_) | Value::Str(_))
+                    | (Value::Int(_) | Value::Float(_), Value::List(_) | Value::Str(_)) = (&default, &value)
+                {
+                    let message = format!("`{name}` needs {}, as its default is: {default}", default.kind());
+                    eval.diags.push(
+                        Diagnostic::error(codes::BAD_VALUE, message, given.span, format!("is {}", value.kind()))
+                            .label(param.name.span, "declared here"),
+                    );
+                    return (None, moved);
+                }
                 moved |= match &param.default {
                     Some(default) => {
                         let default = eval.eval(default, &env);
@@ -275,7 +288,7 @@ impl Program {
             let mut diag = Diagnostic::error(
                 codes::SET_UNKNOWN,
                 format!("`{}` has no parameter `{}`", top.name.node, given.name),
-                given.span,
+                given.name_span,
                 "set here",
             );
             if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
@@ -317,29 +330,35 @@ struct Set {
     name: String,
     expr: ast::Expr,
     span: Span,
+    /// Of the name, in the command line as shown.
+    name_span: Span,
 }
 
 fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
-        // the value is an expression of the language: it is parsed where one stands, as a default
+        // The value is an expression of the language: it is parsed where one stands, as a default. What is shown is the command
+        // line, of which the value begins at the same place.
         let plain = name.replace('.', "_");
-        let before = format!("resnet 1\nnetwork set({plain} = ");
+        let before = format!("resnet 1;block s({plain} =");
         let text = format!("{before}{value}) {{\n}}\n");
-        let scratch = sources.add_text(format!("--set {name}={value}"), text.as_str());
+        let shown = format!("resnetc ... --set {name}={value}\n");
+        let scratch = sources.add_text("command line".to_owned(), shown.as_str());
         let (tree, errors) = crate::syntax::parse(scratch, &text);
         let parsed = match (&tree.items[..], errors.is_empty()) {
-            ([ast::Item::Network(network)], true) => match &network.params[..] {
+            ([ast::Item::Block(block)], true) => match &block.params[..] {
                 [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
                 _ => None,
             },
             _ => None,
         };
         let span = Span::new(scratch, before.len()..before.len() + value.len());
+        let end = before.len() - 1;
+        let name_span = Span::new(scratch, end - name.len()..end);
         match parsed {
             Some(expr) => {
                 list.retain(|s| s.name != *name);
-                list.push(Set { name: name.clone(), expr, span });
+                list.push(Set { name: name.clone(), expr, span, name_span });
             }
             None => diags.push(
                 Diagnostic::error(

@@ -1,6 +1,8 @@
 //! The one table of statement words: what each takes, and its defaults. The reference in `docs/language.md`, completion
 //! and "did you mean" are made from it.
 
+use crate::syntax::words::{self, RESERVED, STATEMENTS};
+
 /// A key of an operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -167,77 +169,17 @@ pub const OPERATORS: &[Operator] = &[
     },
 ];
 
-/// Words that statements begin with, beside the operators.
-const KEYWORDS: &[&str] = &[
-    "resnet",
-    "use",
-    "network",
-    "block",
-    "input",
-    "stem",
-    "head",
-    "scope",
-    "sequential",
-    "shortcut",
-    "stage",
-    "repeat",
-    "branch",
-    "parallel",
-    "if",
-    "else",
-    "then",
-    "let",
-    "output",
-    "expect",
-    "preprocess",
-    "labels",
-    "weights",
-    "train",
-    "allow",
-    "from",
-    "of",
-    "as",
-    "and",
-    "or",
-    "not",
-    "true",
-    "false",
-];
-
-/// The operator that other frameworks call so.
-pub fn elsewhere(word: &str) -> Option<&'static str> {
-    let word = word.to_ascii_lowercase().replace('_', "");
-    let word = word.trim_end_matches("1d").trim_end_matches("2d");
-    if let Some(own) = find(word) {
-        return Some(own.word);
-    }
-    Some(match word {
-        "convolution" => "conv",
-        "batchnorm" | "batchnormalization" | "batchnormalisation" | "bn" => "batchnorm",
-        "dense" | "fc" | "gemm" | "innerproduct" => "linear",
-        "maxpooling" => "maxpool",
-        "averagepool" | "averagepooling" | "avgpooling" | "adaptiveavgpool" | "globalavgpool" | "gap" => "avgpool",
-        "cat" | "concatenate" => "concat",
-        "interpolate" | "resize" | "upsampling" => "upsample",
-        "zeropad" => "pad",
-        "clip" | "relu6" | "hardtanh" => "clamp",
-        "sum" => "add",
-        "multiply" => "mul",
-        _ => return None,
-    })
-}
-
 /// The operator of that word.
 pub fn find(word: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|op| op.word == word)
 }
 
 /// Whether a block or parameter may not have that name.
-pub(super) fn is_reserved(name: &str) -> bool {
-    find(name).is_some() || KEYWORDS.contains(&name)
+pub fn is_reserved(name: &str) -> bool {
+    find(name).is_some() || STATEMENTS.contains(&name) || words::is_reserved(name)
 }
 
 /// All words that may begin a statement of a body.
 pub(super) fn statement_words() -> impl Iterator<Item = &'static str> {
-    OPERATORS.iter().map(|op| op.word).chain(KEYWORDS.iter().copied())
+    OPERATORS.iter().map(|op| op.word).chain(STATEMENTS.iter().chain(RESERVED).copied())
 }

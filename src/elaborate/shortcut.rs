@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::block::merge;
 use super::eval::Env;
 use super::expand::{Cx, Expander};
+use super::foreign;
 use super::load::Def;
 use super::suggest::nearest;
 use super::value::{Bound, Unit, Value};
@@ -57,6 +58,11 @@ impl Expander<'_> {
             "projection" => &["when", "unit"],
             "identity" | "none" => &[],
             _ => {
+                let message = format!("there is no shortcut policy `{word}`");
+                if let Some(diag) = foreign::error("policy", word, codes::UNKNOWN_NAME, span, message) {
+                    self.error(diag);
+                    return fallback;
+                }
                 let mut diag =
                     Diagnostic::error(codes::UNKNOWN_NAME, format!("there is no shortcut policy `{word}`"), span, "not a policy")
                         .rule("a policy is `identity`, `pad` (option A), `projection` (option B; `projection(when: always)` is C) or `none`");

@@ -2,6 +2,7 @@
 
 use super::block::merge;
 use super::expand::{Cx, Expander, Labeled, MAX_NODES};
+use super::foreign;
 use super::load::Def;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
@@ -31,6 +32,11 @@ impl Expander<'_> {
                 let label = format!("out of range: {n}");
                 self.error(Diagnostic::error(codes::BAD_VALUE, format!("{n} instances"), stage.count.span, label).rule(rule));
                 None
+            }
+            Value::Unit(_) if self.swapped(stage, cx) => {
+                cx.current = None;
+                self.remember_stage(stage, cx);
+                return;
             }
             other => {
                 self.evaluator().mismatch("a whole number", &other, stage.count.span);
@@ -62,7 +68,8 @@ impl Expander<'_> {
             }
         };
         let keys = self.stage_keys(stage, cx);
-        let input = self.current(span, cx);
+        // dimensions that follow from a wrong key would be a second error of one cause
+        let input = self.current(span, cx).filter(|_| !keys.failed);
         let (Some(count), Some(unit), Some(input)) = (count, unit, input) else {
             cx.current = None;
             self.remember_stage(stage, cx);
@@ -221,6 +228,27 @@ impl Expander<'_> {
         cx.labels.insert(label.node.clone(), Labeled { value: cx.current, span: label.span, must_join: false, used: false });
     }
 
+    /// Reports `stage x: basic of k`, whose count and block are swapped; false where it is something else.
+    fn swapped(&mut self, stage: &Stage, cx: &Cx) -> bool {
+        // the block is given as the count, and what stands in the block's place is a number
+        let count = Expr { kind: ExprKind::Name(stage.unit.name.node.clone()), span: stage.unit.name.span };
+        if !matches!(self.eval(&count, &cx.env), Value::Int(_)) {
+            return false;
+        }
+        let (ExprKind::Name(block), true) = (&stage.count.kind, stage.unit.args.is_empty()) else { return false };
+        let own = format!("{} of {block}", stage.unit.name.node);
+        let span = Span { end: stage.unit.span.end, ..stage.count.span };
+        let message = "the count stands in front of the block";
+        self.error(Diagnostic::error(codes::BAD_VALUE, message, span, "swapped").fix(format!("write `{own}`"), span, own));
+        true
+    }
+
+    /// Whether the block that a stage repeats has that parameter; taken for granted where there is no such block.
+    fn takes(&self, stage: &Stage, param: &str, cx: &Cx) -> bool {
+        let id = self.program.modules[cx.env.module].scope.get(&stage.unit.name.node);
+        id.is_none_or(|&id| self.program.def(id).params().iter().any(|p| p.name.node == param))
+    }
+
     fn stage_keys<'s>(&mut self, stage: &'s Stage, cx: &Cx) -> Keys<'s> {
         let mut keys = Keys::default();
         for arg in &stage.args {
@@ -276,6 +304,7 @@ impl Expander<'_> {
                         Value::Word(word) if *word == *"halve" => MapRule::Halve,
                         value => {
                             self.evaluator().mismatch("`keep` or `halve`", &value, arg.value.span);
+                            keys.failed = true;
                             MapRule::Keep
                         }
                     };
@@ -291,6 +320,21 @@ impl Expander<'_> {
                         }
                     };
                     keys.dilate = Some((dilate, arg.span));
+                }
+                "map" => {
+                    let message = "`repeat` has no `map`";
+                    self.error(
+                        Diagnostic::error(codes::UNKNOWN_KEY, message, key.span, "only a `stage` takes it")
+                            .help("write `stage NAME: COUNT of BLOCK { … }` where the feature map is to change"),
+                    );
+                    keys.failed = true;
+                }
+                word if foreign::find("stage", word).is_some() && !self.takes(stage, word, cx) => {
+                    let kind = if stage.is_stage { "stage" } else { "repeat" };
+                    let message = format!("`{kind}` has no `{word}`");
+                    let diag = foreign::error("stage", word, codes::UNKNOWN_KEY, key.span, message);
+                    diag.into_iter().for_each(|diag| self.error(diag));
+                    keys.failed = true;
                 }
                 "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
                 _ => keys.others.push(arg),
@@ -354,6 +398,8 @@ struct Keys<'s> {
     allow_doubling: bool,
     allow_halving: bool,
     others: Vec<&'s Arg>,
+    /// Whether a key was wrong in a way that changes the stage's dimensions.
+    failed: bool,
 }
 
 impl Default for Keys<'_> {
@@ -366,6 +412,7 @@ impl Default for Keys<'_> {
             allow_doubling: false,
             allow_halving: false,
             others: Vec::new(),
+            failed: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::structure::{self, Explained};
+use super::tensors::Unread;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
@@ -57,6 +58,7 @@ pub(super) fn report(
     checked: &Checked,
     wanted: &BTreeMap<&str, Wanted<'_>>,
     given: &BTreeMap<&str, &Tensor>,
+    unread: &BTreeMap<&str, &Unread>,
     path: &Path,
 ) -> MismatchReport {
     let file = path.display();
@@ -70,8 +72,10 @@ pub(super) fn report(
         let shown = names.iter().take(EXAMPLES).map(|n| format!("`{}`", n.escape_debug())).collect::<Vec<_>>().join(", ");
         diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
     };
-    let missing = wanted.keys().copied().filter(|name| !given.contains_key(name)).filter(rest).collect();
-    let unused = given.keys().copied().filter(|name| !wanted.contains_key(name)).filter(rest).collect();
+    let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
+    let missing = wanted.keys().copied().filter(lacks).filter(rest).collect();
+    let others = unread.iter().filter(|(_, holds)| holds.is_tensor).map(|(name, _)| name);
+    let unused = given.keys().chain(others).copied().filter(|name| !wanted.contains_key(name)).filter(rest).collect();
     let both = || wanted.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
     let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).filter(rest).collect();
     let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
@@ -79,5 +83,13 @@ pub(super) fn report(
     group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");
     group(codes::WEIGHTS_SHAPE, reshaped, &span, "has tensors of other sizes", "of another size here");
     group(codes::WEIGHTS_TYPE, integers, &span, "has integers for weights", "needed here");
+    // by what they hold: one line for a file of which all is of a type that is not read
+    let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, holds) in unread.iter().filter(|(name, _)| wanted.contains_key(**name)) {
+        kinds.entry(&holds.holds).or_default().push(name);
+    }
+    for (holds, names) in kinds {
+        group(codes::WEIGHTS_TYPE, names, &span, &format!("has {holds} for weights"), "needed here");
+    }
     MismatchReport { diagnostics }
 }

@@ -50,11 +50,39 @@ pub fn read(path: &Path) -> Result<ArrayD<f32>, NpyError> {
 /// mapped and not copied.
 pub fn read_tensor(path: &Path) -> Result<Tensor, NpyError> {
     let bytes = Bytes::map(path).map_err(|source| NpyError::Io { what: "read", path: path.to_owned(), source })?;
-    parse(&bytes).map_err(|reason| NpyError::Invalid { path: path.to_owned(), reason })
+    parse(&bytes).map_err(|refusal| NpyError::Invalid { path: path.to_owned(), reason: refusal.to_string() })
 }
 
-/// The array of a file whose bytes these are; the error is the rest of a sentence about it.
-pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, String> {
+/// Why an array is not read; displays as the rest of a sentence about it.
+#[derive(Debug, Error)]
+pub(super) enum Refusal {
+    /// Its elements are of a type that is not read.
+    #[error("holds elements of type {descr:?}; floats, signed integers, bytes and booleans are read")]
+    Type {
+        /// As the file states it: `<U5`.
+        descr: String,
+        /// Whether they are numbers.
+        is_number: bool,
+    },
+    /// It is no array, or a damaged one.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Refusal {
+        Refusal::Other(reason)
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(reason: &str) -> Refusal {
+        Refusal::Other(reason.to_owned())
+    }
+}
+
+/// The array of a file whose bytes these are.
+pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, Refusal> {
     if !bytes.starts_with(MAGIC) {
         return Err("is not an .npy file: it does not begin with \\x93NUMPY".into());
     }
@@ -63,10 +91,10 @@ pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, String> {
     let (start, len) = match major {
         1 => (10, bytes.get(8..10).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes).ok_or_else(cut)?.into()),
         2 | 3 => (12, bytes.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).ok_or_else(cut)? as usize),
-        other => return Err(format!("is of version {other} of the .npy format; versions 1 to 3 are known")),
+        other => return Err(format!("is of version {other} of the .npy format; versions 1 to 3 are known").into()),
     };
     if len > MAX_HEADER {
-        return Err(format!("has a header of {len} bytes; at most {MAX_HEADER} are read"));
+        return Err(format!("has a header of {len} bytes; at most {MAX_HEADER} are read").into());
     }
     let header = bytes.get(start..start + len).ok_or_else(cut)?;
     let header = std::str::from_utf8(header).map_err(|_| "has a header that is not text")?;
@@ -75,7 +103,7 @@ pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, String> {
     let size = count(&shape).and_then(|n| n.checked_mul(dtype.size()));
     let held = bytes.len() - start - len;
     if size != Some(held) {
-        return Err(format!("states {shape:?} elements of {} bytes and holds {held} bytes", dtype.size()));
+        return Err(format!("states {shape:?} elements of {} bytes and holds {held} bytes", dtype.size()).into());
     }
     let mut data = bytes.slice(start + len..bytes.len()).ok_or_else(cut)?;
     if swap {
@@ -88,7 +116,7 @@ pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, String> {
 }
 
 /// Whether the bytes of each element must be reversed.
-fn element(descr: &str) -> Result<(DType, bool), String> {
+fn element(descr: &str) -> Result<(DType, bool), Refusal> {
     let (order, kind) = descr.split_at_checked(1).ok_or("has an element type of no name")?;
     let dtype = match kind {
         "f8" => DType::F64,
@@ -100,13 +128,17 @@ fn element(descr: &str) -> Result<(DType, bool), String> {
         "i1" => DType::I8,
         "u1" => DType::U8,
         "b1" => DType::Bool,
-        _ => return Err(format!("holds elements of type {descr:?}; floats, signed integers, bytes and booleans are read")),
+        _ => {
+            // the letter of unsigned and complex numbers, and of floats of another length
+            let is_number = kind.starts_with(['f', 'c', 'u', 'i']);
+            return Err(Refusal::Type { descr: descr.to_owned(), is_number });
+        }
     };
     match order {
         "<" | "|" => Ok((dtype, false)),
         "=" => Ok((dtype, cfg!(target_endian = "big"))),
         ">" => Ok((dtype, dtype.size() > 1)),
-        _ => Err(format!("holds elements of the unknown byte order {order:?}")),
+        _ => Err(format!("holds elements of the unknown byte order {order:?}").into()),
     }
 }
 
@@ -144,7 +176,7 @@ impl Header {
             let after = after.trim_start().strip_prefix(':')?.trim_start();
             let after = match key {
                 "descr" => {
-                    let (value, after) = quoted(after)?;
+                    let (value, after) = if after.starts_with('[') { bracketed(after)? } else { quoted(after)? };
                     descr = Some(value.to_owned());
                     after
                 }
@@ -170,6 +202,16 @@ impl Header {
         }
         Some(Header { descr: descr?, fortran: fortran?, shape: shape? })
     }
+}
+
+/// A list at the start, brackets included, and what follows it: the fields of a structured array.
+fn bracketed(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0usize;
+    let end = text.char_indices().find(|&(_, c)| {
+        depth = depth + usize::from(c == '[') - usize::from(c == ']');
+        depth == 0
+    })?;
+    text.split_at_checked(end.0 + 1)
 }
 
 /// A quoted string at the start, and what follows it.
@@ -273,12 +315,12 @@ mod tests {
     #[test]
     fn sizes_are_checked_before_memory_is_taken() {
         let huge = "{'descr': '<f4', 'fortran_order': True, 'shape': (1152921504606846976, 4)}";
-        assert!(parse(&file(1, huge, &[0; 16])).unwrap_err().contains("holds 16 bytes"));
+        assert!(parse(&file(1, huge, &[0; 16])).unwrap_err().to_string().contains("holds 16 bytes"));
         let overflow = "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}";
         assert!(parse(&file(1, overflow, &[])).is_err());
-        assert!(parse(&file(2, &" ".repeat(20_000), &[])).unwrap_err().contains("20000"));
+        assert!(parse(&file(2, &" ".repeat(20_000), &[])).unwrap_err().to_string().contains("20000"));
         let object = "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}";
-        assert!(parse(&file(1, object, &[0; 8])).unwrap_err().contains("|O"));
+        assert!(parse(&file(1, object, &[0; 8])).unwrap_err().to_string().contains("|O"));
     }
 
     #[test]

@@ -1,54 +1,57 @@
 //! NumPy's `.npz`: a zip archive of `.npy` arrays, each under its name (`numpy.savez`, `numpy.savez_compressed`).
 
-use std::io::Cursor;
 use std::path::Path;
 
-use zip::ZipArchive;
-
-use super::npy;
-use super::pth::archive::{bad_zip, contents, too_much};
+use super::npy::{self, Refusal};
+use super::pth::archive::{bad_zip, contents, opened, too_much};
 use super::pth::{Fault, copies_allowed};
-use super::tensors::{Tensors, WeightsError};
+use super::tensors::{Tensors, Unread, WeightsError};
 use crate::base::mmap::Bytes;
-use crate::base::tensor::Tensor;
 
 /// What names of entries end with.
 const EXTENSION: &str = ".npy";
 
 /// Whether a zip archive is one of arrays: it has entries, and all are.
 pub(super) fn is_npz(bytes: &[u8]) -> bool {
-    ZipArchive::new(Cursor::new(bytes)).is_ok_and(|zip| {
+    opened(bytes).is_ok_and(|zip| {
         let mut names = zip.file_names().peekable();
         names.peek().is_some() && names.all(|name| name.is_ok_and(|name| name.ends_with(EXTENSION)))
     })
 }
 
-/// The arrays of a file whose bytes these are, by name; `path` is for messages.
+/// The arrays of a file whose bytes these are, by name; `path` is for messages. Those of strings or objects, and of numbers that are not
+/// read, are passed over.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
-    let list = read_list(bytes).map_err(|fault| fault.at(path))?;
-    Ok(Tensors::new(path, list))
+    read_arrays(path, bytes).map_err(|fault| fault.at(path))
 }
 
-fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
-    let mut zip = ZipArchive::new(Cursor::new(&**bytes)).map_err(bad_zip)?;
+fn read_arrays(path: &Path, bytes: &Bytes) -> Result<Tensors, Fault> {
+    let mut zip = opened(bytes)?;
     let names = zip.file_names().map(|name| Ok(name.map_err(bad_zip)?.into_owned())).collect::<Result<Vec<_>, Fault>>()?;
     let mut budget = copies_allowed(bytes.len());
     let mut list = Vec::with_capacity(names.len());
+    let mut unread = Vec::new();
     for (index, name) in names.into_iter().enumerate() {
         let array = contents(&mut zip, bytes, index, &format!("array `{}`", name.escape_debug()), &mut budget)?;
         // at most one copy is made of it: of other byte order, or column by column
         budget = budget.checked_sub(array.len()).ok_or_else(too_much)?;
         let name = name.strip_suffix(EXTENSION).unwrap_or(&name).to_owned();
-        let tensor =
-            npy::parse(&array).map_err(|reason| Fault::Damaged(format!("the array `{}` {reason}", name.escape_debug())))?;
-        list.push((name, tensor));
+        match npy::parse(&array) {
+            Ok(tensor) => list.push((name, tensor)),
+            Err(Refusal::Type { descr, is_number }) => {
+                unread.push((name, Unread { holds: format!("elements of type {descr:?}"), is_tensor: is_number }));
+            }
+            Err(Refusal::Other(reason)) => {
+                return Err(Fault::Damaged(format!("the array `{}` {reason}", name.escape_debug())));
+            }
+        }
     }
-    Ok(list)
+    Ok(Tensors::new(path, list).with_unread(unread))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use zip::write::SimpleFileOptions;
 
@@ -82,6 +85,36 @@ mod tests {
             let weight = tensors.get("layer1.0.conv1.weight").unwrap();
             assert_eq!((weight.shape(), &*weight.to_f32()), (&[2, 2][..], &[1.0, 2.0, 3.0, 4.0][..]));
             assert_eq!(tensors.get("scalar").unwrap().shape(), [0usize; 0]);
+        }
+    }
+
+    #[test]
+    fn arrays_of_strings_and_objects_are_passed_over() {
+        let a = array("(2,)", &[1.0, 2.0]);
+        let of = |descr: &str| {
+            let dict = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (2,), }}");
+            [b"\x93NUMPY\x01\x00", &(dict.len() as u16).to_le_bytes()[..], dict.as_bytes(), &[0; 16]].concat()
+        };
+        for (descr, is_tensor) in [
+            ("'<U2'", false),
+            ("'|S8'", false),
+            ("'|O'", false),
+            ("'<M8[s]'", false),
+            ("[('a', '<f4'), ('b', '<i4', (2,))]", false),
+            ("'<u4'", true),
+            ("'<c8'", true),
+        ] {
+            let other = of(descr);
+            let bytes = archive(&[("w.npy", &a), ("names.npy", &other)], zip::CompressionMethod::Deflated);
+            let tensors = read(Path::new("w.npz"), &bytes.into()).unwrap();
+            assert_eq!((tensors.len(), &*tensors.get("w").unwrap().to_f32()), (1, &[1.0, 2.0][..]));
+            let [(name, unread)] = tensors.unread().collect::<Vec<_>>()[..] else { panic!("{descr}") };
+            assert_eq!((name, unread.is_tensor), ("names", is_tensor), "{descr}");
+            assert!(unread.holds.contains(descr.trim_matches('\'')), "{}", unread.holds);
+        }
+        for descr in ["[", "[]]", "'<U2", "['"] {
+            let bytes = archive(&[("w.npy", &of(descr))], zip::CompressionMethod::Stored);
+            assert!(matches!(read(Path::new("w.npz"), &bytes.into()), Err(WeightsError::Damaged { .. })), "{descr}");
         }
     }
 

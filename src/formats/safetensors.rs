@@ -6,7 +6,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
-use super::tensors::{Tensors, WeightsError};
+use super::tensors::{Tensors, Unread, WeightsError};
 use crate::base::file::{write_atomically, write_durably};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor};
@@ -14,9 +14,9 @@ use crate::base::tensor::{DType, Tensor};
 /// The largest header that is read, in bytes. ResNet-1202's takes 0.7 MB; parsing one takes several times its length.
 const MAX_HEADER: u64 = 32 << 20;
 
-/// Whether a file that begins so may be safetensors: a plausible length, then the brace that opens the header.
+/// Whether a file that begins so may be safetensors: a length below 2^40, then the brace that opens the header.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
-    bytes.get(8) == Some(&b'{')
+    matches!(bytes, [_, _, _, _, _, 0, 0, 0, b'{', ..])
 }
 
 /// The tensors of a file whose bytes these are; `path` is for messages.
@@ -34,12 +34,12 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
         return Err(damaged(format!("its header claims {header} bytes; at most {MAX_HEADER} are read")));
     }
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("{e}")))?;
-    let mut list = Vec::new();
+    let (mut list, mut unread) = (Vec::new(), Vec::new());
     for (name, info) in metadata.tensors() {
-        let dtype = element(info.dtype).ok_or_else(|| WeightsError::Unsupported {
-            path: path.to_owned(),
-            reason: format!("holds `{name}` as {:?}, which is not read; F64, F32, F16, BF16 and integers are", info.dtype),
-        })?;
+        let Some(dtype) = element(info.dtype) else {
+            unread.push((name, Unread { holds: format!("elements of type {:?}", info.dtype), is_tensor: true }));
+            continue;
+        };
         let start = 8 + header;
         let (from, to) = info.data_offsets;
         let data = from.checked_add(start).zip(to.checked_add(start)).and_then(|(from, to)| bytes.slice(from..to));
@@ -47,7 +47,7 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
         let tensor = tensor.ok_or_else(|| damaged(format!("the place of `{name}` does not fit its sizes")))?;
         list.push((name, tensor));
     }
-    Ok(Tensors::new(path, list))
+    Ok(Tensors::new(path, list).with_unread(unread))
 }
 
 fn element(dtype: Dtype) -> Option<DType> {

@@ -13,12 +13,33 @@ use crate::base::tensor::Tensor;
 pub struct Tensors {
     path: PathBuf,
     list: BTreeMap<String, Tensor>,
+    unread: BTreeMap<String, Unread>,
+}
+
+/// What a file holds under a name that is not read: it matters only where a network needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// What it holds: `complex numbers`.
+    pub holds: String,
+    /// Whether these are numbers, as a layer's weights would be: then a network must have a place for it.
+    pub is_tensor: bool,
 }
 
 impl Tensors {
     /// Tensors with the file they are said to come from, which reports name.
     pub fn new(path: impl Into<PathBuf>, list: impl IntoIterator<Item = (String, Tensor)>) -> Tensors {
-        Tensors { path: path.into(), list: list.into_iter().collect() }
+        Tensors { path: path.into(), list: list.into_iter().collect(), unread: BTreeMap::new() }
+    }
+
+    /// The same, and what else the file holds.
+    pub fn with_unread(mut self, unread: impl IntoIterator<Item = (String, Unread)>) -> Tensors {
+        self.unread.extend(unread);
+        self
+    }
+
+    /// What is not read, by name.
+    pub fn unread(&self) -> impl Iterator<Item = (&str, &Unread)> {
+        self.unread.iter().map(|(name, unread)| (name.as_str(), unread))
     }
 
     /// The file.
@@ -61,11 +82,11 @@ pub enum WeightsError {
         source: io::Error,
     },
     /// None of the known formats, by its first bytes.
-    #[error("`{}` {found}: weights are read from safetensors, from PyTorch's `.pth` and from NumPy's `.npz`", path.display())]
+    #[error("`{}` {found}", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
-        /// What it seems to be: `is empty`, `is an ONNX file`.
+        /// What it is and what to do, as the rest of a sentence.
         found: &'static str,
     },
     /// Damaged, or with sizes that do not agree.

@@ -7,7 +7,7 @@ impl Step<'_> {
     pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clamp, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clip), &[dy, x])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
@@ -15,21 +15,21 @@ impl Step<'_> {
         let x = self.operand(id, 0)?;
         let factor = Op::Scale(Scale { times: scale.times, plus: 0.0 });
         let dx = self.add(id, &format!("{name}.x.grad"), factor, &[dy], Vec::new())?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
     pub(super) fn act(&mut self, id: NodeId, name: &str, act: Act, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::ActGrad(act), &[dy, id.into()])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
     pub(super) fn sum(&mut self, id: NodeId, dy: Value) -> Result<(), GradError> {
         for x in self.checked.graph().operands(id) {
             if self.needs(x) {
-                self.give(x, dy);
+                self.accumulate(x, dy);
             }
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Step<'_> {
         let (a, b) = (self.operand(id, 0)?, self.operand(id, 1)?);
         if self.needs(a) {
             let da = self.add(id, &format!("{name}.x.grad"), Op::Mul, &[dy, b], Vec::new())?;
-            self.give(a, da);
+            self.accumulate(a, da);
         }
         if self.needs(b) {
             let name = format!("{name}.gate.grad");
@@ -48,7 +48,7 @@ impl Step<'_> {
             } else {
                 self.train(id, &name, Train::SumPlane, &[a, dy])?
             };
-            self.give(b, db);
+            self.accumulate(b, db);
         }
         Ok(())
     }
@@ -56,14 +56,14 @@ impl Step<'_> {
     pub(super) fn softmax(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::SoftmaxGrad, &[dy, id.into()])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
     pub(super) fn dropout(&mut self, id: NodeId, name: &str, drop: &Train, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), drop.clone(), &[dy])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 }

@@ -1,22 +1,20 @@
-//! Why a network has no training step.
+//! Errors in building a training step.
 
 use thiserror::Error;
 
-/// See the module.
+/// Why a training step could not be built.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GradError {
     /// A shape is free.
-    #[error("`{node}` has the free shape {shape}: training needs a size, as in `input 3 x 224 x 224`")]
+    #[error("`{node}` has the free shape {shape}: training needs a fixed input size, such as `input 3 x 224 x 224`")]
     Free {
         /// The node.
         node: String,
         /// Its shape.
         shape: String,
     },
-    /// The main output is not a score for each class.
-    #[error(
-        "the output `{node}` is {shape}, and cross-entropy needs a vector with a score for each class: end the network in `linear`"
-    )]
+    /// The main output is not a vector of class scores.
+    #[error("the output `{node}` is {shape}, but cross-entropy needs a vector of class scores: end the network with `linear`")]
     NotScores {
         /// The node.
         node: String,
@@ -26,25 +24,25 @@ pub enum GradError {
     /// The network has no output.
     #[error("the network has no output to train")]
     NoOutput,
-    /// A weight of auxiliary losses without auxiliary scores.
-    #[error("`auxiliary` weighs the losses of further outputs, and the network has none with as many scores as the first")]
+    /// An auxiliary loss weight without auxiliary outputs.
+    #[error("`auxiliary` weights the losses of further outputs, but the network has none with as many scores as the main output")]
     NoAuxiliary,
-    /// The name is needed for the classes.
-    #[error("an input is called `{0}`, which training gives to the classes: rename it")]
+    /// An input has the name reserved for the class labels.
+    #[error("an input is named `{0}`, which is reserved for the class labels in training: rename it")]
     TakenName(String),
-    /// A frozen name is that of no parameter.
-    #[error("`{0}` is to be frozen, and no parameter's name begins with it")]
+    /// `freeze` matches no parameter.
+    #[error("`freeze` names `{0}`, but no parameter's name begins with it")]
     UnknownFrozen(String),
-    /// Stochastic depth without blocks.
-    #[error("`stochastic_depth` drops the paths of blocks with a shortcut, and the network has none")]
+    /// Stochastic depth without residual blocks.
+    #[error("`stochastic_depth` drops residual blocks, but the network has no block with a shortcut")]
     NoShortcuts,
-    /// No parameter is left to train.
+    /// There is no parameter to train.
     #[error("there is no parameter to train")]
     NothingToTrain,
-    /// The network is not the front end's: something is fused or folded already.
+    /// The network was already optimized by passes.
     #[error("internal error: `{0}` was rewritten before its gradient was taken; please report it")]
     Rewritten(String),
-    /// The graph breaks its rules: a defect of this program.
+    /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the gradient: {0}; please report it")]
     Internal(String),
 }

@@ -15,7 +15,7 @@ impl Step<'_> {
             let op = Op::Train(Train::ConvGradInput { conv: *conv, input: self.map(x.node)? });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }
@@ -32,7 +32,7 @@ impl Step<'_> {
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let op = Op::Train(Train::LinearGradInput { inputs });
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Step<'_> {
             let op = Op::Train(Train::NormGradInput { norm, act: None });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[x, dy, stats, sums], weight)?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }

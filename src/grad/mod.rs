@@ -1,8 +1,9 @@
-//! Training is more graph: [`training`] turns a checked network into the graph of a step, with the loss, and the gradient of its
-//! mean over a batch with respect to each parameter. The planner and the runtime take it as any other.
+//! Automatic differentiation: [`training`] extends a checked network to the graph of a training step, with the loss and the
+//! gradient of its
+//! batch mean with respect to each parameter. The planner and the runtime treat it like any other graph.
 //!
-//! Reverse mode: from the loss back, each node adds to its operands' gradients what the chain rule gives. Nothing is computed
-//! for what needs no gradient: inputs, and what lies before the first parameter that is not frozen.
+//! It works in reverse mode: from the loss back, each node accumulates its operands' gradients by the chain rule. Values that
+//! need no gradient get none: inputs, and everything before the first trained parameter.
 
 mod elementwise;
 mod error;
@@ -13,38 +14,39 @@ pub use error::GradError;
 
 use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Train, Value, infer};
 
-/// The name of the input of classes.
+/// The name of the input for class indices.
 pub const LABELS: &str = "labels";
-/// The name of the output of losses, a number a sample.
+/// The name of the loss output, one number per sample.
 pub const LOSS: &str = "loss";
-/// The name of the output of scores.
+/// The name of the score output.
 pub const SCORES: &str = "scores";
-/// What stands before a layer's name in outputs of statistics: `stats.bn1`, `[2, C]`.
+/// The prefix of batch statistics outputs: `stats.bn1`, `[2, C]`.
 pub const STATS: &str = "stats.";
-/// What stands before a parameter's name in outputs of gradients (`grad.conv1.weight`), or a norm's: `grad.bn1` has the gradient
-/// of its weight in the first row, of its bias in the second.
+/// The prefix of gradient outputs, before a parameter's name (`grad.conv1.weight`) or a norm's: `grad.bn1` has the gradient
+/// of its weight in the first row and of its bias in the second.
 pub const GRAD: &str = "grad.";
 
-/// What is trained, and how the loss is computed.
+/// Which parameters are trained, and how the loss is computed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradOptions {
     /// Label smoothing of the cross-entropy.
     pub smoothing: f64,
-    /// The weight of the cross-entropy of each further output that gives as many scores as the first; where it is not 0, there must be
-    /// one.
+    /// The loss weight of each further output with as many scores as the main one. If it is not 0, there must be
+    /// such an output.
     pub auxiliary: f64,
-    /// The probability with which a sample skips the last block's path; that of the block before is less, evenly down to 0 before the
-    /// first: Huang et al. 2016, equation 4. What stays is divided by its probability, as torchvision's `StochasticDepth` does in mode
+    /// The probability that a sample skips the last block's path. It decays linearly towards 0 before the
+    /// first block: Huang et al. 2016, equation 4. Paths that are kept are divided by their survival probability, like
+    /// torchvision's `StochasticDepth` in mode
     /// `row`, so that inference changes nothing.
     pub stochastic_depth: f64,
-    /// Names of parameters or layers, or what they begin with up to a dot (`layer1`), that stay as they are.
+    /// Frozen parameters and layers, by name or by a prefix up to a dot (`layer1`).
     pub frozen: Vec<String>,
-    /// Only the loss, the scores and the norms' statistics are computed, and no gradient.
+    /// Computes only the loss, scores and batch statistics, without gradients.
     pub forward_only: bool,
 }
 
 impl GradOptions {
-    /// Whether a parameter of that name stays as it is.
+    /// Whether the parameter of this name is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.frozen.iter().any(|f| begins(name, f))
     }
@@ -54,10 +56,10 @@ fn begins(name: &str, with: &str) -> bool {
     name.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The graph of a training step of a network as the front end made it: no norm folded, dropout present.
+/// The training step of a network from the front end: norms must not be folded, and dropout still present.
 ///
-/// Inputs: the network's, and [`LABELS`] of shape `[1]`, class indices. Outputs: [`LOSS`], [`SCORES`] (of a network that ends in
-/// softmax what goes into it), the gradients (see [`GRAD`]), the statistics of each norm (see [`STATS`]).
+/// Inputs: the network's, and [`LABELS`] of shape `[1]`, class indices. Outputs: [`LOSS`], [`SCORES`] (for a network that ends in
+/// softmax, its input), the gradients (see [`GRAD`]) and the statistics of each norm (see [`STATS`]).
 pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, GradError> {
     let checked = &checked.clone().lifted();
     let graph = checked.graph();
@@ -98,7 +100,7 @@ pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, Gra
     step.finish()
 }
 
-/// Drops samples of each block's path before its shortcut is added.
+/// Inserts a per-sample dropout at the end of each block's path, before the shortcut is added.
 fn stochastic_depth(checked: &Checked, p: f64) -> Result<Checked, GradError> {
     if checked.network.shortcuts.is_empty() {
         return Err(GradError::NoShortcuts);
@@ -107,7 +109,7 @@ fn stochastic_depth(checked: &Checked, p: f64) -> Result<Checked, GradError> {
     let blocks = checked.network.shortcuts.len();
     for (index, add) in checked.network.shortcuts.iter().map(|s| s.add).collect::<Vec<_>>().into_iter().enumerate() {
         let graph = &mut checked.network.graph;
-        // the path comes first, the shortcut second
+        // operand 0 is the path, operand 1 the shortcut
         let Some(&path) = graph.operands(add).first() else { continue };
         let (shape, origin) = (checked.shapes[path.node.index()].clone(), graph.node(add).origin);
         let op = Op::Train(Train::Dropout { p: p * (index + 1) as f64 / blocks as f64, whole: true, key: BLOCKS + index as u64 });
@@ -120,7 +122,7 @@ fn stochastic_depth(checked: &Checked, p: f64) -> Result<Checked, GradError> {
     Ok(checked)
 }
 
-/// The keys of blocks begin behind those of dropouts.
+/// The first key of stochastic depth, after those of dropouts.
 const BLOCKS: u64 = 1 << 32;
 
 fn name(param: &Param) -> Option<&str> {
@@ -130,15 +132,15 @@ fn name(param: &Param) -> Option<&str> {
     }
 }
 
-/// The graph as it grows.
+/// The training graph under construction.
 struct Step<'a> {
     checked: Checked,
     options: &'a GradOptions,
-    /// The network's nodes, operands first.
+    /// The network's nodes in topological order.
     order: Vec<NodeId>,
-    /// By node: whether the loss's gradient with respect to it is needed.
+    /// By node: whether its gradient is needed.
     needed: Vec<bool>,
-    /// By node: what users add to its gradient.
+    /// By node: the contributions to its gradient.
     parts: Vec<Vec<Value>>,
     /// By node: the statistics of a norm.
     stats: Vec<Option<Value>>,
@@ -151,7 +153,7 @@ impl<'a> Step<'a> {
     fn new(checked: &Checked, options: &'a GradOptions) -> Result<Step<'a>, GradError> {
         let mut checked = checked.clone();
         let network = &mut checked.network;
-        // what the front end knew of them is not true of this graph
+        // the front end's metadata does not describe this graph
         network.stages.clear();
         network.shortcuts.clear();
         network.labeled.clear();
@@ -168,7 +170,7 @@ impl<'a> Step<'a> {
         Ok(Step { checked, options, order, needed, parts, stats, outputs: Vec::new(), dropouts: 0 })
     }
 
-    /// Makes norms and dropouts those of training.
+    /// Replaces norms and dropouts with their training versions.
     fn forward(&mut self) -> Result<(), GradError> {
         for id in self.order.clone() {
             let node = self.checked.graph().node(id);
@@ -196,13 +198,13 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Adds the loss, and begins the gradient.
+    /// Adds the loss, and starts its gradient.
     fn loss(&mut self) -> Result<(), GradError> {
         let graph = self.checked.graph();
         let mut outputs = graph.outputs().iter().map(|(_, value)| *value).collect::<Vec<_>>();
         for scores in &mut outputs {
             if graph.node(scores.node).op == Op::Softmax {
-                // cross-entropy of the probabilities is that of the scores before the softmax, which it takes itself
+                // cross-entropy includes the softmax, so it takes the scores before it
                 *scores = self.operand(scores.node, 0)?;
             }
         }
@@ -250,7 +252,7 @@ impl<'a> Step<'a> {
             }
             let name = self.checked.graph().node(id).name.clone();
             let dy = match parts[..] {
-                // nothing that the loss depends on uses it
+                // the loss does not depend on it
                 [] => continue,
                 [dy] => dy,
                 _ => self.add(id, &format!("{name}.grad"), Op::Add, &parts, Vec::new())?,
@@ -260,7 +262,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// The gradients of a node's operands and parameters from that of its result.
+    /// Computes the gradients of a node's operands and parameters from the gradient of its result.
     fn node(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
         let op = self.checked.graph().node(id).op.clone();
         match &op {
@@ -296,26 +298,26 @@ impl<'a> Step<'a> {
         operand.ok_or_else(|| GradError::Internal(format!("{id} has no operand {slot}")))
     }
 
-    /// Known sizes of a node's result.
+    /// The sizes of a node's result.
     fn sizes(&self, id: NodeId) -> Vec<usize> {
         self.checked.shape(id).sizes().unwrap_or_default()
     }
 
-    /// Sizes of a map.
+    /// The sizes of a feature map.
     fn map(&self, id: NodeId) -> Result<[usize; 3], GradError> {
-        self.sizes(id).try_into().map_err(|_| GradError::Internal(format!("{id} is not a map")))
+        self.sizes(id).try_into().map_err(|_| GradError::Internal(format!("{id} is not a feature map")))
     }
 
     fn needs(&self, value: Value) -> bool {
         self.needed[value.node.index()]
     }
 
-    /// Adds to the gradient of an operand, where that is needed.
-    fn give(&mut self, x: Value, part: Value) {
+    /// Accumulates the gradient of an operand, if it is needed.
+    fn accumulate(&mut self, x: Value, part: Value) {
         self.parts[x.node.index()].push(part);
     }
 
-    /// A node of the step, that comes from `from`.
+    /// Adds a node that originates from `from`.
     fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
         let inputs: Vec<Shape> = operands.iter().map(|v| self.checked.shape(v.node).clone()).collect();
         let shape = infer(&op, &inputs).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
@@ -329,17 +331,17 @@ impl<'a> Step<'a> {
         Ok(id.into())
     }
 
-    /// A node of training without parameters.
+    /// Adds a training operator without parameters.
     fn train(&mut self, from: NodeId, name: &str, op: Train, operands: &[Value]) -> Result<Value, GradError> {
         self.add(from, name, Op::Train(op), operands, Vec::new())
     }
 
-    /// The layer's parameter in that role, where it has one.
+    /// The layer's parameter in this role, if any.
     fn param(&self, id: NodeId, role: ParamRole) -> Option<Param> {
         self.checked.graph().node(id).params.iter().find(|p| p.role == role).cloned()
     }
 
-    /// The name of the layer's parameter in that role, where it has one that is trained.
+    /// The name of the layer's parameter in this role, if it is trained.
     fn trained(&self, id: NodeId, role: ParamRole) -> Option<String> {
         let param = self.param(id, role)?;
         name(&param).filter(|n| !self.options.is_frozen(n)).map(str::to_owned)
@@ -351,7 +353,7 @@ impl<'a> Step<'a> {
         for (name, value) in self.outputs {
             graph.add_output(name, value);
         }
-        // what the loss does not depend on is not computed
+        // drop everything that the outputs do not depend on
         for id in graph.order().into_iter().rev() {
             let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, v)| v.node == id);
             if !used && !matches!(graph.node(id).op, Op::Input(_)) {

@@ -1,4 +1,4 @@
-//! Pools, and what only moves values.
+//! Pools, and operators that only move values.
 
 use super::{GradError, Step};
 use crate::ir::{NodeId, Pad, Pair, Pool, PoolKind, Train, Value};
@@ -12,7 +12,7 @@ impl Step<'_> {
             PoolKind::Avg { .. } => (Train::AvgPoolGrad { pool: *pool, input: [h, w] }, vec![dy]),
         };
         let dx = self.train(id, &format!("{name}.x.grad"), op, &operands)?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
@@ -20,7 +20,7 @@ impl Step<'_> {
         let x = self.operand(id, 0)?;
         let [_, h, w] = self.map(x.node)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::AdaptiveAvgPoolGrad { input: [h, w] }, &[dy])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
@@ -28,10 +28,10 @@ impl Step<'_> {
         let x = self.operand(id, 0)?;
         let dx = match self.sizes(x.node)[..] {
             [c, h, w] => self.train(id, &format!("{name}.x.grad"), Train::Unflatten([c, h, w]), &[dy])?,
-            // a vector stays one
+            // flattening a vector is the identity
             _ => dy,
         };
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Step<'_> {
             let count = self.sizes(x.node).first().copied().unwrap_or(0);
             if self.needs(x) {
                 let dx = self.train(id, &format!("{name}.x{slot}.grad"), Train::Slice { start, count }, &[dy])?;
-                self.give(x, dx);
+                self.accumulate(x, dx);
             }
             start += count;
         }
@@ -51,17 +51,17 @@ impl Step<'_> {
     pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::Unpad(*pad), &[dy])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 
     pub(super) fn upsample(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
-        // of a second operand only the size counts
+        // only the size of a second operand matters
         let x = self.operand(id, 0)?;
         if self.needs(x) {
             let [_, h, w] = self.map(x.node)?;
             let dx = self.train(id, &format!("{name}.x.grad"), Train::UpsampleGrad { input: [h, w] }, &[dy])?;
-            self.give(x, dx);
+            self.accumulate(x, dx);
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ impl Step<'_> {
         let x = self.operand(id, 0)?;
         let [_, h, w] = self.map(x.node)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::SubsampleGrad { stride, input: [h, w] }, &[dy])?;
-        self.give(x, dx);
+        self.accumulate(x, dx);
         Ok(())
     }
 }

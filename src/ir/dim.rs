@@ -22,9 +22,9 @@ impl fmt::Display for Axis {
     }
 }
 
-/// One dimension of a value; the batch is implicit and never among them.
+/// One dimension of a value. The batch dimension is implicit and not included.
 ///
-/// A free dimension is `floor((axis + add) / div)`: convolutions and pools of any kernel, stride and padding keep that
+/// A free dimension is `floor((axis + add) / div)`. Convolutions and pools of any kernel, stride and padding preserve that
 /// form, since `floor((floor((v + a) / b) + c) / s) = floor((v + a + b c) / (b s))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dim {
@@ -32,11 +32,11 @@ pub enum Dim {
     Fixed(usize),
     /// `floor((axis + add) / div)`, `div >= 1`.
     Free {
-        /// Which axis of the input.
+        /// The axis of the input.
         axis: Axis,
         /// Added to it.
         add: i64,
-        /// Then divided by, rounding down.
+        /// The divisor; the quotient rounds down.
         div: i64,
     },
 }
@@ -69,9 +69,11 @@ impl Dim {
         }
     }
 
-    /// Whether two dimensions are equal at endlessly many sizes of their axis. `floor((v + a) / d)` and `floor((v + b) / d)`
-    /// part only where a multiple of `d` lies between, so they meet unless `a` and `b` are `d` or more apart; with two divisors
-    /// they part for good. A known and a free dimension, or those of two axes, meet at single sizes, which is not meant.
+    /// Whether two dimensions are equal for infinitely many sizes of their axis. `floor((v + a) / d)` and `floor((v + b) / d)`
+    /// differ only where a multiple of `d` lies in between, so they agree unless `a` and `b` are `d` or more apart. With
+    /// different
+    /// divisors they eventually diverge. A known and a free dimension, or two different axes, are equal only at isolated sizes,
+    /// which does not count.
     pub fn agrees(self, other: Dim) -> bool {
         match (self, other) {
             (Dim::Free { axis: x, add: a, div: d }, Dim::Free { axis: y, add: b, div: e }) => {
@@ -104,18 +106,18 @@ impl fmt::Display for Dim {
     }
 }
 
-/// The shape of a value without its batch: `[channels, height, width]`, or `[features]`.
-/// `Unknown` is the shape behind an error: it silences what follows.
+/// The shape of a value, without the batch dimension: `[channels, height, width]` or `[features]`.
+/// `Unknown` is the shape after an error; it suppresses follow-up errors.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Shape {
     /// Inferred.
     Known(Vec<Dim>),
-    /// Not to be had, for a reason already reported.
+    /// Could not be inferred; the reason is already reported.
     Unknown,
 }
 
 impl Shape {
-    /// A shape of known sizes.
+    /// A shape whose sizes are all known.
     pub fn fixed(dims: &[usize]) -> Shape {
         Shape::Known(dims.iter().map(|&n| Dim::Fixed(n)).collect())
     }
@@ -133,12 +135,12 @@ impl Shape {
         self.dims()?.iter().map(|d| d.fixed()).collect()
     }
 
-    /// The first dimension's number: channels of a map, features of a vector.
+    /// The size of the first dimension: channels of a feature map, features of a vector.
     pub fn channels(&self) -> Option<usize> {
         self.dims()?.first()?.fixed()
     }
 
-    /// The dimensions behind the channels.
+    /// The dimensions after the channels.
     pub fn map(&self) -> Option<&[Dim]> {
         self.dims()?.get(1..)
     }

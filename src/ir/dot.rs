@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::dump::describe;
 use super::{Checked, Graph, NodeId, Op};
 
-/// Renders a network as a DOT digraph; each instance of a stage is a cluster, shortcuts are drawn bold.
+/// Renders a network as a DOT digraph; each stage instance is a cluster, and shortcuts are drawn bold.
 pub fn dot(checked: &Checked) -> String {
     let graph = checked.graph();
     let mut out = String::new();

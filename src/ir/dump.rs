@@ -1,7 +1,7 @@
-//! The text dump: deterministic, and meant to be read. Snapshots hold it; `--emit graph` and `--emit optimized` print it.
+//! The text dump: deterministic and human-readable. Snapshot tests compare it; `--emit graph` and `--emit optimized` print it.
 //!
-//! A line a node: its name, what it does, what it reads where that is not the line above, its shape, its parameters.
-//! The blocks of a stage stand under a heading; folded, blocks that are alike stand once.
+//! One line per node: its name, operator, operands (unless it reads the line above), shape and parameters.
+//! The blocks of a stage are listed under a heading. With `fold`, identical blocks are printed once.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -9,14 +9,14 @@ use std::fmt::Write;
 use super::summary::{Totals, learned, thousands};
 use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
 
-/// How to dump.
+/// Dump options.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DumpOptions {
-    /// Repeated blocks stand once, with their count.
+    /// Prints repeated blocks once, with their count.
     pub fold: bool,
 }
 
-/// One node, rendered; names relative to the block it stands in.
+/// One rendered node; names are relative to its block.
 struct Line {
     name: String,
     what: String,
@@ -24,7 +24,7 @@ struct Line {
     params: String,
 }
 
-/// The nodes of one instance of a stage, or a run of nodes that stand in none.
+/// The nodes of one stage instance, or a run of nodes outside all stages.
 struct Group {
     frame: Option<FrameId>,
     lines: Vec<Line>,
@@ -61,7 +61,7 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
                 stage = Some((frame.parent, frame.span));
             }
             if options.fold {
-                // where instances open no scope, their layers are numbered on through all of them
+                // if instances open no scope, layer numbering continues across them
                 let equal = |(a, b): (&Line, &Line)| {
                     (a.name == b.name || !opens) && (&a.what, &a.shape, &a.params) == (&b.what, &b.shape, &b.params)
                 };
@@ -102,7 +102,7 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
     out
 }
 
-/// The scope that a stage's instances stand in, and whether each opens its own (`layer1.0`) in it.
+/// The scope that contains a stage's instances, and whether each instance opens its own scope (`layer1.0`) in it.
 pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
     let frame = graph.frame(instance);
     let outer = frame.parent.map_or("", |parent| graph.frame(parent).scope.as_str());
@@ -112,7 +112,7 @@ pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
     }
 }
 
-/// The innermost-but-whole instance a node stands in: the outermost frame that is one.
+/// The outermost stage instance that contains a node.
 fn instance(graph: &Graph, id: NodeId) -> Option<FrameId> {
     graph.frames(graph.node(id).origin.frame).filter(|(_, f)| f.instance.is_some()).last().map(|(id, _)| id)
 }
@@ -135,7 +135,7 @@ fn groups(checked: &Checked) -> Vec<Group> {
             .iter()
             .map(|value| match scopes.get(&value.node) {
                 Some((f, name)) if *f == frame => name.clone(),
-                // what a block reads first from outside is its input, whichever instance made it
+                // the first value that a block reads from outside is its input, whichever instance produced it
                 Some(_) if frame.is_some() && *entry.get_or_insert(value.node) == value.node => "x".to_string(),
                 _ => graph.node(value.node).name.clone(),
             })
@@ -160,7 +160,7 @@ fn groups(checked: &Checked) -> Vec<Group> {
     groups
 }
 
-/// An operator with its attributes, those at their defaults left out: `conv 3x3, 64, stride 2`.
+/// An operator with its non-default attributes: `conv 3x3, 64, stride 2`.
 pub fn describe(op: &Op) -> String {
     let mut text = op.word().to_string();
     match op {
@@ -247,7 +247,7 @@ pub fn describe(op: &Op) -> String {
     text
 }
 
-/// The attributes of an operator of training.
+/// The attributes of a training operator.
 fn train(text: &mut String, op: &Train) {
     match op {
         Train::BatchNorm { epilogue: e, .. } => epilogue(text, *e),

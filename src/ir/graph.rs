@@ -1,5 +1,5 @@
-//! The graph: petgraph behind a façade. Nodes are operators; an edge carries the output port it leaves and the operand
-//! slot it enters, so that order is explicit. Ids are stable while nodes come and go.
+//! The graph, a facade over petgraph. Nodes are operators. An edge carries the output port it leaves and the operand
+//! slot it enters, so operand order is explicit. Ids stay stable as nodes are added and removed.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::base::source::Span;
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// For tables indexed by node: below [`Graph::bound`].
+    /// The index into per-node tables; always below [`Graph::bound`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -27,12 +27,12 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One of a node's results: every operator so far has port 0 alone.
+/// One of a node's results. Every operator so far has only port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value {
     /// The node.
     pub node: NodeId,
-    /// Which of its results.
+    /// The output port.
     pub port: u8,
 }
 
@@ -46,38 +46,38 @@ impl From<NodeId> for Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(u32);
 
-/// One step of expansion: a stage's instance, a call of a block, a shortcut's projection, a network's base.
+/// One step of expansion: a stage instance, a block call, a shortcut's projection, or a network's base.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// The frame around it.
+    /// The enclosing frame.
     pub parent: Option<FrameId>,
-    /// The full name of the scope it opens (`layer2.0`), or that of its parent where it opens none.
+    /// The full name of the scope it opens (`layer2.0`), or its parent's if it opens none.
     pub scope: String,
     /// The unit that was expanded: `basic`.
     pub unit: String,
     /// The statement that used it.
     pub span: Span,
-    /// Which instance of a stage or repeat, counted from 0, and of how many; `None` for a single call.
+    /// The zero-based instance of a stage or repeat, and the number of instances; `None` for a single call.
     pub instance: Option<(usize, usize)>,
 }
 
-/// Where a node comes from.
+/// Where a node comes from in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The statement.
     pub span: Span,
-    /// The expansion that it stands in; `None` in the network's own body.
+    /// The expansion that contains it; `None` in the network's own body.
     pub frame: Option<FrameId>,
 }
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// What it does.
+    /// The operator.
     pub op: Op,
-    /// Its unique name, torchvision's for layers with parameters: `layer2.0.conv1`.
+    /// Its unique name, which follows torchvision for layers with parameters: `layer2.0.conv1`.
     pub name: String,
-    /// Its parameters. The front end leaves this empty, `check::seal` fills it, passes derive.
+    /// Its parameters. The front end leaves this empty, `check` fills it in, and passes derive new ones.
     pub params: Vec<Param>,
     /// Where it comes from.
     pub origin: Origin,
@@ -141,22 +141,22 @@ impl Graph {
         &self.inner[ix(id)]
     }
 
-    /// The node, to change it.
+    /// The node, mutably.
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
         &mut self.inner[ix(id)]
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.inner.node_count()
     }
 
-    /// Whether there is none.
+    /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One more than the largest [`NodeId::index`]: the size of a table indexed by node.
+    /// One more than the largest [`NodeId::index`]: the size of a per-node table.
     pub fn bound(&self) -> usize {
         self.inner.node_indices().next_back().map_or(0, |i| i.index() + 1)
     }
@@ -172,7 +172,7 @@ impl Graph {
         list.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The uses of a node's results as `(user, slot)`, ordered; a graph output is not among them.
+    /// The uses of a node's results as `(user, slot)`, ordered. Graph outputs are not included.
     pub fn users(&self, node: NodeId) -> Vec<(NodeId, usize)> {
         let mut list: Vec<(NodeId, usize)> = self
             .inner
@@ -189,7 +189,7 @@ impl Graph {
         self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot });
     }
 
-    /// Makes every use of `old`, graph outputs included, a use of `new`.
+    /// Replaces every use of `old` with `new`, graph outputs included.
     pub fn replace_uses(&mut self, old: Value, new: Value) {
         let edges: Vec<_> = self
             .inner
@@ -208,7 +208,7 @@ impl Graph {
         }
     }
 
-    /// Puts another value in the place of an operand.
+    /// Replaces an operand.
     pub fn set_operand(&mut self, node: NodeId, slot: usize, value: Value) {
         let edge =
             self.inner.edges_directed(ix(node), Direction::Incoming).find(|e| e.weight().slot as usize == slot).map(|e| e.id());
@@ -218,7 +218,7 @@ impl Graph {
         self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
     }
 
-    /// Removes a node that nothing uses any more.
+    /// Removes a node that has no users.
     pub fn remove(&mut self, node: NodeId) {
         debug_assert!(self.users(node).is_empty(), "{node} is still used");
         self.inner.remove_node(ix(node));
@@ -230,7 +230,7 @@ impl Graph {
         &self.inputs
     }
 
-    /// The named outputs, in order; the main one first (named `output` where the file names none).
+    /// The named outputs in order, the main one first (named `output` if the file does not name it).
     pub fn outputs(&self) -> &[(String, Value)] {
         &self.outputs
     }
@@ -240,18 +240,18 @@ impl Graph {
         self.outputs.push((name.into(), value));
     }
 
-    /// Removes the outputs, to be added in another order.
+    /// Removes and returns the outputs, so that they can be added in another order.
     pub fn take_outputs(&mut self) -> Vec<(String, Value)> {
         std::mem::take(&mut self.outputs)
     }
 
-    /// All nodes by id: the front end's order of statements.
+    /// All nodes by id, which is the front end's statement order.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.inner.node_indices().map(id)
     }
 
-    /// All nodes, operands before users; among those that are free, the lowest id first, so that the order is the source's.
-    /// The front end and every pass keep the graph acyclic; `verify` holds them to it.
+    /// All nodes in topological order. Among ready nodes the lowest id comes first, so the order follows the source.
+    /// The front end and every pass keep the graph acyclic, which `verify` checks.
     pub fn order(&self) -> Vec<NodeId> {
         let mut waiting = vec![0usize; self.bound()];
         let mut ready = std::collections::BinaryHeap::new();
@@ -303,7 +303,7 @@ mod tests {
     fn operands_keep_their_slots() {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.operands(y), [f.into(), x.into()]);
-        // replacing slot 0 must not move it behind slot 1, whatever order petgraph lists the edges in
+        // replacing slot 0 must not move it after slot 1, whatever order petgraph lists the edges in
         let other = g.add(node(Op::Act(Act::Sigmoid), "sigmoid"), &[x.into()]);
         g.replace_uses(f.into(), other.into());
         assert_eq!(g.operands(y), [other.into(), x.into()]);
@@ -331,7 +331,7 @@ mod tests {
     fn order_is_topological_and_follows_the_source() {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.order(), [x, f, y]);
-        // a node added later that an earlier one uses comes before it
+        // a node that was added later but is used by an earlier one comes first
         let late = g.add(node(Op::Act(Act::Relu), "late"), &[x.into()]);
         g.replace_uses(f.into(), late.into());
         assert_eq!(g.order(), [x, f, late, y]);

@@ -1,7 +1,7 @@
-//! The 1 000 classes of ImageNet's classification task (ILSVRC 2012), which most published weights answer with.
+//! The 1 000 classes of the ImageNet classification task (ILSVRC 2012), which most published weights predict.
 //!
-//! `imagenet_classes.txt` holds a line a class: its synset's number in WordNet, which the data's folders are called, and a name.
-//! Classes count in the order of these numbers, as in `LOC_synset_mapping.txt`; the names are torchvision's, each different.
+//! `imagenet_classes.txt` has one line per class: its WordNet synset id, which is also the dataset's folder name, and a label.
+//! Classes are indexed in the order of their ids, as in `LOC_synset_mapping.txt`. The labels are torchvision's, made unique.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ const LINES: &str = include_str!("imagenet_classes.txt");
 /// A class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// `n01440764`: what folders of the data are called.
+    /// `n01440764`: the dataset's folder name.
     pub synset: &'static str,
     /// `tench`.
     pub name: &'static str,
@@ -30,12 +30,12 @@ pub fn names() -> Vec<String> {
     classes().iter().map(|class| class.name.to_owned()).collect()
 }
 
-/// The class of a synset; `None` for one that is not among the 1 000.
+/// The class index of a synset; `None` if it is not one of the 1 000.
 pub fn index(synset: &str) -> Option<usize> {
     classes().binary_search_by(|class| class.synset.cmp(synset)).ok()
 }
 
-/// Whether a name is a noun synset's number, as ImageNet's folders are called: `n` and eight digits.
+/// Whether a name has the form of a noun synset id, as ImageNet's folders do: `n` and eight digits.
 pub fn is_synset(name: &str) -> bool {
     name.strip_prefix('n').is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -1,4 +1,4 @@
-//! The one shape rule. Elaboration, the checker, passes, exporters all call [`infer`]; nothing else computes a shape.
+//! Shape inference. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 use thiserror::Error;
 
@@ -15,17 +15,17 @@ pub enum ShapeError {
     Arity {
         /// The operator.
         op: &'static str,
-        /// What it takes, in words.
+        /// The number of operands it takes, in words.
         takes: &'static str,
-        /// What it got.
+        /// The number of operands given.
         got: usize,
     },
-    /// Needs a map or a vector and got the other.
+    /// Needs a feature map or a vector and got the other.
     #[error("`{op}` needs a {needs}, not {got}")]
     Rank {
         /// The operator.
         op: &'static str,
-        /// `map (channels x height x width)` or `vector of features`.
+        /// `feature map (channels x height x width)` or `vector of features`.
         needs: &'static str,
         /// The operand.
         got: Shape,
@@ -37,7 +37,7 @@ pub enum ShapeError {
         op: &'static str,
         /// First operand.
         left: Shape,
-        /// The one that differs.
+        /// The operand that differs.
         right: Shape,
         /// Its slot.
         slot: usize,
@@ -52,17 +52,17 @@ pub enum ShapeError {
         /// Into how many.
         groups: usize,
     },
-    /// The window is larger than the padded map.
-    #[error("a window of {window} does not fit a map of {map} with padding {padding}")]
+    /// The window is larger than the padded feature map.
+    #[error("a window of {window} does not fit a feature map of {map} with padding {padding}")]
     Window {
         /// Extent of the (dilated) window along the axis.
         window: usize,
-        /// The map's size along the axis.
+        /// The feature map's size along the axis.
         map: Dim,
-        /// Both sides' padding.
+        /// Total padding of both sides.
         padding: usize,
     },
-    /// Padding of a pool is as large as its window, which would see padding alone.
+    /// A pool's padding is as large as its window, so a window would see only padding.
     #[error("padding {padding} is as large as the window {window}")]
     PoolPadding {
         /// Padding of a side.
@@ -70,26 +70,26 @@ pub enum ShapeError {
         /// The window, from its first to its last value.
         window: usize,
     },
-    /// A window whose values lie so far from each other that none may meet the map.
-    #[error("a window with holes of {dilation} can miss a map of {map} that it pads by {padding}")]
+    /// A dilated window that can fall entirely in the padding.
+    #[error("a window with dilation {dilation} can fall entirely in the padding ({padding}) around a feature map of {map}")]
     Hole {
-        /// Distance between its values.
+        /// Distance between kernel elements.
         dilation: usize,
-        /// The map's size along the axis.
+        /// The feature map's size along the axis.
         map: Dim,
-        /// Padding before the map.
+        /// Padding before the feature map.
         padding: usize,
     },
-    /// A map mirrored beyond its own size.
-    #[error("a map of {map} cannot be mirrored by {padding}")]
+    /// Reflection padding that is not smaller than the feature map.
+    #[error("reflection padding of {padding} is too large for a feature map of {map}")]
     Mirror {
         /// Padding of a side.
         padding: usize,
-        /// The map's size along the axis.
+        /// The feature map's size along the axis.
         map: Dim,
     },
-    /// Channels among values that are not zeros.
-    #[error("`{op}` repeats the map, and no channels")]
+    /// Channel padding in a mode other than zeros.
+    #[error("`{op}` can only pad channels with zeros")]
     PadChannels {
         /// The operator.
         op: &'static str,
@@ -97,18 +97,19 @@ pub enum ShapeError {
     /// A number that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
     Zero {
-        /// Which attribute.
+        /// The attribute.
         what: &'static str,
     },
-    /// `ceil` on a free size, where a last window could start in the trailing padding and is dropped: no free form says when.
-    #[error("with `ceil`, the size that `{op}` makes of {shape} has no formula")]
+    /// `ceil_mode` on a free size where the last window could start in the trailing padding and be dropped: the output size then
+    /// has no form as a free [`Dim`].
+    #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
     FreeCeil {
         /// The operator.
         op: &'static str,
         /// The operand.
         shape: Shape,
     },
-    /// Needs a fixed size where height or width is free.
+    /// Needs a fixed size, but height or width is free.
     #[error("`{op}` needs a fixed size, and {shape} is free")]
     Free {
         /// The operator.
@@ -116,18 +117,18 @@ pub enum ShapeError {
         /// The operand.
         shape: Shape,
     },
-    /// A slice leaves what it is cut from.
+    /// A slice exceeds its operand.
     #[error("channels {start} to {} are not in {all}", start.saturating_add(*count))]
     Slice {
-        /// The first.
+        /// The first channel.
         start: usize,
         /// How many.
         count: usize,
         /// Of how many.
         all: usize,
     },
-    /// A window, a stride or a padding across the axis that a signal lacks.
-    #[error("`{op}` has sizes of two axes, and {shape} has one")]
+    /// A 2-D window, stride or padding on a 1-D input.
+    #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
     Signal {
         /// The operator.
         op: &'static str,
@@ -139,7 +140,7 @@ pub enum ShapeError {
     TooLarge,
 }
 
-pub(super) const MAP: &str = "map (channels x height x width)";
+pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
 
 pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 2]), ShapeError> {
@@ -155,7 +156,7 @@ fn nonzero(what: &'static str, values: &[usize]) -> Result<(), ShapeError> {
     if values.contains(&0) { Err(ShapeError::Zero { what }) } else { Ok(()) }
 }
 
-/// Output sizes of a sliding window; `ceil` rounds up as torch does.
+/// Output sizes of a sliding window; `ceil` rounds up as PyTorch does.
 fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair, ceil: bool) -> Result<[Dim; 2], ShapeError> {
     let mut out = *map;
     for axis in 0..2 {
@@ -168,15 +169,16 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
         }
         let slack = padding as i64 - extent as i64;
         let step = stride[axis] as i64;
-        // a window that does not fit even once is an error, not an output of one
+        // a window that does not fit even once is an error, not an output of one; rounding up, it may lack less than a stride
+        let slack = slack + if ceil { step - 1 } else { 0 };
         if let Dim::Fixed(n) = map[axis]
             && (n as i64) + slack < 0
         {
             return Err(error(extent));
         }
-        let mut dim = map[axis].affine(slack + if ceil { step - 1 } else { 0 }, step, 1).ok_or(error(extent))?;
+        let mut dim = map[axis].affine(slack, step, 1).ok_or(error(extent))?;
         if ceil && let (Dim::Fixed(n), Dim::Fixed(o)) = (map[axis], dim) {
-            // torch: the last window starts inside the map or its leading padding
+            // PyTorch: the last window must start inside the feature map or its leading padding
             if (o - 1) * stride[axis] >= n + pad[axis][0] {
                 dim = Dim::Fixed(o - 1);
             }
@@ -186,8 +188,8 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
     Ok(out)
 }
 
-/// The shape of an operator's result. Operands that are `Unknown` make it `Unknown`. A signal, `channels x length`, goes through as
-/// the map `channels x 1 x length` would.
+/// The shape of an operator's result; `Unknown` if an operand is. A 1-D input, `channels x length`, is handled as
+/// the feature map `channels x 1 x length`.
 pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
     if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(signal::is_signal) {
@@ -267,13 +269,13 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
                     return Err(ShapeError::PoolPadding { padding, window });
                 }
             }
-            // a window that begins before the map and leaps over it sees padding alone
+            // a dilated window that starts in the leading padding can skip over a small feature map
             for (axis, &dilation) in p.dilation().iter().enumerate() {
-                if map[axis].fixed().is_some_and(|n| n < p.least_map(axis)) {
+                if map[axis].fixed().is_some_and(|n| n < p.min_map_size(axis)) {
                     return Err(ShapeError::Hole { dilation, map: map[axis], padding: p.pad[axis][0] });
                 }
             }
-            // where a last window may start in the trailing padding, torch drops it: no free form can say that
+            // PyTorch drops a last window that starts in the trailing padding, which a free size cannot express
             let drops =
                 (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > extent[axis] && map[axis].fixed().is_none());
             if p.ceil && drops {
@@ -360,8 +362,8 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     Ok(Shape::Known(out))
 }
 
-/// Equal, or of free sizes that can be: then the sum is a condition on them, which `check::sizes` reports, and the first
-/// operand's form stands for both.
+/// Accepts shapes that are equal, or whose free sizes can be. The latter is a condition on the input size, which `check::sizes`
+/// reports; the result has the first operand's shape.
 pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result<(), ShapeError> {
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.agrees(*b)) {
         return Ok(());
@@ -369,7 +371,7 @@ pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result
     Err(ShapeError::Unequal { op: op.word(), left: Shape::Known(left.to_vec()), right: Shape::Known(right.to_vec()), slot })
 }
 
-/// Whether an operator takes that many operands.
+/// Checks the number of operands.
 pub fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
     let (fits, takes) = match op {
         Op::Input(_) => (got == 0, "no"),
@@ -443,6 +445,35 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_are_rounded_up_are_pytorchs() {
+        // max_pool1d(zeros(1, 1, n), kernel, stride, padding, dilation, ceil_mode=True) for n of 1 to 8; 0 where it is an error, or a window
+        // sees no value
+        for ((kernel, stride, pad, dilation), sizes) in [
+            ((2, 1, 0, 1), [0, 1, 2, 3, 4, 5, 6, 7]),
+            ((2, 2, 0, 1), [1, 1, 2, 2, 3, 3, 4, 4]),
+            ((2, 3, 0, 1), [1, 1, 1, 2, 2, 2, 3, 3]),
+            ((3, 1, 0, 1), [0, 0, 1, 2, 3, 4, 5, 6]),
+            ((3, 2, 0, 1), [0, 1, 1, 2, 2, 3, 3, 4]),
+            ((3, 2, 1, 1), [1, 2, 2, 3, 3, 4, 4, 5]),
+            ((3, 4, 0, 1), [1, 1, 1, 1, 2, 2, 2, 2]),
+            ((3, 4, 1, 1), [1, 1, 1, 2, 2, 2, 2, 3]),
+            ((2, 3, 1, 1), [1, 1, 2, 2, 2, 3, 3, 3]),
+            ((2, 2, 0, 2), [0, 1, 1, 2, 2, 3, 3, 4]),
+            ((2, 4, 0, 2), [1, 1, 1, 1, 2, 2, 2, 2]),
+            ((3, 3, 0, 2), [0, 0, 1, 1, 1, 2, 2, 2]),
+            ((3, 2, 1, 2), [0, 1, 1, 2, 2, 3, 3, 4]),
+        ] {
+            let kind = PoolKind::Max { dilation: [1, dilation] };
+            let pad = [[0; 2], [pad; 2]];
+            let pool = Pool { kind, kernel: [1, kernel], stride: [1, stride], pad, ceil: true };
+            for (n, size) in (1..).zip(sizes) {
+                let found = shape(&Op::Pool(pool), &[3, 1, n]).ok();
+                assert_eq!(found, (size > 0).then(|| Shape::fixed(&[3, 1, size])), "{pool:?} of {n}");
+            }
+        }
+    }
+
+    #[test]
     fn a_window_larger_than_the_padded_map_is_an_error() {
         let error = shape(&Op::Conv(conv(8, 5, 1, 1)), &[3, 2, 9]);
         assert_eq!(error, Err(ShapeError::Window { window: 5, map: Dim::Fixed(2), padding: 2 }));
@@ -490,7 +521,7 @@ mod tests {
         let down = infer(&pool(2, 2, 0, false), std::slice::from_ref(&x)).unwrap(); // H/2
         assert_eq!(infer(&Op::Add, &[up.clone(), down.clone()]), Ok(up.clone()));
         assert_eq!(infer(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
-        // two apart by the divisor never meet; with other divisors they part for good
+        // offsets that differ by the divisor are never equal; different divisors eventually diverge
         let shifted = infer(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
         assert!(matches!(infer(&Op::Add, &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
         assert!(matches!(infer(&Op::Add, &[x, down]), Err(ShapeError::Unequal { .. })));
@@ -504,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_with_holes_are_as_large_as_they_reach() {
+    fn the_extent_of_a_window_includes_its_dilation() {
         let pool = |dilation, pad, ceil| {
             let kind = PoolKind::Max { dilation: [dilation; 2] };
             Op::Pool(Pool { kind, kernel: [3; 2], stride: [2; 2], pad: [[pad; 2]; 2], ceil })
@@ -516,7 +547,7 @@ mod tests {
         assert!(matches!(shape(&pool(2, 5, false), &[2, 12, 9]), Err(ShapeError::PoolPadding { padding: 5, window: 5 })));
         assert!(shape(&pool(4, 0, false), &[2, 12, 8]).is_err());
         assert!(shape(&pool(0, 0, false), &[2, 12, 8]).is_err());
-        // windows of padding alone, by counting: taps at -4 and 0, -3 and 1, -2 and 2, -1 and 3 of a map of 3
+        // windows that see only padding, by hand: kernel elements at -4 and 0, -3 and 1, -2 and 2, -1 and 3 on a feature map of 3
         let two = |pad, map| {
             let kind = PoolKind::Max { dilation: [4; 2] };
             let op = Op::Pool(Pool { kind, kernel: [2; 2], stride: [1; 2], pad: [[pad; 2]; 2], ceil: false });
@@ -533,17 +564,17 @@ mod tests {
                 continue;
             };
             let windows = out.sizes().unwrap()[1];
-            let sees = |o: usize| (0..3).any(|tap| (pad..pad + map).contains(&(o * stride + tap * dilation)));
+            let sees = |o: usize| (0..3).any(|k| (pad..pad + map).contains(&(o * stride + k * dilation)));
             if pad <= 2 * dilation {
-                let least = pool.least_map(0);
-                assert!(map < least || (0..windows).all(sees), "{pool:?} {map}");
-                assert!(map + 1 != least || !(0..windows).all(sees), "{pool:?} {map}");
+                let min = pool.min_map_size(0);
+                assert!(map < min || (0..windows).all(sees), "{pool:?} {map}");
+                assert!(map + 1 != min || !(0..windows).all(sees), "{pool:?} {map}");
             }
         }
     }
 
     #[test]
-    fn a_mirror_shows_less_than_the_map() {
+    fn reflection_padding_is_smaller_than_the_map() {
         let pad = |mode, sides| Op::Pad(Pad { mode, ..Pad::zeros(sides) });
         assert_eq!(shape(&pad(PadMode::Reflect, [[3, 0], [1, 2]]), &[2, 4, 3]), Ok(Shape::fixed(&[2, 7, 6])));
         assert!(matches!(

@@ -1,5 +1,5 @@
-//! The middle of the compiler: operators and their attributes, shapes and the one rule that infers them, the graph,
-//! and what a file says about using the network. Front ends make it, passes rewrite it, the planner reads it.
+//! The intermediate representation: operators and their attributes, shapes and shape inference, the graph,
+//! and the metadata for using a network. Front ends build it, passes rewrite it, and the planner reads it.
 
 mod dim;
 pub mod dot;

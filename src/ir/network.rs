@@ -1,10 +1,10 @@
-//! A network as a file states it: its graph, and all that is needed to use it.
+//! A network as declared in a file: its graph, and everything needed to use it.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FrameId, Graph, NodeId, Recipe, Shape, Value};
+use super::{FrameId, Graph, NodeId, Op, Recipe, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
@@ -21,23 +21,23 @@ pub enum Channels {
 /// From a decoded image to the input: resize the shorter side, crop the center, scale to 0..1, subtract mean, divide by std.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
-    /// Size of the shorter side after resizing, in pixels; `None` resizes straight to the input's height and width.
+    /// Size of the shorter side after resizing, in pixels; `None` resizes directly to the input's height and width.
     pub resize: Option<usize>,
-    /// Height and width of the center crop; `None`: the input's (and no crop where that is free).
+    /// Height and width of the center crop; `None` crops to the input's size (or not at all if that is free).
     pub crop: Option<[usize; 2]>,
-    /// Order of the channels.
+    /// Channel order.
     pub channels: Channels,
-    /// Of values in 0..1: one for each channel, or one for each value of the input.
+    /// Mean of values in 0..1: one per channel, or one per value of the input.
     pub mean: Vec<f32>,
-    /// Per channel.
+    /// Standard deviation, one per channel.
     pub std: Vec<f32>,
-    /// The array that the mean of each value is read from, and where it is named.
+    /// The array file of a per-pixel mean, and where it is named.
     #[serde(skip)]
     pub mean_from: Option<(PathBuf, Span)>,
 }
 
 impl Preprocess {
-    /// The mean of each value of the input, where it is not the channels': He et al. 2016, section 4.2, "the per-pixel mean subtracted".
+    /// The per-pixel mean, unless the mean is per channel: He et al. 2016, section 4.2, "the per-pixel mean subtracted".
     pub fn mean_picture(&self) -> Option<&[f32]> {
         (self.mean.len() > self.std.len()).then_some(&self.mean[..])
     }
@@ -50,7 +50,7 @@ pub enum Metric {
     Layers,
     /// Learned parameters.
     Params,
-    /// Multiply-adds of one image.
+    /// Multiply-adds for one image.
     Macs,
     /// The shape of an output or of a labeled value.
     Output(Option<String>),
@@ -63,9 +63,9 @@ pub enum ExpectValue {
     Exactly(u64),
     /// `~= 3.8e9`: within one unit of the last digit written.
     About {
-        /// The number as read.
+        /// The parsed number.
         value: f64,
-        /// One unit of its last written digit.
+        /// One unit in its last written digit.
         unit: f64,
     },
     /// A shape.
@@ -75,40 +75,40 @@ pub enum ExpectValue {
 /// An `expect` line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expect {
-    /// About what.
+    /// The metric.
     pub metric: Metric,
-    /// What it should be.
+    /// The expected value.
     pub value: ExpectValue,
     /// The line.
     pub span: Span,
 }
 
-/// Which shortcut a stage's units use (He et al. 2016, section 3.3).
+/// The shortcut policy of a stage's units (He et al. 2016, section 3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
-    /// Sizes must match.
+    /// The input unchanged; shapes must match.
     Identity,
-    /// Option A: subsample, append zero channels.
+    /// Option A: subsample, and append zero channels.
     Pad {
-        /// Half of the zeros before the channels and half behind; else all behind.
+        /// Half of the zero channels before and half after; otherwise all after.
         split: bool,
     },
-    /// Option B: a projection where the dimensions change.
+    /// Option B: a projection if the dimensions change.
     Projection,
     /// Option C: always a projection.
     ProjectionAlways,
-    /// No shortcut: the plain twin.
+    /// No shortcut: the plain counterpart.
     None,
 }
 
-/// An `add shortcut` that was expanded to an addition of `F(x)` (slot 0) and the shortcut (slot 1).
+/// An `add shortcut`, expanded to the addition of `F(x)` (slot 0) and the shortcut (slot 1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShortcutUse {
     /// The [`super::Op::Add`].
     pub add: NodeId,
     /// The policy in force.
     pub policy: Shortcut,
-    /// Where the policy is stated; `None` where it is the default.
+    /// Where the policy is stated; `None` if it is the default.
     pub policy_span: Option<Span>,
     /// The block's input.
     pub x: Value,
@@ -116,7 +116,7 @@ pub struct ShortcutUse {
     pub stride: usize,
 }
 
-/// What a stage says about its map.
+/// What a stage declares about its feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapRule {
     /// `map: keep`, the default.
@@ -125,7 +125,7 @@ pub enum MapRule {
     Halve,
 }
 
-/// A stage as expanded: what the two design rules are checked on.
+/// An expanded stage, on which the two design rules are checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     /// Its full name: `layer2`.
@@ -134,17 +134,17 @@ pub struct Stage {
     pub span: Span,
     /// Its label.
     pub label_span: Span,
-    /// The `filters` argument of its units and where it is stated.
+    /// The `filters` argument of its units, and where it is stated.
     pub filters: Option<(u64, Span)>,
-    /// What it says of the map, and where.
+    /// Its `map` key, and where it is stated.
     pub map: (MapRule, Option<Span>),
-    /// `allow doubling`: filters may double with the map kept.
+    /// `allow doubling`: filters may double while the feature map keeps its size.
     pub allow_doubling: bool,
-    /// `allow halving`: the map may halve with filters kept.
+    /// `allow halving`: the feature map may halve while the filters stay the same.
     pub allow_halving: bool,
-    /// What flows into the first instance.
+    /// The input of the first instance.
     pub input: Value,
-    /// The result of each instance with its frame.
+    /// The result of each instance, with its frame.
     pub instances: Vec<(FrameId, Value)>,
 }
 
@@ -157,30 +157,30 @@ pub struct Network {
     pub span: Span,
     /// The graph.
     pub graph: Graph,
-    /// Whether its values were signals, `channels x length`, and are maps of height 1 now: see [`Checked::lifted`].
+    /// Whether its inputs were 1-D, `channels x length`, and are now feature maps of height 1: see [`Checked::lifted`].
     pub signal: bool,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
     /// Its shortcuts, in order.
     pub shortcuts: Vec<ShortcutUse>,
-    /// Labeled values that `expect` and `output` can name.
+    /// Labeled values that `expect` and `output` can refer to.
     pub labeled: Vec<(String, Value)>,
-    /// Assertions; empty where `--set` moved a parameter away from its default.
+    /// Assertions; empty if `--set` changed a parameter from its default.
     pub expects: Vec<Expect>,
     /// How to prepare an image.
     pub preprocess: Option<Preprocess>,
-    /// Class names; empty where the file states none.
+    /// Class names; empty if the file states none.
     pub labels: Vec<String>,
-    /// The default weights file, resolved against the source file's folder, and where it is named.
+    /// The default weights file, resolved relative to the source file's folder, and where it is named.
     pub weights: Option<(PathBuf, Span)>,
-    /// How it is trained; `None` where the file does not say.
+    /// The training recipe; `None` if the file has none.
     pub recipe: Option<Recipe>,
 }
 
-/// A network whose every value has a shape. Passes consume one and return one.
+/// A network in which every value has a shape. Passes consume and return one.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// The network; every node's `params` are filled.
+    /// The network; every node's `params` are filled in.
     pub network: Network,
     /// The shape of each node's result, by [`NodeId::index`].
     pub shapes: Vec<Shape>,
@@ -190,6 +190,26 @@ impl Checked {
     /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.network.graph
+    }
+
+    /// The network without the softmax in its end, where its main output is one of scores (not of a map of them): losses of scores
+    /// are exact where probabilities are rounded to 0. Says whether there was one.
+    pub fn scores(mut self) -> (Checked, bool) {
+        let Some((_, value)) = self.graph().outputs().first().cloned() else { return (self, false) };
+        let is_row = self.shape(value.node).dims().is_some_and(|dims| dims.len() == 1);
+        let below = self.graph().operands(value.node).first().copied();
+        let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax) else {
+            return (self, false);
+        };
+        let graph = &mut self.network.graph;
+        for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
+            graph.add_output(name, if at == 0 { below } else { old });
+        }
+        let is_used = graph.outputs().iter().any(|(_, other)| other.node == value.node) || !graph.users(value.node).is_empty();
+        if !is_used {
+            graph.remove(value.node);
+        }
+        (self, true)
     }
 
     /// The shape of a node's result.

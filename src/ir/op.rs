@@ -1,4 +1,4 @@
-//! The operators and their typed attributes. `match` on [`Op`] never has a wildcard arm: a new operator is then a list
+//! The operators and their typed attributes. A `match` on [`Op`] never has a wildcard arm, so a new operator yields a list
 //! of compile errors to work through.
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{Shape, Train};
 /// Height, then width.
 pub type Pair = [usize; 2];
 
-/// Padding of a map: `[[top, bottom], [left, right]]`.
+/// Padding of a feature map: `[[top, bottom], [left, right]]`.
 pub type Sides = [[usize; 2]; 2];
 
 /// An element-wise activation.
@@ -20,12 +20,12 @@ pub enum Act {
     Sigmoid,
 }
 
-/// What a fused step does to its result before storing it, in this order: (bias), residual addition, activation.
+/// Operations fused into a step, applied to its result in this order before it is stored: (bias), residual addition, activation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Epilogue {
-    /// Adds a second operand (the node's last) of the result's shape.
+    /// Adds the node's last operand, which has the result's shape.
     pub residual: bool,
-    /// Then applies an activation.
+    /// Applies an activation last.
     pub act: Option<Act>,
 }
 
@@ -38,44 +38,44 @@ pub struct Conv {
     pub kernel: Pair,
     /// Step.
     pub stride: Pair,
-    /// Zeros around the map.
+    /// Zeros around the feature map.
     pub pad: Sides,
-    /// Distance between taps.
+    /// Distance between kernel elements.
     pub dilation: Pair,
-    /// Groups of channels.
+    /// The number of channel groups.
     pub groups: usize,
     /// Whether it has a bias.
     pub bias: bool,
-    /// Fused by a pass; the front end leaves it empty.
+    /// Set by the fusion pass; the front end leaves it empty.
     pub epilogue: Epilogue,
 }
 
 /// Batch normalization over channels (Ioffe and Szegedy 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNorm {
-    /// Added to the variance.
+    /// Added to the variance for numerical stability.
     pub eps: f64,
-    /// Weight of the new batch in the running statistics, as PyTorch counts it.
+    /// Weight of the new batch in the running statistics, by PyTorch's convention.
     pub momentum: f64,
 }
 
-/// Which pool.
+/// The kind of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PoolKind {
-    /// Largest value; padding never wins.
+    /// Maximum; padding counts as negative infinity.
     Max {
-        /// Distance between the values of a window, as a convolution's taps have it.
+        /// Distance between kernel elements, as in a convolution.
         dilation: Pair,
     },
     /// Mean value.
     Avg {
-        /// Whether zeros of the padding count in the divisor (torch's `count_include_pad`).
+        /// Whether padding counts in the divisor (PyTorch's `count_include_pad`).
         count_pad: bool,
     },
 }
 
 impl PoolKind {
-    /// The largest of neighboring values.
+    /// Max pooling without dilation.
     pub const MAX: PoolKind = PoolKind::Max { dilation: [1, 1] };
 }
 
@@ -90,12 +90,13 @@ pub struct Pool {
     pub stride: Pair,
     /// Padding.
     pub pad: Sides,
-    /// Round the output size up (torch's `ceil_mode`: the last window must start inside the map or its leading padding).
+    /// Rounds the output size up (PyTorch's `ceil_mode`: the last window must start inside the feature map or its leading
+    /// padding).
     pub ceil: bool,
 }
 
 impl Pool {
-    /// Distance between the values of a window.
+    /// Distance between kernel elements.
     pub fn dilation(&self) -> Pair {
         match self.kind {
             PoolKind::Max { dilation } => dilation,
@@ -103,33 +104,36 @@ impl Pool {
         }
     }
 
-    /// The size along an axis from which on each window sees a value of the map: one with holes can leap over a small map.
-    pub fn least_map(&self, axis: usize) -> usize {
+    /// The smallest size along an axis at which every window overlaps the feature map. On a smaller one, a dilated window can
+    /// fall
+    /// entirely in the padding.
+    pub fn min_map_size(&self, axis: usize) -> usize {
         const TRIED: usize = 64;
         match self.dilation()[axis] {
             _ if self.pad[axis][0] == 0 => 1,
             dilation if dilation > TRIED => dilation,
-            dilation => 1 + (1..dilation).rev().find(|&size| !self.meets(axis, size)).unwrap_or(0),
+            dilation => 1 + (1..dilation).rev().find(|&size| !self.all_windows_overlap(axis, size)).unwrap_or(0),
         }
     }
 
-    /// Whether each window along an axis of that size, smaller than the dilation, sees a value of the map.
-    fn meets(&self, axis: usize, size: usize) -> bool {
+    /// Whether every window along an axis of this size, which is smaller than the dilation, overlaps the feature map.
+    fn all_windows_overlap(&self, axis: usize, size: usize) -> bool {
         let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis]);
         let room = size.saturating_add(before).saturating_add(after);
-        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1 + usize::from(self.ceil));
+        let room = room.saturating_add(if self.ceil { stride - 1 } else { 0 });
+        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1);
         // those that begin before the map, as far as they meet it at different places
         let leaping = windows.min(before.div_ceil(stride)).min(dilation);
         (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size)
     }
 
-    /// The padding where none is written: half of an odd window, so that the map keeps its size at a stride of 1; none for an even one.
+    /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.
     pub fn usual_pad(&self) -> Sides {
         let extent = self.extent();
         [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
     }
 
-    /// From the first to the last value of a window along each axis, both counted; what is too large for a number is its largest.
+    /// The extent of a dilated window along each axis: `dilation * (kernel - 1) + 1`, saturating.
     pub fn extent(&self) -> Pair {
         let dilation = self.dilation();
         [0, 1].map(|axis| (self.kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
@@ -143,24 +147,24 @@ pub struct Linear {
     pub features: usize,
     /// Whether it has a bias.
     pub bias: bool,
-    /// Fused by a pass.
+    /// Set by the fusion pass.
     pub epilogue: Epilogue,
 }
 
-/// What stands around a padded map, by PyTorch's names.
+/// Padding mode, by PyTorch's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PadMode {
     /// Zeros.
     #[default]
     Zeros,
-    /// The map, mirrored at the center of its outermost values: less than its size.
+    /// Reflection without repeating the border values; the padding must be smaller than the feature map.
     Reflect,
-    /// The map's outermost values.
+    /// The border values repeated.
     Replicate,
 }
 
 impl PadMode {
-    /// The word for it.
+    /// Its keyword in the language.
     pub fn word(self) -> &'static str {
         match self {
             PadMode::Zeros => "zeros",
@@ -170,19 +174,19 @@ impl PadMode {
     }
 }
 
-/// Values around a map, and zero channels before and after.
+/// Padding around a feature map, and zero channels before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pad {
-    /// Zero channels before and after; none where the mode is another than zeros.
+    /// Zero channels before and after; none in other modes than zeros.
     pub channels: [usize; 2],
-    /// How many values around the map.
+    /// The padding on each side.
     pub sides: Sides,
-    /// Which values.
+    /// The padding mode.
     pub mode: PadMode,
 }
 
 impl Pad {
-    /// Zeros around the map.
+    /// Zeros around the feature map.
     pub fn zeros(sides: Sides) -> Pad {
         Pad { channels: [0, 0], sides, mode: PadMode::Zeros }
     }
@@ -193,17 +197,17 @@ impl Pad {
     }
 }
 
-/// Limits of a value.
+/// The limits of a clamp.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Clamp {
-    /// What is less becomes this.
+    /// The minimum.
     pub min: Option<f32>,
-    /// What is more becomes this.
+    /// The maximum.
     pub max: Option<f32>,
 }
 
 impl Clamp {
-    /// Both limits, infinite where there is none.
+    /// Both limits, infinite if absent.
     pub fn limits(self) -> [f32; 2] {
         [self.min.unwrap_or(f32::NEG_INFINITY), self.max.unwrap_or(f32::INFINITY)]
     }
@@ -214,16 +218,16 @@ impl Clamp {
 pub struct Scale {
     /// The factor.
     pub times: f32,
-    /// What is added then.
+    /// The constant added to the product.
     pub plus: f32,
 }
 
-/// An operator. Operands are ordered by slot; every operator here yields one value.
+/// An operator. Operands are ordered by slot; every operator yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
     Input(Shape),
-    /// Convolution. Operands: x; the residual, where the epilogue says so.
+    /// Convolution. Operands: `x`, then the residual if the epilogue has one.
     Conv(Conv),
     /// Batch normalization.
     BatchNorm(BatchNorm),
@@ -237,35 +241,35 @@ pub enum Op {
     Concat,
     /// Pooling over windows.
     Pool(Pool),
-    /// Average pool to a fixed output size (torch's `AdaptiveAvgPool2d`); `[1, 1]` is the global pool.
+    /// Average pool to a fixed output size (PyTorch's `AdaptiveAvgPool2d`); `[1, 1]` is the global pool.
     AdaptiveAvgPool(Pair),
-    /// Largest value of the whole map.
+    /// Maximum over the whole feature map.
     GlobalMaxPool,
     /// `C x H x W` to `C H W` features.
     Flatten,
     /// Fully connected.
     Linear(Linear),
-    /// Softmax over the features, or over the channels of a map.
+    /// Softmax over the features, or over the channels of a feature map.
     Softmax,
-    /// Dropout with this probability: the identity in inference.
+    /// Dropout with this probability; the identity in inference.
     Dropout(f64),
-    /// Values around.
+    /// Padding.
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
-    /// A larger map, each pixel that of the nearest before it (torch's `interpolate` in mode `nearest`): so many times the rows and
-    /// columns, or as many as those of a second operand.
+    /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
+    /// columns, or to the size of a second operand.
     Upsample(Option<Pair>),
-    /// `min(max(x, low), high)`.
+    /// `min(max(x, low), high)`, PyTorch's `clamp`.
     Clamp(Clamp),
     /// `times * x + plus`.
     Scale(Scale),
-    /// What only a training step computes.
+    /// An operator that only training steps use.
     Train(Train),
 }
 
 impl Op {
-    /// The word for it in dumps and messages, which is the statement's word in the language.
+    /// Its name in dumps and messages, which is its keyword in the language.
     pub fn word(&self) -> &'static str {
         match self {
             Op::Input(_) => "input",
@@ -291,7 +295,7 @@ impl Op {
         }
     }
 
-    /// Whether its result has a value for each sample; else one for the whole batch, and no dimension for it.
+    /// Whether its result has a batch dimension; otherwise it is one value for the whole batch.
     pub fn is_batched(&self) -> bool {
         match self {
             Op::Train(op) => op.is_batched(),
@@ -299,7 +303,7 @@ impl Op {
         }
     }
 
-    /// Whether its operand in a slot has a value for each sample.
+    /// Whether its operand in a slot has a batch dimension.
     pub fn takes_batched(&self, slot: usize) -> bool {
         match self {
             Op::Train(op) => op.takes_batched(slot),

@@ -1,22 +1,22 @@
-//! Which parameters an operator has, and what work it does.
+//! An operator's parameters and its cost.
 
 use super::{Op, Shape};
 
-/// What a parameter is.
+/// The role of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParamRole {
-    /// Weight of a convolution or linear layer, or scale of a norm.
+    /// Weight of a convolution or linear layer, or scale of a batch norm.
     Weight,
-    /// Bias, or shift of a norm.
+    /// Bias, or shift of a batch norm.
     Bias,
-    /// Running mean of a norm: state, not counted as a parameter.
+    /// Running mean of a batch norm: state, not counted as a parameter.
     RunningMean,
-    /// Running variance of a norm: state, not counted as a parameter.
+    /// Running variance of a batch norm: state, not counted as a parameter.
     RunningVar,
 }
 
 impl ParamRole {
-    /// PyTorch's name for it: what follows the layer's name and a dot.
+    /// PyTorch's name for it, which follows the layer's name and a dot.
     pub fn suffix(self) -> &'static str {
         match self {
             ParamRole::Weight => "weight",
@@ -26,22 +26,22 @@ impl ParamRole {
         }
     }
 
-    /// Whether training's gradient changes it (and `params` counts it).
+    /// Whether training updates it by gradient (and `params` counts it).
     pub fn is_learned(self) -> bool {
         matches!(self, ParamRole::Weight | ParamRole::Bias)
     }
 }
 
-/// Where a node's parameter gets its value.
+/// Where a parameter's value comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamSource {
     /// The tensor of that name.
     Named(String),
-    /// `conv.weight * norm.weight / sqrt(norm.running_var + eps)`, a factor a filter. Layers by name, without suffix.
+    /// `conv.weight * norm.weight / sqrt(norm.running_var + eps)`, scaled per filter. Layers are named without suffix.
     FoldedWeight {
         /// The convolution or linear layer.
         conv: String,
-        /// The norm behind it.
+        /// The norm after it.
         norm: String,
         /// The norm's epsilon.
         eps: f64,
@@ -50,9 +50,9 @@ pub enum ParamSource {
     FoldedBias {
         /// The convolution or linear layer.
         conv: String,
-        /// Whether it has a bias of its own.
+        /// Whether it has a bias.
         conv_bias: bool,
-        /// The norm behind it.
+        /// The norm after it.
         norm: String,
         /// The norm's epsilon.
         eps: f64,
@@ -62,7 +62,7 @@ pub enum ParamSource {
 /// A parameter of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
-    /// What it is.
+    /// Its role.
     pub role: ParamRole,
     /// Its sizes.
     pub shape: Vec<usize>,
@@ -70,14 +70,14 @@ pub struct Param {
     pub source: ParamSource,
 }
 
-/// The parameters of an operator on such operands, in the order weight, bias, running mean, running variance.
-/// Empty where an operand's channels are not known.
+/// The parameters of an operator on these operands, in the order weight, bias, running mean, running variance.
+/// Empty if an operand's channels are unknown.
 pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
     let Some(channels) = inputs.first().and_then(Shape::channels) else { return Vec::new() };
     match op {
         Op::Conv(c) => {
             let mut sizes = vec![c.filters, channels / c.groups.max(1)];
-            // the weight of a signal's convolution has one axis of taps, as PyTorch's `Conv1d`
+            // the weight of a 1-D convolution has one kernel axis, as in PyTorch's `Conv1d`
             let is_signal = inputs[0].dims().is_some_and(|dims| dims.len() == 2);
             sizes.extend_from_slice(if is_signal { &c.kernel[1..] } else { &c.kernel });
             let mut list = vec![(ParamRole::Weight, sizes)];
@@ -117,7 +117,8 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
     }
 }
 
-/// Multiply-adds for one image, counted as the paper does: convolutions and linear layers only. `None` where a size is free or unknown.
+/// Multiply-adds for one image, counted as in the paper: only convolutions and linear layers. `None` if a size is free or
+/// unknown.
 pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
     match op {
         Op::Conv(c) => {

@@ -1,55 +1,55 @@
-//! How a network is trained, as data: what its `train` block says.
+//! A training recipe as data: the contents of a `train` block.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A network's recipe. Every field has a default ([`Recipe::default`]); a `train` block states those that differ.
+/// A training recipe. Every field has a default ([`Recipe::default`]); a `train` block overrides some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// How parameters begin that are not read from a file.
+    /// How parameters are initialized that are not read from a file.
     pub init: Init,
-    /// The last norm of each block with a shortcut begins with weight 0, so that the block begins as its shortcut: Goyal et al.
+    /// Initializes the last norm of each residual block with weight 0, so that the block starts as the identity: Goyal et al.
     /// 2017, section 5.1; torchvision's `zero_init_residual`.
     pub zero_init_residual: bool,
-    /// A file whose tensors the parameters begin with.
+    /// A file from which parameters are initialized.
     pub from: Option<WeightsFrom>,
-    /// Full names of layers and scopes whose parameters stay as they are. Their norms follow each batch as the others do, as under
+    /// Full names of layers and scopes whose parameters are frozen. Their norms still update their running statistics, as under
     /// PyTorch's `requires_grad_(False)`.
     pub freeze: Vec<String>,
     /// The optimizer.
     pub optimizer: Sgd,
-    /// Samples that the network sees at once; at least 1.
+    /// Samples per batch; at least 1.
     pub batch: usize,
-    /// Batches whose gradients make one step; at least 1. A step sees `batch * accumulate` samples.
+    /// Batches whose gradients are accumulated into one step; at least 1. A step sees `batch * accumulate` samples.
     pub accumulate: usize,
-    /// How long; at least one step.
+    /// Training length; at least one step.
     pub length: Count,
-    /// How the learning rate changes.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// What comes before the schedule.
+    /// The warm-up before the schedule.
     pub warmup: Option<Warmup>,
-    /// The probability with which a sample skips the last block's path: Huang et al. 2016, with their linear decay; 0 for none.
+    /// Stochastic depth: the drop probability of the last block, with the linear decay of Huang et al. 2016; 0 disables it.
     #[serde(default)]
     pub stochastic_depth: f64,
-    /// The greatest norm of the gradient of all parameters together: PyTorch's `clip_grad_norm_`.
+    /// The maximum norm of the gradient over all parameters: PyTorch's `clip_grad_norm_`.
     #[serde(alias = "clip")]
     pub clip_grad_norm: Option<f64>,
     /// The loss.
     pub loss: Loss,
-    /// The changes of training images, in order.
+    /// Augmentations of training images, in order.
     pub augment: Vec<Augment>,
-    /// Whether each epoch has an order of its own; else samples come in the dataset's.
+    /// Whether samples are shuffled every epoch; otherwise they come in dataset order.
     pub shuffle: bool,
-    /// Of all that is random.
+    /// The random seed.
     pub seed: u64,
-    /// What becomes of images that cannot be read.
+    /// What to do with images that cannot be read.
     #[serde(alias = "broken")]
     pub on_error: OnError,
-    /// How often the validation data are measured; `None`: never. At the end they always are, unless never.
+    /// How often to evaluate on the validation data; `None` disables validation. Otherwise it also runs at the end.
     pub validate: Option<Count>,
-    /// How often a checkpoint is written; `None`: at the end alone.
+    /// How often to write a checkpoint; `None` writes one only at the end.
     pub checkpoint: Option<Count>,
 }
 
@@ -79,18 +79,18 @@ impl Default for Recipe {
     }
 }
 
-/// A time in training: `64_000` steps or 30 epochs.
+/// A duration of training: `64_000` steps or 30 epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// Steps of the optimizer.
+    /// Optimizer steps.
     Steps(u64),
     /// Passes over the training data.
     Epochs(u64),
 }
 
 impl Count {
-    /// In steps, where an epoch has `epoch` of them.
+    /// The number of steps, given `epoch` steps per epoch.
     pub fn steps(self, epoch: u64) -> u64 {
         match self {
             Count::Steps(n) => n,
@@ -98,7 +98,7 @@ impl Count {
         }
     }
 
-    /// The number, whatever it counts.
+    /// The number, whatever its unit.
     pub fn number(self) -> u64 {
         match self {
             Count::Steps(n) | Count::Epochs(n) => n,
@@ -106,46 +106,47 @@ impl Count {
     }
 }
 
-/// How the weights of convolutions and linear layers begin; norms begin with weight 1 and bias 0, biases with 0.
+/// Initialization of convolution and linear weights. Norms start with weight 1 and bias 0, and biases with 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// Normal with variance 2 / (inputs of a filter): He et al. 2015, equation 10. Of linear layers: 1 / inputs.
+    /// Normal with variance 2 / fan_in: He et al. 2015, equation 10. Linear layers: 1 / inputs.
     #[default]
     HeFanIn,
     /// Convolutions normal with variance 2 / (filters * kernel height * kernel width / groups): He et al. 2015, equation 14, as
-    /// torchvision's ResNets begin. Linear layers: 1 / inputs.
+    /// torchvision initializes its ResNets. Linear layers: 1 / inputs.
     HeFanOut,
 }
 
-/// A file whose tensors parameters begin with.
+/// A file from which parameters are initialized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightsFrom {
-    /// The file: safetensors or PyTorch's, resolved against the source's folder.
+    /// The file: safetensors or PyTorch's format, resolved relative to the source's folder.
     pub path: PathBuf,
-    /// Full names of layers and scopes that begin again; what else is missing or has another size is an error.
+    /// Full names of layers and scopes that are initialized from scratch. Any other missing tensor or size mismatch is an error.
     pub except: Vec<String>,
 }
 
-/// Stochastic gradient descent as PyTorch's `SGD`: `g += weight_decay * w; v = momentum * v + (1 - dampening) * g`, with `dampening` 0 and the
+/// Stochastic gradient descent as PyTorch's `SGD`: `g += weight_decay * w; v = momentum * v + (1 - dampening) * g`, with
+/// `dampening` 0 and the
 /// first `v = g`; `w -= lr * v`, or with Nesterov's `w -= lr * (g + momentum * v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// The learning rate that the schedule begins from.
+    /// The initial learning rate of the schedule.
     #[serde(alias = "rate")]
     pub lr: f64,
-    /// From 0 to below 1.
+    /// At least 0 and below 1.
     pub momentum: f64,
-    /// Nesterov's.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
     /// The weight decay.
     #[serde(alias = "decay")]
     pub weight_decay: f64,
-    /// Whether weights and biases of norms decay as well.
+    /// Whether weight decay applies to the weights and biases of norms.
     #[serde(alias = "decay_norms")]
     pub decay_norm: bool,
-    /// Whether biases of convolutions and linear layers decay as well.
+    /// Whether weight decay applies to the biases of convolutions and linear layers.
     #[serde(alias = "decay_biases")]
     pub decay_bias: bool,
 }
@@ -156,63 +157,67 @@ impl Default for Sgd {
     }
 }
 
-/// How the learning rate changes; after the warm-up, but counted from the beginning.
+/// The learning rate schedule. It takes effect after the warm-up, but its steps count from the start of training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Not at all.
+    /// A constant learning rate.
     #[default]
     Constant,
-    /// Multiplied by `gamma` at each of the moments, which rise: PyTorch's `MultiStepLR`.
+    /// Multiplied by `gamma` at each milestone: PyTorch's `MultiStepLR`.
     Steps {
-        /// When.
+        /// The milestones, ascending.
         at: Vec<Count>,
-        /// By what; 0.1 in the paper.
+        /// The factor; 0.1 in the paper.
         #[serde(alias = "times")]
         gamma: f64,
     },
-    /// Half a cosine from the learning rate to `eta_min` at the last step: Loshchilov and Hutter 2017.
+    /// Cosine annealing from the learning rate to `eta_min` at the last step: Loshchilov and Hutter 2017.
     Cosine {
-        /// The learning rate at the end.
+        /// The final learning rate.
         #[serde(alias = "end")]
         eta_min: f64,
     },
-    /// Multiplied by `factor` where the validation error has not improved for `patience` validations: PyTorch's
-    /// `ReduceLROnPlateau`, on the error, with `threshold` 1e-4 relative. Without validation data, the epoch's training loss.
+    /// Multiplied by `factor` when the validation error has not improved for `patience` validations: PyTorch's
+    /// `ReduceLROnPlateau`, on the error, with a relative `threshold` of 1e-4. Without validation data, it uses the epoch's
+    /// training loss.
     Plateau {
-        /// Validations without an improvement that are borne.
+        /// Validations without improvement that are tolerated.
         patience: u64,
-        /// By what.
+        /// The factor.
         #[serde(alias = "times")]
         factor: f64,
         /// The smallest learning rate.
         #[serde(alias = "least")]
         min_lr: f64,
     },
-    /// Up from `lr / div_factor` to the learning rate over the first `pct_start` of the steps, down to `lr / div_factor / final_div_factor`, both along a cosine: Smith and
+    /// Rises from `lr / div_factor` to the learning rate over the first `pct_start` of the steps, then falls to
+    /// `lr / div_factor / final_div_factor`, both along a cosine: Smith and
     /// Topin 2018; PyTorch's `OneCycleLR` with `cycle_momentum=False`.
     OneCycle {
-        /// The part of the steps on which the learning rate rises, between 0 and 1.
+        /// The fraction of the steps over which the learning rate rises, between 0 and 1.
         #[serde(alias = "rise")]
         pct_start: f64,
-        /// What the learning rate is divided by at the beginning.
+        /// The learning rate divided by the initial one.
         #[serde(alias = "start")]
         div_factor: f64,
-        /// What the first learning rate is divided by at the end.
+        /// The initial learning rate divided by the final one.
         #[serde(alias = "end")]
         final_div_factor: f64,
     },
 }
 
-/// The learning rate at the beginning.
+/// Learning rate warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warmup {
     /// The learning rate at the first step.
     #[serde(alias = "rate")]
     pub start_lr: f64,
-    /// How long.
+    /// Its length.
     pub length: Count,
-    /// Whether it rises evenly to the schedule's rate (Goyal et al. 2017, section 2.2); else it stays until the end of the warm-up (He et
+    /// Whether it rises linearly to the schedule's learning rate (Goyal et al. 2017, section 2.2); otherwise it stays constant
+    /// until
+    /// the end of the warm-up (He et
     /// al. 2016, section 4.2, for ResNet-110).
     #[serde(alias = "rises")]
     pub ramp: bool,
@@ -221,69 +226,73 @@ pub struct Warmup {
 /// Cross-entropy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
-    /// Label smoothing: this much of the target is spread evenly over all classes; from 0 to below 1. Szegedy et al. 2016, section 7.
+    /// Label smoothing: this much of the target is distributed evenly over all classes; at least 0 and below 1. Szegedy et al.
+    /// 2016, section 7.
     #[serde(alias = "smoothing")]
     pub label_smoothing: f64,
-    /// The weight of the cross-entropy of each further output that gives scores of the same classes: of auxiliary classifiers. Szegedy et
+    /// The loss weight of each further output that scores the same classes, such as an auxiliary classifier. Szegedy et
     /// al. 2015, section 5: 0.3.
     #[serde(default)]
     pub auxiliary: f64,
 }
 
-/// A change of a training image, drawn again each time that the image is read. A recipe lists them, and they are applied in that
+/// An augmentation of a training image, drawn again each time the image is read. A recipe lists them, and they are applied in
+/// that
 /// order, except that [`Augment::Lighting`] adds to the finished image as it is normalized, and [`Augment::Cutout`] comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Augment {
-    /// Pads all sides with black, then cuts out a rectangle at a place drawn evenly: torchvision's
+    /// Pads all sides with black, then takes a uniformly random crop: torchvision's
     /// `RandomCrop(crop, padding=pad)`. He et al. 2016, section 4.2: 4 pixels, 32 x 32.
     PadCrop {
         /// Pixels on each side.
         pad: usize,
-        /// Height and width of what is cut out.
+        /// Height and width of the crop.
         crop: [usize; 2],
     },
-    /// Mirrors left and right: torchvision's `RandomHorizontalFlip`.
+    /// Flips horizontally: torchvision's `RandomHorizontalFlip`.
     Flip {
-        /// How often, from 0 to 1.
+        /// The probability of a flip, from 0 to 1.
         probability: f32,
     },
-    /// Resizes the shorter side to a size drawn evenly, then cuts out a rectangle at a place drawn evenly: Simonyan and Zisserman
+    /// Resizes the shorter side to a uniformly random size, then takes a uniformly random crop: Simonyan and Zisserman
     /// 2015, section 3.1; He et al. 2016, section 3.4, with 256 to 480 pixels and 224 x 224.
     ScaleJitter {
-        /// The least size of the shorter side, in pixels.
+        /// The minimum size of the shorter side, in pixels.
         min: usize,
-        /// The greatest, included.
+        /// The maximum, inclusive.
         max: usize,
-        /// Height and width of what is cut out.
+        /// Height and width of the crop.
         crop: [usize; 2],
     },
-    /// Cuts out a rectangle of random area and shape and resizes it: torchvision's `RandomResizedCrop`, after Szegedy et al. 2015,
+    /// Crops a rectangle of random area and aspect ratio and resizes it: torchvision's `RandomResizedCrop`, after Szegedy et al.
+    /// 2015,
     /// section 6. Its defaults there: scale 0.08 to 1, ratio 3/4 to 4/3.
     RandomResizedCrop {
         /// Height and width of the result.
         size: [usize; 2],
-        /// The area cut out, as a part of the image's: drawn evenly between these.
+        /// Range of the crop's area as a fraction of the image's, drawn uniformly.
         scale: [f32; 2],
-        /// Its width divided by its height: the logarithm is drawn evenly between these two's.
+        /// Range of its width divided by its height, drawn log-uniformly.
         ratio: [f32; 2],
     },
     /// Adds a multiple of each principal component of ImageNet's colors to all pixels: Krizhevsky et al. 2012, section 4.1, with
-    /// the components of `fb.resnet.torch`. Color images alone.
+    /// the components of `fb.resnet.torch`. Only for color images.
     Lighting {
-        /// Of the normal factors; 0.1 in the paper.
+        /// Standard deviation of the normal factors; 0.1 in the paper.
         deviation: f32,
     },
     /// Blends with black, with the mean gray and with the gray image, in random order: torchvision's
-    /// `ColorJitter(brightness, contrast, saturation)`. Each factor is drawn evenly from `max(0, 1 - x)` to `1 + x`; 0 leaves out.
+    /// `ColorJitter(brightness, contrast, saturation)`. Each factor is drawn uniformly from `max(0, 1 - x)` to `1 + x`; 0
+    /// disables one.
     ColorJitter {
-        /// Of the blend with black.
+        /// Strength of the blend with black.
         brightness: f32,
-        /// Of the blend with the mean gray.
+        /// Strength of the blend with the mean gray.
         contrast: f32,
-        /// Of the blend with the gray image; nothing happens to a gray image.
+        /// Strength of the blend with the gray image; a gray image stays unchanged.
         saturation: f32,
     },
-    /// Sets a square to 0 after normalization, its center drawn evenly within the image, so that it may reach over the edge:
+    /// Sets a square to 0 after normalization. Its center is uniformly random in the image, so it may extend beyond the edge:
     /// DeVries and Taylor 2017, section 3.
     Cutout {
         /// The square's side, in pixels.
@@ -292,7 +301,7 @@ pub enum Augment {
 }
 
 impl Augment {
-    /// As a `train` block names it.
+    /// Its name in messages.
     pub fn name(&self) -> &'static str {
         match self {
             Augment::PadCrop { .. } => "pad and crop",
@@ -306,12 +315,12 @@ impl Augment {
     }
 }
 
-/// What becomes of an image that cannot be read.
+/// What to do with an image that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnError {
-    /// It is named, counted and left out of its batch.
+    /// Report it, count it, and leave it out of its batch.
     Skip,
-    /// It ends the run.
+    /// Stop the run.
     #[default]
     Fatal,
 }

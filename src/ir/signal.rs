@@ -1,5 +1,6 @@
-//! Signals: values of one spatial axis, `channels x length`. Everywhere behind the checker they are maps of height 1, so that one
-//! set of passes, kernels and gradients serves both; this is where they become such.
+//! 1-D inputs: values with one spatial axis, `channels x length`. After the checker they are feature maps of height 1, so that
+//! one
+//! set of passes, kernels and gradients serves both. This module does the conversion.
 
 use super::{Checked, Conv, Dim, Op, Pool, Shape, ShapeError};
 
@@ -8,7 +9,7 @@ pub(super) fn is_signal(shape: &Shape) -> bool {
     shape.dims().is_some_and(|dims| dims.len() == 2)
 }
 
-/// The shape rule for operands among which there are signals.
+/// Shape inference for operators with 1-D operands.
 pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     if inputs.contains(&Shape::Unknown) {
         return Ok(Shape::Unknown);
@@ -24,7 +25,7 @@ pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     Ok(drop_height(super::infer(op, &lifted).map_err(|error| lower(error, inputs))?))
 }
 
-/// Whether an operator does nothing along the height.
+/// Whether an operator leaves the height axis alone.
 fn is_flat(op: &Op) -> bool {
     match op {
         Op::Conv(Conv { kernel, stride, pad, dilation, .. }) => {
@@ -53,7 +54,7 @@ fn is_flat(op: &Op) -> bool {
     }
 }
 
-/// `channels x length` as `channels x 1 x length`; other shapes as they are.
+/// `channels x length` as `channels x 1 x length`; other shapes unchanged.
 pub fn lift(shape: &Shape) -> Shape {
     match shape {
         Shape::Known(dims) => match dims[..] {
@@ -75,7 +76,7 @@ fn drop_height(shape: Shape) -> Shape {
     }
 }
 
-/// An error about maps in terms of the signals.
+/// Rewrites an error about feature maps in terms of the 1-D operands.
 fn lower(error: ShapeError, inputs: &[Shape]) -> ShapeError {
     match error {
         ShapeError::Unequal { op, left, right, slot } => {
@@ -89,8 +90,9 @@ fn lower(error: ShapeError, inputs: &[Shape]) -> ShapeError {
 }
 
 impl Checked {
-    /// The same network with every signal a map of height 1; [`Network::signal`](super::Network::signal) says so from then on.
-    /// Parameters keep their sizes: a convolution's weight is `[filters, channels / groups, taps]`.
+    /// The same network with every 1-D value as a feature map of height 1, which [`Network::signal`](super::Network::signal)
+    /// records.
+    /// Parameters keep their sizes: a convolution's weight is `[filters, channels / groups, length]`.
     pub fn lifted(mut self) -> Checked {
         let ids: Vec<_> = self.network.graph.ids().filter(|&id| self.network.graph.node(id).op.is_batched()).collect();
         for id in ids {
@@ -109,7 +111,7 @@ impl Checked {
     }
 }
 
-/// The sizes of a value as the network states them, behind those of the batch: without the height of a signal.
+/// The sizes of a value as the network declares them, after the batch size: 1-D values have no height.
 pub fn stated(signal: bool, sizes: &[usize]) -> Vec<usize> {
     match *sizes {
         [batch, channels, 1, length] if signal => vec![batch, channels, length],

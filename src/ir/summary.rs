@@ -1,21 +1,21 @@
-//! What a network amounts to: a row a layer, and totals.
+//! The summary of a network: one row per layer, and totals.
 
 use serde::Serialize;
 
 use super::{Checked, NodeId, Op, macs};
 
-/// A layer of a summary.
+/// A layer in a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The node's name.
     pub name: String,
     /// The operator with its attributes: `conv 3x3, 64`.
     pub operator: String,
-    /// The result's shape, without the batch: `64 x 56 x 56`.
+    /// The output shape without the batch: `64 x 56 x 56`.
     pub output: String,
     /// Learned parameters.
     pub params: u64,
-    /// Multiply-adds for one image; `None` where the size is free.
+    /// Multiply-adds for one image; `None` if the size is free.
     pub macs: Option<u64>,
 }
 
@@ -26,7 +26,7 @@ pub struct Totals {
     pub layers: u64,
     /// Learned parameters.
     pub params: u64,
-    /// Multiply-adds for one image, of convolutions and linear layers; `None` where the size is free.
+    /// Multiply-adds for one image, of convolutions and linear layers; `None` if the size is free.
     pub macs: Option<u64>,
 }
 
@@ -36,14 +36,14 @@ pub fn learned(checked: &Checked, id: NodeId) -> u64 {
     params.iter().filter(|p| p.role.is_learned()).map(|p| p.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
 }
 
-/// Multiply-adds of a node for one image; `None` where the size is free.
+/// Multiply-adds of a node for one image; `None` if the size is free.
 pub fn node_macs(checked: &Checked, id: NodeId) -> Option<u64> {
     let graph = checked.graph();
     let inputs: Vec<_> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
     macs(&graph.node(id).op, &inputs, checked.shape(id))
 }
 
-/// The rows, operands before users.
+/// The rows, in topological order.
 pub fn rows(checked: &Checked) -> Vec<Row> {
     let graph = checked.graph();
     let row = |id: NodeId| {
@@ -59,20 +59,20 @@ pub fn rows(checked: &Checked) -> Vec<Row> {
     graph.order().into_iter().map(row).collect()
 }
 
-/// A stage of a summary, as in the paper's Table 1: the instances of one `stage` or `repeat`, or a run of layers in none.
+/// A stage in a summary, as in the paper's Table 1: the instances of one `stage` or `repeat`, or a run of layers outside them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageRow {
-    /// `layer1`; empty for layers that stand in no stage.
+    /// `layer1`; empty for layers outside stages.
     pub name: String,
-    /// How many instances; 0 for layers that stand in none.
+    /// The number of instances; 0 for layers outside stages.
     pub blocks: usize,
-    /// Of what: `bottleneck`; empty for layers that stand in none.
+    /// The unit: `bottleneck`; empty for layers outside stages.
     pub unit: String,
-    /// The shape of its last result.
+    /// Its output shape.
     pub output: String,
     /// Learned parameters.
     pub params: u64,
-    /// Multiply-adds for one image; `None` where the size is free.
+    /// Multiply-adds for one image; `None` if the size is free.
     pub macs: Option<u64>,
 }
 
@@ -117,7 +117,7 @@ pub fn layers(checked: &Checked) -> u64 {
 }
 
 impl Totals {
-    /// Counts a network.
+    /// The totals of a network.
     pub fn of(checked: &Checked) -> Totals {
         let mut totals = Totals { layers: layers(checked), params: 0, macs: Some(0) };
         for id in checked.graph().ids() {

@@ -1,7 +1,7 @@
-//! The operators that only a training step computes: losses, norms with the batch's own statistics, and gradients.
+//! Operators that only training steps use: losses, norms with batch statistics, and gradients.
 //!
-//! `x` is an operand of the operator that a gradient belongs to, `y` its result, `dy` and `dx` the gradients of the loss with
-//! respect to them. A value is *unbatched* where it belongs to the whole batch: statistics, and gradients of parameters.
+//! `x` is an operand of the operator being differentiated, `y` its result, and `dy` and `dx` the gradients of the loss with
+//! respect to them. A value is *unbatched* if it belongs to the whole batch: statistics, and parameter gradients.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,26 +9,26 @@ use super::infer::{MAP, VECTOR, equal, map_of};
 use super::{Act, BatchNorm, Clamp, Conv, Dim, Epilogue, Pad, Pair, ParamRole, Pool, Shape, ShapeError, infer};
 use crate::ir::Op;
 
-/// An operator of a training step.
+/// A training operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Train {
-    /// `x` to unbatched `[2, C]`: the batch's mean of each channel, then its biased variance.
+    /// `x` to unbatched `[2, C]`: the batch mean of each channel, then its biased variance.
     NormStats,
-    /// `(x, stats[, residual])` to the norm of `x` by those statistics, with the epilogue applied.
+    /// `(x, stats[, residual])` to `x` normalized by those statistics, with the epilogue applied.
     BatchNorm {
         /// The norm.
         norm: BatchNorm,
-        /// Fused by a pass.
+        /// Set by the fusion pass.
         epilogue: Epilogue,
     },
     /// `(x, dy, stats)` to unbatched `[2, C]`: the gradients of a norm's weight and bias.
     NormGradParams {
         /// The norm.
         norm: BatchNorm,
-        /// `dy` is that behind this activation, whose result is computed again from `x`.
+        /// `dy` is the gradient after this activation, whose result is recomputed from `x`.
         act: Option<Act>,
     },
-    /// `(x, dy, stats, sums)` to `dx` of a norm, where `sums` is what [`Train::NormGradParams`] gave.
+    /// `(x, dy, stats, sums)` to `dx` of a norm, where `sums` is the result of [`Train::NormGradParams`].
     NormGradInput {
         /// The norm.
         norm: BatchNorm,
@@ -37,9 +37,9 @@ pub enum Train {
     },
     /// `(dy, y)` to `dx` of an activation.
     ActGrad(Act),
-    /// `(dy[, other])` to `dx` of a convolution, to which another gradient of its operand may be added.
+    /// `(dy[, other])` to `dx` of a convolution, optionally added to another gradient of its operand.
     ConvGradInput {
-        /// The convolution. Its epilogue is that of the gradient: the residual alone, fused by a pass.
+        /// The convolution. Its epilogue belongs to the gradient: only the residual, set by the fusion pass.
         conv: Conv,
         /// Channels, height and width of its operand.
         input: [usize; 3],
@@ -55,7 +55,7 @@ pub enum Train {
     },
     /// `(x, dy)` to the unbatched gradient of a linear layer's weight.
     LinearGradWeight,
-    /// `(x, dy)` to `dx` of a max pool: each window gives all to the first of its largest values, row by row.
+    /// `(x, dy)` to `dx` of a max pool: each window passes its gradient to the first maximum in row-major order.
     MaxPoolGrad(Pool),
     /// `(dy)` to `dx` of an average pool.
     AvgPoolGrad {
@@ -69,50 +69,50 @@ pub enum Train {
         /// Height and width of its operand.
         input: Pair,
     },
-    /// So many channels (or features) from `start`: the gradient of one operand of a concatenation.
+    /// `count` channels (or features) from `start`: the gradient of one operand of a concatenation.
     Slice {
         /// The first.
         start: usize,
         /// How many.
         count: usize,
     },
-    /// What lies inside the zeros of a pad.
+    /// The inverse of zero padding: crops the padding off.
     Unpad(Pad),
-    /// `(dy)` to `dx` of a subsampling: zeros where it did not look.
+    /// `(dy)` to `dx` of a subsampling, with zeros for the skipped positions.
     SubsampleGrad {
         /// The step.
         stride: Pair,
         /// Height and width of its operand.
         input: Pair,
     },
-    /// `(dy)` to `dx` of a nearest upsampling: the sum of what was made of each pixel.
+    /// `(dy)` to `dx` of a nearest-neighbor upsampling: the sum over the copies of each pixel.
     UpsampleGrad {
         /// Height and width of its operand.
         input: Pair,
     },
-    /// `(dy, x)` to `dx` of a clip: `dy` where `x` lies within the limits, them included.
+    /// `(dy, x)` to `dx` of a clamp: `dy` where `x` is within the limits, inclusive.
     ClampGrad(Clamp),
-    /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each map, the gradient of a gate.
+    /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each channel, the gradient of a per-channel factor.
     SumPlane,
-    /// `C H W` features to a map of that many channels, rows and columns.
+    /// `C H W` features to a feature map of that many channels, rows and columns.
     Unflatten([usize; 3]),
     /// `(dy, y)` to `dx` of a softmax.
     SoftmaxGrad,
-    /// Zero with a probability, else `x / (1 - p)`; which, is a function of the seed, step, key, sample and element alone,
+    /// Zero with probability `p`, otherwise `x / (1 - p)`. The choice depends only on the seed, step, key, sample and element,
     /// so that the gradient is the same operator on `dy`.
     Dropout {
         /// The probability, below 1.
         p: f64,
-        /// Whether a sample is dropped as a whole: stochastic depth.
+        /// Whether whole samples are dropped: stochastic depth.
         whole: bool,
-        /// Tells dropouts of a network apart.
+        /// Distinguishes the dropouts of a network.
         key: u64,
     },
-    /// `(logits, labels)` to `[1]`: a sample's cross-entropy against its class, mixed with all classes alike.
+    /// `(logits, labels)` to `[1]`: a sample's cross-entropy against its class, with label smoothing.
     CrossEntropy {
-        /// The share of all classes alike (label smoothing).
+        /// The share distributed evenly over all classes (label smoothing).
         smoothing: f64,
-        /// What the loss is multiplied with.
+        /// The weight of the loss.
         weight: f64,
     },
     /// `(logits, labels)` to the gradient of the batch's mean cross-entropy with respect to the logits.
@@ -125,7 +125,7 @@ pub enum Train {
 }
 
 impl Train {
-    /// The word for it in dumps and messages.
+    /// Its name in dumps and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Train::NormStats => "norm-stats",
@@ -156,7 +156,7 @@ impl Train {
         }
     }
 
-    /// Whether its result has a value for each sample.
+    /// Whether its result has a batch dimension.
     pub fn is_batched(&self) -> bool {
         match self {
             Train::NormStats
@@ -186,7 +186,7 @@ impl Train {
         }
     }
 
-    /// Whether the operand in a slot has a value for each sample.
+    /// Whether the operand in a slot has a batch dimension.
     pub fn takes_batched(&self, slot: usize) -> bool {
         match self {
             Train::BatchNorm { .. } => slot != 1,
@@ -195,11 +195,11 @@ impl Train {
         }
     }
 
-    /// What is fused behind it, where something can be.
+    /// Its epilogue, if it supports one.
     pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
         match self {
             Train::BatchNorm { epilogue, .. } => Some(epilogue),
-            // what is spread by the stride, or cut by the padding, is not the end
+            // a strided 1x1 convolution is followed by zero-insertion, and padding beyond the kernel's reach by cropping
             Train::ConvGradInput { conv, .. } => {
                 let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
                 let ends =
@@ -260,7 +260,7 @@ impl Train {
         }
     }
 
-    /// The shape of its result: the rule of [`infer`](super::infer()), for operands as many as it takes.
+    /// The shape of its result, as [`infer`](super::infer()) computes it; the number of operands is already checked.
     pub(super) fn infer(&self, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
         let channels = |slot: usize| {
             let got = Shape::Known(dims[slot].to_vec());
@@ -271,7 +271,7 @@ impl Train {
             [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: Shape::Known(vec![*n]) }),
             other => Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
         };
-        // the gradient of an operator's operand has the operand's shape, if what comes in has the shape of its result
+        // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
         let back = |forward: Op, x: Vec<Dim>, dy: usize| {
             let y = infer(&forward, &[Shape::Known(x.clone())])?;
             equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
@@ -364,7 +364,7 @@ impl Train {
         })
     }
 
-    /// The parameters that it reads, of the layer that it belongs to.
+    /// The parameters that it reads from its layer.
     pub(super) fn params(&self, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         let channels = inputs.first().and_then(Shape::channels).unwrap_or(0);
         let norm = |bias: bool| {
@@ -404,7 +404,7 @@ impl Train {
     }
 }
 
-/// The convolution alone, without what was fused into it.
+/// The convolution without its epilogue.
 fn plain(conv: &Conv) -> Conv {
     Conv { epilogue: Epilogue::default(), ..*conv }
 }
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_has_the_shape_of_what_it_belongs_to() {
+    fn a_gradient_has_the_shape_of_its_value() {
         let law = |op: Train, shapes: &[&[usize]]| {
             let shapes: Vec<Shape> = shapes.iter().map(|s| Shape::fixed(s)).collect();
             infer(&Op::Train(op), &shapes)

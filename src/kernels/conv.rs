@@ -94,7 +94,7 @@ fn relu(x: f32) -> f32 {
 pub enum Residual<'a> {
     /// Nothing.
     None,
-    /// The current contents of the output buffer.
+    /// What the output buffer holds already: for kernels that need no room for sums meanwhile.
     InPlace,
     /// A value with the sizes and layout of the output.
     From(&'a [f32]),
@@ -112,7 +112,7 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    /// Finishes a row of sums of one filter, at offset `start` of the output. An in-place residual is already in the sums.
+    /// Finishes a row of sums of one filter that lies at `start` in the output, which overwrites no residual.
     pub(crate) fn finish(&self, filter: usize, start: usize, sums: &mut [f32]) {
         let bias = self.bias.map_or(0.0, |b| b[filter]);
         match self.residual {
@@ -121,14 +121,15 @@ impl Epilogue<'_> {
                 match self.act {
                     Some(Activation::Relu) => sums.iter_mut().zip(r).for_each(|(s, &r)| *s = relu(*s + bias + r)),
                     act => {
-                        sums.iter_mut().zip(r).for_each(|(s, &r)| *s += bias + r);
+                        sums.iter_mut().zip(r).for_each(|(s, &r)| *s = *s + bias + r);
                         if let Some(act) = act {
                             act.apply(sums);
                         }
                     }
                 }
             }
-            Residual::None | Residual::InPlace => match self.act {
+            Residual::InPlace => unreachable!("a residual in place"),
+            Residual::None => match self.act {
                 Some(Activation::Relu) => sums.iter_mut().for_each(|s| *s = relu(*s + bias)),
                 act => {
                     sums.iter_mut().for_each(|s| *s += bias);

@@ -5,18 +5,20 @@ use super::conv::{ConvOperands, ConvShape, Residual};
 use super::gemm_conv::taps_inside;
 use super::pool::Pool;
 
-/// Convolution of NCHW values, with the weight as stored. A task is one feature map of the output.
+/// Convolves; all values are NCHW, the weight is as stored. A task is one map of the output.
+///
+/// # Panics
+/// Where the residual lies in the output, which holds the sums meanwhile.
 pub fn conv(pool: &Pool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
+    assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
     let [kh, kw] = shape.kernel;
     let (filters, channels) = (shape.filters / shape.groups, shape.channels / shape.groups);
     pool.pieces(out, oh * ow, |index, sums| {
         let (sample, filter) = (index / shape.filters, index % shape.filters);
-        if !matches!(epilogue.residual, Residual::InPlace) {
-            sums.fill(0.0);
-        }
+        sums.fill(0.0);
         let first = sample * shape.channels + filter / filters * channels;
         let taps = &weight[filter * shape.depth()..][..shape.depth()];
         for (k, &weight) in taps.iter().enumerate() {

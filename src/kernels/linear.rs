@@ -206,14 +206,8 @@ fn vector(
                     // SAFETY: columns of this part only
                     let out = unsafe { out.slice(at, rows) };
                     for (row, out) in out.iter_mut().enumerate() {
-                        let mut v = if step == 1 { sums[row * SAMPLES + n] } else { sums[n * ROWS + row] };
-                        v += epilogue.bias.map_or(0.0, |b| b[first + row]);
-                        v += match epilogue.residual {
-                            Residual::None => 0.0,
-                            Residual::InPlace => *out,
-                            Residual::From(r) => r[at + row],
-                        };
-                        *out = epilogue.act.map_or(v, |act| act.of(v));
+                        let sum = if step == 1 { sums[row * SAMPLES + n] } else { sums[n * ROWS + row] };
+                        finish(epilogue, first + row, at + row, sum, out);
                     }
                 }
             }
@@ -221,7 +215,18 @@ fn vector(
     });
 }
 
-/// For instruction sets without their own kernels: `matrixmultiply`, or an auto-vectorized dot product.
+/// The result at `at`, of a feature, from its sum.
+fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mut f32) {
+    let residual = match epilogue.residual {
+        Residual::None => 0.0,
+        Residual::InPlace => *out,
+        Residual::From(r) => r[at],
+    };
+    let v = sum + epilogue.bias.map_or(0.0, |b| b[feature]) + residual;
+    *out = epilogue.act.map_or(v, |act| act.of(v));
+}
+
+/// Without a kernel of our own: `matrixmultiply`, or what the compiler makes of a dot product.
 fn portable(
     pool: &Pool,
     [batch, inputs, features]: [usize; 3],
@@ -238,8 +243,8 @@ fn portable(
             return;
         }
         let rows = &weight[mine.start * inputs..mine.end * inputs];
-        if batch >= GEMM_BATCH && inputs > 0 {
-            let beta = if matches!(epilogue.residual, Residual::InPlace) { 1.0 } else { 0.0 };
+        // a product holds its sums in the output
+        if batch >= GEMM_BATCH && inputs > 0 && !matches!(epilogue.residual, Residual::InPlace) {
             let c = out.pointer(mine.start, (batch - 1) * features + mine.len());
             // SAFETY: the slices hold these rows and columns, as asserted above; each part writes its own columns
             unsafe {
@@ -254,7 +259,7 @@ fn portable(
                     rows.as_ptr(),
                     1,
                     inputs as isize,
-                    beta,
+                    0.0,
                     c,
                     features as isize,
                     1,
@@ -273,11 +278,9 @@ fn portable(
             let row = &weight[f * inputs..][..inputs];
             for n in 0..batch {
                 let at = n * features + f;
-                // SAFETY: a column of this part only
-                let sum = unsafe { out.slice(at, 1) };
-                let before = if matches!(epilogue.residual, Residual::InPlace) { sum[0] } else { 0.0 };
-                sum[0] = before + plain_dot(row, &x[n * inputs..][..inputs]);
-                epilogue.finish(f, at, sum);
+                let sum = plain_dot(row, &x[n * inputs..][..inputs]);
+                // SAFETY: this part's own column
+                finish(epilogue, f, at, sum, &mut unsafe { out.slice(at, 1) }[0]);
             }
         }
     });

@@ -1,4 +1,4 @@
-//! Removes nodes whose results nothing uses. Inputs stay, since a run still names them.
+//! Dead code elimination: removes nodes with unused results. Inputs stay, since callers refer to them.
 
 use crate::ir::{Checked, Op};
 

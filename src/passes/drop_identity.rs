@@ -1,4 +1,4 @@
-//! Drops what changes nothing in inference: dropout, pads by nothing, subsampling by 1, flattening of a vector.
+//! Drops identities in inference: dropout, empty padding, subsampling by 1, and flattening of a vector.
 
 use super::rewrite::replace;
 use crate::ir::{Checked, NodeId, Op};

@@ -1,6 +1,6 @@
-//! Folds a norm into the convolution or linear layer before it, which then has derived parameters and always a bias.
+//! Folds a batch norm into the preceding convolution or linear layer, which then has derived parameters and always a bias.
 //!
-//! A norm whose operand has other users (or an activation between) stays: the planner makes it a scale and shift.
+//! A norm whose operand has other users, or that follows an activation, stays; the planner lowers it to a scale and shift.
 
 use super::rewrite::{replace, single_user};
 use crate::ir::{BatchNorm, Checked, NodeId, Op, Param, ParamRole, ParamSource, Value};
@@ -15,7 +15,7 @@ pub(super) fn run(checked: &mut Checked) {
     }
 }
 
-/// Derives the layer's parameters; `false` where it is no layer, or one that does more behind its sum.
+/// Derives the layer's parameters; `false` if the node is no such layer, or has an epilogue.
 fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: BatchNorm) -> bool {
     let norm_name = checked.graph().node(norm_node).name.clone();
     let node = checked.network.graph.node_mut(layer);
@@ -41,7 +41,7 @@ fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: BatchNorm
         | Op::Scale(_)
         | Op::Train(_) => return false,
     };
-    // a second norm behind the first would have to fold into parameters that are derived already
+    // a second norm would have to fold into parameters that are already derived
     let named = node.params.iter().all(|p| matches!(p.source, ParamSource::Named(_)));
     let Some(weight) = node.params.iter().find(|p| p.role == ParamRole::Weight).filter(|_| named) else { return false };
     if epilogue.residual || epilogue.act.is_some() {

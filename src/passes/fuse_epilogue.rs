@@ -1,8 +1,8 @@
-//! Takes an addition and an activation into the convolution, linear layer or norm of a training step before them, and a sum of
-//! gradients into the convolution's gradient that is one of them.
+//! Fuses an addition and an activation into the preceding convolution, linear layer or training-time norm, and a sum of
+//! gradients into the convolution gradient that is one of its operands.
 //!
-//! The layer then also reads the addition's other operand. That cannot depend on the layer, whose result had the addition
-//! as its only user: the graph stays without cycles.
+//! The layer then also reads the addition's other operand. That operand cannot depend on the layer, since the addition is the
+//! only user of the layer's result, so the graph stays acyclic.
 
 use super::rewrite::{replace, single_user};
 use crate::ir::{Act, Checked, Epilogue, NodeId, Op, Value};
@@ -34,8 +34,8 @@ pub(super) fn run(checked: &mut Checked) {
     }
 }
 
-/// `layer + other` becomes the layer with a residual. Where both operands are layers, the first one takes it: in a block
-/// that is the last convolution, and the projection is the residual.
+/// `layer + other` becomes the layer with a residual. If both operands are layers, the first one is fused: in a block
+/// this is the last convolution, and the projection becomes the residual.
 fn fuse_add(checked: &mut Checked, add: NodeId) {
     let operands = checked.graph().operands(add);
     let [a, b] = operands[..] else { return };

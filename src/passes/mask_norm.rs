@@ -1,6 +1,6 @@
-//! Takes the gradient of a ReLU into those of the norm before it, which know where the norm's result was above 0.
+//! Fuses the gradient of a ReLU into the gradients of the preceding norm, which can recompute where its result was positive.
 //!
-//! Not where something was added between the two: the sum cannot be computed again from the norm's operand.
+//! This does not apply if a residual was added in between: the sum cannot be recomputed from the norm's operand.
 
 use crate::ir::{Act, Checked, Node, NodeId, Op, Train, Value};
 
@@ -21,7 +21,7 @@ fn mask(checked: &mut Checked, id: NodeId) -> Option<()> {
     if epilogue.residual || epilogue.act != Some(Act::Relu) {
         return None;
     }
-    // the norm's gradients alone look at it, as their second operand
+    // its only users are the norm's gradients, as their second operand
     let x = graph.operands(y.node).first().copied()?;
     let users = graph.users(id);
     let of_norm = |node: NodeId| {

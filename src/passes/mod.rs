@@ -1,5 +1,5 @@
-//! Each pass a file: `Checked` to `Checked`. A pipeline is a readable list; in debug builds the graph is verified behind
-//! every pass.
+//! Graph passes, one per file, from `Checked` to `Checked`. A pipeline is a list of passes; debug builds verify the graph after
+//! each one.
 
 mod dce;
 mod drop_identity;
@@ -13,10 +13,10 @@ pub use verify::verify;
 
 use crate::ir::Checked;
 
-/// A pass: its name, and what it does to the network.
+/// A pass: its name and function.
 type Pass = (&'static str, fn(&mut Checked));
 
-/// What inference needs done, in order.
+/// The inference pipeline, in order.
 const INFERENCE: &[Pass] = &[
     ("drop-identity", drop_identity::run),
     ("fold-norm", fold_norm::run),
@@ -24,12 +24,12 @@ const INFERENCE: &[Pass] = &[
     ("dce", dce::run),
 ];
 
-/// What the graph of a training step needs done, in order.
+/// The training pipeline, in order.
 const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("mask-norm", mask_norm::run), ("dce", dce::run)];
 
-/// The network as inference runs it: what is the identity dropped, norms folded, additions and activations fused.
+/// Optimizes a network for inference: drops identities, folds norms, fuses additions and activations.
 ///
-/// What the front end knew of stages, shortcuts and labels has been checked, and is dropped.
+/// Stages, shortcuts and labels have been checked by then and are dropped.
 pub fn inference(mut checked: Checked) -> Checked {
     checked.network.stages.clear();
     checked.network.shortcuts.clear();
@@ -37,8 +37,8 @@ pub fn inference(mut checked: Checked) -> Checked {
     run(checked, INFERENCE)
 }
 
-/// The graph that [`crate::grad::training`] made, as it is run: additions and activations fused into norms, and the gradients of
-/// activations into those of norms.
+/// Optimizes a graph from [`crate::grad::training`]: fuses additions and activations into norms, and the gradients of
+/// activations into the gradients of norms.
 pub fn training(checked: Checked) -> Checked {
     run(checked, TRAINING)
 }

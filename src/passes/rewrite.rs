@@ -1,8 +1,8 @@
-//! What several passes need.
+//! Helpers shared by passes.
 
 use crate::ir::{Checked, NodeId, Value};
 
-/// The one node that uses a value, and in which slot; `None` where several do, or where it is an output.
+/// The only user of a value, with its slot; `None` if there are several, or the value is an output.
 pub(super) fn single_user(checked: &Checked, node: NodeId) -> Option<(NodeId, usize)> {
     let graph = checked.graph();
     let [user] = graph.users(node)[..] else { return None };
@@ -10,7 +10,7 @@ pub(super) fn single_user(checked: &Checked, node: NodeId) -> Option<(NodeId, us
     (!is_output).then_some(user)
 }
 
-/// Puts `by` in the place of a node's result, and removes the node.
+/// Replaces a node's result with `by`, and removes the node.
 pub(super) fn replace(checked: &mut Checked, node: NodeId, by: Value) {
     let graph = &mut checked.network.graph;
     graph.replace_uses(Value::from(node), by);

@@ -1,9 +1,9 @@
-//! What every graph must hold to, whoever made it.
+//! Graph invariants.
 
 use crate::ir::{Checked, Op, ParamRole, Shape, infer, params};
 
-/// Holds the graph to its rules: no cycle, no dangling value, shapes and parameters as the operators say. The error says
-/// what is broken.
+/// Verifies the graph: no cycles or dangling values, and shapes and parameters as the operators require. The error describes
+/// the violation.
 pub fn verify(checked: &Checked) -> Result<(), String> {
     let graph = checked.graph();
     let order = graph.order();
@@ -17,31 +17,31 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
     for id in order {
         known[id.index()] = true;
         let node = graph.node(id);
-        let say = |what: String| format!("{id} `{}` ({}): {what}", node.name, node.op.word());
+        let fail = |what: String| format!("{id} `{}` ({}): {what}", node.name, node.op.word());
         for (slot, operand) in graph.operands(id).iter().enumerate() {
             if graph.node(operand.node).op.is_batched() != node.op.takes_batched(slot) {
-                return Err(say(format!("mistakes a value of the whole batch for one of each sample in slot {slot}")));
+                return Err(fail(format!("has a batched and an unbatched value mixed up in slot {slot}")));
             }
         }
         let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
         match infer(&node.op, &inputs) {
             Ok(shape) if same(&shape, checked.shape(id)) => {}
-            Ok(shape) => return Err(say(format!("has shape {}, and the shape rule says {shape}", checked.shape(id)))),
-            Err(error) => return Err(say(error.to_string())),
+            Ok(shape) => return Err(fail(format!("has shape {}, but shape inference yields {shape}", checked.shape(id)))),
+            Err(error) => return Err(fail(error.to_string())),
         }
         let mut expected = params(&node.op, &inputs);
         if checked.network.signal {
-            // a signal's convolution keeps the weight that it was declared with
+            // a 1-D convolution keeps its declared weight shape
             expected.iter_mut().filter(|(_, shape)| shape.len() == 4).for_each(|(_, shape)| {
                 shape.remove(2);
             });
         }
         let found: Vec<(ParamRole, Vec<usize>)> = node.params.iter().map(|p| (p.role, p.shape.clone())).collect();
         if expected != found {
-            return Err(say(format!("has the parameters {found:?}, and should have {expected:?}")));
+            return Err(fail(format!("has the parameters {found:?} instead of {expected:?}")));
         }
         if matches!(node.op, Op::Input(_)) != graph.inputs().contains(&id) {
-            return Err(say("is not among the inputs".to_owned()));
+            return Err(fail("is not among the inputs".to_owned()));
         }
     }
     for (name, value) in graph.outputs() {
@@ -52,7 +52,7 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether shapes are equal; free sizes need not be, since they may be equal under a condition alone.
+/// Whether shapes are equal. Free sizes may differ, since they can be equal under a condition.
 fn same(a: &Shape, b: &Shape) -> bool {
     match (a.dims(), b.dims()) {
         (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).all(|(a, b)| a.agrees(*b)),

@@ -1,10 +1,10 @@
-//! Offsets in the arena: buffers whose lives do not meet share memory.
+//! Arena offsets: buffers with disjoint lifetimes share memory.
 
 use super::{BufferId, Place, Plan, PlanError};
 use crate::kernels::aligned::LINE;
 
-/// Gives each buffer of the arena its offset: the largest first, each into the tightest gap between those that live at the
-/// same time. Then the scratch behind them.
+/// Assigns each arena buffer its offset: largest first, each into the tightest gap between the buffers that are live at the
+/// same time. The scratch memory follows.
 pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
     let count = plan.buffers.len();
     let mut first = vec![usize::MAX; count];
@@ -45,7 +45,7 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The floats that a placed buffer takes, to the end of its last cache line.
+/// The range of floats that a placed buffer occupies, up to the end of its last cache line.
 fn range(plan: &Plan, buffer: usize) -> (usize, usize) {
     let buffer = plan.buffer(BufferId(buffer));
     match buffer.place {

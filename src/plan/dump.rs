@@ -1,4 +1,4 @@
-//! The plan as text, a line a step: what `compile --emit plan` prints. Deterministic.
+//! The plan as text, one line per step, as `compile --emit plan` prints it. Deterministic.
 
 use std::fmt::{self, Display};
 
@@ -34,7 +34,7 @@ impl Display for Plan {
 }
 
 impl Plan {
-    /// Number and name, kernel, sizes, places, bytes of weights, why.
+    /// Index and name, kernel, sizes, buffer places, bytes of weights, reason.
     fn row(&self, index: usize, step: &Step) -> [String; 6] {
         let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
@@ -130,7 +130,7 @@ fn kernel(kernel: &Kernel) -> String {
     }
 }
 
-/// Rows (or pixels) of a strip, its samples, the shares of the filters.
+/// Rows (or pixels) and samples of a strip, and the number of filter shares.
 fn cut(plan: &DirectPlan) -> String {
     let samples = if plan.samples > 1 { format!("x{}", plan.samples) } else { String::new() };
     format!("{}{samples}/{}", plan.rows, plan.shares)
@@ -140,7 +140,7 @@ fn sizes(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// A number of floats as bytes with a unit.
+/// A number of floats as bytes, with a unit.
 fn bytes(floats: usize) -> String {
     let bytes = floats as f64 * 4.0;
     match bytes {

@@ -1,11 +1,11 @@
-//! Why no plan could be made.
+//! Planning errors.
 
 use thiserror::Error;
 
 /// Why no plan could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// A shape is free: the network must be brought to a size first (`check::at_size`).
+    /// A shape is free: the input size must be fixed first (`check::at_size`).
     #[error("`{node}` has the free shape {shape}: give a height and width")]
     FreeShape {
         /// The node's name.
@@ -13,7 +13,7 @@ pub enum PlanError {
         /// Its shape.
         shape: String,
     },
-    /// The batch is 0, or the activations are too large to address.
+    /// The batch is 0, or the activations exceed the addressable size.
     #[error("a batch of {batch} cannot be planned: `{node}` would be too large")]
     TooLarge {
         /// The batch.
@@ -21,7 +21,7 @@ pub enum PlanError {
         /// The node.
         node: String,
     },
-    /// The graph breaks its own rules: a defect of this program.
+    /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the planner: {0}; please report it")]
     Internal(String),
 }

@@ -1,21 +1,35 @@
-//! Lets steps overwrite an operand that nothing reads afterwards: element-wise steps their first, fused ones their residual.
+//! Lets steps overwrite an operand that is not read afterwards: element-wise steps their first one, fused steps their residual.
 
-use super::{BufferId, Kernel, Place, Plan, ResidualPlan};
+use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
+use crate::kernels::blocked::direct;
+use crate::kernels::{ConvShape, Isa};
 
-/// Marks what can be overwritten, and joins the two buffers into one.
+/// Whether a convolution computed so needs its output for the results alone.
+fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
+    match strategy {
+        ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
+        ConvStrategy::Direct { plain, .. } => direct::overwrites(isa, *plain, shape),
+        ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
+    }
+}
+
+/// Finds operands that can be overwritten, and merges the two buffers.
 pub(super) fn overwrite(plan: &mut Plan) {
+    let isa = plan.options.isa;
     for index in 0..plan.steps.len() {
         let last = plan.last_uses();
         let step = &plan.steps[index];
         let output = step.output;
         let free = |id: BufferId| {
             let (from, to) = (plan.buffer(id), plan.buffer(output));
-            // an input belongs to the caller; an output of the network must keep its value
+            // inputs belong to the caller, and outputs of the network must keep their values
             matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
         };
         let joined = match &step.kernel {
+            // the output holds sums of a part of the depth meanwhile, which a residual must not join before they are whole
+            Kernel::Conv { shape, strategy, residual: ResidualPlan::Operand, .. } if !overwrites(isa, shape, strategy) => None,
             Kernel::Conv { residual: ResidualPlan::Operand, .. } | Kernel::Linear { residual: ResidualPlan::Operand, .. } => {
-                // the operand must not be the convolution's own input as well
+                // the residual must not also be the convolution's input
                 let (rest, residual) = (&step.inputs[..step.inputs.len() - 1], step.inputs[step.inputs.len() - 1]);
                 (free(residual) && !rest.contains(&residual)).then_some((step.inputs.len() - 1, residual))
             }
@@ -59,7 +73,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
                 *residual = ResidualPlan::InPlace;
                 step.inputs.pop();
             }
-            // sums and products do not mind the order of operands
+            // sums and products are commutative
             Kernel::Add { .. } | Kernel::Mul { .. } => step.inputs.swap(0, slot),
             Kernel::FusedConvPair { .. }
             | Kernel::ChannelMul { .. }
@@ -81,7 +95,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
     }
 }
 
-/// Makes `old` the same buffer as `kept`, which may be an output of the network.
+/// Merges `old` into `kept`, which may be an output of the network.
 fn join(plan: &mut Plan, old: BufferId, kept: BufferId) {
     for step in &mut plan.steps {
         for id in step.inputs.iter_mut().chain([&mut step.output]) {

@@ -1,5 +1,5 @@
-//! Gives every value its layout: blocked between the steps that have kernels for it, plain at the borders, and as few
-//! conversions as that allows. Convolutions get their strategy here, since that depends on what their input is.
+//! Assigns every value its layout: blocked between steps that have blocked kernels, plain at the boundaries, with as few
+//! conversions as possible. Convolutions get their strategy here, since it depends on the layout of their input.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::strategy::{self, Choice};
 use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, Step, WeightLayout, WeightSource};
 use crate::kernels::{ConvShape, Layout};
 
-/// A convolution for which a strategy is to be chosen.
+/// A convolution that needs a strategy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConvQuery<'a> {
     pub name: &'a str,
@@ -18,10 +18,10 @@ pub(super) struct ConvQuery<'a> {
     pub gradient: bool,
 }
 
-/// Chooses for a convolution.
+/// Chooses the strategy of a convolution.
 pub(super) type Pick<'a> = dyn FnMut(&ConvQuery<'_>) -> Choice + 'a;
 
-/// Lays out a plan whose values are all plain. Does nothing for an instruction set without kernels of its own.
+/// Assigns layouts in a plan whose values are all plain. Does nothing for an instruction set without its own kernels.
 pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanError> {
     let lanes = plan.options.isa.lanes();
     if lanes == 1 {
@@ -44,7 +44,7 @@ pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanErr
     Ok(())
 }
 
-/// Sizes as samples, channels, height, width: a vector of features is a map of 1 x 1.
+/// Sizes as samples, channels, height, width. A feature vector is a 1 x 1 feature map.
 fn four(shape: &[usize]) -> [usize; 4] {
     [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
 }
@@ -53,9 +53,9 @@ struct Assignment<'a> {
     plan: &'a mut Plan,
     blocked: Layout,
     lanes: usize,
-    /// Of each buffer.
+    /// The sizes of each buffer.
     sizes: Vec<[usize; 4]>,
-    /// The same value in the other layout.
+    /// Copies of buffers in the other layout.
     copies: HashMap<BufferId, BufferId>,
 }
 
@@ -80,7 +80,7 @@ impl Assignment<'_> {
                 match chosen {
                     ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
                     ConvStrategy::Direct { plain: true, .. } => {
-                        // the residual alone is blocked
+                        // only the residual is blocked
                         let input = step.inputs[0];
                         let first = self.view(input, Layout::Nchw)?;
                         for slot in 1..step.inputs.len() {
@@ -92,7 +92,7 @@ impl Assignment<'_> {
                     ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
                 }
             }
-            // made of two blocked convolutions, once these have their layouts
+            // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => true,
             Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
             Kernel::Train(_) => return self.train(step),
@@ -117,7 +117,8 @@ impl Assignment<'_> {
         self.push(step, layout)
     }
 
-    /// A step of training: in blocks where a map that it reads is, or might as well be. Values of the whole batch stay plain.
+    /// A training step is blocked if a feature map that it reads is blocked, or has the same order in both layouts. Unbatched
+    /// values stay plain.
     fn train(&mut self, mut step: Step) -> Result<(), PlanError> {
         let Kernel::Train(train) = &mut step.kernel else { return self.push(step, Layout::Nchw) };
         let in_blocks: Vec<bool> = (0..step.inputs.len())
@@ -127,7 +128,7 @@ impl Assignment<'_> {
                 train.is_map(slot) && (held || self.is_either(id))
             })
             .collect();
-        if train.knows_blocks() && in_blocks.contains(&true) {
+        if train.supports_blocked() && in_blocks.contains(&true) {
             train.layout = self.blocked;
             train.plain = train.conv().is_some_and(|conv| !in_blocks[0] && strategy::reads_plain(&conv));
         }
@@ -143,13 +144,13 @@ impl Assignment<'_> {
         self.push(step, if is_map { layout } else { Layout::Nchw })
     }
 
-    /// Whether a value is the same in both layouts: a whole number of blocks of single pixels.
+    /// Whether a value has the same order in both layouts: 1 x 1 pixels, and channels that fill whole blocks.
     fn is_either(&self, id: BufferId) -> bool {
         let [_, channels, h, w] = self.sizes[id.0];
         h * w == 1 && channels.is_multiple_of(self.lanes)
     }
 
-    /// The value of a buffer in a layout: itself, or a copy that a step makes.
+    /// The value of a buffer in a layout: the buffer itself, or a converted copy.
     fn view(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
         if self.plan.buffer(id).layout == layout || self.is_either(id) {
             return Ok(id);
@@ -172,7 +173,7 @@ impl Assignment<'_> {
             return Ok(());
         }
         if let Place::Output(_) = self.plan.buffer(output).place {
-            // what the caller gets is plain
+            // outputs are plain
             let inner = self.buffer(sizes, layout)?;
             step.output = inner;
             self.plan.steps.push(step);
@@ -214,5 +215,5 @@ impl Assignment<'_> {
     }
 }
 
-/// How a convolution's weight and bias are laid out where values are plain.
+/// The layouts of a convolution's weight and bias if values are plain.
 pub(super) const PLAIN: (WeightLayout, WeightLayout) = (WeightLayout::Plain, WeightLayout::Plain);

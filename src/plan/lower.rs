@@ -1,4 +1,4 @@
-//! A step for each node: operators become kernels with all their sizes; nodes that change nothing become other names of
+//! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
 use super::{
@@ -18,7 +18,7 @@ pub(super) struct Lowering<'a> {
     buffers: Vec<Option<BufferId>>,
 }
 
-/// Lowers; every buffer that is not the caller's is in the arena, at no offset yet.
+/// Lowers a network. All buffers but the caller's are in the arena, without offsets yet.
 pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
     let graph = checked.graph();
     let plan = Plan {
@@ -42,7 +42,7 @@ pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, Pl
         l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
     }
     for id in graph.order() {
-        // an activation may have been taken into the step before it, an input has its buffer
+        // an activation may already be fused into the previous step, and inputs have their buffers
         if l.buffers[id.index()].is_none() {
             l.node(id)?;
         }
@@ -60,7 +60,7 @@ impl Lowering<'_> {
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         if let Op::Upsample(None) = node.op {
-            // of the second operand only the sizes count
+            // only the sizes of the second operand matter
             inputs.truncate(1);
         }
         let kernel = match &node.op {
@@ -133,7 +133,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Binds an output of the network to the buffer of its value, or to a copy where that is the caller's or taken already.
+    /// Binds an output of the network to the buffer of its value, or to a copy if that is the caller's or already an output.
     fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
         let id = self.operand(node)?;
         let shape = self.shape(node)?;
@@ -162,7 +162,7 @@ impl Lowering<'_> {
         self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
     }
 
-    /// Sizes of a node's result, the batch first where it has one.
+    /// Sizes of a node's result, batch first if it has one.
     pub(super) fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
         let shape = self.checked.shape(id);
         let sizes = shape
@@ -189,7 +189,7 @@ impl Lowering<'_> {
         self.buffer_at(&shape, &checked.graph().node(id).name, place)
     }
 
-    /// A buffer of the arena for a value of these sizes, of a node of that name.
+    /// An arena buffer for a value of these sizes. `node` is the node's name, for errors.
     pub(super) fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
         self.buffer_at(shape, node, Place::Arena(0))
     }
@@ -198,7 +198,7 @@ impl Lowering<'_> {
         let at = |i: usize| shape.get(i).copied().unwrap_or(1);
         let layout = Layout::Nchw;
         let len = layout.len([at(0), at(1), at(2), at(3)]);
-        // a quarter of what can be addressed leaves room for the sum of all
+        // the limit leaves room for the sum of all sizes
         let len = len
             .filter(|&n| n > 0 && n < isize::MAX as usize >> 6)
             .ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() })?;
@@ -206,7 +206,7 @@ impl Lowering<'_> {
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    /// Says where a node's result lies.
+    /// Records the buffer of a node's result.
     pub(super) fn set(&mut self, id: NodeId, buffer: BufferId) {
         self.buffers[id.index()] = Some(buffer);
     }
@@ -257,7 +257,7 @@ impl Lowering<'_> {
         Ok(pool_shape(pool, maps, self.map(operand)?, self.map(id)?))
     }
 
-    /// The activation that alone uses a node's result, and can be applied as that is stored.
+    /// The activation that is the only user of a node's result, if it can be applied when the result is stored.
     fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
         let graph = self.checked.graph();
         let [(user, _)] = graph.users(id)[..] else { return None };
@@ -273,7 +273,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a step for this operator applies the activation behind it (fused ones carry theirs in the operator).
+/// Whether the step of this operator can apply the activation that follows (fused operators already carry theirs).
 fn takes_act(op: &Op) -> bool {
     match op {
         Op::BatchNorm(_) | Op::Add | Op::Mul => true,
@@ -297,7 +297,7 @@ fn takes_act(op: &Op) -> bool {
     }
 }
 
-/// A pool over so many maps.
+/// A pool over `maps` channels in total.
 pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
     let kind = match pool.kind {
         PoolKind::Max { .. } => KernelPool::Max,
@@ -307,7 +307,7 @@ pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [u
     PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
 }
 
-/// What a padding puts around a map.
+/// The kernel's padding mode.
 pub(super) fn edge(mode: PadMode) -> Edge {
     match mode {
         PadMode::Zeros => Edge::Zeros,

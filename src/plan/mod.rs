@@ -1,8 +1,12 @@
-//! From a checked graph to a list of steps over buffers, for one batch and thread count. A plan is plain data and holds no
-//! weights: it says which are needed and in which form.
+//! From a checked graph to a list of steps over buffers, for one batch size and thread count. A plan is plain data and holds no
+//! weights: it lists the ones needed and their layouts.
 //!
 //! ```text
-//! lower: a step for each node   ->   layout: blocked values, a strategy for each convolution   ->   pairs: a projection and its addition in one step   ->   in place: operands that may be overwritten   ->   arena: lifetimes and offsets
+//! lower: a step per node
+//!   -> layout: blocked values, a strategy per convolution
+//!   -> pairs: a projection and the convolution that adds it in one step
+//!   -> in place: operands that may be overwritten
+//!   -> arena: lifetimes and offsets
 //! ```
 
 mod arena;
@@ -31,10 +35,10 @@ use crate::kernels::shape::PadShape;
 use crate::kernels::winograd::{self, WinogradPlan};
 use crate::kernels::{Activation, ConvShape, Isa, Layout};
 
-/// What a plan is made for.
+/// The configuration that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlanOptions {
-    /// Samples in a run.
+    /// Samples per run.
     pub batch: usize,
     /// Threads that will run it.
     pub threads: usize,
@@ -43,7 +47,7 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// For a batch, threads and an instruction set.
+    /// Options for a batch size, thread count and instruction set.
     pub fn new(batch: usize, threads: usize, isa: Isa) -> PlanOptions {
         PlanOptions { batch, threads, isa }
     }
@@ -57,25 +61,25 @@ pub struct BufferId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightId(pub usize);
 
-/// Where a buffer lies.
+/// Where a buffer is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The caller's array of that input; only read.
+    /// The caller's array for this input; read-only.
     Input(usize),
-    /// The array of that output, made for each run.
+    /// The array for this output, allocated for each run.
     Output(usize),
-    /// The arena, from that float on.
+    /// The arena, starting at this float.
     Arena(usize),
 }
 
 /// Memory that steps read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// Floats.
+    /// Its length in floats.
     pub len: usize,
-    /// Order of its elements.
+    /// The order of its elements.
     pub layout: Layout,
-    /// Where it lies.
+    /// Where it is stored.
     pub place: Place,
 }
 
@@ -88,54 +92,54 @@ pub struct Port {
     pub shape: Vec<usize>,
 }
 
-/// How a weight is laid out for its kernel.
+/// The layout of a weight for its kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum WeightLayout {
-    /// As the graph has it.
+    /// As in the graph.
     Plain,
     /// Panels of the direct convolution ([`crate::kernels::blocked::pack`]).
     Filters {
-        /// Channels of a block.
+        /// Channels per block.
         lanes: usize,
-        /// Groups of channels.
+        /// The number of channel groups.
         groups: usize,
-        /// Whether the input is a plain map.
+        /// Whether the input is in the plain layout.
         plain: bool,
     },
-    /// A number a channel, filled up to whole blocks.
+    /// One number per channel, padded to whole blocks.
     Channels {
-        /// Channels of a block.
+        /// Channels per block.
         lanes: usize,
     },
-    /// A block of channels, tap by tap ([`crate::kernels::blocked::depthwise`]).
+    /// Blocks of channels, one kernel element after the other ([`crate::kernels::blocked::depthwise`]).
     Depthwise {
-        /// Channels of a block.
+        /// Channels per block.
         lanes: usize,
     },
-    /// Transformed for Winograd's convolution ([`crate::kernels::winograd`]).
+    /// Transformed for Winograd convolution ([`crate::kernels::winograd`]).
     Winograd {
-        /// Channels of a block.
+        /// Channels per block.
         lanes: usize,
-        /// Results of a tile.
+        /// The output size of a tile.
         size: winograd::Size,
     },
 }
 
-/// A parameter in the form that a step needs.
+/// A parameter in the layout that a step needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     /// Its name, unique in the network: `layer1.0.conv1.weight`, folded or not.
     pub name: String,
-    /// Where its values come from.
+    /// The source of its values.
     pub source: WeightSource,
-    /// Sizes of the values.
+    /// The sizes of the unpacked tensor.
     pub shape: Vec<usize>,
-    /// How they are laid out.
+    /// Its layout.
     pub form: WeightLayout,
 }
 
 impl Weight {
-    /// Floats of its form.
+    /// Its length in floats, packed.
     pub fn len(&self) -> usize {
         let [filters, channels, kh, kw] = [0, 1, 2, 3].map(|i| self.shape.get(i).copied().unwrap_or(1));
         match self.form {
@@ -147,23 +151,23 @@ impl Weight {
         }
     }
 
-    /// Whether it has no values.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Where a weight's values come from.
+/// The source of a weight's values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WeightSource {
     /// A parameter of the graph.
     Param(ParamSource),
-    /// The weight of a convolution from which its input's gradient is a convolution of its result's: filters and channels
-    /// of each group change places, and taps are taken from the last to the first.
+    /// The weight for the gradient of a convolution's input: filters and channels of each group are transposed, and the kernel
+    /// is flipped along both axes.
     Turned {
         /// The weight `[filters, channels / groups, height, width]`.
         param: ParamSource,
-        /// Groups of channels.
+        /// The number of channel groups.
         groups: usize,
     },
     /// `weight / sqrt(running_var + eps)` of a norm that could not be folded.
@@ -182,105 +186,105 @@ pub enum WeightSource {
     },
 }
 
-/// How a convolution is computed.
+/// The algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConvStrategy {
-    /// Matrix product over tiles laid out by im2col, or over the map itself where the convolution is pointwise.
+    /// Matrix product over im2col tiles, or over the feature map itself if the convolution is pointwise.
     Gemm(Tiles),
-    /// Tap by tap, over plain maps.
+    /// One kernel element at a time, in the plain layout.
     Taps,
-    /// The micro-kernel over all taps, blocked.
+    /// Direct convolution by the micro-kernel, blocked.
     Direct {
-        /// How the work is cut.
+        /// How the work is split.
         plan: DirectPlan,
-        /// Whether the input is a plain map of few channels.
+        /// Whether the input is in the plain layout, with few channels.
         plain: bool,
     },
-    /// Winograd's minimal filtering, blocked.
+    /// Winograd minimal filtering, blocked.
     Winograd(WinogradPlan),
-    /// A filter a channel, blocked.
+    /// Depthwise: one filter per channel, blocked.
     Depthwise,
 }
 
-/// What is added to a result.
+/// The residual added to a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResidualPlan {
     /// Nothing.
     None,
-    /// What the output buffer holds.
+    /// The previous contents of the output buffer.
     InPlace,
     /// The step's last input.
     Operand,
 }
 
-/// What a step computes.
+/// The computation of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kernel {
     /// A convolution. Weights: weight, bias if any.
     Conv {
-        /// Its sizes.
+        /// Its shape.
         shape: ConvShape,
-        /// How.
+        /// The algorithm.
         strategy: ConvStrategy,
-        /// Added.
+        /// The residual.
         residual: ResidualPlan,
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
-    /// A pointwise convolution and a second one of one tap, whose result is added: the end of a block and its projection
-    /// shortcut. Inputs: theirs. Weights: weight and bias of each.
+    /// A pointwise convolution plus a second 1x1 convolution, possibly strided: the end of a block and its projection
+    /// shortcut. Inputs: one for each. Weights: weight and bias of each.
     FusedConvPair {
-        /// Sizes of the first.
+        /// The shape of the first.
         shape: ConvShape,
-        /// Sizes of the second.
+        /// The shape of the second.
         second: ConvShape,
-        /// How the work is cut, by rows of the result.
+        /// How the work is split, by output rows.
         plan: DirectPlan,
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
         /// Batch, inputs, features.
         sizes: [usize; 3],
-        /// Added.
+        /// The residual.
         residual: ResidualPlan,
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
     /// Sum of all inputs.
     Add {
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
     /// Product of two inputs.
     Mul {
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
-    /// First input times one number of the second for each map.
+    /// The first input times one number per channel from the second.
     ChannelMul {
-        /// Elements of a map.
+        /// Elements per channel.
         plane: usize,
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
-    /// Scale and shift by channel. Weights: scale, shift.
+    /// Scale and shift per channel. Weights: scale, shift.
     ScaleShift {
-        /// Elements of a map.
+        /// Elements per channel.
         plane: usize,
-        /// Applied last.
+        /// The activation, applied last.
         act: Option<Activation>,
     },
-    /// An activation alone, or a copy.
+    /// A stand-alone activation, or a copy.
     Activate {
-        /// Which.
+        /// The activation.
         act: Option<Activation>,
     },
-    /// Concatenation along channels: floats of a sample of each input.
+    /// Concatenation along channels.
     Concat {
-        /// One for each input.
+        /// Floats per sample of each input.
         parts: Vec<usize>,
     },
     /// Pool over windows.
@@ -289,52 +293,52 @@ pub enum Kernel {
     AdaptiveAvg {
         /// Height and width.
         input: [usize; 2],
-        /// Height and width of the result.
+        /// Height and width of the output.
         output: [usize; 2],
     },
     /// Softmax over channels.
     Softmax {
-        /// How many.
+        /// The number of channels.
         channels: usize,
-        /// Elements of a map.
+        /// Elements per channel.
         plane: usize,
     },
-    /// Zeros around.
+    /// Padding.
     Pad(PadShape),
-    /// From one layout to the other.
+    /// Conversion between layouts.
     Convert {
         /// Samples, channels, height, width.
         sizes: [usize; 4],
-        /// To blocks of channels, else to plain maps.
+        /// To the blocked layout; otherwise to the plain one.
         blocked: bool,
     },
-    /// Every so many rows and columns.
+    /// Every `stride`-th row and column.
     Subsample {
         /// Height and width.
         input: [usize; 2],
-        /// Step.
+        /// The stride.
         stride: [usize; 2],
     },
-    /// Every pixel that of the nearest before it in a smaller map.
+    /// Nearest-neighbor upsampling.
     Upsample {
         /// Height and width.
         input: [usize; 2],
-        /// Height and width of the result.
+        /// Height and width of the output.
         output: [usize; 2],
     },
-    /// Values within limits.
+    /// Clamps values to limits.
     Clamp {
-        /// The least, and the greatest.
+        /// The minimum and the maximum.
         limits: [f32; 2],
     },
     /// Values times a constant, plus a constant.
     Scale {
         /// The factor.
         times: f32,
-        /// What is added then.
+        /// The constant added to the product.
         plus: f32,
     },
-    /// What only a training step computes. Weights: those of its operator, in order.
+    /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
 }
 
@@ -343,28 +347,28 @@ pub enum Kernel {
 pub struct Step {
     /// The node's name.
     pub name: String,
-    /// What it computes.
+    /// Its computation.
     pub kernel: Kernel,
-    /// What it reads, in order; the first, or another that the kernel may overwrite, may be `output` itself.
+    /// The buffers it reads, in order. One that the kernel may overwrite can be `output` itself.
     pub inputs: Vec<BufferId>,
-    /// What it writes.
+    /// The buffer it writes.
     pub output: BufferId,
-    /// The parameters that it reads.
+    /// The weights it reads.
     pub weights: Vec<WeightId>,
-    /// Floats of scratch that each thread needs.
+    /// Floats of scratch memory per thread.
     pub scratch: usize,
-    /// Sizes of the result, the batch first.
+    /// Sizes of the result, batch first.
     pub shape: Vec<usize>,
-    /// Why a convolution is computed as it is, in words; empty where there was no choice.
+    /// Why a convolution's strategy was chosen, in words; empty if there was no choice.
     pub why: String,
 }
 
-/// A list of steps with all they need.
+/// A list of steps with everything they need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The network's name.
     pub name: String,
-    /// What it was made for.
+    /// The configuration it was made for.
     pub options: PlanOptions,
     /// The inputs, in order.
     pub inputs: Vec<Port>,
@@ -376,15 +380,15 @@ pub struct Plan {
     pub weights: Vec<Weight>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Floats of the arena, the scratch of all threads included, which begins at `scratch_at`.
+    /// Floats of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
     pub arena: usize,
-    /// First float of the scratch: a part of `scratch` floats for each thread.
+    /// The first float of the scratch memory, which has `scratch` floats for each thread.
     pub scratch_at: usize,
-    /// Floats of scratch for each thread.
+    /// Floats of scratch memory per thread.
     pub scratch: usize,
 }
 
-/// Plans a checked network whose sizes are all fixed.
+/// Plans a checked network. All its sizes must be fixed.
 pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
     let mut plan = lower::lower(checked, options)?;
     for step in &mut plan.steps {
@@ -392,12 +396,12 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
             train.precise = settings.precise;
         }
     }
-    // which layouts there are does not depend on what is chosen: the first walk asks, the second tells
+    // layouts do not depend on the strategies chosen: the first pass collects candidates, the second applies the choices
     let mut asked = Vec::new();
     layout::assign(&mut plan.clone(), &mut |conv| {
-        let ways = strategy::candidates(conv, options, settings);
-        let first = ways.first().cloned();
-        asked.push((conv.name.to_owned(), ways));
+        let choices = strategy::candidates(conv, options, settings);
+        let first = choices.first().cloned();
+        asked.push((conv.name.to_owned(), choices));
         first.unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
     })?;
     let chosen = strategy::choose(asked, options, settings);
@@ -410,7 +414,7 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
     Ok(plan)
 }
 
-/// For each convolution by name, the ways to compute it that are worth measuring, the most promising first.
+/// For each convolution by name, the strategies worth measuring, the most promising first.
 pub fn alternatives(
     checked: &Checked,
     options: &PlanOptions,
@@ -419,9 +423,9 @@ pub fn alternatives(
     let mut plan = lower::lower(checked, options)?;
     let mut asked = Vec::new();
     layout::assign(&mut plan, &mut |conv| {
-        let ways = strategy::candidates(conv, options, settings);
-        asked.push((conv.name.to_owned(), ways.iter().map(|way| way.strategy).collect()));
-        ways.into_iter().next().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
+        let choices = strategy::candidates(conv, options, settings);
+        asked.push((conv.name.to_owned(), choices.iter().map(|choice| choice.strategy).collect()));
+        choices.into_iter().next().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
     })?;
     Ok(asked)
 }
@@ -432,7 +436,7 @@ impl Plan {
         &self.buffers[id.0]
     }
 
-    /// The step at which each buffer is read or written last; outputs live to the end (`usize::MAX`).
+    /// The step that last reads or writes each buffer. Outputs live to the end (`usize::MAX`).
     fn last_uses(&self) -> Vec<usize> {
         let mut last = vec![0; self.buffers.len()];
         for (index, step) in self.steps.iter().enumerate() {

@@ -1,19 +1,19 @@
-//! A block's last convolution and the projection of its shortcut as one step, where both are of one tap: the sum over the
-//! channels of both is kept in registers and cache, and the projected map is never written and read again.
+//! Fuses a block's last convolution and its shortcut's projection into one step if both are 1x1. The sum over the
+//! channels of both stays in registers and cache, and the projected feature map is never written to memory.
 
 use super::strategy::STRIP;
 use super::{ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
 use crate::kernels::ConvShape;
 use crate::kernels::blocked::direct::{self, DirectPlan};
 
-/// Joins each projection with the convolution that adds it.
+/// Fuses each projection with the convolution that adds it.
 pub(super) fn join(plan: &mut Plan) {
     let mut index = 0;
     while let Some(last) = plan.steps.get(index) {
         let joined = projection(plan, index).and_then(|at| Some((at, joined(plan, last, &plan.steps[at])?)));
         if let Some((at, joined)) = joined {
             plan.steps[index] = joined;
-            // which stands before: the next step moves to `index`
+            // the projection comes earlier, so the next step moves to `index`
             plan.steps.remove(at);
         } else {
             index += 1;
@@ -21,7 +21,7 @@ pub(super) fn join(plan: &mut Plan) {
     }
 }
 
-/// The step that makes what the step at `index` adds, where nothing else reads it.
+/// The step that produces the residual of the step at `index`, if nothing else reads it.
 fn projection(plan: &Plan, index: usize) -> Option<usize> {
     let step = &plan.steps[index];
     let Kernel::Conv { residual: ResidualPlan::Operand, .. } = step.kernel else { return None };
@@ -57,7 +57,7 @@ fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
     })
 }
 
-/// The cut of the last convolution in rows, so that a strip of both inputs stays in the cache.
+/// Splits the last convolution by rows, so that a strip of both inputs stays in the cache.
 fn rows(shape: &ConvShape, second: &ConvShape, cut: DirectPlan) -> DirectPlan {
     let [lines, width] = shape.output;
     let line = (shape.channels + second.channels) * width;

@@ -1,26 +1,28 @@
-//! What a user asks of the planner, and what was measured: it travels with the model and in its artifact.
+//! Planner settings: user options and measured choices. They are stored with the model and in its artifact.
 
 use std::collections::HashMap;
 
 use super::{ConvStrategy, PlanOptions};
 use crate::kernels::Isa;
 
-/// How large packed weights may become, in hundredths of the raw ones, where nothing is said.
+/// The default limit for packed weights, in percent of the raw ones.
 pub const MAX_PACK: u32 = 400;
 
-/// What a user asks of the planner.
+/// Planner settings.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
-    /// Whether to do without Winograd's convolutions, whose rounding is somewhat coarser.
+    /// Whether to avoid Winograd convolution, whose rounding errors are somewhat larger.
     pub precise: bool,
-    /// Whether convolutions that are no gradients are done with Winograd's tiles of 2x2 results at most, which round as finely as sums
-    /// do. Training asks for it: where rounding moves a number across a ReLU's zero, a whole gradient comes or goes; gradients
-    /// themselves may be rounded more coarsely.
+    /// Whether convolutions other than gradients use Winograd tiles with 2x2 outputs at most, whose rounding errors are as small
+    /// as those
+    /// of direct
+    /// sums. Training sets it: if rounding moves a value across a ReLU's zero, a whole gradient appears or disappears. Gradients
+    /// themselves tolerate larger errors.
     #[serde(default)]
     pub winograd_f2_only: bool,
-    /// How large the packed weights of all convolutions together may become, in hundredths of the raw ones.
+    /// The limit for the packed weights of all convolutions together, in percent of the raw ones.
     pub max_packed_weights: u32,
-    /// Choices that were measured.
+    /// Measured choices.
     pub tuned: Vec<Tuned>,
 }
 
@@ -31,7 +33,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What was measured for a batch, thread count and instruction set, by the convolution's name: the first where there are
+    /// The measurements for a batch size, thread count and instruction set, by the convolution's name. The first wins if there
+    /// are
     /// several.
     pub(super) fn measured(&self, options: &PlanOptions) -> HashMap<&str, ConvStrategy> {
         let fits = |t: &&Tuned| (t.batch, t.threads, t.isa) == (options.batch, options.threads, options.isa);
@@ -39,17 +42,17 @@ impl Settings {
     }
 }
 
-/// A convolution's strategy, measured for one batch, thread count and instruction set.
+/// The fastest strategy of a convolution, measured for one batch size, thread count and instruction set.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
     /// The convolution.
     pub name: String,
-    /// Samples in a run.
+    /// Samples per run.
     pub batch: usize,
     /// Threads.
     pub threads: usize,
     /// The instruction set.
     pub isa: Isa,
-    /// What was fastest.
+    /// The fastest strategy.
     pub strategy: ConvStrategy,
 }

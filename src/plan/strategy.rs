@@ -1,4 +1,4 @@
-//! Which kernel computes a convolution, and how its work is cut: a cost model of arithmetic and memory.
+//! Chooses the kernel of a convolution and how its work is split, by a cost model of arithmetic and memory.
 
 use std::collections::HashMap;
 
@@ -11,52 +11,52 @@ use crate::kernels::gemm_conv::Tiles;
 use crate::kernels::winograd::{self, Size, Split, WinogradPlan};
 use crate::kernels::{ConvShape, Isa};
 
-/// Filters of a group below which a matrix product does not pay.
+/// The number of filters per group below which a matrix product does not pay off.
 const MIN_GEMM_FILTERS: usize = 4;
-/// Input channels up to which a plain map is read as it is, rather than filled up to a block.
+/// The number of input channels up to which a plain feature map is read directly, rather than padded to a block.
 const MAX_PLAIN_CHANNELS: usize = 4;
-/// Floats of a strip: it shares the second-level cache with the panels that pass over it.
+/// Floats in a strip, which shares the L2 cache with the weight panels that stream over it.
 pub(super) const STRIP: usize = 96 << 10;
 
-/// Multiply-adds of a cycle.
+/// Multiply-adds per cycle.
 const VECTOR: f64 = 16.0;
-/// Bytes that come from memory in a cycle, for all threads together.
+/// Memory bandwidth in bytes per cycle, for all threads together.
 const MEMORY: f64 = 6.0;
-/// Cycles for a byte that comes again, from the last-level cache.
+/// Cycles per byte that is read again, from the last-level cache.
 const NEAR: f64 = 1.0 / 40.0;
-/// Bytes of the second-level cache, of which some are taken.
+/// Usable bytes of the L2 cache.
 const CACHE: usize = 768 << 10;
-/// Cycles to transform the input of a tile of 4x4 results, for a block of 16 channels.
+/// Cycles to transform the input of a tile with 4x4 outputs, for a block of 16 channels.
 const TRANSFORM_4: f64 = 300.0;
-/// The same for 2x2.
+/// The same for 2x2 outputs.
 const TRANSFORM_2: f64 = 100.0;
 
-/// Numbers that are copied to a strip in a cycle.
+/// Floats copied to a strip per cycle.
 const COPY: f64 = 4.0;
-/// Cycles below which a task is not worth handing out.
+/// The minimum cycles of a task worth distributing.
 const TASK: f64 = 60_000.0;
-/// Pixels of a tile.
+/// Pixels per tile.
 const TILE: usize = 14;
 
-/// A way to compute a convolution.
+/// A candidate strategy for a convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     pub strategy: ConvStrategy,
-    /// Floats of scratch that each thread needs.
+    /// Floats of scratch memory per thread.
     pub scratch: usize,
-    /// Of the weight and the bias.
+    /// Layouts of the weight and the bias.
     pub forms: (WeightLayout, WeightLayout),
-    /// In words.
+    /// The reason, in words.
     pub why: String,
-    /// Floats of the packed weight.
+    /// Floats in the packed weight.
     packed: usize,
-    /// Of the weight as stored.
+    /// Floats in the raw weight.
     raw: usize,
-    /// Estimate, in cycles.
+    /// Estimated cycles.
     cost: f64,
 }
 
-/// The strategy over plain values.
+/// The strategy for plain layouts.
 pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
     let raw = shape.filters * shape.depth();
     let (strategy, scratch) = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
@@ -68,7 +68,7 @@ pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
     Choice { strategy, scratch, forms: PLAIN, why: String::new(), packed: raw, raw, cost: 0.0 }
 }
 
-/// The ways to compute a convolution with kernels of this instruction set's own, the one that the cost model likes best
+/// The candidate strategies of a convolution with this instruction set's kernels, the one that the cost model ranks best
 /// first.
 pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
     let ConvQuery { shape, plain: plain_input, gradient, .. } = *asked;
@@ -99,7 +99,7 @@ pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings:
     list
 }
 
-/// Whether a plain input is better read as it is.
+/// Whether a plain input should be read directly.
 pub(super) fn reads_plain(shape: &ConvShape) -> bool {
     shape.groups == 1 && shape.channels <= MAX_PLAIN_CHANNELS
 }
@@ -108,7 +108,7 @@ fn kilo(cycles: f64) -> String {
     format!("{:.0}", cycles / 1e3)
 }
 
-/// A blocked strategy with what it needs.
+/// A blocked strategy with its requirements.
 fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> Choice {
     let (isa, lanes) = (options.isa, options.isa.lanes());
     let raw = shape.filters * shape.depth();
@@ -152,8 +152,8 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
     }
 }
 
-/// One way for each convolution, by name: what was measured, else the cheapest; then, while packed weights are over the
-/// bound, whatever saves the most floats for the least time.
+/// One strategy per convolution, by name: the measured one, otherwise the cheapest. While packed weights exceed the
+/// limit, it then makes the replacement with the lowest cost per float saved.
 pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, settings: &Settings) -> HashMap<String, Choice> {
     let measured = settings.measured(options);
     let mut chosen: Vec<usize> = asked
@@ -164,9 +164,9 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
         asked.iter().zip(chosen).filter_map(|((_, ways), &i)| ways.get(i)).map(|way| way.packed).sum()
     };
     let raw: usize = asked.iter().filter_map(|(_, ways)| ways.first()).map(|way| way.raw).sum();
-    // blocks filled up with zeros are not what the bound is about
-    let least: usize = asked.iter().filter_map(|(_, ways)| ways.iter().map(|way| way.packed).min()).sum();
-    let bound = (raw as f64 * f64::from(settings.max_packed_weights) / 100.0).max(least as f64);
+    // the limit is not meant to count zero padding of blocks, so it is at least the smallest possible size
+    let smallest: usize = asked.iter().filter_map(|(_, ways)| ways.iter().map(|way| way.packed).min()).sum();
+    let bound = (raw as f64 * f64::from(settings.max_packed_weights) / 100.0).max(smallest as f64);
     let mut total = packed(&chosen);
     while total as f64 > bound {
         let mut best: Option<(f64, usize, usize)> = None;
@@ -174,7 +174,7 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
             let Some(now) = ways.get(chosen[index]) else { continue };
             for (other, way) in ways.iter().enumerate().filter(|(_, way)| way.packed < now.packed) {
                 let price = (way.cost - now.cost) / (now.packed - way.packed) as f64;
-                if best.is_none_or(|(least, ..)| price < least) {
+                if best.is_none_or(|(lowest, ..)| price < lowest) {
                     best = Some((price, index, other));
                 }
             }
@@ -193,17 +193,17 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
     pairs.collect()
 }
 
-/// Cycles in which so many bytes come from memory, for all threads together.
+/// Cycles to read `bytes` from memory, for all threads together.
 fn fetch(bytes: usize) -> f64 {
     bytes as f64 / MEMORY
 }
 
-/// How much longer `tasks` equal tasks take than if they could be shared out evenly.
+/// How much longer `tasks` equal tasks take than a perfectly even distribution.
 fn imbalance(tasks: usize, threads: usize) -> f64 {
     (tasks.div_ceil(threads) * threads) as f64 / tasks as f64
 }
 
-/// An estimate, in cycles, of a direct convolution: arithmetic, and what of the weights' way from memory it cannot hide.
+/// The estimated cycles of a direct convolution: arithmetic, plus the weight traffic that it cannot hide.
 fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanOptions) -> f64 {
     let panels = pack::packed_len(
         options.isa.lanes(),
@@ -215,21 +215,21 @@ fn direct_cost(shape: &ConvShape, plan: DirectPlan, plain: bool, options: &PlanO
     let extent = if shape.is_pointwise() && !plain { shape.pixels() } else { shape.output[0] };
     let strips = extent.div_ceil(plan.rows) * shape.batch.div_ceil(plan.samples);
     let units = shape.filters.div_ceil(2 * options.isa.lanes());
-    let spread =
+    let uneven =
         if plan.shares > 1 { imbalance(units, plan.shares) } else { 1.0 } * imbalance(strips * plan.shares, options.threads);
-    // a thread waits for half a task of another's, now and then
-    let spread = spread + 0.1 * options.threads as f64 / (strips * plan.shares) as f64;
-    // weights pass once a strip and share; threads that share out rows read all of them
+    // a thread sometimes waits for half of another's task
+    let uneven = uneven + 0.1 * options.threads as f64 / (strips * plan.shares) as f64;
+    // weights are read once per strip and share; threads that split rows each read all of them
     let again = strips.max(if plan.shares > 1 { 1 } else { options.threads }) - 1;
     let weights = fetch(4 * panels) + NEAR * (4 * panels * again) as f64;
-    // threads that keep to their share copy each strip again
+    // threads with their own share of filters each copy every strip
     let copies = if shape.is_pointwise() && !plain { 0 } else { if plan.shares <= options.threads { plan.shares } else { 1 } };
     let copying = (copies * shape.batch * shape.channels * shape.input[0] * shape.input[1]) as f64 / COPY;
     let products = products + copying;
-    join(products / options.threads as f64 * spread, weights)
+    overlap(products / options.threads as f64 * uneven, weights)
 }
 
-/// As [`direct_cost`]: products, transforms of tiles and the weights, which are `packed` floats.
+/// Like [`direct_cost`]: products, tile transforms and weights, which have `packed` floats.
 fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: &PlanOptions) -> f64 {
     let (lanes, threads) = (options.isa.lanes(), options.threads);
     let side = plan.size.side();
@@ -242,37 +242,37 @@ fn winograd_cost(shape: &ConvShape, plan: WinogradPlan, packed: usize, options: 
     let products = (tiles * packed) as f64 / VECTOR / 0.88;
     let sets = tiles.div_ceil(plan.tiles);
     let units = blocks_out.div_ceil(2);
-    // narrow vectors take as many instructions a block, for more blocks
+    // narrow vectors take the same number of instructions per block, for more blocks
     let transforms = tiles as f64 * (blocks_in as f64 * input + blocks_out as f64 * output) * (lanes as f64 / 16.0).max(0.7);
-    let spread = match plan.split {
+    let uneven = match plan.split {
         Split::Tiles => imbalance(sets, threads) + 0.1 * threads as f64 / sets as f64,
         Split::Filters => imbalance(sets * units, threads) * 1.03,
     };
-    // what all threads transformed together passes once a unit, from the last-level cache where it is large
+    // a shared transform is read once per unit, from the last-level cache if it is large
     let transformed = 4 * plan.size.points() * tiles * shape.channels;
     let passes = if plan.split == Split::Filters && transformed > CACHE { units } else { 0 };
     let again = NEAR * (transformed * passes) as f64;
     let weights = fetch(4 * packed) + NEAR * (4 * packed * (sets - 1)) as f64;
-    join((products + transforms) / threads as f64 * spread, weights + again)
+    overlap((products + transforms) / threads as f64 * uneven, weights + again)
 }
 
-/// Arithmetic and memory side by side: the longer, and some of the shorter.
-fn join(arithmetic: f64, memory: f64) -> f64 {
+/// Overlaps arithmetic and memory: the larger, plus a fraction of the smaller.
+fn overlap(arithmetic: f64, memory: f64) -> f64 {
     arithmetic.max(memory) + 0.3 * arithmetic.min(memory)
 }
 
-/// Ways to cut a convolution into blocks of tiles.
+/// Candidate splits of a Winograd convolution into blocks of tiles.
 fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
     let side = size.side();
     let tiles = shape.batch * shape.output[0].div_ceil(side) * shape.output[1].div_ceil(side);
-    // V of a block stays in the second-level cache
-    let most = (STRIP / (size.points() * shape.channels)).max(14);
+    // V of a block stays in the L2 cache
+    let max = (STRIP / (size.points() * shape.channels)).max(14);
     let mut list = Vec::new();
     for aim in [14, 28, 56] {
-        if aim > most && aim > 14 {
+        if aim > max && aim > 14 {
             continue;
         }
-        // a whole number of blocks for each thread
+        // a whole number of blocks per thread
         let sets = tiles.div_ceil(aim).next_multiple_of(threads);
         list.push(WinogradPlan { size, tiles: tiles.div_ceil(sets).max(1), split: Split::Tiles });
     }
@@ -284,8 +284,9 @@ fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
     list
 }
 
-/// Strips and shares of a direct convolution: by rows, and by output channels, so that each thread reads weights of its own.
-/// Several tasks for each thread, where they are long enough to be worth handing out: so that none waits long for another.
+/// Candidate strips and shares of a direct convolution: by rows, and by output channels so that each thread reads its own
+/// weights.
+/// Each thread gets several tasks if they are long enough to be worth distributing, so that no thread waits long for another.
 fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectPlan> {
     let pointwise = shape.is_pointwise() && !plain;
     let (extent, line) = if pointwise {
@@ -295,22 +296,22 @@ fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectP
     };
     let units = shape.filters.div_ceil(2 * isa.lanes());
     let cycles = shape.macs() as f64 / VECTOR;
-    let most = if threads == 1 { 1 } else { ((cycles / TASK) as usize / threads).clamp(1, 4) };
+    let max = if threads == 1 { 1 } else { ((cycles / TASK) as usize / threads).clamp(1, 4) };
     let mut list = Vec::new();
-    for each in [1, most.div_ceil(2), most] {
+    for each in [1, max.div_ceil(2), max] {
         let tasks = each * threads;
-        // rows that fit the cache, in as many pieces as make the tasks; a tile is not cut where rows are pixels
+        // rows that fit the cache, in enough pieces for the tasks; pointwise pieces are whole tiles
         let fitting = (STRIP / line.max(1)).clamp(1, extent);
-        // two strips for a little more than one would read all weights twice
+        // one slightly larger strip is better than two, which would read all weights twice
         let fitting = if extent - fitting <= (fitting / 16).max(1) { extent } else { fitting };
         let pieces = extent.div_ceil(fitting);
         let samples = if pieces == 1 { (STRIP / (line * extent).max(1)).clamp(1, shape.batch) } else { 1 };
-        let alone = samples.min(shape.batch.div_ceil(tasks)).max(1);
-        let sets = shape.batch.div_ceil(alone);
+        let per_task = samples.min(shape.batch.div_ceil(tasks)).max(1);
+        let sets = shape.batch.div_ceil(per_task);
         let even = pieces.max(tasks.div_ceil(sets)).min(extent);
         let rows = extent.div_ceil(even);
         let rows = if pointwise { rows.next_multiple_of(TILE).min(extent) } else { rows };
-        list.push(DirectPlan { rows, samples: if rows < extent { 1 } else { alone }, shares: 1 });
+        list.push(DirectPlan { rows, samples: if rows < extent { 1 } else { per_task }, shares: 1 });
         if threads > 1 && units > 1 {
             let rows =
                 if pointwise && pieces > 1 { extent.div_ceil(pieces).next_multiple_of(TILE) } else { extent.div_ceil(pieces) };

@@ -1,4 +1,4 @@
-//! Steps of training: what their operators read and write, and in which order of elements.
+//! Training steps: the buffers that their operators read and write, and their layouts.
 
 use super::lower::{Lowering, edge, pool_shape, residual};
 use super::{BufferId, ConvStrategy, Kernel, PlanError, Step, Weight, WeightId, WeightLayout, WeightSource, strategy};
@@ -8,27 +8,27 @@ use crate::kernels::shape::PadShape;
 use crate::kernels::train::{conv_weight, norm};
 use crate::kernels::{ConvShape, Isa, Layout};
 
-/// An operator of training with the sizes of what it reads.
+/// A training operator with its operands' sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainKernel {
     /// The operator.
     pub op: Train,
-    /// Sizes of each operand, the batch first where it has one.
+    /// Sizes of each operand, batch first if it has one.
     pub operands: Vec<Vec<usize>>,
     /// Sizes of the result.
     pub result: Vec<usize>,
-    /// Samples.
+    /// The batch size.
     pub batch: usize,
-    /// The order of elements of the maps that it reads and writes; values of the whole batch are always plain.
+    /// The layout of the feature maps that it reads and writes. Unbatched values are always plain.
     pub layout: Layout,
-    /// Whether the operand of a convolution's weight gradient is a plain map all the same.
+    /// Whether the operand of a convolution's weight gradient is plain even if `layout` is blocked.
     pub plain: bool,
-    /// Whether a convolution's weight gradient is computed as it is defined, without Winograd's transforms.
+    /// Whether a convolution's weight gradient is computed directly, without Winograd transforms.
     pub precise: bool,
 }
 
 impl TrainKernel {
-    /// Whether an operand may lie where the result goes.
+    /// Whether the result may overwrite an operand.
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
             Train::BatchNorm { .. } => slot == 2,
@@ -55,8 +55,8 @@ impl TrainKernel {
         }
     }
 
-    /// Whether the kernel knows blocks of channels: where not, it takes and gives plain values.
-    pub(super) fn knows_blocks(&self) -> bool {
+    /// Whether the kernel supports the blocked layout; otherwise its values are plain.
+    pub(super) fn supports_blocked(&self) -> bool {
         match &self.op {
             Train::NormStats
             | Train::BatchNorm { .. }
@@ -75,7 +75,7 @@ impl TrainKernel {
             | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
-            // vectors, and what becomes or was one
+            // operators on vectors, or to and from them
             Train::ConvGradInput { .. }
             | Train::LinearGradInput { .. }
             | Train::LinearGradWeight
@@ -86,22 +86,22 @@ impl TrainKernel {
         }
     }
 
-    /// Whether an operand is laid out as [`TrainKernel::layout`] says.
+    /// Whether an operand has the layout [`TrainKernel::layout`].
     pub(super) fn is_map(&self, slot: usize) -> bool {
         self.op.takes_batched(slot)
     }
 
-    /// Samples, channels, height and width of an operand; a vector is a map of 1 x 1.
+    /// Samples, channels, height and width of an operand; a vector is a 1 x 1 feature map.
     pub fn sizes(&self, slot: usize) -> [usize; 4] {
         four(self.operands.get(slot).map_or(&[], Vec::as_slice))
     }
 
-    /// The same of the result.
+    /// The same for the result.
     pub fn result_sizes(&self) -> [usize; 4] {
         four(&self.result)
     }
 
-    /// The sizes of the convolution whose weight's gradient this is.
+    /// The shape of the convolution whose weight gradient this computes.
     pub fn conv(&self) -> Option<ConvShape> {
         let Train::ConvGradWeight(conv) = &self.op else { return None };
         let ([batch, channels, h, w], [.., oh, ow]) = (self.sizes(0), self.sizes(1));
@@ -119,7 +119,7 @@ impl TrainKernel {
         })
     }
 
-    /// The sizes of the pool whose gradient this is.
+    /// The shape of the pool whose gradient this computes.
     pub fn pool(&self) -> Option<PoolShape> {
         let shape = |pool: &Pool, [batch, channels, h, w]: [usize; 4], [.., oh, ow]: [usize; 4]| {
             pool_shape(pool, batch * channels, [h, w], [oh, ow])
@@ -131,12 +131,12 @@ impl TrainKernel {
         }
     }
 
-    /// The sizes of the padding whose gradient this is.
+    /// The shape of the padding whose gradient this computes.
     pub fn pad(&self, pad: &Pad) -> PadShape {
         PadShape { input: self.result_sizes(), channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) }
     }
 
-    /// Floats of scratch for all threads together.
+    /// Floats of scratch memory for all threads together.
     pub fn scratch(&self, isa: Isa, threads: usize) -> usize {
         match &self.op {
             Train::NormStats | Train::NormGradParams { .. } => norm::scratch(self.layout, self.sizes(0)),
@@ -154,7 +154,7 @@ fn four(sizes: &[usize]) -> [usize; 4] {
 }
 
 impl Lowering<'_> {
-    /// The step of an operator of training; a convolution's gradient by its input becomes a convolution.
+    /// Lowers a training operator. The gradient of a convolution's input becomes a convolution itself.
     pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
         let graph = self.checked.graph();
         let node = graph.node(id);
@@ -202,9 +202,9 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The gradient of a convolution's input is a convolution of stride 1 with the weight turned (see
-    /// [`WeightSource::Turned`]). Where the convolution has a stride, its result's gradient is first spread, with zeros
-    /// between; that of a single tap is spread afterwards instead.
+    /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
+    /// [`WeightSource::Turned`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
+    /// For a 1x1 kernel without padding, the result is zero-inserted instead.
     fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
         let dy = operands[0];
         let node = self.checked.graph().node(id);
@@ -214,19 +214,20 @@ impl Lowering<'_> {
         let map = self.map(dy)?;
         let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis] - 1));
         let strided = conv.stride != [1, 1];
-        let spread_after = strided && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2];
+        let insert_after = strided && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2];
         let mut from = self.operand(dy)?;
         let mut size = map;
-        if strided && !spread_after {
+        if strided && !insert_after {
             size = [0, 1].map(|axis| (map[axis] - 1) * conv.stride[axis] + 1);
-            from = self.spread(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
+            from =
+                self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
         }
-        // of the map with its padding, where that reaches further than the taps do
+        // where the padding exceeds the kernel's reach, compute the gradient of the padded map and crop it
         let cut = [0, 1].map(|axis| conv.pad[axis][0] > reach[axis]);
         let padded = if cut.contains(&true) { conv.pad } else { [[0; 2]; 2] };
         let whole = [h + padded[0][0] + padded[0][1], w + padded[1][0] + padded[1][1]];
-        let output = if spread_after { map } else { whole };
-        let pad = if spread_after {
+        let output = if insert_after { map } else { whole };
+        let pad = if insert_after {
             [[0; 2]; 2]
         } else {
             [0, 1].map(|axis| {
@@ -247,7 +248,7 @@ impl Lowering<'_> {
             groups: conv.groups,
         };
         let choice = strategy::plain(&shape, self.plan.options.threads);
-        let weight = self.turned(node, conv, channels)?;
+        let weight = self.transposed_weight(node, conv, channels)?;
         let mut inputs = vec![from];
         for &other in &operands[1..] {
             inputs.push(self.operand(other)?);
@@ -266,8 +267,8 @@ impl Lowering<'_> {
             shape: shape.output_sizes().to_vec(),
             why: String::new(),
         });
-        if spread_after {
-            result = self.spread(&format!("{name}.spread"), conv.stride, [batch, channels, h, w], result, map)?;
+        if insert_after {
+            result = self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, channels, h, w], result, map)?;
         }
         self.set(id, result);
         if padded != [[0; 2]; 2] {
@@ -286,8 +287,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A step that puts zeros between the pixels of a map.
-    fn spread(
+    /// Adds a step that inserts zeros between the pixels of a feature map.
+    fn zero_insert(
         &mut self,
         name: &str,
         stride: [usize; 2],
@@ -319,7 +320,7 @@ impl Lowering<'_> {
         Ok(output)
     }
 
-    fn turned(&mut self, node: &Node, conv: &Conv, channels: usize) -> Result<WeightId, PlanError> {
+    fn transposed_weight(&mut self, node: &Node, conv: &Conv, channels: usize) -> Result<WeightId, PlanError> {
         let missing = || PlanError::Internal(format!("`{}` has no weight", node.name));
         let param = node.params.first().ok_or_else(missing)?.source.clone();
         let [kh, kw] = conv.kernel;

@@ -1,17 +1,17 @@
-//! What a step costs by its sizes alone: multiply-adds, bytes that pass through it, the floats of its packed weights.
+//! The cost of a step, from its sizes: multiply-adds, bytes moved, and floats of packed weights.
 
 use super::{ConvStrategy, Kernel, Plan, ResidualPlan, Step};
 
-/// Kernels of a kind, as a profile sums them up.
+/// Kernel families, by which a profile sums up steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
-    /// Convolutions by the micro-kernel.
+    /// Direct convolutions by the micro-kernel.
     Direct,
-    /// Winograd's convolutions.
+    /// Winograd convolutions.
     Winograd,
     /// Convolutions as matrix products.
     Gemm,
-    /// Convolutions channel by channel.
+    /// Depthwise convolutions.
     Depthwise,
     /// Fully connected layers.
     Linear,
@@ -19,14 +19,14 @@ pub enum Family {
     Pooling,
     /// Sums, products, activations, softmax.
     Elementwise,
-    /// Losses, norms of the batch, gradients.
+    /// Losses, batch norms with batch statistics, gradients.
     Train,
-    /// What computes nothing: conversions of layout, padding, concatenation.
+    /// Data movement: layout conversions, padding, concatenation.
     Movement,
 }
 
 impl Family {
-    /// All, in the order above.
+    /// All families, in the order above.
     pub const ALL: [Family; 9] = [
         Family::Direct,
         Family::Winograd,
@@ -39,7 +39,7 @@ impl Family {
         Family::Movement,
     ];
 
-    /// As it is written: `direct`.
+    /// Its name: `direct`.
     pub fn name(self) -> &'static str {
         match self {
             Family::Direct => "direct",
@@ -56,7 +56,7 @@ impl Family {
 }
 
 impl ConvStrategy {
-    /// Whether it multiplies less than the convolution's definition does.
+    /// Whether it needs fewer multiplications than direct convolution.
     pub fn is_winograd(&self) -> bool {
         self.family() == Family::Winograd
     }
@@ -72,7 +72,7 @@ impl ConvStrategy {
 }
 
 impl Kernel {
-    /// Its kind.
+    /// Its family.
     pub fn family(&self) -> Family {
         match self {
             Kernel::Conv { strategy, .. } => strategy.family(),
@@ -98,7 +98,7 @@ impl Kernel {
 }
 
 impl Step {
-    /// Multiply-adds of a convolution or linear layer by its definition, whatever the strategy makes of them; 0 for others.
+    /// Nominal multiply-adds of a convolution or linear layer, regardless of the strategy; 0 for others.
     pub fn macs(&self) -> u64 {
         match &self.kernel {
             Kernel::Conv { shape, .. } => shape.macs(),
@@ -110,8 +110,8 @@ impl Step {
 }
 
 impl Plan {
-    /// Bytes that a step has to move: what it reads and writes, each once, and its weights as they are packed. A result that
-    /// is added to in place is read and written.
+    /// Bytes that a step must move: its inputs and output once each, and its packed weights. A result that
+    /// accumulates in place is read and written.
     pub fn bytes_moved(&self, step: &Step) -> u64 {
         let residual = match &step.kernel {
             Kernel::Conv { residual, .. } | Kernel::Linear { residual, .. } => *residual,

@@ -7,6 +7,7 @@ mod arena;
 pub mod error;
 mod exec;
 mod exec_train;
+mod finite;
 pub mod init;
 mod inputs;
 pub mod interp;
@@ -21,6 +22,8 @@ mod tune;
 mod weights;
 
 pub use error::RunError;
+pub use finite::NotFinite;
+pub(crate) use finite::{all_finite, of_tensor};
 pub use model::Model;
 pub use outputs::Outputs;
 pub use packs::PackedWeights;

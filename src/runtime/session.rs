@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use super::arena::{self, Memory};
 use super::error::RunError;
 use super::exec;
+use super::finite::{self, NotFinite};
 use super::inputs::{self, Matched};
 use super::model::Model;
 use super::outputs::Outputs;
@@ -78,7 +79,7 @@ impl Session {
     /// Runs the network on named inputs; the first axis of each is the batch. The plan for a new batch size or input size is
     /// kept.
     pub fn run(&mut self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
-        self.run_with(inputs, |_, run| run())
+        self.run_with(inputs, |_, _, _, run| run())
     }
 
     /// Like [`Session::run`], and reports the time of each step.
@@ -87,11 +88,33 @@ impl Session {
         inputs: &[(&str, ArrayViewD<'_, f32>)],
         mut observe: impl FnMut(&Step, Duration),
     ) -> Result<Outputs, RunError> {
-        self.run_with(inputs, |step, run| {
+        self.run_with(inputs, |step, _, _, run| {
             let start = Instant::now();
             run();
             observe(step, start.elapsed());
         })
+    }
+
+    /// Runs the network on inputs whose outputs held NaN or infinity, and says where that began: in an input, in a tensor of the
+    /// weights, or in a layer that overflows; the first of the plan's order. `None` where all is finite.
+    pub fn first_not_finite(&mut self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Option<NotFinite>, RunError> {
+        for (name, x) in inputs {
+            let samples = x.shape().first().copied().unwrap_or(1);
+            if let Some(wrong) = finite::of_input(name, x.as_standard_layout().as_slice().unwrap_or(&[]), samples) {
+                return Ok(Some(wrong));
+            }
+        }
+        let model = self.model.clone();
+        let params = model.params();
+        let looked = |name: &str| finite::of_tensor(name, &params.get(name)?.to_f32());
+        let mut first = None;
+        self.run_with(inputs, |step, own, memory, run| {
+            run();
+            if first.is_none() && !finite::all_finite(memory.read(step.output)) {
+                first = Some(finite::of_step(memory.plan(), step, own, looked));
+            }
+        })?;
+        Ok(first)
     }
 
     /// Plans and allocates for a batch size before the first run; `size` is the height and width if the network leaves them free.
@@ -117,7 +140,7 @@ impl Session {
     fn run_with(
         &mut self,
         given: &[(&str, ArrayViewD<'_, f32>)],
-        mut around: impl FnMut(&Step, &mut dyn FnMut()),
+        mut around: impl FnMut(&Step, &[&[f32]], &Memory<'_>, &mut dyn FnMut()),
     ) -> Result<Outputs, RunError> {
         let Matched { order, batch, size } = inputs::matched(self.model.checked(), given)?;
         self.bring(Key { batch, size })?;
@@ -140,7 +163,7 @@ impl Session {
         for step in &plan.steps {
             let (own, rest) = weights.split_at(step.weights.len());
             weights = rest;
-            let done = catch_unwind(AssertUnwindSafe(|| around(step, &mut || exec::run(step, own, &memory, pool))));
+            let done = catch_unwind(AssertUnwindSafe(|| around(step, own, &memory, &mut || exec::run(step, own, &memory, pool))));
             if done.is_err() {
                 return Err(RunError::Panicked { step: step.name.clone() });
             }

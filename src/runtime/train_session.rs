@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::arena::{self, Memory};
 use super::error::RunError;
 use super::exec;
+use super::finite::{self, NotFinite};
 use super::session::SessionOptions;
 use super::train_weights::TrainWeights;
 use crate::ir::Checked;
@@ -78,25 +79,36 @@ impl TrainSession {
 
     /// Runs a step.
     pub fn run(&mut self, inputs: &StepInputs<'_>) -> Result<(), RunError> {
-        self.run_with(inputs, |_, run, _| run())
+        self.run_with(inputs, |_, run, _, _| run())
     }
 
     /// Like [`TrainSession::run`], and reports the time of each step of the plan.
     pub fn run_timed(&mut self, inputs: &StepInputs<'_>, mut observe: impl FnMut(&Step, Duration)) -> Result<(), RunError> {
-        self.run_with(inputs, |step, run, _| {
+        self.run_with(inputs, |step, run, _, _| {
             let start = Instant::now();
             run();
             observe(step, start.elapsed());
         })
     }
 
-    /// Runs a step and returns the name of the first node, in plan order, whose result is not finite.
-    pub fn first_bad(&mut self, inputs: &StepInputs<'_>) -> Result<Option<String>, RunError> {
+    /// Runs a step whose loss was not finite, and says where that began: in an input, in a parameter, or in a layer that overflows;
+    /// the first of the plan's order. `None` where all is finite.
+    pub fn first_not_finite(&mut self, given: &StepInputs<'_>) -> Result<Option<NotFinite>, RunError> {
+        let graph = self.checked.graph();
+        let names = graph.inputs().iter().map(|&id| &graph.node(id).name);
+        if let Some(wrong) = names.zip(given.inputs).find_map(|(name, x)| finite::of_input(name, x, given.batch)) {
+            return Ok(Some(wrong));
+        }
+        let names: Vec<String> = self.params.iter().map(|(name, _)| name.clone()).collect();
+        let looked = |name: &str| {
+            let at = names.iter().position(|known| known == name)?;
+            finite::of_tensor(name, given.params[at])
+        };
         let mut first = None;
-        self.run_with(inputs, |step, run, memory| {
+        self.run_with(given, |step, run, memory, own| {
             run();
-            if first.is_none() && !memory.read(step.output).iter().all(|v| v.is_finite()) {
-                first = Some(step.name.clone());
+            if first.is_none() && !finite::all_finite(memory.read(step.output)) {
+                first = Some(finite::of_step(memory.plan(), step, own, looked));
             }
         })?;
         Ok(first)
@@ -105,7 +117,7 @@ impl TrainSession {
     fn run_with(
         &mut self,
         given: &StepInputs<'_>,
-        mut around: impl FnMut(&Step, &mut dyn FnMut(), &Memory<'_>),
+        mut around: impl FnMut(&Step, &mut dyn FnMut(), &Memory<'_>, &[&[f32]]),
     ) -> Result<(), RunError> {
         let fits = given.params.iter().map(|p| p.len()).eq(self.params.iter().map(|(_, len)| *len));
         if !fits {
@@ -127,7 +139,7 @@ impl TrainSession {
             own.clear();
             own.extend(step.weights.iter().map(|id| weights.values(id.0, given.params)));
             let mut run = || exec::run(step, &own, &memory, pool);
-            if catch_unwind(AssertUnwindSafe(|| around(step, &mut run, &memory))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| around(step, &mut run, &memory, &own))).is_err() {
                 return Err(RunError::Panicked { step: step.name.clone() });
             }
         }

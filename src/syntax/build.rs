@@ -307,7 +307,10 @@ fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
                 let mut arg = argument(cx, pair)?;
                 if arg.key.is_none() && !call.args.is_empty() {
                     match &arg.value.kind {
-                        ExprKind::Name(name) if !name.contains('.') => {
+                        // what is joined are labels, and these may hold dots
+                        ExprKind::Name(name)
+                            if !name.contains('.') || matches!(&call.name.node[..], "add" | "mul" | "concat") =>
+                        {
                             arg = shorthand(Spanned { node: name.clone(), span: arg.value.span });
                         }
                         _ => second_positional(cx, &call, &arg),

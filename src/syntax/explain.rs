@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::build::Context;
+use super::foreign;
 use super::grammar::Rule;
 use super::scan::shorten;
+use super::words::is_reserved;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
@@ -20,6 +22,13 @@ pub(super) fn has_braces(word: &str) -> bool {
 
 /// Says what is wrong with `text`, which is followed by `behind` in the file.
 pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule>) -> Diagnostic {
+    if let Some(found) = foreign::notation(text) {
+        let diagnostic = Diagnostic::error(codes::SYNTAX, found.message, cx.span_at(found.at), "not expected here");
+        return match found.edit {
+            Some((range, own)) => diagnostic.fix(found.help, cx.span_at(range), own),
+            None => diagnostic.help(found.help),
+        };
+    }
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
@@ -78,10 +87,6 @@ fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected:
         return diagnostic.note(format!("`{word}` is a word of the language and cannot be a name"));
     }
     diagnostic
-}
-
-fn is_reserved(word: &str) -> bool {
-    matches!(word, "and" | "as" | "else" | "false" | "from" | "if" | "not" | "of" | "or" | "then" | "true")
 }
 
 fn is_word(c: char) -> bool {

@@ -9,11 +9,13 @@ mod build;
 mod dump;
 mod explain;
 mod expressions;
+mod foreign;
 mod grammar;
 mod recover;
 mod scan;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -75,7 +75,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let outputs: Vec<_> = checked.graph().outputs().iter().filter(|(name, _)| name != "output").collect();
         for (name, value) in outputs.iter().copied().chain(&checked.network.labeled) {
             let last = name.rsplit('.').next().unwrap_or(name);
-            if names::is_variable(last) {
+            if names::is_local(last) {
                 labels.entry(value.node).or_insert_with(|| last.to_owned());
             }
         }
@@ -292,7 +292,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let reads = &self.tree.modules[id].reads;
         let graph = self.tree.checked.graph();
         let known = |node: &NodeId| match graph.node(*node).op {
-            Op::Input(_) => Some(&graph.node(*node).name).filter(|name| *name != "input" && names::is_variable(name)),
+            Op::Input(_) => Some(&graph.node(*node).name).filter(|name| *name != "input" && names::is_local(name)),
             _ => self.labels.get(node),
         };
         let mut list: Vec<String> = Vec::new();

@@ -11,6 +11,37 @@ const KEYWORDS: &[&str] = &[
 const USED: &[&str] =
     &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "shortcut", "super", "torch"];
 
+/// Helper functions and classes that the generated file may contain.
+const HELPERS: &[&str] = &["PadChannels", "Scope", "Subsample", "avg_pool", "beyond", "drop_path", "max_pool_up"];
+
+/// Attributes that `nn.Module` assigns to itself (`train()`, `eval()`, `compile()`, hooks). PyTorch raises an error if a submodule has
+/// that name, no matter how it was registered.
+const SET_BY_MODULE: &[&str] = &[
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_buffers",
+    "_compiled_call_impl",
+    "_forward_hooks",
+    "_forward_hooks_always_called",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_is_full_backward_hook",
+    "_load_state_dict_post_hooks",
+    "_load_state_dict_pre_hooks",
+    "_modules",
+    "_non_persistent_buffers_set",
+    "_parameters",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "training",
+];
+
+/// Whether no submodule can have that name.
+pub(super) fn is_impossible(key: &str) -> bool {
+    SET_BY_MODULE.contains(&key)
+}
+
 /// Attributes of `nn.Module` and the containers, which a module with this name would hide.
 const OF_MODULE: &[&str] = &[
     "T_destination",
@@ -91,6 +122,11 @@ pub(super) fn is_variable(text: &str) -> bool {
         && !USED.contains(&text)
 }
 
+/// Whether a local variable of `forward` can have that name without hiding a helper function.
+pub(super) fn is_local(text: &str) -> bool {
+    is_variable(text) && !HELPERS.contains(&text)
+}
+
 /// Whether a module can be an attribute with that name.
 pub(super) fn is_attribute(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -134,7 +170,8 @@ pub(super) fn class(text: &str, otherwise: &str) -> String {
         out.extend(chars);
     }
     let begins = out.starts_with(|c: char| c.is_ascii_alphabetic());
-    if begins && !KEYWORDS.contains(&out.as_str()) && out != "F" && out != "OrderedDict" { out } else { otherwise.to_owned() }
+    let is_taken = [KEYWORDS, USED, HELPERS].iter().any(|list| list.contains(&out.as_str()));
+    if begins && !is_taken { out } else { otherwise.to_owned() }
 }
 
 #[cfg(test)]
@@ -148,6 +185,35 @@ mod tests {
         assert_eq!(member("0"), "self._modules[\"0\"]");
         assert_eq!(member("lambda"), "self._modules[\"lambda\"]");
         assert!(is_variable("x") && !is_variable("self") && !is_variable("in") && !is_variable("2x"));
+    }
+
+    /// `dir(nn.Module())` of PyTorch 2.15 without names that begin with `_`, and those of its instances.
+    const PUBLIC: &str = "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches \
+        eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia \
+        named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer \
+        register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook \
+        register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter \
+        register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict \
+        to to_empty train training type xpu zero_grad";
+
+    #[test]
+    fn no_attribute_of_a_module_is_hidden() {
+        for name in PUBLIC.split_whitespace() {
+            assert!(!is_attribute(name) && !is_key(name), "{name}");
+        }
+        for name in SET_BY_MODULE {
+            assert!(is_impossible(name) && !is_attribute(name), "{name}");
+        }
+        assert!(!is_impossible("train") && !is_impossible("conv1"));
+        for name in
+            HELPERS.iter().chain(USED).filter(|name| !["Scope", "PadChannels", "Subsample", "OrderedDict", "F"].contains(name))
+        {
+            assert!(!is_local(name), "{name}");
+        }
+        assert_eq!(
+            ["subsample", "pad_channels", "scope"].map(|name| class(name, "Net")),
+            ["Net".to_owned(), "Net".into(), "Net".into()][..]
+        );
     }
 
     #[test]

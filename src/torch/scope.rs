@@ -130,6 +130,10 @@ impl<'a> Tree<'a> {
             if path.iter().any(String::is_empty) {
                 return Err(fails(&node.name, "a component of its name is empty"));
             }
+            if let Some(part) = path.iter().find(|part| names::is_impossible(part)) {
+                let reason = format!("a module sets its own attribute `{part}`, so that no layer in it can have that name");
+                return Err(fails(&node.name, &reason));
+            }
             let mut at = ROOT;
             for depth in 1..path.len() {
                 let prefix = &path[..depth];

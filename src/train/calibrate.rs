@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Engine, Feed, TrainError};
 use crate::ir::{Checked, Op};
+use crate::runtime::all_finite;
 
 /// Sums of one statistic over batches, a value for each channel.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,11 @@ pub fn calibrate(
         engine.state().iter_mut().for_each(|s| s.values.fill(0.0));
         engine.clear();
         engine.gradients(&loaded.batch(), 1.0, 0)?;
+        if let Some(bad) = engine.state().iter().find(|s| !all_finite(&s.values)) {
+            let name = bad.name.clone();
+            let cause = engine.first_not_finite(&loaded.batch(), 0);
+            return Err(TrainError::Statistics { batch: count + 1, name, cause });
+        }
         // the last batch is smaller
         let weight = loaded.labels.len() as f64;
         samples += weight;

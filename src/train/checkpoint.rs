@@ -1,4 +1,5 @@
-//! Checkpoints: parameters and running statistics by torchvision's names, velocities as `optimizer.NAME`, and the counters in the header.
+//! Checkpoints: parameters and running statistics by torchvision's names, velocities as `optimizer.NAME` (with underscores
+//! before the dot where a layer's names begin so), and the counters in the header.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::{BatchStats, Engine, TrainError};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::formats::safetensors;
-use crate::formats::weights::OPTIMIZER;
+use crate::formats::weights::optimizer_prefix;
 use crate::ir::Recipe;
 
 /// The header's key.
@@ -102,9 +103,10 @@ pub fn write_weights(path: &Path, engine: &mut dyn Engine) -> Result<(), TrainEr
 /// Writes a checkpoint, whole or not at all: on any error the one that was there stays.
 pub fn write(path: &Path, engine: &mut dyn Engine, optimizer: &Optimizer, state: &State) -> Result<(), TrainError> {
     let mut list = weights(engine)?;
+    let prefix = optimizer_prefix(list.iter().map(|(name, _)| name.as_str()));
     for (p, velocity) in engine.parameters().iter().zip(optimizer.velocities()) {
         if !velocity.is_empty() {
-            let name = format!("{OPTIMIZER}{}", p.name);
+            let name = format!("{prefix}{}", p.name);
             let tensor = tensor(&name, &p.shape, velocity)?;
             list.push((name, tensor));
         }
@@ -148,10 +150,13 @@ pub fn restore(path: &Path, engine: &mut dyn Engine, optimizer: &mut Optimizer) 
             }
         }
     };
+    let mut names: Vec<String> = engine.parameters().iter().map(|p| p.name.clone()).collect();
+    names.extend(engine.state().iter().map(|s| s.name.clone()));
+    let prefix = optimizer_prefix(names.iter().map(String::as_str));
     for (p, velocity) in engine.parameters().iter_mut().zip(optimizer.velocities_mut()) {
         fill(&p.name, &mut p.values)?;
         if !velocity.is_empty() {
-            fill(&format!("{OPTIMIZER}{}", p.name), velocity)?;
+            fill(&format!("{prefix}{}", p.name), velocity)?;
         }
     }
     engine.state().iter_mut().try_for_each(|s| fill(&s.name, &mut s.values))

@@ -4,6 +4,7 @@ use ndarray::ArrayView4;
 
 use super::TrainError;
 use crate::ir::ParamRole;
+use crate::runtime::NotFinite;
 
 /// Samples with their classes.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +101,14 @@ pub trait Engine {
     /// Losses and correct answers in inference mode: with running statistics, without dropout. No label smoothing.
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<BatchStats, TrainError>;
 
-    /// The first node, in the order of the last [`Engine::gradients`], whose result on this batch holds a value that is not finite.
-    /// ConvQuery for when the loss was not finite; may be slow.
-    fn first_bad(&mut self, _batch: &Batch<'_>, _step: u64) -> Option<String> {
+    /// What made the loss of [`Engine::gradients`] on this batch no finite number: the first input, parameter or layer that is none.
+    /// May be slow.
+    fn first_not_finite(&mut self, _batch: &Batch<'_>, _step: u64) -> Option<NotFinite> {
+        None
+    }
+
+    /// The same of [`Engine::evaluate`].
+    fn first_not_finite_evaluating(&mut self, _batch: &Batch<'_>) -> Option<NotFinite> {
         None
     }
 }

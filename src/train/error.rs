@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::data::DataError;
 use crate::formats::WeightsError;
-use crate::runtime::RunError;
+use crate::runtime::{NotFinite, RunError};
 
 /// See the module.
 #[derive(Debug, Error)]
@@ -15,17 +15,47 @@ pub enum TrainError {
     /// The recipe cannot be run on these data.
     #[error("{0}")]
     Recipe(String),
-    /// The loss is infinite or no number.
-    #[error("the loss of step {step} is {loss}{}; a smaller rate may help: --set train.optimizer.lr={}", node_clause(.node.as_deref()), number(rate / 10.0))]
+    /// The loss of a step is infinite or no number.
+    #[error("the loss of step {step} is {loss}{}{}", clause(.cause.as_ref()), advice(.cause.as_ref(), *step, *rate))]
     NotFinite {
         /// The step, from 1.
         step: u64,
         /// The loss.
         loss: f64,
-        /// The first node that went bad.
-        node: Option<String>,
+        /// What is not finite.
+        cause: Option<NotFinite>,
         /// The recipe's rate.
         rate: f64,
+    },
+    /// The loss over the validation data is infinite or no number.
+    #[error("the validation loss after step {step} is {loss}{}{}", clause(.cause.as_ref()), measured(.cause.as_ref()))]
+    Validation {
+        /// The step, from 1.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// What is not finite.
+        cause: Option<NotFinite>,
+    },
+    /// A step has made a parameter, or a running statistic, that is no finite number.
+    #[error("after step {step}, {cause}; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0))]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// The parameter.
+        cause: NotFinite,
+        /// The recipe's rate.
+        rate: f64,
+    },
+    /// Statistics that were measured are no finite numbers.
+    #[error("the statistics of batch {batch} are not finite: `{name}`{}", clause(.cause.as_ref()))]
+    Statistics {
+        /// The batch, from 1.
+        batch: u64,
+        /// The statistic.
+        name: String,
+        /// What is not finite.
+        cause: Option<NotFinite>,
     },
     /// The network does not run.
     #[error(transparent)]
@@ -56,8 +86,24 @@ pub enum TrainError {
     },
 }
 
-fn node_clause(node: Option<&str>) -> String {
-    node.map_or_else(String::new, |node| format!(", and `{node}` is the first node whose values are not finite"))
+fn clause(cause: Option<&NotFinite>) -> String {
+    cause.map_or_else(String::new, |cause| format!(": {cause}"))
+}
+
+/// What may help: the rate has no part in data and weights that were bad before the first step.
+fn advice(cause: Option<&NotFinite>, step: u64, rate: f64) -> String {
+    match cause {
+        Some(NotFinite::Input { .. }) => String::new(),
+        Some(NotFinite::Weight { .. }) if step == 1 => "; they were so before the first step".to_owned(),
+        Some(_) | None => format!("; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0)),
+    }
+}
+
+fn measured(cause: Option<&NotFinite>) -> &'static str {
+    match cause {
+        Some(NotFinite::Layer { .. }) => "; the training loss was finite: running statistics that lag behind may be the reason",
+        Some(NotFinite::Input { .. } | NotFinite::Weight { .. }) | None => "",
+    }
 }
 
 /// A number as a person writes it: with an exponent where it is far from 1.

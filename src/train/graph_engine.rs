@@ -11,7 +11,7 @@ use crate::ir::signal::stated;
 use crate::ir::{BatchNorm, Checked, Op, ParamRole, ParamSource};
 use crate::passes;
 use crate::plan::Settings;
-use crate::runtime::{Model, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
+use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
 
 /// A norm: its layer, its attributes, its elements a channel and sample, and where its running mean stands among the states (the
 /// variance behind it).
@@ -158,6 +158,29 @@ impl GraphEngine {
         Ok(batch.images.to_slice().map_or_else(|| batch.images.iter().copied().collect(), Cow::Borrowed))
     }
 
+    /// Does something with the session that evaluates, on a batch. The network's main output is one of scores there, even where the
+    /// network ends in a softmax.
+    fn infer<T>(
+        &mut self,
+        batch: &Batch<'_>,
+        run: impl FnOnce(&mut Session, &[(&str, ArrayViewD<'_, f32>)]) -> Result<T, RunError>,
+    ) -> Result<T, TrainError> {
+        let images = self.checked(batch)?;
+        let session = match &mut self.inference {
+            Some(session) => session,
+            None => {
+                let network = self.network.clone().scores().0;
+                let model = Model::new(network, self.store()?).map_err(RunError::from)?;
+                self.inference.insert(model.session_with(self.options.session)?)
+            }
+        };
+        let images = ArrayViewD::from_shape(stated(self.network.network.signal, batch.images.shape()), &images)
+            .map_err(|e| internal(e.to_string()))?;
+        let graph = self.network.graph();
+        let input = graph.inputs().first().map(|&id| graph.node(id).name.clone()).unwrap_or_default();
+        Ok(run(session, &[(&input, images)])?)
+    }
+
     /// Takes over the gradients of the last run.
     fn take_gradients(&mut self, scale: f32) -> Result<(), TrainError> {
         for (param, source) in self.params.iter_mut().zip(&self.sources) {
@@ -224,27 +247,18 @@ impl Engine for GraphEngine {
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<BatchStats, TrainError> {
-        let images = self.checked(batch)?;
-        let session = match &mut self.inference {
-            Some(session) => session,
-            None => {
-                let model = Model::new(self.network.clone(), self.store()?).map_err(RunError::from)?;
-                self.inference.insert(model.session_with(self.options.session)?)
-            }
-        };
-        let images = ArrayViewD::from_shape(stated(self.network.network.signal, batch.images.shape()), &images)
-            .map_err(|e| internal(e.to_string()))?;
-        let graph = self.network.graph();
-        let input = graph.inputs().first().map(|&id| graph.node(id).name.clone()).unwrap_or_default();
-        let outputs = session.run(&[(&input, images)])?;
+        let outputs = self.infer(batch, |session, inputs| session.run(inputs))?;
         let scores: Vec<f32> = outputs.main().iter().copied().collect();
-        let are_probabilities = graph.outputs().first().is_some_and(|(_, v)| graph.node(v.node).op == Op::Softmax);
-        let loss_sum = losses(&scores, batch.labels, are_probabilities);
+        let loss_sum = losses(&scores, batch.labels);
         Ok(BatchStats { loss_sum, correct: correct(&scores, batch.labels), count: batch.labels.len() })
     }
 
-    fn first_bad(&mut self, batch: &Batch<'_>, step: u64) -> Option<String> {
-        self.on(batch, step, TrainSession::first_bad).ok().flatten()
+    fn first_not_finite(&mut self, batch: &Batch<'_>, step: u64) -> Option<NotFinite> {
+        self.on(batch, step, TrainSession::first_not_finite).ok().flatten()
+    }
+
+    fn first_not_finite_evaluating(&mut self, batch: &Batch<'_>) -> Option<NotFinite> {
+        self.infer(batch, |session, inputs| session.first_not_finite(inputs)).ok().flatten()
     }
 }
 
@@ -252,26 +266,37 @@ fn internal(what: String) -> TrainError {
     TrainError::Run(RunError::Internal(what))
 }
 
-/// Samples whose highest score is their class's.
+/// Samples whose highest score is their class's; none whose scores are no numbers.
 fn correct(scores: &[f32], labels: &[u32]) -> usize {
     let classes = scores.len() / labels.len().max(1);
     let best = |scores: &[f32]| scores.iter().enumerate().fold(0, |best, (i, &v)| if v > scores[best] { i } else { best });
-    scores.chunks(classes.max(1)).zip(labels).filter(|(scores, label)| best(scores) == **label as usize).count()
+    let is_right = |(scores, label): (&[f32], &u32)| !scores.iter().any(|v| v.is_nan()) && best(scores) == *label as usize;
+    scores.chunks(classes.max(1)).zip(labels).filter(|(scores, label)| is_right((scores, label))).count()
 }
 
-/// The sum of the samples' cross-entropies.
-fn losses(scores: &[f32], labels: &[u32], are_probabilities: bool) -> f64 {
+/// The sum of the samples' cross-entropies, as PyTorch's `log_softmax` has them: no probability is rounded on the way.
+fn losses(scores: &[f32], labels: &[u32]) -> f64 {
     let classes = scores.len() / labels.len().max(1);
     let loss = |(scores, &label): (&[f32], &u32)| {
         let own = scores.get(label as usize).map_or(f64::NAN, |&v| f64::from(v));
-        if are_probabilities {
-            // one that was rounded to 0 would make the mean infinite
-            let least = f64::from(f32::MIN_POSITIVE);
-            return -(if own < least { least } else { own }).ln();
-        }
         let largest = scores.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(f64::from(v)));
         let sum: f64 = scores.iter().map(|&v| (f64::from(v) - largest).exp()).sum();
         largest + sum.ln() - own
     };
     scores.chunks(classes.max(1)).zip(labels).map(loss).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_are_no_numbers_are_never_right_and_their_loss_is_none() {
+        let scores = [f32::NAN, f32::NAN, f32::INFINITY, 0.0, 3.0, 1.0];
+        assert_eq!(correct(&scores, &[0, 0, 0]), 2);
+        assert!(losses(&scores[..2], &[0]).is_nan() && losses(&scores[2..4], &[0]).is_nan());
+        // torch.nn.functional.cross_entropy of [0, 1000] and class 0
+        assert_eq!(losses(&[0.0, 1000.0], &[0]), 1000.0);
+        assert_eq!(losses(&[0.0, f32::NEG_INFINITY], &[1]), f64::INFINITY);
+    }
 }

@@ -34,6 +34,8 @@ pub struct Curves {
     loss: f64,
     /// Error in percent over the last epoch.
     last_train: Option<f64>,
+    /// Whether the last validation's loss was no finite number.
+    is_broken: bool,
 }
 
 impl Curves {
@@ -52,7 +54,10 @@ impl Curves {
                     (curves.epochs, curves.seconds, curves.loss) = (*epoch, *seconds, *loss);
                     curves.last_train = Some(100.0 * error);
                 }
-                Line::Valid { step, error, .. } => curves.valid.push((*step as f64, 100.0 * error)),
+                Line::Valid { step, error, loss, .. } => {
+                    curves.valid.push((*step as f64, 100.0 * error));
+                    curves.is_broken = !loss.is_finite();
+                }
             }
         }
         // a batch's error jumps: what is drawn is the mean of as many as make a point
@@ -71,9 +76,13 @@ impl Curves {
             let _ = write!(text, ", training error {error:.2} %");
         }
         if let Some((_, error)) = self.valid.last() {
-            let _ = write!(text, ", validation error {error:.2} %");
+            let _ = write!(text, ", validation error {error:.2} %{}", self.broken());
         }
         text
+    }
+
+    fn broken(&self) -> &'static str {
+        if self.is_broken { " (loss not finite)" } else { "" }
     }
 }
 
@@ -107,7 +116,7 @@ pub fn page(runs: &[Curves]) -> String {
         let best = run.valid.iter().map(|p| p.1).min_by(f64::total_cmp);
         let _ = writeln!(
             out,
-            "<tr><td><span class=\"key c{}\"></span>{}</td><td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1}</td></tr>",
+            "<tr><td><span class=\"key c{}\"></span>{}</td><td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{}{}</td><td>{}</td><td>{:.1}</td></tr>",
             i % COLOURS,
             escaped(&run.name),
             run.steps,
@@ -115,6 +124,7 @@ pub fn page(runs: &[Curves]) -> String {
             run.loss,
             percent(run.last_train),
             percent(run.valid.last().map(|p| p.1)),
+            run.broken(),
             percent(best),
             run.seconds / 60.0
         );

@@ -10,6 +10,7 @@ use super::sgd::{self, Optimizer};
 use super::{BatchStats, Engine, Feed, TrainError, report, sanity};
 use crate::base::file::remove_leftovers;
 use crate::ir::{Count, Recipe, Schedule};
+use crate::runtime::{NotFinite, all_finite, of_tensor};
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -248,8 +249,10 @@ impl Looping<'_, '_> {
         if recipe.validate.is_some() && self.state.validated != Some(self.state.step) {
             self.validate(&rates)?;
         }
+        self.hold_parameters()?;
         checkpoint::write_weights(&self.run.dir.weights(), self.run.engine)?;
         self.checkpoint()?;
+        self.hold_validation()?;
         Ok(End::Finished)
     }
 
@@ -277,13 +280,9 @@ impl Looping<'_, '_> {
             let batch = loaded.batch();
             let of = self.run.engine.gradients(&batch, scale, self.state.step)?;
             if !of.loss_sum.is_finite() {
-                let node = self.run.engine.first_bad(&batch, self.state.step);
-                return Err(TrainError::NotFinite {
-                    step: self.state.step + 1,
-                    loss: of.loss(),
-                    node,
-                    rate: recipe.optimizer.lr,
-                });
+                let cause = self.run.engine.first_not_finite(&batch, self.state.step);
+                let (step, loss, rate) = (self.state.step + 1, of.loss(), recipe.optimizer.lr);
+                return Err(TrainError::NotFinite { step, loss, cause, rate });
             }
             stats.add(of);
         }
@@ -326,11 +325,50 @@ impl Looping<'_, '_> {
 
     fn validate(&mut self, rates: &Rates<'_>) -> Result<(), TrainError> {
         let Some(valid) = &mut self.run.valid else { return Ok(()) };
-        let stats = evaluate(self.run.engine, &mut **valid, &mut |_| {})?;
-        self.state.validated = Some(self.state.step);
+        let mut cause = None;
+        let stats = evaluate_and_look(self.run.engine, &mut **valid, &mut |_| {}, &mut cause)?;
+        let (step, loss) = (self.state.step, stats.loss());
+        self.state.validated = Some(step);
         rates.measured(stats.error(), &mut self.state.plateau);
         let epoch = self.state.epoch + u64::from(self.state.position > 0);
-        self.say(Line::Valid { epoch, step: self.state.step, loss: stats.loss(), error: stats.error() }).map(drop)
+        self.say(Line::Valid { epoch, step, loss, error: stats.error() })?;
+        if loss.is_finite() {
+            return Ok(());
+        }
+        match cause {
+            // neither data nor parameters get better by themselves
+            cause @ Some(NotFinite::Input { .. } | NotFinite::Weight { .. }) => Err(TrainError::Validation { step, loss, cause }),
+            // the next steps may bring running statistics to where they belong; in the end it is an error
+            cause @ (Some(NotFinite::Layer { .. }) | None) => {
+                let error = TrainError::Validation { step, loss, cause };
+                (self.observe)(Event::Notice(&error.to_string()));
+                Ok(())
+            }
+        }
+    }
+
+    /// The error of a run whose last validation gave no finite loss.
+    fn hold_validation(&self) -> Result<(), TrainError> {
+        let last = self.log.lines().iter().rev().find_map(|line| match line {
+            Line::Valid { step, loss, .. } => Some((*step, *loss)),
+            Line::Start { .. } | Line::Step { .. } | Line::Epoch { .. } => None,
+        });
+        match last {
+            Some((step, loss)) if !loss.is_finite() => Err(TrainError::Validation { step, loss, cause: None }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Holds that the parameters and running statistics are finite numbers: a step may spoil them after its loss was measured.
+    fn hold_parameters(&mut self) -> Result<(), TrainError> {
+        let params = self.run.engine.parameters().iter().map(|p| (&p.name, &p.values));
+        let mut wrong = params.filter(|(_, values)| !all_finite(values)).find_map(|(name, values)| of_tensor(name, values));
+        if wrong.is_none() {
+            let state = self.run.engine.state().iter().filter(|s| !all_finite(&s.values));
+            wrong = state.map(|s| of_tensor(&s.name, &s.values)).next().flatten();
+        }
+        let (step, rate) = (self.state.step, self.state.recipe.optimizer.lr);
+        wrong.map_or(Ok(()), |cause| Err(TrainError::Diverged { step, cause, rate }))
     }
 
     fn say(&mut self, line: Line) -> Result<Flow, TrainError> {
@@ -344,8 +382,11 @@ impl Looping<'_, '_> {
     }
 
     /// The log and the report go first: what a checkpoint counts is written by then.
+    ///
+    /// Parameters that are no numbers are never written over those of an earlier step.
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         self.log.flush()?;
+        self.hold_parameters()?;
         self.state.seconds = self.seconds();
         self.started = Instant::now();
         let curves = [report::Curves::of(self.run.network, self.log.lines())];
@@ -366,11 +407,26 @@ fn due_epoch(every: Option<Count>, epoch: u64) -> bool {
 
 /// The loss and the error over a whole dataset. `tick` is told the samples of each batch.
 pub fn evaluate(engine: &mut dyn Engine, feed: &mut dyn Feed, tick: &mut dyn FnMut(usize)) -> Result<BatchStats, TrainError> {
+    evaluate_and_look(engine, feed, tick, &mut None)
+}
+
+/// As [`evaluate`], and looks for the cause in the first batch whose loss is not finite.
+fn evaluate_and_look(
+    engine: &mut dyn Engine,
+    feed: &mut dyn Feed,
+    tick: &mut dyn FnMut(usize),
+    cause: &mut Option<NotFinite>,
+) -> Result<BatchStats, TrainError> {
     let mut stats = BatchStats::default();
     feed.start(0, 0)?;
     while let Some(loaded) = feed.next()? {
         if !loaded.labels.is_empty() {
-            stats.add(engine.evaluate(&loaded.batch())?);
+            let batch = loaded.batch();
+            let of = engine.evaluate(&batch)?;
+            if stats.loss_sum.is_finite() && !of.loss_sum.is_finite() {
+                *cause = engine.first_not_finite_evaluating(&batch);
+            }
+            stats.add(of);
         }
         tick(loaded.labels.len());
     }

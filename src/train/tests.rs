@@ -7,6 +7,7 @@ use super::{
 };
 use crate::data::Rng;
 use crate::ir::{Count, ParamRole, Recipe, Schedule, Sgd};
+use crate::runtime::NotFinite;
 
 const CLASSES: usize = 3;
 const FEATURES: usize = 4;
@@ -107,8 +108,8 @@ impl Engine for Toy {
         Ok(self.each(batch, |_, _, _| {}))
     }
 
-    fn first_bad(&mut self, _: &Batch<'_>, _: u64) -> Option<String> {
-        Some("layer1.0.conv1".into())
+    fn first_not_finite(&mut self, _: &Batch<'_>, _: u64) -> Option<NotFinite> {
+        Some(NotFinite::Layer { name: "layer1.0.conv1".into() })
     }
 }
 

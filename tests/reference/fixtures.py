@@ -2,6 +2,7 @@
 
 usage: fixtures.py [DIR]      (DIR: tests/fixtures)
 """
+import collections
 import os
 import pathlib
 import pickle
@@ -43,6 +44,30 @@ def save_malicious(path):
             file.writestr(zipfile.ZipInfo(f"malicious/{name}"), content)  # ZipInfo: the date is fixed
 
 
+def save_views(path):
+    """Views as PyTorch keeps them, tensors whose values are not read, and beside them what optimizers and schedulers keep."""
+    count = torch.arange(24.0)
+    state = {
+        "expanded": torch.tensor([2.0]).expand(4),
+        "broadcast": count[:3].reshape(3, 1).expand(3, 4),
+        "transposed": count[:6].reshape(2, 3).t(),
+        "sliced": count.reshape(4, 6)[1:3, 2:5],
+        "strided": count[1:10:3],
+        "windows": count[:8].unfold(0, 4, 2),
+        "diagonal": count[:9].reshape(3, 3).diagonal(),
+        "channels_last": count.reshape(1, 2, 3, 4).to(memory_format=torch.channels_last),
+        "complex": torch.tensor([1 + 2j]),
+        "float8": torch.zeros(3).to(torch.float8_e4m3fn),
+        "sparse": torch.eye(2).to_sparse(),
+    }
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [30, 60, 60])
+    values = {"set": {1, 2}, "bytes": b"a\xff", "none": b"", "dtype": torch.float32, "complex": 1 + 2j, "size": torch.Size([1, 2]),
+              "device": torch.device("cpu"), "default": collections.defaultdict(list, a=[1]), "frozen": frozenset([1])}
+    torch.save({"state_dict": state, "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "args": values}, path)
+
+
 @torch.inference_mode()
 def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "tests/fixtures")
@@ -69,6 +94,8 @@ def main():
         net.load_state_dict(rounded, strict=False)  # widened again: the rounded weights, computed in f32
         np.save(out / f"tiny-{name}.y.npy", net(x).numpy())
     save_malicious(out / "malicious.pth")
+    torch.save({"conv1.weight": learned["conv1.weight"]}, out / "checkpoint_best_model.pth")
+    save_views(out / "views.pth")
 
 
 if __name__ == "__main__":

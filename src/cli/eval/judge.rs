@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayD};
 use super::super::images::{AHEAD, Ahead, Event, progress};
 use super::super::output::{Failure, Out};
 use super::members::{Members, Shown};
-use super::score::{Counts, Measures};
+use super::score::{Counts, Measures, NoAnswer, Row};
 use super::state::State;
 use super::{Args, Average};
 use crate::data::{Dataset, Views};
@@ -135,13 +135,17 @@ impl<'a> Evaluator<'a> {
         let (indices, shown): (Vec<usize>, Vec<Shown>) = pictures.drain(..).unzip();
         let (batch, average) = (self.work.batch, self.work.average);
         let answers = self.members.list.iter_mut().map(|member| member.answer(&shown, batch, average));
-        let answers: Vec<Vec<Vec<f32>>> = answers.collect::<Result<_, _>>()?;
+        let answers: Vec<Vec<Row>> = answers.collect::<Result<_, _>>()?;
         for (i, index) in indices.into_iter().enumerate() {
-            let mut rows: Vec<Vec<f32>> = answers.iter().filter_map(|rows| rows.get(i).cloned()).collect();
-            if rows.len() > 1 {
-                rows.push(together(&rows));
+            let mut rows: Vec<Row> = answers.iter().filter_map(|rows| rows.get(i).cloned()).collect();
+            if let (None, Some(at)) = (&self.counts.no_answer, rows.iter().position(|row| !row.is_finite())) {
+                let why = self.members.list[at].why_not_finite(&shown[i])?;
+                self.counts.no_answer = Some(NoAnswer { index, why });
             }
-            let classes = rows.last().map_or(0, Vec::len);
+            if rows.len() > 1 {
+                rows.push(Row::mean(&rows));
+            }
+            let classes = rows.last().map_or(0, |row| row.p.len());
             let class = self.work.data.label(index) as usize;
             if class >= classes {
                 return Err(Failure::Input(format!("the data has more classes than the network's {classes} outputs")));
@@ -149,7 +153,7 @@ impl<'a> Evaluator<'a> {
             self.answered += 1;
             self.counts.answer(index, class, &rows, self.work.worst);
             if let (true, Some(row)) = (self.work.keep, rows.pop()) {
-                self.rows.push((index, row));
+                self.rows.push((index, row.p));
             }
         }
         Ok(())
@@ -158,7 +162,8 @@ impl<'a> Evaluator<'a> {
     /// The error so far, beside the bar.
     fn say(&self, bar: &ProgressBar) {
         if let Some(measures) = self.measures().last() {
-            bar.set_message(format!("top-1 error {:.2} %", 100.0 - measures.top1));
+            let bad = if measures.not_finite > 0 { format!(", {} not finite", measures.not_finite) } else { String::new() };
+            bar.set_message(format!("top-1 error {:.2} %{bad}", 100.0 - measures.top1));
         }
     }
 
@@ -168,6 +173,14 @@ impl<'a> Evaluator<'a> {
             return Vec::new();
         }
         self.counts.tallies.iter().map(|tally| tally.measures(self.counts.seen)).collect()
+    }
+
+    /// The error that scores which are not finite are, behind the report: they have no measure.
+    pub fn hold_finite(&self) -> Result<(), Failure> {
+        let Some(NoAnswer { index, why }) = &self.counts.no_answer else { return Ok(()) };
+        let (seen, name) = (self.counts.seen, self.work.data.name(*index));
+        let bad = self.measures().iter().map(|m| m.not_finite).max().unwrap_or(0);
+        Err(Failure::Input(format!("the scores of {bad} of {seen} images are not finite, first those of `{name}`: {why}")))
     }
 
     /// Each image's probabilities, in the dataset's order; NaN of those that were not read.
@@ -192,12 +205,4 @@ impl<'a> Evaluator<'a> {
             out.note(format_args!("warning: and {more} more broken files in `{}`", args.data));
         }
     }
-}
-
-/// The mean of several networks' probabilities.
-fn together(rows: &[Vec<f32>]) -> Vec<f32> {
-    let classes = rows.first().map_or(0, Vec::len);
-    let mean =
-        |class: usize| rows.iter().filter_map(|row| row.get(class)).map(|&p| f64::from(p)).sum::<f64>() / rows.len() as f64;
-    (0..classes).map(|class| mean(class) as f32).collect()
 }

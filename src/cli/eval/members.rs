@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::super::args::Named;
-use super::super::images::{Reader, probabilities};
+use super::super::images::{Reader, log_probabilities, probabilities};
 use super::super::open::ModelArgs;
 use super::super::output::{Failure, Out};
+use super::score::{Row, add};
 use super::{Args, Average};
 use crate::check;
 use crate::data::{Cut, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
@@ -145,9 +146,13 @@ impl EnsembleMember {
                 Failure::Input(format!("`{name}` cannot be shown whole pictures: {error}; --scales with --crops shows crops"))
             })?;
         }
+        let mut reader = Reader::of(&loaded.checked)?;
+        // the loss is that of the scores, which a softmax may round to 0
+        let (checked, ended_in_softmax) = loaded.checked.scores();
+        loaded.checked = checked;
+        reader.ends_in_softmax &= !ended_in_softmax;
         let model = loaded.model()?;
-        let reader = Reader::of(model.checked())?;
-        if average == Average::Logits && reader.ends_in_softmax {
+        if average == Average::Logits && (reader.ends_in_softmax || ended_in_softmax) {
             let name = &model.network().name;
             return Err(Failure::Input(format!("`{name}` ends in a softmax: it yields no logits to be averaged")));
         }
@@ -177,7 +182,7 @@ impl EnsembleMember {
     }
 
     /// The probabilities that it gives the classes of each picture: the average over views.
-    pub fn answer(&mut self, pictures: &[Shown], batch: usize, average: Average) -> Result<Vec<Vec<f32>>, Failure> {
+    pub fn answer(&mut self, pictures: &[Shown], batch: usize, average: Average) -> Result<Vec<Row>, Failure> {
         // in the order in which each size first comes
         let mut sizes: Vec<OfOneSize<'_>> = Vec::new();
         for (picture, shown) in pictures.iter().enumerate() {
@@ -188,7 +193,8 @@ impl EnsembleMember {
                 }
             }
         }
-        let mut sums: Vec<Vec<f64>> = vec![Vec::new(); pictures.len()];
+        // of scores or probabilities, and of the probabilities' logarithms
+        let mut sums: Vec<[Vec<f64>; 2]> = vec![[Vec::new(), Vec::new()]; pictures.len()];
         for OfOneSize { size, views } in sizes {
             let [_, height, width] = size;
             // larger images take more memory: as many as make the pixels of a batch of the network's own size
@@ -196,20 +202,49 @@ impl EnsembleMember {
             for run in views.chunks(together) {
                 let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
                 let rows = self.reader.scores(&mut self.session, &values, size)?;
-                for ((picture, _), row) in run.iter().zip(rows) {
-                    let row = if average == Average::Logits || self.reader.ends_in_softmax { row } else { probabilities(&row) };
-                    let sum = &mut sums[*picture];
-                    sum.resize(row.len(), 0.0);
-                    sum.iter_mut().zip(row).for_each(|(sum, score)| *sum += f64::from(score));
+                for ((picture, _), scores) in run.iter().zip(rows) {
+                    let [sum, logs] = &mut sums[*picture];
+                    sum.resize(scores.len(), 0.0);
+                    logs.resize(scores.len(), f64::NEG_INFINITY);
+                    if average == Average::Logits {
+                        sum.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(score));
+                        continue;
+                    }
+                    let Row { p, log } = self.row(scores);
+                    sum.iter_mut().zip(p).for_each(|(sum, p)| *sum += f64::from(p));
+                    logs.iter_mut().zip(log).for_each(|(sum, log)| *sum = add(*sum, log));
                 }
             }
         }
-        let mean = |(sum, shown): (Vec<f64>, &Shown)| {
+        let mean = |([sum, logs], shown): ([Vec<f64>; 2], &Shown)| {
             let views = shown.get(self.way).map_or(1, Vec::len).max(1) as f64;
             let row: Vec<f32> = sum.into_iter().map(|sum| (sum / views) as f32).collect();
-            if average == Average::Logits { probabilities(&row) } else { row }
+            match average {
+                Average::Logits => Row { p: probabilities(&row), log: log_probabilities(&row) },
+                Average::Probabilities => Row { p: row, log: logs.into_iter().map(|log| log - views.ln()).collect() },
+            }
         };
         Ok(sums.into_iter().zip(pictures).map(mean).collect())
+    }
+
+    /// The probabilities that the scores of a view are.
+    fn row(&self, scores: Vec<f32>) -> Row {
+        if self.reader.ends_in_softmax {
+            let log = scores.iter().map(|&p| f64::from(p).ln()).collect();
+            return Row { p: scores, log };
+        }
+        Row { p: probabilities(&scores), log: log_probabilities(&scores) }
+    }
+
+    /// Why its answer to an image is not finite.
+    pub fn why_not_finite(&mut self, shown: &Shown) -> Result<String, Failure> {
+        let views = shown.get(self.way).map_or(&[][..], Vec::as_slice);
+        for (values, size) in views {
+            if let Some(cause) = self.reader.first_not_finite(&mut self.session, values, *size)? {
+                return Ok(format!("network `{}`: {cause}", self.title));
+            }
+        }
+        Ok(format!("network `{}`", self.title))
     }
 
     /// Says what of the weights was packed again.

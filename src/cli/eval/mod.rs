@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::args::{Format, Named, data_files, parse_named_weights};
+use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
@@ -101,16 +101,6 @@ enum Average {
     Logits,
 }
 
-/// What becomes of images that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum OnError {
-    /// They are named, counted and left out.
-    #[default]
-    Skip,
-    /// The first one ends the run.
-    Fatal,
-}
-
 impl Args {
     fn views(&self) -> Result<Views, Failure> {
         let cut = match self.crops {
@@ -154,5 +144,5 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         npy::write(path, &judge.scores().view()).map_err(Failure::input)?;
     }
     report::report(args, &judge, out)?;
-    if stopped { Err(Failure::Stopped) } else { Ok(()) }
+    if stopped { Err(Failure::Stopped) } else { judge.hold_finite() }
 }

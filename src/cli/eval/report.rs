@@ -33,7 +33,9 @@ fn text(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], out: &mut Out
     let all = judge.work.data.len();
     let of = if counts.next < all { format!(" of {all}") } else { String::new() };
     let broken = if counts.broken > 0 { format!(" ({} broken)", counts.broken) } else { String::new() };
-    out.line(format_args!("images   {}{of}{broken}", counts.seen))?;
+    let bad = measures.iter().map(|m| m.not_finite).max().unwrap_or(0);
+    let bad = if bad > 0 { format!(" ({bad} with scores that are not finite, counted as wrong)") } else { String::new() };
+    out.line(format_args!("images   {}{of}{broken}{bad}", counts.seen))?;
     if !judge.work.views.is_plain() {
         out.line(format_args!("views    {}", describe(judge.work.views, args.average)))?;
     }
@@ -102,6 +104,7 @@ fn object(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], all: &Measu
 fn measured(m: &Measures) -> Value {
     json!({
         "top1": m.top1, "top5": m.top5, "top1_error": 100.0 - m.top1, "top5_error": 100.0 - m.top5, "loss": m.loss,
+        "not_finite": m.not_finite,
     })
 }
 

@@ -95,7 +95,7 @@ pub(super) fn measure(args: &MeasureArgs, out: &mut Out) -> Result<Report, Failu
         times,
         peaks,
         arena_bytes: session.arena_bytes(),
-        packed_bytes: model.packed_bytes(),
+        packed_bytes: model.packed_bytes() + model.mapped_bytes(),
         peak_rss_mb: measure::peak_rss_mb(),
     })
 }

@@ -47,6 +47,7 @@ pub(in crate::cli) struct Report {
     /// Of one thread, and of all.
     pub peaks: Vec<Peak>,
     pub arena_bytes: usize,
+    /// Of weights in the forms of their kernels: packed by this process, or mapped from an artifact.
     pub packed_bytes: usize,
     pub peak_rss_mb: Option<u64>,
 }

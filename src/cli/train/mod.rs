@@ -194,7 +194,8 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
             out.line(format_args!("report   {}", dir.report().display()))
         }
         Ok(End::Stopped) => {
-            out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display()))?;
+            // the exit code says so too, where nobody reads it
+            let _ = out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display()));
             Err(Failure::Stopped)
         }
         Err(error) => Err(failed(&error, dir)),

@@ -1,5 +1,6 @@
 //! What a person sees of a run: a bar on a terminal, elsewhere a line now and then; and a line an epoch.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -93,7 +94,8 @@ impl Watch {
     /// Above the bar, or where there is none as a line.
     fn warn(&self, text: String) {
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            // a reader that went away (`2>&1 | head`) ends no training
+            let _ = writeln!(io::stderr(), "{text}");
         } else {
             self.bar.println(text);
         }

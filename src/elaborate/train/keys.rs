@@ -1,6 +1,7 @@
 //! Reading single entries: each kind of value with its range, and what is said where it does not fit.
 
 use super::super::eval::number;
+use super::super::foreign;
 use super::super::suggest::nearest;
 use super::super::value::Value;
 use super::{Entry, Unit};
@@ -34,6 +35,11 @@ impl Reader<'_> {
     pub fn known(&mut self, of: &str, entries: &[Entry], keys: &[&str]) {
         for entry in entries.iter().filter(|e| !keys.contains(&&*e.key)) {
             let message = format!("{of} has no `{}`", entry.key);
+            let context = of.trim_matches('`');
+            if let Some(diag) = foreign::error(context, &entry.key, codes::UNKNOWN_KEY, entry.key_span, message.clone()) {
+                self.diags.push(diag);
+                continue;
+            }
             let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, entry.key_span, "not one of its keys");
             diag = match nearest(&entry.key, keys.iter().copied()) {
                 Some(near) => diag.fix(format!("did you mean `{near}`?"), entry.key_span, near),
@@ -101,6 +107,13 @@ impl Reader<'_> {
         };
         if found.is_none() {
             let list = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+            if let Some((Value::Word(word), span)) = entry.values.first() {
+                let message = format!("`{}` takes one of {list}, not `{word}`", entry.key);
+                if let Some(diag) = foreign::error(&entry.key, word, codes::RECIPE_VALUE, *span, message) {
+                    self.diags.push(diag);
+                    return None;
+                }
+            }
             let before = self.diags.len();
             self.wrong(entry, &format!("one of {list}"));
             if let (Some((Value::Word(word), span)), Some(diag)) = (entry.values.first(), self.diags.get_mut(before..))

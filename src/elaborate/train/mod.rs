@@ -121,9 +121,15 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
         let value = word(eval.eval(&set.expr, env));
         let path: Vec<&str> = set.name.split('.').skip(1).take(MAX_DEPTH).collect();
         let Some((last, above)) = path.split_last() else { continue };
-        let entry = |key: &str, values| Entry {
-            key: key.to_owned(),
-            key_span: set.span,
+        // where each key stands in `--set train.optimizer.lr=0.1`
+        let key_span = |depth: usize| {
+            let from: usize = "train.".len() + path[..depth].iter().map(|key| key.len() + 1).sum::<usize>();
+            let start = set.name_span.start + from as u32;
+            Span { start, end: start + path[depth].len() as u32, ..set.name_span }
+        };
+        let entry = |depth: usize, values| Entry {
+            key: path[depth].to_owned(),
+            key_span: key_span(depth),
             values,
             entries: Vec::new(),
             span: set.span,
@@ -132,9 +138,9 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             folder: None,
         };
         let mut at = &mut entries;
-        for key in above {
+        for (depth, key) in above.iter().enumerate() {
             let index = at.iter().position(|e| e.key == **key).unwrap_or_else(|| {
-                at.push(entry(key, Vec::new()));
+                at.push(entry(depth, Vec::new()));
                 at.len() - 1
             });
             at = &mut at[index].entries;
@@ -142,7 +148,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
         let value = vec![(value, set.span)];
         match at.iter_mut().find(|e| e.key == **last) {
             Some(entry) => entry.values = value,
-            None => at.push(entry(last, value)),
+            None => at.push(entry(above.len(), value)),
         }
     }
     Some(Level { entries, span: sets.first()?.span, of_command: true })

@@ -17,6 +17,12 @@ pub enum OnnxError {
         /// Why.
         source: io::Error,
     },
+    /// A file of another kind.
+    #[error("the file {found}")]
+    Other {
+        /// What it is and what to do, as the rest of a sentence.
+        found: &'static str,
+    },
     /// No ONNX file, or one that is cut short or altered.
     #[error("the ONNX file is damaged: {reason}")]
     Damaged {

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
+use super::super::kind;
 use super::Fault;
 use crate::base::mmap::Bytes;
 
@@ -20,6 +22,12 @@ pub(super) struct Archive<'a> {
     index: HashMap<String, usize>,
 }
 
+/// Opens a zip archive that begins with the file. Where its directory is, it says itself: a guess that the directory ends where its end record
+/// begins is wrong behind a record of zip64, and yet finds an entry where names have a certain length (21 bytes in a file of `torch.save`).
+pub(in crate::formats) fn opened(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
+    ZipArchive::with_config(Config { archive_offset: ArchiveOffset::Known(0) }, Cursor::new(bytes)).map_err(bad_zip)
+}
+
 pub(in crate::formats) fn too_much() -> Fault {
     Fault::Unsupported("unpacks to far more than its own size: refused, as a precaution".into())
 }
@@ -30,7 +38,7 @@ pub(in crate::formats) fn bad_zip(e: impl std::fmt::Display) -> Fault {
 
 impl<'a> Archive<'a> {
     pub(super) fn open(bytes: &'a Bytes) -> Result<Self, Fault> {
-        let zip = ZipArchive::new(Cursor::new(&**bytes)).map_err(bad_zip)?;
+        let zip = opened(bytes)?;
         let mut index = HashMap::new();
         let mut prefix = None;
         for (i, name) in zip.file_names().enumerate() {
@@ -43,9 +51,7 @@ impl<'a> Archive<'a> {
             }
             index.insert(name, i);
         }
-        let prefix = prefix.ok_or_else(|| {
-            Fault::Unsupported("is a zip archive without `data.pkl`, and so not what `torch.save` writes".into())
-        })?;
+        let prefix = prefix.ok_or_else(|| Fault::Unsupported(kind::of_zip(index.keys().map(String::as_str))))?;
         if index.contains_key(&format!("{prefix}constants.pkl")) {
             return Err(Fault::Unsupported(
                 "is a TorchScript program, of which nothing is run; save the state dict instead: \

@@ -23,7 +23,11 @@ fn damaged(reason: &str) -> Fault {
 pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), Fault> {
     let head = &bytes[..bytes.len().min(MAGIC_WITHIN)];
     let Some(start) = head.windows(MAGIC.len()).position(|window| window == MAGIC) else {
-        return Err(Fault::Unsupported("is a pickle, but none that `torch.save` wrote".into()));
+        return Err(Fault::Unsupported(
+            "is a pickle, but none that `torch.save` wrote: save its arrays under the network's names with \
+             numpy.savez(\"weights.npz\", **arrays)"
+                .into(),
+        ));
     };
     let mut at = start + MAGIC.len();
     let mut next = || {
@@ -53,7 +57,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), 
         };
         let len = bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|&len| u64::from_le_bytes(len));
         let len = len.and_then(|len| usize::try_from(len).ok()).filter(|&len| len == storage.len);
-        let size = len.and_then(|len| len.checked_mul(storage.dtype.size())).ok_or_else(|| {
+        let size = len.and_then(|len| len.checked_mul(storage.element.size())).ok_or_else(|| {
             Fault::Damaged(format!("the storage `{}` has another length than its tensors say", key.escape_debug()))
         })?;
         at += size_of::<u64>();

@@ -12,11 +12,12 @@ mod state_dict;
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::tensors::{Tensors, WeightsError};
+use super::tensors::{Tensors, Unread, WeightsError};
 use crate::base::mmap::Bytes;
-use crate::base::tensor::{Tensor, count};
+use crate::base::tensor::{DType, Tensor, count};
 use archive::Archive;
-use pickle::{Heap, StorageRef, TensorRef};
+use pickle::{Element, Heap, StorageRef, TensorRef};
+use state_dict::Entry;
 
 /// What the formats under this folder report; the path is added at the border.
 #[derive(Debug)]
@@ -49,11 +50,18 @@ pub(super) fn is_legacy(bytes: &[u8]) -> bool {
 
 /// The tensors of the state dict in a file whose bytes these are; `path` is for messages.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
-    let list = read_list(bytes).map_err(|fault| fault.at(path))?;
-    Ok(Tensors::new(path, list))
+    let Found { tensors, unread } = read_list(bytes).map_err(|fault| fault.at(path))?;
+    Ok(Tensors::new(path, tensors).with_unread(unread))
 }
 
-fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
+/// What a state dict holds, by name.
+#[derive(Default)]
+struct Found {
+    tensors: Vec<(String, Tensor)>,
+    unread: Vec<(String, Unread)>,
+}
+
+fn read_list(bytes: &Bytes) -> Result<Found, Fault> {
     if is_legacy(bytes) {
         let (heap, storages) = legacy::read(bytes)?;
         return tensors(&heap, Storages { source: Source::Loaded, loaded: storages, budget: copies_allowed(bytes.len()) });
@@ -66,14 +74,25 @@ fn read_list(bytes: &Bytes) -> Result<Vec<(String, Tensor)>, Fault> {
 }
 
 /// The tensors of the state dict in what a pickle built.
-fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Vec<(String, Tensor)>, Fault> {
-    state_dict::find(heap)?
-        .into_iter()
-        .map(|(name, tensor)| {
-            let storage = heap.storage(tensor).ok_or_else(|| Fault::Damaged(format!("`{name}` has no storage")))?;
-            Ok((name.to_owned(), storages.tensor(name, tensor, storage)?))
-        })
-        .collect()
+fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Found, Fault> {
+    let mut found = Found::default();
+    for (name, entry) in state_dict::find(heap)? {
+        let unread = match entry {
+            Entry::Unread(what) => what,
+            Entry::Tensor(tensor) => {
+                let storage = heap.storage(tensor).ok_or_else(|| Fault::Damaged(format!("`{name}` has no storage")))?;
+                match storage.element {
+                    Element::Read(dtype) => {
+                        found.tensors.push((name.to_owned(), storages.tensor(name, tensor, storage, dtype)?));
+                        continue;
+                    }
+                    Element::Unread(what, _) => what,
+                }
+            }
+        };
+        found.unread.push((name.to_owned(), Unread { holds: unread.to_owned(), is_tensor: true }));
+    }
+    Ok(found)
 }
 
 /// How many bytes may be copied for what does not lie in the file as it is used: inflated entries and transposed tensors. Weights
@@ -108,8 +127,8 @@ impl Storages<'_> {
         Ok(bytes)
     }
 
-    fn tensor(&mut self, name: &str, tensor: &TensorRef, storage: &StorageRef<'_>) -> Result<Tensor, Fault> {
-        let size = storage.dtype.size();
+    fn tensor(&mut self, name: &str, tensor: &TensorRef, storage: &StorageRef<'_>, dtype: DType) -> Result<Tensor, Fault> {
+        let size = dtype.size();
         let bytes = self.load(storage)?;
         if storage.len.checked_mul(size) != Some(bytes.len()) {
             return Err(Fault::Damaged(format!(
@@ -118,16 +137,16 @@ impl Storages<'_> {
                 bytes.len()
             )));
         }
-        let len = count(&tensor.shape).filter(|&n| n <= storage.len).ok_or_else(|| {
-            Fault::Damaged(format!("`{name}` has the sizes {:?}, and its storage {} elements", tensor.shape, storage.len))
-        })?;
+        // a view may have more elements than its storage: strides of 0 repeat them
+        let len = count(&tensor.shape)
+            .ok_or_else(|| Fault::Damaged(format!("`{name}` has more elements than can be counted: {:?}", tensor.shape)))?;
         let last = if len == 0 { None } else { Some(last_element(tensor)) };
         if let Some(last) = last
             && last.is_none_or(|last| last >= storage.len)
         {
             return Err(Fault::Damaged(format!("`{name}` reaches beyond its storage of {} elements", storage.len)));
         }
-        // both products are within the storage's bytes
+        // a contiguous tensor lies within the storage's bytes, and so do both products
         let values = if len == 0 {
             Bytes::from(Vec::new())
         } else if is_contiguous(tensor) {
@@ -136,10 +155,17 @@ impl Storages<'_> {
                 .slice(start..start + len * size)
                 .ok_or_else(|| Fault::Damaged(format!("`{name}` reaches beyond its storage")))?
         } else {
-            self.budget = self.budget.checked_sub(len * size).ok_or_else(archive::too_much)?;
+            let left = len.checked_mul(size).and_then(|bytes| self.budget.checked_sub(bytes));
+            self.budget = left.ok_or_else(|| {
+                Fault::Unsupported(format!(
+                    "holds `{name}` as a view of sizes {:?} over {} stored elements, which would take far more memory than the \
+                     file has bytes: refused, as a precaution. Save a copy: tensor.contiguous()",
+                    tensor.shape, storage.len
+                ))
+            })?;
             gather(tensor, &bytes, size, len).into()
         };
-        Tensor::from_bytes(tensor.shape.clone(), storage.dtype, values)
+        Tensor::from_bytes(tensor.shape.clone(), dtype, values)
             .ok_or_else(|| Fault::Damaged(format!("`{name}` has sizes and values that disagree")))
     }
 }

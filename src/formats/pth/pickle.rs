@@ -28,51 +28,126 @@ pub(super) enum Value<'a> {
     Object(usize),
 }
 
-/// What a pickle may name.
+/// What a pickle may name: what `torch.load(weights_only=True)` allows, and Python's plain types.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
     OrderedDict,
+    /// A dictionary that knows a default: what makes it is named alone.
+    DefaultDict,
+    /// A dictionary of counts: `MultiStepLR` keeps its milestones in one.
+    Counter,
+    /// What becomes a list: list, tuple, set, frozenset.
+    Collection,
+    Dict,
     RebuildTensor,
-    RebuildParameter,
+    /// A tensor around another: a parameter, or a copy for a device.
+    RebuildFromTensor,
     RebuildFromType,
+    /// A tensor whose values are not read, and what it is.
+    RebuildUnread(&'static str),
     Parameter,
     Size,
-    Device,
-    Storage(DType),
+    /// A plain value that weights have no use for: a number, bytes, a device, a type of elements. It may be made of anything.
+    Plain,
+    Storage(Element),
+}
+
+/// The elements of a storage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Element {
+    Read(DType),
+    /// Of a type that is not read, with its size in bytes.
+    Unread(&'static str, usize),
+}
+
+impl Element {
+    /// Bytes of an element.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Element::Read(dtype) => dtype.size(),
+            Element::Unread(_, size) => size,
+        }
+    }
 }
 
 impl Global {
     fn find(module: &str, name: &str) -> Option<Global> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::RebuildParameter,
+            ("collections", "defaultdict") => Global::DefaultDict,
+            ("collections", "Counter") => Global::Counter,
+            // Python 2's name, which protocol 2 keeps
+            ("builtins" | "__builtin__", name) => match name {
+                "list" | "tuple" | "set" | "frozenset" => Global::Collection,
+                "dict" => Global::Dict,
+                "int" | "long" | "float" | "complex" | "bool" | "str" | "unicode" | "bytes" | "bytearray" => Global::Plain,
+                _ => return None,
+            },
+            ("_codecs", "encode") | ("torch", "device") | ("torch.serialization", "_get_layout") => Global::Plain,
+            ("torch._utils", name) => match name {
+                "_rebuild_tensor" | "_rebuild_tensor_v2" => Global::RebuildTensor,
+                "_rebuild_parameter" | "_rebuild_parameter_with_state" | "_rebuild_device_tensor_from_cpu_tensor" => {
+                    Global::RebuildFromTensor
+                }
+                "_rebuild_tensor_v3" => Global::RebuildUnread("elements of a type that is not read"),
+                "_rebuild_qtensor" => Global::RebuildUnread("quantized values"),
+                "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => Global::RebuildUnread("a sparse tensor"),
+                "_rebuild_nested_tensor" => Global::RebuildUnread("a nested tensor"),
+                "_rebuild_meta_tensor_no_storage" => Global::RebuildUnread("a tensor of the meta device, which has no values"),
+                "_rebuild_device_tensor_from_numpy" => Global::RebuildUnread("a tensor of another device"),
+                "_rebuild_wrapper_subclass" => Global::RebuildUnread("a tensor of a class of its own"),
+                _ => return None,
+            },
             ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
-            ("torch.nn.parameter", "Parameter") | ("torch", "Tensor") => Global::Parameter,
+            ("torch.nn.parameter", "Parameter" | "Buffer") | ("torch", "Tensor") => Global::Parameter,
             ("torch", "Size") => Global::Size,
-            ("torch", "device") => Global::Device,
-            ("torch" | "torch.storage", storage) => Global::Storage(match storage {
-                "DoubleStorage" => DType::F64,
-                "FloatStorage" => DType::F32,
-                "HalfStorage" => DType::F16,
-                "BFloat16Storage" => DType::BF16,
-                "LongStorage" => DType::I64,
-                "IntStorage" => DType::I32,
-                "ShortStorage" => DType::I16,
-                "CharStorage" => DType::I8,
-                "ByteStorage" => DType::U8,
-                "BoolStorage" => DType::Bool,
+            ("torch" | "torch.storage", storage) if storage.ends_with("Storage") => Global::Storage(match storage {
+                "DoubleStorage" => Element::Read(DType::F64),
+                "FloatStorage" => Element::Read(DType::F32),
+                "HalfStorage" => Element::Read(DType::F16),
+                "BFloat16Storage" => Element::Read(DType::BF16),
+                "LongStorage" => Element::Read(DType::I64),
+                "IntStorage" => Element::Read(DType::I32),
+                "ShortStorage" => Element::Read(DType::I16),
+                "CharStorage" => Element::Read(DType::I8),
+                "ByteStorage" => Element::Read(DType::U8),
+                "BoolStorage" => Element::Read(DType::Bool),
+                "ComplexFloatStorage" => Element::Unread("complex numbers", 8),
+                "ComplexDoubleStorage" => Element::Unread("complex numbers", 16),
+                "QInt8Storage" | "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => {
+                    Element::Unread("quantized values", 1)
+                }
+                "QInt32Storage" => Element::Unread("quantized values", 4),
+                "UntypedStorage" => Element::Unread("bytes of no type", 1),
                 _ => return None,
             }),
+            ("torch", name) if is_plain(name) => Global::Plain,
             _ => return None,
         })
+    }
+}
+
+/// Whether PyTorch has a type of elements, or a way of quantizing, of that name.
+fn is_plain(name: &str) -> bool {
+    let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    match name {
+        "half" | "float" | "double" | "short" | "int" | "long" | "bool" | "cfloat" | "cdouble" | "chalf" => true,
+        "per_tensor_affine"
+        | "per_tensor_symmetric"
+        | "per_channel_affine"
+        | "per_channel_symmetric"
+        | "per_channel_affine_float_qparams" => true,
+        _ if name.starts_with("float8_") || name.starts_with("float4_") => true,
+        _ => ["float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits"]
+            .iter()
+            .any(|kind| name.strip_prefix(kind).is_some_and(|rest| digits(rest) || matches!(rest, "4x2" | "2x4" | "1x8"))),
     }
 }
 
 /// A storage as the pickle describes it.
 #[derive(Debug)]
 pub(super) struct StorageRef<'a> {
-    pub dtype: DType,
+    pub element: Element,
     pub key: &'a str,
     pub len: usize,
 }
@@ -93,6 +168,8 @@ pub(super) enum Object<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     Storage(StorageRef<'a>),
     Tensor(TensorRef),
+    /// A tensor whose values are not read, and what it holds.
+    Unread(&'static str),
 }
 
 /// What a pickle built.
@@ -311,10 +388,16 @@ impl<'a> Machine<'a> {
                 let text = self.text(len)?;
                 self.push(text);
             }
-            0x8c | b'U' => {
+            0x8c => {
                 let len = self.byte()?;
                 let text = self.text(len)?;
                 self.push(text);
+            }
+            b'U' => {
+                // a string of Python 2, which may be bytes
+                let len = self.byte()?;
+                let text = std::str::from_utf8(self.take(len)?);
+                self.push(text.map_or(Value::Inert, Value::Str));
             }
             0x8d => {
                 let len = self.length()?;
@@ -328,6 +411,11 @@ impl<'a> Machine<'a> {
             }
             b'B' | b'T' => {
                 let len = self.u32()? as usize;
+                self.take(len)?;
+                self.push(Value::Inert);
+            }
+            0x8e | 0x96 => {
+                let len = self.length()?;
                 self.take(len)?;
                 self.push(Value::Inert);
             }
@@ -402,7 +490,11 @@ impl<'a> Machine<'a> {
             b'b' => {
                 // the state of an ordered dictionary is torch's metadata of versions; of a tensor or parameter, Python attributes
                 self.pop()?;
-                self.top()?;
+                let holder = self.pop()?;
+                if !matches!(holder, Value::Object(_) | Value::Inert) {
+                    return Err(damaged("gives a state to what has none"));
+                }
+                self.push(holder);
             }
             b'i' => {
                 let (module, name) = (self.line()?, self.line()?);
@@ -430,7 +522,7 @@ impl<'a> Machine<'a> {
     /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`; the form before 1.6 has a sixth entry, which says of what the storage is a
     /// view.
     fn storage(&mut self, id: Value<'a>) -> Result<(), Fault> {
-        let &[Value::Str("storage"), Value::Global(Global::Storage(dtype)), Value::Str(key), _, Value::Int(len), ref view @ ..] =
+        let &[Value::Str("storage"), Value::Global(Global::Storage(element)), Value::Str(key), _, Value::Int(len), ref view @ ..] =
             self.tuple(id)?
         else {
             return Err(damaged("describes a storage in an unknown way"));
@@ -441,7 +533,7 @@ impl<'a> Machine<'a> {
             ));
         }
         let len = usize::try_from(len).map_err(|_| damaged("has a storage of negative length"))?;
-        self.make(Object::Storage(StorageRef { dtype, key, len }));
+        self.make(Object::Storage(StorageRef { element, key, len }));
         Ok(())
     }
 
@@ -449,19 +541,32 @@ impl<'a> Machine<'a> {
     fn call(&mut self, callable: Value<'a>, args: Value<'a>) -> Result<(), Fault> {
         let Value::Global(global) = callable else { return Err(damaged("calls what cannot be called")) };
         match (global, self.tuple(args)?) {
-            (Global::OrderedDict, []) => self.make(Object::Dict(Vec::new())),
-            (Global::OrderedDict, &[list]) => {
+            (Global::OrderedDict | Global::Counter | Global::Dict, []) => self.make(Object::Dict(Vec::new())),
+            (Global::DefaultDict, [] | [_]) => self.make(Object::Dict(Vec::new())),
+            // a counter is made of a dictionary, which has no other use
+            (Global::Counter | Global::Dict, &[Value::Object(dict)])
+                if matches!(self.objects.get(dict), Some(Object::Dict(_))) =>
+            {
+                self.push(Value::Object(dict));
+            }
+            (Global::OrderedDict | Global::Dict, &[list]) => {
                 let pairs: Result<Vec<_>, _> = self.tuple(list)?.iter().map(|&pair| self.pair(pair)).collect();
                 self.make(Object::Dict(pairs?));
             }
+            (Global::Collection, []) => self.make(Object::List(Vec::new())),
+            (Global::Collection, &[list]) => {
+                self.tuple(list)?;
+                self.push(list);
+            }
             (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => self.tensor(storage, offset, shape, strides)?,
-            (Global::RebuildParameter, &[tensor, ..]) => self.push(tensor),
+            (Global::RebuildFromTensor, &[tensor, ..]) => self.push(tensor),
+            (Global::RebuildUnread(what), _) => self.make(Object::Unread(what)),
             // an index into this call's own arguments, so no deeper than the pickle nests, which the next arm ends
             (Global::RebuildFromType, &[Value::Global(inner), _, args, ..]) if inner != Global::RebuildFromType => {
                 self.call(Value::Global(inner), args)?;
             }
             (Global::Size, &[sizes]) => self.push(sizes),
-            (Global::Device, _) => self.push(Value::Inert),
+            (Global::Plain, _) => self.push(Value::Inert),
             (other, _) => return Err(Fault::Damaged(format!("its pickle calls {other:?} with arguments of another form"))),
         }
         Ok(())

@@ -9,20 +9,29 @@ const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "m
 /// How deep wrappers may nest.
 const MAX_DEPTH: usize = 4;
 
+/// A tensor of the state dict.
+#[derive(Clone, Copy)]
+pub(super) enum Entry<'h> {
+    Tensor(&'h TensorRef),
+    /// One whose values are not read, and what it holds.
+    Unread(&'static str),
+}
+
 /// The tensors of the state dict by name.
-pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, &'h TensorRef)>, Fault> {
+pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, Entry<'h>)>, Fault> {
     let mut value = heap.root;
     for _ in 0..MAX_DEPTH {
         let Some(Object::Dict(dict)) = heap.get(value) else {
             return Err(Fault::Unsupported(match heap.get(value) {
-                Some(Object::Tensor(_)) => "holds a single tensor without a name, not a state dict".into(),
+                Some(Object::Tensor(_) | Object::Unread(_)) => "holds a single tensor without a name, not a state dict".into(),
                 _ => "holds no dictionary of tensors".into(),
             }));
         };
         let tensors: Vec<_> = dict
             .iter()
             .filter_map(|&(key, value)| match (key, heap.get(value)) {
-                (Value::Str(name), Some(Object::Tensor(tensor))) => Some((name, tensor)),
+                (Value::Str(name), Some(Object::Tensor(tensor))) => Some((name, Entry::Tensor(tensor))),
+                (Value::Str(name), Some(&Object::Unread(what))) => Some((name, Entry::Unread(what))),
                 _ => None,
             })
             .collect();

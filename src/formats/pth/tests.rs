@@ -86,6 +86,12 @@ fn strides_are_honoured() {
     assert_eq!(values(&[2], &[2], 1).unwrap(), [1., 3.]);
     assert_eq!(values(&[1, 2], &[77, 1], 4).unwrap(), [4., 5.]);
     assert_eq!(values(&[4], &[0], 5).unwrap(), [5.; 4]);
+    // views with more elements than their storage: repeated, and windows that overlap
+    assert_eq!(values(&[9], &[0], 1).unwrap(), [1.; 9]);
+    assert_eq!(values(&[2, 6], &[0, 1], 0).unwrap(), [0., 1., 2., 3., 4., 5., 0., 1., 2., 3., 4., 5.]);
+    assert_eq!(values(&[3, 4], &[1, 0], 3).unwrap(), [3., 3., 3., 3., 4., 4., 4., 4., 5., 5., 5., 5.]);
+    assert_eq!(values(&[3, 4], &[1, 1], 0).unwrap(), [0., 1., 2., 3., 1., 2., 3., 4., 2., 3., 4., 5.]);
+    assert!(values(&[3, 5], &[1, 1], 0).is_err());
     assert!(values(&[0, 3], &[3, 1], 6).unwrap().is_empty());
     assert_eq!(values(&[], &[], 2).unwrap(), [2.]);
     for (shape, strides, offset) in
@@ -93,8 +99,166 @@ fn strides_are_honoured() {
     {
         assert!(values(shape, strides, offset).is_err(), "{shape:?} {strides:?} {offset}");
     }
+    // 10^12 elements of one value are said to be too many, before memory is taken
+    let said = values(&[250; 5], &[0; 5], 0).unwrap_err().to_string();
+    assert!(said.contains("`w`") && said.contains("over 6 stored elements") && said.contains("contiguous()"), "{said}");
+    assert!(values(&[250; 12], &[0; 12], 0).unwrap_err().to_string().contains("can be counted"));
     // every product overflows somewhere
     assert!(values(&[255; 16], &[255; 16], 255).is_err());
+}
+
+/// What `torch.save` writes: entries stored with their sizes behind them, values at multiples of 64 bytes, and always an end record of zip64.
+fn as_torch_saves(stem: &str, entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    let numbers = |list: &[(u64, usize)]| list.iter().flat_map(|&(n, len)| n.to_le_bytes()[..len].to_vec()).collect::<Vec<u8>>();
+    for (name, data) in entries {
+        let (name, at) = (format!("{stem}/{name}"), out.len());
+        let (crc, len, written) = (u64::from(crc32fast::hash(data)), data.len() as u64, name.len() as u64);
+        let pad = 63 - (at + 30 + name.len() + 4 + 63) % 64;
+        out.extend(b"PK\x03\x04");
+        out.extend(numbers(&[(0, 2), (0x808, 2)]));
+        out.extend([0; 18]);
+        out.extend(numbers(&[(written, 2), (4 + pad as u64, 2)]));
+        out.extend(name.as_bytes());
+        out.extend(b"FB");
+        out.extend(numbers(&[(pad as u64, 2)]));
+        out.extend(vec![b'Z'; pad]);
+        out.extend(*data);
+        out.extend(b"PK\x07\x08");
+        out.extend(numbers(&[(crc, 4), (len, 4), (len, 4)]));
+        directory.extend(b"PK\x01\x02");
+        directory.extend(numbers(&[(0, 2), (0, 2), (0x808, 2), (0, 2), (0, 4), (crc, 4), (len, 4), (len, 4), (written, 2)]));
+        directory.extend([0; 12]);
+        directory.extend(numbers(&[(at as u64, 4)]));
+        directory.extend(name.as_bytes());
+    }
+    let (start, len, count) = (out.len() as u64, directory.len() as u64, entries.len() as u64);
+    out.extend(directory);
+    let end = out.len() as u64;
+    out.extend(b"PK\x06\x06");
+    out.extend(numbers(&[(44, 8), (798, 2), (45, 2), (0, 4), (0, 4), (count, 8), (count, 8), (len, 8), (start, 8)]));
+    out.extend(b"PK\x06\x07");
+    out.extend(numbers(&[(0, 4), (end, 8), (1, 4)]));
+    out.extend(b"PK\x05\x06");
+    out.extend(numbers(&[(0, 2), (0, 2), (count, 2), (count, 2), (len, 4), (start, 4), (0, 2)]));
+    out
+}
+
+#[test]
+fn stems_of_every_length_are_read() {
+    // at 21 the first entry of the directory is as long as the end record of zip64 with its locator
+    for len in 1..=300 {
+        let (pickle, data) = (one_tensor(6, 0, &[2, 3], &[3, 1]), floats(0..6));
+        let entries: [(&str, &[u8]); 5] =
+            [("data.pkl", &pickle), (".format_version", b"1"), ("byteorder", b"little"), ("data/0", &data), ("version", b"3\n")];
+        let bytes = as_torch_saves(&"s".repeat(len), &entries);
+        let tensors = parse(bytes.clone()).unwrap_or_else(|error| panic!("a stem of {len}: {error}"));
+        assert_eq!(*tensors.get("w").unwrap().to_f32(), [0., 1., 2., 3., 4., 5.], "{len}");
+        if len == 21 {
+            for cut in 0..bytes.len() {
+                assert!(parse(bytes[..cut].to_vec()).is_err(), "cut to {cut}");
+            }
+        }
+    }
+    // as PyTorch itself wrote it
+    assert_eq!(parse(fixture("checkpoint_best_model.pth")).unwrap().len(), 1);
+}
+
+/// A pickle of `{"w": tensor, "x": value}`.
+fn beside(value: &[u8]) -> Vec<u8> {
+    let mut out = one_tensor(6, 0, &[6], &[1]);
+    out.truncate(out.len() - 1);
+    out.extend(b"X\x01\0\0\0x");
+    out.extend(value);
+    out.extend(b"s.");
+    out
+}
+
+#[test]
+fn plain_values_beside_the_weights_are_passed_over() {
+    let read = |value: &[u8]| parse(stored(&beside(value), &floats(0..6)));
+    let mut complex = b"c__builtin__\ncomplex\nG".to_vec();
+    complex.extend([0; 8]);
+    complex.push(b'G');
+    complex.extend([0; 8]);
+    complex.extend(b"\x86R");
+    let values: [&[u8]; 28] = [
+        b"ccollections\nCounter\n}K\x1eK\x01s\x85R",
+        b"ccollections\nCounter\n)RK\x1eK\x01s",
+        b"ccollections\nCounter\n}\x85R(K\x1eK\x01K\x3cK\x02u",
+        b"ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RX\x01\0\0\0a]s",
+        b"ccollections\ndefaultdict\nc__builtin__\nlong\n\x85R",
+        b"ccollections\ndefaultdict\n)R",
+        b"ccollections\nOrderedDict\n)R}b",
+        b"c__builtin__\nset\n](K\x01K\x02e\x85R",
+        b"cbuiltins\nset\n](K\x01K\x02e\x85R",
+        b"c__builtin__\nfrozenset\n]\x85R",
+        b"\x8f(K\x01K\x02\x90",
+        b"(K\x01K\x02\x91",
+        b"c_codecs\nencode\nX\x03\0\0\0abcX\x06\0\0\0latin1\x86R",
+        b"c__builtin__\nbytes\n)R",
+        b"C\x02ab",
+        b"c__builtin__\nbytearray\nX\x01\0\0\0aX\x07\0\0\0latin-1\x86R",
+        b"\x96\x02\0\0\0\0\0\0\0ab",
+        &complex,
+        b"ctorch\nfloat32\n",
+        b"ctorch\nbfloat16\n",
+        b"ctorch\nfloat8_e4m3fn\n",
+        b"ctorch\ncomplex64\n",
+        b"ctorch\nquint4x2\n",
+        b"ctorch\nper_tensor_affine\n",
+        b"ctorch.serialization\n_get_layout\nX\x0d\0\0\0torch.strided\x85R",
+        b"ctorch\nSize\n(K\x01K\x02t\x85R",
+        b"ctorch\ndevice\nX\x03\0\0\0cpu\x85R",
+        b"U\x02\xff\xfe",
+    ];
+    for value in values {
+        let tensors = read(value).unwrap_or_else(|error| panic!("{}: {error}", value.escape_ascii()));
+        assert_eq!((tensors.len(), tensors.unread().count()), (1, 0), "{}", value.escape_ascii());
+    }
+    // what could run code is refused by name as ever, and so is what PyTorch itself would not read
+    for name in ["posix\nsystem", "__builtin__\neval", "builtins\ngetattr", "torch\nload", "torch\nfloatX", "numpy\nscalar"] {
+        let value = format!("c{name}\n");
+        assert!(matches!(read(value.as_bytes()), Err(WeightsError::Refused { .. })), "{name}");
+    }
+}
+
+#[test]
+fn tensors_of_other_kinds_are_named_and_keep_nothing_from_being_read() {
+    let unread = |value: &[u8]| {
+        let tensors = parse(stored(&beside(value), &floats(0..6))).unwrap();
+        assert_eq!(tensors.len(), 1);
+        tensors.unread().map(|(name, unread)| (name.to_owned(), unread.clone())).collect::<Vec<_>>()
+    };
+    let complex =
+        b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nComplexFloatStorage\nX\x01\0\0\x001X\x03\0\0\0cpu\
+                    K\x01tQK\0(K\x01t(K\x01t\x89NtR";
+    for (value, holds) in [
+        (&complex[..], "complex numbers"),
+        (b"ctorch._utils\n_rebuild_sparse_tensor\n)R", "a sparse tensor"),
+        (b"ctorch._utils\n_rebuild_qtensor\n)R", "quantized values"),
+        (b"ctorch._utils\n_rebuild_tensor_v3\n)R", "elements of a type that is not read"),
+    ] {
+        let expected = Unread { holds: holds.to_owned(), is_tensor: true };
+        assert_eq!(unread(value), [("x".to_owned(), expected)]);
+    }
+}
+
+#[test]
+fn what_torch_reads_is_read() {
+    let tensors = parse(fixture("views.pth")).unwrap();
+    let values = |name: &str| tensors.get(name).unwrap().to_f32().into_owned();
+    assert_eq!(values("expanded"), [2.; 4]);
+    assert_eq!(values("broadcast"), [0., 0., 0., 0., 1., 1., 1., 1., 2., 2., 2., 2.]);
+    assert_eq!(values("transposed"), [0., 3., 1., 4., 2., 5.]);
+    assert_eq!(values("sliced"), [8., 9., 10., 14., 15., 16.]);
+    assert_eq!(values("strided"), [1., 4., 7.]);
+    assert_eq!(values("windows"), [0., 1., 2., 3., 2., 3., 4., 5., 4., 5., 6., 7.]);
+    assert_eq!(values("diagonal"), [0., 4., 8.]);
+    assert_eq!(values("channels_last"), (0..24).map(|i| i as f32).collect::<Vec<_>>());
+    assert_eq!(tensors.len(), 8);
+    let unread: Vec<&str> = tensors.unread().map(|(name, _)| name).collect();
+    assert_eq!(unread, ["complex", "float8", "sparse"]);
 }
 
 #[test]

@@ -26,9 +26,9 @@ pub(in crate::kernels) struct Taps {
     pub weight: *const f32,
     /// Weight stride between rows of kernel elements.
     pub weight_row: usize,
-    /// Initial vector; null for zeros.
+    /// A vector, added to the whole sum; null for none.
     pub bias: *const f32,
-    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
+    /// Added to that before the activation, laid out as the results (and may be they); null for none.
     pub residual: *const f32,
     /// Applied last.
     pub clamp: Clamp,
@@ -68,8 +68,7 @@ pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
 unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let first = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
-        let mut sums = [first; P];
+        let mut sums = [S::zero(); P];
         for ky in 0..t.taps[0] {
             for kx in 0..t.taps[1] {
                 let weight = S::load(t.weight.add(ky * t.weight_row + kx * S::LANES));
@@ -79,8 +78,11 @@ unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
                 }
             }
         }
+        // last, since a sum rounds at the size of what it holds
+        let bias = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
         for (p, &sum) in sums.iter().enumerate() {
             let at = (at + p) * S::LANES;
+            let sum = S::add(sum, bias);
             let v = if t.residual.is_null() { sum } else { S::add(sum, S::load(t.residual.add(at))) };
             S::store(t.out.add(at), if t.clamp == Clamp::Relu { S::relu(v) } else { v });
         }

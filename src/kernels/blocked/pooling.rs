@@ -63,7 +63,9 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                     for column in 0..w.columns {
                         let x = x.add(row * w.pitch + column * w.tap);
                         for (p, best) in best.iter_mut().enumerate() {
-                            *best = S::max(*best, S::load(x.add(p * w.step)));
+                            let v = S::load(x.add(p * w.step));
+                            // what is not a number stays, as in PyTorch: `max` keeps its second operand, and `above` takes a new one
+                            *best = S::above(v, v, v, S::max(v, *best));
                         }
                     }
                 }

@@ -311,6 +311,8 @@ impl Job<'_> {
                     next: next.unwrap_or(panel).as_ptr(),
                     lines: if next.is_some() { lanes } else { 0 },
                     ahead: 0,
+                    piece: usize::MAX,
+                    resumes: false,
                     bias: std::ptr::null(),
                     out: m.wrapping_add(point * g.m_point + columns.start * lanes),
                     out_row: 0,

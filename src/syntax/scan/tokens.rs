@@ -22,6 +22,20 @@ impl Scanner<'_> {
         if sign && exponent.is_some_and(|mantissa| mantissa.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'.'))) {
             end = self.word_end(end + 1);
         }
+        // `0..3`, as Rust and others write it
+        let whole = self.word_end(start);
+        if let Some(last) = self.text[whole..].strip_prefix("..").filter(|_| digits(start..whole)) {
+            let last = last.trim_start_matches(['.', '=']);
+            let length = last.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(last.len());
+            let stop = self.text.len() - last.len() + length;
+            let message = format!("`{}` is a range, and there are no ranges", shorten(&self.text[start..stop]));
+            self.diagnostics.push(
+                Diagnostic::error(codes::NUMBER, message, self.span(start..stop), "not a number")
+                    .help("blocks in a row are `repeat 3 of BLOCK` or `stage layer1: 3 of BLOCK { filters: 64 }`; a loop is neither needed nor known"),
+            );
+            self.at = stop;
+            return;
+        }
         if let Err(what) = check_number(&self.text[start..end]) {
             let (message, label) = (format!("`{}` is not a number", shorten(&self.text[start..end])), what);
             self.diagnostics.push(Diagnostic::error(codes::NUMBER, message, self.span(start..end), label));

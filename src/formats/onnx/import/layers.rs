@@ -73,10 +73,24 @@ impl Importer<'_> {
         Ok(y)
     }
 
+    /// Whether a norm is in training mode, and what says so. An attribute does before opset 7 and since 14; further outputs, the batch's
+    /// statistics, do until 13, and are none of inference since.
+    fn trains(&self, call: &Call<'_>) -> Option<String> {
+        let stated = match self.opset {
+            ..7 => (!call.flag("is_test")).then(|| "its `is_test` is 0".to_owned()),
+            7..14 => None,
+            14.. => call.flag("training_mode").then(|| "its `training_mode` is 1".to_owned()),
+        };
+        let outputs = call.node.output.iter().filter(|name| !name.is_empty()).count();
+        stated.or_else(|| (outputs > 1).then(|| format!("it has {outputs} outputs")))
+    }
+
     pub(super) fn norm(&mut self, call: &Call<'_>) -> Read<Flow> {
         let x = self.flow(call, 0)?;
-        if call.flag("training_mode") {
-            return Err("it is in training mode, where it normalizes by the batch".to_owned());
+        if let Some(how) = self.trains(call) {
+            return Err(format!(
+                "it is in training mode ({how}), where it normalizes by the batch: export the network in eval mode"
+            ));
         }
         if call.int("spatial") == Some(0) {
             return Err("it normalizes each position by itself".to_owned());

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+use super::super::kind;
 use super::error::{OnnxError, Unsupported};
 use super::limits;
 use super::proto::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
@@ -40,11 +41,13 @@ pub struct ReadOptions {
     pub batch_axes: usize,
     /// Inputs that are constants, with their values: weights that a file takes from outside.
     pub given: Vec<(String, Tensor)>,
+    /// The folder of the file itself, where the ONNX file is a link to one in another folder: links to its values may lead there.
+    pub linked: Option<PathBuf>,
 }
 
 impl Default for ReadOptions {
     fn default() -> ReadOptions {
-        ReadOptions { batch_axes: 1, given: Vec::new() }
+        ReadOptions { batch_axes: 1, given: Vec::new(), linked: None }
     }
 }
 
@@ -109,16 +112,18 @@ impl Imported {
 /// Opens an ONNX file.
 pub fn open(path: &Path) -> Result<Imported, OnnxError> {
     let bytes = Bytes::map(path).map_err(|source| OnnxError::Io { path: path.to_owned(), source })?;
-    for (begin, what) in [(&b"resnet "[..], "a source of the language"), (b"RNXmodel", "an artifact of resnetc")] {
-        if bytes.starts_with(begin) {
-            return Err(OnnxError::Damaged { reason: format!("it is {what}, and no ONNX file at all") });
-        }
-    }
     let folder = path.parent().unwrap_or(Path::new(""));
-    read(&bytes, folder, &ReadOptions::default())
+    let linked = std::fs::canonicalize(path).ok().and_then(|real| Some(real.parent()?.to_owned()));
+    read(&bytes, folder, &ReadOptions { linked, ..ReadOptions::default() }).map_err(|error| {
+        match (&error, kind::of_model(&bytes)) {
+            (OnnxError::Damaged { .. } | OnnxError::TooLarge { .. }, Some(found)) => OnnxError::Other { found },
+            _ => error,
+        }
+    })
 }
 
-/// Reads the bytes of an ONNX file. Values outside of it are read from files in `folder` or below, and from nowhere else.
+/// Reads the bytes of an ONNX file. Values outside of it are read from files in `folder` or below, through a link where that leads into the
+/// folder of the file itself, and from nowhere else.
 pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Imported, OnnxError> {
     let damaged = |reason: String| OnnxError::Damaged { reason };
     limits::weigh(file)?;
@@ -131,7 +136,7 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
     }
     let opset = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx")).map_or(1, |set| set.version());
     let own: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
-    let mut reader = TensorReader::new(file, folder);
+    let mut reader = TensorReader::new(file, folder, options.linked.as_deref());
     let mut importer = Importer::new(graph, options, opset)?;
     importer.constants(graph, options, &mut reader)?;
     importer.inputs(graph, options);
@@ -150,7 +155,7 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
 pub fn read_tensor(file: &Bytes) -> Result<(String, Tensor), OnnxError> {
     let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
     let proto = TensorProto::decode(buffer).map_err(|error| OnnxError::Damaged { reason: error.to_string() })?;
-    let tensor = TensorReader::new(file, Path::new("")).read(&proto)?;
+    let tensor = TensorReader::new(file, Path::new(""), None).read(&proto)?;
     Ok((proto.name().to_owned(), tensor))
 }
 
@@ -321,9 +326,9 @@ impl<'a> Importer<'a> {
             let axis = if i + 1 == own.len() { Axis::W } else { Axis::H };
             dims.push(match size.dim_value {
                 Some(n) if n > 0 => Dim::Fixed(usize::try_from(n).map_err(|_| "a size is too large")?),
-                Some(n) => return Err(format!("it has an axis of size {n}")),
-                None if i == 0 => return Err("its number of channels is not stated".to_owned()),
-                None => Dim::axis(axis),
+                // exporters state an unknown size as none, as -1 or as 0
+                _ if i == 0 => return Err("its number of channels is not stated".to_owned()),
+                _ => Dim::axis(axis),
             });
         }
         let shape = Shape::Known(dims);

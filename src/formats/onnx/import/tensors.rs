@@ -12,17 +12,20 @@ use crate::base::tensor::{DType, Tensor, count};
 pub(super) struct TensorReader<'a> {
     file: &'a Bytes,
     folder: &'a Path,
-    beside: HashMap<String, Bytes>,
+    /// The folder of the file itself, where the ONNX file is a link.
+    linked: Option<&'a Path>,
+    /// By location: the file, and what it holds.
+    beside: HashMap<String, (PathBuf, Bytes)>,
 }
 
 impl<'a> TensorReader<'a> {
-    pub fn new(file: &'a Bytes, folder: &'a Path) -> TensorReader<'a> {
-        TensorReader { file, folder, beside: HashMap::new() }
+    pub fn new(file: &'a Bytes, folder: &'a Path, linked: Option<&'a Path>) -> TensorReader<'a> {
+        TensorReader { file, folder, linked, beside: HashMap::new() }
     }
 
     /// The files beside the ONNX file that values were read from.
     pub fn files(&self) -> Vec<PathBuf> {
-        self.beside.keys().map(|location| self.folder.join(location)).collect()
+        self.beside.values().map(|(path, _)| path.clone()).collect()
     }
 
     /// The tensor; sizes are checked before memory is taken.
@@ -77,36 +80,50 @@ impl<'a> TensorReader<'a> {
             return Err(refused(format!("{stated} bytes of it are named, and its sizes take {len}")));
         }
         if !self.beside.contains_key(location) {
-            let path = beside(self.folder, location).map_err(refused)?;
-            let bytes = Bytes::map(&path).map_err(|source| OnnxError::Io { path, source })?;
-            self.beside.insert(location.to_owned(), bytes);
+            let path = beside(self.folder, self.linked, location).map_err(refused)?;
+            let bytes = Bytes::map(&path).map_err(|source| OnnxError::Io { path: path.clone(), source })?;
+            self.beside.insert(location.to_owned(), (path, bytes));
         }
-        let file = self.beside.get(location).ok_or_else(|| refused("it is not there".to_owned()))?;
+        let (_, file) = self.beside.get(location).ok_or_else(|| refused("it is not there".to_owned()))?;
         let part = start.checked_add(len).and_then(|end| file.slice(start..end));
         part.ok_or_else(|| refused(format!("{len} bytes from {start} are named, and it has {}", file.len())))
     }
 }
 
-/// The file of that name in the folder or below it; the reason where it could be another.
-fn beside(folder: &Path, location: &str) -> Result<PathBuf, String> {
+/// The file of that name in the folder or below it; the reason where it could be another. A link may lead into the folder of the file
+/// itself, `linked` where the ONNX file is a link, or below: so a cache of Hugging Face has both in a folder of blobs.
+fn beside(folder: &Path, linked: Option<&Path>, location: &str) -> Result<PathBuf, String> {
     const LEAVES: &str = "only files in the folder of the ONNX file are read";
     let relative = Path::new(location);
     if location.is_empty() || location.contains(['\\', '\0']) {
         return Err("that is no name of a file".to_owned());
     }
-    let mut path = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut path = folder.to_owned();
+    let mut has_link = false;
     for component in relative.components() {
         match component {
             Component::CurDir => continue,
             Component::Normal(part) => path.push(part),
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(LEAVES.to_owned()),
         }
-        // a link may point anywhere
-        if std::fs::symlink_metadata(&path).is_ok_and(|kind| kind.file_type().is_symlink()) {
-            return Err(format!("it goes through a symbolic link, and {LEAVES}"));
-        }
+        has_link |= std::fs::symlink_metadata(&path).is_ok_and(|kind| kind.file_type().is_symlink());
     }
-    Ok(path)
+    if !has_link {
+        // a link to an ONNX file leaves what lies beside that file where it is
+        return match linked {
+            Some(linked) if !path.exists() && linked.join(relative).exists() => beside(linked, Some(linked), location),
+            _ => Ok(path),
+        };
+    }
+    let real = |path: &Path| std::fs::canonicalize(path).map_err(|error| format!("it goes through a symbolic link: {error}"));
+    // what the link leads to is what is opened: the link could be another by then
+    let target = real(&path)?;
+    let root = real(linked.unwrap_or(folder))?;
+    if target.starts_with(&root) {
+        return Ok(target);
+    }
+    Err(format!("it goes through a symbolic link to `{}`, and {LEAVES}", target.display()))
 }
 
 fn element(kind: DataType) -> Option<DType> {

@@ -86,7 +86,14 @@ impl Geometry {
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
-/// Maximum number of kernel elements, whose offsets are kept on the stack.
+/// Products that are summed by themselves. Few enough that a sum over 4608 (a 3x3 window of 512 channels) is as near to the true
+/// one as PyTorch's, many enough that adding the pieces takes a fiftieth of the time.
+const PIECE: usize = 64;
+
+/// Numbers of the largest unit of output channels.
+const UNIT: usize = 32;
+
+/// Taps whose offsets are kept on the stack.
 const TAPS: usize = 128;
 
 /// Whether this kernel supports the convolution.
@@ -100,7 +107,18 @@ pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> us
     geometry.strip(shape, plan.rows.min(geometry.lines)) * plan.samples
 }
 
-/// A range of output rows (pixels if pointwise) of some samples.
+/// Whether a residual may lie in the output: not where that keeps sums of a part of the depth meanwhile.
+pub fn overwrites(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
+    isa.kernels().is_some_and(|kernels| slices(kernels, &Panels::of(shape, kernels.lanes, plain), 0) == 1)
+}
+
+/// Slices of the depth of a unit: a panel that passes over many tiles stays in the first-level cache, a slice at a time.
+fn slices(kernels: &Kernels, panels: &Panels, unit: usize) -> usize {
+    let each = panels.len(unit) / panels.blocks.max(1);
+    if kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
+}
+
+/// A range of output rows (pixels where pointwise) of some samples.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Strip {
     sample: usize,
@@ -113,7 +131,8 @@ struct Strip {
 /// the bias is padded to whole blocks; `scratch` needs [`scratch`] floats per thread.
 ///
 /// # Panics
-/// If the instruction set has no kernels, or a slice has the wrong length.
+/// Where the instruction set has no kernels here, a slice is not as long as the sizes say, or the residual lies in an output that
+/// this convolution does not [overwrite](overwrites).
 pub fn conv(
     pool: &Pool,
     isa: Isa,
@@ -126,6 +145,7 @@ pub fn conv(
 ) {
     let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
     let Epilogue { bias, residual, act } = operands.epilogue;
+    assert!(!matches!(residual, Residual::InPlace) || overwrites(isa, plain, shape), "a residual in place");
     let source = Source::new(shape, kernels.lanes, plain, operands.x, operands.weight, bias);
     sum(pool, kernels, &[source], 1, plan, residual, act, scratch, out);
 }
@@ -322,8 +342,7 @@ struct Pass<'a> {
     strip: Strip,
     unit: usize,
     blocks: std::ops::Range<usize>,
-    /// Whether it is the first pass of its source, the first of the sum, and the last of the sum.
-    begins: bool,
+    /// Whether it begins the sum, and ends it.
     first: bool,
     last: bool,
     /// Whether no earlier pass read the same pixels.
@@ -340,8 +359,7 @@ impl Job<'_> {
             for (index, source) in self.sources.iter().enumerate() {
                 let Source { panels, weight, .. } = source;
                 let each = panels.len(unit) / panels.blocks.max(1);
-                // a panel that is applied to many tiles is processed in slices that stay in the L1 cache
-                let slices = if self.kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 };
+                let slices = slices(self.kernels, panels, unit);
                 for slice in 0..slices {
                     let blocks = share(panels.blocks, slices, slice);
                     let next = if slice + 1 < slices {
@@ -361,7 +379,6 @@ impl Job<'_> {
                         source,
                         strip,
                         unit,
-                        begins: slice == 0,
                         first: index == 0 && slice == 0,
                         last: index + 1 == count && slice + 1 == slices,
                         cold: unit == units.start,
@@ -374,9 +391,22 @@ impl Job<'_> {
         }
     }
 
+    /// The bias of some channels: the sources' own, which `room` holds where there are several.
+    fn bias<'b>(&'b self, channels: std::ops::Range<usize>, room: &'b mut [f32; UNIT]) -> Option<&'b [f32]> {
+        let mut biases = self.sources.iter().filter_map(|s| s.bias).map(|b| &b[channels.clone()]);
+        let first = biases.next()?;
+        let Some(second) = biases.next() else { return Some(first) };
+        let sums = &mut room[..channels.len()];
+        sums.copy_from_slice(first);
+        for other in std::iter::once(second).chain(biases) {
+            sums.iter_mut().zip(other).for_each(|(s, &b)| *s += b);
+        }
+        Some(sums)
+    }
+
     fn pass(&self, pass: &Pass<'_>, copy: &[f32]) {
         let Pass { source, strip, unit, .. } = *pass;
-        let Source { shape, g, panels, x, weight, bias, .. } = source;
+        let Source { shape, g, panels, x, weight, .. } = source;
         let lanes = self.kernels.lanes;
         let width = panels.width(unit);
         let map = shape.pixels() * lanes;
@@ -394,7 +424,9 @@ impl Job<'_> {
         let lines = pass.next.len().div_ceil(LINE * visits.max(1));
         let bringers = (2 * lines).div_ceil(panels.depth).clamp(1, tiles);
         let (lines, begin) = (lines.div_ceil(bringers), tiles - bringers);
-        let bias = bias.filter(|_| pass.begins).map_or(std::ptr::null(), |b| b[2 * unit * lanes..][..width * lanes].as_ptr());
+        let mut bias = [0.0; UNIT];
+        let bias = if pass.last { self.bias(2 * unit * lanes..(2 * unit + width) * lanes, &mut bias) } else { None };
+        let bias = bias.map_or(std::ptr::null(), <[f32]>::as_ptr);
         let clamp = if self.act == Some(Activation::Relu) && pass.last { Clamp::Relu } else { Clamp::None };
         let (mut size, mut kernel) = ((0, 0), None);
         let mut tile = 0usize;
@@ -426,12 +458,14 @@ impl Job<'_> {
                     next: brought.map_or(panel, |n| &pass.next[n..]).as_ptr(),
                     lines: if brought.is_some() { lines } else { 0 },
                     ahead: if g.pointwise && pass.cold { part.pixels * lanes } else { 0 },
+                    piece: PIECE.div_ceil(g.lanes),
+                    resumes: !pass.first,
                     bias,
                     out: out.wrapping_add(at),
                     out_row: g.width * lanes,
                     out_block: map,
                     residual: match self.residual {
-                        _ if !pass.first => out.wrapping_add(at),
+                        _ if !pass.last => std::ptr::null(),
                         Residual::None => std::ptr::null(),
                         Residual::InPlace => out.wrapping_add(at),
                         Residual::From(r) => r[start + at..].as_ptr(),

@@ -32,6 +32,7 @@ fn check(
     };
     let mut out = vec![f32::NAN; rest.len()];
     let residual = match residual {
+        1 if !overwrites(isa, from_plain, &shape) => Residual::From(&rest),
         0 => Residual::None,
         1 => {
             out.copy_from_slice(&rest);

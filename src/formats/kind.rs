@@ -1,0 +1,175 @@
+//! What a file is that was given as weights or as an ONNX file and is neither: told by its contents, with what to do about it.
+
+#[cfg(feature = "onnx")]
+use super::{pth, safetensors};
+
+/// What files look like from their first byte on. Text is compared without regard to case.
+const BEGINNINGS: &[(&[u8], &str)] = &[
+    (
+        b"RNXmodel",
+        "is a compiled network (.rnx), which holds its weights already: give it in place of the source, without weights",
+    ),
+    (b"resnet ", "is a source file (.resnet), which describes a network and holds no weights"),
+    (b"\x1f\x8b", "is compressed by gzip: decompress it first (`gunzip FILE.gz`; `tar -xzf FILE.tar.gz` where it is an archive)"),
+    (b"BZh", "is compressed by bzip2: decompress it first (`bunzip2 FILE.bz2`; `tar -xjf FILE.tar.bz2` where it is an archive)"),
+    (b"\xfd7zXZ\0", "is compressed by xz: decompress it first (`unxz FILE.xz`; `tar -xJf FILE.tar.xz` where it is an archive)"),
+    (b"\x28\xb5\x2f\xfd", "is compressed by zstd: decompress it first (`unzstd FILE.zst`)"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first, and give the file in it"),
+    (b"Rar!\x1a\x07", "is a RAR archive: unpack it first, and give the file in it"),
+    (b"PK\x05\x06", "is an empty zip archive: save or download it again"),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "is an HDF5 file, as Keras writes (.h5), which is not read: save its arrays under the network's names with \
+         numpy.savez(\"weights.npz\", **arrays)",
+    ),
+    (
+        b"\x93NUMPY",
+        "is a single NumPy array without a name (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)",
+    ),
+    (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`"),
+    (
+        b"<!doctype html",
+        "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says",
+    ),
+    (b"<html", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
+    (b"<!--", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
+    (b"<?xml", "is an XML file, not the file that was to be downloaded, or the description beside the weights (OpenVINO's .xml)"),
+    (
+        b"model_checkpoint_path:",
+        "is the index of a TensorFlow checkpoint, which is not read: save its arrays under the network's names with \
+      numpy.savez(\"weights.npz\", **arrays)",
+    ),
+    (b"GGUF", "is a GGUF file, which is not read: take the model's safetensors"),
+    (b"\x89PNG\r\n", IMAGE),
+    (b"\xff\xd8\xff", IMAGE),
+];
+
+const IMAGE: &str =
+    "is an image, not a network or its weights: weights are read from safetensors, from PyTorch's `.pth` and from NumPy's `.npz`";
+
+const TENSORFLOW: &str = "is a TensorFlow file, which is not read: save its arrays under the network's names with \
+                          numpy.savez(\"weights.npz\", **arrays)";
+
+/// The last bytes of a table of LevelDB, as TensorFlow's `.index` is one.
+const TABLE_END: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
+
+/// What the file is and what to do, as the rest of a sentence; None where it cannot be told.
+pub(super) fn of(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = if text.first().is_some_and(u8::is_ascii_whitespace) { text.trim_ascii_start() } else { text };
+    let begins = |begin: &[u8]| text.get(..begin.len()).is_some_and(|first| first.eq_ignore_ascii_case(begin));
+    if bytes.is_empty() {
+        return Some("is empty: its download or copy was cut off");
+    }
+    if let Some(&(_, found)) = BEGINNINGS.iter().find(|(begin, _)| bytes.starts_with(begin) || begins(begin)) {
+        return Some(found);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Some("is a tar archive: unpack it first (`tar -xf FILE.tar`), and give the file in it");
+    }
+    if bytes.get(4..8) == Some(b"TFL3") || bytes.ends_with(&TABLE_END) {
+        return Some(TENSORFLOW);
+    }
+    match bytes {
+        // a saved model of TensorFlow, of its schema 1; a frozen graph: a node that begins with its name
+        [0x08, 0x01, 0x12, ..] => Some(TENSORFLOW),
+        [0x0a, len, 0x0a, name, ..] if *len < 0x80 && name < len => Some(TENSORFLOW),
+        _ if is_onnx(bytes) => {
+            Some("is an ONNX file: `resnetc import FILE.onnx -o NET.resnet --weights-out WEIGHTS.safetensors` reads it")
+        }
+        _ => None,
+    }
+}
+
+/// What a file is that is surely no ONNX file, as [`of`] says.
+#[cfg(feature = "onnx")]
+pub(super) fn of_model(bytes: &[u8]) -> Option<&'static str> {
+    if pth::is_zip(bytes) || safetensors::is_magic(bytes) || pth::is_legacy(bytes) {
+        return Some("is one of weights or an archive, not an ONNX file: weights go with `--weights`");
+    }
+    if is_onnx(bytes) { None } else { of(bytes) }
+}
+
+/// Whether a file may be ONNX: the version of its format, and then a field that a model has.
+fn is_onnx(bytes: &[u8]) -> bool {
+    // who made it, of which version; the domain, the model's version, what is said of it; the graph, the operators, metadata
+    matches!(bytes, [0x08, 0x01..=0x40, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..])
+}
+
+/// What a zip archive is that holds files of these names and neither `data.pkl` nor arrays alone, as the rest of a sentence.
+pub(super) fn of_zip<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
+    const WEIGHTS: [&str; 8] = [".safetensors", ".pth", ".pt", ".th", ".bin", ".ckpt", ".npz", ".onnx"];
+    const SHOWN: usize = 100;
+    let any = |end: &str| names.clone().any(|name| name.ends_with(end));
+    if any("model.weights.h5") {
+        return "is a Keras model (.keras), which is not read: save its arrays under the network's names with \
+                numpy.savez(\"weights.npz\", **arrays)"
+            .to_owned();
+    }
+    // torch.export writes neither a pickle at its top
+    if any("archive_format") || any("models/model.json") || any("serialized_exported_program.json") {
+        return "is a program of torch.export (.pt2), of which nothing is run; save the state dict instead: \
+                torch.save(torch.export.load(PATH).state_dict, NEW)"
+            .to_owned();
+    }
+    let inner = names.clone().find(|name| WEIGHTS.iter().any(|end| name.to_ascii_lowercase().ends_with(end)));
+    match inner.filter(|name| name.len() <= SHOWN) {
+        Some(inner) => format!("is a zip archive around `{}`: unpack it first, and give that file", inner.escape_debug()),
+        None => "is a zip archive without `data.pkl`, and so not what `torch.save` writes; nor is it one of NumPy's arrays alone"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_kinds_are_told_by_their_contents() {
+        let mut tar = vec![0; 1024];
+        tar[..5].copy_from_slice(b"a.npy");
+        tar[257..262].copy_from_slice(b"ustar");
+        let mut table = vec![0; 48];
+        table[40..].copy_from_slice(&TABLE_END);
+        for (bytes, words) in [
+            (&b""[..], "is empty"),
+            (b"RNXmodel\x10\0\0\0\0\0\0\0", "a compiled network (.rnx)"),
+            (b"resnet 1\nnetwork a {}", "a source file (.resnet)"),
+            (b"\x1f\x8b\x08\0", "gunzip"),
+            (b"BZh91AY", "bunzip2"),
+            (b"\xfd7zXZ\0", "unxz"),
+            (b"\x28\xb5\x2f\xfd\0", "unzstd"),
+            (&tar, "tar -xf"),
+            (b"\x89HDF\r\n\x1a\n\0", "Keras"),
+            (b"\x93NUMPY\x01\0", "single NumPy array"),
+            (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+            (b"\n  <!DOCTYPE html>", "web page"),
+            (b"\xef\xbb\xbf<HTML lang=en>", "web page"),
+            (b"<?xml version=\"1.0\"?>", "XML"),
+            (b"\x1c\0\0\0TFL3", "TensorFlow"),
+            (b"\x08\x01\x12\x20", "TensorFlow"),
+            (b"\x0a\x20\x0a\x05input\x12", "TensorFlow"),
+            (&table, "TensorFlow"),
+            // by PyTorch, with who made it; by hand, with the graph or the operators right behind the version
+            (b"\x08\x08\x12\x07pytorch", "resnetc import"),
+            (b"\x08\x0a\x3a\x20\x0a", "resnetc import"),
+            (b"\x08\x07\x42\x04\x0a\0\x10\x0d", "resnetc import"),
+        ] {
+            let found = of(bytes).unwrap_or_else(|| panic!("{words}"));
+            assert!(found.contains(words), "{words}: {found}");
+        }
+        for bytes in [&b"# Weights\n"[..], b"{\"a\": 1}", b"\x80\x02}.", &[0; 600]] {
+            assert_eq!(of(bytes), None);
+        }
+    }
+
+    #[test]
+    fn zip_archives_are_told_by_what_they_hold() {
+        let of = |names: &[&str]| of_zip(names.iter().copied());
+        assert!(of(&["config.json", "model.weights.h5"]).contains("Keras"));
+        assert!(of(&["p/archive_format", "p/data/weights/weight_0"]).contains("torch.export"));
+        assert!(of(&["README", "best/model.PTH"]).contains("around `best/model.PTH`: unpack it first"));
+        assert!(of(&["mimetype"]).contains("without `data.pkl`"));
+        assert!(of(&[]).contains("without `data.pkl`"));
+    }
+}

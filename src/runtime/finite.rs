@@ -1,0 +1,143 @@
+//! Where values stop being finite: what to look for when a network answers NaN.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use crate::ir::{ParamRole, ParamSource};
+use crate::plan::{Plan, Step, WeightSource};
+
+/// The first thing, in the order of a run, whose values are not finite.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NotFinite {
+    /// An input as it was given.
+    #[error("the input `{name}` holds {value} (sample {sample} of the batch, counted from 0)")]
+    Input {
+        /// Its name.
+        name: String,
+        /// The first sample of the batch with such a value, from 0.
+        sample: usize,
+        /// `NaN`, `inf` or `-inf`.
+        value: String,
+    },
+    /// A tensor of the weights.
+    #[error("the weights are not finite: {what}")]
+    Weight {
+        /// Its full name: `layer1.0.conv1.weight`.
+        name: String,
+        /// Which, and what of it, as a clause.
+        what: String,
+    },
+    /// The result of a layer whose weights and operands are finite.
+    #[error("`{name}` is the first layer whose output is not finite; its input and weights are, so its values overflow")]
+    Layer {
+        /// The layer, or another node of the graph.
+        name: String,
+    },
+}
+
+/// Whether all values are finite.
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    // without a branch for each value, so that the compiler makes vectors of them
+    values.chunks(4096).all(|piece| piece.iter().fold(true, |all, v| all & v.is_finite()))
+}
+
+/// An input that is not finite; `samples` are as many as its batch has.
+pub(super) fn of_input(name: &str, values: &[f32], samples: usize) -> Option<NotFinite> {
+    if all_finite(values) {
+        return None;
+    }
+    let at = values.iter().position(|v| !v.is_finite())?;
+    let each = (values.len() / samples.max(1)).max(1);
+    Some(NotFinite::Input { name: name.to_owned(), sample: at / each, value: values[at].to_string() })
+}
+
+/// What is wrong with a tensor of the weights.
+pub(crate) fn of_tensor(name: &str, values: &[f32]) -> Option<NotFinite> {
+    let is_variance = name.strip_suffix(ParamRole::RunningVar.suffix()).is_some_and(|rest| rest.ends_with('.'));
+    let what = if !all_finite(values) {
+        let count = values.iter().filter(|v| !v.is_finite()).count();
+        format!("`{name}` holds NaN or infinity in {count} of {} values", values.len())
+    } else if let Some(low) = values.iter().find(|&&v| is_variance && v < 0.0) {
+        format!("`{name}` holds a negative variance ({low})")
+    } else {
+        return None;
+    };
+    Some(NotFinite::Weight { name: name.to_owned(), what })
+}
+
+/// Why the result of a step is not finite, although what it reads of other steps is. `bound` are its weights in their forms, and
+/// `looked` says what is wrong with a tensor of that name.
+pub(super) fn of_step(plan: &Plan, step: &Step, bound: &[&[f32]], looked: impl Fn(&str) -> Option<NotFinite>) -> NotFinite {
+    let mut names = BTreeSet::new();
+    for weight in step.weights.iter().map(|id| &plan.weights[id.0]) {
+        match &weight.source {
+            WeightSource::Param(source) | WeightSource::Turned { param: source, .. } => tensors(source, &mut names),
+            WeightSource::NormScale { norm, .. } | WeightSource::NormShift { norm, .. } => of_norm(norm, &mut names),
+        }
+    }
+    if let Some(wrong) = names.iter().find_map(|name| looked(name)) {
+        return wrong;
+    }
+    match step.weights.iter().zip(bound).find(|(_, values)| !all_finite(values)) {
+        Some((id, _)) => {
+            let name = plan.weights[id.0].name.clone();
+            let what = format!("`{name}` overflows in the form of its kernel, with the norm behind it folded in");
+            NotFinite::Weight { name, what }
+        }
+        // a norm's statistics, in a step of training, are the norm's
+        None => NotFinite::Layer { name: step.name.strip_suffix(".stats").unwrap_or(&step.name).to_owned() },
+    }
+}
+
+/// The tensors that a parameter is made from.
+fn tensors(source: &ParamSource, names: &mut BTreeSet<String>) {
+    match source {
+        ParamSource::Named(name) => drop(names.insert(name.clone())),
+        ParamSource::FoldedWeight { conv, norm, .. } => {
+            names.insert(format!("{conv}.weight"));
+            of_norm(norm, names);
+        }
+        ParamSource::FoldedBias { conv, conv_bias, norm, .. } => {
+            if *conv_bias {
+                names.insert(format!("{conv}.bias"));
+            }
+            of_norm(norm, names);
+        }
+    }
+}
+
+fn of_norm(norm: &str, names: &mut BTreeSet<String>) {
+    for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
+        names.insert(format!("{norm}.{}", role.suffix()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_looked_at_to_the_last() {
+        for at in [0, 4095, 4096, 9999] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![f32::MAX; 10_000];
+                assert!(all_finite(&values));
+                values[at] = bad;
+                assert!(!all_finite(&values), "{at}: {bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_names_its_sample_and_a_tensor_what_is_wrong_with_it() {
+        assert_eq!(of_input("x", &[0.0; 6], 3), None);
+        let found = of_input("x", &[0.0, 1.0, 2.0, f32::NEG_INFINITY, f32::NAN, 0.0], 3);
+        assert_eq!(found, Some(NotFinite::Input { name: "x".into(), sample: 1, value: "-inf".into() }));
+        assert_eq!(of_tensor("bn.running_mean", &[-1.0]), None);
+        let said = of_tensor("bn.running_var", &[1.0, -0.5]).unwrap().to_string();
+        assert!(said.contains("`bn.running_var` holds a negative variance (-0.5)"), "{said}");
+        let said = of_tensor("fc.bias", &[1.0, f32::NAN]).unwrap().to_string();
+        assert!(said.contains("`fc.bias` holds NaN or infinity in 1 of 2 values"), "{said}");
+    }
+}

@@ -21,9 +21,9 @@ pub struct Sgd {
 /// Minimum number of floats per task.
 const PIECE: usize = 16 << 10;
 
-/// Updates a parameter: `d = scale * gradient + decay * parameter`; `direction = momentum * direction + d`; then subtracts `rate
-/// * direction` from the parameter, or with Nesterov momentum `rate * (d + momentum * direction)`. `direction` is the momentum
-/// buffer and starts at zero; with momentum 0 it is ignored and may be empty.
+/// Updates a parameter: `d = scale * gradient + decay * parameter`; `direction = momentum * direction + d`; then subtracts
+/// `rate * direction` from the parameter, or with Nesterov momentum `rate * (d + momentum * direction)`. `direction` is the
+/// momentum buffer and starts at zero; with momentum 0 it is ignored and may be empty.
 ///
 /// # Panics
 /// If the slices have different lengths.

@@ -214,7 +214,7 @@ class View {
     };
     const { us, shape } = item, leaf = item.kind === "leaf";
     const costs = [item.params ? about(item.params) + " params" : "", item.macs ? about(item.macs) + " macs" : "", us ? time(us) : ""].filter(Boolean).join(" · ");
-    const told = [leaf ? item.text : title(item) || item.what, item.name, shape, item.params ? exact(item.params) + " parameters" : "",
+    const facts = [leaf ? item.text : title(item) || item.what, item.name, shape, item.params ? exact(item.params) + " parameters" : "",
       item.macs ? exact(item.macs) + " multiply-adds" : "", us ? time(us) : "", ...item.outputs ? item.outputs.map(name => "the network's " + name) : []].filter(Boolean);
     if (leaf) {
       const own = this.own(item), name = own === item.op ? "" : own;
@@ -235,8 +235,8 @@ class View {
       }
       row(["twist", " "], ["n", costs || " "], ["s", sizes(shape)]);
     }
-    e.title = told.join("\n");
-    e.setAttribute("aria-label", told.join(", "));
+    e.title = facts.join("\n");
+    e.setAttribute("aria-label", facts.join(", "));
   }
 
   /** A name relative to its enclosing groups. */

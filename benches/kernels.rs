@@ -1,5 +1,5 @@
-//! Convolutions, pools and linear layers as ResNet-50 and VGG-19 have them, on two threads: `cargo bench`.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a measurement")]
+//! Convolutions, pools and linear layers of ResNet-50 and VGG-19, on two threads: `cargo bench`.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use resnetc::kernels::blocked::direct::{self, DirectPlan};
@@ -73,7 +73,7 @@ fn convolutions(c: &mut Criterion) {
     group.finish();
 }
 
-/// MobileNet's and ConvNeXt's filters, one a channel.
+/// Depthwise convolutions of MobileNet and ConvNeXt.
 fn depthwise_convolutions(c: &mut Criterion) {
     let isa = Isa::best();
     let lanes = isa.lanes();
@@ -147,7 +147,7 @@ fn linears(c: &mut Criterion) {
     group.finish();
 }
 
-/// Gradients of weights, as ResNet-20 and ResNet-50 have them.
+/// Weight gradients of ResNet-20 and ResNet-50.
 fn weight_gradients(c: &mut Criterion) {
     let isa = Isa::best();
     let lanes = isa.lanes();
@@ -191,8 +191,8 @@ fn weight_gradients(c: &mut Criterion) {
     group.finish();
 }
 
-/// What a step of training does to maps besides convolutions: bytes that are read and written.
-fn maps_of_training(c: &mut Criterion) {
+/// Operators of a training step other than convolutions, by bytes read and written.
+fn training_operators(c: &mut Criterion) {
     let isa = Isa::best();
     if isa.lanes() == 1 {
         return;
@@ -224,14 +224,14 @@ fn maps_of_training(c: &mut Criterion) {
         group.bench_function(name("batchnorm"), |b| {
             b.iter(|| norm::forward(&pool, isa, layout, sizes, &params, &x, Residual::None, relu, &mut out));
         });
-        group.bench_function(name("gradient of a norm's parameters"), |b| {
+        group.bench_function(name("batch norm parameter gradient"), |b| {
             b.iter(|| norm::grad_params(&pool, isa, layout, sizes, &params, true, &x, &dy, &mut room, &mut sums));
         });
         group.throughput(bytes(3));
-        group.bench_function(name("gradient of a norm's input"), |b| {
+        group.bench_function(name("batch norm input gradient"), |b| {
             b.iter(|| norm::grad_input(&pool, isa, layout, sizes, &params, true, &sums, Some(&x), None, &mut out));
         });
-        group.bench_function(name("gradient of ReLU"), |b| {
+        group.bench_function(name("ReLU gradient"), |b| {
             b.iter(|| activation::act_grad(&pool, Activation::Relu, None, &x, &mut out));
         });
         let output = [h, w].map(|side| (side - 1) / 2 + 1);
@@ -239,12 +239,12 @@ fn maps_of_training(c: &mut Criterion) {
         let shape = PoolShape { kind, maps, input: [h, w], output, kernel: [3; 2], stride: [2; 2], pad, dilation: [1; 2] };
         let pooled = layout.len([batch, channels, output[0], output[1]]).unwrap();
         group.throughput(Throughput::Bytes(4 * (2 * len + pooled) as u64));
-        group.bench_function(name("gradient of a max pool"), |b| {
+        group.bench_function(name("max pool gradient"), |b| {
             b.iter(|| pool_grad::pool_grad(&pool, isa, layout, [batch, channels], &shape, Some(&x), &dy[..pooled], &mut out));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, convolutions, depthwise_convolutions, pools, linears, weight_gradients, maps_of_training);
+criterion_group!(benches, convolutions, depthwise_convolutions, pools, linears, weight_gradients, training_operators);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-"""Holds 20 steps of training ResNet-20 (CIFAR, option A) against PyTorch in double and single precision.
+"""Compares 20 training steps of ResNet-20 (CIFAR, option A) with PyTorch in double and single precision.
 
     python benches/twenty_steps.py make DIR --images train.tar [--weights resnet20.safetensors]
     resnetc train models/cifar.resnet --network resnet20 --weights DIR/init.safetensors --data DIR/X.npy,DIR/Y.npy \
@@ -8,8 +8,8 @@
         --set train.optimizer.lr=1000 --set train.optimizer.momentum=0 --set train.optimizer.weight_decay=0 -o DIR/first
     python benches/twenty_steps.py compare DIR
 
-`make` takes 20 batches of 128 images from a tar of class folders. The step at rate 1000 without momentum and decay is the gradient of the
-first step, to be read off the weights. Needs torch, numpy, pillow and safetensors.
+`make` takes 20 batches of 128 images from a tar of class folders. The step with learning rate 1000, without momentum and weight decay,
+gives the gradient of the first step from the change of the weights. Needs torch, numpy, pillow and safetensors.
 """
 import argparse
 import io
@@ -51,7 +51,7 @@ class Cifar(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def pictures(path):
+def load_images(path):
     from PIL import Image
 
     archive = tarfile.open(path)
@@ -70,7 +70,7 @@ def make(args):
     from safetensors.torch import load_file, save_file
 
     torch.manual_seed(0)
-    images, labels = pictures(args.images)
+    images, labels = load_images(args.images)
     np.save(f"{args.dir}/X.npy", images)
     np.save(f"{args.dir}/Y.npy", labels)
     net = Cifar(3)
@@ -126,7 +126,7 @@ def compare(args):
     def whole(values):
         return np.sqrt(sum(np.sum((values[name].astype(np.float64) - exact[name]) ** 2) for name in names))
 
-    # PyTorch's float32 in its other memory format is as good a float32 run: how far it is by the same measure says what a ratio means
+    # PyTorch's float32 in its other memory format is an equally good run: its ratios show how much these numbers scatter
     for who, found, tensors in (("resnetc", losses, final), ("PyTorch, channels last", other["losses"], other)):
         ours, theirs = (np.abs(each - exact["losses"]).max() for each in (found, single["losses"]))
         ratios = {name: apart(tensors[name], name) / apart(single[name], name) for name in names}

@@ -1,7 +1,7 @@
-//! How fast a dataset is read, changed as a recipe says, and gathered into batches:
+//! Measures how fast a dataset is read, augmented and batched:
 //! `cargo run --release --features image --example loader -- DATA [WORKERS] [32|224]`.
 
-#![allow(clippy::print_stdout, reason = "an example shows its answer")]
+#![allow(clippy::print_stdout, reason = "examples print their result")]
 
 use std::error::Error;
 use std::time::Instant;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let channels = if dataset.common_size().is_some_and(|size| size[0] == 1) { 1 } else { 3 };
     let transform = Transform::new(&*dataset, &Shape::fixed(&[channels, side, side]), None, &augment)?;
     transform.hold(&*dataset, false, workers)?;
-    println!("sizes held in {:.2} s", start.elapsed().as_secs_f64());
+    println!("sizes checked in {:.2} s", start.elapsed().as_secs_f64());
     let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnError::Fatal, workers };
     let mut loader = Loader::new(dataset, transform, options);
     for epoch in 0..3 {

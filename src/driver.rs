@@ -142,7 +142,7 @@ impl Frontend {
         }
     }
 
-    /// What an error hides may be what uses a name: no name is called unused beside an error.
+    /// Drops warnings about unused names if there are errors, since an error may hide the use.
     fn without_noise(&mut self) {
         const UNUSED: [Code; 3] = [codes::UNUSED_IMPORT, codes::UNUSED_PARAMETER, codes::UNUSED_LET];
         if self.has_errors() {
@@ -150,7 +150,7 @@ impl Frontend {
         }
     }
 
-    /// Elaborates and checks a network. `None` where an error was found, in this or before.
+    /// Elaborates and checks a network. `None` if there are errors, from this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
         let mut checked = check::check(elaborated?, &mut self.diagnostics);

@@ -51,7 +51,7 @@ pub mod train;
 #[cfg(feature = "cli")]
 pub mod view;
 
-/// The crate whose arrays go in and come out, in the version that this one is built with.
+/// The crate of the input and output arrays, in the version that this crate is built with.
 pub use ndarray;
 
 pub use driver::{CompileError, CompileOptions, Weights, compile};

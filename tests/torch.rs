@@ -181,7 +181,7 @@ fn scripts_need_a_recipe_and_a_classifier() {
     let free = check(Path::new("models/fpn.resnet"), "resnet50_fpn", &[("train.epochs", "1")]);
     refused(&free, "size is free");
     let map = check(Path::new("models/fpn.resnet"), "resnet50_fpn_224", &[("train.epochs", "1")]);
-    refused(&map, "is a map");
+    refused(&map, "is a feature map");
 }
 
 #[test]

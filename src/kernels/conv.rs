@@ -94,7 +94,7 @@ fn relu(x: f32) -> f32 {
 pub enum Residual<'a> {
     /// Nothing.
     None,
-    /// What the output buffer holds already: for kernels that need no room for sums meanwhile.
+    /// The current contents of the output buffer, for kernels that do not store intermediate sums there.
     InPlace,
     /// A value with the sizes and layout of the output.
     From(&'a [f32]),
@@ -112,7 +112,7 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
-    /// Finishes a row of sums of one filter that lies at `start` in the output, which overwrites no residual.
+    /// Finishes a row of sums of one filter, at offset `start` of the output. The residual must not be in the output.
     pub(crate) fn finish(&self, filter: usize, start: usize, sums: &mut [f32]) {
         let bias = self.bias.map_or(0.0, |b| b[filter]);
         match self.residual {

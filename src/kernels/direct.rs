@@ -5,10 +5,10 @@ use super::conv::{ConvOperands, ConvShape, Residual};
 use super::gemm_conv::taps_inside;
 use super::pool::Pool;
 
-/// Convolves; all values are NCHW, the weight is as stored. A task is one map of the output.
+/// Convolution of NCHW values, with the weight as stored. A task is one feature map of the output.
 ///
 /// # Panics
-/// Where the residual lies in the output, which holds the sums meanwhile.
+/// If the residual is in the output, which holds intermediate sums.
 pub fn conv(pool: &Pool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");

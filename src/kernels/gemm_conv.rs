@@ -43,10 +43,10 @@ impl Tiles {
     }
 }
 
-/// Convolves; all values are NCHW, the weight is as stored; `scratch` holds [`Tiles::scratch`] floats for each thread.
+/// Convolution of NCHW values, with the weight as stored. `scratch` needs [`Tiles::scratch`] floats per thread.
 ///
 /// # Panics
-/// Where a slice is not as long as the sizes say, or the residual lies in the output, which holds the sums meanwhile.
+/// If a slice has the wrong length, or the residual is in the output, which holds intermediate sums.
 pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperands<'_>, scratch: &mut [f32], out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
@@ -83,7 +83,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
         assert!(b.len() >= (depth - 1) * b_stride + width);
         let start = (sample * shape.filters + first_filter) * pixels + first_pixel;
         let c = out.pointer(start, (height - 1) * pixels + width);
-        // SAFETY: `a`, `b` and `c` hold the elements that the strides reach, as asserted above; the rectangles of `c` of
+        // SAFETY: `a`, `b` and `c` hold all elements that the strides address, as asserted above; the rectangles of `c` of
         // different tasks do not overlap
         unsafe {
             matrixmultiply::sgemm(

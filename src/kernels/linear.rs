@@ -215,7 +215,7 @@ fn vector(
     });
 }
 
-/// The result at `at`, of a feature, from its sum.
+/// Computes the output of a feature at index `at` from its sum.
 fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mut f32) {
     let residual = match epilogue.residual {
         Residual::None => 0.0,
@@ -226,7 +226,7 @@ fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mu
     *out = epilogue.act.map_or(v, |act| act.of(v));
 }
 
-/// Without a kernel of our own: `matrixmultiply`, or what the compiler makes of a dot product.
+/// For instruction sets without their own kernels: `matrixmultiply`, or an auto-vectorized dot product.
 fn portable(
     pool: &Pool,
     [batch, inputs, features]: [usize; 3],
@@ -243,7 +243,7 @@ fn portable(
             return;
         }
         let rows = &weight[mine.start * inputs..mine.end * inputs];
-        // a product holds its sums in the output
+        // the matrix product stores intermediate sums in the output
         if batch >= GEMM_BATCH && inputs > 0 && !matches!(epilogue.residual, Residual::InPlace) {
             let c = out.pointer(mine.start, (batch - 1) * features + mine.len());
             // SAFETY: the slices hold these rows and columns, as asserted above; each part writes its own columns
@@ -279,7 +279,7 @@ fn portable(
             for n in 0..batch {
                 let at = n * features + f;
                 let sum = plain_dot(row, &x[n * inputs..][..inputs]);
-                // SAFETY: this part's own column
+                // SAFETY: a column of this part only
                 finish(epilogue, f, at, sum, &mut unsafe { out.slice(at, 1) }[0]);
             }
         }

@@ -79,7 +79,7 @@ fn max_row<'a>(shape: &PoolShape, rows: impl Iterator<Item = &'a [f32]>, line: &
     }
 }
 
-/// What is not a number stays, as in PyTorch.
+/// The larger value; NaN wins, as in PyTorch.
 fn larger(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
 }

@@ -1,23 +1,23 @@
 //! The central micro-kernel: a batch-reduce matrix product that keeps a tile of the output in registers.
 //!
-//! A tile is `ROWS x P` pixels by `BLOCKS` vectors of output channels. For each block of input channels, each tap of the window
-//! and each channel of the block, it loads `BLOCKS` vectors of weights and multiplies them by one number of every pixel.
-//! The whole depth is summed in registers; the epilogue happens as they are stored. Blocked layouts make pixels `LANES` floats
-//! apart; `KB` is the number of channels that lie together (`LANES`, or 1 where a plain map is read).
+//! A tile is `ROWS x P` pixels by `BLOCKS` vectors of output channels. For each block of input channels, each kernel element and
+//! each channel of the block, it loads `BLOCKS` vectors of weights and multiplies them by one input value of every pixel. The sum
+//! over the whole depth stays in registers; the epilogue is applied when it is stored. In blocked layouts pixels are `LANES`
+//! floats apart; `KB` is the number of contiguous channels (`LANES`, or 1 for NCHW).
 //!
-//! Precision: a long sum rounds at the size of what it holds so far. So sums begin at zero, and what may be larger than the
-//! products (bias, residual) joins last; and a long depth is summed in pieces ([`Tile::piece`]), some of whose sums make a total,
-//! and these the sum.
+//! Precision: the rounding error of an addition is relative to the magnitude of the sum so far. Therefore sums start at zero, and
+//! terms that may be larger than the products (bias, residual) are added last. A long depth is summed in pieces ([`Tile::piece`]);
+//! several pieces make a subtotal, and the subtotals make the sum.
 
 use std::mem::MaybeUninit;
 
 use super::aligned::LINE;
 use super::simd::Simd;
 
-/// Pieces of a total.
+/// Pieces per subtotal.
 const PIECES: usize = 8;
 
-/// What an epilogue applies last; a sigmoid is left to the caller.
+/// The last operation of an epilogue; a sigmoid is left to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clamp {
     None,
@@ -48,11 +48,11 @@ pub(super) struct Tile {
     pub lines: usize,
     /// Floats from `x` to the input of the next tile, to prefetch it too; 0 for none.
     pub ahead: usize,
-    /// Taps of blocks whose products are summed by themselves, before they join the total; at least 1.
+    /// Kernel elements (over all blocks) per piece, whose products are summed before they are added to the subtotal; at least 1.
     pub piece: usize,
-    /// Whether the results hold a sum that this one goes on with.
+    /// Whether the output holds a partial sum to which this one is added.
     pub resumes: bool,
-    /// `BLOCKS * LANES` numbers, added to the whole sum; null for none.
+    /// `BLOCKS * LANES` values, added to the complete sum; null for none.
     pub bias: *const f32,
     /// The tile's first output.
     pub out: *mut f32,
@@ -60,7 +60,7 @@ pub(super) struct Tile {
     pub out_row: usize,
     /// Stride between blocks of output channels.
     pub out_block: usize,
-    /// Added to that before the activation, laid out as the results (and may be they); null for none.
+    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
     pub residual: *const f32,
     /// Applied last.
     pub clamp: Clamp,
@@ -80,13 +80,13 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
     // SAFETY: guaranteed by the caller, for every access below
     unsafe {
         let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
-        // the total of the last pieces, and that of those before them, where there are any
+        // the current subtotal, and the sum of earlier ones if there are any
         let mut totals = MaybeUninit::<[[[[S::V; BLOCKS]; P]; ROWS]; 2]>::uninit();
         let total = totals.as_mut_ptr().cast::<f32>();
         let before = total.wrapping_add(ROWS * P * BLOCKS * S::LANES);
         let at = |r: usize, p: usize, o: usize| ((r * P + p) * BLOCKS + o) * S::LANES;
         let (mut left, mut pieces, mut has_before) = (t.piece, 0usize, false);
-        // what will be written, and may be added to
+        // prefetch the output, which is written and may be added to
         for o in 0..BLOCKS {
             for r in 0..ROWS {
                 for p in 0..P {
@@ -190,10 +190,10 @@ pub(super) unsafe fn tile<S: Simd, const ROWS: usize, const P: usize, const BLOC
     }
 }
 
-/// Adds to each sum the vector that lies at its place.
+/// Adds to each sum the vector at its position.
 ///
 /// # Safety
-/// As [`tile`], of every place.
+/// Like [`tile`], for every position.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "as in `tile`")]
 unsafe fn add_loaded<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize>(
@@ -203,7 +203,7 @@ unsafe fn add_loaded<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: u
     for r in 0..ROWS {
         for p in 0..P {
             for o in 0..BLOCKS {
-                // SAFETY: the caller's
+                // SAFETY: guaranteed by the caller
                 sums[r][p][o] = unsafe { S::add(sums[r][p][o], S::load(place(r, p, o))) };
             }
         }

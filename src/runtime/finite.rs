@@ -1,4 +1,4 @@
-//! Where values stop being finite: what to look for when a network answers NaN.
+//! Finds where values stop being finite, for networks that output NaN.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use thiserror::Error;
 use crate::ir::{ParamRole, ParamSource};
 use crate::plan::{Plan, Step, WeightSource};
 
-/// The first thing, in the order of a run, whose values are not finite.
+/// The first non-finite values, in execution order.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NotFinite {
-    /// An input as it was given.
+    /// In an input.
     #[error("the input `{name}` holds {value} (sample {sample} of the batch, counted from 0)")]
     Input {
         /// Its name.
         name: String,
-        /// The first sample of the batch with such a value, from 0.
+        /// The first sample of the batch with such a value, 0-based.
         sample: usize,
         /// `NaN`, `inf` or `-inf`.
         value: String,
     },
-    /// A tensor of the weights.
+    /// In a weight tensor.
     #[error("the weights are not finite: {what}")]
     Weight {
         /// Its full name: `layer1.0.conv1.weight`.
         name: String,
-        /// Which, and what of it, as a clause.
+        /// A description of the problem.
         what: String,
     },
-    /// The result of a layer whose weights and operands are finite.
+    /// In the output of a layer whose weights and inputs are finite.
     #[error("`{name}` is the first layer whose output is not finite; its input and weights are, so its values overflow")]
     Layer {
         /// The layer, or another node of the graph.
@@ -38,11 +38,11 @@ pub enum NotFinite {
 
 /// Whether all values are finite.
 pub(crate) fn all_finite(values: &[f32]) -> bool {
-    // without a branch for each value, so that the compiler makes vectors of them
+    // no branch per value, so that the loop is vectorized
     values.chunks(4096).all(|piece| piece.iter().fold(true, |all, v| all & v.is_finite()))
 }
 
-/// An input that is not finite; `samples` are as many as its batch has.
+/// Checks an input with `samples` samples.
 pub(super) fn of_input(name: &str, values: &[f32], samples: usize) -> Option<NotFinite> {
     if all_finite(values) {
         return None;
@@ -52,7 +52,7 @@ pub(super) fn of_input(name: &str, values: &[f32], samples: usize) -> Option<Not
     Some(NotFinite::Input { name: name.to_owned(), sample: at / each, value: values[at].to_string() })
 }
 
-/// What is wrong with a tensor of the weights.
+/// Checks a weight tensor.
 pub(crate) fn of_tensor(name: &str, values: &[f32]) -> Option<NotFinite> {
     let is_variance = name.strip_suffix(ParamRole::RunningVar.suffix()).is_some_and(|rest| rest.ends_with('.'));
     let what = if !all_finite(values) {
@@ -66,8 +66,8 @@ pub(crate) fn of_tensor(name: &str, values: &[f32]) -> Option<NotFinite> {
     Some(NotFinite::Weight { name: name.to_owned(), what })
 }
 
-/// Why the result of a step is not finite, although what it reads of other steps is. `bound` are its weights in their forms, and
-/// `looked` says what is wrong with a tensor of that name.
+/// Determines why the output of a step is not finite although its inputs are. `bound` are its packed weights; `looked` checks the
+/// tensor with a given name.
 pub(super) fn of_step(plan: &Plan, step: &Step, bound: &[&[f32]], looked: impl Fn(&str) -> Option<NotFinite>) -> NotFinite {
     let mut names = BTreeSet::new();
     for weight in step.weights.iter().map(|id| &plan.weights[id.0]) {
@@ -82,10 +82,10 @@ pub(super) fn of_step(plan: &Plan, step: &Step, bound: &[&[f32]], looked: impl F
     match step.weights.iter().zip(bound).find(|(_, values)| !all_finite(values)) {
         Some((id, _)) => {
             let name = plan.weights[id.0].name.clone();
-            let what = format!("`{name}` overflows in the form of its kernel, with the norm behind it folded in");
+            let what = format!("`{name}` overflows when packed, with the batch norm folded in");
             NotFinite::Weight { name, what }
         }
-        // a norm's statistics, in a step of training, are the norm's
+        // in training, the statistics of a batch norm are a step of their own
         None => NotFinite::Layer { name: step.name.strip_suffix(".stats").unwrap_or(&step.name).to_owned() },
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_looked_at_to_the_last() {
+    fn all_values_are_checked() {
         for at in [0, 4095, 4096, 9999] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut values = vec![f32::MAX; 10_000];
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_names_its_sample_and_a_tensor_what_is_wrong_with_it() {
+    fn messages_name_the_sample_or_the_problem() {
         assert_eq!(of_input("x", &[0.0; 6], 3), None);
         let found = of_input("x", &[0.0, 1.0, 2.0, f32::NEG_INFINITY, f32::NAN, 0.0], 3);
         assert_eq!(found, Some(NotFinite::Input { name: "x".into(), sample: 1, value: "-inf".into() }));

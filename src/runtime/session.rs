@@ -95,8 +95,8 @@ impl Session {
         })
     }
 
-    /// Runs the network on inputs whose outputs held NaN or infinity, and says where that began: in an input, in a tensor of the
-    /// weights, or in a layer that overflows; the first of the plan's order. `None` where all is finite.
+    /// Runs the network on inputs that led to NaN or infinity, and finds the first non-finite values in plan order: in an input, a
+    /// weight tensor, or the output of a layer that overflows. `None` if all values are finite.
     pub fn first_not_finite(&mut self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Option<NotFinite>, RunError> {
         for (name, x) in inputs {
             let samples = x.shape().first().copied().unwrap_or(1);

@@ -91,8 +91,8 @@ impl TrainSession {
         })
     }
 
-    /// Runs a step whose loss was not finite, and says where that began: in an input, in a parameter, or in a layer that overflows;
-    /// the first of the plan's order. `None` where all is finite.
+    /// Runs a step whose loss was not finite, and finds the first non-finite values in plan order: in an input, a parameter, or the
+    /// output of a layer that overflows. `None` if all values are finite.
     pub fn first_not_finite(&mut self, given: &StepInputs<'_>) -> Result<Option<NotFinite>, RunError> {
         let graph = self.checked.graph();
         let names = graph.inputs().iter().map(|&id| &graph.node(id).name);

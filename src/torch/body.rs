@@ -1,4 +1,4 @@
-//! What a module does, as Python: the modules that it makes, and the statements of its `forward`.
+//! The Python code of a module: its submodules, and the statements of its `forward`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,20 +11,20 @@ use super::op::Use;
 use super::scope::{Holder, Item, ModuleId, ROOT, Tree};
 use crate::ir::{NodeId, Op};
 
-/// So many places of a sequence may be filled by `nn.Identity`.
+/// Maximum number of places in a sequence filled by `nn.Identity`.
 const GAPS: usize = 2;
 
-/// The text of a module's class.
+/// The contents of a module's class.
 #[derive(Clone, Debug)]
 pub(super) struct Body {
-    /// What `forward` takes.
+    /// The arguments of `forward`.
     pub inputs: Vec<String>,
     pub init: Vec<Stmt>,
     pub forward: Vec<Stmt>,
 }
 
 impl Body {
-    /// The text without its numbers.
+    /// The code without its numbers.
     pub fn skeleton(&self) -> String {
         let mut out = self.inputs.join(",");
         out.push('\n');
@@ -33,10 +33,10 @@ impl Body {
     }
 }
 
-/// Where a block's shortcut is a module in some instances of a class, and the block's input in others.
+/// The shortcut of a class whose instances have a module there in some cases and the block's input in others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
-    /// Before which of the other steps the shortcut is taken: it reads the value that is current there.
+    /// Index of the step before which the shortcut is taken: it reads the value that is current there.
     pub at: usize,
     /// The module's name.
     pub key: String,
@@ -45,7 +45,7 @@ pub(super) struct Slot {
 /// The shortcut of a block.
 pub(super) struct Arm {
     add: NodeId,
-    /// `None`: the block's input.
+    /// `None` if the shortcut is the block's input.
     pub module: Option<ArmModule>,
 }
 
@@ -56,15 +56,15 @@ pub(super) struct ArmModule {
 
 pub(super) struct Builder<'t, 'a> {
     pub tree: &'t Tree<'a>,
-    /// How each module is made; `None` where that is not known yet.
+    /// How each module is constructed; `None` if not known yet.
     pub made: Vec<Option<Expr>>,
-    /// The probability with which a block's path is dropped, by its addition.
+    /// The probability of dropping a block's path (stochastic depth), keyed by the addition.
     pub drops: HashMap<NodeId, f64>,
-    /// What values are called in the source.
+    /// Names of values in the source.
     pub labels: HashMap<NodeId, String>,
-    /// Values that are outputs of a name.
+    /// Values that are named outputs.
     pub outputs: HashSet<NodeId>,
-    /// The layer whose features are the network's classes.
+    /// The layer whose output features are the network's classes.
     classes: Option<NodeId>,
 }
 
@@ -84,19 +84,19 @@ impl<'t, 'a> Builder<'t, 'a> {
             Op::Linear(linear) => Some(linear.features),
             _ => None,
         };
-        // auxiliary classifiers have as many, which one parameter would not reach
+        // auxiliary classifiers have the same number, but one parameter would not apply to them
         let classes =
             main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
         let outputs = outputs.into_iter().map(|(_, value)| value.node).collect();
         Builder { tree, made: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, outputs, classes }
     }
 
-    /// A node as PyTorch has it.
+    /// A node in terms of PyTorch.
     pub fn op(&self, id: NodeId) -> Use<'a> {
         Use::of(self.tree.checked, id, self.classes == Some(id))
     }
 
-    /// The features of the layer that ends the network, where it stands so that the network's class makes it.
+    /// The number of classes, if the final layer is constructed in the network's own class.
     pub fn classes(&self) -> Option<usize> {
         match self.tree.checked.graph().node(self.classes?).op {
             Op::Linear(linear) => Some(linear.features),
@@ -104,10 +104,10 @@ impl<'t, 'a> Builder<'t, 'a> {
         }
     }
 
-    /// How a part of a module is made.
+    /// How a part of a module is constructed.
     fn make(&self, item: Item) -> Result<Expr, TorchError> {
         let fails =
-            |node: &str| TorchError::Unsupported { node: node.to_owned(), reason: "it has no form in PyTorch".to_owned() };
+            |node: &str| TorchError::Unsupported { node: node.to_owned(), reason: "it has no equivalent in PyTorch".to_owned() };
         match item {
             Item::Node(id) => self.op(id).layer().ok_or_else(|| fails(&self.op(id).node.name)),
             Item::Call(module) => match &self.made[module] {
@@ -132,7 +132,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         })
     }
 
-    /// A module that is its steps one after the other, under the names that `nn.Sequential` gives them.
+    /// A module that runs its steps in sequence, if `nn.Sequential` can give them the same names.
     pub fn sequence(&self, id: ModuleId) -> Option<Expr> {
         let module = &self.tree.modules[id];
         let ([mut current], [last]) = (<[NodeId; 1]>::try_from(&module.reads[..]).ok()?, &module.yields[..]) else { return None };
@@ -191,7 +191,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         if value == x {
             return Some(Arm { add, module: None });
         }
-        // one module, or functions
+        // a single module, or functions
         let (mut steps, mut key) = (Vec::new(), "shortcut".to_owned());
         while value != x {
             let item = *items.iter().find(|item| self.tree.results(**item).contains(&value))?;
@@ -225,7 +225,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         Some(Arm { add, module: Some(ArmModule { steps, slot: Slot { at, key } }) })
     }
 
-    /// How an arm's module is made.
+    /// How the module of a shortcut is constructed.
     pub fn make_arm(&self, arm: &ArmModule) -> Result<Expr, TorchError> {
         if let [item] = arm.steps[..]
             && self.tree.is_named(item)
@@ -243,7 +243,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         Ok(Expr::call("nn.Sequential", list.into_iter().map(Arg::plain).collect()))
     }
 
-    /// The text of a module's class. With `slot` its shortcut is one that other instances have as a module.
+    /// The contents of a module's class. With `slot`, the shortcut is one that is a module in other instances.
     pub fn body(&self, id: ModuleId, slot: Option<&Slot>) -> Result<Body, TorchError> {
         let arm = slot.and_then(|slot| Some((slot, self.arm(id)?)));
         let hidden: &[Item] = match &arm {
@@ -264,16 +264,16 @@ impl<'t, 'a> Builder<'t, 'a> {
                     *owner = if owner.is_empty() { key.clone() } else { format!("{key}_{owner}") };
                 }
             });
-            init.push(Stmt::EnsembleMember { key, value });
+            init.push(Stmt::Member { key, value });
         }
         if let Some((slot, _)) = &arm
             && !has_slot
         {
-            init.push(Stmt::EnsembleMember { key: slot.key.clone(), value: Expr::text(slot.key.clone()) });
+            init.push(Stmt::Member { key: slot.key.clone(), value: Expr::text(slot.key.clone()) });
         }
-        // the shortcut's module stands at the end, whether it is one or not
+        // the shortcut's module comes last in every instance
         if let Some((slot, _)) = &arm {
-            init.sort_by_key(|stmt| matches!(stmt, Stmt::EnsembleMember { key, .. } if *key == slot.key));
+            init.sort_by_key(|stmt| matches!(stmt, Stmt::Member { key, .. } if *key == slot.key));
         }
         let items: Vec<Item> = self.tree.items(id).into_iter().filter(|item| !hidden.contains(item)).collect();
         let inputs = self.inputs(id);
@@ -287,7 +287,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         matches!(item, Item::Node(id) if matches!(self.tree.checked.graph().node(id).op, Op::BatchNorm(_)))
     }
 
-    /// What `forward` calls what it takes.
+    /// Names of the arguments of `forward`.
     fn inputs(&self, id: ModuleId) -> Vec<String> {
         let reads = &self.tree.modules[id].reads;
         let graph = self.tree.checked.graph();
@@ -304,7 +304,7 @@ impl<'t, 'a> Builder<'t, 'a> {
     }
 }
 
-/// How often a value is read, as an output too.
+/// How often a value is read, including as an output.
 fn graph_uses(tree: &Tree<'_>, value: NodeId) -> usize {
     let graph = tree.checked.graph();
     graph.users(value).len() + graph.outputs().iter().filter(|(_, v)| v.node == value).count()

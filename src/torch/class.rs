@@ -1,4 +1,4 @@
-//! Modules that say the same but for numbers are one class, whose parameters these numbers are.
+//! Modules that differ only in numbers become one class, whose parameters are these numbers.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub(super) struct Class {
     name: String,
     doc: Option<String>,
     params: Vec<Param>,
-    /// The modules that stand for a shortcut, which an instance may be given.
+    /// The name of the optional shortcut module that instances may be given.
     slot: Option<String>,
     inputs: Vec<String>,
     init: Vec<Stmt>,
@@ -28,27 +28,28 @@ struct Param {
     default: Option<Val>,
     /// Whether `forward` reads it.
     kept: bool,
-    /// By instance.
+    /// One value per instance.
     values: Vec<Val>,
 }
 
-/// Where a number of a class comes from.
+/// Where a number in a class comes from.
 #[derive(Clone, Copy, Debug)]
 enum From {
     Omit,
     Literal(Val),
-    /// A parameter, times and divided by.
+    /// A parameter, with a factor and a divisor.
     Param(usize, i64, i64),
 }
 
-/// Instances of one text.
+/// Modules with the same code.
 struct Group {
     members: Vec<(ModuleId, Body)>,
     skeleton: String,
     slot: Option<Slot>,
 }
 
-/// Makes the classes of all modules, and says how each module is made: [`Builder::made`]. `name` is the network's.
+/// Creates the classes of all modules, and records how each module is constructed in [`Builder::made`]. `name` is the network's
+/// name.
 pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&str>) -> Result<Vec<Class>, TorchError> {
     let mut taken = HashSet::new();
     let root = names::class(name, "Net");
@@ -56,7 +57,7 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
     let mut out = Vec::new();
     let mut left: Vec<ModuleId> = (1..builder.tree.modules.len()).filter(|&id| builder.tree.modules[id].called).collect();
     while !left.is_empty() {
-        // whatever is made of modules that are known already; sequences first, since what stands for a shortcut is one
+        // process modules whose parts are known; sequences first, since shortcut modules are sequences
         let mut whole: Vec<ModuleId>;
         loop {
             let before = left.len();
@@ -134,13 +135,13 @@ fn groups(builder: &Builder<'_, '_>, list: Vec<ModuleId>) -> Result<Vec<Group>, 
     Ok(groups)
 }
 
-/// Makes one of groups that differ in their shortcut alone.
+/// Merges groups that only differ in their shortcut.
 fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, TorchError> {
     let arm = |group: &Group| builder.arm(group.members[0].0);
     let slots: Vec<Slot> = groups.iter().filter_map(|group| Some(arm(group)?.module?.slot)).collect();
     let mut left: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
     for slot in slots {
-        // the block's input, or a module in this place
+        // the shortcut is the block's input, or a module in this slot
         let fits = |group: &Group| match arm(group) {
             Some(Arm { module: None, .. }) => true,
             Some(Arm { module: Some(arm), .. }) => arm.slot == slot,
@@ -161,7 +162,7 @@ fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, T
             }
         }
         for (skeleton, places, has, has_not) in alike {
-            // without an instance that has the input itself, groups are as they are; so are those of one kind
+            // merge only if some instances have a module and others the plain input
             if !(has && has_not) {
                 continue;
             }
@@ -216,7 +217,7 @@ fn argument(param: &Param, value: Val) -> Arg {
     }
 }
 
-/// Finds the parameters of a group, and fills them in.
+/// Finds the parameters of a group and fills them in.
 fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
     let first = &group.members[0].1;
     let columns: Vec<Vec<(&Hole, Option<Val>)>> = group
@@ -242,7 +243,7 @@ fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
         }
         from.push(origin);
     }
-    // those that may be left out come last
+    // parameters with defaults come last
     let mut order: Vec<usize> = (0..params.len()).collect();
     order.sort_by_key(|&p| params[p].default.is_some());
     let mut at = 0;
@@ -262,7 +263,7 @@ fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
             }
         }
     };
-    // the network's own class keeps its numbers, of which one may become a parameter
+    // the network's own class keeps its numbers, one of which may become a parameter
     let is_root = group.members[0].0 == ROOT;
     let (init, forward) = if is_root {
         (first.init.iter().map(plain).collect(), first.forward.iter().map(plain).collect())
@@ -275,7 +276,7 @@ fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
     Class { name, doc, params, slot: group.slot.as_ref().map(|s| s.key.clone()), inputs: first.inputs.clone(), init, forward }
 }
 
-/// The same with the numbers that may be left out left out, but for the classes.
+/// Fills in the numbers, without arguments that have their default value; only the number of classes is left open.
 fn plain(stmt: &Stmt) -> Stmt {
     let mut omit = Vec::new();
     stmt.holes(&mut |hole, default| omit.push(default == Some(hole.value)));
@@ -294,7 +295,7 @@ fn plain(stmt: &Stmt) -> Stmt {
     restored(filled, &mut classes.into_iter())
 }
 
-/// What stands for the number of classes until it is known whether it becomes a parameter.
+/// Placeholder for the number of classes until it is known whether it becomes a parameter.
 const PLACE: &str = "\0classes";
 
 fn restored(stmt: Stmt, classes: &mut impl Iterator<Item = Hole>) -> Stmt {
@@ -312,12 +313,12 @@ fn restored(stmt: Stmt, classes: &mut impl Iterator<Item = Hole>) -> Stmt {
         }
     }
     match stmt {
-        Stmt::EnsembleMember { key, value } => Stmt::EnsembleMember { key, value: walk(value, classes) },
+        Stmt::Member { key, value } => Stmt::Member { key, value: walk(value, classes) },
         other => other,
     }
 }
 
-/// Where the numbers at one place come from; a new parameter, where they follow from none.
+/// Determines where the numbers at one position come from. Adds a new parameter if they do not follow from an existing one.
 fn choose(column: &[(&Hole, Option<Val>)], params: &mut Vec<Param>, reserved: &HashSet<String>) -> From {
     let (hole, _) = column[0];
     if column.iter().all(|(hole, default)| *default == Some(hole.value)) {
@@ -347,7 +348,7 @@ fn choose(column: &[(&Hole, Option<Val>)], params: &mut Vec<Param>, reserved: &H
     From::Param(params.len() - 1, 1, 1)
 }
 
-/// By what all of these are multiples, or parts, of those.
+/// The common factor and divisor that give `values` from `of`.
 fn ratio(values: &[Val], of: &[Val]) -> Option<(i64, i64)> {
     const MOST: i64 = 64;
     let pairs: Option<Vec<(i64, i64)>> = values

@@ -1,9 +1,9 @@
-//! Python as a tree: expressions whose numbers are [`Hole`]s, so that two texts which differ in numbers alone can become one class with
-//! parameters.
+//! Python code as a tree: expressions whose numbers are [`Hole`]s, so that code that only differs in numbers can become one class
+//! with parameters.
 
 use std::fmt;
 
-/// A number in a text.
+/// A number in the code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Val {
     Int(i64),
@@ -18,7 +18,7 @@ impl Val {
         Val::Int(i64::try_from(n).unwrap_or(i64::MAX))
     }
 
-    /// One number for each of the last `rank` axes; one for all where they are equal.
+    /// One number for each of the last `rank` axes; a single one if they are equal.
     pub fn size(pair: [usize; 2], rank: usize) -> Val {
         match pair {
             [_, w] if rank == 1 => Val::int(w),
@@ -41,12 +41,12 @@ impl fmt::Display for Val {
     }
 }
 
-/// What a number is: numbers of one role can be one parameter.
+/// The role of a number: numbers with the same role can share a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Channels, features, groups.
     Channels,
-    /// Features of the layer that ends the network.
+    /// Output features of the final layer.
     Classes,
     /// Anything else, by its key.
     Other(&'static str),
@@ -56,9 +56,9 @@ pub(super) enum Role {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Hole {
     pub role: Role,
-    /// What a parameter for it is called.
+    /// The name of a parameter for it.
     pub hint: String,
-    /// The module that it belongs to, where that is one of a class: its name then stands before the hint.
+    /// The module that it belongs to, if that is an instance of a class: its name is put before the hint.
     pub owner: Option<String>,
     pub value: Val,
 }
@@ -74,14 +74,14 @@ impl Hole {
 pub(super) enum Expr {
     Text(String),
     Hole(Hole),
-    /// `self.conv1`: a module of this one, by its key.
-    EnsembleMember(String),
+    /// `self.conv1`: a submodule, by its key.
+    Member(String),
     Call(Box<Expr>, Vec<Arg>),
     /// `[a, b]`.
     List(Vec<Expr>),
     /// `{"a": b}`.
     Dict(Vec<(String, Expr)>),
-    /// One behind the other.
+    /// Concatenation.
     Seq(Vec<Expr>),
 }
 
@@ -90,7 +90,7 @@ pub(super) enum Expr {
 pub(super) struct Arg {
     pub key: Option<String>,
     pub value: Expr,
-    /// Left out where it has this value.
+    /// Omitted if it has this value.
     pub default: Option<Val>,
 }
 
@@ -103,7 +103,7 @@ impl Arg {
         Arg { key: Some(key.to_owned()), value, default: None }
     }
 
-    /// `key=value`, where the value is not the default.
+    /// `key=value`, omitted if the value is the default.
     pub fn kw(key: &'static str, value: Val, default: Val) -> Arg {
         let value = Expr::number(Role::Other(key), key, value);
         Arg { key: Some(key.to_owned()), value, default: Some(default) }
@@ -132,7 +132,7 @@ impl Expr {
         Expr::Call(Box::new(head), vec![Arg::plain(x)])
     }
 
-    /// Calls `visit` with each hole in the order of the text, and with the default that leaves it out.
+    /// Calls `visit` with each hole in text order, and with its default value if its argument has one.
     pub fn holes<'e>(&'e self, visit: &mut impl FnMut(&'e Hole, Option<Val>)) {
         self.holes_of(None, visit);
     }
@@ -140,7 +140,7 @@ impl Expr {
     fn holes_of<'e>(&'e self, default: Option<Val>, visit: &mut impl FnMut(&'e Hole, Option<Val>)) {
         match self {
             Expr::Hole(hole) => visit(hole, default),
-            Expr::Text(_) | Expr::EnsembleMember(_) => {}
+            Expr::Text(_) | Expr::Member(_) => {}
             Expr::Call(head, args) => {
                 head.holes_of(None, visit);
                 args.iter().for_each(|arg| arg.value.holes_of(arg.default, visit));
@@ -150,12 +150,12 @@ impl Expr {
         }
     }
 
-    /// The text without its numbers. With `members` the names of modules count as well.
+    /// The code without its numbers. With `members`, the names of submodules are included.
     pub fn skeleton(&self, members: bool, out: &mut String) {
         match self {
             Expr::Text(text) => out.push_str(text),
             Expr::Hole(_) => out.push('?'),
-            Expr::EnsembleMember(key) => {
+            Expr::Member(key) => {
                 out.push_str("self.");
                 out.push_str(if members { key } else { "*" });
             }
@@ -188,11 +188,11 @@ impl Expr {
         }
     }
 
-    /// Calls `visit` with each hole, to change it.
+    /// Calls `visit` with each hole, to modify it.
     pub fn holes_mut(&mut self, visit: &mut impl FnMut(&mut Hole)) {
         match self {
             Expr::Hole(hole) => visit(hole),
-            Expr::Text(_) | Expr::EnsembleMember(_) => {}
+            Expr::Text(_) | Expr::Member(_) => {}
             Expr::Call(head, args) => {
                 head.holes_mut(visit);
                 args.iter_mut().for_each(|arg| arg.value.holes_mut(visit));
@@ -202,11 +202,11 @@ impl Expr {
         }
     }
 
-    /// The same with each hole hole filled in, in the order of [`Expr::holes`]; `None` leaves an argument out.
+    /// Fills in all holes, in the order of [`Expr::holes`]; `None` omits an argument.
     pub fn filled(&self, next: &mut impl FnMut(&Hole) -> Option<String>) -> Expr {
         match self {
             Expr::Hole(hole) => Expr::Text(next(hole).unwrap_or_else(|| hole.value.to_string())),
-            Expr::Text(_) | Expr::EnsembleMember(_) => self.clone(),
+            Expr::Text(_) | Expr::Member(_) => self.clone(),
             Expr::Call(head, args) => {
                 let head = head.filled(next);
                 let fill = |arg: &Arg| {
@@ -228,8 +228,8 @@ impl Expr {
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stmt {
-    /// A module of this one: `self.conv1 = …`.
-    EnsembleMember {
+    /// A submodule: `self.conv1 = …`.
+    Member {
         key: String,
         value: Expr,
     },
@@ -239,14 +239,14 @@ pub(super) enum Stmt {
         value: Expr,
     },
     Return(Expr),
-    /// Members `PREFIX{first}`, `PREFIX{first + 1}`, …: each value is a number, or follows from `i` by two holes.
+    /// Members `PREFIX{first}`, `PREFIX{first + 1}`, …: each number is constant, or computed from `i` with two holes.
     Members {
         prefix: String,
         first: usize,
         count: Hole,
         value: Expr,
     },
-    /// A statement for each of these members, which is `layer` in it; `all` says that there are no others.
+    /// A statement for each of these members, which is named `layer` in it; `all` if there are no others.
     ForMembers {
         prefix: String,
         first: usize,
@@ -257,10 +257,10 @@ pub(super) enum Stmt {
 }
 
 impl Stmt {
-    /// As [`Expr::holes`].
+    /// Like [`Expr::holes`].
     pub fn holes<'e>(&'e self, visit: &mut impl FnMut(&'e Hole, Option<Val>)) {
         match self {
-            Stmt::EnsembleMember { value, .. } | Stmt::Assign { value, .. } | Stmt::Return(value) => value.holes(visit),
+            Stmt::Member { value, .. } | Stmt::Assign { value, .. } | Stmt::Return(value) => value.holes(visit),
             Stmt::Members { count, value, .. } => {
                 visit(count, None);
                 value.holes(visit);
@@ -274,10 +274,10 @@ impl Stmt {
         }
     }
 
-    /// As [`Expr::skeleton`], a line.
+    /// Like [`Expr::skeleton`], as a line.
     pub fn skeleton(&self, out: &mut String) {
         match self {
-            Stmt::EnsembleMember { key, value } => {
+            Stmt::Member { key, value } => {
                 out.push_str(&format!("self.{key} = "));
                 value.skeleton(true, out);
             }
@@ -301,14 +301,14 @@ impl Stmt {
         out.push('\n');
     }
 
-    /// As [`Expr::filled`].
+    /// Like [`Expr::filled`].
     pub fn filled(&self, next: &mut impl FnMut(&Hole) -> Option<String>) -> Stmt {
         let count_of = |count: &Hole, next: &mut dyn FnMut(&Hole) -> Option<String>| Hole {
             hint: next(count).unwrap_or_else(|| count.value.to_string()),
             ..count.clone()
         };
         match self {
-            Stmt::EnsembleMember { key, value } => Stmt::EnsembleMember { key: key.clone(), value: value.filled(next) },
+            Stmt::Member { key, value } => Stmt::Member { key: key.clone(), value: value.filled(next) },
             Stmt::Assign { target, value } => Stmt::Assign { target: target.clone(), value: value.filled(next) },
             Stmt::Return(value) => Stmt::Return(value.filled(next)),
             Stmt::Members { prefix, first, count, value } => {

@@ -1,4 +1,4 @@
-//! The statements of a `forward`: which values stand in the text of the next statement, and what the others are called.
+//! The statements of a `forward`: which values are inlined in the next statement, and the names of the others.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use super::names;
 use super::scope::{Item, ModuleId, ROOT};
 use crate::ir::{NodeId, Op};
 
-/// As many calls stand within each other in a line.
+/// Maximum number of nested calls in a line.
 const NESTED: usize = 3;
 
-/// The statements of a module's `forward`, which takes `inputs` and does `items`. A block's addition reads the shortcut that is taken in
-/// the slot.
+/// The statements of a module's `forward`, with the arguments `inputs` and the steps `items`. A block's addition reads the
+/// shortcut taken in the slot.
 pub(super) fn statements(
     builder: &Builder<'_, '_>,
     level: ModuleId,
@@ -27,27 +27,27 @@ pub(super) fn statements(
     Ok(forward.stmts)
 }
 
-/// A value that stands in the text of the next statement.
+/// A value to be inlined in the next statement.
 struct Pending {
     item: Item,
     value: NodeId,
     expr: Expr,
-    /// Calls within each other.
+    /// Nesting depth of calls.
     depth: usize,
-    /// The variable that it used up.
+    /// The variable that it reads for the last time.
     base: Option<String>,
-    /// The variable that it reads, where it is one call of a module.
+    /// The variable that it reads, if it is a single call of a module.
     argument: Option<String>,
-    /// Whether it is a sum and the like.
+    /// Whether it is an infix expression, such as a sum.
     infix: bool,
 }
 
-/// The statements of a `forward` as they are written.
+/// The statements of a `forward` while they are written.
 struct Forward<'b, 't, 'a> {
     builder: &'b Builder<'t, 'a>,
     level: ModuleId,
     vars: HashMap<NodeId, String>,
-    /// How often values are still to be read.
+    /// Number of remaining reads of each value.
     uses: HashMap<NodeId, usize>,
     pending: Option<Pending>,
     stmts: Vec<Stmt>,
@@ -69,7 +69,7 @@ impl Forward<'_, '_, '_> {
                 0 => module.reads[0],
                 n => tree.results(items[n - 1])[0],
             };
-            // the addition reads the variable in place of its second operand
+            // the addition reads the variable instead of its second operand
             let second = tree.operands(Item::Node(add))[1];
             if let Some(uses) = self.uses.get_mut(&second) {
                 *uses -= 1;
@@ -96,12 +96,12 @@ impl Forward<'_, '_, '_> {
         Ok(())
     }
 
-    /// Whether the module's value is returned by itself.
+    /// Whether the module returns a single value.
     fn is_single(&self) -> bool {
         self.level != ROOT || self.builder.tree.checked.graph().outputs().len() == 1
     }
 
-    /// What is returned, as variables.
+    /// The returned variables.
     fn answer(&self) -> Expr {
         let tree = self.builder.tree;
         let var = |node: &NodeId| Expr::text(self.vars.get(node).cloned().unwrap_or_default());
@@ -131,7 +131,7 @@ impl Forward<'_, '_, '_> {
         let tree = builder.tree;
         let operands = tree.operands(item);
         let is_add = add.is_some_and(|add| item == Item::Node(add));
-        // the second operand of a block's addition is the shortcut's variable
+        // the second operand of a block's addition is the shortcut variable
         let read = if is_add { &operands[..1] } else { &operands[..] };
         let absorbed = self.pending.as_ref().is_some_and(|pending| self.absorbs(item, read, pending, is_add));
         if !absorbed {
@@ -199,7 +199,7 @@ impl Forward<'_, '_, '_> {
         Ok(())
     }
 
-    /// Whether a value stands in the text of the step that reads it.
+    /// Whether a pending value is inlined in the step that reads it.
     fn absorbs(&self, item: Item, read: &[NodeId], pending: &Pending, is_add: bool) -> bool {
         if !read.contains(&pending.value) || pending.depth >= NESTED {
             return false;
@@ -217,7 +217,7 @@ impl Forward<'_, '_, '_> {
         }
     }
 
-    /// Writes the value that waits.
+    /// Assigns the pending value to a variable.
     fn flush(&mut self) {
         if let Some(pending) = self.pending.take() {
             self.assign(pending);
@@ -229,7 +229,7 @@ impl Forward<'_, '_, '_> {
         self.stmts.push(Stmt::Assign { target, value: pending.expr });
     }
 
-    /// A variable for a value: that of a value used up, or a new one.
+    /// A variable for a value: the one that was just read for the last time, or a new one.
     fn name(&mut self, item: Item, value: NodeId, base: Option<&str>) -> String {
         let is_live = |name: &str| {
             self.vars.iter().any(|(v, n)| n == name && *v != value && self.uses.get(v).is_some_and(|uses| *uses > 0))

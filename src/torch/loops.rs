@@ -1,13 +1,13 @@
-//! Layers that follow each other by number (`denselayer1`, `denselayer2`, …) are made, and called, in a loop.
+//! Numbered layers (`denselayer1`, `denselayer2`, …) are constructed and called in a loop.
 
 use super::body::Body;
 use super::expr::{Arg, Expr, Hole, Role, Stmt, Val};
 use super::names;
 
-/// So many make a loop.
+/// Minimum number of layers for a loop.
 const LOOP: usize = 3;
 
-/// Makes loops of layers that follow each other by number.
+/// Replaces consecutive numbered layers by loops.
 pub(super) fn fold(body: &mut Body) {
     let mut out = Vec::new();
     let mut rest = std::mem::take(&mut body.init).into_iter().peekable();
@@ -36,7 +36,7 @@ pub(super) fn fold(body: &mut Body) {
     }
 }
 
-/// A key's text and its number: `denselayer12`.
+/// Splits a key such as `denselayer12` into its text and number.
 fn numbered(key: &str) -> Option<(&str, usize)> {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = key[stem.len()..].parse::<usize>().ok()?;
@@ -44,8 +44,7 @@ fn numbered(key: &str) -> Option<(&str, usize)> {
 }
 
 fn follows(run: &[Stmt], next: &Stmt) -> bool {
-    let (Some(Stmt::EnsembleMember { key: before, value: a }), Stmt::EnsembleMember { key, value: b }) = (run.last(), next)
-    else {
+    let (Some(Stmt::Member { key: before, value: a }), Stmt::Member { key, value: b }) = (run.last(), next) else {
         return false;
     };
     let (Some((stem, n)), Some((other, m))) = (numbered(before), numbered(key)) else { return false };
@@ -55,11 +54,11 @@ fn follows(run: &[Stmt], next: &Stmt) -> bool {
     stem == other && m == n + 1 && left == right
 }
 
-/// One statement for members whose numbers follow from their place.
+/// One statement for members whose numbers follow from their position.
 fn members(run: &[Stmt]) -> Option<Stmt> {
     let values: Vec<&Expr> =
-        run.iter().filter_map(|s| if let Stmt::EnsembleMember { value, .. } = s { Some(value) } else { None }).collect();
-    let Some(Stmt::EnsembleMember { key, value }) = run.first() else { return None };
+        run.iter().filter_map(|s| if let Stmt::Member { value, .. } = s { Some(value) } else { None }).collect();
+    let Some(Stmt::Member { key, value }) = run.first() else { return None };
     let (prefix, first) = numbered(key)?;
     let columns: Vec<Vec<Val>> = {
         let lists: Vec<Vec<Val>> = values
@@ -87,13 +86,13 @@ fn members(run: &[Stmt]) -> Option<Stmt> {
         steps.push(Some(step));
     }
     let mut steps = steps.into_iter();
-    let value = spread(value, &mut || steps.next().flatten());
+    let value = with_steps(value, &mut || steps.next().flatten());
     let count = Hole::new(Role::Other("num_layers"), "num_layers", Val::int(run.len()));
     Some(Stmt::Members { prefix: prefix.to_owned(), first, count, value })
 }
 
-/// The same with `first + step * i` for numbers that have a step.
-fn spread(expr: &Expr, step: &mut impl FnMut() -> Option<i64>) -> Expr {
+/// Replaces numbers that have a step by `first + step * i`.
+fn with_steps(expr: &Expr, step: &mut impl FnMut() -> Option<i64>) -> Expr {
     match expr {
         Expr::Hole(hole) => match step() {
             None => expr.clone(),
@@ -102,19 +101,19 @@ fn spread(expr: &Expr, step: &mut impl FnMut() -> Option<i64>) -> Expr {
                 Expr::Seq(vec![expr.clone(), Expr::text(" + "), Expr::Hole(by), Expr::text(" * i")])
             }
         },
-        Expr::Text(_) | Expr::EnsembleMember(_) => expr.clone(),
+        Expr::Text(_) | Expr::Member(_) => expr.clone(),
         Expr::Call(head, args) => {
-            let head = spread(head, step);
-            let each = |arg: &Arg| Arg { value: spread(&arg.value, step), ..arg.clone() };
+            let head = with_steps(head, step);
+            let each = |arg: &Arg| Arg { value: with_steps(&arg.value, step), ..arg.clone() };
             Expr::Call(Box::new(head), args.iter().map(each).collect())
         }
-        Expr::List(items) => Expr::List(items.iter().map(|item| spread(item, step)).collect()),
-        Expr::Seq(items) => Expr::Seq(items.iter().map(|item| spread(item, step)).collect()),
-        Expr::Dict(items) => Expr::Dict(items.iter().map(|(key, item)| (key.clone(), spread(item, step))).collect()),
+        Expr::List(items) => Expr::List(items.iter().map(|item| with_steps(item, step)).collect()),
+        Expr::Seq(items) => Expr::Seq(items.iter().map(|item| with_steps(item, step)).collect()),
+        Expr::Dict(items) => Expr::Dict(items.iter().map(|(key, item)| (key.clone(), with_steps(item, step))).collect()),
     }
 }
 
-/// One statement for calls of all members of a loop, where each follows the one before.
+/// One statement for the calls of all members of a loop, if they are consecutive.
 fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bool) {
     let Val::Int(len) = count.value else { return };
     let len = usize::try_from(len).unwrap_or(0);
@@ -125,7 +124,7 @@ fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bo
     };
     let Some(at) = body.forward.iter().position(|stmt| calls(stmt, &key(0))) else { return };
     let Some(run) = body.forward.get(at..at + len) else { return };
-    // the last one may be what is returned
+    // the last one may be the returned value
     let Stmt::Assign { target, value } = &run[0] else { return };
     let loose = |value: &Expr| {
         let mut out = String::new();
@@ -153,7 +152,7 @@ fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bo
 
 fn mentions(expr: &Expr, key: &str) -> bool {
     match expr {
-        Expr::EnsembleMember(name) => name == key,
+        Expr::Member(name) => name == key,
         Expr::Text(_) | Expr::Hole(_) => false,
         Expr::Call(head, args) => mentions(head, key) || args.iter().any(|arg| mentions(&arg.value, key)),
         Expr::List(items) | Expr::Seq(items) => items.iter().any(|item| mentions(item, key)),
@@ -161,11 +160,11 @@ fn mentions(expr: &Expr, key: &str) -> bool {
     }
 }
 
-/// The same with `layer` for a member.
+/// Replaces a member by `layer`.
 fn replaced(expr: &Expr, key: &str) -> Expr {
     match expr {
-        Expr::EnsembleMember(name) if name == key => Expr::text("layer"),
-        Expr::EnsembleMember(_) | Expr::Text(_) | Expr::Hole(_) => expr.clone(),
+        Expr::Member(name) if name == key => Expr::text("layer"),
+        Expr::Member(_) | Expr::Text(_) | Expr::Hole(_) => expr.clone(),
         Expr::Call(head, args) => {
             let each = |arg: &Arg| Arg { value: replaced(&arg.value, key), ..arg.clone() };
             Expr::Call(Box::new(replaced(head, key)), args.iter().map(each).collect())

@@ -1,14 +1,15 @@
-//! A network as PyTorch source that a person would have written: classes for its blocks, torchvision's names for its parameters, no
-//! dependency but `torch`. That is the way to engines for many machines: defined here, trained there, deployed here.
+//! Exports a network as readable PyTorch source: classes for its blocks, torchvision's parameter names, and no dependency other
+//! than `torch`. So a network can be defined here, trained on many machines with PyTorch, and deployed here.
 //!
 //! ```text
-//! Checked --scope--> modules --body--> their texts --class--> classes --text--> source
+//! Checked --scope--> modules --body--> code --class--> classes --text--> source
 //! ```
 //!
-//! - [`scope`] reads modules off the layers' names, and says which are called as a whole.
-//! - [`body`] writes what each does ([`forward`], [`loops`]), with the numbers in it apart ([`expr`]); [`op`] knows PyTorch's words.
-//! - [`class`] makes modules that differ in numbers alone one class, whose parameters these numbers are.
-//! - [`script`] writes how it is trained.
+//! - [`scope`] derives modules from layer names, and determines which are called as a whole.
+//! - [`body`] writes the code of each module ([`forward`], [`loops`]) with its numbers kept separate ([`expr`]); [`op`] maps
+//!   operators to PyTorch.
+//! - [`class`] turns modules that differ only in numbers into one class with parameters.
+//! - [`script`] writes the training script.
 
 mod body;
 mod class;
@@ -31,37 +32,37 @@ use scope::Tree;
 pub use script::{MEAN_ENDING, Script, beside, script};
 use text::Text;
 
-/// Why a network has no PyTorch source.
+/// Why a network cannot be exported to PyTorch.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TorchError {
-    /// A node that PyTorch has no word for, or a name that no module can have.
-    #[error("`{node}` cannot be said in PyTorch: {reason}")]
+    /// A node without an equivalent in PyTorch, or a name that no module can have.
+    #[error("`{node}` cannot be exported to PyTorch: {reason}")]
     Unsupported {
         /// The node, or the layer.
         node: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// It has no recipe, or one that a script cannot follow.
-    #[error("there is no training script for it: {0}")]
+    /// There is no recipe, or one that a script cannot follow.
+    #[error("cannot write a training script: {0}")]
     Recipe(String),
 }
 
-/// A source.
+/// Python source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The text of a Python file.
+    /// The contents of a Python file.
     pub text: String,
-    /// The network's class in it.
+    /// The name of the network's class.
     pub class: String,
 }
 
-/// Functions and modules that PyTorch lacks, each written where it is used.
+/// Functions and modules that PyTorch lacks, included where they are used.
 const HELPERS: &[(&str, &str)] = &[
     (
         "drop_path(",
         r#"def drop_path(x, p, training):
-    """Drops the path of a sample with probability p, and divides what stays by 1 - p (Huang et al. 2016, "Deep Networks with
+    """Drops a sample's path with probability p, and divides the remaining ones by 1 - p (Huang et al. 2016, "Deep Networks with
     Stochastic Depth")."""
     if not training or p == 0.0:
         return x
@@ -72,25 +73,25 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "beyond(",
         r#"def beyond(x, kernel_size, stride, pad, dilation=1):
-    """How far the last windows reach behind the padding where sizes are rounded up, as PyTorch's `ceil_mode` has it."""
+    """How far the last windows extend past the padding if sizes are rounded up, with the semantics of `ceil_mode`."""
     reach = []
     for axis in range(len(pad) // 2):
-        size, before, behind = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
+        size, before, after = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
         kernel = kernel_size[-1 - axis] if isinstance(kernel_size, tuple) else kernel_size
-        holes = dilation[-1 - axis] if isinstance(dilation, tuple) else dilation
-        kernel = (kernel - 1) * holes + 1
+        spacing = dilation[-1 - axis] if isinstance(dilation, tuple) else dilation
+        kernel = (kernel - 1) * spacing + 1
         step = stride[-1 - axis] if isinstance(stride, tuple) else stride
-        last = -(-(size + before + behind - kernel) // step) * step
+        last = -(-(size + before + after - kernel) // step) * step
         if last >= size + before:
             last -= step
-        reach += [0, last + kernel - size - before - behind]
+        reach += [0, last + kernel - size - before - after]
     return reach
 "#,
     ),
     (
         "max_pool_up(",
         r#"def max_pool_up(x, kernel_size, stride, pad, dilation=1):
-    """A max pool with another padding on each side, whose size is rounded up."""
+    """A max pool with different padding on each side and `ceil_mode`."""
     pool = F.max_pool1d if x.dim() == 3 else F.max_pool2d
     x = F.pad(F.pad(x, pad, value=float("-inf")), beyond(x, kernel_size, stride, pad, dilation), value=float("-inf"))
     return pool(x, kernel_size, stride, dilation=dilation)
@@ -99,7 +100,7 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "avg_pool(",
         r#"def avg_pool(x, kernel_size, stride, pad, ceil_mode, count_include_pad):
-    """An average pool with another padding on each side."""
+    """An average pool with different padding on each side."""
     pool = F.avg_pool1d if x.dim() == 3 else F.avg_pool2d
     ones = F.pad(torch.ones_like(x[:1, :1]), pad, value=float(count_include_pad))
     rest = beyond(x, kernel_size, stride, pad) if ceil_mode else [0, 0] * (len(pad) // 2)
@@ -110,7 +111,7 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "Subsample(",
         r#"class Subsample(nn.Module):
-    """Every stride-th row and column, from the first."""
+    """Every stride-th row and column, starting with the first."""
 
     def __init__(self, stride):
         super().__init__()
@@ -126,21 +127,21 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "PadChannels(",
         r#"class PadChannels(nn.Module):
-    """Channels of zeros before and behind."""
+    """Zero channels before and after."""
 
-    def __init__(self, before, behind):
+    def __init__(self, before, after):
         super().__init__()
         self.before = before
-        self.behind = behind
+        self.after = after
 
     def forward(self, x):
-        return F.pad(x, [0, 0] * (x.dim() - 2) + [self.before, self.behind])
+        return F.pad(x, [0, 0] * (x.dim() - 2) + [self.before, self.after])
 "#,
     ),
     (
         "Scope(",
         r#"class Scope(nn.Module):
-    """Holds modules under names that attributes cannot have."""
+    """Holds modules under names that are not valid attributes."""
 
     def __init__(self, modules):
         super().__init__()
@@ -149,7 +150,7 @@ const HELPERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Writes a network as it was checked, before passes. `doc` stands at the head of its class.
+/// Writes a checked network, before passes. `doc` is the docstring of its class.
 pub fn write(checked: &Checked, doc: Option<&str>) -> Result<Source, TorchError> {
     let tree = Tree::of(checked)?;
     let mut builder = Builder::new(&tree, drops(checked));
@@ -169,7 +170,7 @@ pub fn write(checked: &Checked, doc: Option<&str>) -> Result<Source, TorchError>
         head.line("from collections import OrderedDict");
         head.line("");
     }
-    // a helper may need another, which stands before it
+    // a helper may need another one, which is placed before it
     let mut functions: Vec<&str> = Vec::new();
     for (call, text) in HELPERS.iter().rev() {
         if calls(&body, call) || functions.iter().any(|other| calls(other, call)) {
@@ -197,12 +198,12 @@ pub fn write(checked: &Checked, doc: Option<&str>) -> Result<Source, TorchError>
     Ok(Source { text, class: name.to_owned() })
 }
 
-/// Whether a text calls a function of its own, and not one of a module's whose name ends alike.
+/// Whether a text calls this function itself, not a method or a function whose name has the same ending.
 fn calls(text: &str, call: &str) -> bool {
     text.match_indices(call).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.'))
 }
 
-/// The probability with which a recipe drops each block's path, by its addition: as [`crate::grad::GradOptions`] says it.
+/// The probability of dropping each block's path, keyed by its addition: see [`crate::grad::GradOptions`].
 fn drops(checked: &Checked) -> HashMap<crate::ir::NodeId, f64> {
     let p = checked.network.recipe.as_ref().map_or(0.0, |recipe| recipe.stochastic_depth);
     if p == 0.0 {

@@ -1,21 +1,21 @@
-//! What may be called what in Python.
+//! Valid names in Python.
 
-/// Words of the language.
+/// Python keywords.
 const KEYWORDS: &[&str] = &[
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
     "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise",
     "return", "try", "while", "with", "yield",
 ];
 
-/// What the file itself uses.
+/// Names used by the generated file itself.
 const USED: &[&str] =
     &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "shortcut", "super", "torch"];
 
-/// Functions and classes that the file may have of its own.
+/// Helper functions and classes that the generated file may contain.
 const HELPERS: &[&str] = &["PadChannels", "Scope", "Subsample", "avg_pool", "beyond", "drop_path", "max_pool_up"];
 
-/// What a module sets on itself while it lives (`train()` and `eval()`, `compile()`, hooks): PyTorch refuses to, where a module in it
-/// has that name, whatever way it got there.
+/// Attributes that `nn.Module` assigns to itself (`train()`, `eval()`, `compile()`, hooks). PyTorch raises an error if a submodule has
+/// that name, no matter how it was registered.
 const SET_BY_MODULE: &[&str] = &[
     "_backward_hooks",
     "_backward_pre_hooks",
@@ -37,12 +37,12 @@ const SET_BY_MODULE: &[&str] = &[
     "training",
 ];
 
-/// Whether no module can have that name.
+/// Whether no submodule can have that name.
 pub(super) fn is_impossible(key: &str) -> bool {
     SET_BY_MODULE.contains(&key)
 }
 
-/// Attributes of `nn.Module`, and of the containers: a module of such a name would hide them.
+/// Attributes of `nn.Module` and the containers, which a module with this name would hide.
 const OF_MODULE: &[&str] = &[
     "T_destination",
     "add_module",
@@ -114,7 +114,7 @@ const OF_MODULE: &[&str] = &[
     "zero_grad",
 ];
 
-/// Whether a text is a name in Python that the file does not use itself.
+/// Whether a text is a valid Python name that the generated file does not use itself.
 pub(super) fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -122,12 +122,12 @@ pub(super) fn is_variable(text: &str) -> bool {
         && !USED.contains(&text)
 }
 
-/// Whether a variable of `forward` can have that name: it would hide a function of the file there.
+/// Whether a local variable of `forward` can have that name without hiding a helper function.
 pub(super) fn is_local(text: &str) -> bool {
     is_variable(text) && !HELPERS.contains(&text)
 }
 
-/// Whether a module can be an attribute of that name.
+/// Whether a module can be an attribute with that name.
 pub(super) fn is_attribute(key: &str) -> bool {
     key.starts_with(|c: char| c.is_ascii_alphabetic())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -135,17 +135,17 @@ pub(super) fn is_attribute(key: &str) -> bool {
         && !OF_MODULE.contains(&key)
 }
 
-/// Whether a `ModuleDict` takes a key.
+/// Whether `ModuleDict` accepts a key.
 pub(super) fn is_key(key: &str) -> bool {
     !OF_MODULE.contains(&key) && !key.starts_with('_')
 }
 
-/// How a class reaches a module of its own.
+/// How a class accesses one of its modules.
 pub(super) fn member(key: &str) -> String {
     if is_attribute(key) { format!("self.{key}") } else { format!("self._modules[{}]", quoted(key)) }
 }
 
-/// A text as Python writes it, in double quotes.
+/// A Python string literal in double quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for c in text.chars() {
@@ -161,7 +161,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// `se_bottleneck` as `SeBottleneck`: the name of a class.
+/// Converts `se_bottleneck` to the class name `SeBottleneck`.
 pub(super) fn class(text: &str, otherwise: &str) -> String {
     let mut out = String::new();
     for part in text.split(|c: char| !c.is_ascii_alphanumeric()) {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_python_or_a_module_has_are_reached_another_way() {
+    fn reserved_names_are_accessed_through_modules() {
         assert_eq!(member("conv1"), "self.conv1");
         assert_eq!(member("train"), "self._modules[\"train\"]");
         assert_eq!(member("0"), "self._modules[\"0\"]");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_written_in_capitals() {
+    fn classes_are_in_camel_case() {
         assert_eq!(class("se_bottleneck", "Net"), "SeBottleneck");
         assert_eq!(class("resnet50", "Net"), "Resnet50");
         assert_eq!(class("true", "Net"), "Net");

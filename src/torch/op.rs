@@ -1,15 +1,15 @@
-//! Operators as PyTorch has them: as modules with parameters, as modules of a sequence, as functions.
+//! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
 use super::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use crate::ir::{Act, Checked, Clamp, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
 
-/// A node with what its form depends on.
+/// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
     pub node: &'a Node,
     /// The first operand's shape.
     x: &'a Shape,
-    /// Whether it is the layer that ends the network.
+    /// Whether it is the final layer of the network.
     classes: bool,
 }
 
@@ -19,7 +19,7 @@ impl<'a> Use<'a> {
         Use { node: checked.graph().node(id), x: checked.shape(x), classes }
     }
 
-    /// Axes behind the channels.
+    /// Number of axes after the channels.
     fn rank(&self) -> usize {
         self.x.map().map_or(0, <[_]>::len)
     }
@@ -28,7 +28,7 @@ impl<'a> Use<'a> {
         self.x.channels().unwrap_or(0)
     }
 
-    /// `nn.Conv2d`, or `nn.Conv1d` for a signal.
+    /// `nn.Conv2d`, or `nn.Conv1d` for 1-D inputs.
     fn dims(&self, name: &str) -> String {
         format!("{name}{}d", self.rank().max(1))
     }
@@ -41,7 +41,7 @@ impl<'a> Use<'a> {
         TorchError::Unsupported { node: self.node.name.clone(), reason: reason.to_owned() }
     }
 
-    /// What holds its parameters; `None` where it has none.
+    /// The module that holds its parameters; `None` if there are none.
     pub fn layer(&self) -> Option<Expr> {
         let out = |hint: &str, n: usize| {
             let role = if self.classes { Role::Classes } else { Role::Channels };
@@ -84,7 +84,7 @@ impl<'a> Use<'a> {
         }
     }
 
-    /// The module that computes it by itself; `None` where PyTorch has none.
+    /// The module that computes it; `None` if PyTorch has none.
     pub fn module(&self) -> Option<Expr> {
         let call = |head: &str, args: Vec<Arg>| Some(Expr::call(head, args));
         match &self.node.op {
@@ -103,9 +103,9 @@ impl<'a> Use<'a> {
             Op::Dropout(rate) => call("nn.Dropout", vec![Arg::plain(number("rate", Val::Float(*rate)))]),
             Op::Subsample(stride) => call("Subsample", vec![self.size(*stride)]),
             Op::Pad(pad) if pad.sides == [[0; 2]; 2] => {
-                let [before, behind] = pad.channels;
+                let [before, after] = pad.channels;
                 let end = |hint, n| Arg::plain(Expr::number(Role::Other(hint), hint, Val::int(n)));
-                call("PadChannels", vec![end("before", before), end("behind", behind)])
+                call("PadChannels", vec![end("before", before), end("after", after)])
             }
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
@@ -124,15 +124,15 @@ impl<'a> Use<'a> {
         }
     }
 
-    /// Its result; `member` is the module that holds its parameters.
+    /// The expression for its result; `member` is the module that holds its parameters.
     pub fn result(&self, member: Expr, operands: Vec<Expr>) -> Result<Expr, TorchError> {
         let all = operands.clone();
         let mut operands = operands.into_iter();
-        let (Some(x), second) = (operands.next(), operands.next()) else { return Err(self.fails("it reads nothing")) };
+        let (Some(x), second) = (operands.next(), operands.next()) else { return Err(self.fails("it has no operands")) };
         let with = |head: &str, x: Expr, args: Vec<Arg>| Expr::call(head, [Arg::plain(x)].into_iter().chain(args).collect());
         Ok(match &self.node.op {
             Op::Conv(Conv { epilogue, .. }) if *epilogue != Epilogue::default() => {
-                return Err(self.fails("another operator was fused into it"));
+                return Err(self.fails("another operator is fused into it"));
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
@@ -171,7 +171,7 @@ impl<'a> Use<'a> {
                 with("F.interpolate", x, vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
             Op::Upsample(None) => {
-                let like = second.ok_or_else(|| self.fails("it lacks its second operand"))?;
+                let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
             Op::Clamp(clip) => {
@@ -180,7 +180,7 @@ impl<'a> Use<'a> {
                 with("torch.clamp", x, [limit("min", clip.min), limit("max", clip.max)].into_iter().flatten().collect())
             }
             Op::Scale(scale) => scaled(scale, x),
-            Op::Input(_) | Op::Train(_) => return Err(self.fails("it is an operator of training")),
+            Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
         })
     }
 
@@ -202,7 +202,7 @@ impl<'a> Use<'a> {
         args
     }
 
-    /// A pool with a padding that PyTorch's have not: it is a step before.
+    /// A pool with padding that PyTorch's pools do not support: it is padded in a separate step.
     fn uneven(&self, pool: &Pool, x: Expr) -> Expr {
         let mut args = vec![
             Arg::plain(number("kernel_size", Val::size(pool.kernel, self.rank()))),
@@ -229,7 +229,7 @@ impl<'a> Use<'a> {
         Expr::call(&head, [Arg::plain(x)].into_iter().chain(args).collect())
     }
 
-    /// The axes as PyTorch counts them for padding: the last one first.
+    /// The axes in PyTorch's order for padding: the last one first.
     fn axes(&self) -> impl Iterator<Item = usize> + use<> {
         (2 - self.rank().clamp(1, 2)..2).rev()
     }
@@ -252,7 +252,7 @@ fn number(role: &'static str, value: Val) -> Expr {
     Expr::number(Role::Other(role), role, value)
 }
 
-/// Zeros before and behind each axis.
+/// Padding before and after each axis.
 fn tuple(list: &[[i64; 2]]) -> Expr {
     let mut parts = vec![Expr::text("(")];
     for (i, n) in list.iter().flatten().enumerate() {
@@ -286,7 +286,7 @@ fn scaled(scale: &Scale, x: Expr) -> Expr {
     }
 }
 
-/// The number whose shortest text is that of this one.
+/// The number with the same shortest text.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
@@ -295,7 +295,7 @@ fn is_even(sides: Sides) -> bool {
     sides.iter().all(|[a, b]| a == b)
 }
 
-/// Whether PyTorch's pools pad as this one does: both sides alike, and by half a window at most.
+/// Whether PyTorch's pools support this padding: equal on both sides, and at most half the kernel.
 fn is_plain(pool: &Pool) -> bool {
     is_even(pool.pad) && (0..2).all(|axis| 2 * pool.pad[axis][0] <= pool.kernel[axis])
 }

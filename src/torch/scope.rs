@@ -1,8 +1,9 @@
-//! The modules that the layers' names ask for: `layer2.0.conv1` stands in a module `0` of a module `layer2`. An operator without
-//! parameters stands where its own name says.
+//! Derives modules from layer names: `layer2.0.conv1` is in a module `0` of a module `layer2`. Operators without parameters are
+//! placed by their own names.
 //!
-//! A module whose values go in once and come out once is called as a whole. Where values go in and out again (the lateral
-//! convolutions of a feature pyramid, all of them in one scope), it only holds its layers, and the module around it calls them.
+//! A module whose values enter once and leave once is called as a whole. If values leave and enter again (such as the lateral
+//! convolutions of a feature pyramid, all of them in one scope), the module only holds its layers, and the enclosing module calls
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -14,31 +15,31 @@ use crate::ir::{Checked, NodeId, Op};
 
 pub(super) type ModuleId = usize;
 
-/// The module that is the network.
+/// The network itself.
 pub(super) const ROOT: ModuleId = 0;
 
-/// A part of the network under one name.
+/// A named part of the network.
 #[derive(Debug, Default)]
 pub(super) struct Module {
-    /// The parts of its name; empty for the network.
+    /// The components of its name; empty for the network.
     pub path: Vec<String>,
     parent: ModuleId,
-    /// Modules right in it, in order of their first node.
+    /// Direct submodules, in order of their first node.
     pub children: Vec<ModuleId>,
-    /// Nodes right in it, operands first.
+    /// Nodes directly in it, operands first.
     pub own: Vec<NodeId>,
-    /// Nodes in it and in its modules, operands first.
+    /// Nodes in it and in its submodules, operands first.
     pub all: Vec<NodeId>,
     /// Whether it is called as a whole.
     pub called: bool,
-    /// What it reads from outside, in order of use.
+    /// Values it reads from outside, in order of use.
     pub reads: Vec<NodeId>,
-    /// What of it is read outside, or an output.
+    /// Values that are read outside, or are outputs.
     pub yields: Vec<NodeId>,
 }
 
 impl Module {
-    /// The last part of its name.
+    /// The last component of its name.
     pub fn key(&self) -> &str {
         self.path.last().map_or("", String::as_str)
     }
@@ -57,16 +58,16 @@ pub(super) enum Holder {
     /// Keys 0, 1, 2, …
     List,
     Dict,
-    /// Keys that no `ModuleDict` takes.
+    /// Keys that `ModuleDict` does not accept.
     Scope,
 }
 
 pub(super) struct Tree<'a> {
     pub checked: &'a Checked,
     pub modules: Vec<Module>,
-    /// By node: where it stands in the order of computation.
+    /// By node: the position in execution order.
     place: Vec<usize>,
-    /// By node.
+    /// By node: the module that contains it.
     home: Vec<ModuleId>,
 }
 
@@ -114,7 +115,7 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// Makes the modules that hold parameters.
+    /// Creates the modules that hold parameters.
     fn layers(&mut self, order: &[NodeId]) -> Result<(), TorchError> {
         let graph = self.checked.graph();
         let mut known: HashMap<Vec<String>, ModuleId> = HashMap::from([(Vec::new(), ROOT)]);
@@ -127,7 +128,7 @@ impl<'a> Tree<'a> {
             }
             let path: Vec<String> = node.name.split('.').map(str::to_owned).collect();
             if path.iter().any(String::is_empty) {
-                return Err(fails(&node.name, "a part of its name is empty"));
+                return Err(fails(&node.name, "a component of its name is empty"));
             }
             if let Some(part) = path.iter().find(|part| names::is_impossible(part)) {
                 let reason = format!("a module sets its own attribute `{part}`, so that no layer in it can have that name");
@@ -154,7 +155,7 @@ impl<'a> Tree<'a> {
             }
         }
         if let Some(both) = layers.iter().find(|path| known.contains_key(*path)) {
-            return Err(fails(&both.join("."), "its name is also that of the scope of other layers"));
+            return Err(fails(&both.join("."), "its name is also the scope of other layers"));
         }
         for &id in order {
             let node = graph.node(id);
@@ -168,7 +169,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Flattening in front of a sequence belongs to what calls it, as torchvision has it: it takes no number there.
+    /// Flattening before a sequence belongs to the caller, as in torchvision: it takes no number there.
     fn settle(&mut self, id: NodeId) {
         let graph = self.checked.graph();
         if graph.node(id).op != Op::Flatten {
@@ -189,7 +190,7 @@ impl<'a> Tree<'a> {
         at == module
     }
 
-    /// What a module reads and yields, and whether it can be called as a whole.
+    /// Determines what a module reads and yields, and whether it can be called as a whole.
     fn connect(&mut self, id: ModuleId) {
         let graph = self.checked.graph();
         let all: HashSet<NodeId> = self.modules[id].all.iter().copied().collect();
@@ -205,7 +206,7 @@ impl<'a> Tree<'a> {
                 yields.push(node);
             }
         }
-        // a way out and in again stays before the last node inside
+        // a path that leaves and enters again ends before the last node inside
         let last = self.modules[id].all.iter().map(|n| self.place[n.index()]).max().unwrap_or(0);
         let mut open: Vec<NodeId> = yields.clone();
         let mut outside = HashSet::new();
@@ -224,7 +225,7 @@ impl<'a> Tree<'a> {
         (module.reads, module.yields) = (reads, yields);
     }
 
-    /// Whether a module has several parts of which none reads another: it only holds them.
+    /// Whether a module has several parts of which none reads another, so that it only holds them.
     fn is_apart(&self, id: ModuleId) -> bool {
         let mut items = Vec::new();
         self.gather(id, &mut items);
@@ -237,7 +238,7 @@ impl<'a> Tree<'a> {
         self.sorted(id).unwrap_or_default()
     }
 
-    /// Fails with a module right in it that cannot be called as a whole, since two wait for each other.
+    /// Fails with a direct submodule that cannot be called as a whole because of a cyclic dependency.
     fn sorted(&self, id: ModuleId) -> Result<Vec<Item>, ModuleId> {
         let graph = self.checked.graph();
         let mut items = Vec::new();
@@ -296,7 +297,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What a step reads.
+    /// The values that a step reads.
     pub fn operands(&self, item: Item) -> Vec<NodeId> {
         match item {
             Item::Node(node) => self.checked.graph().operands(node).iter().map(|x| x.node).collect(),
@@ -304,7 +305,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What a step yields.
+    /// The values that a step yields.
     pub fn results(&self, item: Item) -> Vec<NodeId> {
         match item {
             Item::Node(node) => vec![node],
@@ -312,7 +313,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The last part of a layer's name.
+    /// The last component of a layer's name.
     pub fn key(&self, item: Item) -> &str {
         match item {
             Item::Node(node) => self.checked.graph().node(node).name.rsplit('.').next().unwrap_or(""),
@@ -320,7 +321,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Whether a step is a layer or a module: whether it has parameters, and so a name that counts.
+    /// Whether a step is a layer or a module, with parameters and therefore a name that matters.
     pub fn is_named(&self, item: Item) -> bool {
         match item {
             Item::Node(node) => !self.checked.graph().node(node).params.is_empty(),
@@ -328,7 +329,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The parts that a module is made of, by their keys, in order.
+    /// The parts of a module with their keys, in order.
     pub fn parts(&self, id: ModuleId) -> Vec<(String, Item)> {
         let module = &self.modules[id];
         let layers = module.own.iter().map(|&node| Item::Node(node)).filter(|item| self.is_named(*item));
@@ -340,7 +341,7 @@ impl<'a> Tree<'a> {
         list.into_iter().map(|item| (self.key(item).to_owned(), item)).collect()
     }
 
-    /// The parts of a module that is not called, in the order in which they are written, and how.
+    /// The parts of a module that is not called, in the order in which they are written, and the kind of holder.
     pub fn held(&self, id: ModuleId) -> (Holder, Vec<(String, Item)>) {
         let mut parts = self.parts(id);
         let number = |key: &str| key.parse::<usize>().ok().filter(|n| n.to_string() == key);
@@ -354,24 +355,24 @@ impl<'a> Tree<'a> {
         (if is_dict { Holder::Dict } else { Holder::Scope }, parts)
     }
 
-    /// How a module reaches a step that stands in it, or in those that it only holds.
+    /// How a module accesses a step inside it, or inside modules that it only holds.
     pub fn member(&self, level: ModuleId, item: Item) -> Expr {
         let depth = self.modules[level].path.len();
         let node = match item {
             Item::Node(node) => self.home[node.index()],
             Item::Call(module) => self.modules[module].parent,
         };
-        // the holders on the way, outermost first
-        let mut way = Vec::new();
+        // the holders on the path, outermost first
+        let mut holders = Vec::new();
         let mut at = node;
         while self.modules[at].path.len() > depth {
-            way.push(at);
+            holders.push(at);
             at = self.modules[at].parent;
         }
-        way.reverse();
-        let keys: Vec<&str> = way.iter().map(|&m| self.modules[m].key()).chain([self.key(item)]).collect();
-        let mut parts = vec![Expr::EnsembleMember(keys[0].to_owned())];
-        for (holder, key) in way.iter().zip(&keys[1..]) {
+        holders.reverse();
+        let keys: Vec<&str> = holders.iter().map(|&m| self.modules[m].key()).chain([self.key(item)]).collect();
+        let mut parts = vec![Expr::Member(keys[0].to_owned())];
+        for (holder, key) in holders.iter().zip(&keys[1..]) {
             parts.push(Expr::text(match self.held(*holder).0 {
                 Holder::List => format!("[{key}]"),
                 Holder::Dict => format!("[{}]", names::quoted(key)),
@@ -381,11 +382,11 @@ impl<'a> Tree<'a> {
         if parts.len() == 1 { parts.remove(0) } else { Expr::Seq(parts) }
     }
 
-    /// The unit of the source that a module is an instance of.
+    /// The source block that a module is an instance of.
     pub fn unit(&self, id: ModuleId) -> Option<&str> {
         let graph = self.checked.graph();
         let name = self.modules[id].path.join(".");
-        // the outermost expansion in this scope, which must be that of all
+        // the outermost expansion in this scope, which must be the same for all nodes
         let of = |node: &NodeId| graph.frames(graph.node(*node).origin.frame).filter(|(_, frame)| frame.scope == name).last();
         let (frame, unit) = of(self.modules[id].all.first()?)?;
         self.modules[id].all.iter().all(|node| of(node).is_some_and(|(other, _)| other == frame)).then_some(unit.unit.as_str())

@@ -1,4 +1,4 @@
-//! How a network is trained, as a script for PyTorch: one process or many (`torchrun`), by the recipe of its source.
+//! Writes a training script for PyTorch that follows the recipe in the source, for one process or several (`torchrun`).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,33 +7,33 @@ use super::TorchError;
 use super::names::quoted;
 use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnError, Op, Preprocess, Recipe, Schedule, imagenet};
 
-/// The script, with lines for some recipes alone and places for what they say.
+/// The script's template, with conditional lines and placeholders.
 const TEMPLATE: &str = include_str!("train.py.in");
 
-/// What a script is written for.
+/// Names used in a script.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
-    /// Its own file name.
+    /// The script's file name.
     pub file: &'a str,
-    /// The module that holds the network: the name of its file without the ending.
+    /// The Python module with the network: its file name without the extension.
     pub module: &'a str,
     /// The network's class.
     pub class: &'a str,
 }
 
-/// Writes the script. Fails where the network has no recipe, or one that PyTorch cannot follow.
+/// Writes the script. Fails if the network has no recipe, or one that PyTorch cannot follow.
 pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchError> {
     let fails = |reason: &str| TorchError::Recipe(reason.to_owned());
     let network = &checked.network;
     let recipe = network.recipe.as_ref().ok_or_else(|| fails("its source has no `train { … }`"))?;
     let graph = checked.graph();
-    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, and a training sample is one image")) };
+    let &[input] = graph.inputs() else { return Err(fails("it has several inputs, but a training sample is a single image")) };
     let Some(sizes) = checked.shape(input).sizes() else {
-        return Err(fails("its input's size is free: derive a network with a fixed one"));
+        return Err(fails("its input size is free: derive a network with a fixed size"));
     };
     let Some((_, main)) = graph.outputs().first() else { return Err(fails("it has no output")) };
     let Some([outputs]) = checked.shape(main.node).sizes().and_then(|sizes| <[usize; 1]>::try_from(sizes).ok()) else {
-        return Err(fails("its output is a map: the loss is that of a classifier"));
+        return Err(fails("its output is a feature map, but the loss is that of a classifier"));
     };
     let mut fill = Fill::default();
     fill.set("network", &network.name);
@@ -43,11 +43,11 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
     fill.set("class", script.class);
     fill.recipe(recipe);
     fill.network(checked, recipe, main.node);
-    fill.pictures(network.preprocess.as_ref(), &network.labels, &sizes, outputs, recipe)?;
+    fill.images(network.preprocess.as_ref(), &network.labels, &sizes, outputs, recipe)?;
     Ok(fill.write(TEMPLATE))
 }
 
-/// What stands in the template's places, and which of its lines are written.
+/// The values of the template's placeholders, and the conditions of its lines.
 #[derive(Default)]
 struct Fill {
     values: HashMap<&'static str, String>,
@@ -111,28 +111,28 @@ impl Fill {
         let mut line = |text: &str| lines.push(format!("    {text}"));
         self.flags.insert("plateau", false);
         match &recipe.schedule {
-            Schedule::Constant => line("return RATE"),
+            Schedule::Constant => line("return LR"),
             Schedule::Steps { at, gamma } => {
                 let all: Vec<String> = at.iter().map(|count| time(*count)).collect();
                 line(&format!("times = {}", listed(&all, 4)));
-                line(&format!("return RATE * {} ** sum(steps(at, epoch_steps) <= step for at in times)", real(*gamma)));
+                line(&format!("return LR * {} ** sum(steps(at, epoch_steps) <= step for at in times)", real(*gamma)));
             }
             Schedule::Cosine { eta_min } => {
-                line(&format!("return {0} + (RATE - {0}) * (1 + math.cos(math.pi * step / total)) / 2", real(*eta_min)));
+                line(&format!("return {0} + (LR - {0}) * (1 + math.cos(math.pi * step / total)) / 2", real(*eta_min)));
             }
             Schedule::Plateau { patience, factor, min_lr } => {
-                line(&format!("return max(RATE * factor, {})", real(min_lr.min(recipe.optimizer.lr))));
+                line(&format!("return max(LR * factor, {})", real(min_lr.min(recipe.optimizer.lr))));
                 self.flags.insert("plateau", true);
                 self.values.insert("patience", patience.to_string());
                 self.values.insert("plateau_factor", real(*factor));
             }
             Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
-                line("# up and down along cosines, as `OneCycleLR` counts the steps of both phases");
-                line(&format!("top, last, first = {} * total - 1, total - 1, RATE / {}", real(*pct_start), real(*div_factor)));
+                line("# cosine annealing up and down, with the phase lengths of `OneCycleLR`");
+                line(&format!("top, last, first = {} * total - 1, total - 1, LR / {}", real(*pct_start), real(*div_factor)));
                 line("if step <= top:");
-                line("    return RATE + (first - RATE) * (1 + math.cos(math.pi * step / top)) / 2");
+                line("    return LR + (first - LR) * (1 + math.cos(math.pi * step / top)) / 2");
                 line(&format!("part, end = min((step - top) / (last - top), 1), first / {}", real(*final_div_factor)));
-                line("return end + (RATE - end) * (1 + math.cos(math.pi * part)) / 2");
+                line("return end + (LR - end) * (1 + math.cos(math.pi * part)) / 2");
             }
         }
         self.set("schedule", &lines.join("\n"));
@@ -142,7 +142,7 @@ impl Fill {
         if let Some(warmup) = recipe.warmup {
             self.set("warmup", &time(warmup.length));
             let rate = real(warmup.start_lr);
-            self.set("warmup_rate", &if warmup.ramp { format!("{rate} + (rate - {rate}) * step / length") } else { rate });
+            self.set("warmup_rate", &if warmup.ramp { format!("{rate} + (lr - {rate}) * step / length") } else { rate });
         }
     }
 
@@ -159,7 +159,7 @@ impl Fill {
         self.set("auxiliary", &real(recipe.loss.auxiliary));
         self.set("auxiliary_names", &auxiliary.join(" and "));
         self.set("auxiliary_list", &list(&auxiliary));
-        // parameters that the loss does not reach have no gradient
+        // parameters that the loss does not depend on have no gradient
         self.set("unused", truth(outputs.len() > 1 && auxiliary.len() + 1 < outputs.len()));
         let is_softmax = graph.node(main).op == Op::Softmax;
         self.when("softmax", is_softmax);
@@ -183,7 +183,7 @@ impl Fill {
         self.set("zero_init", &list(&norms));
     }
 
-    fn pictures(
+    fn images(
         &mut self,
         preprocess: Option<&Preprocess>,
         labels: &[String],
@@ -191,16 +191,16 @@ impl Fill {
         outputs: usize,
         recipe: &Recipe,
     ) -> Result<(), TorchError> {
-        let is_picture = matches!(sizes, [1 | 3, _, _]);
-        self.when("images", is_picture);
-        // ImageNet's folders are called by their synsets, whose order is that of the classes
-        self.when("labels", is_picture && !labels.is_empty() && labels != imagenet::names());
+        let is_image = matches!(sizes, [1 | 3, _, _]);
+        self.when("images", is_image);
+        // ImageNet's folders are named by synset, and their order is that of the classes
+        self.when("labels", is_image && !labels.is_empty() && labels != imagenet::names());
         self.set("labels", &list(labels));
         self.set("classes", &outputs.to_string());
-        let changes: Vec<String> = recipe.augment.iter().filter_map(change_of_values).collect();
+        let changes: Vec<String> = recipe.augment.iter().filter_map(array_transform).collect();
         self.when("changes", !changes.is_empty());
-        self.when("transforms", is_picture || !changes.is_empty());
-        let is_skipping = is_picture && recipe.on_error == OnError::Skip;
+        self.when("transforms", is_image || !changes.is_empty());
+        let is_skipping = is_image && recipe.on_error == OnError::Skip;
         let mut imports = vec!["DistributedSampler", "Subset"];
         if is_skipping || !changes.is_empty() {
             imports.insert(0, "Dataset");
@@ -211,10 +211,10 @@ impl Fill {
         self.set("imports", &imports.join(", "));
         self.set("changes", &changes.join(", "));
         let has = |which: fn(&Augment) -> bool| recipe.augment.iter().any(which);
-        self.when("lighting", is_picture && has(|a| matches!(a, Augment::Lighting { .. })));
+        self.when("lighting", is_image && has(|a| matches!(a, Augment::Lighting { .. })));
         self.when("cutout", has(|a| matches!(a, Augment::Cutout { .. })));
         let &[channels, height, width] = sizes else { return Ok(()) };
-        if !is_picture {
+        if !is_image {
             return Ok(());
         }
         self.set("size", &format!("({height}, {width})"));
@@ -232,7 +232,7 @@ impl Fill {
         match (&how.mean_from, how.mean_picture()) {
             (Some(_), Some(_)) => {}
             (None, Some(_)) => {
-                let reason = "it subtracts a mean for each pixel, whose file is not known: export from the source".to_owned();
+                let reason = "it subtracts a per-pixel mean, but the file is not known: export from the source".to_owned();
                 return Err(TorchError::Recipe(reason));
             }
             (_, None) => self.set("mean", &numbers(&how.mean)),
@@ -262,7 +262,7 @@ impl Fill {
             match augment {
                 Augment::Lighting { .. } => late.extend(change(augment)),
                 Augment::Cutout { .. } => last.extend(change(augment)),
-                // as the paper has it, the mean of each pixel is subtracted first: what is padded is 0
+                // with a per-pixel mean, it is subtracted first, as in the paper, so that padding is 0
                 _ if how.mean_picture().is_some() => last.extend(change(augment)),
                 _ => lines.extend(change(augment)),
             }
@@ -276,10 +276,10 @@ impl Fill {
         Ok(())
     }
 
-    /// The template with its conditions decided and its places filled.
+    /// The template with conditions evaluated and placeholders filled.
     fn write(&self, template: &str) -> String {
         let mut out = String::new();
-        // whether lines are written, by condition around them
+        // the values of the enclosing conditions
         let mut around: Vec<bool> = Vec::new();
         for line in template.lines() {
             if let Some(condition) = line.strip_prefix("#: ") {
@@ -294,7 +294,7 @@ impl Fill {
                 continue;
             }
             let filled = self.filled(line);
-            // a place for lines of which there are none
+            // a placeholder for lines that are all absent
             if filled.is_empty() && !line.is_empty() {
                 continue;
             }
@@ -307,18 +307,18 @@ impl Fill {
     fn filled(&self, line: &str) -> String {
         let mut out = String::new();
         let mut rest = line;
-        while let Some((before, behind)) = rest.split_once("{{") {
-            let Some((place, behind)) = behind.split_once("}}") else { break };
+        while let Some((before, after)) = rest.split_once("{{") {
+            let Some((place, after)) = after.split_once("}}") else { break };
             out.push_str(before);
             out.push_str(self.values.get(place).map_or("", String::as_str));
-            rest = behind;
+            rest = after;
         }
         out.push_str(rest);
         out
     }
 }
 
-/// A change of a training image as torchvision has it.
+/// An augmentation as a torchvision transform.
 fn change(augment: &Augment) -> Vec<String> {
     match augment {
         Augment::PadCrop { pad: 0, crop: [h, w] } => vec![format!("v2.RandomCrop(({h}, {w})),")],
@@ -340,8 +340,8 @@ fn change(augment: &Augment) -> Vec<String> {
     }
 }
 
-/// The same for normalized samples; those that are defined on bytes, `resnetc` refuses there.
-fn change_of_values(augment: &Augment) -> Option<String> {
+/// The same for normalized samples; augmentations defined on bytes are rejected by `resnetc` in this case.
+fn array_transform(augment: &Augment) -> Option<String> {
     match augment {
         Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {
             Some(change(augment).concat().trim_end_matches(',').to_owned())
@@ -353,10 +353,10 @@ fn change_of_values(augment: &Augment) -> Option<String> {
     }
 }
 
-/// The ending, in place of the script's, of the mean of each pixel that it reads beside itself.
+/// The extension of the per-pixel mean file next to the script.
 pub const MEAN_ENDING: &str = "mean.npy";
 
-/// Where the mean of each pixel is now, where the script is to have one beside itself.
+/// Where the per-pixel mean is stored, if the script needs a copy next to it.
 pub fn beside(checked: &Checked) -> Option<&Path> {
     let how = checked.network.preprocess.as_ref()?;
     how.mean_picture()?;
@@ -374,7 +374,7 @@ fn real(x: f64) -> String {
     format!("{x:?}")
 }
 
-/// The shortest text that reads as the same number.
+/// The shortest text that parses to the same number.
 fn shortest(x: f32) -> String {
     format!("{x:?}")
 }
@@ -383,7 +383,7 @@ fn truth(holds: bool) -> &'static str {
     if holds { "True" } else { "False" }
 }
 
-/// A list at the beginning of a line, on several where one would be too long.
+/// A list at the start of a line, split over several lines if too long.
 fn listed(items: &[String], indent: usize) -> String {
     let line = items.join(", ");
     if line.len() <= 90 {

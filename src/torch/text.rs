@@ -1,15 +1,15 @@
-//! From expressions to lines, as Black lays them out.
+//! Formats expressions as lines, in the style of Black.
 
 use super::expr::{Arg, Expr, Stmt};
 use super::names;
 
-/// The longest line.
+/// Maximum line length.
 const WIDTH: usize = 110;
 
-/// Equal arguments one behind the other are written as a comprehension from so many on.
+/// Minimum number of equal consecutive arguments that are written as a comprehension.
 const ALIKE: usize = 3;
 
-/// Text with its indentation.
+/// Indented text.
 #[derive(Default)]
 pub(super) struct Text {
     pub out: String,
@@ -34,7 +34,7 @@ impl Text {
         self.indent = self.indent.saturating_sub(1);
     }
 
-    /// The head of a function.
+    /// The signature of a function.
     pub fn def(&mut self, name: &str, takes: &[String]) {
         let line = format!("def {name}({}):", takes.join(", "));
         if line.len() + 4 * self.indent <= WIDTH {
@@ -48,7 +48,7 @@ impl Text {
 
     pub fn statement(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::EnsembleMember { key, value } => self.long(&format!("{} = ", names::member(key)), value, ""),
+            Stmt::Member { key, value } => self.long(&format!("{} = ", names::member(key)), value, ""),
             Stmt::Assign { target, value } => self.long(&format!("{target} = "), value, ""),
             Stmt::Return(value) => self.long("return ", value, ""),
             Stmt::Members { prefix, first, count, value } => {
@@ -71,9 +71,9 @@ impl Text {
         }
     }
 
-    /// An expression between two texts, on several lines where one is too long.
-    pub fn long(&mut self, before: &str, expr: &Expr, behind: &str) {
-        let line = format!("{before}{}{behind}", flat(expr));
+    /// An expression between `before` and `after`, split over several lines if too long.
+    pub fn long(&mut self, before: &str, expr: &Expr, after: &str) {
+        let line = format!("{before}{}{after}", flat(expr));
         if line.len() + 4 * self.indent <= WIDTH {
             return self.line(&line);
         }
@@ -88,35 +88,34 @@ impl Text {
                     }
                 }
                 self.close();
-                self.line(&format!("){behind}"));
+                self.line(&format!("){after}"));
             }
             Expr::List(items) => {
                 self.open(&format!("{before}["));
                 items.iter().for_each(|item| self.long("", item, ","));
                 self.close();
-                self.line(&format!("]{behind}"));
+                self.line(&format!("]{after}"));
             }
             Expr::Dict(items) => {
                 self.open(&format!("{before}{{"));
                 items.iter().for_each(|(key, item)| self.long(&format!("{}: ", names::quoted(key)), item, ","));
                 self.close();
-                self.line(&format!("}}{behind}"));
+                self.line(&format!("}}{after}"));
             }
-            // the first part with arguments is the one that is laid out
+            // split the first part with arguments
             Expr::Seq(items) => {
                 let at = items.iter().position(|item| matches!(item, Expr::Call(..) | Expr::List(_)));
                 let Some(at) = at else { return self.line(&line) };
                 let joined = |items: &[Expr]| items.iter().map(flat).collect::<String>();
-                let (first, last) =
-                    (format!("{before}{}", joined(&items[..at])), format!("{}{behind}", joined(&items[at + 1..])));
+                let (first, last) = (format!("{before}{}", joined(&items[..at])), format!("{}{after}", joined(&items[at + 1..])));
                 self.long(&first, &items[at], &last);
             }
-            Expr::Text(_) | Expr::Hole(_) | Expr::EnsembleMember(_) => self.line(&line),
+            Expr::Text(_) | Expr::Hole(_) | Expr::Member(_) => self.line(&line),
         }
     }
 }
 
-/// Equal arguments one behind the other, counted.
+/// Consecutive equal arguments, with their count.
 fn runs(args: &[Arg]) -> Vec<(&Arg, usize)> {
     let mut list: Vec<(&Arg, usize)> = Vec::new();
     for arg in args {
@@ -133,7 +132,7 @@ pub(super) fn flat(expr: &Expr) -> String {
     match expr {
         Expr::Text(text) => text.clone(),
         Expr::Hole(hole) => hole.value.to_string(),
-        Expr::EnsembleMember(key) => names::member(key),
+        Expr::Member(key) => names::member(key),
         Expr::Call(head, args) => {
             let one = |(arg, times): (&Arg, usize)| {
                 let value = flat(&arg.value);

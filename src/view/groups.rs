@@ -1,7 +1,7 @@
-//! The tree that a network's nodes stand in: stages, their blocks, calls, named scopes.
+//! The tree of groups around a network's nodes: stages, their blocks, calls, named scopes.
 //!
-//! A source says it by its frames of expansion; names with dots (`layer1.0.conv1`) say the rest, and all of it where a graph came
-//! without a source. A group is a run of neighbors in the order of execution, so that no path leaves a group and comes back.
+//! With a source, groups come from expansion frames, and then from dotted names (`layer1.0.conv1`); without a source, only from
+//! names. A group is a run of consecutive nodes in execution order, so that no path leaves a group and enters it again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,23 +11,23 @@ use crate::ir::{Frame, FrameId, Graph, NodeId, Op};
 
 use super::model::GroupKind;
 
-/// A group of nodes that follow each other.
+/// A group of consecutive nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Run {
-    /// The group around it, which comes before it.
+    /// The parent group, which has a smaller index.
     pub parent: Option<usize>,
     pub kind: GroupKind,
-    /// Its own part of the name: `layer2`, `0`; empty where it has none.
+    /// The last component of its name: `layer2`, `0`; may be empty.
     pub name: String,
-    /// What was expanded: `bottleneck`; empty where nothing was.
+    /// The block that was expanded, such as `bottleneck`; may be empty.
     pub unit: String,
-    /// How many instances a stage has; else 0.
+    /// Number of instances of a stage; 0 for other groups.
     pub count: usize,
-    /// The statements that made it, the outer one first; none where the graph has no source.
+    /// The statements that created it, outermost first; empty if the graph has no source.
     pub spans: Vec<Span>,
 }
 
-/// What tells a group from its neighbor.
+/// Distinguishes a group from its neighbors.
 #[derive(Clone, Debug, PartialEq)]
 enum Key {
     Part(&'static str),
@@ -36,13 +36,13 @@ enum Key {
     Scope(String),
 }
 
-/// A group that a node stands in.
+/// A group that contains a node.
 struct Level {
     key: Key,
     run: Run,
 }
 
-/// The groups, each behind the one around it; and for each node of `order` the innermost that it stands in.
+/// The groups, each after its parent; and for each node in `order` the innermost group that contains it.
 pub(super) fn runs(graph: &Graph, order: &[NodeId]) -> (Vec<Run>, Vec<Option<usize>>) {
     let shared = shared(graph, order);
     let mut levels: Vec<Vec<Level>> = order.iter().map(|&id| path(graph, id, &shared)).collect();
@@ -63,8 +63,8 @@ pub(super) fn runs(graph: &Graph, order: &[NodeId]) -> (Vec<Run>, Vec<Option<usi
     (runs, of_node)
 }
 
-/// The scopes that several calls or layers stand in: a branch with two calls has their scope for its own, where a call with a label
-/// has one that nothing else stands in.
+/// The scopes that contain several calls or layers. A branch with two calls has a scope of its own, whereas a labeled call has a
+/// scope that contains nothing else.
 fn shared(graph: &Graph, order: &[NodeId]) -> HashSet<String> {
     let mut owners: HashMap<String, Option<FrameId>> = HashMap::new();
     let mut found = HashSet::new();
@@ -96,7 +96,7 @@ fn shared(graph: &Graph, order: &[NodeId]) -> HashSet<String> {
     found
 }
 
-/// The groups around a node, the outermost first.
+/// The groups around a node, outermost first.
 fn path(graph: &Graph, id: NodeId, shared: &HashSet<String>) -> Vec<Level> {
     let node = graph.node(id);
     let mut frames: Vec<FrameId> = graph.frames(node.origin.frame).map(|(id, _)| id).collect();
@@ -115,7 +115,7 @@ fn path(graph: &Graph, id: NodeId, shared: &HashSet<String>) -> Vec<Level> {
         let frame = graph.frame(id);
         if let Some((index, count)) = frame.instance {
             let (scope, opens) = around(graph, id);
-            // a stage's own label is the last part of the scope; without a label there is none
+            // the last component of the scope is the stage's own label, if it has one
             let label = scopes(&mut levels, &mut prefix, scope, opens);
             let stage = group(GroupKind::Stage, label, frame, count, vec![frame.span]);
             levels.push(Level { key: Key::Stage(frame.parent, frame.span), run: stage });
@@ -133,7 +133,8 @@ fn path(graph: &Graph, id: NodeId, shared: &HashSet<String>) -> Vec<Level> {
     levels
 }
 
-/// Opens the scopes that `to` has beyond `prefix`, which then is `to`. With `keep_last` the last one is not opened, and given back.
+/// Opens the scopes in `to` that are not in `prefix`, and sets `prefix` to `to`. With `keep_last` the last one is not opened but
+/// returned.
 fn scopes(levels: &mut Vec<Level>, prefix: &mut String, to: &str, keep_last: bool) -> String {
     let inside =
         if prefix.is_empty() { Some(to) } else { to.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('.')) };
@@ -150,7 +151,7 @@ fn scopes(levels: &mut Vec<Level>, prefix: &mut String, to: &str, keep_last: boo
     last.to_owned()
 }
 
-/// Where stages follow each other, what stands in no group before all of them is the stem, and behind all the head, as `freeze` calls them.
+/// If there are stages, ungrouped nodes before them become the stem and those after them the head, as in `freeze`.
 fn name_parts(graph: &Graph, order: &[NodeId], levels: &mut [Vec<Level>]) {
     if !levels.iter().any(|path| path.first().is_some_and(|level| level.run.kind == GroupKind::Stage)) {
         return;
@@ -167,7 +168,7 @@ fn name_parts(graph: &Graph, order: &[NodeId], levels: &mut [Vec<Level>]) {
     }
 }
 
-/// Without a source, scopes that are numbered from 0 are the blocks of a stage: `layer1.0`, `layer1.1`.
+/// Without a source, scopes numbered from 0 are the blocks of a stage: `layer1.0`, `layer1.1`.
 fn name_stages(runs: &mut [Run], of_node: &[Option<usize>]) {
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); runs.len()];
     for (i, run) in runs.iter().enumerate() {
@@ -190,7 +191,7 @@ fn name_stages(runs: &mut [Run], of_node: &[Option<usize>]) {
     }
 }
 
-/// A group that holds nothing but one other group becomes one with it; blocks of a stage stay blocks.
+/// Merges a group that only contains one other group with it; blocks of a stage remain separate.
 fn join_single(runs: &mut Vec<Run>, of_node: &mut [Option<usize>]) {
     let mut children = vec![0usize; runs.len()];
     for run in runs.iter() {
@@ -199,7 +200,7 @@ fn join_single(runs: &mut Vec<Run>, of_node: &mut [Option<usize>]) {
         }
     }
     for &group in of_node.iter().flatten() {
-        // nodes of its own: never alone with one group
+        // with nodes of its own, it does not only contain one group
         children[group] += 2;
     }
     let mut into: Vec<usize> = (0..runs.len()).collect();
@@ -224,7 +225,7 @@ fn join_single(runs: &mut Vec<Run>, of_node: &mut [Option<usize>]) {
             outer.kind = inner.kind;
         }
     }
-    // close the gaps
+    // compact the indices
     let mut place = vec![0; runs.len()];
     let mut kept = Vec::with_capacity(runs.len());
     for (i, run) in runs.drain(..).enumerate() {

@@ -1,12 +1,12 @@
-//! The page: one file of HTML with its style, its script and its data inside, and a policy that lets it fetch nothing.
+//! The page: one HTML file with style, script and data inside, and a Content-Security-Policy that blocks everything else.
 
 use super::model::Content;
 use sha2::{Digest, Sha256};
 
-/// The page, with `@WORDS@` where the parts go.
+/// The page template, with placeholders such as `@STYLE@`.
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
-/// The script, of which each file builds on those before it.
+/// The script; each file depends on those before it.
 const SCRIPT: [&str; 5] = [
     include_str!("page/model.js"),
     include_str!("page/layout.js"),
@@ -15,17 +15,18 @@ const SCRIPT: [&str; 5] = [
     include_str!("page/main.js"),
 ];
 
-/// Whether somebody tells the page of changes.
+/// Whether the page receives change events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Live {
-    /// It is a file, and stays as it is.
+    /// A static file.
     No,
-    /// [`super::Server`] hands it out, and this is the content's version.
+    /// Served by [`super::Server`], with the version of the content.
     Version(u64),
 }
 
-/// The whole page. Names, labels and sources are untrusted: they stand in the page as JSON without a `<`, and the script makes nothing
-/// but text of them. The page may run the one script that it came with, by its hash, and fetch nothing; a live one asks its own server.
+/// Renders the whole page. Names, labels and sources are untrusted: they are embedded as JSON without any `<`, and the script
+/// only inserts them as text. The policy allows only the page's own script, by its hash, and no requests; a live page may connect
+/// to its own server.
 pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> {
     let script = format!("\"use strict\";\n{}", SCRIPT.join("\n"));
     let connect = match live {
@@ -51,7 +52,7 @@ pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> 
         ("SCRIPT", &script),
         ("DATA", &data),
     ];
-    // one walk over the page: what is put in is not looked through again
+    // in a single pass: inserted text is not searched for placeholders
     let mut out = String::with_capacity(PAGE.len() + STYLE.len() + script.len() + data.len() + policy.len());
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once('@') {
@@ -72,8 +73,8 @@ pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> 
     Ok(out)
 }
 
-/// The content as JSON that can stand inside of a `script` element: the characters by which HTML or an old JavaScript could see more in
-/// it than a string, all of which occur in strings alone, are written as escapes.
+/// The content as JSON that is safe inside a `script` element: characters with a special meaning in HTML or old versions of
+/// JavaScript, all of which only occur in strings, are escaped.
 pub(super) fn data(content: &Content) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(content)?;
     let mut out = String::with_capacity(json.len());
@@ -90,7 +91,7 @@ pub(super) fn data(content: &Content) -> Result<String, serde_json::Error> {
     Ok(out)
 }
 
-/// The SHA-256 of a text in base 64, as a policy names what it lets in.
+/// The Base64-encoded SHA-256 of a text, as used in a policy.
 fn hash(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
@@ -116,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_says_cannot_leave_its_string() {
+    fn source_text_cannot_escape_its_string() {
         let evil = "</script><!--<script>alert(1)</script> ]]> @SCRIPT@ &lt; \u{2028}\u{2029} \" \\ \0";
         let page = page(&broken(evil), Live::No).unwrap();
-        assert_eq!(page.matches("</script").count(), 2, "the two that the template has");
+        assert_eq!(page.matches("</script").count(), 2, "the two in the template");
         assert!(!page.contains("alert(1)</"), "{page}");
         let start = page.find("id=\"data\">").unwrap() + "id=\"data\">".len();
         let json = &page[start..start + page[start..].find("</script>").unwrap()];
@@ -130,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_nothing_in_but_the_page_itself() {
+    fn the_policy_only_allows_the_page_itself() {
         for (live, connect) in [(Live::No, "connect-src 'none'"), (Live::Version(3), "connect-src 'self'")] {
             let page = page(&broken(""), live).unwrap();
             assert!(page.contains("default-src 'none'; script-src 'sha256-"), "{page}");
             assert!(page.contains(connect) && !page.contains("unsafe"), "{page}");
-            // no address but the name of SVG, which is not fetched
+            // no URL except the SVG namespace, which is not fetched
             assert_eq!(page.matches("http").count() - page.matches("http-equiv").count(), 1);
             assert!(!page.contains("src=") && !page.contains("@import") && !page.contains("url("));
         }
@@ -151,9 +152,24 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_those_of_the_standard() {
+    fn hashes_match_the_standard() {
         // FIPS 180-2, appendix B.1
         assert_eq!(hash("abc"), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
         assert_eq!(hash(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    }
+
+    /// The script distinguishes operators by their keywords.
+    #[test]
+    fn the_script_only_compares_with_operators_of_the_language() {
+        let script = SCRIPT.concat();
+        let mut count = 0;
+        for comparison in ["op === \"", "op !== \""] {
+            for rest in script.split(comparison).skip(1) {
+                let word = rest.split('"').next().unwrap();
+                assert!(crate::elaborate::operators::find(word).is_some(), "{word}");
+                count += 1;
+            }
+        }
+        assert!(count > 10, "{count}");
     }
 }

@@ -1,8 +1,8 @@
-//! A network as a page to look at: the graph by stages, what its layers cost, the source beside it.
+//! Shows a network as a web page: the graph by stages, the cost of its layers, and the source next to it.
 //!
-//! [`ViewModel`] is what the page shows, as plain data; [`page()`] puts it into one file of HTML that needs nothing else, and [`Server`]
-//! hands that out on this machine alone, with news whenever the model changes. The layout is the page's own: it depends on what
-//! the reader has opened.
+//! [`ViewModel`] is the data of the page; [`page()`] renders it to a single self-contained HTML file, and [`Server`] serves that
+//! on this machine only, with events when the model changes. The page computes its own layout, which depends on what the user has
+//! opened.
 
 mod groups;
 mod html;

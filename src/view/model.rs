@@ -1,4 +1,4 @@
-//! What the page shows, as plain data.
+//! The data shown by the page.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::ir::dump::describe;
 use crate::ir::summary::{Totals, learned, node_macs};
 use crate::ir::{Checked, NodeId};
 
-/// What a page is made of: a network, or what is wrong with it.
+/// The contents of a page: a network, or compile errors.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
@@ -23,65 +23,65 @@ pub enum Content {
 /// A source that does not compile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Broken {
-    /// What it is called: the file as it was named.
+    /// The name of the file as given.
     pub name: String,
-    /// The diagnostics, rendered.
+    /// The rendered diagnostics.
     pub error: String,
-    /// The files that were read.
+    /// The loaded files.
     pub sources: Vec<SourceText>,
 }
 
-/// A file.
+/// A source file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SourceText {
-    /// As diagnostics call it.
+    /// The name used in diagnostics.
     pub name: String,
     /// Its text.
     pub text: String,
 }
 
-/// Lines of a file.
+/// A range of lines in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Place {
     /// Index into [`ViewModel::sources`].
     pub file: usize,
-    /// The first line, from 1.
+    /// The first line, 1-based.
     pub line: usize,
-    /// The last line, from 1.
+    /// The last line, 1-based.
     pub end: usize,
 }
 
-/// What a group is.
+/// The kind of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupKind {
     /// A `stage` or a `repeat`.
     Stage,
-    /// One of its instances.
+    /// One instance of a stage.
     Block,
-    /// A block that is used by itself, or a shortcut's projection.
+    /// A block that is used on its own, or the projection of a shortcut.
     Call,
-    /// Names that begin alike.
+    /// Names with a common prefix.
     Scope,
-    /// The layers before the first stage, or behind the last.
+    /// The layers before the first stage, or after the last.
     Part,
 }
 
-/// Nodes that stand together; in the order of their first nodes, each behind the group around it.
+/// A group of nodes. Groups are in the order of their first nodes, each after its parent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
-    /// Index of the group around it.
+    /// Index of the parent group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<usize>,
-    /// What it is.
+    /// The kind of group.
     pub kind: GroupKind,
-    /// Its own part of the name: `layer2`, `0`; may be empty.
+    /// The last component of its name: `layer2`, `0`; may be empty.
     pub name: String,
-    /// What was expanded: `bottleneck`; may be empty.
+    /// The block that was expanded, such as `bottleneck`; may be empty.
     pub unit: String,
-    /// How many instances a stage has; else 0.
+    /// Number of instances of a stage; 0 for other groups.
     pub count: usize,
-    /// The statements that made it, the outer one first: indices into [`ViewModel::places`].
+    /// The statements that created it, outermost first: indices into [`ViewModel::places`].
     pub places: Vec<usize>,
 }
 
@@ -90,66 +90,67 @@ pub struct Group {
 pub struct ViewNode {
     /// Its unique name: `layer2.0.conv1`.
     pub name: String,
-    /// The operator's word: `conv`.
+    /// The operator's keyword, such as `conv`.
     pub op: &'static str,
     /// The operator with its attributes, `conv 3x3, 64`: index into [`ViewModel::texts`].
     pub text: usize,
-    /// The result's shape without the batch, `64 x 56 x 56`: index into [`ViewModel::texts`].
+    /// The output shape without the batch, `64 x 56 x 56`: index into [`ViewModel::texts`].
     pub shape: usize,
-    /// Learned parameters.
+    /// Number of learned parameters.
     #[serde(skip_serializing_if = "is_zero")]
     pub params: u64,
-    /// Multiply-adds for one image; `None` where the size is free.
+    /// Multiply-adds for one image; `None` if the size is free.
     pub macs: Option<u64>,
-    /// The nodes that it reads, by operand: indices into [`ViewModel::nodes`], each smaller than its own.
+    /// The nodes that it reads, by operand: indices into [`ViewModel::nodes`], all smaller than its own.
     pub reads: Vec<usize>,
-    /// The innermost group that it stands in.
+    /// The innermost group that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<usize>,
-    /// Its statement: index into [`ViewModel::places`]; `None` where the graph has no source.
+    /// Its statement: index into [`ViewModel::places`]; `None` if the graph has no source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<usize>,
-    /// The step that computes it, where a run was measured.
+    /// The step that computes it, if a run was profiled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<usize>,
 }
 
-/// A step of a measured run.
+/// A step of a profiled run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// As the plan calls it: the name of a node, or of two that are computed at once.
+    /// The name in the plan: that of a node, or of two nodes that are computed together.
     pub name: String,
-    /// The kernel, in words.
+    /// A description of the kernel.
     pub kernel: String,
     /// Median time, in microseconds.
     pub us: f64,
-    /// The node whose time it is: index into [`ViewModel::nodes`]; `None` for what belongs to none, as changes of layout do.
+    /// The node to which the time is attributed: index into [`ViewModel::nodes`]; `None` for steps without a node, such as layout
+    /// conversions.
     pub node: Option<usize>,
 }
 
-/// A measured run.
+/// A profiled run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
-    /// How it was measured, in words.
+    /// A description of how it was measured.
     pub made: String,
-    /// The median of whole runs, in milliseconds.
+    /// Median time of whole runs, in milliseconds.
     pub median_ms: f64,
     /// Its steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// A network, as the page shows it. Deterministic but for its profile.
+/// A network as shown by the page. Deterministic except for its profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ViewModel {
     /// The network's name.
     pub name: String,
-    /// The file that was viewed, as it was named.
+    /// The name of the viewed file, as given.
     pub file: String,
     /// Layers, parameters, multiply-adds.
     pub totals: Totals,
-    /// Texts that many nodes share.
+    /// Texts shared by many nodes.
     pub texts: Vec<String>,
-    /// Lines that many nodes share.
+    /// Line ranges shared by many nodes.
     pub places: Vec<Place>,
     /// The groups.
     pub groups: Vec<Group>,
@@ -157,9 +158,9 @@ pub struct ViewModel {
     pub nodes: Vec<ViewNode>,
     /// The outputs: name, and index into `nodes`.
     pub outputs: Vec<(String, usize)>,
-    /// The files, in the order in which they were read.
+    /// The files, in loading order.
     pub sources: Vec<SourceText>,
-    /// Where time goes.
+    /// The profile, if a run was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }
@@ -168,7 +169,7 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// Values by their index, each once.
+/// Unique values by index.
 struct Table<T> {
     list: Vec<T>,
     index: HashMap<T, usize>,
@@ -187,21 +188,21 @@ impl<T: Clone + Eq + std::hash::Hash> Table<T> {
     }
 }
 
-/// The files' texts, for [`ViewModel::sources`].
+/// The texts of the files, for [`ViewModel::sources`].
 pub(super) fn texts(sources: &SourceMap) -> Vec<SourceText> {
     sources.files().map(|(_, file)| SourceText { name: file.name.clone(), text: file.text.to_string() }).collect()
 }
 
 impl Broken {
-    /// What is wrong with a file, and the sources that were read of it.
+    /// The errors in a file, with the sources that were loaded.
     pub fn new(name: &str, error: String, sources: &SourceMap) -> Broken {
         Broken { name: name.to_owned(), error, sources: texts(sources) }
     }
 }
 
 impl ViewModel {
-    /// Of a checked network, called `file`. Spans are looked up in `sources`, the network's own; those of an artifact or of another
-    /// format have none, and are to be left out (`None`).
+    /// Creates the view of a checked network, shown as `file`. `sources` must be the network's own, since spans are looked up in
+    /// it; pass `None` for artifacts and other formats, which have no spans.
     pub fn new(checked: &Checked, file: &str, sources: Option<&SourceMap>) -> ViewModel {
         let graph = checked.graph();
         let order = graph.order();
@@ -210,7 +211,7 @@ impl ViewModel {
             index[id.index()] = i;
         }
         let (mut shared, mut lines) = (Table::new(), Table::new());
-        // looking a line up takes as long as the file is, and thousands of nodes come from one statement
+        // finding a line takes time proportional to the file's size, and thousands of nodes come from the same statement
         let mut known: HashMap<Span, Option<usize>> = HashMap::new();
         let mut place = |span: Span| -> Option<usize> {
             let mut find = || {
@@ -263,8 +264,8 @@ impl ViewModel {
         }
     }
 
-    /// With the times of a run, whose steps (name, kernel, microseconds) are those of a plan of this network. A node that another
-    /// one's step computes, as a norm that was folded, is said to be of that step.
+    /// Adds the times of a run, given as steps (name, kernel, microseconds) of a plan of this network. A node that is computed in
+    /// another node's step, such as a folded batch norm, is assigned to that step.
     pub fn with_profile(
         mut self,
         made: String,
@@ -275,7 +276,7 @@ impl ViewModel {
         let mut list = Vec::new();
         let mut of_node: Vec<Option<usize>> = vec![None; self.nodes.len()];
         for (name, kernel, us) in steps {
-            // two convolutions that are computed at once are named by both
+            // a step for two convolutions has the names of both
             let parts: Vec<usize> = match by_name.get(name.as_str()) {
                 Some(&node) => vec![node],
                 None => name.split(" + ").filter_map(|part| by_name.get(part).copied()).collect(),
@@ -288,7 +289,7 @@ impl ViewModel {
         for (i, own) in of_node.into_iter().enumerate() {
             let node = &self.nodes[i];
             let step = own.or_else(|| match node.op {
-                // of a sum's operands the layer's, which took the sum in
+                // an addition belongs to the operand that is a layer, which has absorbed it
                 "add" => node.reads.iter().find(|&&r| self.nodes[r].op != "input").and_then(|&r| self.nodes[r].step),
                 _ => node.reads.first().and_then(|&r| self.nodes[r].step),
             });

@@ -1,7 +1,7 @@
-//! A server for one reader on this machine: the page, its data, and news of changes.
+//! A local server for one user: the page, its data, and change events.
 //!
-//! It listens on 127.0.0.1 alone, and answers no request that names another host: a page from elsewhere, whose name somebody points at
-//! this machine, learns nothing. Requests are short, few at once, and must come quickly.
+//! It only listens on 127.0.0.1 and rejects requests for other host names, so that a web page from elsewhere whose name resolves
+//! to this machine cannot read anything (DNS rebinding). Requests are limited in size, number and time.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,35 +14,35 @@ use thiserror::Error;
 use super::html::{Live, data, page};
 use super::model::Content;
 
-/// The longest request, in bytes; there is no body.
+/// Maximum size of a request in bytes; requests have no body.
 const MAX_REQUEST: usize = 8 << 10;
-/// Connections at once.
+/// Maximum number of simultaneous connections.
 const MAX_CONNECTIONS: usize = 32;
-/// How long a request may take to come, and an answer to be taken.
+/// Timeout for receiving a request and for sending a response.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often somebody who waits for news hears that there are none, which shows whether he is still there.
+/// How often a waiting client gets a keep-alive message, which reveals whether it is still connected.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Why nothing is served.
+/// Why the server failed.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The port is taken, or may not be used.
+    /// The port is in use, or not permitted.
     #[error("cannot listen on 127.0.0.1:{port}: {source}")]
     Listen {
-        /// The port that was asked for; 0 for any.
+        /// The requested port; 0 for any.
         port: u16,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// No thread could be started.
+    /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
-    /// The content cannot be written as JSON.
+    /// The content could not be serialized as JSON.
     #[error("cannot write the page: {0}")]
     Page(#[from] serde_json::Error),
 }
 
-/// What is served, in its version.
+/// The served content and its version.
 struct Pages {
     version: u64,
     html: Arc<str>,
@@ -57,13 +57,13 @@ struct Shared {
     address: SocketAddr,
 }
 
-/// A server that runs until it is dropped.
+/// A server that runs until dropped.
 pub struct Server {
     shared: Arc<Shared>,
 }
 
 impl Server {
-    /// Begins to serve on a port of 127.0.0.1; any free one for 0.
+    /// Starts serving on a port of 127.0.0.1; port 0 selects any free port.
     pub fn start(port: u16, content: &Content) -> Result<Server, ServeError> {
         let listen = |source| ServeError::Listen { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(listen)?;
@@ -78,12 +78,12 @@ impl Server {
         Ok(Server { shared })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// Serves another content from now on, and tells those who wait; `false` where it is the same as before.
+    /// Replaces the content and notifies waiting clients. Returns `false` if it is unchanged.
     pub fn update(&self, content: &Content) -> Result<bool, ServeError> {
         let next = pages(self.lock().version + 1, content)?;
         let mut now = self.lock();
@@ -104,7 +104,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.lock().closed = true;
         self.shared.changed.notify_all();
-        // wakes the thread that waits for connections, which then sees that it is over
+        // wakes up the accepting thread, which then sees that the server is closed
         let _ = TcpStream::connect_timeout(&self.shared.address, PATIENCE);
     }
 }
@@ -114,12 +114,12 @@ fn pages(version: u64, content: &Content) -> Result<Pages, serde_json::Error> {
     Ok(Pages { version, html, json: data(content)?.into(), closed: false })
 }
 
-/// The pages; a thread that panicked while it held them has not left them half made.
+/// The pages. If a thread panicked while it held the lock, they are still consistent.
 fn lock(shared: &Shared) -> MutexGuard<'_, Pages> {
     shared.pages.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts a connection for as long as it lives.
+/// Counts a connection for as long as it is open.
 struct Counted(Arc<Shared>);
 
 impl Drop for Counted {
@@ -140,7 +140,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             continue;
         }
         let connection = move || {
-            // a reader that goes away in the middle has what it wanted
+            // a client that disconnects early is not an error
             let _ = answer(stream, &counted.0);
         };
         let _ = std::thread::Builder::new().name("view request".to_owned()).spawn(connection);
@@ -150,17 +150,22 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let Some(head) = read_head(&mut stream)? else {
-        return respond(&mut stream, "431 Request Header Fields Too Large", "text/plain", "the request is too long\n");
+        return respond(&mut stream, "431 Request Header Fields Too Large", "text/plain", "the request is too large\n");
     };
     let request = match Request::parse(&head) {
         Some(request) if !names_us(request.host, shared.address.port()) => {
-            return respond(&mut stream, "403 Forbidden", "text/plain", "this server answers to 127.0.0.1 and localhost\n");
+            return respond(
+                &mut stream,
+                "403 Forbidden",
+                "text/plain",
+                "this server only answers requests for 127.0.0.1 and localhost\n",
+            );
         }
         Some(request) => request,
-        None => return respond(&mut stream, "400 Bad Request", "text/plain", "this is no request of HTTP/1.1\n"),
+        None => return respond(&mut stream, "400 Bad Request", "text/plain", "not a valid HTTP/1.1 request\n"),
     };
     if request.method != "GET" {
-        return respond(&mut stream, "405 Method Not Allowed", "text/plain", "only GET is answered\n");
+        return respond(&mut stream, "405 Method Not Allowed", "text/plain", "only GET is supported\n");
     }
     let (html, json) = {
         let pages = lock(shared);
@@ -170,11 +175,11 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         "/" => respond(&mut stream, "200 OK", "text/html", &html),
         "/data" => respond(&mut stream, "200 OK", "application/json", &json),
         "/events" => events(&mut stream, shared),
-        _ => respond(&mut stream, "404 Not Found", "text/plain", "there is / alone\n"),
+        _ => respond(&mut stream, "404 Not Found", "text/plain", "not found\n"),
     }
 }
 
-/// The head of a request; `None` where it is too long. It must be there in time, however slowly its bytes come.
+/// Reads the head of a request; `None` if it is too large. The whole head must arrive before the timeout, however slowly.
 fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
     let end = Instant::now() + PATIENCE;
     let (mut head, mut piece) = (Vec::new(), [0; 1024]);
@@ -219,13 +224,13 @@ impl Request<'_> {
     }
 }
 
-/// Whether a request means this server.
+/// Whether the host of a request is this server.
 fn names_us(host: &str, port: u16) -> bool {
     let (name, at) = host.rsplit_once(':').unwrap_or((host, "80"));
     (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")) && at.parse() == Ok(port)
 }
 
-/// What every answer says beside its own.
+/// Headers of every response.
 const ALWAYS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
                       Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n";
 
@@ -237,15 +242,15 @@ fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> io::
     stream.flush()
 }
 
-/// Tells the version of what is served, now and whenever it changes.
+/// Sends the version of the content, now and after every change.
 fn events(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n{ALWAYS}\r\n");
     stream.write_all(head.as_bytes())?;
-    let mut told = 0;
+    let mut sent = 0;
     loop {
         let (version, closed) = {
             let pages = lock(shared);
-            let same = |pages: &mut Pages| pages.version == told && !pages.closed;
+            let same = |pages: &mut Pages| pages.version == sent && !pages.closed;
             let waited = shared.changed.wait_timeout_while(pages, HEARTBEAT, same);
             let pages = waited.unwrap_or_else(PoisonError::into_inner).0;
             (pages.version, pages.closed)
@@ -253,11 +258,11 @@ fn events(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         if closed {
             return Ok(());
         }
-        if version == told {
+        if version == sent {
             stream.write_all(b": still here\n\n")?;
         } else {
             stream.write_all(format!("event: model\ndata: {version}\n\n").as_bytes())?;
-            told = version;
+            sent = version;
         }
         stream.flush()?;
     }

@@ -15,10 +15,10 @@ fn model(text: &str) -> ViewModel {
     ViewModel::new(&checked, "net.resnet", Some(&front.sources))
 }
 
-/// The groups, each below the one around it with what stands in it.
+/// The groups as an indented tree with their nodes.
 fn tree(model: &ViewModel) -> String {
     fn walk(model: &ViewModel, group: Option<usize>, depth: usize, out: &mut String) {
-        // a group or a node, in the order of first nodes
+        // groups and nodes in the order of their first node
         let first = |of: usize| {
             let inside = |mut at: Option<usize>| {
                 while let Some(group) = at {
@@ -84,7 +84,7 @@ fn a_small_network_as_data() {
     }
     for key in ["places", "groups", "nodes"] {
         for (i, item) in json[key].as_array().unwrap().iter().enumerate() {
-            // where the standard blocks stand in their file is theirs to change
+            // the positions of the standard blocks in their file may change
             if key == "places" && item["file"] != 0 {
                 continue;
             }
@@ -95,21 +95,21 @@ fn a_small_network_as_data() {
 }
 
 #[test]
-fn every_node_has_the_line_that_it_was_made_by() {
+fn every_node_has_its_source_line() {
     let model = model(SMALL);
     for node in &model.nodes {
         let Place { file, line, .. } = model.places[node.place.unwrap()];
         let text = model.sources[file].text.lines().nth(line - 1).unwrap();
-        // a projection's layers stand in the block that it is made of, and a linear layer flattens a map first
+        // a projection's layers come from its block, and a linear layer first flattens a feature map
         assert!(text.contains(node.op) || (node.op == "flatten" && text.contains("linear")), "{} at {line}: {text}", node.name);
     }
     for (i, node) in model.nodes.iter().enumerate() {
-        assert!(node.reads.iter().all(|&r| r < i), "{} reads what comes later", node.name);
+        assert!(node.reads.iter().all(|&r| r < i), "{} reads a later node", node.name);
     }
 }
 
 #[test]
-fn the_sums_are_those_of_the_summary() {
+fn totals_match_the_summary() {
     let model = model(SMALL);
     assert_eq!(model.nodes.iter().map(|n| n.params).sum::<u64>(), model.totals.params);
     assert_eq!(model.nodes.iter().map(|n| n.macs).sum::<Option<u64>>(), model.totals.macs);
@@ -169,12 +169,12 @@ fn a_graph_without_a_source_is_grouped_by_its_names() {
 }
 
 #[test]
-fn times_go_to_the_nodes_of_their_steps() {
+fn times_are_attributed_to_nodes() {
     let steps = [("conv1", 5.0), ("to blocks of channels", 1.0), ("layer2.0.conv2 + layer2.0.downsample.0", 7.0), ("fc", 2.0)];
     let steps = steps.map(|(name, us)| (name.to_owned(), "kernel".to_owned(), us));
     let model = model(SMALL).with_profile("quickly".to_owned(), 0.015, steps);
     let step = |name: &str| model.nodes.iter().find(|n| n.name == name).unwrap().step;
-    // the norm and the activation behind a convolution are computed with it, the sum with the path before it
+    // batch norm and activation after a convolution are computed with it, and so is the sum with the preceding path
     assert_eq!([step("conv1"), step("bn1"), step("relu1")], [Some(0); 3]);
     assert_eq!([step("layer2.0.conv2"), step("layer2.0.downsample.0"), step("layer2.0.bn2"), step("layer2.0.add")], [Some(2); 4]);
     assert_eq!(step("input"), None);

@@ -26,9 +26,9 @@ pub(in crate::kernels) struct Taps {
     pub weight: *const f32,
     /// Weight stride between rows of kernel elements.
     pub weight_row: usize,
-    /// A vector, added to the whole sum; null for none.
+    /// A vector that is added to the complete sum; null for none.
     pub bias: *const f32,
-    /// Added to that before the activation, laid out as the results (and may be they); null for none.
+    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
     pub residual: *const f32,
     /// Applied last.
     pub clamp: Clamp,
@@ -78,7 +78,7 @@ unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
                 }
             }
         }
-        // last, since a sum rounds at the size of what it holds
+        // added last, since the rounding error of a sum is relative to its magnitude
         let bias = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
         for (p, &sum) in sums.iter().enumerate() {
             let at = (at + p) * S::LANES;

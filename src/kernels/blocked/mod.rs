@@ -20,8 +20,8 @@ pub(super) fn kernels(isa: Isa) -> &'static Kernels {
 }
 
 /// Gives each thread an equal share of the `places` (pixels or rows) of `maps` feature maps, in runs of at most `most`
-/// neighboring places of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls `task(map,
-/// places)` for each run.
+/// neighboring places of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls
+/// `task(map, places)` for each run.
 pub(super) fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {
         let mut at = part.start;

@@ -64,7 +64,7 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                         let x = x.add(row * w.pitch + column * w.tap);
                         for (p, best) in best.iter_mut().enumerate() {
                             let v = S::load(x.add(p * w.step));
-                            // what is not a number stays, as in PyTorch: `max` keeps its second operand, and `above` takes a new one
+                            // NaN wins, as in PyTorch: `max` keeps a NaN in its second operand, and `above` selects a new one
                             *best = S::above(v, v, v, S::max(v, *best));
                         }
                     }

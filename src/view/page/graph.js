@@ -1,9 +1,9 @@
-// The drawing: boxes as elements that can be focused, lines as one SVG below them. Of a long graph only what is near the window stands
-// in the document.
+// The drawing: boxes are focusable elements, with the lines as one SVG below them. For large graphs, only the part near the
+// window is in the document.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MANY = 900;       // boxes from which on only those near the window are made
-const NEAR = 900;       // how near, in pixels
+const MANY = 900;       // above this number of boxes, only those near the window are created
+const NEAR = 900;       // distance from the window, in pixels
 
 function element(name, className, text) {
   const e = document.createElement(name);
@@ -18,7 +18,7 @@ function vector(name, attributes) {
   return e;
 }
 
-/** A line with round corners. */
+/** A line with rounded corners. */
 function outline(points) {
   const list = points.filter((p, i) => !i || Math.abs(p[0] - points[i - 1][0]) + Math.abs(p[1] - points[i - 1][1]) > 0.1);
   let d = `M${list[0][0]} ${list[0][1]}`;
@@ -48,7 +48,7 @@ class Drawing {
     this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.fill(); });
   }
 
-  /** Shows a layout. What stood here before is made again. */
+  /** Shows a layout, from scratch. */
   show(laid) {
     this.boxes = laid.boxes;
     this.lines = laid.lines;
@@ -73,7 +73,7 @@ class Drawing {
     this.fill();
   }
 
-  /** Makes what is near the window, and drops what is not. */
+  /** Creates what is near the window, and removes the rest. */
   fill() {
     const all = this.boxes.length <= MANY || this.view.printing;
     const origin = this.canvas.offsetTop;
@@ -95,7 +95,7 @@ class Drawing {
       fresh.append(...elements);
     }
     this.canvas.append(fresh);
-    // in the order of the graph, for those who go through the page by keys or hear it read
+    // in graph order, for keyboard navigation and screen readers
     if (!all) this.sort();
     for (const line of this.lines) {
       const seen = line.bottom >= top && line.top <= bottom;
@@ -132,7 +132,7 @@ class Drawing {
     return elements ? elements[elements.length - 1] : null;
   }
 
-  /** Brings an item into the window, and makes its element. */
+  /** Scrolls to an item and creates its element. */
   reach(key, gently) {
     const box = this.by.get(key);
     if (!box) return null;
@@ -148,13 +148,13 @@ class Drawing {
   }
 }
 
-/** The lines that carry a shortcut: beside the chain into a sum, and on the way of a projection or of zeros. */
+/** Finds the lines of shortcuts: beside the chain into an addition, and along the path of a projection or zero padding. */
 function shorts(laid) {
   for (const line of laid.lines) {
     line.short = "";
     if (line.to && line.to.op === "add" && line.how === "beside") line.short = "identity";
   }
-  // an arm beside the axis that ends in a sum, back to where it parts
+  // an arm beside the axis that ends in an addition, back to the fork
   const into = new Map();
   for (const line of laid.lines) if (line.to) into.set(line.to.key, [...(into.get(line.to.key) || []), line]);
   for (const line of laid.lines) {

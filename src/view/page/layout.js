@@ -1,20 +1,20 @@
-// Where everything lies: a chain runs downwards along an axis, arms that part and join stand side by side, and a value that passes
-// over a part of the chain runs beside it. Places along y are absolute, those along x relative to the axis until all is laid out.
+// Layout: a chain runs downward along an axis, branches are side by side, and a value that skips part of the chain runs beside
+// it. Positions along y are absolute; those along x are relative to the axis until everything is laid out.
 
 const SIZE = { leaf: [276, 24], tall: [276, 44], long: [276, 62], join: [216, 24], group: [316, 44] };
-const TIMED = 68;    // more width where boxes tell times too
+const TIMED = 68;    // extra width of boxes that show times
 const GAP = 16;      // between two items of a chain
-const FORK = 26;     // where a chain parts or joins
-const BESIDE = 22;   // between arms
-const LANE = 12;     // between lines that run beside each other
-const PAD = 14;      // inside of an open group
+const FORK = 26;     // where a chain forks or joins
+const BESIDE = 22;   // between branches
+const LANE = 12;     // between parallel lines
+const PAD = 14;      // inside an open group
 const HEAD = 44;     // the heading of an open group
-const BUMP = 20;     // the shortcut that is drawn at a closed block
-const LANES = 16;    // at most so many lines run beside a chain that has no other order
+const BUMP = 20;     // the shortcut drawn next to a closed block
+const LANES = 16;    // maximum number of parallel lines beside an unstructured chain
 
 const SOURCE = -1;
 
-/** Lays out a tree; gives back what is to be drawn, and the size of the whole. `sheet` is the height of a printed page, or 0. */
+/** Lays out a tree; returns the boxes and lines, and the total size. `sheet` is the height of a printed page, or 0. */
 function layout(root, state, sheet) {
   const out = { boxes: [], lines: [], width: 0, height: 0 };
   const body = container(root, state, 0, sheet);
@@ -38,14 +38,14 @@ function isOpen(item, state) {
   return item.kind !== "leaf" && state.open.has(item.key);
 }
 
-/** One item with its top at `y`: its extent left and right of its axis, and its height. */
+/** Measures an item with its top at `y`: its extent left and right of the axis, and its height. */
 function measure(item, state, y, sheet) {
   item.bump = item.shortcut || null;
   if (!isOpen(item, state)) {
-    const [least, h] = item.kind !== "leaf" ? SIZE.group
+    const [width, h] = item.kind !== "leaf" ? SIZE.group
       : item.op === "add" || item.op === "mul" || item.op === "concat" ? SIZE.join
       : isLong(item) ? SIZE.long : isTall(item) ? SIZE.tall : SIZE.leaf;
-    const w = least + (state.timed ? TIMED : 0);
+    const w = width + (state.timed ? TIMED : 0);
     y = onto(y, h, sheet);
     return { item, y, h, l: w / 2, r: w / 2 + (item.bump ? BUMP : 0), body: null };
   }
@@ -56,12 +56,12 @@ function measure(item, state, y, sheet) {
   return { item, y, h: body.bottom + PAD - y, l, r, body };
 }
 
-/** Down to the next sheet, where something would be cut by the edge of this one. */
+/** Moves `y` to the next sheet if the edge of the current one would cut the item. */
 function onto(y, h, sheet) {
   return sheet && h < sheet && Math.floor(y / sheet) !== Math.floor((y + h + 2) / sheet) ? Math.ceil(y / sheet) * sheet + 4 : y;
 }
 
-/** The inside of a group from `top` on. */
+/** Lays out the contents of a group, starting at `top`. */
 function container(group, state, top, sheet) {
   const items = shown(group, state);
   const [first, last] = inside(group);
@@ -88,7 +88,7 @@ function container(group, state, top, sheet) {
     });
     if (item.lastUse > last) add(v, sink, false, item.last);
   });
-  // what leaves the group does so at its end, whatever else does so before
+  // the last item always leads out of the group, whatever else leaves it before
   if (sink > 0 && group.parent) add(sink - 1, sink, true, last);
   const cx = { items, edges: [...edges.values()], sink, state, sheet, from: [], into: [] };
   for (let i = 0; i <= sink + 1; i++) cx.from.push([]), cx.into.push([]);
@@ -102,7 +102,7 @@ function container(group, state, top, sheet) {
 
 const empty = top => ({ placed: [], routes: [], l: 0, r: 0, bottom: top });
 
-/** Moves a block sideways into another. */
+/** Adds a block to another one, shifted horizontally. */
 function take(into, block, dx) {
   for (const p of block.placed) p.dx += dx, into.placed.push(p);
   for (const route of block.routes) {
@@ -114,7 +114,7 @@ function take(into, block, dx) {
   into.bottom = Math.max(into.bottom, block.bottom);
 }
 
-/** Items between a source and a sink, of which some may be passed by all paths: those stand on the axis, one below the other. */
+/** Lays out the items between a source and a sink. Items that all paths pass through are placed on the axis, one below the other. */
 function series(cx, list, source, sink, top) {
   if (!list.length) return empty(top);
   const position = new Map(list.map((item, i) => [item, i + 1]));
@@ -154,7 +154,7 @@ function series(cx, list, source, sink, top) {
       continue;
     }
     const next = i === end ? sink : list[i - 1];
-    // the group's heading leaves room before the first item
+    // the group's heading already leaves room before the first item
     const begin = started ? y : top;
     const block = between(cx, segment, before, next, begin, !started);
     take(out, block, 0);
@@ -174,7 +174,7 @@ function series(cx, list, source, sink, top) {
   return out;
 }
 
-/** What lies between two items of a chain: nothing, one arm, or several; and perhaps a line that passes all of it. */
+/** Lays out what is between two items of a chain: no branch, one, or several; and possibly a direct line. */
 function between(cx, segment, a, b, top, first) {
   const straight = cx.into[b] && cx.into[b].find(edge => edge.u === a);
   const out = empty(top);
@@ -190,7 +190,7 @@ function between(cx, segment, a, b, top, first) {
   const main = mainArm(cx, arms, straight, target, b);
   const blocks = arms.map(arm => series(cx, arm, a, b, begin));
   if (main === "line") {
-    // the value itself goes straight down, and the arms stand beside it
+    // the value itself goes straight down, with the branches beside it
     let x = 0, l = 12;
     for (const block of blocks) {
       x += l + BESIDE + block.l;
@@ -226,7 +226,7 @@ function between(cx, segment, a, b, top, first) {
   return out;
 }
 
-/** How the lines of an arm beside the axis join what follows: a narrow sum from its side, all else from above. */
+/** Sets how the lines of a branch beside the axis join the next item: narrow additions from the side, others from above. */
 function side(block, a, b, beside) {
   for (const route of block.routes) {
     if (route.edge.v === b && route.how === "straight") route.join = beside ? "side" : "top";
@@ -234,7 +234,7 @@ function side(block, a, b, beside) {
   }
 }
 
-/** The arm on the axis: of a sum the one with most layers, else the first operand's. */
+/** The branch on the axis: for an addition the one with the most layers, otherwise that of the first operand. */
 function mainArm(cx, arms, straight, target, b) {
   const layers = arms.map(arm => arm.reduce((n, i) => n + cx.items[i].last - cx.items[i].first + 1, 0));
   const most = layers.indexOf(Math.max(...layers));
@@ -245,7 +245,7 @@ function mainArm(cx, arms, straight, target, b) {
   return arm < 0 ? most : arm;
 }
 
-/** Items that are connected with each other, in the order of their first ones. */
+/** Connected components of the items, in the order of their first items. */
 function components(cx, list) {
   const own = new Set(list), seen = new Set(), out = [];
   for (const start of list) {
@@ -263,7 +263,7 @@ function components(cx, list) {
   return out;
 }
 
-/** Without any order but the one of execution: one below the other, and lines beside for all that does not join neighbors. */
+/** Fallback: items in execution order, one below the other, with lines beside them for edges between non-neighbors. */
 function chain(cx, list, source, sink, top) {
   const out = empty(top);
   let y = top;
@@ -278,7 +278,7 @@ function chain(cx, list, source, sink, top) {
     y = item.y + item.h;
   });
   out.bottom = y;
-  // the lines of one value share a lane, which lies free from its item to its last reader
+  // the lines of a value share a lane, which is occupied from its item to its last user
   const reach = new Map();
   for (const item of list) {
     for (const edge of [...cx.into[item], ...cx.from[item].filter(e => e.v === sink)]) {
@@ -302,7 +302,7 @@ function chain(cx, list, source, sink, top) {
   return out;
 }
 
-/** Turns a laid out body into boxes and lines, its axis at `x`. */
+/** Converts a layout to boxes and lines, with its axis at `x`. */
 function place(group, body, x, depth, out) {
   const cx = body.cx;
   const at = new Map();

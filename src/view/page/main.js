@@ -1,6 +1,6 @@
-// The page: its state, what keys and clicks do, and news from a server where one hands the page out.
+// The page: its state, keyboard and mouse input, and change events from the server if there is one.
 
-const FEW = 56;         // so many boxes are an image, more are a list
+const FEW = 56;         // maximum number of boxes to show initially
 
 class View {
   constructor() {
@@ -13,7 +13,7 @@ class View {
     this.items = new Map();
     this.chosen = null;
     this.line = null;
-    // until the reader asks for another size
+    // until the user changes the size
     this.fitted = true;
     $("folding").addEventListener("change", e => { this.state.folding = e.target.checked; this.draw(); });
     $("measure").addEventListener("change", e => { this.measure = e.target.value; this.draw(); });
@@ -33,13 +33,13 @@ class View {
       if (e.key === "+") this.resize(1.2);
       if (e.key === "-") this.resize(1 / 1.2);
       if (e.key === "0") this.fit();
-      if (e.key === "Escape") { this.chosen = this.line = null; this.told(); }
+      if (e.key === "Escape") { this.chosen = this.line = null; this.refresh(); }
     });
     addEventListener("beforeprint", () => this.print(true));
     addEventListener("afterprint", () => this.print(false));
   }
 
-  /** Takes data, the first or changed ones: what is open, chosen and in view stays, as far as its names do. */
+  /** Shows new data. Open groups, the selection and the scroll position are kept where names have not changed. */
   apply(data) {
     const $ = id => document.getElementById(id);
     const broken = data.error !== undefined;
@@ -76,7 +76,7 @@ class View {
     this.line = null;
     const file = this.source.at;
     drawShares(this);
-    // a derived network's layers stand in the file of its base
+    // the layers of a derived network are in the file of its base network
     const begin = data.nodes.length ? data.nodes[0].place : undefined;
     this.source.show(data.sources, data.places, begin === undefined ? 0 : data.places[begin].file);
     if (!first && file !== null && file < data.sources.length) this.source.open(file);
@@ -99,7 +99,7 @@ class View {
       this.measure = list.length ? list[list.length - 1][0] : "params";
     }
     select.replaceChildren(...list.map(([key, word]) => Object.assign(element("option", "", word), { value: key, selected: key === this.measure })));
-    // bars tell how an item's part compares with the largest of its kind
+    // bars compare an item with the largest one of its kind
     const most = { leaf: 0, group: 0 };
     this.walk(this.tree.root, item => {
       const kind = item.kind === "leaf" ? "leaf" : "group";
@@ -109,7 +109,7 @@ class View {
     this.most = most;
   }
 
-  /** The levels that differ from the one before. */
+  /** Offers the levels of detail that differ from the previous one. */
   levels() {
     const box = document.getElementById("levels");
     const counts = [0, 1, 2, 3].map(depth => this.count(this.tree.root, depth));
@@ -130,7 +130,7 @@ class View {
     return shown(group, this.state).reduce((n, item) => n + 1 + (opens(item, depth) ? this.count(item, depth) : 0), 0);
   }
 
-  /** The most that is still an image. */
+  /** The initial level of detail: the highest one with few enough boxes. */
   start() {
     const fitting = this.offered.filter(depth => this.counts[depth] <= (depth < 3 ? FEW : FEW / 2));
     return fitting.length ? fitting[fitting.length - 1] : 0;
@@ -150,7 +150,7 @@ class View {
     this.drawing.show(laid);
     if (first && this.fitted) this.fit();
     for (const button of document.getElementById("levels").children) button.setAttribute("aria-pressed", String(Number(button.dataset.depth) === this.depth));
-    this.told();
+    this.refresh();
   }
 
   zoom(scale) {
@@ -169,7 +169,7 @@ class View {
     this.zoom(Math.min(1, Math.max(0.45, (this.drawing.pane.clientWidth - 44) / (this.drawing.width + 8))));
   }
 
-  /** The elements of a box. */
+  /** Creates the elements of a box. */
   make(box) {
     const { item } = box, leaf = item.kind === "leaf";
     const layer = isLayer(item);
@@ -214,7 +214,7 @@ class View {
     };
     const { us, shape } = item, leaf = item.kind === "leaf";
     const costs = [item.params ? about(item.params) + " params" : "", item.macs ? about(item.macs) + " macs" : "", us ? time(us) : ""].filter(Boolean).join(" · ");
-    const told = [leaf ? item.text : title(item) || item.what, item.name, shape, item.params ? exact(item.params) + " parameters" : "",
+    const facts = [leaf ? item.text : title(item) || item.what, item.name, shape, item.params ? exact(item.params) + " parameters" : "",
       item.macs ? exact(item.macs) + " multiply-adds" : "", us ? time(us) : "", ...item.outputs ? item.outputs.map(name => "the network's " + name) : []].filter(Boolean);
     if (leaf) {
       const own = this.own(item), name = own === item.op ? "" : own;
@@ -227,7 +227,7 @@ class View {
       const made = title(item);
       const r = row(["twist", open ? "▾" : "▸"], ["t", item.name || made || item.what], ["n", item.name ? made || " " : " "]);
       if (item.kind === "fold") {
-        const split = element("button", "split", "one by one");
+        const split = element("button", "split", "unfold");
         split.tabIndex = -1;
         split.title = "Show each of these blocks (u)";
         split.addEventListener("click", event => { event.stopPropagation(); this.unfold(item); });
@@ -235,11 +235,11 @@ class View {
       }
       row(["twist", " "], ["n", costs || " "], ["s", sizes(shape)]);
     }
-    e.title = told.join("\n");
-    e.setAttribute("aria-label", told.join(", "));
+    e.title = facts.join("\n");
+    e.setAttribute("aria-label", facts.join(", "));
   }
 
-  /** A name inside of the groups around it. */
+  /** A name relative to its enclosing groups. */
   own(item) {
     const scope = item.parent.scope || "";
     return scope && item.name.startsWith(scope + ".") ? item.name.slice(scope.length + 1) : item.name;
@@ -271,7 +271,7 @@ class View {
     this.choose(item.alike[0].key, false);
   }
 
-  /** Shows the blocks of a fold one by one: closed, but for the one that stood for all. */
+  /** Unfolds a fold: its blocks are closed, except for the first if the fold was open. */
   split(fold) {
     const was = this.state.open.has(fold.key);
     this.state.unfolded.add(fold.key);
@@ -279,7 +279,7 @@ class View {
     if (was) this.state.open.add(fold.alike[0].key);
   }
 
-  /** Chooses an item, and where that is asked for opens what it stands in and brings it into view. */
+  /** Selects an item. With `reach`, opens the groups around it and scrolls to it. */
   choose(key, reach) {
     const item = this.items.get(key);
     if (!item) return;
@@ -291,7 +291,7 @@ class View {
       for (let at = item; at && at.parent; at = at.parent) {
         const fold = this.state.folding && (at.parent.folded || []).find(f => f.kind === "fold" && f.alike.includes(at));
         if (fold && !this.state.unfolded.has(fold.key)) {
-          // the first block stands for all of its fold
+          // the first block represents the whole fold
           if (fold.alike[0] === at && item !== at) open(fold);
           else this.split(fold), changed = true;
         }
@@ -300,8 +300,8 @@ class View {
       if (changed) this.draw();
       this.drawing.reach(this.visible(key), false);
     }
-    // first the numbers, which take their room from the source
-    this.told();
+    // update the details first, since they take space from the source
+    this.refresh();
     const [place] = this.places(item);
     if (place !== undefined) {
       const { file, line } = this.tree.data.places[place];
@@ -311,7 +311,7 @@ class View {
     if (e && document.activeElement !== document.getElementById("find")) e.focus({ preventScroll: true });
   }
 
-  /** The key of the box that shows an item: its own, or that of what it is hidden in. */
+  /** The key of the box that shows an item: its own, or that of the closed group that contains it. */
   visible(key) {
     for (let at = this.items.get(key); at; at = at.parent) {
       if (this.drawing.by.has(at.key)) return at.key;
@@ -324,20 +324,20 @@ class View {
   chooseLine(file, line) {
     this.chosen = null;
     this.line = this.line && this.line.file === file && this.line.line === line ? null : { file, line };
-    this.told();
+    this.refresh();
     if (!this.line) return;
     const first = this.drawing.boxes.find(box => this.lit(box.item));
     if (first) this.drawing.reach(first.item.key, false);
   }
 
-  /** The statements that made an item, the nearest first. */
+  /** The statements that created an item, innermost first. */
   places(item) {
     const list = item.kind === "leaf" ? (item.node.place === undefined ? [] : [item.node.place]) : [...item.places].reverse();
     for (let at = item.parent; at; at = at.parent) list.push(...[...at.places].reverse());
     return [...new Set(list)];
   }
 
-  /** Whether a line that was chosen made an item, or something in it that cannot be seen by itself. */
+  /** Whether the selected line created an item, or something inside it that is not visible. */
   lit(item) {
     if (!this.line) return false;
     const { places } = this.tree.data;
@@ -348,8 +348,8 @@ class View {
     return this.tree.nodes.slice(item.first, item.last + 1).some(leaf => here(leaf.node.place));
   }
 
-  /** Shows what is chosen, everywhere. */
-  told() {
+  /** Updates everything that depends on the selection. */
+  refresh() {
     this.paint();
     if (!this.tree) return;
     drawAbout(this);
@@ -434,7 +434,7 @@ class View {
       const name = item.kind === "leaf" ? item.name : path(item);
       return name.toLowerCase().includes(text) || (item.kind === "leaf" && item.text.toLowerCase().includes(text));
     });
-    if (!hits.length) { this.notice(`nothing is called “${text}”`); return; }
+    if (!hits.length) { this.notice(`no layer matches “${text}”`); return; }
     this.notice("");
     const full = item => (item.kind === "leaf" ? item.name : path(item)).toLowerCase();
     hits.sort((a, b) => (full(b) === text) - (full(a) === text) || a.first - b.first);
@@ -454,7 +454,7 @@ class View {
     this.printing = on;
     if (on) {
       this.before = { scale: this.drawing.scale, at: this.source.at };
-      // the inside of a sheet of A4 with the margins of the style, in CSS pixels
+      // the printable area of an A4 sheet with the margins of the style, in CSS pixels
       const width = (210 - 24) * 96 / 25.4, height = (297 - 24) * 96 / 25.4;
       this.sheet = 0;
       this.drawing.scale = 1;
@@ -486,8 +486,8 @@ if (document.body.dataset.live === "yes") {
     if (answer.ok) view.apply(await answer.json());
   });
   events.addEventListener("error", () => {
-    // another server may come in its place, which counts again
+    // a new server may start on this port, with versions counted from 1 again
     version = null;
-    view.notice("resnetc does not answer: this page shows what it said last");
+    view.notice("disconnected from resnetc: the page shows the last received state");
   });
 }

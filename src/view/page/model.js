@@ -1,6 +1,6 @@
-// The data as a tree of items: leaves (nodes) in groups, with sums, and with runs of blocks that are alike.
+// The data as a tree of items: leaves (nodes) in groups, with totals, and with runs of identical blocks.
 
-/** Everything that is drawn, from the data of a page. */
+/** Builds everything that is drawn from the page's data. */
 function tree(data) {
   const nodes = data.nodes.map((node, index) => ({
     kind: "leaf", index, first: index, last: index, node, key: "n " + node.name, name: node.name, op: node.op,
@@ -30,7 +30,7 @@ function tree(data) {
   sum(root);
   const seen = new Map();
   for (const group of groups) {
-    // a key that a changed source keeps, as long as the names around it stay
+    // a key that remains the same when the source changes, as long as the surrounding names do
     let key = "g " + path(group);
     const times = seen.get(key) || 0;
     seen.set(key, times + 1);
@@ -38,7 +38,7 @@ function tree(data) {
     group.shortcut = group.what === "stage" || group.what === "part" ? null : shortcut(group, nodes);
   }
   for (const group of [root, ...groups]) fold(group, nodes);
-  // a scope around nearly all (`features`) is no part among others: what stands in it is
+  // a scope around nearly everything (`features`) is not shown as one part: its contents are
   for (let at = root; at;) {
     at = at.children.find(child => child.what === "scope" && child.leaves > 0.6 * root.leaves);
     if (at) at.whole = true;
@@ -58,7 +58,7 @@ function sum(group) {
     group.leaves += child.kind === "leaf" ? 1 : child.leaves;
   }
   const children = group.children;
-  // what all names begin with
+  // the common prefix of all names
   group.scope = children.map(child => child.kind === "leaf" ? child.name.slice(0, Math.max(0, child.name.lastIndexOf("."))) : child.scope).reduce(common);
   group.first = children.length ? children[0].first : 0;
   group.last = children.length ? children[children.length - 1].last : -1;
@@ -82,7 +82,7 @@ function path(item) {
   return parts.join(".");
 }
 
-/** What a group's last sum adds to the path through the group: its input as it is, zeros around it, a projection of it. */
+/** The kind of shortcut that a group's last addition adds: its input (identity), zero-padded, or a projection. */
 function shortcut(group, nodes) {
   for (let i = group.last; i >= group.first && i > group.last - 4; i--) {
     const leaf = nodes[i];
@@ -105,7 +105,7 @@ function shortcut(group, nodes) {
   return null;
 }
 
-/** Neighbors that differ in nothing but their names, three or more, make a fold: an item that shows the first for all. */
+/** Three or more consecutive blocks that differ only in their names are folded into one item that shows the first of them. */
 function fold(group, nodes) {
   group.folded = group.children;
   if (group.what !== "stage" || group.children.length < 3) return;
@@ -140,7 +140,7 @@ function fold(group, nodes) {
   group.folded = list;
 }
 
-/** The items that a group shows: blocks that are alike as one, unless they are unfolded. */
+/** The visible items of a group: identical blocks are folded unless the user has unfolded them. */
 function shown(group, state) {
   if (group.kind === "fold") return group.alike[0].folded;
   if (!state.folding) return group.children;
@@ -149,26 +149,26 @@ function shown(group, state) {
 }
 
 function inside(group) {
-  // of blocks that are alike the first stands for all
+  // the first of several identical blocks represents all of them
   return group.kind === "fold" ? [group.alike[0].first, group.alike[0].last] : [group.first, group.last];
 }
 
-/** What a group is called, where its name stands before it. */
+/** The title of a group, shown after its name. */
 function title(item) {
   if (item.kind === "leaf") return item.text;
-  if (item.kind === "fold") return `${item.count} alike`;
+  if (item.kind === "fold") return `${item.count} identical`;
   if (item.what === "stage") return item.unit ? `${item.count} of ${item.unit}` : `${item.count} block${item.count === 1 ? "" : "s"}`;
   if (isUnit(item)) return item.children.map(c => c.op === "conv" || c.op === "linear" ? c.text : c.op).join(" · ");
   return item.unit;
 }
 
-/** A convolution with what is applied to its result: one line says it all. */
+/** Whether a group is a single convolution with a few following operators, so that one line describes it. */
 function isUnit(item) {
   const layers = item.children.filter(c => c.op === "conv" || c.op === "linear");
   return item.kind === "group" && item.what !== "part" && layers.length === 1 && item.children.length <= 4 && item.children.every(c => c.kind === "leaf");
 }
 
-/** Whether a group is open at the level that a reader asks for: 0 stages, 1 blocks, 2 layers, 3 all. */
+/** Whether a group is open at a level of detail: 0 stages, 1 blocks, 2 layers, 3 everything. */
 function opens(item, depth) {
   if (item.kind === "leaf") return false;
   if (item.whole) return true;
@@ -178,7 +178,7 @@ function opens(item, depth) {
   return item.what === "stage" || item.what === "part" || (item.what === "scope" && item.children.some(c => c.kind !== "leaf" && !isUnit(c)));
 }
 
-/** Layers, and whatever takes many words, have two lines. */
+/** Layers, and items with long texts, have two lines. */
 const isLayer = item => item.kind === "leaf" && item.params > 0 && item.op !== "batchnorm";
 const isTall = item => isLayer(item) || (item.kind === "leaf" && (item.text.length > 14 || item.text.length + sizes(item.shape).length > 30));
 

@@ -1,8 +1,9 @@
-// What stands around the graph: the bars of where parameters, work and time lie, the chosen layer's numbers, the source.
+// The panels around the graph: bars with the shares of parameters, multiply-adds and time, details of the selected layer, and the
+// source.
 
 const MEASURES = [["params", "parameters"], ["macs", "multiply-adds"], ["us", "time"]];
 
-/** The parts that the bars are split into: the network's outer groups, and the runs of layers between them. */
+/** The segments of the bars: the network's outermost groups, and the runs of layers between them. */
 function parts(root) {
   const list = [];
   const outer = root.children.flatMap(function inside(child) { return child.whole ? child.children.flatMap(inside) : [child]; });
@@ -36,7 +37,7 @@ function drawShares(view) {
   const { tree: { root, data }, parts: list } = view;
   const section = document.getElementById("shares");
   section.replaceChildren();
-  // what a bar has, beside its name and number
+  // the width of a bar, without its name and number
   const room = innerWidth - 260;
   for (const [key, word] of MEASURES) {
     const whole = root[key];
@@ -44,11 +45,11 @@ function drawShares(view) {
     const bar = element("div", "bar");
     for (const part of list) {
       if (!part[key]) continue;
-      const of = part[key] / whole, told = key === "us" ? time(part[key]) : exact(part[key]);
+      const of = part[key] / whole, value = key === "us" ? time(part[key]) : exact(part[key]);
       const button = element("button", "part", `${part.name} ${share(of)}`);
       button.style.flexGrow = of * 1000;
       button.style.setProperty("--c", `var(--c${part.color})`);
-      button.title = `${part.name}: ${told} ${word}, ${share(of)}`;
+      button.title = `${part.name}: ${value} ${word}, ${share(of)}`;
       button.setAttribute("aria-label", button.title);
       button.addEventListener("click", () => view.choose(part.items[0].key, true));
       if (of * room < 7 * button.textContent.length + 16) button.classList.add("thin");
@@ -69,7 +70,7 @@ function drawShares(view) {
     const sample = vector("svg", { viewBox: "0 0 22 10", "aria-hidden": "true" });
     sample.append(vector("path", { class: "bump " + kind, d: "M0 5H22" }));
     const entry = element("li");
-    entry.append(sample, { identity: "shortcut: the identity", projection: "a projection", zeros: "zeros appended" }[kind]);
+    entry.append(sample, { identity: "identity shortcut", projection: "projection shortcut", zeros: "zero-padded shortcut" }[kind]);
     legend.append(entry);
   }
   if (data.profile) legend.append(element("li", "", data.profile.made));
@@ -84,8 +85,8 @@ function drawAbout(view) {
   const item = view.chosen && view.items.get(view.chosen);
   if (!item) {
     section.append(element("p", "empty", data.places.length
-      ? "Choose a layer to see its numbers and its line; choose a line to see the layers that it makes."
-      : "Choose a layer to see its numbers."));
+      ? "Select a layer to see its details and its source line; select a line to see its layers."
+      : "Select a layer to see its details."));
     return;
   }
   const leaf = item.kind === "leaf";
@@ -102,7 +103,7 @@ function drawAbout(view) {
     return button;
   };
   const links = indices => [...new Set(indices)].flatMap((i, n) => [n ? ", " : "", to(nodes[i].key, nodes[i].name)]).filter(Boolean);
-  row(leaf ? "operator" : "is", leaf ? item.text : item.kind === "fold" ? `${item.count} blocks of ${item.unit} that differ in nothing but names` : title(item) || item.what);
+  row(leaf ? "operator" : "is", leaf ? item.text : item.kind === "fold" ? `${item.count} identical blocks of ${item.unit}` : title(item) || item.what);
   row("output", item.shape + (leaf && item.outputs.length ? ` (the network's ${item.outputs.join(", ")})` : ""));
   const part = key => root[key] ? `, ${share(item[key] / root[key])}` : "";
   if (item.params || !leaf) row("parameters", exact(item.params) + part("params"));
@@ -111,13 +112,13 @@ function drawAbout(view) {
   if (item.us) row("time", time(item.us) + part("us"));
   if (leaf && data.profile && item.node.step !== undefined) {
     const step = data.profile.steps[item.node.step];
-    row("step", step.node === item.index || step.node === null ? step.kernel : [`computed with `, to(nodes[step.node].key, step.name)]);
+    row("step", step.node === item.index || step.node === null ? step.kernel : ["computed in ", to(nodes[step.node].key, step.name)]);
   }
-  if (item.shortcut) row("shortcut", { identity: "the block's input as it is", projection: "a projection of the block's input", zeros: "the block's input, filled up with zeros" }[item.shortcut]);
-  if (leaf && item.node.reads.length) row("reads", links(item.node.reads));
+  if (item.shortcut) row("shortcut", { identity: "identity", projection: "projection of the block's input", zeros: "zero-padded identity" }[item.shortcut]);
+  if (leaf && item.node.reads.length) row("inputs", links(item.node.reads));
   if (leaf) {
     const users = nodes.slice(item.index + 1, item.lastUse + 1).filter(n => n.node.reads.includes(item.index)).map(n => n.index);
-    if (users.length) row("read by", links(users.slice(0, 12)), users.length > 12 ? ` and ${users.length - 12} more` : "");
+    if (users.length) row("used by", links(users.slice(0, 12)), users.length > 12 ? ` and ${users.length - 12} more` : "");
   }
   const made = view.places(item);
   if (made.length) row("source", made.flatMap((place, n) => {
@@ -138,7 +139,7 @@ class Source {
     this.pane = document.getElementById("text");
   }
 
-  /** Takes other files; the one numbered `start` is opened. */
+  /** Shows new files and opens the one with index `start`. */
   show(sources, places, start) {
     this.sources = sources;
     this.made = places;
@@ -187,7 +188,7 @@ class Source {
     });
   }
 
-  /** All files below each other, as they are printed. */
+  /** Shows all files below each other, for printing. */
   whole() {
     const box = element("div", "lines");
     this.sources.forEach((source, i) => {
@@ -206,7 +207,7 @@ class Source {
     if (top < this.pane.scrollTop + 20 || top > this.pane.scrollTop + this.pane.clientHeight - 60) this.pane.scrollTop = top - this.pane.clientHeight / 3;
   }
 
-  /** Marks the lines that made the chosen item, or the chosen line. */
+  /** Marks the source lines of the selected item, or the selected line. */
   mark() {
     if (this.at === null) return;
     for (const e of this.pane.querySelectorAll(".here, .around")) e.classList.remove("here", "around");

@@ -13,7 +13,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends a text as it is, and reads until the server ends the connection.
+/// Sends a raw request and reads until the server closes the connection.
 fn send(server: &Server, request: &str) -> String {
     let mut stream = connect(server);
     stream.write_all(request.as_bytes()).unwrap();
@@ -42,7 +42,7 @@ fn a_page_its_data_and_nothing_else() {
 }
 
 #[test]
-fn changes_are_told_as_they_come() {
+fn changes_are_announced() {
     let server = Server::start(0, &content("one")).unwrap();
     let mut stream = connect(&server);
     stream.write_all(format!("GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address()).as_bytes()).unwrap();
@@ -50,7 +50,7 @@ fn changes_are_told_as_they_come() {
     assert!(lines.any(|line| line.is_empty()));
     let mut event = || [lines.next(), lines.next(), lines.next()].map(Option::unwrap);
     assert_eq!(event(), ["event: model", "data: 1", ""]);
-    // the same again is no news
+    // an identical update is not announced
     assert!(!server.update(&content("one")).unwrap());
     assert!(server.update(&content("two")).unwrap());
     assert_eq!(event(), ["event: model", "data: 2", ""]);
@@ -60,7 +60,7 @@ fn changes_are_told_as_they_come() {
 }
 
 #[test]
-fn other_hosts_are_refused() {
+fn other_hosts_are_rejected() {
     let server = Server::start(0, &content("")).unwrap();
     let port = server.address().port();
     let ask = |host: &str| send(&server, &format!("GET /data HTTP/1.1\r\nHost: {host}\r\n\r\n"));
@@ -70,32 +70,32 @@ fn other_hosts_are_refused() {
     for host in [format!("localhost:{port}"), format!("LOCALHOST:{port}"), format!("127.0.0.1:{port}")] {
         assert!(ask(&host).starts_with("HTTP/1.1 200"), "{host}");
     }
-    // neither none nor two
+    // no Host header, and two of them
     assert!(send(&server, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400"));
     let both = format!("GET / HTTP/1.1\r\nHost: localhost:{port}\r\nHost: evil.example\r\n\r\n");
     assert!(send(&server, &both).starts_with("HTTP/1.1 400"));
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn invalid_requests_are_rejected() {
     let server = Server::start(0, &content("")).unwrap();
     let host = format!("Host: {}\r\n\r\n", server.address());
     assert!(send(&server, &format!("POST / HTTP/1.1\r\n{host}")).starts_with("HTTP/1.1 405"));
     assert!(send(&server, &format!("GET /\r\n{host}")).starts_with("HTTP/1.1 400"));
     assert!(send(&server, &format!("GET / HTTP/2\r\n{host}")).starts_with("HTTP/1.1 400"));
     assert!(send(&server, &format!("\0\u{1}\u{2}\r\n{host}")).starts_with("HTTP/1.1 400"));
-    assert!(get(&server, "/").starts_with("HTTP/1.1 200"), "the server goes on");
+    assert!(get(&server, "/").starts_with("HTTP/1.1 200"), "the server keeps running");
 }
 
 #[test]
-fn too_long_a_request_is_refused() {
+fn large_requests_are_rejected() {
     let server = Server::start(0, &content("")).unwrap();
     let request = format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_REQUEST));
     assert!(send(&server, &request).starts_with("HTTP/1.1 431"));
 }
 
 #[test]
-fn who_keeps_many_connections_open_does_not_stop_it() {
+fn many_open_connections_do_not_stop_the_server() {
     let server = Server::start(0, &content("")).unwrap();
     let idle: Vec<TcpStream> = (0..2 * MAX_CONNECTIONS).map(|_| connect(&server)).collect();
     drop(idle);

@@ -86,14 +86,14 @@ impl Geometry {
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
-/// Products that are summed by themselves. Few enough that a sum over 4608 (a 3x3 window of 512 channels) is as near to the true
-/// one as PyTorch's, many enough that adding the pieces takes a fiftieth of the time.
+/// Products per partial sum. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as accurate as PyTorch's,
+/// many enough that adding the partial sums takes only a fiftieth of the time.
 const PIECE: usize = 64;
 
-/// Numbers of the largest unit of output channels.
+/// Output channels of the largest unit.
 const UNIT: usize = 32;
 
-/// Taps whose offsets are kept on the stack.
+/// Maximum number of kernel elements, whose offsets are kept on the stack.
 const TAPS: usize = 128;
 
 /// Whether this kernel supports the convolution.
@@ -107,18 +107,18 @@ pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> us
     geometry.strip(shape, plan.rows.min(geometry.lines)) * plan.samples
 }
 
-/// Whether a residual may lie in the output: not where that keeps sums of a part of the depth meanwhile.
+/// Whether the residual may be in the output buffer. It may not if the output temporarily holds sums over a part of the depth.
 pub fn overwrites(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
     isa.kernels().is_some_and(|kernels| slices(kernels, &Panels::of(shape, kernels.lanes, plain), 0) == 1)
 }
 
-/// Slices of the depth of a unit: a panel that passes over many tiles stays in the first-level cache, a slice at a time.
+/// Number of slices of a unit's depth: a panel that is applied to many tiles is processed in slices that stay in the L1 cache.
 fn slices(kernels: &Kernels, panels: &Panels, unit: usize) -> usize {
     let each = panels.len(unit) / panels.blocks.max(1);
     if kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
 }
 
-/// A range of output rows (pixels where pointwise) of some samples.
+/// A range of output rows (pixels if pointwise) of some samples.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Strip {
     sample: usize,
@@ -131,8 +131,8 @@ struct Strip {
 /// the bias is padded to whole blocks; `scratch` needs [`scratch`] floats per thread.
 ///
 /// # Panics
-/// Where the instruction set has no kernels here, a slice is not as long as the sizes say, or the residual lies in an output that
-/// this convolution does not [overwrite](overwrites).
+/// If the instruction set has no kernels, a slice has the wrong length, or the residual is in the output although this convolution
+/// does not [support](overwrites) that.
 pub fn conv(
     pool: &Pool,
     isa: Isa,
@@ -342,7 +342,7 @@ struct Pass<'a> {
     strip: Strip,
     unit: usize,
     blocks: std::ops::Range<usize>,
-    /// Whether it begins the sum, and ends it.
+    /// Whether it is the first and the last pass of the sum.
     first: bool,
     last: bool,
     /// Whether no earlier pass read the same pixels.
@@ -391,7 +391,7 @@ impl Job<'_> {
         }
     }
 
-    /// The bias of some channels: the sources' own, which `room` holds where there are several.
+    /// The bias of some channels. If several sources have one, `room` receives their sum.
     fn bias<'b>(&'b self, channels: std::ops::Range<usize>, room: &'b mut [f32; UNIT]) -> Option<&'b [f32]> {
         let mut biases = self.sources.iter().filter_map(|s| s.bias).map(|b| &b[channels.clone()]);
         let first = biases.next()?;

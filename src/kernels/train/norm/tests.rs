@@ -7,7 +7,7 @@ use crate::kernels::reference::{Numbers, worst};
 const EPS: f64 = 1e-5;
 
 /// Reference results of a batch norm in double precision, on NCHW values.
-struct Oracle {
+struct Reference {
     stats: Vec<f64>,
     y: Vec<f64>,
     sums: Vec<f64>,
@@ -31,10 +31,14 @@ impl Case {
     }
 
     /// Uses the given statistics, so that the sign of the ReLU's input does not depend on their rounding.
-    fn oracle(&self, stats: Option<&[f32]>, relu: bool) -> Oracle {
+    fn reference(&self, stats: Option<&[f32]>, relu: bool) -> Reference {
         let [batch, c, h, w] = self.sizes;
-        let mut o =
-            Oracle { stats: vec![0.0; 2 * c], y: vec![0.0; self.x.len()], sums: vec![0.0; 2 * c], dx: vec![0.0; self.x.len()] };
+        let mut o = Reference {
+            stats: vec![0.0; 2 * c],
+            y: vec![0.0; self.x.len()],
+            sums: vec![0.0; 2 * c],
+            dx: vec![0.0; self.x.len()],
+        };
         let count = (batch * h * w) as f64;
         for channel in 0..c {
             let places: Vec<usize> = (0..batch).flat_map(|n| (0..h * w).map(move |p| (n * c + channel) * h * w + p)).collect();
@@ -59,7 +63,7 @@ impl Case {
 
     /// Moves values away from 0, so that the sign of the ReLU's input is unambiguous.
     fn decided(mut self) -> Case {
-        let y = self.oracle(None, false).y;
+        let y = self.reference(None, false).y;
         let [_, c, h, w] = self.sizes;
         for channel in 0..c {
             let near = y.iter().enumerate().any(|(i, y)| i / (h * w) % c == channel && y.abs() < 1e-4);
@@ -81,7 +85,7 @@ fn statistics_agree_with_their_definition_also_far_from_zero() {
     cases(11, 60, |n, pool, isa, layout, sizes| {
         let mean = [0.0, 10.0, 3e4][n.below(3)];
         let case = Case::new(n, sizes, mean);
-        let expected = case.oracle(None, false).stats;
+        let expected = case.reference(None, false).stats;
         let found = stats_of(pool, isa, layout, sizes, &case.x);
         let (means, variances) = found.split_at(sizes[1]);
         for (channel, (&m, &v)) in means.iter().zip(variances).enumerate() {
@@ -101,7 +105,7 @@ fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
     let sample = c * h * w;
     case.x.iter_mut().enumerate().for_each(|(i, v)| *v += 100.0 * (i / sample) as f32);
     case.x.iter_mut().step_by(h * w).for_each(|v| *v += 3e3);
-    let expected = case.oracle(None, false).stats;
+    let expected = case.reference(None, false).stats;
     assert!(batch > 1);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let layout = if isa.lanes() == 1 { Layout::Nchw } else { Layout::Blocked { lanes: isa.lanes() } };
@@ -119,7 +123,7 @@ fn normalized_values_agree_with_their_definition() {
     cases(13, 60, |n, pool, isa, layout, sizes| {
         let case = Case::new(n, sizes, 0.5);
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
-        let mut expected = case.oracle(Some(&stats), false).y;
+        let mut expected = case.reference(Some(&stats), false).y;
         let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, residual] = [&case.x, &case.residual].map(|v| from_plain(layout, sizes, v));
         let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
@@ -148,7 +152,7 @@ fn gradients_agree_with_their_definition() {
         let relu = n.below(2) == 0;
         let case = Case::new(n, sizes, 0.5).decided();
         let stats = stats_of(pool, isa, layout, sizes, &case.x);
-        let expected = case.oracle(Some(&stats), relu);
+        let expected = case.reference(Some(&stats), relu);
         let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, dy] = [&case.x, &case.dy].map(|v| from_plain(layout, sizes, v));
         let (mut sums, mut room) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);

@@ -1,8 +1,8 @@
 //! For 3x3 kernels with stride 1, with a quarter of the multiplications: the transpose of [`crate::kernels::winograd`].
 //!
-//! A tile of 4x4 outputs is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is `G^T [(A e A^T) . (B^T d B)]
-//! G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are first summed over all tiles, one
-//! sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
+//! A tile of 4x4 outputs is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is
+//! `G^T [(A e A^T) . (B^T d B)] G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are
+//! first summed over all tiles, one sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
 //!
 //! The sums take four times the memory of the gradient. If those of all channels fit in the L2 cache, a task processes a range of
 //! tiles, one chunk at a time, and the sums of the ranges are added in order. Otherwise all threads together transform a large

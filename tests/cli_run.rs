@@ -56,11 +56,11 @@ fn a_broken_picture_is_reported_and_the_others_are_answered() {
     std::fs::write(dir.path().join("a.jpg"), "this is no image").unwrap();
     let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("neither a JPEG nor a PNG");
     assert!(ran.out.contains("Bag"), "{}", ran.out);
-    assert!(ran.err.contains("1 of 2 images have no answer"), "{}", ran.err);
+    assert!(ran.err.contains("1 of 2 images were not read"), "{}", ran.err);
     // a kind of JPEG that brings a decoder down
     std::fs::copy("tests/fixtures/images/jpeg_two_components.jpg", dir.path().join("a.jpg")).unwrap();
     let ran = resnetc(&["run", FASHION, arg(dir.path())]).refused("a.jpg` cannot be decoded: it has 2 components");
-    assert!(ran.out.contains("Bag") && ran.err.contains("1 of 2 images have no answer"), "{}", ran.err);
+    assert!(ran.out.contains("Bag") && ran.err.contains("1 of 2 images were not read"), "{}", ran.err);
     assert!(!ran.err.contains("panicked"), "{}", ran.err);
 }
 

@@ -106,8 +106,12 @@ fn shape(checked: &Checked, expect: &Expect, name: Option<&str>, diags: &mut Vec
         let known = ["layers", "params", "macs", "output"];
         let all = known.into_iter().chain(network.labeled.iter().map(|(n, _)| n.as_str()));
         let name = name.unwrap_or("output");
-        let mut diag =
-            Diagnostic::error(codes::EXPECT_UNKNOWN, format!("`expect` names the unknown value `{name}`"), expect.span, "not found");
+        let mut diag = Diagnostic::error(
+            codes::EXPECT_UNKNOWN,
+            format!("`expect` names the unknown value `{name}`"),
+            expect.span,
+            "not found",
+        );
         if let Some(near) = crate::elaborate::nearest(name, all) {
             diag = diag.help(format!("did you mean `{near}`?"));
         }

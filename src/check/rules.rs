@@ -1,6 +1,5 @@
 //! The two design rules of the paper (He et al. 2016, section 3.3): for the same output feature map size, the layers have the
-//! same
-//! number of filters; if the feature map size is halved, the number of filters is doubled.
+//! same number of filters; if the feature map size is halved, the number of filters is doubled.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -84,9 +83,11 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
                 diag = diag.label(span, format!("{from} to {to}"));
             }
             diags.push(
-                diag.rule("if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)")
-                    .fix("double the filters", new_span, "filters: double")
-                    .help("or add `allow halving` if this is intended"),
+                diag.rule(
+                    "if the feature map is halved, the filters are doubled, so that a layer's cost stays the same (section 3.3)",
+                )
+                .fix("double the filters", new_span, "filters: double")
+                .help("or add `allow halving` if this is intended"),
             );
         }
         Map::Kept if new != old && !stage.allow_doubling => {

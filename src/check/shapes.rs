@@ -107,8 +107,7 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
     let strided = infer(&Op::Subsample([height, shortcut.stride]), std::slice::from_ref(x)).ok();
     let reaches = strided.as_ref().and_then(Shape::map).zip(f.map()).is_some_and(|(a, b)| a == b);
     if !reaches {
-        return diag
-            .help("no policy makes these sizes equal: pad the path's kernels by (k - 1) / 2, the default for odd k");
+        return diag.help("no policy makes these sizes equal: pad the path's kernels by (k - 1) / 2, the default for odd k");
     }
     if to >= from && !matches!(shortcut.policy, Shortcut::Pad { .. }) {
         let what = match (shortcut.stride > 1, to - from) {
@@ -177,12 +176,14 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Mirror { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
             .rule("reflection does not repeat the border, so the padding is smaller than the feature map")
             .help("use less padding, a larger feature map, or `mode: replicate`"),
-        ShapeError::PadChannels { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, "pads channels in a mode other than zeros")
-            .rule("`reflect` and `replicate` pad height and width; channels are padded with zeros")
-            .help("use a second `pad` for the channels"),
+        ShapeError::PadChannels { .. } => {
+            Diagnostic::error(codes::PAD_MODE, error.to_string(), span, "pads channels in a mode other than zeros")
+                .rule("`reflect` and `replicate` pad height and width; channels are padded with zeros")
+                .help("use a second `pad` for the channels")
+        }
         ShapeError::Groups { count, groups, .. } => {
-            let mut diag =
-                Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule("`groups` divides the channels and the filters");
+            let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads)
+                .rule("`groups` divides the channels and the filters");
             let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
             let both = gcd(channels, filters);
@@ -209,8 +210,8 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             let op = written.map_or(*op, |user| user.op.word());
             let message = format!("`{op}` needs a fixed size, and {shape} is free");
             Diagnostic::error(codes::FREE_SIZE, message, span, reads)
-            .rule("a layer with a weight for each position needs a fixed size")
-            .help("fix the size with `avgpool global` or `avgpool output_size: 7x7` before it")
+                .rule("a layer with a weight for each position needs a fixed size")
+                .help("fix the size with `avgpool global` or `avgpool output_size: 7x7` before it")
         }
         ShapeError::FreeCeil { .. } => Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
             .rule("a last window that would start in the trailing padding is dropped, which depends on the size")
@@ -218,6 +219,8 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
         // slices occur only in training graphs, which no source contains
-        ShapeError::Arity { .. } | ShapeError::Slice { .. } => Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here"),
+        ShapeError::Arity { .. } | ShapeError::Slice { .. } => {
+            Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")
+        }
     }
 }

@@ -14,9 +14,7 @@ pub enum GradError {
         shape: String,
     },
     /// The main output is not a vector of class scores.
-    #[error(
-        "the output `{node}` is {shape}, but cross-entropy needs a vector of class scores: end the network with `linear`"
-    )]
+    #[error("the output `{node}` is {shape}, but cross-entropy needs a vector of class scores: end the network with `linear`")]
     NotScores {
         /// The node.
         node: String,

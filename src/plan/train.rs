@@ -219,7 +219,8 @@ impl Lowering<'_> {
         let mut size = map;
         if strided && !insert_after {
             size = [0, 1].map(|axis| (map[axis] - 1) * conv.stride[axis] + 1);
-            from = self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
+            from =
+                self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
         }
         // where the padding exceeds the kernel's reach, compute the gradient of the padded map and crop it
         let cut = [0, 1].map(|axis| conv.pad[axis][0] > reach[axis]);

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use resnetc::data::{DatasetOptions, Loader, LoaderOptions, Split, Transform, open_dataset};
-use resnetc::ir::{Augment, OnBroken, Shape};
+use resnetc::ir::{Augment, OnError, Shape};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

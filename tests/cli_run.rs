@@ -219,7 +219,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
     };
     eval(&source, &["--weights", "init"]).refused("mean.npy");
 
-    let ran = resnetc(&["mean", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
+    let ran = resnetc(&["dataset-stats", "--data", arg(data.path()), "--gray", "-o", arg(&mean)]).fine();
     assert!(ran.out.starts_with("preprocess { channels: gray, mean: [0."), "{}", ran.out);
     let array = npy::read(&mean).unwrap();
     assert_eq!(array.shape(), [1, 28, 28]);
@@ -238,7 +238,7 @@ fn a_mean_for_each_pixel_is_measured_and_used() {
     };
     wrong(ArrayD::zeros(vec![28, 28]), "floating point of [1, 28, 28]");
     wrong(ArrayD::from_elem(vec![1, 28, 28], 80.0), "bytes divided by 255");
-    resnetc(&["mean", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
+    resnetc(&["dataset-stats", "--data", "/nowhere"]).refused("cannot read `/nowhere`");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_recipe_that_cannot_run_is_refused() {
         ("train.augment=mirror", "`augment` takes one of `none`"),
         ("train.augment.mirror=1", "`augment` has no `mirror`"),
         ("train.schedule=cosin", "did you mean `cosine`?"),
-        ("train.optimizer.rte=1", "did you mean `rate`?"),
+        ("train.optimizer.lrr=1", "did you mean `lr`?"),
         ("train.freeze=[layer9]", "no layer or stage `layer9`"),
     ] {
         let dir = tempfile::tempdir().unwrap();
@@ -330,7 +330,7 @@ fn a_loss_that_is_not_finite_names_the_step_and_the_node() {
         run(&place.train("run", &["--set", "train.optimizer.lr=1e30"])).refused("is the first node whose values are not finite");
     assert!(ran.err.contains("the loss of step ") && ran.err.contains("--set train.optimizer.lr=1"), "{}", ran.err);
     // the first is named, and the rate that is offered is a tenth
-    assert!(ran.err.contains("rate=1e29"), "{}", ran.err);
+    assert!(ran.err.contains("lr=1e29"), "{}", ran.err);
     let node = ran.err.split(", and `").nth(1).unwrap().split('`').next().unwrap();
     assert!(node.starts_with("conv1") || node.starts_with("bn1"), "{node}");
     assert!(!place.path("run/weights.safetensors").exists());

@@ -253,7 +253,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
             0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
             3 => b.norm(x),
             4 => b.relu(x),
-            5 => b.push(Op::Clamp(Clamp { low: Some(-0.5), high: Some(6.0) }), &[x]),
+            5 => b.push(Op::Clamp(Clamp { min: Some(-0.5), max: Some(6.0) }), &[x]),
             6 | 7 if alike => b.plus(x, y),
             8 if alike => b.push(Op::Mul, &[x, y]),
             9 if spread => b.push(Op::Concat, &[x, y]),

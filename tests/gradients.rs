@@ -190,7 +190,7 @@ fn norms_activations_and_what_moves_values() {
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
-    between(11, [5, 4], Op::Clamp(Clamp { low: Some(-0.3), high: Some(0.4) })).check("clip");
+    between(11, [5, 4], Op::Clamp(Clamp { min: Some(-0.3), max: Some(0.4) })).check("clip");
     between(14, [5, 4], Op::Scale(Scale { times: -1.5, plus: 1.0 })).check("scale");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {

@@ -147,9 +147,9 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Op::Upsample(None), &[x, like])
         }
         15 => {
-            let low = b.rng.flip().then_some(-0.25);
-            let high = b.rng.flip().then_some(0.5);
-            b.push(Op::Clamp(Clamp { low, high }), &[x])
+            let min = b.rng.flip().then_some(-0.25);
+            let max = b.rng.flip().then_some(0.5);
+            b.push(Op::Clamp(Clamp { min, max }), &[x])
         }
         16 => b.push(Op::Scale(Scale { times: -1.5, plus: 1.0 }), &[x]),
         _ => {

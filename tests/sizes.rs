@@ -26,7 +26,8 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("conv 3x5, filters: 4, padding: 0\n").to_string(), "any H >= 3; any W >= 5");
     let halves = "branch a { maxpool 2x2 }\nmaxpool 3x3, stride: 2\nadd a\n";
     assert_eq!(report(halves).to_string(), "H, W >= 2, multiples of 2");
-    let shifted = "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, pad: 0\nadd a\n";
+    let shifted =
+        "branch a { conv 3x3, filters: 2, stride: 4, padding: 0 }\nconv 1x1, filters: 2, stride: 4, padding: 0\nadd a\n";
     assert_eq!(report(shifted).to_string(), "H, W >= 3, with remainder 0 or 3 by 4");
     assert_eq!(report("pad 3, mode: reflect\n").to_string(), "any H, W >= 4");
     assert_eq!(report("maxpool 2x2, stride: 1, dilation: 4, padding: 4\n").to_string(), "any H, W >= 4");
@@ -73,7 +74,7 @@ fn a_network_is_freed_of_its_size() {
 
 #[test]
 fn long_periods_are_said_as_conditions() {
-    let body = "branch a { maxpool 2x2, stride: 70001 }\nmaxpool 3x3, stride: 70001, pad: 0\nadd a\n";
+    let body = "branch a { maxpool 2x2, stride: 70001 }\nmaxpool 3x3, stride: 70001, padding: 0\nadd a\n";
     let report = report(body);
     assert!(report.to_string().contains("W >= 3, where (W+69998)/70001 = (W+69999)/70001"), "{report}");
     assert!(report.axes[0].fits(70_002) && !report.axes[0].fits(70_003), "{report}");

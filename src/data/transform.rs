@@ -506,7 +506,7 @@ mod tests {
         assert!(error(&Normalized, &Shape::fixed(&[3, 6, 6]), &[]).contains("the network reads 3 x 6 x 6"));
         assert!(error(&Normalized, &Shape::fixed(&[3, 2, 2]), &pad(0, [2, 2])).is_empty());
         let light = [Augment::Lighting { deviation: 0.1 }];
-        assert!(error(&pictures(1), &Shape::fixed(&[1, 4, 6]), &light).contains("grey"));
+        assert!(error(&pictures(1), &Shape::fixed(&[1, 4, 6]), &light).contains("gray"));
         assert!(error(&pictures(3), &Shape::fixed(&[2, 4, 6]), &[]).contains("2 channels"));
         assert!(error(&pictures(3), &Shape::fixed(&[72]), &[]).contains("channels x height x width"));
         let free = Shape::Known(vec![Dim::Fixed(3), Dim::axis(Axis::H), Dim::axis(Axis::W)]);

@@ -248,7 +248,7 @@ impl<'n> Units<'n> {
         } else if let Some(arms) = arms {
             if arms.iter().filter(|a| !a.body.is_empty()).count() > 1 { "parallel_paths" } else { "dense_layer" }.to_string()
         } else if words.len() == steps.len() && words.len() <= 4 {
-            words.join("_")
+            words.join("_").replace("batchnorm", "norm")
         } else {
             "unit".to_string()
         };

@@ -50,7 +50,7 @@ mod tests {
         let mut watch = Watch::new(10);
         let said: Vec<String> = (0..500).filter_map(|_| watch.step(2.31, 0.1)).collect();
         assert_eq!(said.len(), 1);
-        assert!(said[0].contains("2.303") && said[0].contains("rate=0.01"), "{}", said[0]);
+        assert!(said[0].contains("2.303") && said[0].contains("lr=0.01"), "{}", said[0]);
         let mut falling = Watch::new(10);
         assert!((0..500).all(|i| falling.step(2.4 - f64::from(i) * 0.005, 0.1).is_none()));
     }

@@ -263,7 +263,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_checkpoint() {
     let (_keep, dir) = folder();
     let mut toy = Toy { bad: Some(9), ..Toy::new() };
     let error = train(&dir, &recipe(), None, &mut toy).unwrap_err().to_string();
-    assert!(error.contains("step 10") && error.contains("`layer1.0.conv1`") && error.contains("rate=0.02"), "{error}");
+    assert!(error.contains("step 10") && error.contains("`layer1.0.conv1`") && error.contains("lr=0.02"), "{error}");
     assert_eq!(super::checkpoint::state(&dir.checkpoint()).unwrap().step, 7);
 }
 

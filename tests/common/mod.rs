@@ -85,7 +85,8 @@ impl Build {
     /// Adds a node under its word and number.
     pub fn push(&mut self, op: Op, operands: &[Value]) -> Value {
         self.count += 1;
-        let name = format!("{}{}", op.word(), self.count);
+        let stem = op.word().trim_start_matches("batch");
+        let name = format!("{stem}{}", self.count);
         self.add(&name, op, operands)
     }
 

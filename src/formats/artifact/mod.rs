@@ -44,7 +44,7 @@ const ALIGN: usize = 64;
 /// What the tensors and the packed weights as a whole are aligned to, in bytes.
 const PAGE: usize = 4096;
 /// The version of the format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The version of the settings; those of another are passed over.
 const SETTINGS: u32 = 1;
 /// The most measured choices.

@@ -69,7 +69,7 @@ network derived = net(basic, n: 2, depths: [1, 2]) {
   train {
     init he
     optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }
-    schedule steps [15, 25] { times: 0.1 }
+    schedule steps [15, 25] { gamma: 0.1 }
     batch 128
   }
 }

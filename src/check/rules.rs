@@ -1,6 +1,5 @@
 //! The two design rules of the paper (He et al. 2016, section 3.3): for the same output feature map size, the layers have the
-//! same
-//! number of filters; if the feature map size is halved, the number of filters is doubled.
+//! same number of filters; if the feature map size is halved, the number of filters is doubled.
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

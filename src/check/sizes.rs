@@ -1,8 +1,7 @@
 //! Free height and width: which input sizes a network accepts, and the network at one of them.
 //!
 //! A free dimension is `floor((v + add) / div)` of the axis `v` ([`Dim`]). It must be at least 1, which bounds `v` from below.
-//! Where
-//! two dimensions with the same divisor are added, they must be equal, which is a condition on `v` modulo the divisor.
+//! Where two dimensions with the same divisor are added, they must be equal, which is a condition on `v` modulo the divisor.
 
 use std::collections::HashSet;
 use std::fmt;

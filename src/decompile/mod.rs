@@ -116,7 +116,7 @@ pub enum DecompileError {
 
 /// How a source is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WeightLayout {
+enum Form {
     /// Blocks and stages by the layers' names.
     Named,
     /// Blocks and stages by the structure alone.
@@ -139,8 +139,8 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     let mut why = String::new();
     let mut best: Option<Attempt> = None;
     let named = names(&net);
-    for form in [WeightLayout::Named, WeightLayout::Structural, WeightLayout::Plain, WeightLayout::Flat] {
-        if best.is_some() && form != WeightLayout::Structural || form == WeightLayout::Named && named.is_none() {
+    for form in [Form::Named, Form::Structural, Form::Plain, Form::Flat] {
+        if best.is_some() && form != Form::Structural || form == Form::Named && named.is_none() {
             continue;
         }
         // names that are good, but tell no blocks apart, give a long text
@@ -161,9 +161,9 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         return Err(DecompileError::Inexpressible { why });
     };
     match form {
-        WeightLayout::Named | WeightLayout::Structural => {}
-        WeightLayout::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
-        WeightLayout::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
+        Form::Named | Form::Structural => {}
+        Form::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
+        Form::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
     }
     for (from, to, count) in irregulars.iter().take(MOST_KNOTS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
@@ -199,7 +199,7 @@ struct Attempt {
     names: Vec<String>,
     /// Knots: from where to where, and how many nodes.
     irregulars: Vec<(String, String, usize)>,
-    form: WeightLayout,
+    form: Form,
 }
 
 /// Gives inputs and outputs names that can be said.
@@ -254,35 +254,33 @@ fn names(net: &Net) -> Option<Vec<Path>> {
     Some(paths)
 }
 
-fn attempt(net: &Net, named: Option<&[Path]>, form: WeightLayout, network: &str, options: &Options) -> Result<Attempt, String> {
+fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options: &Options) -> Result<Attempt, String> {
     let (items, _) = match form {
-        WeightLayout::Flat => (tree::flat(net), true),
-        WeightLayout::Named | WeightLayout::Structural | WeightLayout::Plain => tree::tree(net),
+        Form::Flat => (tree::flat(net), true),
+        Form::Named | Form::Structural | Form::Plain => tree::tree(net),
     };
     let mut paths = match form {
-        WeightLayout::Structural => synth::names(net, &items),
-        WeightLayout::Named | WeightLayout::Plain | WeightLayout::Flat => {
-            named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec)
-        }
+        Form::Structural => synth::names(net, &items),
+        Form::Named | Form::Plain | Form::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
     };
     let mut items = match form {
-        WeightLayout::Named | WeightLayout::Structural => group::group(net, &paths, items),
-        WeightLayout::Plain | WeightLayout::Flat => items,
+        Form::Named | Form::Structural => group::group(net, &paths, items),
+        Form::Plain | Form::Flat => items,
     };
-    if form == WeightLayout::Named {
+    if form == Form::Named {
         let mut ids = items.iter().map(largest).max().unwrap_or(0);
         synth::sequences(net, &mut items, 0, &mut paths, &mut ids);
     }
-    let mut standard = Standard::new(form == WeightLayout::Named);
+    let mut standard = Standard::new(form == Form::Named);
     let (units, body) = Units::find(net, &paths, &items, &mut standard);
     let policies = Policies::find(&units, &mut standard);
-    let classes = options.classes && form != WeightLayout::Flat;
+    let classes = options.classes && form != Form::Flat;
     let frame = Frame { name: network, doc: options.doc.as_deref(), classes, expects: &[] };
     let (source, stages) = Printer::new(net, &units, &policies).source(&body, &frame);
     let (checked, _) = compile(&source, network)?;
     // what was counted is said, and checked with all else
     let mut expects = expectations(&checked);
-    if form != WeightLayout::Flat {
+    if form != Form::Flat {
         expects.extend(stages.iter().filter_map(|(label, value)| {
             let shape = &net.node(*value).shape;
             (shape.sizes().is_some() && !METRICS.contains(&label.as_str())).then(|| format!("expect {label}: {shape}"))
@@ -294,7 +292,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: WeightLayout, network: &str,
     let theirs = Net::of(checked.graph()).map_err(|error| error.to_string())?;
     let to = iso::same(net, &theirs).ok_or("the source gives another graph")?;
     let mut irregulars = Vec::new();
-    if form != WeightLayout::Flat {
+    if form != Form::Flat {
         items.iter().for_each(|item| {
             item.irregulars(&mut |irregular| {
                 irregulars.push((

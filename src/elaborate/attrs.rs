@@ -1,4 +1,4 @@
-//! From a statement's arguments to an operator's typed attributes.
+//! Converts a statement's arguments to an operator's typed attributes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
 
-/// The largest number that an attribute may have.
+/// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
 
 /// An operator's arguments by key.
@@ -20,13 +20,13 @@ struct Attrs<'a, 'e> {
     operator: &'static Operator,
     given: Vec<(&'static str, &'a Bound)>,
     call: Span,
-    /// Whether it works on a signal, where a size is one number.
+    /// Whether its input is 1-D, where a size is one number.
     signal: bool,
     eval: &'a mut Eval<'e>,
     failed: bool,
 }
 
-/// Builds the operator of a statement; `None` behind an error, which is reported. `call` is the statement; `signal`, whether the
+/// Builds the operator of a statement; `None` after a reported error. `call` is the statement; `signal` is whether the
 /// current value has one spatial axis.
 pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, signal: bool, eval: &mut Eval<'_>) -> Option<Op> {
     let given = keys(operator, args, eval);
@@ -36,13 +36,13 @@ pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, 
     if attrs.failed { None } else { op }
 }
 
-/// Finds the key of each argument; `None` where one has none.
+/// Finds the key of each argument; `None` after a reported error.
 fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'static str, &'b Bound)>> {
     let mut given: Vec<(&'static str, &Bound)> = Vec::new();
     let mut fine = true;
     for (i, arg) in args.iter().enumerate() {
         if i > 0 && arg.key.is_none() {
-            // the parser has said that only the first may go without a key
+            // the parser has reported every argument without a key but the first
             fine = false;
             continue;
         }
@@ -188,7 +188,7 @@ impl Attrs<'_, '_> {
         }
     }
 
-    /// `[top, bottom, left, right]` (`[left, right]` of a signal), or the same on both sides of an axis.
+    /// `[top, bottom, left, right]` (`[left, right]` for a 1-D input), or the same on both sides of an axis.
     fn sides(&mut self, key: &'static str, default: Option<Sides>) -> Option<Sides> {
         let (value, span) = match self.get(key) {
             Some((value, span)) => (value.clone(), span),
@@ -223,7 +223,10 @@ impl Attrs<'_, '_> {
                         if !self.failed {
                             self.missing("padding");
                             if let Some(diag) = self.eval.diags.last_mut() {
-                                diag.notes.push("note: an even kernel has no padding that keeps the map; say which".into());
+                                diag.notes.push(
+                                    "note: no symmetric padding of an even kernel keeps the size, so `padding` must be given"
+                                        .into(),
+                                );
                             }
                         }
                         return None;
@@ -271,7 +274,7 @@ impl Attrs<'_, '_> {
                         codes::BAD_VALUE,
                         format!("a rate of {rate}"),
                         span,
-                        "a rate lies in 0 to 1",
+                        "a rate is between 0 and 1",
                     ));
                     self.failed = true;
                 }
@@ -324,7 +327,7 @@ impl Attrs<'_, '_> {
         })
     }
 
-    /// A number of either sign, where it is given.
+    /// A signed number, if given.
     fn signed(&mut self, key: &'static str) -> Option<f32> {
         let (value, span) = self.get(key).map(|(v, s)| (v.clone(), s))?;
         match number(&value).map(|x| x as f32).filter(|x| x.is_finite()) {
@@ -333,7 +336,7 @@ impl Attrs<'_, '_> {
         }
     }
 
-    /// One of some words, where it is given.
+    /// One of several words, if given.
     fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<Option<T>> {
         let Some((value, span)) = self.get(key).map(|(v, s)| (v.clone(), s)) else { return Some(None) };
         let found = words.iter().find(|(word, _)| matches!(&value, Value::Word(given) if **given == **word));
@@ -354,7 +357,7 @@ impl Attrs<'_, '_> {
         self.get("kernel").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global"))
     }
 
-    /// Another key beside one that stands alone is an error.
+    /// Reports other keys beside one that excludes them.
     fn alone(&mut self, key: &str) -> Option<()> {
         let other = self.given.iter().find(|(k, _)| *k != key).map(|(k, bound)| (*k, bound.span));
         match other {
@@ -386,7 +389,7 @@ fn int(n: u64) -> Value {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-/// The padding that keeps the map at stride 1: `dilation * (kernel - 1) / 2`, where the kernel is odd.
+/// The padding that keeps the size at stride 1, `dilation * (kernel - 1) / 2`, if the kernel is odd.
 fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
     let mut pad = [[0; 2]; 2];
     for axis in 0..2 {
@@ -398,7 +401,7 @@ fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
     Some(pad)
 }
 
-/// Whether the word is one of the joins, which `expand` builds.
+/// Whether the word is a join, which `expand` builds.
 pub(super) fn is_join(word: &str) -> bool {
     matches!(operators::find(word), Some(op) if matches!(op.word, "add" | "mul" | "concat"))
 }

@@ -1,4 +1,4 @@
-//! Calls of blocks: their arguments, their bodies, what is left of their branches.
+//! Block calls: arguments, bodies, and unjoined branches.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,11 +12,11 @@ use crate::base::source::Span;
 use crate::ir::{self, Frame, FrameId};
 use crate::syntax::ast::Call;
 
-/// What became of a block.
+/// An expanded block.
 pub(super) struct Expanded {
-    /// Its result; `None` behind an error.
+    /// Its result; `None` after an error.
     pub value: Option<ir::Value>,
-    /// Where its nodes come from; `None` where it was not entered.
+    /// The frame of its nodes; `None` if it was not expanded.
     pub frame: Option<FrameId>,
     /// The product of the strides on its path.
     pub stride: [usize; 2],
@@ -30,7 +30,7 @@ impl Expander<'_> {
     /// A block as a statement: `basic 64, stride: 2 as NAME`.
     pub(super) fn block_call(&mut self, unit: &Unit, call: &Call, span: Span, cx: &mut Cx) {
         let mut args = self.evaluator().args(&call.args, &cx.env);
-        // a first argument without a key is the first parameter not given beforehand
+        // a first argument without a key is the first parameter that is not preset
         if let Some(first) = args.first_mut().filter(|a| a.key.is_none()) {
             let given = |name: &str| unit.args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *name));
             let param = self.program.def(unit.def).params().iter().find(|p| !given(&p.name.node));
@@ -65,13 +65,13 @@ impl Expander<'_> {
             None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
         };
         cx.current = out.value;
-        // a block's stride counts on the path of the block that calls it
+        // a block's stride is part of the path of the calling block
         cx.strided(out.stride);
         self.remember(call.label.as_ref(), cx);
     }
 
-    /// Adds to what was said of a block's lines where the block is used, if that is another file: its author is rarely who can mend it.
-    fn tell_of_use(&mut self, from: usize, block: Span, call: Span) {
+    /// Also labels the use site of errors in a block from another file, since users can usually edit only their own file.
+    fn label_use_site(&mut self, from: usize, block: Span, call: Span) {
         let file = block.file;
         for diag in self.diags.iter_mut().skip(from) {
             if call.file != file && diag.labels.iter().all(|label| label.span.file == file) {
@@ -80,8 +80,8 @@ impl Expander<'_> {
         }
     }
 
-    /// Expands a block on a value, in the scope that is open.
-    #[allow(clippy::too_many_arguments)] // each is another fact of the call; a struct would be built at each call and taken apart here
+    /// Expands a block on a value, in the current scope.
+    #[allow(clippy::too_many_arguments)] // each describes the call; a struct would only be built at each call and destructured here
     pub(super) fn block(
         &mut self,
         def: DefId,
@@ -94,7 +94,7 @@ impl Expander<'_> {
     ) -> Expanded {
         let program = self.program;
         let Def::Block(block) = program.def(def) else {
-            self.error(Diagnostic::error(codes::BAD_VALUE, "a network is no block", call, "used as a block"));
+            self.error(Diagnostic::error(codes::BAD_VALUE, "a network is not a block", call, "used as a block"));
             return Expanded::FAILED;
         };
         if self.step(call) {
@@ -126,12 +126,12 @@ impl Expander<'_> {
         if !block.damaged {
             self.unjoined(&cx);
         }
-        self.tell_of_use(errors, block.name.span, call);
+        self.label_use_site(errors, block.name.span, call);
         let value = if broken || block.damaged { None } else { cx.current };
         Expanded { value, frame: Some(frame), stride: cx.stride }
     }
 
-    /// Reports branches of a finished body that nothing joined.
+    /// Reports unjoined branches of a finished body.
     pub(super) fn unjoined(&mut self, cx: &Cx) {
         if self.aborted {
             return;
@@ -150,7 +150,7 @@ impl Expander<'_> {
                         codes::UNUSED_BRANCH,
                         format!("branch `{name}` is never joined"),
                         label.span,
-                        "computed, and lost",
+                        "its result is unused",
                     )
                     .rule("a branch ends in an `add`, `mul` or `concat`, or is an output: `output NAME from LABEL`"),
                 );
@@ -159,7 +159,7 @@ impl Expander<'_> {
     }
 }
 
-/// Arguments given beforehand, overridden by those of the call.
+/// Preset arguments, overridden by those of the call.
 pub(super) fn merge(before: &[Bound], call: Vec<Bound>) -> Vec<Bound> {
     let keys: HashSet<_> = call.iter().filter_map(|a| a.key.as_ref().map(|(k, _)| k.clone())).collect();
     let kept = before.iter().filter(|a| a.key.as_ref().is_none_or(|(k, _)| !keys.contains(k))).cloned();

@@ -1,5 +1,5 @@
-//! Expressions: checked integer arithmetic, comparison, conditions. Evaluation always ends: there are no loops, every
-//! expression is as deep as its text, and all work is counted against [`MAX_WORK`].
+//! Expressions: checked integer arithmetic, comparison, conditions. Evaluation always terminates: there are no loops, every
+//! recursion is bounded by the text, and all work is counted against [`MAX_WORK`].
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,18 +14,18 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 
-/// The longest list that may be written or built.
+/// The maximum length of a list.
 const MAX_LIST: usize = 100_000;
-/// The most arguments of one call, and the most parameters of one declaration.
+/// The maximum number of arguments of a call, and of parameters of a declaration.
 pub(super) const MAX_ARGUMENTS: usize = 256;
-/// The most values that the expansion of one network may compute, compare or bind. A million layers take about twenty
-/// million; what lies beyond is a long list evaluated again for each of very many blocks, and would take minutes.
+/// The maximum number of values that the expansion of a network computes, compares or binds. A million layers take about 20
+/// million. More than that means a long list evaluated for each of very many blocks, which would take minutes.
 const MAX_WORK: usize = 50_000_000;
 
-/// The names that an expression sees.
+/// The names visible to an expression.
 #[derive(Clone, Debug)]
 pub(super) struct Env {
-    /// The file it stands in.
+    /// The module that contains it.
     pub module: usize,
     /// Parameters and `let`s.
     pub vars: BTreeMap<String, Value>,
@@ -35,17 +35,17 @@ pub(super) struct Env {
 pub(super) struct Eval<'a> {
     pub program: &'a Program,
     pub diags: &'a mut Vec<Diagnostic>,
-    /// The work done so far for this network.
+    /// The work done for this network so far.
     pub work: &'a Cell<usize>,
 }
 
-/// Whether the bound of work is passed: nothing more is to be computed.
+/// Whether the work limit is exceeded, so that evaluation must stop.
 pub(super) fn exhausted(work: &Cell<usize>) -> bool {
     work.get() > MAX_WORK
 }
 
 impl Eval<'_> {
-    /// Counts work; `false`, and an error the first time, where the bound is passed.
+    /// Counts work. Returns `false` if the limit is exceeded, and reports it the first time.
     fn charge(&mut self, amount: usize, span: Span) -> bool {
         let before = exhausted(self.work);
         self.work.set(self.work.get().saturating_add(amount));
@@ -70,7 +70,7 @@ impl Eval<'_> {
         Value::Unknown
     }
 
-    /// The value of an expression; `Unknown` behind an error, which is reported.
+    /// The value of an expression; `Unknown` after a reported error.
     pub fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
         if !self.charge(1, expr.span) {
             return Value::Unknown;
@@ -117,7 +117,7 @@ impl Eval<'_> {
         }
     }
 
-    /// Reports that a value is of another kind than is needed here.
+    /// Reports a value of the wrong kind.
     pub fn mismatch(&mut self, needed: &str, got: &Value, span: Span) -> Value {
         match got {
             Value::Unknown => Value::Unknown,
@@ -171,7 +171,7 @@ impl Eval<'_> {
                 let mut position = 0;
                 for mut arg in bound {
                     if arg.key.is_none() {
-                        // positional: the next parameter that is not given yet
+                        // positional: the next parameter that is not yet given
                         while params.get(position).is_some_and(|p| has(&unit.args, &p.name.node)) {
                             position += 1;
                         }
@@ -233,7 +233,7 @@ impl Eval<'_> {
 
     fn binary(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span, env: &Env) -> Value {
         let left = self.eval(a, env);
-        // `and` and `or` look at the right side only where the left does not decide
+        // `and` and `or` short-circuit
         match (op, &left) {
             (BinaryOp::And, Value::Bool(false)) => return Value::Bool(false),
             (BinaryOp::Or, Value::Bool(true)) => return Value::Bool(true),
@@ -274,8 +274,8 @@ impl Eval<'_> {
         }
     }
 
-    /// Whether two values are equal, numbers of either kind by what they count. Shared parts are counted as often as they
-    /// are walked.
+    /// Whether two values are equal; integers and decimals are compared by value. Shared parts are counted as often as they
+    /// are visited.
     pub fn equal(&mut self, x: &Value, y: &Value, span: Span) -> bool {
         if !self.charge(1, span) {
             return false;
@@ -312,7 +312,7 @@ impl Eval<'_> {
                         codes::ARITHMETIC,
                         format!("{x} / {y} leaves a remainder of {rest}"),
                         span,
-                        "a whole number is divided into whole parts",
+                        "integer division must be exact",
                     );
                 }
                 None => None,
@@ -331,8 +331,8 @@ impl Eval<'_> {
         }
     }
 
-    /// Binds arguments to the parameters of a block or network: given ones, then defaults, which see the parameters before
-    /// them. Reports unknown keys and what is missing.
+    /// Binds arguments to the parameters of a block or network: given ones, then defaults, which can refer to earlier parameters.
+    /// Reports unknown and missing keys.
     pub fn bind(&mut self, def: super::load::DefId, args: &[Bound], call: Span) -> Env {
         let program = self.program;
         let declared = program.def(def);
@@ -395,7 +395,7 @@ fn has(args: &[Bound], name: &str) -> bool {
     args.iter().any(|a| a.key.as_ref().is_some_and(|(k, _)| **k == *name))
 }
 
-/// A number of either kind, for comparison.
+/// An integer or decimal as a float, for comparison.
 pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Int(n) => Some(*n as f64),

@@ -1,4 +1,4 @@
-//! Statements expanded into a graph, top to bottom: each takes the current value and yields the next.
+//! Expands statements into a graph from top to bottom: each takes the current value and yields the next one.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,18 +20,18 @@ use crate::base::source::Span;
 use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
 use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
 
-/// The most nodes of a network.
+/// The maximum number of nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
-/// The deepest nesting of bodies in each other: blocks, stages' units, branches, conditions, scopes.
+/// The maximum nesting depth of bodies: blocks, stage units, branches, conditions, scopes.
 pub const MAX_DEPTH: usize = 64;
-/// The most statements that expansion carries out, so that blocks which yield no node end as well.
+/// The maximum number of expanded statements, which also bounds blocks without nodes.
 const MAX_STEPS: usize = 8 * MAX_NODES;
-/// The most bytes of all names together.
+/// The maximum total size of all names, in bytes.
 const MAX_NAMES: usize = 256 << 20;
-/// The most different errors of one network; who has more has one cause.
+/// The maximum number of different errors of a network; more usually have a common cause.
 const MAX_ERRORS: usize = 500;
 
-/// Keeps each error once: the instances of a stage repeat what is wrong with its unit.
+/// Removes duplicate errors, since every instance of a stage repeats the errors of its unit.
 pub(super) fn once(diags: &mut Vec<Diagnostic>) {
     let mut seen = HashSet::new();
     diags.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
@@ -42,31 +42,31 @@ pub(super) fn once(diags: &mut Vec<Diagnostic>) {
 pub(super) struct Labeled {
     pub value: Option<ir::Value>,
     pub span: Span,
-    /// A branch that nothing joins is an error; other labels may stand for their names alone.
+    /// Whether it is a branch, which must be joined; other labels may be unused.
     pub must_join: bool,
     pub used: bool,
 }
 
-/// Where expansion stands: in which body, at which value.
+/// The state of expansion in a body.
 pub(super) struct Cx {
     pub env: Env,
     pub frame: Option<FrameId>,
     /// The block's input: what `add shortcut` adds. `None` in a network's own body.
     pub x: Option<ir::Value>,
-    /// Whether this is a block's body.
+    /// Whether this is the body of a block.
     pub in_block: bool,
-    /// The current value; `None` behind an error.
+    /// The current value; `None` after an error.
     pub current: Option<ir::Value>,
     /// The product of the strides since the block's input.
     pub stride: [usize; 2],
-    /// The shortcut policy in force.
+    /// The current shortcut policy.
     pub policy: Policy,
     pub labels: BTreeMap<String, Labeled>,
-    /// The `filters` of the stage before, for `filters: double`.
+    /// The `filters` of the previous stage, for `filters: double`.
     pub last_filters: Option<i64>,
-    /// Whether that may be missing because of an error.
+    /// Whether it may be missing because of an error.
     pub filters_lost: bool,
-    /// The dilation that the stage before ended with, for `dilate: double`.
+    /// The final dilation of the previous stage, for `dilate: double`.
     pub last_dilation: i64,
 }
 
@@ -115,10 +115,10 @@ pub(super) struct Expander<'a> {
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
-    /// How many bodies are open.
+    /// The current nesting depth of bodies.
     pub depth: usize,
     work: &'a Cell<usize>,
-    /// Set when a bound is passed: everything ends.
+    /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
 }
@@ -170,11 +170,11 @@ impl<'a> Expander<'a> {
         &mut self.scopes[last]
     }
 
-    /// Whether a bound was passed; counts one step.
+    /// Counts one step, and returns whether a limit is exceeded.
     pub fn step(&mut self, span: Span) -> bool {
         self.steps += 1;
         if exhausted(self.work) {
-            self.aborted = true; // reported where it happened
+            self.aborted = true; // already reported
         }
         if !self.aborted && self.diags.len() > 2 * MAX_ERRORS {
             once(self.diags);
@@ -194,7 +194,7 @@ impl<'a> Expander<'a> {
         self.aborted
     }
 
-    /// Adds a node behind these operands, with its inferred shape. A shape that cannot be is `Unknown` here, and the checker's to report.
+    /// Adds a node with these operands and infers its shape. A failed shape is `Unknown` here; the checker reports it.
     pub fn node(&mut self, op: Op, name: String, span: Span, frame: Option<FrameId>, operands: &[ir::Value]) -> ir::Value {
         let shapes: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
         let shape = ir::infer(&op, &shapes).unwrap_or(Shape::Unknown);
@@ -202,7 +202,7 @@ impl<'a> Expander<'a> {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
         } else if let Some(first) = self.names.get(&name).copied() {
-            // the outermost expansion, where it is another one than that of the first
+            // the outermost expansion, if it differs from that of the first
             let expansion = frame.filter(|_| first != frame).and_then(|_| self.graph.frames(frame).last()).map(|(id, _)| id);
             if !self.again.is_known(&name, span, expansion) {
                 self.error(
@@ -212,7 +212,7 @@ impl<'a> Expander<'a> {
                         span,
                         "the second one",
                     )
-                    .rule("a layer's name is its tensors' in a weights file, and is given once")
+                    .rule("a layer's name is the name of its tensors in a weights file, so it must be unique")
                     .help("give the call a label (`as NAME`), or put it into a `scope`"),
                 );
             }
@@ -228,7 +228,7 @@ impl<'a> Expander<'a> {
         id.into()
     }
 
-    /// Carries out the statements of a body.
+    /// Expands the statements of a body.
     pub fn body(&mut self, stmts: &[Stmt], cx: &mut Cx) {
         let Some(first) = stmts.first() else { return };
         if self.depth > MAX_DEPTH {
@@ -244,7 +244,7 @@ impl<'a> Expander<'a> {
         self.depth -= 1;
     }
 
-    /// Ends everything: the stack must not.
+    /// Stops expansion before the stack overflows.
     pub fn too_deep(&mut self, span: Span, block: Option<Span>) {
         if !self.aborted {
             self.aborted = true;
@@ -253,7 +253,7 @@ impl<'a> Expander<'a> {
             if let Some(block) = block {
                 diag = diag.label(block, "this block, among others");
             }
-            self.error(diag.rule("a block cannot use itself: expansion always ends"));
+            self.error(diag.rule("a block cannot use itself, so that expansion always terminates"));
         }
     }
 
@@ -265,7 +265,7 @@ impl<'a> Expander<'a> {
             StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
             StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
             StmtKind::Shortcut(expr) => {
-                // what a derived network states holds against its base's
+                // a derived network's statement overrides its base's
                 if cx.in_block || self.meta.shortcut.is_none() {
                     cx.policy = self.policy(expr, &cx.env);
                 }
@@ -291,7 +291,7 @@ impl<'a> Expander<'a> {
                             name.span,
                             "defined again",
                         )
-                        .rule("a name keeps its value: there is no assignment"),
+                        .rule("values are immutable: there is no assignment"),
                     );
                 }
                 cx.env.vars.insert(name.node.clone(), value);
@@ -319,17 +319,17 @@ impl<'a> Expander<'a> {
                             .rule("a block holds operators, blocks, branches and conditions"),
                     );
                 }
-                // a network's own are gathered by `meta`
+                // `meta` gathers those of a network
             }
         }
     }
 
-    /// Makes the last value the main output, which stands first.
+    /// Makes the last value the main output, which comes first.
     pub fn main_output(&mut self, value: ir::Value, span: Span) {
         if self.outputs.contains("output") {
             self.error(
                 Diagnostic::error(codes::DUPLICATE_NAME, "two outputs are called `output`", span, "in this network")
-                    .rule("the last value is the output `output`, where no other name is given to it"),
+                    .rule("the last value is the output `output`, unless it is given another name"),
             );
             return;
         }
@@ -340,12 +340,12 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// The current value; reports once where no `input` precedes.
+    /// The current value. Reports a missing `input` once.
     pub fn current(&mut self, span: Span, cx: &Cx) -> Option<ir::Value> {
         if cx.current.is_none() && self.graph.inputs().is_empty() && !self.no_input_reported {
             self.no_input_reported = true;
             self.error(
-                Diagnostic::error(codes::NO_INPUT, "there is no input yet", span, "reads a value, and there is none")
+                Diagnostic::error(codes::NO_INPUT, "there is no input yet", span, "reads a value, but there is none")
                     .help("begin with `input 3 x 224 x 224`"),
             );
         }
@@ -360,7 +360,7 @@ impl<'a> Expander<'a> {
         self.in_scope(&name, sequential, |this| this.body(body, cx));
     }
 
-    /// Runs `inside` with a scope of that name open.
+    /// Runs `inside` within a scope.
     pub fn in_scope<T>(&mut self, name: &str, sequential: bool, inside: impl FnOnce(&mut Self) -> T) -> T {
         let prefix = self.scope().full(name);
         self.scopes.push(Scope::new(prefix, sequential));
@@ -421,7 +421,7 @@ impl<'a> Expander<'a> {
                 if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
                 } else if self.program.std_block(&word).is_some() {
-                    diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));
+                    diag = diag.help(format!("it is in the standard library: `use std.blocks: {word}`"));
                 }
                 self.error(diag);
                 cx.current = None;
@@ -429,7 +429,7 @@ impl<'a> Expander<'a> {
             other => {
                 self.error(Diagnostic::error(
                     codes::UNKNOWN_OPERATOR,
-                    format!("`{}` is no block: it is {}", call.name.node, other.kind()),
+                    format!("`{}` is not a block: it is {}", call.name.node, other.kind()),
                     call.name.span,
                     "cannot be a statement",
                 ));
@@ -438,7 +438,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// The name of a statement's node: its label in this scope, or the next by the rule.
+    /// The name of a statement's node: its label in this scope, or the next automatic name.
     pub fn statement_name(&mut self, word: &'static str, label: Option<&Label>, cx: &Cx) -> Option<String> {
         match label {
             Some(label) => {
@@ -450,7 +450,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Makes the current value known by a statement's label.
+    /// Records the current value under a statement's label.
     pub fn remember(&mut self, label: Option<&Label>, cx: &mut Cx) {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)

@@ -1,4 +1,4 @@
-//! `input`: what flows into a network.
+//! The `input` statement.
 
 use super::eval::Env;
 use super::expand::{Cx, Expander, Labeled};
@@ -14,13 +14,13 @@ impl Expander<'_> {
         if cx.in_block {
             self.error(
                 Diagnostic::error(codes::MISPLACED, "a block has no `input`", span, "not here")
-                    .rule("a block reads what flows into it"),
+                    .rule("a block reads the current value"),
             );
             return;
         }
         if name.is_none() && !self.graph.inputs().is_empty() {
             self.error(
-                Diagnostic::error(codes::MISPLACED, "the network has an input already", span, "the second one")
+                Diagnostic::error(codes::MISPLACED, "the network already has an input", span, "the second one")
                     .help("a second input has a name: `input NAME: 3 x 32 x 32`"),
             );
             return;
@@ -64,11 +64,11 @@ impl Expander<'_> {
                         self.error(
                             Diagnostic::error(
                                 codes::UNKNOWN_NAME,
-                                format!("`{word}` is no dimension"),
+                                format!("`{word}` is not a dimension"),
                                 dim.span,
-                                "names nothing here",
+                                "unknown name",
                             )
-                            .rule("height and width may be left free: `input 3 x H x W`, and a signal's length: `input 1 x W`; channels may not"),
+                            .rule("height and width (`input 3 x H x W`) and the length of a 1-D input (`input 1 x W`) can be free; channels cannot"),
                         );
                     } else {
                         self.evaluator().mismatch("a whole number, or a free `H` or `W`", &value, dim.span);
@@ -89,7 +89,7 @@ impl Expander<'_> {
                     span,
                     "one to three are possible",
                 )
-                .rule("a map is channels x height x width, a signal channels x length, a vector its features; the batch is not written"),
+                .rule("a feature map is channels x height x width, a 1-D input channels x length, a vector features; the batch is implicit"),
             );
             return Shape::Unknown;
         }

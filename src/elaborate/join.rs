@@ -1,4 +1,4 @@
-//! Side paths and where they come together: `branch`, `parallel`, `add`, `mul`, `concat`.
+//! Branches and joins: `branch`, `parallel`, `add`, `mul`, `concat`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::ir::{self, Op};
 use crate::syntax::ast::{Call, ExprKind, Ident, Label, Spanned, Stmt};
 
 impl Expander<'_> {
-    /// `branch NAME [from LABEL] { … }`: a side path, whose names stand in a scope of its name.
+    /// `branch NAME [from LABEL] { … }`: a branch, which opens a scope of its name.
     pub(super) fn branch(&mut self, name: &Ident, from: Option<&Ident>, body: &[Stmt], cx: &mut Cx) {
         let start = match from {
             Some(label) => self.label(label, cx),
@@ -93,7 +93,7 @@ impl Expander<'_> {
                 _ => {
                     self.error(
                         Diagnostic::error(codes::UNKNOWN_LABEL, format!("`{word}` takes labels"), arg.span, "not a label")
-                            .rule("side paths are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
+                            .rule("branches are joined by their names: `add shortcut`, `mul gate`, `concat a, b`"),
                     );
                     fine = false;
                 }
@@ -127,8 +127,8 @@ impl Expander<'_> {
         }
         if let Some(label) = project_from {
             self.error(
-                Diagnostic::error(codes::UNKNOWN_KEY, "`project_from` says what a shortcut projects", label.span, "not here")
-                    .help("it stands with `add shortcut`"),
+                Diagnostic::error(codes::UNKNOWN_KEY, "`project_from` sets what a shortcut projects", label.span, "not here")
+                    .help("use it with `add shortcut`"),
             );
             fine = false;
         }
@@ -145,7 +145,7 @@ impl Expander<'_> {
         self.label_current(call.label.as_ref(), cx);
     }
 
-    /// `upsample nearest, like: LABEL`: to the rows and columns of another value.
+    /// `upsample nearest, like: LABEL`: to the height and width of another value.
     pub(super) fn upsample_like(&mut self, call: &Call, like: &Ident, span: Span, cx: &mut Cx) {
         let mut fine = true;
         for arg in &call.args {
@@ -178,7 +178,7 @@ impl Expander<'_> {
     }
 }
 
-/// The label that an `upsample` is made as large as.
+/// The label in an `upsample`'s `like`.
 pub(super) fn like(call: &Call) -> Option<Ident> {
     let is_like = |key: &Ident| key.node == "like";
     let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
@@ -196,7 +196,7 @@ fn op_of(word: &str) -> Op {
     }
 }
 
-/// The labels that `expect` and `output` see: all of a network's own body.
+/// The labels visible to `expect` and `output`: all in the network's own body.
 pub(super) fn exported(labels: &BTreeMap<String, Labeled>) -> Vec<(String, ir::Value)> {
     labels.iter().filter_map(|(name, label)| Some((name.clone(), label.value?))).collect()
 }

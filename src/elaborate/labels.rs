@@ -1,4 +1,4 @@
-//! Labels: the values that they name, and the names that they spell.
+//! Labels: looking up the values they refer to, and evaluating label templates.
 
 use super::eval::Env;
 use super::expand::{Cx, Expander};
@@ -29,7 +29,7 @@ impl Expander<'_> {
         None
     }
 
-    /// The text of a label, its template filled in.
+    /// The text of a label, with its template evaluated.
     pub(super) fn label_text(&mut self, label: &Label, env: &Env) -> Option<(String, Span)> {
         let (text, span) = match label {
             Label::Name(name) => (name.node.clone(), name.span),
@@ -40,7 +40,7 @@ impl Expander<'_> {
             let shown: String = text.chars().take(60).collect();
             self.error(
                 Diagnostic::error(codes::BAD_NAME, format!("`{shown}` cannot name a layer"), span, "not a name")
-                    .rule("a name is made of letters, digits, `_` and `-`, with dots between its parts"),
+                    .rule("a name consists of letters, digits, `_` and `-`, with dots between its parts"),
             );
             return None;
         }

@@ -1,4 +1,4 @@
-//! What can be said of a file without expanding it: names imported or declared and never used.
+//! Lints that need no expansion: names that are imported or declared but never used.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::syntax::ast::{Arg, ExpectValue, Expr, ExprKind, Ident, Label, Param, Stmt, StmtKind, TemplatePart, UnitRef};
 
-/// Warns of unused imports and parameters in every file that is not of the standard library.
+/// Warns of unused imports and parameters in every file outside the standard library.
 pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
     for module in program.modules.iter().filter(|m| !m.is_std) {
         let mut all = HashSet::new();
@@ -72,7 +72,7 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The names of all `let`s of a body, those of bodies in it included.
+/// The names of all `let`s in a body, including nested bodies.
 fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
     for stmt in body {
         match &stmt.kind {
@@ -100,7 +100,7 @@ fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
     }
 }
 
-/// Gathers every name that is read.
+/// Collects every name that is read.
 struct Names<'a> {
     used: &'a mut HashSet<String>,
 }

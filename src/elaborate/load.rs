@@ -1,4 +1,4 @@
-//! Reading a program: the file, and all that it uses, each once.
+//! Loads a program: the file and everything it uses, each file once.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::syntax::{self, ast};
 /// The standard library, embedded in the binary.
 const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet"))];
 
-/// The most files that a program may read.
+/// The maximum number of files in a program.
 const MAX_FILES: usize = 256;
 
 /// A block or network of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DefId(pub(super) usize);
 
-/// What a [`DefId`] stands for.
+/// The definition of a [`DefId`].
 #[derive(Clone, Debug)]
 pub(super) enum Def {
     /// A block.
@@ -58,7 +58,7 @@ impl Def {
         }
     }
 
-    /// Whether a syntax error hides a part of it.
+    /// Whether parts of it are missing because of a syntax error.
     pub(super) fn is_damaged(&self) -> bool {
         match self {
             Def::Block(block) => block.damaged,
@@ -74,53 +74,53 @@ impl Def {
     }
 }
 
-/// A file with the names it sees.
+/// A file with its visible names.
 #[derive(Debug)]
 pub(super) struct Module {
-    /// Whether it is embedded in the binary.
+    /// Whether it is embedded in the binary (the standard library).
     pub(super) is_std: bool,
-    /// Its folder, for paths in it.
+    /// Its folder, for relative paths.
     pub(super) folder: Option<PathBuf>,
-    /// Names defined here and imported.
+    /// Names that are defined or imported here.
     pub(super) scope: HashMap<String, DefId>,
     /// Names defined here, in order.
     pub(super) own: Vec<DefId>,
-    /// Imported names, with the line: for the lint that finds unused ones. A `use` of all is not among them.
+    /// Imported names with their spans, for the unused-import lint. A `use` without names is not included.
     pub(super) imported: Vec<ast::Ident>,
-    /// Whether syntax errors hide a part of it.
+    /// Whether parts of it are missing because of syntax errors.
     pub(super) damaged: bool,
 }
 
-/// Files read and names resolved; networks can be elaborated from it.
+/// A loaded program with resolved names, from which networks can be elaborated.
 #[derive(Debug)]
 pub struct Program {
     pub(super) modules: Vec<Module>,
-    /// Each with the module it stands in.
+    /// Definitions with their modules.
     pub(super) defs: Vec<(Def, usize)>,
-    /// The module of the file that was asked for.
+    /// The module of the root file.
     pub(super) root: usize,
     /// The modules of the standard library.
     std: Vec<usize>,
-    /// Whether no file of the disk is read: see [`Program::from_kept`].
+    /// Whether no files are read from disk: see [`Program::from_kept`].
     pub(super) kept: bool,
 }
 
 impl Program {
-    /// Reads a file and what it uses. Problems are added to `diags`; `None` where the file itself cannot be read.
+    /// Loads a file and everything it uses. Problems are added to `diags`; `None` if the file itself cannot be read.
     pub fn load(path: &Path, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Result<Program, ReadError> {
         let text = read(path)?;
         let file = SourceFile { name: path.display().to_string(), path: Some(path.to_path_buf()), text: text.into() };
         Ok(Program::from_source(file, sources, diags))
     }
 
-    /// The same from a text; relative paths in it are relative to the folder of `file.path`.
+    /// The same from a text; its paths are relative to the folder of `file.path`.
     pub fn from_source(file: SourceFile, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Program {
         let key = Key::of(&file);
         Program::read(key, file, None, sources, diags)
     }
 
-    /// The same from the files of a program that was read before, under the names that they had: the first is the one that was asked for.
-    /// The others are found among them, and none on the disk: names of classes in a file of their own are not known then.
+    /// The same from the stored files of a program, under their original names; the first is the root file.
+    /// Used files are found among them and never read from disk, so class names in a separate file are not available.
     pub fn from_kept(files: &[SourceFile], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Option<Program> {
         let path = PathBuf::from(&files.first()?.name);
         let file = SourceFile { path: Some(path.clone()), ..files.first()?.clone() };
@@ -145,7 +145,7 @@ impl Program {
         };
         let root = loader.module(key, file);
         loader.program.root = root;
-        // projections are made of a standard unit even where the file imports nothing
+        // projections use a standard block even if the file imports nothing
         loader.std("std.blocks");
         loader.program
     }
@@ -158,7 +158,7 @@ impl Program {
         self.defs[id.0].1
     }
 
-    /// Files that networks need to be checked and trained: those of `labels` and of `preprocess`'s mean.
+    /// Files that networks refer to: those of `labels` and of the `preprocess` mean.
     pub fn named_files(&self) -> Vec<PathBuf> {
         let path = |expr: &ast::Expr| match &expr.kind {
             ast::ExprKind::Str(path) => Some(path.clone()),
@@ -189,7 +189,7 @@ impl Program {
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system's word.
+    /// The I/O error.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
@@ -197,20 +197,20 @@ pub enum ReadError {
         /// Why.
         source: std::io::Error,
     },
-    /// More than the language's bound.
-    #[error("{} is larger than {} MiB, which no network's source is", path.display(), syntax::MAX_SOURCE >> 20)]
+    /// Exceeds the size limit.
+    #[error("{} is larger than {} MiB, the limit for a source", path.display(), syntax::MAX_SOURCE >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// What was compiled, where a source is wanted.
-    #[error("{} is an artifact, which `run`, `eval`, `bench`, `export` and `view` take: this takes a source (.resnet)", path.display())]
+    /// An artifact where a source is expected.
+    #[error("{} is an artifact, which `run`, `eval`, `bench`, `export` and `view` accept; this command needs a source (.resnet)", path.display())]
     Artifact {
         /// The file.
         path: PathBuf,
     },
-    /// Not a text.
-    #[error("{} is no source: it is not UTF-8 text, the byte at {at} is not valid", path.display())]
+    /// Not UTF-8 text.
+    #[error("{} is not a source: it is not UTF-8 text (invalid byte at offset {at})", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -219,13 +219,13 @@ pub enum ReadError {
     },
 }
 
-/// Reads a bounded text file.
+/// Reads a text file of bounded size.
 pub(super) fn read(path: &Path) -> Result<String, ReadError> {
     use std::io::Read;
     let io = |source| ReadError::Io { path: path.to_path_buf(), source };
     let file = std::fs::File::open(path).map_err(io)?;
     let mut bytes = Vec::new();
-    // one byte more than allowed tells a file at the bound from one beyond it, whatever the file's length claims
+    // reading one byte more than the limit detects larger files, whatever length the file reports
     file.take(syntax::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() > syntax::MAX_SOURCE {
         return Err(ReadError::TooLarge { path: path.to_path_buf() });
@@ -236,7 +236,7 @@ pub(super) fn read(path: &Path) -> Result<String, ReadError> {
     String::from_utf8(bytes).map_err(|e| ReadError::NotText { path: path.to_path_buf(), at: e.utf8_error().valid_up_to() })
 }
 
-/// A file's identity, so that two ways to one file read it once.
+/// A file's identity, so that a file is read once even under two paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Std(String),
@@ -257,12 +257,12 @@ struct Loader<'a> {
     program: Program,
     sources: &'a mut SourceMap,
     diags: &'a mut Vec<Diagnostic>,
-    /// The files that there are, where they are not those of the disk.
+    /// The available files, if they are not read from disk.
     kept: Option<&'a [SourceFile]>,
     done: HashMap<Key, usize>,
-    /// Which file took all of which.
+    /// Wildcard imports: which file imports all of which.
     whole: HashSet<(usize, usize)>,
-    /// The files being read, each used by the one before: what a cycle is found by.
+    /// The stack of files being read, each used by the previous one, to detect cycles.
     open: Vec<(Key, String)>,
 }
 
@@ -307,7 +307,7 @@ impl Loader<'_> {
             self.diags.push(
                 Diagnostic::error(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.node), name.span, "defined again")
                     .label(there, text)
-                    .rule("a file gives each name one meaning"),
+                    .rule("names in a file are unique"),
             );
             return;
         }
@@ -315,11 +315,11 @@ impl Loader<'_> {
             self.diags.push(
                 Diagnostic::error(
                     codes::RESERVED_NAME,
-                    format!("`{}` is a word of the language", name.node),
+                    format!("`{}` is a reserved word", name.node),
                     name.span,
                     "choose another name",
                 )
-                .rule("a block cannot take the name of an operator or keyword"),
+                .rule("a block cannot be named like an operator or keyword"),
             );
             return;
         }
@@ -405,7 +405,7 @@ impl Loader<'_> {
                             "imported here",
                         )
                         .label(there, "this one has the name already")
-                        .rule("a file gives each name one meaning"),
+                        .rule("names in a file are unique"),
                     );
                 }
                 _ => {
@@ -418,7 +418,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The module that a `use` names, read if it was not yet.
+    /// The module that a `use` refers to, loaded if necessary.
     fn find(&mut self, into: usize, from: &ast::UsePath) -> Option<usize> {
         match from {
             ast::UsePath::Std(name) => {
@@ -430,7 +430,7 @@ impl Loader<'_> {
                         name.span,
                         "not part of the standard library",
                     )
-                    .note("a file is used by its path: use \"blocks.resnet\": name");
+                    .note("files are used by path: use \"blocks.resnet\": name");
                     if let Some(near) = nearest(&name.node, STD.iter().map(|(n, _)| *n)) {
                         diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
                     }
@@ -455,9 +455,9 @@ impl Loader<'_> {
             chain.push(chain[0]);
             let chain = chain.join(" uses ");
             self.diags.push(
-                Diagnostic::error(codes::USE_CYCLE, "files use each other in a circle", path.span, "which leads back here")
+                Diagnostic::error(codes::USE_CYCLE, "files use each other in a cycle", path.span, "which leads back here")
                     .note(chain)
-                    .rule("what two files share belongs in a third"),
+                    .rule("move what the files share to another file"),
             );
             return None;
         }
@@ -473,7 +473,7 @@ impl Loader<'_> {
             None => read(&full).map(Arc::from).map_err(|error| error.to_string()),
             Some(files) => {
                 let kept = files.iter().find(|file| file.name == name).map(|file| file.text.clone());
-                kept.ok_or_else(|| format!("`{name}` is not among the files that are kept"))
+                kept.ok_or_else(|| format!("`{name}` is not among the stored files"))
             }
         };
         match text {
@@ -491,10 +491,10 @@ impl Loader<'_> {
 pub struct NetworkInfo {
     /// Its name.
     pub name: String,
-    /// Where it stands.
+    /// Where it is declared.
     pub span: Span,
     /// Parameters without a default, which must be given before it can be elaborated: `--set n=3`.
     pub open: Vec<String>,
-    /// The comment above it.
+    /// Its doc comment.
     pub doc: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What a network says beside its layers: preprocessing, labels, weights, expectations, and what a derived network
-//! states again in place of its base.
+//! A network's metadata: preprocessing, labels, weights, expectations, and statements of a derived network that
+//! override its base's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::base::source::Span;
 use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Stmt, StmtKind};
 
-/// The most class names.
+/// The maximum number of class names.
 const MAX_LABELS: usize = 1_000_000;
 
-/// A network of a chain of derivation with its parameters bound.
+/// A network in a derivation chain, with its parameters bound.
 pub(super) struct Level {
     pub network: Arc<ast::Network>,
     pub env: Env,
@@ -30,21 +30,21 @@ pub(super) struct Level {
 pub(super) struct Meta {
     pub preprocess: Option<Preprocess>,
     pub labels: Vec<String>,
-    /// Whether they are a base's `labels imagenet`, which a derived network of another number of classes does without.
+    /// Whether they are a base's `labels imagenet`, which a derived network with another number of classes does not inherit.
     pub imagenet_of_base: bool,
     pub weights: Option<(PathBuf, Span)>,
     pub expects: Vec<Expect>,
-    /// The input's dimensions that a derived network states in place of its base's.
+    /// The input dimensions of a derived network that override its base's.
     pub input: Option<(Vec<Expr>, Env)>,
     /// The same for the network's shortcut policy.
     pub shortcut: Option<(Expr, Env)>,
-    /// How it is trained.
+    /// The training recipe.
     pub train: Option<train::Train>,
 }
 
 impl Meta {
-    /// Gathers it from the networks of a chain, the derived one first.
-    #[allow(clippy::collapsible_match, reason = "as guards, the conditions would send what they refuse to the arms below")]
+    /// Gathers the metadata of a derivation chain, the derived network first.
+    #[allow(clippy::collapsible_match, reason = "as match guards, failed conditions would fall through to the arms below")]
     pub fn gather(levels: &[Level], set: Option<train::Level>, eval: &mut Eval<'_>) -> Meta {
         let mut meta = Meta::default();
         let mut trains: Vec<train::Level> = set.into_iter().collect();
@@ -54,7 +54,7 @@ impl Meta {
             let folder = eval.program.modules[level.env.module].folder.clone();
             let mut seen = Vec::new();
             for stmt in &level.network.body {
-                if let Some(word) = said_once(&stmt.kind, derived) {
+                if let Some(word) = keyword_once(&stmt.kind, derived) {
                     if seen.contains(&word) {
                         eval.diags.push(Diagnostic::error(
                             codes::MISPLACED,
@@ -68,7 +68,7 @@ impl Meta {
                 }
                 match &stmt.kind {
                     StmtKind::Expect(expect) => {
-                        // expectations are about the network that states them, not about those derived from it
+                        // expectations are not inherited
                         if depth == 0
                             && let Some(expect) = read_expect(expect, stmt.span, &level.env, eval)
                         {
@@ -115,21 +115,21 @@ impl Meta {
                         }
                     }
                     _ if derived => misplaced(stmt, &level.network, eval.diags),
-                    // the base's own statements are expanded, not gathered
+                    // the base's other statements are expanded
                     _ => {}
                 }
             }
         }
-        // the base first
+        // base first
         trains.reverse();
         meta.train = train::read(trains, eval);
         meta
     }
 }
 
-/// The word of a statement that a network makes at most once. A network of its own may have several inputs, and state its shortcuts'
-/// policy again for what follows; a derived one only replaces its base's.
-fn said_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
+/// The keyword of a statement that is allowed at most once. A network without a base may have several inputs, and change its
+/// shortcut policy in between; a derived one only overrides its base's.
+fn keyword_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
     match stmt {
         StmtKind::Preprocess(_) => Some("preprocess"),
         StmtKind::Labels(_) => Some("labels"),
@@ -143,7 +143,7 @@ fn said_once(stmt: &StmtKind, derived: bool) -> Option<&'static str> {
 
 fn misplaced(stmt: &Stmt, network: &ast::Network, diags: &mut Vec<Diagnostic>) {
     let mut diag =
-        Diagnostic::error(codes::MISPLACED, "a derived network has the layers of its base, and no others", stmt.span, "not here");
+        Diagnostic::error(codes::MISPLACED, "a derived network has exactly the layers of its base", stmt.span, "not here");
     if let Some(base) = &network.base {
         diag = diag.label(base.span, "derived from this");
     }
@@ -165,7 +165,7 @@ fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>)
             let digits: String = text.node.chars().filter(|c| *c != '_').collect();
             match digits.parse::<usize>() {
                 Ok(n) if n > 0 && !expect.about => ExpectValue::Shape(ir::Shape::fixed(&[n])),
-                _ => return bad(eval, text.span, "a shape has whole numbers, and is expected with `:`"),
+                _ => return bad(eval, text.span, "a shape consists of integers, and is expected with `:`"),
             }
         }
         ast::ExpectValue::Shape(dims, at) if shape_metric && !expect.about => {
@@ -174,7 +174,7 @@ fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>)
                 match eval.eval(dim, env) {
                     Value::Int(n) if n > 0 => sizes.push(n as usize),
                     Value::Unknown => return None,
-                    _ => return bad(eval, dim.span, "a shape has whole numbers, at least 1"),
+                    _ => return bad(eval, dim.span, "a shape consists of positive integers"),
                 }
             }
             let _ = at;
@@ -182,7 +182,7 @@ fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>)
         }
         ast::ExpectValue::Shape(dims, at) => {
             // a count given by an expression: `expect layers: 6 * n + 2`
-            let [dim] = &dims[..] else { return bad(eval, *at, "this is counted, and has no shape") };
+            let [dim] = &dims[..] else { return bad(eval, *at, "this is a count, not a shape") };
             match eval.eval(dim, env) {
                 Value::Int(n) if n >= 0 && !shape_metric => {
                     if expect.about {
@@ -192,7 +192,7 @@ fn read_expect(expect: &ast::Expect, span: Span, env: &Env, eval: &mut Eval<'_>)
                     }
                 }
                 Value::Unknown => return None,
-                _ => return bad(eval, dim.span, "a whole number is expected"),
+                _ => return bad(eval, dim.span, "an integer is expected"),
             }
         }
     };
@@ -204,13 +204,13 @@ fn bad<T>(eval: &mut Eval<'_>, span: Span, why: &str) -> Option<T> {
     None
 }
 
-/// A number as written: `25_557_032`, `3.8e9`. One unit of its last digit is its tolerance behind `~=`.
+/// A number as written: `25_557_032`, `3.8e9`. With `~=`, one unit of its last digit is the tolerance.
 fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Option<ExpectValue> {
     let digits: String = text.node.chars().filter(|c| *c != '_').collect();
     if !about {
         return match digits.parse::<u64>() {
             Ok(n) => Some(ExpectValue::Exactly(n)),
-            Err(_) => bad(eval, text.span, "behind `:` stands a whole number; behind `~=` one such as 3.8e9"),
+            Err(_) => bad(eval, text.span, "`:` takes an integer, `~=` a number such as 3.8e9"),
         };
     }
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
@@ -261,8 +261,8 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
                     "resize" => "pixels, 1 to 65536",
                     "crop" => "a size in pixels, 1 to 65536",
                     "channels" => "`rgb`, `bgr` or `gray`",
-                    "mean" => "a list of numbers, one a channel, or the file of an array, one a value of the input",
-                    _ => "a list of numbers, one a channel",
+                    "mean" => "a list of numbers, one per channel, or a file with an array of the input's shape",
+                    _ => "a list of numbers, one per channel",
                 };
                 eval.diags.push(Diagnostic::error(
                     codes::BAD_VALUE,
@@ -294,7 +294,7 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
             *list = vec![neutral; channels];
         } else if list.len() != channels {
             let message = format!("`{name}` has {} numbers for {channels} channels", list.len());
-            eval.diags.push(Diagnostic::error(codes::BAD_VALUE, message, span, "one number a channel"));
+            eval.diags.push(Diagnostic::error(codes::BAD_VALUE, message, span, "one number per channel"));
             return None;
         }
     }
@@ -309,9 +309,9 @@ fn numbers(items: &[Value], fits: impl Fn(f64) -> bool, span: Span, eval: &mut E
             _ => {
                 eval.diags.push(Diagnostic::error(
                     codes::BAD_VALUE,
-                    format!("{item} cannot stand here"),
+                    format!("{item} is not allowed here"),
                     span,
-                    "numbers; a deviation is above 0",
+                    "numbers are needed; a standard deviation is positive",
                 ));
                 return Vec::new();
             }
@@ -346,7 +346,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
         }
         Value::Str(_) if eval.program.kept => return Vec::new(),
         Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
-            // a blank line at the end names no class
+            // ignore a blank line at the end
             Ok(text) => text.trim_end().lines().map(|line| line.trim_end().to_string()).collect(),
             Err(error) => {
                 eval.diags.push(Diagnostic::error(codes::NO_SUCH_FILE, error.to_string(), expr.span, "named here"));
@@ -365,7 +365,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
             codes::BAD_VALUE,
             format!("{} labels", list.len()),
             expr.span,
-            "one a class is needed",
+            "one per class is needed",
         ));
     }
     let mut seen = std::collections::HashSet::new();

@@ -1,7 +1,7 @@
-//! Names, `use`, parameters; blocks and stages expanded into a graph.
+//! Resolves names, `use` and parameters, and expands blocks and stages into a graph.
 //!
-//! [`Program::load`] reads a file and what it uses; [`Program::elaborate`] makes one network's graph. Shapes are inferred
-//! on the way, since a shortcut's policy asks whether dimensions change; a shape that cannot be is the checker's to report.
+//! [`Program::load`] reads a file and everything it uses; [`Program::elaborate`] builds one network's graph. Shapes are inferred
+//! during expansion, since shortcut policies depend on whether dimensions change. The checker reports shape errors.
 
 mod attrs;
 mod block;
@@ -45,7 +45,7 @@ use shortcut::Policy;
 use value::{Bound, Value};
 
 impl Program {
-    /// The networks that the file itself defines, in order.
+    /// The networks defined in the root file, in order.
     pub fn networks(&self) -> Vec<NetworkInfo> {
         let Some(module) = self.modules.get(self.root) else { return Vec::new() };
         let mut list = Vec::new();
@@ -63,14 +63,14 @@ impl Program {
         list
     }
 
-    /// Warnings about names that are imported or declared and never used.
+    /// Warnings about names that are imported or declared but never used.
     pub fn lint(&self, diags: &mut Vec<Diagnostic>) {
         lint::run(self, diags);
     }
 
-    /// Expands a network of the root file. `set` gives values to parameters left open, as `--set name=value` does.
-    /// Problems are added to `diags`; what could be built is returned even then, so that the checker can speak about it too,
-    /// but without `expects`.
+    /// Expands a network of the root file. `set` assigns open parameters, like `--set name=value`.
+    /// Problems are added to `diags`. A partial network is returned even then, without `expects`, so that the checker can report
+    /// more.
     pub fn elaborate(
         &self,
         network: &str,
@@ -89,14 +89,14 @@ impl Program {
         let train = train::of_command(&of_train, &env, &mut eval);
         let (levels, moved) = self.levels(top, set, &mut eval);
         let out = levels.and_then(|levels| self.expand(top, &levels, moved, train, &mut found, &work));
-        // what a syntax error hides is not missed again
+        // drop errors that merely follow from a syntax error
         found.retain(|d| !self.follows_from_damage(d));
         expand::once(&mut found);
         diags.append(&mut found);
         out
     }
 
-    /// Whether a diagnostic says that something is missing where a syntax error hides a part of the text.
+    /// Whether a diagnostic reports something missing in an item that is incomplete because of a syntax error.
     fn follows_from_damage(&self, diag: &Diagnostic) -> bool {
         const OF_ABSENCE: [Code; 5] =
             [codes::NO_INPUT, codes::NO_PREVIOUS_STAGE, codes::UNKNOWN_LABEL, codes::UNKNOWN_NAME, codes::UNUSED_BRANCH];
@@ -107,7 +107,7 @@ impl Program {
             })
         };
         match diag.code {
-            // a parameter may be what is missing: the second label stands at the declaration
+            // a missing parameter may be the cause; the second label is at the declaration
             codes::UNKNOWN_KEY | codes::TOO_MANY_ARGUMENTS => diag.labels[1..].iter().any(|label| is_damaged(label.span)),
             code => OF_ABSENCE.contains(&code) && is_damaged(diag.span()),
         }
@@ -149,7 +149,7 @@ impl Program {
         if expander.graph.inputs().is_empty() {
             expander.current(base.network.name.span, &cx);
         }
-        // outputs that are named count as joined
+        // named outputs count as joined
         let outputs: HashSet<ir::Value> = expander.graph.outputs().iter().map(|(_, value)| *value).collect();
         for label in cx.labels.values_mut() {
             label.used |= label.value.is_some_and(|value| outputs.contains(&value));
@@ -162,8 +162,8 @@ impl Program {
             expander.main_output(value, top.name.span);
         }
         if moved || expander.meta.imagenet_of_base {
-            // like the expectations, class names hold at the parameters' defaults: `--set classes=100` leaves them out, and a network
-            // derived for classes of its own need not state that it has not ImageNet's
+            // like expectations, class names apply to the parameters' defaults: `--set classes=100` drops them, and a network
+            // derived for other classes need not override ImageNet's
             let classes = expander.graph.outputs().first().and_then(|(_, value)| expander.shape(*value).channels());
             if classes.is_some_and(|classes| classes != expander.meta.labels.len()) {
                 expander.meta.labels.clear();
@@ -192,8 +192,8 @@ impl Program {
         })
     }
 
-    /// The chain of derivation from the network asked for to the one with layers, each with its parameters bound; and
-    /// whether `set` moved a parameter away from its default.
+    /// The derivation chain from the requested network to the one with layers, with bound parameters, and
+    /// whether `set` changed a parameter from its default.
     fn levels(&self, top: &Arc<ast::Network>, mut sets: Vec<Set>, eval: &mut Eval<'_>) -> (Option<Vec<Level>>, bool) {
         let mut levels: Vec<Level> = Vec::new();
         let mut moved = false;
@@ -223,7 +223,7 @@ impl Program {
                     eval.diags.push(
                         Diagnostic::error(codes::SET_FIXED, format!("`{name}` is fixed in this network"), given.span, "set here")
                             .label(bound.span, "given here")
-                            .rule("`--set` gives values to parameters that are left open"),
+                            .rule("`--set` assigns parameters that are left open"),
                     );
                     continue;
                 }
@@ -301,7 +301,7 @@ impl Program {
         (Some(levels), moved)
     }
 
-    /// The network behind `=`, and its arguments.
+    /// The base network after `=`, and its arguments.
     fn base(&self, base: &ast::UnitRef, env: &Env, eval: &mut Eval<'_>) -> Option<(DefId, Vec<Bound>)> {
         let module = &self.modules[env.module];
         let id = module.scope.get(&base.name.node).copied().filter(|&id| matches!(self.def(id), Def::Network(_)));
@@ -337,8 +337,8 @@ struct Set {
 fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
-        // The value is an expression of the language: it is parsed where one stands, as a default. What is shown is the command
-        // line, of which the value begins at the same place.
+        // The value is an expression of the language, so it is parsed as the default of a parameter. What the error shows is the
+        // command line, where the value starts at the same offset.
         let plain = name.replace('.', "_");
         let before = format!("resnet 1;block s({plain} =");
         let text = format!("{before}{value}) {{\n}}\n");
@@ -363,7 +363,7 @@ fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec
             None => diags.push(
                 Diagnostic::error(
                     codes::SET_SYNTAX,
-                    format!("`{name}={value}` is no parameter with a value"),
+                    format!("`{name}={value}` is not a valid parameter setting"),
                     span,
                     "cannot be read",
                 )

@@ -1,18 +1,18 @@
-//! The rule of names, which makes them torchvision's: scopes prefix, and number what carries no label.
+//! Naming, which follows torchvision: scopes are prefixes, and unlabeled layers are numbered.
 
 use std::collections::HashMap;
 
-/// The longest name of a node.
+/// The maximum length of a node's name.
 pub(super) const MAX_NAME: usize = 1000;
 
 /// An open scope: `layer2.0`.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    /// Its full name; empty at the top.
+    /// Its full name; empty at the top level.
     pub prefix: String,
     /// In `sequential`: the number of the next statement.
     sequence: Option<usize>,
-    /// How many of each stem were named here.
+    /// How many names of each stem this scope has.
     counters: HashMap<&'static str, usize>,
 }
 
@@ -21,12 +21,12 @@ impl Scope {
         Scope { prefix, sequence: sequential.then_some(0), counters: HashMap::new() }
     }
 
-    /// `name` below this scope's prefix.
+    /// `name` with this scope's prefix.
     pub fn full(&self, name: &str) -> String {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 
-    /// The name of an unlabeled statement of this operator.
+    /// The name of an unlabeled statement with this operator.
     pub fn next(&mut self, word: &'static str) -> String {
         if let Some(next) = &mut self.sequence {
             let name = next.to_string();
@@ -36,14 +36,14 @@ impl Scope {
         self.count(word)
     }
 
-    /// A labeled statement takes its place in a sequence, though not its number.
+    /// A labeled statement advances the numbering of a `sequential`, but does not use its number.
     pub fn skip(&mut self) {
         if let Some(next) = &mut self.sequence {
             *next += 1;
         }
     }
 
-    /// A name by counting alone: for what no statement stands for, such as the flattening in front of a linear layer.
+    /// A counted name for a node without its own statement, such as the implicit flattening before a linear layer.
     pub fn count(&mut self, word: &'static str) -> String {
         let (stem, from_one) = match word {
             "conv" => ("conv", true),

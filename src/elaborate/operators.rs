@@ -1,5 +1,5 @@
-//! The one table of statement words: what each takes, and its defaults. The reference in `docs/language.md`, completion
-//! and "did you mean" are made from it.
+//! The table of operators, with their keys and defaults. The reference in `docs/language.md`, completion
+//! and "did you mean" suggestions are based on it.
 
 use crate::syntax::words::{self, RESERVED, STATEMENTS};
 
@@ -8,22 +8,22 @@ use crate::syntax::words::{self, RESERVED, STATEMENTS};
 pub struct Key {
     /// As written.
     pub name: &'static str,
-    /// What it takes, in words.
+    /// Its value, in words.
     pub takes: &'static str,
-    /// Its default, in words; `None` where it must be given.
+    /// Its default, in words; `None` if it is required.
     pub default: Option<&'static str>,
 }
 
 /// An operator as a statement.
 #[derive(Clone, Copy, Debug)]
 pub struct Operator {
-    /// The word.
+    /// The keyword.
     pub word: &'static str,
-    /// Which key the first argument is, where it stands without one.
+    /// The key of a first argument without one.
     pub positional: Option<&'static str>,
     /// Its keys.
     pub keys: &'static [Key],
-    /// One line.
+    /// A one-line description.
     pub doc: &'static str,
 }
 
@@ -43,7 +43,7 @@ const PAD_MAX: Key = key(
 );
 const CEIL: Key = key("ceil_mode", "true or false", Some("false"));
 
-/// All operators, by what they do.
+/// All operators, grouped by function.
 pub const OPERATORS: &[Operator] = &[
     Operator {
         word: "conv",
@@ -169,17 +169,17 @@ pub const OPERATORS: &[Operator] = &[
     },
 ];
 
-/// The operator of that word.
+/// The operator with this keyword.
 pub fn find(word: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|op| op.word == word)
 }
 
-/// Whether a block or parameter may not have that name.
+/// Whether a name is reserved, so that no block or parameter can have it.
 pub fn is_reserved(name: &str) -> bool {
     find(name).is_some() || STATEMENTS.contains(&name) || words::is_reserved(name)
 }
 
-/// All words that may begin a statement of a body.
+/// All words that can start a statement in a body.
 pub(super) fn statement_words() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|op| op.word).chain(STATEMENTS.iter().chain(RESERVED).copied())
 }

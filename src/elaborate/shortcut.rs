@@ -1,4 +1,4 @@
-//! Shortcut policies (He et al. 2016, section 3.3), and `add shortcut`, which they reach.
+//! Shortcut policies (He et al. 2016, section 3.3), and `add shortcut`, which applies them.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::syntax::ast::{Expr, Label};
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub kind: Shortcut,
-    /// What a projection is made of, where it is stated.
+    /// The block of a projection, if stated.
     pub unit: Option<Arc<Unit>>,
-    /// Where it is stated.
+    /// Where the policy is stated.
     pub span: Option<Span>,
 }
 
 impl Policy {
-    /// `identity`: what holds where a file says nothing. It never adds a parameter unasked.
+    /// `identity`, the default, which never adds parameters.
     pub const DEFAULT: Policy = Policy { kind: Shortcut::Identity, unit: None, span: None };
 }
 
@@ -44,7 +44,7 @@ impl Expander<'_> {
         let (word, args): (&str, &[Bound]) = match value {
             Value::Word(word) => (word, &[]),
             Value::WordCall(word, args) => (word, args),
-            // a user's block of that name cannot shadow a policy: `projection` is also the name of a standard block
+            // a block cannot shadow a policy: `projection` is also the name of a standard block
             Value::Unit(unit) if POLICIES.contains(&&*unit.name) => (&unit.name, &unit.args),
             Value::Unknown => return fallback,
             other => {
@@ -122,7 +122,7 @@ impl Expander<'_> {
         policy
     }
 
-    /// `add shortcut`: `F(x) + x`, `F(x) + Ws x`, or nothing, as the policy in force says.
+    /// `add shortcut`: `F(x) + x`, `F(x) + Ws x`, or nothing, according to the current policy.
     pub(super) fn add_shortcut(&mut self, label: Option<&Label>, project_from: Option<ir::Value>, span: Span, cx: &mut Cx) {
         let Some(x) = cx.x else {
             if cx.in_block {
@@ -131,7 +131,7 @@ impl Expander<'_> {
                 self.error(
                     Diagnostic::error(
                         codes::MISPLACED,
-                        "`add shortcut` stands outside a block",
+                        "`add shortcut` is outside a block",
                         span,
                         "there is no block's input to add",
                     )
@@ -142,7 +142,7 @@ impl Expander<'_> {
         };
         let policy = cx.policy.clone();
         if policy.kind == Shortcut::None {
-            self.scope().skip(); // names are the same with and without shortcuts
+            self.scope().skip(); // keeps names the same with and without shortcuts
             return;
         }
         let Some(f) = self.current(span, cx) else { return };
@@ -198,12 +198,12 @@ impl Expander<'_> {
         };
         let declared = self.program.def(unit.def);
         if !matches!(declared, Def::Block(_)) {
-            self.error(Diagnostic::error(codes::BAD_VALUE, "a projection is made of a block", at, "not a block"));
+            self.error(Diagnostic::error(codes::BAD_VALUE, "a projection needs a block", at, "not a block"));
             return None;
         }
         let mut args = Vec::new();
         for (key, value) in [("filters", Value::Int(i64::try_from(filters).ok()?)), ("stride", stride)] {
-            // a unit without a stride of its own serves where none is needed
+            // a unit without a `stride` parameter is fine if no stride is needed
             if key == "filters" || cx.stride != [1, 1] || declared.params().iter().any(|p| p.name.node == key) {
                 args.push(Bound { key: Some((key.into(), at)), value, span: at });
             }

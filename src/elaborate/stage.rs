@@ -1,4 +1,4 @@
-//! `stage` and `repeat`: so many instances of a unit, one after the other.
+//! `stage` and `repeat`: a sequence of instances of a unit.
 
 use super::block::merge;
 use super::expand::{Cx, Expander, Labeled, MAX_NODES};
@@ -16,7 +16,7 @@ impl Expander<'_> {
     pub(super) fn stage(&mut self, stage: &Stage, span: Span, cx: &mut Cx) {
         let errors = self.diags.len();
         self.instances(stage, span, cx);
-        // what went wrong may be why it states nothing that the next one could double
+        // an error may be the reason why there are no filters for the next stage to double
         cx.filters_lost |= self.diags.len() > errors || cx.current.is_none();
     }
 
@@ -79,7 +79,7 @@ impl Expander<'_> {
         let halve = keys.map.0 == MapRule::Halve;
         let has = |name: &str| self.program.def(unit.def).params().iter().any(|p| p.name.node == name);
         let (has_stride, has_dilation, has_i, has_count) = (has("stride"), has("dilation"), has("i"), has("count"));
-        // what `map` and `dilate` work through must be a parameter, and not be given besides
+        // `map` and `dilate` set a parameter, which the unit must have and the stage must not also give
         let stated = [
             ("map", "stride", has_stride, keys.map.1, halve),
             ("dilate", "dilation", has_dilation, keys.dilate.map(|(_, at)| at), keys.dilate.is_some()),
@@ -95,7 +95,7 @@ impl Expander<'_> {
             let Some(at) = at else { continue };
             if needed && !has {
                 let message = format!("block `{}` has no parameter `{param}`", unit.name);
-                let label = format!("`{key}` works through it");
+                let label = format!("`{key}` sets it");
                 let declared = self.program.def(unit.def).name().span;
                 self.error(Diagnostic::error(codes::UNKNOWN_KEY, message, at, label).label(declared, "declared here"));
                 fine = false;
@@ -119,7 +119,7 @@ impl Expander<'_> {
             self.remember_stage(stage, cx);
             return;
         }
-        // the first block of a dilated stage reads the map of the stage before with its dilation (as torchvision's
+        // the first block of a dilated stage has the dilation of the previous stage (as in torchvision's
         // `replace_stride_with_dilation`)
         let (first_dilation, dilation) = match keys.dilate {
             Some((Dilate::Double, at)) => match cx.last_dilation.checked_mul(2) {
@@ -141,7 +141,7 @@ impl Expander<'_> {
             label_span: stage.label.as_ref().map_or(span, |l| l.span),
             filters: keys.filters.map(|(n, s)| (n.unsigned_abs(), s)),
             map: keys.map,
-            // a dilated stage keeps the map where it would else be halved
+            // a dilated stage keeps the size where it would otherwise be halved
             allow_doubling: keys.allow_doubling || matches!(keys.dilate, Some((Dilate::Double, _))),
             allow_halving: keys.allow_halving,
             input,
@@ -153,7 +153,7 @@ impl Expander<'_> {
         let mut last_filters = keys.filters.map(|(n, _)| n);
         let mut expand = |this: &mut Self| {
             record.name = this.scope().prefix.clone();
-            // the arguments see `i` and `count`: which instance this is, of how many
+            // arguments can use `i` and `count`, the index and the number of instances
             let mut env = cx.env.clone();
             env.vars.insert("count".to_string(), Value::Int(count as i64));
             for i in 0..count {
@@ -260,7 +260,7 @@ impl Expander<'_> {
                 continue;
             };
             match key.node.as_str() {
-                // a repeat's blocks may differ: each evaluates its own
+                // the blocks of a `repeat` may differ, so each evaluates its own
                 "filters" if !stage.is_stage && !matches!(&arg.value.kind, ExprKind::Name(word) if word == "double") => {
                     keys.others.push(arg);
                 }
@@ -284,7 +284,7 @@ impl Expander<'_> {
                                         codes::NO_PREVIOUS_STAGE,
                                         "there is no stage before to double",
                                         arg.span,
-                                        "doubles what?",
+                                        "nothing to double",
                                     )
                                     .rule("the first stage states its number: `filters: 64`"),
                                 );
@@ -369,27 +369,27 @@ impl Expander<'_> {
         if let Some(near) = super::suggest::nearest(word, names) {
             diag = diag.fix(format!("did you mean `{near}`?"), span, near);
         } else if self.program.std_block(word).is_some() {
-            diag = diag.help(format!("it stands in the standard library: `use std.blocks: {word}`"));
+            diag = diag.help(format!("it is in the standard library: `use std.blocks: {word}`"));
         }
         self.error(diag);
     }
 }
 
-/// What `dilate` says.
+/// The value of `dilate`.
 #[derive(Clone, Copy)]
 enum Dilate {
-    /// Twice that of the stage before, which the first block still has.
+    /// Twice the previous stage's dilation, which the first block still has.
     Double,
-    /// This, in every block.
+    /// This dilation in every block.
     To(i64),
 }
 
-/// The arguments that a unit was given beforehand.
+/// The preset arguments of a unit.
 fn unit_keys(unit: &Unit) -> impl Iterator<Item = (&str, Span)> {
     unit.args.iter().filter_map(|a| a.key.as_ref().map(|(key, span)| (&**key, *span)))
 }
 
-/// A stage's own keys; the others are its unit's.
+/// The keys of a stage; all others belong to its unit.
 struct Keys<'s> {
     filters: Option<(i64, Span)>,
     map: (MapRule, Option<Span>),

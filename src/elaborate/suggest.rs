@@ -1,22 +1,22 @@
-//! "Did you mean": the nearest of the names that would have been right.
+//! "Did you mean" suggestions: the closest valid name.
 
-/// The most names that one is compared with: a file of a hundred thousand blocks must not make each slip in it slow.
+/// The maximum number of candidates, so that suggestions stay fast in a file with a hundred thousand blocks.
 const MAX_CANDIDATES: usize = 2000;
 
-/// The candidate nearest to `name`, where one is near enough to be a slip: a third of the letters, and at most three.
+/// The candidate closest to `name`, if it differs in at most a third of the letters, and at most three.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
         .take(MAX_CANDIDATES)
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * limit) // a letter has up to four bytes
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= 4 * limit) // a character has up to four bytes
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|&(d, _)| d <= limit)
         .min()
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance (Levenshtein) where exchanging two neighbors counts as one (Damerau's restricted form).
+/// Edit distance (Levenshtein) with adjacent transpositions (the restricted Damerau variant).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];

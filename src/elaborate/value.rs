@@ -1,4 +1,4 @@
-//! What an expression evaluates to.
+//! Values of expressions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::load::DefId;
 use crate::base::source::Span;
 
-/// The deepest nesting of lists in lists, and of blocks in blocks' arguments.
+/// The maximum nesting depth of lists, and of blocks in block arguments.
 pub const MAX_VALUE_DEPTH: u8 = 16;
 
 /// A value of the language.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number with a point or an exponent.
+    /// A decimal number, with a point or an exponent.
     Float(f64),
     /// `true` or `false`.
     Bool(bool),
@@ -24,18 +24,18 @@ pub enum Value {
     Size(u64, u64),
     /// `[a, b]`
     List(List),
-    /// A block, possibly with arguments given beforehand.
+    /// A block, optionally with preset arguments.
     Unit(Arc<Unit>),
-    /// A word that names nothing in scope: `double`, `halve`, `pad`. Who takes the value decides whether it knows it.
+    /// A word that is not a name in scope: `double`, `halve`, `pad`. The consumer decides whether it is valid.
     Word(Arc<str>),
     /// A word with arguments: `pad(zeros: split)`.
     WordCall(Arc<str>, Arc<[Bound]>),
-    /// Behind an error that is already reported.
+    /// The result of an error that is already reported.
     Unknown,
 }
 
-/// A list. It knows how deep it nests, since values are shared, and a few lines could otherwise build one that takes for
-/// ever to walk.
+/// A list. It stores its nesting depth: values are shared, so a few lines could otherwise build one that takes
+/// forever to traverse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List {
     items: Arc<[Value]>,
@@ -43,7 +43,7 @@ pub struct List {
 }
 
 impl List {
-    /// A list of these, unless it would nest deeper than [`MAX_VALUE_DEPTH`].
+    /// A list of these items, unless it would nest deeper than [`MAX_VALUE_DEPTH`].
     pub fn new(items: Vec<Value>) -> Option<List> {
         let depth = items.iter().map(Value::depth).max().unwrap_or(0) + 1;
         (depth <= MAX_VALUE_DEPTH).then(|| List { items: items.into(), depth })
@@ -58,7 +58,7 @@ impl std::ops::Deref for List {
     }
 }
 
-/// A block with arguments given beforehand.
+/// A block with preset arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
     /// The block.
@@ -67,7 +67,7 @@ pub struct Unit {
     pub name: Arc<str>,
     /// The arguments.
     pub args: Vec<Bound>,
-    /// How deep the arguments nest, as in [`List`].
+    /// The nesting depth of the arguments, as in [`List`].
     pub depth: u8,
 }
 
@@ -78,17 +78,17 @@ pub struct Bound {
     pub key: Option<(Arc<str>, Span)>,
     /// The value.
     pub value: Value,
-    /// Where it is given.
+    /// Where it is written.
     pub span: Span,
 }
 
 impl Value {
-    /// How many lists, blocks with arguments and words with arguments stand in each other.
+    /// The nesting depth of lists, blocks with arguments and words with arguments.
     pub fn depth(&self) -> u8 {
         match self {
             Value::List(list) => list.depth,
             Value::Unit(unit) => unit.depth,
-            // its arguments hold no other of its kind: `Eval::call` sees to it
+            // `Eval::call` rejects nested ones
             Value::WordCall(_, args) => args.iter().map(|a| a.value.depth()).max().unwrap_or(0).saturating_add(1),
             Value::Int(_)
             | Value::Float(_)
@@ -100,7 +100,7 @@ impl Value {
         }
     }
 
-    /// What it is, in words, for messages.
+    /// Its kind, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Int(_) => "a whole number",

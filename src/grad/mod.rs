@@ -1,6 +1,5 @@
 //! Automatic differentiation: [`training`] extends a checked network to the graph of a training step, with the loss and the
-//! gradient of its
-//! batch mean with respect to each parameter. The planner and the runtime treat it like any other graph.
+//! gradient of its batch mean with respect to each parameter. The planner and the runtime treat it like any other graph.
 //!
 //! It works in reverse mode: from the loss back, each node accumulates its operands' gradients by the chain rule. Values that
 //! need no gradient get none: inputs, and everything before the first trained parameter.
@@ -34,10 +33,9 @@ pub struct GradOptions {
     /// The loss weight of each further output with as many scores as the main one. If it is not 0, there must be
     /// such an output.
     pub auxiliary: f64,
-    /// The probability that a sample skips the last block's path. It decays linearly towards 0 before the
-    /// first block: Huang et al. 2016, equation 4. Paths that are kept are divided by their survival probability, like
-    /// torchvision's `StochasticDepth` in mode
-    /// `row`, so that inference changes nothing.
+    /// The probability that a sample skips the last block's path. It decays linearly towards 0 before the first block: Huang et
+    /// al. 2016, equation 4. Paths that are kept are divided by their survival probability, like torchvision's `StochasticDepth`
+    /// in mode `row`, so that inference changes nothing.
     pub stochastic_depth: f64,
     /// Frozen parameters and layers, by name or by a prefix up to a dot (`layer1`).
     pub frozen: Vec<String>,

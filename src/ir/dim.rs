@@ -71,9 +71,8 @@ impl Dim {
 
     /// Whether two dimensions are equal for infinitely many sizes of their axis. `floor((v + a) / d)` and `floor((v + b) / d)`
     /// differ only where a multiple of `d` lies in between, so they agree unless `a` and `b` are `d` or more apart. With
-    /// different
-    /// divisors they eventually diverge. A known and a free dimension, or two different axes, are equal only at isolated sizes,
-    /// which does not count.
+    /// different divisors they eventually diverge. A known and a free dimension, or two different axes, are equal only at
+    /// isolated sizes, which does not count.
     pub fn agrees(self, other: Dim) -> bool {
         match (self, other) {
             (Dim::Free { axis: x, add: a, div: d }, Dim::Free { axis: y, add: b, div: e }) => {

@@ -105,8 +105,7 @@ impl Pool {
     }
 
     /// The smallest size along an axis at which every window overlaps the feature map. On a smaller one, a dilated window can
-    /// fall
-    /// entirely in the padding.
+    /// fall entirely in the padding.
     pub fn min_map_size(&self, axis: usize) -> usize {
         const TRIED: usize = 64;
         match self.dilation()[axis] {

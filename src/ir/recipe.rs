@@ -128,8 +128,7 @@ pub struct WeightsFrom {
 }
 
 /// Stochastic gradient descent as PyTorch's `SGD`: `g += weight_decay * w; v = momentum * v + (1 - dampening) * g`, with
-/// `dampening` 0 and the
-/// first `v = g`; `w -= lr * v`, or with Nesterov's `w -= lr * (g + momentum * v)`.
+/// `dampening` 0 and the first `v = g`; `w -= lr * v`, or with Nesterov's `w -= lr * (g + momentum * v)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
@@ -191,9 +190,9 @@ pub enum Schedule {
         #[serde(alias = "least")]
         min_lr: f64,
     },
-    /// Rises from `lr / div_factor` to the learning rate over the first `pct_start` of the steps, then falls to
-    /// `lr / div_factor / final_div_factor`, both along a cosine: Smith and
-    /// Topin 2018; PyTorch's `OneCycleLR` with `cycle_momentum=False`.
+    /// Rises from `lr / div_factor` to `lr` over the first `pct_start` of the steps, then falls to
+    /// `lr / div_factor / final_div_factor`, both along a cosine: Smith and Topin 2018; PyTorch's `OneCycleLR` with
+    /// `cycle_momentum=False`.
     OneCycle {
         /// The fraction of the steps over which the learning rate rises, between 0 and 1.
         #[serde(alias = "rise")]
@@ -216,9 +215,7 @@ pub struct Warmup {
     /// Its length.
     pub length: Count,
     /// Whether it rises linearly to the schedule's learning rate (Goyal et al. 2017, section 2.2); otherwise it stays constant
-    /// until
-    /// the end of the warm-up (He et
-    /// al. 2016, section 4.2, for ResNet-110).
+    /// until the end of the warm-up (He et al. 2016, section 4.2, for ResNet-110).
     #[serde(alias = "rises")]
     pub ramp: bool,
 }
@@ -237,8 +234,8 @@ pub struct Loss {
 }
 
 /// An augmentation of a training image, drawn again each time the image is read. A recipe lists them, and they are applied in
-/// that
-/// order, except that [`Augment::Lighting`] adds to the finished image as it is normalized, and [`Augment::Cutout`] comes last.
+/// that order, except that [`Augment::Lighting`] adds to the finished image as it is normalized, and [`Augment::Cutout`] comes
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Augment {
     /// Pads all sides with black, then takes a uniformly random crop: torchvision's
@@ -265,8 +262,7 @@ pub enum Augment {
         crop: [usize; 2],
     },
     /// Crops a rectangle of random area and aspect ratio and resizes it: torchvision's `RandomResizedCrop`, after Szegedy et al.
-    /// 2015,
-    /// section 6. Its defaults there: scale 0.08 to 1, ratio 3/4 to 4/3.
+    /// 2015, section 6. Its defaults there: scale 0.08 to 1, ratio 3/4 to 4/3.
     RandomResizedCrop {
         /// Height and width of the result.
         size: [usize; 2],

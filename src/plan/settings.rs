@@ -14,10 +14,8 @@ pub struct Settings {
     /// Whether to avoid Winograd convolution, whose rounding errors are somewhat larger.
     pub precise: bool,
     /// Whether convolutions other than gradients use Winograd tiles with 2x2 outputs at most, whose rounding errors are as small
-    /// as those
-    /// of direct
-    /// sums. Training sets it: if rounding moves a value across a ReLU's zero, a whole gradient appears or disappears. Gradients
-    /// themselves tolerate larger errors.
+    /// as those of direct sums. Training sets it: if rounding moves a value across a ReLU's zero, a whole gradient appears or
+    /// disappears. Gradients themselves tolerate larger errors.
     #[serde(default)]
     pub winograd_f2_only: bool,
     /// The limit for the packed weights of all convolutions together, in percent of the raw ones.
@@ -34,8 +32,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The measurements for a batch size, thread count and instruction set, by the convolution's name. The first wins if there
-    /// are
-    /// several.
+    /// are several.
     pub(super) fn measured(&self, options: &PlanOptions) -> HashMap<&str, ConvStrategy> {
         let fits = |t: &&Tuned| (t.batch, t.threads, t.isa) == (options.batch, options.threads, options.isa);
         self.tuned.iter().rev().filter(fits).map(|t| (t.name.as_str(), t.strategy)).collect()

@@ -1,13 +1,13 @@
-//! The syntax tree: what the text says, spanned, before any name is looked up.
+//! The syntax tree, with spans, before name resolution.
 
 use crate::base::source::Span;
 
-/// Something with its place in the source.
+/// A value with its span in the source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spanned<T> {
-    /// The thing.
+    /// The value.
     pub node: T,
-    /// Where it stands.
+    /// Its span.
     pub span: Span,
 }
 
@@ -17,17 +17,17 @@ pub type Ident = Spanned<String>;
 /// A source file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
-    /// The number behind `resnet` in the first line.
+    /// The number after `resnet` in the first line.
     pub version: Option<Spanned<u64>>,
-    /// Everything that follows, in order.
+    /// The items that follow, in order.
     pub items: Vec<Item>,
     /// All comments, doc comments included, in order, with their slashes.
     pub comments: Vec<Spanned<String>>,
-    /// Whether a syntax error was reported: something of the text is missing from this tree.
+    /// Whether a syntax error was reported, so that parts of the text are missing from this tree.
     pub damaged: bool,
 }
 
-/// What stands at the top level.
+/// A top-level item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// `use …`
@@ -43,13 +43,13 @@ pub enum Item {
 pub struct Use {
     /// Dotted name or path.
     pub from: UsePath,
-    /// What is taken; empty takes everything.
+    /// The imported names; empty imports everything.
     pub names: Vec<Ident>,
     /// The whole line.
     pub span: Span,
 }
 
-/// Where a `use` looks.
+/// The source of a `use`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UsePath {
     /// `std.blocks`: embedded.
@@ -89,7 +89,7 @@ pub struct Block {
     pub body: Vec<Stmt>,
     /// All of it.
     pub span: Span,
-    /// Whether a syntax error was reported inside: what seems missing or unused here is not to be reported again.
+    /// Whether a syntax error was reported inside, so that missing or unused names should not be reported.
     pub damaged: bool,
 }
 
@@ -108,11 +108,11 @@ pub struct Network {
     pub body: Vec<Stmt>,
     /// All of it.
     pub span: Span,
-    /// Whether a syntax error was reported inside: what seems missing or unused here is not to be reported again.
+    /// Whether a syntax error was reported inside, so that missing or unused names should not be reported.
     pub damaged: bool,
 }
 
-/// A block or network by name, possibly with arguments given beforehand: `bottleneck(groups: 32)`.
+/// A block or network by name, optionally with preset arguments: `bottleneck(groups: 32)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitRef {
     /// The name.
@@ -126,8 +126,8 @@ pub struct UnitRef {
 /// An argument: `value`, `name: value`; a bare name in a statement's list is short for `name: name`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
-    /// The key. For the bare name of a statement's list it is filled, with the span of the name. `None`: positional, which only
-    /// a statement's first argument and arguments in parentheses can be; positional ones precede the others.
+    /// The key. For a bare name in a statement's list it is filled in, with the span of the name. `None` means positional, which
+    /// only a statement's first argument and arguments in parentheses can be; positional arguments come first.
     pub key: Option<Ident>,
     /// The value.
     pub value: Expr,
@@ -138,7 +138,7 @@ pub struct Arg {
 /// One statement of a body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stmt {
-    /// What it says.
+    /// Its kind.
     pub kind: StmtKind,
     /// All of it.
     pub span: Span,
@@ -149,9 +149,10 @@ pub struct Stmt {
 pub enum StmtKind {
     /// `input [NAME:] 3 x 224 x 224`
     Input {
-        /// Its name, where it has one.
+        /// Its name, if any.
         name: Option<Ident>,
-        /// Without the batch; each a number, a name (a parameter, or else a free axis such as `H`), or an expression in parentheses.
+        /// Without the batch; each a number, a name (a parameter, or else a free axis such as `H`), or an expression in
+        /// parentheses.
         dims: Vec<Expr>,
     },
     /// `conv 3x3, filters: 64, stride: 2 as name`: an operator, or a call of a block.
@@ -185,7 +186,7 @@ pub enum StmtKind {
     Branch {
         /// Its name.
         name: Ident,
-        /// What it reads; else the current value.
+        /// The label that it reads; otherwise the current value.
         from: Option<Ident>,
         /// Inside.
         body: Vec<Stmt>,
@@ -194,7 +195,7 @@ pub enum StmtKind {
     Parallel {
         /// `concat`, `add` or `mul`.
         join: Ident,
-        /// Name and body of each arm, in order. An empty body passes the value on.
+        /// Name and body of each arm, in order. An empty body passes its input on.
         arms: Vec<(Label, Vec<Stmt>)>,
         /// `as LABEL`
         label: Option<Label>,
@@ -203,9 +204,9 @@ pub enum StmtKind {
     If {
         /// Condition.
         cond: Expr,
-        /// Where it holds.
+        /// The body if it is true.
         then: Vec<Stmt>,
-        /// Where not; an `else if` is a body of one `if`.
+        /// The `else` body; an `else if` is a body with a single `if`.
         otherwise: Vec<Stmt>,
     },
     /// `let NAME = EXPR`
@@ -219,7 +220,7 @@ pub enum StmtKind {
     Output {
         /// Its name.
         name: Ident,
-        /// What it is; else the current value.
+        /// The label of its value; otherwise the current value.
         from: Option<Ident>,
     },
     /// `expect params: 25_557_032`
@@ -230,22 +231,22 @@ pub enum StmtKind {
     Labels(Expr),
     /// `weights "path"`
     Weights(Spanned<String>),
-    /// `train { … }`: read by training.
+    /// `train { … }`
     Train(Vec<Entry>),
 }
 
 /// An operator or a block with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The word.
+    /// The operator or block.
     pub name: Ident,
-    /// The first argument, where it has no key (`conv 3x3`), then the others.
+    /// The first argument, possibly without a key (`conv 3x3`), then the others.
     pub args: Vec<Arg>,
-    /// `as LABEL`; a template where it was a string.
+    /// `as LABEL`; a template if written as a string.
     pub label: Option<Label>,
 }
 
-/// What stands behind `as`.
+/// The label after `as`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Label {
     /// A name, dots allowed.
@@ -259,14 +260,14 @@ pub enum Label {
 pub struct Template {
     /// Its parts in order.
     pub parts: Vec<TemplatePart>,
-    /// With its quotes.
+    /// The span, including quotes.
     pub span: Span,
 }
 
 /// A part of a [`Template`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum TemplatePart {
-    /// As it stands.
+    /// Literal text.
     Text(String),
     /// `{expr}`
     Expr(Expr),
@@ -275,13 +276,13 @@ pub enum TemplatePart {
 /// A stage or repeat.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// Whether the design rules hold for it (`stage`), or not (`repeat`).
+    /// Whether the design rules apply (`stage`) or not (`repeat`).
     pub is_stage: bool,
     /// Its label; a `stage` always has one.
     pub label: Option<Ident>,
-    /// How many instances.
+    /// The number of instances.
     pub count: Expr,
-    /// Of what.
+    /// The unit.
     pub unit: UnitRef,
     /// `filters: double`, `map: halve`, …
     pub args: Vec<Arg>,
@@ -300,12 +301,12 @@ pub struct Expect {
     pub value: ExpectValue,
 }
 
-/// What is expected.
+/// The expected value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectValue {
-    /// As written, for its last digit (`3.8e9`, `25_557_032`).
+    /// The number as written, which determines its last digit (`3.8e9`, `25_557_032`).
     Number(Ident),
-    /// `512 x 7 x 7`; or a single dimension that is not a plain number (`classes`).
+    /// `512 x 7 x 7`, or a single dimension that is not a plain number (`classes`).
     Shape(Vec<Expr>, Span),
 }
 
@@ -314,9 +315,9 @@ pub enum ExpectValue {
 pub struct Entry {
     /// The key.
     pub key: Ident,
-    /// What follows on the line.
+    /// The values on the line.
     pub args: Vec<Arg>,
-    /// In braces.
+    /// The entries in braces.
     pub entries: Vec<Entry>,
     /// All of it.
     pub span: Span,
@@ -325,9 +326,9 @@ pub struct Entry {
 /// An expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What it says.
+    /// Its kind.
     pub kind: ExprKind,
-    /// Where.
+    /// Its span.
     pub span: Span,
 }
 

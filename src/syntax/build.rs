@@ -1,6 +1,6 @@
-//! From pest's pairs to the tree: items and statements. Each function takes the pair of the rule of its name.
+//! Builds the tree from pest's pairs: items and statements. Each function takes a pair of the rule it is named after.
 //!
-//! `None` means that a pair lacks what its rule promises, which no text brings about; the caller reports a syntax error.
+//! `None` means that a pair lacks a part its rule requires, which no input can cause; the caller reports a syntax error.
 
 use std::ops::Range;
 
@@ -13,32 +13,32 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
 
-/// How many parameters a block or network may declare: each is looked for among the others.
+/// The maximum number of parameters of a block or network, since each is compared with the others.
 const MAX_PARAMETERS: usize = 256;
 
-/// The longest chain of `else if`: the tree nests as deep.
+/// The maximum length of an `else if` chain, since the tree nests equally deep.
 const MAX_ELSE_IF: usize = 64;
 
-/// From where the text of a match was taken, and what is found wrong with what it says.
+/// Where the matched text comes from, and the diagnostics found in it.
 pub(super) struct Context<'d> {
     pub file: FileId,
-    /// Where pieces of the matched text begin, there and in the file; ascending. See [`Context::span_at`].
+    /// The start offsets of pieces, in the matched text and in the file; ascending. See [`Context::span_at`].
     pub pieces: Vec<(usize, usize)>,
     pub diagnostics: &'d mut Vec<Diagnostic>,
 }
 
 impl Context<'_> {
-    /// The place in the file of a byte of the matched text.
+    /// The file offset of a byte in the matched text.
     pub fn place(&self, at: usize) -> usize {
         let next = self.pieces.partition_point(|&(local, _)| local <= at);
         let (local, place) = next.checked_sub(1).map_or((0, 0), |i| self.pieces[i]);
         at - local + place
     }
 
-    /// The span in the file of a range of the matched text.
+    /// The file span of a range in the matched text.
     pub fn span_at(&self, range: Range<usize>) -> Span {
         let start = self.place(range.start);
-        // The end is looked up by the last byte: behind it another piece may begin.
+        // The end is looked up by the last byte, since another piece may begin after it.
         let end = if range.is_empty() { start } else { self.place(range.end - 1) + 1 };
         Span::new(self.file, start..end)
     }
@@ -46,7 +46,7 @@ impl Context<'_> {
     pub fn span(&self, pair: &Pair<Rule>) -> Span {
         let text = pair.as_str();
         let start = pair.as_span().start();
-        // A rule that ends with an optional part takes the blanks in front of that part with it.
+        // A rule with an optional part at its end also matches the whitespace before that part.
         self.span_at(start..start + text.trim_end_matches([' ', '\t', '\r', '\n']).len())
     }
 
@@ -54,7 +54,7 @@ impl Context<'_> {
         Ident { node: pair.as_str().trim_end().to_owned(), span: self.span(pair) }
     }
 
-    /// The next pair as a name, if it is of this rule.
+    /// Takes the next pair as a name if it is of this rule.
     fn next_ident(&self, pairs: &mut Pairs<Rule>, rule: Rule) -> Option<Ident> {
         next(pairs, rule).map(|pair| self.ident(&pair))
     }
@@ -65,15 +65,15 @@ pub(super) fn next<'i>(pairs: &mut Pairs<'i, Rule>, rule: Rule) -> Option<Pair<'
     if pairs.peek().is_some_and(|pair| pair.as_rule() == rule) { pairs.next() } else { None }
 }
 
-/// The parts of a pair without its first word.
-fn behind_word<'i>(pair: Pair<'i, Rule>) -> Pairs<'i, Rule> {
+/// The inner pairs without the leading keyword.
+fn after_keyword<'i>(pair: Pair<'i, Rule>) -> Pairs<'i, Rule> {
     let mut pairs = pair.into_inner();
     pairs.next();
     pairs
 }
 
 pub(super) fn version(cx: &Context, pair: Pair<Rule>) -> Option<Spanned<u64>> {
-    let number = behind_word(pair).next()?;
+    let number = after_keyword(pair).next()?;
     Some(Spanned { node: number.as_str().replace('_', "").parse().ok()?, span: cx.span(&number) })
 }
 
@@ -89,7 +89,7 @@ pub(super) fn item(cx: &mut Context, pair: Pair<Rule>) -> Option<Item> {
 
 fn use_item(cx: &mut Context, pair: Pair<Rule>) -> Option<Use> {
     let span = cx.span(&pair);
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let from = next(&mut pairs, Rule::use_from)?.into_inner().next()?;
     let from = match from.as_rule() {
         Rule::string => UsePath::File(string(cx, &from)),
@@ -103,7 +103,7 @@ fn use_item(cx: &mut Context, pair: Pair<Rule>) -> Option<Use> {
 
 fn network(cx: &mut Context, pair: Pair<Rule>) -> Option<Network> {
     let span = cx.span(&pair);
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let name = cx.next_ident(&mut pairs, Rule::word)?;
     let params = optional(next(&mut pairs, Rule::parameters), |pair| parameters(cx, pair))?.unwrap_or_default();
     let base = optional(next(&mut pairs, Rule::base), |pair| {
@@ -116,14 +116,14 @@ fn network(cx: &mut Context, pair: Pair<Rule>) -> Option<Network> {
 
 fn block(cx: &mut Context, pair: Pair<Rule>) -> Option<Block> {
     let span = cx.span(&pair);
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let name = cx.next_ident(&mut pairs, Rule::word)?;
     let params = optional(next(&mut pairs, Rule::parameters), |pair| parameters(cx, pair))?.unwrap_or_default();
     let body = body(cx, next(&mut pairs, Rule::body)?)?;
     Some(Block { doc: None, name, params, body, span, damaged: false })
 }
 
-/// `Some(None)` where there is nothing to build; `None` where building failed.
+/// `Some(None)` if there is nothing to build; `None` if building failed.
 fn optional<'i, T>(pair: Option<Pair<'i, Rule>>, build: impl FnOnce(Pair<'i, Rule>) -> Option<T>) -> Option<Option<T>> {
     match pair {
         Some(pair) => build(pair).map(Some),
@@ -212,42 +212,42 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
             StmtKind::Section { name, body: body(cx, pairs.next()?)? }
         }
         Rule::scope => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             StmtKind::Scope { name: label(cx, pairs.next()?)?, body: body(cx, pairs.next()?)? }
         }
         Rule::sequential => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             StmtKind::Sequential { name: label(cx, pairs.next()?)?, body: body(cx, pairs.next()?)? }
         }
         Rule::shortcut => StmtKind::Shortcut(only_expression(cx, pair)?),
         Rule::stage => StmtKind::Stage(stage(cx, pair, true)?),
         Rule::repeat => StmtKind::Stage(stage(cx, pair, false)?),
         Rule::branch => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             let name = cx.next_ident(&mut pairs, Rule::path)?;
             let from = from_label(cx, &mut pairs)?;
             StmtKind::Branch { name, from, body: body(cx, pairs.next()?)? }
         }
         Rule::parallel => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             let join = cx.next_ident(&mut pairs, Rule::word)?;
             let arms = next(&mut pairs, Rule::arms)?.into_inner().map(|pair| arm(cx, pair)).collect::<Option<_>>()?;
             StmtKind::Parallel { join, arms, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
         }
         Rule::if_statement => if_statement(cx, pair)?,
         Rule::let_statement => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             let name = cx.next_ident(&mut pairs, Rule::word)?;
             StmtKind::Let { name, value: expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)? }
         }
         Rule::output => {
-            let mut pairs = behind_word(pair);
+            let mut pairs = after_keyword(pair);
             let name = cx.next_ident(&mut pairs, Rule::word)?;
             StmtKind::Output { name, from: from_label(cx, &mut pairs)? }
         }
         Rule::expect => StmtKind::Expect(expect(cx, pair)?),
         Rule::preprocess => {
-            let (args, allows) = keys(cx, next(&mut behind_word(pair), Rule::keys)?)?;
+            let (args, allows) = keys(cx, next(&mut after_keyword(pair), Rule::keys)?)?;
             if let Some(allow) = allows.first() {
                 let message = "`allow` belongs to a stage";
                 cx.diagnostics.push(Diagnostic::error(codes::SYNTAX, message, allow.span, "nothing to allow here"));
@@ -256,23 +256,23 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         }
         Rule::labels => StmtKind::Labels(only_expression(cx, pair)?),
         Rule::weights => {
-            let path = behind_word(pair).next()?;
+            let path = after_keyword(pair).next()?;
             StmtKind::Weights(string(cx, &path))
         }
-        Rule::train => StmtKind::Train(entries(cx, next(&mut behind_word(pair), Rule::entries)?)?),
+        Rule::train => StmtKind::Train(entries(cx, next(&mut after_keyword(pair), Rule::entries)?)?),
         Rule::call => StmtKind::Call(call(cx, pair)?),
         _ => return None,
     };
     Some(Stmt { kind, span })
 }
 
-/// The one expression of a statement such as `shortcut: policy`.
+/// The single expression of a statement such as `shortcut: policy`.
 fn only_expression(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
     expression(cx, pair.into_inner().find(|pair| pair.as_rule() == Rule::expression)?)
 }
 
 fn input(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let name = cx.next_ident(&mut pairs, Rule::word);
     let dims = dims(cx, pairs.find(|pair| pair.as_rule() == Rule::dims)?)?;
     Some(StmtKind::Input { name, dims })
@@ -292,7 +292,7 @@ fn dims(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Expr>> {
     .collect()
 }
 
-/// The value of digits with underscores; the scan has refused those that do not fit.
+/// The value of digits with underscores; the scan has already rejected values that overflow.
 pub(super) fn integer_value(text: &str) -> Option<i64> {
     text.replace('_', "").parse().ok()
 }
@@ -335,15 +335,15 @@ fn second_positional(cx: &mut Context, call: &Call, arg: &Arg) {
 }
 
 fn as_label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {
-    label(cx, behind_word(pair).next()?)
+    label(cx, after_keyword(pair).next()?)
 }
 
 fn from_label(cx: &Context, pairs: &mut Pairs<Rule>) -> Option<Option<Ident>> {
-    optional(next(pairs, Rule::from_label), |pair| cx.next_ident(&mut behind_word(pair), Rule::path))
+    optional(next(pairs, Rule::from_label), |pair| cx.next_ident(&mut after_keyword(pair), Rule::path))
 }
 
 fn stage(cx: &mut Context, pair: Pair<Rule>, is_stage: bool) -> Option<Stage> {
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let label = cx.next_ident(&mut pairs, Rule::path);
     let count = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
     let unit = unit(cx, pairs.find(|pair| pair.as_rule() == Rule::unit)?)?;
@@ -351,7 +351,7 @@ fn stage(cx: &mut Context, pair: Pair<Rule>, is_stage: bool) -> Option<Stage> {
     Some(Stage { is_stage, label, count, unit, args, allows })
 }
 
-/// `{ filters: double, map: halve, allow doubling }`, or the keys alone.
+/// `{ filters: double, map: halve, allow doubling }`, or only the keys.
 pub(super) fn keys(cx: &mut Context, pair: Pair<Rule>) -> Option<(Vec<Arg>, Vec<Ident>)> {
     list_of_keys(cx, pair.into_inner())
 }
@@ -362,7 +362,7 @@ pub(super) fn list_of_keys(cx: &mut Context, pairs: Pairs<Rule>) -> Option<(Vec<
         let inner = pair.into_inner().next()?;
         match inner.as_rule() {
             Rule::keyed => args.push(keyed(cx, inner)?),
-            Rule::allow => allows.push(cx.next_ident(&mut behind_word(inner), Rule::word)?),
+            Rule::allow => allows.push(cx.next_ident(&mut after_keyword(inner), Rule::word)?),
             _ => args.push(shorthand(cx.ident(&inner))),
         }
     }
@@ -374,11 +374,11 @@ pub(super) fn arm(cx: &mut Context, pair: Pair<Rule>) -> Option<(Label, Vec<Stmt
     Some((label(cx, pairs.next()?)?, body(cx, pairs.next()?)?))
 }
 
-/// An `else if` becomes the one statement of an `else`.
+/// An `else if` becomes the only statement of an `else`.
 fn if_statement(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
     let start = pair.as_span().start();
     let end = start + pair.as_str().trim_end().len();
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let mut cases = vec![(start, expression(cx, pairs.next()?)?, body(cx, pairs.next()?)?)];
     let mut otherwise = Vec::new();
     for pair in pairs {
@@ -397,7 +397,7 @@ fn if_statement(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
             otherwise = body(cx, parts.next()?)?;
         }
     }
-    // From the last to the first: each becomes what stands behind the `else` of the one before.
+    // From last to first: each becomes the `else` body of the previous one.
     while let Some((start, cond, then)) = cases.pop() {
         let kind = StmtKind::If { cond, then, otherwise };
         if cases.is_empty() {
@@ -409,7 +409,7 @@ fn if_statement(cx: &mut Context, pair: Pair<Rule>) -> Option<StmtKind> {
 }
 
 fn expect(cx: &mut Context, pair: Pair<Rule>) -> Option<Expect> {
-    let mut pairs = behind_word(pair);
+    let mut pairs = after_keyword(pair);
     let metric = cx.next_ident(&mut pairs, Rule::path)?;
     let about = pairs.next()?.as_rule() == Rule::about;
     let expected = pairs.next()?;

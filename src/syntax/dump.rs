@@ -1,4 +1,4 @@
-//! The tree as text, for `--emit ast`: an indented line a node, with the line and column where it begins.
+//! The tree as text for `--emit ast`: one indented line per node, with its starting line and column.
 
 use std::fmt::Write;
 
@@ -208,7 +208,7 @@ fn list(items: &[Expr], between: &str) -> String {
     items.iter().map(expr).collect::<Vec<_>>().join(between)
 }
 
-/// An expression with every operation in parentheses, so that precedence shows.
+/// An expression with parentheses around every operation, which shows precedence.
 fn expr(value: &Expr) -> String {
     match &value.kind {
         ExprKind::Int(n) => n.to_string(),

@@ -1,4 +1,4 @@
-//! What was expected where a text does not match: pest's rules put into the words of the language.
+//! Explains syntax errors: translates pest's expected rules into the terms of the language.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
 
-/// Whether the statement that begins with this word has braces.
+/// Whether statements that start with this word have braces.
 pub(super) fn has_braces(word: &str) -> bool {
     const WITH_BRACES: [&str; 11] =
         ["stem", "head", "scope", "sequential", "branch", "parallel", "if", "stage", "repeat", "preprocess", "train"];
     WITH_BRACES.contains(&word)
 }
 
-/// Says what is wrong with `text`, which is followed by `behind` in the file.
-pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule>) -> Diagnostic {
+/// Explains the error in `text`, which is followed by `following` in the file.
+pub(super) fn explain(cx: &Context, text: &str, following: &str, error: &Error<Rule>) -> Diagnostic {
     if let Some(found) = foreign::notation(text) {
         let diagnostic = Diagnostic::error(codes::SYNTAX, found.message, cx.span_at(found.at), "not expected here");
         return match found.edit {
@@ -39,9 +39,9 @@ pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule
     };
     let ends = text[at..].is_empty() || text[at..].starts_with('\n');
     let (found, span) = if ends {
-        // The line ends too early: point right behind its last character.
+        // The line ends too early: point directly after its last character.
         let end = text[..at].trim_end().len();
-        let next = behind.trim_start_matches([' ', '\t', '\r']);
+        let next = following.trim_start_matches([' ', '\t', '\r']);
         let found = if next.starts_with('}') { "`}`" } else { "the end of the line" };
         (found.to_owned(), cx.span_at(end.saturating_sub(1)..end))
     } else {
@@ -51,24 +51,24 @@ pub(super) fn explain(cx: &Context, text: &str, behind: &str, error: &Error<Rule
         Some(list) => format!("expected {list}, found {found}"),
         None => format!("{found} is not expected here"),
     };
-    let label = if ends { "something is missing behind this" } else { "not expected here" };
-    // Where a sign is missing it belongs right behind what is there.
+    let label = if ends { "something is missing after this" } else { "not expected here" };
+    // A missing token belongs directly after the existing text.
     let before = text[..at].trim_end().len();
     let last = cx.span_at(before.saturating_sub(1)..before);
     let gap = Span { start: last.end, ..last };
-    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, behind, &expected, gap)
+    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, following, &expected, gap)
 }
 
-/// Adds what is most likely meant.
-fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected: &[&str], gap: Span) -> Diagnostic {
+/// Adds advice for likely mistakes.
+fn advise(diagnostic: Diagnostic, text: &str, at: usize, following: &str, expected: &[&str], gap: Span) -> Diagnostic {
     let span = diagnostic.span();
     let rest = &text[at..];
     let before = text[..at].trim_end();
     let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
     if expected.contains(&"`,`") && !word.is_empty() && !is_reserved(word) && !before.ends_with(',') {
         let help = match () {
-            () if expected.contains(&"`)`") || expected.contains(&"`]`") => "a `,` stands between two of a list",
-            () => "arguments stand behind `,`, statements on lines of their own",
+            () if expected.contains(&"`)`") || expected.contains(&"`]`") => "separate list items with `,`",
+            () => "separate arguments with `,`, and put statements on separate lines",
         };
         return diagnostic.fix(help, gap, ",");
     }
@@ -80,11 +80,11 @@ fn advise(diagnostic: Diagnostic, text: &str, at: usize, behind: &str, expected:
     if called || (rest.starts_with('(') && expected.contains(&"the end of the line")) {
         return diagnostic.help("operators and blocks take their arguments without parentheses: `conv 3x3, filters: 64`");
     }
-    if rest.is_empty() && expected.contains(&"`{`") && behind.trim_start().starts_with('{') {
-        return diagnostic.help("`{` stands in the line of what it belongs to");
+    if rest.is_empty() && expected.contains(&"`{`") && following.trim_start().starts_with('{') {
+        return diagnostic.help("`{` must be on the same line as what it belongs to");
     }
     if expected.contains(&"a name") && is_reserved(word) {
-        return diagnostic.note(format!("`{word}` is a word of the language and cannot be a name"));
+        return diagnostic.note(format!("`{word}` is a reserved word and cannot be a name"));
     }
     diagnostic
 }
@@ -93,7 +93,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// What stands at `at`, in a message's words.
+/// Describes the token at `at` for a message.
 pub(super) fn token(text: &str, at: usize) -> String {
     let rest = &text[at..];
     format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug())
@@ -131,18 +131,18 @@ fn list(expected: &[&str]) -> Option<String> {
     Some(if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) })
 }
 
-/// The rules in the words of the language, each once, in a fixed order.
+/// Describes the rules, without duplicates, in a fixed order.
 fn expected(rules: &[Rule]) -> Vec<&'static str> {
     let words: BTreeSet<(u8, &'static str)> = rules.iter().filter_map(|&rule| in_words(rule)).collect();
-    // An operator may follow every value, and so says little where anything else may follow too.
+    // An operator can follow every value, so it is left out if anything else is expected.
     let only_operators = words.iter().all(|&(rank, _)| rank == OPERATOR);
     words.into_iter().filter(|&(rank, _)| only_operators || rank != OPERATOR).map(|(_, word)| word).collect()
 }
 
-/// The rank of what may follow any value.
+/// The rank of infix operators.
 const OPERATOR: u8 = 8;
 
-/// A rule in words, with its rank in the list of what is expected.
+/// Describes a rule, with its rank in the list of expected tokens.
 fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
     let rank_and_word = match rule {
         Rule::item | Rule::file | Rule::use_item | Rule::network_item | Rule::block_item => (0, "`use`, `network` or `block`"),

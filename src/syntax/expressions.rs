@@ -1,4 +1,4 @@
-//! From pest's pairs to the tree: expressions, strings and labels.
+//! Builds the tree from pest's pairs: expressions, strings and labels.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 
-/// From loosest to tightest.
+/// From lowest to highest precedence.
 static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
     let infix = |rule| Op::infix(rule, Assoc::Left);
     PrattParser::new()
@@ -34,9 +34,10 @@ static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
         .op(Op::prefix(Rule::negate))
 });
 
-/// An `expression` of a statement, or a `value` of a training entry.
+/// An `expression` in a statement, or a `value` in a training entry.
 ///
-/// Refuses one that holds more than [`MAX_OPERATORS`] operators: the tree nests as deep, and is walked over by recursion.
+/// Rejects expressions with more than [`MAX_OPERATORS`] operators, since the tree can nest equally deep and is traversed
+/// recursively.
 pub(super) fn expression(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
     let operators = pair.clone().into_inner().flatten().filter(|pair| is_operator(pair.as_rule())).count();
     if operators > MAX_OPERATORS {
@@ -54,7 +55,7 @@ fn is_operator(rule: Rule) -> bool {
     }
 }
 
-/// An expression inside one whose operators were counted.
+/// An expression inside one whose operators are already counted.
 fn nested(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
     match pair.as_rule() {
         Rule::expression => nested(cx, pair.into_inner().next()?),
@@ -81,7 +82,7 @@ fn conditional(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
 }
 
 fn operation(cx: &mut Context, pairs: Pairs<Rule>) -> Option<Expr> {
-    // The parser takes one closure for each kind of operator; the context is for operands alone.
+    // The parser takes one closure per kind of operator; only operands need the context.
     let file = cx.file;
     let pieces = cx.pieces.clone();
     let mut ignored = Vec::new();
@@ -122,7 +123,7 @@ fn infix(rule: Rule) -> Option<BinaryOp> {
     })
 }
 
-/// An atom and the indices behind it.
+/// An atom and the indices after it.
 fn operand(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
     let mut pairs = pair.into_inner();
     let mut value = atom(cx, pairs.next()?)?;
@@ -150,7 +151,7 @@ fn atom(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
             let items = pair.into_inner().filter(|pair| pair.as_rule() == Rule::expression);
             ExprKind::List(items.map(|pair| nested(cx, pair)).collect::<Option<_>>()?)
         }
-        // Parentheses leave no trace but the span.
+        // Parentheses affect only the span.
         Rule::group => nested(cx, pair.into_inner().next()?)?.kind,
         Rule::name => {
             let mut pairs = pair.into_inner();
@@ -165,7 +166,7 @@ fn atom(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
     Some(Expr { kind, span })
 }
 
-/// A string's value, its escapes resolved.
+/// A string's value, with escapes resolved.
 pub(super) fn string(cx: &Context, pair: &Pair<Rule>) -> Spanned<String> {
     let raw = pair.as_str();
     let raw = raw.get(1..raw.len().saturating_sub(1)).unwrap_or("");
@@ -186,7 +187,7 @@ fn unescape(raw: &str) -> String {
     value
 }
 
-/// A name, or a string in which `{expression}` is filled in.
+/// A name, or a string template with `{expression}` parts.
 pub(super) fn label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {
     let inner = pair.into_inner().next()?;
     if inner.as_rule() != Rule::string {
@@ -231,7 +232,7 @@ fn shift(span: Span, by: usize) -> std::ops::Range<usize> {
     span.range().start + by..span.range().end + by
 }
 
-/// The expression between the braces of a template, which begins at `start` of the matched text.
+/// The expression between the braces of a template, which starts at `start` in the matched text.
 fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     let place = cx.place(start);
     let scan = scan::scan(cx.file, text);

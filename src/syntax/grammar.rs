@@ -1,6 +1,6 @@
-//! The parser that pest makes of `grammar/resnet.pest`.
+//! The parser that pest generates from `grammar/resnet.pest`.
 
-// What pest generates holds nothing to document.
+// The code that pest generates has no documentation.
 #![allow(missing_docs)]
 
 use pest_derive::Parser;

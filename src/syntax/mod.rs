@@ -1,8 +1,8 @@
-//! From source text to a spanned [`ast`]. The only code that sees pest's `Rule`.
+//! Parses source text to a spanned [`ast`]. This is the only code that uses pest's `Rule`.
 //!
-//! [`parse`] goes in three steps. `scan` walks over the characters: limits, tokens, brackets, comments, line ends. Then each item
-//! is matched with the grammar as a whole and `build` makes a tree of it. Where an item does not match, `recover` cuts it into
-//! statements and matches each by itself; `explain` says in the language's words what was expected.
+//! [`parse`] has three steps. `scan` goes through the characters: limits, tokens, brackets, comments, line ends. Then each item
+//! is matched against the grammar as a whole, and `build` makes a tree of it. If an item does not match, `recover` splits it into
+//! statements and matches each separately; `explain` describes what was expected.
 
 pub mod ast;
 mod build;
@@ -23,26 +23,26 @@ use crate::base::source::{FileId, Span};
 
 pub use dump::dump;
 
-/// The longest source that is read, in bytes.
+/// The maximum size of a source, in bytes.
 pub const MAX_SOURCE: usize = 4 << 20;
 
-/// How deep brackets may nest.
+/// The maximum nesting depth of brackets.
 pub const MAX_NESTING: usize = 64;
 
-/// How many words, numbers and signs a source may hold. The tree takes some hundred bytes for each.
+/// The maximum number of tokens in a source. The tree takes a few hundred bytes for each.
 pub const MAX_TOKENS: usize = 500_000;
 
-/// How many operators a single expression may hold: who walks over the tree recurses as deep.
+/// The maximum number of operators in an expression, which bounds the recursion depth of traversals.
 pub const MAX_OPERATORS: usize = 512;
 
-/// After so many errors reading stops.
+/// Parsing stops after this many errors.
 pub const MAX_ERRORS: usize = 100;
 
-/// The language's version.
+/// The version of the language.
 pub const VERSION: u64 = 1;
 
-/// Parses a file. Every syntax error is reported; what could be read stands in the tree, and `damaged` says where something is
-/// missing from it. The diagnostics are in the order of the text.
+/// Parses a file. Every syntax error is reported. The tree contains everything that could be parsed, and `damaged` marks where
+/// parts are missing. The diagnostics are in source order.
 pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     if text.len() > MAX_SOURCE {
         let message = format!("the source is {} bytes long; at most {MAX_SOURCE} are read", text.len());

@@ -1,8 +1,8 @@
-//! From the scanned text to the tree of the file, whatever the text.
+//! Builds the tree of a file from the scanned text, recovering from errors.
 //!
-//! An item that matches the grammar is built at once. One that does not is cut up by the marks of the scan: its head is matched
-//! with empty braces, and what stands in the braces statement by statement, in the same way. So every statement gets its own
-//! verdict, and each is matched once more at most.
+//! An item that matches the grammar is built directly. One that does not is split at the marks of the scan: its head is matched
+//! with empty braces, and the contents of the braces statement by statement, in the same way. So every statement gets its own
+//! errors, and is matched at most once more.
 
 use std::ops::Range;
 
@@ -19,15 +19,15 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
 
-/// A statement or item as cut out of the text, without blanks at its ends.
+/// The text range of a statement or item, without surrounding whitespace.
 #[derive(Clone)]
 struct Piece {
     range: Range<usize>,
-    /// Those of its marks that stand in it.
+    /// The range of its marks.
     marks: Range<usize>,
 }
 
-/// What stands in a pair of braces, exclusive.
+/// The contents of a pair of braces, exclusive.
 struct Braces {
     open: usize,
     close: Mark,
@@ -40,12 +40,12 @@ struct Reader<'a> {
     text: &'a str,
     clean: &'a str,
     marks: &'a [Mark],
-    /// Where the scan has reported something, ascending: no more is said about these places.
+    /// Places where the scan has reported errors, ascending; no further errors are reported there.
     reported: Vec<Range<usize>>,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads the scanned text.
+/// Parses the scanned text.
 pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnostic>) {
     let mut reported: Vec<_> = scan.diagnostics.iter().map(|diagnostic| diagnostic.span().range()).collect();
     reported.sort_by_key(|range| range.start);
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
             Some((first, rest)) if self.first_word(&first.range) == "resnet" => {
                 tree.version = self.version(&first.range);
                 if tree.version.as_ref().is_some_and(|version| version.node != VERSION) {
-                    // Whatever another version says, it cannot be judged by this one's grammar.
+                    // Another version cannot be checked against this version's grammar.
                     return;
                 }
                 pieces = rest;
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
                 let damaged = self.diagnostics.len() > before || self.was_reported(&piece.range);
                 tree.items.extend(item.map(|item| self.finish(item, damaged, tree)));
             } else if !std::mem::replace(&mut astray, true) {
-                // One report for all that stand together: most likely they have one cause.
+                // One report for adjacent pieces, which most likely have one cause.
                 self.misplaced(piece, word);
             }
         }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Adds to an item what only the file knows.
+    /// Adds file-level information to an item.
     fn finish(&self, mut item: Item, is_damaged: bool, tree: &File) -> Item {
         match &mut item {
             Item::Use(_) => {}
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         item
     }
 
-    /// The `///` lines right above `start`.
+    /// The `///` lines directly above `start`.
     fn doc(&self, start: usize, comments: &[Spanned<String>]) -> Option<String> {
         let last = comments.partition_point(|comment| comment.span.range().start < start);
         let mut below = start;
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         }
         let braces = self.braces(piece);
         let head = self.hollow(piece, &braces, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
-        let mut item = head.or_else(|| self.nameplate(piece, word));
+        let mut item = head.or_else(|| self.name_only(piece, word));
         for (i, inside) in braces.iter().enumerate() {
             let statements = self.statements(inside);
             match &mut item {
@@ -201,8 +201,8 @@ impl<'a> Reader<'a> {
         item
     }
 
-    /// An item of which only the name can be read, so that others that use it need not be blamed.
-    fn nameplate(&self, piece: &Piece, word: &str) -> Option<Item> {
+    /// An item of which only the name can be parsed, so that uses of it are not reported as unknown.
+    fn name_only(&self, piece: &Piece, word: &str) -> Option<Item> {
         let rest = &self.clean[piece.range.start + word.len()..piece.range.end];
         let start = piece.range.end - rest.trim_start().len();
         let name = self.first_word(&(start..piece.range.end));
@@ -282,13 +282,13 @@ impl<'a> Reader<'a> {
         arms
     }
 
-    /// Matches each line in the braces by itself.
+    /// Matches each line in the braces separately.
     fn each<T>(&mut self, braces: &Braces, rule: Rule, build: fn(&mut Context, Pairs<Rule>) -> Option<T>) -> Vec<T> {
         let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
         pieces.iter().filter_map(|piece| self.leaf(&piece.range, rule, build)).collect()
     }
 
-    /// Matches a piece of text that is not to be cut further.
+    /// Matches a piece that is not split further.
     fn leaf<T>(
         &mut self,
         range: &Range<usize>,
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
         self.matched(range, &self.clean[range.clone()], vec![(0, range.start)], rule, build)
     }
 
-    /// Matches a piece with nothing in its braces.
+    /// Matches a piece with empty braces.
     fn hollow<T>(
         &mut self,
         piece: &Piece,
@@ -318,12 +318,12 @@ impl<'a> Reader<'a> {
         }
         pieces.push((text.len(), at));
         text.push_str(&self.clean[at..piece.range.end.max(at)]);
-        // What was reported inside of the braces says nothing about the rest.
+        // Errors inside the braces do not affect the rest.
         let head = piece.range.start..braces.first().map_or(piece.range.end, |inside| inside.open + 1);
         self.matched(&head, &text, pieces, rule, build)
     }
 
-    /// Matches `text`, which was taken from `range`, and builds of it. Errors are reported, unless the scan did.
+    /// Matches `text`, which was taken from `range`, and builds from it. Errors are reported unless the scan already did.
     fn matched<T>(
         &mut self,
         range: &Range<usize>,
@@ -336,9 +336,9 @@ impl<'a> Reader<'a> {
             Ok(pairs) => self.built(range, pieces, |cx| build(cx, pairs)),
             Err(_) if self.was_reported(range) => None,
             Err(error) => {
-                let behind = &self.clean[range.end.min(self.clean.len())..];
+                let following = &self.clean[range.end.min(self.clean.len())..];
                 let cx = Context { file: self.file, pieces, diagnostics: &mut self.diagnostics };
-                let diagnostic = explain::explain(&cx, text, behind, &error);
+                let diagnostic = explain::explain(&cx, text, following, &error);
                 self.diagnostics.push(diagnostic);
                 None
             }
@@ -373,7 +373,7 @@ impl<'a> Reader<'a> {
         &text[..end]
     }
 
-    /// The pairs of braces of a piece that stand in no others.
+    /// The outermost pairs of braces in a piece.
     fn braces(&self, piece: &Piece) -> Vec<Braces> {
         let mut braces = Vec::new();
         let mut open = None;
@@ -400,7 +400,7 @@ impl<'a> Reader<'a> {
         braces
     }
 
-    /// Cuts a range of the text at the ends of its outermost statements.
+    /// Splits a range of the text at the ends of its outermost statements.
     fn cut(&self, range: Range<usize>, marks: Range<usize>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let (mut start, mut first, mut depth) = (range.start, marks.start, 0_usize);
@@ -428,7 +428,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Puts the bodies that were read by themselves into their statement.
+/// Inserts separately parsed bodies into their statement.
 fn fill(stmt: &mut Stmt, bodies: Vec<Vec<Stmt>>) {
     let mut bodies = bodies.into_iter();
     let mut kind = &mut stmt.kind;

@@ -9,8 +9,8 @@ use crate::ir::Augment;
 const KEYS: [&str; 8] = ["pad", "scale", "crop", "random_resized_crop", "flip", "lighting", "color_jitter", "cutout"];
 
 impl Reader<'_> {
-    /// The changes of training images, in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
-    /// stands.
+    /// The augmentations in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
+    /// is.
     pub fn augment(&mut self, entry: &Entry) -> Option<Vec<Augment>> {
         if !entry.values.is_empty() {
             self.word(entry, &["none"])?;
@@ -32,7 +32,7 @@ impl Reader<'_> {
         Some(list)
     }
 
-    /// One change, but for the crop; `None` where it is none, or wrong.
+    /// One augmentation other than `crop`; `None` if it is disabled or invalid.
     fn change(&mut self, part: &Entry) -> Option<Augment> {
         match part.key.as_str() {
             "random_resized_crop" => {
@@ -58,7 +58,8 @@ impl Reader<'_> {
                 horizontal.then_some(Augment::Flip { probability: probability as f32 })
             }
             "lighting" => {
-                let deviation = self.number(part, |x| (0.0..=10.0).contains(&x), "a deviation from 0 to 10; 0.1 in the paper")?;
+                let deviation =
+                    self.number(part, |x| (0.0..=10.0).contains(&x), "a standard deviation from 0 to 10; 0.1 in the paper")?;
                 Some(Augment::Lighting { deviation: deviation as f32 })
             }
             "color_jitter" => {
@@ -85,7 +86,7 @@ impl Reader<'_> {
         }
         let Some(crop) = crop else {
             let needs = pad.or(scale).unwrap_or(whole);
-            let message = format!("`{}` needs `crop`, the size that is cut out", needs.key);
+            let message = format!("`{}` needs `crop`, the size of the crop", needs.key);
             self.diags.push(Diagnostic::error(codes::MISSING_ARGUMENT, message, needs.span, "`crop` is not given"));
             return None;
         };
@@ -96,7 +97,7 @@ impl Reader<'_> {
                 let crop = size?;
                 if crop.iter().any(|&side| side as f64 > min) {
                     let message =
-                        format!("an image whose shorter side has {min} pixels has no {} x {} to cut out", crop[0], crop[1]);
+                        format!("an image whose shorter side has {min} pixels has no room for a {} x {} crop", crop[0], crop[1]);
                     self.diags.push(Diagnostic::error(
                         codes::RECIPE_CONFLICT,
                         message,

@@ -1,4 +1,4 @@
-//! Reading single entries: each kind of value with its range, and what is said where it does not fit.
+//! Reads single entries: the kinds of values with their ranges, and their errors.
 
 use super::super::eval::number;
 use super::super::foreign;
@@ -10,16 +10,16 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::Count;
 
-/// The most of anything that is counted.
+/// The maximum of any count.
 pub(super) const MOST: u64 = 1_000_000_000_000;
 
-/// Reads entries, and collects what is wrong with them.
+/// Reads entries and collects their errors.
 pub(super) struct Reader<'a> {
     pub diags: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    /// Says that a value does not fit. `takes` completes "`batch` takes …".
+    /// Reports an invalid value. `takes` completes "`batch` takes …".
     pub fn wrong(&mut self, entry: &Entry, takes: &str) {
         let span = entry.values.first().map_or(entry.span, |(_, span)| *span);
         let is = match entry.values.first() {
@@ -31,7 +31,7 @@ impl Reader<'_> {
         self.diags.push(Diagnostic::error(codes::RECIPE_VALUE, message, span, is));
     }
 
-    /// Holds that an entry's keys are among these.
+    /// Checks that an entry's keys are among these.
     pub fn known(&mut self, of: &str, entries: &[Entry], keys: &[&str]) {
         for entry in entries.iter().filter(|e| !keys.contains(&&*e.key)) {
             let message = format!("{of} has no `{}`", entry.key);
@@ -50,7 +50,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Holds that nothing stands behind an entry's `count` values, and no braces where `keys` are none.
+    /// Checks that nothing follows an entry's `count` values, and that there are no braces if it has no `keys`.
     pub fn nothing_more(&mut self, entry: &Entry, count: usize) {
         if let Some((_, span)) = entry.values.get(count) {
             let message = format!("`{}` takes no more values", entry.key);
@@ -58,7 +58,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One whole number.
+    /// An integer.
     pub fn whole(&mut self, entry: &Entry, least: u64, most: u64) -> Option<u64> {
         self.known(&format!("`{}`", entry.key), &entry.entries, &[]);
         self.nothing_more(entry, 1);
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One number, whole or not. `takes` says which.
+    /// A number. `takes` describes its range.
     pub fn number(&mut self, entry: &Entry, fits: impl Fn(f64) -> bool, takes: &str) -> Option<f64> {
         self.known(&format!("`{}`", entry.key), &entry.entries, &[]);
         self.nothing_more(entry, 1);
@@ -140,7 +140,7 @@ impl Reader<'_> {
         };
         let count = count.filter(|n| n.number() >= least && n.number() <= MOST);
         if count.is_none() {
-            self.wrong(entry, &format!("a whole number of at least {least}, and may have `steps` or `epochs` behind it"));
+            self.wrong(entry, &format!("a whole number of at least {least}, optionally followed by `steps` or `epochs`"));
         }
         count
     }
@@ -164,12 +164,12 @@ impl Reader<'_> {
         };
         let list = list.filter(|l| !l.is_empty() && l.windows(2).all(|w| w[0].number() < w[1].number()));
         if list.is_none() {
-            self.wrong(entry, "a list of whole numbers that rise: [32_000, 48_000], [15, 25] epochs");
+            self.wrong(entry, "an ascending list of whole numbers: [32_000, 48_000], [15, 25] epochs");
         }
         list
     }
 
-    /// Two numbers, the first not above the second.
+    /// Two numbers, the first not greater than the second.
     pub fn range(&mut self, entry: &Entry, least: f64, most: f64) -> Option<[f64; 2]> {
         self.known(&format!("`{}`", entry.key), &entry.entries, &[]);
         self.nothing_more(entry, 1);
@@ -205,7 +205,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Labels: one, or a list of them.
+    /// One label, or a list of labels.
     pub fn labels(&mut self, entry: &Entry, value: Option<&(Value, Span)>) -> Vec<(String, Span)> {
         let Some((value, span)) = value else {
             self.wrong(entry, "labels of layers or stages: [stem, layer1]");

@@ -1,5 +1,5 @@
-//! The `train` block: its entries are evaluated, those of a chain of derivation and of `--set train.KEY=VALUE` are laid over each
-//! other ([`Level`]), and what results is read as a [`Recipe`].
+//! The `train` block. Its entries are evaluated, entries of the derivation chain and of `--set train.KEY=VALUE` are merged
+//! ([`Level`]), and the result is read as a [`Recipe`].
 
 mod augment;
 mod keys;
@@ -18,19 +18,19 @@ use crate::base::source::Span;
 use crate::ir::{Graph, Op, Recipe};
 use crate::syntax::ast;
 
-/// The deepest nesting of entries.
+/// The maximum nesting depth of entries.
 const MAX_DEPTH: usize = 8;
 
-/// What one network of a chain says, or the command line.
+/// The entries of one network in a derivation chain, or of the command line.
 #[derive(Debug)]
 pub(in crate::elaborate) struct Level {
     entries: Vec<Entry>,
     span: Span,
-    /// Whether the command line says it.
+    /// Whether this is the command line.
     of_command: bool,
 }
 
-/// An evaluated entry: `optimizer sgd { rate: 0.1 }`.
+/// An evaluated entry: `optimizer sgd { lr: 0.1 }`.
 #[derive(Clone, Debug)]
 struct Entry {
     key: String,
@@ -38,14 +38,14 @@ struct Entry {
     values: Vec<(Value, Span)>,
     entries: Vec<Entry>,
     span: Span,
-    /// What a bare number counts where it is a time.
+    /// The unit of a bare number that is a duration.
     unit: Unit,
-    /// The folder that paths are relative to.
+    /// The base folder of relative paths.
     folder: Option<PathBuf>,
 }
 
 impl Entry {
-    /// The word behind the key, which says which kind it is.
+    /// The word after the key, which selects its kind.
     fn head(&self) -> Option<&str> {
         match self.values.first() {
             Some((Value::Word(word) | Value::WordCall(word, _), _)) => Some(word),
@@ -61,7 +61,7 @@ enum Unit {
     Epochs,
 }
 
-/// A recipe, with labels that are still to be found in the graph.
+/// A recipe whose labels are not yet resolved in the graph.
 #[derive(Debug)]
 pub(in crate::elaborate) struct Train {
     recipe: Recipe,
@@ -90,7 +90,7 @@ fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: us
             continue;
         }
         if depth >= MAX_DEPTH {
-            eval.diags.push(Diagnostic::error(codes::UNKNOWN_KEY, "no key stands so deep", entry.key.span, "not here"));
+            eval.diags.push(Diagnostic::error(codes::UNKNOWN_KEY, "keys are not nested this deeply", entry.key.span, "not here"));
             continue;
         }
         out.push(Entry {
@@ -106,7 +106,7 @@ fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: us
     out
 }
 
-/// A block or network that stands in a recipe is meant as a word: `schedule cosine` beside a network called so.
+/// In a recipe, the name of a block or network is a word: `schedule cosine` works even if a network is called `cosine`.
 fn word(value: Value) -> Value {
     match value {
         Value::Unit(unit) if unit.args.is_empty() => Value::Word(unit.name.clone()),
@@ -114,7 +114,7 @@ fn word(value: Value) -> Value {
     }
 }
 
-/// What `--set train.KEY=VALUE` says; `None` where nothing.
+/// The entries of `--set train.KEY=VALUE`, if any.
 pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<Level> {
     let mut entries: Vec<Entry> = Vec::new();
     for set in sets {
@@ -134,7 +134,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             entries: Vec::new(),
             span: set.span,
             unit: Unit::default(),
-            // a path on the command line is relative to where the command runs
+            // a path on the command line is relative to the working directory
             folder: None,
         };
         let mut at = &mut entries;
@@ -154,7 +154,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
     Some(Level { entries, span: sets.first()?.span, of_command: true })
 }
 
-/// What a bare number counts in these entries, where they say how long training takes.
+/// The unit of bare numbers in these entries, if they state the training length.
 fn unit(entries: &[Entry]) -> Option<Unit> {
     entries.iter().find_map(|e| match e.key.as_str() {
         "steps" => Some(Unit::Steps),
@@ -170,8 +170,8 @@ fn mark(entries: &mut [Entry], unit: Unit) {
     }
 }
 
-/// Lays entries over others: a key that says another kind replaces what was there, one that says the same or none changes single
-/// keys of it. `augment` is a list whose order counts: a network states it as a whole, and the command line changes single keys.
+/// Merges entries over others. A key of another kind replaces the previous entry; one of the same or no kind changes individual
+/// keys. `augment` is an ordered list, so a network replaces it as a whole, and the command line changes individual keys.
 fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
     for entry in above {
         if matches!(entry.key.as_str(), "steps" | "epochs") {
@@ -184,7 +184,7 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
         let same = match (entry.head(), old.head()) {
             (None, _) if entry.key == "augment" && !of_command => false,
             (Some(new), old) => Some(new) == old,
-            // `augment { … }` over `augment none`
+            // `augment { … }` replaces `augment none`
             (None, old) => old != Some("none"),
         };
         if !same || entry.entries.is_empty() && old.entries.is_empty() {
@@ -201,8 +201,8 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
 }
 
 impl Train {
-    /// The recipe, with its labels as full names of layers and scopes. `stem` are the network's own layers before its first stage,
-    /// `head` those behind its last.
+    /// The recipe, with labels resolved to full names of layers and scopes. `stem` stands for the layers before the first stage,
+    /// `head` for those after the last.
     pub fn resolved(self, graph: &Graph, diags: &mut Vec<Diagnostic>) -> Recipe {
         let order = graph.order();
         let in_stage = |i: usize| {

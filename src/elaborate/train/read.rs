@@ -1,4 +1,4 @@
-//! Entries to a recipe.
+//! Converts entries to a recipe.
 
 use super::super::eval::Eval;
 use super::super::value::Value;
@@ -32,10 +32,10 @@ const KEYS: [&str; 20] = [
     "zero_init_residual",
 ];
 
-/// The largest batch: a slip of a few digits must not take all memory.
+/// The maximum batch size, so that a typo cannot use up all memory.
 const MAX_BATCH: u64 = 1 << 20;
 
-/// The recipe that the levels state, the base's first; `None` where none is, or an error was found.
+/// The recipe from all levels, base first; `None` if there is none, or after an error.
 pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) -> Option<Train> {
     let span = levels.first()?.span;
     let errors = eval.diags.len();
@@ -55,13 +55,13 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
     let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
     let mut reader = Reader { diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
-    // the optimizer first: the warm-up's learning rate is stated in relation to its
+    // the optimizer first, since the default of the warm-up's learning rate depends on it
     entries.sort_by_key(|entry| entry.key != "optimizer");
     for entry in &entries {
         reader.entry(entry, &mut train);
     }
     if unit(&entries).is_none() && eval.diags.len() == errors {
-        let message = "the recipe does not say how long training takes";
+        let message = "the recipe does not state how long to train";
         let diag = Diagnostic::error(codes::MISSING_ARGUMENT, message, span, "neither `steps` nor `epochs`");
         eval.diags.push(diag.help("`epochs 30` or `steps 64_000`; on the command line --set train.epochs=30"));
     }
@@ -82,7 +82,7 @@ impl Reader<'_> {
                     *except = self.labels(entry, Some(labels));
                 }
                 [(Value::Word(word), _)] if **word == *"none" => recipe.from = None,
-                _ => self.wrong(entry, "a file, and what begins again: from: \"resnet50.pth\" except fc"),
+                _ => self.wrong(entry, "a file, and the layers to initialize from scratch: from: \"resnet50.pth\" except fc"),
             },
             "freeze" => {
                 self.nothing_more(entry, 1);
@@ -140,7 +140,7 @@ impl Reader<'_> {
     }
 
     fn optimizer(&mut self, entry: &Entry, recipe: &mut Recipe) -> Option<()> {
-        // `--set train.optimizer.lr=0.1` over a file without an optimizer names none
+        // `--set train.optimizer.lr=0.1` on a file without an optimizer has no name
         if !entry.values.is_empty() {
             self.word(entry, &["sgd"])?;
         }
@@ -151,7 +151,7 @@ impl Reader<'_> {
             self.of_sgd(key, sgd);
         }
         if sgd.nesterov && sgd.momentum == 0.0 {
-            let message = "Nesterov's way needs a momentum";
+            let message = "Nesterov momentum needs a `momentum` above 0";
             self.diags.push(Diagnostic::error(codes::RECIPE_CONFLICT, message, entry.span, "`momentum` is 0"));
         }
         Some(())

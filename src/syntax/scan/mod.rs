@@ -1,8 +1,8 @@
-//! The walk over the characters that comes before the grammar.
+//! The scan over the characters before grammar matching.
 //!
-//! It refuses what would make a recursive parser suffer (nesting, sheer mass), reports what is wrong with single tokens and with
-//! brackets, sets comments aside, decides which line ends end a statement, and notes where braces and statements begin and end.
-//! With these [`Mark`]s a file can be cut into statements even where it does not parse.
+//! It enforces limits that protect the recursive parser (nesting, size), reports malformed tokens and mismatched
+//! brackets, removes comments, decides which line ends end a statement, and records where braces and statements begin and end.
+//! With these [`Mark`]s, a file can be split into statements even if it does not parse.
 
 mod tokens;
 
@@ -15,28 +15,28 @@ use crate::base::source::{FileId, Span};
 use tokens::OPEN_STRING;
 pub(super) use tokens::shorten;
 
-/// What the scan found.
+/// The result of a scan.
 pub(super) struct Scan {
-    /// The text with comments and those line ends blanked out that do not end a statement. As long as the original.
+    /// The text with comments, and line ends that do not end a statement, replaced by spaces. Same length as the original.
     pub clean: String,
     /// Braces and the ends of statements, in order.
     pub marks: Vec<Mark>,
-    /// Where comments stand.
+    /// The ranges of comments.
     pub comments: Vec<Range<usize>>,
-    /// Errors of characters, numbers, strings and brackets.
+    /// Errors in characters, numbers, strings and brackets.
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether the text is to be parsed no further.
+    /// Whether the text must not be parsed.
     pub refused: bool,
 }
 
-/// A place that matters to the cutting of a text into statements.
+/// A position at which a text can be split into statements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     /// Where it begins.
     pub at: usize,
-    /// Its length in bytes: 0 where it is not written but understood, as the closing brace that is missing.
+    /// Its length in bytes; 0 if it is implied, like a missing closing brace.
     pub len: usize,
-    /// What it is.
+    /// Its kind.
     pub kind: MarkKind,
 }
 
@@ -51,28 +51,28 @@ pub(super) enum MarkKind {
     End,
 }
 
-/// How the braces of an item are matched.
+/// How the braces of an item are paired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Braces {
-    /// Each `}` closes the latest `{`: right for every correct text.
+    /// Each `}` closes the latest `{`, as in every correct text.
     InOrder,
-    /// One `}` too few was found: let the indentation say which.
+    /// A `}` is missing; the indentation decides which one.
     Missing,
-    /// One `}` too many was found: let the indentation say which.
+    /// There is a superfluous `}`; the indentation decides which one.
     Surplus,
 }
 
-/// A bracket that is open.
+/// An open bracket.
 struct Frame {
     bracket: u8,
     at: usize,
-    /// Blanks in front of the line on which it stands.
+    /// The indentation of its line.
     indent: usize,
-    /// The state in front of it.
+    /// The state before it.
     before: Checkpoint,
 }
 
-/// A state to which the scan can return.
+/// A state that the scan can return to.
 #[derive(Clone, Copy)]
 struct Checkpoint {
     at: usize,
@@ -90,28 +90,28 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     marks: Vec<Mark>,
-    /// Line ends that end no statement.
+    /// Line ends that do not end a statement.
     blanks: Vec<usize>,
     comments: Vec<Range<usize>>,
     diagnostics: Vec<Diagnostic>,
     open: Vec<Frame>,
-    /// Parentheses known to be never closed; always those of one statement.
+    /// Parentheses known to be unclosed; always from a single statement.
     dead: Vec<usize>,
-    /// The latest `network` or `block`, and how its braces are matched.
+    /// The latest `network` or `block`, and how its braces are paired.
     item: Option<(Checkpoint, Braces)>,
     tokens: usize,
     /// Where this line begins.
     line: usize,
-    /// Whether nothing but blanks was seen on this line.
+    /// Whether this line has only whitespace so far.
     fresh_line: bool,
     /// Whether the latest token was a comma.
     after_comma: bool,
-    /// Behind a `}` that was the latest token: how many marks there were.
+    /// If the latest token is a `}`: the number of marks at that point.
     after_brace: Option<usize>,
     refused: bool,
 }
 
-/// Walks over `text`.
+/// Scans `text`.
 pub(super) fn scan(file: FileId, text: &str) -> Scan {
     let mut scanner = Scanner {
         file,
@@ -146,7 +146,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Scan {
         clean[blank] = b' ';
     }
     Scan {
-        // Only whole characters were replaced, so that this is UTF-8 as before.
+        // Only whole characters were replaced, so this is still valid UTF-8.
         clean: String::from_utf8(clean).unwrap_or_default(),
         marks: scanner.marks,
         comments: scanner.comments,
@@ -270,7 +270,7 @@ impl Scanner<'_> {
     fn word(&mut self, fresh: bool, after_brace: Option<usize>) {
         let start = self.at;
         let mut end = self.word_end(start);
-        // A dotted name is one word, so that `layer2.0.conv1` holds no number.
+        // A dotted name is one word, so `layer2.0.conv1` contains no number.
         while self.bytes.get(end) == Some(&b'.') && self.bytes.get(end + 1).copied().is_some_and(is_word) {
             end = self.word_end(end + 1);
         }
@@ -301,7 +301,7 @@ impl Scanner<'_> {
         from + self.bytes[from..].iter().position(|&b| !is_word(b)).unwrap_or(self.bytes.len() - from)
     }
 
-    /// Whether blanks and then a word or string follow: `network net`, `use "file"`.
+    /// Whether whitespace and then a word or string follow: `network net`, `use "file"`.
     fn something_follows(&self, from: usize) -> bool {
         let rest = &self.bytes[from..];
         let blanks = rest.iter().take_while(|&&b| b == b' ' || b == b'\t').count();
@@ -377,7 +377,7 @@ impl Scanner<'_> {
         self.at += 1;
     }
 
-    /// The innermost brace has no end: understands one here.
+    /// Reports the innermost brace as unclosed, and implies its end here.
     fn report_unclosed(&mut self, seen: Option<(Range<usize>, &str)>) {
         let Some(frame) = self.open.pop() else { return };
         let span = self.span(frame.at..frame.at + 1);
@@ -396,7 +396,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Whether the text is done with.
+    /// Handles the end of the text; returns whether the scan is finished.
     fn end_of_text(&mut self) -> bool {
         if self.in_parentheses() {
             self.give_up_parentheses();
@@ -434,8 +434,8 @@ impl Scanner<'_> {
         self.after_brace = None;
     }
 
-    /// A brace was met inside parentheses, which never holds one: they were not closed. Reads again from the outermost of them,
-    /// taking none of them for open, so that line ends count again. No text is read again twice for this.
+    /// A brace inside parentheses means that they are unclosed. Rescans from the outermost one,
+    /// treating none of them as open, so that line ends count again. No text is rescanned twice for this.
     fn give_up_parentheses(&mut self) {
         let first = self.open.iter().rposition(|frame| frame.bracket == b'{').map_or(0, |brace| brace + 1);
         self.dead = self.open[first..].iter().map(|frame| frame.at).collect();
@@ -445,7 +445,7 @@ impl Scanner<'_> {
         self.open.truncate(first);
     }
 
-    /// Reads the latest item again, once, looking at its indentation.
+    /// Rescans the latest item once, taking its indentation into account.
     fn rewind_item(&mut self, braces: Braces) -> bool {
         match self.item {
             Some((before, Braces::InOrder)) => {
@@ -459,7 +459,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// A string that does not end takes what would have closed a bracket before it on its line: one mistake, said once.
+    /// An unterminated string may swallow the closing brackets of its line. Reports only the string.
     fn forgive_brackets_before_open_strings(&mut self) {
         let strings: Vec<usize> =
             self.diagnostics.iter().filter(|d| d.message == OPEN_STRING).map(|d| d.span().range().start).collect();

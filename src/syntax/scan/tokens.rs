@@ -1,4 +1,4 @@
-//! What is right and wrong within a single token: numbers, strings, and signs that the language has no use for.
+//! Checks single tokens: numbers, strings, and characters that are not part of the language.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::Scanner;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 
-/// The message of a string without an end.
+/// The message for an unterminated string.
 pub(super) const OPEN_STRING: &str = "the string does not end";
 
 impl Scanner<'_> {
@@ -59,7 +59,7 @@ impl Scanner<'_> {
                                 .help(r#"the escapes are `\"`, `\\`, `\n` and `\t`"#),
                         );
                     }
-                    // The character behind the backslash is never the end; a line end is, in the next turn.
+                    // The character after the backslash is never the end, except a line end, which the next iteration handles.
                     at += if matches!(self.bytes.get(at + 1), None | Some(b'\n')) { 1 } else { 2 };
                 }
                 None | Some(b'\n') => {
@@ -76,7 +76,7 @@ impl Scanner<'_> {
         self.at = at + 1;
     }
 
-    /// Characters that the language has no use for, as many as stand together.
+    /// A run of characters that are not part of the language.
     pub(super) fn stray(&mut self) {
         let start = self.at;
         let known = |c: char| c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || "_\"{}()[],;:=+-*/%<>".contains(c);
@@ -108,7 +108,7 @@ pub(in crate::syntax) fn shorten(text: &str) -> String {
     }
 }
 
-/// What is wrong with a word that begins with a digit.
+/// Checks a word that begins with a digit.
 fn check_number(word: &str) -> Result<(), &'static str> {
     let plain = |digits: &str| {
         !digits.is_empty()
@@ -119,10 +119,10 @@ fn check_number(word: &str) -> Result<(), &'static str> {
     };
     let fits = |digits: &str| digits.replace('_', "").parse::<i64>().is_ok();
     if word.starts_with('.') {
-        return Err("a number begins with a digit: write 0 in front of the point");
+        return Err("a number begins with a digit: write 0 before the point");
     }
     if word.ends_with('.') {
-        return Err("digits are missing behind the point");
+        return Err("digits are missing after the point");
     }
     if plain(word) {
         return if fits(word) { Ok(()) } else { Err("larger than 9_223_372_036_854_775_807") };

@@ -8,7 +8,7 @@ use super::steps::Slot;
 use super::tree::Irregular;
 use crate::ir::Op;
 
-/// A line of an irregular.
+/// A line of an irregular region.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     /// On the current value.
@@ -35,7 +35,7 @@ pub(super) struct Statement {
 /// A value by its label.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
-    /// One of the irregular's own.
+    /// One of the region's own.
     Local(usize),
     /// An input of the network.
     Input(String),
@@ -43,7 +43,7 @@ pub(super) enum Label {
 
 /// The nodes of the way that the current value takes, from behind the first to the last.
 fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
-    // what is behind the irregular's first value at all: other inputs are not
+    // what follows the region's first value at all: other inputs do not
     let mut behind: HashSet<Id> = HashSet::from([irregular.from]);
     for &id in &irregular.nodes {
         if net.node(id).operands.iter().any(|o| behind.contains(o)) {
@@ -70,7 +70,7 @@ fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
     way
 }
 
-/// Makes an irregular's lines. `paths` are the layers' names where they can be kept, in a scope so deep.
+/// Makes the lines of an irregular region. `paths` are the layers' names where they can be kept, and the depth of the scope.
 pub(super) fn lines(net: &Net, irregular: &Irregular, paths: Option<(&[Path], usize)>, slots: &mut Vec<Slot>) -> Vec<Line> {
     let way = main_way(net, irregular);
     let mut making = Making {

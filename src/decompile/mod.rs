@@ -165,11 +165,11 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         Form::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
         Form::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
     }
-    for (from, to, count) in irregulars.iter().take(MOST_KNOTS) {
+    for (from, to, count) in irregulars.iter().take(MOST_REGIONS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
     }
-    if irregulars.len() > MOST_KNOTS {
-        notes.push(format!("irregular at {} more places", irregulars.len() - MOST_KNOTS));
+    if irregulars.len() > MOST_REGIONS {
+        notes.push(format!("irregular at {} more places", irregulars.len() - MOST_REGIONS));
     }
     let layers: Vec<(String, String)> = (0..net.nodes.len())
         .filter(|&id| net.node(id).named)
@@ -185,8 +185,8 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
 /// What `expect` asks of a whole network, so that no stage of such a name can be asked for.
 const METRICS: [&str; 4] = ["layers", "params", "macs", "output"];
 
-/// So many irregular places are told one by one.
-const MOST_KNOTS: usize = 3;
+/// How many irregular regions are reported one by one.
+const MOST_REGIONS: usize = 3;
 
 /// Beyond so many lines another form is tried too.
 const LONG: usize = 70;

@@ -51,7 +51,7 @@ fn convolutions(c: &mut Criterion) {
 
         let packed = pack::pack(lanes, [filters, channels, kernel, kernel], 1, plain, &weight).unwrap();
         let rows = if shape.is_pointwise() { shape.pixels() } else { shape.output[0] };
-        let plan = DirectPlan { rows: rows.div_ceil(8), samples: 1, shares: 1 };
+        let plan = DirectPlan { rows: rows.div_ceil(8), samples: 1, shares: 1, exact: false };
         let mut room = vec![0f32; direct::scratch(isa, plain, &shape, plan) * THREADS];
         let operands = ConvOperands { x: &x, weight: &packed, epilogue };
         group.bench_function(format!("{name} direct"), |b| {

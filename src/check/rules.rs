@@ -98,14 +98,14 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
         }
         Map::Kept if new != old && !stage.allow_doubling => {
             let advice = match stage.map {
-                (MapRule::Keep, _) => "halve the map (`map: halve`), or say that it is meant: `allow doubling`",
+                (MapRule::Keep, _) => "halve the feature map (`map: halve`), or add `allow doubling` if this is intended",
                 (MapRule::Halve, _) if is_single(stage, shapes) => {
-                    "a map of one place is not halved any more: take a larger input, halve less often before, or say that it is meant: \
-                     `allow doubling`"
+                    "a 1 x 1 feature map cannot be halved: use a larger input, halve fewer times before this stage, or add `allow doubling` \
+                     if this is intended"
                 }
                 (MapRule::Halve, _) => {
-                    "`map: halve` gives the first block `stride: 2`, and nothing in it takes a step of 2: hand `stride` to a convolution or \
-                     pool of the block, or say that it is meant: `allow doubling`"
+                    "`map: halve` gives the first block `stride: 2`, but the block uses it nowhere: pass `stride` to a convolution or pool of \
+                     the block, or add `allow doubling` if this is intended"
                 }
             };
             diags.push(

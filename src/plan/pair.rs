@@ -65,5 +65,5 @@ fn rows(shape: &ConvShape, second: &ConvShape, cut: DirectPlan) -> DirectPlan {
     let wanted = if cut.shares > 1 { lines } else { cut.rows.div_ceil(width) };
     let rows = lines.div_ceil(lines.div_ceil(fitting.min(wanted)));
     let samples = if rows == lines { cut.samples.min((STRIP / (line * lines)).max(1)) } else { 1 };
-    DirectPlan { rows, samples, shares: cut.shares }
+    DirectPlan { rows, samples, ..cut }
 }

@@ -80,7 +80,7 @@ pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings:
         return vec![blocked(shape, ConvStrategy::Depthwise, options)];
     }
     let from_plain = plain_input && reads_plain(shape);
-    let direct = cuts(shape, from_plain, isa, options.threads);
+    let direct = cuts(shape, from_plain, settings.precise, options);
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
     if !settings.precise && !from_plain && winograd::serves(shape) {
@@ -287,7 +287,8 @@ fn blocks(shape: &ConvShape, size: Size, threads: usize) -> Vec<WinogradPlan> {
 /// Candidate strips and shares of a direct convolution: by rows, and by output channels so that each thread reads its own
 /// weights.
 /// Each thread gets several tasks if they are long enough to be worth distributing, so that no thread waits long for another.
-fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectPlan> {
+fn cuts(shape: &ConvShape, plain: bool, exact: bool, options: &PlanOptions) -> Vec<DirectPlan> {
+    let (isa, threads) = (options.isa, options.threads);
     let pointwise = shape.is_pointwise() && !plain;
     let (extent, line) = if pointwise {
         (shape.pixels(), shape.channels)
@@ -311,11 +312,11 @@ fn cuts(shape: &ConvShape, plain: bool, isa: Isa, threads: usize) -> Vec<DirectP
         let even = pieces.max(tasks.div_ceil(sets)).min(extent);
         let rows = extent.div_ceil(even);
         let rows = if pointwise { rows.next_multiple_of(TILE).min(extent) } else { rows };
-        list.push(DirectPlan { rows, samples: if rows < extent { 1 } else { per_task }, shares: 1 });
+        list.push(DirectPlan { rows, samples: if rows < extent { 1 } else { per_task }, shares: 1, exact });
         if threads > 1 && units > 1 {
             let rows =
                 if pointwise && pieces > 1 { extent.div_ceil(pieces).next_multiple_of(TILE) } else { extent.div_ceil(pieces) };
-            list.push(DirectPlan { rows: rows.min(extent), samples, shares: tasks.min(units) });
+            list.push(DirectPlan { rows: rows.min(extent), samples, shares: tasks.min(units), exact });
         }
     }
     list.sort_by_key(|p| (p.shares, p.rows, p.samples));

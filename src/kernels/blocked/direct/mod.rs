@@ -29,6 +29,9 @@ pub struct DirectPlan {
     pub samples: usize,
     /// Number of shares of the output channels.
     pub shares: usize,
+    /// Whether long sums are made of short ones, for `--precise`; costs about 2 % of the time.
+    #[serde(default)]
+    pub exact: bool,
 }
 
 /// The sizes of a convolution, in terms of strips.
@@ -86,7 +89,7 @@ impl Geometry {
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
-/// Products per partial sum. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as accurate as PyTorch's,
+/// Products per partial sum of an exact plan. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as accurate as PyTorch's,
 /// many enough that adding the partial sums takes only a fiftieth of the time.
 const PIECE: usize = 64;
 
@@ -245,7 +248,8 @@ fn sum(
     let per_thread = sources.iter().map(|s| s.g.strip(s.shape, rows) * samples).sum();
     assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
-    let job = Job { kernels, sources, line, residual, act, out };
+    let piece = if plan.exact { PIECE } else { usize::MAX };
+    let job = Job { kernels, sources, line, residual, act, piece, out };
     let threads = pool.threads();
     // a thread keeps either its share of the weights, for all strips, or its strips, for all shares
     pool.deal(shares * pieces * sets, |thread, tasks| {
@@ -333,6 +337,8 @@ struct Job<'a> {
     line: usize,
     residual: Residual<'a>,
     act: Option<Activation>,
+    /// Products per partial sum.
+    piece: usize,
     out: Disjoint<'a>,
 }
 
@@ -458,7 +464,7 @@ impl Job<'_> {
                     next: brought.map_or(panel, |n| &pass.next[n..]).as_ptr(),
                     lines: if brought.is_some() { lines } else { 0 },
                     ahead: if g.pointwise && pass.cold { part.pixels * lanes } else { 0 },
-                    piece: PIECE.div_ceil(g.lanes),
+                    piece: self.piece.div_ceil(g.lanes),
                     resumes: !pass.first,
                     bias,
                     out: out.wrapping_add(at),

@@ -71,7 +71,8 @@ fn agrees_with_the_definition() {
         let mut n = Numbers::new(7);
         for round in 0..120 {
             let shape = shape(&mut n, round % 4 == 3);
-            let plan = DirectPlan { rows: 1 + n.below(20), samples: 1 + n.below(3), shares: 1 + n.below(3) };
+            let plan =
+                DirectPlan { rows: 1 + n.below(20), samples: 1 + n.below(3), shares: 1 + n.below(3), exact: n.below(2) == 0 };
             let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
             let plain = shape.groups == 1 && n.below(3) == 0;
             check(isa, shape, plan, 1 + n.below(3), act, n.below(3), plain);
@@ -117,7 +118,8 @@ fn a_pair_is_the_sum_of_two_convolutions() {
                 act.apply(&mut expected);
             }
             let [(x, weight, bias, _), (x2, weight2, bias2, _)] = &mut made;
-            let plan = DirectPlan { rows: 1 + n.below(9), samples: 1 + n.below(3), shares: 1 + n.below(3) };
+            let plan =
+                DirectPlan { rows: 1 + n.below(9), samples: 1 + n.below(3), shares: 1 + n.below(3), exact: n.below(2) == 0 };
             let threads = 1 + n.below(3);
             let mut room = vec![f32::NAN; scratch(isa, false, &two, plan) * threads];
             let mut out = vec![f32::NAN; batch * filters.next_multiple_of(lanes) * output[0] * output[1]];
@@ -179,14 +181,14 @@ fn speed() {
                 for threads in [1, 2] {
                     let pool = Pool::new(threads).unwrap();
                     let lines = if shape.is_pointwise() { out * out } else { out };
-                    let mut best: (f64, DirectPlan) = (f64::MAX, DirectPlan { rows: 1, samples: 1, shares: 1 });
+                    let mut best: (f64, DirectPlan) = (f64::MAX, DirectPlan { rows: 1, samples: 1, shares: 1, exact: false });
                     for pieces in [1, 2, 4, 8, 16] {
                         for samples in [1, 2, 4, 8] {
                             for shares in [1, 2, 4] {
                                 if pieces > 1 && samples > 1 || samples > batch || pieces * 2 > out {
                                     continue;
                                 }
-                                let plan = DirectPlan { rows: lines.div_ceil(pieces), samples, shares };
+                                let plan = DirectPlan { rows: lines.div_ceil(pieces), samples, shares, exact: false };
                                 let mut room = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
                                 let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
                                 let operands = ConvOperands { x: &x, weight: &weight, epilogue };

@@ -259,3 +259,31 @@ fn what_cannot_be_resumed_is_said() {
         run(&resume(&place, "run")).refused("checkpoint.safetensors");
     }
 }
+
+/// A run directory of 0.1.0, in former words and killed at step 140 of 400, goes on to its end.
+#[test]
+fn a_run_in_former_words_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let old = Path::new("tests/fixtures/run-0.1");
+    std::fs::create_dir(&run).unwrap();
+    for file in ["run.json", "tiny.resnet", "train.jsonl", "checkpoint.safetensors"] {
+        std::fs::copy(old.join(file), run.join(file)).unwrap();
+    }
+    assert_eq!(checkpoint::state(&run.join("checkpoint.safetensors")).unwrap().step, 140);
+    // what was written before is compared as it is
+    let page = dir.path().join("page.html");
+    resnetc(&["compare", run.to_str().unwrap(), "-o", page.to_str().unwrap()]).fine();
+
+    let data = old.join("data");
+    let ran = resnetc(&["train", "--resume", run.to_str().unwrap(), "--data", data.to_str().unwrap(), "--quiet"]).fine();
+    assert!(ran.err.contains("is now in today's words"), "{}", ran.err);
+    let state = checkpoint::state(&run.join("checkpoint.safetensors")).unwrap();
+    assert_eq!((state.step, state.recipe.optimizer.lr, state.recipe.loss.label_smoothing), (400, 0.02, 0.1));
+    assert_eq!(state.recipe.clip_grad_norm, Some(5.0));
+    let source = std::fs::read_to_string(run.join("tiny.resnet")).unwrap();
+    assert!(source.contains("    batchnorm\n") && source.contains("{ lr: 0.05, momentum: 0.9, weight_decay: 1e-4,"), "{source}");
+    // and the log has each step once
+    let log = std::fs::read_to_string(run.join("train.jsonl")).unwrap();
+    assert_eq!(log.matches("\"event\":\"step\"").count(), 400);
+}

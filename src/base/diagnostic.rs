@@ -50,6 +50,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// Possible fixes.
     pub helps: Vec<Help>,
+    /// Whether only a word is written differently here: the edit of its help is then all that it needs.
+    pub renamed: bool,
 }
 
 impl Diagnostic {
@@ -62,6 +64,7 @@ impl Diagnostic {
             labels: vec![Label { span, text: label.into(), primary: true }],
             notes: Vec::new(),
             helps: Vec::new(),
+            renamed: false,
         }
     }
 
@@ -97,6 +100,12 @@ impl Diagnostic {
     /// Adds `= help: text` with an edit that applies it.
     pub fn fix(mut self, text: impl Into<String>, span: Span, replacement: impl Into<String>) -> Self {
         self.helps.push(Help { text: text.into(), edit: Some((span, replacement.into())) });
+        self
+    }
+
+    /// Marks an error that the edit of its help mends, since only a word is written differently here.
+    pub fn renamed(mut self) -> Self {
+        self.renamed = true;
         self
     }
 

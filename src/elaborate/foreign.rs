@@ -259,11 +259,9 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
 /// The error for a word of elsewhere, where it is known. `missing` is the message where nothing here is the same.
 pub(super) fn error(context: &str, word: &str, code: Code, span: Span, missing: String) -> Option<Diagnostic> {
     Some(match find(context, word)? {
-        Ours(own) => Diagnostic::error(code, format!("`{word}` is written `{own}` here"), span, "another word").fix(
-            format!("write `{own}`"),
-            span,
-            own,
-        ),
+        Ours(own) => Diagnostic::error(code, format!("`{word}` is written `{own}` here"), span, "another word")
+            .fix(format!("write `{own}`"), span, own)
+            .renamed(),
         Nothing(why) => Diagnostic::error(code, missing, span, "not known").help(why),
     })
 }

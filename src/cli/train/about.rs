@@ -8,9 +8,13 @@ use super::super::args::Select;
 use super::super::open;
 use super::super::output::{Failure, Out};
 use crate::base::file::write_atomically;
+use crate::base::source::Span;
 use crate::driver::{Frontend, Weights};
 use crate::ir::{Checked, Recipe};
 use crate::train::RunDir;
+
+/// How often former words are looked for: one that another hides is found after it.
+const MAX_ROUNDS: usize = 8;
 
 /// See the module. Paths are absolute, so that a run can be resumed from anywhere.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,13 +92,69 @@ impl About {
     }
 
     /// The network, from the directory's copies, whatever has become of the sources.
-    pub fn checked(&self, dir: &RunDir, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
+    pub fn checked(&mut self, dir: &RunDir, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
         let name = Path::new(self.file.file_name().unwrap_or_default());
         let copy = if self.copy.as_os_str().is_empty() { name } else { &self.copy };
-        let mut front = Frontend::open(&dir.path().join(copy)).map_err(Failure::input)?;
+        let path = dir.path().join(copy);
+        self.update_words(&path, dir, out)?;
+        let mut front = Frontend::open(&path).map_err(Failure::input)?;
         let select = Select { network: Some(self.network.clone()), set: self.set.clone() };
         let checked = open::check(&mut front, &select, out)?;
         Ok((front, checked))
+    }
+}
+
+impl About {
+    /// Brings a run of an earlier release up to today's words: the copies of its sources, where they lie, and its `--set` options.
+    fn update_words(&mut self, source: &Path, dir: &RunDir, out: &Out) -> Result<(), Failure> {
+        let root = plain(dir.path());
+        for _ in 0..MAX_ROUNDS {
+            let mut front = Frontend::open(source).map_err(Failure::input)?;
+            // what is wrong is reported by whoever reads the network next
+            let _ = front.check(&self.network, &self.set);
+            let mut edits: Vec<(Span, &str)> = (front.diagnostics.iter().filter(|d| d.is_error() && d.renamed))
+                .flat_map(|d| &d.helps)
+                .filter_map(|help| help.edit.as_ref().map(|(span, word)| (*span, word.as_str())))
+                .collect();
+            // from the end of each file, so that what is before keeps its place
+            edits.sort_by_key(|(span, _)| std::cmp::Reverse((span.file, span.start)));
+            edits.dedup();
+            let mut changed = false;
+            for group in edits.chunk_by(|a, b| a.0.file == b.0.file) {
+                let file = front.sources.file(group[0].0.file);
+                let mut text = file.text.to_string();
+                group.iter().for_each(|(span, word)| text.replace_range(span.start as usize..span.end as usize, word));
+                match &file.path {
+                    Some(path) if plain(path).starts_with(&root) => {
+                        write_atomically(path, |out| out.write_all(text.as_bytes()))
+                            .map_err(|e| Failure::Input(format!("cannot write `{}`: {e}", path.display())))?;
+                        out.note(format_args!("note: `{}` of the run is now in today's words", path.display()));
+                        changed = true;
+                    }
+                    Some(_) => {}
+                    None => changed |= self.update_set(&file.text, &text),
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces a `--set` option that is shown as `before` by what is shown as `after`.
+    fn update_set(&mut self, before: &str, after: &str) -> bool {
+        let option = |text: &str| {
+            let (name, value) = text.trim_end().split_once("--set ")?.1.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        let (Some(before), Some(after)) = (option(before), option(after)) else { return false };
+        let mut changed = false;
+        for set in self.set.iter_mut().filter(|set| **set == before) {
+            set.clone_from(&after);
+            changed = true;
+        }
+        changed
     }
 }
 

@@ -116,7 +116,7 @@ fn new_writes_a_file_that_checks_and_never_overwrites() {
     let ran = resnetc(&["check", arg(&file)]).fine();
     assert!(ran.out.contains("mynet: 20 layers"), "{}", ran.out);
     let before = std::fs::read(&file).unwrap();
-    resnetc(&["new", arg(&path)]).refused("cannot create");
+    resnetc(&["new", arg(&path)]).refused("exists already");
     assert_eq!(std::fs::read(&file).unwrap(), before);
     resnetc(&["new", "/nowhere/net"]).refused("cannot create");
     resnetc(&["new", "1net"]).refused("cannot name a network");
@@ -203,4 +203,18 @@ fn color_is_asked_for_or_absent() {
     let bad = "tests/cases/err/unknown-key.resnet";
     assert!(!resnetc(&["check", bad]).err.contains('\x1b'));
     assert!(resnetc(&["check", bad, "--color", "always"]).err.contains('\x1b'));
+}
+
+/// A file of another kind where a source is expected is named, with what to do.
+#[test]
+fn files_of_other_kinds_are_no_sources() {
+    let dir = tempfile::tempdir().unwrap();
+    let onnx = dir.path().join("net.onnx");
+    resnetc(&["export", "onnx", "models/fashion.resnet", "-o", arg(&onnx)]).fine();
+    for command in ["check", "summary", "bench"] {
+        resnetc(&[command, arg(&onnx)]).refused("is an ONNX file: `resnetc import");
+        resnetc(&[command, "models/weights/fashion.safetensors"]).refused("is a file of weights or an archive, not a source");
+        resnetc(&[command, "tests/data/bag.png"]).refused("is an image");
+    }
+    resnetc(&["train", arg(&onnx), "--data", "/nowhere"]).refused("is an ONNX file");
 }

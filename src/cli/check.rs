@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::args::{Format, Select};
 use super::output::{Done, Failure, Out};
 use crate::check::sizes;
-use crate::driver::Frontend;
 use crate::ir::summary::{Totals, thousands};
 
 /// Checks every network of each file at its parameters' defaults, or the one named.
@@ -28,14 +27,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (mut failed, mut networks, mut defined) = (0, 0, 0);
     for path in &args.files {
-        let mut front = match Frontend::open(path) {
+        let mut front = match super::open::source(path) {
             Ok(front) => front,
-            Err(error) => {
+            Err(Failure::Input(error)) => {
                 failed += 1;
                 out.flush()?;
                 out.note(format_args!("error: {error}"));
                 continue;
             }
+            Err(other) => return Err(other),
         };
         defined += front.networks().len();
         let names: Vec<String> = match &args.select.network {

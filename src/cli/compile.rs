@@ -75,7 +75,7 @@ enum Emit {
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
-    let mut front = Frontend::open(&file).map_err(Failure::input)?;
+    let mut front = open::source(&file)?;
     if args.emit == Some(Emit::Ast) {
         let Some((id, file)) = front.sources.files().next() else { return Ok(()) };
         let (tree, diags) = syntax::parse(id, &file.text);

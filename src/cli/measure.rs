@@ -124,7 +124,7 @@ impl Series {
 
 /// Whether the source names its own weights.
 fn names_weights(from: &ModelArgs, out: &mut Out) -> Result<bool, Failure> {
-    let mut front = crate::driver::Frontend::open(&from.file).map_err(Failure::input)?;
+    let mut front = super::open::source(&from.file)?;
     Ok(super::open::check(&mut front, &from.select, out)?.network.weights.is_some())
 }
 

@@ -25,15 +25,14 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
     if !words::is_name(&name) || name.starts_with('_') || operators::is_reserved(&name) {
         return Err(Failure::Input(format!(
-            "`{name}` cannot name a network: use letters, digits and `_`, a letter first, no word of the language"
+            "`{name}` cannot name a network: use letters, digits and `_`, starting with a letter, and no reserved word"
         )));
     }
     // `create_new` refuses to overwrite, without a moment in between
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(|e| Failure::Input(format!("cannot create {}: {e}", path.display())))?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::Input(format!("`{}` exists already", path.display())),
+        _ => Failure::Input(format!("cannot create `{}`: {e}", path.display())),
+    })?;
     let text = STARTER.replace("starter", &name);
     if let Err(error) = file.write_all(text.as_bytes()) {
         drop(file);

@@ -1,14 +1,16 @@
 //! From a command's FILE, source or artifact, to a model.
 
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
 use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
+use crate::elaborate::ReadError;
 use crate::formats::artifact::{self, Artifact, ArtifactError};
+use crate::formats::kind;
 use crate::ir::Checked;
 use crate::kernels::Isa;
 use crate::plan::Settings;
@@ -82,7 +84,7 @@ impl ModelArgs {
             let checked = artifact::read(&from.file).map_err(Failure::input)?.checked;
             return Ok((checked, vec![from.file]));
         }
-        let mut front = Frontend::open(&from.file).map_err(Failure::input)?;
+        let mut front = source(&from.file)?;
         let checked = check(&mut front, &from.select, out)?;
         let read = front.files(&checked, &Weights::Named);
         Ok((checked, read))
@@ -106,7 +108,7 @@ impl ModelArgs {
     }
 
     fn source(&self, out: &mut Out) -> Result<Loaded, Failure> {
-        let mut front = Frontend::open(&self.file).map_err(Failure::input)?;
+        let mut front = source(&self.file)?;
         let checked = check(&mut front, &self.select, out)?;
         let params = bind(&checked, &front, self.weights.as_ref(), out)?;
         let read = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
@@ -135,6 +137,16 @@ impl ModelArgs {
         let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));
         SessionOptions { threads, ..SessionOptions::default() }
     }
+}
+
+/// Loads a source and the files that it uses. A file of another kind is named, with what to do.
+pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
+    Frontend::open(path).map_err(|error| match (&error, kind::of_source(path)) {
+        (ReadError::TooLarge { .. } | ReadError::NotText { .. }, Some(found)) => {
+            Failure::Input(format!("`{}` {found}", path.display()))
+        }
+        _ => Failure::input(error),
+    })
 }
 
 /// A checked network, with everything said about it shown.

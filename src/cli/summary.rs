@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let mut failed = false;
     for text in &args.files {
         let (path, named) = parse_named(text);
-        let mut front = Frontend::open(&path).map_err(Failure::input)?;
+        let mut front = super::open::source(&path)?;
         for name in names(args, &front, named.as_deref(), &mut found)? {
             if let Some(checked) = front.check(&name, &args.set) {
                 list.push(Entry { file: path.display().to_string(), checked });

@@ -1,6 +1,8 @@
 //! What a file is that was given as weights or as an ONNX file and is neither: told by its contents, with what to do about it.
 
-#[cfg(feature = "onnx")]
+use std::io::Read;
+use std::path::Path;
+
 use super::{pth, safetensors};
 
 /// What files look like from their first byte on. Text is compared without regard to case.
@@ -81,11 +83,22 @@ pub(super) fn of(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// What a file is that was given as a source and is none, as the rest of a sentence; `None` if it is not known.
+pub fn of_source(path: &Path) -> Option<&'static str> {
+    const READ: u64 = 4096;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(READ).read_to_end(&mut bytes).ok()?;
+    if pth::is_zip(&bytes) || safetensors::is_magic(&bytes) || pth::is_legacy(&bytes) {
+        return Some("is a file of weights or an archive, not a source (.resnet): give weights with `--weights`");
+    }
+    of(&bytes)
+}
+
 /// What a file is that is surely no ONNX file, as [`of`] says.
 #[cfg(feature = "onnx")]
 pub(super) fn of_model(bytes: &[u8]) -> Option<&'static str> {
     if pth::is_zip(bytes) || safetensors::is_magic(bytes) || pth::is_legacy(bytes) {
-        return Some("is one of weights or an archive, not an ONNX file: weights go with `--weights`");
+        return Some("is a file of weights or an archive, not an ONNX file: give weights with `--weights`");
     }
     if is_onnx(bytes) { None } else { of(bytes) }
 }

@@ -2,7 +2,7 @@
 //! whatever is wrong is an error that names the file.
 
 pub mod artifact;
-mod kind;
+pub mod kind;
 pub mod mismatch;
 pub mod npy;
 pub mod npz;

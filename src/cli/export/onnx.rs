@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::super::args::{Select, parse_weights, split};
 use super::super::open;
 use super::super::output::{Done, Failure, Out, writable};
-use crate::driver::{Frontend, Weights};
+use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write};
 
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         writable([&*args.output], &[file])?;
         (artifact.checked, artifact.params, Source::of(&artifact.sources))
     } else {
-        let mut front = Frontend::open(&file).map_err(Failure::input)?;
+        let mut front = open::source(&file)?;
         let checked = open::check(&mut front, &select, out)?;
         writable([&*args.output], &front.files(&checked, args.weights.as_ref().unwrap_or(&Weights::Named)))?;
         let params = open::bind(&checked, &front, args.weights.as_ref(), out)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::args::{Select, split};
 use super::super::open;
 use super::super::output::{Done, Failure, Out, save, writable};
-use crate::driver::{Frontend, Weights};
+use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::ir::Checked;
 use crate::torch;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         }
         (artifact::read(&file).map_err(Failure::input)?.checked, vec![file])
     } else {
-        let mut front = Frontend::open(&file).map_err(Failure::input)?;
+        let mut front = open::source(&file)?;
         let checked = open::check(&mut front, &select, out)?;
         let read = front.files(&checked, &Weights::Named);
         (checked, read)

@@ -97,7 +97,7 @@ impl About {
         let copy = if self.copy.as_os_str().is_empty() { name } else { &self.copy };
         let path = dir.path().join(copy);
         self.update_words(&path, dir, out)?;
-        let mut front = Frontend::open(&path).map_err(Failure::input)?;
+        let mut front = open::source(&path)?;
         let select = Select { network: Some(self.network.clone()), set: self.set.clone() };
         let checked = open::check(&mut front, &select, out)?;
         Ok((front, checked))
@@ -109,7 +109,7 @@ impl About {
     fn update_words(&mut self, source: &Path, dir: &RunDir, out: &Out) -> Result<(), Failure> {
         let root = plain(dir.path());
         for _ in 0..MAX_ROUNDS {
-            let mut front = Frontend::open(source).map_err(Failure::input)?;
+            let mut front = open::source(source)?;
             // what is wrong is reported by whoever reads the network next
             let _ = front.check(&self.network, &self.set);
             let mut edits: Vec<(Span, &str)> = (front.diagnostics.iter().filter(|d| d.is_error() && d.renamed))

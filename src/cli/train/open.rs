@@ -49,7 +49,7 @@ pub(in crate::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Re
     if crate::formats::artifact::is_artifact(file) {
         return Err(Failure::Input(format!("`{}` is an artifact: training needs its source", file.display())));
     }
-    let mut front = Frontend::open(file).map_err(Failure::input)?;
+    let mut front = open::source(file)?;
     let checked = open::check(&mut front, select, out)?;
     Ok((front, checked))
 }

@@ -47,7 +47,7 @@ pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<(View
         Kind::Onnx => return Ok((of_onnx(file)?, vec![file.to_path_buf()])),
         Kind::Source => {}
     }
-    let mut front = Frontend::open(file).map_err(Failure::input)?;
+    let mut front = open::source(file)?;
     let checked = open::check(&mut front, select, out)?;
     Ok((of_source(&checked, file, &front)?, front.files(&checked, &Weights::Named)))
 }

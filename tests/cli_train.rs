@@ -498,15 +498,19 @@ fn what_is_not_finite_is_blamed_on_what_it_is() {
     let good = place.path("good").join("weights.safetensors");
     let bad = changed(&place, &good, "layer1.0.conv1.weight", f32::INFINITY);
     let said = ran(&place.train("weights-run", &["--weights", &bad, "--quiet"]))
-        .refused("the loss of step 1 is NaN: the weights are not finite: `layer1.0.conv1.weight` holds NaN or infinity in 1 of");
+        .refused("the weights are not finite: `layer1.0.conv1.weight` holds NaN or infinity in 1 of");
     assert!(said.err.contains("before the first step") && !said.err.contains("rate"), "{}", said.err);
-    // a running statistic: training does not read it, and validation does
+    // running statistics: training does not read them, and validation does
+    let bad = changed(&place, &good, "layer1.0.bn1.running_var", -1000.0);
+    let said = ran(&place.train("variance-run", &["--weights", &bad, "--quiet"])).refused("holds a negative variance (-1000)");
+    assert!(said.err.contains("before the first step") && !said.err.contains("rate"), "{}", said.err);
     let bad = changed(&place, &good, "layer1.0.bn1.running_mean", f32::NAN);
     ran(&place.train("state-run", &["--weights", &bad, "--quiet", "--set", "train.steps=2"]))
         .refused("`layer1.0.bn1.running_mean` holds NaN");
     assert!(!place.path("state-run").join("weights.safetensors").exists());
     // a rate that is too large, found after the last step at the latest; the last checkpoint stays whole
-    let said = ran(&place.train("rate-run", &["--quiet", "--set", "train.optimizer.lr=1e30"])).refused("a smaller rate may help");
+    let said = ran(&place.train("rate-run", &["--quiet", "--set", "train.optimizer.lr=1e30"]))
+        .refused("a smaller learning rate may help");
     assert!(said.err.contains("lr=1e29"), "{}", said.err);
     for (name, tensor) in tensors(&place.path("rate-run").join("checkpoint.safetensors")) {
         assert!(!tensor.dtype().is_float() || tensor.to_f32().iter().all(|v| v.is_finite()), "{name}");

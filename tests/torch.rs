@@ -130,6 +130,41 @@ fn what_modules_cannot_be_is_refused() {
     }
 }
 
+/// Layers of a sequence have numbers for names, which no parameter of a class can begin with.
+#[test]
+fn parameters_of_numbered_layers_have_names() {
+    let source = write(
+        &text(
+            "resnet 1
+block cn(kernel, filters, stride = 1, groups = 1) {
+  conv kernel, filters, stride, groups as conv
+}
+block unit(filters, stride = 1, groups = 1, first = 3) {
+  cn kernel: first, filters, stride, groups as \"1\"
+  relu
+  cn kernel: 1x1, filters: 8 as \"2\"
+}
+network net {
+  input 3 x 17 x 16
+  conv 3x3, filters: 4
+  scope \"0\" {
+    unit filters: 4, stride: 2, groups: 4, first: 1 as body
+    relu
+  }
+  scope \"1\" {
+    unit filters: 16 as body
+  }
+}
+",
+        ),
+        None,
+    )
+    .unwrap()
+    .text;
+    assert!(source.contains("stride"), "{source}");
+    is_python(&source);
+}
+
 #[test]
 fn recipes_are_scripts() {
     let script_of = |checked: &Checked| {

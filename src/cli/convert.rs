@@ -39,6 +39,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     for (name, tensor) in tensors.iter() {
         list.push((name, args.dtype.map_or_else(|| tensor.clone(), |float| converted(tensor, float))));
     }
+    if let (true, Some((name, unread))) = (list.is_empty(), tensors.unread().next()) {
+        return Err(Failure::Input(format!("no tensor is left to write: `{}` holds {}", name.escape_debug(), unread.holds)));
+    }
     safetensors::write(&args.output, list.iter().map(|(name, tensor)| (*name, tensor))).map_err(Failure::input)?;
     for (name, unread) in tensors.unread() {
         out.note(format_args!("note: passed over `{}`, which holds {}", name.escape_debug(), unread.holds));

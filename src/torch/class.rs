@@ -373,14 +373,11 @@ fn ratio(values: &[Val], of: &[Val]) -> Option<(i64, i64)> {
 }
 
 fn param_name(hole: &Hole, params: &[Param], reserved: &HashSet<String>) -> String {
-    let is_free = |name: &String| {
-        names::is_variable(name)
-            && names::is_attribute(name)
-            && !reserved.contains(name)
-            && !params.iter().any(|p| p.name == *name)
-    };
+    let is_name = |name: &String| names::is_variable(name) && names::is_attribute(name);
+    let is_free = |name: &String| is_name(name) && !reserved.contains(name) && !params.iter().any(|p| p.name == *name);
     let owned = hole.owner.as_ref().filter(|owner| !owner.is_empty()).map(|owner| format!("{owner}_{}", hole.hint));
-    let wanted = owned.filter(|_| !hole.hint.starts_with("in_")).unwrap_or_else(|| hole.hint.clone());
+    // a layer of a sequence has a number as its name, with which no variable begins
+    let wanted = owned.filter(|name| !hole.hint.starts_with("in_") && is_name(name)).unwrap_or_else(|| hole.hint.clone());
     let numbered = (2..).map(|n| format!("{wanted}{n}"));
     [wanted.clone()].into_iter().chain(numbered).find(is_free).unwrap_or_default()
 }

@@ -37,8 +37,14 @@ pub enum TrainError {
         /// What is not finite.
         cause: Option<NotFinite>,
     },
+    /// The values that training starts from are no finite numbers, or a variance is negative.
+    #[error("{cause}; they were so before the first step")]
+    Start {
+        /// The parameter.
+        cause: NotFinite,
+    },
     /// A step has made a parameter, or a running statistic, that is no finite number.
-    #[error("after step {step}, {cause}; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0))]
+    #[error("after step {step}, {cause}; a smaller learning rate may help: --set train.optimizer.lr={}", number(rate / 10.0))]
     Diverged {
         /// The step, from 1.
         step: u64,
@@ -90,12 +96,12 @@ fn clause(cause: Option<&NotFinite>) -> String {
     cause.map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
-/// What may help: the rate has no part in data and weights that were bad before the first step.
+/// What may help: the learning rate has no part in data and weights that were bad before the first step.
 fn advice(cause: Option<&NotFinite>, step: u64, rate: f64) -> String {
     match cause {
         Some(NotFinite::Input { .. }) => String::new(),
         Some(NotFinite::Weight { .. }) if step == 1 => "; they were so before the first step".to_owned(),
-        Some(_) | None => format!("; a smaller rate may help: --set train.optimizer.lr={}", number(rate / 10.0)),
+        Some(_) | None => format!("; a smaller learning rate may help: --set train.optimizer.lr={}", number(rate / 10.0)),
     }
 }
 

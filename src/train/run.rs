@@ -10,7 +10,7 @@ use super::sgd::{self, Optimizer};
 use super::{BatchStats, Engine, Feed, TrainError, report, sanity};
 use crate::base::file::remove_leftovers;
 use crate::ir::{Count, Recipe, Schedule};
-use crate::runtime::{NotFinite, all_finite, of_tensor};
+use crate::runtime::{NotFinite, of_tensor};
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -111,6 +111,9 @@ impl Run<'_> {
     /// Trains from the beginning.
     pub fn begin(self, recipe: &Recipe, observe: &mut dyn FnMut(Event<'_>) -> Flow) -> Result<End, TrainError> {
         hold(recipe)?;
+        if let Some(cause) = first_bad(self.engine) {
+            return Err(TrainError::Start { cause });
+        }
         let state = State::new(recipe.clone(), self.train.samples());
         let optimizer = Optimizer::new(recipe.optimizer, self.threads, self.engine.parameters())?;
         // before the first step: a full disk is known at once, and a run that is cut off in its first epoch can go on
@@ -172,6 +175,12 @@ impl Run<'_> {
     fn epoch_steps(&self, recipe: &Recipe) -> u64 {
         self.train.samples().div_ceil(recipe.batch.saturating_mul(recipe.accumulate).max(1)) as u64
     }
+}
+
+/// The first parameter or running statistic that no network can have: not finite, or a negative variance.
+fn first_bad(engine: &mut dyn Engine) -> Option<NotFinite> {
+    let bad = engine.parameters().iter().find_map(|p| of_tensor(&p.name, &p.values));
+    bad.or_else(|| engine.state().iter().find_map(|s| of_tensor(&s.name, &s.values)))
 }
 
 /// Holds what a recipe that was not read from a source could break.
@@ -361,12 +370,7 @@ impl Looping<'_, '_> {
 
     /// Holds that the parameters and running statistics are finite numbers: a step may spoil them after its loss was measured.
     fn hold_parameters(&mut self) -> Result<(), TrainError> {
-        let params = self.run.engine.parameters().iter().map(|p| (&p.name, &p.values));
-        let mut wrong = params.filter(|(_, values)| !all_finite(values)).find_map(|(name, values)| of_tensor(name, values));
-        if wrong.is_none() {
-            let state = self.run.engine.state().iter().filter(|s| !all_finite(&s.values));
-            wrong = state.map(|s| of_tensor(&s.name, &s.values)).next().flatten();
-        }
+        let wrong = first_bad(self.run.engine);
         let (step, rate) = (self.state.step, self.state.recipe.optimizer.lr);
         wrong.map_or(Ok(()), |cause| Err(TrainError::Diverged { step, cause, rate }))
     }

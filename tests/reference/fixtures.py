@@ -57,6 +57,7 @@ def save_views(path):
         "diagonal": count[:9].reshape(3, 3).diagonal(),
         "channels_last": count.reshape(1, 2, 3, 4).to(memory_format=torch.channels_last),
         "complex": torch.tensor([1 + 2j]),
+        "negated": torch._neg_view(count[:3]),
         "float8": torch.zeros(3).to(torch.float8_e4m3fn),
         "sparse": torch.eye(2).to_sparse(),
     }

@@ -500,6 +500,11 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.line()?, self.line()?);
                 return Err(Fault::Refused(format!("{module}.{name}").escape_debug().to_string()));
             }
+            b'I' | b'L' | b'F' | b'S' | b'V' | b'P' => {
+                return Err(Fault::Unsupported(
+                    "was saved with pickle protocol 0 or 1; save it again without `pickle_protocol`".to_owned(),
+                ));
+            }
             other => {
                 return Err(Fault::Damaged(format!(
                     "its pickle has the instruction {other:#04x}, which torch.save does not write"
@@ -558,6 +563,10 @@ impl<'a> Machine<'a> {
                 self.tuple(list)?;
                 self.push(list);
             }
+            // the metadata of a lazy view: the sign of its values is not that of the storage
+            (Global::RebuildTensor, &[_, _, _, _, _, _, metadata, ..]) if self.is_lazy(metadata) => {
+                self.make(Object::Unread("a lazily negated or conjugated view (save `tensor.resolve_neg().resolve_conj()`)"));
+            }
             (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => self.tensor(storage, offset, shape, strides)?,
             (Global::RebuildFromTensor, &[tensor, ..]) => self.push(tensor),
             (Global::RebuildUnread(what), _) => self.make(Object::Unread(what)),
@@ -570,6 +579,15 @@ impl<'a> Machine<'a> {
             (other, _) => return Err(Fault::Damaged(format!("its pickle calls {other:?} with arguments of another form"))),
         }
         Ok(())
+    }
+
+    /// Whether a tensor's metadata set a flag, such as PyTorch's negative bit.
+    fn is_lazy(&self, metadata: Value<'a>) -> bool {
+        let Value::Object(index) = metadata else { return false };
+        match self.objects.get(index) {
+            Some(Object::Dict(items)) => items.iter().any(|(_, flag)| matches!(flag, Value::Bool(true))),
+            _ => false,
+        }
     }
 
     fn pair(&self, pair: Value<'a>) -> Result<(Value<'a>, Value<'a>), Fault> {

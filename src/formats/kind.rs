@@ -88,6 +88,9 @@ pub fn of_source(path: &Path) -> Option<&'static str> {
     const READ: u64 = 4096;
     let mut bytes = Vec::new();
     std::fs::File::open(path).ok()?.take(READ).read_to_end(&mut bytes).ok()?;
+    if bytes.starts_with(b"resnet ") {
+        return None; // a source that is too large, or no text further on
+    }
     if pth::is_zip(&bytes) || safetensors::is_magic(&bytes) || pth::is_legacy(&bytes) {
         return Some("is a file of weights or an archive, not a source (.resnet): give weights with `--weights`");
     }

@@ -73,7 +73,7 @@ fn nothing_replaces_what_is_read() {
         &["profile", &network, "--runs", "1", "--html", arg(&file)],
         &["export", "torch", &network, "-o", arg(&file)],
     ] {
-        misused(&resnetc(args), "is what is read");
+        misused(&resnetc(args), "is also an input");
     }
     // what the source names and uses
     let at = |name: &str| dir.path().join(name);
@@ -91,16 +91,16 @@ fn nothing_replaces_what_is_read() {
     for name in ["w.safetensors", "part.resnet", "names.txt"] {
         let to = at(name);
         let to = arg(&to);
-        misused(&resnetc(&["compile", arg(&net), "-o", to]), "is what is read");
-        misused(&resnetc(&["export", "onnx", arg(&net), "-o", to]), "is what is read");
-        misused(&resnetc(&["view", arg(&net), "-o", to]), "is what is read");
+        misused(&resnetc(&["compile", arg(&net), "-o", to]), "is also an input");
+        misused(&resnetc(&["export", "onnx", arg(&net), "-o", to]), "is also an input");
+        misused(&resnetc(&["view", arg(&net), "-o", to]), "is also an input");
     }
     let init = ["--weights", "init"];
     let with_init = |args: &[&str]| resnetc(&[args, &init].concat());
-    misused(&with_init(&["run", arg(&net), "--input", arg(&x), "--output", arg(&net)]), "is what is read");
-    misused(&with_init(&["eval", arg(&net), "--data", &data, "--scores", arg(&x)]), "is what is read");
-    misused(&with_init(&["eval", &format!("{}:net", arg(&net)), "--data", &data, "--scores", arg(&net)]), "is what is read");
-    misused(&with_init(&["calibrate-bn", &network, "--data", &data, "-o", arg(&y)]), "is what is read");
+    misused(&with_init(&["run", arg(&net), "--input", arg(&x), "--output", arg(&net)]), "is also an input");
+    misused(&with_init(&["eval", arg(&net), "--data", &data, "--scores", arg(&x)]), "is also an input");
+    misused(&with_init(&["eval", &format!("{}:net", arg(&net)), "--data", &data, "--scores", arg(&net)]), "is also an input");
+    misused(&with_init(&["calibrate-bn", &network, "--data", &data, "-o", arg(&y)]), "is also an input");
     let again = dir.path().join(".").join("twice.npy");
     let twice = ["--output", arg(&again), "--output", &format!("output={}", arg(&at("twice.npy")))];
     misused(&with_init(&[&["run", arg(&net), "--input", arg(&x)][..], &twice].concat()), "would be written twice");
@@ -108,7 +108,7 @@ fn nothing_replaces_what_is_read() {
     let large = at("large.onnx");
     resnetc(&["export", "onnx", "models/fashion.resnet", "--external-data", "-o", arg(&large)]).fine();
     let values = at("large.onnx.data");
-    misused(&resnetc(&["import", arg(&large), "--weights-out", arg(&values)]), "is what is read");
+    misused(&resnetc(&["import", arg(&large), "--weights-out", arg(&values)]), "is also an input");
     let made = dir.path().join("made.resnet");
     let same = dir.path().join(".").join("made.resnet");
     misused(&resnetc(&["import", arg(&onnx), "-o", arg(&made), "--weights-out", arg(&same)]), "would be written twice");
@@ -178,7 +178,7 @@ fn training_validates_apart_from_the_test_part() {
     let network = format!("{}:large", arg(&file));
     let train = |run: &Path| resnetc(&["train", &network, "--data", arg(&data), "-o", arg(run), "--threads", "1"]);
     let ran = train(&run).fine();
-    assert!(format!("{}{}", ran.out, ran.err).contains("4 to validate on"), "{}{}", ran.out, ran.err);
+    assert!(format!("{}{}", ran.out, ran.err).contains("4 validation samples"), "{}{}", ran.out, ran.err);
     // the parts' classes are those of the training part
     pictures(&data.join("val"), &["c"]);
     let ran = train(&dir.path().join("again")).refused("`c` is none of the labels: a, b");
@@ -186,13 +186,13 @@ fn training_validates_apart_from_the_test_part() {
     // a run that goes on has its folder for itself
     let lock = fs::File::open(run.join(".lock")).unwrap();
     lock.lock().unwrap();
-    resnetc(&["train", "--resume", arg(&run)]).refused("is being written by another run");
+    resnetc(&["train", "--resume", arg(&run)]).refused("is in use by another resnetc process");
     drop(lock);
     // one that made steps is not begun again, and a folder that is no run is left alone
-    train(&run).refused("holds a run");
+    train(&run).refused("already contains a run");
     fs::remove_file(run.join("checkpoint.safetensors")).unwrap();
-    train(&run).refused("holds a run");
-    train(dir.path()).refused("is a folder with files of its own");
+    train(&run).refused("already contains a run");
+    train(dir.path()).refused("contains other files");
     assert!(file.exists());
 }
 

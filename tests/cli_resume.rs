@@ -134,7 +134,7 @@ fn ctrl_c_writes_a_checkpoint_and_leaves() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.code() == Some(130) && said.contains("go on with: resnetc train --resume"), "{output:?}");
+    assert!(output.status.code() == Some(130) && said.contains("continue with: resnetc train --resume"), "{output:?}");
     let step = whole(&path);
     assert!(step > 0 && step < 360, "{step}");
     assert!(!place.path("cut/weights.safetensors").exists());
@@ -177,7 +177,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     let (kept, step) = (std::fs::read(&path).unwrap(), whole(&path));
     let ran = limited(&resume(&place, "cut")).refused("cannot write");
     assert!(ran.err.contains("checkpoint.safetensors"), "{}", ran.err);
-    assert!(ran.err.contains(&format!("the checkpoint of step {step} is whole")), "{}", ran.err);
+    assert!(ran.err.contains(&format!("the checkpoint of step {step} is intact")), "{}", ran.err);
     assert!(kept == std::fs::read(&path).unwrap() && temporary("cut") == 0);
     run(&resume(&place, "cut")).fine();
     assert!(place.read("whole/weights.safetensors") == place.read("cut/weights.safetensors"));
@@ -242,7 +242,7 @@ fn a_run_that_ended_before_its_first_checkpoint_begins_again() {
 fn what_cannot_be_resumed_is_said() {
     let place = Place::new();
     run(&place.train("run", &["--set", "train.epochs=1"])).fine();
-    run(&place.train("run", &[])).refused("holds a run: go on with --resume");
+    run(&place.train("run", &[])).refused("already contains a run: continue it with --resume");
     // other data
     let few = place.path("few");
     std::fs::create_dir(&few).unwrap();
@@ -277,7 +277,7 @@ fn a_run_in_former_words_goes_on() {
 
     let data = old.join("data");
     let ran = resnetc(&["train", "--resume", run.to_str().unwrap(), "--data", data.to_str().unwrap(), "--quiet"]).fine();
-    assert!(ran.err.contains("is now in today's words"), "{}", ran.err);
+    assert!(ran.err.contains("updated former words in"), "{}", ran.err);
     let state = checkpoint::state(&run.join("checkpoint.safetensors")).unwrap();
     assert_eq!((state.step, state.recipe.optimizer.lr, state.recipe.loss.label_smoothing), (400, 0.02, 0.1));
     assert_eq!(state.recipe.clip_grad_norm, Some(5.0));

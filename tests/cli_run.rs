@@ -117,7 +117,7 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     let (other, notes) = forced("", &["run", arg(&with), "tests/data/coat.png"]);
     assert_eq!(other.lines().next(), answer.lines().next());
     if resnetc::kernels::Isa::best() != resnetc::kernels::Isa::Portable {
-        assert!(notes.contains("are packed for portable; for avx"), "{notes}");
+        assert!(notes.contains("are packed for portable, and will be packed again for avx"), "{notes}");
     }
     assert_eq!(resnetc(&["compile", FASHION, "--no-packs"]).code, 2);
 }
@@ -131,7 +131,7 @@ fn what_is_packed_anew_for_another_batch_is_told() {
     let bench = |batch: &str| resnetc(&["bench", arg(&rnx), "--threads", "2", "--runs", "1", "--batch", batch]).fine().err;
     assert_eq!(bench("1"), "");
     let portable = resnetc::kernels::Isa::chosen() == Ok(resnetc::kernels::Isa::Portable);
-    assert_eq!(bench("8").contains("net.rnx` are packed for another batch"), !portable);
+    assert_eq!(bench("8").contains("net.rnx` are for another batch size"), !portable);
 }
 
 /// A folder with a folder for each class, as `eval` wants it.
@@ -322,7 +322,7 @@ fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
     assert!(ran.err.contains("error[E05"), "{}", ran.err);
     assert!(ran.err.lines().count() < 60, "{}", ran.err);
     assert!(!Path::new("/tmp/never.rnx").exists());
-    resnetc(&["run", source, "--network", "resnet20", "tests/data/bag.png"]).refused("names no weights");
+    resnetc(&["run", source, "--network", "resnet20", "tests/data/bag.png"]).refused("has no weights");
 }
 
 /// The weights of a network written to a file, to be given to another.

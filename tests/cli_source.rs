@@ -116,10 +116,10 @@ fn new_writes_a_file_that_checks_and_never_overwrites() {
     let ran = resnetc(&["check", arg(&file)]).fine();
     assert!(ran.out.contains("mynet: 20 layers"), "{}", ran.out);
     let before = std::fs::read(&file).unwrap();
-    resnetc(&["new", arg(&path)]).refused("exists already");
+    resnetc(&["new", arg(&path)]).refused("already exists");
     assert_eq!(std::fs::read(&file).unwrap(), before);
     resnetc(&["new", "/nowhere/net"]).refused("cannot create");
-    resnetc(&["new", "1net"]).refused("cannot name a network");
+    resnetc(&["new", "1net"]).refused("is not a valid network name");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn new_takes_no_word_of_the_language_for_a_name() {
     let words = resnetc::syntax::words::RESERVED.iter().chain(resnetc::syntax::words::STATEMENTS);
     for word in words.chain(&["conv", "upsample", "2x", "a-b"]) {
         let path = dir.path().join(word);
-        resnetc(&["new", arg(&path)]).refused("cannot name a network");
+        resnetc(&["new", arg(&path)]).refused("is not a valid network name");
         assert!(!path.with_extension("resnet").exists(), "{word}");
     }
 }
@@ -184,7 +184,7 @@ fn explain_prints_the_page_of_a_code() {
     let ran = resnetc(&["explain", "e0301"]).fine();
     assert!(ran.out.starts_with("# E0301") && ran.out.contains("```resnet"), "{}", ran.out);
     assert!(resnetc(&["explain"]).fine().out.lines().count() > 50);
-    resnetc(&["explain", "E9999"]).refused("there is no code");
+    resnetc(&["explain", "E9999"]).refused("unknown error code");
 }
 
 #[test]

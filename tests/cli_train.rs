@@ -50,7 +50,7 @@ fn what_is_missing_is_said() {
     resnetc(&with(&["--weights", "nowhere.safetensors"])).refused("nowhere.safetensors");
     resnetc(&with(&[])).refused("nowhere");
     let dir = tempfile::tempdir().unwrap();
-    resnetc(&["train", "--resume", arg(dir.path())]).refused("is no run directory");
+    resnetc(&["train", "--resume", arg(dir.path())]).refused("is not a run directory");
     assert_eq!(resnetc(&["train"]).code, 2);
     assert_eq!(resnetc(&["train", "--resume", "x", "--network", "y"]).code, 2);
 }
@@ -134,7 +134,7 @@ fn run(args: &[String]) -> Ran {
 fn a_run_leaves_what_it_should_and_learns() {
     let place = Place::new();
     let ran = run(&place.train("run", &[])).fine();
-    assert!(ran.err.contains("96 samples, 32 to validate on; batch 16, rate 0.05"), "{}", ran.err);
+    assert!(ran.err.contains("96 training samples, 32 validation samples; batch 16, lr 0.05"), "{}", ran.err);
     let names: Vec<String> = tensors(&place.path("run/weights.safetensors")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, NAMES);
     let lines = log::read(&place.path("run/train.jsonl")).unwrap();
@@ -212,7 +212,7 @@ fn frozen_layers_stay_and_files_begin_in_part() {
     let mut args = place.train("tuned", &["--set", "classes=5", "--set", "train.epochs=2"]);
     args[1] = place.arg("tuned.resnet");
     let ran = run(&args).fine();
-    assert!(ran.err.contains("30 tensors from") && ran.err.contains("drawn again: fc.bias, fc.weight"), "{}", ran.err);
+    assert!(ran.err.contains("30 tensors from") && ran.err.contains("randomly initialized: fc.bias, fc.weight"), "{}", ran.err);
     assert!(ran.err.contains("not used: fc.bias, fc.weight"), "{}", ran.err);
     let tuned = place.path("tuned/weights.safetensors");
     for name in NAMES {

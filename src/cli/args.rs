@@ -9,42 +9,42 @@ use super::output::Failure;
 use crate::driver::Weights;
 use crate::plan::Settings;
 
-/// How a command answers.
+/// The format of a command's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// Readable text
     #[default]
     Text,
-    /// For programs: one JSON object a line.
+    /// JSON, one object per line
     Json,
 }
 
-/// What becomes of images that cannot be read.
+/// What to do with images that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnError {
-    /// They are named, counted and left out.
+    /// Report, count and skip them
     #[default]
     Skip,
-    /// The first one ends the run.
+    /// Stop at the first one
     Fatal,
 }
 
-/// Whether to color.
+/// When to use color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Global {
-    /// Color the output; NO_COLOR in the environment turns it off
+    /// When to color messages
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
@@ -52,27 +52,27 @@ pub(super) struct Global {
 /// Which network of a file, and its parameters.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Select {
-    /// Which network, where the file holds several
+    /// Network to use, if the file defines several
     #[arg(long, value_name = "NAME")]
     pub network: Option<String>,
-    /// Give a parameter of the network a value; may be repeated
+    /// Set a parameter of the network; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     pub set: Vec<(String, String)>,
 }
 
-/// What the planner is asked for.
+/// Options for the planner.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Planning {
-    /// Do without Winograd convolutions, whose rounding is somewhat coarser
+    /// Disable Winograd convolutions, which have slightly larger rounding errors
     #[arg(long)]
     pub precise: bool,
-    /// How large packed weights may become, times the raw ones [default: 4]
+    /// Limit the size of packed weights to a multiple of the original size [default: 4]
     #[arg(long, value_name = "TIMES", value_parser = parse_times)]
     pub max_packed_weights: Option<u32>,
 }
 
 impl Planning {
-    /// Settings with what was asked for.
+    /// The settings, with these options applied.
     pub fn apply(&self, settings: &Settings) -> Settings {
         let precise = self.precise || settings.precise;
         Settings {
@@ -91,7 +91,7 @@ fn parse_times(text: &str) -> Result<u32, String> {
     }
 }
 
-/// FILE[:NETWORK]. A file that is called so as a whole is meant before a network behind a colon.
+/// Parses FILE[:NETWORK]. If a file with the whole name exists, colon included, it takes precedence.
 pub(super) fn parse_named(text: &str) -> (PathBuf, Option<String>) {
     let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     match text.rsplit_once(':') {
@@ -102,18 +102,18 @@ pub(super) fn parse_named(text: &str) -> (PathBuf, Option<String>) {
     }
 }
 
-/// A file and which of its networks, where that may stand behind a colon as if it were given with `--network`.
+/// Splits FILE:NETWORK, which is equivalent to `FILE --network NETWORK`.
 pub(super) fn split(file: &Path, select: &Select) -> Result<(PathBuf, Select), Failure> {
     match (parse_named(&file.to_string_lossy()), &select.network) {
         ((_, None), _) => Ok((file.to_path_buf(), select.clone())),
         ((_, Some(one)), Some(other)) => {
-            Err(Failure::Usage(format!("both `{one}`, behind the file's name, and --network {other} name the network")))
+            Err(Failure::Usage(format!("two networks are given: `:{one}` after the file name, and --network {other}")))
         }
         ((file, network), None) => Ok((file, Select { network, ..select.clone() })),
     }
 }
 
-/// The files that name a dataset: itself, or each of a pair of arrays.
+/// The files of a dataset argument: the path itself, or both paths of `X.npy,Y.npy`.
 pub(super) fn data_files(spec: &str) -> Vec<PathBuf> {
     std::iter::once(spec).chain(spec.split(',').map(str::trim)).map(PathBuf::from).collect()
 }
@@ -123,9 +123,9 @@ pub(super) fn data_files(spec: &str) -> Vec<PathBuf> {
 pub(super) struct Named {
     /// A source or an artifact.
     pub file: PathBuf,
-    /// Which network, where the file holds several.
+    /// Network to use, if the file defines several.
     pub network: Option<String>,
-    /// Where they are not those that the file names.
+    /// Weights, if not those that the file names.
     pub weights: Option<Weights>,
 }
 
@@ -159,7 +159,7 @@ pub(super) fn parse_weights(text: &str) -> Result<Weights, String> {
         Some("") => Ok(Weights::Init(0)),
         Some(rest) if rest.starts_with(':') => match rest[1..].parse() {
             Ok(seed) => Ok(Weights::Init(seed)),
-            Err(_) => Err("expected init:SEED with a whole number".to_string()),
+            Err(_) => Err("expected init:SEED with a non-negative integer".to_string()),
         },
         _ => Ok(Weights::File(PathBuf::from(text))),
     }
@@ -170,24 +170,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_may_stand_behind_its_file() {
+    fn a_network_may_follow_its_file() {
         let named = |text: &str| {
             let (file, network) = parse_named(text);
             (file.display().to_string(), network)
         };
         assert_eq!(named("a.resnet"), ("a.resnet".into(), None));
         assert_eq!(named("b/a.resnet:resnet18_v1"), ("b/a.resnet".into(), Some("resnet18_v1".into())));
-        // a drive's letter, and nothing behind the colon
+        // a drive letter, and nothing after the colon
         assert_eq!(named("C:\\nets\\a.resnet"), ("C:\\nets\\a.resnet".into(), None));
         assert_eq!(named("a.resnet:"), ("a.resnet:".into(), None));
         let dir = tempfile::tempdir().unwrap();
-        let odd = dir.path().join("a:b");
-        std::fs::write(&odd, "").unwrap();
-        assert_eq!(parse_named(odd.to_str().unwrap()), (odd, None));
+        let with_colon = dir.path().join("a:b");
+        std::fs::write(&with_colon, "").unwrap();
+        assert_eq!(parse_named(with_colon.to_str().unwrap()), (with_colon, None));
     }
 
     #[test]
-    fn weights_may_stand_behind_a_network() {
+    fn weights_may_follow_a_network() {
         let named = |text: &str| parse_named_weights(text).unwrap();
         let file = |path: &str| Some(Weights::File(path.into()));
         let of =

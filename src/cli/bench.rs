@@ -12,19 +12,19 @@ use crate::ir::Recipe;
 use crate::kernels::Isa;
 use crate::train::{self, Batch, Engine, Optimizer};
 
-/// Measures a network on random input. The last line of JSON has median_ms, min_ms, images_per_s, peak_rss_mb.
+/// Measures a network on random input.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc bench models/resnet.resnet --network resnet50 --batch 1 --threads 2\n  \
                   resnetc bench net.rnx --batch 8 --format json\n  \
-                  resnetc bench models/cifar.resnet --network resnet20 --train --batch 128\n\nWithout --weights, a file that names none is measured with random weights.\n\
-                  RESNETC_ISA=portable|avx2|avx512 forces an instruction set.")]
+                  resnetc bench models/cifar.resnet --network resnet20 --train --batch 128\n\nWeights are random unless --weights or the file names some.\n\
+                  RESNETC_ISA=portable|avx2|avx512 selects an instruction set.")]
 pub(super) struct Args {
     #[command(flatten)]
     measure: MeasureArgs,
-    /// Measure a step of training: forward, backward and the optimizer
+    /// Measure a training step: forward, backward and optimizer
     #[arg(long, conflicts_with_all = ["tune", "precise", "max_packed_weights"])]
     train: bool,
-    /// How to answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     report(args, &Measured { network: &model.network().name, isa: session.isa(), threads: session.threads(), times }, out)
 }
 
-/// Measures steps of training on noise, without reading data.
+/// Measures training steps on random input, without reading data.
 fn train(args: &Args, out: &mut Out) -> Done {
     let from = args.measure.model.resolved()?;
     let (front, checked) = super::train::checked(&from.file, &from.select, out)?;
@@ -76,7 +76,7 @@ fn train(args: &Args, out: &mut Out) -> Done {
         engine.clear();
         engine.gradients(&batch, 1.0, step).map_err(Failure::input)?;
         step += 1;
-        // a rate so small that noise is not learned by heart
+        // a learning rate so small that the network does not fit the random input
         optimizer.step(engine.parameters(), 1e-6);
         Ok(())
     })?;

@@ -7,7 +7,7 @@ use super::output::{Done, Failure, Out};
 use crate::check::sizes;
 use crate::ir::summary::{Totals, thousands};
 
-/// Checks every network of each file at its parameters' defaults, or the one named.
+/// Checks the networks of each file with their parameters' defaults, or only the one given.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc check models/*.resnet\n  resnetc check net.resnet --network net --set classes=10\n  \
@@ -19,7 +19,7 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     select: Select,
-    /// How to answer; json is a line for each diagnostic, as rustc writes them
+    /// Output format; json prints one line per diagnostic, in rustc's format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         defined += front.networks().len();
         let names: Vec<String> = match &args.select.network {
             Some(name) => vec![front.select(Some(name)).map_err(Failure::input)?],
-            // with --set, a network whose open parameters are all given is checked too
+            // a network without defaults is checked too if --set gives all of its parameters
             None => {
                 let given = |p: &String| args.select.set.iter().any(|(name, _)| name == p);
                 front.networks().into_iter().filter(|n| n.open.iter().all(given)).map(|n| n.name).collect()
@@ -75,8 +75,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     if args.format == Format::Text && networks == 0 {
         out.note(match defined {
-            0 => "note: no network was checked: none is defined",
-            _ => "note: no network was checked: all have parameters without defaults (give them with --set)",
+            0 => "note: no network was checked: the files define none",
+            _ => "note: no network was checked: all have parameters without defaults (set them with --set)",
         });
     }
     Ok(())

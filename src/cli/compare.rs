@@ -6,14 +6,14 @@ use super::output::{Done, Failure, Out, writable};
 use crate::train::report::{self, Curves};
 use crate::train::{RunDir, log};
 
-/// Draws the curves of several runs into one page.
+/// Plots the curves of several runs on one page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  resnetc compare runs/plain20 runs/plain56 runs/resnet20 runs/resnet56 -o degradation.html")]
 pub(super) struct Args {
-    /// Run directories that `resnetc train` wrote, or their train.jsonl
+    /// Run directories written by `resnetc train`, or their train.jsonl
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// The page; a file .svg gets the drawing alone
+    /// File to write: an HTML page, or only the plot as SVG
     #[arg(short, long, value_name = "OUT.html|OUT.svg")]
     output: PathBuf,
 }
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     out.line(format_args!("wrote {}", args.output.display()))
 }
 
-/// What a run is called: its folder, or the log's own name where it was given another.
+/// The name of a run: that of its folder, or that of the log if it is not `train.jsonl`.
 fn name(run: &Path) -> String {
     if let Some(stem) = run.file_stem().filter(|&stem| !run.is_dir() && stem != "train") {
         return stem.to_string_lossy().into_owned();

@@ -18,7 +18,7 @@ use crate::plan::{PlanError, PlanOptions, Settings};
 use crate::runtime::{Model, PackedWeights, RunError, SessionOptions};
 use crate::{passes, plan, syntax};
 
-/// Height and width that weights are packed for, where the network leaves them free and states no crop.
+/// Height and width that weights are packed for if the network leaves them free and has no crop.
 const FREE_SIZE: usize = 224;
 
 /// Compiles a network.
@@ -27,34 +27,35 @@ const FREE_SIZE: usize = 224;
                   resnetc compile net.resnet --weights net.pth -o net.rnx\n  \
                   resnetc compile net.resnet --emit dot | dot -Tsvg > net.svg")]
 pub(super) struct Args {
-    /// The source file; FILE:NETWORK names one of several networks
+    /// Source file (.resnet); FILE:NETWORK selects one of several networks
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
-    /// Write an artifact: network, weights, labels, preprocessing
+    /// Write an artifact with the network, its weights, labels and preprocessing
     #[arg(short, long, value_name = "OUT.rnx", conflicts_with = "emit")]
     output: Option<PathBuf>,
-    /// Print a stage of the compilation on standard output
+    /// Print a stage of the compilation to standard output
     #[arg(long, value_enum, value_name = "STAGE")]
     emit: Option<Emit>,
     #[command(flatten)]
     planning: Planning,
-    /// Measure the ways to compute each convolution on this machine, for --batch and --threads, and keep the fastest
+    /// Choose the strategy of each convolution by measurements on this machine, for --batch and --threads
     #[arg(long, requires = "output")]
     tune: bool,
-    /// Show repeated blocks once, with their count (graph, optimized)
+    /// Print repeated blocks once, with their count (graph, optimized)
     #[arg(long)]
     fold: bool,
-    /// Write no packed weights into the artifact: smaller, and packed at each start
+    /// Leave packed weights out of the artifact: the file is smaller, but weights are packed at each start
     #[arg(long, requires = "output")]
     no_packs: bool,
-    /// The batch that `--emit plan` plans for, and the packed weights of an artifact
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    /// Batch size of the plan and of the artifact's packed weights
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
-    /// Threads that `--emit plan` plans for, and the packed weights of an artifact [default: as many as the process may use]
+    /// Number of threads of the plan and of the artifact's packed weights [default: all available CPUs]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<std::num::NonZeroU16>,
 }
@@ -63,13 +64,13 @@ pub(super) struct Args {
 enum Emit {
     /// The syntax tree
     Ast,
-    /// The graph as it was written
+    /// The graph as written
     Graph,
-    /// The graph after the passes
+    /// The graph after the optimization passes
     Optimized,
-    /// The steps, their kernels and buffers
+    /// The execution plan: steps, kernels, buffers
     Plan,
-    /// Graphviz
+    /// The graph in Graphviz's format
     Dot,
 }
 
@@ -102,15 +103,15 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
 }
 
-/// Writes the artifact; without a weight file, the network alone is checked.
+/// Writes the artifact. Without `-o`, only checks the network and, if given, the weights.
 fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> Done {
     let Some(path) = &args.output else {
         if args.weights.is_some() {
             open::bind(checked, front, args.weights.as_ref(), out)?;
-            return out.line("the weights fit; name an artifact with -o to write it");
+            return out.line("the weights fit; write an artifact with -o");
         }
         return out.line(format_args!(
-            "{}: ok; nothing was written: name an artifact with -o, or --emit a stage",
+            "{}: ok; nothing was written: write an artifact with -o, or print a stage with --emit",
             checked.network.name
         ));
     };
@@ -134,14 +135,14 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
     out.line(format_args!("wrote {}: network {name}, {file:.1} MB: weights {raw:.1} MB{packed}", path.display()))
 }
 
-/// The weights as this machine's plan binds them. None where the network has no plan for the size that it is tried at.
+/// The weights packed for this machine's plan; `None` if the network cannot be planned at the chosen size.
 fn packs(args: &Args, model: &Model) -> Result<Option<PackedWeights>, Failure> {
     let checked = model.checked();
     let isa = Isa::chosen().map_err(Failure::input)?;
     let options = PlanOptions::new(args.batch as usize, threads(args), isa);
     let plan = match model.plan(&options, [None; 2]) {
         Err(RunError::Plan(PlanError::FreeShape { .. })) => {
-            // few forms depend on the size
+            // most weight layouts do not depend on the size
             let crop = checked.network.preprocess.as_ref().and_then(|p| p.crop).unwrap_or([FREE_SIZE; 2]);
             match model.plan(&options, crop.map(Some)) {
                 Ok(plan) => plan,
@@ -153,7 +154,7 @@ fn packs(args: &Args, model: &Model) -> Result<Option<PackedWeights>, Failure> {
     model.pack(&plan).map(Some).map_err(Failure::input)
 }
 
-/// The model with the fastest way to compute each convolution, as measured here and now.
+/// The model with the fastest strategy of each convolution, as measured on this machine.
 fn tuned(args: &Args, model: Model) -> Result<Model, Failure> {
     let options = SessionOptions { threads: threads(args), ..SessionOptions::default() };
     let settings = measure::tuned(&model, args.batch, options)?;

@@ -8,19 +8,19 @@ use super::output::{Done, Failure, Out, writable};
 use crate::base::tensor::{DType, Tensor};
 use crate::formats::{safetensors, weights};
 
-/// Write weights of any known format as safetensors, under their names.
+/// Converts weights of any supported format to safetensors, with the same names.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc convert resnet20.th -o resnet20.safetensors\n  resnetc convert resnet50.pth -o half.safetensors --dtype f16"
 )]
 pub(super) struct Args {
-    /// Weights: safetensors (or the index of several), PyTorch's .pth or .th, NumPy's .npz
+    /// Weights: safetensors (one file or the index of several), PyTorch (.pth, .th) or NumPy (.npz)
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "OUT.safetensors")]
     output: PathBuf,
-    /// What floating-point numbers become; without it they stay
+    /// Type for floating-point tensors [default: unchanged]
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Float>,
 }
@@ -40,23 +40,23 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         list.push((name, args.dtype.map_or_else(|| tensor.clone(), |float| converted(tensor, float))));
     }
     if let (true, Some((name, unread))) = (list.is_empty(), tensors.unread().next()) {
-        return Err(Failure::Input(format!("no tensor is left to write: `{}` holds {}", name.escape_debug(), unread.holds)));
+        return Err(Failure::Input(format!("there is no tensor to write: `{}` holds {}", name.escape_debug(), unread.holds)));
     }
     safetensors::write(&args.output, list.iter().map(|(name, tensor)| (*name, tensor))).map_err(Failure::input)?;
     for (name, unread) in tensors.unread() {
-        out.note(format_args!("note: passed over `{}`, which holds {}", name.escape_debug(), unread.holds));
+        out.note(format_args!("note: skipped `{}`, which holds {}", name.escape_debug(), unread.holds));
     }
     let values: usize = list.iter().map(|(_, tensor)| tensor.len()).sum();
     out.line(format_args!("wrote {}: {} tensors, {values} values", args.output.display(), list.len()))
 }
 
-/// Floating-point numbers in another type, rounded to the nearest; others as they are.
+/// Converts floating-point tensors, rounding to nearest; others are unchanged.
 fn converted(tensor: &Tensor, float: Float) -> Tensor {
     if !tensor.dtype().is_float() {
         return tensor.clone();
     }
     let (values, shape) = (tensor.to_f32(), tensor.shape().to_vec());
-    let made = match float {
+    let converted = match float {
         Float::F32 => Tensor::from_f32(shape, values.into_owned()),
         Float::F16 => {
             let bytes: Vec<u8> = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
@@ -67,6 +67,6 @@ fn converted(tensor: &Tensor, float: Float) -> Tensor {
             Tensor::from_bytes(shape, DType::BF16, bytes.into())
         }
     };
-    // sizes and values are those of a tensor
-    made.unwrap_or_else(|| tensor.clone())
+    // always `Some`: shape and length come from a valid tensor
+    converted.unwrap_or_else(|| tensor.clone())
 }

@@ -3,11 +3,11 @@
 use super::output::{Done, Failure, Out};
 use crate::base::codes;
 
-/// Prints the page of an error code: the rule, a file that breaks it, and the same file mended.
+/// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain          list all codes")]
 pub(super) struct Args {
-    /// A code such as E0301; without one, all are listed
+    /// Error code, such as E0301 [default: list all codes]
     code: Option<String>,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         }
         Some(code) => match codes::find(code) {
             Some(info) => out.text(info.page),
-            None => Err(Failure::Input(format!("there is no code `{code}`; `resnetc explain` lists them all"))),
+            None => Err(Failure::Input(format!("unknown error code `{code}`; `resnetc explain` lists all of them"))),
         },
     }
 }

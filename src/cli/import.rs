@@ -9,21 +9,21 @@ use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::{onnx, safetensors};
 use crate::ir::{Channels, Network, Preprocess, imagenet};
 
-/// Turn an ONNX file into readable source and a file of weights.
+/// Imports an ONNX file as readable source and a weight file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc import net.onnx -o net.resnet --weights-out net.safetensors\n  \
                   resnetc check net.resnet && resnetc run net.resnet photo.jpg")]
 pub(super) struct Args {
-    /// The ONNX file
+    /// ONNX file
     #[arg(value_name = "NET.onnx")]
     file: PathBuf,
-    /// The source to write [default: standard output]
+    /// Source file to write [default: standard output]
     #[arg(short, long, value_name = "NET.resnet")]
     output: Option<PathBuf>,
-    /// The weights to write
+    /// Weight file to write
     #[arg(long, value_name = "W.safetensors")]
     weights_out: Option<PathBuf>,
-    /// The network's name in the source [default: that of the source's file, or the ONNX file's]
+    /// Name of the network [default: the name of the output file, or else of the ONNX file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }
@@ -68,24 +68,24 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     Ok(())
 }
 
-/// States where the weights lie, so that the source runs as it is: by their place beside it, where they are in its folder or below.
+/// Adds a `weights` line, so that the source runs as it is; the path is relative if the weights are in the source's folder or below.
 fn state_weights(made: &mut Decompiled, source: &Path, weights: &Path) {
     let (Ok(source), Ok(weights)) = (std::path::absolute(source), std::path::absolute(weights)) else { return };
-    let beside = source.parent().and_then(|folder| weights.strip_prefix(folder).ok());
-    let path = beside.unwrap_or(&weights).to_string_lossy().replace('\\', "/");
+    let relative = source.parent().and_then(|folder| weights.strip_prefix(folder).ok());
+    let path = relative.unwrap_or(&weights).to_string_lossy().replace('\\', "/");
     if path.chars().any(|c| c == '"' || c.is_control()) {
         return;
     }
     insert(made, &format!("  weights \"{path}\"\n"));
 }
 
-/// States how images are prepared and what the classes are called, where the file tells: resnetc's own do.
+/// Adds the preprocessing and the class names if the file has them; files written by resnetc do.
 fn state_use(made: &mut Decompiled, network: &Network) {
     let mut lines = String::new();
     if let Some(how) = &network.preprocess {
         if how.mean_picture().is_some() {
             made.notes
-                .push("the file tells a mean for each pixel, which is left out: `resnetc dataset-stats -o` makes one".to_owned());
+                .push("the file's mean image is omitted: `resnetc dataset-stats -o` computes one from a dataset".to_owned());
         } else {
             lines.push_str(&preprocess(how));
         }
@@ -95,13 +95,13 @@ fn state_use(made: &mut Decompiled, network: &Network) {
     } else if !network.labels.is_empty() {
         match labels(&network.labels) {
             Some(text) => lines.push_str(&text),
-            None => made.notes.push("the names of the classes have characters that are not written, and are left out".to_owned()),
+            None => made.notes.push("the class names are omitted: some contain characters that a string cannot".to_owned()),
         }
     }
     insert(made, &lines);
 }
 
-/// Puts lines behind the one that states the input.
+/// Inserts lines after the `input` line.
 fn insert(made: &mut Decompiled, lines: &str) {
     let input = made.source.find("\n  input ").and_then(|at| Some(at + 1 + made.source.get(at + 1..)?.find('\n')? + 1));
     if let Some(at) = input {
@@ -122,7 +122,7 @@ fn preprocess(how: &Preprocess) -> String {
     format!("  preprocess {{ {} }}\n", keys.join(", "))
 }
 
-/// None where a name cannot stand in a string as it is.
+/// The `labels` line; `None` if a name contains characters that a string cannot.
 fn labels(names: &[String]) -> Option<String> {
     if names.iter().any(|name| name.contains(['"', '\\', '{', '}']) || name.chars().any(char::is_control)) {
         return None;
@@ -145,7 +145,7 @@ fn labels(names: &[String]) -> Option<String> {
     Some(text)
 }
 
-/// The tensors by the names that the source gives their layers.
+/// The tensors, renamed to match the source's layers.
 fn renamed(tensors: BTreeMap<String, Tensor>, made: &Decompiled) -> BTreeMap<String, Tensor> {
     let names: BTreeMap<&str, &str> = made.renamed().collect();
     let rename = |name: String| match name.rsplit_once('.').and_then(|(layer, role)| Some((names.get(layer)?, role))) {

@@ -1,6 +1,6 @@
-//! The command line: one file a subcommand. Only this folder prints, reads arguments or exits.
+//! The command line, with one file per subcommand. Only this folder prints, reads arguments or exits.
 //!
-//! What it prints goes through [`output::Out`], or `write!` whose error is looked at: `println!` and its like panic where a pipe is closed.
+//! Output goes through [`output::Out`], or `write!` with its error handled: `println!` panics when the pipe is closed.
 
 mod args;
 mod bench;
@@ -49,53 +49,55 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check networks: syntax, names, dimensions, design rules, expectations
+    /// Check the syntax, names, shapes, design rules and expectations of networks
     Check(check::Args),
-    /// Show a row a layer; of several networks, the totals side by side
+    /// Show the layers of a network, or compare the totals of several
     Summary(summary::Args),
-    /// Compile a network, to an artifact or to a text on standard output
+    /// Compile a network to an artifact, or print a stage of the compilation
     Compile(compile::Args),
-    /// Compare an artifact's checksums
+    /// Verify the checksums of an artifact
     Verify(verify::Args),
-    /// Classify images, or run raw tensors
+    /// Classify images, or run a network on raw tensors
     Run(run::Args),
-    /// Measure accuracy over labeled images: crops, scales, ensembles
+    /// Evaluate accuracy on labeled images, with multiple crops, scales or an ensemble
     Eval(eval::Args),
+    /// Compute the mean and standard deviation of a dataset, for `preprocess`
     DatasetStats(dataset_stats::Args),
-    /// Train a network by the recipe in its file
+    /// Train a network with the recipe in its file
     Train(train::Args),
-    /// Draw the curves of several runs into one page
+    /// Plot the training curves of several runs on one page
     Compare(compare::Args),
-    /// Replace running statistics by true averages over training data
+    /// Recompute batch norm statistics as exact averages over training data
     CalibrateBn(calibrate::Args),
-    /// Measure latency
+    /// Measure latency and throughput
     Bench(bench::Args),
-    /// Measure each step against the machine's peak
+    /// Measure the time of each step, relative to the machine's peak
     Profile(profile::Args),
-    /// Show a network as a page: its graph, what its layers cost, the source beside it
+    /// Write an HTML page with the graph, the cost of each layer and the source
     View(view::Args),
-    /// Write weights of any known format as safetensors
+    /// Convert weights of any supported format to safetensors
     Convert(convert::Args),
-    /// Write a network for other tools: ONNX, PyTorch
+    /// Export a network to ONNX or PyTorch
     Export(export::Args),
+    /// Import an ONNX file as readable source and a weight file
     Import(import::Args),
-    /// Write a commented starter file
+    /// Create a commented starter file
     New(new::Args),
     /// Explain an error code
     Explain(explain::Args),
 }
 
-/// Whether the command line takes these arguments, the command's name first: nothing is read or run. For the test of the
-/// documentation's commands.
+/// Parses arguments, starting with the command's name, without reading or running anything. For tests of the commands in the
+/// documentation.
 ///
 /// # Errors
-/// What it says of them.
+/// clap's message.
 #[doc(hidden)]
 pub fn parses<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
     Cli::try_parse_from(args).map(drop).map_err(|error| error.to_string())
 }
 
-/// A former word of the command line in an error of it, and today's.
+/// The former name of an option or command in a parse error, and its current name.
 fn former_word(error: &clap::Error) -> Option<(String, &'static str)> {
     [ContextKind::InvalidSubcommand, ContextKind::InvalidArg].into_iter().find_map(|kind| match error.get(kind) {
         Some(ContextValue::String(word)) => {
@@ -109,7 +111,7 @@ fn former_word(error: &clap::Error) -> Option<(String, &'static str)> {
     })
 }
 
-/// Runs the command named by the process's arguments, and returns its exit code: 0 fine, 1 the input is wrong, 2 usage,
+/// Runs the command given by the process's arguments, and returns its exit code: 0 success, 1 invalid input, 2 usage error,
 /// 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
     let matches = match Cli::command().try_get_matches() {
@@ -120,7 +122,7 @@ pub fn main() -> ExitCode {
                 let _ = writeln!(std::io::stderr(), "error: `{word}` is written `{own}` here\n\n  tip: write `{own}`");
                 return ExitCode::from(code);
             }
-            // nothing is left to say where even this cannot be written
+            // standard error is closed: nothing can be reported
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -156,7 +158,7 @@ pub fn main() -> ExitCode {
     match result.and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // a reader that went away (`| head`) has what it wanted
+            // the reader closed the pipe (`| head`): not an error
             if let Failure::Pipe = failure {
                 return ExitCode::SUCCESS;
             }

@@ -7,11 +7,11 @@ use super::output::{Done, Failure, Out};
 use crate::elaborate::operators;
 use crate::syntax::words;
 
-/// Writes NAME.resnet: a small residual network, commented, that checks and runs.
+/// Creates NAME.resnet: a small residual network with comments that can be checked, trained and run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  resnetc new mynet && resnetc check mynet.resnet")]
 pub(super) struct Args {
-    /// The network's name, or the path of the file
+    /// Name of the network, or path of the file
     name: String,
 }
 
@@ -25,12 +25,12 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let name = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
     if !words::is_name(&name) || name.starts_with('_') || operators::is_reserved(&name) {
         return Err(Failure::Input(format!(
-            "`{name}` cannot name a network: use letters, digits and `_`, starting with a letter, and no reserved word"
+            "`{name}` is not a valid network name: use letters, digits and `_`, starting with a letter, and no reserved word"
         )));
     }
-    // `create_new` refuses to overwrite, without a moment in between
+    // `create_new` refuses to overwrite, without a race
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::Input(format!("`{}` exists already", path.display())),
+        std::io::ErrorKind::AlreadyExists => Failure::Input(format!("`{}` already exists", path.display())),
         _ => Failure::Input(format!("cannot create `{}`: {e}", path.display())),
     })?;
     let text = STARTER.replace("starter", &name);

@@ -1,4 +1,4 @@
-//! From a command's FILE, source or artifact, to a model.
+//! Opens a command's FILE, a source or an artifact, as a model.
 
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -16,33 +16,33 @@ use crate::kernels::Isa;
 use crate::plan::Settings;
 use crate::runtime::{Model, PackedWeights, ParamStore, Session, SessionOptions};
 
-/// A model to run.
+/// Options that select a model and how it runs.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ModelArgs {
-    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote; FILE:NETWORK names one of several networks
+    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
     pub select: Select,
-    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for He initialization [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     pub weights: Option<Weights>,
-    /// Threads [default: as many as the process may use]
+    /// Number of threads [default: all available CPUs]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroU16>,
     #[command(flatten)]
     pub planning: Planning,
 }
 
-/// A network as it was checked, and all that a model of it is made from.
+/// A checked network, and everything else that its model is made from.
 pub(super) struct Loaded {
     pub checked: Checked,
     params: ParamStore,
     packs: Option<PackedWeights>,
     settings: Settings,
-    /// All files that it comes from.
+    /// All files that were read.
     pub read: Vec<PathBuf>,
-    /// The file, where it is an artifact.
+    /// The file, if it is an artifact.
     artifact: Option<PathBuf>,
 }
 
@@ -58,18 +58,18 @@ impl Loaded {
 }
 
 impl ModelArgs {
-    /// The same with the network that stands behind a colon as if it were given with `--network`.
+    /// The same options, with FILE:NETWORK split into the file and `--network`.
     pub fn resolved(&self) -> Result<ModelArgs, Failure> {
         let (file, select) = split(&self.file, &self.select)?;
         Ok(ModelArgs { file, select, ..self.clone() })
     }
 
-    /// The model; what is wrong with the file or its weights is shown.
+    /// The model. Errors in the file or its weights are shown.
     pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
         self.load(out)?.model()
     }
 
-    /// The network with its weights; what is wrong with either is shown.
+    /// The network with its weights. Errors in either are shown.
     pub fn load(&self, out: &mut Out) -> Result<Loaded, Failure> {
         let from = self.resolved()?;
         let mut loaded = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
@@ -77,7 +77,7 @@ impl ModelArgs {
         Ok(loaded)
     }
 
-    /// The network without its weights, and the files that it comes from; what is wrong with it is shown.
+    /// The network without its weights, and the files that were read. Errors are shown.
     pub fn checked(&self, out: &mut Out) -> Result<(Checked, Vec<PathBuf>), Failure> {
         let from = self.resolved()?;
         if artifact::is_artifact(&from.file) {
@@ -93,7 +93,7 @@ impl ModelArgs {
     fn artifact(&self, out: &mut Out) -> Result<Loaded, Failure> {
         if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
             return Err(Failure::Usage(
-                "an artifact holds its network and weights: --network, --set and --weights belong to `resnetc compile`".into(),
+                "an artifact contains its network and weights: give --network, --set and --weights to `resnetc compile`".into(),
             ));
         }
         let Artifact { checked, params, packs, settings, .. } = artifact::read(&self.file).map_err(Failure::input)?;
@@ -101,7 +101,7 @@ impl ModelArgs {
             && packs.isa() != isa
         {
             let (file, packed) = (self.file.display(), packs.isa());
-            out.note(format_args!("note: the weights of `{file}` are packed for {packed}; for {isa} they are packed again"));
+            out.note(format_args!("note: the weights of `{file}` are packed for {packed}, and will be packed again for {isa}"));
         }
         let (read, artifact) = (vec![self.file.clone()], Some(self.file.clone()));
         Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), read, artifact })
@@ -115,31 +115,31 @@ impl ModelArgs {
         Ok(Loaded { checked, params, packs: None, settings: Settings::default(), read, artifact: None })
     }
 
-    /// A session of a model.
+    /// A session with these options.
     pub fn session(&self, model: &Model) -> Result<Session, Failure> {
         model.session_with(self.session_options()).map_err(Failure::input)
     }
 
-    /// Says what of the weights a session has packed itself, although the artifact holds packs for its instruction set.
+    /// Reports weights that the session had to pack although the artifact contains packed weights for its instruction set.
     pub fn note_packs(&self, session: &Session, out: &Out) {
         let (model, file) = (session.model(), self.file.display());
-        let anew = model.packed_bytes();
-        if anew > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
+        let repacked = model.packed_bytes();
+        if repacked > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
             out.note(format_args!(
-                "note: {:.1} MB of weights were packed again: those in `{file}` are packed for another batch, thread count or planning",
-                anew as f64 / 1e6
+                "note: {:.1} MB of weights were packed again: those in `{file}` are for another batch size, thread count or planner option",
+                repacked as f64 / 1e6
             ));
         }
     }
 
-    /// How its sessions run.
+    /// The options of its sessions.
     pub fn session_options(&self) -> SessionOptions {
         let threads = self.threads.map_or_else(|| SessionOptions::default().threads, |n| usize::from(n.get()));
         SessionOptions { threads, ..SessionOptions::default() }
     }
 }
 
-/// Loads a source and the files that it uses. A file of another kind is named, with what to do.
+/// Loads a source and the files that it uses. The error for a file of another kind names that kind and what to do.
 pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
     Frontend::open(path).map_err(|error| match (&error, kind::of_source(path)) {
         (ReadError::TooLarge { .. } | ReadError::NotText { .. }, Some(found)) => {
@@ -149,7 +149,7 @@ pub(super) fn source(path: &Path) -> Result<Frontend, Failure> {
     })
 }
 
-/// A checked network, with everything said about it shown.
+/// The checked network; its diagnostics are shown.
 pub(super) fn check(front: &mut Frontend, select: &Select, out: &mut Out) -> Result<Checked, Failure> {
     let name = front.select(select.network.as_deref()).map_err(Failure::input)?;
     let checked = front.check(&name, &select.set);
@@ -166,7 +166,7 @@ pub(super) fn bind(checked: &Checked, front: &Frontend, from: Option<&Weights>, 
             Err(Failure::Input(format!("the weights do not fit network `{}`", checked.network.name)))
         }
         CompileError::NoWeights { network } => Err(Failure::Input(format!(
-            "network `{network}` names no weights: give them with --weights FILE, or random ones with --weights init"
+            "network `{network}` has no weights: give a file with --weights FILE, or use random ones with --weights init"
         ))),
         other => Err(Failure::input(other)),
     })

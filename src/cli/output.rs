@@ -1,4 +1,4 @@
-//! Writing: standard output without panics on closed pipes, diagnostics in color or as JSON, failures and their exit codes.
+//! Output: standard output without panics on closed pipes, diagnostics in color or as JSON, errors and their exit codes.
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
@@ -11,33 +11,33 @@ use crate::base::file::{probe, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
 
-/// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
+/// The exit code after Ctrl-C: 128 plus the signal's number, as in shells.
 pub(super) const STOPPED: u8 = 130;
 
-/// Writes a file that a command was asked for, whole or not at all.
+/// Writes a file atomically.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
     write_atomically(path, |out| out.write_all(bytes))
         .map_err(|error: io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))
 }
 
-/// Holds, before any work, that files can be written, that they are different ones, and that none is among those that are read.
+/// Checks, before the long work starts, that files are writable, distinct, and not among the files that are read.
 pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[PathBuf]) -> Done {
     let read: HashSet<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
     let mut written = HashSet::new();
     for path in paths {
         let real = real(path);
         if real.as_ref().is_some_and(|real| read.contains(real)) {
-            return Err(Failure::Usage(format!("`{}` is what is read: name another file to write", path.display())));
+            return Err(Failure::Usage(format!("`{}` is also an input: name another output file", path.display())));
         }
         if real.is_some_and(|real| !written.insert(real)) {
-            return Err(Failure::Usage(format!("`{}` would be written twice: name another file", path.display())));
+            return Err(Failure::Usage(format!("`{}` would be written twice: name different output files", path.display())));
         }
         probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))?;
     }
     Ok(())
 }
 
-/// The file that a path means, whatever way it goes there; it need not exist yet.
+/// The canonical path of a file that need not exist yet.
 fn real(path: &Path) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok().or_else(|| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -45,18 +45,18 @@ fn real(path: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Why a command ends early.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The input is wrong, for the reason given.
+    /// Invalid input, for this reason.
     Input(String),
-    /// The input is wrong, and all is said.
+    /// Invalid input, already reported.
     Said,
-    /// The arguments do not go together.
+    /// Invalid arguments.
     Usage(String),
-    /// Ctrl-C ended it, and all is said.
+    /// Stopped by Ctrl-C, already reported.
     Stopped,
-    /// Nobody reads what is written.
+    /// The reader closed the pipe.
     Pipe,
 }
 
@@ -66,7 +66,7 @@ impl Failure {
         Failure::Input(error.to_string())
     }
 
-    /// Says what is left to say, and gives the exit code.
+    /// Prints the error unless it was already reported, and returns the exit code.
     pub fn report(self, out: &Out) -> ExitCode {
         let (text, code) = match self {
             Failure::Input(text) => (text, 1),
@@ -76,7 +76,7 @@ impl Failure {
             Failure::Pipe => return ExitCode::SUCCESS,
         };
         let (start, end) = if out.color_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        // where standard error is closed there is nobody to tell
+        // fails only if standard error is closed: then nothing can be reported
         let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
         ExitCode::from(code)
     }
@@ -90,7 +90,7 @@ impl From<io::Error> for Failure {
 
 pub(super) type Done = Result<(), Failure>;
 
-/// Standard output, and what is known of both streams.
+/// Standard output, and whether messages on standard error are colored.
 pub(super) struct Out {
     stream: BufWriter<Stdout>,
     color_err: bool,
@@ -112,22 +112,22 @@ impl Out {
         Ok(writeln!(self.stream, "{text}")?)
     }
 
-    /// Writes a text as it is.
+    /// Writes text without adding a newline.
     pub fn text(&mut self, text: &str) -> Done {
         Ok(self.stream.write_all(text.as_bytes())?)
     }
 
-    /// Sends what was written.
+    /// Flushes the buffer.
     pub fn flush(&mut self) -> Done {
         Ok(self.stream.flush()?)
     }
 
-    /// Says something that is no answer: to standard error.
+    /// Writes a line to standard error.
     pub fn note(&self, text: impl std::fmt::Display) {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Shows diagnostics: for people on standard error, as JSON lines on standard output.
+    /// Shows diagnostics: as text on standard error, or as JSON lines on standard output.
     pub fn diagnostics(&mut self, diags: &[Diagnostic], sources: &SourceMap, format: Format) -> Done {
         match format {
             Format::Text => {

@@ -9,7 +9,7 @@ use crate::driver::Frontend;
 use crate::ir::Checked;
 use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
 
-/// Shows a row a layer; of several networks, the totals side by side.
+/// Shows the layers of a network, or compares the totals of several.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc summary models/resnet.resnet --network resnet50\n  resnetc summary models/vgg.resnet models/resnet.resnet\n  \
@@ -17,16 +17,16 @@ use crate::ir::summary::{Row, StageRow, Totals, rows, stages, thousands};
                   resnetc summary models/fashion.resnet --format json"
 )]
 pub(super) struct Args {
-    /// Files; of one with several networks, all are compared unless one is named
+    /// Source files; all networks of a file are compared unless one is selected
     #[arg(required = true, value_name = "FILE[:NETWORK]")]
     files: Vec<String>,
-    /// Which network, where the file holds several; may be repeated
+    /// Network to show, if a file defines several; may be repeated
     #[arg(long, value_name = "NAME")]
     network: Vec<String>,
-    /// Give a parameter of the network a value; may be repeated
+    /// Set a parameter of the network; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     set: Vec<(String, String)>,
-    /// How to answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -42,7 +42,7 @@ struct Json<'a> {
     rows: Vec<Row>,
 }
 
-/// A network to be shown, and the file that it stands in.
+/// A network to show, and its file.
 struct Entry {
     file: String,
     checked: Checked,
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     if list.is_empty() {
         return Err(Failure::Input(
-            "no network to summarize: name one with --network, and give its open parameters with --set".into(),
+            "no network to summarize: select one with --network, and set its parameters without defaults with --set".into(),
         ));
     }
     match (args.format, &list[..]) {
@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
 }
 
-/// The networks of a file that are meant: the one behind its name, those of `--network` that it has, or its own choice.
+/// The selected networks of a file: the one after the colon, those of `--network` that it has, or all with defaults.
 fn names(args: &Args, front: &Frontend, named: Option<&str>, found: &mut [bool]) -> Result<Vec<String>, Failure> {
     if let Some(name) = named {
         return Ok(vec![front.select(Some(name)).map_err(Failure::input)?]);
@@ -114,7 +114,7 @@ fn names(args: &Args, front: &Frontend, named: Option<&str>, found: &mut [bool])
                 *found = true;
                 names.push(name);
             }
-            // of several files, the network may stand in another
+            // another file may define it
             Err(_) if args.files.len() > 1 => {}
             Err(error) => return Err(Failure::input(error)),
         }
@@ -122,7 +122,7 @@ fn names(args: &Args, front: &Frontend, named: Option<&str>, found: &mut [bool])
     Ok(names)
 }
 
-/// The names and shapes of what a network yields.
+/// The names and shapes of a network's outputs.
 fn outputs(checked: &Checked) -> Vec<(String, String)> {
     checked.graph().outputs().iter().map(|(name, value)| (name.clone(), checked.shape(value.node).to_string())).collect()
 }
@@ -150,7 +150,7 @@ fn layers(checked: &Checked, out: &mut Out) -> Done {
     table(out, &["layer", "operator", "output", "parameters", "multiply-adds"], 3, &cells, true)
 }
 
-/// The paper's Table 1: what each stage is made of. Nothing where a network has no stages.
+/// A table like the paper's Table 1: the blocks of each stage. Omitted if the network has no stages.
 fn by_stage(checked: &Checked, out: &mut Out) -> Done {
     let rows = stages(checked);
     if rows.iter().all(|row| row.blocks == 0) {
@@ -164,7 +164,7 @@ fn by_stage(checked: &Checked, out: &mut Out) -> Done {
             vec![row.name, made, row.output, thousands(row.params), free(row.macs)]
         })
         .collect();
-    // the last line is the network's, with this table as without
+    // the last line is the network's total, as in the table of layers
     let layers = format!("{} layers", totals.layers);
     cells.push(vec!["total".into(), layers, String::new(), thousands(totals.params), free(totals.macs)]);
     out.line("")?;

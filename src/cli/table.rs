@@ -2,7 +2,7 @@
 
 use super::output::{Done, Out};
 
-/// Writes a table. The columns from `right_from` on are numbers, aligned right; a rule may set the last row off.
+/// Writes a table. Columns from `right_from` on are right-aligned; a line may separate the last row.
 pub(super) fn table(out: &mut Out, head: &[&str], right_from: usize, rows: &[Vec<String>], rule_before_last: bool) -> Done {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
     for row in rows {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::output::{Done, Failure, Out};
 use crate::formats::artifact;
 
-/// Reads all of an artifact and compares every checksum.
+/// Reads an artifact completely, and verifies every checksum.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  resnetc verify net.rnx")]
 pub(super) struct Args {
-    /// The artifact
-    #[arg(value_name = "OUT.rnx")]
+    /// Artifact to verify
+    #[arg(value_name = "NET.rnx")]
     file: PathBuf,
 }
 

@@ -5,7 +5,7 @@ mod torch;
 
 use super::output::{Done, Out};
 
-/// Write a network for other tools.
+/// Exports a network to other tools.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -16,7 +16,7 @@ pub(super) struct Args {
 enum Format {
     /// Write an ONNX file
     Onnx(onnx::Args),
-    /// Write PyTorch source, and how to train it there
+    /// Write PyTorch source, and optionally a training script
     Torch(torch::Args),
 }
 

@@ -15,23 +15,24 @@ use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write
                   resnetc export onnx models/resnet.resnet --network resnet50 --weights resnet50.pth --fold -o resnet50.onnx\n  \
                   resnetc export onnx net.rnx --external-data -o net.onnx")]
 pub(super) struct Args {
-    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote
+    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: those that the file names]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: as named in the file]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Option<Weights>,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "NET.onnx")]
     output: PathBuf,
-    /// The version of ONNX's operators
+    /// ONNX opset version
     #[arg(long, value_name = "N", default_value_t = 17, value_parser = clap::value_parser!(i64).range(FIRST_OPSET..=LAST_OPSET))]
     opset: i64,
-    /// Fold norms into the convolutions before them, and leave out what is an identity in inference
+    /// Fold batch norms into the preceding convolutions, and drop operators that do nothing in inference
     #[arg(long)]
     fold: bool,
-    /// Weights in a file of their own beside it, as they are anyway where one file would be over 2 GB
+    /// Write the weights to a separate file next to it; always done if a single file would exceed 2 GB
     #[arg(long)]
     external_data: bool,
 }
@@ -40,7 +41,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
     let (checked, params, source) = if artifact::is_artifact(&file) {
         if args.weights.is_some() || select.network.is_some() || !select.set.is_empty() {
-            let usage = "an artifact holds its network and weights: --network, --set and --weights belong to sources";
+            let usage = "an artifact contains its network and weights: --network, --set and --weights only apply to sources";
             return Err(Failure::Usage(usage.into()));
         }
         let artifact = artifact::read(&file).map_err(Failure::input)?;
@@ -56,13 +57,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let options = ExportOptions { opset: args.opset, fold: args.fold, external_data: args.external_data };
     let written = write(&args.output, &checked, &params, &source, &options).map_err(Failure::input)?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
-    let beside = match &written.data {
+    let data = match &written.data {
         Some((path, bytes)) => format!(", and {} with its weights, {:.1} MB", path.display(), mb(*bytes)),
         None => String::new(),
     };
     let (path, name) = (args.output.display(), &checked.network.name);
     out.line(format_args!(
-        "wrote {path}: network {name}, {} nodes, opset {}, {:.1} MB{beside}",
+        "wrote {path}: network {name}, {} nodes, opset {}, {:.1} MB{data}",
         written.nodes,
         args.opset,
         mb(written.bytes)

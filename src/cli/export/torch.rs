@@ -16,14 +16,15 @@ use crate::torch;
 #[command(after_help = "Examples:\n  resnetc export torch models/resnet.resnet --network resnet50 -o resnet50.py\n  \
                   resnetc export torch models/cifar.resnet --network resnet20 -o resnet20.py --train-script train.py")]
 pub(super) struct Args {
-    /// A source (.resnet), or an artifact (.rnx) that `resnetc compile` wrote
+    /// Source (.resnet), or artifact (.rnx) written by `resnetc compile`; FILE:NETWORK selects one of several networks
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// The file to write
+    /// File to write
     #[arg(short, long, value_name = "NET.py")]
     output: PathBuf,
-    /// Also write a script that trains it by the source's recipe, for `python` or `torchrun`; it stands beside NET.py
+    /// Also write a training script with the source's recipe, for `python` or `torchrun`, to the folder of NET.py
     #[arg(long, value_name = "TRAIN.py")]
     train_script: Option<PathBuf>,
 }
@@ -32,10 +33,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let (file, select) = split(&args.file, &args.select)?;
     let (checked, read) = if artifact::is_artifact(&file) {
         if select.network.is_some() || !select.set.is_empty() {
-            return Err(Failure::Usage("an artifact holds its network: --network and --set belong to sources".into()));
+            return Err(Failure::Usage("an artifact contains its network: --network and --set only apply to sources".into()));
         }
         if args.train_script.is_some() {
-            return Err(Failure::Usage("an artifact keeps no recipe: --train-script needs the source".into()));
+            return Err(Failure::Usage("an artifact contains no recipe: --train-script needs the source".into()));
         }
         (artifact::read(&file).map_err(Failure::input)?.checked, vec![file])
     } else {
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         (checked, read)
     };
     let source = torch::write(&checked, None).map_err(Failure::input)?;
-    // all of it before anything is written
+    // everything is generated before anything is written
     let script = match &args.train_script {
         Some(path) => Some((path, script(path, args, &checked, &source)?)),
         None => None,
@@ -64,16 +65,16 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     out.line(format_args!("wrote {}: network {name} as class {}", args.output.display(), source.class))?;
     if let Some((path, text)) = script {
         save(path, text.as_bytes())?;
-        out.line(format_args!("wrote {}: how {name} is trained", path.display()))?;
+        out.line(format_args!("wrote {}: training script of {name}", path.display()))?;
     }
     if let Some((path, bytes)) = mean {
         save(&path, &bytes)?;
-        out.line(format_args!("wrote {}: the mean that it subtracts", path.display()))?;
+        out.line(format_args!("wrote {}: the mean image that the script subtracts", path.display()))?;
     }
     Ok(())
 }
 
-/// The training script, which imports the network by its file's name.
+/// The training script, which imports the network's file as a module.
 fn script(path: &Path, args: &Args, checked: &Checked, source: &torch::Source) -> Result<String, Failure> {
     let text = |part: Option<&OsStr>| part.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let (module, file) = (text(args.output.file_stem()), text(path.file_name()));
@@ -81,12 +82,14 @@ fn script(path: &Path, args: &Args, checked: &Checked, source: &torch::Source) -
         module.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !module.starts_with(|c: char| c.is_ascii_digit());
     if !is_module || args.output.extension() != Some(OsStr::new("py")) {
         return Err(Failure::Usage(format!(
-            "the script imports `{}`, which Python cannot: a name of letters, digits and `_` with the ending .py can be",
+            "the script cannot import `{}`: a Python module's file name consists of letters, digits and `_`, and ends in .py",
             args.output.display()
         )));
     }
     if args.output.parent() != path.parent() || args.output == path {
-        return Err(Failure::Usage("the script imports the network: both stand in one folder, under two names".into()));
+        return Err(Failure::Usage(
+            "the script imports the network: give both files different names in the same folder".into(),
+        ));
     }
     let script = torch::Script { file: &file, module: &module, class: &source.class };
     torch::script(checked, &script).map_err(Failure::input)

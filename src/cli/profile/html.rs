@@ -1,30 +1,30 @@
-//! The profile as a page that needs nothing else: a timeline in SVG, and a table that a click on a heading sorts.
+//! The profile as a self-contained page: a timeline in SVG, and a table that sorts when a heading is clicked.
 
 use std::fmt::Write;
 
 use super::report::{Report, Row, gflops};
 use super::text::threads;
 
-/// The page, with `@WORDS@` where the numbers go.
+/// The page, with `@PLACEHOLDERS@`.
 const PAGE: &str = include_str!("page.html");
 
-/// Width of the drawing, in its own units.
+/// Width of the drawing, in user units.
 const WIDTH: f64 = 1200.0;
-/// Room for the axis of percents.
+/// Width of the percentage axis.
 const LEFT: f64 = 48.0;
 /// Top and bottom of the bars.
 const BARS: [f64; 2] = [10.0, 220.0];
-/// Top and bottom of the strip below, which also shows steps that compute nothing.
+/// Top and bottom of the strip below, which also shows steps without multiply-adds.
 const STRIP: [f64; 2] = [228.0, 244.0];
 /// Height of the drawing.
 const HEIGHT: f64 = 300.0;
-/// Room that a letter takes.
+/// Approximate width of a letter.
 const LETTER: f64 = 7.0;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
-    let made = format!(
-        "Batch {}, {}, {}, median of {} runs on random input, by resnetc {}.",
+    let conditions = format!(
+        "Batch {}, {}, {}, median of {} runs on random input, resnetc {}.",
         report.batch,
         threads(report.threads),
         report.isa,
@@ -35,7 +35,7 @@ pub(super) fn page(report: &Report) -> String {
     let parts = [
         ("TITLE", escape(&format!("{}: profile", report.network))),
         ("NAME", escape(&report.network)),
-        ("MADE", escape(&made)),
+        ("CONDITIONS", escape(&conditions)),
         ("TILES", tiles(report)),
         ("PEAK", peak),
         ("TIMELINE", timeline(report)),
@@ -43,7 +43,7 @@ pub(super) fn page(report: &Report) -> String {
         ("LEGEND", legend(report)),
         ("ROWS", rows(report)),
     ];
-    // one walk over the page: what is put in is not looked through again
+    // a single pass: inserted text is not searched for placeholders
     let mut out = String::new();
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once('@') {
@@ -70,15 +70,15 @@ fn tiles(report: &Report) -> String {
     let mib = |bytes: usize| bytes as f64 / 1024.0 / 1024.0;
     let others = report.non_winograd();
     let mut list = vec![
-        (format!("{median:.2}"), "ms", format!("a run; the best took {:.2} ms", report.times.min())),
-        (format!("{:.1}", report.images_per_s()), "images/s", format!("steps {:.2} ms of a run", all.us / 1e3)),
-        (format!("{total:.0}"), "GFLOP/s", format!("{:.1} % of the peak, over all", report.percent(total))),
+        (format!("{median:.2}"), "ms", format!("per run; the fastest took {:.2} ms", report.times.min())),
+        (format!("{:.1}", report.images_per_s()), "images/s", format!("steps take {:.2} ms of a run", all.us / 1e3)),
+        (format!("{total:.0}"), "GFLOP/s", format!("{:.1} % of the peak, overall", report.percent(total))),
     ];
     if others.steps > 0 {
         let percent = format!("{:.1}", others.weighted);
-        list.push((percent, "% of the peak", "convolutions without Winograd, by work".to_owned()));
+        list.push((percent, "% of the peak", "convolutions without Winograd, weighted by work".to_owned()));
     }
-    let arena = format!("packed; the arena {:.1} MiB", mib(report.arena_bytes));
+    let arena = format!("packed; the arena takes {:.1} MiB", mib(report.arena_bytes));
     list.push((format!("{:.1}", mib(report.packed_bytes)), "MiB of weights", arena));
     let mut out = String::new();
     for (number, unit, note) in list {
@@ -87,7 +87,7 @@ fn tiles(report: &Report) -> String {
     out
 }
 
-/// The steps in order, as wide as their time.
+/// The steps in order, with their time as width.
 fn timeline(report: &Report) -> String {
     let whole = report.sum(|_| true).us.max(f64::MIN_POSITIVE);
     let x = |us: f64| LEFT + us / whole * (WIDTH - LEFT);
@@ -109,7 +109,7 @@ fn timeline(report: &Report) -> String {
     for (index, row) in report.rows.iter().enumerate() {
         let (from, to) = (x(begin), x(begin + row.us));
         begin += row.us;
-        // neighbors are told apart by a gap, where there is room for one
+        // a gap between neighbors, if there is space for one
         let width = if to - from > 4.0 { to - from - 1.0 } else { to - from };
         let high = y(report.percent(row.gflops()));
         let _ = write!(
@@ -117,7 +117,7 @@ fn timeline(report: &Report) -> String {
             "<g class=\"step {}\" data-step=\"{index}\"><title>{}</title>\
              <rect class=\"hit\" x=\"{from:.2}\" y=\"{}\" width=\"{width:.2}\" height=\"{}\"/>",
             row.family.name(),
-            escape(&told(report, row)),
+            escape(&tooltip(report, row)),
             BARS[0],
             STRIP[1] - BARS[0],
         );
@@ -139,7 +139,7 @@ fn timeline(report: &Report) -> String {
     out
 }
 
-/// Brackets below neighbors whose names begin alike: `layer1.0.conv1` and `layer1.1.conv2`.
+/// Brackets below consecutive steps with a common prefix, such as `layer1.0.conv1` and `layer1.1.conv2`.
 fn stages(report: &Report, x: &impl Fn(f64) -> f64, out: &mut String) {
     let stage = |row: &Row| row.name.split('.').next().unwrap_or("").to_owned();
     let mut begin = 0.0;
@@ -171,7 +171,7 @@ fn ticks(whole: f64, x: &impl Fn(f64) -> f64, out: &mut String) {
     for tick in 0..=(whole / step) as usize {
         let us = tick as f64 * step;
         let text = if step >= 100.0 { format!("{:.*} ms", usize::from(step < 1e3), us / 1e3) } else { format!("{us:.0} µs") };
-        // the last must not leave the drawing
+        // the last one must stay inside the drawing
         let anchor = if tick == 0 {
             "start"
         } else if x(us) > WIDTH - 30.0 {
@@ -183,8 +183,8 @@ fn ticks(whole: f64, x: &impl Fn(f64) -> f64, out: &mut String) {
     }
 }
 
-/// What a bar says when it is pointed at.
-fn told(report: &Report, row: &Row) -> String {
+/// The tooltip of a bar.
+fn tooltip(report: &Report, row: &Row) -> String {
     let mut text = format!(
         "{}\n{}\n{}\n{:.1} µs, {:.1} % of the time",
         row.name,
@@ -256,7 +256,7 @@ fn rows(report: &Report) -> String {
     out
 }
 
-/// A text inside of an element or a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! What was measured, and what follows from it.
+//! The measurements of a profile, and the values derived from them.
 
 use serde_json::{Value, json};
 
@@ -7,26 +7,26 @@ use crate::cli::measure::Series;
 use crate::kernels::Isa;
 use crate::plan::Family;
 
-/// A step.
+/// The measurements of a step.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Row {
     pub name: String,
-    /// As the plan's dump names it.
+    /// As in the plan's dump.
     pub kernel: String,
     pub family: Family,
-    /// Of the result.
+    /// Of the output.
     pub shape: Vec<usize>,
     /// Median over the runs, in microseconds.
     pub us: f64,
-    /// The shortest of the runs, in microseconds.
+    /// Minimum over the runs, in microseconds.
     pub best_us: f64,
-    /// Multiply-adds by definition.
+    /// Multiply-adds, by the operator's definition.
     pub macs: u64,
     /// Bytes moved.
     pub bytes: u64,
 }
 
-/// The peak of so many threads together.
+/// The peak of a number of threads together.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Peak {
     pub threads: usize,
@@ -40,32 +40,32 @@ pub(in crate::cli) struct Report {
     pub batch: u32,
     pub threads: usize,
     pub isa: Isa,
-    /// In the order in which they run.
+    /// In execution order.
     pub rows: Vec<Row>,
     /// Of whole runs, in milliseconds.
     pub times: Series,
-    /// Of one thread, and of all.
+    /// Of one thread, and of all threads.
     pub peaks: Vec<Peak>,
     pub arena_bytes: usize,
-    /// Of weights in the forms of their kernels: packed by this process, or mapped from an artifact.
+    /// Of packed weights, whether packed by this process or mapped from an artifact.
     pub packed_bytes: usize,
     pub peak_rss_mb: Option<u64>,
 }
 
-/// Some rows together.
+/// The sum of several rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::cli) struct Sum {
     pub steps: usize,
     pub us: f64,
     pub macs: u64,
-    /// Percent of the peak, each step counting by its multiply-adds.
+    /// Percentage of the peak, weighted by each step's multiply-adds.
     pub weighted: f64,
-    /// The same of the shortest times: the peak is the best of several measurements too, and on a machine that others use the
-    /// median says as much of them.
+    /// The same for the minimum times: the peak is the best of several measurements too, and on a shared machine the median
+    /// depends on other users' load.
     pub weighted_best: f64,
 }
 
-/// Operations a nanosecond.
+/// Operations per nanosecond.
 pub(super) fn gflops(macs: u64, us: f64) -> f64 {
     if us > 0.0 { 2.0 * macs as f64 / us / 1e3 } else { 0.0 }
 }
@@ -85,7 +85,7 @@ impl Row {
 }
 
 impl Report {
-    /// GFLOP/s of all threads that took part.
+    /// Peak GFLOP/s of all threads used.
     pub fn peak(&self) -> f64 {
         self.peaks.last().map_or(0.0, |p| p.gflops)
     }
@@ -94,15 +94,15 @@ impl Report {
         if self.peak() > 0.0 { 100.0 * gflops / self.peak() } else { 0.0 }
     }
 
-    /// A row's part of the time of all steps.
+    /// A row's fraction of the time of all steps.
     pub fn share(&self, row: &Row) -> f64 {
         row.us / self.sum(|_| true).us.max(f64::MIN_POSITIVE)
     }
 
-    /// The rows that are chosen.
-    pub fn sum(&self, chosen: impl Fn(&Row) -> bool) -> Sum {
+    /// The sum of the rows that satisfy a predicate.
+    pub fn sum(&self, includes: impl Fn(&Row) -> bool) -> Sum {
         let mut sum = Sum::default();
-        for row in self.rows.iter().filter(|r| chosen(r)) {
+        for row in self.rows.iter().filter(|r| includes(r)) {
             sum.steps += 1;
             sum.us += row.us;
             sum.macs += row.macs;
@@ -114,23 +114,23 @@ impl Report {
         sum
     }
 
-    /// The convolutions that do all multiplications of the definition.
+    /// The convolutions that do every multiplication of the definition.
     pub fn non_winograd(&self) -> Sum {
         self.sum(|r| matches!(r.family, Family::Direct | Family::Gemm | Family::Depthwise))
     }
 
-    /// The kinds that occur.
+    /// The kernel families that occur.
     pub fn families(&self) -> impl Iterator<Item = (Family, Sum)> {
         Family::ALL.into_iter().map(|f| (f, self.sum(|r| r.family == f))).filter(|(_, sum)| sum.steps > 0)
     }
 
-    /// How it was measured, in a sentence.
-    pub(in crate::cli) fn made(&self) -> String {
+    /// The conditions of the measurement.
+    pub(in crate::cli) fn conditions(&self) -> String {
         let (batch, isa, runs) = (self.batch, self.isa, self.times.runs());
         format!("batch {batch}, {}, {isa}, median of {runs} runs on random input", threads(self.threads))
     }
 
-    /// Of whole runs, in milliseconds.
+    /// The median of whole runs, in milliseconds.
     pub(in crate::cli) fn median_ms(&self) -> f64 {
         self.times.median()
     }
@@ -144,7 +144,7 @@ impl Report {
         f64::from(self.batch) / self.times.median() * 1e3
     }
 
-    /// One object; its keys are documented in the command's help.
+    /// The JSON object; its keys are documented in the command's help.
     pub fn json(&self) -> Value {
         let all = self.sum(|_| true);
         let others = self.non_winograd();

@@ -1,10 +1,10 @@
-//! The profile for a terminal.
+//! The profile as text.
 
 use std::fmt::Write;
 
 use super::report::{Report, gflops};
 
-/// A row a step, and the totals.
+/// One row per step, and the totals.
 pub(super) fn table(report: &Report) -> String {
     let mut out = String::new();
     let head = ["step", "kernel", "output", "time us", "share", "GFLOP/s", "% peak", "MB", "GB/s"].map(str::to_owned);

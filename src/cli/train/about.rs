@@ -1,4 +1,4 @@
-//! `run.json` and the sources beside it: what a run is of, so that it can be resumed from its directory alone.
+//! `run.json` and the sources next to it: a description of the run, so that it can be resumed from its directory.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -13,41 +13,41 @@ use crate::driver::{Frontend, Weights};
 use crate::ir::{Checked, Recipe};
 use crate::train::RunDir;
 
-/// How often former words are looked for: one that another hides is found after it.
+/// How many times former words are replaced: a replacement may reveal another one.
 const MAX_ROUNDS: usize = 8;
 
-/// See the module. Paths are absolute, so that a run can be resumed from anywhere.
+/// The contents of `run.json`. Paths are absolute, so that a run can be resumed from any working directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct About {
-    /// The source as it was given.
+    /// The source as given.
     pub file: PathBuf,
-    /// Its copy, relative to the run directory; empty where that has the source's name.
+    /// Its copy, relative to the run directory; if empty, the copy has the source's name.
     #[serde(default)]
     pub copy: PathBuf,
     pub network: String,
     pub set: Vec<(String, String)>,
     pub data: String,
     pub valid: Option<String>,
-    /// What `--weights` said: a file, or a seed.
+    /// The value of `--weights`: a file, or a seed.
     pub weights: Option<PathBuf>,
     pub init: Option<u64>,
-    /// The file that the recipe begins with.
+    /// The recipe's file of initial weights.
     pub from: Option<PathBuf>,
     pub threads: usize,
     pub version: String,
 }
 
 impl About {
-    /// What the parameters begin with, where the command said so.
+    /// The initial weights, if given on the command line.
     pub fn weights(&self) -> Option<Weights> {
         self.init.map(Weights::Init).or_else(|| self.weights.clone().map(Weights::File))
     }
 
-    /// The recipe of the network, with what the command said of its beginning.
+    /// The recipe of the network, with the initial weights of the command line.
     pub fn recipe(&self, checked: &Checked) -> Result<Recipe, Failure> {
         let Some(mut recipe) = checked.network.recipe.clone() else {
             return Err(Failure::Input(format!(
-                "network `{}` has no recipe: give it a `train` block, or say how long: --set train.epochs=10",
+                "network `{}` has no recipe: add a `train` block, or set the length with --set train.epochs=10",
                 self.network
             )));
         };
@@ -61,14 +61,15 @@ impl About {
         Ok(recipe)
     }
 
-    /// Makes the run directory, and writes there what the run is of: the source, and what it uses, as they lie to each other.
+    /// Creates the run directory, and writes `run.json` and copies of the source and the files that it uses, with the same relative
+    /// paths.
     pub fn write(&mut self, dir: &RunDir, front: &Frontend) -> Result<(), Failure> {
         let failed = |path: &Path, error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
         let make = |path: &Path| std::fs::create_dir_all(path).map_err(|e| failed(path, e));
         let put = |path: &Path, bytes: &[u8]| write_atomically(path, |out| out.write_all(bytes)).map_err(|e| failed(path, e));
         make(dir.path())?;
         let sources = front.sources.files().filter_map(|(_, f)| Some((plain(f.path.as_ref()?), f.text.as_bytes().to_vec())));
-        // what is not there was not needed
+        // a file that does not exist was not needed
         let named = front.named_files().into_iter().filter_map(|path| Some((plain(&path), std::fs::read(&path).ok()?)));
         let files: Vec<(PathBuf, Vec<u8>)> = sources.chain(named).collect();
         let root = common_folder(files.iter().map(|(path, _)| &**path));
@@ -83,15 +84,15 @@ impl About {
         put(&dir.about(), text.as_bytes())
     }
 
-    /// What was written.
+    /// Reads `run.json`.
     pub fn read(dir: &RunDir) -> Result<About, Failure> {
         let path = dir.about();
         let text = std::fs::read_to_string(&path)
-            .map_err(|e| Failure::Input(format!("`{}` is no run directory: cannot read run.json: {e}", dir.path().display())))?;
+            .map_err(|e| Failure::Input(format!("`{}` is not a run directory: cannot read run.json: {e}", dir.path().display())))?;
         serde_json::from_str(&text).map_err(|e| Failure::Input(format!("`{}`: {e}", path.display())))
     }
 
-    /// The network, from the directory's copies, whatever has become of the sources.
+    /// The network, from the copies in the run directory.
     pub fn checked(&mut self, dir: &RunDir, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
         let name = Path::new(self.file.file_name().unwrap_or_default());
         let copy = if self.copy.as_os_str().is_empty() { name } else { &self.copy };
@@ -105,18 +106,18 @@ impl About {
 }
 
 impl About {
-    /// Brings a run of an earlier release up to today's words: the copies of its sources, where they lie, and its `--set` options.
+    /// Replaces former words in a run of an earlier release: in its copies of the sources, and in its `--set` options.
     fn update_words(&mut self, source: &Path, dir: &RunDir, out: &Out) -> Result<(), Failure> {
         let root = plain(dir.path());
         for _ in 0..MAX_ROUNDS {
             let mut front = open::source(source)?;
-            // what is wrong is reported by whoever reads the network next
+            // errors are reported when the network is checked again
             let _ = front.check(&self.network, &self.set);
             let mut edits: Vec<(Span, &str)> = (front.diagnostics.iter().filter(|d| d.is_error() && d.renamed))
                 .flat_map(|d| &d.helps)
                 .filter_map(|help| help.edit.as_ref().map(|(span, word)| (*span, word.as_str())))
                 .collect();
-            // from the end of each file, so that what is before keeps its place
+            // from the end of each file, so that earlier positions stay valid
             edits.sort_by_key(|(span, _)| std::cmp::Reverse((span.file, span.start)));
             edits.dedup();
             let mut changed = false;
@@ -128,7 +129,7 @@ impl About {
                     Some(path) if plain(path).starts_with(&root) => {
                         write_atomically(path, |out| out.write_all(text.as_bytes()))
                             .map_err(|e| Failure::Input(format!("cannot write `{}`: {e}", path.display())))?;
-                        out.note(format_args!("note: `{}` of the run is now in today's words", path.display()));
+                        out.note(format_args!("note: updated former words in `{}` of the run", path.display()));
                         changed = true;
                     }
                     Some(_) => {}
@@ -142,7 +143,7 @@ impl About {
         Ok(())
     }
 
-    /// Replaces a `--set` option that is shown as `before` by what is shown as `after`.
+    /// Replaces the `--set` option displayed as `before` by the one displayed as `after`.
     fn update_set(&mut self, before: &str, after: &str) -> bool {
         let option = |text: &str| {
             let (name, value) = text.trim_end().split_once("--set ")?.1.split_once('=')?;
@@ -158,7 +159,7 @@ impl About {
     }
 }
 
-/// What names data, from anywhere: each part of `X.npy,Y.npy`.
+/// A dataset argument with absolute paths, for both files of `X.npy,Y.npy`.
 pub(super) fn absolute_data(spec: &str) -> String {
     let absolute = |part: &str| plain(Path::new(part)).display().to_string();
     match spec.split_once(',') {
@@ -169,7 +170,7 @@ pub(super) fn absolute_data(spec: &str) -> String {
     }
 }
 
-/// An absolute path without `.` and `..`, by the names alone: a link keeps its name.
+/// An absolute path without `.` and `..`, resolved lexically: symbolic links are not followed.
 pub(super) fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).components() {
@@ -184,7 +185,7 @@ pub(super) fn plain(path: &Path) -> PathBuf {
     out
 }
 
-/// The folder that all files lie in or under.
+/// The deepest folder that contains all files.
 fn common_folder<'a>(mut files: impl Iterator<Item = &'a Path>) -> PathBuf {
     let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
     let first = files.next().map(folder).unwrap_or_default();

@@ -15,20 +15,20 @@ use crate::driver::Weights;
 use crate::ir::Recipe;
 use crate::train::{End, Run, RunDir, TrainError, checkpoint, log};
 use about::About;
-use open::{Parts, beginning};
+use open::{Parts, initial_params};
 pub(super) use open::{checked, datasets};
 use watch::Watch;
 
-/// Trains a network by the recipe in its file.
+/// Trains a network with the recipe in its file.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc train models/cifar.resnet --network resnet20 --data cifar10/train --valid cifar10/test -o runs/resnet20\n  \
                   resnetc train net.resnet --data X.npy,Y.npy --set train.steps=20 --set train.augment=none\n  \
-                  resnetc train --resume runs/resnet20\n\nThe run directory gets train.jsonl, checkpoint.safetensors, report.html, the source, and in the end \
-                  weights.safetensors. Ctrl-C writes a checkpoint and leaves, with exit code 130; a second one leaves at once."
+                  resnetc train --resume runs/resnet20\n\nThe run directory contains train.jsonl, checkpoint.safetensors, report.html, the source, and at the end \
+                  weights.safetensors. Ctrl-C writes a checkpoint and exits with code 130; a second Ctrl-C exits immediately."
 )]
 pub(in crate::cli) struct Args {
-    /// A source (.resnet) with a `train` block
+    /// Source (.resnet) with a `train` block; FILE:NETWORK selects one of several networks
     #[arg(value_name = "FILE", required_unless_present = "resume")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -36,25 +36,25 @@ pub(in crate::cli) struct Args {
     /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
     #[arg(long, value_name = "DATA", required_unless_present = "resume")]
     data: Option<String>,
-    /// Validation data [default: the part `val` of the training data, or else `test`, where they have one]
+    /// Validation data [default: the split `val` of the training data, or else `test`, if there is one]
     #[arg(long, value_name = "DATA")]
     valid: Option<String>,
-    /// The run directory [default: runs/NETWORK, or runs/NETWORK-2, …]
+    /// Run directory [default: runs/NETWORK, or runs/NETWORK-2, …]
     #[arg(short, long, value_name = "RUN_DIR", conflicts_with = "resume")]
     output: Option<PathBuf>,
-    /// Weights to begin with: a safetensors, PyTorch or NumPy file, or init[:SEED] [default: what the recipe says]
+    /// Initial weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones [default: according to the recipe]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, conflicts_with = "resume")]
     weights: Option<Weights>,
-    /// The seed of all that is drawn at random: short for --set train.seed=N
+    /// Random seed: same as --set train.seed=N
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     seed: Option<u64>,
-    /// Say only what ends the run, and warnings
+    /// Print only warnings, errors and the final result
     #[arg(short, long)]
     quiet: bool,
-    /// Threads [default: as many as the process may use; when resuming, as many as before]
+    /// Number of threads [default: all available CPUs; with --resume, as before]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
-    /// Go on with the run of this directory, to the same bits as if it had never stopped
+    /// Resume the run in this directory; the result is bit-identical to that of an uninterrupted run
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["file", "network", "set"])]
     resume: Option<PathBuf>,
 }
@@ -71,7 +71,7 @@ pub(in crate::cli) fn run(args: &Args, out: &mut Out) -> Done {
 
 fn begin(args: &Args, out: &mut Out) -> Done {
     let (Some(file), Some(data)) = (&args.file, &args.data) else {
-        return Err(Failure::Usage("a file and --data are needed".into()));
+        return Err(Failure::Usage("FILE and --data are required".into()));
     };
     let (file, mut select) = split(file, &args.select)?;
     let file = &file;
@@ -101,11 +101,11 @@ fn begin(args: &Args, out: &mut Out) -> Done {
         Some(dir) => dir.clone(),
         None => unused(&about.network),
     });
-    hold_free(&dir)?;
-    let params = beginning(&checked, &front, &recipe, args.weights.as_ref(), out)?;
+    check_unused(&dir)?;
+    let params = initial_params(&checked, &front, &recipe, args.weights.as_ref(), out)?;
     let (train, valid) = datasets(&checked, data, args.valid.as_deref(), out)?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
-    let _lock = hold(&dir)?;
+    let _lock = lock(&dir)?;
     about.write(&dir, &front)?;
     if !args.quiet {
         if args.output.is_none() {
@@ -127,16 +127,16 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     if let Some(threads) = args.threads {
         if usize::from(threads.get()) != about.threads {
             out.note(format_args!(
-                "note: the run was begun with {} threads; with {threads} its results differ in the last bits",
+                "note: the run was started with {} threads; with {threads}, results differ in the last bits",
                 about.threads
             ));
         }
         about.threads = usize::from(threads.get());
     }
-    let _lock = hold(dir)?;
-    // a run that ended before its first checkpoint begins again
-    let begun = dir.checkpoint().exists();
-    let state = begun.then(|| checkpoint::state(&dir.checkpoint()).map_err(Failure::input)).transpose()?;
+    let _lock = lock(dir)?;
+    // a run that stopped before its first checkpoint starts from scratch
+    let has_checkpoint = dir.checkpoint().exists();
+    let state = has_checkpoint.then(|| checkpoint::state(&dir.checkpoint()).map_err(Failure::input)).transpose()?;
     let (front, checked) = about.checked(dir, out)?;
     let (recipe, params) = match state {
         // the values come from the checkpoint
@@ -146,26 +146,26 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
         }
         None => {
             let recipe = about.recipe(&checked)?;
-            let params = beginning(&checked, &front, &recipe, about.weights().as_ref(), out)?;
+            let params = initial_params(&checked, &front, &recipe, about.weights().as_ref(), out)?;
             (recipe, params)
         }
     };
     let (train, valid) = datasets(&checked, &about.data, about.valid.as_deref(), out)?;
     let mut parts = Parts::new(&checked, &params, &recipe, train, valid, about.threads)?;
-    drive(&mut parts, &recipe, &about, dir, How { resumed: begun, quiet: args.quiet }, out)
+    drive(&mut parts, &recipe, &about, dir, How { resumed: has_checkpoint, quiet: args.quiet }, out)
 }
 
 /// How a run is driven.
 #[derive(Clone, Copy)]
 struct How {
-    /// From the checkpoint on.
+    /// Whether it continues from the checkpoint.
     resumed: bool,
-    /// Without a word on its way.
+    /// Whether it shows no progress.
     quiet: bool,
 }
 
 fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: How, out: &mut Out) -> Done {
-    // without a handler Ctrl-C ends the process at once, and the last checkpoint is the one to go on from
+    // if no handler can be set, Ctrl-C stops the process immediately, and the run resumes from the last checkpoint
     let _ = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(STOPPED.into());
@@ -194,51 +194,53 @@ fn drive(parts: &mut Parts, recipe: &Recipe, about: &About, dir: &RunDir, how: H
             out.line(format_args!("report   {}", dir.report().display()))
         }
         Ok(End::Stopped) => {
-            // the exit code says so too, where nobody reads it
-            let _ = out.line(format_args!("stopped; go on with: resnetc train --resume {}", dir.path().display()));
+            // the output may be closed; the exit code shows it too
+            let _ = out.line(format_args!("stopped; continue with: resnetc train --resume {}", dir.path().display()));
             Err(Failure::Stopped)
         }
         Err(error) => Err(failed(&error, dir)),
     }
 }
 
-/// What went wrong, and that the run is not lost.
+/// The error, and the checkpoint from which the run can be resumed.
 fn failed(error: &TrainError, dir: &RunDir) -> Failure {
     let left = match checkpoint::state(&dir.checkpoint()) {
         Ok(state) if state.step > 0 => {
-            format!("\nthe checkpoint of step {} is whole: {}", state.step, dir.checkpoint().display())
+            format!("\nthe checkpoint of step {} is intact: {}", state.step, dir.checkpoint().display())
         }
         _ => String::new(),
     };
     Failure::Input(format!("{error}{left}"))
 }
 
-/// Holds that a run can be written to a folder: what lies there is a run's that made no step, or nothing.
-fn hold_free(dir: &RunDir) -> Result<(), Failure> {
+/// Checks that a run can be written to a folder: it is empty, or contains a run without any steps.
+fn check_unused(dir: &RunDir) -> Result<(), Failure> {
     let name = dir.path().display();
     let path = dir.checkpoint();
     let steps = log::read(&dir.log()).is_ok_and(|lines| lines.iter().any(|line| matches!(line, log::Line::Step { .. })));
     if steps || (path.exists() && !checkpoint::state(&path).is_ok_and(|state| state.step == 0)) {
-        return Err(Failure::Input(format!("`{name}` holds a run: go on with --resume {name}, or give another with -o")));
+        return Err(Failure::Input(format!(
+            "`{name}` already contains a run: continue it with --resume {name}, or give another directory with -o"
+        )));
     }
     let is_empty = std::fs::read_dir(dir.path()).map_or(true, |mut entries| entries.next().is_none());
     if is_empty || dir.about().exists() {
         return Ok(());
     }
-    Err(Failure::Input(format!("`{name}` is a folder with files of its own: a run writes to a new one")))
+    Err(Failure::Input(format!("`{name}` contains other files: give a new or empty directory with -o")))
 }
 
-/// Makes the folder of a run this process's own, as long as what is given back lives: two that write to one would wreck it.
-fn hold(dir: &RunDir) -> Result<File, Failure> {
+/// Locks the folder of a run until the file is dropped, so that two processes cannot write to it.
+fn lock(dir: &RunDir) -> Result<File, Failure> {
     let path = dir.lock();
     let failed = |error: std::io::Error| Failure::Input(format!("cannot write `{}`: {error}", path.display()));
     std::fs::create_dir_all(dir.path()).map_err(failed)?;
     let file = File::create(&path).map_err(failed)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
-            Err(Failure::Input(format!("`{}` is being written by another run of resnetc", dir.path().display())))
+            Err(Failure::Input(format!("`{}` is in use by another resnetc process", dir.path().display())))
         }
-        // where a file system has no locks there is none to hold
+        // the file system may not support locks
         Err(TryLockError::Error(_)) | Ok(()) => Ok(file),
     }
 }
@@ -254,11 +256,11 @@ fn unused(network: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(more).find(|path| !path.exists()).unwrap_or(first)
 }
 
-/// What is about to happen.
+/// A summary of the run.
 fn describe(recipe: &Recipe, parts: &Parts) -> String {
     let changes = recipe.augment.iter().map(crate::ir::Augment::name).collect::<Vec<_>>().join(", ");
     format!(
-        "{} samples, {} to validate on; batch {}{}, rate {}, momentum {}, decay {}{}",
+        "{} training samples, {} validation samples; batch {}{}, lr {}, momentum {}, weight decay {}{}",
         parts.train.samples(),
         parts.valid.as_ref().map_or(0, |v| v.samples()),
         recipe.batch,

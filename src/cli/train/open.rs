@@ -1,4 +1,4 @@
-//! Everything a run is made of: the checked network, the parameters to begin with, the data.
+//! The parts of a run: the checked network, the initial parameters, the data.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::ir::{Checked, Recipe};
 use crate::runtime::ParamStore;
 use crate::train::{self, Feed, GraphEngine};
 
-/// Names of tensors that are listed.
-const NAMED: usize = 8;
+/// How many tensors are listed by name.
+const MAX_LISTED: usize = 8;
 
-/// What the loop drives.
+/// The parts that the training loop works with.
 pub(super) struct Parts {
     pub engine: GraphEngine,
     pub train: Box<dyn Feed>,
@@ -44,7 +44,7 @@ impl Parts {
     }
 }
 
-/// A source's network, checked; what is wrong with it is shown.
+/// The checked network of a source. Errors are shown.
 pub(in crate::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
     if crate::formats::artifact::is_artifact(file) {
         return Err(Failure::Input(format!("`{}` is an artifact: training needs its source", file.display())));
@@ -54,7 +54,7 @@ pub(in crate::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Re
     Ok((front, checked))
 }
 
-/// The training data, and those to validate on.
+/// The training data, and the validation data if any.
 #[allow(clippy::type_complexity, reason = "a pair of datasets")]
 pub(in crate::cli) fn datasets(
     checked: &Checked,
@@ -66,7 +66,7 @@ pub(in crate::cli) fn datasets(
         DatasetOptions { labels: &checked.network.labels, classes: train::classes(checked), ..DatasetOptions::default() };
     let train = data::open_dataset(spec, Split::Train, &options).map_err(Failure::input)?;
     note_classes(&*train, &checked.network.labels, train::classes(checked).unwrap_or(0), out);
-    // a class has the number that it has in training, whatever folders there are
+    // classes have the same indices as in training, even if the folders differ
     let known = train.classes().to_vec();
     let options = match &known[..] {
         [] => options,
@@ -79,8 +79,8 @@ pub(in crate::cli) fn datasets(
     Ok((train, valid))
 }
 
-/// The parameters to begin with: those of a file that the command names, those of the recipe's, or drawn ones.
-pub(super) fn beginning(
+/// The initial parameters: from the command's weight file, from the recipe's, or random.
+pub(super) fn initial_params(
     checked: &Checked,
     front: &Frontend,
     recipe: &Recipe,
@@ -96,13 +96,13 @@ pub(super) fn beginning(
     let tensors = weights::open(&from.path).map_err(Failure::input)?;
     let begun = train::init::begin(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
     let list = |names: &[String]| {
-        let more = names.len().saturating_sub(NAMED);
-        let first = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(MAX_LISTED);
+        let first = names.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
         if more > 0 { format!("{first} and {more} more") } else { first }
     };
     out.note(format_args!("{} tensors from {}", begun.params.len().saturating_sub(begun.drawn.len()), from.path.display()));
     if !begun.drawn.is_empty() {
-        out.note(format_args!("drawn again: {}", list(&begun.drawn)));
+        out.note(format_args!("randomly initialized: {}", list(&begun.drawn)));
     }
     if !begun.unused.is_empty() {
         out.note(format_args!("not used: {}", list(&begun.unused)));

@@ -1,4 +1,4 @@
-//! What a person sees of a run: a bar on a terminal, elsewhere a line now and then; and a line an epoch.
+//! Progress of a run: a progress bar on a terminal, or else a line from time to time; and a line per epoch.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::train::log::Line;
 use crate::train::{Event, Flow};
 
-/// How much of the shown loss and error is the last step's.
-const FRESH: f64 = 0.05;
+/// Weight of the last step in the moving averages shown.
+const SMOOTHING: f64 = 0.05;
 
-/// How often a line tells of the steps where there is no terminal.
-const EVERY: Duration = Duration::from_secs(30);
+/// Time between lines without a terminal.
+const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Shows a run.
+/// Shows the progress of a run.
 pub(super) struct Watch {
     bar: ProgressBar,
     samples: usize,
     epochs: u64,
-    /// Loss, error and samples a second, averaged over the last steps.
+    /// Loss, error and samples per second, averaged over the last steps.
     shown: Option<[f64; 3]>,
-    /// When a line last told of something.
-    told: Instant,
+    /// When the last line was written.
+    last_line: Instant,
     quiet: bool,
 }
 
@@ -37,7 +37,7 @@ impl Watch {
             bar.set_style(style);
         }
         let epochs = steps.div_ceil(epoch_steps.max(1));
-        Watch { bar, samples, epochs, shown: None, told: Instant::now(), quiet }
+        Watch { bar, samples, epochs, shown: None, last_line: Instant::now(), quiet }
     }
 
     pub fn event(&mut self, event: Event<'_>, stop: bool) -> Flow {
@@ -45,9 +45,9 @@ impl Watch {
             Event::Logged(Line::Step { step, loss, error, images_per_s, .. }) => {
                 let last = [*loss, *error, *images_per_s];
                 let shown = match self.shown {
-                    Some(old) => [0, 1, 2].map(|i| old[i] + FRESH * (last[i] - old[i])),
+                    Some(old) => [0, 1, 2].map(|i| old[i] + SMOOTHING * (last[i] - old[i])),
                     None => {
-                        // the time left is guessed from the steps of this session
+                        // the remaining time is estimated from the steps of this session
                         self.bar.set_position(*step);
                         self.bar.reset_eta();
                         last
@@ -56,7 +56,7 @@ impl Watch {
                 self.shown = Some(shown);
                 self.bar.set_position(*step);
                 let text = format!("loss {:.3}, error {:.1} %, {:.0} images/s,", shown[0], 100.0 * shown[1], shown[2]);
-                if self.bar.is_hidden() && self.told.elapsed() >= EVERY {
+                if self.bar.is_hidden() && self.last_line.elapsed() >= INTERVAL {
                     let (steps, left) = (self.bar.length().unwrap_or(0), HumanDuration(self.left(*step, shown[2])));
                     self.say(format!("step {step}/{steps}: {text} {left} left"));
                 }
@@ -77,24 +77,24 @@ impl Watch {
         if stop { Flow::Stop } else { Flow::Continue }
     }
 
-    /// The time that the steps that are left take at a rate.
+    /// The remaining time at this speed.
     fn left(&self, step: u64, images_per_s: f64) -> Duration {
         let steps = self.bar.length().unwrap_or(0).saturating_sub(step);
         Duration::try_from_secs_f64(steps as f64 * self.samples as f64 / images_per_s).unwrap_or(Duration::MAX)
     }
 
-    /// What is of interest on the way.
+    /// Shows a line unless the run is quiet.
     fn say(&mut self, text: String) {
-        self.told = Instant::now();
+        self.last_line = Instant::now();
         if !self.quiet {
             self.warn(text);
         }
     }
 
-    /// Above the bar, or where there is none as a line.
+    /// Shows a line, above the progress bar if there is one.
     fn warn(&self, text: String) {
         if self.bar.is_hidden() {
-            // a reader that went away (`2>&1 | head`) ends no training
+            // a closed pipe (`2>&1 | head`) must not stop the training
             let _ = writeln!(io::stderr(), "{text}");
         } else {
             self.bar.println(text);
@@ -103,8 +103,8 @@ impl Watch {
 
     pub fn finish(&mut self) {
         self.bar.finish_and_clear();
-        if let (Some([_, _, rate]), true) = (self.shown, self.samples > 0) {
-            self.say(format!("{rate:.1} images/s"));
+        if let (Some([_, _, images_per_s]), true) = (self.shown, self.samples > 0) {
+            self.say(format!("{images_per_s:.1} images/s"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a file to what a page shows.
+//! Loads a file as the data of a page.
 
 use std::path::{Path, PathBuf};
 
@@ -13,21 +13,21 @@ use crate::formats::{artifact, onnx};
 use crate::ir::{Checked, Graph};
 use crate::view::{SourceText, ViewModel};
 
-/// The most operators that a page shows: a browser that lays out more makes its reader wait.
+/// The maximum number of operators on a page: beyond this, a browser's layout takes too long.
 const MAX_SHOWN: usize = 200_000;
 
-/// Where a network comes from.
+/// The kind of file that a network comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A text of the language.
+    /// A `.resnet` source.
     Source,
-    /// What `resnetc compile` wrote.
+    /// An artifact written by `resnetc compile`.
     Artifact,
-    /// Another program's network.
+    /// An ONNX file.
     Onnx,
 }
 
-/// What kind of file is to be viewed; an error where the arguments are not for it.
+/// The kind of a file; an error if the arguments do not apply to it.
 pub(super) fn kind(file: &Path, select: &Select) -> Result<Kind, Failure> {
     let kind = match file.extension() {
         _ if artifact::is_artifact(file) => Kind::Artifact,
@@ -35,12 +35,12 @@ pub(super) fn kind(file: &Path, select: &Select) -> Result<Kind, Failure> {
         _ => Kind::Source,
     };
     if kind != Kind::Source && (select.network.is_some() || !select.set.is_empty()) {
-        return Err(Failure::Usage("--network and --set are for sources: this file holds one network as it is".into()));
+        return Err(Failure::Usage("--network and --set only apply to sources: this file contains a single network".into()));
     }
     Ok(kind)
 }
 
-/// The network of a file, and all files that it comes from; what is wrong with its source is shown.
+/// The network of a file, and all files that were read. Errors in the source are shown.
 pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<(ViewModel, Vec<PathBuf>), Failure> {
     match kind(file, select)? {
         Kind::Artifact => return Ok((of_artifact(file)?, vec![file.to_path_buf()])),
@@ -52,14 +52,13 @@ pub(super) fn model(file: &Path, select: &Select, out: &mut Out) -> Result<(View
     Ok((of_source(&checked, file, &front)?, front.files(&checked, &Weights::Named)))
 }
 
-/// A network that was compiled just now.
+/// The network of a source.
 pub(super) fn of_source(checked: &Checked, file: &Path, front: &Frontend) -> Result<ViewModel, Failure> {
     bounded(checked)?;
     Ok(ViewModel::new(checked, &file.display().to_string(), Some(&front.sources)))
 }
 
-/// The network of an artifact, which keeps the text of its sources. Where that text, compiled again, gives the very same graph, its
-/// lines are known too.
+/// The network of an artifact, which contains its sources. If they still compile to the same graph, source lines are known too.
 pub(super) fn of_artifact(file: &Path) -> Result<ViewModel, Failure> {
     let name = file.display().to_string();
     let artifact = artifact::read(file).map_err(Failure::input)?;
@@ -68,36 +67,36 @@ pub(super) fn of_artifact(file: &Path) -> Result<ViewModel, Failure> {
         return Ok(ViewModel::new(&checked, &name, Some(&front.sources)));
     }
     let mut model = ViewModel::new(&artifact.checked, &name, None);
-    // the artifact itself is among them, as a file without a text
-    let kept = artifact.sources.files().filter(|(_, file)| !file.text.is_empty());
-    model.sources = kept.map(|(_, file)| SourceText { name: file.name.clone(), text: file.text.to_string() }).collect();
+    // the artifact itself is listed as a file without text
+    let sources = artifact.sources.files().filter(|(_, file)| !file.text.is_empty());
+    model.sources = sources.map(|(_, file)| SourceText { name: file.name.clone(), text: file.text.to_string() }).collect();
     Ok(model)
 }
 
-/// The network of an ONNX file, beside the source that `resnetc import` makes of it. Where none is found its layers stand in groups by
-/// their names.
+/// The network of an ONNX file, with the source that `resnetc import` generates for it. If there is none, layers are grouped by
+/// name.
 pub(super) fn of_onnx(file: &Path) -> Result<ViewModel, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::Input(format!("`{}`: {why}", file.display()));
     let name = file.display().to_string();
     let imported = onnx::open(file).map_err(|error| wrong(&error))?;
     let network = file.file_stem().map_or_else(|| "imported".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let options = Options { network: network.clone(), ..Options::default() };
-    if let Ok(made) = decompile(&imported.graph, &options) {
-        let source = SourceFile { name: format!("{name}, as a source"), path: None, text: made.source.as_str().into() };
+    if let Ok(decompiled) = decompile(&imported.graph, &options) {
+        let source = SourceFile { name: format!("{name}, decompiled"), path: None, text: decompiled.source.as_str().into() };
         let mut front = Frontend::source(source);
-        if let Some(checked) = front.check(&made.network, &[]) {
+        if let Some(checked) = front.check(&decompiled.network, &[]) {
             bounded(&checked)?;
             return Ok(ViewModel::new(&checked, &name, Some(&front.sources)));
         }
     }
     let mut diags = Vec::new();
     let checked = check::check(imported.network(&network), &mut diags);
-    let checked = checked.ok_or_else(|| wrong(&diags.first().map_or("it does not check", |diag| diag.message.as_str())))?;
+    let checked = checked.ok_or_else(|| wrong(&diags.first().map_or("the network is invalid", |diag| diag.message.as_str())))?;
     bounded(&checked)?;
     Ok(ViewModel::new(&checked, &name, None))
 }
 
-/// The network of an artifact with its lines, if the texts that it keeps still give it.
+/// The network of an artifact with source lines, if the sources in it still compile to the same graph.
 fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> {
     let files: Vec<SourceFile> = artifact.sources.files().map(|(_, file)| file.clone()).collect();
     let mut front = Frontend::kept(&files)?;
@@ -107,13 +106,13 @@ fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> 
     let network = &artifact.checked.network.name;
     front.networks().iter().find(|n| n.name == *network && n.open.is_empty())?;
     let mut checked = front.check(network, &[])?;
-    // what it read from files is the artifact's to tell
+    // these were read from files, which may have changed
     checked.network.preprocess.clone_from(&artifact.checked.network.preprocess);
     checked.network.labels.clone_from(&artifact.checked.network.labels);
     same(checked.graph(), artifact.checked.graph()).then_some((checked, front))
 }
 
-/// Whether two graphs are equal but for where they come from.
+/// Whether two graphs are equal, apart from source positions.
 fn same(a: &Graph, b: &Graph) -> bool {
     let (left, right) = (a.order(), b.order());
     let place = |order: &[crate::ir::NodeId], bound| {
@@ -136,7 +135,7 @@ fn same(a: &Graph, b: &Graph) -> bool {
 fn bounded(checked: &Checked) -> Result<(), Failure> {
     let (name, nodes) = (&checked.network.name, checked.graph().len());
     if nodes > MAX_SHOWN {
-        return Err(Failure::Input(format!("network `{name}` has {nodes} operators; a page shows at most {MAX_SHOWN}")));
+        return Err(Failure::Input(format!("network `{name}` has {nodes} operators; a page can show at most {MAX_SHOWN}")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `resnetc view`: a network as a page to look at.
+//! `resnetc view`: an HTML page that shows a network.
 
 mod load;
 mod watch;
@@ -14,41 +14,41 @@ use super::profile;
 use crate::driver::Weights;
 use crate::view::{Content, Live, ViewModel, page};
 
-/// Writes one page of HTML that shows a network: its graph by stages, with the shape, the parameters, the multiply-adds and the
-/// source line of each layer.
+/// Writes an HTML page that shows a network: its graph by stages, with the shape, parameters, multiply-adds and source line of
+/// each layer.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  resnetc view models/resnet.resnet --network resnet50 -o resnet50.html\n  \
                   resnetc view net.rnx --profile --threads 2\n  resnetc view net.onnx\n  resnetc view net.resnet --watch\n\n\
-The page needs no network and fetches nothing. With --watch it is served on 127.0.0.1 instead, and follows the source as it changes;\n\
-what is wrong with the source is shown in the page.")]
+The page is self-contained and makes no requests. With --watch it is served on 127.0.0.1 instead, and is updated when the source \
+changes; errors in the source are shown on the page.")]
 pub(super) struct Args {
-    /// A source (.resnet), an artifact (.rnx) that `resnetc compile` wrote, or an ONNX file
-    #[arg(value_name = "FILE|OUT.rnx|NET.onnx")]
+    /// Source (.resnet), artifact (.rnx) written by `resnetc compile`, or ONNX file; FILE:NETWORK selects one of several networks
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// Where to write the page [default: the network's name and `.html`, in the working directory]
+    /// Page to write [default: NETWORK.html]
     #[arg(short, long, value_name = "PAGE.html", conflicts_with = "watch")]
     output: Option<PathBuf>,
-    /// Measure a run, and show where its time goes
+    /// Measure a run, and show the time of each layer
     #[arg(long, conflicts_with = "watch")]
     profile: bool,
-    /// With --profile: weights, a file or init[:SEED] [default: those that the source names, else random ones]
+    /// With --profile: weights, a file or init[:SEED] for random ones [default: as named in the source, or else random]
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights, requires = "profile")]
     weights: Option<Weights>,
-    /// With --profile: threads [default: as many as the process may use]
+    /// With --profile: number of threads [default: all available CPUs]
     #[arg(long, value_name = "N", requires = "profile", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
-    /// With --profile: images in a run [default: 1]
+    /// With --profile: batch size [default: 1]
     #[arg(long, value_name = "N", requires = "profile", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
-    /// With --profile: runs that are measured [default: as many as fit 3 seconds, at least 8 and at most 200]
+    /// With --profile: number of measured runs [default: as many as fit into 3 seconds, but 8 to 200]
     #[arg(long, value_name = "N", requires = "profile", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     runs: Option<u32>,
-    /// Serve the page on 127.0.0.1, and show the source as it is now whenever it changes; Ctrl-C ends it
+    /// Serve the page on 127.0.0.1 and update it when the source changes; Ctrl-C stops the server
     #[arg(long)]
     watch: bool,
-    /// With --watch: the port [default: a free one]
+    /// With --watch: port of the server [default: any free port]
     #[arg(long, value_name = "PORT", requires = "watch")]
     port: Option<u16>,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     }
     if args.profile && load::kind(&args.file, &args.select)? == load::Kind::Onnx {
         return Err(Failure::Usage(
-            "--profile measures sources and artifacts: `resnetc import` makes a source of an ONNX file".into(),
+            "--profile needs a source or an artifact: convert the ONNX file to a source with `resnetc import`".into(),
         ));
     }
     let (mut model, mut read) = load::model(&args.file, &args.select, out)?;
@@ -90,5 +90,5 @@ fn with_profile(model: ViewModel, args: &Args, out: &mut Out) -> Result<ViewMode
     };
     let how = MeasureArgs { model: from, batch: args.batch.unwrap_or(1), runs: args.runs, tune: false };
     let report = profile::measure(&how, out)?;
-    Ok(model.with_profile(report.made(), report.median_ms(), report.steps()))
+    Ok(model.with_profile(report.conditions(), report.median_ms(), report.steps()))
 }

@@ -1,4 +1,4 @@
-//! `resnetc view --watch`: the page as a server hands it out, made again whenever one of its files changes.
+//! `resnetc view --watch`: serves the page, and updates it whenever one of the files changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,29 +12,29 @@ use crate::cli::output::{Done, Failure, Out};
 use crate::driver::Frontend;
 use crate::view::{Broken, Content, Server};
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_millis(150);
-/// How often a source with errors is read again even if none of its files has changed: what it misses may have come.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often the files are checked for changes.
+const POLL: Duration = Duration::from_millis(150);
+/// How often a source with errors is read again even if no file has changed: a missing file may have been added.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Set by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let kind = load::kind(&args.file, &args.select)?;
-    // without a handler Ctrl-C ends the process as well, if not by its own exit code
+    // without a handler Ctrl-C also stops the process, with another exit code
     let _ = ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst));
-    let mut seen = Seen::read(args, kind);
+    let mut seen = Snapshot::read(args, kind);
     let server = Server::start(args.port.unwrap_or(0), &seen.content).map_err(Failure::input)?;
-    out.line(format_args!("http://{}/ shows {} as it changes; Ctrl-C ends it", server.address(), args.file.display()))?;
+    out.line(format_args!("serving {} at http://{}/; stop with Ctrl-C", args.file.display(), server.address()))?;
     out.flush()?;
     while !STOP.load(Ordering::SeqCst) {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL);
         let broken = matches!(seen.content, Content::Broken(_));
-        if seen.files == stamps(seen.files.iter().map(|(path, _)| path.clone())) && !(broken && seen.at.elapsed() >= AGAIN) {
+        if seen.files == stamps(seen.files.iter().map(|(path, _)| path.clone())) && !(broken && seen.at.elapsed() >= RETRY) {
             continue;
         }
-        seen = Seen::read(args, kind);
+        seen = Snapshot::read(args, kind);
         if server.update(&seen.content).map_err(Failure::input)? {
             match &seen.content {
                 Content::Network(model) => out.note(format_args!("{}: {} operators", model.name, model.nodes.len())),
@@ -45,19 +45,19 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     Err(Failure::Stopped)
 }
 
-/// A file, and when it was written last and how long it is; `None` where it is not there.
+/// A file with its modification time and length; `None` if it does not exist.
 type Stamp = (PathBuf, Option<(SystemTime, u64)>);
 
-/// What a look at the files gave.
-struct Seen {
+/// The state of the files at one point in time.
+struct Snapshot {
     content: Content,
     files: Vec<Stamp>,
     at: Instant,
 }
 
-impl Seen {
-    /// Reads the file and all that it uses. The stamps are older than what is read, so that a change meanwhile is seen as one.
-    fn read(args: &Args, kind: Kind) -> Seen {
+impl Snapshot {
+    /// Reads the file and those that it uses. Stamps are taken before reading, so that a change in between is noticed.
+    fn read(args: &Args, kind: Kind) -> Snapshot {
         let file = &args.file;
         let own = stamps([file.clone()]);
         let at = Instant::now();
@@ -71,13 +71,13 @@ impl Seen {
         if let Some(model) = whole {
             let content = match model {
                 Ok(model) => Content::Network(Box::new(model)),
-                Err(failure) => broken(said(&failure), &SourceMap::default()),
+                Err(failure) => broken(message(&failure), &SourceMap::default()),
             };
-            return Seen { content, files: own, at };
+            return Snapshot { content, files: own, at };
         }
         let mut front = match Frontend::open(file) {
             Ok(front) => front,
-            Err(error) => return Seen { content: broken(format!("error: {error}"), &SourceMap::default()), files: own, at },
+            Err(error) => return Snapshot { content: broken(format!("error: {error}"), &SourceMap::default()), files: own, at },
         };
         let paths = front.sources.files().filter_map(|(_, f)| f.path.clone()).filter(|path| path != file);
         let files = own.into_iter().chain(stamps(paths.chain(front.named_files()))).collect();
@@ -85,11 +85,11 @@ impl Seen {
             Ok(content) => content,
             Err(error) => broken(error, &front.sources),
         };
-        Seen { content, files, at }
+        Snapshot { content, files, at }
     }
 }
 
-/// The network, or what is wrong, rendered.
+/// The network, or the rendered errors.
 fn compile(front: &mut Frontend, args: &Args, file: &Path) -> Result<Content, String> {
     let name = match front.select(args.select.network.as_deref()) {
         Ok(name) => name,
@@ -97,12 +97,12 @@ fn compile(front: &mut Frontend, args: &Args, file: &Path) -> Result<Content, St
         Err(error) => return Err(format!("error: {error}")),
     };
     match front.check(&name, &args.select.set) {
-        Some(checked) => load::of_source(&checked, file, front).map(|m| Content::Network(Box::new(m))).map_err(|f| said(&f)),
+        Some(checked) => load::of_source(&checked, file, front).map(|m| Content::Network(Box::new(m))).map_err(|f| message(&f)),
         None => Err(render::terminal(&front.diagnostics, &front.sources, false)),
     }
 }
 
-fn said(failure: &Failure) -> String {
+fn message(failure: &Failure) -> String {
     match failure {
         Failure::Input(text) | Failure::Usage(text) => format!("error: {text}"),
         Failure::Said | Failure::Stopped | Failure::Pipe => "error".to_owned(),

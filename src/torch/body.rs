@@ -12,7 +12,7 @@ use super::scope::{Holder, Item, ModuleId, ROOT, Tree};
 use crate::ir::{NodeId, Op};
 
 /// Maximum number of places in a sequence filled by `nn.Identity`.
-const GAPS: usize = 2;
+const MAX_GAPS: usize = 2;
 
 /// The contents of a module's class.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Body {
 
 /// The shortcut of a class whose instances have a module there in some cases and the block's input in others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
+pub(super) struct ShortcutSlot {
     /// Index of the step before which the shortcut is taken: it reads the value that is current there.
     pub at: usize,
     /// The module's name.
@@ -51,7 +51,7 @@ pub(super) struct Arm {
 
 pub(super) struct ArmModule {
     steps: Vec<Item>,
-    pub slot: Slot,
+    pub slot: ShortcutSlot,
 }
 
 pub(super) struct Builder<'t, 'a> {
@@ -157,7 +157,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         if items.iter().zip(&keys).all(|(item, key)| number(key).is_some() || !self.tree.is_named(*item)) {
             let (mut args, mut place, mut gaps) = (Vec::new(), 0, 0);
             for (made, key) in list.into_iter().zip(&keys) {
-                while number(key).is_some_and(|n| n > place) && gaps < GAPS {
+                while number(key).is_some_and(|n| n > place) && gaps < MAX_GAPS {
                     args.push(Arg::plain(Expr::call("nn.Identity", Vec::new())));
                     (place, gaps) = (place + 1, gaps + 1);
                 }
@@ -222,7 +222,7 @@ impl<'t, 'a> Builder<'t, 'a> {
             None if value == x => 0,
             None => return None,
         };
-        Some(Arm { add, module: Some(ArmModule { steps, slot: Slot { at, key } }) })
+        Some(Arm { add, module: Some(ArmModule { steps, slot: ShortcutSlot { at, key } }) })
     }
 
     /// How the module of a shortcut is constructed.
@@ -244,7 +244,7 @@ impl<'t, 'a> Builder<'t, 'a> {
     }
 
     /// The contents of a module's class. With `slot`, the shortcut is one that is a module in other instances.
-    pub fn body(&self, id: ModuleId, slot: Option<&Slot>) -> Result<Body, TorchError> {
+    pub fn body(&self, id: ModuleId, slot: Option<&ShortcutSlot>) -> Result<Body, TorchError> {
         let arm = slot.and_then(|slot| Some((slot, self.arm(id)?)));
         let hidden: &[Item] = match &arm {
             Some((_, Arm { module: Some(arm), .. })) => &arm.steps,

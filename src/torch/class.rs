@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::TorchError;
-use super::body::{Arm, Body, Builder, Slot};
+use super::body::{Arm, Body, Builder, ShortcutSlot};
 use super::expr::{Arg, Expr, Hole, Role, Stmt, Val};
 use super::names;
 use super::scope::{ModuleId, ROOT};
@@ -27,7 +27,7 @@ struct Param {
     role: Role,
     default: Option<Val>,
     /// Whether `forward` reads it.
-    kept: bool,
+    used_in_forward: bool,
     /// One value per instance.
     values: Vec<Val>,
 }
@@ -45,7 +45,7 @@ enum From {
 struct Group {
     members: Vec<(ModuleId, Body)>,
     skeleton: String,
-    slot: Option<Slot>,
+    slot: Option<ShortcutSlot>,
 }
 
 /// Creates the classes of all modules, and records how each module is constructed in [`Builder::made`]. `name` is the network's
@@ -99,7 +99,7 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
             name: "num_classes".to_owned(),
             role: Role::Classes,
             default,
-            kept: false,
+            used_in_forward: false,
             values: Vec::new(),
         });
     }
@@ -138,7 +138,7 @@ fn groups(builder: &Builder<'_, '_>, list: Vec<ModuleId>) -> Result<Vec<Group>, 
 /// Merges groups that only differ in their shortcut.
 fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, TorchError> {
     let arm = |group: &Group| builder.arm(group.members[0].0);
-    let slots: Vec<Slot> = groups.iter().filter_map(|group| Some(arm(group)?.module?.slot)).collect();
+    let slots: Vec<ShortcutSlot> = groups.iter().filter_map(|group| Some(arm(group)?.module?.slot)).collect();
     let mut left: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
     for slot in slots {
         // the shortcut is the block's input, or a module in this slot
@@ -239,7 +239,7 @@ fn assemble(builder: &Builder<'_, '_>, group: &Group, name: String) -> Class {
         let column: Vec<(&Hole, Option<Val>)> = columns.iter().map(|list| list[at]).collect();
         let origin = choose(&column, &mut params, &reserved);
         if let From::Param(p, ..) = origin {
-            params[p].kept |= at >= of_init;
+            params[p].used_in_forward |= at >= of_init;
         }
         from.push(origin);
     }
@@ -344,13 +344,13 @@ fn choose(column: &[(&Hole, Option<Val>)], params: &mut Vec<Param>, reserved: &H
     }
     let default = column.iter().find_map(|(hole, default)| default.filter(|d| *d == hole.value));
     let name = param_name(hole, params, reserved);
-    params.push(Param { name, role: hole.role, default, kept: false, values });
+    params.push(Param { name, role: hole.role, default, used_in_forward: false, values });
     From::Param(params.len() - 1, 1, 1)
 }
 
 /// The common factor and divisor that give `values` from `of`.
 fn ratio(values: &[Val], of: &[Val]) -> Option<(i64, i64)> {
-    const MOST: i64 = 64;
+    const MAX_RATIO: i64 = 64;
     let pairs: Option<Vec<(i64, i64)>> = values
         .iter()
         .zip(of)
@@ -369,14 +369,14 @@ fn ratio(values: &[Val], of: &[Val]) -> Option<(i64, i64)> {
         return None;
     };
     let fits = pairs.iter().all(|&(a, b)| a.checked_mul(by) == b.checked_mul(times));
-    (fits && times <= MOST && by <= MOST).then_some((times, by))
+    (fits && times <= MAX_RATIO && by <= MAX_RATIO).then_some((times, by))
 }
 
 fn param_name(hole: &Hole, params: &[Param], reserved: &HashSet<String>) -> String {
     let is_name = |name: &String| names::is_variable(name) && names::is_attribute(name);
     let is_free = |name: &String| is_name(name) && !reserved.contains(name) && !params.iter().any(|p| p.name == *name);
     let owned = hole.owner.as_ref().filter(|owner| !owner.is_empty()).map(|owner| format!("{owner}_{}", hole.hint));
-    // a layer of a sequence has a number as its name, with which no variable begins
+    // a layer of a sequence is named by a number, and a variable cannot begin with one
     let wanted = owned.filter(|name| !hole.hint.starts_with("in_") && is_name(name)).unwrap_or_else(|| hole.hint.clone());
     let numbered = (2..).map(|n| format!("{wanted}{n}"));
     [wanted.clone()].into_iter().chain(numbered).find(is_free).unwrap_or_default()
@@ -402,7 +402,7 @@ impl Class {
         takes.extend(self.slot.iter().map(|key| format!("{key}=None")));
         text.def("__init__", &takes);
         text.line("super().__init__()");
-        for param in self.params.iter().filter(|param| param.kept) {
+        for param in self.params.iter().filter(|param| param.used_in_forward) {
             text.line(&format!("self.{0} = {0}", param.name));
         }
         self.init.iter().for_each(|stmt| text.statement(stmt));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::TorchError;
-use super::body::{Builder, Slot};
+use super::body::{Builder, ShortcutSlot};
 use super::expr::{Arg, Expr, Role, Stmt, Val};
 use super::names;
 use super::scope::{Item, ModuleId, ROOT};
@@ -19,7 +19,7 @@ pub(super) fn statements(
     level: ModuleId,
     inputs: &[String],
     items: &[Item],
-    slot: Option<(&Slot, NodeId)>,
+    slot: Option<(&ShortcutSlot, NodeId)>,
 ) -> Result<Vec<Stmt>, TorchError> {
     let vars = builder.tree.modules[level].reads.iter().copied().zip(inputs.iter().cloned()).collect();
     let mut forward = Forward { builder, level, vars, uses: HashMap::new(), pending: None, stmts: Vec::new() };
@@ -54,7 +54,7 @@ struct Forward<'b, 't, 'a> {
 }
 
 impl Forward<'_, '_, '_> {
-    fn run(&mut self, items: &[Item], slot: Option<(&Slot, NodeId)>) -> Result<(), TorchError> {
+    fn run(&mut self, items: &[Item], slot: Option<(&ShortcutSlot, NodeId)>) -> Result<(), TorchError> {
         let tree = self.builder.tree;
         for item in items {
             for x in tree.operands(*item) {
@@ -113,7 +113,7 @@ impl Forward<'_, '_, '_> {
         Expr::text(list.join(", "))
     }
 
-    fn take_shortcut(&mut self, slot: &Slot, x: NodeId, reads: NodeId) {
+    fn take_shortcut(&mut self, slot: &ShortcutSlot, x: NodeId, reads: NodeId) {
         self.flush();
         let (x_var, read) = (self.vars[&x].clone(), self.vars[&reads].clone());
         for used in [x, reads] {

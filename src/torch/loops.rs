@@ -5,7 +5,7 @@ use super::expr::{Arg, Expr, Hole, Role, Stmt, Val};
 use super::names;
 
 /// Minimum number of layers for a loop.
-const LOOP: usize = 3;
+const MIN_LOOP: usize = 3;
 
 /// Replaces consecutive numbered layers by loops.
 pub(super) fn fold(body: &mut Body) {
@@ -19,7 +19,7 @@ pub(super) fn fold(body: &mut Body) {
         {
             run.extend(rest.next());
         }
-        match (run.len() >= LOOP).then(|| members(&run)).flatten() {
+        match (run.len() >= MIN_LOOP).then(|| members(&run)).flatten() {
             Some(stmt) => {
                 if let Stmt::Members { prefix, first, count, .. } = &stmt {
                     loops.push((prefix.clone(), *first, count.clone()));

@@ -1,5 +1,5 @@
 //! Exports a network as readable PyTorch source: classes for its blocks, torchvision's parameter names, and no dependency other
-//! than `torch`. So a network can be defined here, trained on many machines with PyTorch, and deployed here.
+//! than `torch`. A network can thus be defined here, trained on many machines with PyTorch, and deployed here.
 //!
 //! ```text
 //! Checked --scope--> modules --body--> code --class--> classes --text--> source
@@ -29,7 +29,7 @@ use thiserror::Error;
 use crate::ir::Checked;
 use body::Builder;
 use scope::Tree;
-pub use script::{MEAN_ENDING, Script, beside, script};
+pub use script::{MEAN_EXTENSION, Script, mean_file, script};
 use text::Text;
 
 /// Why a network cannot be exported to PyTorch.
@@ -57,7 +57,7 @@ pub struct Source {
     pub class: String,
 }
 
-/// Functions and modules that PyTorch lacks, included where they are used.
+/// Functions and modules that PyTorch lacks; a file contains those that it uses.
 const HELPERS: &[(&str, &str)] = &[
     (
         "drop_path(",
@@ -73,7 +73,7 @@ const HELPERS: &[(&str, &str)] = &[
     (
         "beyond(",
         r#"def beyond(x, kernel_size, stride, pad, dilation=1):
-    """How far the last windows extend past the padding if sizes are rounded up, with the semantics of `ceil_mode`."""
+    """How far the last windows extend past the padding with `ceil_mode`."""
     reach = []
     for axis in range(len(pad) // 2):
         size, before, after = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]

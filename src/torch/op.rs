@@ -174,10 +174,10 @@ impl<'a> Use<'a> {
                 let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
-            Op::Clamp(clip) => {
+            Op::Clamp(clamp) => {
                 let limit =
                     |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
-                with("torch.clamp", x, [limit("min", clip.min), limit("max", clip.max)].into_iter().flatten().collect())
+                with("torch.clamp", x, [limit("min", clamp.min), limit("max", clamp.max)].into_iter().flatten().collect())
             }
             Op::Scale(scale) => scaled(scale, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),

@@ -66,27 +66,26 @@ pub(super) struct Tree<'a> {
     pub checked: &'a Checked,
     pub modules: Vec<Module>,
     /// By node: the position in execution order.
-    place: Vec<usize>,
+    position: Vec<usize>,
     /// By node: the module that contains it.
-    home: Vec<ModuleId>,
+    module_of: Vec<ModuleId>,
 }
 
 impl<'a> Tree<'a> {
     pub fn of(checked: &'a Checked) -> Result<Tree<'a>, TorchError> {
         let graph = checked.graph();
         let order = graph.order();
-        let mut place = vec![0; graph.bound()];
-        order.iter().enumerate().for_each(|(i, id)| place[id.index()] = i);
+        let mut position = vec![0; graph.bound()];
+        order.iter().enumerate().for_each(|(i, id)| position[id.index()] = i);
         let root = Module { called: true, ..Module::default() };
-        let mut tree = Tree { checked, modules: vec![root], place, home: vec![ROOT; graph.bound()] };
+        let mut tree = Tree { checked, modules: vec![root], position, module_of: vec![ROOT; graph.bound()] };
         tree.layers(&order)?;
         for &id in &order {
-            tree.settle(id);
+            tree.place_flatten(id);
         }
         for &id in &order {
-            let home = tree.home[id.index()];
-            tree.modules[home].own.push(id);
-            let mut at = home;
+            let mut at = tree.module_of[id.index()];
+            tree.modules[at].own.push(id);
             loop {
                 tree.modules[at].all.push(id);
                 if at == ROOT {
@@ -149,7 +148,7 @@ impl<'a> Tree<'a> {
                     }
                 };
             }
-            self.home[id.index()] = at;
+            self.module_of[id.index()] = at;
             if !layers.insert(path) {
                 return Err(fails(&node.name, "two layers have this name"));
             }
@@ -163,27 +162,27 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let path: Vec<String> = node.name.split('.').map(str::to_owned).collect();
-            let home = (0..path.len()).rev().find_map(|depth| known.get(&path[..depth]));
-            self.home[id.index()] = home.copied().unwrap_or(ROOT);
+            let module = (0..path.len()).rev().find_map(|depth| known.get(&path[..depth]));
+            self.module_of[id.index()] = module.copied().unwrap_or(ROOT);
         }
         Ok(())
     }
 
     /// Flattening before a sequence belongs to the caller, as in torchvision: it takes no number there.
-    fn settle(&mut self, id: NodeId) {
+    fn place_flatten(&mut self, id: NodeId) {
         let graph = self.checked.graph();
         if graph.node(id).op != Op::Flatten {
             return;
         }
         let Some(x) = graph.operands(id).first().copied() else { return };
-        let home = self.home[id.index()];
-        if home != ROOT && !self.is_within(x.node, home) {
-            self.home[id.index()] = self.modules[home].parent;
+        let module = self.module_of[id.index()];
+        if module != ROOT && !self.is_within(x.node, module) {
+            self.module_of[id.index()] = self.modules[module].parent;
         }
     }
 
     fn is_within(&self, node: NodeId, module: ModuleId) -> bool {
-        let mut at = self.home[node.index()];
+        let mut at = self.module_of[node.index()];
         while at != ROOT && at != module {
             at = self.modules[at].parent;
         }
@@ -207,21 +206,21 @@ impl<'a> Tree<'a> {
             }
         }
         // a path that leaves and enters again ends before the last node inside
-        let last = self.modules[id].all.iter().map(|n| self.place[n.index()]).max().unwrap_or(0);
+        let last = self.modules[id].all.iter().map(|n| self.position[n.index()]).max().unwrap_or(0);
         let mut open: Vec<NodeId> = yields.clone();
         let mut outside = HashSet::new();
-        let mut again = false;
+        let mut reenters = false;
         while let Some(node) = open.pop() {
             for (user, _) in graph.users(node) {
                 let is_inside = all.contains(&user);
-                again |= is_inside && !all.contains(&node);
-                if !is_inside && self.place[user.index()] < last && outside.insert(user) {
+                reenters |= is_inside && !all.contains(&node);
+                if !is_inside && self.position[user.index()] < last && outside.insert(user) {
                     open.push(user);
                 }
             }
         }
         let module = &mut self.modules[id];
-        module.called = !again && !reads.is_empty() && !yields.is_empty();
+        module.called = !reenters && !reads.is_empty() && !yields.is_empty();
         (module.reads, module.yields) = (reads, yields);
     }
 
@@ -259,8 +258,8 @@ impl<'a> Tree<'a> {
             before.into_iter().for_each(|b| users[b].push(i));
         }
         let first = |i: usize| match items[i] {
-            Item::Node(node) => self.place[node.index()],
-            Item::Call(module) => self.modules[module].all.first().map_or(0, |n| self.place[n.index()]),
+            Item::Node(node) => self.position[node.index()],
+            Item::Call(module) => self.modules[module].all.first().map_or(0, |n| self.position[n.index()]),
         };
         let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
             (0..items.len()).filter(|&i| waiting[i] == 0).map(|i| Reverse((first(i), i))).collect();
@@ -335,8 +334,8 @@ impl<'a> Tree<'a> {
         let layers = module.own.iter().map(|&node| Item::Node(node)).filter(|item| self.is_named(*item));
         let mut list: Vec<Item> = layers.chain(module.children.iter().map(|&child| Item::Call(child))).collect();
         list.sort_by_key(|item| match item {
-            Item::Node(node) => self.place[node.index()],
-            Item::Call(child) => self.modules[*child].all.first().map_or(0, |n| self.place[n.index()]),
+            Item::Node(node) => self.position[node.index()],
+            Item::Call(child) => self.modules[*child].all.first().map_or(0, |n| self.position[n.index()]),
         });
         list.into_iter().map(|item| (self.key(item).to_owned(), item)).collect()
     }
@@ -358,13 +357,13 @@ impl<'a> Tree<'a> {
     /// How a module accesses a step inside it, or inside modules that it only holds.
     pub fn member(&self, level: ModuleId, item: Item) -> Expr {
         let depth = self.modules[level].path.len();
-        let node = match item {
-            Item::Node(node) => self.home[node.index()],
+        let container = match item {
+            Item::Node(node) => self.module_of[node.index()],
             Item::Call(module) => self.modules[module].parent,
         };
         // the holders on the path, outermost first
         let mut holders = Vec::new();
-        let mut at = node;
+        let mut at = container;
         while self.modules[at].path.len() > depth {
             holders.push(at);
             at = self.modules[at].parent;

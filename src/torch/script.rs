@@ -64,24 +64,24 @@ impl Fill {
     }
 
     fn recipe(&mut self, recipe: &Recipe) {
-        let optional = |count: Option<Count>| count.map_or_else(|| "None".to_owned(), time);
+        let optional = |count: Option<Count>| count.map_or_else(|| "None".to_owned(), py_duration);
         self.set("seed", &recipe.seed.to_string());
         self.set("batch", &recipe.batch.to_string());
         self.set("accumulate", &recipe.accumulate.to_string());
-        self.set("length", &format!("LENGTH = {}", time(recipe.length)));
+        self.set("length", &format!("LENGTH = {}", py_duration(recipe.length)));
         self.set("validate", &optional(recipe.validate));
         self.set("checkpoint", &optional(recipe.checkpoint));
         let sgd = recipe.optimizer;
-        self.set("rate", &real(sgd.lr));
-        self.set("momentum", &real(sgd.momentum));
-        self.set("nesterov", truth(sgd.nesterov));
-        self.set("decay", &real(sgd.weight_decay));
+        self.set("rate", &py_float(sgd.lr));
+        self.set("momentum", &py_float(sgd.momentum));
+        self.set("nesterov", py_bool(sgd.nesterov));
+        self.set("decay", &py_float(sgd.weight_decay));
         self.when("decay_all", sgd.decay_norm && sgd.decay_bias);
-        self.set("decay_norms", truth(sgd.decay_norm));
+        self.set("decay_norms", py_bool(sgd.decay_norm));
         self.set("decay_biases", if sgd.decay_bias { "True" } else { "name != \"bias\"" });
-        self.set("smoothing", &real(recipe.loss.label_smoothing));
+        self.set("smoothing", &py_float(recipe.loss.label_smoothing));
         self.when("clip", recipe.clip_grad_norm.is_some());
-        self.set("clip", &real(recipe.clip_grad_norm.unwrap_or(0.0)));
+        self.set("clip", &py_float(recipe.clip_grad_norm.unwrap_or(0.0)));
         self.when("shuffle", recipe.shuffle);
         self.when("skip", recipe.on_error == OnError::Skip);
         self.when("freeze", !recipe.freeze.is_empty());
@@ -113,25 +113,29 @@ impl Fill {
         match &recipe.schedule {
             Schedule::Constant => line("return LR"),
             Schedule::Steps { at, gamma } => {
-                let all: Vec<String> = at.iter().map(|count| time(*count)).collect();
+                let all: Vec<String> = at.iter().map(|count| py_duration(*count)).collect();
                 line(&format!("times = {}", listed(&all, 4)));
-                line(&format!("return LR * {} ** sum(steps(at, epoch_steps) <= step for at in times)", real(*gamma)));
+                line(&format!("return LR * {} ** sum(steps(at, epoch_steps) <= step for at in times)", py_float(*gamma)));
             }
             Schedule::Cosine { eta_min } => {
-                line(&format!("return {0} + (LR - {0}) * (1 + math.cos(math.pi * step / total)) / 2", real(*eta_min)));
+                line(&format!("return {0} + (LR - {0}) * (1 + math.cos(math.pi * step / total)) / 2", py_float(*eta_min)));
             }
             Schedule::Plateau { patience, factor, min_lr } => {
-                line(&format!("return max(LR * factor, {})", real(min_lr.min(recipe.optimizer.lr))));
+                line(&format!("return max(LR * factor, {})", py_float(min_lr.min(recipe.optimizer.lr))));
                 self.flags.insert("plateau", true);
                 self.values.insert("patience", patience.to_string());
-                self.values.insert("plateau_factor", real(*factor));
+                self.values.insert("plateau_factor", py_float(*factor));
             }
             Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
                 line("# cosine annealing up and down, with the phase lengths of `OneCycleLR`");
-                line(&format!("top, last, first = {} * total - 1, total - 1, LR / {}", real(*pct_start), real(*div_factor)));
+                line(&format!(
+                    "top, last, first = {} * total - 1, total - 1, LR / {}",
+                    py_float(*pct_start),
+                    py_float(*div_factor)
+                ));
                 line("if step <= top:");
                 line("    return LR + (first - LR) * (1 + math.cos(math.pi * step / top)) / 2");
-                line(&format!("part, end = min((step - top) / (last - top), 1), first / {}", real(*final_div_factor)));
+                line(&format!("part, end = min((step - top) / (last - top), 1), first / {}", py_float(*final_div_factor)));
                 line("return end + (LR - end) * (1 + math.cos(math.pi * part)) / 2");
             }
         }
@@ -140,8 +144,8 @@ impl Fill {
         self.set("factor", if is_plateau { "plateau.factor" } else { "1.0" });
         self.when("warmup", recipe.warmup.is_some());
         if let Some(warmup) = recipe.warmup {
-            self.set("warmup", &time(warmup.length));
-            let rate = real(warmup.start_lr);
+            self.set("warmup", &py_duration(warmup.length));
+            let rate = py_float(warmup.start_lr);
             self.set("warmup_rate", &if warmup.ramp { format!("{rate} + (lr - {rate}) * step / length") } else { rate });
         }
     }
@@ -156,11 +160,11 @@ impl Fill {
             .map(|(name, _)| name.clone())
             .collect();
         self.when("auxiliary", !auxiliary.is_empty());
-        self.set("auxiliary", &real(recipe.loss.auxiliary));
+        self.set("auxiliary", &py_float(recipe.loss.auxiliary));
         self.set("auxiliary_names", &auxiliary.join(" and "));
         self.set("auxiliary_list", &list(&auxiliary));
         // parameters that the loss does not depend on have no gradient
-        self.set("unused", truth(outputs.len() > 1 && auxiliary.len() + 1 < outputs.len()));
+        self.set("unused", py_bool(outputs.len() > 1 && auxiliary.len() + 1 < outputs.len()));
         let is_softmax = graph.node(main).op == Op::Softmax;
         self.when("softmax", is_softmax);
         let wrapped = |text: String| if is_softmax { format!("logits({text})") } else { text };
@@ -354,23 +358,23 @@ fn array_transform(augment: &Augment) -> Option<String> {
 }
 
 /// The extension of the per-pixel mean file next to the script.
-pub const MEAN_ENDING: &str = "mean.npy";
+pub const MEAN_EXTENSION: &str = "mean.npy";
 
-/// Where the per-pixel mean is stored, if the script needs a copy next to it.
-pub fn beside(checked: &Checked) -> Option<&Path> {
+/// The file with the per-pixel mean, if the script needs a copy of it.
+pub fn mean_file(checked: &Checked) -> Option<&Path> {
     let how = checked.network.preprocess.as_ref()?;
     how.mean_picture()?;
     how.mean_from.as_ref().map(|(path, _)| &**path)
 }
 
-fn time(count: Count) -> String {
+fn py_duration(count: Count) -> String {
     match count {
         Count::Steps(n) => format!("({n}, \"steps\")"),
         Count::Epochs(n) => format!("({n}, \"epochs\")"),
     }
 }
 
-fn real(x: f64) -> String {
+fn py_float(x: f64) -> String {
     format!("{x:?}")
 }
 
@@ -379,7 +383,7 @@ fn shortest(x: f32) -> String {
     format!("{x:?}")
 }
 
-fn truth(holds: bool) -> &'static str {
+fn py_bool(holds: bool) -> &'static str {
     if holds { "True" } else { "False" }
 }
 

@@ -7,7 +7,7 @@ use super::names;
 const WIDTH: usize = 110;
 
 /// Minimum number of equal consecutive arguments that are written as a comprehension.
-const ALIKE: usize = 3;
+const MIN_REPEATS: usize = 3;
 
 /// Indented text.
 #[derive(Default)]
@@ -124,7 +124,7 @@ fn runs(args: &[Arg]) -> Vec<(&Arg, usize)> {
             _ => list.push((arg, 1)),
         }
     }
-    list.into_iter().flat_map(|(arg, n)| if n < ALIKE { vec![(arg, 1); n] } else { vec![(arg, n)] }).collect()
+    list.into_iter().flat_map(|(arg, n)| if n < MIN_REPEATS { vec![(arg, 1); n] } else { vec![(arg, n)] }).collect()
 }
 
 /// An expression on one line.

@@ -226,16 +226,16 @@ fn join_single(runs: &mut Vec<Run>, of_node: &mut [Option<usize>]) {
         }
     }
     // compact the indices
-    let mut place = vec![0; runs.len()];
-    let mut kept = Vec::with_capacity(runs.len());
+    let mut new_index = vec![0; runs.len()];
+    let mut merged = Vec::with_capacity(runs.len());
     for (i, run) in runs.drain(..).enumerate() {
         if into[i] == i {
-            place[i] = kept.len();
-            kept.push(Run { parent: run.parent.map(|parent| place[parent]), ..run });
+            new_index[i] = merged.len();
+            merged.push(Run { parent: run.parent.map(|parent| new_index[parent]), ..run });
         }
     }
     for group in of_node.iter_mut().flatten() {
-        *group = place[into[*group]];
+        *group = new_index[into[*group]];
     }
-    *runs = kept;
+    *runs = merged;
 }

@@ -19,7 +19,7 @@ const MAX_REQUEST: usize = 8 << 10;
 /// Maximum number of simultaneous connections.
 const MAX_CONNECTIONS: usize = 32;
 /// Timeout for receiving a request and for sending a response.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a waiting client gets a keep-alive message, which reveals whether it is still connected.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -105,7 +105,7 @@ impl Drop for Server {
         self.lock().closed = true;
         self.shared.changed.notify_all();
         // wakes up the accepting thread, which then sees that the server is closed
-        let _ = TcpStream::connect_timeout(&self.shared.address, PATIENCE);
+        let _ = TcpStream::connect_timeout(&self.shared.address, TIMEOUT);
     }
 }
 
@@ -148,12 +148,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let Some(head) = read_head(&mut stream)? else {
         return respond(&mut stream, "431 Request Header Fields Too Large", "text/plain", "the request is too large\n");
     };
     let request = match Request::parse(&head) {
-        Some(request) if !names_us(request.host, shared.address.port()) => {
+        Some(request) if !is_own_host(request.host, shared.address.port()) => {
             return respond(
                 &mut stream,
                 "403 Forbidden",
@@ -181,7 +181,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 
 /// Reads the head of a request; `None` if it is too large. The whole head must arrive before the timeout, however slowly.
 fn read_head(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     let (mut head, mut piece) = (Vec::new(), [0; 1024]);
     while !head.windows(4).any(|w| w == b"\r\n\r\n") {
         if head.len() >= MAX_REQUEST {
@@ -225,18 +225,20 @@ impl Request<'_> {
 }
 
 /// Whether the host of a request is this server.
-fn names_us(host: &str, port: u16) -> bool {
+fn is_own_host(host: &str, port: u16) -> bool {
     let (name, at) = host.rsplit_once(':').unwrap_or((host, "80"));
     (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")) && at.parse() == Ok(port)
 }
 
 /// Headers of every response.
-const ALWAYS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
+const COMMON_HEADERS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
                       Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n";
 
 fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> io::Result<()> {
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\n{ALWAYS}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\n{COMMON_HEADERS}\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())?;
     stream.flush()
@@ -244,7 +246,7 @@ fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> io::
 
 /// Sends the version of the content, now and after every change.
 fn events(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n{ALWAYS}\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n{COMMON_HEADERS}\r\n");
     stream.write_all(head.as_bytes())?;
     let mut sent = 0;
     loop {

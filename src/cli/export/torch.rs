@@ -51,10 +51,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         Some(path) => Some((path, script(path, args, &checked, &source)?)),
         None => None,
     };
-    let mean = match (&script, torch::beside(&checked)) {
+    let mean = match (&script, torch::mean_file(&checked)) {
         (Some((path, _)), Some(from)) => {
             let bytes = std::fs::read(from).map_err(|e| Failure::Input(format!("cannot read `{}`: {e}", from.display())))?;
-            Some((path.with_extension(torch::MEAN_ENDING), bytes))
+            Some((path.with_extension(torch::MEAN_EXTENSION), bytes))
         }
         _ => None,
     };
@@ -87,9 +87,7 @@ fn script(path: &Path, args: &Args, checked: &Checked, source: &torch::Source) -
         )));
     }
     if args.output.parent() != path.parent() || args.output == path {
-        return Err(Failure::Usage(
-            "the script imports the network: give both files different names in the same folder".into(),
-        ));
+        return Err(Failure::Usage("the script imports the network: give both files different names in the same folder".into()));
     }
     let script = torch::Script { file: &file, module: &module, class: &source.class };
     torch::script(checked, &script).map_err(Failure::input)

@@ -87,8 +87,9 @@ impl About {
     /// Reads `run.json`.
     pub fn read(dir: &RunDir) -> Result<About, Failure> {
         let path = dir.about();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| Failure::Input(format!("`{}` is not a run directory: cannot read run.json: {e}", dir.path().display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            Failure::Input(format!("`{}` is not a run directory: cannot read run.json: {e}", dir.path().display()))
+        })?;
         serde_json::from_str(&text).map_err(|e| Failure::Input(format!("`{}`: {e}", path.display())))
     }
 

@@ -38,7 +38,7 @@ function drawShares(view) {
   const section = document.getElementById("shares");
   section.replaceChildren();
   // the width of a bar, without its name and number
-  const room = innerWidth - 260;
+  const width = innerWidth - 260;
   for (const [key, word] of MEASURES) {
     const whole = root[key];
     if (!whole) continue;
@@ -52,7 +52,7 @@ function drawShares(view) {
       button.title = `${part.name}: ${value} ${word}, ${share(of)}`;
       button.setAttribute("aria-label", button.title);
       button.addEventListener("click", () => view.choose(part.items[0].key, true));
-      if (of * room < 7 * button.textContent.length + 16) button.classList.add("thin");
+      if (of * width < 7 * button.textContent.length + 16) button.classList.add("thin");
       bar.append(button);
     }
     section.append(element("span", "what", word), element("span", "all", key === "us" ? time(whole) : about(whole)), bar);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::group::Path;
 use super::net::{Id, Net};
-use super::steps::Slot;
+use super::stmt::Slot;
 use super::tree::Irregular;
 use crate::ir::Op;
 

@@ -6,7 +6,7 @@
 //!
 //! - [`net`] leaves out what no output needs, [`tree`] finds where paths part and meet.
 //! - [`group`] gathers steps by the names of their layers; where names say nothing, [`synth`] gives those that the structure suggests.
-//! - [`unit`] makes bodies that say the same one block, asking [`standard`] first; [`stage`] reads off the arguments of a run and
+//! - [`blocks`] makes bodies that say the same one block, asking [`standard`] first; [`stage`] reads off the arguments of a run and
 //!   which shortcut policy gives its shortcuts.
 //! - [`print`] writes; what has no simple form [`irregular`] writes statement by statement.
 //!
@@ -14,19 +14,19 @@
 //! next plainer form is tried, down to one statement a node.
 
 mod attrs;
+mod blocks;
 mod group;
 mod irregular;
 mod iso;
-mod layout;
+mod names;
 mod net;
 mod print;
 mod stage;
 mod standard;
-mod steps;
+mod stmt;
 mod synth;
-mod text;
 mod tree;
-mod unit;
+mod writer;
 
 use std::collections::HashSet;
 
@@ -38,13 +38,13 @@ use crate::check;
 use crate::elaborate::Program;
 use crate::ir::summary::Totals;
 use crate::ir::{Checked, Graph, ShapeError};
+use blocks::Units;
 use group::Path;
 use net::{Id, Net};
 use print::{Frame, Printer};
 use stage::Policies;
 use standard::Standard;
 use tree::Item;
-use unit::Units;
 
 /// What the source is to say beside the graph.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +135,7 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         notes.push(format!("{} nodes that no output needs are left out", net.dead));
     }
     interface(&mut net, &mut notes)?;
-    let network = text::word(&options.network, "net");
+    let network = names::word(&options.network, "net");
     let mut why = String::new();
     let mut best: Option<Attempt> = None;
     let named = names(&net);
@@ -211,7 +211,7 @@ fn interface(net: &mut Net, notes: &mut Vec<String>) -> Result<(), DecompileErro
             return Err(DecompileError::Input { node: node.name.clone() });
         }
         let otherwise = if i == 0 { "input".to_string() } else { format!("input{}", i + 1) };
-        let fits = node.name == "input" || text::is_word(&node.name) && !text::is_reserved(&node.name);
+        let fits = node.name == "input" || names::is_word(&node.name) && !names::is_reserved(&node.name);
         let name = if fits && !taken.contains(&node.name) { node.name.clone() } else { otherwise };
         if name != node.name {
             notes.push(format!("the input `{}` is called `{name}`", node.name));
@@ -221,7 +221,7 @@ fn interface(net: &mut Net, notes: &mut Vec<String>) -> Result<(), DecompileErro
     }
     let mut outputs: HashSet<String> = HashSet::new();
     for (i, (name, _)) in net.outputs.iter_mut().enumerate() {
-        let fits = text::is_word(name) && !outputs.contains(name) && (i == 0 || name != "output");
+        let fits = names::is_word(name) && !outputs.contains(name) && (i == 0 || name != "output");
         if !fits {
             let new = if i == 0 {
                 "output".to_string()
@@ -246,7 +246,7 @@ fn names(net: &Net) -> Option<Vec<Path>> {
             paths.push(Path::new());
             continue;
         }
-        if !text::is_layer(&node.name) || !seen.insert(node.name.as_str()) {
+        if !names::is_layer(&node.name) || !seen.insert(node.name.as_str()) {
             return None;
         }
         paths.push(node.name.split('.').map(str::to_string).collect());
@@ -332,9 +332,9 @@ fn compile(source: &str, network: &str) -> Result<(Checked, Vec<Diagnostic>), St
 fn expectations(checked: &Checked) -> Vec<String> {
     let totals = Totals::of(checked);
     let mut list = vec![
-        format!("expect layers: {}", text::grouped(totals.layers)),
-        format!("expect params: {}", text::grouped(totals.params)),
+        format!("expect layers: {}", names::grouped(totals.layers)),
+        format!("expect params: {}", names::grouped(totals.params)),
     ];
-    list.extend(totals.macs.map(|macs| format!("expect macs: {}", text::grouped(macs))));
+    list.extend(totals.macs.map(|macs| format!("expect macs: {}", names::grouped(macs))));
     list
 }

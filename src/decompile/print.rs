@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
+use super::blocks::{Block, Built, Call, Run, Units};
 use super::irregular::{self, Line, Statement};
-use super::layout::{Naming, Text, fresh, with_label};
+use super::names;
 use super::net::Net;
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
-use super::steps::{Arm, Expr, Name, Slot, Step, statements};
-use super::text;
-use super::unit::{Block, Built, Call, Run, Units};
+use super::stmt::{Arm, Expr, Name, Slot, Step, statements};
+use super::writer::{Naming, Text, fresh, with_label};
 
 /// What stands at the network's head and foot.
 pub(super) struct Frame<'f> {
@@ -154,7 +154,7 @@ impl<'p> Printer<'p> {
     /// A block, and the policies that give its shortcut wherever it is used.
     fn block(&mut self, block: &Block, shortcut: Vec<Policy>) {
         self.text.gap();
-        let param = |p: &super::steps::Param| match &p.default {
+        let param = |p: &super::stmt::Param| match &p.default {
             Some(value) => format!("{} = {value}", p.name),
             None => p.name.clone(),
         };
@@ -277,7 +277,7 @@ impl<'p> Printer<'p> {
                         let fits = std::mem::take(&mut at.shortcut);
                         self.follow(&fits);
                     }
-                    let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", text::label(&pre)) };
+                    let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", names::label(&pre)) };
                     self.text.line(&format!("add shortcut{from}"));
                 }
                 Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
@@ -319,7 +319,7 @@ impl<'p> Printer<'p> {
         if at.top {
             self.text.gap();
         }
-        self.text.open(&format!("{word} {}", text::label(name)));
+        self.text.open(&format!("{word} {}", names::label(name)));
         let mut naming = if sequential { Naming::sequential() } else { Naming::default() };
         let top = std::mem::replace(&mut at.top, false);
         self.steps(body, &mut naming, at);
@@ -336,7 +336,7 @@ impl<'p> Printer<'p> {
             Name::Any | Name::Main | Name::Numbered(_) => otherwise.to_string(),
         };
         let free = |arm: &Arm| match &arm.name {
-            Name::Plain(name) => text::is_path(name) && !at.labels.contains(name),
+            Name::Plain(name) => names::is_path(name) && !at.labels.contains(name),
             Name::Any | Name::Main => true,
             Name::Numbered(_) => false,
         };
@@ -388,12 +388,12 @@ impl<'p> Printer<'p> {
                 Name::Numbered(stem) => {
                     let number = at.slots.next().flatten().unwrap_or_default();
                     if number.parse::<i64>().is_ok() {
-                        text::label(&format!("{stem}{number}"))
+                        names::label(&format!("{stem}{number}"))
                     } else {
                         format!("\"{stem}{{{number}}}\"")
                     }
                 }
-                Name::Plain(name) => text::label(name),
+                Name::Plain(name) => names::label(name),
                 Name::Any if arm.body.is_empty() => "same".to_string(),
                 // more than one such join may stand in a scope
                 Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.labels),
@@ -532,7 +532,7 @@ impl<'p> Printer<'p> {
     /// A run whose label is another value's already, call by call in a scope: the names are the same.
     fn one_by_one(&mut self, label: &str, run: &Run, at: &mut Body<'_>) {
         let block = &self.units.blocks[run.block];
-        self.text.open(&format!("scope {}", text::label(label)));
+        self.text.open(&format!("scope {}", names::label(label)));
         for (number, call) in run.calls.iter().enumerate() {
             if block.residual {
                 self.follow(&self.policies.of(std::slice::from_ref(call)));

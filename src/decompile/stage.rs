@@ -1,10 +1,10 @@
 //! What a stage says of its blocks: arguments by their place, shortcuts, the design rules.
 
 use super::attrs::{self, Val};
+use super::blocks::{Block, Built, Call, Residual, Run, Units};
 use super::net::Net;
 use super::standard::Standard;
-use super::steps::{Expr, Param, Slot, Step, unify};
-use super::unit::{Block, Built, Call, Residual, Run, Units};
+use super::stmt::{Expr, Param, Slot, Step, unify};
 use crate::ir::{Dim, Op, Shape};
 
 /// An argument of a run of blocks.
@@ -191,7 +191,7 @@ impl Policies {
             };
             let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, slot)| to(e, slot)).collect();
             let stem = match &steps[..] {
-                [Step::Scope { name, .. }] => super::text::word(name, "project"),
+                [Step::Scope { name, .. }] => super::names::word(name, "project"),
                 _ => "project".to_string(),
             };
             let taken = |name: &str| self.blocks.iter().chain(&units.blocks).any(|b| b.name == name);

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use super::attrs::{self, Val};
+use super::blocks::{Built, Units};
 use super::group::{self, Path};
 use super::net::Net;
-use super::steps::{Param, Slot, Step, bare};
+use super::stmt::{Param, Slot, Step, bare};
 use super::tree::{self, Scope};
-use super::unit::{Built, Units};
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
 

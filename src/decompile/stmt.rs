@@ -22,7 +22,7 @@ pub(super) enum Step {
     Call { block: usize, label: Option<String> },
     /// `add shortcut`.
     Shortcut,
-    /// A stage or repeat: which of [`super::unit::Units::runs`].
+    /// A stage or repeat: which of [`super::blocks::Units::runs`].
     Run(usize),
     /// What has no simple form.
     Irregular(Vec<Line>),
@@ -159,7 +159,7 @@ fn name(slot: &Slot, params: &[Param]) -> String {
         "filters" if !slot.arm.is_empty() => slot.arm.as_str(),
         key => key,
     };
-    let plain = if super::text::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
+    let plain = if super::names::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
     let free = |name: &str| !params.iter().any(|p| p.name == name);
     if free(&plain) {
         return plain;

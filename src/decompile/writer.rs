@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::text;
+use super::names;
 
 /// How layers are named here, as the language does it.
 #[derive(Default)]
@@ -102,14 +102,14 @@ impl Text {
 /// A statement with its label.
 pub(super) fn with_label(line: String, label: Option<&str>) -> String {
     match label {
-        Some(label) => format!("{line} as {}", text::label(label)),
+        Some(label) => format!("{line} as {}", names::label(label)),
         None => line,
     }
 }
 
 /// A label that is not taken yet.
 pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
-    let plain = if text::is_path(wanted) { wanted.to_string() } else { "side".to_string() };
+    let plain = if names::is_path(wanted) { wanted.to_string() } else { "side".to_string() };
     let mut label = plain.clone();
     let mut n = 2;
     while labels.contains(&label) {

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::attrs::{self, Val};
 use super::group::Path;
 use super::irregular::{self, Line};
+use super::names;
 use super::net::{Id, Net};
 use super::stage::{ByIndex, by_index};
 use super::standard::Standard;
-use super::steps::{Arm, Expr, Name, Param, Slot, Step, push_op, unify};
-use super::text;
+use super::stmt::{Arm, Expr, Name, Param, Slot, Step, push_op, unify};
 use super::tree::{self, Item, Join, Scope};
 use crate::ir::{Op, Pair};
 
@@ -250,7 +250,7 @@ impl<'n> Units<'n> {
             && let Some(Name::Numbered(stem)) = arms.iter().map(|a| &a.name).find(|n| matches!(n, Name::Numbered(_)))
         {
             stem.clone()
-        } else if stem.len() > 2 && !text::is_reserved(stem) && scope.len() > stem.len() {
+        } else if stem.len() > 2 && !names::is_reserved(stem) && scope.len() > stem.len() {
             stem.to_string()
         } else if let Some(arms) = arms {
             if arms.iter().filter(|a| !a.body.is_empty()).count() > 1 { "parallel_paths" } else { "dense_layer" }.to_string()
@@ -259,8 +259,8 @@ impl<'n> Units<'n> {
         } else {
             "unit".to_string()
         };
-        let name = text::word(&name, "unit");
-        let taken = |name: &str| text::is_reserved(name) || self.blocks.iter().any(|b| b.name == name);
+        let name = names::word(&name, "unit");
+        let taken = |name: &str| names::is_reserved(name) || self.blocks.iter().any(|b| b.name == name);
         if !taken(&name) {
             return name;
         }
@@ -444,7 +444,7 @@ impl<'n> Units<'n> {
             _ => None,
         };
         let labels: Option<Vec<String>> = inner.steps.iter().map(label).collect();
-        let whole = labels.filter(|l| l.len() == 1 || l.iter().any(|l| !text::is_path(l)));
+        let whole = labels.filter(|l| l.len() == 1 || l.iter().any(|l| !names::is_path(l)));
         if let Some(labels) = whole {
             for (step, label) in inner.steps.iter().zip(labels) {
                 if let Step::Run(run) = step {

@@ -9,7 +9,7 @@ use super::names;
 use super::net::{Id, Net};
 use super::stage::{ByIndex, by_index};
 use super::standard::Standard;
-use super::stmt::{Arm, Expr, Name, Param, Slot, Step, push_op, unify};
+use super::stmt::{Arm, Expr, Hole, Name, Param, Stmt, push_op, unify};
 use super::tree::{self, Item, Join, Scope};
 use crate::ir::{Op, Pair};
 
@@ -18,7 +18,7 @@ use crate::ir::{Op, Pair};
 pub(super) struct Block {
     pub name: String,
     pub params: Vec<Param>,
-    pub steps: Vec<Step>,
+    pub stmts: Vec<Stmt>,
     pub exprs: Vec<Expr>,
     /// Whether it is the standard library's, which is not written.
     pub standard: bool,
@@ -68,14 +68,14 @@ pub(super) struct Run {
 /// What a body was made to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Built {
-    pub steps: Vec<Step>,
-    pub slots: Vec<Slot>,
+    pub stmts: Vec<Stmt>,
+    pub holes: Vec<Hole>,
     /// The scopes of the calls in it, in the order of the text.
     pub calls: Vec<usize>,
     pub residual: Option<Residual>,
 }
 
-pub(super) struct Units<'n> {
+pub(super) struct Blocks<'n> {
     pub net: &'n Net,
     pub paths: &'n [Path],
     pub blocks: Vec<Block>,
@@ -87,7 +87,7 @@ pub(super) struct Units<'n> {
 }
 
 /// A scope with how many names are around its layers.
-struct Place<'i> {
+struct ScopeInfo<'i> {
     scope: &'i Scope,
     depth: usize,
     height: usize,
@@ -96,51 +96,51 @@ struct Place<'i> {
 }
 
 /// Bodies of equal steps; whether all of them are arms.
-type Class<'i> = (Vec<Step>, Vec<(&'i Scope, Built)>, bool);
+type Class<'i> = (Vec<Stmt>, Vec<(&'i Scope, Built)>, bool);
 
-impl<'n> Units<'n> {
+impl<'n> Blocks<'n> {
     /// Finds the blocks of a network; its body then.
-    pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Units<'n>, Built) {
+    pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Blocks<'n>, Built) {
         let mut inline = HashSet::new();
         loop {
-            let mut units = Units { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), inline };
-            units.classes(items, standard);
-            units.runs = Vec::new();
+            let mut found = Blocks { net, paths, blocks: Vec::new(), calls: HashMap::new(), runs: Vec::new(), inline };
+            found.classes(items, standard);
+            found.runs = Vec::new();
             let mut body = Built::default();
-            units.body(items, 0, false, "", &mut body);
+            found.body(items, 0, false, "", &mut body);
             // a block that is used at one place, and once, is no block
-            let mut uses = vec![0usize; units.blocks.len()];
-            let mut seen = vec![false; units.blocks.len()];
-            units.count(&body.steps, &mut uses, &mut seen);
-            let alone: Vec<usize> = (0..units.blocks.len()).filter(|&b| uses[b] < 2 && !units.blocks[b].residual).collect();
+            let mut uses = vec![0usize; found.blocks.len()];
+            let mut seen = vec![false; found.blocks.len()];
+            found.count(&body.stmts, &mut uses, &mut seen);
+            let alone: Vec<usize> = (0..found.blocks.len()).filter(|&b| uses[b] < 2 && !found.blocks[b].residual).collect();
             if alone.is_empty() {
-                return (units, body);
+                return (found, body);
             }
             // each turn has fewer scopes that are blocks than the one before
-            inline = std::mem::take(&mut units.inline);
-            inline.extend(units.calls.iter().filter(|(_, call)| alone.contains(&call.block)).map(|(scope, _)| *scope));
+            inline = std::mem::take(&mut found.inline);
+            inline.extend(found.calls.iter().filter(|(_, call)| alone.contains(&call.block)).map(|(scope, _)| *scope));
         }
     }
 
     /// Counts at how many places of the text a block stands.
-    fn count(&self, steps: &[Step], uses: &mut [usize], seen: &mut [bool]) {
+    fn count(&self, stmts: &[Stmt], uses: &mut [usize], seen: &mut [bool]) {
         let enter = |this: &Self, block: usize, times: usize, uses: &mut [usize], seen: &mut [bool]| {
             uses[block] += times;
             if !std::mem::replace(&mut seen[block], true) && !this.blocks[block].standard {
-                this.count(&this.blocks[block].steps, uses, seen);
+                this.count(&this.blocks[block].stmts, uses, seen);
             }
         };
-        for step in steps {
-            match step {
-                Step::Call { block, .. } => enter(self, *block, 1, uses, seen),
-                Step::Run(run) => {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Call { block, .. } => enter(self, *block, 1, uses, seen),
+                Stmt::Run(run) => {
                     let run = &self.runs[*run];
                     // a run of one counts as many as the stages that it may be one of
                     enter(self, run.block, run.calls.len().max(2), uses, seen);
                 }
-                Step::Scope { body, .. } | Step::Side { body, .. } => self.count(body, uses, seen),
-                Step::Join { arms, .. } => arms.iter().for_each(|arm| self.count(&arm.body, uses, seen)),
-                Step::Op { .. } | Step::Shortcut | Step::Irregular(_) | Step::Output(_) => {}
+                Stmt::Scope { body, .. } | Stmt::Side { body, .. } => self.count(body, uses, seen),
+                Stmt::Join { arms, .. } => arms.iter().for_each(|arm| self.count(&arm.body, uses, seen)),
+                Stmt::Op { .. } | Stmt::Shortcut | Stmt::Irregular(_) | Stmt::Output(_) => {}
             }
         }
     }
@@ -158,18 +158,18 @@ impl<'n> Units<'n> {
                 }
                 let mut built = Built::default();
                 self.body(&place.scope.body, place.depth, true, "", &mut built);
-                match classes.iter_mut().find(|(steps, ..)| *steps == built.steps) {
+                match classes.iter_mut().find(|(stmts, ..)| *stmts == built.stmts) {
                     Some((_, members, arms)) => {
                         members.push((place.scope, built));
                         *arms &= place.arm;
                     }
-                    None => classes.push((built.steps.clone(), vec![(place.scope, built)], place.arm)),
+                    None => classes.push((built.stmts.clone(), vec![(place.scope, built)], place.arm)),
                 }
             }
-            for (steps, members, arms) in classes {
+            for (stmts, members, arms) in classes {
                 // what stands in arms alone is read best where it stands
-                let wanted = members.len() > 1 && !arms || steps.contains(&Step::Shortcut);
-                if wanted && !small(&steps) && !fixed(&steps) {
+                let wanted = members.len() > 1 && !arms || stmts.contains(&Stmt::Shortcut);
+                if wanted && !small(&stmts) && !fixed(&stmts) {
                     self.make(&members, standard);
                 }
             }
@@ -188,7 +188,7 @@ impl<'n> Units<'n> {
                 Block {
                     name: found.name.to_string(),
                     params: found.params,
-                    steps: first.steps.clone(),
+                    stmts: first.stmts.clone(),
                     exprs: Vec::new(),
                     standard: true,
                     project_from: None,
@@ -198,17 +198,17 @@ impl<'n> Units<'n> {
                 found.args,
             ),
             None => {
-                let slots: Vec<&[Slot]> = members.iter().map(|(_, built)| &built.slots[..]).collect();
-                let unified = unify(&slots)?;
+                let holes: Vec<&[Hole]> = members.iter().map(|(_, built)| &built.holes[..]).collect();
+                let unified = unify(&holes)?;
                 let name = self.block_name(members);
-                let steps = first.steps.clone();
+                let stmts = first.stmts.clone();
                 let (params, exprs) = (unified.params, unified.exprs);
                 // equal steps have as many calls
                 let mut calls = vec![Vec::new(); first.calls.len()];
                 for (_, built) in members {
                     calls.iter_mut().zip(&built.calls).for_each(|(all, &scope)| all.push(scope));
                 }
-                (Block { name, params, steps, exprs, standard: false, project_from, residual, calls }, unified.args)
+                (Block { name, params, stmts, exprs, standard: false, project_from, residual, calls }, unified.args)
             }
         };
         // the same standard block may fit bodies that differ in what it does not show
@@ -230,15 +230,15 @@ impl<'n> Units<'n> {
 
     /// A name for a block: that of its scopes without their numbers, or one by what it does.
     fn block_name(&self, members: &[(&Scope, Built)]) -> String {
-        let steps = &members[0].1.steps;
-        let convs = steps.iter().filter(|s| matches!(s, Step::Op { word: "conv", .. })).count();
+        let stmts = &members[0].1.stmts;
+        let convs = stmts.iter().filter(|s| matches!(s, Stmt::Op { word: "conv", .. })).count();
         let words: Vec<&str> =
-            steps.iter().filter_map(|s| if let Step::Op { word, .. } = s { Some(*word) } else { None }).collect();
-        let arms = steps.iter().find_map(|s| if let Step::Join { word: "concat", arms } = s { Some(arms) } else { None });
+            stmts.iter().filter_map(|s| if let Stmt::Op { word, .. } = s { Some(*word) } else { None }).collect();
+        let arms = stmts.iter().find_map(|s| if let Stmt::Join { word: "concat", arms } = s { Some(arms) } else { None });
         let scope = members.iter().filter_map(|(scope, _)| scope.name.as_deref()).next().unwrap_or("");
         let stem = scope.trim_end_matches(|c: char| c.is_ascii_lowercase() && scope.chars().any(|c| c.is_ascii_digit()));
         let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-        let name = if steps.contains(&Step::Shortcut) {
+        let name = if stmts.contains(&Stmt::Shortcut) {
             match (words.first(), convs) {
                 (Some(&"batchnorm"), _) => "pre_residual",
                 (_, 2) => "pair",
@@ -246,7 +246,7 @@ impl<'n> Units<'n> {
                 _ => "residual",
             }
             .to_string()
-        } else if let [Step::Join { arms, .. }] = &steps[..]
+        } else if let [Stmt::Join { arms, .. }] = &stmts[..]
             && let Some(Name::Numbered(stem)) = arms.iter().map(|a| &a.name).find(|n| matches!(n, Name::Numbered(_)))
         {
             stem.clone()
@@ -254,7 +254,7 @@ impl<'n> Units<'n> {
             stem.to_string()
         } else if let Some(arms) = arms {
             if arms.iter().filter(|a| !a.body.is_empty()).count() > 1 { "parallel_paths" } else { "dense_layer" }.to_string()
-        } else if words.len() == steps.len() && words.len() <= 4 {
+        } else if words.len() == stmts.len() && words.len() <= 4 {
             words.join("_").replace("batchnorm", "norm")
         } else {
             "unit".to_string()
@@ -316,9 +316,9 @@ impl<'n> Units<'n> {
     /// A body as a unit, without blocks in it: for comparing.
     pub fn unit(net: &'n Net, paths: &'n [Path], items: &[Item], depth: usize) -> Built {
         let (calls, inline) = (HashMap::new(), HashSet::new());
-        let mut units = Units { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), inline };
+        let mut found = Blocks { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), inline };
         let mut out = Built::default();
-        units.body(items, depth, true, "", &mut out);
+        found.body(items, depth, true, "", &mut out);
         out
     }
 
@@ -330,7 +330,7 @@ impl<'n> Units<'n> {
             match &items[i] {
                 Item::Op(id) => {
                     if !self.implied(*id, next) {
-                        push_op(self.net, *id, self.leaf(*id, depth), arm, &mut out.steps, &mut out.slots);
+                        push_op(self.net, *id, self.leaf(*id, depth), arm, &mut out.stmts, &mut out.holes);
                     }
                 }
                 Item::Join(join) => {
@@ -347,23 +347,23 @@ impl<'n> Units<'n> {
                     if let Some(run) = self.alike(&items[i..]) {
                         i += run.calls.len();
                         self.runs.push(run);
-                        out.steps.push(Step::Run(self.runs.len() - 1));
+                        out.stmts.push(Stmt::Run(self.runs.len() - 1));
                         continue;
                     }
                     self.scope(scope, depth, arm, out);
                 }
                 Item::Irregular(irregular) => {
-                    let paths = (depth != LOST).then_some((self.paths, depth));
-                    out.steps.push(Step::Irregular(irregular::lines(self.net, irregular, paths, &mut out.slots)));
+                    let paths = (depth != NO_NAMES).then_some((self.paths, depth));
+                    out.stmts.push(Stmt::Irregular(irregular::lines(self.net, irregular, paths, &mut out.holes)));
                 }
-                Item::Output(output) => out.steps.push(Step::Output(*output)),
+                Item::Output(output) => out.stmts.push(Stmt::Output(*output)),
                 Item::Side(side) => {
                     let mut inner = Built::default();
                     let (name, scope, deeper) = named(&side.body, depth);
                     self.arm(&side.body, scope, deeper, name.as_deref().unwrap_or(""), &mut inner);
-                    out.slots.append(&mut inner.slots);
+                    out.holes.append(&mut inner.holes);
                     out.calls.append(&mut inner.calls);
-                    out.steps.push(Step::Side { output: side.output, name, body: inner.steps });
+                    out.stmts.push(Stmt::Side { output: side.output, name, body: inner.stmts });
                 }
             }
             i += 1;
@@ -407,54 +407,54 @@ impl<'n> Units<'n> {
 
     /// A layer's name as it is in a scope so deep.
     fn leaf(&self, id: Id, depth: usize) -> Option<String> {
-        let path = self.paths.get(id).filter(|p| p.len() > depth && depth != LOST)?;
+        let path = self.paths.get(id).filter(|p| p.len() > depth && depth != NO_NAMES)?;
         Some(path[depth..].join("."))
     }
 
     fn scope(&mut self, scope: &Scope, depth: usize, arm: &str, out: &mut Built) {
         if let Some(call) = self.calls.get(&scope.id) {
             let params = &self.blocks[call.block].params;
-            out.slots.extend(params.iter().zip(&call.args).map(|(param, value)| Slot {
+            out.holes.extend(params.iter().zip(&call.args).map(|(param, value)| Hole {
                 key: param.name.clone(),
                 arm: arm.to_string(),
                 value: *value,
                 default: param.default == Some(*value),
             }));
             out.calls.push(scope.id);
-            out.steps.push(Step::Call { block: call.block, label: scope.name.clone() });
+            out.stmts.push(Stmt::Call { block: call.block, label: scope.name.clone() });
             return;
         }
         if let Some(run) = self.run(scope) {
             self.runs.push(run);
-            out.steps.push(Step::Run(self.runs.len() - 1));
+            out.stmts.push(Stmt::Run(self.runs.len() - 1));
             return;
         }
         let mut inner = Built::default();
-        let deeper = if depth == LOST { LOST } else { depth + usize::from(scope.name.is_some()) };
+        let deeper = if depth == NO_NAMES { NO_NAMES } else { depth + usize::from(scope.name.is_some()) };
         self.body(&scope.body, deeper, false, arm, &mut inner);
-        out.slots.append(&mut inner.slots);
+        out.holes.append(&mut inner.holes);
         out.calls.append(&mut inner.calls);
         let Some(name) = &scope.name else {
-            out.steps.append(&mut inner.steps);
+            out.stmts.append(&mut inner.stmts);
             return;
         };
         // `stages.0.blocks` is one label
-        let label = |step: &Step| match step {
-            Step::Run(run) => self.runs[*run].label.clone(),
+        let label = |stmt: &Stmt| match stmt {
+            Stmt::Run(run) => self.runs[*run].label.clone(),
             _ => None,
         };
-        let labels: Option<Vec<String>> = inner.steps.iter().map(label).collect();
+        let labels: Option<Vec<String>> = inner.stmts.iter().map(label).collect();
         let whole = labels.filter(|l| l.len() == 1 || l.iter().any(|l| !names::is_path(l)));
         if let Some(labels) = whole {
-            for (step, label) in inner.steps.iter().zip(labels) {
-                if let Step::Run(run) = step {
+            for (stmt, label) in inner.stmts.iter().zip(labels) {
+                if let Stmt::Run(run) = stmt {
                     self.runs[*run].label = Some(format!("{name}.{label}"));
                 }
             }
-            out.steps.append(&mut inner.steps);
+            out.stmts.append(&mut inner.stmts);
             return;
         }
-        out.steps.push(Step::Scope { name: name.clone(), sequential: scope.sequential, body: inner.steps });
+        out.stmts.push(Stmt::Scope { name: name.clone(), sequential: scope.sequential, body: inner.stmts });
     }
 
     /// A join as its arms.
@@ -469,7 +469,7 @@ impl<'n> Units<'n> {
         for (slot, items) in join.arms.iter().enumerate() {
             let mut inner = Built::default();
             // the first way of a sum or product is what the current value does
-            let main = slot == 0 && (!is_concat || unscoped && depth != LOST);
+            let main = slot == 0 && (!is_concat || unscoped && depth != NO_NAMES);
             let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
             let name = match name {
                 None if main && is_concat => Name::Main,
@@ -478,7 +478,7 @@ impl<'n> Units<'n> {
                     stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
                         let number = name[stem.len()..].parse::<i64>().unwrap_or(0);
                         let key = "number".to_string();
-                        out.slots.push(Slot { key, arm: String::new(), value: Val::Int(number), default: false });
+                        out.holes.push(Hole { key, arm: String::new(), value: Val::Int(number), default: false });
                         Name::Numbered(stem.to_string())
                     }
                     _ => Name::Plain(name),
@@ -489,11 +489,11 @@ impl<'n> Units<'n> {
                 Name::Any | Name::Main | Name::Numbered(_) => String::new(),
             };
             self.arm(items, scope, deeper, &hint, &mut inner);
-            out.slots.append(&mut inner.slots);
+            out.holes.append(&mut inner.holes);
             out.calls.append(&mut inner.calls);
-            arms.push(Arm { name, body: inner.steps });
+            arms.push(Arm { name, body: inner.stmts });
         }
-        out.steps.push(Step::Join { word, arms });
+        out.stmts.push(Stmt::Join { word, arms });
     }
 
     /// The steps of an arm: those of its one scope, or the call of a block that this scope is.
@@ -503,7 +503,7 @@ impl<'n> Units<'n> {
             return self.body(&scope.body, depth, false, hint, out);
         }
         self.scope(scope, depth, hint, out);
-        if let Some(Step::Call { label, .. }) = out.steps.last_mut() {
+        if let Some(Stmt::Call { label, .. }) = out.stmts.last_mut() {
             *label = None;
         }
     }
@@ -515,9 +515,9 @@ impl<'n> Units<'n> {
             Some(Item::Op(id)) => self.net.node(*id).operands[0],
             _ => join.from,
         };
-        let project_from = (!before.is_empty()).then_some(out.steps.len());
+        let project_from = (!before.is_empty()).then_some(out.stmts.len());
         self.body(path, depth, false, "", out);
-        out.steps.push(Step::Shortcut);
+        out.stmts.push(Stmt::Shortcut);
         let mut stride = [1, 1];
         before.iter().chain(path).for_each(|item| strides(self.net, item, &mut stride));
         let f = path.iter().rev().find_map(Item::value).unwrap_or(join.from);
@@ -526,21 +526,21 @@ impl<'n> Units<'n> {
 }
 
 /// A depth at which no name of a layer can be kept.
-const LOST: usize = usize::MAX;
+const NO_NAMES: usize = usize::MAX;
 
 /// The one scope of a side path, with its name and depth; where there is none, the names of its layers cannot be kept.
 fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize) {
     let (mut name, mut found, mut deeper): (Option<String>, Option<&Scope>, usize) = (None, None, depth);
     let mut inside = items;
     // `layer_blocks.3` is one name
-    while depth != LOST
+    while depth != NO_NAMES
         && let [Item::Scope(scope)] = inside
         && let Some(part) = &scope.name
     {
         name = Some(name.map_or_else(|| part.clone(), |name| format!("{name}.{part}")));
         (found, deeper, inside) = (Some(scope), deeper + 1, &scope.body);
     }
-    (name, found, if found.is_some() { deeper } else { LOST })
+    (name, found, if found.is_some() { deeper } else { NO_NAMES })
 }
 
 /// Multiplies the strides along the current value's way.
@@ -561,35 +561,35 @@ fn strides(net: &Net, item: &Item, stride: &mut Pair) {
 }
 
 /// Whether a body is too short to be a block.
-fn small(steps: &[Step]) -> bool {
-    match steps {
-        [] | [Step::Op { .. }] => true,
-        [Step::Scope { body, .. }] => small(body),
-        [Step::Call { .. }] => true,
+fn small(stmts: &[Stmt]) -> bool {
+    match stmts {
+        [] | [Stmt::Op { .. }] => true,
+        [Stmt::Scope { body, .. }] => small(body),
+        [Stmt::Call { .. }] => true,
         _ => false,
     }
 }
 
 /// Whether a body holds what belongs to a network.
-fn fixed(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match step {
-        Step::Run(_) | Step::Output(_) | Step::Side { .. } => true,
-        Step::Irregular(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
-        Step::Scope { body, .. } => fixed(body),
-        Step::Join { arms, .. } => arms.iter().any(|arm| fixed(&arm.body)),
-        Step::Op { .. } | Step::Call { .. } | Step::Shortcut => false,
+fn fixed(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::Run(_) | Stmt::Output(_) | Stmt::Side { .. } => true,
+        Stmt::Irregular(lines) => lines.iter().any(|line| matches!(line, Line::Output { .. })),
+        Stmt::Scope { body, .. } => fixed(body),
+        Stmt::Join { arms, .. } => arms.iter().any(|arm| fixed(&arm.body)),
+        Stmt::Op { .. } | Stmt::Call { .. } | Stmt::Shortcut => false,
     })
 }
 
 /// All scopes, those inside others first to be told by their height.
-fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<Place<'i>>) -> usize {
+fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<ScopeInfo<'i>>) -> usize {
     let mut highest = 0;
     for item in items {
         highest = highest.max(match item {
             Item::Scope(scope) => {
                 let inner = depth + usize::from(scope.name.is_some());
                 let height = gather(net, &scope.body, inner, out);
-                out.push(Place { scope, depth: inner, height, arm: false });
+                out.push(ScopeInfo { scope, depth: inner, height, arm: false });
                 height + 1
             }
             Item::Join(join) => {

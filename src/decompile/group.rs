@@ -1,7 +1,7 @@
 //! Steps gathered under the names of their layers: `layer2.0.conv1` stands in a scope `0` of a scope `layer2`.
 //!
 //! A layer says itself where it stands. An operator without tensors has no name that matters: it stands with what is before it as
-//! far as all scopes of that kind end alike. So the ReLU behind each addition belongs to the block, and the pool behind the last
+//! far as all scopes of that kind end alike. So the ReLU trailing each addition belongs to the block, and the pool trailing the last
 //! block does not.
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,7 +15,7 @@ pub(super) type Path = Vec<String>;
 
 /// Gathers the steps of a network. `paths` are the names by node, empty where there is none.
 pub(super) fn group(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
-    let mut grouping = Grouping { net, paths, gaps: HashMap::new(), owners: HashMap::new(), ids: 0 };
+    let mut grouping = Grouping { net, paths, trailing_ops: HashMap::new(), owners: HashMap::new(), ids: 0 };
     grouping.measure(&items);
     let from = net.inputs[0];
     grouping.own(&items);
@@ -24,15 +24,15 @@ pub(super) fn group(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
 
 /// Gathers the steps of a side path, as one scope where all its layers stand in one.
 pub(super) fn side(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
-    let mut grouping = Grouping { net, paths, gaps: HashMap::new(), owners: HashMap::new(), ids: 0 };
+    let mut grouping = Grouping { net, paths, trailing_ops: HashMap::new(), owners: HashMap::new(), ids: 0 };
     grouping.arm(items, &[], net.inputs[0], net.outputs[0].1)
 }
 
 struct Grouping<'n> {
     net: &'n Net,
     paths: &'n [Path],
-    /// By kind of scope: what stood behind each, up to the next layer.
-    gaps: HashMap<BTreeSet<String>, Vec<Vec<&'static str>>>,
+    /// By kind of scope: what stood trailing each, up to the next layer.
+    trailing_ops: HashMap<BTreeSet<String>, Vec<Vec<&'static str>>>,
     /// The scope of a step without layers, by its value.
     owners: HashMap<Id, Path>,
     ids: usize,
@@ -72,10 +72,10 @@ impl Grouping<'_> {
     }
 
     /// The scope that each step of a body stands in; `None` for one without layers.
-    fn homes(&self, items: &[Item]) -> Vec<Option<Path>> {
+    fn scopes(&self, items: &[Item]) -> Vec<Option<Path>> {
         let plain: Vec<Path> =
             items.iter().filter(|i| matches!(i, Item::Op(_))).filter_map(|i| self.scope_of(std::slice::from_ref(i))).collect();
-        let home = |item: &Item| {
+        let scope = |item: &Item| {
             let mut path = self.scope_of(std::slice::from_ref(item))?;
             let join = match item {
                 Item::Join(join) => join,
@@ -97,7 +97,7 @@ impl Grouping<'_> {
             }
             Some(path)
         };
-        items.iter().map(home).collect()
+        items.iter().map(scope).collect()
     }
 
     /// What kind of scope this is: by the layers right in it, or, where there are none, by the scopes.
@@ -107,13 +107,13 @@ impl Grouping<'_> {
         if layers.is_empty() { inside().map(|p| format!("{}.", p[scope.len()])).collect() } else { layers }
     }
 
-    /// Calls `visit` with each scope that ends in a body, and the steps without layers behind it.
+    /// Calls `visit` with each scope that ends in a body, and the steps without layers trailing it.
     fn endings<'i>(&self, items: &'i [Item], outer: &Path, visit: &mut impl FnMut(&Path, &'i [Item])) {
-        let homes = self.homes(items);
-        for (item, home) in items.iter().zip(&homes) {
+        let scopes = self.scopes(items);
+        for (item, scope) in items.iter().zip(&scopes) {
             match item {
                 Item::Join(join) => {
-                    let here = home.as_ref().unwrap_or(outer);
+                    let here = scope.as_ref().unwrap_or(outer);
                     join.arms.iter().for_each(|arm| self.endings(arm, here, visit));
                 }
                 Item::Side(side) => self.endings(&side.body, outer, visit),
@@ -122,46 +122,46 @@ impl Grouping<'_> {
         }
         let mut i = 0;
         while i < items.len() {
-            let behind = homes[i + 1..].iter().take_while(|home| home.is_none()).count();
-            if let Some(home) = homes[i].as_ref().filter(|home| !home.is_empty()) {
-                let next = homes.get(i + 1 + behind).and_then(|home| home.as_ref()).unwrap_or(outer);
-                if !next.starts_with(home) {
-                    visit(home, &items[i + 1..i + 1 + behind]);
+            let trailing = scopes[i + 1..].iter().take_while(|scope| scope.is_none()).count();
+            if let Some(scope) = scopes[i].as_ref().filter(|scope| !scope.is_empty()) {
+                let next = scopes.get(i + 1 + trailing).and_then(|scope| scope.as_ref()).unwrap_or(outer);
+                if !next.starts_with(scope) {
+                    visit(scope, &items[i + 1..i + 1 + trailing]);
                 }
             }
-            i += 1 + behind;
+            i += 1 + trailing;
         }
     }
 
     fn measure(&mut self, items: &[Item]) {
         let mut found: Vec<(Path, Vec<&'static str>)> = Vec::new();
-        self.endings(items, &Path::new(), &mut |home, behind| {
-            let words = behind.iter().map_while(|item| Some(self.net.node(item.value()?).op.word()));
-            found.push((home.clone(), words.collect()));
+        self.endings(items, &Path::new(), &mut |scope, trailing| {
+            let words = trailing.iter().map_while(|item| Some(self.net.node(item.value()?).op.word()));
+            found.push((scope.clone(), words.collect()));
         });
         let mut kinds: HashMap<Path, BTreeSet<String>> = HashMap::new();
-        for (home, words) in found {
-            let kind = kinds.entry(home.clone()).or_insert_with(|| self.kind(&home)).clone();
-            self.gaps.entry(kind).or_default().push(words);
+        for (scope, words) in found {
+            let kind = kinds.entry(scope.clone()).or_insert_with(|| self.kind(&scope)).clone();
+            self.trailing_ops.entry(kind).or_default().push(words);
         }
     }
 
     /// Says of steps without layers which scope they end.
     fn own(&mut self, items: &[Item]) {
         let mut found: Vec<(Id, Path)> = Vec::new();
-        self.endings(items, &Path::new(), &mut |home, behind| {
-            let kind = self.kind(home);
-            let gaps = self.gaps.get(&kind).map_or(&[][..], |g| &g[..]);
+        self.endings(items, &Path::new(), &mut |scope, trailing| {
+            let kind = self.kind(scope);
+            let trailing_ops = self.trailing_ops.get(&kind).map_or(&[][..], |g| &g[..]);
             let numbered = kind.iter().all(|leaf| leaf.parse::<usize>().is_ok());
-            let share = match gaps {
+            let share = match trailing_ops {
                 [] => 0,
-                [_] => behind.iter().take_while(|item| self.closes(item, numbered)).count(),
+                [_] => trailing.iter().take_while(|item| self.closes(item, numbered)).count(),
                 [first, rest @ ..] => {
                     rest.iter().fold(first.len(), |n, gap| n.min(gap.iter().zip(first).take_while(|(a, b)| a == b).count()))
                 }
             };
-            for item in &behind[..share.min(behind.len())] {
-                found.extend(item.value().map(|value| (value, home.clone())));
+            for item in &trailing[..share.min(trailing.len())] {
+                found.extend(item.value().map(|value| (value, scope.clone())));
             }
         });
         self.owners.extend(found);
@@ -182,15 +182,15 @@ impl Grouping<'_> {
     /// The steps of a body, whose scope is `prefix`, with those of deeper scopes gathered.
     fn body(&mut self, items: Vec<Item>, prefix: &[String], from: Id) -> Vec<Item> {
         let depth = prefix.len();
-        let homes = self.homes(&items);
+        let scopes = self.scopes(&items);
         // the next part of each step's scope; `None` for one that stands here, `Some(None)` for one that may stand anywhere
         let parts: Vec<Option<Option<String>>> = items
             .iter()
-            .zip(homes)
-            .map(|(item, home)| {
+            .zip(scopes)
+            .map(|(item, scope)| {
                 let owner = || item.value().and_then(|value| self.owners.get(&value).cloned());
-                match home.or_else(owner) {
-                    Some(home) if home.len() > depth && home.starts_with(prefix) => Some(Some(home[depth].clone())),
+                match scope.or_else(owner) {
+                    Some(scope) if scope.len() > depth && scope.starts_with(prefix) => Some(Some(scope[depth].clone())),
                     Some(_) => None,
                     None => Some(None),
                 }

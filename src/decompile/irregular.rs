@@ -1,10 +1,10 @@
-//! What has no simple form, statement by statement: one way goes along the current value, all else are branches with labels.
+//! What has no simple form, statement by statement: one main goes along the current value, all else are branches with labels.
 
 use std::collections::{HashMap, HashSet};
 
 use super::group::Path;
 use super::net::{Id, Net};
-use super::stmt::Slot;
+use super::stmt::Hole;
 use super::tree::Irregular;
 use crate::ir::Op;
 
@@ -12,18 +12,18 @@ use crate::ir::Op;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
     /// On the current value.
-    Main(Statement),
+    Main(OpStmt),
     /// The current value gets this label.
     Mark(usize),
     /// A side path: its label, what it would be called, where it begins if not at the current value.
-    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<Statement> },
+    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<OpStmt> },
     /// This output is the labeled value.
     Output { output: usize, label: usize },
 }
 
-/// A statement; its arguments are slots.
+/// A statement; its arguments are holes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Statement {
+pub(super) struct OpStmt {
     pub word: &'static str,
     pub keys: Vec<&'static str>,
     /// The layer's name in the scope.
@@ -41,8 +41,8 @@ pub(super) enum Label {
     Input(String),
 }
 
-/// The nodes of the way that the current value takes, from behind the first to the last.
-fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
+/// The nodes of the main that the current value takes, from behind the first to the last.
+fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
     // what follows the region's first value at all: other inputs do not
     let mut behind: HashSet<Id> = HashSet::from([irregular.from]);
     for &id in &irregular.nodes {
@@ -50,10 +50,10 @@ fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
             behind.insert(id);
         }
     }
-    let mut way = Vec::new();
+    let mut main = Vec::new();
     let mut id = irregular.to;
     while id != irregular.from {
-        way.push(id);
+        main.push(id);
         let operands = &net.node(id).operands;
         // the first operand is the current value; of a sum it may be the second
         let next = match operands[..] {
@@ -66,71 +66,71 @@ fn main_way(net: &Net, irregular: &Irregular) -> Vec<Id> {
             _ => break,
         }
     }
-    way.reverse();
-    way
+    main.reverse();
+    main
 }
 
 /// Makes the lines of an irregular region. `paths` are the layers' names where they can be kept, and the depth of the scope.
-pub(super) fn lines(net: &Net, irregular: &Irregular, paths: Option<(&[Path], usize)>, slots: &mut Vec<Slot>) -> Vec<Line> {
-    let way = main_way(net, irregular);
-    let mut making = Making {
+pub(super) fn lines(net: &Net, irregular: &Irregular, paths: Option<(&[Path], usize)>, holes: &mut Vec<Hole>) -> Vec<Line> {
+    let main = main_path(net, irregular);
+    let mut builder = Builder {
         net,
         paths,
-        on_way: way.iter().copied().collect(),
-        next: std::iter::once(irregular.from).chain(way.iter().copied()).zip(way.iter().copied()).collect(),
+        on_main: main.iter().copied().collect(),
+        next: std::iter::once(irregular.from).chain(main.iter().copied()).zip(main.iter().copied()).collect(),
         from: irregular.from,
         users: HashMap::new(),
         outputs: irregular.outputs.iter().map(|&output| (net.outputs[output].1, output)).collect(),
-        way,
+        main,
         labels: HashMap::new(),
-        slots,
+        holes,
         out: Vec::new(),
     };
     for &id in &irregular.nodes {
         for (slot, &operand) in net.node(id).operands.iter().enumerate() {
-            making.users.entry(operand).or_default().push((id, slot));
+            builder.users.entry(operand).or_default().push((id, slot));
         }
     }
-    making.run(irregular);
-    making.out
+    builder.run(irregular);
+    builder.out
 }
 
-struct Making<'n, 's> {
+struct Builder<'n, 's> {
     net: &'n Net,
     paths: Option<(&'n [Path], usize)>,
-    way: Vec<Id>,
-    on_way: HashSet<Id>,
-    /// The node of the way behind each.
+    main: Vec<Id>,
+    on_main: HashSet<Id>,
+    /// The node of the main behind each.
     next: HashMap<Id, Id>,
     from: Id,
     users: HashMap<Id, Vec<(Id, usize)>>,
     outputs: Vec<(Id, usize)>,
     labels: HashMap<Id, usize>,
-    slots: &'s mut Vec<Slot>,
+    holes: &'s mut Vec<Hole>,
     out: Vec<Line>,
 }
 
-impl Making<'_, '_> {
+impl Builder<'_, '_> {
     fn is_output(&self, id: Id) -> bool {
         self.outputs.iter().any(|(value, _)| *value == id)
     }
 
-    /// What a branch goes on with: the one reader of its value, off the way, that reads nothing else.
-    fn goes_on(&self, id: Id) -> Option<Id> {
+    /// What a branch goes on with: the one reader of its value, off the main, that reads nothing else.
+    fn continuation(&self, id: Id) -> Option<Id> {
         let &[(user, _)] = &self.users.get(&id)?[..] else { return None };
-        let fits = !self.on_way.contains(&user) && self.net.node(user).operands.len() == 1 && !self.is_output(id);
+        let fits = !self.on_main.contains(&user) && self.net.node(user).operands.len() == 1 && !self.is_output(id);
         fits.then_some(user)
     }
 
-    /// Whether a value of the way is read other than as the current one.
+    /// Whether a value of the main is read other than as the current one.
     fn needs(&self, id: Id) -> bool {
         let read = |&(user, slot): &(Id, usize)| {
-            if self.on_way.contains(&user) {
+            if self.on_main.contains(&user) {
                 let first = self.net.node(user).operands.iter().position(|o| self.next.get(o) == Some(&user));
                 first != Some(slot)
             } else {
-                // a branch is written behind the last node of the way before it
-                let current = self.way.iter().copied().take_while(|&w| w < user).last().unwrap_or(self.from);
+                // a branch is written behind the last node of the main before it
+                let current = self.main.iter().copied().take_while(|&w| w < user).last().unwrap_or(self.from);
                 slot != 0 || current != id
             }
         };
@@ -165,23 +165,23 @@ impl Making<'_, '_> {
         }
     }
 
-    fn statement(&mut self, id: Id, others: Vec<Id>, leaf: Option<String>) -> Statement {
+    fn statement(&mut self, id: Id, others: Vec<Id>, leaf: Option<String>) -> OpStmt {
         let (word, list) = self.net.statement(id);
         let others = others.into_iter().map(|o| self.labeled(o)).collect();
         let keys = list.iter().map(|attr| attr.key).collect();
-        self.slots.extend(list.into_iter().map(Slot::of));
-        Statement { word, keys, leaf, others }
+        self.holes.extend(list.into_iter().map(Hole::of));
+        OpStmt { word, keys, leaf, others }
     }
 
     fn run(&mut self, irregular: &Irregular) {
         if self.needs(irregular.from) {
             self.mark(irregular.from);
         }
-        let off_way = irregular.nodes.iter().filter(|id| !self.on_way.contains(id));
-        let continues: HashSet<Id> = off_way.filter_map(|&id| self.goes_on(id)).collect();
+        let off_main = irregular.nodes.iter().filter(|id| !self.on_main.contains(id));
+        let continues: HashSet<Id> = off_main.filter_map(|&id| self.continuation(id)).collect();
         let mut current = irregular.from;
         for &id in &irregular.nodes {
-            if self.on_way.contains(&id) {
+            if self.on_main.contains(&id) {
                 let mut others = self.net.node(id).operands.clone();
                 if let Some(first) = others.iter().position(|o| *o == current) {
                     others.remove(first);
@@ -202,7 +202,7 @@ impl Making<'_, '_> {
     }
 
     fn branch(&mut self, id: Id, current: Id) {
-        let chain: Vec<Id> = std::iter::successors(Some(id), |&id| self.goes_on(id)).collect();
+        let chain: Vec<Id> = std::iter::successors(Some(id), |&id| self.continuation(id)).collect();
         let first = self.net.node(id).operands.first().copied();
         let from = first.filter(|&first| first != current).map(|first| self.labeled(first));
         let (name, cut) = self.name(&chain).unzip();

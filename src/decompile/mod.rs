@@ -8,10 +8,10 @@
 //! - [`group`] gathers steps by the names of their layers; where names say nothing, [`synth`] gives those that the structure suggests.
 //! - [`blocks`] makes bodies that say the same one block, asking [`standard`] first; [`stage`] reads off the arguments of a run and
 //!   which shortcut policy gives its shortcuts.
-//! - [`print`] writes; what has no simple form [`irregular`] writes statement by statement.
+//! - [`print`] writes; what has no simple style [`irregular`] writes statement by statement.
 //!
 //! None of these needs to be right: the source is compiled again, and [`iso`] says whether the graph is the same. Where it is not, the
-//! next plainer form is tried, down to one statement a node.
+//! next plainer style is tried, down to one statement a node.
 
 mod attrs;
 mod blocks;
@@ -38,10 +38,10 @@ use crate::check;
 use crate::elaborate::Program;
 use crate::ir::summary::Totals;
 use crate::ir::{Checked, Graph, ShapeError};
-use blocks::Units;
+use blocks::Blocks;
 use group::Path;
 use net::{Id, Net};
-use print::{Frame, Printer};
+use print::{Header, Printer};
 use stage::Policies;
 use standard::Standard;
 use tree::Item;
@@ -85,7 +85,7 @@ pub enum DecompileError {
     #[error("the graph has no input, or no output")]
     Empty,
     /// An operator that no statement stands for.
-    #[error("`{node}` is `{op}` in a form that the language has no statement for")]
+    #[error("`{node}` is `{op}` in a style that the language has no statement for")]
     Unsupported {
         /// The node.
         node: String,
@@ -109,14 +109,14 @@ pub enum DecompileError {
     /// Not even one statement a node gives the graph again.
     #[error("the graph cannot be said in the language: {why}")]
     Inexpressible {
-        /// What the compiler says of the plainest form.
+        /// What the compiler says of the plainest style.
         why: String,
     },
 }
 
 /// How a source is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Style {
     /// Blocks and stages by the layers' names.
     Named,
     /// Blocks and stages by the structure alone.
@@ -138,16 +138,16 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     let network = names::word(&options.network, "net");
     let mut why = String::new();
     let mut best: Option<Attempt> = None;
-    let named = names(&net);
-    for form in [Form::Named, Form::Structural, Form::Plain, Form::Flat] {
-        if best.is_some() && form != Form::Structural || form == Form::Named && named.is_none() {
+    let named = layer_paths(&net);
+    for style in [Style::Named, Style::Structural, Style::Plain, Style::Flat] {
+        if best.is_some() && style != Style::Structural || style == Style::Named && named.is_none() {
             continue;
         }
         // names that are good, but tell no blocks apart, give a long text
-        if best.as_ref().is_some_and(|b| b.source.lines().count() < LONG) {
+        if best.as_ref().is_some_and(|b| b.source.lines().count() < LONG_SOURCE) {
             continue;
         }
-        match attempt(&net, named.as_deref(), form, &network, options) {
+        match attempt(&net, named.as_deref(), style, &network, options) {
             Ok(found) => {
                 let lines = |a: &Attempt| a.source.lines().count();
                 if best.as_ref().is_none_or(|b| 2 * lines(&found) < lines(b)) {
@@ -157,19 +157,19 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
             Err(message) => why = message,
         }
     }
-    let Some(Attempt { source, to, names: theirs, irregulars, form }) = best else {
+    let Some(Attempt { source, to, names: theirs, irregulars, style }) = best else {
         return Err(DecompileError::Inexpressible { why });
     };
-    match form {
-        Form::Named | Form::Structural => {}
-        Form::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
-        Form::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
+    match style {
+        Style::Named | Style::Structural => {}
+        Style::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
+        Style::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
     }
-    for (from, to, count) in irregulars.iter().take(MOST_REGIONS) {
+    for (from, to, count) in irregulars.iter().take(MAX_LISTED_REGIONS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
     }
-    if irregulars.len() > MOST_REGIONS {
-        notes.push(format!("irregular at {} more places", irregulars.len() - MOST_REGIONS));
+    if irregulars.len() > MAX_LISTED_REGIONS {
+        notes.push(format!("irregular at {} more places", irregulars.len() - MAX_LISTED_REGIONS));
     }
     let layers: Vec<(String, String)> = (0..net.nodes.len())
         .filter(|&id| net.node(id).named)
@@ -186,10 +186,10 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
 const METRICS: [&str; 4] = ["layers", "params", "macs", "output"];
 
 /// How many irregular regions are reported one by one.
-const MOST_REGIONS: usize = 3;
+const MAX_LISTED_REGIONS: usize = 3;
 
-/// Beyond so many lines another form is tried too.
-const LONG: usize = 70;
+/// Beyond so many lines another style is tried too.
+const LONG_SOURCE: usize = 70;
 
 /// A source that gives the graph again.
 struct Attempt {
@@ -199,7 +199,7 @@ struct Attempt {
     names: Vec<String>,
     /// Knots: from where to where, and how many nodes.
     irregulars: Vec<(String, String, usize)>,
-    form: Form,
+    style: Style,
 }
 
 /// Gives inputs and outputs names that can be said.
@@ -238,7 +238,7 @@ fn interface(net: &mut Net, notes: &mut Vec<String>) -> Result<(), DecompileErro
 }
 
 /// The names of layers by their parts; `None` where they say nothing, or cannot be said.
-fn names(net: &Net) -> Option<Vec<Path>> {
+fn layer_paths(net: &Net) -> Option<Vec<Path>> {
     let mut seen = HashSet::new();
     let mut paths = Vec::with_capacity(net.nodes.len());
     for node in &net.nodes {
@@ -254,45 +254,45 @@ fn names(net: &Net) -> Option<Vec<Path>> {
     Some(paths)
 }
 
-fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options: &Options) -> Result<Attempt, String> {
-    let (items, _) = match form {
-        Form::Flat => (tree::flat(net), true),
-        Form::Named | Form::Structural | Form::Plain => tree::tree(net),
+fn attempt(net: &Net, named: Option<&[Path]>, style: Style, network: &str, options: &Options) -> Result<Attempt, String> {
+    let (items, _) = match style {
+        Style::Flat => (tree::flat(net), true),
+        Style::Named | Style::Structural | Style::Plain => tree::tree(net),
     };
-    let mut paths = match form {
-        Form::Structural => synth::names(net, &items),
-        Form::Named | Form::Plain | Form::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
+    let mut paths = match style {
+        Style::Structural => synth::layer_paths(net, &items),
+        Style::Named | Style::Plain | Style::Flat => named.map_or_else(|| vec![Path::new(); net.nodes.len()], <[Path]>::to_vec),
     };
-    let mut items = match form {
-        Form::Named | Form::Structural => group::group(net, &paths, items),
-        Form::Plain | Form::Flat => items,
+    let mut items = match style {
+        Style::Named | Style::Structural => group::group(net, &paths, items),
+        Style::Plain | Style::Flat => items,
     };
-    if form == Form::Named {
+    if style == Style::Named {
         let mut ids = items.iter().map(largest).max().unwrap_or(0);
         synth::sequences(net, &mut items, 0, &mut paths, &mut ids);
     }
-    let mut standard = Standard::new(form == Form::Named);
-    let (units, body) = Units::find(net, &paths, &items, &mut standard);
-    let policies = Policies::find(&units, &mut standard);
-    let classes = options.classes && form != Form::Flat;
-    let frame = Frame { name: network, doc: options.doc.as_deref(), classes, expects: &[] };
-    let (source, stages) = Printer::new(net, &units, &policies).source(&body, &frame);
+    let mut standard = Standard::new(style == Style::Named);
+    let (blocks, body) = Blocks::find(net, &paths, &items, &mut standard);
+    let policies = Policies::find(&blocks, &mut standard);
+    let classes = options.classes && style != Style::Flat;
+    let header = Header { name: network, doc: options.doc.as_deref(), classes, expects: &[] };
+    let (source, stages) = Printer::new(net, &blocks, &policies).source(&body, &header);
     let (checked, _) = compile(&source, network)?;
     // what was counted is said, and checked with all else
     let mut expects = expectations(&checked);
-    if form != Form::Flat {
+    if style != Style::Flat {
         expects.extend(stages.iter().filter_map(|(label, value)| {
             let shape = &net.node(*value).shape;
             (shape.sizes().is_some() && !METRICS.contains(&label.as_str())).then(|| format!("expect {label}: {shape}"))
         }));
     }
-    let frame = Frame { expects: &expects, ..frame };
-    let (source, _) = Printer::new(net, &units, &policies).source(&body, &frame);
+    let header = Header { expects: &expects, ..header };
+    let (source, _) = Printer::new(net, &blocks, &policies).source(&body, &header);
     let (checked, _) = compile(&source, network)?;
     let theirs = Net::of(checked.graph()).map_err(|error| error.to_string())?;
     let to = iso::same(net, &theirs).ok_or("the source gives another graph")?;
     let mut irregulars = Vec::new();
-    if form != Form::Flat {
+    if style != Style::Flat {
         items.iter().for_each(|item| {
             item.irregulars(&mut |irregular| {
                 irregulars.push((
@@ -303,7 +303,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, form: Form, network: &str, options
             });
         });
     }
-    Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), irregulars, form })
+    Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), irregulars, style })
 }
 
 /// The largest number of a scope.

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
-use super::blocks::{Block, Built, Call, Run, Units};
-use super::irregular::{self, Line, Statement};
+use super::blocks::{Block, Blocks, Built, Call, Run};
+use super::irregular::{self, Line, OpStmt};
 use super::names;
 use super::net::Net;
-use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
-use super::stmt::{Arm, Expr, Name, Slot, Step, statements};
-use super::writer::{Naming, Text, fresh, with_label};
+use super::stage::{ByIndex, MapChange, Policies, Policy, by_index, map_change};
+use super::stmt::{Arm, Expr, Hole, Name, Stmt, statements};
+use super::writer::{Naming, Writer, fresh, with_label};
 
 /// What stands at the network's head and foot.
-pub(super) struct Frame<'f> {
+pub(super) struct Header<'f> {
     pub name: &'f str,
     pub doc: Option<&'f str>,
     /// Whether the number of classes is a parameter.
@@ -24,7 +24,7 @@ pub(super) struct Frame<'f> {
 /// A body that is being written.
 pub(super) struct Body<'b> {
     /// The text of each slot, in order; `None` where it is not written.
-    slots: std::vec::IntoIter<Option<String>>,
+    holes: std::vec::IntoIter<Option<String>>,
     /// The scopes that each call stands for, in order.
     calls: std::vec::IntoIter<Vec<usize>>,
     /// The policies that give the `add shortcut` in it.
@@ -43,9 +43,9 @@ pub(super) struct Body<'b> {
 
 pub(super) struct Printer<'p> {
     pub net: &'p Net,
-    pub units: &'p Units<'p>,
+    pub blocks: &'p Blocks<'p>,
     pub policies: &'p Policies,
-    pub text: Text,
+    pub text: Writer,
     /// The policy in force; `None` within a block, where it is its user's.
     policy: Option<Policy>,
     /// Filters of the stage before this one, for the design rule.
@@ -56,12 +56,12 @@ pub(super) struct Printer<'p> {
 }
 
 impl<'p> Printer<'p> {
-    pub fn new(net: &'p Net, units: &'p Units<'p>, policies: &'p Policies) -> Printer<'p> {
+    pub fn new(net: &'p Net, blocks: &'p Blocks<'p>, policies: &'p Policies) -> Printer<'p> {
         Printer {
             net,
-            units,
+            blocks,
             policies,
-            text: Text::default(),
+            text: Writer::default(),
             policy: None,
             last_stage: None,
             stages: Vec::new(),
@@ -70,17 +70,17 @@ impl<'p> Printer<'p> {
     }
 
     /// The whole source; and its stages with the values that they end in.
-    pub fn source(mut self, body: &Built, frame: &Frame<'_>) -> (String, Vec<(String, usize)>) {
+    pub fn source(mut self, body: &Built, header: &Header<'_>) -> (String, Vec<(String, usize)>) {
         self.text.line("resnet 1");
         let mut used: Vec<&str> =
-            self.units.blocks.iter().chain(&self.policies.blocks).filter(|b| b.standard).map(|b| &b.name[..]).collect();
+            self.blocks.blocks.iter().chain(&self.policies.blocks).filter(|b| b.standard).map(|b| &b.name[..]).collect();
         used.sort_unstable();
         used.dedup();
         if !used.is_empty() {
             self.text.line(&format!("use std.blocks: {}", used.join(", ")));
         }
-        for (at, block) in self.units.blocks.iter().enumerate().filter(|(_, b)| !b.standard) {
-            let mut calls: Vec<Call> = self.units.calls.values().filter(|call| call.block == at).cloned().collect();
+        for (at, block) in self.blocks.blocks.iter().enumerate().filter(|(_, b)| !b.standard) {
+            let mut calls: Vec<Call> = self.blocks.calls.values().filter(|call| call.block == at).cloned().collect();
             calls.sort_by_key(|call| call.to);
             self.block(block, self.policies.of(&calls));
         }
@@ -89,24 +89,24 @@ impl<'p> Printer<'p> {
         }
         self.policy = Some(Policy::Identity);
         self.text.gap();
-        if let Some(doc) = frame.doc {
+        if let Some(doc) = header.doc {
             self.text.line(&format!("/// {}", doc.replace(['\n', '\r'], " ")));
         }
-        let mut slots: Vec<Option<String>> = body.slots.iter().map(literal).collect();
-        let params = match self.classes(body).filter(|_| frame.classes) {
+        let mut holes: Vec<Option<String>> = body.holes.iter().map(literal).collect();
+        let params = match self.classes(body).filter(|_| header.classes) {
             Some((at, count)) => {
-                slots[at] = Some("classes".to_string());
+                holes[at] = Some("classes".to_string());
                 format!("(classes = {count})")
             }
             None => String::new(),
         };
-        self.text.open(&format!("network {}{params}", frame.name));
+        self.text.open(&format!("network {}{params}", header.name));
         self.inputs();
         self.text.gap();
         let mut labels: HashSet<String> = ["shortcut", "output", "input"].map(String::from).into();
         labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
         let mut at = Body {
-            slots: slots.into_iter(),
+            holes: holes.into_iter(),
             calls: body.calls.iter().map(|&scope| vec![scope]).collect::<Vec<_>>().into_iter(),
             shortcut: Vec::new(),
             labels: &mut labels,
@@ -116,11 +116,11 @@ impl<'p> Printer<'p> {
             top: true,
             path: false,
         };
-        self.sections(&body.steps, &mut at);
+        self.sections(&body.stmts, &mut at);
         self.outputs();
-        if !frame.expects.is_empty() {
+        if !header.expects.is_empty() {
             self.text.gap();
-            frame.expects.iter().for_each(|line| self.text.line(line));
+            header.expects.iter().for_each(|line| self.text.line(line));
         }
         self.text.close();
         (self.text.out, self.stages)
@@ -145,8 +145,8 @@ impl<'p> Printer<'p> {
                 _ => return None,
             }
         }
-        let at = body.slots.iter().rposition(|slot| slot.key == "features")?;
-        let value = body.slots[at].value;
+        let at = body.holes.iter().rposition(|slot| slot.key == "features")?;
+        let value = body.holes[at].value;
         let wanted = self.net.node(id).shape.channels()?;
         (value == Val::int(wanted)).then_some((at, value))
     }
@@ -162,7 +162,7 @@ impl<'p> Printer<'p> {
         let (given, usual): (Vec<_>, Vec<_>) = block.params.iter().partition(|p| p.default.is_none());
         let params: Vec<String> = given.into_iter().chain(usual).map(param).collect();
         self.text.open(&format!("block {}({})", block.name, params.join(", ")));
-        let slots: Vec<Option<String>> = block
+        let holes: Vec<Option<String>> = block
             .exprs
             .iter()
             .map(|expr| match expr {
@@ -181,7 +181,7 @@ impl<'p> Printer<'p> {
         let mut labels: HashSet<String> = ["shortcut".to_string()].into();
         labels.extend(block.params.iter().map(|p| p.name.clone()));
         let mut at = Body {
-            slots: slots.into_iter(),
+            holes: holes.into_iter(),
             calls: block.calls.clone().into_iter(),
             shortcut,
             labels: &mut labels,
@@ -192,36 +192,36 @@ impl<'p> Printer<'p> {
             path: false,
         };
         self.policy = None;
-        self.steps(&block.steps, &mut Naming::default(), &mut at);
+        self.stmts(&block.stmts, &mut Naming::default(), &mut at);
         self.text.close();
     }
 
     /// The network's body, with what stands before and behind its stages under headings.
-    fn sections(&mut self, steps: &[Step], at: &mut Body<'_>) {
+    fn sections(&mut self, stmts: &[Stmt], at: &mut Body<'_>) {
         let mut naming = Naming::default();
-        let plain = |step: &Step| matches!(step, Step::Op { .. });
-        let first = steps.iter().position(|s| matches!(s, Step::Run(_)));
-        let last = steps.iter().rposition(|s| matches!(s, Step::Run(_)));
+        let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. });
+        let first = stmts.iter().position(|s| matches!(s, Stmt::Run(_)));
+        let last = stmts.iter().rposition(|s| matches!(s, Stmt::Run(_)));
         let (Some(first), Some(last)) = (first, last) else {
-            self.steps(steps, &mut naming, at);
+            self.stmts(stmts, &mut naming, at);
             return;
         };
-        let (stem, head) = (&steps[..first], &steps[last + 1..]);
-        let mut section = |this: &mut Self, word: &str, steps: &[Step], at: &mut Body<'_>| {
-            let heading = !steps.is_empty() && steps.iter().all(plain);
+        let (stem, head) = (&stmts[..first], &stmts[last + 1..]);
+        let mut section = |this: &mut Self, word: &str, stmts: &[Stmt], at: &mut Body<'_>| {
+            let heading = !stmts.is_empty() && stmts.iter().all(plain);
             if heading {
                 this.text.gap();
                 this.text.open(word);
-                this.steps(steps, &mut naming, at);
+                this.stmts(stmts, &mut naming, at);
                 this.text.close();
                 this.text.gap();
             } else {
-                this.steps(steps, &mut naming, at);
+                this.stmts(stmts, &mut naming, at);
             }
         };
         section(self, "stem", stem, at);
         self.policy_line(self.policies.main.clone());
-        section(self, "", &steps[first..=last], at);
+        section(self, "", &stmts[first..=last], at);
         section(self, "head", head, at);
     }
 
@@ -244,17 +244,17 @@ impl<'p> Printer<'p> {
         }
     }
 
-    pub fn steps(&mut self, steps: &[Step], naming: &mut Naming, at: &mut Body<'_>) {
+    pub fn stmts(&mut self, stmts: &[Stmt], naming: &mut Naming, at: &mut Body<'_>) {
         let project_from = at.project_from.take();
         let mut pre = String::new();
-        for (i, step) in steps.iter().enumerate() {
+        for (i, stmt) in stmts.iter().enumerate() {
             // what a projection reads has a label: that of the step before, or one of its own
             if project_from == Some(i) && pre.is_empty() {
                 pre = fresh("pre", at.labels);
                 self.text.line(&format!("branch {pre} {{ }}"));
             }
-            match step {
-                Step::Op { word, keys, leaf } => {
+            match stmt {
+                Stmt::Op { word, keys, leaf } => {
                     let mut label = naming.label(word, leaf.as_deref());
                     if project_from == Some(i + 1) {
                         pre = label.unwrap_or_else(|| fresh("pre", at.labels));
@@ -264,13 +264,13 @@ impl<'p> Printer<'p> {
                     let args = self.args(word, keys, at);
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
-                Step::Join { word, arms } => {
+                Stmt::Join { word, arms } => {
                     naming.next(word);
                     self.join(word, arms, naming, at);
                 }
-                Step::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
-                Step::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
-                Step::Shortcut => {
+                Stmt::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
+                Stmt::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
+                Stmt::Shortcut => {
                     naming.next("add");
                     // a block within this one has changed what its user has in force
                     if self.policy.as_ref().is_some_and(|policy| !at.shortcut.contains(policy)) {
@@ -280,15 +280,15 @@ impl<'p> Printer<'p> {
                     let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", names::label(&pre)) };
                     self.text.line(&format!("add shortcut{from}"));
                 }
-                Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
-                Step::Irregular(lines) => self.irregular(lines, naming, at),
-                Step::Output(output) => self.output(*output, at),
-                Step::Side { output, name, body } => {
+                Stmt::Run(run) => self.run(&self.blocks.runs[*run], naming, at),
+                Stmt::Irregular(lines) => self.irregular(lines, naming, at),
+                Stmt::Output(output) => self.output(*output, at),
+                Stmt::Side { output, name, body } => {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
                     self.text.gap();
                     self.text.open(&format!("branch {label}"));
                     let policy = self.policy.clone();
-                    self.steps(body, &mut Naming::default(), at);
+                    self.stmts(body, &mut Naming::default(), at);
                     self.policy = policy;
                     self.text.close();
                     self.text.gap();
@@ -300,7 +300,7 @@ impl<'p> Printer<'p> {
 
     /// The arguments of a statement, with the blank before them.
     fn args(&self, word: &str, keys: &[&'static str], at: &mut Body<'_>) -> String {
-        let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.slots.next().flatten())).collect();
+        let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.holes.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
@@ -314,7 +314,7 @@ impl<'p> Printer<'p> {
         if list.is_empty() { String::new() } else { format!(" {}", list.join(", ")) }
     }
 
-    fn scope(&mut self, name: &str, sequential: bool, body: &[Step], at: &mut Body<'_>) {
+    fn scope(&mut self, name: &str, sequential: bool, body: &[Stmt], at: &mut Body<'_>) {
         let word = if sequential { "sequential" } else { "scope" };
         if at.top {
             self.text.gap();
@@ -322,7 +322,7 @@ impl<'p> Printer<'p> {
         self.text.open(&format!("{word} {}", names::label(name)));
         let mut naming = if sequential { Naming::sequential() } else { Naming::default() };
         let top = std::mem::replace(&mut at.top, false);
-        self.steps(body, &mut naming, at);
+        self.stmts(body, &mut naming, at);
         at.top = top;
         self.text.close();
         if at.top {
@@ -343,12 +343,12 @@ impl<'p> Printer<'p> {
         let Some((main, sides)) = arms.split_first() else { return };
         let branches = word == "upsample" || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
         if branches {
-            // slots are those of the main way first
-            let mut inner = Text::default();
+            // holes are those of the main way first
+            let mut inner = Writer::default();
             std::mem::swap(&mut inner, &mut self.text);
             self.text.indent = inner.indent;
             let before = self.policy.clone();
-            self.steps(&main.body, naming, at);
+            self.stmts(&main.body, naming, at);
             let after = std::mem::replace(&mut self.policy, before.clone());
             let way = std::mem::replace(&mut self.text, inner);
             let mut labels = Vec::new();
@@ -367,7 +367,7 @@ impl<'p> Printer<'p> {
                     self.text.line(&format!("branch {label} {{ }}"));
                 } else {
                     self.text.open(&format!("branch {label}"));
-                    self.steps(&arm.body, &mut Naming::default(), at);
+                    self.stmts(&arm.body, &mut Naming::default(), at);
                     self.policy.clone_from(&before);
                     self.text.close();
                 }
@@ -386,7 +386,7 @@ impl<'p> Printer<'p> {
         for (slot, arm) in arms.iter().enumerate() {
             let label = match &arm.name {
                 Name::Numbered(stem) => {
-                    let number = at.slots.next().flatten().unwrap_or_default();
+                    let number = at.holes.next().flatten().unwrap_or_default();
                     if number.parse::<i64>().is_ok() {
                         names::label(&format!("{stem}{number}"))
                     } else {
@@ -403,7 +403,7 @@ impl<'p> Printer<'p> {
                 self.text.line(&format!("{label} {{ }}"));
             } else {
                 self.text.open(&label);
-                self.steps(&arm.body, &mut Naming::default(), at);
+                self.stmts(&arm.body, &mut Naming::default(), at);
                 self.text.close();
             }
         }
@@ -412,13 +412,13 @@ impl<'p> Printer<'p> {
     }
 
     fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
-        let block = &self.units.blocks[block];
+        let block = &self.blocks.blocks[block];
         let scopes = at.calls.next().unwrap_or_default();
         if block.residual {
-            let calls: Vec<Call> = scopes.iter().filter_map(|scope| self.units.calls.get(scope).cloned()).collect();
+            let calls: Vec<Call> = scopes.iter().filter_map(|scope| self.blocks.calls.get(scope).cloned()).collect();
             self.follow(&self.policies.of(&calls));
         }
-        let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.slots.next().flatten())).collect();
+        let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.holes.next().flatten())).collect();
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
             Some(if value == key { value } else { format!("{key}: {value}") })
@@ -427,7 +427,7 @@ impl<'p> Printer<'p> {
         at.labels.extend(label.map(str::to_string));
         match label {
             Some(_) => naming.skip(1),
-            None => naming.skip(statements(&block.steps)),
+            None => naming.skip(statements(&block.stmts)),
         }
         let blank = if args.is_empty() { "" } else { " " };
         let line = format!("{}{blank}{}", block.name, args.join(", "));
@@ -436,7 +436,7 @@ impl<'p> Printer<'p> {
 
     /// A stage where the design rules hold, else a repeat.
     fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
-        let block = &self.units.blocks[run.block];
+        let block = &self.blocks.blocks[run.block];
         if let Some(label) = run.label.as_ref().filter(|label| at.labels.contains(*label)) {
             return self.one_by_one(label, run, at);
         }
@@ -444,7 +444,7 @@ impl<'p> Printer<'p> {
         let mut keys: Vec<String> = Vec::new();
         let mut fixed: Vec<String> = Vec::new();
         let (mut filters, mut halves, mut dilates) = (None, false, false);
-        for (param, column) in self.units.columns(run) {
+        for (param, column) in self.blocks.columns(run) {
             let Some(form) = by_index(&column) else { continue };
             match (&param.name[..], form) {
                 ("filters", ByIndex::Same(Val::Int(n))) => {
@@ -484,17 +484,17 @@ impl<'p> Printer<'p> {
         }
         // the second rule is about stages that state their filters
         let breaks = match (self.last_stage, filters, change) {
-            (Some(old), Some(new), Some(Map::Halved)) => new != old.saturating_mul(2),
-            (Some(old), Some(new), Some(Map::Kept)) => new != old,
-            (Some(_), Some(_), Some(Map::Other)) => true,
+            (Some(old), Some(new), Some(MapChange::Halved)) => new != old.saturating_mul(2),
+            (Some(old), Some(new), Some(MapChange::Same)) => new != old,
+            (Some(_), Some(_), Some(MapChange::Other)) => true,
             _ => false,
         };
         // a dilated stage keeps the map where it would be halved
-        let breaks = breaks && !(dilates && change == Some(Map::Kept));
+        let breaks = breaks && !(dilates && change == Some(MapChange::Same));
         let is_stage = run.label.is_some() && !at.path && change.is_some() && (!breaks || halves || block.residual);
         if breaks && is_stage {
             match change {
-                Some(Map::Kept) => keys.push("allow doubling".to_string()),
+                Some(MapChange::Same) => keys.push("allow doubling".to_string()),
                 _ => keys.push("allow halving".to_string()),
             }
         }
@@ -515,7 +515,7 @@ impl<'p> Printer<'p> {
             self.last_stage = filters;
         }
         at.filters = filters.or(at.filters);
-        naming.skip(if run.label.is_some() { 0 } else { statements(&block.steps) * run.calls.len() });
+        naming.skip(if run.label.is_some() { 0 } else { statements(&block.stmts) * run.calls.len() });
         let word = if is_stage { "stage" } else { "repeat" };
         let label = run.label.as_ref().map(|l| format!(" {l}:")).unwrap_or_default();
         let unit = if fixed.is_empty() { block.name.clone() } else { format!("{}({})", block.name, fixed.join(", ")) };
@@ -531,7 +531,7 @@ impl<'p> Printer<'p> {
 
     /// A run whose label is another value's already, call by call in a scope: the names are the same.
     fn one_by_one(&mut self, label: &str, run: &Run, at: &mut Body<'_>) {
-        let block = &self.units.blocks[run.block];
+        let block = &self.blocks.blocks[run.block];
         self.text.open(&format!("scope {}", names::label(label)));
         for (number, call) in run.calls.iter().enumerate() {
             if block.residual {
@@ -573,7 +573,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn statement(&mut self, it: &Statement, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
+    fn statement(&mut self, it: &OpStmt, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
         let label = naming.label(it.word, it.leaf.as_deref());
         at.labels.extend(label.clone());
         let mut line = format!("{}{}", it.word, self.args(it.word, &it.keys, at));
@@ -614,7 +614,7 @@ impl<'p> Printer<'p> {
 }
 
 /// A slot of the network's own body.
-fn literal(slot: &Slot) -> Option<String> {
+fn literal(slot: &Hole) -> Option<String> {
     (!slot.default).then(|| slot.value.to_string())
 }
 

@@ -1,10 +1,10 @@
 //! What a stage says of its blocks: arguments by their place, shortcuts, the design rules.
 
 use super::attrs::{self, Val};
-use super::blocks::{Block, Built, Call, Residual, Run, Units};
+use super::blocks::{Block, Blocks, Built, Call, Residual, Run};
 use super::net::Net;
 use super::standard::Standard;
-use super::stmt::{Expr, Param, Slot, Step, unify};
+use super::stmt::{Expr, Hole, Param, Stmt, unify};
 use crate::ir::{Dim, Op, Shape};
 
 /// An argument of a run of blocks.
@@ -95,19 +95,19 @@ pub(super) struct Policies {
 
 impl Policies {
     /// Finds which policies give the shortcuts of all calls.
-    pub fn find(units: &Units<'_>, standard: &mut Standard) -> Policies {
-        let mut calls: Vec<&Call> = units.calls.values().filter(|c| c.residual.is_some() || c.plain).collect();
+    pub fn find(blocks: &Blocks<'_>, standard: &mut Standard) -> Policies {
+        let mut calls: Vec<&Call> = blocks.calls.values().filter(|c| c.residual.is_some() || c.plain).collect();
         calls.sort_by_key(|call| call.to);
         let residuals: Vec<&Residual> = calls.iter().filter_map(|c| c.residual.as_ref()).collect();
         let mut policies = Policies { main: Policy::Identity, blocks: Vec::new(), fits: Vec::new() };
-        let projected = policies.projections(units, &residuals, standard);
+        let projected = policies.projections(blocks, &residuals, standard);
         for call in &calls {
             let list = match &call.residual {
                 None => vec![Policy::None],
                 Some(residual) => {
                     let unit = projected.iter().find(|(f, _)| *f == residual.f).map(|(_, unit)| unit.clone());
                     let all: Vec<Option<String>> = projected.iter().map(|(_, unit)| unit.clone()).collect();
-                    fitting(units.net, residual, unit, &all)
+                    fitting(blocks.net, residual, unit, &all)
                 }
             };
             policies.fits.push((call.to, list));
@@ -129,28 +129,28 @@ impl Policies {
     }
 
     /// The unit of each projection, by the value that it is added to; blocks for those that the library lacks.
-    fn projections(&mut self, units: &Units<'_>, list: &[&Residual], standard: &mut Standard) -> Vec<(usize, Option<String>)> {
+    fn projections(&mut self, blocks: &Blocks<'_>, list: &[&Residual], standard: &mut Standard) -> Vec<(usize, Option<String>)> {
         let is_projection = |r: &&&Residual| {
             let mut convs = false;
-            r.arm.iter().for_each(|item| item.nodes(&mut |id| convs |= matches!(units.net.node(id).op, Op::Conv(_))));
+            r.arm.iter().for_each(|item| item.nodes(&mut |id| convs |= matches!(blocks.net.node(id).op, Op::Conv(_))));
             convs
         };
         let made: Vec<(&Residual, Built, usize, i64)> = list
             .iter()
             .filter(is_projection)
             .filter_map(|r| {
-                let built = Units::unit(units.net, units.paths, &r.arm, r.depth);
+                let built = Blocks::unit(blocks.net, blocks.paths, &r.arm, r.depth);
                 let [h, w] = r.stride;
-                let signal = attrs::is_signal(Some(&units.net.node(r.x).shape));
+                let signal = attrs::is_signal(Some(&blocks.net.node(r.x).shape));
                 let stride = (h == w || signal).then_some(w as i64)?;
-                Some((*r, built, units.net.node(r.f).shape.channels()?, stride))
+                Some((*r, built, blocks.net.node(r.f).shape.channels()?, stride))
             })
             .collect();
         let arms: Vec<(&Built, usize, i64)> = made.iter().map(|(_, built, filters, stride)| (built, *filters, *stride)).collect();
         if arms.is_empty() {
             return Vec::new();
         }
-        let signal = attrs::is_signal(list.first().map(|r| &units.net.node(r.x).shape));
+        let signal = attrs::is_signal(list.first().map(|r| &blocks.net.node(r.x).shape));
         if let Some(name) = standard.projection(&arms, signal) {
             let unit = (name != "projection").then(|| name.to_string());
             if let Some(name) = &unit {
@@ -159,17 +159,17 @@ impl Policies {
             return made.iter().map(|(r, ..)| (r.f, unit.clone())).collect();
         }
         let mut out = Vec::new();
-        let mut kinds: Vec<(Vec<Step>, Vec<usize>)> = Vec::new();
+        let mut kinds: Vec<(Vec<Stmt>, Vec<usize>)> = Vec::new();
         for (at, (_, built, ..)) in made.iter().enumerate() {
-            match kinds.iter_mut().find(|(steps, _)| *steps == built.steps) {
+            match kinds.iter_mut().find(|(stmts, _)| *stmts == built.stmts) {
                 Some((_, members)) => members.push(at),
-                None => kinds.push((built.steps.clone(), vec![at])),
+                None => kinds.push((built.stmts.clone(), vec![at])),
             }
         }
-        for (steps, members) in kinds {
-            // what a policy gives stands first, so that the slots are held to it
-            let lists: Vec<Vec<Slot>> = members.iter().map(|&m| given(&made[m])).collect();
-            let views: Vec<&[Slot]> = lists.iter().map(|list| &list[..]).collect();
+        for (stmts, members) in kinds {
+            // what a policy gives stands first, so that the holes are held to it
+            let lists: Vec<Vec<Hole>> = members.iter().map(|&m| given(&made[m])).collect();
+            let views: Vec<&[Hole]> = lists.iter().map(|list| &list[..]).collect();
             let Some(mut found) = unify(&views) else { continue };
             let fixed: Vec<(String, Option<Val>)> = vec![("filters".into(), None), ("stride".into(), Some(Val::Int(1)))];
             if found.params.iter().any(|p| !fixed.iter().any(|(name, _)| *name == p.name)) {
@@ -178,26 +178,26 @@ impl Policies {
             let exprs = found.exprs.split_off(2);
             // both are parameters, whether they vary or not
             let params: Vec<Param> = fixed.into_iter().map(|(name, default)| Param { name, default }).collect();
-            let to = |e: &Expr, slot: &Slot| match e {
+            let to = |e: &Expr, hole: &Hole| match e {
                 Expr::Param(p, mul, div) => Expr::Param(usize::from(found.params[*p].name == "stride"), *mul, *div),
                 // what is the same in all may still be what the policy gives
-                Expr::Literal(v) if slot.key == "filters" && *v == lists[0][0].value => Expr::Param(0, 1, 1),
-                Expr::Literal(v) if slot.key == "stride" && *v == lists[0][1].value => Expr::Param(1, 1, 1),
+                Expr::Literal(v) if hole.key == "filters" && *v == lists[0][0].value => Expr::Param(0, 1, 1),
+                Expr::Literal(v) if hole.key == "stride" && *v == lists[0][1].value => Expr::Param(1, 1, 1),
                 // a pool's stride, which is its window where it is not written
-                Expr::Omit if slot.key == "stride" && slot.value == lists[0][1].value && slot.value != Val::Int(1) => {
+                Expr::Omit if hole.key == "stride" && hole.value == lists[0][1].value && hole.value != Val::Int(1) => {
                     Expr::Param(1, 1, 1)
                 }
                 other => other.clone(),
             };
-            let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, slot)| to(e, slot)).collect();
-            let stem = match &steps[..] {
-                [Step::Scope { name, .. }] => super::names::word(name, "project"),
+            let exprs: Vec<Expr> = exprs.iter().zip(&lists[0][2..]).map(|(e, hole)| to(e, hole)).collect();
+            let stem = match &stmts[..] {
+                [Stmt::Scope { name, .. }] => super::names::word(name, "project"),
                 _ => "project".to_string(),
             };
-            let taken = |name: &str| self.blocks.iter().chain(&units.blocks).any(|b| b.name == name);
+            let taken = |name: &str| self.blocks.iter().chain(&blocks.blocks).any(|b| b.name == name);
             let name = (1..).map(|n| if n == 1 { stem.clone() } else { format!("{stem}_{n}") }).find(|n| !taken(n));
             let Some(name) = name else { continue };
-            let mut block = projection(name.clone(), steps, exprs, false);
+            let mut block = projection(name.clone(), stmts, exprs, false);
             block.params = params;
             if !block.exprs.iter().any(|e| matches!(e, Expr::Param(1, ..))) {
                 block.params.pop();
@@ -216,21 +216,21 @@ impl Policies {
     }
 }
 
-fn projection(name: String, steps: Vec<Step>, exprs: Vec<Expr>, standard: bool) -> Block {
-    Block { name, params: Vec::new(), steps, exprs, standard, project_from: None, residual: false, calls: Vec::new() }
+fn projection(name: String, stmts: Vec<Stmt>, exprs: Vec<Expr>, standard: bool) -> Block {
+    Block { name, params: Vec::new(), stmts, exprs, standard, project_from: None, residual: false, calls: Vec::new() }
 }
 
-/// A projection's slots behind those of the policy's two arguments.
-fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Slot> {
-    let slot =
-        |key: &str, value: i64, default: bool| Slot { key: key.to_string(), arm: String::new(), value: Val::Int(value), default };
-    let mut list = vec![slot("filters", *filters as i64, false), slot("stride", *stride, *stride == 1)];
-    list.extend(built.slots.iter().cloned());
+/// A projection's holes behind those of the policy's two arguments.
+fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Hole> {
+    let hole =
+        |key: &str, value: i64, default: bool| Hole { key: key.to_string(), arm: String::new(), value: Val::Int(value), default };
+    let mut list = vec![hole("filters", *filters as i64, false), hole("stride", *stride, *stride == 1)];
+    list.extend(built.holes.iter().cloned());
     list
 }
 
 /// Which policies make this shortcut.
-fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, units: &[Option<String>]) -> Vec<Policy> {
+fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, blocks: &[Option<String>]) -> Vec<Policy> {
     let channels = |id: usize| net.node(id).shape.channels();
     let (from, to) = (channels(r.x), channels(r.f));
     let changes = r.stride != [1, 1] || from != to;
@@ -262,7 +262,7 @@ fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, units: &[Optio
     if ops.is_empty() {
         list.push(Policy::Identity);
         if !changes {
-            let mut all: Vec<Option<String>> = units.to_vec();
+            let mut all: Vec<Option<String>> = blocks.to_vec();
             all.sort();
             all.dedup();
             list.extend(all.into_iter().map(|unit| Policy::Projection { unit, always: false }));
@@ -273,14 +273,14 @@ fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, units: &[Optio
 
 /// What became of the map over a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Map {
-    Kept,
+pub(super) enum MapChange {
+    Same,
     Halved,
     Other,
 }
 
 /// How a run changes the map; `None` where its blocks' results differ, so that it is no stage.
-pub(super) fn map_change(net: &Net, run: &Run) -> Option<Map> {
+pub(super) fn map_change(net: &Net, run: &Run) -> Option<MapChange> {
     let shape = |id: usize| &net.node(id).shape;
     let (first, last) = (run.calls.first()?, run.calls.last()?);
     if run.calls.iter().any(|call| shape(call.to) != shape(first.to)) {
@@ -290,10 +290,10 @@ pub(super) fn map_change(net: &Net, run: &Run) -> Option<Map> {
     let (before, after) = (before.map()?, after.map()?);
     let halves = |from: &Dim, to: &Dim| from.affine(1, 2, 0) == Some(*to) || from.affine(0, 2, 0) == Some(*to);
     Some(if before == after {
-        Map::Kept
+        MapChange::Same
     } else if before.len() == after.len() && before.iter().zip(after).all(|(a, b)| halves(a, b)) {
-        Map::Halved
+        MapChange::Halved
     } else {
-        Map::Other
+        MapChange::Other
     })
 }

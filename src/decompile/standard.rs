@@ -4,24 +4,24 @@
 use std::collections::HashMap;
 
 use super::attrs::{self, Val};
-use super::blocks::{Built, Units};
+use super::blocks::{Blocks, Built};
 use super::group::{self, Path};
 use super::net::Net;
-use super::stmt::{Param, Slot, Step, bare};
+use super::stmt::{Hole, Param, Stmt, bare};
 use super::tree::{self, Scope};
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
 
 /// A block and its parameters, with what each is where it is not given.
-struct Known {
+struct StandardBlock {
     name: &'static str,
     params: &'static [(&'static str, Option<i64>)],
 }
 
 /// The blocks that are tried. Where the library differs from this list, nothing fits, and a block is written out.
-const BLOCKS: &[Known] = &[
-    Known { name: "basic", params: &[("filters", None), ("stride", Some(1)), ("dilation", Some(1))] },
-    Known {
+const BLOCKS: &[StandardBlock] = &[
+    StandardBlock { name: "basic", params: &[("filters", None), ("stride", Some(1)), ("dilation", Some(1))] },
+    StandardBlock {
         name: "bottleneck",
         params: &[
             ("filters", None),
@@ -32,10 +32,13 @@ const BLOCKS: &[Known] = &[
             ("dilation", Some(1)),
         ],
     },
-    Known { name: "bottleneck_v1", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
-    Known { name: "pre_basic", params: &[("filters", None), ("stride", Some(1))] },
-    Known { name: "pre_bottleneck", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
-    Known { name: "conv_norm_relu", params: &[("filters", None), ("kernel", Some(3)), ("stride", Some(1)), ("groups", Some(1))] },
+    StandardBlock { name: "bottleneck_v1", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
+    StandardBlock { name: "pre_basic", params: &[("filters", None), ("stride", Some(1))] },
+    StandardBlock { name: "pre_bottleneck", params: &[("filters", None), ("stride", Some(1)), ("expansion", Some(4))] },
+    StandardBlock {
+        name: "conv_norm_relu",
+        params: &[("filters", None), ("kernel", Some(3)), ("stride", Some(1)), ("groups", Some(1))],
+    },
 ];
 
 /// The standard projections.
@@ -52,7 +55,7 @@ pub(super) struct Found {
 }
 
 /// What a block comes to.
-type Expansion = (Vec<Step>, Vec<Slot>);
+type Expansion = (Vec<Stmt>, Vec<Hole>);
 
 pub(super) struct Standard {
     /// Whether the names of layers must agree.
@@ -79,14 +82,14 @@ struct Convs {
 }
 
 impl Convs {
-    fn of(steps: &[Step], slots: &[Slot]) -> Option<Convs> {
+    fn of(stmts: &[Stmt], holes: &[Hole]) -> Option<Convs> {
         let mut out = Convs { filters: Vec::new(), kernel: 1, stride: 1, dilation: 1, groups: 1 };
         let mut at = 0;
-        for step in steps {
-            match step {
-                Step::Op { word, keys, .. } => {
-                    for (key, slot) in keys.iter().zip(&slots[at..]).filter(|_| *word == "conv") {
-                        match (*key, slot.value) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Op { word, keys, .. } => {
+                    for (key, hole) in keys.iter().zip(&holes[at..]).filter(|_| *word == "conv") {
+                        match (*key, hole.value) {
                             ("kernel", Val::Size([h, w])) if h == w && out.filters.is_empty() => out.kernel = h as i64,
                             ("kernel", Val::Int(n)) if out.filters.is_empty() => out.kernel = n,
                             ("filters", Val::Int(n)) => out.filters.push(n),
@@ -99,7 +102,7 @@ impl Convs {
                     }
                     at += keys.len();
                 }
-                Step::Shortcut => {}
+                Stmt::Shortcut => {}
                 _ => return None,
             }
         }
@@ -107,7 +110,7 @@ impl Convs {
     }
 
     /// Arguments that could give these, the likeliest first.
-    fn args(&self, known: &Known) -> Vec<Vec<i64>> {
+    fn args(&self, known: &StandardBlock) -> Vec<Vec<i64>> {
         let has = |name: &str| known.params.iter().any(|(p, _)| *p == name);
         let (Some(&first), Some(&last)) = (self.filters.first(), self.filters.last()) else { return Vec::new() };
         let mut widths = Vec::new();
@@ -141,19 +144,19 @@ impl Standard {
 
     /// The block that all these bodies are.
     pub fn block(&mut self, net: &Net, members: &[(&Scope, Built)]) -> Option<Found> {
-        let steps = &members[0].1.steps;
-        let residual = steps.contains(&Step::Shortcut);
-        let convs = Convs::of(steps, &members[0].1.slots)?;
+        let stmts = &members[0].1.stmts;
+        let residual = stmts.contains(&Stmt::Shortcut);
+        let convs = Convs::of(stmts, &members[0].1.holes)?;
         for known in BLOCKS {
             // expanded once, to see whether the steps are these at all
             let Some(sample) = convs.args(known).first().cloned() else { continue };
             let signal = attrs::is_signal(Some(&net.node(members[0].0.from).shape));
             let x = Input { channels: 16, signal };
             let mut plain = false;
-            let fits = self.expand(known, &sample, x, false).is_some_and(|(found, _)| self.same(&found, steps))
+            let fits = self.expand(known, &sample, x, false).is_some_and(|(found, _)| self.same(&found, stmts))
                 || (!residual && {
                     plain = true;
-                    self.expand(known, &sample, x, true).is_some_and(|(found, _)| self.same(&found, steps))
+                    self.expand(known, &sample, x, true).is_some_and(|(found, _)| self.same(&found, stmts))
                 });
             if !fits {
                 continue;
@@ -163,9 +166,9 @@ impl Standard {
                 .map(|(scope, built)| {
                     let shape = &net.node(scope.from).shape;
                     let x = Input { channels: shape.channels()?, signal: attrs::is_signal(Some(shape)) };
-                    Convs::of(&built.steps, &built.slots)?.args(known).into_iter().find(|args| {
+                    Convs::of(&built.stmts, &built.holes)?.args(known).into_iter().find(|args| {
                         self.expand(known, args, x, plain)
-                            .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
+                            .is_some_and(|(stmts, holes)| self.same(&stmts, &built.stmts) && values(&holes, &built.holes))
                     })
                 })
                 .collect();
@@ -187,16 +190,16 @@ impl Standard {
         PROJECTIONS.iter().copied().find(|name| {
             arms.iter().all(|(built, filters, stride)| {
                 self.probe(&format!("{name} filters: {filters}, stride: {stride}"), Input { channels: 16, signal }, false)
-                    .is_some_and(|(steps, slots)| self.same(&steps, &built.steps) && values(&slots, &built.slots))
+                    .is_some_and(|(stmts, holes)| self.same(&stmts, &built.stmts) && values(&holes, &built.holes))
             })
         })
     }
 
-    fn same(&self, a: &[Step], b: &[Step]) -> bool {
+    fn same(&self, a: &[Stmt], b: &[Stmt]) -> bool {
         if self.named { a == b } else { bare(a) == bare(b) }
     }
 
-    fn expand(&mut self, known: &Known, args: &[i64], x: Input, plain: bool) -> Option<Expansion> {
+    fn expand(&mut self, known: &StandardBlock, args: &[i64], x: Input, plain: bool) -> Option<Expansion> {
         let given = known.params.iter().zip(args).filter(|((_, default), value)| *default != Some(**value));
         let args: Vec<String> = given.map(|((name, _), value)| format!("{name}: {value}")).collect();
         self.probe(&format!("{} {}", known.name, args.join(", ")), x, plain)
@@ -215,7 +218,7 @@ impl Standard {
 }
 
 /// Whether the values are the same, whatever the defaults.
-fn values(a: &[Slot], b: &[Slot]) -> bool {
+fn values(a: &[Hole], b: &[Hole]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
 }
 
@@ -238,6 +241,6 @@ fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
         net.nodes.iter().map(|n| if n.named { n.name.split('.').map(str::to_string).collect() } else { Path::new() }).collect();
     let items = tree::tree(&net).0;
     let items = if name.starts_with("projection") { group::side(&net, &paths, items) } else { group::group(&net, &paths, items) };
-    let built = Units::unit(&net, &paths, &items, 0);
-    Some((built.steps, built.slots))
+    let built = Blocks::unit(&net, &paths, &items, 0);
+    Some((built.stmts, built.holes))
 }

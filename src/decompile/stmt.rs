@@ -6,8 +6,8 @@ use super::net::Net;
 
 /// What a body says.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
-    /// An operator; its arguments are slots.
+pub(super) enum Stmt {
+    /// An operator; its arguments are holes.
     Op {
         word: &'static str,
         keys: Vec<&'static str>,
@@ -17,26 +17,26 @@ pub(super) enum Step {
     /// Paths that part and meet.
     Join { word: &'static str, arms: Vec<Arm> },
     /// Statements under a name, or numbered under it.
-    Scope { name: String, sequential: bool, body: Vec<Step> },
-    /// A block; its arguments are slots.
+    Scope { name: String, sequential: bool, body: Vec<Stmt> },
+    /// A block; its arguments are holes.
     Call { block: usize, label: Option<String> },
     /// `add shortcut`.
     Shortcut,
-    /// A stage or repeat: which of [`super::blocks::Units::runs`].
+    /// A stage or repeat: which of [`super::blocks::Blocks::runs`].
     Run(usize),
     /// What has no simple form.
     Irregular(Vec<Line>),
     /// The current value is this output.
     Output(usize),
     /// A path to an output.
-    Side { output: usize, name: Option<String>, body: Vec<Step> },
+    Side { output: usize, name: Option<String>, body: Vec<Stmt> },
 }
 
 /// A path of a join.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Arm {
     pub name: Name,
-    pub body: Vec<Step>,
+    pub body: Vec<Stmt>,
 }
 
 /// What a side path is called.
@@ -47,13 +47,13 @@ pub(super) enum Name {
     /// Nothing: its layers stand in the scope around, as those of the current value do.
     Main,
     Plain(String),
-    /// `denselayer` and a number, which is a slot.
+    /// `denselayer` and a number, which is a hole.
     Numbered(String),
 }
 
 /// A number in a body.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Slot {
+pub(super) struct Hole {
     pub key: String,
     /// The arm that it stands in.
     pub arm: String,
@@ -62,10 +62,10 @@ pub(super) struct Slot {
     pub default: bool,
 }
 
-impl Slot {
+impl Hole {
     /// An operator's argument.
-    pub fn of(attr: Attr) -> Slot {
-        Slot { key: attr.key.to_string(), arm: String::new(), value: attr.value, default: attr.default }
+    pub fn of(attr: Attr) -> Hole {
+        Hole { key: attr.key.to_string(), arm: String::new(), value: attr.value, default: attr.default }
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Param {
     pub default: Option<Val>,
 }
 
-/// Bodies of equal steps made one: parameters, where each slot has its value from, the arguments of each.
+/// Bodies of equal steps made one: parameters, where each hole has its value from, the arguments of each.
 pub(super) struct Unified {
     pub params: Vec<Param>,
     pub exprs: Vec<Expr>,
@@ -96,12 +96,12 @@ pub(super) struct Unified {
 /// The most parameters that a block is given: beyond, its calls say no more than its statements would.
 const MAX_PARAMS: usize = 10;
 
-/// Finds parameters for bodies of equal steps, whose slots are given.
-pub(super) fn unify(members: &[&[Slot]]) -> Option<Unified> {
+/// Finds parameters for bodies of equal steps, whose holes are given.
+pub(super) fn unify(members: &[&[Hole]]) -> Option<Unified> {
     let first = members.first()?;
     let mut out = Unified { params: Vec::new(), exprs: Vec::new(), args: vec![Vec::new(); members.len()] };
     for at in 0..first.len() {
-        let column: Vec<&Slot> = members.iter().map(|m| &m[at]).collect();
+        let column: Vec<&Hole> = members.iter().map(|m| &m[at]).collect();
         let expr = if column.iter().all(|s| s.default) {
             Expr::Omit
         } else if column.iter().all(|s| s.value == column[0].value) {
@@ -113,7 +113,7 @@ pub(super) fn unify(members: &[&[Slot]]) -> Option<Unified> {
                     let name = name(&first[at], &out.params);
                     let default = column.iter().find(|s| s.default).map(|s| s.value);
                     out.params.push(Param { name, default });
-                    out.args.iter_mut().zip(&column).for_each(|(args, slot)| args.push(slot.value));
+                    out.args.iter_mut().zip(&column).for_each(|(args, hole)| args.push(hole.value));
                     Expr::Param(out.params.len() - 1, 1, 1)
                 }
             }
@@ -124,9 +124,9 @@ pub(super) fn unify(members: &[&[Slot]]) -> Option<Unified> {
 }
 
 /// A parameter that the column follows.
-fn param(column: &[&Slot], args: &[Vec<Val>]) -> Option<Expr> {
+fn param(column: &[&Hole], args: &[Vec<Val>]) -> Option<Expr> {
     let params = args.first()?.len();
-    let equal = |p: &usize| column.iter().zip(args).all(|(slot, args)| slot.value == args[*p]);
+    let equal = |p: &usize| column.iter().zip(args).all(|(hole, args)| hole.value == args[*p]);
     if let Some(p) = (0..params).find(equal) {
         return Some(Expr::Param(p, 1, 1));
     }
@@ -136,7 +136,7 @@ fn param(column: &[&Slot], args: &[Vec<Val>]) -> Option<Expr> {
     }
     (0..params).find_map(|p| {
         let pairs: Option<Vec<(i64, i64)>> =
-            column.iter().zip(args).map(|(slot, args)| Some((slot.value.as_int()?, args[p].as_int()?))).collect();
+            column.iter().zip(args).map(|(hole, args)| Some((hole.value.as_int()?, args[p].as_int()?))).collect();
         let pairs = pairs?;
         let &(value, base) = pairs.first()?;
         let (mul, div) = if base > 0 && value % base == 0 {
@@ -152,11 +152,11 @@ fn param(column: &[&Slot], args: &[Vec<Val>]) -> Option<Expr> {
 }
 
 /// A name for a new parameter.
-fn name(slot: &Slot, params: &[Param]) -> String {
-    let plain = match slot.key.as_str() {
+fn name(hole: &Hole, params: &[Param]) -> String {
+    let plain = match hole.key.as_str() {
         // an operator's word
         "pad" => "padding",
-        "filters" if !slot.arm.is_empty() => slot.arm.as_str(),
+        "filters" if !hole.arm.is_empty() => hole.arm.as_str(),
         key => key,
     };
     let plain = if super::names::is_reserved(plain) { format!("{plain}_filters") } else { plain.to_string() };
@@ -169,23 +169,23 @@ fn name(slot: &Slot, params: &[Param]) -> String {
 }
 
 /// Appends an operator.
-pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, steps: &mut Vec<Step>, slots: &mut Vec<Slot>) {
+pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, stmts: &mut Vec<Stmt>, holes: &mut Vec<Hole>) {
     let (word, list) = net.statement(id);
     let keys = list.iter().map(|a| a.key).collect();
-    slots.extend(list.into_iter().map(|attr| Slot { arm: arm.to_string(), ..Slot::of(attr) }));
-    steps.push(Step::Op { word, keys, leaf });
+    holes.extend(list.into_iter().map(|attr| Hole { arm: arm.to_string(), ..Hole::of(attr) }));
+    stmts.push(Stmt::Op { word, keys, leaf });
 }
 
 /// The steps without what names say: operators and joins alone.
-pub(super) fn bare(steps: &[Step]) -> Vec<Step> {
+pub(super) fn bare(stmts: &[Stmt]) -> Vec<Stmt> {
     let mut out = Vec::new();
-    for step in steps {
-        match step {
-            Step::Op { word, keys, .. } => out.push(Step::Op { word, keys: keys.clone(), leaf: None }),
-            Step::Scope { body, .. } => out.extend(bare(body)),
-            Step::Join { word, arms } => {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Op { word, keys, .. } => out.push(Stmt::Op { word, keys: keys.clone(), leaf: None }),
+            Stmt::Scope { body, .. } => out.extend(bare(body)),
+            Stmt::Join { word, arms } => {
                 let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: bare(&arm.body) }).collect();
-                out.push(Step::Join { word, arms });
+                out.push(Stmt::Join { word, arms });
             }
             other => out.push(other.clone()),
         }
@@ -194,6 +194,6 @@ pub(super) fn bare(steps: &[Step]) -> Vec<Step> {
 }
 
 /// How many statements take a number in a sequence.
-pub(super) fn statements(steps: &[Step]) -> usize {
-    steps.iter().filter(|s| matches!(s, Step::Op { .. } | Step::Join { .. } | Step::Shortcut)).count()
+pub(super) fn statements(stmts: &[Stmt]) -> usize {
+    stmts.iter().filter(|s| matches!(s, Stmt::Op { .. } | Stmt::Join { .. } | Stmt::Shortcut)).count()
 }

@@ -22,7 +22,7 @@ enum Kind {
 }
 
 /// Steps that are a block.
-struct Unit {
+struct BlockRange {
     start: usize,
     end: usize,
     kind: Kind,
@@ -31,7 +31,7 @@ struct Unit {
 }
 
 /// A step without its widths and strides.
-fn sign(net: &Net, item: &Item, out: &mut String) {
+fn signature(net: &Net, item: &Item, out: &mut String) {
     match item {
         Item::Op(id) => {
             let op = &net.node(*id).op;
@@ -44,11 +44,11 @@ fn sign(net: &Net, item: &Item, out: &mut String) {
             out.push_str(net.node(join.node).op.word());
             for arm in &join.arms {
                 out.push('(');
-                arm.iter().for_each(|item| sign(net, item, out));
+                arm.iter().for_each(|item| signature(net, item, out));
                 out.push(')');
             }
         }
-        Item::Scope(scope) => scope.body.iter().for_each(|item| sign(net, item, out)),
+        Item::Scope(scope) => scope.body.iter().for_each(|item| signature(net, item, out)),
         Item::Irregular(_) => out.push_str("irregular"),
         Item::Output(_) => out.push_str("output"),
         Item::Side(_) => out.push_str("side"),
@@ -56,10 +56,10 @@ fn sign(net: &Net, item: &Item, out: &mut String) {
     out.push(' ');
 }
 
-fn signs_of(net: &Net, items: &[Item]) -> Vec<String> {
+fn all_signatures(net: &Net, items: &[Item]) -> Vec<String> {
     let one = |item: &Item| {
         let mut out = String::new();
-        sign(net, item, &mut out);
+        signature(net, item, &mut out);
         out
     };
     items.iter().map(one).collect()
@@ -67,7 +67,7 @@ fn signs_of(net: &Net, items: &[Item]) -> Vec<String> {
 
 /// Runs of equal steps, as first, period and count: the shortest period that repeats, with a convolution in it.
 pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
-    let signs = signs_of(net, items);
+    let signatures = all_signatures(net, items);
     let is_op = |i: usize| matches!(items[i], Item::Op(_));
     let is_conv = |i: usize| matches!(&items[i], Item::Op(id) if matches!(net.node(*id).op, Op::Conv(_)));
     let mut found = Vec::new();
@@ -79,7 +79,8 @@ pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
             if !(i..i + period).all(fits) || !(i..i + period).any(is_conv) || !net_named(net, &items[i]) {
                 return None;
             }
-            let equal = |k: usize| (0..period).all(|p| fits(i + k * period + p) && signs[i + k * period + p] == signs[i + p]);
+            let equal =
+                |k: usize| (0..period).all(|p| fits(i + k * period + p) && signatures[i + k * period + p] == signatures[i + p]);
             let count = 1 + (1..).take_while(|&k| equal(k)).count();
             (count > 1 && period > 1).then_some((i, period, count))
         });
@@ -99,7 +100,7 @@ fn net_named(net: &Net, item: &Item) -> bool {
 }
 
 /// Names for the layers of blocks; all others have none.
-pub(super) fn names(net: &Net, items: &[Item]) -> Vec<Path> {
+pub(super) fn layer_paths(net: &Net, items: &[Item]) -> Vec<Path> {
     let mut walk = Walk { net, paths: vec![Path::new(); net.nodes.len()], layers: 0, mixed: 0 };
     walk.body(items);
     walk.paths
@@ -116,35 +117,36 @@ struct Walk<'n> {
 impl Walk<'_> {
     fn body(&mut self, items: &[Item]) {
         let net = self.net;
-        let units = units(net, items);
-        let shape = |unit: &Unit| items[unit.start..unit.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
+        let ranges = ranges(net, items);
+        let shape =
+            |range: &BlockRange| items[range.start..range.end].iter().rev().find_map(Item::value).map(|id| &net.node(id).shape);
         let mut index = 0;
-        for (at, unit) in units.iter().enumerate() {
-            let body = &items[unit.start..unit.end];
+        for (at, range) in ranges.iter().enumerate() {
+            let body = &items[range.start..range.end];
             // paths side by side differ in their widths: each has a name of its own
             if let [Item::Join(join), ..] = body
-                && unit.kind == Kind::Parallel
+                && range.kind == Kind::Parallel
                 && join.arms.iter().filter(|arm| !arm.is_empty()).count() > 1
             {
                 self.mixed += 1;
                 assign(net, body, &[format!("mixed{}", self.mixed)], &mut Counts::default(), &mut self.paths);
                 continue;
             }
-            let goes_on = at > 0 && {
-                let before = &units[at - 1];
-                before.end == unit.start
-                    && before.kind == unit.kind
-                    && (unit.kind == Kind::Parallel || shape(before) == shape(unit))
-                    && (unit.kind == Kind::Parallel || before.path == unit.path)
+            let continues = at > 0 && {
+                let before = &ranges[at - 1];
+                before.end == range.start
+                    && before.kind == range.kind
+                    && (range.kind == Kind::Parallel || shape(before) == shape(range))
+                    && (range.kind == Kind::Parallel || before.path == range.path)
             };
-            index = if goes_on { index + 1 } else { 0 };
-            self.layers += usize::from(!goes_on);
+            index = if continues { index + 1 } else { 0 };
+            self.layers += usize::from(!continues);
             let prefix = [format!("layer{}", self.layers), index.to_string()];
             assign(net, body, &prefix, &mut Counts::default(), &mut self.paths);
         }
         // blocks within paths that are no block themselves, such as those below a pyramid's additions
         for (i, item) in items.iter().enumerate() {
-            if units.iter().any(|unit| (unit.start..unit.end).contains(&i)) {
+            if ranges.iter().any(|range| (range.start..range.end).contains(&i)) {
                 continue;
             }
             match item {
@@ -156,15 +158,15 @@ impl Walk<'_> {
     }
 }
 
-fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
-    let signs = signs_of(net, items);
-    let mut units: Vec<Unit> = Vec::new();
+fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
+    let signatures = all_signatures(net, items);
+    let mut ranges: Vec<BlockRange> = Vec::new();
     let mut loose = 0;
     let residual = |item: &Item| match item {
         Item::Join(join) => {
             let slot = tree::shortcut(net, join)?;
             let path = &join.arms[1 - slot];
-            is_block(net, path).then(|| (join.arms[slot].is_empty(), signs_of(net, path)))
+            is_block(net, path).then(|| (join.arms[slot].is_empty(), all_signatures(net, path)))
         }
         _ => None,
     };
@@ -183,33 +185,33 @@ fn units(net: &Net, items: &[Item]) -> Vec<Unit> {
             before = (1..=most)
                 .rev()
                 .find(|&k| {
-                    let whole: Vec<&String> = signs[i - k..i].iter().chain(&path).collect();
+                    let whole: Vec<&String> = signatures[i - k..i].iter().chain(&path).collect();
                     plain.iter().any(|other| other.iter().collect::<Vec<_>>() == whole)
                 })
                 .unwrap_or(0);
         }
-        chains(net, items, loose, i - before, &mut units);
+        chains(net, items, loose, i - before, &mut ranges);
         let path = residual(item).map_or_else(Vec::new, |(_, path)| path);
-        let path = signs[i - before..i].iter().cloned().chain(path).collect();
-        units.push(Unit { start: i - before, end: i + 1, kind, path });
+        let path = signatures[i - before..i].iter().cloned().chain(path).collect();
+        ranges.push(BlockRange { start: i - before, end: i + 1, kind, path });
         loose = i + 1;
     }
     // in a network of other blocks a few equal steps are its stem
-    if units.is_empty() {
-        chains(net, items, 0, items.len(), &mut units);
+    if ranges.is_empty() {
+        chains(net, items, 0, items.len(), &mut ranges);
     }
     // what stands behind all blocks of a kind belongs to them
     for kind in [Kind::Residual, Kind::Parallel] {
-        let behind = |unit: &Unit| {
-            let rest = signs[unit.end..].iter().zip(&items[unit.end..]);
+        let behind = |range: &BlockRange| {
+            let rest = signatures[range.end..].iter().zip(&items[range.end..]);
             let acts =
                 rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clamp(_))));
             acts.count()
         };
-        let least = units.iter().filter(|u| u.kind == kind).map(behind).min().unwrap_or(0);
-        units.iter_mut().filter(|u| u.kind == kind).for_each(|u| u.end += least);
+        let min = ranges.iter().filter(|u| u.kind == kind).map(behind).min().unwrap_or(0);
+        ranges.iter_mut().filter(|u| u.kind == kind).for_each(|u| u.end += min);
     }
-    units
+    ranges
 }
 
 /// Whether a path is one block's: other sums and outputs in it say that it is more.
@@ -225,12 +227,12 @@ fn is_block(net: &Net, path: &[Item]) -> bool {
 }
 
 /// Runs of equal steps among those between two blocks.
-fn chains(net: &Net, items: &[Item], start: usize, end: usize, units: &mut Vec<Unit>) {
+fn chains(net: &Net, items: &[Item], start: usize, end: usize, ranges: &mut Vec<BlockRange>) {
     for (first, period, count) in repeats(net, &items[start..end]) {
-        let path = signs_of(net, &items[start + first..start + first + period]);
+        let path = all_signatures(net, &items[start + first..start + first + period]);
         for k in 0..count {
             let start = start + first + k * period;
-            units.push(Unit { start, end: start + period, kind: Kind::Chain, path: path.clone() });
+            ranges.push(BlockRange { start, end: start + period, kind: Kind::Chain, path: path.clone() });
         }
     }
 }
@@ -287,9 +289,9 @@ impl Counts {
 fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
     for item in items {
         match item {
-            Item::Op(id) => give(net, *id, prefix, counts, paths),
+            Item::Op(id) => name_layer(net, *id, prefix, counts, paths),
             Item::Join(join) => {
-                let (shortcut, main) = ways(net, join);
+                let (shortcut, main) = shortcut_and_main(net, join);
                 let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
                 for (slot, arm) in join.arms.iter().enumerate().filter(|(_, arm)| !arm.is_empty()) {
                     if Some(slot) == main {
@@ -322,14 +324,14 @@ fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, pat
 }
 
 /// The shortcut among the arms of a join, and the arm that the current value takes.
-fn ways(net: &Net, join: &Join) -> (Option<usize>, Option<usize>) {
+fn shortcut_and_main(net: &Net, join: &Join) -> (Option<usize>, Option<usize>) {
     match tree::shortcut(net, join) {
         Some(slot) => (Some(slot), Some(1 - slot)),
         None => (None, (!matches!(net.node(join.node).op, Op::Concat)).then_some(0)),
     }
 }
 
-fn give(net: &Net, id: Id, prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
+fn name_layer(net: &Net, id: Id, prefix: &[String], counts: &mut Counts, paths: &mut [Path]) {
     if net.node(id).named {
         let leaf = counts.next(&net.node(id).op);
         paths[id] = prefix.iter().cloned().chain([leaf]).collect();

@@ -116,7 +116,7 @@ fn regular(net: &Net) -> Option<Vec<Item>> {
         sides.entry(entry).or_default().push((i, Some(path)));
     }
     let wanted = net.outputs.len() - 1;
-    let mut build = Build { net, sides, placed: 0 };
+    let mut build = TreeBuilder { net, sides, placed: 0 };
     let mut items = build.after(input, 0);
     let mut within = main;
     within.remove(&input);
@@ -139,13 +139,13 @@ fn ancestors(net: &Net, value: Id, known: &HashSet<Id>) -> HashSet<Id> {
 /// Outputs by the value that they are, or from which a path of so many nodes leads to them.
 type Sides = HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>>;
 
-struct Build<'n> {
+struct TreeBuilder<'n> {
     net: &'n Net,
     sides: Sides,
     placed: usize,
 }
 
-impl Build<'_> {
+impl TreeBuilder<'_> {
     /// What begins at a value once it is current.
     fn after(&mut self, value: Id, depth: usize) -> Vec<Item> {
         let mut items = Vec::new();

@@ -64,14 +64,14 @@ fn stem(word: &'static str) -> &'static str {
     }
 }
 
-/// Text with its indentation.
+/// Writer with its indentation.
 #[derive(Default)]
-pub(super) struct Text {
+pub(super) struct Writer {
     pub out: String,
     pub indent: usize,
 }
 
-impl Text {
+impl Writer {
     pub fn line(&mut self, line: &str) {
         self.out.extend(std::iter::repeat_n("  ", self.indent));
         self.out.push_str(line);

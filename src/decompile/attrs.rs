@@ -1,4 +1,4 @@
-//! An operator as a statement: its word, and its arguments with what the language takes where they are not written.
+//! An operator as a statement: its keyword, and its arguments with the language's defaults.
 
 use std::fmt;
 
@@ -22,14 +22,14 @@ impl Val {
         Val::Int(i64::try_from(n).unwrap_or(i64::MAX))
     }
 
-    /// A stride and the like: `2` for `2x2`.
-    fn step([h, w]: Pair) -> Val {
+    /// A stride or a similar pair: `2` for `2x2`.
+    fn pair([h, w]: Pair) -> Val {
         if h == w { Val::int(h) } else { Val::Size([h, w]) }
     }
 
     fn sides(sides: Sides) -> Val {
         match sides {
-            [[t, b], [l, r]] if t == b && l == r => Val::step([t, l]),
+            [[t, b], [l, r]] if t == b && l == r => Val::pair([t, l]),
             other => Val::Sides(other),
         }
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Val {
             Val::Size([h, w]) => write!(f, "{h}x{w}"),
             Val::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             Val::Ends([a, b]) => write!(f, "[{a}, {b}]"),
-            // the shortest text that reads as the same number
+            // the shortest text that parses to the same number
             Val::Float(x) if *x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", *x as i64),
             Val::Float(x) => write!(f, "{x:?}"),
             Val::Bool(b) => write!(f, "{b}"),
@@ -62,20 +62,20 @@ impl fmt::Display for Val {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Attr {
     pub key: &'static str,
-    /// Whether it stands first, without its key.
+    /// Whether it is positional, written first and without its key.
     pub first: bool,
     pub value: Val,
-    /// Whether the language takes this value where none is written.
+    /// Whether this is the language's default, which is not written.
     pub default: bool,
 }
 
-/// The word and the arguments of an operator. `signal` says that its operand has one spatial axis, where a size is one number.
+/// The keyword and the arguments of an operator. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
 pub(super) fn statement(op: &Op, signal: bool) -> (&'static str, Vec<Attr>) {
     let mut list = arguments(op);
     for attr in list.iter_mut().filter(|_| signal) {
         match attr.value {
             Val::Size([_, n]) => attr.value = Val::int(n),
-            Val::Sides([_, ends]) => attr.value = Val::Ends(ends),
+            Val::Sides([_, width]) => attr.value = Val::Ends(width),
             _ => {}
         }
     }
@@ -89,9 +89,9 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Conv(c) => vec![
             first("kernel", Val::Size(c.kernel)),
             attr("filters", Val::int(c.filters), false),
-            attr("stride", Val::step(c.stride), c.stride == [1, 1]),
+            attr("stride", Val::pair(c.stride), c.stride == [1, 1]),
             attr("padding", Val::sides(c.pad), Some(c.pad) == same(c.kernel, c.dilation)),
-            attr("dilation", Val::step(c.dilation), c.dilation == [1, 1]),
+            attr("dilation", Val::pair(c.dilation), c.dilation == [1, 1]),
             attr("groups", Val::int(c.groups), c.groups == 1),
             attr("bias", Val::Bool(c.bias), !c.bias),
         ],
@@ -101,12 +101,12 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
             let mut list = vec![
                 first("kernel", Val::Size(*kernel)),
-                attr("stride", Val::step(*stride), stride == kernel),
+                attr("stride", Val::pair(*stride), stride == kernel),
                 attr("padding", Val::sides(*pad), *pad == pool.usual_pad()),
                 attr("ceil_mode", Val::Bool(*ceil), !ceil),
             ];
             match kind {
-                PoolKind::Max { dilation } => list.push(attr("dilation", Val::step(*dilation), *dilation == [1, 1])),
+                PoolKind::Max { dilation } => list.push(attr("dilation", Val::pair(*dilation), *dilation == [1, 1])),
                 PoolKind::Avg { count_pad } => list.push(attr("count_include_pad", Val::Bool(*count_pad), *count_pad)),
             }
             list
@@ -120,15 +120,15 @@ fn arguments(op: &Op) -> Vec<Attr> {
             attr("channels", Val::Ends(p.channels), p.channels == [0, 0]),
             attr("mode", Val::Word(p.mode.word()), p.mode == PadMode::Zeros),
         ],
-        Op::Subsample(stride) => vec![first("stride", Val::step(*stride))],
+        Op::Subsample(stride) => vec![first("stride", Val::pair(*stride))],
         Op::GlobalMaxPool => vec![first("kernel", Val::Word("global"))],
         Op::Upsample(None) => vec![first("mode", Val::Word("nearest"))],
-        Op::Upsample(Some(times)) => {
-            vec![first("mode", Val::Word("nearest")), attr("scale_factor", Val::step(*times), false)]
+        Op::Upsample(Some(scale_factor)) => {
+            vec![first("mode", Val::Word("nearest")), attr("scale_factor", Val::pair(*scale_factor), false)]
         }
-        Op::Clamp(clip) => {
+        Op::Clamp(clamp) => {
             let limit = |key, limit: Option<f32>| limit.map(|x| attr(key, Val::Float(shortest(x)), false));
-            [limit("min", clip.min), limit("max", clip.max)].into_iter().flatten().collect()
+            [limit("min", clamp.min), limit("max", clamp.max)].into_iter().flatten().collect()
         }
         Op::Scale(s) => {
             vec![first("times", Val::Float(shortest(s.times))), attr("plus", Val::Float(shortest(s.plus)), s.plus == 0.0)]
@@ -137,12 +137,12 @@ fn arguments(op: &Op) -> Vec<Attr> {
     }
 }
 
-/// The number whose shortest text is that of this one.
+/// The `f64` with the same shortest text.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
-/// The padding that a convolution has where none is written.
+/// The default padding of a convolution.
 fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
     let mut pad = [[0; 2]; 2];
     for axis in 0..2 {
@@ -154,8 +154,8 @@ fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
     Some(pad)
 }
 
-/// By how much an operator makes the map smaller, as a shortcut's policy counts it.
-pub(super) fn step(op: &Op) -> Pair {
+/// The stride of an operator, as counted by shortcut policies.
+pub(super) fn stride(op: &Op) -> Pair {
     match op {
         Op::Conv(c) => c.stride,
         Op::Pool(p) => p.stride,
@@ -180,17 +180,17 @@ pub(super) fn step(op: &Op) -> Pair {
     }
 }
 
-/// Whether a shape is that of a signal.
+/// Whether a shape has one spatial axis (1-D inputs).
 pub(super) fn is_signal(shape: Option<&Shape>) -> bool {
     shape.and_then(Shape::dims).is_some_and(|dims| dims.len() == 2)
 }
 
-/// Whether a shape is that of a map, or of a signal.
+/// Whether a shape has spatial axes.
 pub(super) fn is_map(shape: &Shape) -> bool {
     shape.dims().is_some_and(|dims| dims.len() > 1)
 }
 
-/// The dimensions of an input as the language writes them; `None` where it has no word for them.
+/// The dimensions of an input in the language's notation; `None` if they cannot be written.
 pub(super) fn input(shape: &Shape) -> Option<String> {
     let dims = shape.dims()?;
     let plain = |dim: &Dim| matches!(dim, Dim::Fixed(_) | Dim::Free { add: 0, div: 1, .. });

@@ -1,4 +1,4 @@
-//! Blocks: bodies that say the same but for numbers become one, with parameters; runs of it a stage.
+//! Finds blocks: bodies that differ only in numbers become one block with parameters, and runs of it become stages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,17 +20,17 @@ pub(super) struct Block {
     pub params: Vec<Param>,
     pub stmts: Vec<Stmt>,
     pub exprs: Vec<Expr>,
-    /// Whether it is the standard library's, which is not written.
+    /// Whether it is in the standard library, so that it is not written.
     pub standard: bool,
-    /// The steps before the value that a projection reads, where that is not the block's input.
+    /// The number of statements before the value that a projection reads, if that is not the block's input.
     pub project_from: Option<usize>,
     /// Whether it has an `add shortcut`.
     pub residual: bool,
-    /// For each call in it the scopes, those of all bodies that it stands for.
+    /// For each call in it, the scopes of all instances of the call.
     pub calls: Vec<Vec<usize>>,
 }
 
-/// What a shortcut of one instance is made of.
+/// The shortcut of one instance of a block.
 #[derive(Clone, Debug)]
 pub(super) struct Residual {
     /// The block's input, and the value that the shortcut is added to.
@@ -39,13 +39,13 @@ pub(super) struct Residual {
     /// The product of the strides on the path.
     pub stride: Pair,
     pub arm: Vec<Item>,
-    /// As [`Block::project_from`].
+    /// See [`Block::project_from`].
     pub project_from: Option<usize>,
-    /// How deep the names of its layers begin.
+    /// The depth at which the names of its layers begin.
     pub depth: usize,
 }
 
-/// A block used by a scope.
+/// A use of a block.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub block: usize,
@@ -53,11 +53,11 @@ pub(super) struct Call {
     pub from: Id,
     pub to: Id,
     pub residual: Option<Residual>,
-    /// The stride that the path of a plain block has, where a standard block leaves its shortcut out.
+    /// Whether it is a standard residual block without its shortcut.
     pub plain: bool,
 }
 
-/// Blocks of one kind, one after the other.
+/// Consecutive calls of the same block.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub label: Option<String>,
@@ -65,12 +65,12 @@ pub(super) struct Run {
     pub calls: Vec<Call>,
 }
 
-/// What a body was made to.
+/// The statements of a body, and their numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Built {
     pub stmts: Vec<Stmt>,
     pub holes: Vec<Hole>,
-    /// The scopes of the calls in it, in the order of the text.
+    /// The scopes of the calls in it, in text order.
     pub calls: Vec<usize>,
     pub residual: Option<Residual>,
 }
@@ -82,24 +82,26 @@ pub(super) struct Blocks<'n> {
     /// By scope.
     pub calls: HashMap<usize, Call>,
     pub runs: Vec<Run>,
-    /// Scopes that are written where they stand, since their body stands at one place alone.
+    /// Scopes that are written inline, since their body only occurs once.
     inline: HashSet<usize>,
 }
 
-/// A scope with how many names are around its layers.
+/// A scope, with its position in the tree of scopes.
 struct ScopeInfo<'i> {
     scope: &'i Scope,
+    /// The number of named scopes around its layers.
     depth: usize,
+    /// The number of levels of scopes inside it.
     height: usize,
-    /// Whether it is an arm of a join as a whole.
+    /// Whether it is a whole arm of a join.
     arm: bool,
 }
 
-/// Bodies of equal steps; whether all of them are arms.
+/// Bodies with equal statements, and whether all of them are arms.
 type Class<'i> = (Vec<Stmt>, Vec<(&'i Scope, Built)>, bool);
 
 impl<'n> Blocks<'n> {
-    /// Finds the blocks of a network; its body then.
+    /// Finds the blocks of a network, and its body that uses them.
     pub fn find(net: &'n Net, paths: &'n [Path], items: &[Item], standard: &mut Standard) -> (Blocks<'n>, Built) {
         let mut inline = HashSet::new();
         loop {
@@ -108,21 +110,21 @@ impl<'n> Blocks<'n> {
             found.runs = Vec::new();
             let mut body = Built::default();
             found.body(items, 0, false, "", &mut body);
-            // a block that is used at one place, and once, is no block
+            // a block that is used only once is written inline
             let mut uses = vec![0usize; found.blocks.len()];
             let mut seen = vec![false; found.blocks.len()];
             found.count(&body.stmts, &mut uses, &mut seen);
-            let alone: Vec<usize> = (0..found.blocks.len()).filter(|&b| uses[b] < 2 && !found.blocks[b].residual).collect();
-            if alone.is_empty() {
+            let single: Vec<usize> = (0..found.blocks.len()).filter(|&b| uses[b] < 2 && !found.blocks[b].residual).collect();
+            if single.is_empty() {
                 return (found, body);
             }
-            // each turn has fewer scopes that are blocks than the one before
+            // every iteration has fewer scopes that are blocks
             inline = std::mem::take(&mut found.inline);
-            inline.extend(found.calls.iter().filter(|(_, call)| alone.contains(&call.block)).map(|(scope, _)| *scope));
+            inline.extend(found.calls.iter().filter(|(_, call)| single.contains(&call.block)).map(|(scope, _)| *scope));
         }
     }
 
-    /// Counts at how many places of the text a block stands.
+    /// Counts how many times each block is used in the text.
     fn count(&self, stmts: &[Stmt], uses: &mut [usize], seen: &mut [bool]) {
         let enter = |this: &Self, block: usize, times: usize, uses: &mut [usize], seen: &mut [bool]| {
             uses[block] += times;
@@ -135,7 +137,7 @@ impl<'n> Blocks<'n> {
                 Stmt::Call { block, .. } => enter(self, *block, 1, uses, seen),
                 Stmt::Run(run) => {
                     let run = &self.runs[*run];
-                    // a run of one counts as many as the stages that it may be one of
+                    // a run of a single call still counts as a stage
                     enter(self, run.block, run.calls.len().max(2), uses, seen);
                 }
                 Stmt::Scope { body, .. } | Stmt::Side { body, .. } => self.count(body, uses, seen),
@@ -145,7 +147,7 @@ impl<'n> Blocks<'n> {
         }
     }
 
-    /// Makes blocks, from the innermost scopes outwards.
+    /// Creates blocks, from the innermost scopes outward.
     fn classes(&mut self, items: &[Item], standard: &mut Standard) {
         let mut places = Vec::new();
         gather(self.net, items, 0, &mut places);
@@ -167,7 +169,7 @@ impl<'n> Blocks<'n> {
                 }
             }
             for (stmts, members, arms) in classes {
-                // what stands in arms alone is read best where it stands
+                // bodies that only occur in arms are most readable inline
                 let wanted = members.len() > 1 && !arms || stmts.contains(&Stmt::Shortcut);
                 if wanted && !small(&stmts) && !fixed(&stmts) {
                     self.make(&members, standard);
@@ -176,7 +178,7 @@ impl<'n> Blocks<'n> {
         }
     }
 
-    /// Makes a block of bodies of equal steps.
+    /// Creates a block from bodies with equal statements.
     fn make(&mut self, members: &[(&Scope, Built)], standard: &mut Standard) -> Option<()> {
         let (_, first) = members.first()?;
         let residual = first.residual.is_some();
@@ -203,7 +205,7 @@ impl<'n> Blocks<'n> {
                 let name = self.block_name(members);
                 let stmts = first.stmts.clone();
                 let (params, exprs) = (unified.params, unified.exprs);
-                // equal steps have as many calls
+                // equal statements contain the same number of calls
                 let mut calls = vec![Vec::new(); first.calls.len()];
                 for (_, built) in members {
                     calls.iter_mut().zip(&built.calls).for_each(|(all, &scope)| all.push(scope));
@@ -211,7 +213,7 @@ impl<'n> Blocks<'n> {
                 (Block { name, params, stmts, exprs, standard: false, project_from, residual, calls }, unified.args)
             }
         };
-        // the same standard block may fit bodies that differ in what it does not show
+        // bodies with different statements may fit the same standard block
         let known = self.blocks.iter().position(|b| b.standard && block.standard && b.name == block.name);
         let at = match known {
             Some(at) if self.blocks[at].params == block.params => at,
@@ -228,7 +230,7 @@ impl<'n> Blocks<'n> {
         Some(())
     }
 
-    /// A name for a block: that of its scopes without their numbers, or one by what it does.
+    /// A name for a block: that of its scopes without their numbers, or one that describes its operators.
     fn block_name(&self, members: &[(&Scope, Built)]) -> String {
         let stmts = &members[0].1.stmts;
         let convs = stmts.iter().filter(|s| matches!(s, Stmt::Op { word: "conv", .. })).count();
@@ -267,7 +269,7 @@ impl<'n> Blocks<'n> {
         (2..).map(|n| format!("{name}_{n}")).find(|name| !taken(name)).unwrap_or(name)
     }
 
-    /// The blocks of a scope whose children are `0`, `1`, … of one kind.
+    /// The run of a scope whose children `0`, `1`, … are calls of the same block.
     fn run(&self, scope: &Scope) -> Option<Run> {
         let mut calls = Vec::new();
         for (i, item) in scope.body.iter().enumerate() {
@@ -282,18 +284,18 @@ impl<'n> Blocks<'n> {
         (self.is_run(&run) && label.parse::<usize>().is_err()).then_some(run)
     }
 
-    /// Whether a stage or repeat can say these calls.
+    /// Whether a stage or repeat can express these calls.
     fn is_run(&self, run: &Run) -> bool {
-        // each block has parameters of its own: unlike ones are never compared argument by argument
+        // arguments can only be compared if the block is the same
         if run.calls.iter().any(|call| call.block != run.block) {
             return false;
         }
         let mut varying = 0;
         let fits = self.columns(run).all(|(param, column)| match by_index(&column) {
             Some(ByIndex::Same(_)) => true,
-            // a stage states its filters once, for all instances
+            // a stage has a single value of `filters`
             _ if param.name == "filters" => false,
-            // of two that differ one says nothing of the other
+            // two different values are not a pattern
             Some(ByIndex::First(..)) if run.calls.len() == 2 && !matches!(&param.name[..], "stride" | "dilation") => false,
             Some(_) => {
                 varying += 1;
@@ -313,8 +315,8 @@ impl<'n> Blocks<'n> {
             .map(|(p, param)| (param, run.calls.iter().filter_map(|call| call.args.get(p).copied()).collect()))
     }
 
-    /// A body as a unit, without blocks in it: for comparing.
-    pub fn unit(net: &'n Net, paths: &'n [Path], items: &[Item], depth: usize) -> Built {
+    /// The statements of a body as a block, without calls of other blocks, for comparisons.
+    pub fn expanded(net: &'n Net, paths: &'n [Path], items: &[Item], depth: usize) -> Built {
         let (calls, inline) = (HashMap::new(), HashSet::new());
         let mut found = Blocks { net, paths, blocks: Vec::new(), calls, runs: Vec::new(), inline };
         let mut out = Built::default();
@@ -322,8 +324,8 @@ impl<'n> Blocks<'n> {
         out
     }
 
-    /// Makes statements of the steps of a body. In a unit the first sum of two paths is its shortcut.
-    pub fn body(&mut self, items: &[Item], depth: usize, unit: bool, arm: &str, out: &mut Built) {
+    /// Converts the items of a body to statements. In a block, the first sum that can be a shortcut is written as one.
+    pub fn body(&mut self, items: &[Item], depth: usize, is_block: bool, arm: &str, out: &mut Built) {
         let mut i = 0;
         while i < items.len() {
             let next = items.get(i + 1);
@@ -334,9 +336,9 @@ impl<'n> Blocks<'n> {
                     }
                 }
                 Item::Join(join) => {
-                    let slot = tree::shortcut(self.net, join).filter(|_| unit && out.residual.is_none());
+                    let slot = tree::shortcut(self.net, join).filter(|_| is_block && out.residual.is_none());
                     match slot {
-                        // what the block's input alone makes is its shortcut; or a projection of what the first steps make of it
+                        // a shortcut of the block's input, or a projection of an activated value
                         Some(slot) if i == 0 || !join.arms[slot].is_empty() => {
                             self.residual(&items[..i], join, slot, depth, out);
                         }
@@ -344,7 +346,7 @@ impl<'n> Blocks<'n> {
                     }
                 }
                 Item::Scope(scope) => {
-                    if let Some(run) = self.alike(&items[i..]) {
+                    if let Some(run) = self.unnamed_run(&items[i..]) {
                         i += run.calls.len();
                         self.runs.push(run);
                         out.stmts.push(Stmt::Run(self.runs.len() - 1));
@@ -370,8 +372,8 @@ impl<'n> Blocks<'n> {
         }
     }
 
-    /// The nameless scopes of one block that stand here, where they are more than one.
-    fn alike(&self, items: &[Item]) -> Option<Run> {
+    /// The run of consecutive unnamed scopes with the same block, if there are several.
+    fn unnamed_run(&self, items: &[Item]) -> Option<Run> {
         let of = |item: &Item| match item {
             Item::Scope(Scope { id, name: None, .. }) => self.calls.get(id).cloned(),
             _ => None,
@@ -390,7 +392,7 @@ impl<'n> Blocks<'n> {
         (run.calls.len() > 1).then_some(run)
     }
 
-    /// Whether a flattening need not be written: a linear layer behind it flattens.
+    /// Whether a `flatten` is implied by the linear layer that follows it.
     fn implied(&self, id: Id, next: Option<&Item>) -> bool {
         fn first(item: &Item) -> Option<Id> {
             match item {
@@ -405,7 +407,7 @@ impl<'n> Blocks<'n> {
             && next.and_then(first).is_some_and(|next| matches!(self.net.node(next).op, Op::Linear(_)))
     }
 
-    /// A layer's name as it is in a scope so deep.
+    /// A layer's name relative to a scope at this depth.
     fn leaf(&self, id: Id, depth: usize) -> Option<String> {
         let path = self.paths.get(id).filter(|p| p.len() > depth && depth != NO_NAMES)?;
         Some(path[depth..].join("."))
@@ -438,7 +440,7 @@ impl<'n> Blocks<'n> {
             out.stmts.append(&mut inner.stmts);
             return;
         };
-        // `stages.0.blocks` is one label
+        // `stages.0.blocks` becomes a single label
         let label = |stmt: &Stmt| match stmt {
             Stmt::Run(run) => self.runs[*run].label.clone(),
             _ => None,
@@ -457,18 +459,18 @@ impl<'n> Blocks<'n> {
         out.stmts.push(Stmt::Scope { name: name.clone(), sequential: scope.sequential, body: inner.stmts });
     }
 
-    /// A join as its arms.
+    /// Converts a join that is not a shortcut.
     fn join(&mut self, join: &Join, depth: usize, out: &mut Built) {
         let node = self.net.node(join.node);
         let (word, is_concat) = (node.op.word(), matches!(node.op, Op::Concat));
         let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
-        // of a concatenation the first way may have no scope of its own, where all others have one
+        // the first arm of a concatenation may have no scope although all others have one
         let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
         let unscoped = join.arms.split_first().is_some_and(|(first, rest)| !scoped(first) && rest.iter().all(scoped));
         let mut arms = Vec::new();
         for (slot, items) in join.arms.iter().enumerate() {
             let mut inner = Built::default();
-            // the first way of a sum or product is what the current value does
+            // the first arm of a sum or product continues the main path
             let main = slot == 0 && (!is_concat || unscoped && depth != NO_NAMES);
             let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
             let name = match name {
@@ -496,7 +498,7 @@ impl<'n> Blocks<'n> {
         out.stmts.push(Stmt::Join { word, arms });
     }
 
-    /// The steps of an arm: those of its one scope, or the call of a block that this scope is.
+    /// The statements of an arm: the contents of its single scope, or the call that this scope is.
     fn arm(&mut self, items: &[Item], scope: Option<&Scope>, depth: usize, hint: &str, out: &mut Built) {
         let Some(scope) = scope else { return self.body(items, depth, false, hint, out) };
         if !self.calls.contains_key(&scope.id) {
@@ -508,7 +510,7 @@ impl<'n> Blocks<'n> {
         }
     }
 
-    /// The path of a residual block, `add shortcut`, and what the shortcut is made of.
+    /// Converts the path of a residual block and `add shortcut`, and records the shortcut.
     fn residual(&mut self, before: &[Item], join: &Join, slot: usize, depth: usize, out: &mut Built) {
         let path = &join.arms[1 - slot];
         let x = match before.first() {
@@ -525,14 +527,14 @@ impl<'n> Blocks<'n> {
     }
 }
 
-/// A depth at which no name of a layer can be kept.
+/// Instead of a depth: layer names cannot be preserved here.
 const NO_NAMES: usize = usize::MAX;
 
-/// The one scope of a side path, with its name and depth; where there is none, the names of its layers cannot be kept.
+/// The single scope of a side path, with its name and depth. Without one, the names of its layers cannot be preserved.
 fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize) {
     let (mut name, mut found, mut deeper): (Option<String>, Option<&Scope>, usize) = (None, None, depth);
     let mut inside = items;
-    // `layer_blocks.3` is one name
+    // `layer_blocks.3` becomes a single name
     while depth != NO_NAMES
         && let [Item::Scope(scope)] = inside
         && let Some(part) = &scope.name
@@ -543,18 +545,18 @@ fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize
     (name, found, if found.is_some() { deeper } else { NO_NAMES })
 }
 
-/// Multiplies the strides along the current value's way.
+/// Multiplies `stride` by the strides along the main path.
 fn strides(net: &Net, item: &Item, stride: &mut Pair) {
     match item {
         Item::Op(id) => {
-            let step = attrs::step(&net.node(*id).op);
-            *stride = [stride[0].saturating_mul(step[0]), stride[1].saturating_mul(step[1])];
+            let own = attrs::stride(&net.node(*id).op);
+            *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
         }
         Item::Scope(scope) => scope.body.iter().for_each(|item| strides(net, item, stride)),
         Item::Join(join) => {
-            // arms side by side count as their last one, a branch does not count
-            let way = if matches!(net.node(join.node).op, Op::Concat) { join.arms.last() } else { join.arms.first() };
-            way.into_iter().flatten().for_each(|item| strides(net, item, stride));
+            // of parallel arms, the last one counts; branches do not count
+            let main = if matches!(net.node(join.node).op, Op::Concat) { join.arms.last() } else { join.arms.first() };
+            main.into_iter().flatten().for_each(|item| strides(net, item, stride));
         }
         Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
     }
@@ -570,7 +572,7 @@ fn small(stmts: &[Stmt]) -> bool {
     }
 }
 
-/// Whether a body holds what belongs to a network.
+/// Whether a body contains statements that are only allowed in a network.
 fn fixed(stmts: &[Stmt]) -> bool {
     stmts.iter().any(|stmt| match stmt {
         Stmt::Run(_) | Stmt::Output(_) | Stmt::Side { .. } => true,
@@ -581,7 +583,7 @@ fn fixed(stmts: &[Stmt]) -> bool {
     })
 }
 
-/// All scopes, those inside others first to be told by their height.
+/// Collects all scopes, and returns the number of levels.
 fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<ScopeInfo<'i>>) -> usize {
     let mut highest = 0;
     for item in items {
@@ -593,7 +595,7 @@ fn gather<'i>(net: &Net, items: &'i [Item], depth: usize, out: &mut Vec<ScopeInf
                 height + 1
             }
             Item::Join(join) => {
-                // what a shortcut is made of belongs to its policy
+                // the shortcut belongs to its policy
                 let shortcut = tree::shortcut(net, join);
                 let arms = join.arms.iter().enumerate().filter(|(slot, _)| Some(*slot) != shortcut);
                 let gather_arm = |(_, arm): (usize, &'i Vec<Item>)| {

@@ -1,8 +1,8 @@
-//! Steps gathered under the names of their layers: `layer2.0.conv1` stands in a scope `0` of a scope `layer2`.
+//! Groups items into scopes by the names of their layers: `layer2.0.conv1` is in a scope `0` of a scope `layer2`.
 //!
-//! A layer says itself where it stands. An operator without tensors has no name that matters: it stands with what is before it as
-//! far as all scopes of that kind end alike. So the ReLU trailing each addition belongs to the block, and the pool trailing the last
-//! block does not.
+//! The scope of a layer follows from its name. The name of an operator without tensors is irrelevant: it belongs to the scope before
+//! it if all scopes of that kind are followed by the same operator. So the ReLU after each addition belongs to the block, and the
+//! pool after the last block does not.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,19 +10,19 @@ use super::net::{Id, Net};
 use super::tree::{self, Item, Join, Scope};
 use crate::ir::{Op, Pool};
 
-/// The parts of a name.
+/// The components of a name.
 pub(super) type Path = Vec<String>;
 
-/// Gathers the steps of a network. `paths` are the names by node, empty where there is none.
+/// Groups the items of a network. `paths` has the name of each node; empty if irrelevant.
 pub(super) fn group(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
     let mut grouping = Grouping { net, paths, trailing_ops: HashMap::new(), owners: HashMap::new(), ids: 0 };
-    grouping.measure(&items);
+    grouping.count_trailing(&items);
     let from = net.inputs[0];
-    grouping.own(&items);
+    grouping.assign_owners(&items);
     grouping.body(items, &[], from)
 }
 
-/// Gathers the steps of a side path, as one scope where all its layers stand in one.
+/// Groups the items of a side path, as a single scope if it contains all layers.
 pub(super) fn side(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
     let mut grouping = Grouping { net, paths, trailing_ops: HashMap::new(), owners: HashMap::new(), ids: 0 };
     grouping.arm(items, &[], net.inputs[0], net.outputs[0].1)
@@ -31,14 +31,14 @@ pub(super) fn side(net: &Net, paths: &[Path], items: Vec<Item>) -> Vec<Item> {
 struct Grouping<'n> {
     net: &'n Net,
     paths: &'n [Path],
-    /// By kind of scope: what stood trailing each, up to the next layer.
+    /// By kind of scope: the operators after each scope, up to the next layer.
     trailing_ops: HashMap<BTreeSet<String>, Vec<Vec<&'static str>>>,
-    /// The scope of a step without layers, by its value.
+    /// The scope of an item without layers, by its value.
     owners: HashMap<Id, Path>,
     ids: usize,
 }
 
-/// The longest common beginning.
+/// The longest common prefix.
 fn common<'p>(mut paths: impl Iterator<Item = &'p [String]>) -> Path {
     let Some(first) = paths.next() else { return Path::new() };
     let mut length = first.len();
@@ -53,7 +53,7 @@ fn ends_in_digit(part: &str) -> bool {
 }
 
 impl Grouping<'_> {
-    /// The names inside.
+    /// The names of the layers inside.
     fn names(&self, items: &[Item]) -> Vec<&[String]> {
         let mut list: Vec<&[String]> = Vec::new();
         items.iter().for_each(|item| {
@@ -71,7 +71,7 @@ impl Grouping<'_> {
         if names.is_empty() { None } else { Some(common(names.iter().map(|p| &p[..p.len() - 1]))) }
     }
 
-    /// The scope that each step of a body stands in; `None` for one without layers.
+    /// The scope of each item of a body; `None` for an item without layers.
     fn scopes(&self, items: &[Item]) -> Vec<Option<Path>> {
         let plain: Vec<Path> =
             items.iter().filter(|i| matches!(i, Item::Op(_))).filter_map(|i| self.scope_of(std::slice::from_ref(i))).collect();
@@ -79,20 +79,20 @@ impl Grouping<'_> {
             let mut path = self.scope_of(std::slice::from_ref(item))?;
             let join = match item {
                 Item::Join(join) => join,
-                // it has a name of its own, wherever it begins
+                // it has its own name, wherever it begins
                 Item::Side(_) => return None,
                 Item::Op(_) | Item::Scope(_) | Item::Irregular(_) | Item::Output(_) => return Some(path),
             };
-            let alone = !plain.iter().any(|other| other.starts_with(&path));
+            let is_alone = !plain.iter().any(|other| other.starts_with(&path));
             let named = join.arms.iter().filter(|arm| !self.names(arm).is_empty()).count();
             let lifted = if tree::shortcut(self.net, join).is_some() {
-                // a path that is a module of its own within the block
+                // a path that is a separate module within the block
                 matches!(&path[..], [.., outer, inner] if ends_in_digit(outer) && !ends_in_digit(inner))
             } else {
                 // the one arm with layers has the scope, not the join
                 named == 1
             };
-            if alone && lifted {
+            if is_alone && lifted {
                 path.pop();
             }
             Some(path)
@@ -100,14 +100,14 @@ impl Grouping<'_> {
         items.iter().map(scope).collect()
     }
 
-    /// What kind of scope this is: by the layers right in it, or, where there are none, by the scopes.
+    /// The kind of a scope: the names of the layers directly in it or, if there are none, of the scopes in it.
     fn kind(&self, scope: &Path) -> BTreeSet<String> {
         let inside = || self.paths.iter().filter(|p| p.len() > scope.len() && p.starts_with(scope));
         let layers: BTreeSet<String> = inside().filter(|p| p.len() == scope.len() + 1).map(|p| p[scope.len()].clone()).collect();
         if layers.is_empty() { inside().map(|p| format!("{}.", p[scope.len()])).collect() } else { layers }
     }
 
-    /// Calls `visit` with each scope that ends in a body, and the steps without layers trailing it.
+    /// Calls `visit` with each scope that ends in a body, and the items without layers after it.
     fn endings<'i>(&self, items: &'i [Item], outer: &Path, visit: &mut impl FnMut(&Path, &'i [Item])) {
         let scopes = self.scopes(items);
         for (item, scope) in items.iter().zip(&scopes) {
@@ -133,7 +133,7 @@ impl Grouping<'_> {
         }
     }
 
-    fn measure(&mut self, items: &[Item]) {
+    fn count_trailing(&mut self, items: &[Item]) {
         let mut found: Vec<(Path, Vec<&'static str>)> = Vec::new();
         self.endings(items, &Path::new(), &mut |scope, trailing| {
             let words = trailing.iter().map_while(|item| Some(self.net.node(item.value()?).op.word()));
@@ -146,8 +146,8 @@ impl Grouping<'_> {
         }
     }
 
-    /// Says of steps without layers which scope they end.
-    fn own(&mut self, items: &[Item]) {
+    /// Determines which items without layers belong to the end of a scope.
+    fn assign_owners(&mut self, items: &[Item]) {
         let mut found: Vec<(Id, Path)> = Vec::new();
         self.endings(items, &Path::new(), &mut |scope, trailing| {
             let kind = self.kind(scope);
@@ -167,7 +167,7 @@ impl Grouping<'_> {
         self.owners.extend(found);
     }
 
-    /// Whether a step without layers closes a scope that stands alone.
+    /// Whether an item without layers belongs to the end of the only scope of its kind.
     fn closes(&self, item: &Item, numbered: bool) -> bool {
         match item {
             Item::Op(id) => match self.net.node(*id).op {
@@ -179,11 +179,11 @@ impl Grouping<'_> {
         }
     }
 
-    /// The steps of a body, whose scope is `prefix`, with those of deeper scopes gathered.
+    /// The items of a body whose scope is `prefix`, with those of deeper scopes grouped.
     fn body(&mut self, items: Vec<Item>, prefix: &[String], from: Id) -> Vec<Item> {
         let depth = prefix.len();
         let scopes = self.scopes(&items);
-        // the next part of each step's scope; `None` for one that stands here, `Some(None)` for one that may stand anywhere
+        // the next component of each item's scope; `None` for an item directly in this scope, `Some(None)` for one that can be anywhere
         let parts: Vec<Option<Option<String>>> = items
             .iter()
             .zip(scopes)
@@ -202,10 +202,10 @@ impl Grouping<'_> {
         while let Some((i, item)) = rest.next() {
             let Some(Some(part)) = &parts[i] else {
                 current = item.value().unwrap_or(current);
-                out.push(self.inside(item, prefix));
+                out.push(self.group_arms(item, prefix));
                 continue;
             };
-            // as far as the last step of this scope before one of another
+            // up to the last item of this scope before one of another scope
             let ours = parts[i..].iter().take_while(|p| p.as_ref().is_some_and(|p| p.as_ref().is_none_or(|p| p == part)));
             let last = i + ours.enumerate().filter(|(_, p)| matches!(p, Some(Some(_)))).map(|(n, _)| n).last().unwrap_or(0);
             let mut body = vec![item];
@@ -227,7 +227,7 @@ impl Grouping<'_> {
         Scope { id: self.ids, name, sequential, body, from, to }
     }
 
-    /// Whether the layers right in a body have the numbers that they would be given in order.
+    /// Whether the layers directly in a body are named by their positions, as in a `sequential`.
     fn is_sequence(&self, body: &[Item]) -> bool {
         let (mut number, mut any) = (0, false);
         for (i, item) in body.iter().enumerate() {
@@ -235,7 +235,7 @@ impl Grouping<'_> {
                 Item::Op(id) => {
                     let before_linear =
                         matches!(body.get(i + 1), Some(Item::Op(next)) if matches!(self.net.node(*next).op, Op::Linear(_)));
-                    // a linear layer flattens what it reads
+                    // a linear layer flattens its input
                     if matches!(self.net.node(*id).op, Op::Flatten) && before_linear {
                         continue;
                     }
@@ -255,8 +255,8 @@ impl Grouping<'_> {
         any
     }
 
-    /// Gathers the arms of a step that stands in the scope `prefix`.
-    fn inside(&mut self, item: Item, prefix: &[String]) -> Item {
+    /// Groups the arms of an item in the scope `prefix`.
+    fn group_arms(&mut self, item: Item, prefix: &[String]) -> Item {
         match item {
             Item::Join(Join { node, from, arms }) => {
                 let whole = Join { node, from, arms };
@@ -281,7 +281,7 @@ impl Grouping<'_> {
                     |arm: &Vec<Item>| matches!(&arm[..], [Item::Scope(Scope { name: Some(name), .. })] if ends_in_digit(name));
                 let one = !is_shortcut && arms.iter().filter(|arm| !arm.is_empty()).count() == 1 && arms.iter().any(numbered);
                 let join = Item::Join(Join { node, from, arms });
-                // such as a dense layer: a block without a scope of its own
+                // such as a dense layer: a block without its own scope
                 if one { Item::Scope(self.scope(None, vec![join], from, node)) } else { join }
             }
             Item::Side(mut side) => {
@@ -293,7 +293,7 @@ impl Grouping<'_> {
         }
     }
 
-    /// The steps of a side path: in one scope as a whole, where all its layers are.
+    /// The items of a side path, in a single scope if it contains all layers.
     fn arm(&mut self, arm: Vec<Item>, prefix: &[String], from: Id, to: Id) -> Vec<Item> {
         let depth = prefix.len();
         let names = self.names(&arm);

@@ -1,4 +1,4 @@
-//! What has no simple form, statement by statement: one main goes along the current value, all else are branches with labels.
+//! Writes irregular regions statement by statement: the main path along the current value, and everything else as branches with labels.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,43 +11,43 @@ use crate::ir::Op;
 /// A line of an irregular region.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
-    /// On the current value.
+    /// An operator on the current value.
     Main(OpStmt),
-    /// The current value gets this label.
+    /// Labels the current value.
     Mark(usize),
-    /// A side path: its label, what it would be called, where it begins if not at the current value.
+    /// A branch: its label, its preferred name, and where it begins if not at the current value.
     Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<OpStmt> },
     /// This output is the labeled value.
     Output { output: usize, label: usize },
 }
 
-/// A statement; its arguments are holes.
+/// An operator; its arguments are holes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpStmt {
     pub word: &'static str,
     pub keys: Vec<&'static str>,
     /// The layer's name in the scope.
     pub leaf: Option<String>,
-    /// What it joins with the value that it reads.
+    /// Further operands.
     pub others: Vec<Label>,
 }
 
-/// A value by its label.
+/// A reference to a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Label {
-    /// One of the region's own.
+    /// A label of this region.
     Local(usize),
     /// An input of the network.
     Input(String),
 }
 
-/// The nodes of the main that the current value takes, from behind the first to the last.
+/// The nodes of the main path, after the first value up to the last one.
 fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
-    // what follows the region's first value at all: other inputs do not
-    let mut behind: HashSet<Id> = HashSet::from([irregular.from]);
+    // the nodes that depend on the region's first value: other inputs do not
+    let mut dependents: HashSet<Id> = HashSet::from([irregular.from]);
     for &id in &irregular.nodes {
-        if net.node(id).operands.iter().any(|o| behind.contains(o)) {
-            behind.insert(id);
+        if net.node(id).operands.iter().any(|o| dependents.contains(o)) {
+            dependents.insert(id);
         }
     }
     let mut main = Vec::new();
@@ -55,14 +55,14 @@ fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
     while id != irregular.from {
         main.push(id);
         let operands = &net.node(id).operands;
-        // the first operand is the current value; of a sum it may be the second
+        // the first operand is the current value; for a sum it may be the second
         let next = match operands[..] {
-            [first, second] if matches!(net.node(id).op, Op::Add) && !behind.contains(&first) => Some(second),
+            [first, second] if matches!(net.node(id).op, Op::Add) && !dependents.contains(&first) => Some(second),
             [first, ..] => Some(first),
             [] => None,
         };
         match next {
-            Some(next) if behind.contains(&next) => id = next,
+            Some(next) if dependents.contains(&next) => id = next,
             _ => break,
         }
     }
@@ -70,7 +70,7 @@ fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
     main
 }
 
-/// Makes the lines of an irregular region. `paths` are the layers' names where they can be kept, and the depth of the scope.
+/// Writes the lines of an irregular region. `paths` has the layers' names, if they can be preserved, and the depth of the scope.
 pub(super) fn lines(net: &Net, irregular: &Irregular, paths: Option<(&[Path], usize)>, holes: &mut Vec<Hole>) -> Vec<Line> {
     let main = main_path(net, irregular);
     let mut builder = Builder {
@@ -100,7 +100,7 @@ struct Builder<'n, 's> {
     paths: Option<(&'n [Path], usize)>,
     main: Vec<Id>,
     on_main: HashSet<Id>,
-    /// The node of the main behind each.
+    /// For each value of the main path, the next node on it.
     next: HashMap<Id, Id>,
     from: Id,
     users: HashMap<Id, Vec<(Id, usize)>>,
@@ -115,21 +115,21 @@ impl Builder<'_, '_> {
         self.outputs.iter().any(|(value, _)| *value == id)
     }
 
-    /// What a branch goes on with: the one reader of its value, off the main, that reads nothing else.
+    /// The next node of a branch: the single user of its value, if that is not on the main path and has no other operand.
     fn continuation(&self, id: Id) -> Option<Id> {
         let &[(user, _)] = &self.users.get(&id)?[..] else { return None };
         let fits = !self.on_main.contains(&user) && self.net.node(user).operands.len() == 1 && !self.is_output(id);
         fits.then_some(user)
     }
 
-    /// Whether a value of the main is read other than as the current one.
-    fn needs(&self, id: Id) -> bool {
+    /// Whether a value of the main path needs a label, since it is not only read as the current value.
+    fn needs_label(&self, id: Id) -> bool {
         let read = |&(user, slot): &(Id, usize)| {
             if self.on_main.contains(&user) {
                 let first = self.net.node(user).operands.iter().position(|o| self.next.get(o) == Some(&user));
                 first != Some(slot)
             } else {
-                // a branch is written behind the last node of the main before it
+                // a branch is written after the last preceding node of the main path
                 let current = self.main.iter().copied().take_while(|&w| w < user).last().unwrap_or(self.from);
                 slot != 0 || current != id
             }
@@ -146,11 +146,11 @@ impl Builder<'_, '_> {
     fn mark(&mut self, id: Id) {
         let label = self.label(id);
         self.out.push(Line::Mark(label));
-        self.state(id, label);
+        self.add_outputs(id, label);
     }
 
-    /// Says which outputs a labeled value is.
-    fn state(&mut self, id: Id, label: usize) {
+    /// Adds the outputs that a labeled value is.
+    fn add_outputs(&mut self, id: Id, label: usize) {
         for &(value, output) in &self.outputs {
             if value == id {
                 self.out.push(Line::Output { output, label });
@@ -174,7 +174,7 @@ impl Builder<'_, '_> {
     }
 
     fn run(&mut self, irregular: &Irregular) {
-        if self.needs(irregular.from) {
+        if self.needs_label(irregular.from) {
             self.mark(irregular.from);
         }
         let off_main = irregular.nodes.iter().filter(|id| !self.on_main.contains(id));
@@ -192,7 +192,7 @@ impl Builder<'_, '_> {
                 let statement = self.statement(id, others, leaf);
                 self.out.push(Line::Main(statement));
                 current = id;
-                if self.needs(id) {
+                if self.needs_label(id) {
                     self.mark(id);
                 }
             } else if !continues.contains(&id) {
@@ -217,16 +217,16 @@ impl Builder<'_, '_> {
         let last = chain.last().copied().unwrap_or(id);
         let label = self.label(last);
         self.out.push(Line::Branch { label, name, from, body });
-        self.state(last, label);
+        self.add_outputs(last, label);
     }
 
-    /// The scope that all layers of a branch share below this one, and how long their names' beginning is then.
+    /// The common scope of all layers of a branch, relative to this one, and the depth inside it.
     fn name(&self, chain: &[Id]) -> Option<(String, usize)> {
         let (paths, depth) = self.paths?;
         let named: Vec<&Path> = chain.iter().filter_map(|&id| paths.get(id).filter(|p| !p.is_empty())).collect();
         let first = named.first()?;
-        let most = named.iter().map(|p| p.len() - 1).min()?;
-        let cut = (depth..most).take_while(|&k| named.iter().all(|p| p[k] == first[k])).last()? + 1;
+        let max_cut = named.iter().map(|p| p.len() - 1).min()?;
+        let cut = (depth..max_cut).take_while(|&k| named.iter().all(|p| p[k] == first[k])).last()? + 1;
         Some((first[depth..cut].join("."), cut))
     }
 }

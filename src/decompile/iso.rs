@@ -1,10 +1,10 @@
-//! Whether two networks are the same: which node of one is which of the other.
+//! Compares two networks, and finds the corresponding nodes.
 
 use super::net::{Id, Net};
 use crate::ir::Op;
 
-/// The nodes of `b` by those of `a`; `None` where the networks differ. Sums of two and products of two of one shape may have
-/// their operands in either order, which is the same in every bit; all else must agree.
+/// For each node of `a`, the corresponding node of `b`; `None` if the networks differ. The operands of a sum, and of a product of two
+/// values of the same shape, may be swapped, which does not change a bit of the result; everything else must match.
 pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
     if a.nodes.len() != b.nodes.len() || a.inputs.len() != b.inputs.len() || a.outputs.len() != b.outputs.len() {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
     let mut open: Vec<(Id, Id)> = a.inputs.iter().copied().zip(b.inputs.iter().copied()).collect();
     for (i, (name, x)) in a.outputs.iter().enumerate() {
         let at = b.outputs.iter().position(|(other, _)| other == name)?;
-        // the main one stands first
+        // the main output comes first
         if i == 0 && at != 0 {
             return None;
         }
@@ -32,12 +32,12 @@ pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
             return None;
         }
         (to[x], back[y]) = (Some(y), Some(x));
-        let straight = m.operands.iter().zip(&n.operands).all(|(&p, &q)| match (to[p], back[q]) {
+        let in_order = m.operands.iter().zip(&n.operands).all(|(&p, &q)| match (to[p], back[q]) {
             (None, None) => hash_a[p] == hash_b[q],
             (seen, _) => seen == Some(q),
         });
         let mut theirs = n.operands.clone();
-        if !straight && commutes(a, x) {
+        if !in_order && commutes(a, x) {
             theirs.reverse();
         }
         open.extend(m.operands.iter().copied().zip(theirs));
@@ -45,7 +45,7 @@ pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
     to.into_iter().collect()
 }
 
-/// Whether the two operands of a node may change places.
+/// Whether the two operands of a node can be swapped.
 fn commutes(net: &Net, id: Id) -> bool {
     let node = net.node(id);
     let [p, q] = node.operands[..] else { return false };
@@ -56,7 +56,7 @@ fn commutes(net: &Net, id: Id) -> bool {
     }
 }
 
-/// A number for each node that depends on all that it is computed from.
+/// A hash of each node and everything that it is computed from.
 fn hashes(net: &Net) -> Vec<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut list: Vec<u64> = Vec::with_capacity(net.nodes.len());

@@ -1,17 +1,18 @@
-//! From a flat graph back to a source that a person would have written.
+//! Turns a flat graph into a source that a person could have written.
 //!
 //! ```text
-//! Graph --net--> Net --tree--> steps and joins --group--> scopes --unit--> blocks --stage--> runs, policies --print--> source
+//! Graph --net--> Net --tree--> items and joins --group--> scopes --blocks--> blocks --stage--> stages, policies --print--> source
 //! ```
 //!
-//! - [`net`] leaves out what no output needs, [`tree`] finds where paths part and meet.
-//! - [`group`] gathers steps by the names of their layers; where names say nothing, [`synth`] gives those that the structure suggests.
-//! - [`blocks`] makes bodies that say the same one block, asking [`standard`] first; [`stage`] reads off the arguments of a run and
-//!   which shortcut policy gives its shortcuts.
-//! - [`print`] writes; what has no simple style [`irregular`] writes statement by statement.
+//! - [`net`] removes nodes that no output needs; [`tree`] finds where paths fork and join.
+//! - [`group`] groups items by the names of their layers; if the names are meaningless, [`synth`] invents names from the structure.
+//! - [`blocks`] turns bodies that differ only in numbers into a block, preferring those of the standard library ([`standard`]);
+//!   [`stage`] derives the arguments of stages, and the shortcut policy that gives their shortcuts.
+//! - [`print`] writes the source, with [`writer`] for lines and [`names`] for valid names; regions without a simple structure are
+//!   written statement by statement ([`irregular`]).
 //!
-//! None of these needs to be right: the source is compiled again, and [`iso`] says whether the graph is the same. Where it is not, the
-//! next plainer style is tried, down to one statement a node.
+//! None of these needs to be correct: the source is compiled again, and [`iso`] checks that the graph is the same. If it is not, the
+//! next simpler style is tried, down to one statement per node.
 
 mod attrs;
 mod blocks;
@@ -46,28 +47,28 @@ use stage::Policies;
 use standard::Standard;
 use tree::Item;
 
-/// What the source is to say beside the graph.
+/// What the source contains besides the graph.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The network's name; characters that no name has are replaced.
+    /// The network's name; invalid characters are replaced.
     pub network: String,
     /// Its doc comment: `Imported from net.onnx.`
     pub doc: Option<String>,
-    /// Makes the number of classes a parameter, where a linear layer ends the network.
+    /// Makes the number of classes a parameter if the network ends in a linear layer.
     pub classes: bool,
 }
 
-/// A source, and how it relates to the graph.
+/// A source, and its relation to the graph.
 #[derive(Clone, Debug)]
 pub struct Decompiled {
     /// The text of a file with one network.
     pub source: String,
     /// The network's name in it.
     pub network: String,
-    /// For each layer with tensors its name in the graph, and its name in the source's network, in the order of the graph. They differ
-    /// where the graph's names mean nothing, or cannot be said.
+    /// For each layer with tensors, its name in the graph and its name in the source, in graph order. They differ if the graph's names
+    /// are meaningless, or not valid in the language.
     pub layers: Vec<(String, String)>,
-    /// What a reader should know: names that changed, what fell back to plainer statements.
+    /// Remarks for the user: renamed layers, and parts without blocks.
     pub notes: Vec<String>,
 }
 
@@ -78,14 +79,14 @@ impl Decompiled {
     }
 }
 
-/// Why there is no source for a graph.
+/// Why a graph has no source.
 #[derive(Clone, Debug, Error)]
 pub enum DecompileError {
     /// No input, or no output.
     #[error("the graph has no input, or no output")]
     Empty,
-    /// An operator that no statement stands for.
-    #[error("`{node}` is `{op}` in a style that the language has no statement for")]
+    /// An operator without a statement in the language.
+    #[error("`{node}` is a variant of `{op}` for which the language has no statement")]
     Unsupported {
         /// The node.
         node: String,
@@ -93,11 +94,11 @@ pub enum DecompileError {
         op: &'static str,
     },
     /// An operator that does not fit its operands.
-    #[error("`{node}` does not fit what it reads: {error}")]
+    #[error("`{node}` does not fit its operands: {error}")]
     Shape {
         /// The node.
         node: String,
-        /// Why.
+        /// The cause.
         error: ShapeError,
     },
     /// An input of a shape that cannot be declared.
@@ -106,33 +107,33 @@ pub enum DecompileError {
         /// The node.
         node: String,
     },
-    /// Not even one statement a node gives the graph again.
-    #[error("the graph cannot be said in the language: {why}")]
+    /// Not even a source with one statement per node gives the same graph.
+    #[error("the graph cannot be expressed in the language: {why}")]
     Inexpressible {
-        /// What the compiler says of the plainest style.
+        /// The compiler's error for the simplest style.
         why: String,
     },
 }
 
-/// How a source is made.
+/// The style of a source, from the most readable to the simplest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
-    /// Blocks and stages by the layers' names.
+    /// Blocks and stages according to the layers' names.
     Named,
-    /// Blocks and stages by the structure alone.
+    /// Blocks and stages according to the structure only.
     Structural,
-    /// Statements, with branches where paths part.
+    /// Statements, with branches where paths fork.
     Plain,
-    /// A statement a node.
+    /// One statement per node.
     Flat,
 }
 
-/// Writes the source of a graph. It is compiled again, and gives the same graph: see [`Decompiled::layers`].
+/// Writes the source of a graph. The source is checked to compile to the same graph, up to names: see [`Decompiled::layers`].
 pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, DecompileError> {
     let mut net = Net::of(graph)?;
     let mut notes = Vec::new();
     if net.dead > 0 {
-        notes.push(format!("{} nodes that no output needs are left out", net.dead));
+        notes.push(format!("{} nodes that no output depends on are omitted", net.dead));
     }
     interface(&mut net, &mut notes)?;
     let network = names::word(&options.network, "net");
@@ -143,7 +144,7 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         if best.is_some() && style != Style::Structural || style == Style::Named && named.is_none() {
             continue;
         }
-        // names that are good, but tell no blocks apart, give a long text
+        // valid names that do not distinguish blocks give a long source
         if best.as_ref().is_some_and(|b| b.source.lines().count() < LONG_SOURCE) {
             continue;
         }
@@ -162,14 +163,14 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
     };
     match style {
         Style::Named | Style::Structural => {}
-        Style::Plain => notes.push("no blocks were found whose stages give the graph again: plain statements".to_string()),
-        Style::Flat => notes.push("the structure is irregular: a statement for each node".to_string()),
+        Style::Plain => notes.push("no blocks were found that give the same graph: the source has plain statements".to_string()),
+        Style::Flat => notes.push("the structure is irregular: the source has one statement per node".to_string()),
     }
     for (from, to, count) in irregulars.iter().take(MAX_LISTED_REGIONS) {
         notes.push(format!("irregular between `{from}` and `{to}`: {count} plain statements, with branches and labels"));
     }
     if irregulars.len() > MAX_LISTED_REGIONS {
-        notes.push(format!("irregular at {} more places", irregulars.len() - MAX_LISTED_REGIONS));
+        notes.push(format!("irregular in {} more places", irregulars.len() - MAX_LISTED_REGIONS));
     }
     let layers: Vec<(String, String)> = (0..net.nodes.len())
         .filter(|&id| net.node(id).named)
@@ -177,32 +178,33 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         .collect();
     let changed = layers.iter().filter(|(a, b)| a != b).count();
     if changed > 0 {
-        notes.push(format!("{changed} of {} layers have other names in the source than in the graph", layers.len()));
+        notes.push(format!("{changed} of {} layers have different names in the source and in the graph", layers.len()));
     }
     Ok(Decompiled { source, network, layers, notes })
 }
 
-/// What `expect` asks of a whole network, so that no stage of such a name can be asked for.
+/// The metrics of `expect`: a stage with such a name cannot have an `expect` line.
 const METRICS: [&str; 4] = ["layers", "params", "macs", "output"];
 
-/// How many irregular regions are reported one by one.
+/// How many irregular regions are listed in notes.
 const MAX_LISTED_REGIONS: usize = 3;
 
-/// Beyond so many lines another style is tried too.
+/// For longer sources, in lines, another style is tried too.
 const LONG_SOURCE: usize = 70;
 
-/// A source that gives the graph again.
+/// A source that gives the same graph.
 struct Attempt {
     source: String,
-    /// The nodes of the source's network by the graph's, and their names.
+    /// For each node of the graph, the corresponding node of the source's network.
     to: Vec<Id>,
+    /// The names of the nodes of the source's network.
     names: Vec<String>,
-    /// Knots: from where to where, and how many nodes.
+    /// Irregular regions: first and last value, and number of nodes.
     irregulars: Vec<(String, String, usize)>,
     style: Style,
 }
 
-/// Gives inputs and outputs names that can be said.
+/// Gives inputs and outputs valid names.
 fn interface(net: &mut Net, notes: &mut Vec<String>) -> Result<(), DecompileError> {
     let mut taken: HashSet<String> = HashSet::new();
     for (i, id) in net.inputs.clone().into_iter().enumerate() {
@@ -210,34 +212,33 @@ fn interface(net: &mut Net, notes: &mut Vec<String>) -> Result<(), DecompileErro
         if attrs::input(&node.shape).is_none() {
             return Err(DecompileError::Input { node: node.name.clone() });
         }
-        let otherwise = if i == 0 { "input".to_string() } else { format!("input{}", i + 1) };
-        let fits = node.name == "input" || names::is_word(&node.name) && !names::is_reserved(&node.name);
-        let name = if fits && !taken.contains(&node.name) { node.name.clone() } else { otherwise };
+        let fallback = if i == 0 { "input".to_string() } else { format!("input{}", i + 1) };
+        let is_valid = node.name == "input" || names::is_word(&node.name) && !names::is_reserved(&node.name);
+        let name = if is_valid && !taken.contains(&node.name) { node.name.clone() } else { fallback };
         if name != node.name {
-            notes.push(format!("the input `{}` is called `{name}`", node.name));
+            notes.push(format!("the input `{}` was renamed to `{name}`", node.name));
             node.name.clone_from(&name);
         }
         taken.insert(name);
     }
     let mut outputs: HashSet<String> = HashSet::new();
     for (i, (name, _)) in net.outputs.iter_mut().enumerate() {
-        let fits = names::is_word(name) && !outputs.contains(name) && (i == 0 || name != "output");
-        if !fits {
+        let is_valid = names::is_word(name) && !outputs.contains(name) && (i == 0 || name != "output");
+        if !is_valid {
             let new = if i == 0 {
                 "output".to_string()
             } else {
                 (i + 1..).map(|n| format!("output{n}")).find(|n| !outputs.contains(n)).unwrap_or_default()
             };
-            notes.push(format!("the output `{name}` is called `{new}`"));
+            notes.push(format!("the output `{name}` was renamed to `{new}`"));
             *name = new;
         }
         outputs.insert(name.clone());
     }
-    // an output that is stated twice is stated once
     Ok(())
 }
 
-/// The names of layers by their parts; `None` where they say nothing, or cannot be said.
+/// The components of each layer's name; `None` if a name is not unique, or not valid in the language.
 fn layer_paths(net: &Net) -> Option<Vec<Path>> {
     let mut seen = HashSet::new();
     let mut paths = Vec::with_capacity(net.nodes.len());
@@ -268,7 +269,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, style: Style, network: &str, optio
         Style::Plain | Style::Flat => items,
     };
     if style == Style::Named {
-        let mut ids = items.iter().map(largest).max().unwrap_or(0);
+        let mut ids = items.iter().map(largest_id).max().unwrap_or(0);
         synth::sequences(net, &mut items, 0, &mut paths, &mut ids);
     }
     let mut standard = Standard::new(style == Style::Named);
@@ -278,7 +279,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, style: Style, network: &str, optio
     let header = Header { name: network, doc: options.doc.as_deref(), classes, expects: &[] };
     let (source, stages) = Printer::new(net, &blocks, &policies).source(&body, &header);
     let (checked, _) = compile(&source, network)?;
-    // what was counted is said, and checked with all else
+    // state the totals, so that they are checked too
     let mut expects = expectations(&checked);
     if style != Style::Flat {
         expects.extend(stages.iter().filter_map(|(label, value)| {
@@ -306,17 +307,17 @@ fn attempt(net: &Net, named: Option<&[Path]>, style: Style, network: &str, optio
     Ok(Attempt { source, to, names: theirs.nodes.into_iter().map(|n| n.name).collect(), irregulars, style })
 }
 
-/// The largest number of a scope.
-fn largest(item: &Item) -> usize {
+/// The largest scope id inside an item.
+fn largest_id(item: &Item) -> usize {
     match item {
-        Item::Scope(scope) => scope.body.iter().map(largest).max().unwrap_or(0).max(scope.id),
-        Item::Join(join) => join.arms.iter().flatten().map(largest).max().unwrap_or(0),
-        Item::Side(side) => side.body.iter().map(largest).max().unwrap_or(0),
+        Item::Scope(scope) => scope.body.iter().map(largest_id).max().unwrap_or(0).max(scope.id),
+        Item::Join(join) => join.arms.iter().flatten().map(largest_id).max().unwrap_or(0),
+        Item::Side(side) => side.body.iter().map(largest_id).max().unwrap_or(0),
         Item::Op(_) | Item::Irregular(_) | Item::Output(_) => 0,
     }
 }
 
-/// Compiles a source as a user would; what is wrong with it, else.
+/// Compiles a source; fails with the first error message.
 fn compile(source: &str, network: &str) -> Result<(Checked, Vec<Diagnostic>), String> {
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "decompiled".to_string(), path: None, text: source.into() };

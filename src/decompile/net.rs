@@ -1,4 +1,4 @@
-//! The graph as recovery reads it: what reaches an output, ids without gaps, concatenations in one form, a shape at each node.
+//! The graph in a normal form: only nodes that an output needs, consecutive ids, normalized concatenations, and a shape for each node.
 
 use std::collections::HashMap;
 
@@ -13,32 +13,32 @@ pub(super) type Id = usize;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub op: Op,
-    /// In the order of slots.
+    /// By slot.
     pub operands: Vec<Id>,
     /// Its name in the graph.
     pub name: String,
     pub shape: Shape,
-    /// Whether it holds tensors, so that its name matters.
+    /// Whether it has tensors, so that its name matters.
     pub named: bool,
 }
 
-/// A network without what no output needs. Operands stand before their users.
+/// A network without nodes that no output needs. Operands come before their users.
 #[derive(Clone, Debug)]
 pub(super) struct Net {
     pub nodes: Vec<Node>,
     pub inputs: Vec<Id>,
     pub outputs: Vec<(String, Id)>,
-    /// How many nodes of the graph reach no output.
+    /// The number of nodes that no output needs.
     pub dead: usize,
 }
 
 impl Net {
-    /// Reads a graph whose shapes fit.
+    /// Converts a graph; fails if shapes do not match.
     pub fn of(graph: &Graph) -> Result<Net, DecompileError> {
         Net::read(graph, true)
     }
 
-    /// Reads a graph. Where it need not fit, a shape that cannot be is unknown.
+    /// Converts a graph. Unless `strict`, the shape of an invalid node is unknown.
     pub fn read(graph: &Graph, strict: bool) -> Result<Net, DecompileError> {
         if graph.inputs().is_empty() || graph.outputs().is_empty() {
             return Err(DecompileError::Empty);
@@ -48,7 +48,7 @@ impl Net {
         let mut at: HashMap<NodeId, Id> = HashMap::new();
         let mut net = Net { nodes: Vec::with_capacity(order.len()), inputs: Vec::new(), outputs: Vec::new(), dead: 0 };
         net.dead = graph.len() - order.len();
-        // concatenations by their operands, so that one which begins as another reads that one
+        // if the operands of a concatenation begin with those of another, it reads that one instead
         let mut concats: HashMap<Vec<Id>, Id> = HashMap::new();
         for id in order {
             let node = graph.node(id);
@@ -74,7 +74,7 @@ impl Net {
             at.insert(id, net.nodes.len());
             net.nodes.push(Node { op: node.op.clone(), operands, name: node.name.clone(), shape, named });
         }
-        // inputs that nothing reads stand in the source too: they are the caller's business
+        // unused inputs are part of the interface
         net.inputs = graph.inputs().iter().filter_map(|id| at.get(id).copied()).collect();
         for (name, value) in graph.outputs() {
             net.outputs.push((name.clone(), *at.get(&value.node).ok_or(DecompileError::Empty)?));
@@ -86,14 +86,14 @@ impl Net {
         &self.nodes[id]
     }
 
-    /// A node as a statement: its word and arguments.
+    /// A node as a statement: its keyword and arguments.
     pub fn statement(&self, id: Id) -> (&'static str, Vec<Attr>) {
         let operand = self.nodes[id].operands.first().map(|&o| &self.nodes[o].shape);
         attrs::statement(&self.nodes[id].op, attrs::is_signal(operand))
     }
 }
 
-/// Which nodes reach an output; inputs always count.
+/// Which nodes an output needs; the first input always counts.
 fn live(graph: &Graph) -> Vec<bool> {
     let mut live = vec![false; graph.bound()];
     let mut open: Vec<NodeId> = graph.outputs().iter().map(|(_, value)| value.node).collect();
@@ -109,7 +109,7 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// Refuses what the language has no statement for.
+/// Rejects operators without a statement in the language.
 fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
     let fused = match op {
         Op::Conv(c) => c.epilogue != Epilogue::default(),

@@ -1,4 +1,4 @@
-//! The text of a recovered network, as a person would lay it out.
+//! Writes the source of a recovered network.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use super::stage::{ByIndex, MapChange, Policies, Policy, by_index, map_change};
 use super::stmt::{Arm, Expr, Hole, Name, Stmt, statements};
 use super::writer::{Naming, Writer, fresh, with_label};
 
-/// What stands at the network's head and foot.
+/// The network's name, documentation, parameters and expectations.
 pub(super) struct Header<'f> {
     pub name: &'f str,
     pub doc: Option<&'f str>,
@@ -21,24 +21,24 @@ pub(super) struct Header<'f> {
     pub expects: &'f [String],
 }
 
-/// A body that is being written.
+/// The state while a body is written.
 pub(super) struct Body<'b> {
-    /// The text of each slot, in order; `None` where it is not written.
+    /// The text of each hole, in order; `None` if it is not written.
     holes: std::vec::IntoIter<Option<String>>,
-    /// The scopes that each call stands for, in order.
+    /// For each call, in order, the scopes of its instances.
     calls: std::vec::IntoIter<Vec<usize>>,
-    /// The policies that give the `add shortcut` in it.
+    /// The policies that give its `add shortcut`.
     shortcut: Vec<Policy>,
     pub labels: &'b mut HashSet<String>,
-    /// The `filters` of the stage before, and the dilation that it ended with.
+    /// The `filters` of the previous stage, and the dilation at its end.
     filters: Option<i64>,
     dilation: i64,
-    /// Where `add shortcut` has its projection from: before how many steps a label is needed.
+    /// The number of statements before the value that `add shortcut` projects, which needs a label.
     project_from: Option<usize>,
-    /// Whether this is the network's own body, and not within a scope of it.
+    /// Whether this is the network's own body, not inside a scope.
     top: bool,
-    /// Whether it is within a path that is joined: the design rules are those of the network's trunk.
-    path: bool,
+    /// Whether it is inside an arm: the design rules only apply to the network's main path.
+    in_arm: bool,
 }
 
 pub(super) struct Printer<'p> {
@@ -46,12 +46,12 @@ pub(super) struct Printer<'p> {
     pub blocks: &'p Blocks<'p>,
     pub policies: &'p Policies,
     pub text: Writer,
-    /// The policy in force; `None` within a block, where it is its user's.
+    /// The current policy; `None` in a block, where it depends on the block's user.
     policy: Option<Policy>,
-    /// Filters of the stage before this one, for the design rule.
+    /// The `filters` of the previous stage, for the design rule.
     last_stage: Option<i64>,
     stages: Vec<(String, usize)>,
-    /// Outputs that are named at the end.
+    /// Outputs that are declared at the end.
     late: Vec<(usize, String)>,
 }
 
@@ -69,7 +69,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// The whole source; and its stages with the values that they end in.
+    /// The whole source, and its stages with their last values.
     pub fn source(mut self, body: &Built, header: &Header<'_>) -> (String, Vec<(String, usize)>) {
         self.text.line("resnet 1");
         let mut used: Vec<&str> =
@@ -114,7 +114,7 @@ impl<'p> Printer<'p> {
             dilation: 1,
             project_from: None,
             top: true,
-            path: false,
+            in_arm: false,
         };
         self.sections(&body.stmts, &mut at);
         self.outputs();
@@ -136,7 +136,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// Where the slot of the number of classes is: that of the last linear layer, if it makes the main output.
+    /// The hole with the number of classes: that of the last linear layer, if it computes the main output.
     fn classes(&self, body: &Built) -> Option<(usize, Val)> {
         let mut id = self.net.outputs[0].1;
         while !matches!(self.net.node(id).op, crate::ir::Op::Linear(_)) {
@@ -145,22 +145,22 @@ impl<'p> Printer<'p> {
                 _ => return None,
             }
         }
-        let at = body.holes.iter().rposition(|slot| slot.key == "features")?;
+        let at = body.holes.iter().rposition(|hole| hole.key == "features")?;
         let value = body.holes[at].value;
         let wanted = self.net.node(id).shape.channels()?;
         (value == Val::int(wanted)).then_some((at, value))
     }
 
-    /// A block, and the policies that give its shortcut wherever it is used.
+    /// Writes a block. `shortcut` has the policies that give its shortcut in all uses.
     fn block(&mut self, block: &Block, shortcut: Vec<Policy>) {
         self.text.gap();
         let param = |p: &super::stmt::Param| match &p.default {
             Some(value) => format!("{} = {value}", p.name),
             None => p.name.clone(),
         };
-        // parameters without a default stand first
-        let (given, usual): (Vec<_>, Vec<_>) = block.params.iter().partition(|p| p.default.is_none());
-        let params: Vec<String> = given.into_iter().chain(usual).map(param).collect();
+        // parameters without a default come first
+        let (required, optional): (Vec<_>, Vec<_>) = block.params.iter().partition(|p| p.default.is_none());
+        let params: Vec<String> = required.into_iter().chain(optional).map(param).collect();
         self.text.open(&format!("block {}({})", block.name, params.join(", ")));
         let holes: Vec<Option<String>> = block
             .exprs
@@ -189,14 +189,14 @@ impl<'p> Printer<'p> {
             dilation: 1,
             project_from: block.project_from,
             top: false,
-            path: false,
+            in_arm: false,
         };
         self.policy = None;
         self.stmts(&block.stmts, &mut Naming::default(), &mut at);
         self.text.close();
     }
 
-    /// The network's body, with what stands before and behind its stages under headings.
+    /// Writes the network's body, with the layers before and after its stages as `stem` and `head`.
     fn sections(&mut self, stmts: &[Stmt], at: &mut Body<'_>) {
         let mut naming = Naming::default();
         let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. });
@@ -208,8 +208,8 @@ impl<'p> Printer<'p> {
         };
         let (stem, head) = (&stmts[..first], &stmts[last + 1..]);
         let mut section = |this: &mut Self, word: &str, stmts: &[Stmt], at: &mut Body<'_>| {
-            let heading = !stmts.is_empty() && stmts.iter().all(plain);
-            if heading {
+            let has_heading = !stmts.is_empty() && stmts.iter().all(plain);
+            if has_heading {
                 this.text.gap();
                 this.text.open(word);
                 this.stmts(stmts, &mut naming, at);
@@ -234,8 +234,8 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// States a policy of these, where that in force is none of them: the one of most blocks, if it can be.
-    fn follow(&mut self, fits: &[Policy]) {
+    /// Writes one of these policies unless the current one is among them; preferably the policy of most blocks.
+    fn ensure_policy(&mut self, fits: &[Policy]) {
         let main = &self.policies.main;
         if fits.is_empty() || fits.contains(main) {
             self.policy_line(main.clone());
@@ -248,7 +248,7 @@ impl<'p> Printer<'p> {
         let project_from = at.project_from.take();
         let mut pre = String::new();
         for (i, stmt) in stmts.iter().enumerate() {
-            // what a projection reads has a label: that of the step before, or one of its own
+            // the value that a projection reads has the label of the previous statement, or a new one
             if project_from == Some(i) && pre.is_empty() {
                 pre = fresh("pre", at.labels);
                 self.text.line(&format!("branch {pre} {{ }}"));
@@ -272,10 +272,10 @@ impl<'p> Printer<'p> {
                 Stmt::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
                 Stmt::Shortcut => {
                     naming.next("add");
-                    // a block within this one has changed what its user has in force
+                    // a nested block has changed the current policy
                     if self.policy.as_ref().is_some_and(|policy| !at.shortcut.contains(policy)) {
                         let fits = std::mem::take(&mut at.shortcut);
-                        self.follow(&fits);
+                        self.ensure_policy(&fits);
                     }
                     let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", names::label(&pre)) };
                     self.text.line(&format!("add shortcut{from}"));
@@ -298,14 +298,14 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// The arguments of a statement, with the blank before them.
+    /// The arguments of a statement, with a leading space.
     fn args(&self, word: &str, keys: &[&'static str], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.holes.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
-            // what stands first without a key is the operator's own first argument
+            // a first argument without a key would be read as the positional one
             let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && first.is_some());
             leads = false;
             Some(if short { value } else { format!("{key}: {value}") })
@@ -331,9 +331,9 @@ impl<'p> Printer<'p> {
     }
 
     fn join(&mut self, word: &'static str, arms: &[Arm], naming: &mut Naming, at: &mut Body<'_>) {
-        let name = |arm: &Arm, otherwise: &str| match &arm.name {
+        let name = |arm: &Arm, fallback: &str| match &arm.name {
             Name::Plain(name) => name.clone(),
-            Name::Any | Name::Main | Name::Numbered(_) => otherwise.to_string(),
+            Name::Any | Name::Main | Name::Numbered(_) => fallback.to_string(),
         };
         let free = |arm: &Arm| match &arm.name {
             Name::Plain(name) => names::is_path(name) && !at.labels.contains(name),
@@ -343,26 +343,26 @@ impl<'p> Printer<'p> {
         let Some((main, sides)) = arms.split_first() else { return };
         let branches = word == "upsample" || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
         if branches {
-            // holes are those of the main way first
+            // the main path's holes come first
             let mut inner = Writer::default();
             std::mem::swap(&mut inner, &mut self.text);
             self.text.indent = inner.indent;
             let before = self.policy.clone();
             self.stmts(&main.body, naming, at);
             let after = std::mem::replace(&mut self.policy, before.clone());
-            let way = std::mem::replace(&mut self.text, inner);
+            let main_text = std::mem::replace(&mut self.text, inner);
             let mut labels = Vec::new();
-            // a side path's stages follow none, and none follows them
+            // the stages of a side path have no predecessor or successor
             let (filters, last_stage) = (at.filters, self.last_stage);
-            let top = std::mem::replace(&mut at.path, true);
+            let in_arm = std::mem::replace(&mut at.in_arm, true);
             for arm in sides {
                 (at.filters, self.last_stage) = (None, None);
-                let otherwise = match (word, arm.body.is_empty()) {
+                let fallback = match (word, arm.body.is_empty()) {
                     (_, true) => "same",
                     ("mul", false) => "gate",
                     _ => "side",
                 };
-                let label = fresh(&name(arm, otherwise), at.labels);
+                let label = fresh(&name(arm, fallback), at.labels);
                 if arm.body.is_empty() {
                     self.text.line(&format!("branch {label} {{ }}"));
                 } else {
@@ -373,15 +373,15 @@ impl<'p> Printer<'p> {
                 }
                 labels.push(label);
             }
-            (at.path, at.filters, self.last_stage) = (top, filters, last_stage);
+            (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
             self.policy = after;
-            self.text.out.push_str(&way.out);
+            self.text.out.push_str(&main_text.out);
             let how = if word == "upsample" { "nearest, like: " } else { "" };
             self.text.line(&format!("{word} {how}{}", labels.join(", ")));
             return;
         }
         let (filters, last_stage) = (at.filters, self.last_stage);
-        let top = std::mem::replace(&mut at.path, true);
+        let in_arm = std::mem::replace(&mut at.in_arm, true);
         self.text.open(&format!("parallel {word}"));
         for (slot, arm) in arms.iter().enumerate() {
             let label = match &arm.name {
@@ -395,7 +395,7 @@ impl<'p> Printer<'p> {
                 }
                 Name::Plain(name) => names::label(name),
                 Name::Any if arm.body.is_empty() => "same".to_string(),
-                // more than one such join may stand in a scope
+                // a scope may contain several such joins
                 Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.labels),
             };
             (at.filters, self.last_stage) = (None, None);
@@ -408,7 +408,7 @@ impl<'p> Printer<'p> {
             }
         }
         self.text.close();
-        (at.path, at.filters, self.last_stage) = (top, filters, last_stage);
+        (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
     }
 
     fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
@@ -416,7 +416,7 @@ impl<'p> Printer<'p> {
         let scopes = at.calls.next().unwrap_or_default();
         if block.residual {
             let calls: Vec<Call> = scopes.iter().filter_map(|scope| self.blocks.calls.get(scope).cloned()).collect();
-            self.follow(&self.policies.of(&calls));
+            self.ensure_policy(&self.policies.of(&calls));
         }
         let given: Vec<(&str, Option<String>)> = block.params.iter().map(|p| (&p.name[..], at.holes.next().flatten())).collect();
         let written = |(key, value): (&str, Option<String>)| {
@@ -434,7 +434,7 @@ impl<'p> Printer<'p> {
         self.text.line(&with_label(line, label));
     }
 
-    /// A stage where the design rules hold, else a repeat.
+    /// Writes a run as a stage if the design rules allow it, or else as a repeat.
     fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
         let block = &self.blocks.blocks[run.block];
         if let Some(label) = run.label.as_ref().filter(|label| at.labels.contains(*label)) {
@@ -452,7 +452,7 @@ impl<'p> Printer<'p> {
                     let double = at.filters.and_then(|last| last.checked_mul(2)) == Some(n);
                     keys.insert(0, format!("filters: {}", if double { "double".to_string() } else { n.to_string() }));
                 }
-                // a stage keeps the dilation of the one before
+                // a stage inherits the dilation of the previous one
                 ("dilation", ByIndex::Same(Val::Int(n))) if n == at.dilation => {}
                 ("dilation", ByIndex::Same(Val::Int(n))) => {
                     at.dilation = n;
@@ -482,16 +482,16 @@ impl<'p> Printer<'p> {
                 }
             }
         }
-        // the second rule is about stages that state their filters
+        // the second rule only applies to stages with `filters`
         let breaks = match (self.last_stage, filters, change) {
             (Some(old), Some(new), Some(MapChange::Halved)) => new != old.saturating_mul(2),
             (Some(old), Some(new), Some(MapChange::Same)) => new != old,
             (Some(_), Some(_), Some(MapChange::Other)) => true,
             _ => false,
         };
-        // a dilated stage keeps the map where it would be halved
+        // a dilated stage keeps the feature map size instead of halving it
         let breaks = breaks && !(dilates && change == Some(MapChange::Same));
-        let is_stage = run.label.is_some() && !at.path && change.is_some() && (!breaks || halves || block.residual);
+        let is_stage = run.label.is_some() && !at.in_arm && change.is_some() && (!breaks || halves || block.residual);
         if breaks && is_stage {
             match change {
                 Some(MapChange::Same) => keys.push("allow doubling".to_string()),
@@ -500,8 +500,8 @@ impl<'p> Printer<'p> {
         }
         if halves {
             let key = if is_stage { "map: halve" } else { "stride: if i == 0 then 2 else 1" };
-            let place = usize::from(filters.is_some());
-            keys.insert(place.min(keys.len()), key.to_string());
+            let index = usize::from(filters.is_some());
+            keys.insert(index.min(keys.len()), key.to_string());
         }
         let fits = self.policies.of(&run.calls);
         if block.residual && !fits.is_empty() && !self.policy.as_ref().is_some_and(|policy| fits.contains(policy)) {
@@ -529,13 +529,13 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// A run whose label is another value's already, call by call in a scope: the names are the same.
+    /// Writes a run whose label is already in use call by call in a scope, which gives the same names.
     fn one_by_one(&mut self, label: &str, run: &Run, at: &mut Body<'_>) {
         let block = &self.blocks.blocks[run.block];
         self.text.open(&format!("scope {}", names::label(label)));
         for (number, call) in run.calls.iter().enumerate() {
             if block.residual {
-                self.follow(&self.policies.of(std::slice::from_ref(call)));
+                self.ensure_policy(&self.policies.of(std::slice::from_ref(call)));
             }
             let given = block.params.iter().zip(&call.args).filter(|(param, value)| param.default.as_ref() != Some(value));
             let args: Vec<String> = given.map(|(param, value)| format!("{}: {value}", param.name)).collect();
@@ -546,7 +546,7 @@ impl<'p> Printer<'p> {
         at.labels.insert(label.to_string());
     }
 
-    /// What has no simple form, line by line.
+    /// Writes an irregular region line by line.
     fn irregular(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
         let mut labels: HashMap<usize, String> = HashMap::new();
         for line in lines {
@@ -573,19 +573,19 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn statement(&mut self, it: &OpStmt, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
-        let label = naming.label(it.word, it.leaf.as_deref());
+    fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
+        let label = naming.label(stmt.word, stmt.leaf.as_deref());
         at.labels.extend(label.clone());
-        let mut line = format!("{}{}", it.word, self.args(it.word, &it.keys, at));
-        let like = it.word == "upsample";
-        for (i, other) in it.others.iter().enumerate() {
-            let comma = if i == 0 && it.keys.is_empty() { " " } else { ", " };
+        let mut line = format!("{}{}", stmt.word, self.args(stmt.word, &stmt.keys, at));
+        let like = stmt.word == "upsample";
+        for (i, other) in stmt.others.iter().enumerate() {
+            let comma = if i == 0 && stmt.keys.is_empty() { " " } else { ", " };
             line.push_str(&format!("{comma}{}{}", if like { "like: " } else { "" }, label_text(other, labels)));
         }
         self.text.line(&with_label(line, label.as_deref()));
     }
 
-    /// The current value is an output.
+    /// Declares the current value as an output.
     pub fn output(&mut self, output: usize, at: &mut Body<'_>) {
         let name = &self.net.outputs[output].0;
         if self.net.outputs[0].0 == "output" {
@@ -597,7 +597,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// The outputs, where the main one is not called `output`, and those of side paths.
+    /// Declares the main output if it is not called `output`, and the outputs of side paths.
     fn outputs(&mut self) {
         let main = &self.net.outputs[0].0;
         if main != "output" || !self.late.is_empty() {
@@ -613,9 +613,9 @@ impl<'p> Printer<'p> {
     }
 }
 
-/// A slot of the network's own body.
-fn literal(slot: &Hole) -> Option<String> {
-    (!slot.default).then(|| slot.value.to_string())
+/// The text of a hole in the network's own body.
+fn literal(hole: &Hole) -> Option<String> {
+    (!hole.default).then(|| hole.value.to_string())
 }
 
 fn label_text(label: &irregular::Label, labels: &HashMap<usize, String>) -> String {

@@ -1,4 +1,4 @@
-//! What a stage says of its blocks: arguments by their place, shortcuts, the design rules.
+//! Stages: arguments by block index, shortcut policies, and the change in feature map size.
 
 use super::attrs::{self, Val};
 use super::blocks::{Block, Blocks, Built, Call, Residual, Run};
@@ -7,17 +7,17 @@ use super::standard::Standard;
 use super::stmt::{Expr, Hole, Param, Stmt, unify};
 use crate::ir::{Dim, Op, Shape};
 
-/// An argument of a run of blocks.
+/// An argument of a run of blocks, as a function of the block index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ByIndex {
     Same(Val),
-    /// The first block's, and that of all others.
+    /// The value of the first block, and that of all others.
     First(Val, Val),
     /// `a + b * i`.
     Linear(i64, i64),
 }
 
-/// How an argument follows from a block's place, where it does.
+/// The argument as a function of the block index, if it is a simple one.
 pub(super) fn by_index(column: &[Val]) -> Option<ByIndex> {
     let (first, rest) = column.split_first()?;
     if rest.iter().all(|v| v == first) {
@@ -43,7 +43,7 @@ pub(super) enum Policy {
     Pad {
         split: bool,
     },
-    /// With which unit, by its text; `None` for the default one.
+    /// `unit`: the projection block as written; `None` for the default.
     Projection {
         unit: Option<String>,
         always: bool,
@@ -52,7 +52,7 @@ pub(super) enum Policy {
 }
 
 impl Policy {
-    /// As written.
+    /// As written in the source.
     pub fn text(&self) -> String {
         match self {
             Policy::Identity => "identity".to_string(),
@@ -70,7 +70,7 @@ impl Policy {
         }
     }
 
-    /// What a person would try first.
+    /// The order of preference.
     fn rank(&self) -> usize {
         match self {
             Policy::Identity => 0,
@@ -85,16 +85,16 @@ impl Policy {
 
 /// The policies of a network's residual blocks.
 pub(super) struct Policies {
-    /// The one that most blocks follow.
+    /// The policy of most blocks.
     pub main: Policy,
-    /// Projections of its own.
+    /// Projection blocks that the source defines.
     pub blocks: Vec<Block>,
-    /// By the addition's operand: which policies give a shortcut.
+    /// For each call, by its output: the policies that give its shortcut.
     fits: Vec<(usize, Vec<Policy>)>,
 }
 
 impl Policies {
-    /// Finds which policies give the shortcuts of all calls.
+    /// Finds the policies that give the shortcut of each call.
     pub fn find(blocks: &Blocks<'_>, standard: &mut Standard) -> Policies {
         let mut calls: Vec<&Call> = blocks.calls.values().filter(|c| c.residual.is_some() || c.plain).collect();
         calls.sort_by_key(|call| call.to);
@@ -128,7 +128,7 @@ impl Policies {
         policies
     }
 
-    /// The unit of each projection, by the value that it is added to; blocks for those that the library lacks.
+    /// The `unit` of each projection, by the value that it is added to. Creates blocks for those that the library lacks.
     fn projections(&mut self, blocks: &Blocks<'_>, list: &[&Residual], standard: &mut Standard) -> Vec<(usize, Option<String>)> {
         let is_projection = |r: &&&Residual| {
             let mut convs = false;
@@ -139,7 +139,7 @@ impl Policies {
             .iter()
             .filter(is_projection)
             .filter_map(|r| {
-                let built = Blocks::unit(blocks.net, blocks.paths, &r.arm, r.depth);
+                let built = Blocks::expanded(blocks.net, blocks.paths, &r.arm, r.depth);
                 let [h, w] = r.stride;
                 let signal = attrs::is_signal(Some(&blocks.net.node(r.x).shape));
                 let stride = (h == w || signal).then_some(w as i64)?;
@@ -167,7 +167,7 @@ impl Policies {
             }
         }
         for (stmts, members) in kinds {
-            // what a policy gives stands first, so that the holes are held to it
+            // the policy's arguments come first, so that other numbers can be derived from them
             let lists: Vec<Vec<Hole>> = members.iter().map(|&m| given(&made[m])).collect();
             let views: Vec<&[Hole]> = lists.iter().map(|list| &list[..]).collect();
             let Some(mut found) = unify(&views) else { continue };
@@ -176,14 +176,14 @@ impl Policies {
                 continue;
             }
             let exprs = found.exprs.split_off(2);
-            // both are parameters, whether they vary or not
+            // both are parameters, even if constant
             let params: Vec<Param> = fixed.into_iter().map(|(name, default)| Param { name, default }).collect();
             let to = |e: &Expr, hole: &Hole| match e {
                 Expr::Param(p, mul, div) => Expr::Param(usize::from(found.params[*p].name == "stride"), *mul, *div),
-                // what is the same in all may still be what the policy gives
+                // a constant may still be the policy's argument
                 Expr::Literal(v) if hole.key == "filters" && *v == lists[0][0].value => Expr::Param(0, 1, 1),
                 Expr::Literal(v) if hole.key == "stride" && *v == lists[0][1].value => Expr::Param(1, 1, 1),
-                // a pool's stride, which is its window where it is not written
+                // a pool's stride, whose default is the kernel size
                 Expr::Omit if hole.key == "stride" && hole.value == lists[0][1].value && hole.value != Val::Int(1) => {
                     Expr::Param(1, 1, 1)
                 }
@@ -220,7 +220,7 @@ fn projection(name: String, stmts: Vec<Stmt>, exprs: Vec<Expr>, standard: bool) 
     Block { name, params: Vec::new(), stmts, exprs, standard, project_from: None, residual: false, calls: Vec::new() }
 }
 
-/// A projection's holes behind those of the policy's two arguments.
+/// The policy's two arguments, followed by the projection's holes.
 fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Hole> {
     let hole =
         |key: &str, value: i64, default: bool| Hole { key: key.to_string(), arm: String::new(), value: Val::Int(value), default };
@@ -229,7 +229,7 @@ fn given((_, built, filters, stride): &(&Residual, Built, usize, i64)) -> Vec<Ho
     list
 }
 
-/// Which policies make this shortcut.
+/// The policies that give this shortcut.
 fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, blocks: &[Option<String>]) -> Vec<Policy> {
     let channels = |id: usize| net.node(id).shape.channels();
     let (from, to) = (channels(r.x), channels(r.f));
@@ -271,7 +271,7 @@ fn fitting(net: &Net, r: &Residual, unit: Option<Option<String>>, blocks: &[Opti
     list
 }
 
-/// What became of the map over a run.
+/// The change in feature map size over a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum MapChange {
     Same,
@@ -279,7 +279,7 @@ pub(super) enum MapChange {
     Other,
 }
 
-/// How a run changes the map; `None` where its blocks' results differ, so that it is no stage.
+/// How a run changes the feature map size; `None` if its blocks have different output shapes, so that it is not a stage.
 pub(super) fn map_change(net: &Net, run: &Run) -> Option<MapChange> {
     let shape = |id: usize| &net.node(id).shape;
     let (first, last) = (run.calls.first()?, run.calls.last()?);

@@ -1,5 +1,5 @@
-//! Which blocks of the standard library fit. The library is asked, not copied: a block is expanded with the arguments that it
-//! would have, and what comes out is compared.
+//! Finds blocks of the standard library. The library is not duplicated here: a block is expanded with candidate arguments, and the
+//! result is compared.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use super::attrs::{self, Val};
 use super::blocks::{Blocks, Built};
 use super::group::{self, Path};
 use super::net::Net;
-use super::stmt::{Hole, Param, Stmt, bare};
+use super::stmt::{Hole, Param, Stmt, without_names};
 use super::tree::{self, Scope};
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
 
-/// A block and its parameters, with what each is where it is not given.
+/// A block of the library, and its parameters with their defaults.
 struct StandardBlock {
     name: &'static str,
     params: &'static [(&'static str, Option<i64>)],
 }
 
-/// The blocks that are tried. Where the library differs from this list, nothing fits, and a block is written out.
+/// The blocks that are tried. If the library differs from this list, nothing matches, and a block is written instead.
 const BLOCKS: &[StandardBlock] = &[
     StandardBlock { name: "basic", params: &[("filters", None), ("stride", Some(1)), ("dilation", Some(1))] },
     StandardBlock {
@@ -44,27 +44,27 @@ const BLOCKS: &[StandardBlock] = &[
 /// The standard projections.
 const PROJECTIONS: &[&str] = &["projection", "projection_conv", "projection_pool"];
 
-/// A block that fits.
+/// A block that matches.
 pub(super) struct Found {
     pub name: &'static str,
     pub params: Vec<Param>,
-    /// Of each body, by parameter.
+    /// The arguments of each body, by parameter.
     pub args: Vec<Vec<Val>>,
     /// Whether it has an `add shortcut`.
     pub residual: bool,
 }
 
-/// What a block comes to.
+/// The expansion of a block.
 type Expansion = (Vec<Stmt>, Vec<Hole>);
 
 pub(super) struct Standard {
-    /// Whether the names of layers must agree.
+    /// Whether the names of layers must match.
     named: bool,
-    /// By the text of the call.
+    /// Cached expansions, by the text of the call.
     probes: HashMap<String, Option<Expansion>>,
 }
 
-/// What a block is tried on.
+/// The input with which a block is expanded.
 #[derive(Clone, Copy, Debug)]
 struct Input {
     channels: usize,
@@ -72,7 +72,7 @@ struct Input {
     signal: bool,
 }
 
-/// What the convolutions of a body have.
+/// The attributes of a body's convolutions.
 struct Convs {
     filters: Vec<i64>,
     kernel: i64,
@@ -109,7 +109,7 @@ impl Convs {
         (!out.filters.is_empty()).then_some(out)
     }
 
-    /// Arguments that could give these, the likeliest first.
+    /// Candidate arguments that could give these attributes, most likely first.
     fn args(&self, known: &StandardBlock) -> Vec<Vec<i64>> {
         let has = |name: &str| known.params.iter().any(|(p, _)| *p == name);
         let (Some(&first), Some(&last)) = (self.filters.first(), self.filters.last()) else { return Vec::new() };
@@ -142,13 +142,13 @@ impl Standard {
         Standard { named, probes: HashMap::new() }
     }
 
-    /// The block that all these bodies are.
+    /// The block of which all these bodies are instances.
     pub fn block(&mut self, net: &Net, members: &[(&Scope, Built)]) -> Option<Found> {
         let stmts = &members[0].1.stmts;
         let residual = stmts.contains(&Stmt::Shortcut);
         let convs = Convs::of(stmts, &members[0].1.holes)?;
         for known in BLOCKS {
-            // expanded once, to see whether the steps are these at all
+            // compare the statements first, with one expansion
             let Some(sample) = convs.args(known).first().cloned() else { continue };
             let signal = attrs::is_signal(Some(&net.node(members[0].0.from).shape));
             let x = Input { channels: 16, signal };
@@ -185,7 +185,7 @@ impl Standard {
         None
     }
 
-    /// The standard projection that all these are, each with its filters and stride.
+    /// The standard projection of which all these are instances, each with its filters and stride.
     pub fn projection(&mut self, arms: &[(&Built, usize, i64)], signal: bool) -> Option<&'static str> {
         PROJECTIONS.iter().copied().find(|name| {
             arms.iter().all(|(built, filters, stride)| {
@@ -196,7 +196,7 @@ impl Standard {
     }
 
     fn same(&self, a: &[Stmt], b: &[Stmt]) -> bool {
-        if self.named { a == b } else { bare(a) == bare(b) }
+        if self.named { a == b } else { without_names(a) == without_names(b) }
     }
 
     fn expand(&mut self, known: &StandardBlock, args: &[i64], x: Input, plain: bool) -> Option<Expansion> {
@@ -205,7 +205,7 @@ impl Standard {
         self.probe(&format!("{} {}", known.name, args.join(", ")), x, plain)
     }
 
-    /// What a call of a standard block comes to; `None` where it is none.
+    /// The expansion of a call of a standard block; `None` if it does not compile.
     fn probe(&mut self, call: &str, x: Input, plain: bool) -> Option<Expansion> {
         let key = format!("{plain} {x:?} {call}");
         if let Some(found) = self.probes.get(&key) {
@@ -217,7 +217,7 @@ impl Standard {
     }
 }
 
-/// Whether the values are the same, whatever the defaults.
+/// Whether the values are the same, regardless of defaults.
 fn values(a: &[Hole], b: &[Hole]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value == b.value)
 }
@@ -235,12 +235,12 @@ fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
     if !diags.is_empty() {
         return None;
     }
-    // shapes need not fit: a shortcut is the identity here
+    // shapes may not match, since every shortcut is the identity here
     let net = Net::read(&network.graph, false).ok()?;
     let paths: Vec<Path> =
         net.nodes.iter().map(|n| if n.named { n.name.split('.').map(str::to_string).collect() } else { Path::new() }).collect();
     let items = tree::tree(&net).0;
     let items = if name.starts_with("projection") { group::side(&net, &paths, items) } else { group::group(&net, &paths, items) };
-    let built = Blocks::unit(&net, &paths, &items, 0);
+    let built = Blocks::expanded(&net, &paths, &items, 0);
     Some((built.stmts, built.holes))
 }

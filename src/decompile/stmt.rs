@@ -1,30 +1,30 @@
-//! Steps as statements: what a body says, apart from the numbers in it. Two bodies of equal steps are one block.
+//! The statements of a body, with their numbers kept separately as holes. Bodies with equal statements can be instances of one block.
 
 use super::attrs::{Attr, Val};
 use super::irregular::Line;
 use super::net::Net;
 
-/// What a body says.
+/// A statement, without its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stmt {
     /// An operator; its arguments are holes.
     Op {
         word: &'static str,
         keys: Vec<&'static str>,
-        /// The layer's name in the scope; `None` where it does not matter, or cannot be kept.
+        /// The layer's name in the scope; `None` if it is irrelevant or cannot be preserved.
         leaf: Option<String>,
     },
-    /// Paths that part and meet.
+    /// Paths that fork and join.
     Join { word: &'static str, arms: Vec<Arm> },
-    /// Statements under a name, or numbered under it.
+    /// A `scope` or a `sequential`.
     Scope { name: String, sequential: bool, body: Vec<Stmt> },
     /// A block; its arguments are holes.
     Call { block: usize, label: Option<String> },
     /// `add shortcut`.
     Shortcut,
-    /// A stage or repeat: which of [`super::blocks::Blocks::runs`].
+    /// A stage or repeat: an index into [`super::blocks::Blocks::runs`].
     Run(usize),
-    /// What has no simple form.
+    /// A region without a simple structure.
     Irregular(Vec<Line>),
     /// The current value is this output.
     Output(usize),
@@ -39,26 +39,26 @@ pub(super) struct Arm {
     pub body: Vec<Stmt>,
 }
 
-/// What a side path is called.
+/// The name of a join's arm.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Name {
-    /// Nothing that matters.
+    /// Any name: it is irrelevant.
     Any,
-    /// Nothing: its layers stand in the scope around, as those of the current value do.
+    /// No name: its layers are in the surrounding scope, like those of the main path.
     Main,
     Plain(String),
-    /// `denselayer` and a number, which is a hole.
+    /// A prefix such as `denselayer` and a number, which is a hole.
     Numbered(String),
 }
 
-/// A number in a body.
+/// A number in a body: the value of an attribute or an argument.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Hole {
     pub key: String,
-    /// The arm that it stands in.
+    /// The name of the arm that contains it, or empty.
     pub arm: String,
     pub value: Val,
-    /// Whether the language takes this value where none is written.
+    /// Whether this is the language's default, which is not written.
     pub default: bool,
 }
 
@@ -69,13 +69,13 @@ impl Hole {
     }
 }
 
-/// Where a value inside a body of equal steps comes from.
+/// What is written for a hole in a block.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expr {
-    /// Not written.
+    /// Nothing: all instances have the default.
     Omit,
     Literal(Val),
-    /// A parameter, times and divided by.
+    /// A parameter, with a factor and a divisor.
     Param(usize, i64, i64),
 }
 
@@ -86,17 +86,17 @@ pub(super) struct Param {
     pub default: Option<Val>,
 }
 
-/// Bodies of equal steps made one: parameters, where each hole has its value from, the arguments of each.
+/// Bodies with equal statements as a block: its parameters, the expression for each hole, and the arguments of each body.
 pub(super) struct Unified {
     pub params: Vec<Param>,
     pub exprs: Vec<Expr>,
     pub args: Vec<Vec<Val>>,
 }
 
-/// The most parameters that a block is given: beyond, its calls say no more than its statements would.
+/// The maximum number of parameters of a block: with more, a call is no clearer than its statements.
 const MAX_PARAMS: usize = 10;
 
-/// Finds parameters for bodies of equal steps, whose holes are given.
+/// Finds parameters for bodies with equal statements, given their holes.
 pub(super) fn unify(members: &[&[Hole]]) -> Option<Unified> {
     let first = members.first()?;
     let mut out = Unified { params: Vec::new(), exprs: Vec::new(), args: vec![Vec::new(); members.len()] };
@@ -123,14 +123,14 @@ pub(super) fn unify(members: &[&[Hole]]) -> Option<Unified> {
     (out.params.len() <= MAX_PARAMS).then_some(out)
 }
 
-/// A parameter that the column follows.
+/// A parameter from which the values of a hole can be computed.
 fn param(column: &[&Hole], args: &[Vec<Val>]) -> Option<Expr> {
     let params = args.first()?.len();
     let equal = |p: &usize| column.iter().zip(args).all(|(hole, args)| hole.value == args[*p]);
     if let Some(p) = (0..params).find(equal) {
         return Some(Expr::Param(p, 1, 1));
     }
-    // a multiple, or a part, of another width
+    // a multiple or a fraction of another width
     if !matches!(column[0].key.as_str(), "filters" | "groups" | "features") {
         return None;
     }
@@ -154,7 +154,7 @@ fn param(column: &[&Hole], args: &[Vec<Val>]) -> Option<Expr> {
 /// A name for a new parameter.
 fn name(hole: &Hole, params: &[Param]) -> String {
     let plain = match hole.key.as_str() {
-        // an operator's word
+        // `pad` is an operator
         "pad" => "padding",
         "filters" if !hole.arm.is_empty() => hole.arm.as_str(),
         key => key,
@@ -164,8 +164,8 @@ fn name(hole: &Hole, params: &[Param]) -> String {
     if free(&plain) {
         return plain;
     }
-    let bare = if plain.ends_with(|c: char| c.is_ascii_digit()) { format!("{plain}_") } else { plain };
-    (2..).map(|n| format!("{bare}{n}")).find(|name| free(name)).unwrap_or_default()
+    let stem = if plain.ends_with(|c: char| c.is_ascii_digit()) { format!("{plain}_") } else { plain };
+    (2..).map(|n| format!("{stem}{n}")).find(|name| free(name)).unwrap_or_default()
 }
 
 /// Appends an operator.
@@ -176,15 +176,15 @@ pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, stm
     stmts.push(Stmt::Op { word, keys, leaf });
 }
 
-/// The steps without what names say: operators and joins alone.
-pub(super) fn bare(stmts: &[Stmt]) -> Vec<Stmt> {
+/// The statements without names and scopes.
+pub(super) fn without_names(stmts: &[Stmt]) -> Vec<Stmt> {
     let mut out = Vec::new();
     for stmt in stmts {
         match stmt {
             Stmt::Op { word, keys, .. } => out.push(Stmt::Op { word, keys: keys.clone(), leaf: None }),
-            Stmt::Scope { body, .. } => out.extend(bare(body)),
+            Stmt::Scope { body, .. } => out.extend(without_names(body)),
             Stmt::Join { word, arms } => {
-                let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: bare(&arm.body) }).collect();
+                let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: without_names(&arm.body) }).collect();
                 out.push(Stmt::Join { word, arms });
             }
             other => out.push(other.clone()),
@@ -193,7 +193,7 @@ pub(super) fn bare(stmts: &[Stmt]) -> Vec<Stmt> {
     out
 }
 
-/// How many statements take a number in a sequence.
+/// The number of statements that are numbered in a `sequential`.
 pub(super) fn statements(stmts: &[Stmt]) -> usize {
     stmts.iter().filter(|s| matches!(s, Stmt::Op { .. } | Stmt::Join { .. } | Stmt::Shortcut)).count()
 }

@@ -1,7 +1,7 @@
-//! Names for a network whose own say nothing: those that torchvision would give to what the graph shows.
+//! Invents names for a network whose own are meaningless, in the style of torchvision.
 //!
-//! Residual blocks, parallel paths and runs of equal steps become `layer1.0`, `layer1.1`, …: a layer is a run of one kind with
-//! results of one shape. From there on the recovery goes as if the names had been there.
+//! Residual blocks, parallel paths and runs of equal items become `layer1.0`, `layer1.1`, …: a layer is a run of one kind with the
+//! same output shape. Everything that follows works as if the graph had these names.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::net::{Id, Net};
 use super::tree::{self, Item, Join, Scope};
 use crate::ir::Op;
 
-/// The longest period of equal steps that is looked for.
+/// The longest period of repeated items that is searched for.
 const MAX_PERIOD: usize = 12;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,16 +21,16 @@ enum Kind {
     Chain,
 }
 
-/// Steps that are a block.
+/// Items that form a block.
 struct BlockRange {
     start: usize,
     end: usize,
     kind: Kind,
-    /// What its path does, whatever its shortcut.
+    /// The signatures of its path, without the shortcut.
     path: Vec<String>,
 }
 
-/// A step without its widths and strides.
+/// Appends an item without its widths and strides.
 fn signature(net: &Net, item: &Item, out: &mut String) {
     match item {
         Item::Op(id) => {
@@ -65,7 +65,7 @@ fn all_signatures(net: &Net, items: &[Item]) -> Vec<String> {
     items.iter().map(one).collect()
 }
 
-/// Runs of equal steps, as first, period and count: the shortest period that repeats, with a convolution in it.
+/// Runs of equal items (start, period, count) with the shortest period that repeats and contains a convolution.
 pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
     let signatures = all_signatures(net, items);
     let is_op = |i: usize| matches!(items[i], Item::Op(_));
@@ -75,7 +75,7 @@ pub(super) fn repeats(net: &Net, items: &[Item]) -> Vec<(usize, usize, usize)> {
     while i < items.len() {
         let run = (1..=MAX_PERIOD).find_map(|period| {
             let fits = |at: usize| at < items.len() && is_op(at);
-            // a block begins with its convolution or norm, and not with what ended the one before
+            // a block begins with a layer, not with the last activation of the previous one
             if !(i..i + period).all(fits) || !(i..i + period).any(is_conv) || !net_named(net, &items[i]) {
                 return None;
             }
@@ -99,7 +99,7 @@ fn net_named(net: &Net, item: &Item) -> bool {
     matches!(item, Item::Op(id) if net.node(*id).named)
 }
 
-/// Names for the layers of blocks; all others have none.
+/// Names for the layers of blocks; empty for all others.
 pub(super) fn layer_paths(net: &Net, items: &[Item]) -> Vec<Path> {
     let mut walk = Walk { net, paths: vec![Path::new(); net.nodes.len()], layers: 0, mixed: 0 };
     walk.body(items);
@@ -109,8 +109,9 @@ pub(super) fn layer_paths(net: &Net, items: &[Item]) -> Vec<Path> {
 struct Walk<'n> {
     net: &'n Net,
     paths: Vec<Path>,
-    /// How many layers have a name, and how many blocks of paths side by side.
+    /// The number of names `layer1`, `layer2`, … in use.
     layers: usize,
+    /// The number of names `mixed1`, `mixed2`, … in use.
     mixed: usize,
 }
 
@@ -123,7 +124,7 @@ impl Walk<'_> {
         let mut index = 0;
         for (at, range) in ranges.iter().enumerate() {
             let body = &items[range.start..range.end];
-            // paths side by side differ in their widths: each has a name of its own
+            // parallel paths have different widths, so each block has its own name
             if let [Item::Join(join), ..] = body
                 && range.kind == Kind::Parallel
                 && join.arms.iter().filter(|arm| !arm.is_empty()).count() > 1
@@ -144,7 +145,7 @@ impl Walk<'_> {
             let prefix = [format!("layer{}", self.layers), index.to_string()];
             assign(net, body, &prefix, &mut Counts::default(), &mut self.paths);
         }
-        // blocks within paths that are no block themselves, such as those below a pyramid's additions
+        // blocks inside paths that are not blocks themselves, such as those below a feature pyramid's additions
         for (i, item) in items.iter().enumerate() {
             if ranges.iter().any(|range| (range.start..range.end).contains(&i)) {
                 continue;
@@ -161,7 +162,7 @@ impl Walk<'_> {
 fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
     let signatures = all_signatures(net, items);
     let mut ranges: Vec<BlockRange> = Vec::new();
-    let mut loose = 0;
+    let mut rest = 0;
     let residual = |item: &Item| match item {
         Item::Join(join) => {
             let slot = tree::shortcut(net, join)?;
@@ -178,11 +179,11 @@ fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
             (None, Op::Concat) => Kind::Parallel,
             _ => continue,
         };
-        // steps before the fork that the blocks with an identity have on their path (pre-activation)
+        // items before the fork that blocks with an identity shortcut have on their path (pre-activation)
         let mut before = 0;
         if let Some((false, path)) = residual(item) {
-            let most = (i - loose).min(3);
-            before = (1..=most)
+            let max_before = (i - rest).min(3);
+            before = (1..=max_before)
                 .rev()
                 .find(|&k| {
                     let whole: Vec<&String> = signatures[i - k..i].iter().chain(&path).collect();
@@ -190,31 +191,31 @@ fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
                 })
                 .unwrap_or(0);
         }
-        chains(net, items, loose, i - before, &mut ranges);
+        chains(net, items, rest, i - before, &mut ranges);
         let path = residual(item).map_or_else(Vec::new, |(_, path)| path);
         let path = signatures[i - before..i].iter().cloned().chain(path).collect();
         ranges.push(BlockRange { start: i - before, end: i + 1, kind, path });
-        loose = i + 1;
+        rest = i + 1;
     }
-    // in a network of other blocks a few equal steps are its stem
+    // if there are other blocks, a few equal items are the stem
     if ranges.is_empty() {
         chains(net, items, 0, items.len(), &mut ranges);
     }
-    // what stands behind all blocks of a kind belongs to them
+    // activations after all blocks of a kind belong to them
     for kind in [Kind::Residual, Kind::Parallel] {
-        let behind = |range: &BlockRange| {
+        let activations_after = |range: &BlockRange| {
             let rest = signatures[range.end..].iter().zip(&items[range.end..]);
             let acts =
                 rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clamp(_))));
             acts.count()
         };
-        let min = ranges.iter().filter(|u| u.kind == kind).map(behind).min().unwrap_or(0);
+        let min = ranges.iter().filter(|u| u.kind == kind).map(activations_after).min().unwrap_or(0);
         ranges.iter_mut().filter(|u| u.kind == kind).for_each(|u| u.end += min);
     }
     ranges
 }
 
-/// Whether a path is one block's: other sums and outputs in it say that it is more.
+/// Whether a path belongs to a single block: it contains no other sums or outputs.
 fn is_block(net: &Net, path: &[Item]) -> bool {
     path.iter().all(|item| match item {
         Item::Op(_) => true,
@@ -226,7 +227,7 @@ fn is_block(net: &Net, path: &[Item]) -> bool {
     })
 }
 
-/// Runs of equal steps among those between two blocks.
+/// Adds the runs of equal items between two blocks.
 fn chains(net: &Net, items: &[Item], start: usize, end: usize, ranges: &mut Vec<BlockRange>) {
     for (first, period, count) in repeats(net, &items[start..end]) {
         let path = all_signatures(net, &items[start + first..start + first + period]);
@@ -237,18 +238,18 @@ fn chains(net: &Net, items: &[Item], start: usize, end: usize, ranges: &mut Vec<
     }
 }
 
-/// How many layers of each kind have a name in a scope.
+/// The number of named layers of each kind in a scope.
 #[derive(Default)]
 struct Counts {
     conv: usize,
     norm: usize,
     linear: usize,
-    /// The names of paths within it.
+    /// The names of paths in it.
     paths: HashSet<String>,
 }
 
 impl Counts {
-    /// A name for a path that no other one here has.
+    /// A unique name for a path.
     fn path(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_string();
         let mut number = 2;
@@ -317,13 +318,13 @@ fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, pat
                 }
             }
             Item::Scope(Scope { body, .. }) => assign(net, body, prefix, counts, paths),
-            // names cannot be kept there
+            // names cannot be preserved there
             Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
         }
     }
 }
 
-/// The shortcut among the arms of a join, and the arm that the current value takes.
+/// The shortcut among the arms of a join, and the arm on the main path.
 fn shortcut_and_main(net: &Net, join: &Join) -> (Option<usize>, Option<usize>) {
     match tree::shortcut(net, join) {
         Some(slot) => (Some(slot), Some(1 - slot)),
@@ -338,7 +339,7 @@ fn name_layer(net: &Net, id: Id, prefix: &[String], counts: &mut Counts, paths: 
     }
 }
 
-/// In a numbered scope, makes runs of equal steps blocks without a name: their numbers come out right by themselves.
+/// Turns runs of equal items in a `sequential` into unnamed scopes, and thus blocks. The numbering gives them the right names.
 pub(super) fn sequences(net: &Net, items: &mut [Item], depth: usize, paths: &mut [Path], ids: &mut usize) {
     for item in items {
         let Item::Scope(scope) = item else { continue };
@@ -347,7 +348,7 @@ pub(super) fn sequences(net: &Net, items: &mut [Item], depth: usize, paths: &mut
             continue;
         }
         let mut number = 0;
-        let mut counted = true;
+        let mut is_numbered = true;
         for (i, item) in scope.body.iter().enumerate() {
             let Item::Op(id) = item else { continue };
             let next_linear = matches!(scope.body.get(i + 1), Some(Item::Op(n)) if matches!(net.node(*n).op, Op::Linear(_)));
@@ -356,10 +357,10 @@ pub(super) fn sequences(net: &Net, items: &mut [Item], depth: usize, paths: &mut
                 continue;
             }
             let path = &paths[*id];
-            counted &= path.is_empty() || path.get(depth + 1..) == Some(&[number.to_string()][..]);
+            is_numbered &= path.is_empty() || path.get(depth + 1..) == Some(&[number.to_string()][..]);
             number += 1;
         }
-        if !counted {
+        if !is_numbered {
             continue;
         }
         let runs = repeats(net, &scope.body);

@@ -1,27 +1,27 @@
-//! From a graph to what a text can say: statements one after the other, and places where paths part and meet again.
+//! Converts a graph to a tree: sequences of operators, and places where paths fork and join.
 //!
-//! The statements of a body are the nodes that all paths from its first to its last value pass (its dominators). Between two of them
-//! lies a single step, or a join: where the ways to its operands share no node, each is an arm, and a body by itself. What is
-//! left, a [`Irregular`], has no such form.
+//! The items of a body are the nodes on all paths from its first to its last value (its dominators). Between two of them is either
+//! nothing, or the arms of a join: if the paths to its operands share no node, each is an arm with its own body. Otherwise the region
+//! is [`Irregular`].
 
 use std::collections::{HashMap, HashSet};
 
 use super::net::{Id, Net};
 use crate::ir::Op;
 
-/// Arms within arms deeper than this are irregulars: the language nests no deeper than 64.
+/// Arms nested deeper than this are irregular: the language's nesting limit is 64.
 const MAX_DEPTH: usize = 24;
 
-/// A step of a body.
+/// An item of a body.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     /// An operator on the current value.
     Op(Id),
-    /// Paths that part at the current value, and meet.
+    /// Paths that fork at the current value, and join.
     Join(Join),
-    /// Steps under one name.
+    /// Items with a common prefix of their names.
     Scope(Scope),
-    /// Steps that read each other in no simple order.
+    /// Operators that read each other without a simple structure.
     Irregular(Irregular),
     /// The current value is an output.
     Output(usize),
@@ -33,48 +33,48 @@ pub(super) enum Item {
 pub(super) struct Join {
     /// The `add`, `mul` or `concat`.
     pub node: Id,
-    /// Where the paths part.
+    /// The value at which the paths fork.
     pub from: Id,
-    /// By slot; empty where the operand is the value itself.
+    /// By operand slot; empty if the operand is that value itself.
     pub arms: Vec<Vec<Item>>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
-    /// To tell it from all others.
+    /// A unique id.
     pub id: usize,
-    /// Its part of the names inside; `None` where it stands for a run of steps alone.
+    /// Its component of the names inside; `None` if it only groups items, without a name.
     pub name: Option<String>,
-    /// Whether the steps right in it are numbered.
+    /// Whether the items directly in it are numbered.
     pub sequential: bool,
     pub body: Vec<Item>,
-    /// What flows in.
+    /// The current value before it.
     pub from: Id,
-    /// What flows out.
+    /// The current value after it.
     pub to: Id,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Irregular {
-    /// The current value before.
+    /// The current value before it.
     pub from: Id,
     /// Operands before users.
     pub nodes: Vec<Id>,
-    /// Which of them is the current value then.
+    /// The node that is the current value after it.
     pub to: Id,
-    /// Outputs inside: their numbers.
+    /// Indices of the outputs inside.
     pub outputs: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Side {
-    /// Which output it leads to.
+    /// The index of the output.
     pub output: usize,
     pub from: Id,
     pub body: Vec<Item>,
 }
 
-/// The steps of a network. The flag says that nothing better than one irregular was found.
+/// The items of a network, and whether it is a single irregular region.
 pub(super) fn tree(net: &Net) -> (Vec<Item>, bool) {
     match regular(net) {
         Some(items) => (items, false),
@@ -82,7 +82,7 @@ pub(super) fn tree(net: &Net) -> (Vec<Item>, bool) {
     }
 }
 
-/// The whole network as one irregular.
+/// The whole network as a single irregular region.
 pub(super) fn flat(net: &Net) -> Vec<Item> {
     let (from, to) = (net.inputs[0], net.outputs[0].1);
     let outputs: Vec<usize> = (1..net.outputs.len()).collect();
@@ -117,14 +117,14 @@ fn regular(net: &Net) -> Option<Vec<Item>> {
     }
     let wanted = net.outputs.len() - 1;
     let mut build = TreeBuilder { net, sides, placed: 0 };
-    let mut items = build.after(input, 0);
+    let mut items = build.sides_at(input, 0);
     let mut within = main;
     within.remove(&input);
     items.extend(build.body(input, net.outputs[0].1, within, 0));
     (build.placed == wanted).then_some(items)
 }
 
-/// The nodes that a value is computed from, itself among them, but for what is known.
+/// The nodes from which a value is computed, including itself, up to `known` ones.
 fn ancestors(net: &Net, value: Id, known: &HashSet<Id>) -> HashSet<Id> {
     let mut found = HashSet::new();
     let mut open = vec![value];
@@ -136,7 +136,7 @@ fn ancestors(net: &Net, value: Id, known: &HashSet<Id>) -> HashSet<Id> {
     found
 }
 
-/// Outputs by the value that they are, or from which a path of so many nodes leads to them.
+/// By value: the outputs that are this value, and those to which a path from it leads, with the path's nodes.
 type Sides = HashMap<Id, Vec<(usize, Option<HashSet<Id>>)>>;
 
 struct TreeBuilder<'n> {
@@ -146,8 +146,8 @@ struct TreeBuilder<'n> {
 }
 
 impl TreeBuilder<'_> {
-    /// What begins at a value once it is current.
-    fn after(&mut self, value: Id, depth: usize) -> Vec<Item> {
+    /// The outputs and side paths that begin at a value.
+    fn sides_at(&mut self, value: Id, depth: usize) -> Vec<Item> {
         let mut items = Vec::new();
         for (output, path) in self.sides.remove(&value).unwrap_or_default() {
             self.placed += 1;
@@ -162,72 +162,72 @@ impl TreeBuilder<'_> {
         items
     }
 
-    /// The steps from a value to another over these nodes, of which the other is one and the first is not.
+    /// The items between two values, given the nodes between them, including the last value but not the first.
     fn body(&mut self, from: Id, to: Id, within: HashSet<Id>, depth: usize) -> Vec<Item> {
         // ids are in topological order
         let mut nodes: Vec<Id> = within.iter().copied().collect();
         nodes.sort_unstable();
-        let place: HashMap<Id, usize> = std::iter::once(from).chain(nodes.iter().copied()).zip(0..).collect();
-        // a node stands on every path where no edge passes it by
+        let position: HashMap<Id, usize> = std::iter::once(from).chain(nodes.iter().copied()).zip(0..).collect();
+        // a node is on every path if no edge bypasses it
         let mut furthest = vec![0usize; nodes.len() + 1];
         for &id in &nodes {
             for operand in &self.net.node(id).operands {
-                if let Some(&p) = place.get(operand) {
-                    furthest[p] = furthest[p].max(place[&id]);
+                if let Some(&p) = position.get(operand) {
+                    furthest[p] = furthest[p].max(position[&id]);
                 }
             }
         }
         let mut items = Vec::new();
         let (mut reach, mut start, mut open) = (furthest[0], from, Vec::new());
         for (at, &id) in nodes.iter().enumerate() {
-            let passes = reach <= at + 1;
+            let is_on_every_path = reach <= at + 1;
             reach = reach.max(furthest[at + 1]);
-            if !passes {
+            if !is_on_every_path {
                 open.push(id);
                 continue;
             }
-            items.push(self.step(start, id, std::mem::take(&mut open), depth));
-            items.extend(self.after(id, depth));
+            items.push(self.item(start, id, std::mem::take(&mut open), depth));
+            items.extend(self.sides_at(id, depth));
             start = id;
         }
         debug_assert_eq!(start, to);
         items
     }
 
-    /// One step of a spine: an operator, or a join of what lies between.
-    fn step(&mut self, from: Id, to: Id, between: Vec<Id>, depth: usize) -> Item {
+    /// The item between two dominators: an operator, or a join of the nodes between them.
+    fn item(&mut self, from: Id, to: Id, between: Vec<Id>, depth: usize) -> Item {
         let operands = self.net.node(to).operands.clone();
         if between.is_empty() && operands.len() == 1 {
             return Item::Op(to);
         }
         let inside: HashSet<Id> = between.iter().copied().collect();
         let mut free = inside.clone();
-        let mut ways = Vec::new();
+        let mut paths = Vec::new();
         for &operand in &operands {
-            let mut way = HashSet::new();
+            let mut path = HashSet::new();
             let mut open = vec![operand];
             while let Some(id) = open.pop() {
-                if inside.contains(&id) && way.insert(id) {
+                if inside.contains(&id) && path.insert(id) {
                     open.extend(&self.net.node(id).operands);
                 }
             }
-            // a node of two ways: the arms are not apart
-            if way.iter().any(|id| !free.remove(id)) || depth >= MAX_DEPTH {
+            // a node on two paths: the arms are not separate
+            if path.iter().any(|id| !free.remove(id)) || depth >= MAX_DEPTH {
                 let nodes = between.into_iter().chain([to]).collect();
                 return Item::Irregular(Irregular { from, nodes, to, outputs: Vec::new() });
             }
-            ways.push((operand, way));
+            paths.push((operand, path));
         }
-        let arms = ways
+        let arms = paths
             .into_iter()
-            .map(|(operand, way)| if way.is_empty() { Vec::new() } else { self.body(from, operand, way, depth + 1) })
+            .map(|(operand, path)| if path.is_empty() { Vec::new() } else { self.body(from, operand, path, depth + 1) })
             .collect();
         Item::Join(Join { node: to, from, arms })
     }
 }
 
 impl Item {
-    /// Calls `visit` with every node of the item, in the order of the text.
+    /// Calls `visit` with every node of the item, in text order.
     pub fn nodes(&self, visit: &mut impl FnMut(Id)) {
         match self {
             Item::Op(id) => visit(*id),
@@ -242,7 +242,7 @@ impl Item {
         }
     }
 
-    /// Calls `visit` with every irregular of the item.
+    /// Calls `visit` with every irregular region in the item.
     pub fn irregulars(&self, visit: &mut impl FnMut(&Irregular)) {
         match self {
             Item::Irregular(irregular) => visit(irregular),
@@ -253,7 +253,7 @@ impl Item {
         }
     }
 
-    /// The value behind the item, where it changes the current one.
+    /// The current value after the item; `None` if the item does not change it.
     pub fn value(&self) -> Option<Id> {
         match self {
             Item::Op(id) => Some(*id),
@@ -265,8 +265,8 @@ impl Item {
     }
 }
 
-/// The arm of a sum that a shortcut's policy can make: the value itself, a projection, or a cut and zeros. `None` where neither
-/// arm is of such a kind, or both are nothing.
+/// The arm of a sum that can be written as a shortcut: the value itself, a projection, or subsampling and zero padding. `None` if
+/// neither arm is of such a kind, or both are empty.
 pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
     if !matches!(net.node(join.node).op, Op::Add) || join.arms.len() != 2 {
         return None;

@@ -1,10 +1,10 @@
-//! Lines with their indentation, and the names that layers get where they stand.
+//! Writes indented lines, and predicts the names that the language gives to layers.
 
 use std::collections::{HashMap, HashSet};
 
 use super::names;
 
-/// How layers are named here, as the language does it.
+/// The names of unlabeled layers in a scope, according to the language's rules.
 #[derive(Default)]
 pub(super) struct Naming {
     sequence: Option<usize>,
@@ -34,12 +34,12 @@ impl Naming {
         if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
     }
 
-    /// The label that a statement needs to have this name.
+    /// The label that a statement needs to get this name; `None` if it gets it anyway.
     pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
         let before = (self.sequence, self.counters.get(stem(word)).copied());
         let usual = self.next(word);
         let leaf = leaf.filter(|leaf| *leaf != usual)?;
-        // a labeled one takes its place in a sequence, and is not counted
+        // a labeled statement takes a number in a sequence, but otherwise is not counted
         if before.0.is_none() {
             match before.1 {
                 Some(count) => self.counters.insert(stem(word), count),
@@ -64,7 +64,7 @@ fn stem(word: &'static str) -> &'static str {
     }
 }
 
-/// Writer with its indentation.
+/// A text with indentation.
 #[derive(Default)]
 pub(super) struct Writer {
     pub out: String,
@@ -78,7 +78,7 @@ impl Writer {
         self.out.push('\n');
     }
 
-    /// An empty line, but not two, nor one behind `{`.
+    /// An empty line, but not two in a row, nor after `{`.
     pub fn gap(&mut self) {
         if !self.out.ends_with("\n\n") && !self.out.ends_with("{\n") {
             self.out.push('\n');
@@ -107,7 +107,7 @@ pub(super) fn with_label(line: String, label: Option<&str>) -> String {
     }
 }
 
-/// A label that is not taken yet.
+/// A label that is not in use yet.
 pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
     let plain = if names::is_path(wanted) { wanted.to_string() } else { "side".to_string() };
     let mut label = plain.clone();

@@ -52,20 +52,20 @@ fn convolutions(c: &mut Criterion) {
         let packed = pack::pack(lanes, [filters, channels, kernel, kernel], 1, plain, &weight).unwrap();
         let rows = if shape.is_pointwise() { shape.pixels() } else { shape.output[0] };
         let plan = DirectPlan { rows: rows.div_ceil(8), samples: 1, shares: 1, exact: false };
-        let mut room = vec![0f32; direct::scratch(isa, plain, &shape, plan) * THREADS];
+        let mut scratch = vec![0f32; direct::scratch(isa, plain, &shape, plan) * THREADS];
         let operands = ConvOperands { x: &x, weight: &packed, epilogue };
         group.bench_function(format!("{name} direct"), |b| {
-            b.iter(|| direct::conv(&pool, isa, plain, &shape, plan, &operands, &mut room, &mut y));
+            b.iter(|| direct::conv(&pool, isa, plain, &shape, plan, &operands, &mut scratch, &mut y));
         });
 
         if winograd::serves(&shape) {
             for size in [Size::F2, Size::F4] {
                 let packed = winograd::pack(lanes, [filters, channels], size, &weight).unwrap();
                 let plan = WinogradPlan { size, tiles: 28, split: Split::Tiles };
-                let mut room = vec![0f32; winograd::scratch(isa, &shape, plan).total(THREADS)];
+                let mut scratch = vec![0f32; winograd::scratch(isa, &shape, plan).total(THREADS)];
                 let operands = ConvOperands { x: &x, weight: &packed, epilogue };
                 group.bench_function(format!("{name} winograd {0}x{0}", size.side()), |b| {
-                    b.iter(|| winograd::conv(&pool, isa, &shape, plan, &operands, &mut room, &mut y));
+                    b.iter(|| winograd::conv(&pool, isa, &shape, plan, &operands, &mut scratch, &mut y));
                 });
             }
         }
@@ -181,10 +181,10 @@ fn weight_gradients(c: &mut Criterion) {
         let mut dw = vec![0f32; filters * shape.depth()];
         group.throughput(Throughput::Elements(2 * shape.macs()));
         for precise in [false, true] {
-            let mut room = Aligned::zeroed(conv_weight::scratch(isa, plain, precise, &shape, THREADS)).unwrap();
-            let way = if precise { " precise" } else { "" };
-            group.bench_function(format!("{batch} of {channels}x{map} to {filters} {kernel}x{kernel}/{stride}{way}"), |b| {
-                b.iter(|| conv_weight(&pool, isa, plain, precise, &shape, &x, &dy, &mut room, &mut dw));
+            let mut scratch = Aligned::zeroed(conv_weight::scratch(isa, plain, precise, &shape, THREADS)).unwrap();
+            let suffix = if precise { " precise" } else { "" };
+            group.bench_function(format!("{batch} of {channels}x{map} to {filters} {kernel}x{kernel}/{stride}{suffix}"), |b| {
+                b.iter(|| conv_weight(&pool, isa, plain, precise, &shape, &x, &dy, &mut scratch, &mut dw));
             });
         }
     }
@@ -209,14 +209,14 @@ fn training_operators(c: &mut Criterion) {
             values
         };
         let (x, dy, mut out) = (values(), values(), values());
-        let mut room = Aligned::zeroed(norm::scratch(layout, sizes)).unwrap();
+        let mut scratch = Aligned::zeroed(norm::scratch(layout, sizes)).unwrap();
         let (mut stats, mut sums) = (vec![0f32; 2 * channels], vec![0f32; 2 * channels]);
         let (weight, bias) = (vec![1f32; channels], vec![0f32; channels]);
         let bytes = |maps: usize| Throughput::Bytes((4 * maps * len) as u64);
 
         group.throughput(bytes(1));
         group.bench_function(name("statistics"), |b| {
-            b.iter(|| norm::stats(&pool, isa, layout, sizes, &x, &mut room, &mut stats));
+            b.iter(|| norm::stats(&pool, isa, layout, sizes, &x, &mut scratch, &mut stats));
         });
         let params = NormParams { stats: &stats, weight: &weight, bias: &bias, eps: 1e-5 };
         let relu = Some(Activation::Relu);
@@ -225,7 +225,7 @@ fn training_operators(c: &mut Criterion) {
             b.iter(|| norm::forward(&pool, isa, layout, sizes, &params, &x, Residual::None, relu, &mut out));
         });
         group.bench_function(name("batch norm parameter gradient"), |b| {
-            b.iter(|| norm::grad_params(&pool, isa, layout, sizes, &params, true, &x, &dy, &mut room, &mut sums));
+            b.iter(|| norm::grad_params(&pool, isa, layout, sizes, &params, true, &x, &dy, &mut scratch, &mut sums));
         });
         group.throughput(bytes(3));
         group.bench_function(name("batch norm input gradient"), |b| {

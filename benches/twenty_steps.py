@@ -75,18 +75,18 @@ def make(args):
     np.save(f"{args.dir}/Y.npy", labels)
     net = Cifar(3)
     if args.weights:
-        given = {name.removeprefix("module."): value for name, value in load_file(args.weights).items()}
-        net.load_state_dict(net.state_dict() | given)
+        loaded = {name.removeprefix("module."): value for name, value in load_file(args.weights).items()}
+        net.load_state_dict(net.state_dict() | loaded)
     else:
         for module in net.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
-    begin = {name: value.clone() for name, value in net.state_dict().items()}
-    save_file({name: value for name, value in begin.items() if "num_batches" not in name}, f"{args.dir}/init.safetensors")
+    initial = {name: value.clone() for name, value in net.state_dict().items()}
+    save_file({name: value for name, value in initial.items() if "num_batches" not in name}, f"{args.dir}/init.safetensors")
     runs = [("float64", torch.float64, False), ("float32", torch.float32, False), ("channels_last", torch.float32, True)]
     for name, dtype, channels_last in runs:
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        net.load_state_dict(begin)
+        net.load_state_dict(initial)
         net.to(dtype).to(memory_format=layout).train()
         sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
         losses, first = [], {}
@@ -108,31 +108,31 @@ def compare(args):
 
     exact, single = np.load(f"{args.dir}/float64.npz"), np.load(f"{args.dir}/float32.npz")
     other = np.load(f"{args.dir}/channels_last.npz")
-    begin, moved = load_file(f"{args.dir}/init.safetensors"), load_file(f"{args.dir}/first/weights.safetensors")
+    initial, moved = load_file(f"{args.dir}/init.safetensors"), load_file(f"{args.dir}/first/weights.safetensors")
     final = load_file(f"{args.dir}/run/weights.safetensors")
 
-    def apart(value, name):
+    def distance(value, name):
         return np.linalg.norm(value.astype(np.float64) - exact[name]) / np.linalg.norm(exact[name])
 
     firsts = [name for name in exact.files if name.startswith("first.")]
-    gradient = {name: (begin[name[6:]].astype(np.float64) - moved[name[6:]]) / 1000 for name in firsts}
-    worst = max(firsts, key=lambda name: apart(gradient[name], name))
-    theirs = max(apart(single[name], name) for name in firsts)
-    print(f"gradient of the first step, from float64: {apart(gradient[worst], worst):.1e} ({worst[6:]}); PyTorch's float32 {theirs:.1e}")
+    gradient = {name: (initial[name[6:]].astype(np.float64) - moved[name[6:]]) / 1000 for name in firsts}
+    worst = max(firsts, key=lambda name: distance(gradient[name], name))
+    theirs = max(distance(single[name], name) for name in firsts)
+    print(f"gradient of the first step, from float64: {distance(gradient[worst], worst):.1e} ({worst[6:]}); PyTorch's float32 {theirs:.1e}")
     lines = [json.loads(line) for line in open(f"{args.dir}/run/train.jsonl")]
     losses = np.array([line["loss"] for line in lines if line["event"] == "step"])
     names = [name for name in exact.files if name in final]
 
-    def whole(values):
+    def total_distance(values):
         return np.sqrt(sum(np.sum((values[name].astype(np.float64) - exact[name]) ** 2) for name in names))
 
     # PyTorch's float32 in its other memory format is an equally good run: its ratios show how much these numbers scatter
     for who, found, tensors in (("resnetc", losses, final), ("PyTorch, channels last", other["losses"], other)):
         ours, theirs = (np.abs(each - exact["losses"]).max() for each in (found, single["losses"]))
-        ratios = {name: apart(tensors[name], name) / apart(single[name], name) for name in names}
+        ratios = {name: distance(tensors[name], name) / distance(single[name], name) for name in names}
         worst = max(ratios, key=ratios.get)
         print(f"{who}, distance from float64 over that of PyTorch's float32: losses {ours / theirs:.2f} ({ours:.1e} of {theirs:.1e}); "
-              f"final tensors all together {whole(tensors) / whole(single):.2f}, median {np.median(list(ratios.values())):.2f}, "
+              f"all final tensors together {total_distance(tensors) / total_distance(single):.2f}, median {np.median(list(ratios.values())):.2f}, "
               f"worst {ratios[worst]:.2f} ({worst})")
 
 

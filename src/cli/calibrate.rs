@@ -12,34 +12,34 @@ use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};
 use crate::train::{self, calibrate, checkpoint};
 
-/// Replaces running statistics by true averages over training data.
+/// Recomputes batch norm statistics as exact averages over training data.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n\n\
-                  As the authors of the paper did for their published models. The images are not augmented."
+                  The authors of the paper did this for their published models. The images are not augmented."
 )]
 pub(super) struct Args {
-    /// A source (.resnet)
+    /// Source (.resnet); FILE:NETWORK selects one of several networks
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     select: Select,
-    /// The weights: a safetensors, PyTorch or NumPy file, or init[:SEED]
+    /// Weights: a safetensors, PyTorch or NumPy file, or init[:SEED] for random ones
     #[arg(long, value_name = "PATH|init[:SEED]", value_parser = parse_weights)]
     weights: Weights,
-    /// Training data
+    /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
     #[arg(long, value_name = "DATA")]
     data: String,
-    /// Where the weights with their new statistics go
+    /// File to write: the weights with the new statistics
     #[arg(short, long, value_name = "W2.safetensors")]
     output: PathBuf,
-    /// Samples in a batch
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=4096))]
     batch: u32,
-    /// At most so many batches [default: all data]
+    /// Maximum number of batches [default: all data]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batches: Option<u64>,
-    /// Threads [default: as many as the process may use]
+    /// Number of threads [default: all available CPUs]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<NonZeroU16>,
 }

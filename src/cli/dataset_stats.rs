@@ -1,4 +1,4 @@
-//! `resnetc mean`
+//! `resnetc dataset-stats`
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use crate::data::{DatasetOptions, Sample, Split, open_dataset};
 use crate::formats::npy;
 use crate::ir::Channels;
 
-/// Measures the mean and deviation of a dataset's images, for `preprocess`.
+/// Computes the mean and standard deviation of a dataset, for `preprocess`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc dataset-stats --data cifar10/train\n  resnetc dataset-stats --data cifar10/train -o mean.npy\n\n\
-                        The first prints a line for `preprocess`; the second also writes the mean of each pixel, of images of one size, for \
-                        `preprocess { mean: \"mean.npy\" }`. Of a dataset with parts, the one to train on is measured. An image that cannot be read \
-                        is reported and left out, unless --on-error fatal is given."
+                        The first example prints a line for `preprocess`. The second also writes the mean image, if all images have the same size, \
+                        for `preprocess { mean: \"mean.npy\" }`. If the dataset has several splits, the training split is used. Images that cannot \
+                        be read are reported and skipped, unless --on-error is fatal."
 )]
 pub(super) struct Args {
-    /// An image folder or .tar, CIFAR binary files, or IDX files
+    /// Dataset: an image folder or .tar, CIFAR binary files, or IDX files
     #[arg(long, value_name = "DATA")]
     data: String,
-    /// Where the mean of each pixel goes: channels x height x width, of values from 0 to 1
+    /// Also write the mean image: channels x height x width, with values from 0 to 1
     #[arg(short, long, value_name = "MEAN.npy")]
     output: Option<PathBuf>,
-    /// Colors are measured as luminance
+    /// Convert colors to luminance
     #[arg(long)]
     gray: bool,
-    /// What becomes of images that cannot be read
+    /// What to do with images that cannot be read
     #[arg(long, value_enum, default_value_t)]
     on_error: OnError,
 }

@@ -29,13 +29,13 @@ const FREE_SIZE: usize = 224;
 pub(super) struct MeasureArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Images in a run
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
-    /// Runs that are measured [default: as many as fit 3 seconds, at least 8 and at most 200]
+    /// Number of measured runs [default: as many as fit into 3 seconds, but 8 to 200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub runs: Option<u32>,
-    /// First measure the ways to compute each convolution, and use the fastest
+    /// First choose the strategy of each convolution by measurements
     #[arg(long)]
     pub tune: bool,
 }

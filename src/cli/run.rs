@@ -22,22 +22,22 @@ use crate::formats::npy;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Images (JPEG, PNG), or folders of them
+    /// Images (JPEG, PNG) or folders of images
     #[arg(value_name = "IMAGE|DIR")]
     images: Vec<PathBuf>,
-    /// How many classes to show
+    /// Number of classes to show
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
-    /// How to answer; json is a line for each image
+    /// Output format; json prints one line per image
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Run nothing: write what the network would read of the images, for --input or to be held against another program's
+    /// Only preprocess the images, and write the network's input, for --input or for comparison with other programs
     #[arg(long, value_name = "X.npy", conflicts_with_all = ["input", "output"])]
     prepared: Option<PathBuf>,
-    /// Raw input: a float32 tensor, the batch first
+    /// Raw input: a float32 tensor, with the batch as first dimension
     #[arg(long, value_name = "X.npy", requires = "output", conflicts_with = "images")]
     input: Option<PathBuf>,
-    /// Where a raw output goes: the main one, or that of a name; may be repeated
+    /// File for the main output, or for a named one; may be repeated
     #[arg(long, value_name = "[NAME=]Y.npy", requires = "input")]
     output: Vec<OsString>,
 }

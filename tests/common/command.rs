@@ -1,4 +1,4 @@
-//! The command `resnetc`, run as a person would.
+//! Runs the command `resnetc` like a user.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -7,14 +7,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a run left behind.
+/// The result of a run.
 pub struct Ran {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
-/// Runs `resnetc` in the repository's folder.
+/// Runs `resnetc` in the root of the repository.
 pub fn resnetc(args: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_resnetc"))
         .args(args)
@@ -30,13 +30,13 @@ pub fn resnetc(args: &[&str]) -> Ran {
 }
 
 impl Ran {
-    /// The run went well.
+    /// Asserts success.
     pub fn fine(self) -> Ran {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self
     }
 
-    /// The input was refused, with these words, and without a panic.
+    /// Asserts that the input was rejected with these words, without a panic.
     pub fn refused(self, words: &str) -> Ran {
         assert_eq!(self.code, 1, "{}{}", self.out, self.err);
         assert!(!self.err.contains("panicked"), "{}", self.err);
@@ -45,11 +45,11 @@ impl Ran {
     }
 }
 
-/// The folder of weights and images that the repository does not carry; says so where it is not set.
+/// The folder with weights and images that are not in the repository. Prints a message if it is not set.
 pub fn test_data(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("RESNETC_TEST_DATA").map(PathBuf::from).filter(|p| p.is_dir());
     if data.is_none() {
-        // not by a macro, whose output a passing test would swallow
+        // not with `eprintln!`, whose output is captured in passing tests
         let line = format!("{test}: skipped, RESNETC_TEST_DATA is not set\n");
         std::io::stderr().write_all(line.as_bytes()).unwrap();
     }

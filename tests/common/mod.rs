@@ -12,7 +12,7 @@ use resnetc::ir::{
 };
 use resnetc::runtime::ParamStore;
 
-/// A small generator of random numbers (SplitMix64), the same on every machine.
+/// A small random number generator (SplitMix64), with the same sequence on every machine.
 pub struct Rng(pub u64);
 
 impl Rng {
@@ -24,7 +24,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub fn range(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
@@ -37,7 +37,7 @@ impl Rng {
         self.next() & 1 == 1
     }
 
-    /// Evenly from -1 to 1.
+    /// Uniformly distributed from -1 to 1.
     pub fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
@@ -49,7 +49,7 @@ pub struct Build {
     pub shapes: Vec<Shape>,
     pub tensors: Vec<(String, Tensor)>,
     pub rng: Rng,
-    /// Whether a block whose sizes change may append zeros instead of a projection.
+    /// Whether a block with a change in shape may use zero padding instead of a projection.
     pub zeros: bool,
     span: Span,
     count: usize,
@@ -82,7 +82,7 @@ impl Build {
         self.add(name, Op::Input(shape), &[])
     }
 
-    /// Adds a node under its word and number.
+    /// Adds a node, named by its keyword and a number.
     pub fn push(&mut self, op: Op, operands: &[Value]) -> Value {
         self.count += 1;
         let stem = op.word().trim_start_matches("batch");
@@ -160,7 +160,7 @@ impl Build {
         self.linear(x, classes)
     }
 
-    /// A block of the paper: basic, or a bottleneck that widens by 4; a projection (or zeros) where the sizes change.
+    /// A block of the paper: basic, or a bottleneck with expansion 4; with a projection (or zero padding) if the shape changes.
     pub fn block(&mut self, x: Value, filters: usize, stride: usize, bottleneck: bool, groups: usize) -> Value {
         let width = if bottleneck { 4 * filters } else { filters };
         let mut y = x;
@@ -237,7 +237,7 @@ pub fn noise(seed: u64, shape: &[usize]) -> ArrayD<f32> {
     ArrayD::from_shape_simple_fn(shape.to_vec(), || rng.unit() * 1.7)
 }
 
-/// The largest difference, in deviations of the second array (of its size, where it has one value or no spread).
+/// The maximum difference, relative to the standard deviation of the second array (to its mean, if it is nearly constant).
 pub fn distance(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f64 {
     assert_eq!(a.shape(), b.shape());
     let n = b.len() as f64;

@@ -1,8 +1,8 @@
-//! Structured networks for the decompiler, as source: scopes within scopes, unlike children, instances with arguments of their own,
-//! paths side by side.
+//! Random structured networks for the decompiler, as source: nested scopes, children of different kinds, different arguments for each
+//! instance, parallel paths.
 //!
-//! A design is a few templates and a body that uses them. Each instance is written as a block without parameters, under a label,
-//! so that its graph is what a module of PyTorch becomes: nothing in it tells which instances are of one template.
+//! A design consists of a few templates and a body that uses them. Each instance is written as a labeled block without parameters, so
+//! that the graph is like that of a PyTorch module: it does not show which instances share a template.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,9 +17,9 @@ use proptest::sample::select;
 #[derive(Clone, Copy, Debug)]
 pub enum Width {
     Fixed(usize),
-    /// An argument of the instance, times this.
+    /// An argument of the instance, multiplied by this.
     Arg(usize, usize),
-    /// Those of the value that it reads.
+    /// Those of its input.
     Same,
     /// Those of the block's input.
     Input,
@@ -32,7 +32,7 @@ pub enum Kind {
     Biased,
 }
 
-/// How paths that meet are written.
+/// How paths that join are written.
 #[derive(Clone, Copy, Debug)]
 pub enum How {
     /// The first on the current value, the others as branches.
@@ -47,12 +47,12 @@ pub struct Args {
     pub kernel: usize,
 }
 
-/// A template by its place, and the arguments of an instance.
+/// The index of a template, and the arguments of an instance.
 pub type Use = (usize, Args);
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A convolution, whose kernel and stride may be the instance's, with what stands behind it and its label.
+    /// A convolution, whose kernel size and stride may be arguments of the instance, with the operators after it and its label.
     Conv {
         kind: Kind,
         width: Width,
@@ -87,7 +87,7 @@ pub enum Step {
         name: &'static str,
         unit: Use,
     },
-    /// Numbered instances under one name.
+    /// Numbered instances with a common name.
     Stack {
         name: &'static str,
         units: Vec<Use>,
@@ -100,9 +100,9 @@ pub enum Step {
 
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Whether its first path is a residual one, and which policy makes the shortcut.
+    /// Whether its first path is residual, and the policy of the shortcut.
     pub shortcut: Option<&'static str>,
-    /// Whether a norm and a ReLU stand before the path, and are what a projection reads.
+    /// Whether the path begins with a batch norm and a ReLU, which a projection reads.
     pub before: bool,
     pub path: Vec<Step>,
     pub after: Option<&'static str>,
@@ -114,19 +114,19 @@ pub struct Design {
     pub body: Vec<Step>,
 }
 
-/// A design as source, and what is in it.
+/// A design as source, and its features.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub text: String,
-    /// Two scopes within each other at least.
+    /// At least two nested scopes.
     pub nested: bool,
     /// A scope with children of two templates.
     pub unlike: bool,
-    /// A template with two instances of unlike arguments.
+    /// A template with two instances with different arguments.
     pub varied: bool,
-    /// Paths that part and meet.
+    /// Paths that fork and join.
     pub branches: bool,
-    /// The scopes of instances whose body stands in the network more than once.
+    /// The scopes of instances whose body occurs more than once in the network.
     pub repeated: Vec<String>,
     lines: usize,
 }
@@ -169,7 +169,7 @@ fn how() -> impl Strategy<Value = How> {
     select(&[How::Branch, How::Parallel][..])
 }
 
-/// Steps of a template, with paths and scopes so deep.
+/// Steps of a template, with paths and scopes nested up to this depth.
 fn step(depth: u32) -> BoxedStrategy<Step> {
     let plain = select(&["relu", "batchnorm", "sigmoid", "maxpool 3x3, stride: 1", "scale 0.5, plus: 1", "dropout 0.2"][..]);
     let sequence =
@@ -225,7 +225,7 @@ fn part(depth: u32) -> BoxedStrategy<Step> {
     prop_oneof![6 => leaf, 1 => join, 3 => scope].boxed()
 }
 
-/// Networks with two or more of the features, and a body that stands in them more than once.
+/// Networks with at least two of the features, and a body that occurs more than once.
 pub fn case() -> impl Strategy<Value = Case> {
     (vec(template(), 1..5), vec(part(2), 2..5))
         .prop_map(|(templates, body)| Writer::write(&Design { templates, body }))
@@ -239,7 +239,7 @@ struct At {
     size: usize,
 }
 
-/// A body that is being written: its lines, the labels in it, the shortcuts in force.
+/// The state while a body is written: its lines, its labels, the current shortcut policy.
 struct Body {
     text: String,
     labels: HashSet<String>,
@@ -249,9 +249,9 @@ struct Body {
     input: usize,
     /// The scopes around it.
     prefix: Vec<String>,
-    /// Whether it is the network's own, with no path around it.
+    /// Whether it is the network's own, outside any path.
     top: bool,
-    /// The first template that it may use: those behind the one that it is.
+    /// The first template that it may use: those after its own.
     level: usize,
 }
 
@@ -331,7 +331,7 @@ impl Writer<'_> {
         self.lines += steps.len();
         let mut templates = HashSet::new();
         for step in steps {
-            // a design of every part may come to a long text
+            // a design with everything may be long
             if self.lines > 400 {
                 break;
             }
@@ -344,7 +344,7 @@ impl Writer<'_> {
         at
     }
 
-    /// Which template this is here: those behind the body's own alone, so that this ends.
+    /// The template to use here: only those after the body's own, so that the recursion ends.
     fn template(&self, template: usize, body: &Body) -> Option<usize> {
         Some(body.level + template.checked_rem(self.design.templates.len() - body.level)?)
     }
@@ -391,7 +391,7 @@ impl Writer<'_> {
                     at.channels
                 );
                 let label = body.label("se");
-                // labels within a branch are the body's own
+                // labels inside a branch belong to the body
                 let gate = gate.replace("fc1", &body.label("fc1")).replace("fc2", &body.label("fc2"));
                 match how {
                     How::Branch => body.line(&format!("branch {label} {{\n{gate}}}\nmul {label}")),
@@ -495,7 +495,7 @@ impl Writer<'_> {
         let mut policy = it.shortcut.map(str::to_string);
         let before = policy.clone();
         let to = {
-            // what the path comes to decides whether the policy fits
+            // whether the policy fits depends on the output of the path
             let mut probe = self.probe();
             let mut scrap = Body {
                 text: String::new(),
@@ -534,7 +534,7 @@ impl Writer<'_> {
             }
             let to = this.steps(&it.path, at, body, strides);
             if let Some(policy) = &policy {
-                // a block within may have changed it
+                // a nested block may have changed it
                 if body.policy.as_ref() != Some(policy) {
                     body.line(&format!("shortcut: {policy}"));
                 }
@@ -556,7 +556,7 @@ impl Writer<'_> {
         let mut labels = Vec::new();
         for (slot, arm) in arms.iter().enumerate() {
             let whole = std::mem::take(&mut body.text);
-            // where a path changes the policy, what is behind it states its own
+            // if a path changes the policy, later statements declare their own
             body.policy = None;
             let label = match (how, slot) {
                 (How::Branch, 0) => None,
@@ -573,10 +573,10 @@ impl Writer<'_> {
         }
         (body.top, body.policy) = (top, None);
         if word == "mul" {
-            // products of products grow without bound
+            // nested products grow without bound
             texts[1].0.push_str("sigmoid\n");
         }
-        // of the paths one may be nothing
+        // one of the paths may be empty
         let mut empty = 0;
         for (text, _) in &mut texts {
             if text.is_empty() {
@@ -613,7 +613,7 @@ impl Writer<'_> {
         At { channels, ..at }
     }
 
-    /// A writer whose text is thrown away.
+    /// A writer whose text is discarded.
     fn probe(&self) -> Self {
         Writer {
             design: self.design,

@@ -1,4 +1,4 @@
-//! A network that trains in a second, with data of its own.
+//! A network that trains in a second, with its data.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use resnetc::base::tensor::Tensor;
 use resnetc::formats::weights;
 
-/// Classes of the data.
+/// Number of classes.
 pub const CLASSES: usize = 4;
-/// Samples in the training part.
+/// Number of samples in the training split.
 pub const SAMPLES: usize = 96;
 
 /// Two blocks, for gray images of 8 x 8 pixels.
@@ -46,7 +46,7 @@ network tiny(classes = 4) {
 }
 ";
 
-/// A network without norms, for normalized samples.
+/// A network without batch norms, for normalized samples.
 pub const PLAIN: &str = "resnet 1
 
 network plain(classes = 4) {
@@ -63,7 +63,7 @@ network plain(classes = 4) {
 }
 ";
 
-/// An image whose bright quarter is its class, with noise.
+/// An image whose class is its bright quadrant, with noise.
 pub fn picture(class: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut noise = || {
@@ -82,13 +82,13 @@ pub fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Training and test parts as IDX files in a folder.
+/// Writes training and test splits as IDX files to a folder.
 pub fn write_idx(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     for (name, count, seed) in [("train", SAMPLES, 1), ("t10k", 32, 10_000)] {
         let labels: Vec<u8> = (0..count).map(|i| (i * 7 % CLASSES) as u8).collect();
-        let pictures: Vec<u8> = labels.iter().enumerate().flat_map(|(i, &l)| picture(l.into(), seed + i as u64)).collect();
-        std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), idx(&[count as u32, 8, 8], &pictures)).unwrap();
+        let images: Vec<u8> = labels.iter().enumerate().flat_map(|(i, &l)| picture(l.into(), seed + i as u64)).collect();
+        std::fs::write(folder.join(format!("{name}-images-idx3-ubyte")), idx(&[count as u32, 8, 8], &images)).unwrap();
         std::fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), idx(&[count as u32], &labels)).unwrap();
     }
 }
@@ -105,7 +105,7 @@ pub fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Normalized samples and their labels in a folder, as `--data` takes them: `X.npy,Y.npy`.
+/// Writes normalized samples and their labels to a folder, and returns the argument for `--data`: `X.npy,Y.npy`.
 pub fn write_npy(folder: &Path, count: usize) -> String {
     let value = |p: u8| (f32::from(p) / 255.0 - 0.4) * 4.0;
     let samples: Vec<u8> = (0..count).flat_map(|i| picture(i % CLASSES, i as u64)).flat_map(|p| value(p).to_le_bytes()).collect();
@@ -138,7 +138,7 @@ impl Place {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// `train tiny.resnet --data data -o NAME --threads 2`, and more.
+    /// `train tiny.resnet --data data -o NAME --threads 2`, and further arguments.
     pub fn train(&self, name: &str, more: &[&str]) -> Vec<String> {
         let mut args: Vec<String> =
             ["train", &self.arg("tiny.resnet"), "--data", &self.arg("data"), "-o", &self.arg(name)].map(str::to_owned).to_vec();

@@ -204,7 +204,7 @@ def fixture(family, folder):
     print(f"{family.name}: {flat.size} numbers, deviation {flat.std():.3g}", flush=True)
 
 
-HEAD = ["network", "file", "held against", "parameters", "multiply-adds", "agreement", "images/s"]
+HEAD = ["network", "file", "compared with", "parameters", "multiply-adds", "agreement", "images/s"]
 BEGIN, END = "<!-- families: made by `tests/reference/families.py` -->", "<!-- end of families -->"
 
 

@@ -24,58 +24,59 @@ use members::Members;
 /// The largest size that an image's shorter side is given.
 const MAX_SCALE: i64 = 4096;
 
-/// Measures accuracy over a labeled dataset, as the paper does.
+/// Evaluates accuracy on a labeled dataset, with the protocols of the papers.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  resnetc eval models/cifar.resnet:resnet20 --weights resnet20.safetensors --data cifar10/test\n  \
                   resnetc eval models/resnet.resnet:resnet50 --weights resnet50.pth --data imagenet/val --crops 10\n  \
                   resnetc eval net.rnx --data imagenet/val --scales 224,256,384,480,640 --flip --resume state.json\n  \
                   resnetc eval a.rnx --ensemble b.rnx models/cifar.resnet:resnet32=resnet32.safetensors --data cifar10/test --worst 20\n\n\
-                  A dataset is a folder or .tar with a folder of images for each class, CIFAR's binary files, IDX files (.gz too), or a pair of \
-                  arrays; of one with parts, the test part is taken. Names of classes are matched with the network's labels; for a network of \
-                  1000 classes, folders called as ImageNet's synsets (n01440764) are its classes; else folders are counted in sorted order.\n\n\
-                  An image that cannot be read is named and counted, and left out of the measures, unless --on-error fatal is given."
+                  A dataset is a folder or .tar with one folder of images per class, CIFAR binary files, IDX files (also as .gz), or a pair of \
+                  arrays. If it has several splits, the test split is used. Class names are matched with the network's labels. For a network \
+                  with 1000 classes, folders named by ImageNet synset (n01440764) are mapped to its classes. Otherwise, classes are the folders \
+                  in sorted order.\n\n\
+                  Images that cannot be read are reported, counted, and excluded from the results, unless --on-error is fatal."
 )]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// An image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy
+    /// Dataset: an image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy
     #[arg(long, value_name = "DATA")]
     data: String,
-    /// Further networks, whose probabilities are averaged with the first one's
+    /// More networks, whose probabilities are averaged with those of the first
     #[arg(long, value_name = "FILE[:NETWORK][=WEIGHTS]", num_args = 1.., value_parser = parse_named_weights)]
     ensemble: Vec<Named>,
-    /// Crops whose scores are averaged: the center; or the corners and the center, and their mirror images [default: as `preprocess` says]
+    /// Crops to average: the center crop; or the four corners and the center, and their horizontal flips [default: as in `preprocess`]
     #[arg(long, value_enum, value_name = "1|10", hide_possible_values = true)]
     crops: Option<Crops>,
-    /// Sizes of the shorter side: the network runs over the whole image at each (with --crops, over crops), and scores are averaged
+    /// Scales to average, as sizes of the shorter side: the network runs on the whole image or, with --crops, on crops
     #[arg(long, value_name = "SIZE,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_SCALE))]
     scales: Vec<u32>,
-    /// Show the mirrored image too
+    /// Also average over the horizontally flipped image
     #[arg(long)]
     flip: bool,
-    /// What is averaged over views: probabilities, as in the papers, or the scores before the softmax
+    /// What to average over crops, scales and flips
     #[arg(long, value_enum, default_value_t)]
     average: Average,
-    /// Images in a run; of images larger than the network's input fewer
+    /// Batch size; smaller for images larger than the network's input
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// List the N images whose class was given the least probability
+    /// List the N images whose correct class has the lowest probability
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     worst: u32,
-    /// What becomes of images that cannot be read: they are counted and left out, or end the run
+    /// What to do with images that cannot be read
     #[arg(long, value_enum, default_value_t)]
     on_error: OnError,
-    /// Keep the state in FILE, and go on from it where there is one: interrupted, by Ctrl-C too, the results are the same
+    /// Save the state to FILE, and continue from it if it exists; the result is the same as without interruptions
     #[arg(long, value_name = "FILE", conflicts_with = "scores")]
     resume: Option<PathBuf>,
-    /// Stop after N images; with --resume after N more, rounded up to whole runs
+    /// Stop after N images, or N more with --resume, rounded up to whole batches
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
-    /// Write each image's probabilities: images x classes, in the dataset's order; of one that cannot be read NaN
+    /// Write the probabilities of all images (images x classes, in the dataset's order); NaN for images that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     scores: Option<PathBuf>,
-    /// How to answer
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -94,10 +95,10 @@ enum Crops {
 /// What is averaged over the views of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Average {
-    /// The outputs of the softmax.
+    /// Softmax outputs, as in the papers
     #[default]
     Probabilities,
-    /// What goes into it.
+    /// Softmax inputs
     Logits,
 }
 

@@ -103,7 +103,7 @@ function drawAbout(view) {
     return button;
   };
   const links = indices => [...new Set(indices)].flatMap((i, n) => [n ? ", " : "", to(nodes[i].key, nodes[i].name)]).filter(Boolean);
-  row(leaf ? "operator" : "is", leaf ? item.text : item.kind === "fold" ? `${item.count} identical blocks of ${item.unit}` : title(item) || item.what);
+  row(leaf ? "operator" : "kind", leaf ? item.text : item.kind === "fold" ? `${item.count} identical blocks of ${item.unit}` : title(item) || item.what);
   row("output", item.shape + (leaf && item.outputs.length ? ` (the network's ${item.outputs.join(", ")})` : ""));
   const part = key => root[key] ? `, ${share(item[key] / root[key])}` : "";
   if (item.params || !leaf) row("parameters", exact(item.params) + part("params"));

@@ -57,7 +57,7 @@ pub(super) struct ArmModule {
 pub(super) struct Builder<'t, 'a> {
     pub tree: &'t Tree<'a>,
     /// How each module is constructed; `None` if not known yet.
-    pub made: Vec<Option<Expr>>,
+    pub constructors: Vec<Option<Expr>>,
     /// The probability of dropping a block's path (stochastic depth), keyed by the addition.
     pub drops: HashMap<NodeId, f64>,
     /// Names of values in the source.
@@ -88,7 +88,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let classes =
             main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
         let outputs = outputs.into_iter().map(|(_, value)| value.node).collect();
-        Builder { tree, made: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, outputs, classes }
+        Builder { tree, constructors: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, outputs, classes }
     }
 
     /// A node in terms of PyTorch.
@@ -110,21 +110,21 @@ impl<'t, 'a> Builder<'t, 'a> {
             |node: &str| TorchError::Unsupported { node: node.to_owned(), reason: "it has no equivalent in PyTorch".to_owned() };
         match item {
             Item::Node(id) => self.op(id).layer().ok_or_else(|| fails(&self.op(id).node.name)),
-            Item::Call(module) => match &self.made[module] {
-                Some(made) => Ok(made.clone()),
-                None => self.hold(module),
+            Item::Call(module) => match &self.constructors[module] {
+                Some(constructor) => Ok(constructor.clone()),
+                None => self.holder(module),
             },
         }
     }
 
     /// A module that only holds its parts.
-    fn hold(&self, id: ModuleId) -> Result<Expr, TorchError> {
+    fn holder(&self, id: ModuleId) -> Result<Expr, TorchError> {
         let (holder, parts) = self.tree.held(id);
         let parts: Vec<(String, Expr)> =
             parts.into_iter().map(|(key, item)| Ok((key, self.make(item)?))).collect::<Result<_, TorchError>>()?;
         Ok(match holder {
             Holder::List => {
-                let items = parts.into_iter().map(|(_, made)| made).collect();
+                let items = parts.into_iter().map(|(_, constructor)| constructor).collect();
                 Expr::call("nn.ModuleList", vec![Arg::plain(Expr::List(items))])
             }
             Holder::Dict => Expr::call("nn.ModuleDict", vec![Arg::plain(Expr::Dict(parts))]),
@@ -146,7 +146,7 @@ impl<'t, 'a> Builder<'t, 'a> {
             current = results[0];
             list.push(match item {
                 Item::Node(node) => self.op(node).module()?,
-                Item::Call(child) => self.made[child].clone()?,
+                Item::Call(child) => self.constructors[child].clone()?,
             });
         }
         if current != *last {
@@ -156,7 +156,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let keys: Vec<&str> = items.iter().map(|&item| self.tree.key(item)).collect();
         if items.iter().zip(&keys).all(|(item, key)| number(key).is_some() || !self.tree.is_named(*item)) {
             let (mut args, mut place, mut gaps) = (Vec::new(), 0, 0);
-            for (made, key) in list.into_iter().zip(&keys) {
+            for (constructor, key) in list.into_iter().zip(&keys) {
                 while number(key).is_some_and(|n| n > place) && gaps < MAX_GAPS {
                     args.push(Arg::plain(Expr::call("nn.Identity", Vec::new())));
                     (place, gaps) = (place + 1, gaps + 1);
@@ -164,14 +164,14 @@ impl<'t, 'a> Builder<'t, 'a> {
                 if number(key).is_some_and(|n| n != place) {
                     return None;
                 }
-                args.push(Arg::plain(made));
+                args.push(Arg::plain(constructor));
                 place += 1;
             }
             return Some(Expr::call("nn.Sequential", args));
         }
         let is_plain = |(item, key): (&Item, &&str)| self.tree.is_named(*item) && names::is_attribute(key);
         if self.tree.unit(id).is_none() && items.iter().zip(&keys).all(is_plain) {
-            let args = keys.iter().zip(list).map(|(key, made)| Arg::key(key, made)).collect();
+            let args = keys.iter().zip(list).map(|(key, constructor)| Arg::key(key, constructor)).collect();
             return Some(Expr::call("nn.Sequential", vec![Arg::plain(Expr::call("OrderedDict", args))]));
         }
         None

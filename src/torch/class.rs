@@ -48,7 +48,7 @@ struct Group {
     slot: Option<ShortcutSlot>,
 }
 
-/// Creates the classes of all modules, and records how each module is constructed in [`Builder::made`]. `name` is the network's
+/// Creates the classes of all modules, and records how each module is constructed in [`Builder::constructors`]. `name` is the network's
 /// name.
 pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&str>) -> Result<Vec<Class>, TorchError> {
     let mut taken = HashSet::new();
@@ -66,11 +66,11 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
                 if !is_ready(builder, id) {
                     return true;
                 }
-                builder.made[id] = builder.sequence(id);
-                if builder.made[id].is_none() {
+                builder.constructors[id] = builder.sequence(id);
+                if builder.constructors[id].is_none() {
                     whole.push(id);
                 }
-                builder.made[id].is_none()
+                builder.constructors[id].is_none()
             });
             if left.len() == before {
                 break;
@@ -117,7 +117,11 @@ fn has_classes(stmt: &Stmt) -> bool {
 fn is_ready(builder: &Builder<'_, '_>, id: ModuleId) -> bool {
     fn known(builder: &Builder<'_, '_>, id: ModuleId) -> bool {
         let module = &builder.tree.modules[id];
-        if module.called { builder.made[id].is_some() } else { module.children.iter().all(|&child| known(builder, child)) }
+        if module.called {
+            builder.constructors[id].is_some()
+        } else {
+            module.children.iter().all(|&child| known(builder, child))
+        }
     }
     builder.tree.modules[id].children.iter().all(|&child| known(builder, child))
 }
@@ -147,21 +151,21 @@ fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, T
             Some(Arm { module: Some(arm), .. }) => arm.slot == slot,
             None => false,
         };
-        let mut alike: Vec<(String, Vec<usize>, bool, bool)> = Vec::new();
+        let mut similar: Vec<(String, Vec<usize>, bool, bool)> = Vec::new();
         for (i, group) in left.iter().enumerate() {
             let Some(group) = group.as_ref().filter(|group| group.slot.is_none() && fits(group)) else { continue };
             let is_module = arm(group).is_some_and(|arm| arm.module.is_some());
             let Ok(body) = builder.body(group.members[0].0, Some(&slot)) else { continue };
             let skeleton = body.skeleton();
-            match alike.iter_mut().find(|(other, ..)| *other == skeleton) {
+            match similar.iter_mut().find(|(other, ..)| *other == skeleton) {
                 Some((_, members, has, has_not)) => {
                     members.push(i);
                     (*has, *has_not) = (*has || is_module, *has_not || !is_module);
                 }
-                None => alike.push((skeleton, vec![i], is_module, !is_module)),
+                None => similar.push((skeleton, vec![i], is_module, !is_module)),
             }
         }
-        for (skeleton, places, has, has_not) in alike {
+        for (skeleton, places, has, has_not) in similar {
             // merge only if some instances have a module and others the plain input
             if !(has && has_not) {
                 continue;
@@ -204,7 +208,7 @@ fn class(builder: &mut Builder<'_, '_>, group: Group, taken: &mut HashSet<String
         {
             args.push(Arg::key(key, builder.make_arm(&arm)?));
         }
-        builder.made[*id] = Some(Expr::call(&class.name, args));
+        builder.constructors[*id] = Some(Expr::call(&class.name, args));
     }
     Ok(class)
 }

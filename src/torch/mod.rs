@@ -71,10 +71,10 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     (
-        "beyond(",
-        r#"def beyond(x, kernel_size, stride, pad, dilation=1):
+        "ceil_mode_padding(",
+        r#"def ceil_mode_padding(x, kernel_size, stride, pad, dilation=1):
     """How far the last windows extend past the padding with `ceil_mode`."""
-    reach = []
+    padding = []
     for axis in range(len(pad) // 2):
         size, before, after = x.shape[-1 - axis], pad[2 * axis], pad[2 * axis + 1]
         kernel = kernel_size[-1 - axis] if isinstance(kernel_size, tuple) else kernel_size
@@ -84,16 +84,16 @@ const HELPERS: &[(&str, &str)] = &[
         last = -(-(size + before + after - kernel) // step) * step
         if last >= size + before:
             last -= step
-        reach += [0, last + kernel - size - before - after]
-    return reach
+        padding += [0, last + kernel - size - before - after]
+    return padding
 "#,
     ),
     (
-        "max_pool_up(",
-        r#"def max_pool_up(x, kernel_size, stride, pad, dilation=1):
+        "max_pool_ceil(",
+        r#"def max_pool_ceil(x, kernel_size, stride, pad, dilation=1):
     """A max pool with different padding on each side and `ceil_mode`."""
     pool = F.max_pool1d if x.dim() == 3 else F.max_pool2d
-    x = F.pad(F.pad(x, pad, value=float("-inf")), beyond(x, kernel_size, stride, pad, dilation), value=float("-inf"))
+    x = F.pad(F.pad(x, pad, value=float("-inf")), ceil_mode_padding(x, kernel_size, stride, pad, dilation), value=float("-inf"))
     return pool(x, kernel_size, stride, dilation=dilation)
 "#,
     ),
@@ -103,7 +103,7 @@ const HELPERS: &[(&str, &str)] = &[
     """An average pool with different padding on each side."""
     pool = F.avg_pool1d if x.dim() == 3 else F.avg_pool2d
     ones = F.pad(torch.ones_like(x[:1, :1]), pad, value=float(count_include_pad))
-    rest = beyond(x, kernel_size, stride, pad) if ceil_mode else [0, 0] * (len(pad) // 2)
+    rest = ceil_mode_padding(x, kernel_size, stride, pad) if ceil_mode else [0, 0] * (len(pad) // 2)
     x, ones = F.pad(F.pad(x, pad), rest), F.pad(ones, rest)
     return pool(x, kernel_size, stride) / pool(ones, kernel_size, stride)
 "#,

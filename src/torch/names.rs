@@ -12,7 +12,7 @@ const USED: &[&str] =
     &["F", "OrderedDict", "float", "getattr", "i", "layer", "math", "nn", "range", "self", "shortcut", "super", "torch"];
 
 /// Helper functions and classes that the generated file may contain.
-const HELPERS: &[&str] = &["PadChannels", "Scope", "Subsample", "avg_pool", "beyond", "drop_path", "max_pool_up"];
+const HELPERS: &[&str] = &["PadChannels", "Scope", "Subsample", "avg_pool", "ceil_mode_padding", "drop_path", "max_pool_ceil"];
 
 /// Attributes that `nn.Module` assigns to itself (`train()`, `eval()`, `compile()`, hooks). PyTorch raises an error if a submodule has
 /// that name, no matter how it was registered.

@@ -218,7 +218,7 @@ impl<'a> Use<'a> {
             PoolKind::Max { .. } => {
                 args.push(Arg { key: Some("pad".to_owned()), ..self.sides(pool.pad) });
                 args.push(self.kw("dilation", pool.dilation(), [1, 1]));
-                ("max_pool_up".to_owned(), x)
+                ("max_pool_ceil".to_owned(), x)
             }
             PoolKind::Avg { count_pad } => {
                 args.push(Arg { key: Some("pad".to_owned()), ..self.sides(pool.pad) });

@@ -94,18 +94,18 @@ pub(super) fn initial_params(
         return Ok(train::init::begin(checked, recipe, None).map_err(Failure::input)?.params);
     };
     let tensors = weights::open(&from.path).map_err(Failure::input)?;
-    let begun = train::init::begin(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
+    let initial = train::init::begin(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
     let list = |names: &[String]| {
         let more = names.len().saturating_sub(MAX_LISTED);
         let first = names.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
         if more > 0 { format!("{first} and {more} more") } else { first }
     };
-    out.note(format_args!("{} tensors from {}", begun.params.len().saturating_sub(begun.drawn.len()), from.path.display()));
-    if !begun.drawn.is_empty() {
-        out.note(format_args!("randomly initialized: {}", list(&begun.drawn)));
+    out.note(format_args!("{} tensors from {}", initial.params.len().saturating_sub(initial.drawn.len()), from.path.display()));
+    if !initial.drawn.is_empty() {
+        out.note(format_args!("randomly initialized: {}", list(&initial.drawn)));
     }
-    if !begun.unused.is_empty() {
-        out.note(format_args!("not used: {}", list(&begun.unused)));
+    if !initial.unused.is_empty() {
+        out.note(format_args!("not used: {}", list(&initial.unused)));
     }
-    Ok(begun.params)
+    Ok(initial.params)
 }

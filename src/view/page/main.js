@@ -268,15 +268,15 @@ class View {
   unfold(item) {
     this.split(item);
     this.draw();
-    this.choose(item.alike[0].key, false);
+    this.choose(item.identical[0].key, false);
   }
 
   /** Unfolds a fold: its blocks are closed, except for the first if the fold was open. */
   split(fold) {
     const was = this.state.open.has(fold.key);
     this.state.unfolded.add(fold.key);
-    for (const each of fold.alike) this.state.open.delete(each.key);
-    if (was) this.state.open.add(fold.alike[0].key);
+    for (const each of fold.identical) this.state.open.delete(each.key);
+    if (was) this.state.open.add(fold.identical[0].key);
   }
 
   /** Selects an item. With `reach`, opens the groups around it and scrolls to it. */
@@ -289,10 +289,10 @@ class View {
       let changed = false;
       const open = group => { if (!this.state.open.has(group.key)) this.state.open.add(group.key), changed = true; };
       for (let at = item; at && at.parent; at = at.parent) {
-        const fold = this.state.folding && (at.parent.folded || []).find(f => f.kind === "fold" && f.alike.includes(at));
+        const fold = this.state.folding && (at.parent.folded || []).find(f => f.kind === "fold" && f.identical.includes(at));
         if (fold && !this.state.unfolded.has(fold.key)) {
           // the first block represents the whole fold
-          if (fold.alike[0] === at && item !== at) open(fold);
+          if (fold.identical[0] === at && item !== at) open(fold);
           else this.split(fold), changed = true;
         }
         if (at !== item) open(at);
@@ -315,7 +315,7 @@ class View {
   visible(key) {
     for (let at = this.items.get(key); at; at = at.parent) {
       if (this.drawing.by.has(at.key)) return at.key;
-      const fold = at.parent && at.parent.folded && at.parent.folded.find(f => f.kind === "fold" && f.alike.includes(at));
+      const fold = at.parent && at.parent.folded && at.parent.folded.find(f => f.kind === "fold" && f.identical.includes(at));
       if (fold && this.drawing.by.has(fold.key)) return fold.key;
     }
     return key;
@@ -400,7 +400,7 @@ class View {
   }
 
   up(item) {
-    const fold = item.parent && item.parent.alike ? item.parent : null;
+    const fold = item.parent && item.parent.identical ? item.parent : null;
     for (let at = fold || item.parent; at && at.parent; at = at.parent) if (this.drawing.by.has(at.key)) return at.key;
     return this.visible(item.parent && item.parent.parent ? item.parent.key : item.key);
   }

@@ -120,14 +120,14 @@ function fold(group, nodes) {
     if (end - i < 3) {
       list.push(...group.children.slice(i, end));
     } else {
-      const alike = group.children.slice(i, end), one = alike[0], last = alike[alike.length - 1];
+      const identical = group.children.slice(i, end), one = identical[0], last = identical[identical.length - 1];
       const item = {
-        kind: "fold", key: one.key + " fold", name: one.name + " … " + last.name, unit: one.unit, what: "fold", count: alike.length,
-        places: one.places, children: one.children, alike, parent: group, first: one.first, last: last.last, shape: one.shape,
-        outside: [...new Set(alike.flatMap(each => each.outside))].filter(read => read < one.first), lastUse: last.lastUse,
+        kind: "fold", key: one.key + " fold", name: one.name + " … " + last.name, unit: one.unit, what: "fold", count: identical.length,
+        places: one.places, children: one.children, identical, parent: group, first: one.first, last: last.last, shape: one.shape,
+        outside: [...new Set(identical.flatMap(each => each.outside))].filter(read => read < one.first), lastUse: last.lastUse,
         shortcut: one.shortcut, op: "", params: 0, macs: 0, us: 0, leaves: 0, folded: null,
       };
-      for (const each of alike) {
+      for (const each of identical) {
         item.params += each.params;
         item.macs = item.macs === null || each.macs === null ? null : item.macs + each.macs;
         item.us += each.us;
@@ -142,15 +142,15 @@ function fold(group, nodes) {
 
 /** The visible items of a group: identical blocks are folded unless the user has unfolded them. */
 function shown(group, state) {
-  if (group.kind === "fold") return group.alike[0].folded;
+  if (group.kind === "fold") return group.identical[0].folded;
   if (!state.folding) return group.children;
   if (group.folded === group.children) return group.children;
-  return group.folded.flatMap(item => item.kind === "fold" && state.unfolded.has(item.key) ? item.alike : [item]);
+  return group.folded.flatMap(item => item.kind === "fold" && state.unfolded.has(item.key) ? item.identical : [item]);
 }
 
 function inside(group) {
   // the first of several identical blocks represents all of them
-  return group.kind === "fold" ? [group.alike[0].first, group.alike[0].last] : [group.first, group.last];
+  return group.kind === "fold" ? [group.identical[0].first, group.identical[0].last] : [group.first, group.last];
 }
 
 /** The title of a group, shown after its name. */

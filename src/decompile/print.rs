@@ -29,7 +29,7 @@ pub(super) struct Body<'b> {
     calls: std::vec::IntoIter<Vec<usize>>,
     /// The policies that give its `add shortcut`.
     shortcut: Vec<Policy>,
-    pub labels: &'b mut HashSet<String>,
+    pub used_labels: &'b mut HashSet<String>,
     /// The `filters` of the previous stage, and the dilation at its end.
     filters: Option<i64>,
     dilation: i64,
@@ -52,7 +52,7 @@ pub(super) struct Printer<'p> {
     last_stage: Option<i64>,
     stages: Vec<(String, usize)>,
     /// Outputs that are declared at the end.
-    late: Vec<(usize, String)>,
+    deferred_outputs: Vec<(usize, String)>,
 }
 
 impl<'p> Printer<'p> {
@@ -65,7 +65,7 @@ impl<'p> Printer<'p> {
             policy: None,
             last_stage: None,
             stages: Vec::new(),
-            late: Vec::new(),
+            deferred_outputs: Vec::new(),
         }
     }
 
@@ -103,13 +103,13 @@ impl<'p> Printer<'p> {
         self.text.open(&format!("network {}{params}", header.name));
         self.inputs();
         self.text.gap();
-        let mut labels: HashSet<String> = ["shortcut", "output", "input"].map(String::from).into();
-        labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
+        let mut used_labels: HashSet<String> = ["shortcut", "output", "input"].map(String::from).into();
+        used_labels.extend(self.net.inputs.iter().map(|&i| self.net.node(i).name.clone()));
         let mut at = Body {
             holes: holes.into_iter(),
             calls: body.calls.iter().map(|&scope| vec![scope]).collect::<Vec<_>>().into_iter(),
             shortcut: Vec::new(),
-            labels: &mut labels,
+            used_labels: &mut used_labels,
             filters: None,
             dilation: 1,
             project_from: None,
@@ -178,13 +178,13 @@ impl<'p> Printer<'p> {
                 }
             })
             .collect();
-        let mut labels: HashSet<String> = ["shortcut".to_string()].into();
-        labels.extend(block.params.iter().map(|p| p.name.clone()));
+        let mut used_labels: HashSet<String> = ["shortcut".to_string()].into();
+        used_labels.extend(block.params.iter().map(|p| p.name.clone()));
         let mut at = Body {
             holes: holes.into_iter(),
             calls: block.calls.clone().into_iter(),
             shortcut,
-            labels: &mut labels,
+            used_labels: &mut used_labels,
             filters: None,
             dilation: 1,
             project_from: block.project_from,
@@ -250,17 +250,17 @@ impl<'p> Printer<'p> {
         for (i, stmt) in stmts.iter().enumerate() {
             // the value that a projection reads has the label of the previous statement, or a new one
             if project_from == Some(i) && pre.is_empty() {
-                pre = fresh("pre", at.labels);
+                pre = fresh("pre", at.used_labels);
                 self.text.line(&format!("branch {pre} {{ }}"));
             }
             match stmt {
                 Stmt::Op { word, keys, leaf } => {
                     let mut label = naming.label(word, leaf.as_deref());
                     if project_from == Some(i + 1) {
-                        pre = label.unwrap_or_else(|| fresh("pre", at.labels));
+                        pre = label.unwrap_or_else(|| fresh("pre", at.used_labels));
                         label = Some(pre.clone());
                     }
-                    at.labels.extend(label.clone());
+                    at.used_labels.extend(label.clone());
                     let args = self.args(word, keys, at);
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
@@ -284,7 +284,7 @@ impl<'p> Printer<'p> {
                 Stmt::Irregular(lines) => self.irregular(lines, naming, at),
                 Stmt::Output(output) => self.output(*output, at),
                 Stmt::Side { output, name, body } => {
-                    let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
+                    let label = fresh(name.as_deref().unwrap_or("side"), at.used_labels);
                     self.text.gap();
                     self.text.open(&format!("branch {label}"));
                     let policy = self.policy.clone();
@@ -292,7 +292,7 @@ impl<'p> Printer<'p> {
                     self.policy = policy;
                     self.text.close();
                     self.text.gap();
-                    self.late.push((*output, label));
+                    self.deferred_outputs.push((*output, label));
                 }
             }
         }
@@ -336,7 +336,7 @@ impl<'p> Printer<'p> {
             Name::Any | Name::Main | Name::Numbered(_) => fallback.to_string(),
         };
         let free = |arm: &Arm| match &arm.name {
-            Name::Plain(name) => names::is_path(name) && !at.labels.contains(name),
+            Name::Plain(name) => names::is_path(name) && !at.used_labels.contains(name),
             Name::Any | Name::Main => true,
             Name::Numbered(_) => false,
         };
@@ -351,7 +351,7 @@ impl<'p> Printer<'p> {
             self.stmts(&main.body, naming, at);
             let after = std::mem::replace(&mut self.policy, before.clone());
             let main_text = std::mem::replace(&mut self.text, inner);
-            let mut labels = Vec::new();
+            let mut operands = Vec::new();
             // the stages of a side path have no predecessor or successor
             let (filters, last_stage) = (at.filters, self.last_stage);
             let in_arm = std::mem::replace(&mut at.in_arm, true);
@@ -362,7 +362,7 @@ impl<'p> Printer<'p> {
                     ("mul", false) => "gate",
                     _ => "side",
                 };
-                let label = fresh(&name(arm, fallback), at.labels);
+                let label = fresh(&name(arm, fallback), at.used_labels);
                 if arm.body.is_empty() {
                     self.text.line(&format!("branch {label} {{ }}"));
                 } else {
@@ -371,13 +371,13 @@ impl<'p> Printer<'p> {
                     self.policy.clone_from(&before);
                     self.text.close();
                 }
-                labels.push(label);
+                operands.push(label);
             }
             (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
             self.policy = after;
             self.text.out.push_str(&main_text.out);
             let how = if word == "upsample" { "nearest, like: " } else { "" };
-            self.text.line(&format!("{word} {how}{}", labels.join(", ")));
+            self.text.line(&format!("{word} {how}{}", operands.join(", ")));
             return;
         }
         let (filters, last_stage) = (at.filters, self.last_stage);
@@ -396,7 +396,7 @@ impl<'p> Printer<'p> {
                 Name::Plain(name) => names::label(name),
                 Name::Any if arm.body.is_empty() => "same".to_string(),
                 // a scope may contain several such joins
-                Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.labels),
+                Name::Any | Name::Main => fresh(&format!("path{}", slot + 1), at.used_labels),
             };
             (at.filters, self.last_stage) = (None, None);
             if arm.body.is_empty() {
@@ -424,7 +424,7 @@ impl<'p> Printer<'p> {
             Some(if value == key { value } else { format!("{key}: {value}") })
         };
         let args: Vec<String> = given.into_iter().filter_map(written).collect();
-        at.labels.extend(label.map(str::to_string));
+        at.used_labels.extend(label.map(str::to_string));
         match label {
             Some(_) => naming.skip(1),
             None => naming.skip(statements(&block.stmts)),
@@ -437,7 +437,7 @@ impl<'p> Printer<'p> {
     /// Writes a run as a stage if the design rules allow it, or else as a repeat.
     fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
         let block = &self.blocks.blocks[run.block];
-        if let Some(label) = run.label.as_ref().filter(|label| at.labels.contains(*label)) {
+        if let Some(label) = run.label.as_ref().filter(|label| at.used_labels.contains(*label)) {
             return self.one_by_one(label, run, at);
         }
         let change = map_change(self.net, run);
@@ -522,7 +522,7 @@ impl<'p> Printer<'p> {
         let keys = if keys.is_empty() { String::new() } else { format!(" {{ {} }}", keys.join(", ")) };
         self.text.line(&format!("{word}{label} {} of {unit}{keys}", run.calls.len()));
         if let (Some(label), Some(last)) = (&run.label, run.calls.last()) {
-            at.labels.insert(label.clone());
+            at.used_labels.insert(label.clone());
             if is_stage {
                 self.stages.push((label.clone(), last.to));
             }
@@ -543,7 +543,7 @@ impl<'p> Printer<'p> {
             self.text.line(&format!("{}{blank}{} as \"{number}\"", block.name, args.join(", ")));
         }
         self.text.close();
-        at.labels.insert(label.to_string());
+        at.used_labels.insert(label.to_string());
     }
 
     /// Writes an irregular region line by line.
@@ -553,12 +553,12 @@ impl<'p> Printer<'p> {
             match line {
                 Line::Main(statement) => self.statement(statement, &labels, naming, at),
                 Line::Mark(label) => {
-                    let name = fresh("value", at.labels);
+                    let name = fresh("value", at.used_labels);
                     self.text.line(&format!("branch {name} {{ }}"));
                     labels.insert(*label, name);
                 }
                 Line::Branch { label, name, from, body } => {
-                    let name = fresh(name.as_deref().unwrap_or("path"), at.labels);
+                    let name = fresh(name.as_deref().unwrap_or("path"), at.used_labels);
                     let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
                     self.text.open(&format!("branch {name}{from}"));
                     let mut inner = Naming::default();
@@ -567,7 +567,7 @@ impl<'p> Printer<'p> {
                     labels.insert(*label, name);
                 }
                 Line::Output { output, label } => {
-                    self.late.push((*output, labels.get(label).cloned().unwrap_or_default()));
+                    self.deferred_outputs.push((*output, labels.get(label).cloned().unwrap_or_default()));
                 }
             }
         }
@@ -575,7 +575,7 @@ impl<'p> Printer<'p> {
 
     fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
         let label = naming.label(stmt.word, stmt.leaf.as_deref());
-        at.labels.extend(label.clone());
+        at.used_labels.extend(label.clone());
         let mut line = format!("{}{}", stmt.word, self.args(stmt.word, &stmt.keys, at));
         let like = stmt.word == "upsample";
         for (i, other) in stmt.others.iter().enumerate() {
@@ -591,23 +591,23 @@ impl<'p> Printer<'p> {
         if self.net.outputs[0].0 == "output" {
             self.text.line(&format!("output {name}"));
         } else {
-            let label = fresh("value", at.labels);
+            let label = fresh("value", at.used_labels);
             self.text.line(&format!("branch {label} {{ }}"));
-            self.late.push((output, label));
+            self.deferred_outputs.push((output, label));
         }
     }
 
     /// Declares the main output if it is not called `output`, and the outputs of side paths.
     fn outputs(&mut self) {
         let main = &self.net.outputs[0].0;
-        if main != "output" || !self.late.is_empty() {
+        if main != "output" || !self.deferred_outputs.is_empty() {
             self.text.gap();
         }
         if main != "output" {
             self.text.line(&format!("output {main}"));
         }
-        self.late.sort();
-        for (output, label) in std::mem::take(&mut self.late) {
+        self.deferred_outputs.sort();
+        for (output, label) in std::mem::take(&mut self.deferred_outputs) {
             self.text.line(&format!("output {} from {label}", self.net.outputs[output].0));
         }
     }

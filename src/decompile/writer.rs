@@ -108,14 +108,14 @@ pub(super) fn with_label(line: String, label: Option<&str>) -> String {
 }
 
 /// A label that is not in use yet.
-pub(super) fn fresh(wanted: &str, labels: &mut HashSet<String>) -> String {
+pub(super) fn fresh(wanted: &str, used: &mut HashSet<String>) -> String {
     let plain = if names::is_path(wanted) { wanted.to_string() } else { "side".to_string() };
     let mut label = plain.clone();
     let mut n = 2;
-    while labels.contains(&label) {
+    while used.contains(&label) {
         label = format!("{plain}{n}");
         n += 1;
     }
-    labels.insert(label.clone());
+    used.insert(label.clone());
     label
 }

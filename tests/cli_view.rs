@@ -183,7 +183,7 @@ impl Served {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
         assert!(address.starts_with("127.0.0.1:"), "{line}");
         Served { child, address }
     }

@@ -214,7 +214,7 @@ def watched(browser, resnetc, folder):
     source.write_text(right)
     server = subprocess.Popen([resnetc, "view", source, "--watch"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        url = server.stdout.readline().split(" ")[0]
+        url = server.stdout.readline().split(" at ")[1].split(";")[0]
         browser.open(url)
         browser.wait("view.tree && view.tree.nodes.length === 2")
         source.write_text(right.replace("linear 3", "linear 3\n  relu"))

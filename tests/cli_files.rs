@@ -129,7 +129,10 @@ fn a_network_stands_behind_the_files_name_everywhere() {
     for path in [&rnx, &onnx, &html] {
         assert!(path.exists());
     }
-    misused(&resnetc(&["compile", &network, "--network", "large", "--weights", "init", "-o", arg(&rnx)]), "name the network");
+    misused(
+        &resnetc(&["compile", &network, "--network", "large", "--weights", "init", "-o", arg(&rnx)]),
+        "two networks are given",
+    );
     // the source says where its weights lie, so that it runs as it is
     let (back, weights) = (at("back.resnet"), at("back.safetensors"));
     resnetc(&["import", arg(&onnx), "-o", arg(&back), "--weights-out", arg(&weights)]).fine();

@@ -112,18 +112,18 @@ pub fn write(path: &Path, engine: &mut dyn Engine, optimizer: &Optimizer, state:
             list.push((name, tensor));
         }
     }
-    let note = serde_json::to_string(state).map_err(|e| TrainError::Recipe(e.to_string()))?;
-    Ok(safetensors::write_with_note(path, list.iter().map(|(name, tensor)| (name.as_str(), tensor)), KEY, note)?)
+    let json = serde_json::to_string(state).map_err(|e| TrainError::Recipe(e.to_string()))?;
+    Ok(safetensors::write_with_metadata(path, list.iter().map(|(name, tensor)| (name.as_str(), tensor)), KEY, json)?)
 }
 
 /// Reads the training state of a checkpoint.
 pub fn state(path: &Path) -> Result<State, TrainError> {
     let file = |source| TrainError::File { path: path.to_owned(), what: "cannot read the checkpoint", source };
     let bytes = Bytes::map(path).map_err(file)?;
-    let note = safetensors::note(&bytes, KEY);
-    let note =
-        note.ok_or_else(|| TrainError::Damaged { path: path.to_owned(), why: "is not a training checkpoint".to_owned() })?;
-    serde_json::from_str(&note)
+    let json = safetensors::metadata(&bytes, KEY);
+    let json =
+        json.ok_or_else(|| TrainError::Damaged { path: path.to_owned(), why: "is not a training checkpoint".to_owned() })?;
+    serde_json::from_str(&json)
         .map_err(|e| TrainError::Damaged { path: path.to_owned(), why: format!("its state cannot be read: {e}") })
 }
 

@@ -249,7 +249,7 @@ fn links_lead_into_the_folder_of_the_file_itself() {
     let with = |target: &str| {
         let _ = std::fs::remove_file(&data);
         symlink(target, &data).unwrap();
-        open(&at("snapshots/r/model.onnx")).map(|imported| imported.beside).map_err(|error| error.to_string())
+        open(&at("snapshots/r/model.onnx")).map(|imported| imported.data_files).map_err(|error| error.to_string())
     };
     // as a cache of Hugging Face lies: what is read is where the link leads
     assert_eq!(with("../../blobs/bb").unwrap(), [std::fs::canonicalize(at("blobs/bb")).unwrap()]);

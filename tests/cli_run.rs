@@ -347,14 +347,14 @@ fn a_mismatch_is_told_by_its_structure() {
     let net = dir.path().join("net.resnet");
     std::fs::write(&net, format!("{head}{base}{tail}").replace("basic, bottleneck", "basic")).unwrap();
     for (other, code, words) in [
-        (base.replace("pad", "projection"), "E0501", "has projections where the file says `pad`"),
-        (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, and the network 2"),
-        (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "other blocks in `layer1`"),
+        (base.replace("pad", "projection"), "E0501", "has projections, but the network has `shortcut: pad`"),
+        (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, but the network has 2"),
+        (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "different blocks in `layer1`"),
         (base.replace("layer1", "blocks1").replace("layer2", "blocks2"), "E0506", "lacks tensors"),
     ] {
         let path = dir.path().join("other.resnet");
-        let unit = if other.contains("bottleneck") { "bottleneck" } else { "basic" };
-        std::fs::write(&path, format!("{head}{other}{tail}").replace("basic, bottleneck", unit)).unwrap();
+        let block = if other.contains("bottleneck") { "bottleneck" } else { "basic" };
+        std::fs::write(&path, format!("{head}{other}{tail}").replace("basic, bottleneck", block)).unwrap();
         let weights = dir.path().join("other.safetensors");
         weights_of(arg(&path), &weights);
         let ran = resnetc(&["compile", arg(&net), "--weights", arg(&weights)]).refused(words);
@@ -371,9 +371,9 @@ fn a_mismatch_is_told_by_its_structure() {
     )
     .unwrap();
     resnetc(&["compile", arg(&projected), "--weights", arg(&weights)])
-        .refused("has no projections where the file says `projection`");
+        .refused("has no projections, but the network has `shortcut: projection`");
     let ran = resnetc(&["compile", arg(&net), "--set", "classes=3", "--weights", arg(&weights)])
-        .refused("10 classes in the checkpoint, and 3 here");
+        .refused("the checkpoint has 10 classes, but the network has 3");
     assert_eq!(ran.err.matches("error[").count(), 1, "{}", ran.err);
     resnetc(&["compile", arg(&net), "--weights", "models/weights/fashion.safetensors"]).refused("E0");
 }

@@ -25,12 +25,12 @@ pub enum PrepareError {
         preprocess: usize,
     },
     /// A sample has another size than the batch.
-    #[error("has shape {found:?}, but the batch has {wanted:?} (channels, height, width)")]
+    #[error("has shape {found:?}, but the batch has {expected:?} (channels, height, width)")]
     Size {
         /// The size of the sample.
         found: [usize; 3],
         /// The size of the samples in the batch.
-        wanted: [usize; 3],
+        expected: [usize; 3],
     },
     /// The per-pixel mean has another size than the image.
     #[error("`preprocess` has a per-pixel mean of {mean} values, but the preprocessed image has {image}")]

@@ -72,8 +72,8 @@ fn folders_and_archives_are_alike() {
     let prefixed: Vec<(String, Vec<u8>)> = files().iter().rev().map(|(n, b)| (format!("./data/{n}"), b.clone())).collect();
     let prefixed: Vec<(&str, Vec<u8>)> = prefixed.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
     let all = [&[("data/", vec![]), ("data/cat/", vec![])], &prefixed[..]].concat();
-    let beside = folder(&[("images.tar", archive(&all))]);
-    for spec in [dir.path(), &beside.path().join("images.tar")] {
+    let as_archive = folder(&[("images.tar", archive(&all))]);
+    for spec in [dir.path(), &as_archive.path().join("images.tar")] {
         let data = opened(spec, Split::Train).unwrap();
         assert_eq!((data.len(), data.classes()), (3, &["ant".to_owned(), "cat".to_owned()][..]));
         assert_eq!([0, 1, 2].map(|i| (data.label(i), red(&*data, i))), [(0, 30), (1, 10), (1, 20)]);

@@ -190,7 +190,7 @@ impl Transform {
     }
 
     fn check_size(&self, found: [usize; 3]) -> Result<(), PrepareError> {
-        if found == self.size { Ok(()) } else { Err(PrepareError::Size { found, wanted: self.size }) }
+        if found == self.size { Ok(()) } else { Err(PrepareError::Size { found, expected: self.size }) }
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tensor = |v: f32| Tensor::from_f32(vec![2], vec![v; 2]).unwrap();
         let (a, b) = (tensor(1.0), tensor(2.0));
-        safetensors::write(&dir.path().join("one.safetensors"), [("a", &a), ("beside", &b)]).unwrap();
+        safetensors::write(&dir.path().join("one.safetensors"), [("a", &a), ("unlisted", &b)]).unwrap();
         safetensors::write(&dir.path().join("two.safetensors"), [("b", &b)]).unwrap();
         let path = dir.path().join("model.safetensors.index.json");
         let open = |map: &str| {

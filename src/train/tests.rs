@@ -197,6 +197,8 @@ fn a_run_learns_and_writes_its_files() {
     assert!(valid[5] < 0.1, "{valid:?}");
     // 100 samples in batches of 16 are 7 steps; one line for the start and for each step, epoch and validation
     assert_eq!(lines.len(), 1 + 6 * (7 + 1 + 1));
+    let text = std::fs::read_to_string(dir.log()).unwrap();
+    assert!(text.contains("\"lr\":0.2") && !text.contains("\"rate\""), "{text}");
     let page = std::fs::read_to_string(dir.report()).unwrap();
     assert!(page.contains("<polyline") && page.contains("prefers-color-scheme: dark") && !page.contains("NaN"));
     let weights = crate::formats::weights::open(&dir.weights()).unwrap();

@@ -168,7 +168,7 @@ pub(super) enum Object<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     Storage(StorageRef<'a>),
     Tensor(TensorRef),
-    /// A tensor whose values are not read, and what it holds.
+    /// A tensor whose values are not read, with a description.
     Unread(&'static str),
 }
 

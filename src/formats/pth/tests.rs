@@ -168,7 +168,7 @@ fn stems_of_every_length_are_read() {
 }
 
 /// A pickle of `{"w": tensor, "x": value}`.
-fn beside(value: &[u8]) -> Vec<u8> {
+fn with_value(value: &[u8]) -> Vec<u8> {
     let mut out = one_tensor(6, 0, &[6], &[1]);
     out.truncate(out.len() - 1);
     out.extend(b"X\x01\0\0\0x");
@@ -179,7 +179,7 @@ fn beside(value: &[u8]) -> Vec<u8> {
 
 #[test]
 fn plain_values_next_to_the_weights_are_ignored() {
-    let read = |value: &[u8]| parse(stored(&beside(value), &floats(0..6)));
+    let read = |value: &[u8]| parse(stored(&with_value(value), &floats(0..6)));
     let mut complex = b"c__builtin__\ncomplex\nG".to_vec();
     complex.extend([0; 8]);
     complex.push(b'G');
@@ -229,7 +229,7 @@ fn plain_values_next_to_the_weights_are_ignored() {
 #[test]
 fn tensors_of_other_kinds_are_listed_and_the_rest_is_read() {
     let unread = |value: &[u8]| {
-        let tensors = parse(stored(&beside(value), &floats(0..6))).unwrap();
+        let tensors = parse(stored(&with_value(value), &floats(0..6))).unwrap();
         assert_eq!(tensors.len(), 1);
         tensors.unread().map(|(name, unread)| (name.to_owned(), unread.clone())).collect::<Vec<_>>()
     };

@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let channels = if dataset.common_size().is_some_and(|size| size[0] == 1) { 1 } else { 3 };
     let transform = Transform::new(&*dataset, &Shape::fixed(&[channels, side, side]), None, &augment)?;
-    transform.hold(&*dataset, false, workers)?;
+    transform.check_sizes(&*dataset, false, workers)?;
     println!("sizes checked in {:.2} s", start.elapsed().as_secs_f64());
-    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, broken: OnError::Fatal, workers };
+    let options = LoaderOptions { batch: 128, seed: 0, shuffle: true, on_error: OnError::Fatal, workers };
     let mut loader = Loader::new(dataset, transform, options);
     for epoch in 0..3 {
         let start = Instant::now();

@@ -90,7 +90,7 @@ fn artifacts_that_are_none() {
     std::fs::write(&rnx, &altered).unwrap();
     resnetc(&["verify", arg(&rnx)]).refused("damaged");
     std::fs::write(&rnx, "text").unwrap();
-    resnetc(&["run", arg(&rnx), "tests/data/bag.png"]).refused("is no artifact");
+    resnetc(&["run", arg(&rnx), "tests/data/bag.png"]).refused("is not an artifact");
 }
 
 /// A PNG of `side` x `side` gray pixels, all black: a few kilobytes that claim gigabytes.

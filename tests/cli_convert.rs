@@ -63,7 +63,7 @@ fn what_is_no_weights_is_refused_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.safetensors");
     resnetc(&["convert", "tests/fixtures/malicious.pth", "-o", arg(&out)]).refused("posix.system");
-    resnetc(&["convert", "README.md", "-o", arg(&out)]).refused("is of no known format");
+    resnetc(&["convert", "README.md", "-o", arg(&out)]).refused("has an unknown format");
     resnetc(&["convert", "models/cifar.resnet", "-o", arg(&out)]).refused("is a source file (.resnet)");
     resnetc(&["import", "tests/fixtures/tiny.pth"]).refused("not an ONNX file");
     let gzip = dir.path().join("net.onnx.gz");

@@ -287,7 +287,7 @@ fn folders_called_as_synsets_are_imagenets_classes() {
     // a folder that is no class of ImageNet
     std::fs::rename(data.join("val/n15075141"), data.join("val/n15075142")).unwrap();
     std::fs::write(&net, source("", 1000)).unwrap();
-    eval(arg(&net), &data, &["--weights", "init"]).refused("`n15075142` is none of ImageNet's 1 000 classes");
+    eval(arg(&net), &data, &["--weights", "init"]).refused("`n15075142` is not one of ImageNet's 1 000 classes");
     // labels of another number than the outputs
     std::fs::write(&net, source("  labels imagenet\n", 10)).unwrap();
     resnetc(&["check", arg(&net)]).refused("1000");
@@ -508,8 +508,8 @@ fn samples_that_are_not_finite_are_named() {
     std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2]].concat()).unwrap();
     let pair = format!("{},{}", arg(&x), arg(&y));
     let ran = resnetc(&["eval", FASHION, "--data", &pair]).fine();
-    assert!(ran.err.contains("x.npy[1]` holds NaN") && ran.out.contains("images   2 (1 broken)"), "{}{}", ran.out, ran.err);
-    resnetc(&["eval", FASHION, "--data", &pair, "--on-error", "fatal"]).refused("x.npy[1]` holds NaN");
+    assert!(ran.err.contains("x.npy[1]` contains NaN") && ran.out.contains("images   2 (1 broken)"), "{}{}", ran.out, ran.err);
+    resnetc(&["eval", FASHION, "--data", &pair, "--on-error", "fatal"]).refused("x.npy[1]` contains NaN");
     // raw tensors come out as they are, with a word
     let out = dir.path().join("out.npy");
     let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();

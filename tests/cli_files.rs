@@ -184,7 +184,7 @@ fn training_validates_apart_from_the_test_part() {
     assert!(format!("{}{}", ran.out, ran.err).contains("4 validation samples"), "{}{}", ran.out, ran.err);
     // the parts' classes are those of the training part
     pictures(&data.join("val"), &["c"]);
-    let ran = train(&dir.path().join("again")).refused("`c` is none of the labels: a, b");
+    let ran = train(&dir.path().join("again")).refused("`c` is not one of the classes: a, b");
     assert!(!dir.path().join("again").exists(), "{}", ran.err);
     // a run that goes on has its folder for itself
     let lock = fs::File::open(run.join(".lock")).unwrap();

@@ -250,7 +250,7 @@ fn what_cannot_be_resumed_is_said() {
     std::fs::write(few.join("train-labels-idx1-ubyte"), tiny::idx(&[8], &[1; 8])).unwrap();
     let mut args = resume(&place, "run");
     args.extend(["--data".to_owned(), few.to_str().unwrap().to_owned()]);
-    run(&args).refused("begun on 96 samples, and there are 8");
+    run(&args).refused("the run started with 96 samples, but there are 8");
     // a checkpoint that is cut off anywhere
     let path = place.path("run/checkpoint.safetensors");
     let bytes = std::fs::read(&path).unwrap();

@@ -168,7 +168,7 @@ fn eval_measures_over_class_folders() {
 fn eval_matches_folders_with_labels() {
     let labeled = dataset(|_, label| label.replace('/', "-"));
     // "T-shirt-top" cannot be the label "T-shirt/top": a folder's name has no slash
-    resnetc(&["eval", FASHION, "--data", arg(labeled.path())]).refused("none of the labels");
+    resnetc(&["eval", FASHION, "--data", arg(labeled.path())]).refused("not one of the classes");
 }
 
 /// The same ten images as IDX files, in a tar archive, and normalized in a pair of arrays: the same answers.
@@ -212,13 +212,13 @@ fn eval_reads_every_kind_of_dataset() {
     assert!(losses.iter().all(|loss| (loss - losses[0]).abs() < 1e-6), "{losses:?}");
 
     std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(10)).unwrap();
-    run(arg(dir.path())).refused("sample 9 has label 10, and the network has 10 classes");
+    run(arg(dir.path())).refused("sample 9 has label 10, but the network has 10 classes");
     std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx(&[10, 28, 28], &bytes[..7000])).unwrap();
     std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels(9)).unwrap();
-    run(arg(dir.path())).refused("is cut off: its header states 10 x 28 x 28 = 7840 bytes, and 7000 are there");
+    run(arg(dir.path())).refused("is truncated: its header declares 10 x 28 x 28 = 7840 bytes, but there are only 7000");
     let wide = ArrayD::<f32>::zeros(vec![10, 1, 28, 30]);
     npy::write(&x, &wide.view()).unwrap();
-    run(&pair).refused("holds samples of 1 x 28 x 30, and the network reads 1 x 28 x 28");
+    run(&pair).refused("has samples of 1 x 28 x 30, but the network reads 1 x 28 x 28");
 }
 
 /// `mean` measures what `preprocess` states, for each channel and for each pixel; an artifact holds the latter.
@@ -347,14 +347,14 @@ fn a_mismatch_is_told_by_its_structure() {
     let net = dir.path().join("net.resnet");
     std::fs::write(&net, format!("{head}{base}{tail}").replace("basic, bottleneck", "basic")).unwrap();
     for (other, code, words) in [
-        (base.replace("pad", "projection"), "E0501", "has projections where the file says `pad`"),
-        (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, and the network 2"),
-        (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "other blocks in `layer1`"),
+        (base.replace("pad", "projection"), "E0501", "has projections, but the network has `shortcut: pad`"),
+        (base.replace("layer2: 2", "layer2: 5"), "E0503", "5 blocks in `layer2`, but the network has 2"),
+        (base.replace("basic", "bottleneck").replace("pad", "projection"), "E0502", "different blocks in `layer1`"),
         (base.replace("layer1", "blocks1").replace("layer2", "blocks2"), "E0506", "lacks tensors"),
     ] {
         let path = dir.path().join("other.resnet");
-        let unit = if other.contains("bottleneck") { "bottleneck" } else { "basic" };
-        std::fs::write(&path, format!("{head}{other}{tail}").replace("basic, bottleneck", unit)).unwrap();
+        let block = if other.contains("bottleneck") { "bottleneck" } else { "basic" };
+        std::fs::write(&path, format!("{head}{other}{tail}").replace("basic, bottleneck", block)).unwrap();
         let weights = dir.path().join("other.safetensors");
         weights_of(arg(&path), &weights);
         let ran = resnetc(&["compile", arg(&net), "--weights", arg(&weights)]).refused(words);
@@ -371,9 +371,9 @@ fn a_mismatch_is_told_by_its_structure() {
     )
     .unwrap();
     resnetc(&["compile", arg(&projected), "--weights", arg(&weights)])
-        .refused("has no projections where the file says `projection`");
+        .refused("has no projections, but the network has `shortcut: projection`");
     let ran = resnetc(&["compile", arg(&net), "--set", "classes=3", "--weights", arg(&weights)])
-        .refused("10 classes in the checkpoint, and 3 here");
+        .refused("the checkpoint has 10 classes, but the network has 3");
     assert_eq!(ran.err.matches("error[").count(), 1, "{}", ran.err);
     resnetc(&["compile", arg(&net), "--weights", "models/weights/fashion.safetensors"]).refused("E0");
 }

@@ -87,7 +87,7 @@ fn runs_are_compared_from_their_logs() {
     // a page that cannot be written, a log that is none
     resnetc(&["compare", arg(&runs[0]), "-o", arg(&dir.path().join("no/where.html"))]).refused("cannot write `");
     std::fs::write(runs[0].join("train.jsonl"), "one\ntwo\n").unwrap();
-    resnetc(&["compare", arg(&runs[0]), "-o", arg(&page)]).refused("line 1 is none of a log");
+    resnetc(&["compare", arg(&runs[0]), "-o", arg(&page)]).refused("line 1 is not a log line");
 }
 
 /// The names that torchvision gives a network's parameters and running statistics.
@@ -239,7 +239,7 @@ fn frozen_layers_stay_and_files_begin_in_part() {
     let text = std::fs::read_to_string(place.path("tuned.resnet")).unwrap().replace(" except [fc]", "");
     std::fs::write(place.path("tuned.resnet"), text).unwrap();
     args[5] = place.arg("none");
-    run(&args).refused("has `fc.bias` with sizes [4] where the network has [5]");
+    run(&args).refused("has `fc.bias` with shape [4], but the network needs [5]");
     assert!(!place.path("none").exists());
 }
 
@@ -261,13 +261,13 @@ fn bad_arrays_are_refused() {
         format!("{x},{}", path.display())
     };
     let refuses = |data: &str, words: &str| refuses(&place, &plain(&place, data, "run", &[]), words);
-    refuses(&labels("out", &[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 4, 0]), "sample 10 has label 4, and the network has 4 classes");
-    refuses(&labels("few", &[0; 11]), "holds 12 samples, and");
+    refuses(&labels("out", &[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 4, 0]), "sample 10 has label 4, but the network has 4 classes");
+    refuses(&labels("few", &[0; 11]), "has 12 samples, but");
     let signed: Vec<u8> = [0i64, 1, -1].iter().cycle().take(12).flat_map(|v| v.to_le_bytes()).collect();
     std::fs::write(place.path("signed"), tiny::npy("<i8", "(12,)", &signed)).unwrap();
     refuses(&format!("{x},{}", place.arg("signed")), "label -1");
     std::fs::write(place.path("wide"), tiny::npy("<f4", "(12, 1, 8, 9)", &[0; 12 * 72 * 4])).unwrap();
-    refuses(&format!("{},{y}", place.arg("wide")), "1 x 8 x 9, and the network reads 1 x 8 x 8");
+    refuses(&format!("{},{y}", place.arg("wide")), "1 x 8 x 9, but the network reads 1 x 8 x 8");
     std::fs::write(place.path("cut"), &std::fs::read(x).unwrap()[..2000]).unwrap();
     refuses(&format!("{},{y}", place.arg("cut")), "cut");
     refuses(&format!("{x},nowhere.npy"), "nowhere.npy");
@@ -286,14 +286,14 @@ fn bad_files_and_folders_are_refused() {
     let (pictures, labels) = (place.path("data/train-images-idx3-ubyte"), place.path("data/train-labels-idx1-ubyte"));
     let (good, good_labels) = (std::fs::read(&pictures).unwrap(), std::fs::read(&labels).unwrap());
     std::fs::write(&pictures, &good[..5000]).unwrap();
-    refuses("is cut off: its header states 96 x 8 x 8 = 6144 bytes, and 4984 are there");
+    refuses("is truncated: its header declares 96 x 8 x 8 = 6144 bytes, but there are only 4984");
     std::fs::write(&pictures, idx(&[96, 8, 9], &[0; 96 * 72])).unwrap();
     refuses("8 x 9");
     std::fs::write(&pictures, &good).unwrap();
     std::fs::write(&labels, idx(&[95], &[1; 95])).unwrap();
-    refuses("holds 96 samples, and");
+    refuses("has 96 samples, but");
     std::fs::write(&labels, idx(&[96], &[7; 96])).unwrap();
-    refuses("sample 0 has label 7, and the network has 4 classes");
+    refuses("sample 0 has label 7, but the network has 4 classes");
     std::fs::write(&labels, &good_labels).unwrap();
     let test = place.path("data/t10k-labels-idx1-ubyte");
     std::fs::write(&test, idx(&[32], &[7; 32])).unwrap();
@@ -312,12 +312,12 @@ fn bad_files_and_folders_are_refused() {
         save(class, "2.png", 8);
     }
     std::fs::create_dir(place.path("data/e")).unwrap();
-    refuses("holds no images");
+    refuses("contains no images");
     save("e", "1.png", 8);
-    refuses("has 5 class folders, and the network has 4 classes");
+    refuses("has 5 class folders, but the network has 4 classes");
     std::fs::remove_dir_all(place.path("data/e")).unwrap();
     save("b", "3.png", 9);
-    refuses("3.png` is 8 x 9 pixels, and the network reads");
+    refuses("3.png` is 8 x 9 pixels, but the network reads");
     std::fs::remove_file(place.path("data/b/3.png")).unwrap();
     // and with that it runs
     run(&place.train("run", &["--set", "train.epochs=1"])).fine();
@@ -491,7 +491,7 @@ fn what_is_not_finite_is_blamed_on_what_it_is() {
     std::fs::write(&x, &bytes).unwrap();
     let run = place.arg("data-run");
     let said = resnetc(&["train", &place.arg("plain.resnet"), "--data", &pair, "-o", &run, "--threads", "1"])
-        .refused("x.npy[4]` holds NaN");
+        .refused("x.npy[4]` contains NaN");
     assert!(!said.err.contains("smaller rate"), "{}", said.err);
     // weights that the run begins with
     ran(&place.train("good", &["--set", "train.steps=2", "--quiet"])).fine();

@@ -94,5 +94,5 @@ fn pictures_of_another_size_are_told_before_the_first_step() {
     assert!(said("1 x 8 x 8").contains("the network reads 1 x 8 x 8"));
     let plain = Recipe { augment: Vec::new(), ..recipe() };
     let error = LoaderFeed::new(Arc::clone(&data), &network("3 x 8 x 8"), &plain, 1, true).err().unwrap().to_string();
-    assert!(error.contains("[0]` is 6 x 6 pixels, and the network reads 8 x 8: resize"), "{error}");
+    assert!(error.contains("[0]` is 6 x 6 pixels, but the network reads 8 x 8: resize"), "{error}");
 }

@@ -111,12 +111,12 @@ fn every_flip_is_an_error_or_a_network() {
 }
 
 #[test]
-fn circles_are_named() {
+fn cycles_are_named() {
     let mut model = sample();
     model.graph.as_mut().unwrap().node[2].input = vec!["y".into()];
-    assert!(refused(&model).contains("circle"), "{}", refused(&model));
+    assert!(refused(&model).contains("cycle"), "{}", refused(&model));
     model.graph.as_mut().unwrap().node[2].input = vec!["nothing".into()];
-    assert!(refused(&model).contains("`nothing`, which nothing yields"));
+    assert!(refused(&model).contains("`nothing`, which nothing produces"));
     // a chain as long as the file needs no deep stack
     let mut graph = sample().graph.unwrap();
     graph.node = (0..50_000).map(|i| node("Relu", &[&format!("v{i}")], &[&format!("v{}", i + 1)])).collect();
@@ -132,7 +132,7 @@ fn tensors_must_fit_their_sizes() {
         refused(&model)
     };
     assert!(with(tensor("conv1.weight", &[4, 2, 3, 3], 284)).contains("284 bytes"));
-    assert!(with(tensor("conv1.weight", &[4, 2, 3, i64::MAX], 16)).contains("can be counted"));
+    assert!(with(tensor("conv1.weight", &[4, 2, 3, i64::MAX], 16)).contains("overflows"));
     assert!(with(tensor("conv1.weight", &[i64::MAX / 4, 1, 1, 1], 16)).contains("16 bytes"));
     assert!(with(tensor("conv1.weight", &[-1, 2, 3, 3], 288)).contains("-1"));
     assert!(
@@ -249,7 +249,7 @@ fn links_lead_into_the_folder_of_the_file_itself() {
     let with = |target: &str| {
         let _ = std::fs::remove_file(&data);
         symlink(target, &data).unwrap();
-        open(&at("snapshots/r/model.onnx")).map(|imported| imported.beside).map_err(|error| error.to_string())
+        open(&at("snapshots/r/model.onnx")).map(|imported| imported.data_files).map_err(|error| error.to_string())
     };
     // as a cache of Hugging Face lies: what is read is where the link leads
     assert_eq!(with("../../blobs/bb").unwrap(), [std::fs::canonicalize(at("blobs/bb")).unwrap()]);
@@ -375,9 +375,9 @@ fn all_that_cannot_be_said_is_one_report() {
     graph.node[6].input[0] = "f".into();
     assert_eq!(
         refused(&model),
-        "3 nodes of the ONNX file cannot be said in the language:\n  \
-         2 x Gelu (`c`, `f`): the language has no such operator\n  \
-         1 x LSTM (`e`): the language has no such operator"
+        "3 nodes of the ONNX file cannot be expressed in the language:\n  \
+         2 x Gelu (`c`, `f`): the language has no equivalent operator\n  \
+         1 x LSTM (`e`): the language has no equivalent operator"
     );
 }
 

@@ -1,5 +1,5 @@
 //! ONNX's own tests of its operators (Debian's `libonnx-testdata`): each is imported, checked and run, and its outputs are held against
-//! those that came with it. What passes, and why the rest cannot be said, is the snapshot; nothing may fail.
+//! those that came with it. The snapshot lists what passes, and why the rest cannot be expressed; nothing may fail.
 //!
 //! `cargo test --test onnx_conformance -- --nocapture` prints the table of docs/onnx.md.
 
@@ -56,7 +56,7 @@ fn case(folder: &Path) -> Result<Case, OnnxError> {
 fn judge(folder: &Path) -> Outcome {
     let case = match case(folder) {
         Ok(case) => case,
-        Err(_) => return Outcome::Unsupported("its inputs or outputs are no tensors of numbers".to_owned()),
+        Err(_) => return Outcome::Unsupported("its inputs or outputs are not numeric tensors".to_owned()),
     };
     let mut why = None;
     // A test of one operator takes weights as inputs. Which of its inputs are constants, and how many axes are the batch, is not said: what
@@ -71,7 +71,7 @@ fn judge(folder: &Path) -> Outcome {
                 Ok(imported) => return run(&case, &imported),
                 Err(OnnxError::Unsupported(report)) => {
                     let reason = report.rows.iter().map(|row| format!("{}: {}", row.op, row.reason)).next().unwrap();
-                    if report.rows.iter().any(|row| row.reason == "the language has no such operator") {
+                    if report.rows.iter().any(|row| row.reason == "the language has no equivalent operator") {
                         return Outcome::Unsupported(reason);
                     }
                     if why.as_ref().is_none_or(|old: &String| says(&reason) > says(old)) {
@@ -173,12 +173,12 @@ fn operators_conform() {
         writeln!(text, "## {suite}: {} passed, {unsupported} unsupported, of {}\n", passed.len(), folders.len()).unwrap();
         writeln!(text, "passed: {}\n", passed.join(", ")).unwrap();
         let (absent, partly): (Vec<_>, Vec<_>) =
-            reasons.iter().partition(|(why, _)| why.ends_with("the language has no such operator"));
+            reasons.iter().partition(|(why, _)| why.ends_with("the language has no equivalent operator"));
         for (reason, names) in partly {
             writeln!(text, "{reason}: {}\n", names.join(", ")).unwrap();
         }
         let operators = absent.iter().map(|(why, names)| format!("{} ({})", why.split(':').next().unwrap(), names.len()));
-        writeln!(text, "no such operator: {}\n", operators.collect::<Vec<_>>().join(", ")).unwrap();
+        writeln!(text, "no equivalent operator: {}\n", operators.collect::<Vec<_>>().join(", ")).unwrap();
     }
     println!("{text}");
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -53,7 +53,7 @@ fn check_with(what: &str, input: [usize; 3], options: &GradOptions, build: impl 
             for threads in [1, 2] {
                 let what = format!("{what}: batch {batch}, {isa}, {threads} threads");
                 let mut engine = engine(&network, options, isa, threads);
-                let before: Vec<Vec<f32>> = engine.state().iter().map(|s| s.values.clone()).collect();
+                let before: Vec<Vec<f32>> = engine.running_stats().iter().map(|s| s.values.clone()).collect();
                 let stats = engine.gradients(&Batch { images: images.view(), labels: &labels }, 1.0, 0).unwrap();
                 let loss = f64::from(find("loss").unwrap().mean().unwrap());
                 assert!((stats.loss() - loss).abs() < 2e-5 * (1.0 + loss), "{what}: loss {} for {loss}", stats.loss());
@@ -71,7 +71,7 @@ fn check_with(what: &str, input: [usize; 3], options: &GradOptions, build: impl 
                     assert!(far < 2e-4, "{what}: {} is {far} off", param.name);
                 }
                 // PyTorch's rule: momentum 0.1, the unbiased variance
-                for (s, before) in engine.state().iter().zip(&before) {
+                for (s, before) in engine.running_stats().iter().zip(&before) {
                     let (layer, kind) = s.name.rsplit_once('.').unwrap();
                     let own = find(&format!("stats.{layer}"))
                         .unwrap()
@@ -383,7 +383,7 @@ fn the_same_calls_give_the_same_bits() {
                 param.values.iter_mut().zip(&param.gradient).for_each(|(v, g)| *v -= 0.01 * g);
             }
         }
-        bits.extend(engine.state().iter().flat_map(|s| &s.values).map(|v| u64::from(v.to_bits())));
+        bits.extend(engine.running_stats().iter().flat_map(|s| &s.values).map(|v| u64::from(v.to_bits())));
         bits
     };
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {

@@ -58,7 +58,7 @@ fn train(args: &Args, out: &mut Out) -> Done {
     let recipe = Recipe { batch: args.measure.batch as usize, ..checked.network.recipe.clone().unwrap_or_default() };
     let params = match &from.weights {
         Some(weights @ Weights::File(_)) => open::bind(&checked, &front, Some(weights), out)?,
-        _ => train::init::begin(&checked, &recipe, None).map_err(Failure::input)?.params,
+        _ => train::init::initial_params(&checked, &recipe, None).map_err(Failure::input)?.params,
     };
     let threads = from.session_options().threads;
     let mut engine = train::engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     };
     let (data, _) = datasets(&checked, &args.data, None, out)?;
     let mut feed = train::feed(data, &checked, &recipe, threads, true).map_err(Failure::input)?;
-    let mut engine = train::statistics(&checked, &params, &recipe, threads).map_err(Failure::input)?;
+    let mut engine = train::calibration_engine(&checked, &params, &recipe, threads).map_err(Failure::input)?;
     let batches = args.batches.unwrap_or(u64::MAX);
     let wanted = usize::try_from(batches).unwrap_or(usize::MAX).saturating_mul(args.batch as usize);
     let bar = progress(feed.samples().min(wanted));

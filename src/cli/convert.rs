@@ -40,11 +40,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         list.push((name, args.dtype.map_or_else(|| tensor.clone(), |float| converted(tensor, float))));
     }
     if let (true, Some((name, unread))) = (list.is_empty(), tensors.unread().next()) {
-        return Err(Failure::Input(format!("there is no tensor to write: `{}` holds {}", name.escape_debug(), unread.holds)));
+        return Err(Failure::Input(format!("there is no tensor to write: `{}` holds {}", name.escape_debug(), unread.contents)));
     }
     safetensors::write(&args.output, list.iter().map(|(name, tensor)| (*name, tensor))).map_err(Failure::input)?;
     for (name, unread) in tensors.unread() {
-        out.note(format_args!("note: skipped `{}`, which holds {}", name.escape_debug(), unread.holds));
+        out.note(format_args!("note: skipped `{}`, which holds {}", name.escape_debug(), unread.contents));
     }
     let values: usize = list.iter().map(|(_, tensor)| tensor.len()).sum();
     out.line(format_args!("wrote {}: {} tensors, {values} values", args.output.display(), list.len()))

@@ -39,7 +39,7 @@ const NAMED: usize = 10;
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     writable(args.output.as_deref(), &data_files(&args.data))?;
-    let data = open_dataset(&args.data, Split::Train, &DatasetOptions { keep: 0, ..DatasetOptions::default() })
+    let data = open_dataset(&args.data, Split::Train, &DatasetOptions { cache_bytes: 0, ..DatasetOptions::default() })
         .map_err(Failure::input)?;
     let gray = args.gray || data.common_size().is_some_and(|size| size[0] == 1);
     let (to, channels) = if gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
         classes: true,
     };
     let written = [&args.output, &args.weights_out].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[&imported.beside[..], std::slice::from_ref(&args.file)].concat())?;
+    writable(written, &[&imported.data_files[..], std::slice::from_ref(&args.file)].concat())?;
     let mut made = decompile(&imported.graph, &options).map_err(Failure::input)?;
     state_use(&mut made, &imported.network(""));
     if let (Some(source), Some(weights)) = (&args.output, &args.weights_out) {

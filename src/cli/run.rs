@@ -10,7 +10,7 @@ use super::args::Format;
 use super::images::{Reader, Unanswered, progress, top};
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
-use crate::data::folder::pictures;
+use crate::data::folder::image_files;
 use crate::formats::npy;
 
 /// Classifies images, or runs raw tensors.
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 
 /// The images that the command names; at least one.
 fn named_pictures(args: &Args) -> Result<Vec<PathBuf>, Failure> {
-    let paths = pictures(&args.images).map_err(Failure::input)?;
+    let paths = image_files(&args.images).map_err(Failure::input)?;
     if paths.is_empty() {
         return Err(Failure::Input("there are no images (.jpg, .jpeg, .png) in the folders named".into()));
     }

@@ -1,4 +1,4 @@
-//! Images in a tar archive, read where they lie: the archive is mapped and never unpacked.
+//! Images in a tar archive. The archive is memory-mapped, never unpacked.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -7,21 +7,20 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use super::folder::is_picture;
-use super::open::part_names;
+use super::folder::is_image_file;
+use super::open::split_names;
 use super::{DataError, Split};
 use crate::base::mmap::Bytes;
 
-/// The images and folders of an archive. Leading folders that all images share are left out of their names, as far as a folder for the
-/// class remains.
+/// The images and folders of an archive. Leading folders that all images share are stripped from their names, down to the class folder.
 pub(super) struct Tree {
     path: PathBuf,
     bytes: Bytes,
-    /// Where each image lies. Of two members of one name the later holds, as it does when an archive is unpacked.
-    pictures: BTreeMap<PathBuf, Range<usize>>,
-    /// Folders, those without images too.
+    /// The byte range of each image. If two members have the same name, the later one wins, as when unpacking.
+    images: BTreeMap<PathBuf, Range<usize>>,
+    /// All folders, including those without images.
     folders: Vec<PathBuf>,
-    /// The leading folders.
+    /// The leading folders that are stripped.
     lead: PathBuf,
 }
 
@@ -31,19 +30,17 @@ impl Tree {
         let bytes = Bytes::map(path).map_err(|source| DataError::Io { path: path.to_path_buf(), source })?;
         let invalid = |reason: String| DataError::Invalid { path: path.display().to_string(), reason };
         if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"BZh") || bytes.starts_with(b"\xfd7zXZ") {
-            return Err(invalid(
-                "is compressed, and the members of an archive are read where they lie: decompress it first".to_owned(),
-            ));
+            return Err(invalid("is compressed, but images are read directly from the archive: decompress it first".to_owned()));
         }
-        let damaged = |error: std::io::Error| invalid(format!("is damaged or no tar archive: {error}"));
-        let (mut pictures, mut folders, mut end) = (BTreeMap::new(), Vec::new(), 0);
+        let damaged = |error: std::io::Error| invalid(format!("is damaged or not a tar archive: {error}"));
+        let (mut images, mut folders, mut end) = (BTreeMap::new(), Vec::new(), 0);
         let mut archive = Archive::new(Cursor::new(&*bytes));
         for entry in archive.entries_with_seek().map_err(damaged)? {
             let entry = entry.map_err(damaged)?;
             let name = clean(&entry.path().map_err(damaged)?);
             let member = member(entry.raw_file_position(), entry.size(), bytes.len());
             let Some(member) = member else {
-                return Err(invalid(format!("is cut off within its member `{}`", name.display())));
+                return Err(invalid(format!("is truncated inside its member `{}`", name.display())));
             };
             end = member.end.next_multiple_of(512);
             let hidden = name.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'));
@@ -52,52 +49,53 @@ impl Tree {
             }
             match entry.header().entry_type() {
                 EntryType::Directory => folders.push(name),
-                EntryType::Regular | EntryType::Continuous if is_picture(&name) => {
-                    pictures.insert(name, member);
+                EntryType::Regular | EntryType::Continuous if is_image_file(&name) => {
+                    images.insert(name, member);
                 }
-                EntryType::Link | EntryType::Symlink if is_picture(&name) => {
-                    return Err(invalid(format!("holds a link in place of the image `{}`", name.display())));
+                EntryType::Link | EntryType::Symlink if is_image_file(&name) => {
+                    return Err(invalid(format!("contains a link instead of the image `{}`", name.display())));
                 }
-                // notes, and what only unpacking needs
+                // other files, and entries that only unpacking needs
                 _ => {}
             }
         }
-        // an archive ends with blocks of zeros: one without was cut between two members
+        // an archive ends with blocks of zeros: without them, it was truncated between two members
         if end.saturating_add(512) > bytes.len() {
-            return Err(invalid("is cut off, or no tar archive".to_owned()));
+            return Err(invalid("is truncated or not a tar archive".to_owned()));
         }
-        if pictures.is_empty() {
-            return Err(invalid("holds no images (.jpg, .jpeg, .png)".to_owned()));
+        if images.is_empty() {
+            return Err(invalid("contains no images (.jpg, .jpeg, .png)".to_owned()));
         }
-        let lead = lead(pictures.keys());
-        Ok(Tree { path: path.to_path_buf(), bytes, pictures, folders, lead }.within(Path::new("")))
+        let lead = lead(images.keys());
+        Ok(Tree { path: path.to_path_buf(), bytes, images, folders, lead }.within(Path::new("")))
     }
 
-    /// The tree below a folder.
+    /// The subtree of a folder.
     fn within(self, folder: &Path) -> Tree {
         let lead = self.lead.join(folder);
         let below = |path: &PathBuf| path.strip_prefix(&lead).ok().map(Path::to_path_buf);
-        let pictures = self.pictures.iter().filter_map(|(path, at)| Some((below(path)?, at.clone()))).collect();
+        let images = self.images.iter().filter_map(|(path, at)| Some((below(path)?, at.clone()))).collect();
         let folders = self.folders.iter().filter_map(below).collect();
-        Tree { pictures, folders, lead: PathBuf::new(), path: self.path.join(lead), bytes: self.bytes }
+        Tree { images, folders, lead: PathBuf::new(), path: self.path.join(lead), bytes: self.bytes }
     }
 
-    /// The archive's bytes, in which the images lie.
+    /// The archive's bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// What messages call a member.
+    /// The name of a member in messages.
     pub fn full_name(&self, name: &Path) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The part of an archive that has a folder for each part; the whole archive where it has none, and `None` for a part that is missing.
-    pub fn part(self, split: Split) -> (Option<Tree>, bool) {
-        let tops: std::collections::BTreeSet<&str> = self.pictures.keys().filter_map(|path| top(path)).collect();
-        let names = |split| part_names(split).iter().copied();
-        let known = |name: &&str| names(Split::Train).chain(names(Split::Test)).any(|part| part == *name);
-        if tops.is_empty() || !tops.iter().all(known) || self.pictures.keys().any(|path| path.components().count() < 3) {
+    /// One split of an archive that has a folder for each split, and whether it has such folders. Without them, the whole archive; `None` if
+    /// the split is missing.
+    pub fn split(self, split: Split) -> (Option<Tree>, bool) {
+        let tops: std::collections::BTreeSet<&str> = self.images.keys().filter_map(|path| top(path)).collect();
+        let names = |split| split_names(split).iter().copied();
+        let known = |name: &&str| names(Split::Train).chain(names(Split::Test)).any(|known| known == *name);
+        if tops.is_empty() || !tops.iter().all(known) || self.images.keys().any(|path| path.components().count() < 3) {
             return (Some(self), false);
         }
         let found = names(split).find(|name| tops.contains(name));
@@ -110,8 +108,8 @@ impl Tree {
         for name in self.folders.iter().filter_map(|path| top(path)) {
             classes.entry(name.to_owned()).or_default();
         }
-        for (path, at) in &self.pictures {
-            // an image beside the class folders has no class, as in a folder on the disk
+        for (path, at) in &self.images {
+            // an image outside the class folders has no class, as in a folder on disk
             if let Some(name) = top(path).filter(|_| path.components().count() > 1) {
                 classes.entry(name.to_owned()).or_default().push((path.clone(), at.clone()));
             }
@@ -120,14 +118,14 @@ impl Tree {
     }
 }
 
-/// The bytes of a member, where they lie within the archive.
+/// The byte range of a member within the archive.
 fn member(start: u64, len: u64, whole: usize) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
     let end = start.checked_add(usize::try_from(len).ok()?)?;
     (end <= whole).then_some(start..end)
 }
 
-/// A member's name without what leads elsewhere: it names a member, and no file is ever opened by it.
+/// A member's name without `..` and root components. It is only a name: no file is ever opened by it.
 fn clean(path: &Path) -> PathBuf {
     path.components().filter(|part| matches!(part, Component::Normal(_))).collect()
 }
@@ -136,7 +134,7 @@ fn top(path: &Path) -> Option<&str> {
     path.components().next()?.as_os_str().to_str()
 }
 
-/// The folders that lead all names and are followed by a folder and a file at least.
+/// The longest path of folders that all names begin with, leaving at least a folder and a file.
 fn lead<'a>(names: impl Iterator<Item = &'a PathBuf> + Clone) -> PathBuf {
     let mut lead = PathBuf::new();
     loop {

@@ -1,4 +1,4 @@
-//! Which class a folder of images is: by the network's labels, by ImageNet's synsets, or by its place among the folders.
+//! The class of a folder of images: by the network's class names, by ImageNet's synsets, or by its position among the sorted folders.
 
 use super::DatasetOptions;
 use super::folder::FolderError;
@@ -7,19 +7,19 @@ use crate::ir::imagenet;
 /// The classes of a dataset's folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Classes {
-    /// Of each folder.
+    /// The class index of each folder.
     pub indices: Vec<usize>,
-    /// The names of the classes by their index.
+    /// The class names, by index.
     pub names: Vec<String>,
 }
 
-/// Numbers folders, whose names come sorted, for a network with these labels (possibly none) and so many outputs. Where the options are
-/// `strict`, folders of other names are an error; else they are counted.
+/// Assigns a class to each folder; the names must be sorted. `options` holds the network's class names (possibly none) and its number of outputs.
+/// Folders with other names are an error if `strict` is set; otherwise they are numbered in order.
 pub(super) fn classes(folders: &[String], options: &DatasetOptions<'_>) -> Result<Classes, FolderError> {
-    let (labels, outputs) = (options.labels, options.classes);
-    let names = || if labels.is_empty() { imagenet::names() } else { labels.to_vec() };
-    if let Some(indices) = by_label(folders, labels)? {
-        return Ok(Classes { indices, names: labels.to_vec() });
+    let (class_names, outputs) = (options.class_names, options.classes);
+    let names = || if class_names.is_empty() { imagenet::names() } else { class_names.to_vec() };
+    if let Some(indices) = by_class_name(folders, class_names)? {
+        return Ok(Classes { indices, names: class_names.to_vec() });
     }
     if outputs == Some(imagenet::classes().len())
         && let Some(indices) = by_synset(folders)?
@@ -27,31 +27,31 @@ pub(super) fn classes(folders: &[String], options: &DatasetOptions<'_>) -> Resul
         return Ok(Classes { indices, names: names() });
     }
     if let Some(folder) = folders.first().filter(|_| options.strict) {
-        return Err(unknown(folder, labels));
+        return Err(unknown(folder, class_names));
     }
     Ok(Classes { indices: (0..folders.len()).collect(), names: folders.to_vec() })
 }
 
-/// By labels, as soon as one folder is called as a label is. A label may also begin with its synset, as the lines of
+/// By class names, if at least one folder is named like a class. A class name may also begin with its synset, as the lines of
 /// `LOC_synset_mapping.txt` do.
-fn by_label(folders: &[String], labels: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
-    let begins = |label: &str, folder: &str| label.split_once(' ').is_some_and(|(first, _)| first == folder);
-    let is = |label: &str, folder: &str| label == folder || (imagenet::is_synset(folder) && begins(label, folder));
-    let class = |folder: &String| labels.iter().position(|label| is(label, folder));
+fn by_class_name(folders: &[String], class_names: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
+    let begins = |name: &str, folder: &str| name.split_once(' ').is_some_and(|(first, _)| first == folder);
+    let is = |name: &str, folder: &str| name == folder || (imagenet::is_synset(folder) && begins(name, folder));
+    let class = |folder: &String| class_names.iter().position(|name| is(name, folder));
     if !folders.iter().any(|folder| class(folder).is_some()) {
         return Ok(None);
     }
-    let known = |folder: &String| class(folder).ok_or_else(|| unknown(folder, labels));
+    let known = |folder: &String| class(folder).ok_or_else(|| unknown(folder, class_names));
     folders.iter().map(known).collect::<Result<_, _>>().map(Some)
 }
 
-fn unknown(folder: &str, labels: &[String]) -> FolderError {
-    let labels = labels.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
-    FolderError::UnknownClass { folder: folder.to_owned(), labels }
+fn unknown(folder: &str, class_names: &[String]) -> FolderError {
+    let names = class_names.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
+    FolderError::UnknownClass { folder: folder.to_owned(), names }
 }
 
-/// By ImageNet's synsets, as soon as one folder is called so; some of the classes will do. A thousand folders of which some are others
-/// are classes of somebody's own.
+/// By ImageNet's synsets, if at least one folder is named like one; not all classes need a folder. But a thousand folders that are not all
+/// ImageNet's are a custom set of classes.
 fn by_synset(folders: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
     let known = folders.iter().filter(|folder| imagenet::index(folder).is_some()).count();
     if known == 0 || (known < folders.len() && folders.len() >= imagenet::classes().len()) {
@@ -65,27 +65,27 @@ fn by_synset(folders: &[String]) -> Result<Option<Vec<usize>>, FolderError> {
 mod tests {
     use super::*;
 
-    fn options(labels: &[String], classes: Option<usize>) -> DatasetOptions<'_> {
-        DatasetOptions { labels, classes, ..DatasetOptions::default() }
+    fn options(class_names: &[String], classes: Option<usize>) -> DatasetOptions<'_> {
+        DatasetOptions { class_names, classes, ..DatasetOptions::default() }
     }
 
     fn list(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
-    fn indices(folders: &[&str], labels: &[String], outputs: usize) -> Vec<usize> {
-        classes(&list(folders), &options(labels, Some(outputs))).unwrap().indices
+    fn indices(folders: &[&str], class_names: &[String], outputs: usize) -> Vec<usize> {
+        classes(&list(folders), &options(class_names, Some(outputs))).unwrap().indices
     }
 
     #[test]
-    fn folders_called_as_synsets_are_imagenets_classes() {
+    fn folders_named_like_synsets_are_imagenet_classes() {
         let found = classes(&list(&["n01443537", "n02099601", "n15075141"]), &options(&[], Some(1000))).unwrap();
         assert_eq!(found.indices, [1, 207, 999]);
         assert_eq!(found.names[207], "golden retriever");
-        // the same with the names as labels; and by the names themselves
+        // also with their class names given, and with folders named like the classes
         assert_eq!(indices(&["n02099601"], &imagenet::names(), 1000), [207]);
         assert_eq!(indices(&["golden retriever"], &imagenet::names(), 1000), [207]);
-        // a network of other classes counts them, as torchvision does
+        // a network with another number of outputs numbers them, as torchvision does
         assert_eq!(indices(&["n01443537", "n02099601"], &[], 10), [0, 1]);
         let unknown = classes(&list(&["n01443537", "n99999999"]), &options(&[], Some(1000)));
         assert!(matches!(unknown, Err(FolderError::UnknownSynset { folder }) if folder == "n99999999"));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn all_thousand_folders_count_as_they_are_sorted() {
+    fn all_thousand_folders_are_numbered_in_order() {
         let mut all: Vec<String> = imagenet::classes().iter().map(|class| class.synset.to_owned()).collect();
         let counted: Vec<usize> = (0..1000).collect();
         assert_eq!(classes(&all, &options(&[], Some(1000))).unwrap().indices, counted);
@@ -103,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn labels_may_begin_with_their_synsets() {
-        let labels = list(&["n02099601 golden retriever", "n01443537 goldfish, Carassius auratus"]);
-        assert_eq!(indices(&["n01443537", "n02099601"], &labels, 2), [1, 0]);
-        let unknown = classes(&list(&["n01443537", "n01440764"]), &options(&labels, Some(2)));
+    fn class_names_may_begin_with_their_synsets() {
+        let class_names = list(&["n02099601 golden retriever", "n01443537 goldfish, Carassius auratus"]);
+        assert_eq!(indices(&["n01443537", "n02099601"], &class_names, 2), [1, 0]);
+        let unknown = classes(&list(&["n01443537", "n01440764"]), &options(&class_names, Some(2)));
         assert!(matches!(unknown, Err(FolderError::UnknownClass { .. })));
     }
 }

@@ -1,15 +1,15 @@
-//! What a dataset is.
+//! The `Dataset` trait, its samples, and subsets.
 
 use std::sync::Arc;
 
 use super::{DataError, Pixels};
 
-/// A sample as a dataset holds it.
+/// A sample as stored in a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sample {
-    /// An image, still to be normalized.
+    /// An image that is not normalized yet.
     Pixels(Pixels),
-    /// Values that are normalized already.
+    /// Values that are already normalized.
     Values(Values),
 }
 
@@ -18,12 +18,12 @@ pub enum Sample {
 pub struct Values {
     /// Channels, height, width.
     pub size: [usize; 3],
-    /// As many as the sizes' product.
+    /// Channel by channel, row by row; its length is the product of `size`.
     pub data: Vec<f32>,
 }
 
 impl Values {
-    /// The rectangle whose first element is (`top`, `left`); what lies outside is 0, which is the mean.
+    /// The rectangle whose top left element is (`top`, `left`). Elements outside are 0, which is the mean.
     pub fn crop(&self, top: i64, left: i64, [height, width]: [usize; 2]) -> Values {
         let [channels, from_height, from_width] = self.size;
         let mut data = vec![0.0; channels * height * width];
@@ -43,38 +43,38 @@ impl Values {
         Values { size: [channels, height, width], data }
     }
 
-    /// Mirrors left and right.
+    /// Flips horizontally.
     pub fn flip(&mut self) {
         self.data.chunks_exact_mut(self.size[2].max(1)).for_each(<[f32]>::reverse);
     }
 }
 
-/// Labeled samples, read from several threads at once, in any order.
+/// Labeled samples. Several threads may read them at once, in any order.
 pub trait Dataset: Send + Sync {
-    /// How many samples there are; at least 1.
+    /// The number of samples; at least 1.
     fn len(&self) -> usize;
 
-    /// Whether there is none: never, for what was opened.
+    /// Whether there are no samples; never true for a dataset that was opened.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The names of the classes by their index; empty where the dataset names none.
+    /// The class names, by index; empty if the dataset has no names.
     fn classes(&self) -> &[String];
 
-    /// The class of a sample; 0 for an index beyond the last.
+    /// The class label of a sample; 0 if the index is out of range.
     fn label(&self, index: usize) -> u32;
 
-    /// A sample, decoded where need be. Reading the same index twice yields the same.
+    /// Reads a sample, and decodes it if necessary. Reading an index twice yields the same sample.
     fn read(&self, index: usize) -> Result<Sample, DataError>;
 
-    /// What messages call a sample: its file's path, or its file's and its number there.
+    /// The name of a sample in messages: its file's path, or that path with its index in the file.
     fn name(&self, index: usize) -> String;
 
-    /// Channels, height and width of a sample, without decoding it: by its header where the dataset holds images of any size.
+    /// Channels, height and width of a sample, without decoding it. Datasets with images of any size read its header.
     fn size(&self, index: usize) -> Result<[usize; 3], DataError>;
 
-    /// The one size of all samples, where the format has but one.
+    /// The size of all samples, if the format has a single one.
     fn common_size(&self) -> Option<[usize; 3]>;
 
     /// Whether samples are [`Sample::Values`].
@@ -83,14 +83,14 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// Some samples of a dataset.
+/// A subset of a dataset.
 pub struct Subset {
     all: Arc<dyn Dataset>,
     indices: Vec<usize>,
 }
 
 impl Subset {
-    /// The samples of these indices, in their order; those beyond the dataset's end are left out.
+    /// The samples with these indices, in this order. Indices out of range are left out.
     pub fn new(all: Arc<dyn Dataset>, indices: impl IntoIterator<Item = usize>) -> Subset {
         let len = all.len();
         Subset { indices: indices.into_iter().filter(|&i| i < len).collect(), all }

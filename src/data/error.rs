@@ -1,4 +1,4 @@
-//! What is wrong with a dataset.
+//! Errors of datasets.
 
 use std::path::PathBuf;
 
@@ -8,138 +8,138 @@ use super::folder::FolderError;
 use super::preprocess::PrepareError;
 use crate::formats::npy::NpyError;
 
-/// Why a dataset cannot be opened, does not fit the network, or has a sample that cannot be read. Each names the file.
+/// Why a dataset cannot be opened, does not fit the network, or has a sample that cannot be read. Every message names the file.
 #[derive(Debug, Error)]
 pub enum DataError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A folder for each class that is not one.
+    /// The class folders cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// An array that cannot be read.
+    /// An array cannot be read.
     #[error(transparent)]
     Npy(#[from] NpyError),
-    /// A file that does not hold what it should.
+    /// A file has invalid contents.
     #[error("`{path}` {reason}")]
     Invalid {
-        /// The file; within an archive, the archive's path and the member's.
+        /// The file; in an archive, the archive's path followed by the member's.
         path: String,
-        /// What is wrong with it, as the rest of a sentence.
+        /// What is wrong, as the rest of a sentence that begins with the path.
         reason: String,
     },
-    /// Nothing that is known.
+    /// The format of the dataset is unknown.
     #[error(
-        "`{}` is no dataset that is known: a folder or .tar with a folder of images for each class, CIFAR's binary files, IDX files \
-         (.gz too), or a pair of arrays `X.npy,Y.npy`",
+        "`{}` is not a known kind of dataset: a folder or .tar with a folder of images for each class, CIFAR's binary files, IDX files \
+         (also .gz), or a pair of arrays `X.npy,Y.npy`",
         path.display()
     )]
     Unknown {
         /// The folder or file.
         path: PathBuf,
     },
-    /// No sample at all.
-    #[error("`{path}` holds no samples")]
+    /// There are no samples.
+    #[error("`{path}` contains no samples")]
     Empty {
         /// The folder or file.
         path: String,
     },
-    /// A label that the network has no output for.
-    #[error("`{path}`: sample {index} has label {label}, and the network has {classes} classes (labels 0 to {})", classes.saturating_sub(1))]
+    /// A label is out of range for the network.
+    #[error("`{path}`: sample {index} has label {label}, but the network has {classes} classes (labels 0 to {})", classes.saturating_sub(1))]
     Label {
         /// The file.
         path: String,
-        /// Which sample, from 0.
+        /// The index of the sample.
         index: usize,
         /// Its label.
         label: i64,
-        /// Of the network.
+        /// The classes of the network.
         classes: usize,
     },
-    /// A label below 0.
-    #[error("`{path}`: sample {index} has label {label}, and labels count from 0")]
+    /// A label is negative.
+    #[error("`{path}`: sample {index} has label {label}, but labels start at 0")]
     Negative {
         /// The file.
         path: String,
-        /// Which sample, from 0.
+        /// The index of the sample.
         index: usize,
         /// Its label.
         label: i64,
     },
-    /// As many images as labels there should be.
-    #[error("`{samples_path}` holds {samples} samples, and `{labels_path}` {labels} labels")]
+    /// The numbers of samples and labels differ.
+    #[error("`{samples_path}` has {samples} samples, but `{labels_path}` has {labels} labels")]
     Counts {
-        /// The file of images.
+        /// The file of samples.
         samples_path: String,
-        /// How many.
+        /// The number of samples.
         samples: usize,
         /// The file of labels.
         labels_path: String,
-        /// How many.
+        /// The number of labels.
         labels: usize,
     },
-    /// More class folders than outputs.
-    #[error("`{path}` has {folders} class folders, and the network has {classes} classes")]
+    /// There are more class folders than classes of the network.
+    #[error("`{path}` has {folders} class folders, but the network has {classes} classes")]
     Classes {
         /// The dataset.
         path: String,
-        /// How many.
+        /// The number of class folders.
         folders: usize,
-        /// Of the network.
+        /// The classes of the network.
         classes: usize,
     },
-    /// An image of a size that the network does not read.
-    #[error("`{name}` is {height} x {width} pixels, and the network reads {}: {hint}", wanted(*expected))]
+    /// An image has the wrong size for the network.
+    #[error("`{name}` is {height} x {width} pixels, but the network reads {}: {hint}", pair(*expected))]
     Size {
         /// The sample.
         name: String,
-        /// Of the image.
+        /// The height of the image.
         height: usize,
-        /// Of the image.
+        /// The width of the image.
         width: usize,
-        /// Height and width that would do.
+        /// The required height and width.
         expected: [usize; 2],
-        /// What could be done.
+        /// How to fix it.
         hint: &'static str,
     },
-    /// Values of a shape that the network does not read.
-    #[error("`{path}` holds samples of {}, and the network reads {expected}", dims(found))]
+    /// Normalized samples have the wrong shape for the network.
+    #[error("`{path}` has samples of {}, but the network reads {expected}", dims(found))]
     Shape {
         /// The dataset.
         path: String,
-        /// Of its samples.
+        /// The shape of its samples.
         found: Vec<usize>,
-        /// Of the network.
+        /// The shape of the network's input.
         expected: String,
     },
-    /// An image that cannot become an input.
+    /// An image cannot be turned into an input of the network.
     #[error("`{name}`: {source}")]
     Prepare {
         /// The sample.
         name: String,
-        /// Why.
+        /// The cause.
         source: PrepareError,
     },
-    /// A recipe that does not go with the dataset or with the network.
+    /// The recipe does not fit the dataset or the network.
     #[error("{0}")]
     Recipe(String),
-    /// An image that cannot be decoded.
+    /// An image cannot be decoded.
     #[cfg(feature = "image")]
     #[error(transparent)]
     Image(#[from] super::image::ImageError),
 }
 
-/// What reading behind a dataset's end is answered with.
-pub(super) fn beyond(name: String) -> DataError {
-    DataError::Invalid { path: name, reason: "is not among the dataset's samples".to_owned() }
+/// The error for an index past the end of a dataset.
+pub(super) fn out_of_range(name: String) -> DataError {
+    DataError::Invalid { path: name, reason: "is not one of the dataset's samples".to_owned() }
 }
 
-fn wanted([height, width]: [usize; 2]) -> String {
+fn pair([height, width]: [usize; 2]) -> String {
     format!("{height} x {width}")
 }
 

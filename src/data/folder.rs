@@ -1,4 +1,4 @@
-//! Images in folders: a folder a class, or any files and folders.
+//! Images in folders: a dataset with one folder per class, or any list of files and folders.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,61 +9,61 @@ use thiserror::Error;
 use super::DatasetOptions;
 use super::classes::{Classes, classes};
 
-/// The deepest nesting of folders that is entered.
+/// The maximum depth of nested folders.
 const MAX_DEPTH: usize = 32;
 
-/// Why a dataset cannot be used.
+/// Why class folders cannot be used.
 #[derive(Debug, Error)]
 pub enum FolderError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// No class folder in it.
+    /// There are no class folders.
     #[error("`{}` has no folders: a dataset has a folder for each class, with its images inside", path.display())]
     NoClasses {
         /// The folder.
         path: PathBuf,
     },
-    /// A class without an image.
-    #[error("the class folder `{}` holds no images (.jpg, .jpeg, .png)", path.display())]
+    /// A class has no images.
+    #[error("the class folder `{}` contains no images (.jpg, .jpeg, .png)", path.display())]
     EmptyClass {
         /// The folder.
         path: PathBuf,
     },
-    /// A class folder that the network has no label for.
-    #[error("the class folder `{folder}` is none of the labels: {labels}")]
+    /// A class folder is not a class of the network.
+    #[error("the class folder `{folder}` is not one of the classes: {names}")]
     UnknownClass {
-        /// Its name.
+        /// The name of the folder.
         folder: String,
-        /// Some of the labels.
-        labels: String,
+        /// The first class names.
+        names: String,
     },
-    /// A class folder called as a synset that ImageNet's 1 000 classes lack, where others are among them.
-    #[error("the class folder `{folder}` is none of ImageNet's 1 000 classes, which the others are")]
+    /// A class folder is not one of ImageNet's 1 000 synsets, but others are.
+    #[error("the class folder `{folder}` is not one of ImageNet's 1 000 classes, but other folders are")]
     UnknownSynset {
-        /// Its name.
+        /// The name of the folder.
         folder: String,
     },
 }
 
-/// A dataset of a folder for each class.
+/// A dataset with one folder per class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// The names of the classes by their index.
+    /// The class names, by index.
     pub classes: Vec<String>,
-    /// Each image with the index of its class, class by class, files sorted by name.
+    /// Each image with its class index, class by class, sorted by name.
     pub items: Vec<(PathBuf, usize)>,
 }
 
 impl Folder {
-    /// Lists a dataset for a network with these labels (possibly none) and so many outputs. Where the folders' names are labels, a
-    /// class has its label's index; where the network has 1 000 outputs and folders are called as ImageNet's synsets, it has the index
-    /// that ImageNet gives it; else the folders are counted in sorted order, as torchvision's `ImageFolder` does.
+    /// Lists a dataset. `options` holds the network's class names (possibly none) and its number of outputs. A folder that is named
+    /// like a class has its index. If the network has 1 000 outputs and folders are named like ImageNet's synsets, they have ImageNet's indices.
+    /// Otherwise folders are numbered in sorted order, as in torchvision's `ImageFolder`.
     pub fn open(path: &Path, options: &DatasetOptions<'_>) -> Result<Folder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
         let mut folders = Vec::new();
@@ -82,24 +82,24 @@ impl Folder {
         let mut items = Vec::new();
         for (name, class) in folders.iter().zip(indices) {
             let folder = path.join(name);
-            let pictures = pictures(std::slice::from_ref(&folder))?;
-            if pictures.is_empty() {
+            let images = image_files(std::slice::from_ref(&folder))?;
+            if images.is_empty() {
                 return Err(FolderError::EmptyClass { path: folder });
             }
-            items.extend(pictures.into_iter().map(|p| (p, class)));
+            items.extend(images.into_iter().map(|path| (path, class)));
         }
         Ok(Folder { classes: names, items })
     }
 }
 
-/// Whether a file is an image by its name.
-pub(super) fn is_picture(path: &Path) -> bool {
+/// Whether a file has the extension of an image.
+pub(super) fn is_image_file(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// The images among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
-/// hidden ones are passed over.
-pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
+/// Lists images. Files are taken as given; folders are searched recursively for `.jpg`, `.jpeg` and `.png`, sorted by name, without hidden
+/// files.
+pub fn image_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     let mut out = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -111,7 +111,7 @@ pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     Ok(out)
 }
 
-/// `seen` are the folders that were entered, by their true paths: links may lead in circles, and along many ways to one folder.
+/// `seen` holds the canonical paths of the folders visited so far: links may form cycles, or reach a folder by several paths.
 fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut Vec<PathBuf>) -> Result<(), FolderError> {
     let io = |source| FolderError::Io { path: folder.to_path_buf(), source };
     if !seen.insert(folder.canonicalize().map_err(io)?) {
@@ -131,7 +131,7 @@ fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut V
                     search(&path, depth - 1, seen, out)?;
                 }
             }
-            () if is_picture(&path) => out.push(path),
+            () if is_image_file(&path) => out.push(path),
             () => {}
         }
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_sorted_or_follow_the_labels() {
+    fn classes_are_sorted_or_follow_the_class_names() {
         let dir = tree(&["cat/b.jpg", "cat/a.PNG", "cat/.hidden.jpg", "cat/notes.txt", "ant/x.jpeg", ".git/y.jpg"]);
         let plain = Folder::open(dir.path(), &DatasetOptions::default()).unwrap();
         assert_eq!(plain.classes, ["ant", "cat"]);
@@ -162,18 +162,18 @@ mod tests {
         assert!(plain.items[1].0.ends_with("cat/a.PNG"));
         let labeled = Folder::open(
             dir.path(),
-            &DatasetOptions { labels: &["cat".into(), "dog".into(), "ant".into()], ..DatasetOptions::default() },
+            &DatasetOptions { class_names: &["cat".into(), "dog".into(), "ant".into()], ..DatasetOptions::default() },
         )
         .unwrap();
         assert_eq!(labeled.items.iter().map(|(_, c)| *c).collect::<Vec<_>>(), [2, 0, 0]);
         let wrong =
-            Folder::open(dir.path(), &DatasetOptions { labels: &["cat".into(), "dog".into()], ..DatasetOptions::default() });
+            Folder::open(dir.path(), &DatasetOptions { class_names: &["cat".into(), "dog".into()], ..DatasetOptions::default() });
         assert!(matches!(wrong, Err(FolderError::UnknownClass { .. })));
     }
 
     #[test]
     #[cfg(unix)]
-    fn links_in_circles_are_followed_once() {
+    fn links_that_form_cycles_are_followed_once() {
         let dir = tree(&["cat/a.jpg", "cat/more/b.jpg"]);
         for name in ["x", "y", "z"] {
             std::os::unix::fs::symlink(dir.path().join("cat"), dir.path().join("cat/more").join(name)).unwrap();

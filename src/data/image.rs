@@ -1,4 +1,4 @@
-//! Decoding JPEG and PNG, told apart by content, within limits.
+//! Decodes JPEG and PNG images, within limits. The format is detected from the contents.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,72 +12,72 @@ use thiserror::Error;
 
 use super::{Pixels, jpeg};
 
-/// The longest side of an image, in pixels.
+/// The largest width or height of an image, in pixels.
 const MAX_SIDE: u32 = 32_768;
-/// The most memory that decoding may take, in bytes.
+/// The memory limit for decoding, in bytes.
 const MAX_MEMORY: u64 = 512 << 20;
 
-/// Why an image was not read. Each names the file.
+/// Why an image cannot be read. Every message names the file.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Nothing in it.
+    /// The file is empty.
     #[error("`{}` is empty", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// Neither JPEG nor PNG, by its first bytes.
+    /// The contents are neither JPEG nor PNG.
     #[error("`{}` is neither a JPEG nor a PNG image", path.display())]
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// An image beyond the limits.
-    #[error("`{}` is too large an image: at most {MAX_SIDE} pixels a side and {} MiB decoded are read", path.display(), MAX_MEMORY >> 20)]
+    /// The image exceeds the limits.
+    #[error("`{}` is too large: the limits are {MAX_SIDE} pixels per side and {} MiB decoded", path.display(), MAX_MEMORY >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// An image that cannot be decoded.
+    /// The image is damaged.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The decoder's word.
+        /// The decoder's message.
         reason: String,
     },
-    /// An image of a kind that is not read, or that brings its decoder down.
+    /// The image uses an unsupported variant of its format, or crashes its decoder.
     #[error("`{}` cannot be decoded: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
 
-/// Reads an image. Transparency is dropped, and of values of 16 bits the upper 8 are kept, as PIL's `convert("RGB")` does; of gray ones too, which
-/// PIL clips at 255.
+/// Reads an image. Transparency is dropped, and 16-bit values are reduced to their upper 8 bits, as in PIL's `convert("RGB")`; unlike PIL, which
+/// clips 16-bit gray values at 255, this includes gray images.
 pub fn load(path: &Path) -> Result<Pixels, ImageError> {
     decode(open(path)?, path)
 }
 
-/// Height and width of an image, by its header.
+/// Height and width of an image, from its header.
 pub(super) fn size(path: &Path) -> Result<[usize; 2], ImageError> {
     size_of(open(path)?, path)
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, ImageError> {
     let io = |source| ImageError::Io { path: path.to_path_buf(), source };
-    // asked before opening: opening a named pipe waits for a writer
+    // checked before opening, because opening a named pipe waits for a writer
     let kind = std::fs::metadata(path).map_err(io)?;
     if kind.is_dir() {
         return Err(io(std::io::ErrorKind::IsADirectory.into()));
@@ -88,7 +88,7 @@ fn open(path: &Path) -> Result<BufReader<File>, ImageError> {
     File::open(path).map(BufReader::new).map_err(io)
 }
 
-/// As [`load`], from what messages call `path`.
+/// Like [`load`], for an open file or an archive member. Messages name it `path`.
 pub(super) fn decode(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
     guarded(path, || decode_unguarded(from, path))
 }
@@ -97,10 +97,10 @@ fn decode_unguarded(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixels
     let io = |source| ImageError::Io { path: path.to_path_buf(), source };
     let found = jpeg::survey(&mut from).map_err(io)?;
     from.rewind().map_err(io)?;
-    let Some(found) = found else { return usual(from, path) };
-    let pixels = match found.reader() {
-        jpeg::Reader::Usual => usual(from, path)?,
-        jpeg::Reader::Thorough(colors) => {
+    let Some(found) = found else { return decode_with_image(from, path) };
+    let pixels = match found.backend() {
+        jpeg::Backend::Image => decode_with_image(from, path)?,
+        jpeg::Backend::JpegDecoder(colors) => {
             let sides = found.size().unwrap_or_default();
             if sides.iter().any(|&side| side > MAX_SIDE as usize) || found.memory() as u64 > MAX_MEMORY {
                 return Err(ImageError::TooLarge { path: path.to_path_buf() });
@@ -110,27 +110,27 @@ fn decode_unguarded(mut from: impl BufRead + Seek, path: &Path) -> Result<Pixels
             jpeg::decode(&bytes, colors, MAX_MEMORY as usize)
                 .map_err(|reason| ImageError::Damaged { path: path.to_path_buf(), reason })?
         }
-        jpeg::Reader::Nobody(reason) => return Err(ImageError::Unreadable { path: path.to_path_buf(), reason }),
+        jpeg::Backend::Unsupported(reason) => return Err(ImageError::Unreadable { path: path.to_path_buf(), reason }),
     };
-    if !found.is_whole {
-        return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it is cut off".into() });
+    if !found.is_complete {
+        return Err(ImageError::Damaged { path: path.to_path_buf(), reason: "it is truncated".into() });
     }
     Ok(pixels)
 }
 
-/// Decoding by the crate `image`.
-fn usual(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
-    let decoded = reader(from, path)?.decode().map_err(|error| refused(error, path))?;
+/// Decodes with the crate `image`.
+fn decode_with_image(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+    let decoded = reader(from, path)?.decode().map_err(|error| convert_error(error, path))?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    // the crate rounds to 8 bits, and PIL, libpng and OpenCV cut
-    let cut = |values: Vec<u16>, channels: usize, kept: usize| -> Vec<u8> {
-        values.chunks_exact(channels).flat_map(|pixel| &pixel[..kept]).map(|&v| (v >> 8) as u8).collect()
+    // the crate rounds to 8 bits, but PIL, libpng and OpenCV truncate
+    let truncate = |values: Vec<u16>, channels: usize, used: usize| -> Vec<u8> {
+        values.chunks_exact(channels).flat_map(|pixel| &pixel[..used]).map(|&v| (v >> 8) as u8).collect()
     };
     let (channels, data) = match decoded {
-        DynamicImage::ImageLuma16(image) => (1, cut(image.into_raw(), 1, 1)),
-        DynamicImage::ImageLumaA16(image) => (1, cut(image.into_raw(), 2, 1)),
-        DynamicImage::ImageRgb16(image) => (3, cut(image.into_raw(), 3, 3)),
-        DynamicImage::ImageRgba16(image) => (3, cut(image.into_raw(), 4, 3)),
+        DynamicImage::ImageLuma16(image) => (1, truncate(image.into_raw(), 1, 1)),
+        DynamicImage::ImageLumaA16(image) => (1, truncate(image.into_raw(), 2, 1)),
+        DynamicImage::ImageRgb16(image) => (3, truncate(image.into_raw(), 3, 3)),
+        DynamicImage::ImageRgba16(image) => (3, truncate(image.into_raw(), 4, 3)),
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) => (1, decoded.into_luma8().into_raw()),
         other => (3, other.into_rgb8().into_raw()),
     };
@@ -141,18 +141,19 @@ fn usual(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
 }
 
 thread_local! {
-    /// Whether this thread is decoding.
+    /// Whether this thread is currently decoding.
     static IS_DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Decoders are large: one that panics on a damaged or hostile file is to end no run, and to write nothing of its own.
+/// Turns a panic of a decoder into an error, without the message of the panic hook. Decoders are large, and a damaged or hostile file must not
+/// end a run.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let others = panic::take_hook();
+        let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !IS_DECODING.try_with(Cell::get).unwrap_or(false) {
-                others(info);
+                previous(info);
             }
         }));
     });
@@ -162,20 +163,20 @@ fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ImageError>) -> Re
     result.unwrap_or_else(|_| {
         Err(ImageError::Unreadable {
             path: path.to_path_buf(),
-            reason: "the decoder fails on it, so it is damaged or of a rare kind".into(),
+            reason: "the decoder crashes, so the file is damaged or an unusual variant".into(),
         })
     })
 }
 
-/// As [`size`], from what messages call `path`.
+/// Like [`size`], for an open file or an archive member. Messages name it `path`.
 pub(super) fn size_of(from: impl BufRead + Seek, path: &Path) -> Result<[usize; 2], ImageError> {
     guarded(path, || {
-        let (width, height) = reader(from, path)?.into_dimensions().map_err(|error| refused(error, path))?;
+        let (width, height) = reader(from, path)?.into_dimensions().map_err(|error| convert_error(error, path))?;
         Ok([height as usize, width as usize])
     })
 }
 
-fn refused(error: image::ImageError, path: &Path) -> ImageError {
+fn convert_error(error: image::ImageError, path: &Path) -> ImageError {
     let path = path.to_path_buf();
     match error {
         image::ImageError::Limits(_) => ImageError::TooLarge { path },
@@ -183,7 +184,7 @@ fn refused(error: image::ImageError, path: &Path) -> ImageError {
     }
 }
 
-/// A decoder for what the first bytes say, within limits.
+/// A decoder for the detected format, with limits.
 fn reader<R: BufRead + Seek>(mut from: R, path: &Path) -> Result<ImageReader<R>, ImageError> {
     let io = |source| ImageError::Io { path: path.to_path_buf(), source };
     if from.fill_buf().map_err(io)?.is_empty() {
@@ -207,9 +208,9 @@ mod tests {
 
     use super::*;
 
-    /// PIL's "image file is truncated".
+    /// PIL reports "image file is truncated".
     #[test]
-    fn a_jpeg_that_is_cut_off_is_refused() {
+    fn a_truncated_jpeg_is_an_error() {
         let pixels: Vec<u8> = (0..48 * 40 * 3u32).map(|i| (i * i / 7 % 251) as u8).collect();
         let mut bytes = Vec::new();
         image::codecs::jpeg::JpegEncoder::new(&mut bytes).encode(&pixels, 48, 40, image::ExtendedColorType::Rgb8).unwrap();
@@ -218,19 +219,20 @@ mod tests {
         for len in 1..bytes.len() {
             assert!(read(&bytes[..len]).is_err(), "{len} of {}", bytes.len());
         }
-        // what some cameras put behind the image, and fill bytes before a marker
+        // some cameras append data after the image, and markers may be preceded by fill bytes
         bytes.extend([0; 100]);
         assert!(read(&bytes).is_ok());
         bytes.splice(2..2, [0xff, 0xff]);
         assert!(read(&bytes).is_ok());
     }
 
-    /// A panic becomes the error of one file, without a word on standard error; in other threads and behind it, panics are reported as before.
+    /// A panic becomes an error that names the file, without output on standard error. In other threads and afterwards, panics are reported as
+    /// before.
     #[test]
     fn a_decoder_that_panics_is_an_error() {
         let failed = guarded(Path::new("a.jpg"), || -> Result<(), ImageError> { panic!("as a decoder might") });
-        let said = failed.unwrap_err().to_string();
-        assert!(said.starts_with("`a.jpg` cannot be decoded: the decoder fails on it"), "{said}");
+        let message = failed.unwrap_err().to_string();
+        assert!(message.starts_with("`a.jpg` cannot be decoded: the decoder crashes"), "{message}");
         assert!(!IS_DECODING.get());
         assert!(guarded(Path::new("a.jpg"), || Ok(IS_DECODING.get())).unwrap());
     }

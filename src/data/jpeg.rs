@@ -1,8 +1,8 @@
-//! What a JPEG's headers say, and which decoder is right for it.
+//! Inspects a JPEG's headers and chooses a decoder that reads it correctly.
 //!
-//! `zune-jpeg` (behind the crate `image`) is fast and right for what cameras and programs write. Of some rarer files it makes other pixels without a
-//! word, or panics: baseline ones with several scans, chroma sampled as finely as luma or finer, colors that are not YCbCr. Those go to
-//! `jpeg-decoder`, and what neither is right for is refused.
+//! `zune-jpeg` (used by the crate `image`) is fast, and correct for the files that cameras and common programs write. On some rarer files it
+//! silently decodes wrong pixels, or panics: baseline files with several scans, unusual chroma sampling factors, colors that are
+//! not YCbCr. Those go to `jpeg-decoder`. Files that neither decodes correctly are an error.
 
 use std::io::{self, BufRead, Seek};
 
@@ -10,20 +10,20 @@ use jpeg_decoder::{ColorTransform, Decoder};
 
 use super::Pixels;
 
-/// What lies between a JPEG's first byte and its end, as far as it decides how it is read.
+/// The properties of a JPEG that determine how to decode it.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Whether it has its end. A decoder makes do with what there is of one that is cut off, and paints the rest gray; PIL and torchvision refuse
-    /// it, and so do we.
-    pub is_whole: bool,
+    /// Whether it has an end marker. Decoders fill the missing part of a truncated file with gray; PIL and torchvision report an error, and so do
+    /// we.
+    pub is_complete: bool,
     frame: Option<Frame>,
-    /// How many frame headers there are: one, in a file that we read.
+    /// The number of frame headers. Only files with one are supported.
     frames: usize,
-    /// Components of the first scan.
+    /// The number of components of the first scan.
     first_scan: usize,
     scans: usize,
     is_jfif: bool,
-    /// The transform that Adobe's marker names.
+    /// The color transform in the Adobe marker.
     adobe: Option<u8>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Survey {
 struct Frame {
     /// The marker's second byte.
     kind: u8,
-    /// Bits of a sample.
+    /// Bits per sample.
     precision: u8,
     height: usize,
     width: usize,
@@ -41,22 +41,22 @@ struct Frame {
 #[derive(Debug)]
 struct Component {
     id: u8,
-    /// Samples across and down of a unit.
+    /// Horizontal and vertical sampling factors.
     sampling: [usize; 2],
 }
 
-/// Who reads a file.
+/// The decoder for a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum Backend {
     /// The crate `image`, with its own messages.
-    Usual,
-    /// [`decode`], with colors that are these.
-    Thorough(Colors),
-    /// Nobody; why, as the rest of a sentence.
-    Nobody(String),
+    Image,
+    /// [`decode`], with these colors.
+    JpegDecoder(Colors),
+    /// None, with the reason.
+    Unsupported(String),
 }
 
-/// What a file's components mean.
+/// The color space of a file's components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colors {
     Rgb,
@@ -65,11 +65,11 @@ pub(super) enum Colors {
     Ycck,
 }
 
-/// Bytes that [`decode`] takes for a sample: the planes, coefficients of two bytes, the image.
-const BYTES_A_SAMPLE: usize = 4;
+/// Bytes per sample that [`decode`] needs: planes, 2-byte coefficients, and the image.
+const BYTES_PER_SAMPLE: usize = 4;
 
-/// Looks at a JPEG's segments; `None` for what is no JPEG. Segments are passed by their lengths: what lies in them is no marker. Between them, and
-/// in the data of a scan, a marker is what a byte of all ones begins, as libjpeg has it: stray bytes are passed over.
+/// Reads a JPEG's segment headers; `None` if it is not a JPEG. Segments are skipped by their lengths, so their contents are never taken for
+/// markers. Between segments, and in the data of a scan, a byte `0xff` begins a marker and stray bytes are skipped, as in libjpeg.
 pub(super) fn survey(from: &mut (impl BufRead + Seek)) -> io::Result<Option<Survey>> {
     let mut begin = [0; 2];
     if !read(from, &mut begin)? || begin != [0xff, 0xd8] {
@@ -79,10 +79,10 @@ pub(super) fn survey(from: &mut (impl BufRead + Seek)) -> io::Result<Option<Surv
     while let Some(kind) = next_marker(from)? {
         match kind {
             0xd9 => {
-                found.is_whole = true;
+                found.is_complete = true;
                 break;
             }
-            // a byte of data, and markers without a segment
+            // an escaped data byte, or a marker without a segment
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             _ => {
                 let mut length = [0; 2];
@@ -90,14 +90,14 @@ pub(super) fn survey(from: &mut (impl BufRead + Seek)) -> io::Result<Option<Surv
                     break;
                 }
                 let length = usize::from(u16::from_be_bytes(length)).saturating_sub(2);
-                // what matters lies at the beginning
+                // the relevant fields are at the beginning
                 let mut segment = [0; 24];
-                let taken = &mut segment[..if found.matters(kind) { length.min(24) } else { 0 }];
-                if !read(from, taken)? {
+                let head = &mut segment[..if found.is_relevant(kind) { length.min(24) } else { 0 }];
+                if !read(from, head)? {
                     break;
                 }
-                found.note(kind, taken);
-                from.seek_relative((length - taken.len()) as i64)?;
+                found.record(kind, head);
+                from.seek_relative((length - head.len()) as i64)?;
             }
         }
     }
@@ -105,13 +105,13 @@ pub(super) fn survey(from: &mut (impl BufRead + Seek)) -> io::Result<Option<Surv
 }
 
 impl Survey {
-    fn matters(&self, kind: u8) -> bool {
+    fn is_relevant(&self, kind: u8) -> bool {
         matches!(kind, 0xc0..=0xcf | 0xda | 0xe0 | 0xee)
     }
 
-    fn note(&mut self, kind: u8, segment: &[u8]) {
+    fn record(&mut self, kind: u8, segment: &[u8]) {
         match kind {
-            // tables and a reserved marker among the frames
+            // tables and a reserved marker in the range of the frame markers
             0xc4 | 0xc8 | 0xcc => {}
             0xc0..=0xcf => {
                 self.frames += 1;
@@ -124,82 +124,82 @@ impl Survey {
                 }
                 self.scans += 1;
             }
-            // libjpeg has made up its mind at the first scan
+            // libjpeg ignores these after the first scan
             0xe0 if self.scans == 0 && segment.len() >= 14 && segment.starts_with(b"JFIF\0") => self.is_jfif = true,
             0xee if self.scans == 0 && segment.len() >= 12 && segment.starts_with(b"Adobe") => self.adobe = Some(segment[11]),
             _ => {}
         }
     }
 
-    /// What the components of a file of three or four mean: the rules of libjpeg (`jdapimin.c`, `default_decompress_parms`).
+    /// The color space of a file with three or four components, by the rules of libjpeg (`jdapimin.c`, `default_decompress_parms`).
     fn colors(&self, frame: &Frame) -> Colors {
         match (frame.components.len(), self.adobe) {
             (4, None | Some(0)) => Colors::Cmyk,
             (4, Some(_)) => Colors::Ycck,
             _ if self.is_jfif => Colors::YCbCr,
             (_, Some(0)) => Colors::Rgb,
-            (_, None) if frame.has_ids_of_rgb() => Colors::Rgb,
+            (_, None) if frame.has_rgb_ids() => Colors::Rgb,
             _ => Colors::YCbCr,
         }
     }
 
-    /// Who reads the file.
-    pub fn reader(&self) -> Reader {
-        let nobody = |why: &str| Reader::Nobody(why.to_owned());
-        // the usual decoder says what is wrong with a damaged header
-        let Some(frame) = &self.frame else { return Reader::Usual };
+    /// Chooses the decoder.
+    pub fn backend(&self) -> Backend {
+        let unsupported = |why: &str| Backend::Unsupported(why.to_owned());
+        // the crate `image` reports what is wrong with a damaged header
+        let Some(frame) = &self.frame else { return Backend::Image };
         if self.frames > 1 {
-            return nobody("it has several frames");
+            return unsupported("it has several frames");
         }
         if frame.precision != 8 {
-            return Reader::Nobody(format!("it has {} bits a sample, and JPEGs of 8 are read", frame.precision));
+            return Backend::Unsupported(format!("it has {} bits per sample, but only 8 are supported", frame.precision));
         }
         match frame.kind {
             0xc0..=0xc2 => {}
-            0xc3 => return nobody("it is a lossless JPEG, and baseline and progressive ones are read"),
-            0xc9..=0xcb => return nobody("it is coded arithmetically, and JPEGs with Huffman codes are read"),
-            _ => return nobody("it is a hierarchical JPEG, and baseline and progressive ones are read"),
+            0xc3 => return unsupported("it is a lossless JPEG, but only baseline and progressive JPEGs are supported"),
+            0xc9..=0xcb => return unsupported("it uses arithmetic coding, but only Huffman coding is supported"),
+            _ => return unsupported("it is a hierarchical JPEG, but only baseline and progressive JPEGs are supported"),
         }
         let count = frame.components.len();
         match count {
-            0 | 1 => return Reader::Usual,
+            0 | 1 => return Backend::Image,
             3 | 4 => {}
-            _ => return Reader::Nobody(format!("it has {count} components, and JPEGs of 1, 3 or 4 are read")),
+            _ => return Backend::Unsupported(format!("it has {count} components, but only 1, 3 or 4 are supported")),
         }
         let is_progressive = frame.kind == 0xc2;
         let in_one_scan = self.scans == 1 && self.first_scan == count;
         let colors = self.colors(frame);
-        let known_colors = match colors {
-            Colors::YCbCr => self.adobe != Some(0) && !frame.has_ids_of_rgb(),
+        let has_common_colors = match colors {
+            Colors::YCbCr => self.adobe != Some(0) && !frame.has_rgb_ids(),
             Colors::Rgb => false,
             Colors::Cmyk => true,
             Colors::Ycck => self.adobe == Some(2),
         };
-        if known_colors && frame.is_sampled_usually() && (is_progressive || in_one_scan) {
-            return Reader::Usual;
+        if has_common_colors && frame.has_common_sampling() && (is_progressive || in_one_scan) {
+            return Backend::Image;
         }
-        if frame.has_odd_ratios() {
-            return nobody("its components are sampled in a ratio that is no whole number");
+        if frame.has_fractional_ratios() {
+            return unsupported("the ratio of its sampling factors is not a whole number");
         }
         if (is_progressive || !in_one_scan) && frame.miscounts() {
-            return nobody("the sampling of its components is not read");
+            return unsupported("its sampling factors are not supported");
         }
-        Reader::Thorough(colors)
+        Backend::JpegDecoder(colors)
     }
 
-    /// Height and width, as the frame states them.
+    /// Height and width in the frame header.
     pub fn size(&self) -> Option<[usize; 2]> {
         self.frame.as_ref().map(|frame| [frame.height, frame.width])
     }
 
-    /// Bytes that [`decode`] takes, about.
+    /// The approximate memory that [`decode`] needs, in bytes.
     pub fn memory(&self) -> usize {
-        self.frame.as_ref().map_or(0, |f| f.height * f.width * f.components.len() * BYTES_A_SAMPLE)
+        self.frame.as_ref().map_or(0, |f| f.height * f.width * f.components.len() * BYTES_PER_SAMPLE)
     }
 }
 
 impl Frame {
-    /// `None` where the header is cut off, or damaged in a way that the usual decoder names.
+    /// `None` if the header is truncated, or damaged in a way that the crate `image` reports.
     fn read(kind: u8, segment: &[u8]) -> Option<Frame> {
         let (head, rest) = segment.split_first_chunk::<6>()?;
         let [precision, h1, h0, w1, w0, count] = *head;
@@ -208,19 +208,25 @@ impl Frame {
             .take(usize::from(count))
             .map(|c| Component { id: c[0], sampling: [c[1] >> 4, c[1] & 15].map(usize::from) })
             .collect();
-        // of more components than are looked at, the number alone matters
-        let are_sampled = components.iter().all(|c| c.sampling.iter().all(|f| (1..=4).contains(f)));
+        // at most six components are read; if there are more, only the number is needed
+        let has_valid_factors = components.iter().all(|c| c.sampling.iter().all(|f| (1..=4).contains(f)));
         let [height, width] = [[h1, h0], [w1, w0]].map(|side| usize::from(u16::from_be_bytes(side)));
-        let is_whole = components.len() == usize::from(count).min(6);
-        (is_whole && are_sampled && height > 0 && width > 0).then_some(Frame { kind, precision, height, width, components })
+        let is_complete = components.len() == usize::from(count).min(6);
+        (is_complete && has_valid_factors && height > 0 && width > 0).then_some(Frame {
+            kind,
+            precision,
+            height,
+            width,
+            components,
+        })
     }
 
-    fn has_ids_of_rgb(&self) -> bool {
+    fn has_rgb_ids(&self) -> bool {
         self.components.iter().map(|c| c.id).eq(*b"RGB")
     }
 
-    /// Luma (and black) at the full resolution, color at it or at an even share of it.
-    fn is_sampled_usually(&self) -> bool {
+    /// Luma (and black) at full resolution, chroma at full or reduced resolution, in the common combinations.
+    fn has_common_sampling(&self) -> bool {
         let [luma, color @ ..] = &self.components[..] else { return false };
         let (color, black) = color.split_at(2.min(color.len()));
         matches!(luma.sampling, [1, 1] | [2, 1] | [1, 2] | [2, 2] | [4, 1])
@@ -229,31 +235,31 @@ impl Frame {
     }
 
     /// The largest sampling factors.
-    fn finest(&self) -> [usize; 2] {
+    fn max_sampling(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.components.iter().map(|c| c.sampling[axis]).max().unwrap_or(1))
     }
 
-    /// Nor does libjpeg read these.
-    fn has_odd_ratios(&self) -> bool {
-        let finest = self.finest();
-        self.components.iter().any(|c| (0..2).any(|axis| !finest[axis].is_multiple_of(c.sampling[axis])))
+    /// libjpeg does not support these either.
+    fn has_fractional_ratios(&self) -> bool {
+        let max = self.max_sampling();
+        self.components.iter().any(|c| (0..2).any(|axis| !max[axis].is_multiple_of(c.sampling[axis])))
     }
 
-    /// Whether `jpeg-decoder` takes a scan of one component for one of more blocks than it has: where the component is neither the finest nor
-    /// the coarsest and the last unit is not full.
+    /// Whether `jpeg-decoder` expects too many blocks in a scan of a single component. This happens if the sampling factor is neither the largest
+    /// nor the smallest and the last MCU is incomplete.
     fn miscounts(&self) -> bool {
-        let finest = self.finest();
+        let max = self.max_sampling();
         self.components.iter().any(|c| {
             (0..2).any(|axis| {
-                let (side, own, most) = ([self.width, self.height][axis], c.sampling[axis], finest[axis]);
-                let blocks = (side * own).div_ceil(most).div_ceil(8);
-                blocks != (side.div_ceil(8 * most) * own).min(side.div_ceil(8))
+                let (side, factor, max) = ([self.width, self.height][axis], c.sampling[axis], max[axis]);
+                let blocks = (side * factor).div_ceil(max).div_ceil(8);
+                blocks != (side.div_ceil(8 * max) * factor).min(side.div_ceil(8))
             })
         })
     }
 }
 
-/// Decodes a file of three or four components, as PIL's `convert("RGB")` of it.
+/// Decodes a file with three or four components to RGB, like PIL's `convert("RGB")`.
 pub(super) fn decode(bytes: &[u8], colors: Colors, limit: usize) -> Result<Pixels, String> {
     let mut decoder = Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(limit);
@@ -271,7 +277,7 @@ pub(super) fn decode(bytes: &[u8], colors: Colors, limit: usize) -> Result<Pixel
         Colors::Cmyk | Colors::Ycck => data.as_chunks().0.iter().flat_map(from_cmyk).collect(),
     };
     if data.len() != width * height * 3 {
-        return Err("it has other pixels than its header says".to_owned());
+        return Err("the number of pixels differs from its header".to_owned());
     }
     Ok(Pixels { width, height, channels: 3, data })
 }
@@ -286,7 +292,7 @@ fn from_cmyk(&[cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
     })
 }
 
-/// The byte behind the next ones of all ones; `None` at the end.
+/// The byte after the next run of `0xff` bytes; `None` at the end.
 fn next_marker(from: &mut impl BufRead) -> io::Result<Option<u8>> {
     let mut found = false;
     loop {
@@ -296,14 +302,14 @@ fn next_marker(from: &mut impl BufRead) -> io::Result<Option<u8>> {
             from.consume(1);
             return Ok(Some(first));
         }
-        let passed = bytes.iter().position(|&byte| byte == 0xff);
-        let len = passed.map_or(bytes.len(), |at| at + 1);
-        found = passed.is_some();
+        let position = bytes.iter().position(|&byte| byte == 0xff);
+        let len = position.map_or(bytes.len(), |at| at + 1);
+        found = position.is_some();
         from.consume(len);
     }
 }
 
-/// Fills a buffer; false where less is left.
+/// Fills a buffer; returns false at the end of the file.
 fn read(from: &mut impl BufRead, to: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(to) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -322,22 +328,22 @@ mod tests {
     }
 
     #[test]
-    fn an_end_lies_behind_all_segments_and_stray_bytes() {
-        let is_whole = |parts: &[&[u8]]| surveyed(parts).unwrap().is_whole;
+    fn the_end_marker_is_found_after_all_segments_and_stray_bytes() {
+        let is_complete = |parts: &[&[u8]]| surveyed(parts).unwrap().is_complete;
         let (begin, app, end) = ([0xff, 0xd8], [0xff, 0xe0, 0, 4, 1, 2], [0xff, 0xd9]);
         let scan = [0xff, 0xda, 0, 3, 9, 7, 0xff, 0, 0xff, 0xd0, 5];
-        // what looks like an end within a segment, before a scan or between two
+        // a segment that contains the bytes of an end marker, before a scan or between two
         let comment = [0xff, 0xfe, 0, 6, 0xff, 0xd9, 0xff, 0xd9];
-        assert!(is_whole(&[&begin, &app, &comment, &scan, &comment, &scan, &end]));
-        assert!(!is_whole(&[&begin, &app, &comment, &scan, &comment, &scan]));
-        assert!(!is_whole(&[&begin, &app, &scan, &comment[..7]]));
-        // libjpeg passes over them
-        assert!(is_whole(&[&begin, &app, &[1, 2, 3], &scan, &end]));
-        assert!(surveyed(&[b"no JPEG"]).is_none());
+        assert!(is_complete(&[&begin, &app, &comment, &scan, &comment, &scan, &end]));
+        assert!(!is_complete(&[&begin, &app, &comment, &scan, &comment, &scan]));
+        assert!(!is_complete(&[&begin, &app, &scan, &comment[..7]]));
+        // libjpeg skips stray bytes
+        assert!(is_complete(&[&begin, &app, &[1, 2, 3], &scan, &end]));
+        assert!(surveyed(&[b"not a JPEG"]).is_none());
     }
 
-    /// A file's reader, of a frame's kind, its components' sampling as hexadecimal digits, and the components of each scan.
-    fn reader(kind: u8, sampling: &[u8], scans: &[usize], adobe: Option<u8>) -> Reader {
+    /// The backend for a file with this frame marker, sampling factors (two hexadecimal digits per component), and components per scan.
+    fn backend(kind: u8, sampling: &[u8], scans: &[usize], adobe: Option<u8>) -> Backend {
         let count = sampling.len() as u8;
         let mut bytes = vec![0xff, 0xd8];
         if let Some(transform) = adobe {
@@ -349,36 +355,37 @@ mod tests {
         sampling.iter().zip(1..).for_each(|(&s, id)| bytes.extend([id, s, 0]));
         scans.iter().for_each(|&n| bytes.extend([0xff, 0xda, 0, 3, n as u8]));
         bytes.extend([0xff, 0xd9]);
-        surveyed(&[&bytes]).unwrap().reader()
+        surveyed(&[&bytes]).unwrap().backend()
     }
 
     #[test]
-    fn each_kind_of_file_has_its_reader() {
+    fn each_kind_of_file_has_a_backend() {
+        use Backend::{Image, JpegDecoder};
         use Colors::{Cmyk, Rgb, YCbCr, Ycck};
-        use Reader::{Thorough, Usual};
         let (baseline, progressive) = (0xc0, 0xc2);
         for luma in [0x11, 0x12, 0x21, 0x22, 0x41] {
-            assert_eq!(reader(baseline, &[luma, 0x11, 0x11], &[3], None), Usual);
-            assert_eq!(reader(progressive, &[luma, 0x11, 0x11], &[3, 1, 1, 1], None), Usual);
-            assert_eq!(reader(baseline, &[luma, 0x11, 0x11, luma], &[4], Some(2)), Usual);
-            assert_eq!(reader(baseline, &[luma, 0x11, 0x11], &[1, 1, 1], None), Thorough(YCbCr));
-            assert_eq!(reader(baseline, &[luma, 0x11, 0x11], &[1, 2], None), Thorough(YCbCr));
-            assert_eq!(reader(baseline, &[luma, 0x11, 0x11], &[3], Some(0)), Thorough(Rgb));
+            assert_eq!(backend(baseline, &[luma, 0x11, 0x11], &[3], None), Image);
+            assert_eq!(backend(progressive, &[luma, 0x11, 0x11], &[3, 1, 1, 1], None), Image);
+            assert_eq!(backend(baseline, &[luma, 0x11, 0x11, luma], &[4], Some(2)), Image);
+            assert_eq!(backend(baseline, &[luma, 0x11, 0x11], &[1, 1, 1], None), JpegDecoder(YCbCr));
+            assert_eq!(backend(baseline, &[luma, 0x11, 0x11], &[1, 2], None), JpegDecoder(YCbCr));
+            assert_eq!(backend(baseline, &[luma, 0x11, 0x11], &[3], Some(0)), JpegDecoder(Rgb));
         }
-        assert_eq!(reader(baseline, &[0x22], &[1], None), Usual);
-        assert_eq!(reader(baseline, &[0x11, 0x11, 0x21], &[3], None), Thorough(YCbCr));
-        assert_eq!(reader(progressive, &[0x11, 0x21, 0x11], &[3], None), Thorough(YCbCr));
-        assert_eq!(reader(baseline, &[0x11; 4], &[1, 1, 1, 1], None), Thorough(Cmyk));
-        assert_eq!(reader(baseline, &[0x11; 4], &[4], Some(1)), Thorough(Ycck));
-        let refused =
-            |reader: Reader, why: &str| assert!(matches!(&reader, Reader::Nobody(said) if said.contains(why)), "{reader:?}");
-        refused(reader(progressive, &[0x11; 2], &[2], Some(2)), "2 components");
-        refused(reader(baseline, &[0x11; 5], &[4], None), "5 components");
-        refused(reader(0xc3, &[0x11; 3], &[3], None), "lossless");
-        refused(reader(0xc9, &[0x11; 3], &[3], None), "arithmetically");
-        refused(reader(0xc5, &[0x11; 3], &[3], None), "hierarchical");
-        refused(reader(baseline, &[0x31, 0x21, 0x11], &[3], None), "no whole number");
-        refused(reader(baseline, &[0x41, 0x21, 0x11], &[1, 1, 1], None), "the sampling");
-        assert_eq!(reader(baseline, &[0x41, 0x21, 0x11], &[3], None), Thorough(YCbCr));
+        assert_eq!(backend(baseline, &[0x22], &[1], None), Image);
+        assert_eq!(backend(baseline, &[0x11, 0x11, 0x21], &[3], None), JpegDecoder(YCbCr));
+        assert_eq!(backend(progressive, &[0x11, 0x21, 0x11], &[3], None), JpegDecoder(YCbCr));
+        assert_eq!(backend(baseline, &[0x11; 4], &[1, 1, 1, 1], None), JpegDecoder(Cmyk));
+        assert_eq!(backend(baseline, &[0x11; 4], &[4], Some(1)), JpegDecoder(Ycck));
+        let is_unsupported = |backend: Backend, why: &str| {
+            assert!(matches!(&backend, Backend::Unsupported(reason) if reason.contains(why)), "{backend:?}")
+        };
+        is_unsupported(backend(progressive, &[0x11; 2], &[2], Some(2)), "2 components");
+        is_unsupported(backend(baseline, &[0x11; 5], &[4], None), "5 components");
+        is_unsupported(backend(0xc3, &[0x11; 3], &[3], None), "lossless");
+        is_unsupported(backend(0xc9, &[0x11; 3], &[3], None), "arithmetic");
+        is_unsupported(backend(0xc5, &[0x11; 3], &[3], None), "hierarchical");
+        is_unsupported(backend(baseline, &[0x31, 0x21, 0x11], &[3], None), "not a whole number");
+        is_unsupported(backend(baseline, &[0x41, 0x21, 0x11], &[1, 1, 1], None), "sampling factors are not supported");
+        assert_eq!(backend(baseline, &[0x41, 0x21, 0x11], &[3], None), JpegDecoder(YCbCr));
     }
 }

@@ -1,34 +1,34 @@
-//! Labels, held against the network's classes.
+//! Class labels, checked against the network's classes.
 
 use std::fmt::Display;
 
 use super::DataError;
 
-/// The labels that may occur.
+/// The valid labels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range(usize);
+pub(super) struct LabelRange(usize);
 
-impl Range {
-    /// Those of a network's outputs; any that are not negative where there is no network.
-    pub fn of(classes: Option<usize>) -> Range {
-        Range(classes.unwrap_or(u32::MAX as usize))
+impl LabelRange {
+    /// The labels of a network with this many outputs; without a network, any that are not negative.
+    pub fn of(classes: Option<usize>) -> LabelRange {
+        LabelRange(classes.unwrap_or(u32::MAX as usize))
     }
 
-    /// The labels of a file, in order.
-    pub fn hold(self, path: impl Display, labels: impl IntoIterator<Item = i64>) -> Result<Vec<u32>, DataError> {
-        let held = labels.into_iter().enumerate().map(|(index, label)| match u32::try_from(label) {
+    /// Checks the labels of a file.
+    pub fn check(self, path: impl Display, labels: impl IntoIterator<Item = i64>) -> Result<Vec<u32>, DataError> {
+        let checked = labels.into_iter().enumerate().map(|(index, label)| match u32::try_from(label) {
             Ok(class) if (class as usize) < self.0 => Ok(class),
             _ if label < 0 => Err(DataError::Negative { path: path.to_string(), index, label }),
             _ => Err(DataError::Label { path: path.to_string(), index, label, classes: self.0 }),
         });
-        held.collect()
+        checked.collect()
     }
 }
 
-/// The network's class of each of the dataset's, where the dataset names them and the network has labels: by name if every name is a
-/// label. `None` where the numbers are to be taken as they are.
-pub(super) fn by_name(names: &[String], labels: &[String]) -> Option<Vec<u32>> {
-    let class = |name: &String| labels.iter().position(|label| label == name).and_then(|i| u32::try_from(i).ok());
+/// The network's class index for each class of the dataset, matched by name, if the network has every class of the dataset.
+/// `None` if the dataset's indices are used unchanged.
+pub(super) fn by_name(names: &[String], class_names: &[String]) -> Option<Vec<u32>> {
+    let class = |name: &String| class_names.iter().position(|known| known == name).and_then(|i| u32::try_from(i).ok());
     if names.is_empty() { None } else { names.iter().map(class).collect() }
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_decide_where_all_are_known() {
+    fn classes_are_matched_by_name_if_all_are_known() {
         let list = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<Vec<String>>();
         assert_eq!(by_name(&list(&["b", "a"]), &list(&["a", "b", "c"])), Some(vec![1, 0]));
         assert_eq!(by_name(&list(&["b", "d"]), &list(&["a", "b", "c"])), None);

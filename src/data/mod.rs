@@ -1,4 +1,4 @@
-//! Images and datasets: decoding, preprocessing, augmentation, and a loader that reads batches ahead.
+//! Images and datasets: decoding, preprocessing, augmentation, and a prefetching loader.
 
 #[cfg(feature = "image")]
 mod archive;
@@ -36,10 +36,10 @@ pub use error::DataError;
 #[cfg(feature = "image")]
 pub use image::{ImageError, load};
 pub use loader::{Loader, LoaderOptions, Samples};
-pub use open::{DatasetOptions, Split, open_dataset, open_valid_part};
+pub use open::{DatasetOptions, Split, open_dataset, open_valid_split};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;
 pub use resize::resize;
 pub use transform::Transform;
-pub use views::{Cut, Input, Views};
+pub use views::{Crop, Input, Views};

@@ -1,54 +1,54 @@
-//! Images of one size, stored byte by byte one behind the other, as IDX and CIFAR's binary files hold them.
+//! Uncompressed images of one size, stored one after the other: IDX files and CIFAR's binary files.
 
 use super::{DataError, Dataset, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
-/// Records of one length: a head (labels, or nothing), and an image.
-pub(super) struct Part {
-    /// The file, as messages name it.
+/// A file of fixed-length records: a head (labels, or nothing) followed by an image.
+pub(super) struct PackedFile {
+    /// The name of the file in messages.
     pub name: String,
-    /// Whole records.
+    /// The records.
     pub records: Bytes,
 }
 
-/// How a record is laid out.
+/// The layout of a record.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Layout {
+pub(super) struct RecordLayout {
     /// Bytes before the image.
     pub head: usize,
-    /// Channels (1 or 3), height and width. Three channels are stored one behind the other.
+    /// Channels (1 or 3), height and width. Channels are stored one after the other.
     pub size: [usize; 3],
 }
 
-impl Layout {
-    /// Bytes of a record.
+impl RecordLayout {
+    /// The length of a record in bytes.
     pub fn record(self) -> usize {
         self.head + self.size.iter().product::<usize>()
     }
 }
 
-/// The images of one or several files.
+/// The images of one or more files.
 pub(super) struct Packed {
-    layout: Layout,
-    parts: Vec<Part>,
+    layout: RecordLayout,
+    files: Vec<PackedFile>,
     labels: Vec<u32>,
     classes: Vec<String>,
 }
 
 impl Packed {
-    /// Images with their labels: as many as the parts have records.
-    pub fn new(layout: Layout, parts: Vec<Part>, labels: Vec<u32>, classes: Vec<String>) -> Packed {
-        Packed { layout, parts, labels, classes }
+    /// Images with their labels. There must be as many labels as records.
+    pub fn new(layout: RecordLayout, files: Vec<PackedFile>, labels: Vec<u32>, classes: Vec<String>) -> Packed {
+        Packed { layout, files, labels, classes }
     }
 
-    /// The part that a sample lies in, and its number there.
-    fn at(&self, index: usize) -> Option<(&Part, usize)> {
+    /// The file that contains a sample, and the index in that file.
+    fn at(&self, index: usize) -> Option<(&PackedFile, usize)> {
         let record = self.layout.record().max(1);
         let mut left = index;
-        for part in &self.parts {
-            let count = part.records.len() / record;
+        for file in &self.files {
+            let count = file.records.len() / record;
             if left < count {
-                return Some((part, left));
+                return Some((file, left));
             }
             left -= count;
         }
@@ -70,10 +70,10 @@ impl Dataset for Packed {
     }
 
     fn read(&self, index: usize) -> Result<Sample, DataError> {
-        let Layout { head, size: [channels, height, width] } = self.layout;
+        let RecordLayout { head, size: [channels, height, width] } = self.layout;
         let record = self.layout.record();
-        let bytes = self.at(index).and_then(|(part, i)| part.records.get(i * record + head..(i + 1) * record));
-        let bytes = bytes.ok_or_else(|| super::error::beyond(self.name(index)))?;
+        let bytes = self.at(index).and_then(|(file, i)| file.records.get(i * record + head..(i + 1) * record));
+        let bytes = bytes.ok_or_else(|| super::error::out_of_range(self.name(index)))?;
         let data = match channels {
             1 => bytes.to_vec(),
             _ => {
@@ -87,7 +87,7 @@ impl Dataset for Packed {
 
     fn name(&self, index: usize) -> String {
         match self.at(index) {
-            Some((part, index)) => format!("{}[{index}]", part.name),
+            Some((file, index)) => format!("{}[{index}]", file.name),
             None => format!("sample {index}"),
         }
     }

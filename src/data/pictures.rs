@@ -11,7 +11,7 @@ use super::archive::Tree;
 use super::classes::{Classes, classes};
 use super::folder::{Folder, FolderError};
 use super::image;
-use super::labels::Range as Labels;
+use super::labels::LabelRange;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
@@ -73,7 +73,7 @@ impl Pictures {
             return Err(DataError::Classes { path: path.to_owned(), folders, classes });
         }
         // labels may be more than the network's outputs
-        let classes = Labels::of(options.classes).hold(path, items.iter().map(|(_, class, _)| *class as i64))?;
+        let classes = LabelRange::of(options.classes).check(path, items.iter().map(|(_, class, _)| *class as i64))?;
         let items = items.into_iter().zip(classes).map(|((path, _, within), class)| Item { path, class, within });
         let mut pictures = Pictures { items: items.collect(), classes: names, archive, kept: Kept::default() };
         if pictures.items.is_empty() {
@@ -81,15 +81,15 @@ impl Pictures {
         }
         // the first image stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
         if let Ok([channels, height, width]) = pictures.size(0)
-            && (channels * height).saturating_mul(width).saturating_mul(pictures.items.len()) <= options.keep
+            && (channels * height).saturating_mul(width).saturating_mul(pictures.items.len()) <= options.cache_bytes
         {
-            pictures.kept = Kept::new(pictures.items.len(), options.keep);
+            pictures.kept = Kept::new(pictures.items.len(), options.cache_bytes);
         }
         Ok(pictures)
     }
 
     fn item(&self, index: usize) -> Result<&Item, DataError> {
-        self.items.get(index).ok_or_else(|| super::error::beyond(format!("sample {index}")))
+        self.items.get(index).ok_or_else(|| super::error::out_of_range(format!("sample {index}")))
     }
 
     fn bytes(&self, item: &Item) -> Option<Cursor<&[u8]>> {

@@ -2,12 +2,12 @@
 
 use crate::ir::Channels;
 
-/// Eight bits a channel, rows from the top, channels interleaved.
+/// An image with 8 bits per channel, rows from top to bottom, channels interleaved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
-    /// In pixels.
+    /// Width in pixels.
     pub width: usize,
-    /// In pixels.
+    /// Height in pixels.
     pub height: usize,
     /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
@@ -15,14 +15,14 @@ pub struct Pixels {
     pub data: Vec<u8>,
 }
 
-/// The gray of a color, as PIL's `convert("L")` computes it.
+/// The luminance of a color, as PIL's `convert("L")` computes it.
 pub(super) fn luminance(&[red, green, blue]: &[u8; 3]) -> u8 {
     let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000;
     (sum >> 16) as u8
 }
 
 impl Pixels {
-    /// In the channels that a network reads: gray is copied to three; color becomes luminance as PIL's `convert("L")` computes it.
+    /// Converts to the channels that a network reads. Gray is copied to all three channels; color becomes luminance as in PIL's `convert("L")`.
     pub fn convert(self, to: Channels) -> Pixels {
         let (data, channels) = match (to, self.channels) {
             (Channels::Gray, 1) => (self.data, 1),
@@ -34,12 +34,12 @@ impl Pixels {
         Pixels { data, channels, ..self }
     }
 
-    /// The rectangle whose first pixel is (`top`, `left`); what lies outside of the image is black, as torchvision pads.
+    /// The rectangle whose top left pixel is (`top`, `left`). Pixels outside the image are black, as in torchvision.
     pub fn crop(&self, top: i64, left: i64, height: usize, width: usize) -> Pixels {
         let mut data = vec![0; height * width * self.channels];
         for y in 0..height {
             let Some(from_y) = usize::try_from(top + y as i64).ok().filter(|&y| y < self.height) else { continue };
-            // the part of the row that lies inside
+            // the columns that are inside the image
             let first = left.max(0);
             let last = (left + width as i64).min(self.width as i64);
             if first >= last {
@@ -53,7 +53,7 @@ impl Pixels {
         Pixels { width, height, channels: self.channels, data }
     }
 
-    /// Mirrors left and right.
+    /// Flips horizontally.
     pub fn flip(&mut self) {
         let (row, channels) = ((self.width * self.channels).max(1), self.channels);
         for row in self.data.chunks_exact_mut(row) {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crop_beyond_the_edge_is_black() {
+    fn a_crop_is_black_outside_the_image() {
         let image = Pixels { width: 2, height: 2, channels: 1, data: vec![1, 2, 3, 4] };
         assert_eq!(image.crop(-1, -1, 3, 3).data, [0, 0, 0, 0, 1, 2, 0, 3, 4]);
         assert_eq!(image.crop(0, 1, 2, 2).data, [2, 0, 4, 0]);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flip_mirrors_each_row() {
+    fn a_flip_reverses_each_row() {
         let mut image = Pixels { width: 2, height: 2, channels: 3, data: (0..12).collect() };
         image.flip();
         assert_eq!(image.data, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]);

@@ -1,94 +1,94 @@
-//! From an image to a network's input, as torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize` do it.
+//! Turns an image into a network's input, like torchvision's `Resize`, `CenterCrop`, `ToTensor` and `Normalize`.
 
 use thiserror::Error;
 
 use super::{Pixels, resize};
 use crate::ir::{Channels, Dim, Preprocess, Shape};
 
-/// The largest side that an image is resized to.
+/// The largest width or height after resizing.
 const MAX_SIDE: usize = 1 << 16;
-/// The most pixels that a network is shown at once, where it is shown whole pictures: 640 x 13 107.
+/// The largest number of pixels of an uncropped image: 640 x 13 107.
 pub(super) const MAX_WHOLE: usize = 1 << 23;
 
-/// Why an image cannot become an input.
+/// Why an image cannot be turned into an input of the network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PrepareError {
     /// The network does not read images.
-    #[error("the network reads {0}, and an image is channels x height x width")]
-    NotAMap(String),
-    /// The channels do not agree.
-    #[error("the network reads {network} channels, and `preprocess` makes {preprocess}")]
+    #[error("the network reads {0}, but an image is channels x height x width")]
+    NotAnImage(String),
+    /// The numbers of channels differ.
+    #[error("the network reads {network} channels, but `preprocess` produces {preprocess}")]
     Channels {
-        /// Of the input.
+        /// The channels of the network's input.
         network: usize,
-        /// Of the prepared image.
+        /// The channels of the preprocessed image.
         preprocess: usize,
     },
-    /// A sample of another size than was agreed on when the dataset was opened.
-    #[error("is {found:?}, and {wanted:?} (channels, height, width) is wanted")]
+    /// A sample has another size than the batch.
+    #[error("has shape {found:?}, but the batch has {expected:?} (channels, height, width)")]
     Size {
-        /// Of the sample.
+        /// The size of the sample.
         found: [usize; 3],
-        /// Of the network's input.
-        wanted: [usize; 3],
+        /// The size of the samples in the batch.
+        expected: [usize; 3],
     },
-    /// A per-pixel mean of another size.
-    #[error("`preprocess` has a mean for each of {mean} values, and the prepared image has {picture}")]
+    /// The per-pixel mean has another size than the image.
+    #[error("`preprocess` has a per-pixel mean of {mean} values, but the preprocessed image has {image}")]
     Mean {
-        /// Values of the mean.
+        /// The number of values of the mean.
         mean: usize,
-        /// Of the image.
-        picture: usize,
+        /// The number of values of the image.
+        image: usize,
     },
-    /// An image that the ten crops are larger than.
+    /// The image is smaller than the ten crops.
     #[error("an image of {width} x {height} pixels is smaller than the crops of {} x {}", crop[1], crop[0])]
-    Small {
-        /// Of the image.
+    TooSmall {
+        /// The width of the image.
         width: usize,
-        /// Of the image.
+        /// The height of the image.
         height: usize,
         /// Height and width of the crops.
         crop: [usize; 2],
     },
-    /// Crops that nothing gives a size.
-    #[error("the network reads images of any size and `preprocess` has no `crop`: nothing says how large the ten crops are")]
-    NoCrop,
-    /// A whole image that would take the network too much memory.
-    #[error("an image of {width} x {height} pixels is too long to be shown whole: at most {MAX_WHOLE} pixels are")]
-    Whole {
-        /// Of the resized image.
+    /// The crop size is unknown.
+    #[error("the size of the ten crops is unknown: the network reads images of any size, and `preprocess` has no `crop`")]
+    NoCropSize,
+    /// An uncropped image would need too much memory.
+    #[error("an image of {width} x {height} pixels is too large without cropping: the limit is {MAX_WHOLE} pixels")]
+    TooLarge {
+        /// The width of the resized image.
         width: usize,
-        /// Of the resized image.
+        /// The height of the resized image.
         height: usize,
     },
-    /// Resizing would go beyond any image's size.
-    #[error("an image of {width} x {height} pixels cannot be resized to {size}: its longer side would have more than 65536")]
+    /// The longer side would be too long after resizing.
+    #[error("an image of {width} x {height} pixels cannot be resized to {size}: its longer side would exceed 65536 pixels")]
     TooLong {
-        /// Of the image.
+        /// The width of the image.
         width: usize,
-        /// Of the image.
+        /// The height of the image.
         height: usize,
-        /// Wanted for the shorter side.
+        /// The requested length of the shorter side.
         size: usize,
     },
 }
 
-/// What holds where a file has no `preprocess`: values from 0 to 1, gray for one channel and red, green, blue for three.
+/// The preprocessing of a network without `preprocess`: values from 0 to 1; gray for one channel, RGB for three.
 pub fn default_preprocess(channels: usize) -> Preprocess {
     let (order, n) = if channels == 1 { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     Preprocess { resize: None, crop: None, channels: order, mean: vec![0.0; n], std: vec![1.0; n], mean_from: None }
 }
 
-/// Prepares an image for an input of shape `channels x height x width`, height and width possibly free. Yields the values, channel
-/// by channel, and their sizes.
+/// Preprocesses an image for an input of shape `channels x height x width`, where height and width may be free. Returns the values, channel by
+/// channel, and their shape.
 pub fn prepare(image: Pixels, how: &Preprocess, input: &Shape) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
     let colors = colors(how, input)?;
     inputs(&fit(image.convert(colors), how, fixed_size(input))?, how, &Tables::new(how))
 }
 
-/// The channels to decode to for an input: `preprocess` must make as many as it has.
+/// The channels to convert an image to. Fails if `preprocess` does not produce as many channels as the input has.
 pub(super) fn colors(how: &Preprocess, input: &Shape) -> Result<Channels, PrepareError> {
-    let Some([Dim::Fixed(channels), _, _]) = input.dims() else { return Err(PrepareError::NotAMap(input.to_string())) };
+    let Some([Dim::Fixed(channels), _, _]) = input.dims() else { return Err(PrepareError::NotAnImage(input.to_string())) };
     let (colors, made) = if how.channels == Channels::Gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
     if made != *channels {
         return Err(PrepareError::Channels { network: *channels, preprocess: made });
@@ -96,31 +96,31 @@ pub(super) fn colors(how: &Preprocess, input: &Shape) -> Result<Channels, Prepar
     Ok(colors)
 }
 
-/// Height and width of an input where both are fixed.
+/// Height and width of an input, if both are fixed.
 pub(super) fn fixed_size(input: &Shape) -> Option<(usize, usize)> {
     let [_, h, w] = input.dims()? else { return None };
     h.fixed().zip(w.fixed())
 }
 
-/// The values of an image in the colors of [`colors`], and their sizes.
+/// The normalized values of an image that was converted to [`colors`], and their shape.
 pub(super) fn inputs(image: &Pixels, how: &Preprocess, tables: &Tables) -> Result<(Vec<f32>, [usize; 3]), PrepareError> {
     let mut values = vec![0.0f32; image.width * image.height * image.channels];
-    hold_mean(how, values.len())?;
+    check_mean(how, values.len())?;
     normalize(image, tables, &mut values);
     Ok((values, [image.channels, image.height, image.width]))
 }
 
-/// Resizes and crops as `how` says, to the `fixed` height and width where it says nothing of them.
+/// Resizes and crops as `how` specifies, or else to the `fixed` height and width.
 pub(super) fn fit(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
     Ok(centered(resized(image, how, fixed)?, crop_size(how, fixed)))
 }
 
-/// Height and width of what is cut out, where anything says it.
+/// Height and width of the crop, if specified.
 pub(super) fn crop_size(how: &Preprocess, fixed: Option<(usize, usize)>) -> Option<(usize, usize)> {
     how.crop.map(|[h, w]| (h, w)).or(fixed)
 }
 
-/// The part of [`fit`] that resizes.
+/// The resizing step of [`fit`].
 pub(super) fn resized(image: Pixels, how: &Preprocess, fixed: Option<(usize, usize)>) -> Result<Pixels, PrepareError> {
     match (how.resize, how.crop, fixed) {
         (Some(size), ..) => shorter_side(image, size),
@@ -131,7 +131,7 @@ pub(super) fn resized(image: Pixels, how: &Preprocess, fixed: Option<(usize, usi
     }
 }
 
-/// The middle of an image, where a size is given; where it is smaller, with black around it.
+/// Crops the center of an image, if a size is given. Smaller images are padded with black.
 pub(super) fn centered(image: Pixels, size: Option<(usize, usize)>) -> Pixels {
     match size {
         Some((height, width)) if (image.height, image.width) != (height, width) => {
@@ -142,7 +142,7 @@ pub(super) fn centered(image: Pixels, size: Option<(usize, usize)>) -> Pixels {
     }
 }
 
-/// Height and width with the shorter side of `size` pixels: torchvision's `int(size * long / short)` for the longer one.
+/// Height and width after resizing the shorter side to `size` pixels. The longer side is torchvision's `int(size * long / short)`.
 pub(super) fn shorter_side_size([height, width]: [usize; 2], size: usize) -> Result<[usize; 2], PrepareError> {
     let (short, long) = (width.min(height), width.max(height));
     let long = (size as u128 * long as u128 / short.max(1) as u128).min(usize::MAX as u128) as usize;
@@ -152,47 +152,47 @@ pub(super) fn shorter_side_size([height, width]: [usize; 2], size: usize) -> Res
     Ok(if width <= height { [long, size] } else { [size, long] })
 }
 
-/// Resizes so that the shorter side has `size` pixels.
+/// Resizes the shorter side to `size` pixels.
 pub(super) fn shorter_side(image: Pixels, size: usize) -> Result<Pixels, PrepareError> {
     let [height, width] = shorter_side_size([image.height, image.width], size)?;
     Ok(if (height, width) == (image.height, image.width) { image } else { resize(&image, height, width) })
 }
 
-/// Fails where the preprocessing has a mean for each value, and not for so many.
-pub(super) fn hold_mean(how: &Preprocess, values: usize) -> Result<(), PrepareError> {
+/// Fails if the preprocessing has a per-pixel mean with another number of values.
+pub(super) fn check_mean(how: &Preprocess, values: usize) -> Result<(), PrepareError> {
     match how.mean_picture() {
-        Some(mean) if mean.len() != values => Err(PrepareError::Mean { mean: mean.len(), picture: values }),
+        Some(mean) if mean.len() != values => Err(PrepareError::Mean { mean: mean.len(), image: values }),
         _ => Ok(()),
     }
 }
 
-/// The normalized value of each byte, for each channel that a network reads, and the image's channel that it comes from.
+/// Lookup tables for normalization: for each channel of the network's input, the image channel and the normalized value of each byte.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     channels: Vec<(usize, [f32; 256])>,
-    /// Where each value has a mean of its own: the means and the channels' deviations.
-    each: Option<(Vec<f32>, Vec<f32>)>,
+    /// With a per-pixel mean: the means, and the standard deviation of each channel.
+    per_pixel: Option<(Vec<f32>, Vec<f32>)>,
 }
 
 impl Tables {
-    /// `(v / 255 - mean) / std`, to the bit what torchvision computes.
+    /// `(v / 255 - mean) / std`, bit-exact with torchvision.
     pub fn new(how: &Preprocess) -> Tables {
         let from: &[usize] = match how.channels {
             Channels::Gray => &[0],
             Channels::Rgb => &[0, 1, 2],
             Channels::Bgr => &[2, 1, 0],
         };
-        let each = how.mean_picture().map(|mean| (mean.to_vec(), how.std.clone()));
+        let per_pixel = how.mean_picture().map(|mean| (mean.to_vec(), how.std.clone()));
         let table = |c: usize| {
-            let of = |list: &[f32], neutral| if each.is_some() { neutral } else { list.get(c).copied().unwrap_or(neutral) };
+            let of = |list: &[f32], neutral| if per_pixel.is_some() { neutral } else { list.get(c).copied().unwrap_or(neutral) };
             let (mean, std) = (of(&how.mean, 0.0), of(&how.std, 1.0));
             std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)
         };
-        Tables { channels: from.iter().enumerate().map(|(c, &from)| (from, table(c))).collect(), each }
+        Tables { channels: from.iter().enumerate().map(|(c, &from)| (from, table(c))).collect(), per_pixel }
     }
 }
 
-/// The values of a gray image, or of one in red, green and blue, channel by channel in the network's order.
+/// Normalizes a gray or RGB image, channel by channel in the network's order.
 pub(super) fn normalize(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     let plane = image.width * image.height;
     for (out, (from, table)) in out.chunks_exact_mut(plane.max(1)).zip(&tables.channels) {
@@ -204,7 +204,7 @@ pub(super) fn normalize(image: &Pixels, tables: &Tables, out: &mut [f32]) {
             _ => out.iter_mut().zip(&image.data).for_each(|(value, &v)| *value = table[usize::from(v)]),
         }
     }
-    if let Some((means, stds)) = &tables.each {
+    if let Some((means, stds)) = &tables.per_pixel {
         let planes = out.chunks_exact_mut(plane.max(1)).zip(means.chunks_exact(plane.max(1))).zip(stds);
         for ((out, means), std) in planes {
             out.iter_mut().zip(means).for_each(|(value, mean)| *value = (*value - mean) / std);
@@ -212,8 +212,8 @@ pub(super) fn normalize(image: &Pixels, tables: &Tables, out: &mut [f32]) {
     }
 }
 
-/// Where a center crop begins: torchvision's `int(round((size - crop) / 2.0))`, which rounds halves to even. Below 0, the image
-/// is smaller and is padded: by `(crop - size) // 2` in front.
+/// The offset of a center crop: torchvision's `int(round((size - crop) / 2.0))`, which rounds half to even. A negative offset means that the image
+/// is smaller and is padded, by `(crop - size) // 2` before it.
 pub(super) fn center(size: usize, crop: usize) -> i64 {
     let (size, crop) = (size as i64, crop as i64);
     if crop > size {
@@ -232,28 +232,28 @@ mod tests {
     }
 
     #[test]
-    fn centre_crops_where_torchvision_does() {
+    fn center_crops_match_torchvision() {
         assert_eq!([256, 257, 259, 261].map(|size| center(size, 256)), [0, 0, 2, 2]);
         assert_eq!(center(200, 224), -12);
     }
 
     #[test]
-    fn the_shorter_side_is_resized_and_the_centre_cropped() {
+    fn the_shorter_side_is_resized_and_the_center_cropped() {
         let how = Preprocess { resize: Some(8), crop: Some([6, 4]), ..default_preprocess(3) };
         let (values, shape) = prepare(image(31, 16), &how, &Shape::fixed(&[3, 6, 4])).unwrap();
         assert_eq!((values.len(), shape), (72, [3, 6, 4]));
     }
 
     #[test]
-    fn a_picture_of_the_input_s_size_is_only_normalized() {
+    fn an_image_of_the_input_size_is_only_normalized() {
         let how = Preprocess { mean: vec![0.5; 3], std: vec![0.25; 3], ..default_preprocess(3) };
         let (values, _) = prepare(image(4, 2), &how, &Shape::fixed(&[3, 2, 4])).unwrap();
-        // the second pixel's green: byte 4
+        // the green value of the second pixel: byte 4
         assert_eq!(values[8 + 1], (4.0 / 255.0 - 0.5) / 0.25);
     }
 
     #[test]
-    fn channels_that_do_not_agree_are_an_error() {
+    fn mismatched_channels_are_an_error() {
         let error = prepare(image(4, 4), &default_preprocess(3), &Shape::fixed(&[1, 4, 4]));
         assert_eq!(error, Err(PrepareError::Channels { network: 1, preprocess: 3 }));
     }

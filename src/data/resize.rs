@@ -1,12 +1,12 @@
-//! Antialiased bilinear resizing to the bit as PIL 13 does it (8 bits a channel), which is torchvision's default for pictures: a triangle filter
-//! as wide as the reduction, in fixed point, in two passes that each round to bytes.
+//! Antialiased bilinear resizing, bit-exact with PIL 13 (8 bits per channel), torchvision's default for images: a triangle filter that is scaled
+//! with the reduction, in fixed point, in two passes that each round to bytes.
 
 use super::Pixels;
 
-/// Fraction bits of a weight: 8 are taken by the value and 2 are left for sums.
+/// Fraction bits of a weight: 8 bits are for the value, and 2 for the sum.
 const BITS: u32 = 32 - 8 - 2;
 
-/// The weights of each output position: its first input position, and a weight for each from there.
+/// For each output position, the first input position and the weights from there on.
 fn weights(input: usize, output: usize) -> Vec<(usize, Vec<i32>)> {
     let scale = input as f64 / output as f64;
     let stretch = scale.max(1.0);
@@ -14,7 +14,7 @@ fn weights(input: usize, output: usize) -> Vec<(usize, Vec<i32>)> {
     (0..output)
         .map(|i| {
             let center = (i as f64 + 0.5) * scale;
-            // the casts cut towards zero, as C's do
+            // the casts truncate toward zero, as in C
             let first = ((center - stretch + 0.5) as i64).max(0) as usize;
             let last = ((center + stretch + 0.5) as i64).clamp(0, input as i64) as usize;
             let exact: Vec<f64> = (first..last).map(|x| triangle((x as f64 - center + 0.5) / stretch)).collect();
@@ -29,13 +29,13 @@ fn round(sum: i32) -> u8 {
     ((sum + (1 << (BITS - 1))) >> BITS).clamp(0, 255) as u8
 }
 
-/// The rows, resized to `width` pixels.
-fn across(image: &Pixels, width: usize) -> Pixels {
+/// Resizes each row to `width` pixels.
+fn horizontal(image: &Pixels, width: usize) -> Pixels {
     let data = if image.channels == 1 { rows::<1>(image, width) } else { rows::<3>(image, width) };
     Pixels { data, width, ..*image }
 }
 
-/// As [`across`], of `C` channels.
+/// Like [`horizontal`], for `C` channels.
 fn rows<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
     let weights = weights(image.width, width);
     let mut out = Vec::with_capacity(image.height * width * C);
@@ -52,8 +52,8 @@ fn rows<const C: usize>(image: &Pixels, width: usize) -> Vec<u8> {
     out
 }
 
-/// The columns, resized to `height` pixels.
-fn down(image: &Pixels, height: usize) -> Pixels {
+/// Resizes each column to `height` pixels.
+fn vertical(image: &Pixels, height: usize) -> Pixels {
     let row = image.width * image.channels;
     let mut data = Vec::with_capacity(height * row);
     let mut sums = vec![0i32; row];
@@ -68,9 +68,9 @@ fn down(image: &Pixels, height: usize) -> Pixels {
     Pixels { data, height, ..*image }
 }
 
-/// Whether PIL 13 resizes down before across (python-pillow/Pillow#9549; until PIL 12 across always came first): where more than twice as many
-/// rows go away as columns. Each pass rounds, so that the order shows.
-fn is_down_first(image: &Pixels, height: usize, width: usize) -> bool {
+/// Whether PIL 13 runs the vertical pass first (python-pillow/Pillow#9549): if the height shrinks by more than twice as many pixels as the width.
+/// PIL 12 always ran the horizontal pass first. The order matters because each pass rounds.
+fn is_vertical_first(image: &Pixels, height: usize, width: usize) -> bool {
     let [rows, columns] = [(image.height, height), (image.width, width)].map(|(old, new)| old as i64 - new as i64);
     rows > 0 && rows > 2 * columns
 }
@@ -79,10 +79,10 @@ fn is_down_first(image: &Pixels, height: usize, width: usize) -> bool {
 pub fn resize(image: &Pixels, height: usize, width: usize) -> Pixels {
     match (height == image.height, width == image.width) {
         (true, true) => image.clone(),
-        (true, false) => across(image, width),
-        (false, true) => down(image, height),
-        (false, false) if is_down_first(image, height, width) => across(&down(image, height), width),
-        (false, false) => down(&across(image, width), height),
+        (true, false) => horizontal(image, width),
+        (false, true) => vertical(image, height),
+        (false, false) if is_vertical_first(image, height, width) => horizontal(&vertical(image, height), width),
+        (false, false) => vertical(&horizontal(image, width), height),
     }
 }
 
@@ -92,14 +92,14 @@ mod tests {
 
     /// Numbers from PIL 13: `Image.frombytes("L", (5, 3), bytes(range(0, 225, 15))).resize((w, h), Image.BILINEAR)`.
     #[test]
-    fn equals_pil() {
+    fn matches_pil() {
         let image = Pixels { width: 5, height: 3, channels: 1, data: (0..15).map(|i| i * 15).collect() };
         assert_eq!(resize(&image, 2, 2).data, PIL_2X2);
         assert_eq!(resize(&image, 4, 7).data, PIL_4X7);
     }
 
     #[test]
-    fn the_same_size_is_the_same_picture() {
+    fn the_same_size_is_the_same_image() {
         let image = Pixels { width: 2, height: 1, channels: 3, data: vec![1, 2, 3, 4, 5, 6] };
         assert_eq!(resize(&image, 1, 2), image);
     }

@@ -1,26 +1,26 @@
-//! From a sample to a network's input: the changes of a recipe in training, the network's preprocessing alone in measuring.
+//! Turns a sample into a network's input: with the recipe's augmentation in training, with only the network's preprocessing in evaluation.
 
-use super::augment::{jitter, lighting, place, random_rectangle};
-use super::preprocess::{Tables, default_preprocess, fit, hold_mean, normalize, shorter_side};
+use super::augment::{jitter, lighting, random_position, random_rectangle};
+use super::preprocess::{Tables, check_mean, default_preprocess, fit, normalize, shorter_side};
 use super::{DataError, Dataset, Pixels, PrepareError, Rng, Sample, Values, resize};
 use crate::ir::{Augment, Channels, Dim, Preprocess, Shape, signal};
 
-/// Makes inputs of one size. What is random comes from the caller.
+/// Produces inputs of a single size. The caller provides the random numbers.
 #[derive(Clone, Debug)]
 pub struct Transform {
     how: Preprocess,
     augment: Vec<Augment>,
     tables: Tables,
-    /// Whether images are resized and cropped as in measuring before they are changed; else a change does it.
+    /// Whether images are resized and cropped as in evaluation before augmentation. Otherwise augmentation determines the size.
     fit: bool,
-    /// Height and width of the network's input, where it is not free.
+    /// Height and width of the network's input, unless they are free.
     fixed: Option<(usize, usize)>,
     size: [usize; 3],
 }
 
 impl Transform {
-    /// Holds a recipe's changes, a network's input (channels, height, width, the latter two possibly free) and a dataset against each
-    /// other. Without a `preprocess`, values go from 0 to 1.
+    /// Checks that a dataset, the augmentation of a recipe, and a network's input (channels, height, width; the latter two may be free) fit
+    /// together. Without `preprocess`, values are from 0 to 1.
     pub fn new(
         dataset: &dyn Dataset,
         input: &Shape,
@@ -29,7 +29,7 @@ impl Transform {
     ) -> Result<Transform, DataError> {
         let lifted = signal::lift(input);
         let Some([Dim::Fixed(channels), h, w]) = lifted.dims() else {
-            return Err(DataError::Recipe(format!("the network reads {input}, and a sample is channels x height x width")));
+            return Err(DataError::Recipe(format!("the network reads {input}, but a sample is channels x height x width")));
         };
         let how = preprocess.cloned().unwrap_or_else(|| default_preprocess(*channels));
         let fixed = h.fixed().zip(w.fixed());
@@ -43,44 +43,44 @@ impl Transform {
                 return Err(DataError::Recipe(source.to_string()));
             }
             if how.mean_picture().is_some() {
-                hold_values(augment, "the network subtracts a mean for each pixel, which comes first")?;
+                check_value_augments(augment, "the network subtracts a per-pixel mean, which comes first")?;
             }
             if made == 1 && augment.iter().any(|a| matches!(a, Augment::Lighting { .. })) {
-                return Err(DataError::Recipe("`lighting` changes colors, and the network reads gray images".to_owned()));
+                return Err(DataError::Recipe("`lighting` changes colors, but the network reads gray images".to_owned()));
             }
-            let own = || dataset.common_size().filter(|_| how.resize.is_none()).map(|[_, h, w]| [h, w]);
-            how.crop.or(fixed.map(|(h, w)| [h, w])).or_else(own).filter(|_| fit)
+            let common = || dataset.common_size().filter(|_| how.resize.is_none()).map(|[_, h, w]| [h, w]);
+            how.crop.or(fixed.map(|(h, w)| [h, w])).or_else(common).filter(|_| fit)
         };
-        let Some([height, width]) = size_behind(first, augment)? else {
+        let Some([height, width]) = size_after(first, augment)? else {
             return Err(DataError::Recipe(
-                "the network reads images of any size, and a batch has one: say which with `crop` in `augment` or `preprocess`"
+                "the network reads images of any size, but a batch needs a single size: set `crop` in `augment` or `preprocess`"
                     .to_owned(),
             ));
         };
-        if !agrees(*h, height) || !agrees(*w, width) {
+        if !fits(*h, height) || !fits(*w, width) {
             return Err(DataError::Recipe(format!(
-                "samples are {channels} x {height} x {width} when the recipe has changed them, and the network reads {input}"
+                "samples are {channels} x {height} x {width} after augmentation, but the network reads {input}"
             )));
         }
         if let (false, Some([h, w])) = (dataset.is_normalized(), first) {
-            hold_mean(&how, channels * h * w).map_err(|e| DataError::Recipe(e.to_string()))?;
+            check_mean(&how, channels * h * w).map_err(|e| DataError::Recipe(e.to_string()))?;
         }
         let tables = Tables::new(&how);
         Ok(Transform { how, augment: augment.to_vec(), tables, fit, fixed, size: [*channels, height, width] })
     }
 
-    /// Channels, height and width of what is made.
+    /// Channels, height and width of the result.
     pub fn size(&self) -> [usize; 3] {
         self.size
     }
 
-    /// Whether a recipe changes the samples.
-    pub(super) fn changes(&self) -> bool {
+    /// Whether the recipe augments samples.
+    pub(super) fn augments(&self) -> bool {
         !self.augment.is_empty()
     }
 
-    /// What images are to measure where nothing resizes them: height and width, and whether they may be larger.
-    pub(super) fn wanted(&self) -> Option<([usize; 2], bool)> {
+    /// The required height and width of images, and whether they may be larger; `None` if they are resized.
+    pub(super) fn required_size(&self) -> Option<([usize; 2], bool)> {
         if !self.fit || self.how.resize.is_some() {
             return None;
         }
@@ -91,10 +91,10 @@ impl Transform {
         }
     }
 
-    /// Prepares a sample; `out` is as long as [`Transform::size`] says.
+    /// Preprocesses and augments a sample. The length of `out` is the product of [`Transform::size`].
     pub fn apply(&self, sample: Sample, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
         match sample {
-            Sample::Pixels(pixels) => self.picture(pixels, rng, out)?,
+            Sample::Pixels(pixels) => self.image(pixels, rng, out)?,
             Sample::Values(values) => self.values(values, rng, out)?,
         }
         for augment in &self.augment {
@@ -106,16 +106,16 @@ impl Transform {
         Ok(())
     }
 
-    fn picture(&self, pixels: Pixels, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
-        // colors are changed as red, green and blue; the network's order is taken in the end
+    fn image(&self, pixels: Pixels, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
+        // augmentation works on RGB; normalization applies the network's channel order
         let mut image = pixels.convert(if self.how.channels == Channels::Gray { Channels::Gray } else { Channels::Rgb });
         if self.fit {
             image = fit(image, &self.how, self.fixed)?;
         }
         if self.how.mean_picture().is_some() {
-            // as the paper does it, the mean is subtracted first: what is padded is 0
+            // as in the paper, the mean is subtracted first, so that padding is 0
             let mut data = vec![0.0; self.size[0] * image.height * image.width];
-            hold_mean(&self.how, data.len())?;
+            check_mean(&self.how, data.len())?;
             normalize(&image, &self.tables, &mut data);
             return self.values(Values { size: [self.size[0], image.height, image.width], data }, rng, out);
         }
@@ -123,7 +123,7 @@ impl Transform {
         for augment in &self.augment {
             match *augment {
                 Augment::PadCrop { pad, crop } => {
-                    let [top, left] = place([image.height + 2 * pad, image.width + 2 * pad], crop, rng);
+                    let [top, left] = random_position([image.height + 2 * pad, image.width + 2 * pad], crop, rng);
                     image = image.crop(top - pad as i64, left - pad as i64, crop[0], crop[1]);
                 }
                 Augment::Flip { probability } => {
@@ -133,7 +133,7 @@ impl Transform {
                 }
                 Augment::ScaleJitter { min, max, crop } => {
                     image = shorter_side(image, min + rng.below(max - min + 1))?;
-                    let [top, left] = place([image.height, image.width], crop, rng);
+                    let [top, left] = random_position([image.height, image.width], crop, rng);
                     image = image.crop(top, left, crop[0], crop[1]);
                 }
                 Augment::RandomResizedCrop { size: [height, width], scale, ratio } => {
@@ -144,13 +144,13 @@ impl Transform {
                     jitter(&mut image, [brightness, contrast, saturation], rng);
                 }
                 Augment::Lighting { deviation } => {
-                    let more = lighting(deviation, rng);
-                    light.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+                    let offsets = lighting(deviation, rng);
+                    light.iter_mut().zip(offsets).for_each(|(sum, offset)| *sum += offset);
                 }
                 Augment::Cutout { .. } => {}
             }
         }
-        self.agree([self.size[0], image.height, image.width])?;
+        self.check_size([self.size[0], image.height, image.width])?;
         normalize(&image, &self.tables, out);
         if light != [0.0; 3] {
             let plane = image.width * image.height;
@@ -163,13 +163,13 @@ impl Transform {
         Ok(())
     }
 
-    /// Normalized values have fewer changes: see [`normalized_size`].
+    /// Normalized values allow only some augmentations: see [`normalized_size`].
     fn values(&self, mut values: Values, rng: &mut Rng, out: &mut [f32]) -> Result<(), PrepareError> {
         for augment in &self.augment {
             match *augment {
                 Augment::PadCrop { pad, crop } => {
                     let [_, height, width] = values.size;
-                    let [top, left] = place([height + 2 * pad, width + 2 * pad], crop, rng);
+                    let [top, left] = random_position([height + 2 * pad, width + 2 * pad], crop, rng);
                     values = values.crop(top - pad as i64, left - pad as i64, crop);
                 }
                 Augment::Flip { probability } => {
@@ -184,22 +184,22 @@ impl Transform {
                 | Augment::Cutout { .. } => {}
             }
         }
-        self.agree(values.size)?;
+        self.check_size(values.size)?;
         out.copy_from_slice(&values.data);
         Ok(())
     }
 
-    fn agree(&self, found: [usize; 3]) -> Result<(), PrepareError> {
-        if found == self.size { Ok(()) } else { Err(PrepareError::Size { found, wanted: self.size }) }
+    fn check_size(&self, found: [usize; 3]) -> Result<(), PrepareError> {
+        if found == self.size { Ok(()) } else { Err(PrepareError::Size { found, expected: self.size }) }
     }
 }
 
-fn agrees(dim: Dim, size: usize) -> bool {
+fn fits(dim: Dim, size: usize) -> bool {
     dim.fixed().is_none_or(|fixed| fixed == size)
 }
 
-/// Holds that a recipe changes nothing but what can be changed in normalized values.
-fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
+/// Checks that the recipe only uses augmentations that work on normalized values.
+fn check_value_augments(augment: &[Augment], why: &str) -> Result<(), DataError> {
     for change in augment {
         match change {
             Augment::PadCrop { .. } | Augment::Flip { .. } | Augment::Cutout { .. } => {}
@@ -208,7 +208,7 @@ fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
             | Augment::ColorJitter { .. }
             | Augment::Lighting { .. } => {
                 return Err(DataError::Recipe(format!(
-                    "the recipe's {} changes images, and {why}: that can be padded, cropped, flipped and cut out",
+                    "the recipe's {} works on images, but {why}; only `pad`, `crop`, `flip` and `cutout` work then",
                     change.name()
                 )));
             }
@@ -217,31 +217,31 @@ fn hold_values(augment: &[Augment], why: &str) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Height and width of normalized samples, which padding, crops, flips and cutouts alone can change.
+/// Height and width of normalized samples. Only padding, cropping, flipping and cutout work on them.
 fn normalized_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augment: &[Augment]) -> Result<[usize; 2], DataError> {
-    hold_values(augment, &format!("`{}` holds normalized values", dataset.name(0)))?;
+    check_value_augments(augment, &format!("`{}` contains normalized values", dataset.name(0)))?;
     let found = dataset.common_size().map_or_else(|| dataset.size(0), Ok)?;
     let shape =
-        |reason: [usize; 3]| DataError::Shape { path: dataset.name(0), found: reason.to_vec(), expected: input.to_string() };
+        |found: [usize; 3]| DataError::Shape { path: dataset.name(0), found: found.to_vec(), expected: input.to_string() };
     if found[0] != channels {
         return Err(shape(found));
     }
     if !augment.iter().any(|a| matches!(a, Augment::PadCrop { .. }))
         && let Some([_, h, w]) = signal::lift(input).dims()
-        && !(agrees(*h, found[1]) && agrees(*w, found[2]))
+        && !(fits(*h, found[1]) && fits(*w, found[2]))
     {
         return Err(shape(found));
     }
     Ok([found[1], found[2]])
 }
 
-/// Height and width behind the changes; `None` where they are the image's.
-fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<[usize; 2]>, DataError> {
+/// Height and width after augmentation; `None` if they depend on the image.
+fn size_after(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<[usize; 2]>, DataError> {
     let mut size = first;
     for change in augment {
         match *change {
             Augment::PadCrop { pad, .. } if pad > MAX_SIDE => {
-                return Err(DataError::Recipe(format!("`pad` of {pad} pixels is more than {MAX_SIDE}")));
+                return Err(DataError::Recipe(format!("`pad` of {pad} pixels exceeds {MAX_SIDE}")));
             }
             Augment::PadCrop { pad, crop } => {
                 if let Some([height, width]) = size {
@@ -258,7 +258,7 @@ fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<
             Augment::ScaleJitter { min, max, crop } => {
                 if min > max || crop.iter().any(|&side| side > min) {
                     return Err(DataError::Recipe(format!(
-                        "`scale` makes the shorter side {min} to {max} pixels, and `crop` cuts out {} x {}",
+                        "`scale` resizes the shorter side to {min} to {max} pixels, but `crop` needs {} x {}",
                         crop[0], crop[1]
                     )));
                 }
@@ -269,7 +269,7 @@ fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<
         }
         if size.is_some_and(|sides| sides.iter().any(|&side| !(1..=MAX_SIDE).contains(&side))) {
             return Err(DataError::Recipe(format!(
-                "the recipe's {} makes no image of 1 to {MAX_SIDE} pixels a side",
+                "the recipe's {} must produce images with sides of 1 to {MAX_SIDE} pixels",
                 change.name()
             )));
         }
@@ -277,10 +277,10 @@ fn size_behind(first: Option<[usize; 2]>, augment: &[Augment]) -> Result<Option<
     Ok(size)
 }
 
-/// The longest side of a crop.
+/// The largest width or height of a crop.
 const MAX_SIDE: usize = 1 << 16;
 
-/// Sets a square around a pixel to 0; what reaches over the edge is left out.
+/// Sets a square around a pixel to 0, clipped at the edges.
 fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], center: [usize; 2], size: usize) {
     let range = |center: usize, side: usize| {
         let size = size.min(2 * MAX_SIDE);
@@ -298,19 +298,19 @@ fn cut_out(out: &mut [f32], [_, height, width]: [usize; 3], center: [usize; 2], 
 
 #[cfg(test)]
 mod tests {
-    use super::super::packed::{Layout, Packed, Part};
+    use super::super::packed::{Packed, PackedFile, RecordLayout};
     use super::super::prepare;
     use super::*;
     use crate::ir::Axis;
 
-    /// One image of 4 x 6 pixels, whose bytes count up.
-    fn pictures(channels: usize) -> Packed {
+    /// A dataset with one image of 4 x 6 pixels, with bytes 1, 2, 3, ….
+    fn images(channels: usize) -> Packed {
         let bytes: Vec<u8> = (0..channels * 24).map(|i| (i + 1) as u8).collect();
-        let part = Part { name: "p".into(), records: bytes.into() };
-        Packed::new(Layout { head: 0, size: [channels, 4, 6] }, vec![part], vec![0], Vec::new())
+        let file = PackedFile { name: "p".into(), records: bytes.into() };
+        Packed::new(RecordLayout { head: 0, size: [channels, 4, 6] }, vec![file], vec![0], Vec::new())
     }
 
-    /// The same numbers, normalized.
+    /// The same values, normalized.
     struct Normalized;
 
     impl Dataset for Normalized {
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn without_changes_it_is_the_preparation_of_a_measurement() {
+    fn without_augmentation_it_is_the_preprocessing_of_evaluation() {
         let how = Preprocess {
             resize: Some(5),
             crop: Some([3, 4]),
@@ -362,7 +362,7 @@ mod tests {
             std: vec![0.5, 0.6, 0.7],
             mean_from: None,
         };
-        let (data, input) = (pictures(3), Shape::fixed(&[3, 3, 4]));
+        let (data, input) = (images(3), Shape::fixed(&[3, 3, 4]));
         let transform = Transform::new(&data, &input, Some(&how), &[]).unwrap();
         let mut out = vec![0.0; 36];
         transform.apply(data.read(0).unwrap(), &mut Rng::of(&[]), &mut out).unwrap();
@@ -370,11 +370,11 @@ mod tests {
         assert_eq!(prepare(pixels, &how, &input).unwrap(), (out, [3, 3, 4]));
     }
 
-    /// Padded and cropped, a sample is shifted by at most the padding, evenly, and zeros come in; values as pixels.
+    /// Padding and cropping shifts a sample by at most the padding, uniformly, and fills with zeros; the same for pixels and normalized values.
     #[test]
-    fn padding_and_cropping_shifts() {
+    fn padding_and_cropping_shifts_a_sample() {
         let augment = [Augment::PadCrop { pad: 2, crop: [4, 6] }];
-        let (data, mut seen) = (pictures(3), std::collections::BTreeMap::new());
+        let (data, mut seen) = (images(3), std::collections::BTreeMap::new());
         for seed in 0..2500 {
             let out = bytes(&draw(&data, [3, 4, 6], &augment, seed));
             assert_eq!(out, bytes(&draw(&Normalized, [3, 4, 6], &augment, seed)));
@@ -391,15 +391,15 @@ mod tests {
     }
 
     #[test]
-    fn a_flip_mirrors_as_often_as_it_is_asked_for() {
-        let mirrored: Vec<u32> = (0..72).map(|i| i / 6 * 6 + 5 - i % 6 + 1).collect();
+    fn flips_occur_with_their_probability() {
+        let flipped: Vec<u32> = (0..72).map(|i| i / 6 * 6 + 5 - i % 6 + 1).collect();
         let mut count = 0;
         for seed in 0..1000 {
             let augment = [Augment::Flip { probability: 0.25 }];
-            let out = bytes(&draw(&pictures(3), [3, 4, 6], &augment, seed));
+            let out = bytes(&draw(&images(3), [3, 4, 6], &augment, seed));
             assert_eq!(out, bytes(&draw(&Normalized, [3, 4, 6], &augment, seed)));
-            assert!(out == mirrored || out[0] == 1);
-            count += usize::from(out == mirrored);
+            assert!(out == flipped || out[0] == 1);
+            count += usize::from(out == flipped);
         }
         assert!((180..320).contains(&count), "{count}");
     }
@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn a_cutout_is_a_square_of_zeros_around_a_pixel() {
         for seed in 0..200 {
-            let out = draw(&pictures(3), [3, 4, 6], &[Augment::Cutout { size: 2 }], seed);
+            let out = draw(&images(3), [3, 4, 6], &[Augment::Cutout { size: 2 }], seed);
             let zeros: Vec<usize> = (0..24).filter(|&i| out[i] == 0.0).collect();
             assert!(matches!(zeros.len(), 1 | 2 | 4), "{zeros:?}");
             assert!((0..72).all(|i| (out[i] == 0.0) == zeros.contains(&(i % 24))));
@@ -418,28 +418,28 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_drawn_and_made() {
+    fn random_sizes_have_the_crop_size_in_the_end() {
         let jitter = Augment::ScaleJitter { min: 4, max: 9, crop: [3, 4] };
         let crop = Augment::RandomResizedCrop { size: [3, 4], scale: [0.3, 1.0], ratio: [0.75, 1.33] };
         for augment in [jitter, crop] {
             let draws: std::collections::BTreeSet<Vec<u32>> =
-                (0..100).map(|seed| bytes(&draw(&pictures(3), [3, 3, 4], &[augment], seed))).collect();
+                (0..100).map(|seed| bytes(&draw(&images(3), [3, 3, 4], &[augment], seed))).collect();
             assert!(draws.len() > 10);
         }
-        // a size that is no choice, and no room to crop from: the image itself
+        // a fixed scale that is smaller than the crop, and one where only the column of the crop is random
         let fixed = Augment::ScaleJitter { min: 4, max: 4, crop: [4, 6] };
-        let error = Transform::new(&pictures(3), &Shape::fixed(&[3, 4, 6]), None, &[fixed]).err().unwrap().to_string();
-        assert!(error.contains("the shorter side 4 to 4 pixels, and `crop` cuts out 4 x 6"), "{error}");
+        let error = Transform::new(&images(3), &Shape::fixed(&[3, 4, 6]), None, &[fixed]).err().unwrap().to_string();
+        assert!(error.contains("the shorter side to 4 to 4 pixels, but `crop` needs 4 x 6"), "{error}");
         let fixed = Augment::ScaleJitter { min: 4, max: 4, crop: [4, 4] };
-        let out = bytes(&draw(&pictures(3), [3, 4, 4], &[fixed], 0));
+        let out = bytes(&draw(&images(3), [3, 4, 4], &[fixed], 0));
         assert_eq!(out[1] - out[0], 1);
         assert_eq!(out[4] - out[0], 6);
     }
 
     #[test]
-    fn light_is_added_to_the_finished_picture() {
+    fn lighting_is_added_to_the_normalized_image() {
         let how = Preprocess { std: vec![0.5, 0.25, 0.1], channels: Channels::Bgr, ..default_preprocess(3) };
-        let (data, input) = (pictures(3), Shape::fixed(&[3, 4, 6]));
+        let (data, input) = (images(3), Shape::fixed(&[3, 4, 6]));
         let apply = |augment: &[Augment]| {
             let mut out = vec![0.0; 72];
             let transform = Transform::new(&data, &input, Some(&how), augment).unwrap();
@@ -454,19 +454,19 @@ mod tests {
         }
     }
 
-    /// Subtracted first, so that a shifted image takes its mean with it, and padding is 0.
+    /// The mean is subtracted first, so it moves with a shifted image, and padding is 0.
     #[test]
-    fn a_mean_for_each_pixel_moves_with_the_picture() {
+    fn a_per_pixel_mean_moves_with_the_image() {
         let mean: Vec<f32> = (0..72).map(|i| (i as f32 + 1.0) / 510.0).collect();
         let how = Preprocess { mean: mean.clone(), std: vec![0.5; 3], ..default_preprocess(3) };
-        let (data, input) = (pictures(3), Shape::fixed(&[3, 4, 6]));
+        let (data, input) = (images(3), Shape::fixed(&[3, 4, 6]));
         let apply = |augment: &[Augment], seed| {
             let mut out = vec![f32::NAN; 72];
             let transform = Transform::new(&data, &input, Some(&how), augment).unwrap();
             transform.apply(data.read(0).unwrap(), &mut Rng::of(&[seed]), &mut out).unwrap();
             out
         };
-        // a half of each byte is left, and that is divided by a half
+        // half of each byte remains, divided by 0.5
         let plain = apply(&[], 0);
         assert!((0..72).all(|i| (plain[i] - (i as f32 + 1.0) / 255.0).abs() < 1e-6), "{plain:?}");
         let Sample::Pixels(pixels) = data.read(0).unwrap() else { panic!("an image") };
@@ -478,39 +478,39 @@ mod tests {
         }
         let light = [Augment::Lighting { deviation: 0.1 }];
         let error = |how: &Preprocess, augment| Transform::new(&data, &input, Some(how), augment).err().unwrap().to_string();
-        assert!(error(&how, &light).contains("a mean for each pixel, which comes first"));
+        assert!(error(&how, &light).contains("a per-pixel mean, which comes first"));
         let short = Preprocess { mean: vec![0.0; 48], ..how.clone() };
-        assert!(error(&short, &[]).contains("a mean for each of 48 values, and the prepared image has 72"));
+        assert!(error(&short, &[]).contains("a per-pixel mean of 48 values, but the preprocessed image has 72"));
         assert!(prepare(pixels, &short, &input).is_err());
     }
 
     #[test]
-    fn what_does_not_go_together_is_told() {
+    fn mismatches_are_errors() {
         let error = |data: &dyn Dataset, input: &Shape, augment: &[Augment]| {
             Transform::new(data, input, None, augment).err().map_or(String::new(), |e| e.to_string())
         };
         let input = Shape::fixed(&[3, 4, 6]);
         let pad = |pad, crop| [Augment::PadCrop { pad, crop }];
         assert!(
-            error(&pictures(3), &input, &pad(1, [8, 6]))
+            error(&images(3), &input, &pad(1, [8, 6]))
                 .contains("`crop` cuts 8 x 6 pixels out of samples of 4 x 6, padded to 6 x 8")
         );
-        assert!(error(&pictures(3), &input, &pad(1, [3, 6])).contains("samples are 3 x 3 x 6 when the recipe has changed them"));
-        assert!(error(&pictures(3), &input, &pad(usize::MAX, [4, 6])).contains("more than 65536"));
+        assert!(error(&images(3), &input, &pad(1, [3, 6])).contains("samples are 3 x 3 x 6 after augmentation"));
+        assert!(error(&images(3), &input, &pad(usize::MAX, [4, 6])).contains("exceeds 65536"));
         let jitter = [Augment::ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 }];
-        assert!(error(&Normalized, &input, &jitter).contains("color jitter changes images"));
+        assert!(error(&Normalized, &input, &jitter).contains("color jitter works on images"));
         assert!(
             error(&Normalized, &Shape::fixed(&[1, 4, 6]), &[])
-                .contains("holds samples of 3 x 4 x 6, and the network reads 1 x 4 x 6")
+                .contains("has samples of 3 x 4 x 6, but the network reads 1 x 4 x 6")
         );
         assert!(error(&Normalized, &Shape::fixed(&[3, 6, 6]), &[]).contains("the network reads 3 x 6 x 6"));
         assert!(error(&Normalized, &Shape::fixed(&[3, 2, 2]), &pad(0, [2, 2])).is_empty());
         let light = [Augment::Lighting { deviation: 0.1 }];
-        assert!(error(&pictures(1), &Shape::fixed(&[1, 4, 6]), &light).contains("gray"));
-        assert!(error(&pictures(3), &Shape::fixed(&[2, 4, 6]), &[]).contains("2 channels"));
-        assert!(error(&pictures(3), &Shape::fixed(&[72]), &[]).contains("channels x height x width"));
+        assert!(error(&images(1), &Shape::fixed(&[1, 4, 6]), &light).contains("gray"));
+        assert!(error(&images(3), &Shape::fixed(&[2, 4, 6]), &[]).contains("2 channels"));
+        assert!(error(&images(3), &Shape::fixed(&[72]), &[]).contains("channels x height x width"));
         let free = Shape::Known(vec![Dim::Fixed(3), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
-        assert!(error(&pictures(3), &free, &[]).is_empty());
-        assert!(error(&pictures(3), &free, &pad(1, [2, 2])).is_empty());
+        assert!(error(&images(3), &free, &[]).is_empty());
+        assert!(error(&images(3), &free, &pad(1, [2, 2])).is_empty());
     }
 }

@@ -1,79 +1,77 @@
-//! What a file is that was given as weights or as an ONNX file and is neither: told by its contents, with what to do about it.
+//! Identifies files that are given as weights, ONNX or source files but are none of these, and says what to do. The kind is detected from the
+//! contents.
 
 use std::io::Read;
 use std::path::Path;
 
 use super::{pth, safetensors};
 
-/// What files look like from their first byte on. Text is compared without regard to case.
-const BEGINNINGS: &[(&[u8], &str)] = &[
+/// The first bytes of other kinds of files, with a message. Text is compared case-insensitively.
+const SIGNATURES: &[(&[u8], &str)] = &[
     (
         b"RNXmodel",
-        "is a compiled network (.rnx), which holds its weights already: give it in place of the source, without weights",
+        "is a compiled network (.rnx), which already contains its weights: use it instead of the source, without weights",
     ),
-    (b"resnet ", "is a source file (.resnet), which describes a network and holds no weights"),
-    (b"\x1f\x8b", "is compressed by gzip: decompress it first (`gunzip FILE.gz`; `tar -xzf FILE.tar.gz` where it is an archive)"),
-    (b"BZh", "is compressed by bzip2: decompress it first (`bunzip2 FILE.bz2`; `tar -xjf FILE.tar.bz2` where it is an archive)"),
-    (b"\xfd7zXZ\0", "is compressed by xz: decompress it first (`unxz FILE.xz`; `tar -xJf FILE.tar.xz` where it is an archive)"),
-    (b"\x28\xb5\x2f\xfd", "is compressed by zstd: decompress it first (`unzstd FILE.zst`)"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first, and give the file in it"),
-    (b"Rar!\x1a\x07", "is a RAR archive: unpack it first, and give the file in it"),
+    (b"resnet ", "is a source file (.resnet), which describes a network and contains no weights"),
+    (b"\x1f\x8b", "is compressed with gzip: decompress it first (`gunzip FILE.gz`, or `tar -xzf FILE.tar.gz` for an archive)"),
+    (b"BZh", "is compressed with bzip2: decompress it first (`bunzip2 FILE.bz2`, or `tar -xjf FILE.tar.bz2` for an archive)"),
+    (b"\xfd7zXZ\0", "is compressed with xz: decompress it first (`unxz FILE.xz`, or `tar -xJf FILE.tar.xz` for an archive)"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: decompress it first (`unzstd FILE.zst`)"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive: unpack it first, and use the file in it"),
+    (b"Rar!\x1a\x07", "is a RAR archive: unpack it first, and use the file in it"),
     (b"PK\x05\x06", "is an empty zip archive: save or download it again"),
     (
         b"\x89HDF\r\n\x1a\n",
-        "is an HDF5 file, as Keras writes (.h5), which is not read: save its arrays under the network's names with \
+        "is an HDF5 file (.h5, as written by Keras), which is not supported: save its arrays under the network's names with \
          numpy.savez(\"weights.npz\", **arrays)",
     ),
     (
         b"\x93NUMPY",
-        "is a single NumPy array without a name (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)",
+        "is a single unnamed NumPy array (.npy): save arrays under the network's names with numpy.savez(\"weights.npz\", **arrays)",
     ),
-    (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself: fetch that with `git lfs pull`"),
-    (
-        b"<!doctype html",
-        "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says",
-    ),
-    (b"<html", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
-    (b"<!--", "is a web page, not the file that was to be downloaded: open the address in a browser to see what it says"),
-    (b"<?xml", "is an XML file, not the file that was to be downloaded, or the description beside the weights (OpenVINO's .xml)"),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`"),
+    (b"<!doctype html", "is a web page instead of the file: open the download address in a browser to see what it says"),
+    (b"<html", "is a web page instead of the file: open the download address in a browser to see what it says"),
+    (b"<!--", "is a web page instead of the file: open the download address in a browser to see what it says"),
+    (b"<?xml", "is an XML file: an error page instead of the download, or the description next to the weights (OpenVINO's .xml)"),
     (
         b"model_checkpoint_path:",
-        "is the index of a TensorFlow checkpoint, which is not read: save its arrays under the network's names with \
+        "is the index of a TensorFlow checkpoint, which is not supported: save its arrays under the network's names with \
       numpy.savez(\"weights.npz\", **arrays)",
     ),
-    (b"GGUF", "is a GGUF file, which is not read: take the model's safetensors"),
+    (b"GGUF", "is a GGUF file, which is not supported: use the model's safetensors"),
     (b"\x89PNG\r\n", IMAGE),
     (b"\xff\xd8\xff", IMAGE),
 ];
 
 const IMAGE: &str =
-    "is an image, not a network or its weights: weights are read from safetensors, from PyTorch's `.pth` and from NumPy's `.npz`";
+    "is an image, not a network or its weights: weights are read from safetensors, PyTorch's `.pth` or NumPy's `.npz`";
 
-const TENSORFLOW: &str = "is a TensorFlow file, which is not read: save its arrays under the network's names with \
+const TENSORFLOW: &str = "is a TensorFlow file, which is not supported: save its arrays under the network's names with \
                           numpy.savez(\"weights.npz\", **arrays)";
 
-/// The last bytes of a table of LevelDB, as TensorFlow's `.index` is one.
+/// The last bytes of a LevelDB table, such as TensorFlow's `.index`.
 const TABLE_END: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
 
-/// What the file is and what to do, as the rest of a sentence; None where it cannot be told.
+/// What the file is and what to do, as the rest of a sentence; `None` if it is unknown.
 pub(super) fn of(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = if text.first().is_some_and(u8::is_ascii_whitespace) { text.trim_ascii_start() } else { text };
     let begins = |begin: &[u8]| text.get(..begin.len()).is_some_and(|first| first.eq_ignore_ascii_case(begin));
     if bytes.is_empty() {
-        return Some("is empty: its download or copy was cut off");
+        return Some("is empty: its download or copy is incomplete");
     }
-    if let Some(&(_, found)) = BEGINNINGS.iter().find(|(begin, _)| bytes.starts_with(begin) || begins(begin)) {
+    if let Some(&(_, found)) = SIGNATURES.iter().find(|(begin, _)| bytes.starts_with(begin) || begins(begin)) {
         return Some(found);
     }
     if bytes.get(257..262) == Some(b"ustar") {
-        return Some("is a tar archive: unpack it first (`tar -xf FILE.tar`), and give the file in it");
+        return Some("is a tar archive: unpack it first (`tar -xf FILE.tar`), and use the file in it");
     }
     if bytes.get(4..8) == Some(b"TFL3") || bytes.ends_with(&TABLE_END) {
         return Some(TENSORFLOW);
     }
     match bytes {
-        // a saved model of TensorFlow, of its schema 1; a frozen graph: a node that begins with its name
+        // a TensorFlow SavedModel with schema version 1; a frozen graph, whose first node begins with its name
         [0x08, 0x01, 0x12, ..] => Some(TENSORFLOW),
         [0x0a, len, 0x0a, name, ..] if *len < 0x80 && name < len => Some(TENSORFLOW),
         _ if is_onnx(bytes) => {
@@ -83,56 +81,58 @@ pub(super) fn of(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What a file is that was given as a source and is none, as the rest of a sentence; `None` if it is not known.
+/// What a file is that is given as a source but is not one, as the rest of a sentence; `None` if it is unknown.
 pub fn of_source(path: &Path) -> Option<&'static str> {
     const READ: u64 = 4096;
     let mut bytes = Vec::new();
     std::fs::File::open(path).ok()?.take(READ).read_to_end(&mut bytes).ok()?;
     if bytes.starts_with(b"resnet ") {
-        return None; // a source that is too large, or no text further on
+        return None; // a source that is too large or not entirely text
     }
     if pth::is_zip(&bytes) || safetensors::is_magic(&bytes) || pth::is_legacy(&bytes) {
-        return Some("is a file of weights or an archive, not a source (.resnet): give weights with `--weights`");
+        return Some("is a weight file or an archive, not a source (.resnet): pass weights with `--weights`");
     }
     of(&bytes)
 }
 
-/// What a file is that is surely no ONNX file, as [`of`] says.
+/// Like [`of`], for a file that is given as an ONNX file; `None` if it may be one.
 #[cfg(feature = "onnx")]
 pub(super) fn of_model(bytes: &[u8]) -> Option<&'static str> {
     if pth::is_zip(bytes) || safetensors::is_magic(bytes) || pth::is_legacy(bytes) {
-        return Some("is a file of weights or an archive, not an ONNX file: give weights with `--weights`");
+        return Some("is a weight file or an archive, not an ONNX file: pass weights with `--weights`");
     }
     if is_onnx(bytes) { None } else { of(bytes) }
 }
 
-/// Whether a file may be ONNX: the version of its format, and then a field that a model has.
+/// Whether a file may be ONNX: it begins with the version of the format, followed by another field of a model.
 fn is_onnx(bytes: &[u8]) -> bool {
-    // who made it, of which version; the domain, the model's version, what is said of it; the graph, the operators, metadata
+    // producer, producer version, domain, model version, doc string, graph, opset imports, metadata
     matches!(bytes, [0x08, 0x01..=0x40, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..])
 }
 
-/// What a zip archive is that holds files of these names and neither `data.pkl` nor arrays alone, as the rest of a sentence.
+/// What a zip archive with these entries is, if it is neither PyTorch's nor only contains arrays, as the rest of a sentence.
 pub(super) fn of_zip<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
     const WEIGHTS: [&str; 8] = [".safetensors", ".pth", ".pt", ".th", ".bin", ".ckpt", ".npz", ".onnx"];
     const SHOWN: usize = 100;
     let any = |end: &str| names.clone().any(|name| name.ends_with(end));
     if any("model.weights.h5") {
-        return "is a Keras model (.keras), which is not read: save its arrays under the network's names with \
+        return "is a Keras model (.keras), which is not supported: save its arrays under the network's names with \
                 numpy.savez(\"weights.npz\", **arrays)"
             .to_owned();
     }
-    // torch.export writes neither a pickle at its top
+    // torch.export does not write a pickle at the top level
     if any("archive_format") || any("models/model.json") || any("serialized_exported_program.json") {
-        return "is a program of torch.export (.pt2), of which nothing is run; save the state dict instead: \
+        return "is a torch.export program (.pt2), and programs are not run; save the state dict instead: \
                 torch.save(torch.export.load(PATH).state_dict, NEW)"
             .to_owned();
     }
     let inner = names.clone().find(|name| WEIGHTS.iter().any(|end| name.to_ascii_lowercase().ends_with(end)));
     match inner.filter(|name| name.len() <= SHOWN) {
-        Some(inner) => format!("is a zip archive around `{}`: unpack it first, and give that file", inner.escape_debug()),
-        None => "is a zip archive without `data.pkl`, and so not what `torch.save` writes; nor is it one of NumPy's arrays alone"
-            .to_owned(),
+        Some(inner) => format!("is a zip archive that contains `{}`: unpack it first, and use that file", inner.escape_debug()),
+        None => {
+            "is a zip archive without `data.pkl`, so `torch.save` did not write it, and it is not a NumPy archive (.npz) either"
+                .to_owned()
+        }
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_kinds_are_told_by_their_contents() {
+    fn files_of_other_kinds_are_identified_by_their_contents() {
         let mut tar = vec![0; 1024];
         tar[..5].copy_from_slice(b"a.npy");
         tar[257..262].copy_from_slice(b"ustar");
@@ -166,7 +166,7 @@ mod tests {
             (b"\x08\x01\x12\x20", "TensorFlow"),
             (b"\x0a\x20\x0a\x05input\x12", "TensorFlow"),
             (&table, "TensorFlow"),
-            // by PyTorch, with who made it; by hand, with the graph or the operators right behind the version
+            // written by PyTorch, with a producer; by hand, with the graph or the opset imports right after the version
             (b"\x08\x08\x12\x07pytorch", "resnetc import"),
             (b"\x08\x0a\x3a\x20\x0a", "resnetc import"),
             (b"\x08\x07\x42\x04\x0a\0\x10\x0d", "resnetc import"),
@@ -180,11 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn zip_archives_are_told_by_what_they_hold() {
+    fn zip_archives_are_identified_by_their_entries() {
         let of = |names: &[&str]| of_zip(names.iter().copied());
         assert!(of(&["config.json", "model.weights.h5"]).contains("Keras"));
         assert!(of(&["p/archive_format", "p/data/weights/weight_0"]).contains("torch.export"));
-        assert!(of(&["README", "best/model.PTH"]).contains("around `best/model.PTH`: unpack it first"));
+        assert!(of(&["README", "best/model.PTH"]).contains("contains `best/model.PTH`: unpack it first"));
         assert!(of(&["mimetype"]).contains("without `data.pkl`"));
         assert!(of(&[]).contains("without `data.pkl`"));
     }

@@ -1,5 +1,4 @@
-//! What does not agree between a checkpoint and a network, said in terms of the network's structure: a report of a few lines, not
-//! of forty names.
+//! Reports the differences between a checkpoint and a network in terms of the network's structure: a few lines instead of dozens of names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +12,7 @@ use crate::base::source::Span;
 use crate::base::tensor::Tensor;
 use crate::ir::{Checked, NodeId, ParamSource};
 
-/// A checkpoint does not fit a network: one diagnostic for each kind of disagreement, with its place in the source.
+/// A checkpoint does not fit a network: one diagnostic for each kind of difference, with its location in the source.
 #[derive(Clone, Debug)]
 pub struct MismatchReport {
     /// At least one.
@@ -32,39 +31,39 @@ impl fmt::Display for MismatchReport {
 impl std::error::Error for MismatchReport {}
 
 /// A parameter that the network needs.
-pub(super) struct Wanted<'a> {
+pub(super) struct Expected<'a> {
     pub shape: &'a [usize],
     pub node: NodeId,
 }
 
 /// All parameters of a network, by full name.
-pub(super) fn wanted(checked: &Checked) -> BTreeMap<&str, Wanted<'_>> {
+pub(super) fn expected(checked: &Checked) -> BTreeMap<&str, Expected<'_>> {
     let mut list = BTreeMap::new();
     for id in checked.graph().ids() {
         for param in &checked.graph().node(id).params {
             if let ParamSource::Named(name) = &param.source {
-                list.insert(name.as_str(), Wanted { shape: &param.shape, node: id });
+                list.insert(name.as_str(), Expected { shape: &param.shape, node: id });
             }
         }
     }
     list
 }
 
-/// How many names a diagnostic gives as examples.
+/// The number of names that a diagnostic gives as examples.
 const EXAMPLES: usize = 3;
 
-/// Everything that disagrees; no diagnostic where the tensors fit.
+/// All differences; no diagnostics if the tensors fit.
 pub(super) fn report(
     checked: &Checked,
-    wanted: &BTreeMap<&str, Wanted<'_>>,
+    expected: &BTreeMap<&str, Expected<'_>>,
     given: &BTreeMap<&str, &Tensor>,
     unread: &BTreeMap<&str, &Unread>,
     path: &Path,
 ) -> MismatchReport {
     let file = path.display();
     let place = checked.network.weights.as_ref().map_or(checked.network.span, |(_, span)| *span);
-    let span = |name: &str| wanted.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
-    let Explained { mut diagnostics, names: explained } = structure::explain(checked, wanted, given);
+    let span = |name: &str| expected.get(name).map_or(place, |w| checked.graph().node(w.node).origin.span);
+    let Explained { mut diagnostics, names: explained } = structure::explain(checked, expected, given);
     let rest = |name: &&str| !explained.contains(*name);
     let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
         let Some(first) = names.first() else { return };
@@ -73,23 +72,23 @@ pub(super) fn report(
         diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
     };
     let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);
-    let missing = wanted.keys().copied().filter(lacks).filter(rest).collect();
-    let others = unread.iter().filter(|(_, holds)| holds.is_tensor).map(|(name, _)| name);
-    let unused = given.keys().chain(others).copied().filter(|name| !wanted.contains_key(name)).filter(rest).collect();
-    let both = || wanted.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
+    let missing = expected.keys().copied().filter(lacks).filter(rest).collect();
+    let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
+    let unused = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).filter(rest).collect();
+    let both = || expected.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
     let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).filter(rest).collect();
     let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
     group(codes::WEIGHTS_MISSING, missing, &span, "lacks tensors that the network needs", "needed here");
     group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");
-    group(codes::WEIGHTS_SHAPE, reshaped, &span, "has tensors of other sizes", "of another size here");
+    group(codes::WEIGHTS_SHAPE, reshaped, &span, "has tensors of other shapes", "of another shape here");
     group(codes::WEIGHTS_TYPE, integers, &span, "has integers for weights", "needed here");
-    // by what they hold: one line for a file of which all is of a type that is not read
+    // grouped by contents: a single line for a file in which all tensors have an unsupported type
     let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, holds) in unread.iter().filter(|(name, _)| wanted.contains_key(**name)) {
-        kinds.entry(&holds.holds).or_default().push(name);
+    for (name, tensor) in unread.iter().filter(|(name, _)| expected.contains_key(**name)) {
+        kinds.entry(&tensor.contents).or_default().push(name);
     }
-    for (holds, names) in kinds {
-        group(codes::WEIGHTS_TYPE, names, &span, &format!("has {holds} for weights"), "needed here");
+    for (contents, names) in kinds {
+        group(codes::WEIGHTS_TYPE, names, &span, &format!("has {contents} for weights"), "needed here");
     }
     MismatchReport { diagnostics }
 }

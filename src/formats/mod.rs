@@ -1,5 +1,5 @@
-//! Files: safetensors, PyTorch's `.pth`, npy and npz, ONNX, the artifact. None of them is trusted: sizes are checked before memory is taken, and
-//! whatever is wrong is an error that names the file.
+//! File formats: safetensors, PyTorch's `.pth`, npy and npz, ONNX, the artifact. Files are not trusted: sizes are checked before memory is
+//! allocated, and every error names the file.
 
 pub mod artifact;
 pub mod kind;

@@ -1,4 +1,4 @@
-//! NumPy's `.npy`: one array. Reads versions 1 to 3 of the format, in either byte order and in C or Fortran order; writes float32 in
+//! NumPy's `.npy`: a single array. Reads versions 1 to 3 of the format, in either byte order and in C or Fortran order; writes float32 in
 //! version 1.0. Source: the documentation of `numpy.lib.format`.
 
 use std::io;
@@ -13,111 +13,111 @@ use crate::base::tensor::{DType, Tensor, count};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Headers are one line with three entries; numpy itself refuses more than this when it is not told to trust the file.
+/// The largest header in bytes: NumPy's limit for files that are not trusted.
 const MAX_HEADER: usize = 10_000;
 
-/// Why an `.npy` file was not read or written.
+/// Why an `.npy` file cannot be read or written.
 #[derive(Debug, Error)]
 pub enum NpyError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// `read` or `write`.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Not an array that can be read.
+    /// The array cannot be read.
     #[error("`{}` {reason}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, as the rest of a sentence.
+        /// What is wrong, as the rest of a sentence that begins with the path.
         reason: String,
     },
 }
 
-/// Reads an array as float32; other numbers are converted.
+/// Reads an array as float32; other types are converted.
 pub fn read(path: &Path) -> Result<ArrayD<f32>, NpyError> {
     let tensor = read_tensor(path)?;
     ArrayD::from_shape_vec(tensor.shape(), tensor.to_f32().into_owned())
-        .map_err(|e| NpyError::Invalid { path: path.to_owned(), reason: format!("has sizes that no array can have: {e}") })
+        .map_err(|e| NpyError::Invalid { path: path.to_owned(), reason: format!("has an invalid shape: {e}") })
 }
 
-/// Reads an array of float64, float32, float16, integers or booleans, in row-major order. What is stored so, and little-endian, is
-/// mapped and not copied.
+/// Reads an array of float64, float32, float16, integers or booleans, in row-major order. Arrays that are stored in this order and
+/// little-endian are memory-mapped without a copy.
 pub fn read_tensor(path: &Path) -> Result<Tensor, NpyError> {
     let bytes = Bytes::map(path).map_err(|source| NpyError::Io { what: "read", path: path.to_owned(), source })?;
-    parse(&bytes).map_err(|refusal| NpyError::Invalid { path: path.to_owned(), reason: refusal.to_string() })
+    parse(&bytes).map_err(|error| NpyError::Invalid { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// Why an array is not read; displays as the rest of a sentence about it.
+/// Why an array cannot be read. Displays as the rest of a sentence that begins with its name.
 #[derive(Debug, Error)]
-pub(super) enum Refusal {
-    /// Its elements are of a type that is not read.
-    #[error("holds elements of type {descr:?}; floats, signed integers, bytes and booleans are read")]
+pub(super) enum ArrayError {
+    /// Its element type is not supported.
+    #[error("has elements of type {descr:?}; only floats, signed integers, bytes and booleans are supported")]
     Type {
-        /// As the file states it: `<U5`.
+        /// The type in the header: `<U5`.
         descr: String,
-        /// Whether they are numbers.
+        /// Whether its elements are numbers.
         is_number: bool,
     },
-    /// It is no array, or a damaged one.
+    /// It is not an array, or damaged.
     #[error("{0}")]
     Other(String),
 }
 
-impl From<String> for Refusal {
-    fn from(reason: String) -> Refusal {
-        Refusal::Other(reason)
+impl From<String> for ArrayError {
+    fn from(reason: String) -> ArrayError {
+        ArrayError::Other(reason)
     }
 }
 
-impl From<&str> for Refusal {
-    fn from(reason: &str) -> Refusal {
-        Refusal::Other(reason.to_owned())
+impl From<&str> for ArrayError {
+    fn from(reason: &str) -> ArrayError {
+        ArrayError::Other(reason.to_owned())
     }
 }
 
-/// The array of a file whose bytes these are.
-pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, Refusal> {
+/// Parses the contents of a file.
+pub(super) fn parse(bytes: &Bytes) -> Result<Tensor, ArrayError> {
     if !bytes.starts_with(MAGIC) {
         return Err("is not an .npy file: it does not begin with \\x93NUMPY".into());
     }
-    let cut = || "is cut off within its header".to_owned();
-    let major = *bytes.get(6).ok_or_else(cut)?;
+    let truncated = || "is truncated inside its header".to_owned();
+    let major = *bytes.get(6).ok_or_else(truncated)?;
     let (start, len) = match major {
-        1 => (10, bytes.get(8..10).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes).ok_or_else(cut)?.into()),
-        2 | 3 => (12, bytes.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).ok_or_else(cut)? as usize),
-        other => return Err(format!("is of version {other} of the .npy format; versions 1 to 3 are known").into()),
+        1 => (10, bytes.get(8..10).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes).ok_or_else(truncated)?.into()),
+        2 | 3 => (12, bytes.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).ok_or_else(truncated)? as usize),
+        other => return Err(format!("has version {other} of the .npy format; only versions 1 to 3 are supported").into()),
     };
     if len > MAX_HEADER {
-        return Err(format!("has a header of {len} bytes; at most {MAX_HEADER} are read").into());
+        return Err(format!("has a header of {len} bytes; the limit is {MAX_HEADER}").into());
     }
-    let header = bytes.get(start..start + len).ok_or_else(cut)?;
+    let header = bytes.get(start..start + len).ok_or_else(truncated)?;
     let header = std::str::from_utf8(header).map_err(|_| "has a header that is not text")?;
     let Header { descr, fortran, shape } = Header::parse(header).ok_or("has a header that is not the expected dictionary")?;
     let (dtype, swap) = element(&descr)?;
     let size = count(&shape).and_then(|n| n.checked_mul(dtype.size()));
-    let held = bytes.len() - start - len;
-    if size != Some(held) {
-        return Err(format!("states {shape:?} elements of {} bytes and holds {held} bytes", dtype.size()).into());
+    let found = bytes.len() - start - len;
+    if size != Some(found) {
+        return Err(format!("declares {shape:?} elements of {} bytes, but has {found} bytes", dtype.size()).into());
     }
-    let mut data = bytes.slice(start + len..bytes.len()).ok_or_else(cut)?;
+    let mut data = bytes.slice(start + len..bytes.len()).ok_or_else(truncated)?;
     if swap {
         data = data.chunks(dtype.size()).flat_map(|element| element.iter().rev().copied()).collect::<Vec<u8>>().into();
     }
     if fortran && shape.iter().filter(|&&n| n > 1).count() > 1 {
         data = row_major(&data, &shape, dtype.size()).into();
     }
-    Tensor::from_bytes(shape, dtype, data).ok_or_else(|| "has sizes and bytes that disagree".into())
+    Tensor::from_bytes(shape, dtype, data).ok_or_else(|| "has a shape that does not fit its data".into())
 }
 
-/// Whether the bytes of each element must be reversed.
-fn element(descr: &str) -> Result<(DType, bool), Refusal> {
-    let (order, kind) = descr.split_at_checked(1).ok_or("has an element type of no name")?;
+/// The element type, and whether the bytes of each element must be reversed.
+fn element(descr: &str) -> Result<(DType, bool), ArrayError> {
+    let (order, kind) = descr.split_at_checked(1).ok_or("has an empty element type")?;
     let dtype = match kind {
         "f8" => DType::F64,
         "f4" => DType::F32,
@@ -129,16 +129,16 @@ fn element(descr: &str) -> Result<(DType, bool), Refusal> {
         "u1" => DType::U8,
         "b1" => DType::Bool,
         _ => {
-            // the letter of unsigned and complex numbers, and of floats of another length
+            // unsigned and complex numbers, and floats of other sizes
             let is_number = kind.starts_with(['f', 'c', 'u', 'i']);
-            return Err(Refusal::Type { descr: descr.to_owned(), is_number });
+            return Err(ArrayError::Type { descr: descr.to_owned(), is_number });
         }
     };
     match order {
         "<" | "|" => Ok((dtype, false)),
         "=" => Ok((dtype, cfg!(target_endian = "big"))),
         ">" => Ok((dtype, dtype.size() > 1)),
-        _ => Err(format!("holds elements of the unknown byte order {order:?}").into()),
+        _ => Err(format!("has the unknown byte order {order:?}").into()),
     }
 }
 
@@ -146,7 +146,7 @@ fn row_major(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut index = vec![0usize; shape.len()];
     for _ in 0..data.len() / size {
-        // column-major: the first index runs fastest
+        // column-major: the first index varies fastest
         let from = index.iter().zip(shape).rev().fold(0, |at, (&i, &n)| at * n + i);
         out.extend_from_slice(&data[from * size..][..size]);
         for (i, &n) in index.iter_mut().zip(shape).rev() {
@@ -160,7 +160,7 @@ fn row_major(data: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
     out
 }
 
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: a Python literal, of which only these forms occur.
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`: a Python literal, limited to these forms.
 struct Header {
     descr: String,
     fortran: bool,
@@ -191,7 +191,7 @@ impl Header {
                 "shape" => {
                     let (list, after) = after.strip_prefix('(')?.split_once(')')?;
                     let sizes = list.split(',').map(str::trim).filter(|size| !size.is_empty());
-                    // numpy of Python 2 wrote long integers: `3L`
+                    // NumPy on Python 2 wrote long integers as `3L`
                     shape = Some(sizes.map(|n| n.trim_end_matches('L').parse().ok()).collect::<Option<Vec<usize>>>()?);
                     after
                 }
@@ -204,7 +204,7 @@ impl Header {
     }
 }
 
-/// A list at the start, brackets included, and what follows it: the fields of a structured array.
+/// Splits off a list with its brackets: the fields of a structured array.
 fn bracketed(text: &str) -> Option<(&str, &str)> {
     let mut depth = 0usize;
     let end = text.char_indices().find(|&(_, c)| {
@@ -214,13 +214,13 @@ fn bracketed(text: &str) -> Option<(&str, &str)> {
     text.split_at_checked(end.0 + 1)
 }
 
-/// A quoted string at the start, and what follows it.
+/// Splits off a quoted string.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     text[1..].split_once(quote)
 }
 
-/// Writes an array of float32, whole or not at all.
+/// Writes a float32 array, atomically.
 pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
     write_atomically(path, |out| {
         out.write_all(&header(array.shape()))?;
@@ -240,7 +240,7 @@ pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
 /// The magic, version 1.0 and the dictionary, padded with spaces so that the data begins at a multiple of 64 bytes.
 fn header(shape: &[usize]) -> Vec<u8> {
     let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    // a tuple of one needs its comma, others are written without the last
+    // a tuple of one element needs a trailing comma; others have none
     let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
     let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
     let unpadded = MAGIC.len() + 4 + text.len() + 1;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn torchs_file_is_read() {
+    fn a_file_written_from_pytorch_is_read() {
         let array = read(Path::new("tests/fixtures/tiny.x.npy")).unwrap();
         assert_eq!(array.shape(), [3, 3, 16, 16]);
         assert!(array.iter().all(|v| v.is_finite()) && array.iter().any(|&v| v != 0.0));
@@ -313,9 +313,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_checked_before_memory_is_taken() {
+    fn sizes_are_checked_before_memory_is_allocated() {
         let huge = "{'descr': '<f4', 'fortran_order': True, 'shape': (1152921504606846976, 4)}";
-        assert!(parse(&file(1, huge, &[0; 16])).unwrap_err().to_string().contains("holds 16 bytes"));
+        assert!(parse(&file(1, huge, &[0; 16])).unwrap_err().to_string().contains("has 16 bytes"));
         let overflow = "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}";
         assert!(parse(&file(1, overflow, &[])).is_err());
         assert!(parse(&file(2, &" ".repeat(20_000), &[])).unwrap_err().to_string().contains("20000"));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error_or_an_equal_shape() {
+    fn damage_is_an_error_or_yields_an_array_of_the_same_size() {
         let whole = file(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", &floats(&[0.5; 6]));
         for len in 0..whole.len() {
             assert!(parse(&whole.slice(0..len).unwrap()).is_err(), "cut to {len}");
@@ -333,7 +333,7 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = whole.to_vec();
                 bytes[at] ^= 1 << bit;
-                // a flip may yield another valid file: (2, 3) to (3, 2) needs two, but F to f, or 1.0 to 1.1, is one
+                // a flipped bit may yield another valid file
                 if let Ok(tensor) = parse(&bytes.into()) {
                     assert_eq!(tensor.len() * tensor.dtype().size(), 24);
                 }

@@ -1,17 +1,17 @@
-//! NumPy's `.npz`: a zip archive of `.npy` arrays, each under its name (`numpy.savez`, `numpy.savez_compressed`).
+//! NumPy's `.npz`: a zip archive of named `.npy` arrays (`numpy.savez`, `numpy.savez_compressed`).
 
 use std::path::Path;
 
-use super::npy::{self, Refusal};
+use super::npy::{self, ArrayError};
 use super::pth::archive::{bad_zip, contents, opened, too_much};
 use super::pth::{Fault, copies_allowed};
 use super::tensors::{Tensors, Unread, WeightsError};
 use crate::base::mmap::Bytes;
 
-/// What names of entries end with.
+/// The extension of the entries.
 const EXTENSION: &str = ".npy";
 
-/// Whether a zip archive is one of arrays: it has entries, and all are.
+/// Whether a zip archive has entries, and all of them are arrays.
 pub(super) fn is_npz(bytes: &[u8]) -> bool {
     opened(bytes).is_ok_and(|zip| {
         let mut names = zip.file_names().peekable();
@@ -19,8 +19,7 @@ pub(super) fn is_npz(bytes: &[u8]) -> bool {
     })
 }
 
-/// The arrays of a file whose bytes these are, by name; `path` is for messages. Those of strings or objects, and of numbers that are not
-/// read, are passed over.
+/// Reads the arrays of a file by name; `path` is for messages. Arrays of strings, objects and unsupported numeric types are skipped.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
     read_arrays(path, bytes).map_err(|fault| fault.at(path))
 }
@@ -33,15 +32,15 @@ fn read_arrays(path: &Path, bytes: &Bytes) -> Result<Tensors, Fault> {
     let mut unread = Vec::new();
     for (index, name) in names.into_iter().enumerate() {
         let array = contents(&mut zip, bytes, index, &format!("array `{}`", name.escape_debug()), &mut budget)?;
-        // at most one copy is made of it: of other byte order, or column by column
+        // at most one copy is made, to convert the byte order or column-major order
         budget = budget.checked_sub(array.len()).ok_or_else(too_much)?;
         let name = name.strip_suffix(EXTENSION).unwrap_or(&name).to_owned();
         match npy::parse(&array) {
             Ok(tensor) => list.push((name, tensor)),
-            Err(Refusal::Type { descr, is_number }) => {
-                unread.push((name, Unread { holds: format!("elements of type {descr:?}"), is_tensor: is_number }));
+            Err(ArrayError::Type { descr, is_number }) => {
+                unread.push((name, Unread { contents: format!("elements of type {descr:?}"), is_tensor: is_number }));
             }
-            Err(Refusal::Other(reason)) => {
+            Err(ArrayError::Other(reason)) => {
                 return Err(Fault::Damaged(format!("the array `{}` {reason}", name.escape_debug())));
             }
         }
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_have_their_names_stored_or_deflated() {
+    fn stored_and_deflated_arrays_are_read_by_name() {
         let (a, b) = (array("(2, 2)", &[1.0, 2.0, 3.0, 4.0]), array("()", &[5.0]));
         for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
             let bytes = archive(&[("layer1.0.conv1.weight.npy", &a), ("scalar.npy", &b)], method);
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_of_strings_and_objects_are_passed_over() {
+    fn arrays_of_strings_and_objects_are_skipped() {
         let a = array("(2,)", &[1.0, 2.0]);
         let of = |descr: &str| {
             let dict = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (2,), }}");
@@ -110,7 +109,7 @@ mod tests {
             assert_eq!((tensors.len(), &*tensors.get("w").unwrap().to_f32()), (1, &[1.0, 2.0][..]));
             let [(name, unread)] = tensors.unread().collect::<Vec<_>>()[..] else { panic!("{descr}") };
             assert_eq!((name, unread.is_tensor), ("names", is_tensor), "{descr}");
-            assert!(unread.holds.contains(descr.trim_matches('\'')), "{}", unread.holds);
+            assert!(unread.contents.contains(descr.trim_matches('\'')), "{}", unread.contents);
         }
         for descr in ["[", "[]]", "'<U2", "['"] {
             let bytes = archive(&[("w.npy", &of(descr))], zip::CompressionMethod::Stored);
@@ -119,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_of_arrays_is_an_error() {
+    fn invalid_archives_are_errors() {
         let a = array("(2,)", &[1.0, 2.0]);
         assert!(!is_npz(&archive(&[("a.npy", &a), ("data.pkl", b"x")], zip::CompressionMethod::Stored)));
         assert!(!is_npz(&archive(&[], zip::CompressionMethod::Stored)));
         let short = archive(&[("a.npy", &a[..a.len() - 1])], zip::CompressionMethod::Stored);
-        let said = read(Path::new("w.npz"), &short.into()).unwrap_err().to_string();
-        assert!(said.contains("the array `a` states [2] elements"), "{said}");
+        let message = read(Path::new("w.npz"), &short.into()).unwrap_err().to_string();
+        assert!(message.contains("the array `a` declares [2] elements"), "{message}");
         let whole = archive(&[("a.npy", &a)], zip::CompressionMethod::Deflated);
         for len in 0..whole.len() {
             assert!(read(Path::new("w.npz"), &whole[..len].to_vec().into()).is_err(), "cut to {len}");

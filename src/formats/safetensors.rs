@@ -1,4 +1,4 @@
-//! safetensors: a length, a JSON header, and the values. Read through a memory map; nothing is copied until it is used.
+//! safetensors: a length, a JSON header, and the values. Files are memory-mapped; nothing is copied until it is used.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,40 +11,40 @@ use crate::base::file::{write_atomically, write_durably};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor};
 
-/// The largest header that is read, in bytes. ResNet-1202's takes 0.7 MB; parsing one takes several times its length.
+/// The largest header that is read, in bytes. ResNet-1202's has 0.7 MB; parsing takes several times as much memory.
 const MAX_HEADER: u64 = 32 << 20;
 
-/// Whether a file that begins so may be safetensors: a length below 2^40, then the brace that opens the header.
+/// Whether a file that begins with these bytes may be safetensors: a length below 2^40, then the opening brace of the header.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
     matches!(bytes, [_, _, _, _, _, 0, 0, 0, b'{', ..])
 }
 
-/// The tensors of a file whose bytes these are; `path` is for messages.
+/// Reads the tensors of a file; `path` is for messages.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
     let damaged = |reason: String| WeightsError::Damaged { path: path.to_owned(), reason };
-    let Some(&stated) = bytes.first_chunk() else {
-        return Err(damaged(format!("it has {} bytes, and the header's length alone takes 8", bytes.len())));
+    let Some(&len) = bytes.first_chunk() else {
+        return Err(damaged(format!("it has only {} bytes, but the length of the header takes 8", bytes.len())));
     };
-    let header = u64::from_le_bytes(stated);
+    let header = u64::from_le_bytes(len);
     let rest = bytes.len() as u64 - 8;
     if header > rest {
-        return Err(damaged(format!("its header claims {header} bytes, and {rest} follow")));
+        return Err(damaged(format!("its header claims {header} bytes, but only {rest} follow")));
     }
     if header > MAX_HEADER {
-        return Err(damaged(format!("its header claims {header} bytes; at most {MAX_HEADER} are read")));
+        return Err(damaged(format!("its header claims {header} bytes; the limit is {MAX_HEADER}")));
     }
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(format!("{e}")))?;
     let (mut list, mut unread) = (Vec::new(), Vec::new());
     for (name, info) in metadata.tensors() {
         let Some(dtype) = element(info.dtype) else {
-            unread.push((name, Unread { holds: format!("elements of type {:?}", info.dtype), is_tensor: true }));
+            unread.push((name, Unread { contents: format!("elements of type {:?}", info.dtype), is_tensor: true }));
             continue;
         };
         let start = 8 + header;
         let (from, to) = info.data_offsets;
         let data = from.checked_add(start).zip(to.checked_add(start)).and_then(|(from, to)| bytes.slice(from..to));
         let tensor = data.and_then(|data| Tensor::from_bytes(info.shape.clone(), dtype, data));
-        let tensor = tensor.ok_or_else(|| damaged(format!("the place of `{name}` does not fit its sizes")))?;
+        let tensor = tensor.ok_or_else(|| damaged(format!("the data of `{name}` does not fit its shape")))?;
         list.push((name, tensor));
     }
     Ok(Tensors::new(path, list).with_unread(unread))
@@ -97,25 +97,25 @@ impl View for Stored<'_> {
     }
 }
 
-/// Writes tensors in the types they are stored in, whole or not at all.
+/// Writes tensors with their types, atomically.
 pub fn write<'a>(path: &Path, tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<(), WeightsError> {
     let bytes = serialized(path, tensors, None)?;
-    write_atomically(path, |out| out.write_all(&bytes)).map_err(|source| unwritten(path, source))
+    write_atomically(path, |out| out.write_all(&bytes)).map_err(|source| write_error(path, source))
 }
 
-/// As [`write`], with a text in the header, and on the disk before the file takes its name.
-pub fn write_with_note<'a>(
+/// Like [`write`], with an entry in the metadata, and synced to disk before the file is renamed.
+pub fn write_with_metadata<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     key: &str,
-    note: String,
+    value: String,
 ) -> Result<(), WeightsError> {
-    let bytes = serialized(path, tensors, Some([(key.to_owned(), note)].into()))?;
-    write_durably(path, |out| out.write_all(&bytes)).map_err(|source| unwritten(path, source))
+    let bytes = serialized(path, tensors, Some([(key.to_owned(), value)].into()))?;
+    write_durably(path, |out| out.write_all(&bytes)).map_err(|source| write_error(path, source))
 }
 
-/// The text that the header of a file with these bytes holds under a key.
-pub fn note(bytes: &Bytes, key: &str) -> Option<String> {
+/// An entry of the metadata in the header of a file.
+pub fn metadata(bytes: &Bytes, key: &str) -> Option<String> {
     let header = u64::from_le_bytes(*bytes.first_chunk()?);
     if header > MAX_HEADER || header > bytes.len() as u64 {
         return None;
@@ -127,14 +127,14 @@ pub fn note(bytes: &Bytes, key: &str) -> Option<String> {
 fn serialized<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
-    notes: Option<HashMap<String, String>>,
+    metadata: Option<HashMap<String, String>>,
 ) -> Result<Vec<u8>, WeightsError> {
     let views = tensors.into_iter().map(|(name, tensor)| (name, Stored(tensor)));
-    safetensors::serialize(views, notes)
+    safetensors::serialize(views, metadata)
         .map_err(|e| WeightsError::Unsupported { path: path.to_owned(), reason: format!("cannot be written: {e}") })
 }
 
-fn unwritten(path: &Path, source: std::io::Error) -> WeightsError {
+fn write_error(path: &Path, source: std::io::Error) -> WeightsError {
     WeightsError::Io { what: "write", path: path.to_owned(), source }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_claims_too_much_is_refused_before_memory_is_taken() {
+    fn an_oversized_header_is_an_error_before_memory_is_allocated() {
         let mut bytes = sample().to_vec();
         bytes[..8].copy_from_slice(&(1u64 << 60).to_le_bytes());
         let error = parse(bytes.clone()).unwrap_err().to_string();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_overflow_are_refused() {
+    fn shapes_that_overflow_are_errors() {
         let header = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}}"#;
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn every_flip_in_the_header_is_an_error_or_harmless() {
+    fn every_flipped_bit_in_the_header_is_an_error_or_harmless() {
         let whole = sample();
         for at in 0..header_len(&whole) {
             for bit in 0..8 {
                 let mut bytes = whole.to_vec();
                 bytes[at] ^= 1 << bit;
-                // without a checksum a flip can make another valid header (another name, 2 x 3 to 6 x 1 takes two); its
-                // tensors still lie within the file and fit their sizes
+                // without a checksum, a flipped bit can yield another valid header (such as another name), but its
+                // tensors are still inside the file and fit their shapes
                 if let Ok(tensors) = parse(bytes) {
                     for (_, tensor) in tensors.iter() {
                         assert_eq!(tensor.to_f32().len(), tensor.shape().iter().product::<usize>());

@@ -1,34 +1,34 @@
-//! What a checkpoint and a network disagree on, as a person would say it: other shortcuts, other blocks, another depth, another
-//! number of classes. What is explained here need not be listed name by name.
+//! Explains differences between a checkpoint and a network in terms of their structure: other shortcuts, other blocks, another depth, another
+//! number of classes. Names that are explained here need not be listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::mismatch::Wanted;
+use super::mismatch::Expected;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::base::tensor::Tensor;
 use crate::ir::{Checked, Op, Shortcut, Stage};
 
-/// What implementations call a projection shortcut inside a block.
+/// Common names of a projection shortcut in a block.
 const PROJECTIONS: [&str; 4] = ["downsample", "shortcut", "projection", "skip"];
-/// How many names a message gives as examples.
+/// The number of names that a message gives as examples.
 const EXAMPLES: usize = 3;
 
-/// Diagnostics, and the names that they account for.
+/// Diagnostics, and the names that they explain.
 #[derive(Default)]
 pub(super) struct Explained {
     pub diagnostics: Vec<Diagnostic>,
     pub names: BTreeSet<String>,
 }
 
-/// A name inside a stage: the instance, and what it is called in the block.
+/// For a name in a stage: the index of the block, and the name in the block.
 fn inside<'n>(name: &'n str, stage: &str) -> Option<(usize, &'n str)> {
     let (index, rest) = name.strip_prefix(stage)?.strip_prefix('.')?.split_once('.')?;
     Some((index.parse().ok()?, rest))
 }
 
-/// The layer's part of a name: `conv1` of `conv1.weight`.
+/// The layer in a name: `conv1` in `conv1.weight`.
 fn layer(rest: &str) -> &str {
     rest.split('.').next().unwrap_or(rest)
 }
@@ -40,70 +40,70 @@ fn examples(names: impl Iterator<Item = String>) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Looks for structure in what disagrees.
-pub(super) fn explain(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&str, &Tensor>) -> Explained {
+/// Looks for structural differences.
+pub(super) fn explain(checked: &Checked, expected: &BTreeMap<&str, Expected<'_>>, given: &BTreeMap<&str, &Tensor>) -> Explained {
     let mut out = Explained::default();
-    if names_differ(checked, wanted, given, &mut out) {
+    if names_differ(checked, expected, given, &mut out) {
         return out;
     }
     for stage in &checked.network.stages {
-        depth(stage, wanted, given, &mut out);
+        depth(stage, expected, given, &mut out);
     }
     for stage in &checked.network.stages {
-        blocks(stage, wanted, given, &mut out);
+        blocks(stage, expected, given, &mut out);
     }
-    shortcuts(checked, wanted, given, &mut out);
-    classes(checked, wanted, given, &mut out);
+    shortcuts(checked, expected, given, &mut out);
+    classes(checked, expected, given, &mut out);
     out
 }
 
-/// No name in common: the checkpoint is of another naming, or of another network.
+/// No names in common: the checkpoint uses other names, or belongs to another network.
 fn names_differ(
     checked: &Checked,
-    wanted: &BTreeMap<&str, Wanted<'_>>,
+    expected: &BTreeMap<&str, Expected<'_>>,
     given: &BTreeMap<&str, &Tensor>,
     out: &mut Explained,
 ) -> bool {
-    if given.is_empty() || wanted.is_empty() || given.keys().any(|name| wanted.contains_key(name)) {
+    if given.is_empty() || expected.is_empty() || given.keys().any(|name| expected.contains_key(name)) {
         return false;
     }
     let theirs = examples(given.keys().map(ToString::to_string));
-    let ours = examples(wanted.keys().map(ToString::to_string));
+    let ours = examples(expected.keys().map(ToString::to_string));
     out.diagnostics.push(
         Diagnostic::error(
             codes::WEIGHTS_NAMES,
-            "no tensor of the checkpoint is called as one of the network",
+            "no tensor of the checkpoint has the name of one in the network",
             checked.network.span,
             "in this network",
         )
         .note(format!("the checkpoint has {theirs}"))
         .note(format!("the network needs {ours}"))
-        .help("`as NAME`, `scope NAME` and `sequential NAME` give layers the checkpoint's names"),
+        .help("to give layers the checkpoint's names, use `as NAME`, `scope NAME` and `sequential NAME`"),
     );
-    out.names.extend(given.keys().chain(wanted.keys()).map(ToString::to_string));
+    out.names.extend(given.keys().chain(expected.keys()).map(ToString::to_string));
     true
 }
 
 /// A stage with more or fewer blocks.
-fn depth(stage: &Stage, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
+fn depth(stage: &Stage, expected: &BTreeMap<&str, Expected<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
     let count = |names: &mut dyn Iterator<Item = &&str>| names.filter_map(|n| inside(n, &stage.name)).map(|(i, _)| i + 1).max();
-    let (Some(here), Some(there)) = (count(&mut wanted.keys()), count(&mut given.keys())) else { return };
+    let (Some(here), Some(there)) = (count(&mut expected.keys()), count(&mut given.keys())) else { return };
     if here == there {
         return;
     }
     out.diagnostics.push(Diagnostic::error(
         codes::WEIGHTS_DEPTH,
-        format!("the checkpoint has {there} blocks in `{}`, and the network {here}", stage.name),
+        format!("the checkpoint has {there} blocks in `{}`, but the network has {here}", stage.name),
         stage.span,
         format!("{here} blocks here"),
     ));
     let common = here.min(there);
     let beyond = |name: &&&str| inside(name, &stage.name).is_some_and(|(i, _)| i >= common);
-    out.names.extend(wanted.keys().chain(given.keys()).filter(beyond).map(ToString::to_string));
+    out.names.extend(expected.keys().chain(given.keys()).filter(beyond).map(ToString::to_string));
 }
 
-/// A stage whose blocks have other layers.
-fn blocks(stage: &Stage, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
+/// A stage whose blocks have different layers.
+fn blocks(stage: &Stage, expected: &BTreeMap<&str, Expected<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
     let layers = |names: &mut dyn Iterator<Item = &&str>| -> BTreeSet<String> {
         names
             .filter_map(|n| inside(n, &stage.name))
@@ -111,41 +111,43 @@ fn blocks(stage: &Stage, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&
             .map(|(_, rest)| layer(rest).to_string())
             .collect()
     };
-    let (here, there) = (layers(&mut wanted.keys()), layers(&mut given.keys()));
+    let (here, there) = (layers(&mut expected.keys()), layers(&mut given.keys()));
     if here == there || here.is_empty() || there.is_empty() {
         return;
     }
-    // said once: the stages of a network are mostly of one unit
-    let said = out.diagnostics.iter().any(|d| d.code == codes::WEIGHTS_BLOCK);
-    if !said {
+    // reported once: the stages of a network usually have the same kind of block
+    let is_reported = out.diagnostics.iter().any(|d| d.code == codes::WEIGHTS_BLOCK);
+    if !is_reported {
         let convolutions = |layers: &BTreeSet<String>| layers.iter().filter(|l| l.starts_with("conv")).count();
         let mut diag = Diagnostic::error(
             codes::WEIGHTS_BLOCK,
-            format!("the checkpoint has other blocks in `{}`", stage.name),
+            format!("the checkpoint has different blocks in `{}`", stage.name),
             stage.span,
             format!("blocks of {}", examples(here.iter().cloned())),
         );
-        for (which, only) in [("the checkpoint's have", there.difference(&here)), ("the network's have", here.difference(&there))]
-        {
+        for (which, only) in [
+            ("the checkpoint's blocks also have", there.difference(&here)),
+            ("the network's blocks also have", here.difference(&there)),
+        ] {
             let list = examples(only.cloned());
             if !list.is_empty() {
-                diag = diag.note(format!("{which} also {list}"));
+                diag = diag.note(format!("{which} {list}"));
             }
         }
         diag = match (convolutions(&here), convolutions(&there)) {
-            (2, 3) => diag.help("three convolutions a block: `bottleneck`"),
-            (3, 2) => diag.help("two convolutions a block: `basic`"),
+            (2, 3) => diag.help("blocks with three convolutions are `bottleneck`"),
+            (3, 2) => diag.help("blocks with two convolutions are `basic`"),
             _ => diag,
         };
         out.diagnostics.push(diag);
     }
-    // everything in such a stage is of another block
-    let all = wanted.keys().chain(given.keys()).filter(|n| inside(n, &stage.name).is_some());
+    // all names in such a stage are explained by the different block
+    let all = expected.keys().chain(given.keys()).filter(|n| inside(n, &stage.name).is_some());
     out.names.extend(all.map(ToString::to_string));
 }
 
-/// Projections on one side alone.
-fn shortcuts(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
+/// Projections that only one of the two has.
+fn shortcuts(checked: &Checked, expected: &BTreeMap<&str, Expected<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
     let scopes = |names: &mut dyn Iterator<Item = &&str>, other: &dyn Fn(&str) -> bool, explained: &BTreeSet<String>| {
         let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for name in names.filter(|n| !other(n) && !explained.contains(**n)) {
@@ -160,8 +162,8 @@ fn shortcuts(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTr
         }
         found
     };
-    let theirs = scopes(&mut given.keys(), &|n| wanted.contains_key(n), &out.names);
-    let ours = scopes(&mut wanted.keys(), &|n| given.contains_key(n), &out.names);
+    let theirs = scopes(&mut given.keys(), &|n| expected.contains_key(n), &out.names);
+    let ours = scopes(&mut expected.keys(), &|n| given.contains_key(n), &out.names);
     let policy = checked.network.shortcuts.iter().find(|s| s.policy_span.is_some()).or(checked.network.shortcuts.first());
     let word = match policy.map(|s| s.policy) {
         Some(Shortcut::Identity) => "identity",
@@ -175,12 +177,12 @@ fn shortcuts(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTr
         out.diagnostics.push(
             Diagnostic::error(
                 codes::WEIGHTS_SHORTCUT,
-                format!("this checkpoint has projections where the file says `{word}`"),
+                format!("the checkpoint has projections, but the network has `shortcut: {word}`"),
                 span,
                 format!("`{word}` here"),
             )
             .note(format!("the checkpoint has {list}"))
-            .help("`shortcut: projection` is option B of the paper; `projection(when: always)` option C"),
+            .help("`shortcut: projection` is option B of the paper; `projection(when: always)` is option C"),
         );
         out.names.extend(theirs.into_values().flatten());
     }
@@ -189,7 +191,7 @@ fn shortcuts(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTr
         out.diagnostics.push(
             Diagnostic::error(
                 codes::WEIGHTS_SHORTCUT,
-                format!("this checkpoint has no projections where the file says `{word}`"),
+                format!("the checkpoint has no projections, but the network has `shortcut: {word}`"),
                 span,
                 format!("`{word}` here"),
             )
@@ -200,11 +202,11 @@ fn shortcuts(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTr
     }
 }
 
-/// A head with another number of classes.
-fn classes(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
+/// A head with a different number of classes.
+fn classes(checked: &Checked, expected: &BTreeMap<&str, Expected<'_>>, given: &BTreeMap<&str, &Tensor>, out: &mut Explained) {
     let graph = checked.graph();
     let Some((_, head)) = graph.outputs().first() else { return };
-    // the head is the output's layer, or what stands right before a softmax
+    // the head is the output layer, or the layer before a softmax
     let mut id = head.node;
     while !matches!(graph.node(id).op, Op::Linear(_)) {
         match graph.operands(id)[..] {
@@ -214,7 +216,7 @@ fn classes(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTree
     }
     let node = graph.node(id);
     let name = format!("{}.weight", node.name);
-    let (Some(w), Some(t)) = (wanted.get(name.as_str()), given.get(name.as_str())) else { return };
+    let (Some(w), Some(t)) = (expected.get(name.as_str()), given.get(name.as_str())) else { return };
     let ([here, inputs], [there, their_inputs]) = (w.shape, t.shape()) else { return };
     if here == there || inputs != their_inputs {
         return;
@@ -222,11 +224,11 @@ fn classes(checked: &Checked, wanted: &BTreeMap<&str, Wanted<'_>>, given: &BTree
     out.diagnostics.push(
         Diagnostic::error(
             codes::WEIGHTS_CLASSES,
-            format!("the head has {there} classes in the checkpoint, and {here} here"),
+            format!("the checkpoint has {there} classes, but the network has {here}"),
             node.origin.span,
             format!("{here} classes"),
         )
-        .help(format!("give the network as many (`--set classes={there}`, where it has that parameter), or train its last layer again (in the recipe: from: \"…\" except [head])")),
+        .help(format!("give the network {there} classes (`--set classes={there}`, if it has this parameter), or train its last layer from scratch (in the recipe: from: \"…\" except [head])")),
     );
     out.names.extend([name, format!("{}.bias", node.name)]);
 }

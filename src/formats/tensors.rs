@@ -1,4 +1,4 @@
-//! Named tensors as a weight file holds them.
+//! The named tensors of a weight file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,28 +16,28 @@ pub struct Tensors {
     unread: BTreeMap<String, Unread>,
 }
 
-/// What a file holds under a name that is not read: it matters only where a network needs it.
+/// An entry of a file that is not read. This is an error only if a network needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// What it holds: `complex numbers`.
-    pub holds: String,
-    /// Whether these are numbers, as a layer's weights would be: then a network must have a place for it.
+    /// What it contains: `complex numbers`.
+    pub contents: String,
+    /// Whether it is a numeric tensor, so that a network without this name does not fit.
     pub is_tensor: bool,
 }
 
 impl Tensors {
-    /// Tensors with the file they are said to come from, which reports name.
+    /// Tensors, with the path of their file for messages.
     pub fn new(path: impl Into<PathBuf>, list: impl IntoIterator<Item = (String, Tensor)>) -> Tensors {
         Tensors { path: path.into(), list: list.into_iter().collect(), unread: BTreeMap::new() }
     }
 
-    /// The same, and what else the file holds.
+    /// Adds the entries that are not read.
     pub fn with_unread(mut self, unread: impl IntoIterator<Item = (String, Unread)>) -> Tensors {
         self.unread.extend(unread);
         self
     }
 
-    /// What is not read, by name.
+    /// The entries that are not read, by name.
     pub fn unread(&self) -> impl Iterator<Item = (&str, &Unread)> {
         self.unread.iter().map(|(name, unread)| (name.as_str(), unread))
     }
@@ -47,41 +47,41 @@ impl Tensors {
         &self.path
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.list.get(name)
     }
 
-    /// All, by name.
+    /// All tensors, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.list.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// How many there are.
+    /// The number of tensors.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 }
 
-/// Why a weight file was not read or written.
+/// Why a weight file cannot be read or written.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// `read` or `write`.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// None of the known formats, by its first bytes.
+    /// The file has none of the supported formats.
     #[error("`{}` {found}", path.display())]
     Unknown {
         /// The file.
@@ -89,26 +89,26 @@ pub enum WeightsError {
         /// What it is and what to do, as the rest of a sentence.
         found: &'static str,
     },
-    /// Damaged, or with sizes that do not agree.
+    /// The file is damaged.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not agree, as a sentence.
+        /// What is wrong, as a sentence.
         reason: String,
     },
-    /// Sound as far as can be seen, but not what can be used here.
+    /// The file appears valid, but is not supported.
     #[error("`{}` {reason}", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What it holds, as the rest of a sentence.
+        /// Why, as the rest of a sentence that begins with the path.
         reason: String,
     },
-    /// A pickle that asks for code to be run.
+    /// A pickle tries to run code.
     #[error(
-        "`{}` asks to call `{global}`, which a file of weights has no need of; nothing was run. \
-         Save the state dict alone: torch.save(model.state_dict(), PATH)",
+        "`{}` calls `{global}`, which weight files do not need; nothing was run. \
+         Save only the state dict: torch.save(model.state_dict(), PATH)",
         path.display()
     )]
     Refused {

@@ -1,5 +1,5 @@
-//! Checkpoints: parameters and running statistics by torchvision's names, velocities as `optimizer.NAME` (with underscores
-//! before the dot where a layer's names begin so), and the counters in the header.
+//! Checkpoints: parameters and running statistics by torchvision's names, momentum buffers as `optimizer.NAME` (with underscores before the dot
+//! if a layer has the same prefix), and the training state in the header.
 
 use std::path::Path;
 
@@ -14,41 +14,42 @@ use crate::formats::safetensors;
 use crate::formats::weights::optimizer_prefix;
 use crate::ir::Recipe;
 
-/// The header's key.
+/// The key of the training state in the header.
 const KEY: &str = "resnetc.training";
 
-/// All that a run needs besides its tensors to go on. Everything random is drawn from the recipe's seed and these counters, so that they
-/// are the state of the random numbers and the place in the data as well.
+/// Everything that a run needs to continue, besides its tensors. All randomness derives from the recipe's seed and these counters, so they
+/// also determine the random numbers and the position in the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Steps made.
+    /// Completed steps.
     pub step: u64,
-    /// Whole epochs made.
+    /// Completed epochs.
     pub epoch: u64,
-    /// Steps made of the epoch in progress.
+    /// Completed steps of the current epoch.
     pub position: u64,
-    /// The losses of the epoch in progress.
+    /// The sum of the losses of the current epoch.
     pub loss_sum: f64,
-    /// Its right answers.
+    /// The correct predictions of the current epoch.
     pub correct: usize,
-    /// Its samples.
+    /// The samples of the current epoch.
     pub count: usize,
-    /// What a plateau schedule remembers.
+    /// The state of a plateau schedule.
     pub plateau: Plateau,
-    /// Seconds of computing.
+    /// Training time in seconds, without pauses.
     pub seconds: f64,
-    /// Samples that could not be read, so far.
-    pub broken: u64,
-    /// The step after which the validation data were last measured.
+    /// Samples that were skipped so far because they could not be read.
+    #[serde(alias = "broken")]
+    pub skipped: u64,
+    /// The step after which validation last ran.
     pub validated: Option<u64>,
-    /// The recipe, as overridden.
+    /// The recipe, with overrides.
     pub recipe: Recipe,
-    /// Training samples.
+    /// The number of training samples.
     pub samples: usize,
 }
 
 impl State {
-    /// The beginning.
+    /// The state before the first step.
     pub fn new(recipe: Recipe, samples: usize) -> State {
         State {
             step: 0,
@@ -59,19 +60,19 @@ impl State {
             count: 0,
             plateau: Plateau::default(),
             seconds: 0.0,
-            broken: 0,
+            skipped: 0,
             validated: None,
             recipe,
             samples,
         }
     }
 
-    /// The sums of the epoch in progress.
+    /// The sums of the current epoch.
     pub fn sums(&self) -> BatchStats {
         BatchStats { loss_sum: self.loss_sum, correct: self.correct, count: self.count }
     }
 
-    /// Sets them.
+    /// Sets the sums of the current epoch.
     pub fn set_sums(&mut self, sums: BatchStats) {
         (self.loss_sum, self.correct, self.count) = (sums.loss_sum, sums.correct, sums.count);
     }
@@ -79,7 +80,7 @@ impl State {
 
 fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Result<Tensor, TrainError> {
     let tensor = Tensor::from_f32(shape.to_vec(), values);
-    tensor.ok_or_else(|| TrainError::Recipe(format!("`{name}` has {} values and sizes {shape:?}", values.len())))
+    tensor.ok_or_else(|| TrainError::Recipe(format!("`{name}` has {} values, but shape {shape:?}", values.len())))
 }
 
 /// The parameters and running statistics of an engine.
@@ -88,19 +89,19 @@ fn weights(engine: &mut dyn Engine) -> Result<Vec<(String, Tensor)>, TrainError>
     for p in engine.parameters() {
         list.push((p.name.clone(), tensor(&p.name, &p.shape, &p.values)?));
     }
-    for s in engine.state() {
+    for s in engine.running_stats() {
         list.push((s.name.clone(), tensor(&s.name, &[s.values.len()], &s.values)?));
     }
     Ok(list)
 }
 
-/// Writes parameters and running statistics, whole or not at all.
+/// Writes parameters and running statistics, atomically.
 pub fn write_weights(path: &Path, engine: &mut dyn Engine) -> Result<(), TrainError> {
     let list = weights(engine)?;
     Ok(safetensors::write(path, list.iter().map(|(name, tensor)| (name.as_str(), tensor)))?)
 }
 
-/// Writes a checkpoint, whole or not at all: on any error the one that was there stays.
+/// Writes a checkpoint, atomically: on error, the previous one remains.
 pub fn write(path: &Path, engine: &mut dyn Engine, optimizer: &Optimizer, state: &State) -> Result<(), TrainError> {
     let mut list = weights(engine)?;
     let prefix = optimizer_prefix(list.iter().map(|(name, _)| name.as_str()));
@@ -111,18 +112,18 @@ pub fn write(path: &Path, engine: &mut dyn Engine, optimizer: &Optimizer, state:
             list.push((name, tensor));
         }
     }
-    let note = serde_json::to_string(state).map_err(|e| TrainError::Recipe(e.to_string()))?;
-    Ok(safetensors::write_with_note(path, list.iter().map(|(name, tensor)| (name.as_str(), tensor)), KEY, note)?)
+    let json = serde_json::to_string(state).map_err(|e| TrainError::Recipe(e.to_string()))?;
+    Ok(safetensors::write_with_metadata(path, list.iter().map(|(name, tensor)| (name.as_str(), tensor)), KEY, json)?)
 }
 
-/// The counters of a checkpoint.
+/// Reads the training state of a checkpoint.
 pub fn state(path: &Path) -> Result<State, TrainError> {
     let file = |source| TrainError::File { path: path.to_owned(), what: "cannot read the checkpoint", source };
     let bytes = Bytes::map(path).map_err(file)?;
-    let note = safetensors::note(&bytes, KEY);
-    let note =
-        note.ok_or_else(|| TrainError::Damaged { path: path.to_owned(), why: "is no checkpoint of training".to_owned() })?;
-    serde_json::from_str(&note)
+    let json = safetensors::metadata(&bytes, KEY);
+    let json =
+        json.ok_or_else(|| TrainError::Damaged { path: path.to_owned(), why: "is not a training checkpoint".to_owned() })?;
+    serde_json::from_str(&json)
         .map_err(|e| TrainError::Damaged { path: path.to_owned(), why: format!("its state cannot be read: {e}") })
 }
 
@@ -139,19 +140,19 @@ pub fn restore(path: &Path, engine: &mut dyn Engine, optimizer: &mut Optimizer) 
             Some(stored) => Err(TrainError::Damaged {
                 path: path.to_owned(),
                 why: format!(
-                    "`{name}` has {} values where the network needs {}: it is of another network",
+                    "`{name}` has {} values, but the network needs {}: the checkpoint belongs to another network",
                     stored.len(),
                     values.len()
                 ),
             }),
             None => {
-                let why = format!("has no `{name}`: it is of another network");
+                let why = format!("has no `{name}`: the checkpoint belongs to another network");
                 Err(TrainError::Damaged { path: path.to_owned(), why })
             }
         }
     };
     let mut names: Vec<String> = engine.parameters().iter().map(|p| p.name.clone()).collect();
-    names.extend(engine.state().iter().map(|s| s.name.clone()));
+    names.extend(engine.running_stats().iter().map(|s| s.name.clone()));
     let prefix = optimizer_prefix(names.iter().map(String::as_str));
     for (p, velocity) in engine.parameters().iter_mut().zip(optimizer.velocities_mut()) {
         fill(&p.name, &mut p.values)?;
@@ -159,5 +160,5 @@ pub fn restore(path: &Path, engine: &mut dyn Engine, optimizer: &mut Optimizer) 
             fill(&format!("{prefix}{}", p.name), velocity)?;
         }
     }
-    engine.state().iter_mut().try_for_each(|s| fill(&s.name, &mut s.values))
+    engine.running_stats().iter_mut().try_for_each(|s| fill(&s.name, &mut s.values))
 }

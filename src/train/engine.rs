@@ -1,4 +1,4 @@
-//! What the loop asks of whoever computes gradients.
+//! The interface between the training loop and whatever computes gradients.
 
 use ndarray::ArrayView4;
 
@@ -6,28 +6,28 @@ use super::TrainError;
 use crate::ir::ParamRole;
 use crate::runtime::NotFinite;
 
-/// Samples with their classes.
+/// Samples with their class labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// Normalized: batch, channels, height, width.
+    /// Normalized values: batch, channels, height, width.
     pub images: ArrayView4<'a, f32>,
-    /// A class index for each.
+    /// The class index of each sample.
     pub labels: &'a [u32],
 }
 
 /// Sums over a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BatchStats {
-    /// The samples' losses.
+    /// The sum of the samples' losses.
     pub loss_sum: f64,
-    /// Samples whose highest score is their class's.
+    /// The number of samples whose label has the highest score.
     pub correct: usize,
-    /// Samples.
+    /// The number of samples.
     pub count: usize,
 }
 
 impl BatchStats {
-    /// Adds another batch's.
+    /// Adds the sums of another batch.
     pub fn add(&mut self, other: BatchStats) {
         self.loss_sum += other.loss_sum;
         self.correct += other.correct;
@@ -39,7 +39,7 @@ impl BatchStats {
         if self.count == 0 { 0.0 } else { self.loss_sum / self.count as f64 }
     }
 
-    /// The part of the samples that is answered wrongly, from 0 to 1; 0 without samples.
+    /// The fraction of samples that are classified wrongly, from 0 to 1; 0 without samples.
     pub fn error(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.count.saturating_sub(self.correct) as f64 / self.count as f64 }
     }
@@ -52,63 +52,63 @@ pub enum LayerKind {
     Conv,
     /// A linear layer.
     Linear,
-    /// A norm.
+    /// A batch norm.
     BatchNorm,
 }
 
-/// A learned parameter in training.
+/// A trainable parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedParam {
     /// Its full name: `layer1.0.conv1.weight`.
     pub name: String,
-    /// What it is to its layer.
+    /// Its role in the layer.
     pub role: ParamRole,
-    /// Its layer.
+    /// The kind of its layer.
     pub layer: LayerKind,
-    /// Its sizes.
+    /// Its shape.
     pub shape: Vec<usize>,
     /// Its values, which the optimizer changes in place.
     pub values: Vec<f32>,
-    /// The gradient, as long as the values. Of a frozen parameter it is empty, and the values stay.
+    /// The gradient, with the length of `values`. Empty for a frozen parameter, whose values do not change.
     pub gradient: Vec<f32>,
 }
 
-/// A running statistic.
+/// A running statistic of a batch norm.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StateTensor {
+pub struct RunningStat {
     /// Its full name: `bn1.running_mean`.
     pub name: String,
-    /// One for each channel.
+    /// One value per channel.
     pub values: Vec<f32>,
 }
 
-/// Computes losses and gradients of a network, and holds its parameters. With one thread count, the same calls give the same bits.
+/// Computes losses and gradients of a network, and owns its parameters. For a given thread count, the same calls give bit-identical results.
 pub trait Engine {
-    /// Forward and backward over a batch in training mode, which also moves the running statistics. The gradient of the batch's mean
-    /// loss, times `scale`, is added to the parameters' gradients; the first call after [`Engine::clear`] overwrites them. `step`
-    /// and the engine's seed decide what dropout drops.
+    /// Runs the forward and backward pass on a batch in training mode, which also updates the running statistics. Adds the gradient of the
+    /// batch's mean loss, times `scale`, to the parameters' gradients; the first call after [`Engine::clear`] overwrites them. Dropout depends on
+    /// `step` and the engine's seed.
     fn gradients(&mut self, batch: &Batch<'_>, scale: f32, step: u64) -> Result<BatchStats, TrainError>;
 
-    /// The next call of [`Engine::gradients`] begins again.
+    /// Clears the gradients: the next call of [`Engine::gradients`] overwrites them.
     fn clear(&mut self);
 
-    /// The learned parameters, in the graph's order. Values changed here are used from the next call on.
+    /// The trainable parameters, in the order of the graph. The next call uses values changed here.
     fn parameters(&mut self) -> &mut [TrainedParam];
 
-    /// The running statistics, in the graph's order.
-    fn state(&mut self) -> &mut [StateTensor];
+    /// The running statistics, in the order of the graph.
+    fn running_stats(&mut self) -> &mut [RunningStat];
 
-    /// Losses and correct answers in inference mode: with running statistics, without dropout. No label smoothing.
+    /// Losses and correct predictions in inference mode: with running statistics, without dropout and label smoothing.
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<BatchStats, TrainError>;
 
-    /// What made the loss of [`Engine::gradients`] on this batch no finite number: the first input, parameter or layer that is none.
-    /// May be slow.
+    /// Finds why the loss of [`Engine::gradients`] on this batch is not finite: the first input, parameter or layer with a value that is not
+    /// finite. May be slow.
     fn first_not_finite(&mut self, _batch: &Batch<'_>, _step: u64) -> Option<NotFinite> {
         None
     }
 
-    /// The same of [`Engine::evaluate`].
-    fn first_not_finite_evaluating(&mut self, _batch: &Batch<'_>) -> Option<NotFinite> {
+    /// The same for [`Engine::evaluate`].
+    fn first_not_finite_in_evaluation(&mut self, _batch: &Batch<'_>) -> Option<NotFinite> {
         None
     }
 }

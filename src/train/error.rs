@@ -1,4 +1,4 @@
-//! What can go wrong in training.
+//! Errors of training.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,64 +9,64 @@ use crate::data::DataError;
 use crate::formats::WeightsError;
 use crate::runtime::{NotFinite, RunError};
 
-/// See the module.
+/// Why training cannot start, or stops.
 #[derive(Debug, Error)]
 pub enum TrainError {
-    /// The recipe cannot be run on these data.
+    /// The recipe does not fit the network or the data.
     #[error("{0}")]
     Recipe(String),
-    /// The loss of a step is infinite or no number.
-    #[error("the loss of step {step} is {loss}{}{}", clause(.cause.as_ref()), advice(.cause.as_ref(), *step, *rate))]
+    /// The loss of a step is infinite or NaN.
+    #[error("the loss of step {step} is {loss}{}{}", clause(.cause.as_ref()), advice(.cause.as_ref(), *step, *lr))]
     NotFinite {
         /// The step, from 1.
         step: u64,
         /// The loss.
         loss: f64,
-        /// What is not finite.
+        /// The first value that is not finite.
         cause: Option<NotFinite>,
-        /// The recipe's rate.
-        rate: f64,
+        /// The learning rate of the recipe.
+        lr: f64,
     },
-    /// The loss over the validation data is infinite or no number.
-    #[error("the validation loss after step {step} is {loss}{}{}", clause(.cause.as_ref()), measured(.cause.as_ref()))]
+    /// The validation loss is infinite or NaN.
+    #[error("the validation loss after step {step} is {loss}{}{}", clause(.cause.as_ref()), lagging(.cause.as_ref()))]
     Validation {
         /// The step, from 1.
         step: u64,
         /// The loss.
         loss: f64,
-        /// What is not finite.
+        /// The first value that is not finite.
         cause: Option<NotFinite>,
     },
-    /// The values that training starts from are no finite numbers, or a variance is negative.
-    #[error("{cause}; they were so before the first step")]
+    /// An initial value is not finite, or a variance is negative.
+    #[error("{cause}; this is before the first step")]
     Start {
         /// The parameter.
         cause: NotFinite,
     },
-    /// A step has made a parameter, or a running statistic, that is no finite number.
-    #[error("after step {step}, {cause}; a smaller learning rate may help: --set train.optimizer.lr={}", number(rate / 10.0))]
+    /// After a step, a parameter or running statistic is not finite.
+    #[error("after step {step}, {cause}; a smaller learning rate may help: --set train.optimizer.lr={}", number(lr / 10.0))]
     Diverged {
         /// The step, from 1.
         step: u64,
         /// The parameter.
         cause: NotFinite,
-        /// The recipe's rate.
-        rate: f64,
+        /// The learning rate of the recipe.
+        lr: f64,
     },
-    /// Statistics that were measured are no finite numbers.
+    /// The statistics of a batch are not finite.
     #[error("the statistics of batch {batch} are not finite: `{name}`{}", clause(.cause.as_ref()))]
     Statistics {
         /// The batch, from 1.
         batch: u64,
         /// The statistic.
         name: String,
-        /// What is not finite.
+        /// The first value that is not finite.
         cause: Option<NotFinite>,
     },
-    /// The network does not run.
+    /// The network cannot be run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A file of weights cannot be read or written.
+    /// A weight file cannot be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// A sample cannot be read.
@@ -77,17 +77,17 @@ pub enum TrainError {
     File {
         /// The file.
         path: PathBuf,
-        /// What was to be done: `cannot write the checkpoint`.
+        /// What failed: `cannot write the checkpoint`.
         what: &'static str,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of the run directory holds what no run writes.
+    /// A file of the run directory has invalid contents.
     #[error("`{}`: {why}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, in one sentence.
+        /// What is wrong, as the rest of a sentence that begins with the path.
         why: String,
     },
 }
@@ -96,23 +96,23 @@ fn clause(cause: Option<&NotFinite>) -> String {
     cause.map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
-/// What may help: the learning rate has no part in data and weights that were bad before the first step.
-fn advice(cause: Option<&NotFinite>, step: u64, rate: f64) -> String {
+/// Advice for the user. The learning rate is not the cause if the data, or the weights before the first step, are not finite.
+fn advice(cause: Option<&NotFinite>, step: u64, lr: f64) -> String {
     match cause {
         Some(NotFinite::Input { .. }) => String::new(),
-        Some(NotFinite::Weight { .. }) if step == 1 => "; they were so before the first step".to_owned(),
-        Some(_) | None => format!("; a smaller learning rate may help: --set train.optimizer.lr={}", number(rate / 10.0)),
+        Some(NotFinite::Weight { .. }) if step == 1 => "; this is before the first step".to_owned(),
+        Some(_) | None => format!("; a smaller learning rate may help: --set train.optimizer.lr={}", number(lr / 10.0)),
     }
 }
 
-fn measured(cause: Option<&NotFinite>) -> &'static str {
+fn lagging(cause: Option<&NotFinite>) -> &'static str {
     match cause {
-        Some(NotFinite::Layer { .. }) => "; the training loss was finite: running statistics that lag behind may be the reason",
+        Some(NotFinite::Layer { .. }) => "; the training loss was finite, so lagging running statistics may be the cause",
         Some(NotFinite::Input { .. } | NotFinite::Weight { .. }) | None => "",
     }
 }
 
-/// A number as a person writes it: with an exponent where it is far from 1.
+/// Formats a number, with an exponent if it is very large or small.
 fn number(x: f64) -> String {
     if (1e-3..1e3).contains(&x) { x.to_string() } else { format!("{x:.0e}") }
 }

@@ -1,10 +1,10 @@
-//! The engine that plans and runs the graph of a training step.
+//! An engine that plans and runs the graph of a training step.
 
 use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
-use super::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainError, TrainedParam};
+use super::{Batch, BatchStats, Engine, LayerKind, RunningStat, TrainError, TrainedParam};
 use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
 use crate::ir::signal::stated;
@@ -13,50 +13,51 @@ use crate::passes;
 use crate::plan::Settings;
 use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
 
-/// A norm: its layer, its attributes, its elements a channel and sample, and where its running mean stands among the states (the
-/// variance behind it).
-struct Statistics {
+/// A batch norm whose running statistics are updated.
+struct NormStats {
     layer: String,
     norm: BatchNorm,
+    /// Elements per channel and sample.
     plane: usize,
-    state: usize,
+    /// The index of the running mean in `running_stats`. The running variance follows it.
+    index: usize,
 }
 
-/// Where a parameter's gradient stands in the step's outputs.
-struct Source {
+/// The location of a parameter's gradient in the outputs of the step.
+struct GradientSource {
     output: String,
-    /// First float: a norm's two gradients share an output.
+    /// The offset of the first element: the two gradients of a norm share an output.
     start: usize,
 }
 
-/// How an engine computes.
+/// Options of a [`GraphEngine`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions {
     /// Threads and instruction set.
     pub session: SessionOptions,
-    /// The seed of what dropout drops.
+    /// The seed of dropout.
     pub seed: u64,
-    /// Without Winograd's convolutions, whose results are rounded differently.
+    /// Disables Winograd convolution, which rounds differently.
     pub precise: bool,
 }
 
-/// Computes gradients by planning and running the graph that [`grad::training`] makes.
+/// Computes gradients by planning and running the graph from [`grad::training`].
 pub struct GraphEngine {
     network: Checked,
     step: TrainSession,
     options: EngineOptions,
     params: Vec<TrainedParam>,
-    sources: Vec<Option<Source>>,
-    state: Vec<StateTensor>,
-    norms: Vec<Statistics>,
-    /// Whether the next gradients overwrite.
+    sources: Vec<Option<GradientSource>>,
+    running_stats: Vec<RunningStat>,
+    norms: Vec<NormStats>,
+    /// Whether the next gradients overwrite the current ones.
     cleared: bool,
-    /// For evaluation, with the parameters as they were when it was made.
+    /// The session for evaluation. Dropped when parameters or running statistics change.
     inference: Option<Session>,
 }
 
 impl GraphEngine {
-    /// For a network as the front end made it, beginning with these parameters.
+    /// Creates an engine for a checked network, with initial parameters.
     pub fn new(
         network: &Checked,
         store: &ParamStore,
@@ -66,14 +67,14 @@ impl GraphEngine {
         let network = &network.clone().lifted();
         let joint = grad::training(network, what).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let joint = passes::training(joint);
-        let (mut params, mut sources, mut state, mut norms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut params, mut sources, mut running_stats, mut norms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let graph = network.graph();
         for id in graph.order() {
             let node = graph.node(id);
             let layer = match &node.op {
                 Op::BatchNorm(norm) => {
                     let plane = network.shape(id).sizes().map_or(1, |sizes| sizes[1..].iter().product());
-                    norms.push(Statistics { layer: node.name.clone(), norm: *norm, plane, state: state.len() });
+                    norms.push(NormStats { layer: node.name.clone(), norm: *norm, plane, index: running_stats.len() });
                     LayerKind::BatchNorm
                 }
                 Op::Linear(_) => LayerKind::Linear,
@@ -84,17 +85,19 @@ impl GraphEngine {
                 let len = param.shape.iter().product();
                 let values = store.values(name, len).map_err(RunError::from)?.into_owned();
                 if !param.role.is_learned() {
-                    state.push(StateTensor { name: name.clone(), values });
+                    running_stats.push(RunningStat { name: name.clone(), values });
                     continue;
                 }
                 let source = (!what.is_frozen(name)).then(|| match (layer, param.role) {
                     (LayerKind::BatchNorm, ParamRole::Bias) => {
-                        Source { output: format!("{}{}", grad::GRAD, node.name), start: len }
+                        GradientSource { output: format!("{}{}", grad::GRAD, node.name), start: len }
                     }
-                    (LayerKind::BatchNorm, _) => Source { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
-                    (LayerKind::Conv | LayerKind::Linear, _) => Source { output: format!("{}{name}", grad::GRAD), start: 0 },
+                    (LayerKind::BatchNorm, _) => GradientSource { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
+                    (LayerKind::Conv | LayerKind::Linear, _) => {
+                        GradientSource { output: format!("{}{name}", grad::GRAD), start: 0 }
+                    }
                 });
-                // a layer that the loss does not depend on stays as it is
+                // a layer that does not affect the loss is not trained
                 let source = source.filter(|s| joint.graph().outputs().iter().any(|(name, _)| *name == s.output));
                 let gradient = if source.is_some() { vec![0.0; len] } else { Vec::new() };
                 sources.push(source);
@@ -106,7 +109,7 @@ impl GraphEngine {
         let settings = Settings { precise: options.precise, winograd_f2_only: true, ..Settings::default() };
         let step = TrainSession::new(joint, names, settings, options.session)?;
         let network = network.clone();
-        Ok(GraphEngine { network, step, options, params, sources, state, norms, cleared: true, inference: None })
+        Ok(GraphEngine { network, step, options, params, sources, running_stats, norms, cleared: true, inference: None })
     }
 
     /// The session that runs the steps.
@@ -114,7 +117,7 @@ impl GraphEngine {
         &mut self.step
     }
 
-    /// The parameters and running statistics as they are.
+    /// The current parameters and running statistics.
     pub fn store(&self) -> Result<ParamStore, TrainError> {
         let tensor = |name: &str, shape: Vec<usize>, values: &[f32]| {
             let tensor = Tensor::from_f32(shape, values.to_vec());
@@ -122,18 +125,18 @@ impl GraphEngine {
             Ok((name.to_owned(), tensor))
         };
         let learned = self.params.iter().map(|p| tensor(&p.name, p.shape.clone(), &p.values));
-        let state = self.state.iter().map(|s| tensor(&s.name, vec![s.values.len()], &s.values));
-        learned.chain(state).collect()
+        let stats = self.running_stats.iter().map(|s| tensor(&s.name, vec![s.values.len()], &s.values));
+        learned.chain(stats).collect()
     }
 
-    /// Runs what is given on a batch, a step of the graph at a time or all at once.
-    fn on<T>(
+    /// Calls `run` with the inputs of a step for a batch.
+    fn with_inputs<T>(
         &mut self,
         batch: &Batch<'_>,
         step: u64,
         run: impl FnOnce(&mut TrainSession, &StepInputs<'_>) -> Result<T, RunError>,
     ) -> Result<T, TrainError> {
-        let images = self.checked(batch)?;
+        let images = self.check_batch(batch)?;
         let labels: Vec<f32> = batch.labels.iter().map(|&label| label as f32).collect();
         let params: Vec<&[f32]> = self.params.iter().map(|p| &p.values[..]).collect();
         let noise = [self.options.seed, step];
@@ -141,31 +144,33 @@ impl GraphEngine {
         Ok(run(&mut self.step, &inputs)?)
     }
 
-    /// Holds a batch to the network; its images are copied where they do not lie one behind the other.
-    fn checked<'a>(&self, batch: &'a Batch<'_>) -> Result<Cow<'a, [f32]>, TrainError> {
+    /// Checks that a batch fits the network. Copies its images if they are not contiguous.
+    fn check_batch<'a>(&self, batch: &'a Batch<'_>) -> Result<Cow<'a, [f32]>, TrainError> {
         let graph = self.network.graph();
         let classes = graph.outputs().first().and_then(|(_, v)| self.network.shape(v.node).sizes()).map_or(0, |s| s[0]);
         if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
-            return Err(TrainError::Recipe(format!("the class {label} is not among the network's {classes}")));
+            return Err(TrainError::Recipe(format!("class {label} is out of range: the network has {classes} classes")));
         }
         let shape = batch.images.shape();
         let expected = graph.inputs().first().and_then(|&id| self.network.shape(id).sizes());
         if shape[0] != batch.labels.len() || shape[0] == 0 || expected.as_deref() != Some(&shape[1..]) {
             let expected = expected.map(|e| format!("{e:?}")).unwrap_or_default();
-            let text = format!("a batch of {shape:?} with {} labels does not fit an input of {expected}", batch.labels.len());
+            let text = format!(
+                "a batch of shape {shape:?} with {} labels does not fit an input of shape {expected}",
+                batch.labels.len()
+            );
             return Err(TrainError::Recipe(text));
         }
         Ok(batch.images.to_slice().map_or_else(|| batch.images.iter().copied().collect(), Cow::Borrowed))
     }
 
-    /// Does something with the session that evaluates, on a batch. The network's main output is one of scores there, even where the
-    /// network ends in a softmax.
+    /// Calls `run` with the evaluation session for a batch. Its main output is the scores before a final softmax.
     fn infer<T>(
         &mut self,
         batch: &Batch<'_>,
         run: impl FnOnce(&mut Session, &[(&str, ArrayViewD<'_, f32>)]) -> Result<T, RunError>,
     ) -> Result<T, TrainError> {
-        let images = self.checked(batch)?;
+        let images = self.check_batch(batch)?;
         let session = match &mut self.inference {
             Some(session) => session,
             None => {
@@ -181,10 +186,10 @@ impl GraphEngine {
         Ok(run(session, &[(&input, images)])?)
     }
 
-    /// Takes over the gradients of the last run.
+    /// Moves the gradients of the last run to the parameters.
     fn take_gradients(&mut self, scale: f32) -> Result<(), TrainError> {
         for (param, source) in self.params.iter_mut().zip(&self.sources) {
-            let Some(Source { output, start }) = source else { continue };
+            let Some(GradientSource { output, start }) = source else { continue };
             let found = self.step.output(output).ok_or_else(|| internal(format!("the step has no output `{output}`")))?;
             if self.cleared && scale == 1.0 && found.len() == param.gradient.len() {
                 std::mem::swap(found, &mut param.gradient);
@@ -199,12 +204,12 @@ impl GraphEngine {
         Ok(())
     }
 
-    /// Moves the running statistics by those of the last run: PyTorch's rule, with the unbiased variance.
-    fn move_statistics(&mut self, batch: usize) {
-        for Statistics { layer, norm, plane, state } in &self.norms {
-            // a norm that the loss does not depend on is not computed
+    /// Updates the running statistics with those of the last run: PyTorch's rule, with the unbiased variance.
+    fn update_running_stats(&mut self, batch: usize) {
+        for NormStats { layer, norm, plane, index } in &self.norms {
+            // a norm that does not affect the loss is not computed
             let Some(stats) = self.step.output(&format!("{}{layer}", grad::STATS)) else { continue };
-            let pair = self.state.get_mut(*state..state + 2).and_then(|s| <&mut [_; 2]>::try_from(s).ok());
+            let pair = self.running_stats.get_mut(*index..index + 2).and_then(|s| <&mut [_; 2]>::try_from(s).ok());
             let Some([mean, var]) = pair else { continue };
             let (means, vars) = stats.split_at(mean.values.len());
             let count = plane.saturating_mul(batch);
@@ -223,9 +228,9 @@ impl GraphEngine {
 
 impl Engine for GraphEngine {
     fn gradients(&mut self, batch: &Batch<'_>, scale: f32, step: u64) -> Result<BatchStats, TrainError> {
-        self.on(batch, step, TrainSession::run)?;
+        self.with_inputs(batch, step, TrainSession::run)?;
         self.take_gradients(scale)?;
-        self.move_statistics(batch.labels.len());
+        self.update_running_stats(batch.labels.len());
         self.inference = None;
         let loss_sum = self.output(grad::LOSS)?.iter().map(|&v| f64::from(v)).sum();
         let correct = correct(self.output(grad::SCORES)?, batch.labels);
@@ -241,9 +246,9 @@ impl Engine for GraphEngine {
         &mut self.params
     }
 
-    fn state(&mut self) -> &mut [StateTensor] {
+    fn running_stats(&mut self) -> &mut [RunningStat] {
         self.inference = None;
-        &mut self.state
+        &mut self.running_stats
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<BatchStats, TrainError> {
@@ -254,10 +259,10 @@ impl Engine for GraphEngine {
     }
 
     fn first_not_finite(&mut self, batch: &Batch<'_>, step: u64) -> Option<NotFinite> {
-        self.on(batch, step, TrainSession::first_not_finite).ok().flatten()
+        self.with_inputs(batch, step, TrainSession::first_not_finite).ok().flatten()
     }
 
-    fn first_not_finite_evaluating(&mut self, batch: &Batch<'_>) -> Option<NotFinite> {
+    fn first_not_finite_in_evaluation(&mut self, batch: &Batch<'_>) -> Option<NotFinite> {
         self.infer(batch, |session, inputs| session.first_not_finite(inputs)).ok().flatten()
     }
 }
@@ -266,15 +271,15 @@ fn internal(what: String) -> TrainError {
     TrainError::Run(RunError::Internal(what))
 }
 
-/// Samples whose highest score is their class's; none whose scores are no numbers.
+/// The number of samples whose label has the highest score. Samples with a NaN score never count.
 fn correct(scores: &[f32], labels: &[u32]) -> usize {
     let classes = scores.len() / labels.len().max(1);
     let best = |scores: &[f32]| scores.iter().enumerate().fold(0, |best, (i, &v)| if v > scores[best] { i } else { best });
-    let is_right = |(scores, label): (&[f32], &u32)| !scores.iter().any(|v| v.is_nan()) && best(scores) == *label as usize;
-    scores.chunks(classes.max(1)).zip(labels).filter(|(scores, label)| is_right((scores, label))).count()
+    let is_correct = |(scores, label): (&[f32], &u32)| !scores.iter().any(|v| v.is_nan()) && best(scores) == *label as usize;
+    scores.chunks(classes.max(1)).zip(labels).filter(|(scores, label)| is_correct((scores, label))).count()
 }
 
-/// The sum of the samples' cross-entropies, as PyTorch's `log_softmax` has them: no probability is rounded on the way.
+/// The sum of the samples' cross-entropies, computed from the scores as in PyTorch's `log_softmax`, without rounding probabilities.
 fn losses(scores: &[f32], labels: &[u32]) -> f64 {
     let classes = scores.len() / labels.len().max(1);
     let loss = |(scores, &label): (&[f32], &u32)| {
@@ -291,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_that_are_no_numbers_are_never_right_and_their_loss_is_none() {
+    fn nan_scores_are_never_correct_and_their_loss_is_nan() {
         let scores = [f32::NAN, f32::NAN, f32::INFINITY, 0.0, 3.0, 1.0];
         assert_eq!(correct(&scores, &[0, 0, 0]), 2);
         assert!(losses(&scores[..2], &[0]).is_nan() && losses(&scores[2..4], &[0]).is_nan());

@@ -1,4 +1,4 @@
-//! How parameters begin: drawn, read from a file, or some of both.
+//! Initial parameters: random, read from a file, or both.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use crate::runtime::ParamStore;
 
 use super::TrainError;
 
-/// Parameters to begin with.
+/// The initial parameters.
 #[derive(Clone, Debug)]
-pub struct Beginning {
-    /// All of them, running statistics too.
+pub struct InitialParams {
+    /// All parameters and running statistics.
     pub params: ParamStore,
-    /// Names of those that were drawn although a file was given, in order.
-    pub drawn: Vec<String>,
-    /// Tensors of the file that were not used.
+    /// The parameters that were initialized randomly although a file was given, in order.
+    pub random: Vec<String>,
+    /// The tensors of the file that were not used.
     pub unused: Vec<String>,
 }
 
-/// Whether a tensor's or layer's full name is one of these layers', or stands in one of these scopes.
+/// Whether the full name of a tensor or layer is in one of these scopes (or is one of them).
 pub fn is_within(name: &str, scopes: &[String]) -> bool {
     scopes.iter().any(|scope| name.strip_prefix(scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-/// Draws all parameters as the recipe says. Each tensor's values depend on the seed and its name alone.
-pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tensor>, TrainError> {
+/// Initializes all parameters randomly, as the recipe specifies. The values of a tensor depend only on the seed and its name.
+pub fn random_params(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let graph = checked.graph();
     let last_norms = if recipe.zero_init_residual { last_norms(checked) } else { Vec::new() };
     let mut tensors = BTreeMap::new();
@@ -41,7 +41,7 @@ pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tenso
                 (Op::Conv(c), ParamRole::Weight) => {
                     let fan = match recipe.init {
                         Init::HeFanIn => inputs,
-                        Init::HeFanOut => (len as f64 / inputs) * inputs_area(&param.shape) / c.groups.max(1) as f64,
+                        Init::HeFanOut => (len as f64 / inputs) * kernel_area(&param.shape) / c.groups.max(1) as f64,
                     };
                     normal(recipe.seed, name, len, (2.0 / fan.max(1.0)).sqrt())
                 }
@@ -51,7 +51,7 @@ pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tenso
                 (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
             };
             let tensor = Tensor::from_f32(param.shape.clone(), values);
-            let tensor = tensor.ok_or_else(|| TrainError::Recipe(format!("`{name}` has no size")))?;
+            let tensor = tensor.ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
             tensors.insert(name.clone(), tensor);
         }
     }
@@ -59,7 +59,7 @@ pub fn draw(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tenso
 }
 
 /// Kernel height times width.
-fn inputs_area(shape: &[usize]) -> f64 {
+fn kernel_area(shape: &[usize]) -> f64 {
     shape.iter().skip(2).product::<usize>().max(1) as f64
 }
 
@@ -70,7 +70,7 @@ fn normal(seed: u64, name: &str, len: usize, deviation: f64) -> Vec<f32> {
     (0..len).map(|_| (rng.normal() * deviation) as f32).collect()
 }
 
-/// The norms whose result is added to a shortcut.
+/// The norms at the end of a residual path, whose result is added to a shortcut.
 fn last_norms(checked: &Checked) -> Vec<NodeId> {
     let graph = checked.graph();
     let first = |add: NodeId| graph.operands(add).first().map(|v| v.node);
@@ -78,29 +78,33 @@ fn last_norms(checked: &Checked) -> Vec<NodeId> {
     path.filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_))).collect()
 }
 
-/// What the recipe draws, with a file's tensors laid over it, but for those within `except`. What else the file lacks, or has in another
-/// size, is an error; what it has beyond is reported.
-pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[String])>) -> Result<Beginning, TrainError> {
-    let mut tensors = draw(checked, recipe)?;
+/// The tensors of a file, if one is given, with random values for the layers in `except`. Any other tensor that the file lacks, or has with
+/// another shape, is an error. Additional tensors of the file are reported as unused.
+pub fn initial_params(
+    checked: &Checked,
+    recipe: &Recipe,
+    file: Option<(&Tensors, &[String])>,
+) -> Result<InitialParams, TrainError> {
+    let mut tensors = random_params(checked, recipe)?;
     let Some((file, except)) = file else {
-        return Ok(Beginning { params: tensors.into_iter().collect(), drawn: Vec::new(), unused: Vec::new() });
+        return Ok(InitialParams { params: tensors.into_iter().collect(), random: Vec::new(), unused: Vec::new() });
     };
     let path = file.path().display();
     let stored = weights::by_name(checked, file);
-    let mut drawn = Vec::new();
+    let mut random = Vec::new();
     for (name, tensor) in &mut tensors {
         if is_within(name, except) {
-            drawn.push(name.clone());
+            random.push(name.clone());
             continue;
         }
         let Some(given) = stored.get(name.as_str()) else {
             return Err(TrainError::Recipe(format!(
-                "`{path}` has no `{name}`; name the layers that begin again: from: \"…\" except [LABEL, …]"
+                "`{path}` has no `{name}`; list the layers to initialize randomly: from: \"…\" except [LABEL, …]"
             )));
         };
         if given.shape() != tensor.shape() {
             return Err(TrainError::Recipe(format!(
-                "`{path}` has `{name}` with sizes {:?} where the network has {:?}; layers that begin again are named: \
+                "`{path}` has `{name}` with shape {:?}, but the network needs {:?}; list the layers to initialize randomly: \
                  from: \"…\" except [LABEL, …]",
                 given.shape(),
                 tensor.shape()
@@ -108,9 +112,9 @@ pub fn begin(checked: &Checked, recipe: &Recipe, file: Option<(&Tensors, &[Strin
         }
         let values = given.to_f32().into_owned();
         *tensor = Tensor::from_f32(given.shape().to_vec(), values)
-            .ok_or_else(|| TrainError::Recipe(format!("`{name}` has no size")))?;
+            .ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
     }
     let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_within(name, except));
     let unused = unused.map(str::to_owned).collect();
-    Ok(Beginning { params: tensors.into_iter().collect(), drawn, unused })
+    Ok(InitialParams { params: tensors.into_iter().collect(), random, unused })
 }

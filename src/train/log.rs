@@ -1,4 +1,4 @@
-//! `train.jsonl`: what happened, a line an event.
+//! `train.jsonl`: the log of a run, one event per line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -12,63 +12,64 @@ use crate::base::file::write_atomically;
 /// The largest log that is read, in bytes.
 const MAX_LOG: u64 = 1 << 30;
 
-/// A line of the log. Losses are means over samples, errors parts of samples from 0 to 1, steps counted from 1: that of a line is the last
-/// one made.
+/// A line of the log. Losses are means over samples. Errors are fractions of samples, from 0 to 1. Steps are counted from 1; the step of a line
+/// is the last completed one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Line {
-    /// The run began.
+    /// The run started.
     Start {
         /// The network's name.
         network: String,
-        /// Training samples.
+        /// The number of training samples.
         samples: usize,
-        /// Validation samples.
+        /// The number of validation samples.
         valid_samples: usize,
-        /// Steps in an epoch.
+        /// Steps per epoch.
         epoch_steps: u64,
-        /// Steps of the whole run.
+        /// Steps of the run.
         total_steps: u64,
     },
-    /// A step was made.
+    /// A step was completed.
     Step {
-        /// Which.
+        /// The step.
         step: u64,
         /// The epoch, from 1.
         epoch: u64,
-        /// Of its samples, before the step.
+        /// The loss of its samples before the update.
         loss: f64,
-        /// Of its samples.
+        /// The error of its samples.
         error: f64,
         /// The learning rate.
-        rate: f64,
-        /// Samples a second.
+        #[serde(alias = "rate")]
+        lr: f64,
+        /// Samples per second.
         images_per_s: f64,
-        /// Samples that could not be read.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        broken: usize,
+        /// Samples that were skipped because they could not be read.
+        #[serde(default, alias = "broken", skip_serializing_if = "is_zero")]
+        skipped: usize,
     },
     /// An epoch ended.
     Epoch {
-        /// Which, from 1.
+        /// The epoch, from 1.
         epoch: u64,
         /// The last step.
         step: u64,
-        /// Over the epoch's samples as they were met.
+        /// The mean of the losses of its steps.
         loss: f64,
-        /// The same.
+        /// The mean of the errors of its steps.
         error: f64,
-        /// Seconds since the run began, pauses left out.
+        /// Training time in seconds, without pauses.
         seconds: f64,
     },
-    /// The validation data were measured.
+    /// Validation ran.
     Valid {
         /// The epoch, from 1.
         epoch: u64,
-        /// After this step.
+        /// The last step before it.
         step: u64,
-        /// The loss. JSON has no word for one that is not finite: it is written as `null`, and read as no number.
-        #[serde(deserialize_with = "number")]
+        /// The loss. JSON cannot represent values that are not finite: they are written as `null` and read as NaN.
+        #[serde(deserialize_with = "number_or_nan")]
         loss: f64,
         /// The error.
         error: f64,
@@ -79,12 +80,12 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+fn number_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Line {
-    /// The step after which it was written.
+    /// The last step before the event.
     pub fn step(&self) -> u64 {
         match self {
             Line::Start { .. } => 0,
@@ -93,18 +94,18 @@ impl Line {
     }
 }
 
-/// The log of a run, being written.
+/// The log of a run that is being written.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     out: BufWriter<File>,
-    /// All of it, for the report.
+    /// All lines, for the report.
     lines: Vec<Line>,
 }
 
 impl Log {
-    /// Continues a log behind a step; what was written later, by a run that was cut off, is dropped. Begins one where there is none.
-    pub fn behind(path: &Path, step: u64) -> Result<Log, TrainError> {
+    /// Continues a log after a step. Later lines, from an interrupted run, are dropped. Creates the log if there is none.
+    pub fn continue_after(path: &Path, step: u64) -> Result<Log, TrainError> {
         let file = |source| TrainError::File { path: path.to_owned(), what: "cannot write the log", source };
         let mut lines = if path.exists() { read(path)? } else { Vec::new() };
         lines.retain(|line| line.step() <= step);
@@ -113,14 +114,14 @@ impl Log {
         Ok(Log { path: path.to_owned(), out: BufWriter::new(out), lines })
     }
 
-    /// Adds a line.
+    /// Appends a line.
     pub fn write(&mut self, line: Line) -> Result<(), TrainError> {
         put(&mut self.out, &line).map_err(|source| self.failed(source))?;
         self.lines.push(line);
         Ok(())
     }
 
-    /// Sends what was written to the file.
+    /// Flushes to the file.
     pub fn flush(&mut self) -> Result<(), TrainError> {
         self.out.flush().map_err(|source| self.failed(source))
     }
@@ -141,7 +142,7 @@ fn put(out: &mut (impl Write + ?Sized), line: &Line) -> io::Result<()> {
     out.write_all(text.as_bytes())
 }
 
-/// The lines of a log. A last line that was cut off is left out.
+/// Reads the lines of a log. An incomplete last line is ignored.
 pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
     let file = |source| TrainError::File { path: path.to_owned(), what: "cannot read the log", source };
     if std::fs::metadata(path).map_err(file)?.len() > MAX_LOG {
@@ -157,7 +158,7 @@ pub fn read(path: &Path) -> Result<Vec<Line>, TrainError> {
             Err(error) => {
                 return Err(TrainError::Damaged {
                     path: path.to_owned(),
-                    why: format!("line {} is none of a log: {error}", i + 1),
+                    why: format!("line {} is not a log line: {error}", i + 1),
                 });
             }
         }

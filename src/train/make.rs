@@ -1,4 +1,4 @@
-//! From a checked network and a dataset to what the loop drives.
+//! Creates engines and feeds for the training loop from a checked network and a dataset.
 
 use std::sync::Arc;
 
@@ -8,19 +8,24 @@ use crate::grad::GradOptions;
 use crate::ir::{Checked, Recipe};
 use crate::runtime::{ParamStore, SessionOptions};
 
-/// The classes of a network: the length of its first output.
+/// The number of classes of a network: the length of its first output.
 pub fn classes(checked: &Checked) -> Option<usize> {
     let (_, value) = checked.graph().outputs().first()?;
     checked.shape(value.node).channels()
 }
 
-/// An engine that computes a network's gradients as a recipe wants them.
+/// An engine that computes a network's gradients as a recipe specifies.
 pub fn engine(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
     make(checked, params, recipe, threads, false)
 }
 
-/// An engine for [`calibrate`](super::calibrate::calibrate()): it moves the running statistics, and leaves the gradients out.
-pub fn statistics(checked: &Checked, params: &ParamStore, recipe: &Recipe, threads: usize) -> Result<GraphEngine, TrainError> {
+/// An engine for [`calibrate`](super::calibrate::calibrate()), which updates the running statistics without computing gradients.
+pub fn calibration_engine(
+    checked: &Checked,
+    params: &ParamStore,
+    recipe: &Recipe,
+    threads: usize,
+) -> Result<GraphEngine, TrainError> {
     make(checked, params, recipe, threads, true)
 }
 
@@ -42,7 +47,7 @@ fn make(
     GraphEngine::new(checked, params, &what, EngineOptions { session, seed: recipe.seed, precise: false })
 }
 
-/// Reads a dataset for a network: in each epoch's order and augmented for training, as it is for measuring.
+/// Reads a dataset for a network: shuffled and augmented for training, unchanged for evaluation.
 pub fn feed(
     dataset: Arc<dyn Dataset>,
     checked: &Checked,

@@ -1,7 +1,7 @@
-//! Training: the optimizer, schedules, the loop, checkpoints, the run directory and its report.
+//! Training: the optimizer, learning rate schedules, the loop, checkpoints, the run directory and its report.
 //!
-//! What computes losses and gradients is an [`Engine`], and what reads batches a [`Feed`]; all else here knows no graph. Everything
-//! random is drawn from the recipe's seed, the epoch, the sample and the step, so that the counters of a checkpoint are all its state.
+//! An [`Engine`] computes losses and gradients, and a [`Feed`] reads batches; the rest is independent of graphs. All randomness derives from
+//! the recipe's seed, the epoch, the sample and the step, so the counters of a checkpoint are its complete state.
 
 pub mod calibrate;
 pub mod checkpoint;
@@ -21,12 +21,12 @@ mod sgd;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Batch, BatchStats, Engine, LayerKind, StateTensor, TrainedParam};
+pub use engine::{Batch, BatchStats, Engine, LayerKind, RunningStat, TrainedParam};
 pub use error::TrainError;
 pub use feed::{Feed, Loaded};
 pub use graph_engine::{EngineOptions, GraphEngine};
 pub use loader::LoaderFeed;
-pub use make::{classes, engine, feed, statistics};
+pub use make::{calibration_engine, classes, engine, feed};
 pub use run::{End, Event, Flow, Run, RunDir, evaluate};
-pub use schedule::{Plateau, Rates};
-pub use sgd::{Optimizer, clip};
+pub use schedule::{LrSchedule, Plateau};
+pub use sgd::{Optimizer, clip_grad_norm};

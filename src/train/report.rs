@@ -1,5 +1,4 @@
-//! `report.html`: training and validation error against iterations, as Figure 6 of He et al. 2016 draws them. One file, with nothing to
-//! fetch.
+//! `report.html`: training and validation error over iterations, as in Figure 6 of He et al. 2016. A single self-contained file.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,23 +7,23 @@ use super::TrainError;
 use super::log::Line;
 use crate::base::file::write_atomically;
 
-/// Points of a drawn curve at most.
+/// The largest number of points of a curve.
 const POINTS: usize = 600;
-/// The drawing, in user units.
+/// The layout of the drawing, in user units.
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
-/// A line of the drawing's list of runs.
+/// The height of a line of the legend.
 const LEGEND: f64 = 22.0;
 
 /// The curves of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Curves {
     name: String,
-    /// (step, error in percent): means over some steps.
+    /// (step, error in percent), averaged over several steps.
     train: Vec<(f64, f64)>,
     /// (step, error in percent).
     valid: Vec<(f64, f64)>,
@@ -32,14 +31,14 @@ pub struct Curves {
     steps: u64,
     seconds: f64,
     loss: f64,
-    /// Error in percent over the last epoch.
+    /// The error of the last epoch, in percent.
     last_train: Option<f64>,
-    /// Whether the last validation's loss was no finite number.
-    is_broken: bool,
+    /// Whether the loss of the last validation was not finite.
+    is_not_finite: bool,
 }
 
 impl Curves {
-    /// From a log.
+    /// The curves of a log.
     pub fn of(name: &str, lines: &[Line]) -> Curves {
         let mut curves = Curves { name: name.to_owned(), ..Curves::default() };
         let mut steps: Vec<(f64, f64)> = Vec::new();
@@ -56,11 +55,11 @@ impl Curves {
                 }
                 Line::Valid { step, error, loss, .. } => {
                     curves.valid.push((*step as f64, 100.0 * error));
-                    curves.is_broken = !loss.is_finite();
+                    curves.is_not_finite = !loss.is_finite();
                 }
             }
         }
-        // a batch's error jumps: what is drawn is the mean of as many as make a point
+        // the error of single batches is noisy: each point is the mean of several
         let each = steps.len().div_ceil(POINTS).max(1);
         curves.train = steps
             .chunks(each)
@@ -69,24 +68,24 @@ impl Curves {
         curves
     }
 
-    /// The run in a line of text.
+    /// A one-line summary of the run.
     pub fn summary(&self) -> String {
         let mut text = format!("{}: {} iterations, {} epochs, loss {:.4}", self.name, self.steps, self.epochs, self.loss);
         if let Some(error) = self.last_train {
             let _ = write!(text, ", training error {error:.2} %");
         }
         if let Some((_, error)) = self.valid.last() {
-            let _ = write!(text, ", validation error {error:.2} %{}", self.broken());
+            let _ = write!(text, ", validation error {error:.2} %{}", self.warning());
         }
         text
     }
 
-    fn broken(&self) -> &'static str {
-        if self.is_broken { " (loss not finite)" } else { "" }
+    fn warning(&self) -> &'static str {
+        if self.is_not_finite { " (loss not finite)" } else { "" }
     }
 }
 
-/// Writes the curves of one or several runs: a page, or the drawing alone where the file is to be an `.svg`.
+/// Writes the curves of one or more runs: an HTML page, or only the drawing if the path ends in `.svg`.
 pub fn write(path: &Path, runs: &[Curves]) -> Result<(), TrainError> {
     let page = if path.extension().is_some_and(|e| e == "svg") { drawing(runs) } else { page(runs) };
     write_atomically(path, |out| out.write_all(page.as_bytes())).map_err(|source| TrainError::File {
@@ -96,7 +95,7 @@ pub fn write(path: &Path, runs: &[Curves]) -> Result<(), TrainError> {
     })
 }
 
-/// The page.
+/// The HTML page.
 pub fn page(runs: &[Curves]) -> String {
     let title = runs.iter().map(|r| escaped(&r.name)).collect::<Vec<_>>().join(", ");
     let mut out = String::new();
@@ -104,7 +103,7 @@ pub fn page(runs: &[Curves]) -> String {
         out,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>Training: {title}</title>\n<style>\n{STYLE}</style></head><body>\n<h1>Training: {title}</h1>\n\
-         <p>Error in percent against iterations. Thin dashed: training, as the samples were met; bold: validation.</p>\n"
+         <p>Error in percent over iterations. Thin dashed lines: training batches; bold lines: validation.</p>\n"
     );
     draw(&mut out, runs);
     out.push_str(
@@ -117,14 +116,14 @@ pub fn page(runs: &[Curves]) -> String {
         let _ = writeln!(
             out,
             "<tr><td><span class=\"key c{}\"></span>{}</td><td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{}{}</td><td>{}</td><td>{:.1}</td></tr>",
-            i % COLOURS,
+            i % COLORS,
             escaped(&run.name),
             run.steps,
             run.epochs,
             run.loss,
             percent(run.last_train),
             percent(run.valid.last().map(|p| p.1)),
-            run.broken(),
+            run.warning(),
             percent(best),
             run.seconds / 60.0
         );
@@ -133,7 +132,7 @@ pub fn page(runs: &[Curves]) -> String {
     out
 }
 
-/// The drawing as a file of its own, with the runs' names in it.
+/// The drawing as a standalone SVG, with a legend.
 pub fn drawing(runs: &[Curves]) -> String {
     let mut out = String::new();
     let all = HEIGHT + LEGEND * runs.len() as f64;
@@ -147,7 +146,7 @@ pub fn drawing(runs: &[Curves]) -> String {
         let _ = writeln!(
             out,
             "<line class=\"valid s{}\" x1=\"{LEFT}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/><text x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
-            i % COLOURS,
+            i % COLORS,
             y - 4.0,
             LEFT + 24.0,
             y - 4.0,
@@ -160,8 +159,8 @@ pub fn drawing(runs: &[Curves]) -> String {
     out
 }
 
-/// Colors of curves before they repeat.
-const COLOURS: usize = 6;
+/// The number of colors before they repeat.
+const COLORS: usize = 6;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --ink: #1d1d1f; --dim: #6b6b70; --line: #d9d9de; --paper: #ffffff;
@@ -183,7 +182,7 @@ th:first-child, td:first-child { text-align: left; } th { font-weight: 600; colo
 fn draw(out: &mut String, runs: &[Curves]) {
     let all = || runs.iter().flat_map(|r| r.train.iter().chain(&r.valid));
     let last = all().map(|p| p.0).fold(1.0, f64::max);
-    // the first errors are those of guessing, and would leave no room for the rest: as in the paper they may leave the frame
+    // the first errors are near chance level and would compress the rest: as in the paper, they may leave the frame
     let settled = runs.iter().flat_map(|r| {
         let skip = r.train.len() / 20;
         r.train.iter().skip(skip).chain(r.valid.iter().skip(r.valid.len() / 20))
@@ -237,7 +236,7 @@ fn draw(out: &mut String, runs: &[Curves]) {
             let _ = writeln!(
                 out,
                 "<polyline class=\"curve {class} s{}\" points=\"{}\"><title>{}, {class}</title></polyline>",
-                i % COLOURS,
+                i % COLORS,
                 path.join(" "),
                 escaped(&run.name)
             );
@@ -246,7 +245,7 @@ fn draw(out: &mut String, runs: &[Curves]) {
     out.push_str("</g>\n</svg>\n");
 }
 
-/// The next of 1, 2 and 5 times a power of ten that is not smaller.
+/// Rounds up to 1, 2 or 5 times a power of ten.
 fn round(value: f64) -> f64 {
     let power = 10f64.powf(value.max(1e-9).log10().floor());
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|f| f * power).find(|&s| s >= value * 0.999).unwrap_or(10.0 * power)

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ir::{Recipe, Schedule};
 
-/// An improvement smaller than this part is none: PyTorch's `threshold`.
+/// A smaller relative improvement does not count: PyTorch's `threshold`.
 const THRESHOLD: f64 = 1e-4;
 
-/// What a plateau schedule remembers.
+/// The state of a plateau schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     best: Option<f64>,
@@ -23,21 +23,21 @@ impl Default for Plateau {
     }
 }
 
-/// The rates of a run.
+/// The learning rates of a run.
 #[derive(Clone, Debug)]
-pub struct Rates<'a> {
+pub struct LrSchedule<'a> {
     recipe: &'a Recipe,
-    epoch: u64,
+    epoch_steps: u64,
     total: u64,
 }
 
-impl Rates<'_> {
-    /// Of a recipe where an epoch has so many steps.
-    pub fn new(recipe: &Recipe, epoch: u64) -> Rates<'_> {
-        Rates { recipe, epoch, total: recipe.length.steps(epoch) }
+impl LrSchedule<'_> {
+    /// The schedule of a recipe, for epochs with this many steps.
+    pub fn new(recipe: &Recipe, epoch_steps: u64) -> LrSchedule<'_> {
+        LrSchedule { recipe, epoch_steps, total: recipe.length.steps(epoch_steps) }
     }
 
-    /// The steps of the whole run.
+    /// The number of steps of the run.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -46,7 +46,7 @@ impl Rates<'_> {
     pub fn at(&self, step: u64, plateau: &Plateau) -> f64 {
         let lr = self.scheduled(step, plateau);
         let Some(warmup) = &self.recipe.warmup else { return lr };
-        let length = warmup.length.steps(self.epoch);
+        let length = warmup.length.steps(self.epoch_steps);
         if step >= length {
             lr
         } else if warmup.ramp {
@@ -61,25 +61,25 @@ impl Rates<'_> {
         match &self.recipe.schedule {
             Schedule::Constant => base,
             Schedule::Steps { at, gamma } => {
-                base * gamma.powi(at.iter().filter(|count| count.steps(self.epoch) <= step).count() as i32)
+                base * gamma.powi(at.iter().filter(|count| count.steps(self.epoch_steps) <= step).count() as i32)
             }
-            Schedule::Cosine { eta_min } => between(base, *eta_min, step as f64 / self.total.max(1) as f64),
+            Schedule::Cosine { eta_min } => cosine(base, *eta_min, step as f64 / self.total.max(1) as f64),
             Schedule::Plateau { min_lr, .. } => (base * plateau.factor).max(min_lr.min(base)),
             Schedule::OneCycle { pct_start, div_factor, final_div_factor } => {
-                // the last steps of both phases, as PyTorch counts them
+                // the last step of each phase, as PyTorch counts them
                 let (top, last) = (pct_start * self.total as f64 - 1.0, self.total as f64 - 1.0);
                 let (first, at) = (base / div_factor, step as f64);
                 if at <= top {
-                    between(first, base, at / top)
+                    cosine(first, base, at / top)
                 } else {
-                    between(base, first / final_div_factor, ((at - top) / (last - top)).min(1.0))
+                    cosine(base, first / final_div_factor, ((at - top) / (last - top)).min(1.0))
                 }
             }
         }
     }
 
-    /// Tells a plateau schedule the error of a validation.
-    pub fn measured(&self, error: f64, plateau: &mut Plateau) {
+    /// Updates a plateau schedule with the error of a validation.
+    pub fn record(&self, error: f64, plateau: &mut Plateau) {
         let Schedule::Plateau { patience, factor, .. } = self.recipe.schedule else { return };
         if plateau.best.is_none_or(|best| error < best * (1.0 - THRESHOLD)) {
             plateau.best = Some(error);
@@ -94,9 +94,9 @@ impl Rates<'_> {
     }
 }
 
-/// Half a cosine from one value to another, as `part` goes from 0 to 1.
-fn between(from: f64, to: f64, part: f64) -> f64 {
-    to + (from - to) * (1.0 + (PI * part).cos()) / 2.0
+/// Half a cosine from one value to another, as `t` goes from 0 to 1.
+fn cosine(from: f64, to: f64, t: f64) -> f64 {
+    to + (from - to) * (1.0 + (PI * t).cos()) / 2.0
 }
 
 #[cfg(test)]
@@ -108,9 +108,9 @@ mod tests {
         Recipe { schedule, length, optimizer: Sgd { lr: 0.1, ..Sgd::default() }, ..Recipe::default() }
     }
 
-    fn rates(recipe: &Recipe, epoch: u64, at: &[u64]) -> Vec<f64> {
-        let rates = Rates::new(recipe, epoch);
-        at.iter().map(|&step| rates.at(step, &Plateau::default())).collect()
+    fn lrs(recipe: &Recipe, epoch_steps: u64, at: &[u64]) -> Vec<f64> {
+        let schedule = LrSchedule::new(recipe, epoch_steps);
+        at.iter().map(|&step| schedule.at(step, &Plateau::default())).collect()
     }
 
     fn near(got: &[f64], want: &[f64]) {
@@ -118,49 +118,49 @@ mod tests {
     }
 
     #[test]
-    fn steps_of_the_paper() {
+    fn step_schedule_of_the_paper() {
         let at = vec![Count::Steps(32_000), Count::Steps(48_000)];
         let recipe = recipe(Schedule::Steps { at, gamma: 0.1 }, Count::Steps(64_000));
-        near(&rates(&recipe, 391, &[0, 31_999, 32_000, 47_999, 48_000, 63_999]), &[0.1, 0.1, 0.01, 0.01, 0.001, 0.001]);
+        near(&lrs(&recipe, 391, &[0, 31_999, 32_000, 47_999, 48_000, 63_999]), &[0.1, 0.1, 0.01, 0.01, 0.001, 0.001]);
     }
 
     #[test]
-    fn warm_up_stays_or_rises() {
+    fn warmup_is_constant_or_a_ramp() {
         let mut recipe = recipe(Schedule::Constant, Count::Epochs(10));
         recipe.warmup = Some(Warmup { start_lr: 0.01, length: Count::Steps(400), ramp: false });
-        near(&rates(&recipe, 391, &[0, 399, 400]), &[0.01, 0.01, 0.1]);
+        near(&lrs(&recipe, 391, &[0, 399, 400]), &[0.01, 0.01, 0.1]);
         recipe.warmup = Some(Warmup { start_lr: 0.0, length: Count::Epochs(2), ramp: true });
-        near(&rates(&recipe, 10, &[0, 10, 19, 20]), &[0.0, 0.05, 0.095, 0.1]);
+        near(&lrs(&recipe, 10, &[0, 10, 19, 20]), &[0.0, 0.05, 0.095, 0.1]);
     }
 
     #[test]
-    fn cosine_goes_down_to_its_end() {
+    fn cosine_falls_to_eta_min() {
         let recipe = recipe(Schedule::Cosine { eta_min: 0.02 }, Count::Epochs(10));
-        near(&rates(&recipe, 4, &[0, 20, 40]), &[0.1, 0.06, 0.02]);
+        near(&lrs(&recipe, 4, &[0, 20, 40]), &[0.1, 0.06, 0.02]);
     }
 
     /// `OneCycleLR(opt, max_lr=0.1, total_steps=10, pct_start=0.3, div_factor=25, final_div_factor=1e4)`.
     #[test]
-    fn one_cycle_is_pytorchs() {
+    fn one_cycle_matches_pytorch() {
         let recipe = recipe(Schedule::OneCycle { pct_start: 0.3, div_factor: 25.0, final_div_factor: 1e4 }, Count::Steps(10));
         let at: Vec<u64> = (0..10).collect();
         let want =
             [0.004, 0.052, 0.1, 0.095_048_46, 0.081_174_51, 0.061_126_2, 0.038_874_2, 0.018_825_83, 0.004_951_94, 0.000_000_4];
-        let got = rates(&recipe, 1, &at);
+        let got = lrs(&recipe, 1, &at);
         assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6), "{got:?}");
     }
 
     #[test]
-    fn a_plateau_is_more_validations_without_improvement_than_are_borne() {
+    fn a_plateau_lowers_the_learning_rate_when_patience_runs_out() {
         let recipe = recipe(Schedule::Plateau { patience: 2, factor: 0.1, min_lr: 0.005 }, Count::Epochs(10));
-        let rates = Rates::new(&recipe, 1);
+        let schedule = LrSchedule::new(&recipe, 1);
         let mut plateau = Plateau::default();
         let mut seen = Vec::new();
         for error in [0.5, 0.4, 0.4, 0.41, 0.399_99, 0.39, 0.4, 0.4, 0.4] {
-            rates.measured(error, &mut plateau);
-            seen.push(rates.at(0, &plateau));
+            schedule.record(error, &mut plateau);
+            seen.push(schedule.at(0, &plateau));
         }
-        // the fifth is the third in a row that is no better by a ten-thousandth
+        // the fifth is the third in a row without an improvement of at least 1e-4
         near(&seen, &[0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.005]);
     }
 }

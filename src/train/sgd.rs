@@ -1,4 +1,4 @@
-//! Stochastic gradient descent, as PyTorch's `SGD`.
+//! Stochastic gradient descent, matching PyTorch's `SGD`.
 
 use super::{LayerKind, TrainedParam};
 use crate::ir::{ParamRole, Sgd};
@@ -6,7 +6,7 @@ use crate::kernels::Pool;
 use crate::kernels::train::sgd::{self, sgd};
 use crate::runtime::RunError;
 
-/// The optimizer with its state: a velocity for each learned value.
+/// The optimizer with its state: the momentum buffers, or velocities.
 pub struct Optimizer {
     sgd: Sgd,
     pool: Pool,
@@ -14,25 +14,25 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// At rest: velocities 0, so that the first step's velocity is the gradient. Fails where threads cannot be started.
+    /// Starts with zero velocities, so that the velocity of the first step is the gradient. Fails if threads cannot be started.
     pub fn new(sgd: Sgd, threads: usize, params: &[TrainedParam]) -> Result<Optimizer, RunError> {
         let has = |p: &TrainedParam| sgd.momentum > 0.0 && !p.gradient.is_empty();
         let velocities = params.iter().map(|p| if has(p) { vec![0.0; p.values.len()] } else { Vec::new() }).collect();
         Ok(Optimizer { sgd, pool: Pool::new(threads.max(1))?, velocities })
     }
 
-    /// The velocities, in the parameters' order; empty for what is frozen, and without momentum.
+    /// The velocities, in the order of the parameters; empty for frozen parameters, and without momentum.
     pub fn velocities(&self) -> &[Vec<f32>] {
         &self.velocities
     }
 
-    /// The same, to be set.
+    /// Mutable access to the velocities.
     pub fn velocities_mut(&mut self) -> &mut [Vec<f32>] {
         &mut self.velocities
     }
 
-    /// Moves the parameters by their gradients.
-    pub fn step(&mut self, params: &mut [TrainedParam], rate: f64) {
+    /// Updates the parameters with their gradients.
+    pub fn step(&mut self, params: &mut [TrainedParam], lr: f64) {
         let Sgd { momentum, nesterov, weight_decay, decay_norm, decay_bias, .. } = self.sgd;
         for (param, velocity) in params.iter_mut().zip(&mut self.velocities) {
             if param.gradient.len() != param.values.len() {
@@ -44,7 +44,7 @@ impl Optimizer {
                 _ => true,
             };
             let rule = sgd::Sgd {
-                rate: rate as f32,
+                rate: lr as f32,
                 momentum: momentum as f32,
                 decay: if decays { weight_decay as f32 } else { 0.0 },
                 nesterov,
@@ -55,11 +55,11 @@ impl Optimizer {
     }
 }
 
-/// The norm of all gradients together. Above `most` they are scaled down to it: PyTorch's `clip_grad_norm_`.
-pub fn clip(params: &mut [TrainedParam], most: f64) -> f64 {
+/// Scales the gradients so that their total norm is at most `max_norm`, like PyTorch's `clip_grad_norm_`. Returns the norm before scaling.
+pub fn clip_grad_norm(params: &mut [TrainedParam], max_norm: f64) -> f64 {
     let sum: f64 = params.iter().map(|p| p.gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>()).sum();
     let norm = sum.sqrt();
-    let factor = most / (norm + 1e-6);
+    let factor = max_norm / (norm + 1e-6);
     if factor < 1.0 {
         params.iter_mut().flat_map(|p| &mut p.gradient).for_each(|g| *g = (f64::from(*g) * factor) as f32);
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_does_not_decay_and_what_is_frozen_stays() {
+    fn excluded_parameters_do_not_decay_and_frozen_ones_do_not_change() {
         let sgd = Sgd { lr: 0.1, momentum: 0.0, weight_decay: 0.5, decay_norm: false, decay_bias: false, nesterov: false };
         let mut params = [
             param(ParamRole::Weight, LayerKind::BatchNorm, &[0.0; 3]),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_change_nothing() {
+    fn the_number_of_threads_does_not_change_results() {
         let run = |threads| {
             let n = (1 << 19) + 7;
             let values: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
@@ -149,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_clipped_to_their_norm_together() {
+    fn gradients_are_clipped_by_their_total_norm() {
         let mut params = [
             param(ParamRole::Weight, LayerKind::Conv, &[3.0, 0.0, 0.0]),
             param(ParamRole::Bias, LayerKind::Conv, &[0.0, 4.0, 0.0]),
         ];
-        assert_eq!(clip(&mut params, 10.0), 5.0);
+        assert_eq!(clip_grad_norm(&mut params, 10.0), 5.0);
         assert_eq!(params[1].gradient[1], 4.0);
-        clip(&mut params, 1.0);
+        clip_grad_norm(&mut params, 1.0);
         near(&params[0].gradient, &[0.6, 0.0, 0.0]);
         near(&params[1].gradient, &[0.0, 0.8, 0.0]);
     }

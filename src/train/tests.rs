@@ -1,9 +1,9 @@
-//! The loop with a toy engine: logistic regression by hand.
+//! Tests of the loop with a toy engine: a hand-written logistic regression.
 
 use ndarray::{Array4, Axis, s};
 
 use super::{
-    Batch, BatchStats, End, Engine, Event, Feed, Flow, LayerKind, Loaded, Run, RunDir, StateTensor, TrainError, TrainedParam,
+    Batch, BatchStats, End, Engine, Event, Feed, Flow, LayerKind, Loaded, Run, RunDir, RunningStat, TrainError, TrainedParam,
 };
 use crate::data::Rng;
 use crate::ir::{Count, ParamRole, Recipe, Schedule, Sgd};
@@ -15,8 +15,8 @@ const FEATURES: usize = 4;
 /// `softmax(W x + b)`, with the mean of its inputs as a running statistic.
 struct Toy {
     params: Vec<TrainedParam>,
-    state: Vec<StateTensor>,
-    fresh: bool,
+    running_stats: Vec<RunningStat>,
+    cleared: bool,
     /// The step at which the loss becomes infinite.
     bad: Option<u64>,
 }
@@ -39,8 +39,8 @@ impl Toy {
                 param("fc.weight", ParamRole::Weight, vec![CLASSES, FEATURES]),
                 param("fc.bias", ParamRole::Bias, vec![CLASSES]),
             ],
-            state: vec![StateTensor { name: "bn.running_mean".into(), values: vec![0.0; FEATURES] }],
-            fresh: true,
+            running_stats: vec![RunningStat { name: "bn.running_mean".into(), values: vec![0.0; FEATURES] }],
+            cleared: true,
             bad: None,
         }
     }
@@ -71,7 +71,7 @@ impl Toy {
 
 impl Engine for Toy {
     fn gradients(&mut self, batch: &Batch<'_>, scale: f32, step: u64) -> Result<BatchStats, TrainError> {
-        if std::mem::take(&mut self.fresh) {
+        if std::mem::take(&mut self.cleared) {
             self.params.iter_mut().for_each(|p| p.gradient.fill(0.0));
         }
         let (mut gw, mut gb) = (self.params[0].gradient.clone(), self.params[1].gradient.clone());
@@ -85,7 +85,7 @@ impl Engine for Toy {
         });
         self.params[0].gradient = gw;
         self.params[1].gradient = gb;
-        self.state[0].values[0] = 0.9 * self.state[0].values[0] + 0.1 * batch.images.mean().unwrap();
+        self.running_stats[0].values[0] = 0.9 * self.running_stats[0].values[0] + 0.1 * batch.images.mean().unwrap();
         if self.bad == Some(step) {
             stats.loss_sum = f64::INFINITY;
         }
@@ -93,15 +93,15 @@ impl Engine for Toy {
     }
 
     fn clear(&mut self) {
-        self.fresh = true;
+        self.cleared = true;
     }
 
     fn parameters(&mut self) -> &mut [TrainedParam] {
         &mut self.params
     }
 
-    fn state(&mut self) -> &mut [StateTensor] {
-        &mut self.state
+    fn running_stats(&mut self) -> &mut [RunningStat] {
+        &mut self.running_stats
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>) -> Result<BatchStats, TrainError> {
@@ -113,7 +113,7 @@ impl Engine for Toy {
     }
 }
 
-/// Points around three centers, in an order of each epoch's own.
+/// Points around three centers, shuffled in each epoch.
 struct Points {
     images: Array4<f32>,
     labels: Vec<u32>,
@@ -145,15 +145,15 @@ impl Feed for Points {
     }
 
     fn next(&mut self) -> Result<Option<Loaded>, TrainError> {
-        let picked: Vec<usize> = self.order.drain(..self.batch.min(self.order.len())).collect();
-        if picked.is_empty() {
+        let indices: Vec<usize> = self.order.drain(..self.batch.min(self.order.len())).collect();
+        if indices.is_empty() {
             return Ok(None);
         }
-        let mut images = Array4::zeros((picked.len(), FEATURES, 1, 1));
-        for (to, &from) in picked.iter().enumerate() {
+        let mut images = Array4::zeros((indices.len(), FEATURES, 1, 1));
+        for (to, &from) in indices.iter().enumerate() {
             images.slice_mut(s![to, .., .., ..]).assign(&self.images.slice(s![from, .., .., ..]));
         }
-        Ok(Some(Loaded { images, labels: picked.iter().map(|&i| self.labels[i]).collect(), broken: Vec::new() }))
+        Ok(Some(Loaded { images, labels: indices.iter().map(|&i| self.labels[i]).collect(), skipped: Vec::new() }))
     }
 }
 
@@ -167,7 +167,7 @@ fn recipe() -> Recipe {
     }
 }
 
-/// Trains in a folder; `stop` ends it after a step. Resumes where there is a checkpoint.
+/// Trains in a run directory, up to step `stop` if given. Resumes if there is a checkpoint.
 fn train(dir: &RunDir, recipe: &Recipe, stop: Option<u64>, toy: &mut Toy) -> Result<End, TrainError> {
     let batch = recipe.batch.max(1);
     let (mut data, mut valid) = (Points::new(100, batch), Points::new(40, 16));
@@ -186,7 +186,7 @@ fn folder() -> (tempfile::TempDir, RunDir) {
 }
 
 #[test]
-fn it_learns_and_leaves_its_files() {
+fn a_run_learns_and_writes_its_files() {
     let (_keep, dir) = folder();
     let mut toy = Toy::new();
     assert_eq!(train(&dir, &recipe(), None, &mut toy).unwrap(), End::Finished);
@@ -195,8 +195,10 @@ fn it_learns_and_leaves_its_files() {
         lines.iter().filter_map(|l| if let super::log::Line::Valid { error, .. } = l { Some(*error) } else { None }).collect();
     assert_eq!(valid.len(), 6);
     assert!(valid[5] < 0.1, "{valid:?}");
-    // 100 samples in batches of 16 are 7 steps; a line for the start, each step, each epoch, each validation
+    // 100 samples in batches of 16 are 7 steps; one line for the start and for each step, epoch and validation
     assert_eq!(lines.len(), 1 + 6 * (7 + 1 + 1));
+    let text = std::fs::read_to_string(dir.log()).unwrap();
+    assert!(text.contains("\"lr\":0.2") && !text.contains("\"rate\""), "{text}");
     let page = std::fs::read_to_string(dir.report()).unwrap();
     assert!(page.contains("<polyline") && page.contains("prefers-color-scheme: dark") && !page.contains("NaN"));
     let weights = crate::formats::weights::open(&dir.weights()).unwrap();
@@ -204,7 +206,7 @@ fn it_learns_and_leaves_its_files() {
     assert_eq!(weights.len(), 3);
 }
 
-/// Stopped after any step, in the middle of an epoch too, and resumed: the same bits.
+/// A run that is stopped after any step, also within an epoch, and resumed gives bit-identical results.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let (_keep, whole) = folder();
@@ -227,9 +229,9 @@ fn a_resumed_run_ends_with_the_same_bits() {
     }
 }
 
-/// Killed between two checkpoints: what was logged since the last is dropped and done again.
+/// After a kill between two checkpoints, the steps after the last checkpoint are dropped from the log and run again. Logs in former words are read.
 #[test]
-fn what_was_logged_behind_the_last_checkpoint_is_done_again() {
+fn steps_after_the_last_checkpoint_are_run_again() {
     let (_keep, whole) = folder();
     train(&whole, &recipe(), None, &mut Toy::new()).unwrap();
     let (_keep, dir) = folder();
@@ -241,26 +243,26 @@ fn what_was_logged_behind_the_last_checkpoint_is_done_again() {
     assert_eq!(std::fs::read(dir.weights()).unwrap(), std::fs::read(whole.weights()).unwrap());
     let lines = super::log::read(&dir.log()).unwrap();
     assert_eq!(lines.len(), super::log::read(&whole.log()).unwrap().len());
-    // finished: resuming changes nothing
+    // resuming a finished run changes nothing
     assert_eq!(train(&dir, &recipe(), None, &mut Toy::new()).unwrap(), End::Finished);
     assert_eq!(std::fs::read(dir.weights()).unwrap(), std::fs::read(whole.weights()).unwrap());
 }
 
 #[test]
-fn accumulated_batches_make_the_step_of_one_large_batch() {
+fn accumulated_batches_equal_one_large_batch() {
     let weights = |batch, accumulate| {
         let (_keep, dir) = folder();
         let mut toy = Toy::new();
         train(&dir, &Recipe { batch, accumulate, length: Count::Steps(9), ..recipe() }, None, &mut toy).unwrap();
         toy.params[0].values.clone()
     };
-    // 100 samples in groups of 24: the last has 4
+    // 100 samples in groups of 24; the last group has 4
     let (one, three) = (weights(24, 1), weights(8, 3));
     assert!(one.iter().zip(&three).all(|(a, b)| (a - b).abs() < 1e-5), "{one:?} {three:?}");
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_checkpoint() {
+fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint() {
     let (_keep, dir) = folder();
     let mut toy = Toy { bad: Some(9), ..Toy::new() };
     let error = train(&dir, &recipe(), None, &mut toy).unwrap_err().to_string();
@@ -269,7 +271,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_checkpoint() {
 }
 
 #[test]
-fn a_recipe_that_cannot_run_is_an_error_before_the_first_step() {
+fn an_invalid_recipe_is_an_error_before_the_first_step() {
     for wrong in [
         Recipe { batch: 0, ..recipe() },
         Recipe { length: Count::Steps(0), ..recipe() },
@@ -284,7 +286,7 @@ fn a_recipe_that_cannot_run_is_an_error_before_the_first_step() {
 }
 
 #[test]
-fn other_data_or_a_damaged_checkpoint_are_no_way_to_go_on() {
+fn other_networks_and_damaged_checkpoints_cannot_be_resumed() {
     let (_keep, dir) = folder();
     train(&dir, &recipe(), Some(3), &mut Toy::new()).unwrap();
     let whole = std::fs::read(dir.checkpoint()).unwrap();

@@ -9,7 +9,7 @@ use super::super::output::{Failure, Out};
 use super::score::{Row, add};
 use super::{Args, Average};
 use crate::check;
-use crate::data::{Cut, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
+use crate::data::{Crop, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
 use crate::ir::{Checked, Preprocess, Shape};
 use crate::runtime::Session;
 use crate::train::classes;
@@ -140,7 +140,7 @@ impl EnsembleMember {
         let mut loaded = args.load(out)?;
         read.append(&mut loaded.read);
         let pixels = made_for(&loaded.checked);
-        if views.cut == Cut::Whole {
+        if views.crop == Crop::Whole {
             loaded.checked = check::any_size(&loaded.checked).map_err(|error| {
                 let name = &loaded.checked.network.name;
                 Failure::Input(format!("`{name}` cannot be shown whole pictures: {error}; --scales with --crops shows crops"))
@@ -156,7 +156,7 @@ impl EnsembleMember {
             let name = &model.network().name;
             return Err(Failure::Input(format!("`{name}` ends in a softmax: it yields no logits to be averaged")));
         }
-        if views.cut == Cut::Ten && views.scales.is_empty() && reader.how.resize.is_none() && reader.how.crop.is_none() {
+        if views.crop == Crop::Ten && views.scales.is_empty() && reader.how.resize.is_none() && reader.how.crop.is_none() {
             let name = &model.network().name;
             return Err(Failure::Usage(format!(
                 "`{name}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
@@ -176,7 +176,7 @@ impl EnsembleMember {
     /// Plans for a full run, where its size is known before an image is read.
     pub fn prepare(&mut self, views: &Views, batch: usize) -> Result<(), Failure> {
         match self.reader.free_size() {
-            Some(size) if views.cut != Cut::Whole => self.session.prepare(batch, size).map_err(Failure::input),
+            Some(size) if views.crop != Crop::Whole => self.session.prepare(batch, size).map_err(Failure::input),
             _ => Ok(()),
         }
     }

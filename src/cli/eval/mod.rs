@@ -16,7 +16,7 @@ use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
 use super::output::{Done, Failure, Out, writable};
-use crate::data::{Cut, DatasetOptions, Split, Views, open_dataset};
+use crate::data::{Crop, DatasetOptions, Split, Views, open_dataset};
 use crate::formats::npy;
 use judge::{Evaluator, Work};
 use members::Members;
@@ -104,15 +104,15 @@ enum Average {
 
 impl Args {
     fn views(&self) -> Result<Views, Failure> {
-        let cut = match self.crops {
+        let crop = match self.crops {
             Some(Crops::Ten) if self.flip => {
                 return Err(Failure::Usage("the ten crops are mirrored already: --flip adds nothing to them".into()));
             }
-            Some(Crops::Ten) => Cut::Ten,
-            None if !self.scales.is_empty() => Cut::Whole,
-            Some(Crops::One) | None => Cut::Center,
+            Some(Crops::Ten) => Crop::Ten,
+            None if !self.scales.is_empty() => Crop::Whole,
+            Some(Crops::One) | None => Crop::Center,
         };
-        Ok(Views { scales: self.scales.iter().map(|&s| s as usize).collect(), cut, mirrored: self.flip })
+        Ok(Views { scales: self.scales.iter().map(|&s| s as usize).collect(), crop, flip: self.flip })
     }
 }
 
@@ -122,7 +122,8 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
     writable(written, &[members.read(), &data_files(&args.data)].concat())?;
     // each sample is read once
-    let options = DatasetOptions { labels: members.labels(), strict: false, classes: Some(members.classes()), keep: 0 };
+    let options =
+        DatasetOptions { class_names: members.labels(), strict: false, classes: Some(members.classes()), cache_bytes: 0 };
     let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;
     note_classes(&*data, members.labels(), members.classes(), out);
     members.hold(&*data, &views)?;

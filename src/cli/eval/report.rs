@@ -8,7 +8,7 @@ use super::super::table::table;
 use super::judge::Evaluator;
 use super::score::{Answer, Measures};
 use super::{Args, Average};
-use crate::data::{Cut, Views};
+use crate::data::{Crop, Views};
 
 pub(super) fn report(args: &Args, judge: &Evaluator<'_>, out: &mut Out) -> Done {
     let measures = judge.measures();
@@ -119,23 +119,23 @@ fn name(judge: &Evaluator<'_>, class: usize) -> String {
 }
 
 fn views(views: &Views, average: Average) -> Value {
-    let crops = match views.cut {
-        Cut::Center => Some(1),
-        Cut::Ten => Some(10),
-        Cut::Whole => None,
+    let crops = match views.crop {
+        Crop::Center => Some(1),
+        Crop::Ten => Some(10),
+        Crop::Whole => None,
     };
     let average = if average == Average::Logits { "logits" } else { "probabilities" };
     json!({
-        "count": views.count(), "crops": crops, "scales": views.scales, "mirrored": views.mirrored || views.cut == Cut::Ten, "average": average,
+        "count": views.count(), "crops": crops, "scales": views.scales, "mirrored": views.flip || views.crop == Crop::Ten, "average": average,
     })
 }
 
 /// `10: corners and center, and mirrored; probabilities averaged`.
 pub(super) fn describe(views: &Views, average: Average) -> String {
-    let cut = match views.cut {
-        Cut::Center => "the center",
-        Cut::Ten => "the corners and the center",
-        Cut::Whole => "the whole image",
+    let crop = match views.crop {
+        Crop::Center => "the center",
+        Crop::Ten => "the corners and the center",
+        Crop::Whole => "the whole image",
     };
     let sizes: Vec<String> = views.scales.iter().map(usize::to_string).collect();
     let at = match &sizes[..] {
@@ -143,11 +143,11 @@ pub(super) fn describe(views: &Views, average: Average) -> String {
         [one] => format!(" at {one} pixels"),
         [rest @ .., last] => format!(" at {} and {last} pixels", rest.join(", ")),
     };
-    let mirrored = if views.mirrored || views.cut == Cut::Ten { ", and mirrored" } else { "" };
+    let mirrored = if views.flip || views.crop == Crop::Ten { ", and mirrored" } else { "" };
     let average = match (views.count(), average) {
         (1, _) => "",
         (_, Average::Probabilities) => "; probabilities averaged",
         (_, Average::Logits) => "; logits averaged",
     };
-    format!("{}: {cut}{at}{mirrored}{average}", views.count())
+    format!("{}: {crop}{at}{mirrored}{average}", views.count())
 }

@@ -141,7 +141,7 @@ fn resume(args: &Args, dir: &RunDir, out: &mut Out) -> Done {
     let (recipe, params) = match state {
         // the values come from the checkpoint
         Some(state) => {
-            let params = crate::train::init::begin(&checked, &state.recipe, None).map_err(Failure::input)?.params;
+            let params = crate::train::init::initial_params(&checked, &state.recipe, None).map_err(Failure::input)?.params;
             (state.recipe, params)
         }
         None => {

@@ -63,18 +63,18 @@ pub(in crate::cli) fn datasets(
     out: &Out,
 ) -> Result<(Arc<dyn Dataset>, Option<Arc<dyn Dataset>>), Failure> {
     let options =
-        DatasetOptions { labels: &checked.network.labels, classes: train::classes(checked), ..DatasetOptions::default() };
+        DatasetOptions { class_names: &checked.network.labels, classes: train::classes(checked), ..DatasetOptions::default() };
     let train = data::open_dataset(spec, Split::Train, &options).map_err(Failure::input)?;
     note_classes(&*train, &checked.network.labels, train::classes(checked).unwrap_or(0), out);
     // classes have the same indices as in training, even if the folders differ
     let known = train.classes().to_vec();
     let options = match &known[..] {
         [] => options,
-        known => DatasetOptions { labels: known, strict: true, ..options },
+        known => DatasetOptions { class_names: known, strict: true, ..options },
     };
     let valid = match valid {
         Some(spec) => Some(data::open_dataset(spec, Split::Valid, &options).map_err(Failure::input)?),
-        None => data::open_valid_part(spec, &options).map_err(Failure::input)?,
+        None => data::open_valid_split(spec, &options).map_err(Failure::input)?,
     };
     Ok((train, valid))
 }
@@ -91,18 +91,18 @@ pub(super) fn initial_params(
         return open::bind(checked, front, given, out);
     }
     let Some(from) = &recipe.from else {
-        return Ok(train::init::begin(checked, recipe, None).map_err(Failure::input)?.params);
+        return Ok(train::init::initial_params(checked, recipe, None).map_err(Failure::input)?.params);
     };
     let tensors = weights::open(&from.path).map_err(Failure::input)?;
-    let initial = train::init::begin(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
+    let initial = train::init::initial_params(checked, recipe, Some((&tensors, &from.except))).map_err(Failure::input)?;
     let list = |names: &[String]| {
         let more = names.len().saturating_sub(MAX_LISTED);
         let first = names.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
         if more > 0 { format!("{first} and {more} more") } else { first }
     };
-    out.note(format_args!("{} tensors from {}", initial.params.len().saturating_sub(initial.drawn.len()), from.path.display()));
-    if !initial.drawn.is_empty() {
-        out.note(format_args!("randomly initialized: {}", list(&initial.drawn)));
+    out.note(format_args!("{} tensors from {}", initial.params.len().saturating_sub(initial.random.len()), from.path.display()));
+    if !initial.random.is_empty() {
+        out.note(format_args!("randomly initialized: {}", list(&initial.random)));
     }
     if !initial.unused.is_empty() {
         out.note(format_args!("not used: {}", list(&initial.unused)));

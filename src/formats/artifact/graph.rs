@@ -1,4 +1,4 @@
-//! A graph as plain data: nodes in order, each reading nodes before it, so that what is read back has no circle.
+//! A graph as plain data: nodes in topological order, so that a graph that is read back has no cycles.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use crate::base::source::Span;
 use crate::elaborate::MAX_NODES;
 use crate::ir::{Graph, Node, NodeId, Op, Origin, Value};
 
-/// A node with the positions of those it reads.
+/// A node with the positions of its operands.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredNode {
     name: String,
@@ -16,26 +16,27 @@ pub(super) struct StoredNode {
     reads: Vec<usize>,
 }
 
-/// Nodes, and outputs by name with their node's position.
+/// Nodes, and outputs by name with the position of their node.
 pub(super) type Stored = (Vec<StoredNode>, Vec<(String, usize)>);
 
-/// The nodes and the outputs of a graph as it was checked, before passes.
+/// The nodes and outputs of a checked graph, before passes.
 pub(super) fn store(graph: &Graph) -> Result<Stored, String> {
-    let mut place: HashMap<NodeId, usize> = HashMap::new();
+    let mut positions: HashMap<NodeId, usize> = HashMap::new();
     let mut nodes = Vec::new();
-    let at = |place: &HashMap<NodeId, usize>, v: &Value| {
-        place.get(&v.node).copied().ok_or_else(|| format!("{} comes too late", v.node))
+    let at = |positions: &HashMap<NodeId, usize>, v: &Value| {
+        positions.get(&v.node).copied().ok_or_else(|| format!("{} is read before it is computed", v.node))
     };
     for id in graph.order() {
-        let reads = graph.operands(id).iter().map(|v| at(&place, v)).collect::<Result<_, _>>()?;
-        place.insert(id, nodes.len());
+        let reads = graph.operands(id).iter().map(|v| at(&positions, v)).collect::<Result<_, _>>()?;
+        positions.insert(id, nodes.len());
         nodes.push(StoredNode { name: graph.node(id).name.clone(), op: graph.node(id).op.clone(), reads });
     }
-    let outputs = graph.outputs().iter().map(|(name, v)| Ok((name.clone(), at(&place, v)?))).collect::<Result<_, String>>()?;
+    let outputs =
+        graph.outputs().iter().map(|(name, v)| Ok((name.clone(), at(&positions, v)?))).collect::<Result<_, String>>()?;
     Ok((nodes, outputs))
 }
 
-/// The graph again; an error where it could not have been stored.
+/// Rebuilds the graph; an error if it is not a valid stored graph.
 pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: Span) -> Result<Graph, String> {
     if nodes.len() > MAX_NODES {
         return Err(format!("it has more than {MAX_NODES} nodes"));
@@ -47,13 +48,13 @@ pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: S
         let reads: Option<Vec<Value>> = node.reads.iter().map(|&i| ids.get(i).map(|&id| id.into())).collect();
         let reads = reads.ok_or_else(|| format!("`{}` reads a node that does not come before it", node.name))?;
         if !names.insert(&node.name) {
-            return Err(format!("two nodes are called `{}`", node.name));
+            return Err(format!("two nodes are named `{}`", node.name));
         }
         let origin = Origin { span, frame: None };
         ids.push(graph.add(Node { op: node.op.clone(), name: node.name.clone(), params: Vec::new(), origin }, &reads));
     }
     for (name, i) in outputs {
-        let id = *ids.get(*i).ok_or_else(|| format!("the output `{name}` is no node"))?;
+        let id = *ids.get(*i).ok_or_else(|| format!("the output `{name}` is not a node"))?;
         graph.add_output(name.clone(), id.into());
     }
     if graph.inputs().is_empty() || graph.outputs().is_empty() {

@@ -1,17 +1,17 @@
-//! The artifact, `.rnx`: a network with its weights and all that is needed to use it, in one file.
+//! The artifact, `.rnx`: a network with its weights and everything else that is needed to run it, in a single file.
 //!
 //! ```text
 //! 0   magic "RNXmodel"      8   length of the header, u64
 //! 16  CRC-32 of bytes 0..16 and of the header, as u64          24  header, JSON
-//!     zeros up to a page                                        then the tensors, each at a multiple of 64
-//!     zeros up to a page                                        then the packed weights, each at a multiple of 64
+//!     zeros up to a page                                        then the tensors, each aligned to 64 bytes
+//!     zeros up to a page                                        then the packed weights, each aligned to 64 bytes
 //! ```
 //!
 //! All numbers are little-endian. The packed weights are those that a plan for the compiling machine derives from the tensors
-//! (batch norms folded, channels in blocks), so that a run there maps them and touches no tensor; other plans make theirs again.
-//! The file is not trusted: the header is checksummed at load, every offset is checked against the file's length, the graph's
-//! shapes are inferred again, a plan is made again, and a packed weight is used if it is as long as the plan's form of it. The
-//! checksums of tensors and packed weights are compared by [`verify`] alone, so that loading maps them without reading them.
+//! (batch norms folded, channels in blocks), so a run on this machine maps them without reading the tensors; other plans pack the tensors again.
+//! The file is not trusted: loading verifies the checksum of the header and all offsets, infers all shapes again, plans again, and uses a
+//! packed weight only if its length fits the layout in the plan. Only [`verify`] compares the checksums of tensors and packed weights, so
+//! loading maps them without reading them.
 
 mod graph;
 mod write;
@@ -35,41 +35,41 @@ use graph::StoredNode;
 pub use write::{Contents, Written, write};
 
 const MAGIC: &[u8; 8] = b"RNXmodel";
-/// Where the header begins.
+/// The offset of the header.
 const HEADER: usize = 24;
-/// The longest header, in bytes.
+/// The largest header, in bytes.
 const MAX_HEADER: u64 = 256 << 20;
-/// What tensors are aligned to, in bytes: a cache line, and the widest vector.
+/// The alignment of tensors in bytes: a cache line, and the widest vector.
 const ALIGN: usize = 64;
-/// What the tensors and the packed weights as a whole are aligned to, in bytes.
+/// The alignment of the tensor and packed-weight sections, in bytes.
 const PAGE: usize = 4096;
 /// The version of the format.
 const VERSION: u32 = 4;
-/// The version of the settings; those of another are passed over.
+/// The version of the settings; settings of another version are ignored.
 const SETTINGS: u32 = 1;
-/// The most measured choices.
+/// The maximum number of measured choices.
 const MAX_CHOICES: usize = 100_000;
 
-/// Why an artifact was not read or written. Each names the file.
+/// Why an artifact cannot be read or written. Every message names the file.
 #[derive(Debug, Error)]
 pub enum ArtifactError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// `read` or `write`.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Another kind of file.
-    #[error("`{}` is no artifact of resnetc", path.display())]
+    /// The file is not an artifact.
+    #[error("`{}` is not an artifact of resnetc", path.display())]
     NotAnArtifact {
         /// The file.
         path: PathBuf,
     },
-    /// Written by an earlier or a later resnetc.
+    /// The artifact was written by an earlier or later version of resnetc.
     #[error("`{}` is an artifact of version {found}; this resnetc reads version {VERSION}: compile the network again", path.display())]
     Version {
         /// The file.
@@ -77,12 +77,12 @@ pub enum ArtifactError {
         /// Its version.
         found: u32,
     },
-    /// Cut short or altered.
+    /// The artifact is truncated or altered.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What does not agree.
+        /// What is wrong.
         reason: String,
     },
 }
@@ -104,7 +104,7 @@ struct Header {
     data: u64,
 }
 
-/// A file that the network was compiled from; kept for people, and never compiled again.
+/// A source file of the network. For people: it is never compiled again.
 #[derive(Serialize, Deserialize)]
 struct StoredSource {
     name: String,
@@ -116,12 +116,12 @@ struct StoredTensor {
     name: String,
     dtype: String,
     shape: Vec<usize>,
-    /// From the first tensor's place.
+    /// Offset from the first tensor.
     offset: u64,
     crc32: u32,
 }
 
-/// Weights as the plan of a machine binds them.
+/// The weights as packed for a plan on the compiling machine.
 #[derive(Serialize, Deserialize)]
 struct StoredPacks {
     isa: Isa,
@@ -130,24 +130,25 @@ struct StoredPacks {
 
 #[derive(Serialize, Deserialize)]
 struct StoredPack {
-    /// The weight's in the plan.
+    /// The name of the weight in the plan.
     name: String,
-    form: WeightLayout,
-    /// From the first tensor's place.
+    #[serde(rename = "form")]
+    layout: WeightLayout,
+    /// Offset from the first tensor.
     offset: u64,
-    /// Numbers, each an f32.
+    /// The number of f32 values.
     len: u64,
     crc32: u32,
 }
 
-/// What the planner is asked for: any JSON where its version is another.
+/// The settings of the planner; of another version, any JSON.
 #[derive(Serialize, Deserialize)]
 struct StoredSettings {
     version: u32,
     settings: serde_json::Value,
 }
 
-/// Whether a file begins as an artifact does, or is called as one.
+/// Whether a file begins like an artifact, or has its extension.
 pub fn is_artifact(path: &Path) -> bool {
     let mut first = [0u8; 8];
     let begins = std::fs::File::open(path).and_then(|mut f| io::Read::read_exact(&mut f, &mut first)).is_ok() && &first == MAGIC;
@@ -173,13 +174,13 @@ impl StoredSettings {
         let settings: Settings =
             serde_json::from_value(self.settings).map_err(|e| format!("its settings cannot be read: {e}"))?;
         if settings.tuned.len() > MAX_CHOICES {
-            return Err(format!("it holds more than {MAX_CHOICES} measured choices"));
+            return Err(format!("it has more than {MAX_CHOICES} measured choices"));
         }
         Ok(Some(settings))
     }
 }
 
-/// A header that was read and checked, with the bytes behind it.
+/// A verified header, with the data after it.
 struct Opened {
     header: Header,
     /// From the first tensor to the end.
@@ -192,18 +193,18 @@ fn open(path: &Path) -> Result<Opened, ArtifactError> {
     let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     if bytes.get(..8).is_none_or(|magic| magic != MAGIC) {
         let short = bytes.len() < 8 && MAGIC.starts_with(&bytes);
-        return Err(if short { damaged("it is cut short") } else { ArtifactError::NotAnArtifact { path: path.to_path_buf() } });
+        return Err(if short { damaged("it is truncated") } else { ArtifactError::NotAnArtifact { path: path.to_path_buf() } });
     }
-    let (Some(len), Some(sum)) = (number(8), number(16)) else { return Err(damaged("it is cut short")) };
+    let (Some(len), Some(sum)) = (number(8), number(16)) else { return Err(damaged("it is truncated")) };
     if len > MAX_HEADER {
         return Err(damaged("its header claims an impossible length"));
     }
     let end = HEADER + len as usize;
-    let Some(text) = bytes.get(HEADER..end) else { return Err(damaged("it is cut short in its header")) };
+    let Some(text) = bytes.get(HEADER..end) else { return Err(damaged("it is truncated inside its header")) };
     if checksum(&bytes[..16], text) != sum {
-        return Err(damaged("its header does not have the checksum that it was written with"));
+        return Err(damaged("the checksum of its header is wrong"));
     }
-    // the version first: a later format may have another header
+    // check the version first, because other versions may have another header
     #[derive(Deserialize)]
     struct Version {
         version: u32,
@@ -216,14 +217,14 @@ fn open(path: &Path) -> Result<Opened, ArtifactError> {
     let header: Header = serde_json::from_slice(text).map_err(json)?;
     let start = end.next_multiple_of(PAGE);
     if (bytes.len() as u64).checked_sub(start as u64) != Some(header.data) {
-        return Err(damaged("it is not as long as its header says: cut short, or more was written behind it"));
+        return Err(damaged("its length does not match its header: it is truncated, or data was appended"));
     }
-    let data = bytes.slice(start..bytes.len()).ok_or_else(|| damaged("it is cut short"))?;
+    let data = bytes.slice(start..bytes.len()).ok_or_else(|| damaged("it is truncated"))?;
     Ok(Opened { header, data })
 }
 
 impl Opened {
-    fn part(&self, offset: u64, len: usize) -> Option<Bytes> {
+    fn bytes(&self, offset: u64, len: usize) -> Option<Bytes> {
         let start = usize::try_from(offset).ok().filter(|s| s.is_multiple_of(ALIGN))?;
         self.data.slice(start..start.checked_add(len)?)
     }
@@ -231,63 +232,61 @@ impl Opened {
     fn tensor(&self, stored: &StoredTensor) -> Option<Tensor> {
         let dtype = DType::from_name(&stored.dtype)?;
         let len = crate::base::tensor::count(&stored.shape)?.checked_mul(dtype.size())?;
-        Tensor::from_bytes(stored.shape.clone(), dtype, self.part(stored.offset, len)?)
+        Tensor::from_bytes(stored.shape.clone(), dtype, self.bytes(stored.offset, len)?)
     }
 
     fn pack(&self, stored: &StoredPack) -> Option<Tensor> {
         let len = usize::try_from(stored.len).ok()?;
-        Tensor::from_bytes(vec![len], DType::F32, self.part(stored.offset, len.checked_mul(size_of::<f32>())?)?)
+        Tensor::from_bytes(vec![len], DType::F32, self.bytes(stored.offset, len.checked_mul(size_of::<f32>())?)?)
     }
 
-    /// All tensors and packed weights, in the order of the header, and their checksums. Each lies within the file, and none
-    /// upon another.
-    fn parts(&self) -> Result<Parts, String> {
-        let mut parts = Parts::default();
+    /// All tensors and packed weights, in the order of the header. Checks that each is inside the file, and that none overlap.
+    fn sections(&self) -> Result<Sections, String> {
+        let mut sections = Sections::default();
         let mut ranges = Vec::new();
-        let mut place =
-            |name: &str, offset: u64, tensor: &Tensor| ranges.push((offset, tensor.byte_len() as u64, name.to_owned()));
+        let mut add = |name: &str, offset: u64, tensor: &Tensor| ranges.push((offset, tensor.byte_len() as u64, name.to_owned()));
         for stored in &self.header.tensors {
-            let tensor = self.tensor(stored).ok_or_else(|| format!("the tensor `{}` does not lie within it", stored.name))?;
-            place(&stored.name, stored.offset, &tensor);
-            parts.tensors.push(tensor);
+            let tensor = self.tensor(stored).ok_or_else(|| format!("the tensor `{}` is not inside the file", stored.name))?;
+            add(&stored.name, stored.offset, &tensor);
+            sections.tensors.push(tensor);
         }
         for stored in self.header.packs.iter().flat_map(|packs| &packs.list) {
             let tensor =
-                self.pack(stored).ok_or_else(|| format!("the packed weight `{}` does not lie within it", stored.name))?;
-            place(&stored.name, stored.offset, &tensor);
-            parts.packs.push(tensor);
+                self.pack(stored).ok_or_else(|| format!("the packed weight `{}` is not inside the file", stored.name))?;
+            add(&stored.name, stored.offset, &tensor);
+            sections.packs.push(tensor);
         }
         ranges.sort();
         for pair in ranges.windows(2) {
             if let [(start, len, first), (next, _, second)] = pair
                 && start + len > *next
             {
-                return Err(format!("`{first}` and `{second}` lie upon each other"));
+                return Err(format!("`{first}` and `{second}` overlap"));
             }
         }
-        Ok(parts)
+        Ok(sections)
     }
 }
 
-/// What lies behind the header.
+/// The data after the header.
 #[derive(Default)]
-struct Parts {
+struct Sections {
     tensors: Vec<Tensor>,
     packs: Vec<Tensor>,
 }
 
-/// An artifact, read.
+/// An artifact that was read.
 #[derive(Debug)]
 pub struct Artifact {
     /// The network, checked again.
     pub checked: Checked,
-    /// Its parameters, mapped.
+    /// Its parameters, memory-mapped.
     pub params: ParamStore,
-    /// Its packed weights, mapped.
+    /// Its packed weights, memory-mapped.
     pub packs: Option<PackedWeights>,
-    /// What the planner is asked for, where that is not the usual.
+    /// The settings of the planner, if they are not the defaults.
     pub settings: Option<Settings>,
-    /// What it was compiled from.
+    /// Its source files.
     pub sources: SourceMap,
 }
 
@@ -295,13 +294,13 @@ pub struct Artifact {
 pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
     let opened = open(path)?;
-    let parts = opened.parts().map_err(damaged)?;
-    let params = opened.header.tensors.iter().map(|t| t.name.clone()).zip(parts.tensors).collect();
+    let sections = opened.sections().map_err(damaged)?;
+    let params = opened.header.tensors.iter().map(|t| t.name.clone()).zip(sections.tensors).collect();
     let packs = opened.header.packs.as_ref().map(|stored| {
         let mut packs = PackedWeights::new(stored.isa);
-        for (pack, values) in stored.list.iter().zip(parts.packs) {
-            // what cannot be used from the file is made again
-            packs.insert(pack.name.clone(), pack.form, values);
+        for (pack, values) in stored.list.iter().zip(sections.packs) {
+            // packed weights that cannot be used are packed again
+            packs.insert(pack.name.clone(), pack.layout, values);
         }
         packs
     });
@@ -314,9 +313,9 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let graph = graph::restore(&header.nodes, &header.outputs, span).map_err(damaged)?;
     if let Some(how) = &header.preprocess {
         let channels = if how.channels == crate::ir::Channels::Gray { 1 } else { 3 };
-        // a mean for each value is held against the input below
+        // a per-pixel mean is checked against the input below
         if how.std.len() != channels || (how.mean.len() != channels && how.mean_picture().is_none()) {
-            return Err(damaged("its preprocessing does not agree with its channels".into()));
+            return Err(damaged("its preprocessing does not fit its channels".into()));
         }
     }
     let network = Network {
@@ -336,37 +335,38 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     let mut diags: Vec<Diagnostic> = Vec::new();
     let checked = check::check(network, &mut diags);
     let why = || diags.first().map_or_else(String::new, |d| d.message.clone());
-    let checked = checked.ok_or_else(|| damaged(format!("its graph does not check: {}", why())))?;
+    let checked = checked.ok_or_else(|| damaged(format!("its graph is invalid: {}", why())))?;
     let settings = header.settings.map_or(Ok(None), StoredSettings::read).map_err(damaged)?;
     Ok(Artifact { checked, params, packs, settings, sources })
 }
 
-/// What [`verify`] counted.
+/// What [`verify`] verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// The network's name.
     pub network: String,
-    /// Tensors whose checksums hold.
+    /// The number of tensors.
     pub tensors: usize,
-    /// Packed weights whose checksums hold.
+    /// The number of packed weights.
     pub packs: usize,
-    /// Bytes of both.
+    /// The size of both in bytes.
     pub bytes: u64,
 }
 
-/// Reads all of an artifact and compares every checksum.
+/// Reads an artifact completely and verifies all checksums.
 pub fn verify(path: &Path) -> Result<Verified, ArtifactError> {
     let opened = open(path)?;
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
-    let parts = opened.parts().map_err(damaged)?;
+    let sections = opened.sections().map_err(damaged)?;
     let header = &opened.header;
-    let packs = header.packs.iter().flat_map(|packs| &packs.list).map(|p| ("packed weight", &p.name, p.crc32)).zip(&parts.packs);
-    let tensors = header.tensors.iter().map(|t| ("tensor", &t.name, t.crc32)).zip(&parts.tensors);
+    let packs =
+        header.packs.iter().flat_map(|packs| &packs.list).map(|p| ("packed weight", &p.name, p.crc32)).zip(&sections.packs);
+    let tensors = header.tensors.iter().map(|t| ("tensor", &t.name, t.crc32)).zip(&sections.tensors);
     let mut bytes = 0;
     for ((what, name, crc32), tensor) in tensors.chain(packs) {
         let values = tensor.to_le_bytes();
         if crc32fast::hash(&values) != crc32 {
-            return Err(damaged(format!("the {what} `{name}` does not have the checksum that it was written with")));
+            return Err(damaged(format!("the checksum of the {what} `{name}` is wrong")));
         }
         bytes += values.len() as u64;
         tensor.release();
@@ -377,12 +377,12 @@ pub fn verify(path: &Path) -> Result<Verified, ArtifactError> {
     {
         model.check_packs(&plan).map_err(|e| damaged(e.to_string()))?;
     }
-    let (tensors, packs) = (parts.tensors.len(), parts.packs.len());
+    let (tensors, packs) = (sections.tensors.len(), sections.packs.len());
     Ok(Verified { network: opened.header.network, tensors, packs, bytes })
 }
 
 impl Model {
-    /// Loads an artifact that `resnetc compile -o` or [`write()`] wrote. Its weights are mapped, not read.
+    /// Loads an artifact from `resnetc compile -o` or [`write()`]. Its weights are memory-mapped, not read.
     pub fn load(path: impl AsRef<Path>) -> Result<Model, ArtifactError> {
         let path = path.as_ref();
         let Artifact { checked, params, packs, settings, .. } = read(path)?;

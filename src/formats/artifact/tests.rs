@@ -30,7 +30,7 @@ fn answer(model: &Model) -> ArrayD<f32> {
 }
 
 #[test]
-fn what_is_written_is_read_back_to_the_bit() {
+fn written_artifacts_are_read_back_bit_exactly() {
     let (checked, params, _) = sample();
     let (_dir, path) = written();
     let model = Model::load(&path).unwrap();
@@ -47,7 +47,7 @@ fn every_altered_byte_is_found() {
     let whole = std::fs::read(&path).unwrap();
     let header = HEADER + u64::from_le_bytes(whole[8..16].try_into().unwrap()) as usize;
     for at in 0..whole.len() {
-        // each byte of the header; of the weights one in a hundred
+        // every byte of the header, and one in a hundred of the weights
         if at > header && at % 101 != 0 {
             continue;
         }
@@ -57,7 +57,7 @@ fn every_altered_byte_is_found() {
         if at < header {
             assert!(Model::load(&path).is_err(), "byte {at} of the header");
         } else if let Ok(verified) = verify(&path) {
-            // only the zeros between tensors carry nothing
+            // only the padding between tensors may change
             assert_eq!(whole[at], 0, "byte {at}: {verified:?}");
         }
     }
@@ -81,7 +81,7 @@ fn every_truncation_is_found() {
 }
 
 #[test]
-fn a_header_of_impossible_length_takes_no_memory() {
+fn a_header_of_impossible_length_allocates_no_memory() {
     let (_dir, path) = written();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[8..16].copy_from_slice(&(1u64 << 60).to_le_bytes());
@@ -89,13 +89,13 @@ fn a_header_of_impossible_length_takes_no_memory() {
     assert!(Model::load(&path).unwrap_err().to_string().contains("impossible length"));
 }
 
-/// The header of an artifact, and all that is behind it.
+/// The header of an artifact, and the data after it.
 fn split(whole: &[u8]) -> (String, &[u8]) {
     let end = HEADER + u64::from_le_bytes(whole[8..16].try_into().unwrap()) as usize;
     (String::from_utf8(whole[HEADER..end].to_vec()).unwrap(), &whole[end.next_multiple_of(PAGE)..])
 }
 
-/// An artifact with that header, whose checksum is right.
+/// An artifact with this header and a valid checksum.
 fn join(header: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend((header.len() as u64).to_le_bytes());
@@ -106,9 +106,9 @@ fn join(header: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A header with a right checksum is not believed either.
+/// A header with a valid checksum is not trusted either.
 #[test]
-fn a_forged_header_is_refused() {
+fn a_forged_header_is_an_error() {
     let (_dir, path) = written();
     let whole = std::fs::read(&path).unwrap();
     let (text, data) = split(&whole);
@@ -119,12 +119,12 @@ fn a_forged_header_is_refused() {
     };
     assert!(forge("\"version\":4", "\"version\":9").contains("version 9"));
     assert!(forge("\"reads\":[0]", "\"reads\":[900]").contains("does not come before"));
-    assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("does not lie within"));
+    assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("is not inside the file"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));
     assert!(forge("\"mean\":[0.1,0.2,0.3]", "\"mean\":[0.1]").contains("preprocessing"));
 }
 
-/// An artifact with the weights of a plan for the batch of [`answer`] and those kernels.
+/// An artifact with weights packed for this instruction set and the batch of [`answer`].
 fn packed(isa: Isa) -> (tempfile::TempDir, PathBuf) {
     let (checked, params, sources) = sample();
     let dir = tempfile::tempdir().unwrap();
@@ -140,13 +140,13 @@ fn packed(isa: Isa) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn packed_weights_are_used_where_they_lie() {
+fn packed_weights_are_used_without_a_copy() {
     let (checked, params, _) = sample();
     let (_dir, path) = packed(Isa::chosen().unwrap());
     let model = Model::load(&path).unwrap();
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, 0));
     assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
-    // none was made, and each that there is was used; another session uses the same
+    // no weight was packed, and all mapped ones were used; another session uses the same ones
     let all = model.packs().unwrap().bytes();
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
     answer(&model);
@@ -156,7 +156,7 @@ fn packed_weights_are_used_where_they_lie() {
 }
 
 #[test]
-fn weights_packed_for_other_kernels_change_nothing() {
+fn weights_packed_for_other_kernels_do_not_change_results() {
     let (checked, params, _) = sample();
     let expected = answer(&Model::new(checked, params).unwrap());
     for isa in Isa::ALL {
@@ -189,7 +189,7 @@ fn damage_to_packed_weights_is_found() {
 }
 
 #[test]
-fn forged_packed_weights_are_refused() {
+fn forged_packed_weights_are_errors() {
     let (_dir, path) = packed(Isa::chosen().unwrap());
     let whole = std::fs::read(&path).unwrap();
     let (text, data) = split(&whole);
@@ -200,20 +200,20 @@ fn forged_packed_weights_are_refused() {
         Model::load(&path)
     };
     let first: serde_json::Value = serde_json::from_str::<serde_json::Value>(&text).unwrap()["packs"]["list"][0].clone();
-    let refused = |loaded: Result<Model, ArtifactError>, words: &str| {
+    let is_error = |loaded: Result<Model, ArtifactError>, words: &str| {
         let error = loaded.unwrap_err().to_string();
         assert!(error.contains(words), "`{words}` is not in: {error}");
     };
     for offset in [u64::MAX, u64::MAX - 63, data.len() as u64, first["offset"].as_u64().unwrap() + 1] {
-        refused(forge(0, "offset", offset.into()), "does not lie within");
+        is_error(forge(0, "offset", offset.into()), "is not inside the file");
     }
     for len in [u64::MAX, 1 << 62, data.len() as u64] {
-        refused(forge(0, "len", len.into()), "does not lie within");
+        is_error(forge(0, "len", len.into()), "is not inside the file");
     }
-    refused(forge(1, "offset", first["offset"].clone()), "lie upon each other");
-    refused(forge(0, "offset", 0.into()), "lie upon each other");
-    refused(forge(0, "form", "Cubic".into()), "header cannot be read");
-    // a length that is possible, but not the form's
+    is_error(forge(1, "offset", first["offset"].clone()), "overlap");
+    is_error(forge(0, "offset", 0.into()), "overlap");
+    is_error(forge(0, "form", "Cubic".into()), "header cannot be read");
+    // a possible length that does not fit the layout
     let short = forge(0, "len", (first["len"].as_u64().unwrap() - 1).into()).unwrap();
     let x = ArrayD::zeros(vec![2, 3, 8, 8]);
     let error = short.session().unwrap().run(&[("input", x.view())]).unwrap_err();
@@ -221,7 +221,7 @@ fn forged_packed_weights_are_refused() {
 }
 
 #[test]
-fn settings_are_kept_and_those_of_another_version_passed_over() {
+fn settings_are_stored_and_those_of_another_version_ignored() {
     let (checked, params, sources) = sample();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("net.rnx");

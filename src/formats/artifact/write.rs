@@ -1,4 +1,4 @@
-//! Writing an artifact.
+//! Writes an artifact.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,40 +11,40 @@ use crate::ir::Checked;
 use crate::plan::Settings;
 use crate::runtime::{PackedWeights, ParamStore};
 
-/// What goes into an artifact.
+/// The contents of an artifact.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
-    /// The network as it was checked, before passes.
+    /// The checked network, before passes.
     pub checked: &'a Checked,
     /// Its parameters.
     pub params: &'a ParamStore,
-    /// What it was compiled from.
+    /// Its source files.
     pub sources: &'a SourceMap,
-    /// The weights as a plan binds them ([`crate::Model::pack`]).
+    /// The weights as packed for a plan ([`crate::Model::pack`]).
     pub packs: Option<&'a PackedWeights>,
-    /// What the planner is asked for, where that is not the usual.
+    /// The settings of the planner, if they are not the defaults.
     pub settings: Option<&'a Settings>,
 }
 
 impl<'a> Contents<'a> {
-    /// A network and its parameters alone.
+    /// Only a network and its parameters.
     pub fn new(checked: &'a Checked, params: &'a ParamStore, sources: &'a SourceMap) -> Contents<'a> {
         Contents { checked, params, sources, packs: None, settings: None }
     }
 }
 
-/// Bytes of an artifact.
+/// The sizes of an artifact in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Of the parameters.
+    /// The size of the parameters.
     pub params: u64,
-    /// Of the packed weights.
+    /// The size of the packed weights.
     pub packs: u64,
-    /// Of the file.
+    /// The size of the file.
     pub file: u64,
 }
 
-/// Writes an artifact, whole or not at all.
+/// Writes an artifact, atomically.
 pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactError> {
     let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
     let Contents { checked, params, sources, packs, settings } = *contents;
@@ -68,9 +68,9 @@ pub fn write(path: &Path, contents: &Contents<'_>) -> Result<Written, ArtifactEr
     let packs_at = end;
     let stored_packs = packs.map(|packs| {
         let mut list = Vec::new();
-        for (name, form, values) in packs.iter() {
+        for (name, layout, values) in packs.iter() {
             let len = values.len() as u64;
-            list.push(StoredPack { name: name.to_string(), form, offset: end, len, crc32: crc32fast::hash(&le_bytes(values)) });
+            list.push(StoredPack { name: name.to_string(), layout, offset: end, len, crc32: crc32fast::hash(&le_bytes(values)) });
             end += (len * size_of::<f32>() as u64).next_multiple_of(ALIGN as u64);
         }
         StoredPacks { isa: packs.isa(), list }

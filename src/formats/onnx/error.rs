@@ -1,4 +1,4 @@
-//! Why a file does not come in.
+//! Errors of the ONNX import.
 
 use std::fmt;
 use std::io;
@@ -6,71 +6,71 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why an ONNX file was not imported.
+/// Why an ONNX file cannot be imported.
 #[derive(Debug, Error)]
 pub enum OnnxError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot read `{}`: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of another kind.
+    /// The file has another format.
     #[error("the file {found}")]
     Other {
         /// What it is and what to do, as the rest of a sentence.
         found: &'static str,
     },
-    /// No ONNX file, or one that is cut short or altered.
+    /// The file is not ONNX, truncated or altered.
     #[error("the ONNX file is damaged: {reason}")]
     Damaged {
-        /// What does not agree.
+        /// What is wrong.
         reason: String,
     },
-    /// More than is read.
+    /// The file exceeds a limit.
     #[error("the ONNX file is too large: {reason}")]
     TooLarge {
         /// What is too large.
         reason: String,
     },
-    /// Values in a file that is not one beside it.
-    #[error("the tensor `{tensor}` is said to lie in `{location}`: {reason}")]
+    /// The values of a tensor are in an external file that cannot be read.
+    #[error("the values of the tensor `{tensor}` are in `{location}`: {reason}")]
     Outside {
         /// The tensor.
         tensor: String,
-        /// The file, as stated.
+        /// The location in the ONNX file.
         location: String,
-        /// Why it is not read.
+        /// Why it cannot be read.
         reason: String,
     },
-    /// What the language cannot say.
+    /// The language cannot express the network.
     #[error("{0}")]
     Unsupported(Unsupported),
 }
 
-/// All that the language cannot say.
+/// Everything that the language cannot express.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsupported {
     /// A row for each operator and reason, the most frequent first.
     pub rows: Vec<UnsupportedRow>,
 }
 
-/// Nodes of one operator that cannot be said for one reason.
+/// Nodes of an operator that cannot be expressed, for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedRow {
-    /// ONNX's name of the operator.
+    /// The ONNX name of the operator.
     pub op: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How many nodes.
+    /// The number of nodes.
     pub count: usize,
-    /// The first of them by name.
+    /// The names of the first nodes.
     pub names: Vec<String>,
 }
 
-/// How many names a row keeps.
+/// The maximum number of names in a row.
 const NAMES: usize = 3;
 
 impl Unsupported {
@@ -96,8 +96,8 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.rows.iter().map(|row| row.count).sum();
         match count {
-            1 => write!(f, "a node of the ONNX file cannot be said in the language:")?,
-            _ => write!(f, "{count} nodes of the ONNX file cannot be said in the language:")?,
+            1 => write!(f, "a node of the ONNX file cannot be expressed in the language:")?,
+            _ => write!(f, "{count} nodes of the ONNX file cannot be expressed in the language:")?,
         }
         for row in &self.rows {
             let names: Vec<String> = row.names.iter().map(|name| format!("`{name}`")).collect();

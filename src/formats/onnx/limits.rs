@@ -1,22 +1,22 @@
-//! Weighs the structure of a file before it is decoded: a message of two bytes becomes a struct of two hundred, so that what is decoded
-//! is bounded by what is counted here. Tensors' values count little: they are sliced from the file, or grow eightfold at most.
+//! Checks the size of a file's structure before it is decoded, because a message of two bytes decodes to a struct of two hundred. The values of
+//! tensors do not count: they are slices of the file, or at most eight times as large when decoded.
 
 use super::error::OnnxError;
 
-/// The most bytes of structure: all but the values of tensors. ResNet-1202's has 1.4 MB.
+/// The maximum size of the structure, which is everything except the values of tensors. ResNet-1202's has 1.4 MB.
 const MAX_STRUCTURE: usize = 16 << 20;
-/// The most tensors.
+/// The maximum number of tensors.
 const MAX_TENSORS: usize = 200_000;
 
-/// A field of a message: its number, and its bytes where it has a length.
+/// A field of a message: its number, and its bytes if it is length-delimited.
 struct Field<'a> {
     number: u64,
     bytes: &'a [u8],
-    /// Bytes of the whole field.
+    /// The size of the whole field in bytes.
     len: usize,
 }
 
-/// The fields of a message, as far as it is sound.
+/// The fields of a message, up to the first invalid one.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -37,7 +37,7 @@ impl<'a> Iterator for Fields<'a> {
                 self.0 = &self.0[len..];
             }
             5 => self.0 = self.0.get(4..)?,
-            // groups, which no ONNX file has: the decoder refuses or skips them within its own limit of depth
+            // groups, which ONNX does not use: the decoder rejects or skips them, with its own limit of depth
             _ => return None,
         }
         Some(Field { number: key >> 3, bytes, len: all.len() - self.0.len() })
@@ -59,38 +59,38 @@ impl Fields<'_> {
     }
 }
 
-/// What lies within a message: the number of each field that is looked into, and what it holds. All else counts as it is.
-type Within = &'static [(u64, Message)];
+/// The fields of a message that are parsed, with their contents. All other fields count with their size.
+type ParsedFields = &'static [(u64, Message)];
 
-/// A message that may hold tensors.
+/// A message that may contain tensors.
 #[derive(Clone, Copy)]
 enum Message {
-    /// Looked into.
-    Of(Within),
+    /// A message whose fields are parsed.
+    Of(ParsedFields),
     /// A tensor.
     Tensor,
 }
 
 /// A model's graph, its initializers, and the tensors that are attributes of its nodes.
-const MODEL: Within =
+const MODEL: ParsedFields =
     &[(7, Message::Of(&[(5, Message::Tensor), (1, Message::Of(&[(5, Message::Of(&[(5, Message::Tensor)]))]))]))];
 
-/// What was counted.
+/// The totals of a file.
 #[derive(Default)]
-struct Weight {
+struct Totals {
     structure: usize,
     tensors: usize,
 }
 
-impl Weight {
-    fn add(&mut self, message: &[u8], within: Within) {
+impl Totals {
+    fn add(&mut self, message: &[u8], parsed: ParsedFields) {
         let mut fields = Fields(message);
         for field in fields.by_ref() {
-            match within.iter().find(|(number, _)| *number == field.number) {
-                // the field's own bytes too: a thousand empty nodes are a thousand nodes
-                Some((_, Message::Of(within))) => {
+            match parsed.iter().find(|(number, _)| *number == field.number) {
+                // the header of the field counts too: a thousand empty nodes are still a thousand nodes
+                Some((_, Message::Of(parsed))) => {
                     self.structure += field.len - field.bytes.len();
-                    self.add(field.bytes, within);
+                    self.add(field.bytes, parsed);
                 }
                 Some((_, Message::Tensor)) => {
                     self.structure += field.len - field.bytes.len();
@@ -102,27 +102,27 @@ impl Weight {
                 None => self.structure += field.len,
             }
         }
-        // what is not sound counts too: the decoder may read it in another way
+        // an invalid rest counts too: the decoder may interpret it differently
         self.structure += fields.0.len();
     }
 }
 
-/// Refuses a file whose structure would take memory out of proportion.
-pub(super) fn weigh(file: &[u8]) -> Result<(), OnnxError> {
-    let mut weight = Weight::default();
-    weight.add(file, MODEL);
-    let Weight { structure, tensors } = weight;
+/// Rejects a file whose structure would need too much memory.
+pub(super) fn check(file: &[u8]) -> Result<(), OnnxError> {
+    let mut totals = Totals::default();
+    totals.add(file, MODEL);
+    let Totals { structure, tensors } = totals;
     if structure > MAX_STRUCTURE {
-        let reason = format!("it has {structure} bytes besides its weights; at most {MAX_STRUCTURE} are read");
+        let reason = format!("it has {structure} bytes besides its weights; the limit is {MAX_STRUCTURE}");
         return Err(OnnxError::TooLarge { reason });
     }
     if tensors > MAX_TENSORS {
-        return Err(OnnxError::TooLarge { reason: format!("it has {tensors} tensors; at most {MAX_TENSORS} are read") });
+        return Err(OnnxError::TooLarge { reason: format!("it has {tensors} tensors; the limit is {MAX_TENSORS}") });
     }
     Ok(())
 }
 
-/// Lists of values, of which a packed one has at least a byte for eight of memory.
+/// Whether a field is a list of values. A packed one has at least one byte per eight bytes of memory.
 fn is_values(field: &Field<'_>) -> bool {
     matches!(field.number, 4 | 5 | 7 | 9 | 10) && !field.bytes.is_empty()
 }

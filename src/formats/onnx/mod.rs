@@ -1,8 +1,8 @@
-//! ONNX: networks out, and in.
+//! ONNX export and import.
 //!
-//! [`write()`] exports a checked network; [`read()`] imports a file as a graph and its tensors. A file that comes in is not trusted: its
-//! structure is weighed before it is decoded, sizes are checked before memory is taken, data outside of the file is taken from its own
-//! folder alone, and all that the language cannot say is one report.
+//! [`write()`] exports a checked network; [`read()`] imports a file as a graph and its tensors. Files are not trusted: the size of the structure
+//! is limited before it is decoded, sizes are checked before memory is allocated, and external data is only read from the folder of the file.
+//! Everything that the language cannot express is reported at once.
 
 mod error;
 mod export;

@@ -1,41 +1,41 @@
-//! The messages of ONNX, with the field numbers of `onnx.proto` (proto2 syntax; nothing here depends on the difference to proto3
-//! but `optional`). Only what is read or written is declared: `prost` passes over other fields.
+//! The messages of ONNX, with the field numbers of `onnx.proto` (proto2; only `optional` differs from proto3 here). Only fields that are read or
+//! written are declared; `prost` skips the others.
 
 use prost::bytes::Bytes;
 
-/// A file.
+/// An ONNX file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
-    /// Version of the file format.
+    /// The version of the file format.
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
-    /// Which operators, by domain.
+    /// The operator set of each domain.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
-    /// The tool that wrote it.
+    /// The tool that wrote the file.
     #[prost(string, optional, tag = "2")]
     pub producer_name: Option<String>,
-    /// Its version.
+    /// The version of the tool.
     #[prost(string, optional, tag = "3")]
     pub producer_version: Option<String>,
-    /// For people.
+    /// Documentation.
     #[prost(string, optional, tag = "6")]
     pub doc_string: Option<String>,
     /// The network.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
-    /// Named texts.
+    /// Metadata: named strings.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<StringStringEntryProto>,
-    /// Operators that the file defines itself: read to be refused.
+    /// Operators that the file defines, which are not supported.
     #[prost(message, repeated, tag = "25")]
     pub functions: Vec<FunctionProto>,
 }
 
-/// A version of a domain's operators.
+/// An operator set: a domain and its version.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {
-    /// The domain; empty: ONNX's own.
+    /// The domain; empty for ONNX's own.
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
     /// The version.
@@ -43,18 +43,18 @@ pub struct OperatorSetIdProto {
     pub version: Option<i64>,
 }
 
-/// A key with a text.
+/// A key and a value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StringStringEntryProto {
     /// The key.
     #[prost(string, optional, tag = "1")]
     pub key: Option<String>,
-    /// The text.
+    /// The value.
     #[prost(string, optional, tag = "2")]
     pub value: Option<String>,
 }
 
-/// An operator that a file defines: its name alone.
+/// An operator that the file defines; only its name is read.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FunctionProto {
     /// The operator.
@@ -65,25 +65,25 @@ pub struct FunctionProto {
     pub domain: Option<String>,
 }
 
-/// Nodes in order, with the tensors that they read.
+/// The nodes of a network, with their constant tensors.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GraphProto {
-    /// Each reads what nodes before it yield.
+    /// The nodes, in topological order.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
     /// Its name.
     #[prost(string, optional, tag = "2")]
     pub name: Option<String>,
-    /// Tensors by name.
+    /// Constant tensors, by name.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// For people.
+    /// Documentation.
     #[prost(string, optional, tag = "10")]
     pub doc_string: Option<String>,
-    /// What is given; files before IR version 4 list initializers here too.
+    /// The inputs. Before IR version 4, initializers are listed too.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// What comes out.
+    /// The outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
 }
@@ -91,10 +91,10 @@ pub struct GraphProto {
 /// An operator with its operands.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NodeProto {
-    /// Names of values; empty where an optional one is left out.
+    /// The names of the operands; empty for an omitted optional one.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of what it yields.
+    /// The names of the results.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
     /// Its name, for people.
@@ -103,7 +103,7 @@ pub struct NodeProto {
     /// The operator.
     #[prost(string, optional, tag = "4")]
     pub op_type: Option<String>,
-    /// The operator's domain; empty: ONNX's own.
+    /// The operator's domain; empty for ONNX's own.
     #[prost(string, optional, tag = "7")]
     pub domain: Option<String>,
     /// Attributes.
@@ -111,31 +111,31 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
 }
 
-/// An attribute. Sub-graphs are not declared: no operator that is read has one.
+/// An attribute. Subgraphs are not declared, because no supported operator has one.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributeProto {
     /// Its name.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
-    /// Which field holds the value.
+    /// The type, which determines the field with the value.
     #[prost(enumeration = "AttributeType", optional, tag = "20")]
     pub r#type: Option<i32>,
-    /// A number.
+    /// A float.
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
-    /// A whole number.
+    /// An integer.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// A text.
+    /// A string.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub s: Option<Bytes>,
     /// A tensor.
     #[prost(message, optional, boxed, tag = "5")]
     pub t: Option<Box<TensorProto>>,
-    /// Numbers.
+    /// Floats.
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
-    /// Whole numbers.
+    /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
 }
@@ -144,7 +144,7 @@ pub struct AttributeProto {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeType {
-    /// Not stated.
+    /// Undefined.
     Undefined = 0,
     /// `f`.
     Float = 1,
@@ -160,7 +160,7 @@ pub enum AttributeType {
     Ints = 7,
 }
 
-/// A tensor. Its values lie in `raw_data` (little-endian), in a list of their type, or in another file.
+/// A tensor. Its values are in `raw_data` (little-endian), in the list for their type, or in an external file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorProto {
     /// Sizes.
@@ -190,16 +190,16 @@ pub struct TensorProto {
     /// `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
-    /// 1 where the values lie in another file.
+    /// 1 if the values are in an external file.
     #[prost(int32, optional, tag = "14")]
     pub data_location: Option<i32>,
 }
 
-/// Types of elements that are read.
+/// The supported element types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum DataType {
-    /// Not stated.
+    /// Undefined.
     Undefined = 0,
     /// f32.
     Float = 1,
@@ -234,7 +234,7 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// A type; sequences, maps and the like are not declared, and read as no tensor.
+/// A type. Only tensors are declared, not sequences, maps and others.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TypeProto {
     /// A tensor.
@@ -253,21 +253,21 @@ pub struct TensorTypeProto {
     pub shape: Option<TensorShapeProto>,
 }
 
-/// Sizes, known or named.
+/// A shape.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorShapeProto {
-    /// One for each axis.
+    /// The size of each axis.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
 
-/// A size.
+/// The size of an axis.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DimensionProto {
-    /// Known.
+    /// A known size.
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
-    /// A name for one that may vary.
+    /// The name of a dynamic size.
     #[prost(string, optional, tag = "2")]
     pub dim_param: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The zip archive around the pickle and the storages.
+//! The zip archive that contains the pickle and the storages.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -17,19 +17,20 @@ const MAX_PICKLE: u64 = 32 << 20;
 pub(super) struct Archive<'a> {
     bytes: &'a Bytes,
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// What all names begin with: `resnet18/`.
+    /// The prefix of all names: `resnet18/`.
     prefix: String,
     index: HashMap<String, usize>,
 }
 
-/// Opens a zip archive that begins with the file. Where its directory is, it says itself: a guess that the directory ends where its end record
-/// begins is wrong behind a record of zip64, and yet finds an entry where names have a certain length (21 bytes in a file of `torch.save`).
+/// Opens a zip archive that starts at the beginning of the file. The stated offset of the directory is used. Guessing that the directory ends
+/// where the end record begins is wrong if there is a zip64 record, and still finds an entry if names have a certain length (21 bytes in a file
+/// of `torch.save`).
 pub(in crate::formats) fn opened(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
     ZipArchive::with_config(Config { archive_offset: ArchiveOffset::Known(0) }, Cursor::new(bytes)).map_err(bad_zip)
 }
 
 pub(in crate::formats) fn too_much() -> Fault {
-    Fault::Unsupported("unpacks to far more than its own size: refused, as a precaution".into())
+    Fault::Unsupported("unpacks to far more than its own size, and is not read as a precaution".into())
 }
 
 pub(in crate::formats) fn bad_zip(e: impl std::fmt::Display) -> Fault {
@@ -54,7 +55,7 @@ impl<'a> Archive<'a> {
         let prefix = prefix.ok_or_else(|| Fault::Unsupported(kind::of_zip(index.keys().map(String::as_str))))?;
         if index.contains_key(&format!("{prefix}constants.pkl")) {
             return Err(Fault::Unsupported(
-                "is a TorchScript program, of which nothing is run; save the state dict instead: \
+                "is a TorchScript program, and programs are not run; save the state dict instead: \
                  torch.save(torch.jit.load(PATH).state_dict(), NEW)"
                     .into(),
             ));
@@ -63,7 +64,7 @@ impl<'a> Archive<'a> {
         if let Some(order) = archive.find("byteorder")
             && archive.read(order, 16)?.trim_ascii() != b"little"
         {
-            return Err(Fault::Unsupported("was written on a big-endian machine, which is not read".into()));
+            return Err(Fault::Unsupported("was written on a big-endian machine, which is not supported".into()));
         }
         Ok(archive)
     }
@@ -78,11 +79,11 @@ impl<'a> Archive<'a> {
 
     /// The pickle.
     pub(super) fn program(&mut self) -> Result<Vec<u8>, Fault> {
-        let index = self.find("data.pkl").ok_or_else(|| Fault::Damaged("it lost its `data.pkl`".into()))?;
+        let index = self.find("data.pkl").ok_or_else(|| Fault::Damaged("its `data.pkl` is missing".into()))?;
         self.read(index, MAX_PICKLE)
     }
 
-    /// The values of a storage: mapped where they are stored plainly, else inflated, which is taken from the budget.
+    /// The values of a storage: mapped if they are stored uncompressed; otherwise inflated, which counts against the budget.
     pub(super) fn data(&mut self, key: &str, budget: &mut usize) -> Result<Bytes, Fault> {
         let index =
             self.find(&format!("data/{key}")).ok_or_else(|| Fault::Damaged(format!("the storage `data/{key}` is missing")))?;
@@ -90,23 +91,23 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// An entry's contents, checked against its CRC. It must not be longer than `limit`.
+/// The contents of an entry, checked against its CRC. Longer contents than `limit` are an error.
 fn inflated(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, limit: u64) -> Result<Vec<u8>, Fault> {
     let entry = zip.by_index(index).map_err(bad_zip)?;
     let size = entry.size();
     if size > limit {
-        return Err(Fault::Unsupported(format!("has an entry of {size} bytes where at most {limit} are read")));
+        return Err(Fault::Unsupported(format!("has an entry of {size} bytes; the limit is {limit}")));
     }
     let mut out = Vec::new();
-    // the stated size is not to be relied upon: one byte more tells
+    // the stated size is not trusted: one byte more detects longer contents
     entry.take(size.saturating_add(1)).read_to_end(&mut out).map_err(bad_zip)?;
     if out.len() as u64 != size {
-        return Err(Fault::Damaged(format!("an entry of its zip archive states {size} bytes and has others")));
+        return Err(Fault::Damaged(format!("the size of an entry of its zip archive is not the stated {size} bytes")));
     }
     Ok(out)
 }
 
-/// An entry of an archive that these bytes are: mapped where it is stored plainly, else inflated, which is taken from the budget.
+/// An entry of the archive `bytes`: mapped if it is stored uncompressed; otherwise inflated, which counts against the budget.
 pub(in crate::formats) fn contents(
     zip: &mut ZipArchive<Cursor<&[u8]>>,
     bytes: &Bytes,
@@ -122,7 +123,7 @@ pub(in crate::formats) fn contents(
     if entry.compression() == CompressionMethod::Stored {
         let range = start.and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size)?).ok()?));
         let plain = range.filter(|_| entry.compressed_size() == size).and_then(|range| bytes.slice(range));
-        return plain.ok_or_else(|| Fault::Damaged(format!("the {what} reaches beyond the file")));
+        return plain.ok_or_else(|| Fault::Damaged(format!("the {what} extends past the end of the file")));
     }
     drop(entry);
     let left = usize::try_from(size).ok().and_then(|size| budget.checked_sub(size)).ok_or_else(too_much)?;

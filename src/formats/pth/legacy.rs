@@ -1,5 +1,5 @@
-//! PyTorch's format from before version 1.6: five pickles (a magic number, the protocol, the machine, the object, the keys of the
-//! storages), then each storage: how many elements it has, and these. Source: `torch.serialization._legacy_save`.
+//! PyTorch's format before version 1.6: five pickles (a magic number, the protocol, the machine, the object, the keys of the storages), then
+//! the number of elements and the elements of each storage. Source: `torch.serialization._legacy_save`.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use super::Fault;
 use super::pickle::{Heap, Object, StorageRef, Value, interpret_first};
 use crate::base::mmap::Bytes;
 
-/// The magic number 0x1950a86a20f9469cfc6c as a pickle of any protocol has it.
+/// The magic number 0x1950a86a20f9469cfc6c in a pickle of any protocol.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
-/// Within how many bytes it stands.
+/// The number of bytes in which the magic number must occur.
 const MAGIC_WITHIN: usize = 32;
 
 /// The version of the format.
@@ -19,12 +19,12 @@ fn damaged(reason: &str) -> Fault {
     Fault::Damaged(reason.to_owned())
 }
 
-/// What the object's pickle built, and the values of the storages by their keys.
+/// The result of the object's pickle, and the values of the storages by key.
 pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), Fault> {
     let head = &bytes[..bytes.len().min(MAGIC_WITHIN)];
     let Some(start) = head.windows(MAGIC.len()).position(|window| window == MAGIC) else {
         return Err(Fault::Unsupported(
-            "is a pickle, but none that `torch.save` wrote: save its arrays under the network's names with \
+            "is a pickle, but not one written by `torch.save`: save its arrays under the network's names with \
              numpy.savez(\"weights.npz\", **arrays)"
                 .into(),
         ));
@@ -36,14 +36,14 @@ pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), 
         Ok::<_, Fault>(heap)
     };
     if !matches!(next()?.root, Value::Int(PROTOCOL)) {
-        return Err(Fault::Unsupported(format!("is in a version of PyTorch's old format other than {PROTOCOL}")));
+        return Err(Fault::Unsupported(format!("has a version of PyTorch's legacy format other than {PROTOCOL}")));
     }
     let machine = next()?;
     let Some(Object::Dict(entries)) = machine.get(machine.root) else {
-        return Err(damaged("does not say on what machine it was written"));
+        return Err(damaged("does not state the machine that it was written on"));
     };
     if entries.iter().any(|entry| matches!(entry, (Value::Str("little_endian"), Value::Bool(false)))) {
-        return Err(Fault::Unsupported("was written on a big-endian machine, which is not read".into()));
+        return Err(Fault::Unsupported("was written on a big-endian machine, which is not supported".into()));
     }
     let heap = next()?;
     let keys = next()?;
@@ -51,18 +51,18 @@ pub(super) fn read(bytes: &Bytes) -> Result<(Heap<'_>, HashMap<String, Bytes>), 
     let described: HashMap<&str, &StorageRef<'_>> = heap.storages().map(|storage| (storage.key, storage)).collect();
     let mut storages = HashMap::new();
     for key in keys {
-        let Value::Str(key) = *key else { return Err(damaged("has a storage whose key is no string")) };
+        let Value::Str(key) = *key else { return Err(damaged("has a storage whose key is not a string")) };
         let Some(storage) = described.get(key) else {
-            return Err(Fault::Damaged(format!("holds the storage `{}`, which no tensor has", key.escape_debug())));
+            return Err(Fault::Damaged(format!("has the storage `{}`, which no tensor uses", key.escape_debug())));
         };
         let len = bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|&len| u64::from_le_bytes(len));
         let len = len.and_then(|len| usize::try_from(len).ok()).filter(|&len| len == storage.len);
         let size = len.and_then(|len| len.checked_mul(storage.element.size())).ok_or_else(|| {
-            Fault::Damaged(format!("the storage `{}` has another length than its tensors say", key.escape_debug()))
+            Fault::Damaged(format!("the length of the storage `{}` does not match its tensors", key.escape_debug()))
         })?;
         at += size_of::<u64>();
         let values = at.checked_add(size).and_then(|end| bytes.slice(at..end));
-        let values = values.ok_or_else(|| Fault::Damaged(format!("is cut off in the storage `{}`", key.escape_debug())))?;
+        let values = values.ok_or_else(|| Fault::Damaged(format!("is truncated inside the storage `{}`", key.escape_debug())))?;
         at += size;
         storages.insert(key.to_owned(), values);
     }

@@ -1,8 +1,8 @@
-//! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry of raw values for each storage. Before
-//! version 1.6 (and with `_use_new_zipfile_serialization=False`) pickles and raw values stood one behind the other: [`legacy`].
+//! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry with the raw values of each storage. Before
+//! version 1.6 (and with `_use_new_zipfile_serialization=False`), a file was a sequence of pickles and raw values: [`legacy`].
 //!
-//! The pickle is a program. It is interpreted by [`pickle`], which knows the few instructions and the few names that a state dict
-//! needs, builds plain data, and calls nothing; any other name is refused with that name in the error.
+//! A pickle is a program. [`pickle`] interprets only the few instructions and names that a state dict needs. It builds plain data and calls
+//! nothing; any other name is an error that states the name.
 
 pub(super) mod archive;
 mod legacy;
@@ -19,7 +19,7 @@ use archive::Archive;
 use pickle::{Element, Heap, StorageRef, TensorRef};
 use state_dict::Entry;
 
-/// What the formats under this folder report; the path is added at the border.
+/// Errors of the formats in this folder. The path is added by [`Fault::at`].
 #[derive(Debug)]
 pub(super) enum Fault {
     Damaged(String),
@@ -38,23 +38,24 @@ impl Fault {
     }
 }
 
-/// Whether a file that begins so is a zip archive.
+/// Whether a file that begins with these bytes is a zip archive.
 pub(super) fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
 }
 
-/// Whether a file that begins so is a pickle by itself: PyTorch's format before 1.6 (a pickled magic number comes first), or any other.
+/// Whether a file that begins with these bytes is a bare pickle: PyTorch's format before 1.6, which begins with a pickled magic number, or any
+/// other.
 pub(super) fn is_legacy(bytes: &[u8]) -> bool {
     matches!(bytes, [0x80, 2..=5, ..])
 }
 
-/// The tensors of the state dict in a file whose bytes these are; `path` is for messages.
+/// Reads the tensors of the state dict in a file; `path` is for messages.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
     let Found { tensors, unread } = read_list(bytes).map_err(|fault| fault.at(path))?;
     Ok(Tensors::new(path, tensors).with_unread(unread))
 }
 
-/// What a state dict holds, by name.
+/// The entries of a state dict, by name.
 #[derive(Default)]
 struct Found {
     tensors: Vec<(String, Tensor)>,
@@ -64,7 +65,7 @@ struct Found {
 fn read_list(bytes: &Bytes) -> Result<Found, Fault> {
     if is_legacy(bytes) {
         let (heap, storages) = legacy::read(bytes)?;
-        return tensors(&heap, Storages { source: Source::Loaded, loaded: storages, budget: copies_allowed(bytes.len()) });
+        return tensors(&heap, Storages { source: Source::None, loaded: storages, budget: copies_allowed(bytes.len()) });
     }
     let mut archive = Archive::open(bytes)?;
     let program = archive.program()?;
@@ -73,7 +74,7 @@ fn read_list(bytes: &Bytes) -> Result<Found, Fault> {
     tensors(&heap, Storages { source, loaded: HashMap::new(), budget: copies_allowed(bytes.len()) })
 }
 
-/// The tensors of the state dict in what a pickle built.
+/// The tensors of the state dict in the result of a pickle.
 fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Found, Fault> {
     let mut found = Found::default();
     for (name, entry) in state_dict::find(heap)? {
@@ -90,22 +91,22 @@ fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Found, Fault> 
                 }
             }
         };
-        found.unread.push((name.to_owned(), Unread { holds: unread.to_owned(), is_tensor: true }));
+        found.unread.push((name.to_owned(), Unread { contents: unread.to_owned(), is_tensor: true }));
     }
     Ok(found)
 }
 
-/// How many bytes may be copied for what does not lie in the file as it is used: inflated entries and transposed tensors. Weights
-/// shrink by a tenth or so when deflated; a file that wants far more than its own size is a bomb.
+/// The limit in bytes for copies of data that cannot be mapped: inflated entries and views that are not contiguous. Weights shrink by about a
+/// tenth when deflated; a file that unpacks to far more than its own size is a zip bomb.
 pub(super) fn copies_allowed(file: usize) -> usize {
     file.saturating_mul(32).saturating_add(16 << 20)
 }
 
-/// Where storages that were not loaded yet come from.
+/// The source of storages that are not loaded yet.
 enum Source<'a> {
     Archive(Archive<'a>),
-    /// All there are have been.
-    Loaded,
+    /// All storages are loaded.
+    None,
 }
 
 struct Storages<'a> {
@@ -121,7 +122,7 @@ impl Storages<'_> {
         }
         let bytes = match &mut self.source {
             Source::Archive(archive) => archive.data(storage.key, &mut self.budget)?,
-            Source::Loaded => return Err(Fault::Damaged(format!("the storage `{}` is missing", storage.key.escape_debug()))),
+            Source::None => return Err(Fault::Damaged(format!("the storage `{}` is missing", storage.key.escape_debug()))),
         };
         self.loaded.insert(storage.key.to_owned(), bytes.clone());
         Ok(bytes)
@@ -132,45 +133,45 @@ impl Storages<'_> {
         let bytes = self.load(storage)?;
         if storage.len.checked_mul(size) != Some(bytes.len()) {
             return Err(Fault::Damaged(format!(
-                "the storage of `{name}` should have {} elements of {size} bytes, and has {} bytes",
+                "the storage of `{name}` should have {} elements of {size} bytes, but has {} bytes",
                 storage.len,
                 bytes.len()
             )));
         }
-        // a view may have more elements than its storage: strides of 0 repeat them
-        let len = count(&tensor.shape)
-            .ok_or_else(|| Fault::Damaged(format!("`{name}` has more elements than can be counted: {:?}", tensor.shape)))?;
+        // a view may have more elements than its storage, because a stride of 0 repeats them
+        let len =
+            count(&tensor.shape).ok_or_else(|| Fault::Damaged(format!("the shape of `{name}` overflows: {:?}", tensor.shape)))?;
         let last = if len == 0 { None } else { Some(last_element(tensor)) };
         if let Some(last) = last
             && last.is_none_or(|last| last >= storage.len)
         {
-            return Err(Fault::Damaged(format!("`{name}` reaches beyond its storage of {} elements", storage.len)));
+            return Err(Fault::Damaged(format!("`{name}` extends past the end of its storage of {} elements", storage.len)));
         }
-        // a contiguous tensor lies within the storage's bytes, and so do both products
+        // a contiguous tensor is inside its storage, so neither product overflows
         let values = if len == 0 {
             Bytes::from(Vec::new())
         } else if is_contiguous(tensor) {
             let start = tensor.offset * size;
             bytes
                 .slice(start..start + len * size)
-                .ok_or_else(|| Fault::Damaged(format!("`{name}` reaches beyond its storage")))?
+                .ok_or_else(|| Fault::Damaged(format!("`{name}` extends past the end of its storage")))?
         } else {
             let left = len.checked_mul(size).and_then(|bytes| self.budget.checked_sub(bytes));
             self.budget = left.ok_or_else(|| {
                 Fault::Unsupported(format!(
-                    "holds `{name}` as a view of sizes {:?} over {} stored elements, which would take far more memory than the \
-                     file has bytes: refused, as a precaution. Save a copy: tensor.contiguous()",
+                    "has `{name}` as a view of shape {:?} over {} stored elements, which would take far more memory than the \
+                     size of the file, and is not read as a precaution. Save a copy: tensor.contiguous()",
                     tensor.shape, storage.len
                 ))
             })?;
             gather(tensor, &bytes, size, len).into()
         };
         Tensor::from_bytes(tensor.shape.clone(), dtype, values)
-            .ok_or_else(|| Fault::Damaged(format!("`{name}` has sizes and values that disagree")))
+            .ok_or_else(|| Fault::Damaged(format!("the shape of `{name}` does not fit its values")))
     }
 }
 
-/// The index of the farthest element in the storage; `None` where it overflows. No dimension is 0.
+/// The index of the last element in the storage; `None` on overflow. No dimension may be 0.
 fn last_element(tensor: &TensorRef) -> Option<usize> {
     tensor
         .shape
@@ -188,7 +189,7 @@ fn is_contiguous(tensor: &TensorRef) -> bool {
     })
 }
 
-/// The elements in row-major order. The tensor lies within its storage.
+/// Copies the elements in row-major order. The tensor must be inside its storage.
 fn gather(tensor: &TensorRef, bytes: &[u8], size: usize, len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len * size);
     let mut index = vec![0usize; tensor.shape.len()];

@@ -1,25 +1,25 @@
-//! A pickle machine that runs nothing: the instructions of protocols 2 to 4 that `torch.save` emits, over plain data.
+//! A pickle interpreter that runs no code: the instructions of protocols 2 to 5 that `torch.save` emits, on plain data.
 //!
-//! Memory is bounded by [`MAX_STEPS`]: an instruction makes at most one value and one object. Objects refer to others by index into
-//! one heap, so that a deeply nested or cyclic pickle costs no recursion, here or when it is dropped.
+//! [`MAX_INSTRUCTIONS`] limits the memory: an instruction creates at most one value and one object. Objects refer to others by index into a
+//! single heap, so deeply nested or cyclic pickles need no recursion, here or when they are dropped.
 
 use std::collections::HashMap;
 
 use super::Fault;
 use crate::base::tensor::DType;
 
-/// The most instructions that are interpreted: a ResNet-1202 with its optimizer's state needs a fifth of that.
-const MAX_STEPS: usize = 4_000_000;
+/// The maximum number of instructions: a ResNet-1202 with optimizer state needs a fifth of it.
+const MAX_INSTRUCTIONS: usize = 4_000_000;
 
-/// The most dimensions of a tensor.
+/// The maximum number of dimensions of a tensor.
 const MAX_RANK: usize = 16;
 
-/// A value on the machine's stack.
+/// A value on the stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     /// None.
     None,
-    /// Something inert that weights have no use for (bytes, floats, huge integers).
+    /// A value that weights do not need (bytes, floats, huge integers).
     Inert,
     Bool(bool),
     Int(i64),
@@ -28,26 +28,26 @@ pub(super) enum Value<'a> {
     Object(usize),
 }
 
-/// What a pickle may name: what `torch.load(weights_only=True)` allows, and Python's plain types.
+/// The names that a pickle may use: those that `torch.load(weights_only=True)` allows, and Python's plain types.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
     OrderedDict,
-    /// A dictionary that knows a default: what makes it is named alone.
+    /// A dictionary with a default factory, which is never called.
     DefaultDict,
-    /// A dictionary of counts: `MultiStepLR` keeps its milestones in one.
+    /// A dictionary of counts, which `MultiStepLR` uses for its milestones.
     Counter,
-    /// What becomes a list: list, tuple, set, frozenset.
+    /// A type that is read as a list: list, tuple, set, frozenset.
     Collection,
     Dict,
     RebuildTensor,
-    /// A tensor around another: a parameter, or a copy for a device.
+    /// A wrapper around another tensor: a parameter, or a copy for a device.
     RebuildFromTensor,
     RebuildFromType,
-    /// A tensor whose values are not read, and what it is.
+    /// A tensor whose values are not read, with a description.
     RebuildUnread(&'static str),
     Parameter,
     Size,
-    /// A plain value that weights have no use for: a number, bytes, a device, a type of elements. It may be made of anything.
+    /// A plain value that weights do not need: a number, bytes, a device, a dtype. Its arguments are ignored.
     Plain,
     Storage(Element),
 }
@@ -56,12 +56,12 @@ pub(super) enum Global {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Element {
     Read(DType),
-    /// Of a type that is not read, with its size in bytes.
+    /// An unsupported type, with its size in bytes.
     Unread(&'static str, usize),
 }
 
 impl Element {
-    /// Bytes of an element.
+    /// The size of an element in bytes.
     pub(super) fn size(self) -> usize {
         match self {
             Element::Read(dtype) => dtype.size(),
@@ -76,7 +76,7 @@ impl Global {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("collections", "defaultdict") => Global::DefaultDict,
             ("collections", "Counter") => Global::Counter,
-            // Python 2's name, which protocol 2 keeps
+            // protocol 2 uses Python 2's name
             ("builtins" | "__builtin__", name) => match name {
                 "list" | "tuple" | "set" | "frozenset" => Global::Collection,
                 "dict" => Global::Dict,
@@ -89,13 +89,13 @@ impl Global {
                 "_rebuild_parameter" | "_rebuild_parameter_with_state" | "_rebuild_device_tensor_from_cpu_tensor" => {
                     Global::RebuildFromTensor
                 }
-                "_rebuild_tensor_v3" => Global::RebuildUnread("elements of a type that is not read"),
+                "_rebuild_tensor_v3" => Global::RebuildUnread("elements of an unsupported type"),
                 "_rebuild_qtensor" => Global::RebuildUnread("quantized values"),
                 "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => Global::RebuildUnread("a sparse tensor"),
                 "_rebuild_nested_tensor" => Global::RebuildUnread("a nested tensor"),
-                "_rebuild_meta_tensor_no_storage" => Global::RebuildUnread("a tensor of the meta device, which has no values"),
-                "_rebuild_device_tensor_from_numpy" => Global::RebuildUnread("a tensor of another device"),
-                "_rebuild_wrapper_subclass" => Global::RebuildUnread("a tensor of a class of its own"),
+                "_rebuild_meta_tensor_no_storage" => Global::RebuildUnread("a tensor on the meta device, which has no values"),
+                "_rebuild_device_tensor_from_numpy" => Global::RebuildUnread("a tensor on another device"),
+                "_rebuild_wrapper_subclass" => Global::RebuildUnread("a tensor of a custom class"),
                 _ => return None,
             },
             ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
@@ -118,7 +118,7 @@ impl Global {
                     Element::Unread("quantized values", 1)
                 }
                 "QInt32Storage" => Element::Unread("quantized values", 4),
-                "UntypedStorage" => Element::Unread("bytes of no type", 1),
+                "UntypedStorage" => Element::Unread("untyped bytes", 1),
                 _ => return None,
             }),
             ("torch", name) if is_plain(name) => Global::Plain,
@@ -127,7 +127,7 @@ impl Global {
     }
 }
 
-/// Whether PyTorch has a type of elements, or a way of quantizing, of that name.
+/// Whether PyTorch has a dtype or a quantization scheme with this name.
 fn is_plain(name: &str) -> bool {
     let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
     match name {
@@ -152,7 +152,7 @@ pub(super) struct StorageRef<'a> {
     pub len: usize,
 }
 
-/// A tensor as the pickle describes it: as many strides as sizes, all in elements.
+/// A tensor as the pickle describes it. It has as many strides as dimensions, in elements.
 #[derive(Debug)]
 pub(super) struct TensorRef {
     storage: usize,
@@ -168,11 +168,11 @@ pub(super) enum Object<'a> {
     Dict(Vec<(Value<'a>, Value<'a>)>),
     Storage(StorageRef<'a>),
     Tensor(TensorRef),
-    /// A tensor whose values are not read, and what it holds.
+    /// A tensor whose values are not read, with a description.
     Unread(&'static str),
 }
 
-/// What a pickle built.
+/// The result of a pickle.
 #[derive(Debug)]
 pub(super) struct Heap<'a> {
     objects: Vec<Object<'a>>,
@@ -187,7 +187,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// All storages that the pickle describes.
+    /// All storages in the pickle.
     pub(super) fn storages(&self) -> impl Iterator<Item = &StorageRef<'a>> {
         self.objects.iter().filter_map(|object| if let Object::Storage(storage) = object { Some(storage) } else { None })
     }
@@ -204,7 +204,7 @@ fn damaged(reason: &str) -> Fault {
     Fault::Damaged(format!("its pickle {reason}"))
 }
 
-struct Machine<'a> {
+struct Interpreter<'a> {
     program: &'a [u8],
     at: usize,
     stack: Vec<Value<'a>>,
@@ -213,33 +213,34 @@ struct Machine<'a> {
     objects: Vec<Object<'a>>,
 }
 
-/// Interprets a pickle; what stands behind its end is left alone.
+/// Interprets a pickle; data after its end is ignored.
 pub(super) fn interpret(program: &[u8]) -> Result<Heap<'_>, Fault> {
     Ok(interpret_first(program)?.0)
 }
 
-/// Interprets the pickle that a file begins with, and tells how long it is.
+/// Interprets the pickle at the beginning, and returns its length too.
 pub(super) fn interpret_first(program: &[u8]) -> Result<(Heap<'_>, usize), Fault> {
-    let mut machine = Machine { program, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), objects: Vec::new() };
-    for _ in 0..MAX_STEPS {
-        if let Some(root) = machine.step()? {
-            return Ok((Heap { objects: machine.objects, root }, machine.at));
+    let mut interpreter =
+        Interpreter { program, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), objects: Vec::new() };
+    for _ in 0..MAX_INSTRUCTIONS {
+        if let Some(root) = interpreter.step()? {
+            return Ok((Heap { objects: interpreter.objects, root }, interpreter.at));
         }
     }
-    Err(Fault::Unsupported(format!("has a pickle of more than {MAX_STEPS} instructions")))
+    Err(Fault::Unsupported(format!("has a pickle of more than {MAX_INSTRUCTIONS} instructions")))
 }
 
-impl<'a> Machine<'a> {
+impl<'a> Interpreter<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
         let end = self.at.checked_add(len);
-        let bytes = end.and_then(|end| self.program.get(self.at..end)).ok_or_else(|| damaged("is cut off"))?;
+        let bytes = end.and_then(|end| self.program.get(self.at..end)).ok_or_else(|| damaged("is truncated"))?;
         self.at += len;
         Ok(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| damaged("is cut off"))
+        bytes.try_into().map_err(|_| damaged("is truncated"))
     }
 
     fn byte(&mut self) -> Result<usize, Fault> {
@@ -251,19 +252,19 @@ impl<'a> Machine<'a> {
     }
 
     fn length(&mut self) -> Result<usize, Fault> {
-        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged("is cut off"))
+        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged("is truncated"))
     }
 
     fn line(&mut self) -> Result<&'a str, Fault> {
         let rest = self.program.get(self.at..).unwrap_or_default();
-        let len = rest.iter().position(|&b| b == b'\n').ok_or_else(|| damaged("is cut off"))?;
+        let len = rest.iter().position(|&b| b == b'\n').ok_or_else(|| damaged("is truncated"))?;
         let line = self.take(len)?;
         self.at += 1;
-        std::str::from_utf8(line).map_err(|_| damaged("holds a name that is not text"))
+        std::str::from_utf8(line).map_err(|_| damaged("has a name that is not text"))
     }
 
     fn text(&mut self, len: usize) -> Result<Value<'a>, Fault> {
-        let text = std::str::from_utf8(self.take(len)?).map_err(|_| damaged("holds a string that is not UTF-8"))?;
+        let text = std::str::from_utf8(self.take(len)?).map_err(|_| damaged("has a string that is not UTF-8"))?;
         Ok(Value::Str(text))
     }
 
@@ -277,15 +278,15 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Result<Value<'a>, Fault> {
-        // values below a mark belong to the object around
+        // values below a mark belong to the enclosing object
         if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
-            return Err(damaged("takes from an empty stack"));
+            return Err(damaged("pops from an empty stack"));
         }
-        self.stack.pop().ok_or_else(|| damaged("takes from an empty stack"))
+        self.stack.pop().ok_or_else(|| damaged("pops from an empty stack"))
     }
 
     fn pop_mark(&mut self) -> Result<Vec<Value<'a>>, Fault> {
-        let mark = self.marks.pop().ok_or_else(|| damaged("has no mark where it needs one"))?;
+        let mark = self.marks.pop().ok_or_else(|| damaged("lacks a mark"))?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
@@ -300,19 +301,19 @@ impl<'a> Machine<'a> {
 
     fn top(&mut self) -> Result<&mut Object<'a>, Fault> {
         match self.stack.last() {
-            Some(&Value::Object(index)) => self.objects.get_mut(index).ok_or_else(|| damaged("refers to nothing")),
-            _ => Err(damaged("fills something that is no list and no dictionary")),
+            Some(&Value::Object(index)) => self.objects.get_mut(index).ok_or_else(|| damaged("has an invalid reference")),
+            _ => Err(damaged("fills a value that is neither a list nor a dictionary")),
         }
     }
 
     fn put(&mut self, index: u32) -> Result<(), Fault> {
-        let value = *self.stack.last().ok_or_else(|| damaged("remembers from an empty stack"))?;
+        let value = *self.stack.last().ok_or_else(|| damaged("memoizes from an empty stack"))?;
         self.memo.insert(index, value);
         Ok(())
     }
 
     fn recall(&mut self, index: u32) -> Result<(), Fault> {
-        let value = *self.memo.get(&index).ok_or_else(|| damaged("recalls what it never remembered"))?;
+        let value = *self.memo.get(&index).ok_or_else(|| damaged("reads an unknown memo entry"))?;
         self.push(value);
         Ok(())
     }
@@ -320,7 +321,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, items: Vec<Value<'a>>) -> Result<(), Fault> {
         match self.top()? {
             Object::List(list) => list.extend(items),
-            _ => return Err(damaged("appends to what is no list")),
+            _ => return Err(damaged("appends to a value that is not a list")),
         }
         Ok(())
     }
@@ -329,7 +330,7 @@ impl<'a> Machine<'a> {
         let (pairs, rest) = items.as_chunks::<2>();
         match self.top()? {
             Object::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            _ => return Err(damaged("sets items of what is no dictionary")),
+            _ => return Err(damaged("sets items of a value that is not a dictionary")),
         }
         Ok(())
     }
@@ -341,14 +342,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// One instruction; the result where it is the last.
+    /// Runs an instruction; returns the result after the last one.
     fn step(&mut self) -> Result<Option<Value<'a>>, Fault> {
         match self.array::<1>()?[0] {
             b'.' => return self.pop().map(Some),
             0x80 => {
                 let protocol = self.byte()?;
                 if !(2..=5).contains(&protocol) {
-                    return Err(Fault::Unsupported(format!("has a pickle of protocol {protocol}; 2 to 5 are read")));
+                    return Err(Fault::Unsupported(format!("has a pickle with protocol {protocol}; only 2 to 5 are supported")));
                 }
             }
             0x95 => drop(self.take(8)?), // FRAME
@@ -394,7 +395,7 @@ impl<'a> Machine<'a> {
                 self.push(text);
             }
             b'U' => {
-                // a string of Python 2, which may be bytes
+                // a Python 2 string, which may be bytes
                 let len = self.byte()?;
                 let text = std::str::from_utf8(self.take(len)?);
                 self.push(text.map_or(Value::Inert, Value::Str));
@@ -428,7 +429,7 @@ impl<'a> Machine<'a> {
                 let items = self.pop_many(usize::from(code - 0x84))?;
                 self.make(Object::Tuple(items));
             }
-            b']' | 0x8f => self.make(Object::List(Vec::new())), // a set is kept as a list
+            b']' | 0x8f => self.make(Object::List(Vec::new())), // a set is read as a list
             b'l' | 0x91 => {
                 let items = self.pop_mark()?;
                 self.make(Object::List(items));
@@ -459,7 +460,7 @@ impl<'a> Machine<'a> {
                 self.put(index)?;
             }
             0x94 => {
-                let index = u32::try_from(self.memo.len()).map_err(|_| damaged("remembers too much"))?;
+                let index = u32::try_from(self.memo.len()).map_err(|_| damaged("has too many memo entries"))?;
                 self.put(index)?;
             }
             b'h' => {
@@ -476,7 +477,7 @@ impl<'a> Machine<'a> {
             }
             0x93 => match self.pop_many(2)?[..] {
                 [Value::Str(module), Value::Str(name)] => self.global(module, name)?,
-                _ => return Err(damaged("names something by what is no string")),
+                _ => return Err(damaged("has a name that is not a string")),
             },
             b'Q' => {
                 let id = self.pop()?;
@@ -488,13 +489,13 @@ impl<'a> Machine<'a> {
                 self.call(callable, args)?;
             }
             b'b' => {
-                // the state of an ordered dictionary is torch's metadata of versions; of a tensor or parameter, Python attributes
+                // the state of an ordered dictionary is version metadata; that of a tensor or parameter is Python attributes
                 self.pop()?;
-                let holder = self.pop()?;
-                if !matches!(holder, Value::Object(_) | Value::Inert) {
-                    return Err(damaged("gives a state to what has none"));
+                let object = self.pop()?;
+                if !matches!(object, Value::Object(_) | Value::Inert) {
+                    return Err(damaged("sets the state of a value that has none"));
                 }
-                self.push(holder);
+                self.push(object);
             }
             b'i' => {
                 let (module, name) = (self.line()?, self.line()?);
@@ -518,23 +519,22 @@ impl<'a> Machine<'a> {
         match value {
             Value::Object(index) => match self.objects.get(index) {
                 Some(Object::Tuple(items) | Object::List(items)) => Ok(items),
-                _ => Err(damaged("has something else where a tuple is needed")),
+                _ => Err(damaged("lacks a tuple where one is needed")),
             },
-            _ => Err(damaged("has something else where a tuple is needed")),
+            _ => Err(damaged("lacks a tuple where one is needed")),
         }
     }
 
-    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`; the form before 1.6 has a sixth entry, which says of what the storage is a
-    /// view.
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`. The format before 1.6 has a sixth entry, for storages that are views of another.
     fn storage(&mut self, id: Value<'a>) -> Result<(), Fault> {
         let &[Value::Str("storage"), Value::Global(Global::Storage(element)), Value::Str(key), _, Value::Int(len), ref view @ ..] =
             self.tuple(id)?
         else {
-            return Err(damaged("describes a storage in an unknown way"));
+            return Err(damaged("has an unknown description of a storage"));
         };
         if !matches!(view, [] | [Value::None, ..]) {
             return Err(Fault::Unsupported(
-                "has storages that are views of others, as PyTorch before 0.4 wrote; save it again".into(),
+                "has storages that are views of others, as written by PyTorch before 0.4; save it again".into(),
             ));
         }
         let len = usize::try_from(len).map_err(|_| damaged("has a storage of negative length"))?;
@@ -542,13 +542,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// What calling a known name yields, from its arguments alone.
+    /// The result of calling a known name, which depends only on its arguments.
     fn call(&mut self, callable: Value<'a>, args: Value<'a>) -> Result<(), Fault> {
-        let Value::Global(global) = callable else { return Err(damaged("calls what cannot be called")) };
+        let Value::Global(global) = callable else { return Err(damaged("calls a value that is not callable")) };
         match (global, self.tuple(args)?) {
             (Global::OrderedDict | Global::Counter | Global::Dict, []) => self.make(Object::Dict(Vec::new())),
             (Global::DefaultDict, [] | [_]) => self.make(Object::Dict(Vec::new())),
-            // a counter is made of a dictionary, which has no other use
+            // a counter is built from a dictionary that nothing else uses
             (Global::Counter | Global::Dict, &[Value::Object(dict)])
                 if matches!(self.objects.get(dict), Some(Object::Dict(_))) =>
             {
@@ -563,25 +563,25 @@ impl<'a> Machine<'a> {
                 self.tuple(list)?;
                 self.push(list);
             }
-            // the metadata of a lazy view: the sign of its values is not that of the storage
+            // a lazy view, whose values differ from those in the storage
             (Global::RebuildTensor, &[_, _, _, _, _, _, metadata, ..]) if self.is_lazy(metadata) => {
                 self.make(Object::Unread("a lazily negated or conjugated view (save `tensor.resolve_neg().resolve_conj()`)"));
             }
             (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => self.tensor(storage, offset, shape, strides)?,
             (Global::RebuildFromTensor, &[tensor, ..]) => self.push(tensor),
             (Global::RebuildUnread(what), _) => self.make(Object::Unread(what)),
-            // an index into this call's own arguments, so no deeper than the pickle nests, which the next arm ends
+            // recurses only once, because the inner call may not be of this kind
             (Global::RebuildFromType, &[Value::Global(inner), _, args, ..]) if inner != Global::RebuildFromType => {
                 self.call(Value::Global(inner), args)?;
             }
             (Global::Size, &[sizes]) => self.push(sizes),
             (Global::Plain, _) => self.push(Value::Inert),
-            (other, _) => return Err(Fault::Damaged(format!("its pickle calls {other:?} with arguments of another form"))),
+            (other, _) => return Err(Fault::Damaged(format!("its pickle calls {other:?} with unexpected arguments"))),
         }
         Ok(())
     }
 
-    /// Whether a tensor's metadata set a flag, such as PyTorch's negative bit.
+    /// Whether a tensor's metadata sets a flag, such as PyTorch's negative bit.
     fn is_lazy(&self, metadata: Value<'a>) -> bool {
         let Value::Object(index) = metadata else { return false };
         match self.objects.get(index) {
@@ -593,18 +593,18 @@ impl<'a> Machine<'a> {
     fn pair(&self, pair: Value<'a>) -> Result<(Value<'a>, Value<'a>), Fault> {
         match *self.tuple(pair)? {
             [key, value] => Ok((key, value)),
-            _ => Err(damaged("builds a dictionary from what are no pairs")),
+            _ => Err(damaged("builds a dictionary from values that are not pairs")),
         }
     }
 
     fn sizes(&self, value: Value<'a>) -> Result<Vec<usize>, Fault> {
         let items = self.tuple(value)?;
         if items.len() > MAX_RANK {
-            return Err(Fault::Unsupported(format!("has a tensor of {} dimensions; at most {MAX_RANK} are read", items.len())));
+            return Err(Fault::Unsupported(format!("has a tensor of {} dimensions; the limit is {MAX_RANK}", items.len())));
         }
         let size = |&item| match item {
             Value::Int(n) => usize::try_from(n).map_err(|_| damaged("has a tensor with a negative size or stride")),
-            _ => Err(damaged("has a tensor with a size that is no integer")),
+            _ => Err(damaged("has a tensor with a size that is not an integer")),
         };
         items.iter().map(size).collect()
     }
@@ -615,7 +615,7 @@ impl<'a> Machine<'a> {
             return Err(damaged("has a tensor without storage"));
         };
         if shape.len() != strides.len() || !matches!(self.objects.get(storage), Some(Object::Storage(_))) {
-            return Err(damaged("has a tensor whose description does not hold together"));
+            return Err(damaged("has a tensor with an inconsistent description"));
         }
         let offset = usize::try_from(offset).map_err(|_| damaged("has a tensor with a negative offset"))?;
         self.make(Object::Tensor(TensorRef { storage, offset, shape, strides }));
@@ -623,7 +623,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A little-endian integer of any length; one beyond 64 bits is inert.
+/// A little-endian integer of any length; inert if it has more than 64 bits.
 fn long(bytes: &[u8]) -> Value<'static> {
     if bytes.len() > 8 {
         return Value::Inert;

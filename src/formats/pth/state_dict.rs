@@ -1,30 +1,30 @@
-//! Where in a pickle the state dict is: at its root, or under the names that training scripts wrap it in.
+//! Finds the state dict in a pickle: at the root, or under the keys that training scripts use.
 
 use super::Fault;
 use super::pickle::{Heap, Object, TensorRef, Value};
 
-/// Names under which scripts keep the weights, the most specific first. Averaged weights are not chosen over the plain ones.
+/// The keys that scripts use for the weights, most specific first. Averaged weights (EMA) are not preferred.
 const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "model", "network", "net"];
 
-/// How deep wrappers may nest.
+/// The maximum nesting of wrappers.
 const MAX_DEPTH: usize = 4;
 
 /// A tensor of the state dict.
 #[derive(Clone, Copy)]
 pub(super) enum Entry<'h> {
     Tensor(&'h TensorRef),
-    /// One whose values are not read, and what it holds.
+    /// A tensor whose values are not read, with a description.
     Unread(&'static str),
 }
 
-/// The tensors of the state dict by name.
+/// The tensors of the state dict, by name.
 pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, Entry<'h>)>, Fault> {
     let mut value = heap.root;
     for _ in 0..MAX_DEPTH {
         let Some(Object::Dict(dict)) = heap.get(value) else {
             return Err(Fault::Unsupported(match heap.get(value) {
-                Some(Object::Tensor(_) | Object::Unread(_)) => "holds a single tensor without a name, not a state dict".into(),
-                _ => "holds no dictionary of tensors".into(),
+                Some(Object::Tensor(_) | Object::Unread(_)) => "contains a single unnamed tensor instead of a state dict".into(),
+                _ => "contains no dictionary of tensors".into(),
             }));
         };
         let tensors: Vec<_> = dict
@@ -39,7 +39,7 @@ pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, Entry<'h>)>, 
             let is_dict = |&&(_, value): &&(Value<'_>, Value<'_>)| matches!(heap.get(value), Some(Object::Dict(_)));
             dict.iter().filter(is_dict).find(|(key, _)| matches!(key, Value::Str(key) if *key == name)).map(|&(_, value)| value)
         };
-        // a checkpoint may keep a lone tensor beside the wrapper (a random state), a state dict never keeps a dictionary
+        // a checkpoint may have a tensor next to the wrapper (such as the state of the random numbers), but a state dict never contains a dictionary
         match WRAPPERS.iter().find_map(|name| inner(name)) {
             Some(wrapped) => value = wrapped,
             None if !tensors.is_empty() => return Ok(tensors),
@@ -48,7 +48,7 @@ pub(super) fn find<'h>(heap: &'h Heap<'_>) -> Result<Vec<(&'h str, Entry<'h>)>, 
                     dict.iter().filter_map(|(key, _)| if let Value::Str(key) = key { Some(*key) } else { None }).collect();
                 let shown = keys.iter().take(8).map(|key| format!("`{}`", key.escape_debug())).collect::<Vec<_>>().join(", ");
                 return Err(Fault::Unsupported(format!(
-                    "holds no state dict at its top nor under {}{}",
+                    "has no state dict at its top level or under {}{}",
                     WRAPPERS.map(|name| format!("`{name}`")).join(", "),
                     if keys.is_empty() { "; it is empty".to_owned() } else { format!("; it has {shown}") },
                 )));

@@ -43,7 +43,7 @@ fn floats(values: impl IntoIterator<Item = u8>) -> Vec<u8> {
 }
 
 #[test]
-fn torchs_file_holds_what_the_safetensors_file_holds() {
+fn pytorchs_file_matches_the_safetensors_file() {
     let expected = safetensors::read(Path::new("t"), &fixture("tiny.safetensors")).unwrap();
     for (name, prefix) in [("tiny.pth", ""), ("tiny-module.pth", "module.")] {
         let tensors = parse(fixture(name)).unwrap();
@@ -63,10 +63,10 @@ fn torchs_file_holds_what_the_safetensors_file_holds() {
 }
 
 #[test]
-fn a_call_is_refused_by_name() {
+fn a_call_is_an_error_that_names_it() {
     let error = parse(fixture("malicious.pth")).unwrap_err();
     assert!(matches!(&error, WeightsError::Refused { global, .. } if global == "posix.system"), "{error}");
-    // the same with the name taken from the stack (protocol 4), and by the old instruction INST
+    // also with the name on the stack (protocol 4), and with the old instruction INST
     for program in
         [&b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."[..], b"\x80\x02(X\x04\0\0\0trueiposix\nsystem\n."]
     {
@@ -76,7 +76,7 @@ fn a_call_is_refused_by_name() {
 }
 
 #[test]
-fn strides_are_honoured() {
+fn strides_are_respected() {
     let data = floats(0..6);
     let values = |shape: &[u8], strides: &[u8], offset| {
         parse(stored(&one_tensor(6, offset, shape, strides), &data)).map(|t| t.get("w").unwrap().to_f32().into_owned())
@@ -86,7 +86,7 @@ fn strides_are_honoured() {
     assert_eq!(values(&[2], &[2], 1).unwrap(), [1., 3.]);
     assert_eq!(values(&[1, 2], &[77, 1], 4).unwrap(), [4., 5.]);
     assert_eq!(values(&[4], &[0], 5).unwrap(), [5.; 4]);
-    // views with more elements than their storage: repeated, and windows that overlap
+    // views with more elements than their storage: repeated elements and overlapping windows
     assert_eq!(values(&[9], &[0], 1).unwrap(), [1.; 9]);
     assert_eq!(values(&[2, 6], &[0, 1], 0).unwrap(), [0., 1., 2., 3., 4., 5., 0., 1., 2., 3., 4., 5.]);
     assert_eq!(values(&[3, 4], &[1, 0], 3).unwrap(), [3., 3., 3., 3., 4., 4., 4., 4., 5., 5., 5., 5.]);
@@ -99,15 +99,18 @@ fn strides_are_honoured() {
     {
         assert!(values(shape, strides, offset).is_err(), "{shape:?} {strides:?} {offset}");
     }
-    // 10^12 elements of one value are said to be too many, before memory is taken
-    let said = values(&[250; 5], &[0; 5], 0).unwrap_err().to_string();
-    assert!(said.contains("`w`") && said.contains("over 6 stored elements") && said.contains("contiguous()"), "{said}");
-    assert!(values(&[250; 12], &[0; 12], 0).unwrap_err().to_string().contains("can be counted"));
-    // every product overflows somewhere
+    // 10^12 elements are an error before memory is allocated
+    let message = values(&[250; 5], &[0; 5], 0).unwrap_err().to_string();
+    assert!(
+        message.contains("`w`") && message.contains("over 6 stored elements") && message.contains("contiguous()"),
+        "{message}"
+    );
+    assert!(values(&[250; 12], &[0; 12], 0).unwrap_err().to_string().contains("overflows"));
+    // every product overflows
     assert!(values(&[255; 16], &[255; 16], 255).is_err());
 }
 
-/// What `torch.save` writes: entries stored with their sizes behind them, values at multiples of 64 bytes, and always an end record of zip64.
+/// An archive like those of `torch.save`: stored entries followed by their sizes, values aligned to 64 bytes, and always a zip64 end record.
 fn as_torch_saves(stem: &str, entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     let numbers = |list: &[(u64, usize)]| list.iter().flat_map(|&(n, len)| n.to_le_bytes()[..len].to_vec()).collect::<Vec<u8>>();
@@ -146,7 +149,7 @@ fn as_torch_saves(stem: &str, entries: &[(&str, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn stems_of_every_length_are_read() {
-    // at 21 the first entry of the directory is as long as the end record of zip64 with its locator
+    // at 21, the first entry of the directory is as long as the zip64 end record with its locator
     for len in 1..=300 {
         let (pickle, data) = (one_tensor(6, 0, &[2, 3], &[3, 1]), floats(0..6));
         let entries: [(&str, &[u8]); 5] =
@@ -160,12 +163,12 @@ fn stems_of_every_length_are_read() {
             }
         }
     }
-    // as PyTorch itself wrote it
+    // a file written by PyTorch
     assert_eq!(parse(fixture("checkpoint_best_model.pth")).unwrap().len(), 1);
 }
 
 /// A pickle of `{"w": tensor, "x": value}`.
-fn beside(value: &[u8]) -> Vec<u8> {
+fn with_value(value: &[u8]) -> Vec<u8> {
     let mut out = one_tensor(6, 0, &[6], &[1]);
     out.truncate(out.len() - 1);
     out.extend(b"X\x01\0\0\0x");
@@ -175,8 +178,8 @@ fn beside(value: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn plain_values_beside_the_weights_are_passed_over() {
-    let read = |value: &[u8]| parse(stored(&beside(value), &floats(0..6)));
+fn plain_values_next_to_the_weights_are_ignored() {
+    let read = |value: &[u8]| parse(stored(&with_value(value), &floats(0..6)));
     let mut complex = b"c__builtin__\ncomplex\nG".to_vec();
     complex.extend([0; 8]);
     complex.push(b'G');
@@ -216,7 +219,7 @@ fn plain_values_beside_the_weights_are_passed_over() {
         let tensors = read(value).unwrap_or_else(|error| panic!("{}: {error}", value.escape_ascii()));
         assert_eq!((tensors.len(), tensors.unread().count()), (1, 0), "{}", value.escape_ascii());
     }
-    // what could run code is refused by name as ever, and so is what PyTorch itself would not read
+    // names that could run code, or that PyTorch itself would not load, are still errors
     for name in ["posix\nsystem", "__builtin__\neval", "builtins\ngetattr", "torch\nload", "torch\nfloatX", "numpy\nscalar"] {
         let value = format!("c{name}\n");
         assert!(matches!(read(value.as_bytes()), Err(WeightsError::Refused { .. })), "{name}");
@@ -224,28 +227,28 @@ fn plain_values_beside_the_weights_are_passed_over() {
 }
 
 #[test]
-fn tensors_of_other_kinds_are_named_and_keep_nothing_from_being_read() {
+fn tensors_of_other_kinds_are_listed_and_the_rest_is_read() {
     let unread = |value: &[u8]| {
-        let tensors = parse(stored(&beside(value), &floats(0..6))).unwrap();
+        let tensors = parse(stored(&with_value(value), &floats(0..6))).unwrap();
         assert_eq!(tensors.len(), 1);
         tensors.unread().map(|(name, unread)| (name.to_owned(), unread.clone())).collect::<Vec<_>>()
     };
     let complex =
         b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nComplexFloatStorage\nX\x01\0\0\x001X\x03\0\0\0cpu\
                     K\x01tQK\0(K\x01t(K\x01t\x89NtR";
-    for (value, holds) in [
+    for (value, contents) in [
         (&complex[..], "complex numbers"),
         (b"ctorch._utils\n_rebuild_sparse_tensor\n)R", "a sparse tensor"),
         (b"ctorch._utils\n_rebuild_qtensor\n)R", "quantized values"),
-        (b"ctorch._utils\n_rebuild_tensor_v3\n)R", "elements of a type that is not read"),
+        (b"ctorch._utils\n_rebuild_tensor_v3\n)R", "elements of an unsupported type"),
     ] {
-        let expected = Unread { holds: holds.to_owned(), is_tensor: true };
+        let expected = Unread { contents: contents.to_owned(), is_tensor: true };
         assert_eq!(unread(value), [("x".to_owned(), expected)]);
     }
 }
 
 #[test]
-fn what_torch_reads_is_read() {
+fn views_are_read() {
     let tensors = parse(fixture("views.pth")).unwrap();
     let values = |name: &str| tensors.get(name).unwrap().to_f32().into_owned();
     assert_eq!(values("expanded"), [2.; 4]);
@@ -262,7 +265,7 @@ fn what_torch_reads_is_read() {
 }
 
 #[test]
-fn a_storage_of_another_length_is_refused() {
+fn a_storage_of_the_wrong_length_is_an_error() {
     assert!(parse(stored(&one_tensor(6, 0, &[6], &[1]), &floats(0..5))).is_err());
     assert!(parse(stored(&one_tensor(6, 0, &[6], &[1]), &floats(0..7))).is_err());
 }
@@ -288,7 +291,7 @@ fn hostile_pickles_end() {
     assert!(run(&nest).is_err());
     let endless = [&b"\x80\x02"[..], &vec![b'N'; 5 << 20], b"."].concat();
     assert!(run(&endless).unwrap_err().to_string().contains("instructions"));
-    // a dictionary that holds itself under the wrapper's name
+    // a dictionary that contains itself under the key of a wrapper
     let cycle = b"\x80\x02}q\0X\x05\0\0\0modelh\0s.";
     assert!(run(cycle).unwrap_err().to_string().contains("wraps"));
     assert!(run(b"\x80\x02}.").unwrap_err().to_string().contains("empty"));
@@ -306,11 +309,11 @@ fn archives_of_another_kind_are_named() {
     assert!(parse(script).unwrap_err().to_string().contains("TorchScript"));
     assert!(is_legacy(&fixture("stem-legacy.pth")) && !is_zip(&fixture("stem-legacy.pth")));
     let pickled = b"\x80\x02}X\x01\0\0\0aK\x01s.".to_vec();
-    assert!(parse(pickled).unwrap_err().to_string().contains("none that `torch.save` wrote"));
+    assert!(parse(pickled).unwrap_err().to_string().contains("not one written by `torch.save`"));
 }
 
 #[test]
-fn the_form_before_version_1_6_holds_the_same() {
+fn the_format_before_version_1_6_is_read() {
     let expected = safetensors::read(Path::new("t"), &fixture("tiny.safetensors")).unwrap();
     let tensors = parse(fixture("stem-legacy.pth")).unwrap();
     assert_eq!(tensors.len(), 6);
@@ -333,7 +336,7 @@ fn the_form_before_version_1_6_holds_the_same() {
     }
 }
 
-/// As [`one_tensor`], in the form before version 1.6: what a storage is a view of stands behind its length.
+/// Like [`one_tensor`], in the format before version 1.6, where the view of a storage follows its length.
 fn legacy(view: &[u8], little: u8, key: u8, len: u64, data: &[u8]) -> Vec<u8> {
     let mut out = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
     out.extend_from_slice(b"\x80\x02}X\x0d\0\0\0little_endian");
@@ -349,18 +352,18 @@ fn legacy(view: &[u8], little: u8, key: u8, len: u64, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn storages_of_the_old_form_are_held_to_what_is_said_of_them() {
+fn storages_of_the_legacy_format_must_match_their_descriptions() {
     let data = floats(0..6);
     let tensors = parse(legacy(b"N", 0x88, b'0', 6, &data)).unwrap();
     assert_eq!(&*tensors.get("w").unwrap().to_f32(), &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-    let said = |bytes: Vec<u8>| parse(bytes).unwrap_err().to_string();
-    assert!(said(legacy(b"K\x01", 0x88, b'0', 6, &data)).contains("views of others"));
-    assert!(said(legacy(b"N", 0x89, b'0', 6, &data)).contains("big-endian"));
-    assert!(said(legacy(b"N", 0x88, b'1', 6, &data)).contains("which no tensor has"));
+    let message = |bytes: Vec<u8>| parse(bytes).unwrap_err().to_string();
+    assert!(message(legacy(b"K\x01", 0x88, b'0', 6, &data)).contains("views of others"));
+    assert!(message(legacy(b"N", 0x89, b'0', 6, &data)).contains("big-endian"));
+    assert!(message(legacy(b"N", 0x88, b'1', 6, &data)).contains("which no tensor uses"));
     for len in [5, 7, u64::MAX] {
-        assert!(said(legacy(b"N", 0x88, b'0', len, &data)).contains("another length"));
+        assert!(message(legacy(b"N", 0x88, b'0', len, &data)).contains("does not match its tensors"));
     }
-    assert!(said(legacy(b"N", 0x88, b'0', 6, &data[1..])).contains("cut off"));
+    assert!(message(legacy(b"N", 0x88, b'0', 6, &data[1..])).contains("truncated"));
     let refused =
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02cposix\nsystem\n.";
     assert!(matches!(parse(refused.to_vec()).unwrap_err(), WeightsError::Refused { global, .. } if global == "posix.system"));
@@ -381,7 +384,7 @@ fn every_flipped_byte_is_an_error_or_leaves_tensors_whole() {
         for bit in 0..8 {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << bit;
-            // the values themselves carry no meaning that could be checked; names of entries and times can change harmlessly
+            // values cannot be checked, and names and times of entries may change harmlessly
             if let Ok(tensors) = parse(bytes) {
                 for (_, tensor) in tensors.iter() {
                     assert_eq!(tensor.to_f32().len(), 6, "byte {at}");

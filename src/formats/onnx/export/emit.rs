@@ -1,4 +1,4 @@
-//! Each operator as nodes of ONNX.
+//! Exports each operator as ONNX nodes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,9 +18,9 @@ pub(super) struct Emitter<'a> {
     params: &'a ParamStore,
     nodes: Vec<NodeProto>,
     weights: Vec<Weight>,
-    /// The name of each value so far.
+    /// The name of each value that was emitted.
     names: HashMap<NodeId, String>,
-    /// Values that are an output take its name.
+    /// The output names of values that are outputs.
     outputs: HashMap<NodeId, &'a str>,
     taken: HashSet<String>,
 }
@@ -44,12 +44,12 @@ impl<'a> Emitter<'a> {
         Emitter { checked, params, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
     }
 
-    /// The name of a value that was emitted.
+    /// The name of an emitted value.
     pub fn value(&self, value: Value) -> String {
         self.names.get(&value.node).cloned().unwrap_or_default()
     }
 
-    /// Makes a value an output of that name.
+    /// Makes a value an output with this name.
     pub fn output(&mut self, name: &str, value: Value) {
         let from = self.value(value);
         if from != name {
@@ -61,7 +61,7 @@ impl<'a> Emitter<'a> {
         (self.nodes, self.weights)
     }
 
-    /// A name that nothing has yet.
+    /// A unique name.
     fn fresh(&mut self, like: &str) -> String {
         let mut name = like.to_owned();
         let mut count = 1;
@@ -72,21 +72,21 @@ impl<'a> Emitter<'a> {
         name
     }
 
-    /// Adds a node of one result, which is named as itself; the name.
+    /// Adds a node with a single result of the same name, and returns the name.
     pub(super) fn push(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let name = self.fresh(name);
         self.nodes.push(NodeProto { attribute: attributes, ..node(op, &name, inputs, &name) });
         name
     }
 
-    /// Adds a list of whole numbers, and yields its name.
+    /// Adds a list of integers, and returns its name.
     pub(super) fn numbers(&mut self, name: &str, values: &[i64]) -> String {
         let name = self.fresh(name);
         self.weights.push(Weight::i64(name.clone(), values));
         name
     }
 
-    /// Adds f32 values, and yields their name.
+    /// Adds an f32 tensor, and returns its name.
     pub(super) fn values(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) -> String {
         let name = self.fresh(name);
         self.weights.push(Weight::f32(name.clone(), shape, values.into()));
@@ -104,12 +104,12 @@ impl<'a> Emitter<'a> {
         self.checked.shape(id)
     }
 
-    /// Axes of a node's operand behind the channels.
+    /// The number of spatial axes of a node's operand.
     pub(super) fn rank(&self, id: NodeId) -> usize {
         self.operand(id).and_then(Shape::map).map_or(0, <[_]>::len)
     }
 
-    /// The parameter's name in the file; its values are added.
+    /// Adds the values of a parameter, and returns its name in the file.
     fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
         let Some(param) = node.params.iter().find(|p| p.role == role) else {
             return Err(unsupported(node, format!("it has no {}", role.suffix())));
@@ -164,13 +164,13 @@ impl<'a> Emitter<'a> {
                 let product = self.push("Mul", &format!("{name}.product"), &[one, &times], Vec::new());
                 self.push("Add", name, &[&product, &plus], Vec::new())
             }
-            Op::Train(_) => return Err(unsupported(node, "it is an operator of training".to_owned())),
+            Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
         };
-        // the value that is an output takes the output's name
+        // a value that is an output has the name of the output
         let result = match self.outputs.get(&id).copied() {
             Some(output) if self.nodes.len() > before => {
-                if let Some(made) = self.nodes.last_mut().and_then(|n| n.output.first_mut()) {
-                    output.clone_into(made);
+                if let Some(name) = self.nodes.last_mut().and_then(|n| n.output.first_mut()) {
+                    output.clone_into(name);
                 }
                 output.to_owned()
             }
@@ -208,7 +208,7 @@ impl<'a> Emitter<'a> {
         Ok(self.epilogue(node, linear.epilogue, y, x))
     }
 
-    /// What a pass fused, as nodes again.
+    /// Emits a fused epilogue as separate nodes.
     fn epilogue(&mut self, node: &Node, epilogue: Epilogue, y: String, x: &[&str]) -> String {
         let mut y = y;
         if epilogue.residual
@@ -227,26 +227,26 @@ impl<'a> Emitter<'a> {
         for role in [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar] {
             inputs.push(self.param(node, role)?);
         }
-        // ONNX counts what of the old is kept, PyTorch what of the new is taken
+        // momentum is the weight of the old value in ONNX, and of the new value in PyTorch
         let attributes = vec![float("epsilon", norm.eps as f32), float("momentum", (1.0 - norm.momentum) as f32)];
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         Ok(self.push("BatchNormalization", &node.name, &inputs, attributes))
     }
 
-    /// Zeros around, before all axes and then behind all, the batch among them.
+    /// Emits a padding. ONNX lists the padding before all axes (including the batch), then the padding after them.
     pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, x: &str) -> String {
         self.padded(id, name, pad, x, None)
     }
 
-    /// A padding, with another constant than zero where one is named.
+    /// Like [`Emitter::pad`], with a named constant instead of zeros.
     pub(super) fn padded(&mut self, id: NodeId, name: &str, pad: &Pad, x: &str, value: Option<&str>) -> String {
         let around = sides(pad.sides, self.rank(id));
-        let (before, behind) = around.split_at(around.len() / 2);
+        let (before, after) = around.split_at(around.len() / 2);
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let mut pads = vec![0, number(pad.channels[0])];
         pads.extend_from_slice(before);
         pads.extend([0, number(pad.channels[1])]);
-        pads.extend_from_slice(behind);
+        pads.extend_from_slice(after);
         let pads = self.numbers(&format!("{name}.pads"), &pads);
         let mode = match pad.mode {
             PadMode::Zeros => "constant",
@@ -267,7 +267,7 @@ impl<'a> Emitter<'a> {
         self.push("Slice", name, &[x, &starts, &ends, &over, &steps], Vec::new())
     }
 
-    /// Nearest as PyTorch has it: the pixel of index `floor(i * from / to)`.
+    /// Nearest-neighbor upsampling as in PyTorch: pixel `floor(i * from / to)`.
     fn upsample(&mut self, id: NodeId, name: &str, times: Option<[usize; 2]>, x: &[&str]) -> String {
         let nearest =
             vec![text("coordinate_transformation_mode", "asymmetric"), text("mode", "nearest"), text("nearest_mode", "floor")];
@@ -317,12 +317,12 @@ fn node(op: &str, name: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// Height and width, or the width alone for a signal.
+/// Height and width, or only the width for 1-D inputs.
 pub(super) fn axes(pair: [usize; 2], rank: usize) -> Vec<i64> {
     pair[2 - rank.clamp(1, 2)..].iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect()
 }
 
-/// Zeros before each axis, then behind each.
+/// The padding before each axis, then after each axis.
 pub(super) fn sides(pad: [[usize; 2]; 2], rank: usize) -> Vec<i64> {
     [0, 1].into_iter().flat_map(|side| axes([pad[0][side], pad[1][side]], rank)).collect()
 }

@@ -1,4 +1,4 @@
-//! The file, and the file of the weights where they do not fit into it.
+//! Writes the ONNX file, and the external data file if the weights do not fit.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,9 +11,9 @@ use super::super::proto::{DataType, ModelProto, StringStringEntryProto, TensorPr
 use super::ExportError;
 use crate::base::file::write_atomically;
 
-/// The largest file that protobuf's readers take, less room for what is no weight.
+/// The largest file that protobuf readers accept, minus space for the structure.
 const MAX_FILE: u64 = (2 << 30) - (64 << 20);
-/// What weights in a file of their own are aligned to, in bytes: a page, so that each can be mapped.
+/// The alignment of external data in bytes: a page, so that each tensor can be mapped.
 const ALIGN: u64 = 4096;
 
 /// A tensor of the file.
@@ -50,7 +50,7 @@ impl Weight {
     }
 }
 
-/// Writes the model with its tensors; the bytes of the file, and the file of the weights with its bytes.
+/// Writes the model with its tensors. Returns the size of the file, and the external data file with its size.
 pub(super) fn write(
     path: &Path,
     mut model: ModelProto,
@@ -62,12 +62,12 @@ pub(super) fn write(
     let list = if external || all > MAX_FILE {
         let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(|| ExportError::Name { path: path.to_owned() })?;
         let location = format!("{name}.data");
-        let beside = path.with_file_name(&location);
-        let (list, end) = outside(&location, &weights);
-        let unwritten = |source| ExportError::Io { path: beside.clone(), source };
-        // first: a model is never there without its weights
-        write_atomically(&beside, |out| write_aligned(out, &weights)).map_err(unwritten)?;
-        data = Some((beside.clone(), end));
+        let data_path = path.with_file_name(&location);
+        let (list, end) = external_tensors(&location, &weights);
+        let write_error = |source| ExportError::Io { path: data_path.clone(), source };
+        // written first, so that a model never exists without its weights
+        write_atomically(&data_path, |out| write_aligned(out, &weights)).map_err(write_error)?;
+        data = Some((data_path.clone(), end));
         list
     } else {
         weights.into_iter().map(|w| TensorProto { raw_data: Some(w.bytes.clone()), ..w.proto() }).collect()
@@ -76,23 +76,23 @@ pub(super) fn write(
         graph.initializer = list;
     }
     let bytes = model.encode_to_vec();
-    let unwritten = |source| ExportError::Io { path: path.to_owned(), source };
-    write_atomically(path, |out| out.write_all(&bytes)).map_err(unwritten)?;
+    let write_error = |source| ExportError::Io { path: path.to_owned(), source };
+    write_atomically(path, |out| out.write_all(&bytes)).map_err(write_error)?;
     Ok((bytes.len() as u64, data))
 }
 
-/// Whether a tensor goes into the other file: sizes and limits, which shape inference reads, stay.
-fn is_outside(weight: &Weight) -> bool {
+/// Whether a tensor is stored externally. Small constants stay, because shape inference reads them.
+fn is_external(weight: &Weight) -> bool {
     weight.kind == DataType::Float && weight.bytes.len() >= 256
 }
 
-/// Tensors that say where their values lie, and the size of the other file.
-fn outside(location: &str, weights: &[Weight]) -> (Vec<TensorProto>, u64) {
+/// The tensors with the locations of their values, and the size of the external file.
+fn external_tensors(location: &str, weights: &[Weight]) -> (Vec<TensorProto>, u64) {
     let mut end = 0u64;
     let mut list = Vec::new();
     for weight in weights {
         let mut proto = weight.proto();
-        if is_outside(weight) {
+        if is_external(weight) {
             let start = end.next_multiple_of(ALIGN);
             end = start + weight.bytes.len() as u64;
             let entry = |key: &str, value: String| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
@@ -112,7 +112,7 @@ fn outside(location: &str, weights: &[Weight]) -> (Vec<TensorProto>, u64) {
 
 fn write_aligned(out: &mut dyn io::Write, weights: &[Weight]) -> io::Result<()> {
     let mut end = 0u64;
-    for weight in weights.iter().filter(|w| is_outside(w)) {
+    for weight in weights.iter().filter(|w| is_external(w)) {
         let start = end.next_multiple_of(ALIGN);
         out.write_all(&vec![0; (start - end) as usize])?;
         out.write_all(&weight.bytes)?;

@@ -1,4 +1,4 @@
-//! A checked network as an ONNX file.
+//! Writes a checked network as an ONNX file.
 
 mod emit;
 mod file;
@@ -20,19 +20,19 @@ use crate::passes;
 use crate::runtime::{ParamError, ParamStore};
 use emit::Emitter;
 
-/// The first opset that is written: the first whose `Shape` takes a part of the axes and whose norm is said as here.
+/// The oldest supported opset: the first one whose `Shape` has `start` and `end`, and whose `BatchNormalization` has today's form.
 pub const FIRST_OPSET: i64 = 15;
-/// The newest opset that is written: that of ONNX 1.23.
+/// The newest supported opset: that of ONNX 1.23.
 pub const LAST_OPSET: i64 = 28;
 
-/// How a network is written.
+/// Options of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// The version of ONNX's operators, from [`FIRST_OPSET`] to [`LAST_OPSET`].
+    /// The opset version, from [`FIRST_OPSET`] to [`LAST_OPSET`].
     pub opset: i64,
-    /// Norms folded into the convolutions before them, and what is an identity left out.
+    /// Fold batch norms into the convolutions before them, and drop identities.
     pub fold: bool,
-    /// Weights in a file of their own beside it, as they are anyway where a single file would be over 2 GB.
+    /// Store weights in an external data file. This is always done if a single file would exceed 2 GB.
     pub external_data: bool,
 }
 
@@ -42,53 +42,53 @@ impl Default for ExportOptions {
     }
 }
 
-/// Why a network was not written.
+/// Why a network cannot be exported.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// The file system refused.
+    /// The file system reports an error.
     #[error("cannot write `{}`: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A parameter is missing.
     #[error(transparent)]
     Param(#[from] ParamError),
-    /// An opset that is not written.
-    #[error("opset {got} is not written: {FIRST_OPSET} to {LAST_OPSET} are")]
+    /// The opset is not supported.
+    #[error("opset {got} is not supported: use {FIRST_OPSET} to {LAST_OPSET}")]
     Opset {
-        /// As asked for.
+        /// The requested opset.
         got: i64,
     },
-    /// No operator of ONNX says it.
-    #[error("`{node}` cannot be said in ONNX: {reason}")]
+    /// ONNX cannot express a node.
+    #[error("`{node}` cannot be expressed in ONNX: {reason}")]
     Unsupported {
         /// The node.
         node: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The name of the file cannot stand in it.
-    #[error("`{}` has no name in UTF-8, which the file of its weights is named after", path.display())]
+    /// The file name is not UTF-8, so it cannot refer to an external data file.
+    #[error("the name of `{}` is not UTF-8, but the file of its weights is named after it", path.display())]
     Name {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// Where a network comes from, as the file's metadata tells.
+/// The origin of a network, for the metadata of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// What the network was compiled from.
+    /// The main source file.
     pub file: String,
-    /// SHA-256 of the sources, one behind the other, in hexadecimal.
+    /// SHA-256 of the concatenated sources, in hexadecimal.
     pub sha256: String,
 }
 
 impl Source {
-    /// Of the files of a compilation; the first is the network's own.
+    /// The origin of a network compiled from these files. The first one is the main file.
     pub fn of(sources: &SourceMap) -> Source {
         let mut hash = Sha256::new();
         let mut first = None;
@@ -101,21 +101,21 @@ impl Source {
     }
 }
 
-/// What was written.
+/// The result of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
-    /// Operators.
+    /// The number of nodes.
     pub nodes: usize,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// The file of the weights, where they have one, and its bytes.
+    /// The external data file and its size, if there is one.
     pub data: Option<(PathBuf, u64)>,
 }
 
-/// Writes a network as ONNX, whole or not at all. `checked` is the network as checked, before passes.
+/// Writes a network as ONNX, atomically. `checked` is the network before passes.
 ///
-/// Inputs and outputs keep the network's names; the batch is free, and height and width where the network leaves them so. Values are
-/// `[batch, channels, height, width]` and f32, tensors have the names of the parameters.
+/// Inputs and outputs keep their names. The batch is dynamic, and so are height and width if they are free in the network. Values are f32, of
+/// shape `[batch, channels, height, width]`. Tensors have the names of the parameters.
 pub fn write(
     path: &Path,
     checked: &Checked,
@@ -201,7 +201,7 @@ fn ir_version(opset: i64) -> i64 {
     }
 }
 
-/// A value at the border: its name, and its shape behind the batch.
+/// The description of an input or output: its name, and its shape after the batch.
 fn info(name: String, shape: &Shape) -> ValueInfoProto {
     let known = |n: usize| DimensionProto { dim_value: i64::try_from(n).ok(), dim_param: None };
     let named = |name: String| DimensionProto { dim_value: None, dim_param: Some(name) };
@@ -209,7 +209,7 @@ fn info(name: String, shape: &Shape) -> ValueInfoProto {
     for size in shape.dims().unwrap_or(&[]) {
         dim.push(match *size {
             Dim::Fixed(n) => known(n),
-            // the axis itself is `H`; what comes of it has the formula for a name
+            // the axis itself is named `H`; derived sizes are named by their formula
             free @ Dim::Free { .. } => named(free.to_string()),
         });
     }

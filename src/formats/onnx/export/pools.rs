@@ -1,38 +1,38 @@
-//! Pools. ONNX and PyTorch agree but where the size is rounded up and where a pool adapts to a size.
+//! Exports pools. ONNX and PyTorch differ for `ceil_mode` and adaptive pools.
 
 use super::ExportError;
 use super::emit::{Emitter, axes, int, ints, sides, unsupported};
 use crate::ir::{Node, NodeId, Pad, Pool, PoolKind, Shape};
 
-/// The most values of a matrix of means.
+/// The maximum size of an averaging matrix.
 const MAX_MATRIX: usize = 1 << 26;
 
 impl Emitter<'_> {
-    /// Where sizes are known, rounding up is said as padding behind, so that no reader's idea of `ceil_mode` matters: PyTorch drops a last
-    /// window that starts in the padding. A mean that counts padding counts what is declared, not that: there it is a `Pad` of its own.
+    /// If sizes are known, `ceil_mode` is exported as extra padding at the end, because readers interpret it differently: PyTorch drops a last
+    /// window that starts in the padding. An average with `count_include_pad` counts only the declared padding, which becomes a separate `Pad`.
     pub(super) fn pool(&mut self, id: NodeId, node: &Node, pool: &Pool, x: &str) -> String {
         let rank = self.rank(id);
-        let behind = if pool.ceil { behind(pool, self.operand(id), self.result(id)) } else { None };
-        let reaches = pool.ceil && behind != Some([0; 2]);
+        let extra = if pool.ceil { extra_padding(pool, self.operand(id), self.result(id)) } else { None };
+        let exceeds = pool.ceil && extra != Some([0; 2]);
         let padded = pool.pad != [[0; 2]; 2];
         let mut x = x.to_owned();
         let mut pad = pool.pad;
-        if pool.kind == (PoolKind::Avg { count_pad: true }) && reaches && padded {
+        if pool.kind == (PoolKind::Avg { count_pad: true }) && exceeds && padded {
             x = self.pad(id, &format!("{}.padded", node.name), &Pad::zeros(pad), &x);
             pad = [[0; 2]; 2];
         }
-        for (sides, more) in pad.iter_mut().zip(behind.unwrap_or([0; 2])) {
+        for (sides, more) in pad.iter_mut().zip(extra.unwrap_or([0; 2])) {
             sides[1] += more;
         }
-        let holes = |axis: usize| pad[axis].iter().any(|&n| n >= pool.kernel[axis]);
-        if matches!(pool.kind, PoolKind::Max { .. }) && (holes(0) || holes(1)) {
-            // no reader takes a padding as large as a window without its holes
+        let is_too_wide = |axis: usize| pad[axis].iter().any(|&n| n >= pool.kernel[axis]);
+        if matches!(pool.kind, PoolKind::Max { .. }) && (is_too_wide(0) || is_too_wide(1)) {
+            // readers reject a padding as large as the kernel without dilation
             let lowest = self.values(&format!("{}.lowest", node.name), Vec::new(), vec![f32::NEG_INFINITY]);
             x = self.padded(id, &format!("{}.padded", node.name), &Pad::zeros(pad), &x, Some(&lowest));
             pad = [[0; 2]; 2];
         }
         let mut attributes = vec![
-            int("ceil_mode", usize::from(pool.ceil && behind.is_none())),
+            int("ceil_mode", usize::from(pool.ceil && extra.is_none())),
             ints("kernel_shape", &axes(pool.kernel, rank)),
             ints("pads", &sides(pad, rank)),
             ints("strides", &axes(pool.stride, rank)),
@@ -45,18 +45,18 @@ impl Emitter<'_> {
                 "MaxPool"
             }
             PoolKind::Avg { count_pad } => {
-                attributes.push(int("count_include_pad", usize::from(count_pad && !reaches)));
+                attributes.push(int("count_include_pad", usize::from(count_pad && !exceeds)));
                 "AveragePool"
             }
         };
         self.push(op, &node.name, &[&x], attributes)
     }
 
-    /// A mean over windows of a size that depends on the place: equal windows are a pool, others two products with constant matrices.
+    /// An adaptive average pool. Windows of equal size are a pool; others are two products with constant matrices.
     pub(super) fn adaptive(&mut self, id: NodeId, node: &Node, x: &str) -> Result<String, ExportError> {
         let sizes = |shape: Option<&Shape>| shape.and_then(Shape::sizes).map(|s| s.get(1..).unwrap_or(&[]).to_vec());
         let (Some(from), Some(to)) = (sizes(self.operand(id)), sizes(Some(self.result(id)))) else {
-            return Err(unsupported(node, "its windows depend on the input's size, which is free".to_owned()));
+            return Err(unsupported(node, "its windows depend on the size of the input, which is free".to_owned()));
         };
         if from.iter().zip(&to).all(|(n, m)| n % m == 0) {
             let window: Vec<i64> = from.iter().zip(&to).map(|(n, m)| (n / m) as i64).collect();
@@ -64,11 +64,11 @@ impl Emitter<'_> {
             return Ok(self.push("AveragePool", &node.name, &[x], attributes));
         }
         if from.iter().zip(&to).any(|(n, m)| n.saturating_mul(*m) > MAX_MATRIX) {
-            return Err(unsupported(node, "its windows would take a matrix that is too large".to_owned()));
+            return Err(unsupported(node, "its averaging matrix would be too large".to_owned()));
         }
         let name = &node.name;
         let mut y = x.to_owned();
-        // the last axis by a product from the right, then the one before it by a product from the left
+        // the last axis by a product on the right, then the axis before it by a product on the left
         if let (Some(&n), Some(&m)) = (from.last(), to.last()) {
             let columns = self.values(&format!("{name}.columns"), vec![n, m], transposed(&means(n, m), m, n));
             y = self.push("MatMul", &format!("{name}.along_rows"), &[&y, &columns], Vec::new());
@@ -81,11 +81,11 @@ impl Emitter<'_> {
     }
 }
 
-/// How much further than the declared padding the last windows reach; `None` where a size is free.
-fn behind(pool: &Pool, from: Option<&Shape>, to: &Shape) -> Option<[usize; 2]> {
+/// How far the last windows extend past the declared padding; `None` if a size is free.
+fn extra_padding(pool: &Pool, from: Option<&Shape>, to: &Shape) -> Option<[usize; 2]> {
     let (from, to) = (from?.sizes()?, to.sizes()?);
     let mut more = [0; 2];
-    // a signal has the last axis alone
+    // a 1-D input has only the last axis
     for (axis, (&n, &m)) in (0..2).rev().zip(from.get(1..)?.iter().rev().zip(to.get(1..)?.iter().rev())) {
         let end = (m.checked_sub(1)?).checked_mul(pool.stride[axis])?.checked_add(pool.extent()[axis])?;
         more[axis] = end.saturating_sub(n + pool.pad[axis][0] + pool.pad[axis][1]);
@@ -93,7 +93,7 @@ fn behind(pool: &Pool, from: Option<&Shape>, to: &Shape) -> Option<[usize; 2]> {
     Some(more)
 }
 
-/// The `m x n` matrix that takes PyTorch's adaptive means of `n` values.
+/// The `m x n` matrix of PyTorch's adaptive average of `n` values.
 fn means(n: usize, m: usize) -> Vec<f32> {
     let mut matrix = vec![0.0; n * m];
     for i in 0..m {

@@ -1,17 +1,17 @@
-//! Sums, products and what is applied to each value.
+//! Imports sums, products and elementwise operators.
 
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{Clamp, Dim, Op};
 
-/// The most copies that broadcasting along the channels makes.
+/// The maximum number of copies for broadcasting along the channels.
 const MAX_COPIES: usize = 64;
 
 impl Importer<'_> {
-    pub(super) fn sum(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn sum(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let count = call.node.input.len();
         if let (2, Some((slot, constant))) = (count, self.constant_operand(call)) {
             let x = self.flow(call, 1 - slot)?;
@@ -30,12 +30,12 @@ impl Importer<'_> {
     }
 
     /// The sum of two values.
-    pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> Read<Flow> {
-        let (a, b) = self.met(call, a, b)?;
+    pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<Flow> {
+        let (a, b) = self.broadcast(call, a, b)?;
         self.add(call, Op::Add, &[&a, &b])
     }
 
-    pub(super) fn sub(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn sub(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         match self.constant_operand(call) {
             Some((1, constant)) => {
                 let x = self.flow(call, 0)?;
@@ -55,22 +55,22 @@ impl Importer<'_> {
         }
     }
 
-    pub(super) fn mul(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn mul(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         if let Some((slot, constant)) = self.constant_operand(call) {
             let x = self.flow(call, 1 - slot)?;
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.affine(call, 1 - slot, &x, scale, PerChannel::One(0.0));
         }
         let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
-        // a gate of one value for each channel comes second
-        let (a, b) = if is_gate(&a, &b) { (b, a) } else { (a, b) };
-        let (a, b) = if is_gate(&b, &a) { (a, b) } else { self.met(call, a, b)? };
+        // the operand with one value per channel comes second
+        let (a, b) = if is_channel_mul(&a, &b) { (b, a) } else { (a, b) };
+        let (a, b) = if is_channel_mul(&b, &a) { (a, b) } else { self.broadcast(call, a, b)? };
         self.add(call, Op::Mul, &[&a, &b])
     }
 
-    pub(super) fn div(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn div(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let Some((1, constant)) = self.constant_operand(call) else {
-            return Err("it divides by a value".to_owned());
+            return Err("it divides by a value that is not constant".to_owned());
         };
         let x = self.flow(call, 0)?;
         let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
@@ -84,76 +84,80 @@ impl Importer<'_> {
         })
     }
 
-    /// Two values at one shape: axes of size 1 are repeated.
-    fn met(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> Read<(Flow, Flow)> {
+    /// Broadcasts two values to a common shape.
+    fn broadcast(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<(Flow, Flow)> {
         if a.dims().len() != b.dims().len() || a.dims().iter().zip(b.dims()).all(|(m, n)| m.agrees(*n)) {
             return Ok((a, b));
         }
-        let a = self.repeated(call, a, &b)?;
-        let b = self.repeated(call, b, &a)?;
+        let a = self.broadcast_to(call, a, &b)?;
+        let b = self.broadcast_to(call, b, &a)?;
         Ok((a, b))
     }
 
-    /// A value with the axes of size 1 repeated to those of another.
-    fn repeated(&mut self, call: &Call<'_>, x: Flow, like: &Flow) -> Read<Flow> {
+    /// Broadcasts a value to the shape of another: axes of size 1 are repeated.
+    fn broadcast_to(&mut self, call: &Call<'_>, x: Flow, like: &Flow) -> ImportResult<Flow> {
         let mut x = x;
         let grows = |axis: usize, x: &Flow| x.dims()[axis] == Dim::Fixed(1) && like.dims()[axis] != Dim::Fixed(1);
         if (1..x.dims().len()).any(|axis| grows(axis, &x)) {
             let fits = (1..x.dims().len()).all(|axis| grows(axis, &x) || x.dims()[axis].agrees(like.dims()[axis]));
             if !fits {
-                return Err(format!("it adds or multiplies {} and {}", x.shape, like.shape));
+                return Err(format!("it adds or multiplies values of shapes {} and {}", x.shape, like.shape));
             }
             x = self.add(call, Op::Upsample(None), &[&x, like])?;
         }
         if grows(0, &x) {
-            let copies = like.shape.channels().filter(|&n| n <= MAX_COPIES).ok_or("it repeats a channel too often")?;
+            let copies =
+                like.shape.channels().filter(|&n| n <= MAX_COPIES).ok_or("it broadcasts a single channel to too many")?;
             x = self.add(call, Op::Concat, &vec![&x; copies])?;
         }
         Ok(x)
     }
 
-    pub(super) fn hard_sigmoid(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn hard_sigmoid(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let (alpha, beta) = (call.float("alpha").unwrap_or(0.2), call.float("beta").unwrap_or(0.5));
         let x = self.affine(call, 0, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
         self.add(call, Op::Clamp(Clamp { min: Some(0.0), max: Some(1.0) }), &[&x])
     }
 
-    pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let gate = self.affine(call, 0, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
         let gate = self.add(call, Op::Clamp(Clamp { min: Some(0.0), max: Some(1.0) }), &[&gate])?;
         self.add(call, Op::Mul, &[&x, &gate])
     }
 
-    pub(super) fn clip(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn clip(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let low = self.number(call, 1, "lower limit")?.or(call.float("min"));
         let high = self.number(call, 2, "upper limit")?.or(call.float("max"));
         let finite = |limit: Option<f32>| limit.filter(|v| v.abs() < f32::MAX);
         if low.is_some_and(f32::is_nan) || high.is_some_and(f32::is_nan) {
-            return Err("a limit is no number".to_owned());
+            return Err("a limit is NaN".to_owned());
         }
         self.add(call, Op::Clamp(Clamp { min: finite(low), max: finite(high) }), &[&x])
     }
 
-    pub(super) fn softmax(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn softmax(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let later = self.opset >= 13;
-        let axis = x.axis(call.int("axis").unwrap_or(if later { -1 } else { 1 }))?;
-        // before opset 13 it went over all axes from that one on
+        let is_recent = self.opset >= 13;
+        let axis = x.axis(call.int("axis").unwrap_or(if is_recent { -1 } else { 1 }))?;
+        // before opset 13, softmax normalized over all axes from this one on
         let single = x.dims().get(1..).is_some_and(|map| map.iter().all(|d| *d == Dim::Fixed(1)));
-        if axis != x.lead || !(later || single) {
-            return Err(format!("it goes over axis {axis} of {} axes, and the language's over the channels", x.rank()));
+        if axis != x.lead || !(is_recent || single) {
+            return Err(format!(
+                "it normalizes over axis {axis} of {}, but the language's `softmax` over the channels",
+                x.rank()
+            ));
         }
         self.add(call, Op::Softmax, &[&x])
     }
 }
 
-const NOT_PER_CHANNEL: &str = "its constant has more than one value for a channel";
+const NOT_PER_CHANNEL: &str = "its constant has more than one value per channel";
 
-/// Whether `gate` has one value for each channel of a map or signal `x`.
-fn is_gate(gate: &Flow, x: &Flow) -> bool {
+/// Whether `gate` has a single value for each channel of `x`, as in squeeze-and-excitation.
+fn is_channel_mul(gate: &Flow, x: &Flow) -> bool {
     let (gate, x) = (gate.dims(), x.dims());
     gate.len() == x.len() && gate.len() > 1 && gate[0] == x[0] && gate[1..].iter().all(|d| *d == Dim::Fixed(1)) && gate != x
 }

@@ -1,8 +1,8 @@
-//! A node of the file: its attributes, and what it is given.
+//! A node of the file, with access to its attributes and operands.
 
 use super::super::proto::{AttributeProto, NodeProto};
 
-/// A node in hand.
+/// The node that is being imported.
 pub(super) struct Call<'a> {
     pub node: &'a NodeProto,
     index: usize,
@@ -13,7 +13,7 @@ impl<'a> Call<'a> {
         Call { node, index }
     }
 
-    /// What reports call it.
+    /// The name of the node in messages.
     pub fn name(&self) -> String {
         match (self.node.name(), self.node.output.first()) {
             ("", Some(output)) => output.clone(),
@@ -22,7 +22,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether an operand is given.
+    /// Whether an operand is present.
     pub fn has(&self, slot: usize) -> bool {
         self.node.input.get(slot).is_some_and(|name| !name.is_empty())
     }
@@ -47,7 +47,7 @@ impl<'a> Call<'a> {
         self.attribute(name).map(|a| &a.ints[..])
     }
 
-    /// A text; `default` where it is not stated.
+    /// A string attribute, or `default` if it is missing.
     pub fn text(&self, name: &str, default: &'a str) -> &'a str {
         let text = self.attribute(name).and_then(|a| a.s.as_ref()).map(|s| std::str::from_utf8(s).unwrap_or("?"));
         text.filter(|text| !text.is_empty()).unwrap_or(default)

@@ -1,4 +1,4 @@
-//! From the name of an operator to what reads it.
+//! Dispatches nodes to the functions that import them.
 
 use super::Importer;
 use super::call::Call;
@@ -6,11 +6,11 @@ use super::values::{Flow, Known};
 use crate::base::tensor::Tensor;
 use crate::ir::{Act, Op};
 
-/// What a node gives, or why it cannot be said; an empty reason where one before it could not.
-pub(super) type Read<T> = Result<T, String>;
+/// The result of a node, or the reason why it cannot be expressed. The reason is empty if a node before it failed.
+pub(super) type ImportResult<T> = Result<T, String>;
 
 impl Importer<'_> {
-    pub(super) fn call(&mut self, call: &Call<'_>) -> Read<Known> {
+    pub(super) fn call(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let op = call.node.op_type();
         let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
         let failed = operands().any(|known| matches!(known, Known::Failed));
@@ -21,7 +21,7 @@ impl Importer<'_> {
         {
             return Ok(known);
         }
-        let read: fn(&mut Self, &Call<'_>) -> Read<Flow> = match op {
+        let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
             "Conv" => Self::conv,
             "BatchNormalization" => Self::norm,
             "Gemm" => Self::gemm,
@@ -55,7 +55,7 @@ impl Importer<'_> {
             "Resize" | "Upsample" => Self::resize,
             "Shape" if failed => return Err(String::new()),
             "Shape" => return self.shape_of(call),
-            _ => return Err("the language has no such operator".to_owned()),
+            _ => return Err("the language has no equivalent operator".to_owned()),
         };
         if failed {
             return Err(String::new());
@@ -63,7 +63,7 @@ impl Importer<'_> {
         read(self, call).map(Known::Value)
     }
 
-    fn one(&mut self, call: &Call<'_>, op: Op) -> Read<Flow> {
+    fn one(&mut self, call: &Call<'_>, op: Op) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         self.add(call, op, &[&x])
     }
@@ -72,18 +72,20 @@ impl Importer<'_> {
         call.node.input.get(slot).filter(|name| !name.is_empty()).and_then(|name| self.values.get(name.as_str()))
     }
 
-    /// An operand that is a value of the network.
-    pub(super) fn flow(&self, call: &Call<'_>, slot: usize) -> Read<Flow> {
+    /// An operand that is computed by the network.
+    pub(super) fn flow(&self, call: &Call<'_>, slot: usize) -> ImportResult<Flow> {
         match self.known(call, slot) {
             Some(Known::Value(flow)) => Ok(flow.clone()),
-            Some(Known::Lowest(..)) => Err("it reads a map with the least numbers around it, as max pools alone do".to_owned()),
+            Some(Known::Lowest(..)) => {
+                Err("it reads a value padded with the smallest number, which only max pools support".to_owned())
+            }
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),
         }
     }
 
-    /// An operand that is a constant, with its name; None where it is left out.
-    pub(super) fn tensor(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<Option<(String, Tensor)>> {
+    /// A constant operand with its name; `None` if it is omitted.
+    pub(super) fn tensor(&self, call: &Call<'_>, slot: usize, what: &str) -> ImportResult<Option<(String, Tensor)>> {
         match self.known(call, slot) {
             Some(Known::Tensor(name, tensor)) => Ok(Some((name.clone(), tensor.clone()))),
             Some(_) => Err(format!("its {what} is computed, not stored")),
@@ -91,23 +93,23 @@ impl Importer<'_> {
         }
     }
 
-    /// As [`Importer::tensor`], of floating-point numbers, and needed.
-    pub(super) fn weight(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<(String, Tensor)> {
+    /// Like [`Importer::tensor`], but required and floating-point.
+    pub(super) fn weight(&self, call: &Call<'_>, slot: usize, what: &str) -> ImportResult<(String, Tensor)> {
         let found = self.tensor(call, slot, what)?.ok_or_else(|| format!("it has no {what}"))?;
-        if found.1.dtype().is_float() { Ok(found) } else { Err(format!("its {what} holds no floating-point numbers")) }
+        if found.1.dtype().is_float() { Ok(found) } else { Err(format!("its {what} is not floating-point")) }
     }
 
-    /// A constant operand of one number; None where it is left out.
-    pub(super) fn number(&self, call: &Call<'_>, slot: usize, what: &str) -> Read<Option<f32>> {
+    /// A constant operand with a single number; `None` if it is omitted.
+    pub(super) fn number(&self, call: &Call<'_>, slot: usize, what: &str) -> ImportResult<Option<f32>> {
         let Some((_, tensor)) = self.tensor(call, slot, what)? else { return Ok(None) };
         match tensor.to_f32()[..] {
             [value] => Ok(Some(value)),
-            _ => Err(format!("its {what} is not one number")),
+            _ => Err(format!("its {what} is not a single number")),
         }
     }
 
-    /// Whole numbers that an operand holds, or an attribute in earlier opsets; None where neither is there.
-    pub(super) fn list(&self, call: &Call<'_>, attribute: &str, slot: usize) -> Read<Option<Vec<i64>>> {
+    /// The integers in an operand, or in an attribute in earlier opsets; `None` if both are missing.
+    pub(super) fn list(&self, call: &Call<'_>, attribute: &str, slot: usize) -> ImportResult<Option<Vec<i64>>> {
         match self.known(call, slot) {
             Some(known) => match known.numbers() {
                 Some(numbers) => Ok(Some(numbers)),

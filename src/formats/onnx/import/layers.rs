@@ -1,58 +1,60 @@
-//! Layers with parameters.
+//! Imports layers with parameters.
 
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
 
-/// What a constant scale and shift are normalized by: as the variance of a norm with [`EPS`], it is 1.
+/// The variance that makes a batch norm with [`EPS`] divide by exactly 1, for a constant scale and shift.
 const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
 /// The language's default.
 const EPS: f64 = 1e-5;
 
-/// The most channels that a single number is spread over: no data in the file stand for them.
+/// The maximum number of channels that a single number is expanded to, since no data in the file corresponds to them.
 const MAX_CHANNELS: usize = 1 << 20;
 
 impl Importer<'_> {
-    /// The name for a layer: its weight's, where that tells one and no other layer has it; else the node's.
+    /// The name of a layer: from its weight if possible and not taken by another layer; otherwise from the node.
     fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
-        let of_tensor = names::of_tensor(weight).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")));
-        of_tensor.unwrap_or_else(|| names::of_node(call.node.name(), call.node.op_type(), word))
+        let from_weight = names::of_tensor(weight).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")));
+        from_weight.unwrap_or_else(|| names::of_node(call.node.name(), call.node.op_type(), word))
     }
 
-    /// The name that a value's node got.
+    /// The name of a value's node in the graph.
     fn name_of(&self, flow: &Flow) -> String {
         self.graph.node(flow.value.node).name.clone()
     }
 
-    fn keep(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
+    fn store(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
         let name = format!("{}.{role}", self.name_of(layer));
         self.tensors.insert(name, tensor);
     }
 
-    pub(super) fn conv(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let (name, weight) = self.weight(call, 1, "weight")?;
         let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
-        let [filters, per_group, taps @ ..] = weight.shape() else {
-            return Err(format!("its weight has the sizes {:?}", weight.shape()));
+        let [filters, per_group, kernel @ ..] = weight.shape() else {
+            return Err(format!("its weight has shape {:?}", weight.shape()));
         };
-        let taps: Vec<i64> = taps.iter().map(|&n| n as i64).collect();
-        if call.ints("kernel_shape").is_some_and(|stated| stated != taps) {
-            return Err("its weight has another window than it states".to_owned());
+        let kernel: Vec<i64> = kernel.iter().map(|&n| n as i64).collect();
+        if call.ints("kernel_shape").is_some_and(|stated| stated != kernel) {
+            return Err("the shape of its weight does not match its `kernel_shape`".to_owned());
         }
-        let window = self.window(call, &x, &taps)?;
-        let groups = usize::try_from(call.int("group").unwrap_or(1)).map_err(|_| "its groups are negative")?;
+        let window = self.window(call, &x, &kernel)?;
+        let groups = usize::try_from(call.int("group").unwrap_or(1)).map_err(|_| "its number of groups is negative")?;
         let channels = x.shape.channels().unwrap_or(0);
         if per_group.checked_mul(groups) != Some(channels) {
-            return Err(format!("its weight is for {per_group} channels in {groups} groups, and the operand has {channels}"));
+            return Err(format!(
+                "its weight is for {per_group} channels in each of {groups} groups, but the operand has {channels}"
+            ));
         }
         let filters = *filters;
         if bias.as_ref().is_some_and(|b| b.shape() != [filters]) {
-            return Err(format!("its bias is not one for each of {filters} filters"));
+            return Err(format!("its bias does not have one value for each of {filters} filters"));
         }
         let op = Op::Conv(Conv {
             filters,
@@ -66,16 +68,16 @@ impl Importer<'_> {
         });
         let layer = self.layer(call, &name, "conv");
         let y = self.add_named(op, layer, &[&x])?;
-        self.keep(&y, "weight", weight);
+        self.store(&y, "weight", weight);
         if let Some(bias) = bias {
-            self.keep(&y, "bias", bias);
+            self.store(&y, "bias", bias);
         }
         Ok(y)
     }
 
-    /// Whether a norm is in training mode, and what says so. An attribute does before opset 7 and since 14; further outputs, the batch's
-    /// statistics, do until 13, and are none of inference since.
-    fn trains(&self, call: &Call<'_>) -> Option<String> {
+    /// The reason why a norm is in training mode; `None` in inference mode. Before opset 7 and since opset 14, an attribute sets the mode. Until
+    /// opset 13, additional outputs (the batch statistics) also mean training mode.
+    fn training_mode(&self, call: &Call<'_>) -> Option<String> {
         let stated = match self.opset {
             ..7 => (!call.flag("is_test")).then(|| "its `is_test` is 0".to_owned()),
             7..14 => None,
@@ -85,39 +87,46 @@ impl Importer<'_> {
         stated.or_else(|| (outputs > 1).then(|| format!("it has {outputs} outputs")))
     }
 
-    pub(super) fn norm(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn norm(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        if let Some(how) = self.trains(call) {
+        if let Some(reason) = self.training_mode(call) {
             return Err(format!(
-                "it is in training mode ({how}), where it normalizes by the batch: export the network in eval mode"
+                "it is in training mode ({reason}) and normalizes with batch statistics: export the network in eval mode"
             ));
         }
         if call.int("spatial") == Some(0) {
-            return Err("it normalizes each position by itself".to_owned());
+            return Err("it normalizes each position separately".to_owned());
         }
         let channels = x.shape.channels().unwrap_or(0);
-        let mut parts = Vec::new();
+        let mut params = Vec::new();
         for (slot, what) in ["scale", "shift", "mean", "variance"].into_iter().enumerate() {
             let (name, tensor) = self.weight(call, slot + 1, what)?;
             if tensor.shape() != [channels] {
-                return Err(format!("its {what} is not one for each of {channels} channels"));
+                return Err(format!("its {what} does not have one value for each of {channels} channels"));
             }
-            parts.push((name, tensor));
+            params.push((name, tensor));
         }
         let eps = call.float("epsilon").map_or(EPS, decimal);
-        let momentum = call.float("momentum").map_or(0.1, |kept| 1.0 - decimal(kept));
-        let layer = self.layer(call, &parts[0].0, "batchnorm");
+        let momentum = call.float("momentum").map_or(0.1, |momentum| 1.0 - decimal(momentum));
+        let layer = self.layer(call, &params[0].0, "batchnorm");
         let momentum = (momentum * 1e6).round() / 1e6;
         let y = self.add_named(Op::BatchNorm(BatchNorm { eps, momentum }), layer, &[&x])?;
-        for ((_, tensor), role) in parts.into_iter().zip(["weight", "bias", "running_mean", "running_var"]) {
-            self.keep(&y, role, tensor);
+        for ((_, tensor), role) in params.into_iter().zip(["weight", "bias", "running_mean", "running_var"]) {
+            self.store(&y, role, tensor);
         }
         Ok(y)
     }
 
-    /// `x * scale + shift`: the language's `scale` for single numbers, else a norm of mean 0 and variance 1. Behind another `scale` that nothing
-    /// else reads, both are one.
-    pub(super) fn affine(&mut self, call: &Call<'_>, slot: usize, x: &Flow, scale: PerChannel, shift: PerChannel) -> Read<Flow> {
+    /// `x * scale + shift`: the language's `scale` for single numbers; otherwise a batch norm with mean 0 and variance 1. Merged with a preceding
+    /// `scale` that nothing else reads.
+    pub(super) fn affine(
+        &mut self,
+        call: &Call<'_>,
+        slot: usize,
+        x: &Flow,
+        scale: PerChannel,
+        shift: PerChannel,
+    ) -> ImportResult<Flow> {
         if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
             let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
             if let (true, Op::Scale(before)) = (is_last, &mut self.graph.node_mut(x.value.node).op) {
@@ -132,15 +141,15 @@ impl Importer<'_> {
         let each = |values: Vec<f32>| {
             Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
         };
-        self.keep(&y, "weight", each(scale.spread(channels))?);
-        self.keep(&y, "bias", each(shift.spread(channels))?);
-        self.keep(&y, "running_mean", each(vec![0.0; channels])?);
-        self.keep(&y, "running_var", each(vec![UNIT_VARIANCE; channels])?);
+        self.store(&y, "weight", each(scale.expand(channels))?);
+        self.store(&y, "bias", each(shift.expand(channels))?);
+        self.store(&y, "running_mean", each(vec![0.0; channels])?);
+        self.store(&y, "running_var", each(vec![UNIT_VARIANCE; channels])?);
         Ok(y)
     }
 
-    /// Makes a constant that is added the bias of the layer before, where that has none and nothing else reads its result.
-    pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> Read<Option<Flow>> {
+    /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
+    pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
         if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
             return Ok(None);
         }
@@ -153,32 +162,32 @@ impl Importer<'_> {
         if std::mem::replace(has_bias, true) {
             return Ok(None);
         }
-        let values = Tensor::from_f32(vec![channels], values.spread(channels));
-        self.keep(x, "bias", values.ok_or("its constant does not fit the channels")?);
+        let values = Tensor::from_f32(vec![channels], values.expand(channels));
+        self.store(x, "bias", values.ok_or("its constant does not fit the channels")?);
         Ok(Some(x.clone()))
     }
 
-    pub(super) fn matmul(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn matmul(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         if let Some(Known::Tensor(_, left)) = self.known(call, 0) {
             let left = left.clone();
-            return self.multiplied_from_the_left(call, &left, false, 1.0);
+            return self.left_matmul(call, &left, false, 1.0);
         }
         let x = self.flow(call, 0)?;
         self.linear(call, &x, false, 1.0)
     }
 
-    pub(super) fn gemm(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn gemm(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let (alpha, beta) = (call.float("alpha").unwrap_or(1.0), call.float("beta").unwrap_or(1.0));
         let y = if let Some(Known::Tensor(_, left)) = self.known(call, 0) {
             if call.flag("transB") {
-                return Err("it transposes a value".to_owned());
+                return Err("it transposes a value that is not constant".to_owned());
             }
             let left = left.clone();
-            self.multiplied_from_the_left(call, &left, call.flag("transA"), alpha)?
+            self.left_matmul(call, &left, call.flag("transA"), alpha)?
         } else {
             let mut x = self.flow(call, 0)?;
             if call.flag("transA") {
-                x = self.turned(call, &x).ok_or("it transposes the batch and the features")?;
+                x = self.transpose_input(call, &x).ok_or("it transposes the batch and the features")?;
             }
             self.linear(call, &x, call.flag("transB"), alpha)?
         };
@@ -189,26 +198,26 @@ impl Importer<'_> {
                 self.plus(call, y, c)
             }
             Some(Known::Tensor(_, c)) => {
-                let values = per_channel(&c, &y).ok_or("its bias is not one for each feature")?;
+                let values = per_channel(&c, &y).ok_or("its bias does not have one value per feature")?;
                 let features = y.shape.channels().unwrap_or(0);
-                let values = values.spread(features).into_iter().map(|v| v * beta).collect::<Vec<f32>>();
+                let values = values.expand(features).into_iter().map(|v| v * beta).collect::<Vec<f32>>();
                 let op = &mut self.graph.node_mut(y.value.node).op;
                 if let Op::Linear(Linear { bias, .. }) | Op::Conv(Conv { bias, .. }) = op {
                     *bias = true;
                 }
                 let tensor =
                     if beta == 1.0 && c.shape() == [features] { Some(c) } else { Tensor::from_f32(vec![features], values) };
-                self.keep(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
+                self.store(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
             Some(Known::Sizes(..) | Known::Lowest(..) | Known::Failed) => {
-                Err("its bias is neither a constant nor a value".to_owned())
+                Err("its bias is neither a constant nor a value of the network".to_owned())
             }
         }
     }
 
-    /// The network's only input with its batch and its features exchanged, where nothing else reads it.
-    fn turned(&mut self, call: &Call<'_>, x: &Flow) -> Option<Flow> {
+    /// Swaps the batch and the features of the network's only input, if nothing else reads it.
+    fn transpose_input(&mut self, call: &Call<'_>, x: &Flow) -> Option<Flow> {
         let (&[Some(samples)], &[Dim::Fixed(features)]) = (&self.batch[..], x.dims()) else { return None };
         if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0) {
             return None;
@@ -220,43 +229,43 @@ impl Importer<'_> {
         self.shapes[x.value.node.index()] = shape.clone();
         self.batch = vec![i64::try_from(features).ok()];
         self.notes.retain(|note| !note.starts_with("the file's batch is "));
-        self.notes.insert(format!("`{name}` has its samples as columns in the file ({samples}x{features}); here they are rows"));
+        self.notes.insert(format!("the samples of `{name}` are columns in the file ({samples}x{features}); here they are rows"));
         self.transposed.push(name);
         Some(Flow { shape, ..x.clone() })
     }
 
-    /// `x W`, with `W` stored as inputs by features, or transposed.
-    fn linear(&mut self, call: &Call<'_>, x: &Flow, transposed: bool, alpha: f32) -> Read<Flow> {
+    /// `x W`, where `W` is stored as inputs x features, or transposed.
+    fn linear(&mut self, call: &Call<'_>, x: &Flow, transposed: bool, alpha: f32) -> ImportResult<Flow> {
         let (name, weight) = self.weight(call, 1, "weight")?;
         let &[rows, columns] = weight.shape() else {
             return Err(format!("its weight has {} axes", weight.shape().len()));
         };
         let [_] = x.dims() else {
-            return Err(format!("it multiplies {} from the right, and a linear layer takes features", x.shape));
+            return Err(format!("it multiplies {} on the right, but a linear layer takes features", x.shape));
         };
         let (features, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
         if x.shape.channels() != Some(inputs) {
-            return Err(format!("its weight is for {inputs} features, and the operand is {}", x.shape));
+            return Err(format!("its weight is for {inputs} features, but the operand is {}", x.shape));
         }
         let weight = match (transposed, alpha == 1.0) {
             (true, true) => weight,
-            _ => scaled(&weight, transposed, alpha).ok_or("its weight is too large")?,
+            _ => scaled(&weight, !transposed, alpha).ok_or("its weight is too large")?,
         };
         let layer = self.layer(call, &name, "linear");
         let y = self.add_named(Op::Linear(Linear { features, bias: false, epilogue: Epilogue::default() }), layer, &[x])?;
-        self.keep(&y, "weight", weight);
+        self.store(&y, "weight", weight);
         Ok(y)
     }
 
-    /// `A x` with a constant `A`: a convolution of one tap along the signal whose channels are the rows of `x`.
-    fn multiplied_from_the_left(&mut self, call: &Call<'_>, left: &Tensor, transposed: bool, alpha: f32) -> Read<Flow> {
+    /// `A x` with a constant `A`: a 1-D convolution with kernel 1, whose channels are the rows of `x`.
+    fn left_matmul(&mut self, call: &Call<'_>, left: &Tensor, transposed: bool, alpha: f32) -> ImportResult<Flow> {
         let x = self.flow(call, 1)?;
-        let &[rows, columns] = left.shape() else { return Err("it multiplies by a constant from the left".to_owned()) };
+        let &[rows, columns] = left.shape() else { return Err("it multiplies by a constant on the left".to_owned()) };
         let (filters, channels) = if transposed { (columns, rows) } else { (rows, columns) };
         if x.dims().len() != 2 || x.shape.channels() != Some(channels) || !left.dtype().is_float() {
-            return Err(format!("it multiplies {} by a constant from the left", x.shape));
+            return Err(format!("it multiplies {} by a constant on the left", x.shape));
         }
-        let weight = scaled(left, !transposed, alpha).ok_or("its weight is too large")?;
+        let weight = scaled(left, transposed, alpha).ok_or("its weight is too large")?;
         let weight =
             Tensor::from_f32(vec![filters, channels, 1], weight.to_f32().into_owned()).ok_or("its weight is too large")?;
         let conv = Conv {
@@ -270,29 +279,29 @@ impl Importer<'_> {
             epilogue: Epilogue::default(),
         };
         let y = self.add(call, Op::Conv(conv), &[&x])?;
-        self.keep(&y, "weight", weight);
+        self.store(&y, "weight", weight);
         Ok(y)
     }
 }
 
-/// A matrix times a number; transposed where `stays` is false.
-fn scaled(matrix: &Tensor, stays: bool, alpha: f32) -> Option<Tensor> {
+/// A matrix times a number, transposed if `transpose` is set.
+fn scaled(matrix: &Tensor, transpose: bool, alpha: f32) -> Option<Tensor> {
     let &[rows, columns] = matrix.shape() else { return None };
     let values = matrix.to_f32();
     let times = |v: f32| if alpha == 1.0 { v } else { v * alpha };
-    if stays {
+    if !transpose {
         return Tensor::from_f32(vec![rows, columns], values.iter().map(|&v| times(v)).collect::<Vec<_>>());
     }
-    let mut turned = vec![0.0; values.len()];
+    let mut result = vec![0.0; values.len()];
     for (r, row) in values.chunks(columns.max(1)).enumerate() {
         for (c, &v) in row.iter().enumerate() {
-            turned[c * rows + r] = times(v);
+            result[c * rows + r] = times(v);
         }
     }
-    Tensor::from_f32(vec![columns, rows], turned)
+    Tensor::from_f32(vec![columns, rows], result)
 }
 
-/// The decimal number that a person meant by an f32: 1e-5, not 9.999999747e-6.
+/// The shortest decimal for an f32: 1e-5, not 9.999999747e-6.
 fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }

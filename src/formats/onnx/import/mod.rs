@@ -1,4 +1,4 @@
-//! An ONNX file as a graph of the language's operators, with its tensors.
+//! Imports an ONNX file as a graph of the language's operators, with its tensors.
 
 mod arithmetic;
 mod call;
@@ -34,14 +34,14 @@ use order::sorted;
 use tensors::TensorReader;
 use values::{Flow, Known};
 
-/// How a file is read.
+/// Options of the import.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// How many axes of each input are the batch: 1, but for files of single operators.
+    /// The number of batch axes of each input: 1, except for files with single operators.
     pub batch_axes: usize,
-    /// Inputs that are constants, with their values: weights that a file takes from outside.
+    /// The values of inputs that are constants: weights that the file does not contain.
     pub given: Vec<(String, Tensor)>,
-    /// The folder of the file itself, where the ONNX file is a link to one in another folder: links to its values may lead there.
+    /// The folder of the actual file, if the ONNX file is a symbolic link. Links to external data may point into it.
     pub linked: Option<PathBuf>,
 }
 
@@ -51,31 +51,31 @@ impl Default for ReadOptions {
     }
 }
 
-/// An ONNX file, read.
+/// An imported ONNX file.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The name that the file has for its network.
+    /// The name of the network in the file.
     pub name: String,
-    /// Operators, named as torchvision names their layers where the file tells. Inputs and outputs have the file's names.
+    /// The operators, with torchvision's layer names if the file has them. Inputs and outputs have their names in the file.
     pub graph: Graph,
     /// Parameters by name: `layer1.0.conv1.weight`.
     pub tensors: BTreeMap<String, Tensor>,
-    /// A line for each node of the file, which the graph's spans point at.
+    /// A listing with a line per node of the file, which the spans of the graph point to.
     pub sources: SourceMap,
-    /// The file's named texts.
+    /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
-    /// Inputs whose axes the file has the other way round: its samples are columns, and the graph's are rows.
+    /// Inputs that are transposed in the file: their samples are columns there, and rows in the graph.
     pub transposed: Vec<String>,
-    /// The files beside it that hold its values.
-    pub beside: Vec<PathBuf>,
-    /// What a reader should know.
+    /// The external data files.
+    pub data_files: Vec<PathBuf>,
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// The whole listing.
+    /// The span of the whole listing.
     span: Span,
 }
 
 impl Imported {
-    /// The graph as a network, to be checked.
+    /// The graph as an unchecked network.
     pub fn network(&self, name: &str) -> Network {
         Network {
             name: name.to_owned(),
@@ -93,7 +93,7 @@ impl Imported {
         }
     }
 
-    /// How images are prepared, where the file tells and it goes with the input.
+    /// The preprocessing in the metadata, if it fits the input.
     fn preprocess(&self) -> Option<Preprocess> {
         let how: Preprocess = serde_json::from_str(self.metadata.get("resnetc.preprocess")?).ok()?;
         let Op::Input(shape) = &self.graph.node(*self.graph.inputs().first()?).op else { return None };
@@ -103,7 +103,7 @@ impl Imported {
         (fits && (how.mean.len() == channels || Some(how.mean.len()) == values)).then_some(how)
     }
 
-    /// The tensors as a network binds them.
+    /// The tensors as parameters of the network.
     pub fn params(&self) -> ParamStore {
         self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
     }
@@ -122,36 +122,36 @@ pub fn open(path: &Path) -> Result<Imported, OnnxError> {
     })
 }
 
-/// Reads the bytes of an ONNX file. Values outside of it are read from files in `folder` or below, through a link where that leads into the
-/// folder of the file itself, and from nowhere else.
+/// Imports the contents of an ONNX file. External data is only read from files in `folder` or below. Symbolic links may only lead into the
+/// folder of the actual file.
 pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Imported, OnnxError> {
     let damaged = |reason: String| OnnxError::Damaged { reason };
-    limits::weigh(file)?;
-    // values of tensors become parts of these bytes, which are parts of the file
+    limits::check(file)?;
+    // the values of tensors become slices of these bytes, which are slices of the file
     let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
     let model = ModelProto::decode(buffer).map_err(|error| damaged(error.to_string()))?;
-    let graph = model.graph.as_ref().ok_or_else(|| damaged("it holds no graph".to_owned()))?;
+    let graph = model.graph.as_ref().ok_or_else(|| damaged("it contains no graph".to_owned()))?;
     if model.opset_import.is_empty() {
-        return Err(damaged("it does not say which version of ONNX's operators it uses".to_owned()));
+        return Err(damaged("it does not state its opset version".to_owned()));
     }
     let opset = model.opset_import.iter().find(|set| matches!(set.domain(), "" | "ai.onnx")).map_or(1, |set| set.version());
-    let own: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
+    let functions: HashSet<(&str, &str)> = model.functions.iter().map(|f| (f.domain(), f.name())).collect();
     let mut reader = TensorReader::new(file, folder, options.linked.as_deref());
     let mut importer = Importer::new(graph, options, opset)?;
     importer.constants(graph, options, &mut reader)?;
     importer.inputs(graph, options);
     for &index in &sorted(graph)? {
         let node = &graph.node[index];
-        importer.node(index, node, own.contains(&(node.domain(), node.op_type())), &mut reader)?;
+        importer.node(index, node, functions.contains(&(node.domain(), node.op_type())), &mut reader)?;
     }
     importer.outputs(graph);
     let mut imported = importer.finish()?;
-    imported.beside = reader.files();
+    imported.data_files = reader.files();
     imported.metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
     Ok(imported)
 }
 
-/// Reads a tensor that is a file of its own, as tests of operators come; with its name.
+/// Reads a file with a single tensor, as in ONNX's operator tests, and returns its name too.
 pub fn read_tensor(file: &Bytes) -> Result<(String, Tensor), OnnxError> {
     let buffer = prost::bytes::Bytes::from_owner(Shared(file.clone()));
     let proto = TensorProto::decode(buffer).map_err(|error| OnnxError::Damaged { reason: error.to_string() })?;
@@ -159,7 +159,7 @@ pub fn read_tensor(file: &Bytes) -> Result<(String, Tensor), OnnxError> {
     Ok((proto.name().to_owned(), tensor))
 }
 
-/// Bytes as `prost` shares them.
+/// Shares the bytes of the file with `prost`.
 struct Shared(Bytes);
 
 impl AsRef<[u8]> for Shared {
@@ -168,30 +168,30 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// Reads node by node.
+/// Imports a file node by node.
 struct Importer<'a> {
     graph: Graph,
-    /// By node.
+    /// The shape of each node in the graph.
     shapes: Vec<Shape>,
     values: HashMap<&'a str, Known>,
-    /// How often each value is read, outputs included.
+    /// How often each value is read, including as an output.
     uses: HashMap<&'a str, usize>,
     tensors: BTreeMap<String, Tensor>,
     names: Names,
     unsupported: Unsupported,
     notes: BTreeSet<String>,
     transposed: Vec<String>,
-    /// Inputs that are read as their values in a row.
+    /// Inputs whose only use is flattened to a row.
     rows: HashSet<&'a str>,
     opset: i64,
-    /// Sizes of the batch's axes, where the file states numbers.
+    /// The sizes of the batch axes, if the file states them.
     batch: Vec<Option<i64>>,
     name: &'a str,
     sources: SourceMap,
     file: FileId,
     /// The line of each node, by its index.
     lines: Vec<Span>,
-    /// That of the node in hand.
+    /// The line of the current node.
     span: Span,
 }
 
@@ -229,7 +229,7 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// Initializers, and inputs that are given.
+    /// Reads initializers, and inputs with given values.
     fn constants(
         &mut self,
         graph: &'a GraphProto,
@@ -238,13 +238,13 @@ impl<'a> Importer<'a> {
     ) -> Result<(), OnnxError> {
         for proto in &graph.initializer {
             let name = proto.name();
-            // what nothing reads may be of any kind
+            // unused tensors may have any type
             if !self.uses.contains_key(name) {
                 continue;
             }
             let tensor = reader.read(proto)?;
             if self.values.insert(name, Known::Tensor(name.to_owned(), tensor)).is_some() {
-                return Err(OnnxError::Damaged { reason: format!("two tensors are called `{name}`") });
+                return Err(OnnxError::Damaged { reason: format!("two tensors are named `{name}`") });
             }
         }
         for input in &graph.input {
@@ -257,7 +257,7 @@ impl<'a> Importer<'a> {
 
     fn inputs(&mut self, graph: &'a GraphProto, options: &ReadOptions) {
         let lead = options.batch_axes;
-        // without a batch, shapes meet as ONNX broadcasts them: at their last axes
+        // without a batch, shapes are aligned at their last axes, as in ONNX broadcasting
         let axes = |input: &ValueInfoProto| {
             let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
             tensor.and_then(|t| t.shape.as_ref()).map_or(0, |shape| shape.dim.len())
@@ -270,10 +270,10 @@ impl<'a> Importer<'a> {
                 continue;
             }
             if !self.uses.contains_key(name) {
-                self.notes.insert(format!("the input `{name}` is not read by any node and is left out"));
+                self.notes.insert(format!("no node reads the input `{name}`, so it is left out"));
                 continue;
             }
-            if lead == 0 && axes(input) > 3 && is_read_as_a_row(graph, name, axes(input)) {
+            if lead == 0 && axes(input) > 3 && is_only_flattened(graph, name, axes(input)) {
                 self.rows.insert(name);
             }
             let known = match self.input(input, lead, rank) {
@@ -291,15 +291,15 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The shape of an input behind its batch, with axes of size 1 before it where it has less than `rank`.
+    /// The shape of an input without its batch, with leading axes of size 1 up to `rank`.
     fn input(&mut self, info: &ValueInfoProto, lead: usize, rank: usize) -> Result<Shape, String> {
-        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is no tensor")?;
+        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("it is not a tensor")?;
         match DataType::try_from(tensor.elem_type()) {
             Ok(DataType::Float) => {}
             Ok(kind @ (DataType::Double | DataType::Float16 | DataType::Bfloat16)) => {
-                self.notes.insert(format!("the file computes in {kind:?}, and resnetc in float32"));
+                self.notes.insert(format!("the file computes in {kind:?}, but resnetc in float32"));
             }
-            _ => return Err("it does not hold floating-point numbers".to_owned()),
+            _ => return Err("it is not floating-point".to_owned()),
         }
         let sizes = &tensor.shape.as_ref().ok_or("its number of axes is not stated")?.dim;
         if self.rows.contains(info.name()) {
@@ -308,7 +308,7 @@ impl<'a> Importer<'a> {
             return infer(&Op::Input(shape), &[]).map_err(|error| error.to_string());
         }
         if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
-            return Err(format!("it has {} axes; features, signals and maps have 1 to 3 behind the batch", sizes.len()));
+            return Err(format!("it has {} axes, but only 1 to 3 are supported after the batch", sizes.len()));
         }
         let (batch, own) = sizes.split_at(lead);
         for (axis, size) in batch.iter().enumerate() {
@@ -317,7 +317,7 @@ impl<'a> Importer<'a> {
                 self.notes.insert(format!("the file's batch is {n}; here it is free"));
             }
             if self.batch[axis].is_some() && number.is_some() && self.batch[axis] != number {
-                return Err("its batch is another than that of the first input".to_owned());
+                return Err("its batch differs from that of the first input".to_owned());
             }
             self.batch[axis] = self.batch[axis].or(number);
         }
@@ -326,7 +326,7 @@ impl<'a> Importer<'a> {
             let axis = if i + 1 == own.len() { Axis::W } else { Axis::H };
             dims.push(match size.dim_value {
                 Some(n) if n > 0 => Dim::Fixed(usize::try_from(n).map_err(|_| "a size is too large")?),
-                // exporters state an unknown size as none, as -1 or as 0
+                // exporters omit an unknown size, or state -1 or 0
                 _ if i == 0 => return Err("its number of channels is not stated".to_owned()),
                 _ => Dim::axis(axis),
             });
@@ -335,14 +335,23 @@ impl<'a> Importer<'a> {
         infer(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
     }
 
-    fn node(&mut self, index: usize, node: &'a NodeProto, own: bool, reader: &mut TensorReader<'_>) -> Result<(), OnnxError> {
+    fn node(
+        &mut self,
+        index: usize,
+        node: &'a NodeProto,
+        is_function: bool,
+        reader: &mut TensorReader<'_>,
+    ) -> Result<(), OnnxError> {
         self.span = self.lines[index];
         let call = Call::new(node, index);
         if let Some(name) = node.output.iter().find(|name| !name.is_empty() && self.values.contains_key(name.as_str())) {
-            return Err(OnnxError::Damaged { reason: format!("two nodes yield `{name}`") });
+            return Err(OnnxError::Damaged { reason: format!("two nodes produce `{name}`") });
         }
-        let result = if own || !matches!(node.domain(), "" | "ai.onnx") {
-            Err(format!("it is an operator of `{}`", if node.domain().is_empty() { "the file itself" } else { node.domain() }))
+        let result = if is_function || !matches!(node.domain(), "" | "ai.onnx") {
+            Err(format!(
+                "it is an operator of {}",
+                if node.domain().is_empty() { "the file itself".to_owned() } else { format!("`{}`", node.domain()) }
+            ))
         } else if node.op_type() == "Constant" {
             self.constant(&call, reader)?
         } else {
@@ -362,7 +371,7 @@ impl<'a> Importer<'a> {
                 && self.uses.contains_key(name.as_str())
                 && !matches!(self.values.get(node.output[0].as_str()), Some(Known::Failed))
             {
-                let reason = format!("its output `{name}` is read, and it has one here");
+                let reason = format!("its output `{name}` is read, but only the first output is supported");
                 self.unsupported.add(node.op_type(), &call.name(), reason);
             }
             self.values.insert(name, known);
@@ -380,16 +389,16 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Failed) => {}
                 Some(Known::Lowest(..)) => {
-                    self.unsupported.add("output", name, "it has the least numbers around it".to_owned());
+                    self.unsupported.add("output", name, "it is padded with the smallest number".to_owned());
                 }
                 Some(Known::Tensor(..) | Known::Sizes(..)) => {
                     self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
                 }
-                None => self.unsupported.add("output", name, "no node yields it".to_owned()),
+                None => self.unsupported.add("output", name, "no node produces it".to_owned()),
             }
         }
         if graph.output.is_empty() {
-            self.unsupported.add("output", "", "the file names none".to_owned());
+            self.unsupported.add("output", "", "the file has none".to_owned());
         }
     }
 
@@ -409,12 +418,12 @@ impl<'a> Importer<'a> {
             sources: self.sources,
             metadata: BTreeMap::new(),
             transposed: self.transposed,
-            beside: Vec::new(),
+            data_files: Vec::new(),
             notes: self.notes.into_iter().collect(),
         })
     }
 
-    /// Adds an operator to the graph; the reason where its operands do not fit.
+    /// Adds an operator to the graph; an error if its operands do not fit.
     fn add(&mut self, call: &Call<'_>, op: Op, operands: &[&Flow]) -> Result<Flow, String> {
         let name = names::of_node(call.node.name(), call.node.op_type(), op.word());
         self.add_named(op, name, operands)
@@ -423,7 +432,7 @@ impl<'a> Importer<'a> {
     fn add_named(&mut self, op: Op, name: String, operands: &[&Flow]) -> Result<Flow, String> {
         let lead = operands.first().map_or(self.batch.len(), |x| x.lead);
         if operands.iter().any(|x| x.lead != lead) {
-            return Err("its operands have batches of different axes".to_owned());
+            return Err("its operands have different numbers of batch axes".to_owned());
         }
         let shapes: Vec<Shape> = operands.iter().map(|x| x.shape.clone()).collect();
         let shape = infer(&op, &shapes).map_err(|error| error.to_string())?;
@@ -442,14 +451,14 @@ impl<'a> Importer<'a> {
         self.graph.add(Node { op, name, params: Vec::new(), origin }, reads)
     }
 
-    /// Whether the value in a slot is read there alone, so that what yields it may be changed.
+    /// Whether an operand is only read here, so that the node that produces it may be changed.
     fn is_single_use(&self, call: &Call<'_>, slot: usize) -> bool {
         call.node.input.get(slot).is_some_and(|name| self.uses.get(name.as_str()) == Some(&1))
     }
 }
 
-/// Whether nothing asks of an input without a batch but its values in a row.
-fn is_read_as_a_row(graph: &GraphProto, name: &str, axes: usize) -> bool {
+/// Whether all uses of an input without a batch flatten it.
+fn is_only_flattened(graph: &GraphProto, name: &str, axes: usize) -> bool {
     let flattens = |node: &NodeProto| {
         let axis = Call::new(node, 0).int("axis").unwrap_or(1);
         node.op_type() == "Flatten" && (axis == 0 || axis == -(axes as i64))
@@ -458,7 +467,7 @@ fn is_read_as_a_row(graph: &GraphProto, name: &str, axes: usize) -> bool {
         && graph.output.iter().all(|output| output.name() != name)
 }
 
-/// A line for each node.
+/// A listing with a line per node.
 fn listing(graph: &GraphProto) -> (String, Vec<std::ops::Range<usize>>) {
     let mut text = String::new();
     let mut ranges = Vec::new();

@@ -1,13 +1,13 @@
-//! Names of layers: torchvision's, from the names of their tensors where these have them, else from the names of nodes.
+//! Names of layers: from the names of their tensors, which often are torchvision's, or else from the names of nodes.
 
 use std::collections::HashMap;
 
-/// Names that are taken, each with the number that the next one like it is tried with.
+/// The names in use, each with the next suffix to try.
 #[derive(Default)]
 pub(super) struct Names(HashMap<String, usize>);
 
 impl Names {
-    /// The name, or one like it that nothing has.
+    /// The name, or a similar unused one.
     pub fn fresh(&mut self, like: String) -> String {
         let Some(mut count) = self.0.get(&like).copied() else {
             self.0.insert(like.clone(), 2);
@@ -25,17 +25,17 @@ impl Names {
     }
 }
 
-/// The layer that a tensor belongs to: `layer1.0.conv1` of `layer1.0.conv1.weight`. None where the name tells no layer.
+/// The layer of a tensor: `layer1.0.conv1` for `layer1.0.conv1.weight`. `None` if the name contains no layer.
 pub(super) fn of_tensor(tensor: &str) -> Option<String> {
     const SUFFIXES: [&str; 3] = [".weight", ".gamma", ".scale"];
     let layer = SUFFIXES.iter().find_map(|suffix| tensor.strip_suffix(suffix))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    let sound = !layer.is_empty() && layer.chars().all(plain) && layer.split('.').all(|part| !part.is_empty());
-    sound.then(|| layer.to_owned())
+    let is_valid = !layer.is_empty() && layer.chars().all(plain) && layer.split('.').all(|part| !part.is_empty());
+    is_valid.then(|| layer.to_owned())
 }
 
-/// The module that PyTorch's exporter names a node after: `layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`. Other names are taken as they
-/// are, with what cannot stand in a name replaced.
+/// The module in a node name of PyTorch's exporter: `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv`. Other names are used unchanged, except
+/// for invalid characters.
 pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
     let Some(path) = node.strip_prefix('/') else {
         let name = clean(node.strip_prefix("node_").unwrap_or(node));
@@ -48,7 +48,7 @@ pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
     let mut name = String::new();
     for segment in segments {
         let last = name.rsplit('.').next().unwrap_or("");
-        // a sequence names its children after itself
+        // the children of a sequential have its name as a prefix
         let child = segment.strip_prefix(last).and_then(|rest| rest.strip_prefix('.')).filter(|_| !last.is_empty());
         if !name.is_empty() {
             name.push('.');
@@ -65,7 +65,7 @@ pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
     }
 }
 
-/// Letters, digits and underscores, in parts that dots divide.
+/// Replaces all characters except letters, digits, underscores and dots, and removes empty components.
 pub(super) fn clean(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '_' };
     let name: String = name.chars().map(plain).collect();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn taken_names_are_counted() {
+    fn used_names_get_a_suffix() {
         let mut names = Names::default();
         let three: Vec<String> = (0..3).map(|_| names.fresh("relu".into())).collect();
         assert_eq!(three, ["relu", "relu_2", "relu_3"]);

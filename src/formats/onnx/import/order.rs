@@ -1,27 +1,27 @@
-//! The order in which the nodes of a file are read.
+//! The order in which nodes are imported.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::OnnxError;
 use super::super::proto::GraphProto;
 
-/// The nodes that the outputs depend on, each behind those that it reads.
+/// The nodes that the outputs depend on, in topological order.
 pub(super) fn sorted(graph: &GraphProto) -> Result<Vec<usize>, OnnxError> {
-    let mut maker: HashMap<&str, usize> = HashMap::new();
+    let mut producer: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.node.iter().enumerate() {
         for name in node.output.iter().filter(|name| !name.is_empty()) {
-            if maker.insert(name, index).is_some() {
-                return Err(OnnxError::Damaged { reason: format!("two nodes yield `{name}`") });
+            if producer.insert(name, index).is_some() {
+                return Err(OnnxError::Damaged { reason: format!("two nodes produce `{name}`") });
             }
         }
     }
     let given: HashSet<&str> = graph.input.iter().map(|i| i.name()).chain(graph.initializer.iter().map(|t| t.name())).collect();
     let reads = |index: usize| graph.node[index].input.iter().filter(|name| !name.is_empty());
-    // depth first with a stack of its own: a chain may be as long as the file
+    // depth first, with an explicit stack: a chain may be as long as the file
     let mut order = Vec::new();
     let mut state = vec![State::New; graph.node.len()];
     for output in &graph.output {
-        let Some(&root) = maker.get(output.name()) else { continue };
+        let Some(&root) = producer.get(output.name()) else { continue };
         let mut stack = vec![(root, false)];
         while let Some((index, done)) = stack.pop() {
             if done {
@@ -35,22 +35,22 @@ pub(super) fn sorted(graph: &GraphProto) -> Result<Vec<usize>, OnnxError> {
             state[index] = State::Open;
             stack.push((index, true));
             for name in reads(index) {
-                match maker.get(name.as_str()) {
+                match producer.get(name.as_str()) {
                     Some(&from) if state[from] == State::Open => {
-                        return Err(OnnxError::Damaged { reason: format!("its nodes form a circle through `{name}`") });
+                        return Err(OnnxError::Damaged { reason: format!("its nodes form a cycle through `{name}`") });
                     }
                     Some(&from) => stack.push((from, false)),
                     None if given.contains(name.as_str()) => {}
                     None => {
                         let node = graph.node[index].name();
-                        return Err(OnnxError::Damaged { reason: format!("`{node}` reads `{name}`, which nothing yields") });
+                        return Err(OnnxError::Damaged { reason: format!("`{node}` reads `{name}`, which nothing produces") });
                     }
                 }
             }
         }
     }
-    // the file's own order, where that is one already
-    let follows = |&index: &usize| reads(index).all(|name| maker.get(name.as_str()).is_none_or(|&from| from < index));
+    // keep the order of the file if it is already topological
+    let follows = |&index: &usize| reads(index).all(|name| producer.get(name.as_str()).is_none_or(|&from| from < index));
     if order.iter().all(follows) {
         order.sort_unstable();
     }

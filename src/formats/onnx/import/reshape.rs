@@ -1,35 +1,35 @@
-//! What keeps values and changes shapes: flattening and identities are all that the language says of it.
+//! Imports operators that only change shapes. The language only has flattening; identities are dropped.
 
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::values::{Flow, Size};
 use crate::ir::{Dim, Op};
 
 impl Importer<'_> {
-    pub(super) fn identity(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn identity(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         self.flow(call, 0)
     }
 
-    pub(super) fn cast(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn cast(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         match call.int("to") {
-            // f32, f16, f64, bf16: everything is computed in f32
+            // f32, f16, f64, bf16: all computations are in f32
             Some(1 | 10 | 11 | 16) => self.flow(call, 0),
-            _ => Err("it makes values other than floating-point numbers".to_owned()),
+            _ => Err("its result is not floating-point".to_owned()),
         }
     }
 
-    pub(super) fn transpose(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let same = call.ints("perm").is_some_and(|perm| perm.iter().enumerate().all(|(i, &axis)| axis == i as i64));
         if same { Ok(x) } else { Err("it reorders axes".to_owned()) }
     }
 
-    pub(super) fn dropout(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn dropout(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let training = self.tensor(call, 2, "mode")?.is_some_and(|(_, mode)| mode.to_f32().iter().any(|&v| v != 0.0));
         if training {
-            return Err("it is in training mode, and random".to_owned());
+            return Err("it is in training mode, so its result is random".to_owned());
         }
         let ratio = self.number(call, 1, "ratio")?.or(call.float("ratio")).unwrap_or(0.5);
         if !(0.0..1.0).contains(&ratio) {
@@ -38,12 +38,12 @@ impl Importer<'_> {
         self.add(call, Op::Dropout(ratio.to_string().parse().unwrap_or(0.5)), &[&x])
     }
 
-    pub(super) fn concat(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn concat(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let flows = (0..call.node.input.len()).map(|slot| self.flow(call, slot)).collect::<Result<Vec<_>, _>>()?;
         let first = flows.first().ok_or("it has no operand")?;
         let axis = first.axis(call.int("axis").unwrap_or(1))?;
         if axis != first.lead {
-            return Err(format!("it goes along axis {axis}, and the language's along the channels"));
+            return Err(format!("it concatenates along axis {axis}, but the language's `concat` along the channels"));
         }
         match &flows[..] {
             [one] => Ok(one.clone()),
@@ -51,28 +51,28 @@ impl Importer<'_> {
         }
     }
 
-    pub(super) fn flatten(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn flatten(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         if call.node.input.first().is_some_and(|name| self.rows.contains(name.as_str())) {
             return Ok(Flow { lead: 1, ..x });
         }
         let axis = x.axis(call.int("axis").unwrap_or(1))?;
-        // axes of size 1 may stand on either side
+        // axes of size 1 may be on either side
         let (batch, own) = (self.batch.get(axis..x.lead).unwrap_or(&[]), &x.dims()[..axis.saturating_sub(x.lead)]);
         if batch.iter().any(|size| *size != Some(1)) || own.iter().any(|dim| *dim != Dim::Fixed(1)) {
-            return Err(format!("it keeps {axis} axes together, and the language's keeps the batch"));
+            return Err(format!("it keeps the first {axis} axes, but the language's `flatten` keeps only the batch"));
         }
         self.flattened(call, x, 1)
     }
 
-    /// The values behind the batch as features; the batch then has so many axes.
-    fn flattened(&mut self, call: &Call<'_>, x: Flow, lead: usize) -> Read<Flow> {
+    /// Flattens the values after the batch to features; the result has `lead` batch axes.
+    fn flattened(&mut self, call: &Call<'_>, x: Flow, lead: usize) -> ImportResult<Flow> {
         let y = if x.dims().len() > 1 { self.add(call, Op::Flatten, &[&x])? } else { x };
         Ok(Flow { lead, ..y })
     }
 
-    /// Axes of size 1 go: all of them behind the channels, or none.
-    pub(super) fn squeeze(&mut self, call: &Call<'_>) -> Read<Flow> {
+    /// Drops axes of size 1. All spatial axes must be dropped.
+    pub(super) fn squeeze(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
         let axes = match self.list(call, "axes", 1)? {
@@ -81,22 +81,22 @@ impl Importer<'_> {
         };
         let single = x.dims().iter().skip(1).all(|d| *d == Dim::Fixed(1));
         if !single || axes.len() != map.len() || !map.iter().all(|axis| axes.contains(axis)) {
-            return Err("it drops axes other than a map's of one value".to_owned());
+            return Err("it drops axes other than all spatial axes of size 1".to_owned());
         }
         let lead = x.lead;
         self.flattened(call, x, lead)
     }
 
-    pub(super) fn reshape(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn reshape(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let goal = match self.known(call, 1) {
             Some(known) => known.sizes().ok_or("its shape depends on the input's values")?.0,
-            None => call.ints("shape").ok_or("it states no shape")?.iter().map(|&n| Size::Number(n)).collect(),
+            None => call.ints("shape").ok_or("it has no shape")?.iter().map(|&n| Size::Number(n)).collect(),
         };
-        let keeps = !call.flag("allowzero");
+        let zero_copies = !call.flag("allowzero");
         let goal: Vec<Size> =
-            goal.into_iter().enumerate().map(|(i, size)| if keeps { kept(&x, i, size) } else { size }).collect();
-        // how many axes are the batch then: as many as before, or one
+            goal.into_iter().enumerate().map(|(i, size)| if zero_copies { copied_size(&x, i, size) } else { size }).collect();
+        // the number of batch axes afterwards: as before, or one
         for lead in [x.lead, 1] {
             let Some((batch, own)) = goal.split_at_checked(lead) else { continue };
             if !self.is_batch(&x, batch) {
@@ -113,10 +113,10 @@ impl Importer<'_> {
                 return self.flattened(call, x, lead);
             }
         }
-        Err(format!("it gives {} another shape than that of its features in a row", x.shape))
+        Err(format!("it reshapes {}, which the language can only flatten", x.shape))
     }
 
-    /// Whether the first axes of a reshaped value are its batch still.
+    /// Whether the first axes of a reshaped value are still its batch.
     fn is_batch(&self, x: &Flow, sizes: &[Size]) -> bool {
         let stated = |axis: usize| self.batch.get(axis).copied().flatten();
         if sizes.len() == x.lead {
@@ -129,14 +129,14 @@ impl Importer<'_> {
                     Size::Of { .. } => false,
                 });
         }
-        // several axes as one, or none as one of size 1
+        // several axes merged into one, or one new axis of size 1
         let all = (0..x.lead).try_fold(1i64, |n, axis| n.checked_mul(stated(axis)?));
         sizes.len() == 1 && (sizes[0] == Size::Number(-1) || (all.is_some() && sizes[0].number() == all))
     }
 }
 
-/// What a 0 stands for: the operand's size of that axis.
-fn kept(x: &Flow, axis: usize, size: Size) -> Size {
+/// Replaces a 0, which means the operand's size of this axis.
+fn copied_size(x: &Flow, axis: usize, size: Size) -> Size {
     match (size, axis.checked_sub(x.lead)) {
         (Size::Number(0), None) => Size::Batch(axis),
         (Size::Number(0), Some(own)) => match x.dims().get(own) {

@@ -1,22 +1,22 @@
-//! Upsampling by whole factors, or to another value's size.
+//! Imports upsampling by integer factors, or to the size of another value.
 
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::values::{Flow, Known, Size};
 use crate::ir::{Op, Shape, Value};
 
 impl Importer<'_> {
-    pub(super) fn resize(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn resize(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let mode = call.text("mode", "nearest");
         if mode != "nearest" {
-            return Err(format!("it interpolates by mode `{mode}`, and the language's takes the nearest"));
+            return Err(format!("its mode is `{mode}`, but the language only has nearest-neighbor upsampling"));
         }
         if !(1..=2).contains(&(x.dims().len().saturating_sub(1))) {
             return Err(format!("it resizes {}", x.shape));
         }
-        // Upsample, and Resize of opset 10, have scales in slot 1; later ones a region there
+        // the scales of Upsample, and of Resize in opset 10, are operand 1; later opsets have a region there
         let early = call.node.op_type() == "Upsample" || self.opset < 11;
         let scales = self.scales(call, if early { 1 } else { 2 })?;
         let sizes = if early { None } else { self.known(call, 3).filter(|_| call.has(3)).cloned() };
@@ -24,28 +24,28 @@ impl Importer<'_> {
         let nearest = call.text("nearest_mode", if early { "floor" } else { "round_prefer_floor" });
         let asymmetric = transform == "asymmetric" && nearest == "floor";
         let times = match (&scales, &sizes) {
-            (Some(scales), _) => whole(scales, x.lead + 1),
+            (Some(scales), _) => integer_factors(scales, x.lead + 1),
             (None, Some(sizes)) => self.factors(&x, sizes),
-            (None, None) => return Err("it states neither scales nor sizes".to_owned()),
+            (None, None) => return Err("it has neither scales nor sizes".to_owned()),
         };
         if let Some(times) = times {
-            // of a whole factor the center of each pixel lies nearest to the pixel that it is cut from
+            // for integer factors, the center of each pixel is nearest to the pixel that contains it
             let centered =
                 matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric") && nearest.starts_with("round");
             if !(asymmetric || centered) || (transform == "pytorch_half_pixel" && x.dims().iter().any(|d| d.fixed() == Some(1))) {
-                return Err(format!("its pixels are those of `{transform}`, `{nearest}`"));
+                return Err(format!("its coordinates are computed by `{transform}`, `{nearest}`"));
             }
             return self.add(call, Op::Upsample(Some(times)), &[&x]);
         }
         let like = sizes.as_ref().and_then(|sizes| self.like(&x, sizes));
         match like {
             Some(like) if asymmetric => self.add(call, Op::Upsample(None), &[&x, &like]),
-            Some(_) => Err(format!("its pixels are those of `{transform}`, `{nearest}`")),
-            None => Err("its factors are not whole numbers".to_owned()),
+            Some(_) => Err(format!("its coordinates are computed by `{transform}`, `{nearest}`")),
+            None => Err("its factors are not integers".to_owned()),
         }
     }
 
-    fn scales(&self, call: &Call<'_>, slot: usize) -> Read<Option<Vec<f32>>> {
+    fn scales(&self, call: &Call<'_>, slot: usize) -> ImportResult<Option<Vec<f32>>> {
         if let Some(attribute) = call.attribute("scales") {
             return Ok(Some(attribute.floats.clone()));
         }
@@ -53,7 +53,7 @@ impl Importer<'_> {
         Ok(scales.map(|(_, tensor)| tensor.to_f32().into_owned()).filter(|scales| !scales.is_empty()))
     }
 
-    /// By how much known sizes grow, where that is whole.
+    /// The factors to known sizes, if they are integers.
     fn factors(&self, x: &Flow, sizes: &Known) -> Option<[usize; 2]> {
         let list = sizes.sizes()?.0;
         let own = list.get(x.lead..)?;
@@ -71,7 +71,7 @@ impl Importer<'_> {
         Some(times)
     }
 
-    /// The value whose map's sizes these are.
+    /// The value with these spatial sizes.
     fn like(&self, x: &Flow, sizes: &Known) -> Option<Flow> {
         let list = sizes.sizes()?.0;
         let own = list.get(x.lead + 1..)?;
@@ -89,8 +89,8 @@ impl Importer<'_> {
     }
 }
 
-/// Whole factors of the map, where those of the batch and the channels are 1.
-fn whole(scales: &[f32], map: usize) -> Option<[usize; 2]> {
+/// The spatial factors, if they are integers and those of the batch and the channels are 1.
+fn integer_factors(scales: &[f32], map: usize) -> Option<[usize; 2]> {
     let (lead, own) = scales.split_at_checked(map)?;
     let is_whole = |s: &f32| (1.0..65536.0).contains(s) && s.fract() == 0.0;
     if !lead.iter().all(|s| *s == 1.0) || !own.iter().all(is_whole) {

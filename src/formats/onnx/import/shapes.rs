@@ -1,16 +1,16 @@
-//! Constants, and the arithmetic on shapes that exporters write around `Reshape`.
+//! Constants, and the shape arithmetic that exporters write before `Reshape`.
 
 use super::super::error::OnnxError;
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::tensors::TensorReader;
 use super::values::{Known, Rank, Size};
 use crate::base::tensor::Tensor;
 
 impl Importer<'_> {
     /// The value of a `Constant` node.
-    pub(super) fn constant(&mut self, call: &Call<'_>, reader: &mut TensorReader<'_>) -> Result<Read<Known>, OnnxError> {
+    pub(super) fn constant(&mut self, call: &Call<'_>, reader: &mut TensorReader<'_>) -> Result<ImportResult<Known>, OnnxError> {
         let name = call.node.output.first().cloned().unwrap_or_default();
         if let Some(proto) = call.attribute("value").and_then(|a| a.t.as_ref()) {
             return Ok(Ok(Known::Tensor(name, reader.read(proto)?)));
@@ -22,26 +22,26 @@ impl Importer<'_> {
         } else if let Some(list) = call.attribute("value_floats").map(|a| a.floats.clone()) {
             float(vec![list.len()], list)
         } else if let Some(n) = call.int("value_int") {
-            sizes(&[n], Rank::One)
+            sizes(&[n], Rank::Scalar)
         } else if let Some(list) = call.ints("value_ints") {
             sizes(list, Rank::List)
         } else {
             None
         };
-        Ok(known.ok_or_else(|| "it holds neither a tensor nor numbers".to_owned()))
+        Ok(known.ok_or_else(|| "it contains neither a tensor nor numbers".to_owned()))
     }
 
-    /// The shape of a value, or a part of it.
-    pub(super) fn shape_of(&mut self, call: &Call<'_>) -> Read<Known> {
+    /// The shape of a value, or a slice of it.
+    pub(super) fn shape_of(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let x = self.flow(call, 0)?;
         let batch = (0..x.lead).map(Size::Batch);
         let own = x.dims().iter().enumerate().map(|(axis, &dim)| Size::Of { dim, value: x.value, axis });
         let all: Vec<Size> = batch.chain(own).collect();
-        Ok(Known::Sizes(part(&all, call.int("start"), call.int("end")), Rank::List))
+        Ok(Known::Sizes(slice(&all, call.int("start"), call.int("end")), Rank::List))
     }
 
-    /// A node of constants alone; None where it is none that is folded.
-    pub(super) fn fold(&mut self, call: &Call<'_>) -> Read<Option<Known>> {
+    /// Folds a node whose operands are all constants; `None` if it cannot be folded.
+    pub(super) fn fold(&mut self, call: &Call<'_>) -> ImportResult<Option<Known>> {
         let folded = match call.node.op_type() {
             "Identity" | "Cast" => match self.known(call, 0).cloned() {
                 Some(Known::Tensor(_, tensor)) => {
@@ -52,13 +52,13 @@ impl Importer<'_> {
             "Shape" => match self.known(call, 0) {
                 Some(Known::Tensor(_, tensor)) => {
                     let all: Vec<Size> = tensor.shape().iter().map(|&n| Size::Number(n as i64)).collect();
-                    Some(Known::Sizes(part(&all, call.int("start"), call.int("end")), Rank::List))
+                    Some(Known::Sizes(slice(&all, call.int("start"), call.int("end")), Rank::List))
                 }
                 _ => None,
             },
             "Gather" => self.gathered(call),
             "Unsqueeze" | "Squeeze" | "Reshape" => self.sizes(call, 0).map(|(list, _)| {
-                let rank = if call.node.op_type() == "Squeeze" && list.len() == 1 { Rank::One } else { Rank::List };
+                let rank = if call.node.op_type() == "Squeeze" && list.len() == 1 { Rank::Scalar } else { Rank::List };
                 Known::Sizes(list, rank)
             }),
             "Concat" => {
@@ -71,7 +71,7 @@ impl Importer<'_> {
             _ => None,
         };
         match folded {
-            Some(Known::Sizes(list, _)) if list.len() > MAX_LIST => Err("it makes a list of too many numbers".to_owned()),
+            Some(Known::Sizes(list, _)) if list.len() > MAX_LIST => Err("its list of numbers is too long".to_owned()),
             folded => Ok(folded),
         }
     }
@@ -98,10 +98,10 @@ impl Importer<'_> {
             _ => None,
         };
         let (start, end) = (one("starts", 1)?, one("ends", 2)?);
-        (one("steps", 4).unwrap_or(1) == 1).then(|| Known::Sizes(part(&list, Some(start), Some(end)), Rank::List))
+        (one("steps", 4).unwrap_or(1) == 1).then(|| Known::Sizes(slice(&list, Some(start), Some(end)), Rank::List))
     }
 
-    /// Arithmetic on whole numbers that are known.
+    /// Arithmetic on known integers.
     fn computed(&self, call: &Call<'_>) -> Option<Known> {
         let ((a, rank), (b, other)) = (self.sizes(call, 0)?, self.sizes(call, 1)?);
         let len = a.len().max(b.len());
@@ -116,16 +116,16 @@ impl Importer<'_> {
                 _ => a.checked_div(b)?,
             }));
         }
-        let rank = if rank == Rank::One && other == Rank::One { Rank::One } else { Rank::List };
+        let rank = if rank == Rank::Scalar && other == Rank::Scalar { Rank::Scalar } else { Rank::List };
         Some(Known::Sizes(out, rank))
     }
 }
 
-/// The most numbers of a list.
+/// The maximum length of a list.
 const MAX_LIST: usize = 64;
 
-/// From `start` to before `end`, counted from the end where negative, and cut to what is there.
-fn part(list: &[Size], start: Option<i64>, end: Option<i64>) -> Vec<Size> {
+/// The elements from `start` up to `end`. Negative indices count from the end; indices out of range are clamped.
+fn slice(list: &[Size], start: Option<i64>, end: Option<i64>) -> Vec<Size> {
     let len = list.len() as i64;
     let counted = |n: i64| (if n < 0 { n.saturating_add(len) } else { n }).clamp(0, len) as usize;
     let (start, end) = (counted(start.unwrap_or(0)), counted(end.unwrap_or(len)));

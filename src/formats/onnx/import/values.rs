@@ -1,34 +1,34 @@
-//! What is known of the values of a file while it is read.
+//! What is known about the values of a file during the import.
 
 use crate::base::tensor::{DType, Tensor};
 use crate::ir::{Dim, Shape, Sides, Value};
 
-/// The most elements of a list of whole numbers that is followed: shapes, axes, pads.
+/// The maximum length of tracked integer lists: shapes, axes, pads.
 const MAX_LIST: usize = 64;
 
 /// A value of the file.
 #[derive(Clone, Debug)]
 pub(super) enum Known {
-    /// A value of the network.
+    /// A value that is computed by the network.
     Value(Flow),
-    /// A value of the network with so many of the least numbers around it: a part of the max pools behind it.
+    /// A value of the network, padded with the smallest number. The padding becomes part of the max pools that read it.
     Lowest(Flow, Sides),
-    /// A constant, with the name of the initializer that it is.
+    /// A constant, with the name of its initializer.
     Tensor(String, Tensor),
-    /// Whole numbers that come of shapes.
+    /// Integers that are computed from shapes.
     Sizes(Vec<Size>, Rank),
-    /// What comes of a node that cannot be said: it silences those behind it.
+    /// The result of a node that cannot be expressed. Nodes that read it report no errors.
     Failed,
 }
 
 /// A value of the network.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
-    /// Which.
+    /// The value in the graph.
     pub value: Value,
-    /// Its shape behind the batch.
+    /// Its shape without the batch.
     pub shape: Shape,
-    /// How many of its axes in the file are the batch.
+    /// The number of its batch axes in the file.
     pub lead: usize,
 }
 
@@ -37,12 +37,12 @@ impl Flow {
         self.shape.dims().unwrap_or(&[])
     }
 
-    /// Axes in the file.
+    /// The number of axes in the file.
     pub fn rank(&self) -> usize {
         self.lead + self.dims().len()
     }
 
-    /// An axis counted from the front, where it is one.
+    /// Resolves an axis, which may be negative.
     pub fn axis(&self, axis: i64) -> Result<usize, String> {
         let rank = self.rank() as i64;
         let counted = if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
@@ -50,26 +50,26 @@ impl Flow {
     }
 }
 
-/// Whether numbers are a list or a single one.
+/// Whether integers are a list or a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    One,
+    Scalar,
     List,
 }
 
-/// A whole number that may depend on the input.
+/// An integer that may depend on the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Size {
-    /// Known.
+    /// A known integer.
     Number(i64),
     /// The size of an axis of the batch.
     Batch(usize),
-    /// The size of an axis of a value behind the batch.
+    /// The size of a non-batch axis of a value.
     Of { dim: Dim, value: Value, axis: usize },
 }
 
 impl Size {
-    /// The number, where the input does not decide.
+    /// The integer, unless it depends on the input.
     pub fn number(self) -> Option<i64> {
         match self {
             Size::Number(n) => Some(n),
@@ -80,13 +80,13 @@ impl Size {
 }
 
 impl Known {
-    /// Whole numbers, known or not.
+    /// The value as integers, known or not.
     pub fn sizes(&self) -> Option<(Vec<Size>, Rank)> {
         match self {
             Known::Sizes(list, rank) => Some((list.clone(), *rank)),
             Known::Tensor(_, tensor) => {
                 let rank = match tensor.shape() {
-                    [] => Rank::One,
+                    [] => Rank::Scalar,
                     [_] => Rank::List,
                     _ => return None,
                 };
@@ -103,21 +103,21 @@ impl Known {
         }
     }
 
-    /// Whole numbers that are known.
+    /// The value as known integers.
     pub fn numbers(&self) -> Option<Vec<i64>> {
         self.sizes()?.0.into_iter().map(Size::number).collect()
     }
 }
 
-/// A constant as one number, or as one for each channel of a value.
+/// A constant with a single value, or with one value per channel.
 pub(super) enum PerChannel {
     One(f32),
     Each(Vec<f32>),
 }
 
 impl PerChannel {
-    /// One for each of so many channels.
-    pub fn spread(self, channels: usize) -> Vec<f32> {
+    /// Expands to one value per channel.
+    pub fn expand(self, channels: usize) -> Vec<f32> {
         match self {
             PerChannel::One(v) => vec![v; channels],
             PerChannel::Each(list) => list,
@@ -125,7 +125,7 @@ impl PerChannel {
     }
 }
 
-/// A constant that meets a value by ONNX's broadcasting; None where it has values for more than the channels.
+/// A constant that broadcasts to a value per channel; `None` if it varies along other axes.
 pub(super) fn per_channel(tensor: &Tensor, x: &Flow) -> Option<PerChannel> {
     if !tensor.dtype().is_float() || tensor.shape().len() > x.rank() {
         return None;
@@ -134,7 +134,7 @@ pub(super) fn per_channel(tensor: &Tensor, x: &Flow) -> Option<PerChannel> {
     if let [one] = values[..] {
         return Some(PerChannel::One(one));
     }
-    // shapes meet at their last axes; of these the channels' alone may have more than one value
+    // shapes are aligned at their last axes, and only the channel axis may have more than one value
     let from_end = x.rank().checked_sub(x.lead + 1)?;
     let channels = x.shape.channels()?;
     let fits = tensor.shape().iter().rev().enumerate().all(|(i, &n)| if i == from_end { n == channels } else { n == 1 });

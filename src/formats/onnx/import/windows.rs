@@ -1,8 +1,8 @@
-//! What slides over maps and signals, and what is put around them or taken from them.
+//! Imports pooling, padding and slicing, and the windows of convolutions.
 
 use super::Importer;
 use super::call::Call;
-use super::dispatch::Read;
+use super::dispatch::ImportResult;
 use super::values::{Flow, Known, PerChannel};
 use crate::ir::{Dim, Op, Pad, PadMode, Pair, Pool, PoolKind, Sides};
 
@@ -14,26 +14,26 @@ pub(super) struct Window {
     pub dilation: Pair,
 }
 
-/// Ends of slices from here on mean the end.
+/// Ends of slices from this value on mean the end of the axis.
 const FAR: i64 = 1 << 31;
 
 impl Importer<'_> {
-    pub(super) fn window(&self, call: &Call<'_>, x: &Flow, kernel: &[i64]) -> Read<Window> {
+    pub(super) fn window(&self, call: &Call<'_>, x: &Flow, kernel: &[i64]) -> ImportResult<Window> {
         let axes = kernel.len();
         if !(1..=2).contains(&axes) {
-            return Err(format!("its window has {axes} axes, and maps have two"));
+            return Err(format!("its kernel has {axes} axes, but only 1 or 2 are supported"));
         }
         if x.dims().len() != axes + 1 {
-            return Err(format!("its window has {axes} axes, and the operand is {}", x.shape));
+            return Err(format!("its kernel has {axes} axes, but the operand is {}", x.shape));
         }
-        let list = |name: &str, default: i64, len: usize| -> Read<Vec<usize>> {
+        let list = |name: &str, default: i64, len: usize| -> ImportResult<Vec<usize>> {
             let values = call.ints(name).filter(|list| !list.is_empty()).map_or_else(|| vec![default; len], <[i64]>::to_vec);
             if values.len() != len {
                 return Err(format!("its {name} are {values:?}"));
             }
             values
                 .iter()
-                .map(|&n| usize::try_from(n).map_err(|_| format!("its {name} are {values:?}, and none may be negative")))
+                .map(|&n| usize::try_from(n).map_err(|_| format!("its {name} are {values:?}, but must not be negative")))
                 .collect()
         };
         let sized = |values: &[usize], default: usize| match *values {
@@ -43,21 +43,21 @@ impl Importer<'_> {
         };
         let window: Vec<usize> = kernel
             .iter()
-            .map(|&n| usize::try_from(n).map_err(|_| "its window is negative".to_owned()))
+            .map(|&n| usize::try_from(n).map_err(|_| "its kernel size is negative".to_owned()))
             .collect::<Result<_, _>>()?;
         let kernel = sized(&window, 1);
         let stride = sized(&list("strides", 1, axes)?, 1);
         let dilation = sized(&list("dilations", 1, axes)?, 1);
         if kernel.contains(&0) || stride.contains(&0) || dilation.contains(&0) {
-            return Err("its window, strides or dilations have a 0".to_owned());
+            return Err("its kernel, strides or dilations contain 0".to_owned());
         }
         let mut pad = [[0; 2]; 2];
         match call.text("auto_pad", "NOTSET") {
             "NOTSET" => {
                 let pads = list("pads", 0, 2 * axes)?;
-                let (before, behind) = pads.split_at(axes);
-                let (before, behind) = (sized(before, 0), sized(behind, 0));
-                pad = [[before[0], behind[0]], [before[1], behind[1]]];
+                let (before, after) = pads.split_at(axes);
+                let (before, after) = (sized(before, 0), sized(after, 0));
+                pad = [[before[0], after[0]], [before[1], after[1]]];
             }
             "VALID" => {}
             same @ ("SAME_UPPER" | "SAME_LOWER") => {
@@ -73,15 +73,15 @@ impl Importer<'_> {
         Ok(Window { kernel, stride, pad, dilation })
     }
 
-    fn pool(&mut self, call: &Call<'_>, kind: impl Fn(Pair) -> Read<PoolKind>) -> Read<Flow> {
-        let kernel = call.ints("kernel_shape").ok_or("it states no window")?;
+    fn pool(&mut self, call: &Call<'_>, kind: impl Fn(Pair) -> ImportResult<PoolKind>) -> ImportResult<Flow> {
+        let kernel = call.ints("kernel_shape").ok_or("it has no `kernel_shape`")?;
         let ceil = call.flag("ceil_mode");
         let (x, around) = match self.known(call, 0) {
             Some(Known::Lowest(x, around)) if call.node.op_type() == "MaxPool" => (x.clone(), *around),
             _ => (self.flow(call, 0)?, [[0; 2]; 2]),
         };
         if around != [[0; 2]; 2] && (ceil || call.text("auto_pad", "NOTSET").starts_with("SAME")) {
-            return Err("how far its windows reach depends on a padding before it".to_owned());
+            return Err("its windows depend on the padding of a preceding `Pad`".to_owned());
         }
         let Window { kernel, stride, mut pad, dilation } = self.window(call, &x, kernel)?;
         for (pad, more) in pad.iter_mut().flatten().zip(around.iter().flatten()) {
@@ -91,44 +91,46 @@ impl Importer<'_> {
         self.add(call, Op::Pool(Pool { kind, kernel, stride, pad, ceil }), &[&x])
     }
 
-    pub(super) fn max_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn max_pool(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         self.pool(call, |dilation| Ok(PoolKind::Max { dilation }))
     }
 
-    pub(super) fn average_pool(&mut self, call: &Call<'_>) -> Read<Flow> {
+    pub(super) fn average_pool(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         self.pool(call, |dilation| {
             if dilation != [1; 2] {
-                return Err("its window has holes (dilations), and the language's means have none".to_owned());
+                return Err("it has dilations, which the language's `avgpool` does not support".to_owned());
             }
             Ok(PoolKind::Avg { count_pad: call.flag("count_include_pad") })
         })
     }
 
-    /// A mean or maximum over all of a map.
-    pub(super) fn reduce(&mut self, call: &Call<'_>) -> Read<Flow> {
+    /// A global average or maximum.
+    pub(super) fn reduce(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let axes = self.list(call, "axes", 1)?.unwrap_or_default();
         let mut counted = axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?;
         counted.sort_unstable();
         let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
         if map.is_empty() || counted != map {
-            return Err(format!("it goes over the axes {axes:?} of {}, and the language's over all of a map", x.rank()));
+            return Err(format!(
+                "it reduces the axes {axes:?} of {}, but only reductions over all spatial axes are supported",
+                x.rank()
+            ));
         }
         let op = if call.node.op_type() == "ReduceMax" { Op::GlobalMaxPool } else { Op::AdaptiveAvgPool([1, 1]) };
         let y = self.add(call, op, &[&x])?;
         if call.int("keepdims") == Some(0) { self.add(call, Op::Flatten, &[&y]) } else { Ok(y) }
     }
 
-    pub(super) fn pad(&mut self, call: &Call<'_>) -> Read<Known> {
+    pub(super) fn pad(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let x = self.flow(call, 0)?;
         let mode = match call.text("mode", "constant") {
             "constant" => PadMode::Zeros,
             "reflect" => PadMode::Reflect,
             "edge" => PadMode::Replicate,
-            mode => return Err(format!("it pads by mode `{mode}`")),
+            mode => return Err(format!("its padding mode is `{mode}`")),
         };
-        let pads =
-            self.list(call, "pads", 1)?.or_else(|| call.ints("paddings").map(<[i64]>::to_vec)).ok_or("it states no pads")?;
+        let pads = self.list(call, "pads", 1)?.or_else(|| call.ints("paddings").map(<[i64]>::to_vec)).ok_or("it has no pads")?;
         let value = self.number(call, 2, "value")?.or(call.float("value")).unwrap_or(0.0);
         let axes = match self.list(call, "axes", 3)? {
             Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?,
@@ -143,14 +145,14 @@ impl Importer<'_> {
             if around == [0, 0] {
                 continue;
             }
-            let [Ok(before), Ok(behind)] = around.map(usize::try_from) else {
-                return Err("it cuts off (negative pads)".to_owned());
+            let [Ok(before), Ok(after)] = around.map(usize::try_from) else {
+                return Err("it has negative pads, which crop".to_owned());
             };
             match axis.checked_sub(x.lead) {
                 None => return Err("it pads the batch".to_owned()),
-                Some(0) => channels = [before, behind],
-                // the last axis is the width, of signals too
-                Some(own) => sides[own + 2 - x.dims().len().max(2)] = [before, behind],
+                Some(0) => channels = [before, after],
+                // the last axis is the width, also for 1-D inputs
+                Some(own) => sides[own + 2 - x.dims().len().max(2)] = [before, after],
             }
         }
         let op = Op::Pad(Pad { channels, sides, mode });
@@ -163,21 +165,21 @@ impl Importer<'_> {
         if !value.is_finite() {
             return Err(format!("it pads with {value}"));
         }
-        // shifted so that the value is zero, and back
+        // shift so that the padding value is 0, and shift back
         let shifted = self.affine(call, 0, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
         let padded = self.add(call, op, &[&shifted])?;
         self.affine(call, 0, &padded, PerChannel::One(1.0), PerChannel::One(value)).map(Known::Value)
     }
 
-    /// A slice that takes every so many rows and columns from the first.
-    pub(super) fn slice(&mut self, call: &Call<'_>) -> Read<Flow> {
+    /// A slice that subsamples rows and columns, starting with the first.
+    pub(super) fn slice(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let starts = self.list(call, "starts", 1)?.ok_or("it states no starts")?;
-        let ends = self.list(call, "ends", 2)?.ok_or("it states no ends")?;
+        let starts = self.list(call, "starts", 1)?.ok_or("it has no starts")?;
+        let ends = self.list(call, "ends", 2)?.ok_or("it has no ends")?;
         let axes = self.list(call, "axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = self.list(call, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
         if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
-            return Err("its starts, ends, axes and steps are not equally many".to_owned());
+            return Err("its starts, ends, axes and steps differ in length".to_owned());
         }
         let mut stride = [1; 2];
         for (i, &axis) in axes.iter().enumerate() {
@@ -185,30 +187,30 @@ impl Importer<'_> {
             let size = axis.checked_sub(x.lead).and_then(|own| x.dims().get(own)).and_then(|d| d.fixed());
             let whole = starts[i] == 0 && (ends[i] >= FAR || size.is_some_and(|n| ends[i] >= n as i64));
             if !whole || steps[i] < 1 {
-                return Err("it cuts out a part of its operand".to_owned());
+                return Err("it crops its operand".to_owned());
             }
             if steps[i] == 1 {
                 continue;
             }
             match axis.checked_sub(x.lead) {
                 Some(own) if own > 0 => stride[own + 2 - x.dims().len().max(2)] = steps[i] as usize,
-                _ => return Err("it takes a part of the channels or of the batch".to_owned()),
+                _ => return Err("it subsamples the channels or the batch".to_owned()),
             }
         }
         if stride == [1; 2] { Ok(x) } else { self.add(call, Op::Subsample(stride), &[&x]) }
     }
 }
 
-/// How much padding keeps a size, or its quotient by the stride rounded up.
-fn same_padding(size: Dim, kernel: usize, stride: usize, dilation: usize) -> Read<usize> {
-    let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1)).ok_or("its window is too large")?;
+/// The total padding of ONNX's `SAME` modes: the output size is the input size divided by the stride, rounded up.
+fn same_padding(size: Dim, kernel: usize, stride: usize, dilation: usize) -> ImportResult<usize> {
+    let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1)).ok_or("its kernel is too large")?;
     match size {
         Dim::Fixed(n) => {
             let outputs = n.div_ceil(stride);
             let covered = (outputs.saturating_sub(1)).checked_mul(stride).and_then(|m| m.checked_add(extent));
-            Ok(covered.ok_or("its window is too large")?.saturating_sub(n))
+            Ok(covered.ok_or("its kernel is too large")?.saturating_sub(n))
         }
         Dim::Free { .. } if stride == 1 => Ok(extent - 1),
-        Dim::Free { .. } => Err("its padding depends on the input's size, which is free (auto_pad)".to_owned()),
+        Dim::Free { .. } => Err("its padding depends on the size of the input, which is free (auto_pad)".to_owned()),
     }
 }

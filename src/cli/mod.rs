@@ -14,6 +14,7 @@ mod dataset_stats;
 mod eval;
 mod explain;
 mod export;
+#[path = "../infer/pipeline.rs"]
 mod images;
 mod import;
 mod measure;

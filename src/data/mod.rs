@@ -13,13 +13,13 @@ mod idx;
 #[cfg(feature = "image")]
 mod image;
 #[cfg(feature = "image")]
+mod images;
+#[cfg(feature = "image")]
 mod jpeg;
 mod labels;
 mod loader;
 mod open;
 mod packed;
-#[cfg(feature = "image")]
-mod pictures;
 mod pixels;
 mod preprocess;
 mod random;

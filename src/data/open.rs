@@ -8,7 +8,7 @@ use super::archive::Tree;
 use super::arrays::Arrays;
 use super::labels::Range;
 #[cfg(feature = "image")]
-use super::pictures::Pictures;
+use super::images::Pictures;
 use super::{DataError, Dataset, cifar, idx};
 
 /// Which part of a dataset that has two.

@@ -1,10 +1,15 @@
 //! `resnetc eval`
 
+#[path = "../../eval/confusion.rs"]
 mod confusion;
+#[path = "../../eval/evaluator.rs"]
 mod judge;
+#[path = "../../eval/ensemble.rs"]
 mod members;
 mod report;
+#[path = "../../eval/measures.rs"]
 mod score;
+#[path = "../../eval/state.rs"]
 mod state;
 
 use std::num::NonZeroUsize;

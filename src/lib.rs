@@ -38,8 +38,10 @@ pub mod data;
 pub mod decompile;
 pub mod driver;
 pub mod elaborate;
+pub mod eval;
 pub mod formats;
 pub mod grad;
+pub mod infer;
 pub mod ir;
 pub mod kernels;
 pub mod passes;
@@ -55,4 +57,5 @@ pub mod view;
 pub use ndarray;
 
 pub use driver::{CompileError, CompileOptions, Weights, compile};
+pub use infer::{Classifier, ClassifyError, Image, Prediction};
 pub use runtime::{Model, Outputs, Session, SessionOptions};

@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::args::{Select, data_files, parse_threads, parse_weights, split};
-use super::images::progress;
 use super::open;
 use super::output::{Done, Failure, Out, writable};
+use super::progress::progress;
 use super::train::{checked, datasets};
 use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};

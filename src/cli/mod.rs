@@ -14,14 +14,13 @@ mod dataset_stats;
 mod eval;
 mod explain;
 mod export;
-#[path = "../infer/pipeline.rs"]
-mod images;
 mod import;
 mod measure;
 mod new;
 mod open;
 mod output;
 mod profile;
+mod progress;
 mod run;
 mod summary;
 mod table;

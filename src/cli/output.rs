@@ -10,6 +10,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::file::{probe, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
+use crate::infer::InferError;
 
 /// The exit code of what Ctrl-C ended: 128 and the signal's number, as shells have it.
 pub(super) const STOPPED: u8 = 130;
@@ -79,6 +80,12 @@ impl Failure {
         // where standard error is closed there is nobody to tell
         let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
         ExitCode::from(code)
+    }
+}
+
+impl From<InferError> for Failure {
+    fn from(error: InferError) -> Failure {
+        Failure::input(error)
     }
 }
 

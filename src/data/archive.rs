@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use super::folder::is_picture;
+use super::folder::is_image;
 use super::open::part_names;
 use super::{DataError, Split};
 use crate::base::mmap::Bytes;
@@ -52,10 +52,10 @@ impl Tree {
             }
             match entry.header().entry_type() {
                 EntryType::Directory => folders.push(name),
-                EntryType::Regular | EntryType::Continuous if is_picture(&name) => {
+                EntryType::Regular | EntryType::Continuous if is_image(&name) => {
                     pictures.insert(name, member);
                 }
-                EntryType::Link | EntryType::Symlink if is_picture(&name) => {
+                EntryType::Link | EntryType::Symlink if is_image(&name) => {
                     return Err(invalid(format!("holds a link in place of the image `{}`", name.display())));
                 }
                 // notes, and what only unpacking needs

@@ -82,24 +82,24 @@ impl Folder {
         let mut items = Vec::new();
         for (name, class) in folders.iter().zip(indices) {
             let folder = path.join(name);
-            let pictures = pictures(std::slice::from_ref(&folder))?;
-            if pictures.is_empty() {
+            let images = images(std::slice::from_ref(&folder))?;
+            if images.is_empty() {
                 return Err(FolderError::EmptyClass { path: folder });
             }
-            items.extend(pictures.into_iter().map(|p| (p, class)));
+            items.extend(images.into_iter().map(|p| (p, class)));
         }
         Ok(Folder { classes: names, items })
     }
 }
 
 /// Whether a file is an image by its name.
-pub(super) fn is_picture(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
 /// The images among files and folders: files as they are given, folders searched for `.jpg`, `.jpeg` and `.png`, sorted by name;
 /// hidden ones are passed over.
-pub fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
+pub fn images(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FolderError> {
     let mut out = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -131,7 +131,7 @@ fn search(folder: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, out: &mut V
                     search(&path, depth - 1, seen, out)?;
                 }
             }
-            () if is_picture(&path) => out.push(path),
+            () if is_image(&path) => out.push(path),
             () => {}
         }
     }

@@ -34,7 +34,7 @@ mod views;
 pub use dataset::{Dataset, Sample, Subset, Values};
 pub use error::DataError;
 #[cfg(feature = "image")]
-pub use image::{ImageError, load};
+pub use image::{ImageError, decode, load};
 pub use loader::{Loader, LoaderOptions, Samples};
 pub use open::{DatasetOptions, Split, open_dataset, open_valid_part};
 pub use pixels::Pixels;

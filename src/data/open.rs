@@ -8,7 +8,7 @@ use super::archive::Tree;
 use super::arrays::Arrays;
 use super::labels::Range;
 #[cfg(feature = "image")]
-use super::images::Pictures;
+use super::images::ImageFiles;
 use super::{DataError, Dataset, cifar, idx};
 
 /// Which part of a dataset that has two.
@@ -183,12 +183,12 @@ fn open(found: Found, split: Split, options: &DatasetOptions<'_>) -> Result<Open
         Found::Idx([images, labels]) => Arc::new(idx::open([&images, &labels], range)?),
         Found::Cifar(kind, files) => Arc::new(cifar::open(kind, &files, options)?),
         #[cfg(feature = "image")]
-        Found::Folder(path) => Arc::new(Pictures::folder(&path, options)?),
+        Found::Folder(path) => Arc::new(ImageFiles::folder(&path, options)?),
         #[cfg(feature = "image")]
         Found::Archive(path) => {
             let (tree, has_parts) = Tree::open(&path)?.part(split);
             let Some(tree) = tree else { return Ok(None) };
-            return Ok(Some((Arc::new(Pictures::archive(&tree, options)?), has_parts)));
+            return Ok(Some((Arc::new(ImageFiles::archive(&tree, options)?), has_parts)));
         }
         #[cfg(not(feature = "image"))]
         Found::Folder(path) | Found::Archive(path) => {

@@ -1,124 +1,141 @@
-//! The networks that are judged: one, or several together.
+//! The networks of an evaluation: one, or an ensemble whose probabilities are averaged.
 
-use std::path::PathBuf;
-
-use super::super::args::Named;
-use super::super::images::{Reader, log_probabilities, probabilities};
-use super::super::open::ModelArgs;
-use super::super::output::{Failure, Out};
-use super::score::{Row, add};
-use super::{Args, Average};
+use super::error::EvalError;
+use super::evaluator::EvalOptions;
+use super::measures::{Probabilities, log_add_exp};
+use super::Average;
 use crate::check;
 use crate::data::{Cut, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
+use crate::infer::{BoundNetwork, ImagePipeline, log_softmax, softmax};
 use crate::ir::{Checked, Preprocess, Shape};
-use crate::runtime::Session;
+use crate::runtime::{Session, SessionOptions};
 use crate::train::classes;
 
-/// Pixels that a network is taken to be made for where neither its input nor its preprocessing says.
-const USUAL: usize = 224 * 224;
+/// The input size assumed, in pixels, if neither the input nor the preprocessing states one.
+const USUAL_PIXELS: usize = 224 * 224;
 
-/// A network that is judged.
-pub(super) struct EnsembleMember {
-    /// Its name, and its file where another of the same name is judged.
-    pub title: String,
-    args: ModelArgs,
-    pub session: Session,
-    reader: Reader,
-    /// Which of the ways to prepare images is its own.
-    way: usize,
-    /// Pixels of the input that it is made for.
+/// A network of an ensemble.
+pub struct EnsembleMember {
+    /// The network's name.
+    name: String,
+    /// The name, and the origin if another member has the same name.
+    title: String,
+    /// Where it comes from.
+    origin: String,
+    session: Session,
+    pipeline: ImagePipeline,
+    /// The index of its preparation: see [`Ensemble`].
+    preparation: usize,
+    /// The input size that it is made for, in pixels.
     pixels: usize,
 }
 
-/// The networks, all of the same classes.
-pub(super) struct Members {
-    pub list: Vec<EnsembleMember>,
-    /// The ways in which images are prepared for them, each different.
-    ways: Vec<(Preprocess, Shape)>,
+/// Networks of the same classes.
+#[derive(Default)]
+pub struct Ensemble {
+    members: Vec<EnsembleMember>,
+    preparations: Vec<Preparation>,
     classes: usize,
-    /// All files that they come from.
-    read: Vec<PathBuf>,
 }
 
-/// An image prepared in each way, in each of its views.
-pub(super) type Shown = Vec<Vec<Input>>;
+/// How images become a network's input. Members of the same preparation share the prepared images.
+#[derive(Clone, PartialEq)]
+pub(super) struct Preparation {
+    preprocess: Preprocess,
+    shape: Shape,
+}
 
-impl Members {
-    /// Opens the networks that the command names.
-    pub fn open(args: &Args, views: &Views, out: &mut Out) -> Result<Members, Failure> {
-        let further = args.ensemble.iter().map(|named| beside(&args.model, named));
-        let mut list: Vec<EnsembleMember> = Vec::new();
-        let mut ways: Vec<(Preprocess, Shape)> = Vec::new();
-        let mut read = Vec::new();
-        for from in std::iter::once(args.model.clone()).chain(further) {
-            let member = EnsembleMember::open(from, views, args.average, &mut ways, &mut read, out)?;
-            agree(list.first(), &member)?;
-            list.push(member);
+/// An image in each preparation, in each of its views.
+pub(super) type Prepared = Vec<Vec<Input>>;
+
+impl Ensemble {
+    /// Adds a network. `origin` is where it comes from: it tells networks of the same name apart.
+    ///
+    /// # Errors
+    /// The network does not read images, does not allow the views or the average, or has other classes than the members before.
+    pub fn push(
+        &mut self,
+        network: BoundNetwork,
+        origin: String,
+        options: &EvalOptions,
+        session: SessionOptions,
+    ) -> Result<(), EvalError> {
+        let mut member = EnsembleMember::new(network, origin, options, session)?;
+        match self.members.first() {
+            Some(first) => same_classes(first, &member)?,
+            None => self.classes = member.classes(),
         }
-        name_apart(&mut list);
-        let classes = list.first().and_then(|m| classes(m.session.model().checked())).unwrap_or(0);
-        Ok(Members { list, ways, classes, read })
+        // where a mean was read from makes no difference
+        let preprocess = Preprocess { mean_from: None, ..member.pipeline.preprocess.clone() };
+        let own = Preparation { preprocess, shape: member.pipeline.shape.clone() };
+        member.preparation = self.preparations.iter().position(|known| *known == own).unwrap_or_else(|| {
+            self.preparations.push(own);
+            self.preparations.len() - 1
+        });
+        self.members.push(member);
+        set_titles(&mut self.members);
+        Ok(())
     }
 
-    /// All files that they come from.
-    pub fn read(&self) -> &[PathBuf] {
-        &self.read
+    /// The networks.
+    pub fn members(&self) -> &[EnsembleMember] {
+        &self.members
     }
 
-    /// How many classes they tell apart.
+    pub(super) fn members_mut(&mut self) -> &mut [EnsembleMember] {
+        &mut self.members
+    }
+
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The names of the classes: of the first network that states them; none where none does.
+    /// The names of the classes: those of the first network that states them; empty if none does.
     pub fn labels(&self) -> &[String] {
-        let mut lists = self.list.iter().map(|m| &m.session.model().network().labels);
+        let mut lists = self.members.iter().map(|member| &member.session.model().network().labels);
         lists.find(|labels| !labels.is_empty()).map_or(&[], Vec::as_slice)
     }
 
-    /// Fails where a dataset of normalized samples does not go with the networks or the views; images are brought to any size.
-    pub fn hold(&self, data: &dyn Dataset, views: &Views) -> Result<(), Failure> {
+    /// Threads of the first network.
+    pub(super) fn threads(&self) -> usize {
+        self.members.first().map_or(1, |member| member.session.threads())
+    }
+
+    /// Checks that a dataset of normalized samples fits the networks and the views. Images are brought to any size.
+    pub fn check_data(&self, data: &dyn Dataset, views: &Views) -> Result<(), EvalError> {
         if !data.is_normalized() {
             return Ok(());
         }
         if !views.is_plain() {
-            return Err(Failure::Usage(format!(
-                "--crops, --scales and --flip show images in other ways, and `{}` holds normalized values",
-                data.name(0)
-            )));
+            return Err(EvalError::Normalized { name: data.name(0) });
         }
-        for (how, shape) in &self.ways {
-            Transform::new(data, shape, Some(how), &[]).map_err(Failure::input)?;
+        for Preparation { preprocess, shape } in &self.preparations {
+            Transform::new(data, shape, Some(preprocess), &[])?;
         }
         Ok(())
     }
 
-    /// Reads a sample and prepares it in each way.
-    pub fn show(ways: &[(Preprocess, Shape)], views: &Views, data: &dyn Dataset, index: usize) -> Result<Shown, String> {
-        let wrong = |source: PrepareError| DataError::Prepare { name: data.name(index), source }.to_string();
-        match data.read(index).map_err(|e| e.to_string())? {
-            Sample::Pixels(pixels) => {
-                let prepare = |(how, shape): &(Preprocess, Shape)| views.prepare(pixels.clone(), how, shape);
-                ways.iter().map(prepare).collect::<Result<_, _>>().map_err(wrong)
-            }
-            Sample::Values(values) => Ok(ways.iter().map(|_| vec![(values.data.clone(), values.size)]).collect()),
-        }
-    }
-
-    /// The ways in which images are prepared for them.
-    pub fn ways(&self) -> &[(Preprocess, Shape)] {
-        &self.ways
+    pub(super) fn preparations(&self) -> &[Preparation] {
+        &self.preparations
     }
 }
 
-/// The arguments of a further network: how it runs is said once for all.
-fn beside(first: &ModelArgs, named: &Named) -> ModelArgs {
-    let mut args = first.clone();
-    args.file.clone_from(&named.file);
-    args.select.network.clone_from(&named.network);
-    args.select.set.clear();
-    args.weights.clone_from(&named.weights);
-    args
+/// Reads a sample, and prepares it in each way.
+pub(super) fn prepare(
+    preparations: &[Preparation],
+    views: &Views,
+    data: &dyn Dataset,
+    index: usize,
+) -> Result<Prepared, DataError> {
+    let wrong = |source: PrepareError| DataError::Prepare { name: data.name(index), source };
+    match data.read(index)? {
+        Sample::Pixels(pixels) => {
+            let prepare = |to: &Preparation| views.prepare(pixels.clone(), &to.preprocess, &to.shape);
+            preparations.iter().map(prepare).collect::<Result<_, _>>().map_err(wrong)
+        }
+        Sample::Values(values) => Ok(preparations.iter().map(|_| vec![(values.data.clone(), values.size)]).collect()),
+    }
 }
 
 /// Views that can run together.
@@ -128,164 +145,178 @@ struct OfOneSize<'a> {
     views: Vec<(usize, &'a [f32])>,
 }
 
+/// Sums over the views of an image, a number for each class.
+#[derive(Clone, Default)]
+struct ViewSums {
+    /// Of scores, or of probabilities.
+    sum: Vec<f64>,
+    /// The logarithms of the sums of probabilities.
+    log: Vec<f64>,
+}
+
 impl EnsembleMember {
-    fn open(
-        args: ModelArgs,
-        views: &Views,
-        average: Average,
-        ways: &mut Vec<(Preprocess, Shape)>,
-        read: &mut Vec<PathBuf>,
-        out: &mut Out,
-    ) -> Result<EnsembleMember, Failure> {
-        let mut loaded = args.load(out)?;
-        read.append(&mut loaded.read);
-        let pixels = made_for(&loaded.checked);
-        if views.cut == Cut::Whole {
-            loaded.checked = check::any_size(&loaded.checked).map_err(|error| {
-                let name = &loaded.checked.network.name;
-                Failure::Input(format!("`{name}` cannot be shown whole pictures: {error}; --scales with --crops shows crops"))
-            })?;
+    fn new(
+        mut network: BoundNetwork,
+        origin: String,
+        options: &EvalOptions,
+        session: SessionOptions,
+    ) -> Result<EnsembleMember, EvalError> {
+        let name = network.checked.network.name.clone();
+        let pixels = input_pixels(&network.checked);
+        if options.views.cut == Cut::Whole {
+            let any_size = check::any_size(&network.checked);
+            network.checked = any_size.map_err(|source| EvalError::WholeImages { network: name.clone(), source })?;
         }
-        let mut reader = Reader::of(&loaded.checked)?;
+        let mut pipeline = ImagePipeline::new(&network.checked)?;
         // the loss is that of the scores, which a softmax may round to 0
-        let (checked, ended_in_softmax) = loaded.checked.scores();
-        loaded.checked = checked;
-        reader.ends_in_softmax &= !ended_in_softmax;
-        let model = loaded.model()?;
-        if average == Average::Logits && (reader.ends_in_softmax || ended_in_softmax) {
-            let name = &model.network().name;
-            return Err(Failure::Input(format!("`{name}` ends in a softmax: it yields no logits to be averaged")));
+        let (checked, ended_in_softmax) = network.checked.scores();
+        network.checked = checked;
+        pipeline.ends_in_softmax &= !ended_in_softmax;
+        let model = network.model()?;
+        if options.average == Average::Logits && (pipeline.ends_in_softmax || ended_in_softmax) {
+            return Err(EvalError::NoLogits { network: name });
         }
-        if views.cut == Cut::Ten && views.scales.is_empty() && reader.how.resize.is_none() && reader.how.crop.is_none() {
-            let name = &model.network().name;
-            return Err(Failure::Usage(format!(
-                "`{name}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
-                 with --scales"
-            )));
+        let is_as_large_as_the_input = pipeline.preprocess.resize.is_none() && pipeline.preprocess.crop.is_none();
+        if options.views.cut == Cut::Ten && options.views.scales.is_empty() && is_as_large_as_the_input {
+            return Err(EvalError::SameCrops { network: name });
         }
-        // where a mean was read from makes no difference
-        let own = (Preprocess { mean_from: None, ..reader.how.clone() }, reader.shape.clone());
-        let way = ways.iter().position(|way| *way == own).unwrap_or_else(|| {
-            ways.push(own);
-            ways.len() - 1
-        });
-        let session = args.session(&model)?;
-        Ok(EnsembleMember { title: model.network().name.clone(), args, session, reader, way, pixels })
+        let session = model.session_with(session)?;
+        Ok(EnsembleMember { title: name.clone(), name, origin, session, pipeline, preparation: 0, pixels })
     }
 
-    /// Plans for a full run, where its size is known before an image is read.
-    pub fn prepare(&mut self, views: &Views, batch: usize) -> Result<(), Failure> {
-        match self.reader.free_size() {
-            Some(size) if views.cut != Cut::Whole => self.session.prepare(batch, size).map_err(Failure::input),
+    /// The network's name, with its origin if another member has the same name.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The session that it runs in.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn classes(&self) -> usize {
+        classes(self.session.model().checked()).unwrap_or(0)
+    }
+
+    /// Plans for a full run, if its size is known before an image is read.
+    pub(super) fn prepare(&mut self, views: &Views, batch: usize) -> Result<(), EvalError> {
+        match self.pipeline.free_size() {
+            Some(size) if views.cut != Cut::Whole => Ok(self.session.prepare(batch, size)?),
             _ => Ok(()),
         }
     }
 
-    /// The probabilities that it gives the classes of each picture: the average over views.
-    pub fn answer(&mut self, pictures: &[Shown], batch: usize, average: Average) -> Result<Vec<Row>, Failure> {
+    /// The views of an image that it runs on.
+    fn views<'a>(&self, image: &'a Prepared) -> &'a [Input] {
+        image.get(self.preparation).map_or(&[], Vec::as_slice)
+    }
+
+    /// The class probabilities of each image: the average over its views.
+    pub(super) fn run(&mut self, images: &[Prepared], options: &EvalOptions) -> Result<Vec<Probabilities>, EvalError> {
         // in the order in which each size first comes
         let mut sizes: Vec<OfOneSize<'_>> = Vec::new();
-        for (picture, shown) in pictures.iter().enumerate() {
-            for (values, size) in shown.get(self.way).map_or(&[][..], Vec::as_slice) {
+        for (image, prepared) in images.iter().enumerate() {
+            for (values, size) in self.views(prepared) {
                 match sizes.iter_mut().find(|known| known.size == *size) {
-                    Some(known) => known.views.push((picture, values)),
-                    None => sizes.push(OfOneSize { size: *size, views: vec![(picture, values)] }),
+                    Some(known) => known.views.push((image, values)),
+                    None => sizes.push(OfOneSize { size: *size, views: vec![(image, values)] }),
                 }
             }
         }
-        // of scores or probabilities, and of the probabilities' logarithms
-        let mut sums: Vec<[Vec<f64>; 2]> = vec![[Vec::new(), Vec::new()]; pictures.len()];
+        let mut sums = vec![ViewSums::default(); images.len()];
         for OfOneSize { size, views } in sizes {
             let [_, height, width] = size;
-            // larger images take more memory: as many as make the pixels of a batch of the network's own size
-            let together = (batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, batch);
+            // larger images take more memory: a run has at most the pixels of a batch of the network's own size
+            let together = (options.batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, options.batch);
             for run in views.chunks(together) {
                 let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
-                let rows = self.reader.scores(&mut self.session, &values, size)?;
-                for ((picture, _), scores) in run.iter().zip(rows) {
-                    let [sum, logs] = &mut sums[*picture];
-                    sum.resize(scores.len(), 0.0);
-                    logs.resize(scores.len(), f64::NEG_INFINITY);
-                    if average == Average::Logits {
-                        sum.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(score));
-                        continue;
-                    }
-                    let Row { p, log } = self.row(scores);
-                    sum.iter_mut().zip(p).for_each(|(sum, p)| *sum += f64::from(p));
-                    logs.iter_mut().zip(log).for_each(|(sum, log)| *sum = add(*sum, log));
+                let rows = self.pipeline.scores(&mut self.session, &values, size)?;
+                for ((image, _), scores) in run.iter().zip(rows) {
+                    self.add(&mut sums[*image], scores, options.average);
                 }
             }
         }
-        let mean = |([sum, logs], shown): ([Vec<f64>; 2], &Shown)| {
-            let views = shown.get(self.way).map_or(1, Vec::len).max(1) as f64;
-            let row: Vec<f32> = sum.into_iter().map(|sum| (sum / views) as f32).collect();
-            match average {
-                Average::Logits => Row { p: probabilities(&row), log: log_probabilities(&row) },
-                Average::Probabilities => Row { p: row, log: logs.into_iter().map(|log| log - views.ln()).collect() },
-            }
-        };
-        Ok(sums.into_iter().zip(pictures).map(mean).collect())
+        let mean = |(sums, image): (ViewSums, &Prepared)| sums.mean(self.views(image).len().max(1), options.average);
+        Ok(sums.into_iter().zip(images).map(mean).collect())
     }
 
-    /// The probabilities that the scores of a view are.
-    fn row(&self, scores: Vec<f32>) -> Row {
-        if self.reader.ends_in_softmax {
-            let log = scores.iter().map(|&p| f64::from(p).ln()).collect();
-            return Row { p: scores, log };
+    /// Adds the scores of a view.
+    fn add(&self, sums: &mut ViewSums, scores: Vec<f32>, average: Average) {
+        sums.sum.resize(scores.len(), 0.0);
+        sums.log.resize(scores.len(), f64::NEG_INFINITY);
+        if average == Average::Logits {
+            sums.sum.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(score));
+            return;
         }
-        Row { p: probabilities(&scores), log: log_probabilities(&scores) }
+        let Probabilities { p, log } = self.probabilities(scores);
+        sums.sum.iter_mut().zip(p).for_each(|(sum, p)| *sum += f64::from(p));
+        sums.log.iter_mut().zip(log).for_each(|(sum, log)| *sum = log_add_exp(*sum, log));
     }
 
-    /// Why its answer to an image is not finite.
-    pub fn why_not_finite(&mut self, shown: &Shown) -> Result<String, Failure> {
-        let views = shown.get(self.way).map_or(&[][..], Vec::as_slice);
-        for (values, size) in views {
-            if let Some(cause) = self.reader.first_not_finite(&mut self.session, values, *size)? {
+    fn probabilities(&self, scores: Vec<f32>) -> Probabilities {
+        if self.pipeline.ends_in_softmax {
+            let log = scores.iter().map(|&p| f64::from(p).ln()).collect();
+            return Probabilities { p: scores, log };
+        }
+        Probabilities { p: softmax(&scores), log: log_softmax(&scores) }
+    }
+
+    /// Why its scores for an image are not finite.
+    pub(super) fn why_not_finite(&mut self, image: &Prepared) -> Result<String, EvalError> {
+        for (values, size) in self.views(image) {
+            if let Some(cause) = self.pipeline.first_not_finite(&mut self.session, values, *size)? {
                 return Ok(format!("network `{}`: {cause}", self.title));
             }
         }
         Ok(format!("network `{}`", self.title))
     }
+}
 
-    /// Says what of the weights was packed again.
-    pub fn note(&self, out: &Out) {
-        self.args.note_packs(&self.session, out);
+impl ViewSums {
+    fn mean(self, views: usize, average: Average) -> Probabilities {
+        let views = views as f64;
+        let row: Vec<f32> = self.sum.into_iter().map(|sum| (sum / views) as f32).collect();
+        match average {
+            Average::Logits => Probabilities { p: softmax(&row), log: log_softmax(&row) },
+            Average::Probabilities => Probabilities { p: row, log: self.log.into_iter().map(|log| log - views.ln()).collect() },
+        }
     }
 }
 
-/// Pixels of the input that a network is made for.
-fn made_for(checked: &Checked) -> usize {
+/// The input size that a network is made for, in pixels.
+fn input_pixels(checked: &Checked) -> usize {
     let input = checked.graph().inputs().first().and_then(|&input| checked.shape(input).sizes());
     let input = input.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok()).map(|[_, height, width]| [height, width]);
     let crop = checked.network.preprocess.as_ref().and_then(|how| how.crop);
-    input.or(crop).map_or(USUAL, |[height, width]| height.saturating_mul(width).max(1))
+    input.or(crop).map_or(USUAL_PIXELS, |[height, width]| height.saturating_mul(width).max(1))
 }
 
-/// Fails where two networks do not tell the same classes apart.
-fn agree(first: Option<&EnsembleMember>, other: &EnsembleMember) -> Result<(), Failure> {
-    let count = |member: &EnsembleMember| classes(member.session.model().checked()).unwrap_or(0);
-    let Some(first) = first else { return Ok(()) };
-    let (one, two) = (&first.title, &other.title);
-    let (n, m) = (count(first), count(other));
-    if n != m {
-        return Err(Failure::Input(format!("`{one}` tells {n} classes apart, and `{two}` {m}: they cannot be averaged")));
+/// Checks that two networks have the same classes.
+fn same_classes(first: &EnsembleMember, other: &EnsembleMember) -> Result<(), EvalError> {
+    let (classes, other_classes) = (first.classes(), other.classes());
+    let names = (first.name.clone(), other.name.clone());
+    if classes != other_classes {
+        return Err(EvalError::ClassCounts { first: names.0, classes, other: names.1, other_classes });
     }
-    let [a, b] = [first, other].map(|member| &member.session.model().network().labels);
-    match a.iter().zip(b).position(|(a, b)| a != b) {
-        Some(class) => Err(Failure::Input(format!(
-            "class {class} is `{}` of `{one}` and `{}` of `{two}`: they cannot be averaged",
-            a[class], b[class]
-        ))),
+    let [labels, other_labels] = [first, other].map(|member| &member.session.model().network().labels);
+    match labels.iter().zip(other_labels).enumerate().find(|(_, (label, other))| label != other) {
+        Some((class, (label, other_label))) => Err(EvalError::ClassNames {
+            class,
+            first: names.0,
+            label: label.clone(),
+            other: names.1,
+            other_label: other_label.clone(),
+        }),
         None => Ok(()),
     }
 }
 
-/// Networks of one name are told apart by their files, and by their places where the files are the same.
-fn name_apart(list: &mut [EnsembleMember]) {
-    let names: Vec<String> = list.iter().map(|m| m.title.clone()).collect();
-    for (i, member) in list.iter_mut().enumerate() {
+/// Tells networks of one name apart by their origins, and by their numbers in case the origins are the same.
+fn set_titles(members: &mut [EnsembleMember]) {
+    let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
+    for (i, member) in members.iter_mut().enumerate() {
         if names.iter().filter(|name| **name == names[i]).count() > 1 {
-            member.title = format!("{} ({}, {})", names[i], member.args.file.display(), i + 1);
+            member.title = format!("{} ({}, {})", names[i], member.origin, i + 1);
         }
     }
 }

@@ -1,208 +1,252 @@
-//! The run over a dataset: images are prepared ahead, answered in whole runs, and counted.
+//! The run over a dataset: images are prepared ahead, run in batches, and counted.
 
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use indicatif::ProgressBar;
 use ndarray::{Array2, ArrayD};
 
-use super::super::images::{AHEAD, Ahead, Event, progress};
-use super::super::output::{Failure, Out};
-use super::members::{Members, Shown};
-use super::score::{Counts, Measures, NoAnswer, Row};
-use super::state::State;
-use super::{Args, Average};
+use super::Average;
+use super::ensemble::{Ensemble, Prepared, prepare};
+use super::error::EvalError;
+use super::measures::{Counts, Measures, NoAnswer, Probabilities};
+use super::state::{Resumed, State};
 use crate::data::{Dataset, Views};
+use crate::infer::{Event, PREFETCH, Prefetch};
 
-/// What is to be done.
-pub(super) struct Work<'a> {
-    pub data: &'a dyn Dataset,
-    pub views: &'a Views,
+/// Options of an evaluation.
+#[derive(Clone, Debug)]
+pub struct EvalOptions {
+    /// The views of each image.
+    pub views: Views,
+    /// What is averaged over views.
     pub average: Average,
-    /// Images of the network's own size in a run.
+    /// Images in a run, of the network's own input size.
     pub batch: usize,
     /// How many of the worst images are listed.
     pub worst: usize,
-    /// Whether an image that cannot be read ends the run.
-    pub fatal: bool,
-    /// At most so many images.
+    /// Whether an image that cannot be read is an error. Otherwise it is counted and left out.
+    pub fail_on_broken: bool,
+    /// At most so many images; of a resumed evaluation so many more.
     pub limit: Option<usize>,
     /// Whether each image's probabilities are kept.
-    pub keep: bool,
+    pub keep_scores: bool,
 }
 
-/// The run, and what it has counted so far.
-pub(super) struct Evaluator<'a> {
-    pub work: Work<'a>,
-    pub members: Members,
-    pub counts: Counts,
-    /// Of this process.
-    pub seconds: f64,
-    /// Images that were answered by this process.
-    pub answered: usize,
-    state: Option<State>,
-    rows: Vec<(usize, Vec<f32>)>,
-}
-
-impl<'a> Evaluator<'a> {
-    /// From the beginning, or from where the state ends.
-    pub fn new(work: Work<'a>, members: Members, state: Option<State>) -> Evaluator<'a> {
-        let counts = state.as_ref().map(|state| state.counts.clone()).unwrap_or_default();
-        Evaluator { work, members, counts, seconds: 0.0, answered: 0, state, rows: Vec::new() }
-    }
-
-    /// Images whose answers are computed together. All results of a state are those of whole parts, counted from the first image
-    /// on: what runs together is the same however often a run is interrupted, and so are the results, to the bit.
-    fn part(&self) -> usize {
-        (self.work.batch / self.work.views.count()).max(1)
-    }
-
-    /// The index behind the last image.
-    pub fn end(&self) -> usize {
-        let (all, part) = (self.work.data.len(), self.part());
-        match (self.work.limit, &self.state) {
-            (None, _) => all,
-            (Some(limit), None) => all.min(limit),
-            (Some(limit), Some(state)) => {
-                all.min(state.counts.next.saturating_add(limit).checked_next_multiple_of(part).unwrap_or(all))
-            }
+impl Default for EvalOptions {
+    fn default() -> EvalOptions {
+        EvalOptions {
+            views: Views::default(),
+            average: Average::default(),
+            batch: 16,
+            worst: 0,
+            fail_on_broken: false,
+            limit: None,
+            keep_scores: false,
         }
     }
+}
 
-    /// Runs to the end; says whether Ctrl-C ended it before.
-    pub fn run(&mut self) -> Result<bool, Failure> {
-        let (first, end, part) = (self.counts.next, self.end(), self.part());
+/// How far an evaluation is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Images done, of [`Evaluator::end`].
+    pub done: usize,
+    /// The measures so far; `None` if no image could be read.
+    pub measures: Option<Measures>,
+}
+
+/// Evaluates networks on a dataset.
+pub struct Evaluator {
+    pub(super) ensemble: Ensemble,
+    pub(super) data: Arc<dyn Dataset>,
+    pub(super) options: EvalOptions,
+    pub(super) counts: Counts,
+    /// The time that [`Evaluator::run`] took.
+    pub(super) seconds: f64,
+    /// Images that [`Evaluator::run`] evaluated.
+    pub(super) evaluated: usize,
+    state: Option<State>,
+    /// The index behind the last image.
+    end: usize,
+    /// Probabilities that are kept, with their images' indices.
+    kept: Vec<(usize, Vec<f32>)>,
+}
+
+impl Evaluator {
+    /// An evaluation from the first image on.
+    ///
+    /// # Errors
+    /// A dataset of normalized samples does not fit the networks or the views.
+    pub fn new(ensemble: Ensemble, data: Arc<dyn Dataset>, options: EvalOptions) -> Result<Evaluator, EvalError> {
+        ensemble.check_data(&*data, &options.views)?;
+        let end = options.limit.map_or(data.len(), |limit| data.len().min(limit));
+        let counts = Counts::default();
+        Ok(Evaluator { ensemble, data, options, counts, seconds: 0.0, evaluated: 0, state: None, end, kept: Vec::new() })
+    }
+
+    /// Keeps the state in a file, and continues from it if it exists. A limit then counts from there, and is rounded up to whole runs.
+    /// `also` are further facts, as key and value, that must be the same in both.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds the state of another evaluation.
+    pub fn resume(&mut self, path: &Path, also: &[(&str, String)]) -> Result<Resumed, EvalError> {
+        let (state, counts, resumed) = State::open(path, self, also)?;
+        self.state = Some(state);
+        self.counts = counts;
+        if let Some(limit) = self.options.limit {
+            let (all, next) = (self.data.len(), self.counts.next);
+            self.end = all.min(next.saturating_add(limit).checked_next_multiple_of(self.chunk()).unwrap_or(all));
+        }
+        Ok(resumed)
+    }
+
+    /// Images that are run together. Chunks are counted from the first image, and a state is that after a whole chunk: so the batches,
+    /// and with them the results to the bit, do not depend on how often a run is interrupted.
+    fn chunk(&self) -> usize {
+        (self.options.batch / self.options.views.count()).max(1)
+    }
+
+    /// Where the run starts: the number of images done before.
+    pub fn start(&self) -> usize {
+        self.counts.next
+    }
+
+    /// Where the run ends: a number of images.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The networks.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
+    /// The options.
+    pub fn options(&self) -> &EvalOptions {
+        &self.options
+    }
+
+    /// Runs to the end, or until `progress`, which is called after each chunk of images, breaks off. Returns whether images are left.
+    ///
+    /// # Errors
+    /// A run fails, an image cannot be read where that is an error, or the state cannot be written.
+    pub fn run(&mut self, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<bool, EvalError> {
+        let (first, end, chunk) = (self.counts.next, self.end, self.chunk());
         if first >= end {
             return Ok(false);
         }
         let start = Instant::now();
-        let bar = progress(end);
-        bar.set_position(first as u64);
-        bar.reset_eta();
-        let (data, views) = (self.work.data, self.work.views);
-        let ways = self.members.ways().to_vec();
-        let workers = self.members.list.first().map_or(1, |m| m.session.threads());
-        let ahead = Ahead { range: first..end, workers, depth: (AHEAD / views.count()).max(1) };
-        let mut pictures: Vec<(usize, Shown)> = Vec::new();
-        let mut stopped = false;
-        let result = ahead.run(
-            |index| Members::show(&ways, views, data, index),
+        let data = Arc::clone(&self.data);
+        let (views, preparations) = (self.options.views.clone(), self.ensemble.preparations().to_vec());
+        let depth = (PREFETCH / views.count()).max(1);
+        let prefetch = Prefetch { range: first..end, workers: self.ensemble.threads(), depth };
+        let mut images: Vec<(usize, Prepared)> = Vec::new();
+        let mut is_stopped = false;
+        let result = prefetch.run(
+            |index| prepare(&preparations, &views, &*data, index),
             |event| {
                 let index = match event {
-                    Event::Begun => {
-                        self.prepare(part.min(end - first))?;
+                    Event::Started => {
+                        self.plan(chunk.min(end - first))?;
                         return Ok(ControlFlow::Continue(()));
                     }
-                    Event::Sample(_, Err(why)) if self.work.fatal => return Err(Failure::Input(why)),
-                    Event::Sample(index, Err(why)) => {
-                        self.counts.broken(why);
+                    Event::Sample(_, Err(error)) if self.options.fail_on_broken => return Err(error.into()),
+                    Event::Sample(index, Err(error)) => {
+                        self.counts.count_broken(error.to_string());
                         index
                     }
-                    Event::Sample(index, Ok(shown)) => {
-                        pictures.push((index, shown));
+                    Event::Sample(index, Ok(prepared)) => {
+                        images.push((index, prepared));
                         index
                     }
                 };
-                if (index + 1) % part != 0 && index + 1 != end {
+                let done = index + 1;
+                if done % chunk != 0 && done != end {
                     return Ok(ControlFlow::Continue(()));
                 }
-                self.answer(&mut pictures)?;
-                self.counts.next = index + 1;
-                bar.set_position(index as u64 + 1);
-                self.say(&bar);
+                self.evaluate(std::mem::take(&mut images))?;
+                self.counts.next = done;
+                let flow = progress(Progress { done, measures: self.measures().pop() });
+                is_stopped = flow.is_break();
                 if let Some(state) = &mut self.state {
-                    stopped = state.is_stopped();
-                    state.keep(&self.counts, stopped || index + 1 == end)?;
+                    state.keep(&self.counts, is_stopped || done == end)?;
                 }
-                Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                Ok(flow)
             },
         );
-        bar.finish_and_clear();
         self.seconds = start.elapsed().as_secs_f64();
-        result.map(|()| stopped && self.counts.next < end)
+        result.map(|()| is_stopped && self.counts.next < end)
     }
 
     /// Plans for full runs while the first images are read.
-    fn prepare(&mut self, pictures: usize) -> Result<(), Failure> {
-        let batch = self.work.batch.min(pictures * self.work.views.count());
-        self.members.list.iter_mut().try_for_each(|member| member.prepare(self.work.views, batch))
+    fn plan(&mut self, images: usize) -> Result<(), EvalError> {
+        let views = &self.options.views;
+        let batch = self.options.batch.min(images * views.count());
+        self.ensemble.members_mut().iter_mut().try_for_each(|member| member.prepare(views, batch))
     }
 
-    fn answer(&mut self, pictures: &mut Vec<(usize, Shown)>) -> Result<(), Failure> {
-        if pictures.is_empty() {
+    /// Runs the networks on a chunk of images, and counts them.
+    fn evaluate(&mut self, images: Vec<(usize, Prepared)>) -> Result<(), EvalError> {
+        if images.is_empty() {
             return Ok(());
         }
-        let (indices, shown): (Vec<usize>, Vec<Shown>) = pictures.drain(..).unzip();
-        let (batch, average) = (self.work.batch, self.work.average);
-        let answers = self.members.list.iter_mut().map(|member| member.answer(&shown, batch, average));
-        let answers: Vec<Vec<Row>> = answers.collect::<Result<_, _>>()?;
-        for (i, index) in indices.into_iter().enumerate() {
-            let mut rows: Vec<Row> = answers.iter().filter_map(|rows| rows.get(i).cloned()).collect();
-            if let (None, Some(at)) = (&self.counts.no_answer, rows.iter().position(|row| !row.is_finite())) {
-                let why = self.members.list[at].why_not_finite(&shown[i])?;
-                self.counts.no_answer = Some(NoAnswer { index, why });
-            }
-            if rows.len() > 1 {
-                rows.push(Row::mean(&rows));
-            }
-            let classes = rows.last().map_or(0, |row| row.p.len());
-            let class = self.work.data.label(index) as usize;
-            if class >= classes {
-                return Err(Failure::Input(format!("the data has more classes than the network's {classes} outputs")));
-            }
-            self.answered += 1;
-            self.counts.answer(index, class, &rows, self.work.worst);
-            if let (true, Some(row)) = (self.work.keep, rows.pop()) {
-                self.rows.push((index, row.p));
-            }
+        let (indices, prepared): (Vec<usize>, Vec<Prepared>) = images.into_iter().unzip();
+        let options = &self.options;
+        let members = self.ensemble.members_mut().iter_mut();
+        let answers: Vec<Vec<Probabilities>> =
+            members.map(|member| member.run(&prepared, options)).collect::<Result<_, _>>()?;
+        for (i, (index, prepared)) in indices.into_iter().zip(&prepared).enumerate() {
+            let answers = answers.iter().filter_map(|list| list.get(i).cloned()).collect();
+            self.count(index, prepared, answers)?;
         }
         Ok(())
     }
 
-    /// The error so far, beside the bar.
-    fn say(&self, bar: &ProgressBar) {
-        if let Some(measures) = self.measures().last() {
-            let bad = if measures.not_finite > 0 { format!(", {} not finite", measures.not_finite) } else { String::new() };
-            bar.set_message(format!("top-1 error {:.2} %{bad}", 100.0 - measures.top1));
+    /// Counts an image with the probabilities of each network.
+    fn count(&mut self, index: usize, prepared: &Prepared, mut answers: Vec<Probabilities>) -> Result<(), EvalError> {
+        if let (None, Some(at)) = (&self.counts.no_answer, answers.iter().position(|answer| !answer.is_finite())) {
+            let why = self.ensemble.members_mut()[at].why_not_finite(prepared)?;
+            self.counts.no_answer = Some(NoAnswer { index, why });
         }
+        if answers.len() > 1 {
+            answers.push(Probabilities::mean(&answers));
+        }
+        let classes = answers.last().map_or(0, |answer| answer.p.len());
+        let class = self.data.label(index) as usize;
+        if class >= classes {
+            return Err(EvalError::Labels { classes });
+        }
+        self.evaluated += 1;
+        self.counts.count(index, class, &answers, self.options.worst);
+        if let (true, Some(answer)) = (self.options.keep_scores, answers.pop()) {
+            self.kept.push((index, answer.p));
+        }
+        Ok(())
     }
 
-    /// The measures of each network, and, of several, of all together behind them; none where nothing was answered.
-    pub fn measures(&self) -> Vec<Measures> {
+    /// The measures of each network and, of several, those of the ensemble at the end; empty if no image was evaluated.
+    pub(super) fn measures(&self) -> Vec<Measures> {
         if self.counts.seen == 0 {
             return Vec::new();
         }
         self.counts.tallies.iter().map(|tally| tally.measures(self.counts.seen)).collect()
     }
 
-    /// The error that scores which are not finite are, behind the report: they have no measure.
-    pub fn hold_finite(&self) -> Result<(), Failure> {
+    /// Fails if a network's scores are not finite for an image: the measures then mean little.
+    pub fn check_finite(&self) -> Result<(), EvalError> {
         let Some(NoAnswer { index, why }) = &self.counts.no_answer else { return Ok(()) };
-        let (seen, name) = (self.counts.seen, self.work.data.name(*index));
-        let bad = self.measures().iter().map(|m| m.not_finite).max().unwrap_or(0);
-        Err(Failure::Input(format!("the scores of {bad} of {seen} images are not finite, first those of `{name}`: {why}")))
+        let count = self.measures().iter().map(|measures| measures.not_finite).max().unwrap_or(0);
+        Err(EvalError::NotFinite { count, images: self.counts.seen, name: self.data.name(*index), why: why.clone() })
     }
 
-    /// Each image's probabilities, in the dataset's order; NaN of those that were not read.
+    /// Each image's probabilities, in the dataset's order; NaN for those that could not be read.
     pub fn scores(&self) -> ArrayD<f32> {
-        let mut all = Array2::from_elem((self.end(), self.members.classes()), f32::NAN);
-        for (index, row) in &self.rows {
+        let mut all = Array2::from_elem((self.end, self.ensemble.classes()), f32::NAN);
+        for (index, row) in &self.kept {
             all.row_mut(*index).iter_mut().zip(row).for_each(|(to, from)| *to = *from);
         }
         all.into_dyn()
-    }
-
-    /// Says what was read in vain and what was packed again.
-    pub fn note(&self, args: &Args, out: &Out) {
-        for member in &self.members.list {
-            member.note(out);
-        }
-        for why in &self.counts.reasons {
-            out.note(format_args!("warning: {why}"));
-        }
-        let more = self.counts.broken.saturating_sub(self.counts.reasons.len());
-        if more > 0 {
-            out.note(format_args!("warning: and {more} more broken files in `{}`", args.data));
-        }
     }
 }

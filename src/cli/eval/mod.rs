@@ -1,32 +1,27 @@
 //! `resnetc eval`
 
-#[path = "../../eval/confusion.rs"]
 mod confusion;
-#[path = "../../eval/evaluator.rs"]
-mod judge;
-#[path = "../../eval/ensemble.rs"]
-mod members;
+mod networks;
 mod report;
-#[path = "../../eval/measures.rs"]
-mod score;
-#[path = "../../eval/state.rs"]
-mod state;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 
 use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, writable};
+use super::output::{Done, Failure, Out, STOPPED, writable};
+use super::progress::progress;
 use crate::data::{Cut, DatasetOptions, Split, Views, open_dataset};
+use crate::eval::{self, EvalError, EvalOptions, Evaluator, Progress};
 use crate::formats::npy;
-use judge::{Evaluator, Work};
-use members::Members;
+use networks::Networks;
 
-/// The largest size that an image's shorter side is given.
+/// The largest size of an image's shorter side.
 const MAX_SCALE: i64 = 4096;
 
 /// Measures accuracy over a labeled dataset, as the paper does.
@@ -37,9 +32,9 @@ const MAX_SCALE: i64 = 4096;
                   resnetc eval net.rnx --data imagenet/val --scales 224,256,384,480,640 --flip --resume state.json\n  \
                   resnetc eval a.rnx --ensemble b.rnx models/cifar.resnet:resnet32=resnet32.safetensors --data cifar10/test --worst 20\n\n\
                   A dataset is a folder or .tar with a folder of images for each class, CIFAR's binary files, IDX files (.gz too), or a pair of \
-                  arrays; of one with parts, the test part is taken. Names of classes are matched with the network's labels; for a network of \
-                  1000 classes, folders called as ImageNet's synsets (n01440764) are its classes; else folders are counted in sorted order.\n\n\
-                  An image that cannot be read is named and counted, and left out of the measures, unless --on-error fatal is given."
+                  arrays; of one with splits, the test split is used. Class names are matched with the network's labels; for a network of \
+                  1000 classes, folders named by ImageNet synset (n01440764) are its classes; otherwise folders are numbered in sorted order.\n\n\
+                  An image that cannot be read is reported, counted, and left out of the measures, unless --on-error fatal is given."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -50,37 +45,37 @@ pub(super) struct Args {
     /// Further networks, whose probabilities are averaged with the first one's
     #[arg(long, value_name = "FILE[:NETWORK][=WEIGHTS]", num_args = 1.., value_parser = parse_named_weights)]
     ensemble: Vec<Named>,
-    /// Crops whose scores are averaged: the center; or the corners and the center, and their mirror images [default: as `preprocess` says]
+    /// Crops whose scores are averaged: the center; or the corners and the center, also flipped horizontally [default: as `preprocess` says]
     #[arg(long, value_enum, value_name = "1|10", hide_possible_values = true)]
     crops: Option<Crops>,
     /// Sizes of the shorter side: the network runs over the whole image at each (with --crops, over crops), and scores are averaged
     #[arg(long, value_name = "SIZE,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=MAX_SCALE))]
     scales: Vec<u32>,
-    /// Show the mirrored image too
+    /// Also run on the image flipped horizontally
     #[arg(long)]
     flip: bool,
     /// What is averaged over views: probabilities, as in the papers, or the scores before the softmax
     #[arg(long, value_enum, default_value_t)]
     average: Average,
-    /// Images in a run; of images larger than the network's input fewer
+    /// Images in a run; fewer if they are larger than the network's input
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// List the N images whose class was given the least probability
+    /// List the N images whose class was given the lowest probability
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     worst: u32,
-    /// What becomes of images that cannot be read: they are counted and left out, or end the run
+    /// What to do about an image that cannot be read: count it and leave it out, or end the run
     #[arg(long, value_enum, default_value_t)]
     on_error: OnError,
-    /// Keep the state in FILE, and go on from it where there is one: interrupted, by Ctrl-C too, the results are the same
+    /// Keep the state in FILE, and continue from it if it exists: an interruption, by Ctrl-C too, does not change the results
     #[arg(long, value_name = "FILE", conflicts_with = "scores")]
     resume: Option<PathBuf>,
     /// Stop after N images; with --resume after N more, rounded up to whole runs
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
-    /// Write each image's probabilities: images x classes, in the dataset's order; of one that cannot be read NaN
+    /// Write each image's probabilities: images x classes, in the dataset's order; NaN for images that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     scores: Option<PathBuf>,
-    /// How to answer
+    /// The format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -91,20 +86,23 @@ enum Crops {
     /// The center.
     #[value(name = "1")]
     One,
-    /// The corners and the center, and their mirror images.
+    /// The corners and the center, also flipped horizontally.
     #[value(name = "10")]
     Ten,
 }
 
-/// What is averaged over the views of an image.
+/// What `--average` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Average {
     /// The outputs of the softmax.
     #[default]
     Probabilities,
-    /// What goes into it.
+    /// Its inputs.
     Logits,
 }
+
+/// Set by Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
 
 impl Args {
     fn views(&self) -> Result<Views, Failure> {
@@ -118,36 +116,115 @@ impl Args {
         };
         Ok(Views { scales: self.scales.iter().map(|&s| s as usize).collect(), cut, mirrored: self.flip })
     }
+
+    fn options(&self) -> Result<EvalOptions, Failure> {
+        Ok(EvalOptions {
+            views: self.views()?,
+            average: match self.average {
+                Average::Probabilities => eval::Average::Probabilities,
+                Average::Logits => eval::Average::Logits,
+            },
+            batch: self.batch as usize,
+            worst: self.worst as usize,
+            fail_on_broken: self.on_error == OnError::Fatal,
+            limit: self.limit.map(NonZeroUsize::get),
+            keep_scores: self.scores.is_some(),
+        })
+    }
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let views = args.views()?;
-    let members = Members::open(args, &views, out)?;
+    let options = args.options()?;
+    let Networks { ensemble, args: opened, files } = Networks::open(args, &options, out)?;
     let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[members.read(), &data_files(&args.data)].concat())?;
+    writable(written, &[&files[..], &data_files(&args.data)].concat())?;
     // each sample is read once
-    let options = DatasetOptions { labels: members.labels(), strict: false, classes: Some(members.classes()), keep: 0 };
-    let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;
-    note_classes(&*data, members.labels(), members.classes(), out);
-    members.hold(&*data, &views)?;
-    let state = args.resume.as_deref().map(|path| state::begin(path, args, &members, &*data, &views, out)).transpose()?;
-    let work = Work {
-        data: &*data,
-        views: &views,
-        average: args.average,
-        batch: args.batch as usize,
-        worst: args.worst as usize,
-        fatal: args.on_error == OnError::Fatal,
-        limit: args.limit.map(NonZeroUsize::get),
-        keep: args.scores.is_some(),
-    };
-    let mut judge = Evaluator::new(work, members, state);
-    let ended = judge.run();
-    judge.note(args, out);
-    let stopped = ended?;
-    if let Some(path) = &args.scores {
-        npy::write(path, &judge.scores().view()).map_err(Failure::input)?;
+    let labels = ensemble.labels();
+    let from = DatasetOptions { labels, strict: false, classes: Some(ensemble.classes()), keep: 0 };
+    let data = open_dataset(&args.data, Split::Test, &from).map_err(Failure::input)?;
+    note_classes(&*data, labels, ensemble.classes(), out);
+    let mut evaluator = Evaluator::new(ensemble, data, options).map_err(failure)?;
+    if let Some(path) = &args.resume {
+        resume(&mut evaluator, path, args, out)?;
     }
-    report::report(args, &judge, out)?;
-    if stopped { Err(Failure::Stopped) } else { judge.hold_finite() }
+    let ended = evaluate(&mut evaluator);
+    for (network, from) in evaluator.ensemble().members().iter().zip(&opened) {
+        from.note_packs(network.session(), out);
+    }
+    note_broken(&evaluator, args, out);
+    let is_stopped = ended?;
+    if let Some(path) = &args.scores {
+        npy::write(path, &evaluator.scores().view()).map_err(Failure::input)?;
+    }
+    report::report(args, &evaluator, out)?;
+    if is_stopped { Err(Failure::Stopped) } else { evaluator.check_finite().map_err(failure) }
+}
+
+/// Continues from the state in a file. From then on Ctrl-C ends the run after the next images.
+fn resume(evaluator: &mut Evaluator, path: &Path, args: &Args, out: &Out) -> Done {
+    let also = [("planning", format!("{:?}", args.model.planning))];
+    let resumed = evaluator.resume(path, &also).map_err(failure)?;
+    if let Some(before) = resumed.other_threads {
+        let threads = resumed.threads;
+        out.note(format_args!(
+            "note: the run was begun with {before} threads; with {threads} its results differ in the last bits"
+        ));
+    }
+    if resumed.is_finished {
+        let file = path.display();
+        out.note(format_args!("note: `{file}` holds a finished run, whose results these are; without the file it begins again"));
+    }
+    // without a handler Ctrl-C ends the process at once, and a run continues from the last state that was written
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(STOPPED.into());
+        }
+    });
+    Ok(())
+}
+
+/// Runs, with a bar; returns whether Ctrl-C ended it.
+fn evaluate(evaluator: &mut Evaluator) -> Result<bool, Failure> {
+    let (start, end) = (evaluator.start(), evaluator.end());
+    if start >= end {
+        return Ok(false);
+    }
+    let bar = progress(end);
+    bar.set_position(start as u64);
+    bar.reset_eta();
+    let ended = evaluator.run(|Progress { done, measures, .. }| {
+        bar.set_position(done as u64);
+        if let Some(measures) = measures {
+            let bad = if measures.not_finite > 0 { format!(", {} not finite", measures.not_finite) } else { String::new() };
+            bar.set_message(format!("top-1 error {:.2} %{bad}", 100.0 - measures.top1));
+        }
+        if STOP.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    ended.map_err(failure)
+}
+
+fn note_broken(evaluator: &Evaluator, args: &Args, out: &Out) {
+    for why in evaluator.broken_reasons() {
+        out.note(format_args!("warning: {why}"));
+    }
+    let more = evaluator.broken().saturating_sub(evaluator.broken_reasons().len());
+    if more > 0 {
+        out.note(format_args!("warning: and {more} more broken files in `{}`", args.data));
+    }
+}
+
+/// An error in terms of the options.
+fn failure(error: EvalError) -> Failure {
+    match error {
+        EvalError::SameCrops { network } => Failure::Usage(format!(
+            "`{network}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
+             with --scales"
+        )),
+        EvalError::Normalized { name } => Failure::Usage(format!(
+            "--crops, --scales and --flip show images in other ways, and `{name}` holds normalized values"
+        )),
+        EvalError::WholeImages { .. } => Failure::Input(format!("{error}; --scales with --crops shows crops")),
+        other => Failure::input(other),
+    }
 }

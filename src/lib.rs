@@ -17,8 +17,9 @@
 //! - [`torch`] generates PyTorch source, and the recipe as a training script for it.
 //! - [`formats`] reads weights and artifacts, [`data`] reads images; `view` renders a network as a web page; [`driver`]
 //!   connects all of them.
+//! - [`infer`] classifies images; [`eval`] measures accuracy over a dataset.
 //!
-//! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
+//! Most programs need [`Classifier`], or [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
 //!
 //! # Invariants
 //!

@@ -12,11 +12,11 @@ use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};
 use crate::train::{self, calibrate, checkpoint};
 
-/// Replaces running statistics by true averages over training data.
+/// Replaces the running statistics of batch norms by averages over training data.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  resnetc calibrate-bn models/cifar.resnet --network resnet20 --weights w.safetensors --data cifar10/train -o w2.safetensors\n\n\
-                  As the authors of the paper did for their published models. The images are not augmented."
+                  The authors of the paper did so for their published models. Images are not augmented."
 )]
 pub(super) struct Args {
     /// A source (.resnet)
@@ -30,13 +30,13 @@ pub(super) struct Args {
     /// Training data
     #[arg(long, value_name = "DATA")]
     data: String,
-    /// Where the weights with their new statistics go
+    /// Write the weights with their new statistics
     #[arg(short, long, value_name = "W2.safetensors")]
     output: PathBuf,
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..=4096))]
     batch: u32,
-    /// At most so many batches [default: all data]
+    /// Use at most N batches [default: all data]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     batches: Option<u64>,
     /// Threads [default: as many as the process may use]
@@ -51,8 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let params = open::bind(&checked, &front, Some(&args.weights), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
-    // the statistics are of the images and of the network as they are in inference, with all its blocks; nothing is frozen, so that
-    // every norm meets its batch
+    // statistics of images and network as in inference, with all blocks; nothing is frozen, so that every batch norm sees its batch
     let recipe = Recipe {
         batch: args.batch as usize,
         augment: Vec::new(),

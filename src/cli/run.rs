@@ -49,13 +49,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if args.input.is_none() && !args.output.is_empty() {
         return Err(Failure::Usage(
-            "--output goes with --input: of images, --prepared X.npy writes what the network reads, for --input X.npy".into(),
+            "--output needs --input: for images, --prepared X.npy writes what the network reads, for --input X.npy".into(),
         ));
     }
     match &args.input {
         Some(input) => raw(args, input, out),
         None if args.images.is_empty() => {
-            Err(Failure::Usage("nothing to run: name images or folders, or --input X.npy --output Y.npy".into()))
+            Err(Failure::Usage("nothing to run: give images or folders, or --input X.npy --output Y.npy".into()))
         }
         None => match &args.prepared {
             Some(path) => prepare(args, path, out),
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
 fn named_images(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     let paths = images(&args.images).map_err(Failure::input)?;
     if paths.is_empty() {
-        return Err(Failure::Input("there are no images (.jpg, .jpeg, .png) in the folders named".into()));
+        return Err(Failure::Input("the given folders hold no images (.jpg, .jpeg, .png)".into()));
     }
     Ok(paths)
 }
@@ -99,7 +99,7 @@ fn prepare(args: &Args, to: &Path, out: &mut Out) -> Done {
         if (height, width) != (first_height, first_width) {
             let path = path.display();
             return Err(Failure::Input(format!(
-                "`{path}` is {height} x {width} when it is prepared, and those before it {first_height} x {first_width}: an array has one size"
+                "`{path}` is {height} x {width} after preprocessing, and those before it {first_height} x {first_width}: an array has one size"
             )));
         }
         values.extend(more);
@@ -197,7 +197,8 @@ impl Answers<'_> {
         let path = path.display();
         let best = top_k(probabilities, usize::from(self.args.top)).into_iter();
         if self.args.format == Format::Json {
-            let class = |class: usize| json!({ "class": class, "label": self.labels.get(class), "probability": probabilities[class] });
+            let class =
+                |class: usize| json!({ "class": class, "label": self.labels.get(class), "probability": probabilities[class] });
             let list: Vec<_> = best.map(class).collect();
             return out.line(json!({ "image": path.to_string(), "top": list }));
         }
@@ -240,9 +241,9 @@ impl Answers<'_> {
             _ if all == 1 => Err(Failure::Said),
             (n, 0) => Err(Failure::Input(format!("{n} of {all} images were not read"))),
             (0, n) => Err(Failure::Input(format!("{n} of {all} images have scores that are not finite"))),
-            (unread, bad) => Err(Failure::Input(format!(
-                "of {all} images, {unread} were not read and {bad} have scores that are not finite"
-            ))),
+            (unread, bad) => {
+                Err(Failure::Input(format!("of {all} images, {unread} were not read and {bad} have scores that are not finite")))
+            }
         }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 #[cfg(feature = "image")]
 use super::archive::Tree;
 use super::arrays::Arrays;
-use super::labels::Range;
 #[cfg(feature = "image")]
 use super::images::ImageFiles;
+use super::labels::Range;
 use super::{DataError, Dataset, cifar, idx};
 
 /// Which part of a dataset that has two.

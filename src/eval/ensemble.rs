@@ -1,9 +1,9 @@
 //! The networks of an evaluation: one, or an ensemble whose probabilities are averaged.
 
+use super::Average;
 use super::error::EvalError;
 use super::evaluator::EvalOptions;
 use super::measures::{Probabilities, log_add_exp};
-use super::Average;
 use crate::check;
 use crate::data::{Cut, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
 use crate::infer::{BoundNetwork, ImagePipeline, log_softmax, softmax};
@@ -92,7 +92,7 @@ impl Ensemble {
     }
 
     /// The names of the classes: those of the first network that states them; empty if none does.
-    pub fn labels(&self) -> &[String] {
+    pub fn class_names(&self) -> &[String] {
         let mut lists = self.members.iter().map(|member| &member.session.model().network().labels);
         lists.find(|labels| !labels.is_empty()).map_or(&[], Vec::as_slice)
     }
@@ -298,14 +298,14 @@ fn same_classes(first: &EnsembleMember, other: &EnsembleMember) -> Result<(), Ev
     if classes != other_classes {
         return Err(EvalError::ClassCounts { first: names.0, classes, other: names.1, other_classes });
     }
-    let [labels, other_labels] = [first, other].map(|member| &member.session.model().network().labels);
-    match labels.iter().zip(other_labels).enumerate().find(|(_, (label, other))| label != other) {
-        Some((class, (label, other_label))) => Err(EvalError::ClassNames {
+    let [own, others] = [first, other].map(|member| &member.session.model().network().labels);
+    match own.iter().zip(others).position(|(own, other)| own != other) {
+        Some(class) => Err(EvalError::ClassNames {
             class,
             first: names.0,
-            label: label.clone(),
+            first_name: own[class].clone(),
             other: names.1,
-            other_label: other_label.clone(),
+            other_name: others[class].clone(),
         }),
         None => Ok(()),
     }

@@ -38,13 +38,15 @@ pub enum EvalError {
         network: String,
     },
     /// Ten crops of images that are no larger than the crops.
-    #[error("`{network}` takes images as large as its input, where ten crops are the same: a larger size of the shorter side is needed")]
+    #[error(
+        "`{network}` takes images as large as its input, where ten crops are the same: a larger size of the shorter side is needed"
+    )]
     SameCrops {
         /// The network.
         network: String,
     },
     /// Views of samples that are no images.
-    #[error("crops, scales and mirroring are made from images, and `{name}` holds normalized values")]
+    #[error("crops, scales and flips need images, and `{name}` holds normalized values")]
     Normalized {
         /// The first sample.
         name: String,
@@ -62,20 +64,20 @@ pub enum EvalError {
         other_classes: usize,
     },
     /// An ensemble of networks with different classes.
-    #[error("class {class} is `{label}` of `{first}` and `{other_label}` of `{other}`: they cannot be averaged")]
+    #[error("class {class} is `{first_name}` of `{first}` and `{other_name}` of `{other}`: they cannot be averaged")]
     ClassNames {
         /// The class's index.
         class: usize,
         /// The first network.
         first: String,
         /// What it calls the class.
-        label: String,
+        first_name: String,
         /// Another network.
         other: String,
         /// What it calls the class.
-        other_label: String,
+        other_name: String,
     },
-    /// A label beyond the network's outputs.
+    /// A class beyond the network's outputs.
     #[error("the data has more classes than the network's {classes} outputs")]
     Labels {
         /// Of the network.

@@ -68,7 +68,7 @@ pub struct Evaluator {
     /// Images that [`Evaluator::run`] evaluated.
     pub(super) evaluated: usize,
     state: Option<State>,
-    /// The index behind the last image.
+    /// The index after the last image.
     end: usize,
     /// Probabilities that are kept, with their images' indices.
     kept: Vec<(usize, Vec<f32>)>,
@@ -195,8 +195,7 @@ impl Evaluator {
         let (indices, prepared): (Vec<usize>, Vec<Prepared>) = images.into_iter().unzip();
         let options = &self.options;
         let members = self.ensemble.members_mut().iter_mut();
-        let answers: Vec<Vec<Probabilities>> =
-            members.map(|member| member.run(&prepared, options)).collect::<Result<_, _>>()?;
+        let answers: Vec<Vec<Probabilities>> = members.map(|member| member.run(&prepared, options)).collect::<Result<_, _>>()?;
         for (i, (index, prepared)) in indices.into_iter().zip(&prepared).enumerate() {
             let answers = answers.iter().filter_map(|list| list.get(i).cloned()).collect();
             self.count(index, prepared, answers)?;

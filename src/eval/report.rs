@@ -1,8 +1,8 @@
 //! The result of an evaluation, as data.
 
+use super::Confusion;
 use super::evaluator::Evaluator;
 use super::measures::{Answer, Measures};
-use super::Confusion;
 
 /// The result of an evaluation.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Evaluator {
 
     /// A class's name: the network's label, what the dataset calls it, or its index.
     pub fn class_name(&self, class: usize) -> String {
-        let name = self.ensemble.labels().get(class).or_else(|| self.data.classes().get(class));
+        let name = self.ensemble.class_names().get(class).or_else(|| self.data.classes().get(class));
         name.cloned().unwrap_or_else(|| class.to_string())
     }
 }

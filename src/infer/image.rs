@@ -7,9 +7,9 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::data::Pixels;
 #[cfg(feature = "image")]
 use crate::data::{self, ImageError};
-use crate::data::Pixels;
 
 /// An image: from a file, from the bytes of one, or from pixels.
 ///

@@ -37,8 +37,7 @@ pub(super) fn text(confusion: &Confusion, name: impl Fn(usize) -> String) -> Str
     for (class, row) in confusion.rows.iter().enumerate() {
         let all: u32 = row.iter().sum();
         let right = row.get(class).copied().unwrap_or(0);
-        let part =
-            if all == 0 { "     –".to_owned() } else { format!("{:5.1}%", 100.0 * f64::from(right) / f64::from(all)) };
+        let part = if all == 0 { "     –".to_owned() } else { format!("{:5.1}%", 100.0 * f64::from(right) / f64::from(all)) };
         let _ = write!(out, "{:width$} {part} ", short(class));
         for n in row {
             let _ = write!(out, "{n:>digits$}");

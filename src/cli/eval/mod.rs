@@ -108,7 +108,7 @@ impl Args {
     fn views(&self) -> Result<Views, Failure> {
         let cut = match self.crops {
             Some(Crops::Ten) if self.flip => {
-                return Err(Failure::Usage("the ten crops are mirrored already: --flip adds nothing to them".into()));
+                return Err(Failure::Usage("the ten crops are flipped already: --flip adds nothing to them".into()));
             }
             Some(Crops::Ten) => Cut::Ten,
             None if !self.scales.is_empty() => Cut::Whole,
@@ -139,10 +139,10 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
     writable(written, &[&files[..], &data_files(&args.data)].concat())?;
     // each sample is read once
-    let labels = ensemble.labels();
-    let from = DatasetOptions { labels, strict: false, classes: Some(ensemble.classes()), keep: 0 };
+    let names = ensemble.class_names();
+    let from = DatasetOptions { labels: names, strict: false, classes: Some(ensemble.classes()), keep: 0 };
     let data = open_dataset(&args.data, Split::Test, &from).map_err(Failure::input)?;
-    note_classes(&*data, labels, ensemble.classes(), out);
+    note_classes(&*data, names, ensemble.classes(), out);
     let mut evaluator = Evaluator::new(ensemble, data, options).map_err(failure)?;
     if let Some(path) = &args.resume {
         resume(&mut evaluator, path, args, out)?;
@@ -167,12 +167,12 @@ fn resume(evaluator: &mut Evaluator, path: &Path, args: &Args, out: &Out) -> Don
     if let Some(before) = resumed.other_threads {
         let threads = resumed.threads;
         out.note(format_args!(
-            "note: the run was begun with {before} threads; with {threads} its results differ in the last bits"
+            "note: the run was started with {before} threads; with {threads} its results differ in the last bits"
         ));
     }
     if resumed.is_finished {
         let file = path.display();
-        out.note(format_args!("note: `{file}` holds a finished run, whose results these are; without the file it begins again"));
+        out.note(format_args!("note: `{file}` holds a finished run, whose results these are; delete the file to start again"));
     }
     // without a handler Ctrl-C ends the process at once, and a run continues from the last state that was written
     let _ = ctrlc::set_handler(|| {
@@ -221,10 +221,10 @@ fn failure(error: EvalError) -> Failure {
             "`{network}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
              with --scales"
         )),
-        EvalError::Normalized { name } => Failure::Usage(format!(
-            "--crops, --scales and --flip show images in other ways, and `{name}` holds normalized values"
-        )),
-        EvalError::WholeImages { .. } => Failure::Input(format!("{error}; --scales with --crops shows crops")),
+        EvalError::Normalized { name } => {
+            Failure::Usage(format!("--crops, --scales and --flip need images, and `{name}` holds normalized values"))
+        }
+        EvalError::WholeImages { .. } => Failure::Input(format!("{error}; --scales with --crops uses crops")),
         other => Failure::input(other),
     }
 }

@@ -335,7 +335,7 @@ fn weights_of(network: &str, file: &Path) {
         front = Frontend::open(network.as_ref()).unwrap();
     }
     let name = if network.ends_with(".resnet") { None } else { Some(network.to_string()) };
-    let model = front.model(&resnetc::CompileOptions { network: name, ..options }).unwrap();
+    let model = front.model(&CompileOptions { network: name, ..options }).unwrap();
     resnetc::formats::safetensors::write(file, model.params().iter()).unwrap();
 }
 

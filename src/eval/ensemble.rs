@@ -227,7 +227,7 @@ impl EnsembleMember {
         for OfOneSize { size, views } in sizes {
             let [_, height, width] = size;
             // larger images take more memory: a run has at most the pixels of a batch of the network's own size
-            let together = (options.batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, options.batch);
+            let together = (options.batch.saturating_mul(self.pixels) / (height * width).max(1)).clamp(1, options.batch.max(1));
             for run in views.chunks(together) {
                 let values: Vec<&[f32]> = run.iter().map(|(_, values)| *values).collect();
                 let rows = self.pipeline.scores(&mut self.session, &values, size)?;

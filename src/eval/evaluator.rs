@@ -50,6 +50,7 @@ impl Default for EvalOptions {
 
 /// How far an evaluation is.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Progress {
     /// Images done, of [`Evaluator::end`].
     pub done: usize,

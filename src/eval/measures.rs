@@ -83,6 +83,7 @@ impl Tally {
 
 /// Accuracy in percent, and the mean cross-entropy in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measures {
     /// Images whose class is the most probable one.
     pub top1: f64,

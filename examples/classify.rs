@@ -2,22 +2,12 @@
 
 #![allow(clippy::print_stdout, reason = "examples print their result")]
 
-use resnetc::data::{load, prepare};
-use resnetc::ndarray::{ArrayD, IxDyn};
-use resnetc::{CompileOptions, compile};
+use resnetc::Classifier;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = std::env::args().nth(1).ok_or("usage: classify IMAGE")?;
-    let model = compile("models/fashion.resnet", &CompileOptions::default())?;
-    let network = model.network();
-
-    let input = model.checked().shape(network.graph.inputs()[0]);
-    let how = network.preprocess.as_ref().ok_or("the network states no preprocessing")?;
-    let (values, [channels, height, width]) = prepare(load(image.as_ref())?, how, input)?;
-
-    let batch = ArrayD::from_shape_vec(IxDyn(&[1, channels, height, width]), values)?;
-    let outputs = model.session()?.run(&[("input", batch.view())])?;
-    let best = outputs.main().iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(class, _)| class);
-    println!("{}", network.labels[best]);
+    let mut classifier = Classifier::load("models/fashion.resnet")?;
+    let best = classifier.classify_file(&image, 1)?;
+    println!("{}", best[0].class);
     Ok(())
 }

@@ -289,12 +289,18 @@ pub fn compile(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Model
 impl Frontend {
     /// The model of a selected network, with its weights.
     pub fn model(&mut self, options: &CompileOptions) -> Result<Model, CompileError> {
+        let (checked, params) = self.bound(options)?;
+        Ok(Model::new(checked, params)?)
+    }
+
+    /// A selected network as written, and its parameters.
+    pub fn bound(&mut self, options: &CompileOptions) -> Result<(Checked, ParamStore), CompileError> {
         let network = self.select(options.network.as_deref())?;
         let Some(checked) = self.check(&network, &options.set) else {
             return Err(self.refused(self.diagnostics.clone()));
         };
         let params = self.params(&checked, &options.weights)?;
-        Ok(Model::new(checked, params)?)
+        Ok((checked, params))
     }
 
     /// Loads or initializes the parameters of a checked network.

@@ -17,8 +17,9 @@
 //! - [`torch`] generates PyTorch source, and the recipe as a training script for it.
 //! - [`formats`] reads weights and artifacts, [`data`] reads images; `view` renders a network as a web page; [`driver`]
 //!   connects all of them.
+//! - [`infer`] classifies images; [`eval`] measures accuracy over a dataset.
 //!
-//! Most programs need [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
+//! Most programs need [`Classifier`], or [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
 //!
 //! # Invariants
 //!
@@ -38,8 +39,10 @@ pub mod data;
 pub mod decompile;
 pub mod driver;
 pub mod elaborate;
+pub mod eval;
 pub mod formats;
 pub mod grad;
+pub mod infer;
 pub mod ir;
 pub mod kernels;
 pub mod passes;
@@ -55,4 +58,5 @@ pub mod view;
 pub use ndarray;
 
 pub use driver::{CompileError, CompileOptions, Weights, compile};
+pub use infer::{Classifier, ClassifyError, Image, Prediction};
 pub use runtime::{Model, Outputs, Session, SessionOptions};

@@ -47,6 +47,8 @@ const ORDER: &[&str] = &[
     "view",
     "train",
     "driver",
+    "infer",
+    "eval",
     "cli",
     "lsp",
 ];

@@ -309,7 +309,7 @@ fn what_cannot_be_shown_is_told() {
     // a network whose linear layer counts the pixels
     std::fs::write(&net, source("  flatten\n  linear 10\n")).unwrap();
     eval(arg(&net), &data, &[&init[..], &["--scales", "28"]].concat())
-        .refused("`net` cannot be shown whole pictures: the network runs only at its declared input size");
+        .refused("`net` cannot read whole images: the network runs only at its declared input size");
     eval(arg(&net), &data, &[&init[..], &["--scales", "30", "--crops", "10"]].concat()).fine();
     // ten times the same crop
     let ran = eval(arg(&net), &data, &[&init[..], &["--crops", "10"]].concat());

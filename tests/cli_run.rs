@@ -9,7 +9,9 @@ use std::path::Path;
 
 use command::{arg, resnetc};
 use ndarray::ArrayD;
+use resnetc::driver::Frontend;
 use resnetc::formats::npy;
+use resnetc::{Classifier, ClassifyError, CompileOptions, Image, Model, Prediction, Weights};
 use serde_json::Value;
 
 const FASHION: &str = "models/fashion.resnet";
@@ -327,13 +329,13 @@ fn a_checkpoint_that_does_not_fit_is_told_in_a_few_lines() {
 
 /// The weights of a network written to a file, to be given to another.
 fn weights_of(network: &str, file: &Path) {
-    let mut front = resnetc::driver::Frontend::open("models/cifar.resnet".as_ref()).unwrap();
-    let options = resnetc::CompileOptions { weights: resnetc::Weights::Init(1), ..Default::default() };
+    let mut front = Frontend::open("models/cifar.resnet".as_ref()).unwrap();
+    let options = CompileOptions { weights: Weights::Init(1), ..Default::default() };
     if network.ends_with(".resnet") {
-        front = resnetc::driver::Frontend::open(network.as_ref()).unwrap();
+        front = Frontend::open(network.as_ref()).unwrap();
     }
     let name = if network.ends_with(".resnet") { None } else { Some(network.to_string()) };
-    let model = front.model(&resnetc::CompileOptions { network: name, ..options }).unwrap();
+    let model = front.model(&CompileOptions { network: name, ..options }).unwrap();
     resnetc::formats::safetensors::write(file, model.params().iter()).unwrap();
 }
 
@@ -413,4 +415,104 @@ fn random_weights_come_from_their_seed() {
         |weights: &str| resnetc(&["run", FASHION, "--weights", weights, "tests/data/bag.png", "--format", "json"]).fine().out;
     assert_eq!(run("init:1"), run("init:1"));
     assert_ne!(run("init:1"), run("init:2"));
+}
+
+/// Of any input size, without labels, and with a softmax of its own.
+const SOFTMAX: &str = "resnet 1
+network soft {
+  input 3 x H x W
+  preprocess { resize: 24, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+  conv 3x3, filters: 4
+  relu
+  avgpool global
+  linear 10
+  softmax
+}
+";
+
+/// Classes, their names where the network has labels, and the bits of their probabilities, as `run` prints them for each image.
+fn ran(file: &str, images: &[&str]) -> Vec<Vec<(usize, String, u32)>> {
+    let answers = resnetc(&[&["run", file, "--format", "json", "--top", "4"], images].concat()).fine();
+    let class = |class: &Value| {
+        let index = usize::try_from(class["class"].as_u64().unwrap()).unwrap();
+        let name = class["label"].as_str().map_or_else(|| index.to_string(), str::to_owned);
+        (index, name, (class["probability"].as_f64().unwrap() as f32).to_bits())
+    };
+    let list = |line: &str| serde_json::from_str::<Value>(line).unwrap()["top"].as_array().unwrap().iter().map(class).collect();
+    answers.out.lines().map(list).collect()
+}
+
+fn bits(predictions: Vec<Prediction>) -> Vec<(usize, String, u32)> {
+    predictions.into_iter().map(|p| (p.index, p.class, p.probability.to_bits())).collect()
+}
+
+#[test]
+fn a_classifier_answers_as_run_does_to_the_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, soft) = (dir.path().join("soft.resnet"), dir.path().join("soft.rnx"));
+    std::fs::write(&source, SOFTMAX).unwrap();
+    resnetc(&["compile", arg(&source), "--weights", "init:1", "-o", arg(&soft)]).fine();
+    // of several sizes, gray and in color
+    let paths = ["tests/data/coat.png", "tests/fixtures/preprocess/picture.png", "tests/data/bag.png"];
+    for file in [FASHION, arg(&soft)] {
+        let expected = ran(file, &paths);
+        assert_eq!(expected.iter().map(Vec::len).collect::<Vec<_>>(), [4; 3], "{file}");
+        let mut classifier = Classifier::load(file).unwrap();
+        let images: Vec<Image> = paths.iter().map(|path| Image::open(path).unwrap()).collect();
+        for (path, (image, expected)) in paths.iter().zip(images.iter().zip(&expected)) {
+            assert_eq!(bits(classifier.classify(image, 4).unwrap()), *expected, "{file} {path}");
+            assert_eq!(bits(classifier.classify_file(path, 4).unwrap()), *expected, "{file} {path}");
+            let bytes = std::fs::read(path).unwrap();
+            assert_eq!(Image::decode(&bytes).unwrap(), *image, "{path}");
+        }
+        let batch = classifier.classify_batch(&images, 4).unwrap();
+        assert_eq!(batch.into_iter().map(bits).collect::<Vec<_>>(), expected, "{file}");
+        assert!(classifier.classify_batch(&[], 4).unwrap().is_empty());
+    }
+    assert_eq!(ran(FASHION, &paths[..1])[0][0].1, "Coat");
+    // a network's own softmax is not followed by another one
+    let model = Model::load(&soft).unwrap();
+    let (checked, pixels) = (model.checked(), resnetc::data::load(paths[1].as_ref()).unwrap());
+    let (preprocess, shape) = (checked.network.preprocess.as_ref().unwrap(), checked.shape(checked.graph().inputs()[0]));
+    let (values, [channels, height, width]) = resnetc::data::prepare(pixels, preprocess, shape).unwrap();
+    let input = ArrayD::from_shape_vec(vec![1, channels, height, width], values).unwrap();
+    let outputs = model.session().unwrap().run(&[("input", input.view())]).unwrap();
+    let best = Classifier::new(model).unwrap().classify_file(paths[1], 10).unwrap();
+    assert!(best.len() == 10 && best.iter().all(|p| p.probability.to_bits() == outputs.main()[[0, p.index]].to_bits()));
+    // pixels, without a decoder
+    let gray = resnetc::data::load("tests/data/coat.png".as_ref()).unwrap();
+    let image = Image::from_gray(gray.width, gray.height, gray.data).unwrap();
+    assert_eq!(bits(Classifier::load(FASHION).unwrap().classify(&image, 4).unwrap()), ran(FASHION, &paths[..1])[0]);
+}
+
+#[test]
+fn a_classifier_refuses_what_it_cannot_classify() {
+    let model = |text: &str| {
+        let options = CompileOptions { weights: Weights::Init(1), ..CompileOptions::default() };
+        Frontend::text("net.resnet", text).model(&options).unwrap()
+    };
+    let refused = |text: &str| Classifier::new(model(text)).err().unwrap().to_string();
+    let plain = SOFTMAX.lines().filter(|line| !line.contains("preprocess")).collect::<Vec<_>>().join("\n");
+    assert_eq!(refused(&plain), "network `soft` has no `preprocess`, which states how images become its input");
+    let map = SOFTMAX.replace("  avgpool global\n  linear 10\n  softmax\n", "");
+    assert_eq!(refused(&map), "network `soft` returns 4 x H x W, not a vector of scores");
+    let vector = "resnet 1\nnetwork v {\n  input 8\n  linear 3\n}\n";
+    assert_eq!(refused(vector), "the network reads 8, and an image is channels x height x width");
+    let load = |path: &str| Classifier::load(path).err().unwrap().to_string();
+    assert!(load("models/none.resnet").starts_with("cannot read models/none.resnet: "), "{}", load("models/none.resnet"));
+    assert!(load("models/signal.resnet").contains("names no weights"), "{}", load("models/signal.resnet"));
+
+    let mut classifier = Classifier::new(model(SOFTMAX)).unwrap();
+    let unknown = classifier.classify_file("Cargo.toml", 1).unwrap_err().to_string();
+    assert_eq!(unknown, "`Cargo.toml` is neither a JPEG nor a PNG image");
+    let long = Image::from_gray(100_000, 2, vec![0; 200_000]).unwrap();
+    assert!(matches!(classifier.classify(&long, 1), Err(ClassifyError::Prepare(_))));
+    let images = [Image::from_gray(3, 3, vec![0; 9]).unwrap(), long];
+    assert!(matches!(classifier.classify_batch(&images, 1), Err(ClassifyError::Prepare(_))));
+    // normalized values so large that the network overflows
+    let huge = SOFTMAX.replace("std: [0.229, 0.224, 0.225]", "std: [1e-38, 1e-38, 1e-38]");
+    let mut classifier = Classifier::new(model(&huge)).unwrap();
+    let error = classifier.classify(&images[0], 1).unwrap_err();
+    assert!(matches!(error, ClassifyError::NotFinite(_)), "{error}");
+    assert!(error.to_string().starts_with("the network's scores are not finite: "), "{error}");
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::args::{Select, data_files, parse_threads, parse_weights, split};
-use super::images::progress;
 use super::open;
 use super::output::{Done, Failure, Out, writable};
+use super::progress::progress;
 use super::train::{checked, datasets};
 use crate::driver::Weights;
 use crate::ir::{Recipe, Schedule};
@@ -51,8 +51,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let params = open::bind(&checked, &front, Some(&args.weights), out)?;
     let threads =
         args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |n| usize::from(n.get()));
-    // the statistics are of the images and of the network as they are in inference, with all its blocks; nothing is frozen, so that
-    // every norm meets its batch
+    // statistics of images and network as in inference, with all blocks; nothing is frozen, so that every batch norm sees its batch
     let recipe = Recipe {
         batch: args.batch as usize,
         augment: Vec::new(),

@@ -1,10 +1,10 @@
-//! What is said of the numbers that a dataset's classes have.
+//! Warns where a dataset's classes may not be the network's.
 
 use super::output::Out;
 use crate::data::Dataset;
 
-/// Says where the data's own numbers may not be what is meant: none of its classes is called as a label of the network, or there are fewer
-/// than it has outputs.
+/// Notes that classes are matched by their order, if none of the data's classes is a label of the network, or there are fewer than the
+/// network has outputs.
 pub(super) fn note_classes(data: &dyn Dataset, labels: &[String], outputs: usize, out: &Out) {
     let classes = data.classes();
     if classes.is_empty() || classes.iter().any(|class| labels.contains(class)) {
@@ -16,13 +16,13 @@ pub(super) fn note_classes(data: &dyn Dataset, labels: &[String], outputs: usize
     };
     if !labels.is_empty() {
         out.note(format_args!(
-            "note: no class of the data ({}) is called as one of the network's labels ({}): the first counts as the first, and so on",
+            "note: no class of the data ({}) is a label of the network ({}): classes are matched by their order",
             list(classes),
             list(labels)
         ));
     } else if classes.len() < outputs {
         out.note(format_args!(
-            "note: the data have {} classes ({}) and the network {outputs} outputs: the first counts as the first, and so on",
+            "note: the data have {} classes ({}) and the network {outputs} outputs: classes are matched by their order",
             classes.len(),
             list(classes)
         ));

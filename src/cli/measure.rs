@@ -1,4 +1,4 @@
-//! What measuring commands share: a model to measure, input for it, and numbers over many runs.
+//! Shared by the commands that measure: the model, its input, and statistics over many runs.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use crate::ir::{Axis, Checked, NodeId, signal};
 use crate::plan::Settings;
 use crate::runtime::{Model, SessionOptions, tune};
 
-/// Runs before the clock starts.
+/// Runs before timing starts.
 const WARM_UP: usize = 3;
-/// Runs are measured for so long, though at least `MIN_RUNS` and at most `MAX_RUNS` of them.
+/// How long runs are timed: at least `MIN_RUNS` and at most `MAX_RUNS` of them.
 const MEASURE: Duration = Duration::from_secs(3);
 const MIN_RUNS: usize = 8;
 const MAX_RUNS: usize = 200;
-/// Height and width where the network leaves them free and states no crop.
+/// The height and width if the network leaves them free and has no crop.
 const FREE_SIZE: usize = 224;
 
 /// What to measure.
@@ -41,7 +41,7 @@ pub(super) struct MeasureArgs {
 }
 
 impl MeasureArgs {
-    /// The model. A source that names no weights is measured with random ones.
+    /// The model. A source that names no weights gets random ones.
     pub fn open(&self, out: &mut Out) -> Result<Model, Failure> {
         let mut from = self.model.resolved()?;
         if !artifact::is_artifact(&from.file) && from.weights.is_none() && !names_weights(&from, out)? {
@@ -55,7 +55,7 @@ impl MeasureArgs {
         Ok(model.with_settings(settings))
     }
 
-    /// All files that the model comes from.
+    /// All files that the model is read from.
     pub fn files(&self, out: &mut Out) -> Result<Vec<PathBuf>, Failure> {
         let (_, mut read) = self.model.checked(out)?;
         read.extend(match &self.model.weights {
@@ -65,7 +65,7 @@ impl MeasureArgs {
         Ok(read)
     }
 
-    /// Runs some rounds to warm up, and then those that count. Gives back their times in milliseconds.
+    /// Runs some rounds to warm up, and then those that count. Returns their times in milliseconds.
     pub fn rounds(&self, mut run: impl FnMut(bool) -> Result<(), Failure>) -> Result<Series, Failure> {
         for _ in 0..WARM_UP {
             run(false)?;
@@ -85,7 +85,7 @@ impl MeasureArgs {
     }
 }
 
-/// Times of many runs, the shortest first.
+/// Times of many runs, shortest first.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     sorted: Vec<f64>,
@@ -105,7 +105,7 @@ impl Series {
         self.sorted.first().copied().unwrap_or(0.0)
     }
 
-    /// The middle one; of an even count the mean of the two.
+    /// The median; of an even number of runs, the mean of the middle two.
     pub fn median(&self) -> f64 {
         let (n, at) = (self.sorted.len(), |i: usize| self.sorted.get(i).copied().unwrap_or(0.0));
         if n % 2 == 1 { at(n / 2) } else { (at((n / 2).saturating_sub(1)) + at(n / 2)) / 2.0 }
@@ -128,7 +128,7 @@ fn names_weights(from: &ModelArgs, out: &mut Out) -> Result<bool, Failure> {
     Ok(super::open::check(&mut front, &from.select, out)?.network.weights.is_some())
 }
 
-/// Settings with the fastest way to compute each convolution, as measured here and now; a bar on a terminal meanwhile.
+/// Settings with the fastest strategy for each convolution, as timed on this machine. Shows a bar on a terminal.
 pub(super) fn tuned(model: &Model, batch: u32, options: SessionOptions) -> Result<Settings, Failure> {
     let inputs = inputs(model, batch)?;
     let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
@@ -141,12 +141,12 @@ pub(super) fn tuned(model: &Model, batch: u32, options: SessionOptions) -> Resul
     settings.map_err(Failure::input)
 }
 
-/// Noise for each input of a model, the same in every run.
+/// Random values for each input of a model, the same in every run.
 pub(super) fn inputs(model: &Model, batch: u32) -> Result<Vec<(String, ArrayD<f32>)>, Failure> {
     model.checked().graph().inputs().iter().map(|&id| noise(model.checked(), id, batch as usize)).collect()
 }
 
-/// An input of noise: uniform with deviation 1.
+/// Uniformly distributed values with standard deviation 1, for an input.
 pub(super) fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(String, ArrayD<f32>), Failure> {
     let crop = checked.network.preprocess.as_ref().and_then(|p| p.crop).unwrap_or([FREE_SIZE; 2]);
     let size = |axis| crop[usize::from(axis == Axis::W)];
@@ -166,7 +166,7 @@ pub(super) fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(Stri
     Ok((checked.graph().node(id).name.clone(), array))
 }
 
-/// The most memory that the process held, in MiB; where the system tells.
+/// The peak memory of the process, in MiB, where the system reports it.
 pub(super) fn peak_rss_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_over_runs() {
+    fn statistics_over_runs() {
         let odd = Series::new(vec![3.0, 1.0, 8.0]);
         assert_eq!((odd.runs(), odd.min(), odd.median(), odd.mean()), (3, 1.0, 3.0, 4.0));
         let even = Series::new(vec![4.0, 2.0]);

@@ -9,12 +9,12 @@ use super::args::{Format, Planning, Select, parse_threads, parse_weights, split}
 use super::output::{Failure, Out};
 use crate::driver::{CompileError, Frontend, Weights};
 use crate::elaborate::ReadError;
-use crate::formats::artifact::{self, Artifact, ArtifactError};
+use crate::formats::artifact;
 use crate::formats::kind;
+use crate::infer::BoundNetwork;
 use crate::ir::Checked;
 use crate::kernels::Isa;
-use crate::plan::Settings;
-use crate::runtime::{Model, PackedWeights, ParamStore, Session, SessionOptions};
+use crate::runtime::{Model, ParamStore, Session, SessionOptions};
 
 /// Options that select a model and how it runs.
 #[derive(Clone, Debug, Args)]
@@ -34,29 +34,6 @@ pub(super) struct ModelArgs {
     pub planning: Planning,
 }
 
-/// A checked network, and everything else that its model is made from.
-pub(super) struct Loaded {
-    pub checked: Checked,
-    params: ParamStore,
-    packs: Option<PackedWeights>,
-    settings: Settings,
-    /// All files that were read.
-    pub read: Vec<PathBuf>,
-    /// The file, if it is an artifact.
-    artifact: Option<PathBuf>,
-}
-
-impl Loaded {
-    /// The model.
-    pub fn model(self) -> Result<Model, Failure> {
-        let model = Model::with_packs(self.checked, self.params, self.packs, Some(self.settings));
-        model.map_err(|error| match self.artifact {
-            Some(path) => Failure::input(ArtifactError::Damaged { path, reason: error.to_string() }),
-            None => Failure::input(error),
-        })
-    }
-}
-
 impl ModelArgs {
     /// The same options, with FILE:NETWORK split into the file and `--network`.
     pub fn resolved(&self) -> Result<ModelArgs, Failure> {
@@ -66,15 +43,16 @@ impl ModelArgs {
 
     /// The model. Errors in the file or its weights are shown.
     pub fn model(&self, out: &mut Out) -> Result<Model, Failure> {
-        self.load(out)?.model()
+        let (network, _) = self.load(out)?;
+        network.model().map_err(Failure::input)
     }
 
-    /// The network with its weights. Errors in either are shown.
-    pub fn load(&self, out: &mut Out) -> Result<Loaded, Failure> {
+    /// The network with its weights, and the files that it comes from; what is wrong with it is shown.
+    pub fn load(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         let from = self.resolved()?;
-        let mut loaded = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
-        loaded.settings = self.planning.apply(&loaded.settings);
-        Ok(loaded)
+        let (mut network, files) = if artifact::is_artifact(&from.file) { from.artifact(out)? } else { from.source(out)? };
+        network.settings = self.planning.apply(&network.settings);
+        Ok((network, files))
     }
 
     /// The network without its weights, and the files that were read. Errors are shown.
@@ -90,29 +68,28 @@ impl ModelArgs {
         Ok((checked, read))
     }
 
-    fn artifact(&self, out: &mut Out) -> Result<Loaded, Failure> {
+    fn artifact(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         if self.weights.is_some() || self.select.network.is_some() || !self.select.set.is_empty() {
             return Err(Failure::Usage(
                 "an artifact contains its network and weights: give --network, --set and --weights to `resnetc compile`".into(),
             ));
         }
-        let Artifact { checked, params, packs, settings, .. } = artifact::read(&self.file).map_err(Failure::input)?;
-        if let (Some(packs), Ok(isa)) = (&packs, Isa::chosen())
+        let network = BoundNetwork::open_artifact(&self.file).map_err(Failure::input)?;
+        if let (Some(packs), Ok(isa)) = (&network.packs, Isa::chosen())
             && packs.isa() != isa
         {
             let (file, packed) = (self.file.display(), packs.isa());
             out.note(format_args!("note: the weights of `{file}` are packed for {packed}, and will be packed again for {isa}"));
         }
-        let (read, artifact) = (vec![self.file.clone()], Some(self.file.clone()));
-        Ok(Loaded { checked, params, packs, settings: settings.unwrap_or_default(), read, artifact })
+        Ok((network, vec![self.file.clone()]))
     }
 
-    fn source(&self, out: &mut Out) -> Result<Loaded, Failure> {
+    fn source(&self, out: &mut Out) -> Result<(BoundNetwork, Vec<PathBuf>), Failure> {
         let mut front = source(&self.file)?;
         let checked = check(&mut front, &self.select, out)?;
         let params = bind(&checked, &front, self.weights.as_ref(), out)?;
-        let read = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
-        Ok(Loaded { checked, params, packs: None, settings: Settings::default(), read, artifact: None })
+        let files = front.files(&checked, self.weights.as_ref().unwrap_or(&Weights::Named));
+        Ok((BoundNetwork::new(checked, params), files))
     }
 
     /// A session with these options.

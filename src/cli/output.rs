@@ -10,6 +10,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::file::{probe, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
+use crate::infer::InferError;
 
 /// The exit code after Ctrl-C: 128 plus the signal's number, as in shells.
 pub(super) const STOPPED: u8 = 130;
@@ -79,6 +80,12 @@ impl Failure {
         // fails only if standard error is closed: then nothing can be reported
         let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
         ExitCode::from(code)
+    }
+}
+
+impl From<InferError> for Failure {
+    fn from(error: InferError) -> Failure {
+        Failure::input(error)
     }
 }
 

@@ -89,7 +89,7 @@ fn open(path: &Path) -> Result<BufReader<File>, ImageError> {
 }
 
 /// Like [`load`], for an open file or an archive member. Messages name it `path`.
-pub(super) fn decode(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
+pub fn decode(from: impl BufRead + Seek, path: &Path) -> Result<Pixels, ImageError> {
     guarded(path, || decode_unguarded(from, path))
 }
 

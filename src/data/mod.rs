@@ -13,13 +13,13 @@ mod idx;
 #[cfg(feature = "image")]
 mod image;
 #[cfg(feature = "image")]
+mod images;
+#[cfg(feature = "image")]
 mod jpeg;
 mod labels;
 mod loader;
 mod open;
 mod packed;
-#[cfg(feature = "image")]
-mod pictures;
 mod pixels;
 mod preprocess;
 mod random;
@@ -34,7 +34,7 @@ mod views;
 pub use dataset::{Dataset, Sample, Subset, Values};
 pub use error::DataError;
 #[cfg(feature = "image")]
-pub use image::{ImageError, load};
+pub use image::{ImageError, decode, load};
 pub use loader::{Loader, LoaderOptions, Samples};
 pub use open::{DatasetOptions, Split, open_dataset, open_valid_split};
 pub use pixels::Pixels;

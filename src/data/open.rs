@@ -8,7 +8,7 @@ use super::archive::Tree;
 use super::arrays::Arrays;
 use super::labels::LabelRange;
 #[cfg(feature = "image")]
-use super::pictures::Pictures;
+use super::images::ImageFiles;
 use super::{DataError, Dataset, cifar, idx};
 
 /// A split of a dataset.
@@ -184,12 +184,12 @@ fn open(found: Format, split: Split, options: &DatasetOptions<'_>) -> Result<Ope
         Format::Idx([images, labels]) => Arc::new(idx::open([&images, &labels], range)?),
         Format::Cifar(kind, files) => Arc::new(cifar::open(kind, &files, options)?),
         #[cfg(feature = "image")]
-        Format::Folder(path) => Arc::new(Pictures::folder(&path, options)?),
+        Format::Folder(path) => Arc::new(ImageFiles::folder(&path, options)?),
         #[cfg(feature = "image")]
         Format::Archive(path) => {
             let (tree, is_split) = Tree::open(&path)?.split(split);
             let Some(tree) = tree else { return Ok(None) };
-            return Ok(Some((Arc::new(Pictures::archive(&tree, options)?), is_split)));
+            return Ok(Some((Arc::new(ImageFiles::archive(&tree, options)?), is_split)));
         }
         #[cfg(not(feature = "image"))]
         Format::Folder(path) | Format::Archive(path) => {

@@ -232,8 +232,8 @@ impl Fill {
         };
         let how = preprocess.unwrap_or(&default);
         let numbers = |values: &[f32]| format!("[{}]", values.iter().map(|v| shortest(*v)).collect::<Vec<_>>().join(", "));
-        self.when("mean_file", how.mean_picture().is_some());
-        match (&how.mean_from, how.mean_picture()) {
+        self.when("mean_file", how.mean_image().is_some());
+        match (&how.mean_from, how.mean_image()) {
             (Some(_), Some(_)) => {}
             (None, Some(_)) => {
                 let reason = "it subtracts a per-pixel mean, but the file is not known: export from the source".to_owned();
@@ -267,7 +267,7 @@ impl Fill {
                 Augment::Lighting { .. } => late.extend(change(augment)),
                 Augment::Cutout { .. } => last.extend(change(augment)),
                 // with a per-pixel mean, it is subtracted first, as in the paper, so that padding is 0
-                _ if how.mean_picture().is_some() => last.extend(change(augment)),
+                _ if how.mean_image().is_some() => last.extend(change(augment)),
                 _ => lines.extend(change(augment)),
             }
         }
@@ -363,7 +363,7 @@ pub const MEAN_EXTENSION: &str = "mean.npy";
 /// The file with the per-pixel mean, if the script needs a copy of it.
 pub fn mean_file(checked: &Checked) -> Option<&Path> {
     let how = checked.network.preprocess.as_ref()?;
-    how.mean_picture()?;
+    how.mean_image()?;
     how.mean_from.as_ref().map(|(path, _)| &**path)
 }
 

@@ -1,27 +1,27 @@
 //! `resnetc eval`
 
 mod confusion;
-mod judge;
-mod members;
+mod networks;
 mod report;
-mod score;
-mod state;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 
 use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, writable};
+use super::output::{Done, Failure, Out, STOPPED, writable};
+use super::progress::progress;
 use crate::data::{Crop, DatasetOptions, Split, Views, open_dataset};
+use crate::eval::{self, EvalError, EvalOptions, Evaluator, Progress};
 use crate::formats::npy;
-use judge::{Evaluator, Work};
-use members::Members;
+use networks::Networks;
 
-/// The largest size that an image's shorter side is given.
+/// The largest size of an image's shorter side.
 const MAX_SCALE: i64 = 4096;
 
 /// Evaluates accuracy on a labeled dataset, with the protocols of the papers.
@@ -87,12 +87,12 @@ enum Crops {
     /// The center.
     #[value(name = "1")]
     One,
-    /// The corners and the center, and their mirror images.
+    /// The corners and the center, also flipped horizontally.
     #[value(name = "10")]
     Ten,
 }
 
-/// What is averaged over the views of an image.
+/// What `--average` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Average {
     /// Softmax outputs, as in the papers
@@ -102,11 +102,14 @@ enum Average {
     Logits,
 }
 
+/// Set by Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
 impl Args {
     fn views(&self) -> Result<Views, Failure> {
         let crop = match self.crops {
             Some(Crops::Ten) if self.flip => {
-                return Err(Failure::Usage("the ten crops are mirrored already: --flip adds nothing to them".into()));
+                return Err(Failure::Usage("the ten crops are flipped already: --flip adds nothing to them".into()));
             }
             Some(Crops::Ten) => Crop::Ten,
             None if !self.scales.is_empty() => Crop::Whole,
@@ -114,37 +117,115 @@ impl Args {
         };
         Ok(Views { scales: self.scales.iter().map(|&s| s as usize).collect(), crop, flip: self.flip })
     }
+
+    fn options(&self) -> Result<EvalOptions, Failure> {
+        Ok(EvalOptions {
+            views: self.views()?,
+            average: match self.average {
+                Average::Probabilities => eval::Average::Probabilities,
+                Average::Logits => eval::Average::Logits,
+            },
+            batch: self.batch as usize,
+            worst: self.worst as usize,
+            fail_on_broken: self.on_error == OnError::Fatal,
+            limit: self.limit.map(NonZeroUsize::get),
+            keep_scores: self.scores.is_some(),
+        })
+    }
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    let views = args.views()?;
-    let members = Members::open(args, &views, out)?;
+    let options = args.options()?;
+    let Networks { ensemble, args: opened, files } = Networks::open(args, &options, out)?;
     let written = [&args.scores, &args.resume].into_iter().flatten().map(PathBuf::as_path);
-    writable(written, &[members.read(), &data_files(&args.data)].concat())?;
+    writable(written, &[&files[..], &data_files(&args.data)].concat())?;
     // each sample is read once
-    let options =
-        DatasetOptions { class_names: members.labels(), strict: false, classes: Some(members.classes()), cache_bytes: 0 };
-    let data = open_dataset(&args.data, Split::Test, &options).map_err(Failure::input)?;
-    note_classes(&*data, members.labels(), members.classes(), out);
-    members.hold(&*data, &views)?;
-    let state = args.resume.as_deref().map(|path| state::begin(path, args, &members, &*data, &views, out)).transpose()?;
-    let work = Work {
-        data: &*data,
-        views: &views,
-        average: args.average,
-        batch: args.batch as usize,
-        worst: args.worst as usize,
-        fatal: args.on_error == OnError::Fatal,
-        limit: args.limit.map(NonZeroUsize::get),
-        keep: args.scores.is_some(),
-    };
-    let mut judge = Evaluator::new(work, members, state);
-    let ended = judge.run();
-    judge.note(args, out);
-    let stopped = ended?;
-    if let Some(path) = &args.scores {
-        npy::write(path, &judge.scores().view()).map_err(Failure::input)?;
+    let names = ensemble.class_names();
+    let from = DatasetOptions { class_names: names, strict: false, classes: Some(ensemble.classes()), cache_bytes: 0 };
+    let data = open_dataset(&args.data, Split::Test, &from).map_err(Failure::input)?;
+    note_classes(&*data, names, ensemble.classes(), out);
+    let mut evaluator = Evaluator::new(ensemble, data, options).map_err(failure)?;
+    if let Some(path) = &args.resume {
+        resume(&mut evaluator, path, args, out)?;
     }
-    report::report(args, &judge, out)?;
-    if stopped { Err(Failure::Stopped) } else { judge.hold_finite() }
+    let ended = evaluate(&mut evaluator);
+    for (network, from) in evaluator.ensemble().members().iter().zip(&opened) {
+        from.note_packs(network.session(), out);
+    }
+    note_broken(&evaluator, args, out);
+    let is_stopped = ended?;
+    if let Some(path) = &args.scores {
+        npy::write(path, &evaluator.scores().view()).map_err(Failure::input)?;
+    }
+    report::report(args, &evaluator, out)?;
+    if is_stopped { Err(Failure::Stopped) } else { evaluator.check_finite().map_err(failure) }
+}
+
+/// Continues from the state in a file. From then on Ctrl-C ends the run after the next images.
+fn resume(evaluator: &mut Evaluator, path: &Path, args: &Args, out: &Out) -> Done {
+    let also = [("planning", format!("{:?}", args.model.planning))];
+    let resumed = evaluator.resume(path, &also).map_err(failure)?;
+    if let Some(before) = resumed.other_threads {
+        let threads = resumed.threads;
+        out.note(format_args!(
+            "note: the run was started with {before} threads; with {threads} its results differ in the last bits"
+        ));
+    }
+    if resumed.is_finished {
+        let file = path.display();
+        out.note(format_args!("note: `{file}` holds a finished run, whose results these are; delete the file to start again"));
+    }
+    // without a handler Ctrl-C ends the process at once, and a run continues from the last state that was written
+    let _ = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(STOPPED.into());
+        }
+    });
+    Ok(())
+}
+
+/// Runs, with a bar; returns whether Ctrl-C ended it.
+fn evaluate(evaluator: &mut Evaluator) -> Result<bool, Failure> {
+    let (start, end) = (evaluator.start(), evaluator.end());
+    if start >= end {
+        return Ok(false);
+    }
+    let bar = progress(end);
+    bar.set_position(start as u64);
+    bar.reset_eta();
+    let ended = evaluator.run(|Progress { done, measures, .. }| {
+        bar.set_position(done as u64);
+        if let Some(measures) = measures {
+            let bad = if measures.not_finite > 0 { format!(", {} not finite", measures.not_finite) } else { String::new() };
+            bar.set_message(format!("top-1 error {:.2} %{bad}", 100.0 - measures.top1));
+        }
+        if STOP.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    ended.map_err(failure)
+}
+
+fn note_broken(evaluator: &Evaluator, args: &Args, out: &Out) {
+    for why in evaluator.broken_reasons() {
+        out.note(format_args!("warning: {why}"));
+    }
+    let more = evaluator.broken().saturating_sub(evaluator.broken_reasons().len());
+    if more > 0 {
+        out.note(format_args!("warning: and {more} more broken files in `{}`", args.data));
+    }
+}
+
+/// An error in terms of the options.
+fn failure(error: EvalError) -> Failure {
+    match error {
+        EvalError::SameCrops { network } => Failure::Usage(format!(
+            "`{network}` takes images as large as its input, where ten crops are the same: give a larger size of the shorter side \
+             with --scales"
+        )),
+        EvalError::Normalized { name } => {
+            Failure::Usage(format!("--crops, --scales and --flip need images, and `{name}` holds normalized values"))
+        }
+        EvalError::WholeImages { .. } => Failure::Input(format!("{error}; --scales with --crops uses crops")),
+        other => Failure::input(other),
+    }
 }

@@ -1,67 +1,65 @@
-//! What `resnetc eval` answers.
+//! The output of `resnetc eval`.
 
 use serde_json::{Value, json};
 
 use super::super::args::Format;
-use super::super::output::{Done, Failure, Out};
+use super::super::output::{Done, Out};
 use super::super::table::table;
-use super::judge::Evaluator;
-use super::score::{Answer, Measures};
-use super::{Args, Average};
+use super::{Args, Average, confusion, failure};
 use crate::data::{Crop, Views};
+use crate::eval::{EvalError, Evaluator, Measures, Report, WorstImage, describe};
 
-pub(super) fn report(args: &Args, judge: &Evaluator<'_>, out: &mut Out) -> Done {
-    let measures = judge.measures();
-    let Some(all) = measures.last() else { return Err(Failure::Input("no image could be read".into())) };
+pub(super) fn report(args: &Args, evaluator: &Evaluator, out: &mut Out) -> Done {
+    let Some(report) = evaluator.report() else { return Err(failure(EvalError::NoImages)) };
     match args.format {
-        Format::Text => text(args, judge, &measures, out),
-        Format::Json => out.line(object(args, judge, &measures, all)),
+        Format::Text => text(evaluator, &report, out),
+        Format::Json => out.line(object(args, evaluator, &report)),
     }
 }
 
-/// The networks' names, and, of several, that of all together.
-fn titles(judge: &Evaluator<'_>) -> Vec<String> {
-    let mut titles: Vec<String> = judge.members.list.iter().map(|m| m.title.clone()).collect();
-    if titles.len() > 1 {
-        titles.push("ensemble".into());
+fn text(evaluator: &Evaluator, report: &Report, out: &mut Out) -> Done {
+    summary(evaluator, report, out)?;
+    let mut rows: Vec<(&str, &Measures)> = report.networks.iter().map(|(title, m)| (title.as_str(), m)).collect();
+    if rows.len() > 1 {
+        rows.push(("ensemble", &report.total));
     }
-    titles
-}
-
-fn text(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], out: &mut Out) -> Done {
-    let counts = &judge.counts;
-    let all = judge.work.data.len();
-    let of = if counts.next < all { format!(" of {all}") } else { String::new() };
-    let broken = if counts.broken > 0 { format!(" ({} broken)", counts.broken) } else { String::new() };
-    let bad = measures.iter().map(|m| m.not_finite).max().unwrap_or(0);
-    let bad = if bad > 0 { format!(" ({bad} with scores that are not finite, counted as wrong)") } else { String::new() };
-    out.line(format_args!("images   {}{of}{broken}{bad}", counts.seen))?;
-    if !judge.work.views.is_plain() {
-        out.line(format_args!("views    {}", describe(judge.work.views, args.average)))?;
-    }
-    if judge.answered > 0 {
-        out.line(format_args!("images/s {:.1}", rate(judge)))?;
-    }
-    out.line("")?;
     let percent = |part: f64| format!("{part:.2} %");
-    let row = |(title, m): (String, &Measures)| {
+    let row = |(title, m): (&str, &Measures)| {
         let loss = format!("{:.4}", m.loss);
-        vec![title, percent(m.top1), percent(100.0 - m.top1), percent(m.top5), percent(100.0 - m.top5), loss]
+        vec![title.to_owned(), percent(m.top1), percent(100.0 - m.top1), percent(m.top5), percent(100.0 - m.top5), loss]
     };
-    let rows: Vec<Vec<String>> = titles(judge).into_iter().zip(measures).map(row).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
     table(out, &["network", "top-1", "error", "top-5", "error", "loss"], 1, &rows, rows.len() > 1)?;
-    let name = |class: usize| name(judge, class);
-    out.text(&counts.confusion.text(name))?;
-    if !counts.worst.is_empty() {
-        let row = |a: &Answer| {
-            let [truth, probability] = [a.truth, a.probability].map(|p| share(100.0 * f64::from(p)));
-            vec![judge.work.data.name(a.index), name(a.class), truth, name(a.answer), probability]
+    let name = |class: usize| evaluator.class_name(class);
+    out.text(&confusion::text(&report.confusion, name))?;
+    if !report.worst.is_empty() {
+        let row = |worst: &WorstImage| {
+            let [own, predicted] = [worst.probability, worst.predicted_probability].map(|p| share(100.0 * f64::from(p)));
+            vec![worst.name.clone(), name(worst.class), own, name(worst.predicted), predicted]
         };
-        let rows: Vec<Vec<String>> = counts.worst.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = report.worst.iter().map(row).collect();
         out.line("")?;
         table(out, &["image", "class", "given", "answer", "given"], 4, &rows, false)?;
     }
     Ok(())
+}
+
+/// How many images were evaluated, in which views, and how fast.
+fn summary(evaluator: &Evaluator, report: &Report, out: &mut Out) -> Done {
+    let of = if report.done < report.of { format!(" of {}", report.of) } else { String::new() };
+    let broken = if report.broken > 0 { format!(" ({} broken)", report.broken) } else { String::new() };
+    let measures = report.networks.iter().map(|(_, measures)| measures).chain([&report.total]);
+    let bad = measures.map(|m| m.not_finite).max().unwrap_or(0);
+    let bad = if bad > 0 { format!(" ({bad} with scores that are not finite, counted as wrong)") } else { String::new() };
+    out.line(format_args!("images   {}{of}{broken}{bad}", report.images))?;
+    let options = evaluator.options();
+    if !options.views.is_plain() {
+        out.line(format_args!("views    {}", describe(&options.views, options.average)))?;
+    }
+    if let Some(rate) = report.images_per_s {
+        out.line(format_args!("images/s {rate:.1}"))?;
+    }
+    out.line("")
 }
 
 /// A percentage, which may be very small.
@@ -69,26 +67,25 @@ fn share(percent: f64) -> String {
     if percent < 0.01 { format!("{percent:.0e} %") } else { format!("{percent:.2} %") }
 }
 
-fn object(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], all: &Measures) -> Value {
-    let counts = &judge.counts;
-    let titles = titles(judge);
-    let named: Vec<&str> = judge.members.list.iter().map(|m| m.title.as_str()).collect();
-    let worst = |a: &Answer| {
+fn object(args: &Args, evaluator: &Evaluator, report: &Report) -> Value {
+    let named: Vec<&str> = report.networks.iter().map(|(title, _)| title.as_str()).collect();
+    let worst = |worst: &WorstImage| {
         json!({
-            "image": judge.work.data.name(a.index), "class": a.class, "label": name(judge, a.class), "probability": a.truth,
-            "answer": a.answer, "answer_label": name(judge, a.answer), "answer_probability": a.probability,
+            "image": worst.name, "class": worst.class, "label": evaluator.class_name(worst.class), "probability": worst.probability,
+            "answer": worst.predicted, "answer_label": evaluator.class_name(worst.predicted),
+            "answer_probability": worst.predicted_probability,
         })
     };
-    let mut object = measured(all);
+    let mut object = measured(&report.total);
     object["network"] = json!(named.join(" + "));
-    object["images"] = json!(counts.seen);
-    object["of"] = json!(judge.work.data.len());
-    object["broken"] = json!(counts.broken);
-    object["views"] = views(judge.work.views, args.average);
-    object["confusion"] = json!(counts.confusion.rows);
-    object["images_per_s"] = json!((judge.answered > 0).then(|| rate(judge)));
-    if titles.len() > 1 {
-        let each = titles.iter().zip(measures).take(named.len()).map(|(title, m)| {
+    object["images"] = json!(report.images);
+    object["of"] = json!(report.of);
+    object["broken"] = json!(report.broken);
+    object["views"] = views(&evaluator.options().views, args.average);
+    object["confusion"] = json!(report.confusion.rows);
+    object["images_per_s"] = json!(report.images_per_s);
+    if named.len() > 1 {
+        let each = report.networks.iter().map(|(title, m)| {
             let mut object = measured(m);
             object["network"] = json!(title);
             object
@@ -96,7 +93,7 @@ fn object(args: &Args, judge: &Evaluator<'_>, measures: &[Measures], all: &Measu
         object["networks"] = each.collect();
     }
     if args.worst > 0 {
-        object["worst"] = counts.worst.iter().map(worst).collect();
+        object["worst"] = report.worst.iter().map(worst).collect();
     }
     object
 }
@@ -106,16 +103,6 @@ fn measured(m: &Measures) -> Value {
         "top1": m.top1, "top5": m.top5, "top1_error": 100.0 - m.top1, "top5_error": 100.0 - m.top5, "loss": m.loss,
         "not_finite": m.not_finite,
     })
-}
-
-fn rate(judge: &Evaluator<'_>) -> f64 {
-    judge.answered as f64 / judge.seconds.max(1e-9)
-}
-
-/// A class's label, or what the dataset calls it.
-fn name(judge: &Evaluator<'_>, class: usize) -> String {
-    let named = judge.members.labels().get(class).or_else(|| judge.work.data.classes().get(class));
-    named.cloned().unwrap_or_else(|| class.to_string())
 }
 
 fn views(views: &Views, average: Average) -> Value {
@@ -128,26 +115,4 @@ fn views(views: &Views, average: Average) -> Value {
     json!({
         "count": views.count(), "crops": crops, "scales": views.scales, "mirrored": views.flip || views.crop == Crop::Ten, "average": average,
     })
-}
-
-/// `10: corners and center, and mirrored; probabilities averaged`.
-pub(super) fn describe(views: &Views, average: Average) -> String {
-    let crop = match views.crop {
-        Crop::Center => "the center",
-        Crop::Ten => "the corners and the center",
-        Crop::Whole => "the whole image",
-    };
-    let sizes: Vec<String> = views.scales.iter().map(usize::to_string).collect();
-    let at = match &sizes[..] {
-        [] => String::new(),
-        [one] => format!(" at {one} pixels"),
-        [rest @ .., last] => format!(" at {} and {last} pixels", rest.join(", ")),
-    };
-    let mirrored = if views.flip || views.crop == Crop::Ten { ", and mirrored" } else { "" };
-    let average = match (views.count(), average) {
-        (1, _) => "",
-        (_, Average::Probabilities) => "; probabilities averaged",
-        (_, Average::Logits) => "; logits averaged",
-    };
-    format!("{}: {crop}{at}{mirrored}{average}", views.count())
 }

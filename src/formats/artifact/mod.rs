@@ -314,7 +314,7 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
     if let Some(how) = &header.preprocess {
         let channels = if how.channels == crate::ir::Channels::Gray { 1 } else { 3 };
         // a per-pixel mean is checked against the input below
-        if how.std.len() != channels || (how.mean.len() != channels && how.mean_picture().is_none()) {
+        if how.std.len() != channels || (how.mean.len() != channels && how.mean_image().is_none()) {
             return Err(damaged("its preprocessing does not fit its channels".into()));
         }
     }

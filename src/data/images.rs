@@ -1,4 +1,4 @@
-//! Images in files, a folder for each class, on the disk or in an archive.
+//! Image files, a folder for each class, on disk or in an archive.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -15,36 +15,36 @@ use super::labels::LabelRange;
 use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
-/// An image that was not read yet.
+/// An image file, and its class.
 struct Item {
     /// The file, or the archive's path and the member's name.
     path: PathBuf,
     class: u32,
-    /// Where it lies in the archive.
+    /// Its bytes in the archive.
     within: Range<usize>,
 }
 
-/// Images that are decoded when they are read, and kept so where all of them take little memory.
-pub(super) struct Pictures {
+/// A dataset of image files. They are decoded when read, and kept decoded if all of them fit in the memory allowed for that.
+pub(super) struct ImageFiles {
     items: Vec<Item>,
     classes: Vec<String>,
     archive: Option<Bytes>,
-    kept: Kept,
+    cache: Cache,
 }
 
-impl Pictures {
-    /// A folder on the disk.
-    pub fn folder(path: &Path, options: &DatasetOptions<'_>) -> Result<Pictures, DataError> {
+impl ImageFiles {
+    /// A folder on disk.
+    pub fn folder(path: &Path, options: &DatasetOptions<'_>) -> Result<ImageFiles, DataError> {
         let folder = Folder::open(path, options)?;
         let items = folder.items.into_iter().map(|(path, class)| (path, class, 0..0)).collect();
-        Pictures::new(&path.display().to_string(), items, folder.classes, None, options)
+        ImageFiles::new(&path.display().to_string(), items, folder.classes, None, options)
     }
 
-    /// An archive, or a part of it.
-    pub fn archive(tree: &Tree, options: &DatasetOptions<'_>) -> Result<Pictures, DataError> {
+    /// An archive, or a split in it.
+    pub fn archive(tree: &Tree, options: &DatasetOptions<'_>) -> Result<ImageFiles, DataError> {
         let found = tree.classes();
         let root = tree.full_name(Path::new(""));
-        if let Some((name, _)) = found.iter().find(|(_, pictures)| pictures.is_empty()) {
+        if let Some((name, _)) = found.iter().find(|(_, images)| images.is_empty()) {
             return Err(FolderError::EmptyClass { path: root.join(name) }.into());
         }
         let folders: Vec<String> = found.keys().cloned().collect();
@@ -55,9 +55,9 @@ impl Pictures {
         let items = found
             .into_values()
             .zip(indices)
-            .flat_map(|(pictures, class)| pictures.into_iter().map(move |(name, within)| (name, class, within)));
+            .flat_map(|(images, class)| images.into_iter().map(move |(name, within)| (name, class, within)));
         let items = items.map(|(name, class, within)| (tree.full_name(&name), class, within)).collect();
-        Pictures::new(&root.display().to_string(), items, names, Some(tree.bytes().clone()), options)
+        ImageFiles::new(&root.display().to_string(), items, names, Some(tree.bytes().clone()), options)
     }
 
     fn new(
@@ -66,8 +66,8 @@ impl Pictures {
         names: Vec<String>,
         archive: Option<Bytes>,
         options: &DatasetOptions<'_>,
-    ) -> Result<Pictures, DataError> {
-        // no folder is empty
+    ) -> Result<ImageFiles, DataError> {
+        // each folder has an image
         let folders = items.iter().map(|(_, class, _)| class).collect::<BTreeSet<_>>().len();
         if let Some(classes) = options.classes.filter(|&classes| folders > classes) {
             return Err(DataError::Classes { path: path.to_owned(), folders, classes });
@@ -75,17 +75,17 @@ impl Pictures {
         // labels may be more than the network's outputs
         let classes = LabelRange::of(options.classes).check(path, items.iter().map(|(_, class, _)| *class as i64))?;
         let items = items.into_iter().zip(classes).map(|((path, _, within), class)| Item { path, class, within });
-        let mut pictures = Pictures { items: items.collect(), classes: names, archive, kept: Kept::default() };
-        if pictures.items.is_empty() {
+        let mut images = ImageFiles { items: items.collect(), classes: names, archive, cache: Cache::default() };
+        if images.items.is_empty() {
             return Err(DataError::Empty { path: path.to_owned() });
         }
         // the first image stands for all: whether they are small is a matter of magnitude, and the memory is bounded in any case
-        if let Ok([channels, height, width]) = pictures.size(0)
-            && (channels * height).saturating_mul(width).saturating_mul(pictures.items.len()) <= options.cache_bytes
+        if let Ok([channels, height, width]) = images.size(0)
+            && (channels * height).saturating_mul(width).saturating_mul(images.items.len()) <= options.cache_bytes
         {
-            pictures.kept = Kept::new(pictures.items.len(), options.cache_bytes);
+            images.cache = Cache::new(images.items.len(), options.cache_bytes);
         }
-        Ok(pictures)
+        Ok(images)
     }
 
     fn item(&self, index: usize) -> Result<&Item, DataError> {
@@ -97,7 +97,7 @@ impl Pictures {
     }
 }
 
-impl Dataset for Pictures {
+impl Dataset for ImageFiles {
     fn len(&self) -> usize {
         self.items.len()
     }
@@ -111,7 +111,7 @@ impl Dataset for Pictures {
     }
 
     fn read(&self, index: usize) -> Result<Sample, DataError> {
-        if let Some(pixels) = self.kept.get(index) {
+        if let Some(pixels) = self.cache.get(index) {
             return Ok(Sample::Pixels(pixels.clone()));
         }
         let item = self.item(index)?;
@@ -119,7 +119,7 @@ impl Dataset for Pictures {
             Some(bytes) => image::decode(bytes, &item.path),
             None => image::load(&item.path),
         }?;
-        self.kept.put(index, &pixels);
+        self.cache.put(index, &pixels);
         Ok(Sample::Pixels(pixels))
     }
 
@@ -127,9 +127,9 @@ impl Dataset for Pictures {
         self.items.get(index).map_or_else(|| format!("sample {index}"), |item| item.path.display().to_string())
     }
 
-    /// The channels are those of color; a gray image becomes what the network reads.
+    /// Always 3 channels: gray images are converted to what the network reads.
     fn size(&self, index: usize) -> Result<[usize; 3], DataError> {
-        if let Some(pixels) = self.kept.get(index) {
+        if let Some(pixels) = self.cache.get(index) {
             return Ok([3, pixels.height, pixels.width]);
         }
         let item = self.item(index)?;
@@ -145,16 +145,16 @@ impl Dataset for Pictures {
     }
 }
 
-/// Decoded images, up to a number of bytes.
+/// A cache of decoded images, up to a number of bytes.
 #[derive(Default)]
-struct Kept {
+struct Cache {
     cells: Box<[OnceLock<Pixels>]>,
     left: AtomicUsize,
 }
 
-impl Kept {
-    fn new(len: usize, bytes: usize) -> Kept {
-        Kept { cells: (0..len).map(|_| OnceLock::new()).collect(), left: AtomicUsize::new(bytes) }
+impl Cache {
+    fn new(len: usize, bytes: usize) -> Cache {
+        Cache { cells: (0..len).map(|_| OnceLock::new()).collect(), left: AtomicUsize::new(bytes) }
     }
 
     fn get(&self, index: usize) -> Option<&Pixels> {
@@ -165,7 +165,7 @@ impl Kept {
         let Some(cell) = self.cells.get(index) else { return };
         let take = |left: usize| left.checked_sub(pixels.data.len());
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
-            // of two threads that read the same image one keeps it
+            // if two threads read the same image, the first keeps it
             let _ = cell.set(pixels.clone());
         }
     }

@@ -1,0 +1,43 @@
+//! The networks that the command names.
+
+use std::path::PathBuf;
+
+use super::super::args::Named;
+use super::super::open::ModelArgs;
+use super::super::output::{Failure, Out};
+use super::{Args, failure};
+use crate::eval::{Ensemble, EvalOptions};
+
+/// The networks, opened.
+pub(super) struct Networks {
+    pub ensemble: Ensemble,
+    /// The arguments of each network.
+    pub args: Vec<ModelArgs>,
+    /// All files that they come from.
+    pub files: Vec<PathBuf>,
+}
+
+impl Networks {
+    pub fn open(args: &Args, options: &EvalOptions, out: &mut Out) -> Result<Networks, Failure> {
+        let further = args.ensemble.iter().map(|named| further(&args.model, named));
+        let mut networks = Networks { ensemble: Ensemble::default(), args: Vec::new(), files: Vec::new() };
+        for args in std::iter::once(args.model.clone()).chain(further) {
+            let (network, mut files) = args.load(out)?;
+            let origin = args.file.display().to_string();
+            networks.ensemble.push(network, origin, options, args.session_options()).map_err(failure)?;
+            networks.files.append(&mut files);
+            networks.args.push(args);
+        }
+        Ok(networks)
+    }
+}
+
+/// The arguments of a further network. Threads and planning are those of the first.
+fn further(first: &ModelArgs, named: &Named) -> ModelArgs {
+    let mut args = first.clone();
+    args.file.clone_from(&named.file);
+    args.select.network.clone_from(&named.network);
+    args.select.set.clear();
+    args.weights.clone_from(&named.weights);
+    args
+}

@@ -1,0 +1,104 @@
+//! Images in, the most probable classes out.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::super::args::Format;
+use super::super::output::{Done, Failure, Out};
+use super::super::progress::progress;
+use super::{Args, named_images, pipeline, read};
+use crate::infer::{Unanswered, top_k};
+use crate::runtime::NotFinite;
+
+pub(super) fn run(args: &Args, out: &mut Out) -> Done {
+    let paths = named_images(args)?;
+    let model = args.model.model(out)?;
+    let mut session = args.model.session(&model)?;
+    let pipeline = pipeline(model.checked())?;
+    let bar = progress(paths.len());
+    let mut answers = Answers { args, labels: &model.network().labels, images: paths.len(), unread: 0, not_finite: 0 };
+    let result = pipeline.run(
+        &mut session,
+        paths.len(),
+        |index| read(&pipeline, &paths[index]),
+        |index, answer| {
+            bar.inc(1);
+            bar.suspend(|| match answer {
+                Ok(probabilities) => answers.answered(&paths[index], &probabilities, out),
+                Err(why) => answers.unanswered(&paths[index], why, out),
+            })
+        },
+    );
+    bar.finish_and_clear();
+    result?;
+    args.model.note_packs(&session, out);
+    answers.result()
+}
+
+/// Prints the classes of images.
+struct Answers<'a> {
+    args: &'a Args,
+    labels: &'a [String],
+    /// How many images there are.
+    images: usize,
+    unread: usize,
+    not_finite: usize,
+}
+
+impl Answers<'_> {
+    /// Prints the most probable classes of an image.
+    fn answered(&self, path: &Path, probabilities: &[f32], out: &mut Out) -> Done {
+        let path = path.display();
+        let best = top_k(probabilities, usize::from(self.args.top)).into_iter();
+        if self.args.format == Format::Json {
+            let class =
+                |class: usize| json!({ "class": class, "label": self.labels.get(class), "probability": probabilities[class] });
+            let list: Vec<_> = best.map(class).collect();
+            return out.line(json!({ "image": path.to_string(), "top": list }));
+        }
+        if self.images > 1 {
+            out.line(format_args!("{path}"))?;
+        }
+        for class in best {
+            let name = self.labels.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
+            out.line(format_args!("{:6.2} %  {name}", probabilities[class] * 100.0))?;
+        }
+        Ok(())
+    }
+
+    /// Reports an image that has no classes. Weights that are not finite end the run, since no image would have any.
+    fn unanswered(&mut self, path: &Path, why: Unanswered<String>, out: &mut Out) -> Done {
+        let path = path.display();
+        let (why, ends) = match why {
+            Unanswered::Unread(why) => {
+                self.unread += 1;
+                (why, false)
+            }
+            Unanswered::NotFinite(error) => {
+                self.not_finite += 1;
+                (format!("`{path}`: {error}"), matches!(error.cause, Some(NotFinite::Weight { .. })))
+            }
+        };
+        if self.args.format == Format::Json {
+            out.line(json!({ "image": path.to_string(), "error": why }))?;
+        }
+        out.flush()?;
+        out.note(format_args!("error: {why}"));
+        if ends { Err(Failure::Said) } else { Ok(()) }
+    }
+
+    /// What the command ends with.
+    fn result(&self) -> Done {
+        let all = self.images;
+        match (self.unread, self.not_finite) {
+            (0, 0) => Ok(()),
+            _ if all == 1 => Err(Failure::Said),
+            (n, 0) => Err(Failure::Input(format!("{n} of {all} images were not read"))),
+            (0, n) => Err(Failure::Input(format!("{n} of {all} images have scores that are not finite"))),
+            (unread, bad) => {
+                Err(Failure::Input(format!("of {all} images, {unread} were not read and {bad} have scores that are not finite")))
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::args::{Color, Format, Global};
 use crate::base::diagnostic::Diagnostic;
-use crate::base::file::{probe, write_atomically};
+use crate::base::file::{probe, real_path, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
 
@@ -22,10 +22,10 @@ pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
 
 /// Holds, before any work, that files can be written, that they are different ones, and that none is among those that are read.
 pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[PathBuf]) -> Done {
-    let read: HashSet<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
+    let read: HashSet<PathBuf> = read.iter().filter_map(|path| real_path(path)).collect();
     let mut written = HashSet::new();
     for path in paths {
-        let real = real(path);
+        let real = real_path(path);
         if real.as_ref().is_some_and(|real| read.contains(real)) {
             return Err(Failure::Usage(format!("`{}` is what is read: name another file to write", path.display())));
         }
@@ -35,14 +35,6 @@ pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[Pa
         probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))?;
     }
     Ok(())
-}
-
-/// The file that a path means, whatever way it goes there; it need not exist yet.
-fn real(path: &Path) -> Option<PathBuf> {
-    std::fs::canonicalize(path).ok().or_else(|| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
-    })
 }
 
 /// Why a command ends early.

@@ -2,6 +2,7 @@
 //! would have, and what comes out is compared.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::attrs::{self, Val};
 use super::group::{self, Path};
@@ -9,6 +10,7 @@ use super::net::Net;
 use super::steps::{Param, Slot, Step, bare};
 use super::tree::{self, Scope};
 use super::unit::{Built, Units};
+use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
 
@@ -227,7 +229,7 @@ fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
         format!("resnet 1\nuse std.blocks: {name}\nnetwork probe {{\n  input {dims}\n  shortcut: {policy}\n  {call}\n}}\n");
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "probe".to_string(), path: None, text: text.into() };
-    let program = Program::from_source(file, &mut sources, &mut diags);
+    let program = Program::from_source(file, Arc::new(MemoryFiles::default()), &mut sources, &mut diags);
     let network = program.elaborate("probe", &[], &mut sources, &mut diags)?;
     if !diags.is_empty() {
         return None;

@@ -1,7 +1,7 @@
 //! A network's metadata: preprocessing, labels, weights, expectations, and statements of a derived network that
 //! override its base's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
@@ -51,7 +51,6 @@ impl Meta {
         let (mut has_labels, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
-            let folder = eval.program.modules[level.env.module].folder.clone();
             let mut seen = Vec::new();
             for stmt in &level.network.body {
                 if let Some(word) = keyword_once(&stmt.kind, derived) {
@@ -78,24 +77,23 @@ impl Meta {
                     StmtKind::Preprocess(args) => {
                         if !has_preprocess {
                             has_preprocess = true;
-                            meta.preprocess = preprocess(args, stmt.span, folder.as_deref(), &level.env, eval);
+                            meta.preprocess = preprocess(args, stmt.span, &level.env, eval);
                         }
                     }
                     StmtKind::Labels(expr) => {
                         if !has_labels {
                             has_labels = true;
-                            meta.labels = labels(expr, folder.as_deref(), &level.env, eval);
+                            meta.labels = labels(expr, &level.env, eval);
                             meta.imagenet_of_base = depth > 0 && is_word(expr, "imagenet");
                         }
                     }
                     StmtKind::Weights(path) => {
                         if meta.weights.is_none() {
-                            let folder = folder.clone().unwrap_or_default();
-                            meta.weights = Some((folder.join(&path.node), path.span));
+                            meta.weights = Some((eval.program.resolve(level.env.module, &path.node), path.span));
                         }
                     }
                     StmtKind::Train(entries) => {
-                        trains.push(train::level(entries, stmt.span, folder.clone(), &level.env, eval));
+                        trains.push(train::level(entries, stmt.span, &level.env, eval));
                     }
                     StmtKind::Input { name, dims } if derived => {
                         if let Some(name) = name {
@@ -226,7 +224,7 @@ fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Optio
     }
 }
 
-fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
+fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
     const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
     let mut out =
         Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new(), mean_from: None };
@@ -252,9 +250,7 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
             ("mean", Value::List(items)) => out.mean = numbers(items, |_| true, arg.span, eval),
-            ("mean", Value::Str(path)) => {
-                out.mean_from = Some((folder.unwrap_or(Path::new("")).join(&**path), arg.span));
-            }
+            ("mean", Value::Str(path)) => out.mean_from = Some((eval.program.resolve(env.module, path), arg.span)),
             ("std", Value::List(items)) => out.std = numbers(items, |x| x > 0.0, arg.span, eval),
             (name, value) if KEYS.contains(&name) => {
                 let takes = match name {
@@ -324,7 +320,7 @@ fn is_word(expr: &Expr, word: &str) -> bool {
     matches!(&expr.kind, ExprKind::Name(name) if name == word)
 }
 
-fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
+fn labels(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
     let list: Vec<String> = match eval.eval(expr, env) {
         Value::List(items) => {
             let mut list = Vec::with_capacity(items.len());
@@ -344,8 +340,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
             }
             list
         }
-        Value::Str(_) if eval.program.kept => return Vec::new(),
-        Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
+        Value::Str(path) => match read(eval.program.files(), &eval.program.resolve(env.module, &path)) {
             // ignore a blank line at the end
             Ok(text) => text.trim_end().lines().map(|line| line.trim_end().to_string()).collect(),
             Err(error) => {

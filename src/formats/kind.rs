@@ -4,11 +4,12 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{pth, safetensors};
+use crate::base::file::ARTIFACT_MAGIC;
 
 /// What files look like from their first byte on. Text is compared without regard to case.
 const BEGINNINGS: &[(&[u8], &str)] = &[
     (
-        b"RNXmodel",
+        ARTIFACT_MAGIC,
         "is a compiled network (.rnx), which holds its weights already: give it in place of the source, without weights",
     ),
     (b"resnet ", "is a source file (.resnet), which describes a network and holds no weights"),

@@ -2,6 +2,7 @@
 
 use super::super::eval::number;
 use super::super::foreign;
+use super::super::load::Program;
 use super::super::suggest::nearest;
 use super::super::value::Value;
 use super::{Entry, Unit};
@@ -14,11 +15,12 @@ use crate::ir::Count;
 pub(super) const MOST: u64 = 1_000_000_000_000;
 
 /// Reads entries and collects their errors.
-pub(super) struct Reader<'a> {
+pub(super) struct EntryReader<'a> {
+    pub program: &'a Program,
     pub diags: &'a mut Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     /// Reports an invalid value. `takes` completes "`batch` takes …".
     pub fn wrong(&mut self, entry: &Entry, takes: &str) {
         let span = entry.values.first().map_or(entry.span, |(_, span)| *span);

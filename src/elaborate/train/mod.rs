@@ -5,8 +5,6 @@ mod augment;
 mod keys;
 mod read;
 
-use std::path::PathBuf;
-
 pub(super) use read::read;
 
 use super::Set;
@@ -40,8 +38,8 @@ struct Entry {
     span: Span,
     /// The unit of a bare number that is a duration.
     unit: Unit,
-    /// The base folder of relative paths.
-    folder: Option<PathBuf>,
+    /// The module that paths are relative to; `None` on the command line, where they are relative to the working directory.
+    module: Option<usize>,
 }
 
 impl Entry {
@@ -70,17 +68,11 @@ pub(in crate::elaborate) struct Train {
 }
 
 /// The entries of a `train` block.
-pub(in crate::elaborate) fn level(
-    entries: &[ast::Entry],
-    span: Span,
-    folder: Option<PathBuf>,
-    env: &Env,
-    eval: &mut Eval<'_>,
-) -> Level {
-    Level { entries: evaluated(entries, folder.as_ref(), env, 0, eval), span, of_command: false }
+pub(in crate::elaborate) fn level(entries: &[ast::Entry], span: Span, env: &Env, eval: &mut Eval<'_>) -> Level {
+    Level { entries: evaluated(entries, env, 0, eval), span, of_command: false }
 }
 
-fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
+fn evaluated(list: &[ast::Entry], env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
     let mut out: Vec<Entry> = Vec::new();
     for entry in list {
         if let Some(first) = out.iter().find(|e| e.key == entry.key.node) {
@@ -97,10 +89,10 @@ fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: us
             key: entry.key.node.clone(),
             key_span: entry.key.span,
             values: entry.args.iter().map(|arg| (word(eval.eval(&arg.value, env)), arg.span)).collect(),
-            entries: evaluated(&entry.entries, folder, env, depth + 1, eval),
+            entries: evaluated(&entry.entries, env, depth + 1, eval),
             span: entry.span,
             unit: Unit::default(),
-            folder: folder.cloned(),
+            module: Some(env.module),
         });
     }
     out
@@ -134,8 +126,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             entries: Vec::new(),
             span: set.span,
             unit: Unit::default(),
-            // a path on the command line is relative to the working directory
-            folder: None,
+            module: None,
         };
         let mut at = &mut entries;
         for (depth, key) in above.iter().enumerate() {
@@ -192,7 +183,7 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
         } else {
             if !entry.values.is_empty() {
                 old.values = entry.values;
-                old.folder = entry.folder;
+                old.module = entry.module;
                 old.unit = entry.unit;
             }
             lay_over(&mut old.entries, entry.entries, of_command);

@@ -2,7 +2,7 @@
 
 use super::super::eval::Eval;
 use super::super::value::Value;
-use super::keys::{MOST, Reader};
+use super::keys::{EntryReader, MOST};
 use super::{Entry, Level, Train, Unit, lay_over, mark, unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -53,7 +53,7 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
         lay_over(&mut entries, std::mem::take(&mut level.entries), level.of_command);
     }
     let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
-    let mut reader = Reader { diags: eval.diags };
+    let mut reader = EntryReader { program: eval.program, diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
     // the optimizer first, since the default of the warm-up's learning rate depends on it
     entries.sort_by_key(|entry| entry.key != "optimizer");
@@ -68,16 +68,16 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
     (eval.diags.len() == errors).then_some(train)
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     fn entry(&mut self, entry: &Entry, train: &mut Train) -> Option<()> {
         let Train { recipe, freeze, except } = train;
         match entry.key.as_str() {
             "init" => self.init(entry, recipe)?,
             "zero_init_residual" => recipe.zero_init_residual = self.truth(entry)?,
             "from" => match &entry.values[..] {
-                [(Value::Str(path), _)] => recipe.from = Some(from(entry, path)),
+                [(Value::Str(path), _)] => recipe.from = Some(self.weights_from(entry, path)),
                 [(Value::Str(path), _), (Value::Word(word), _), labels] if **word == *"except" => {
-                    recipe.from = Some(from(entry, path));
+                    recipe.from = Some(self.weights_from(entry, path));
                     self.nothing_more(entry, 3);
                     *except = self.labels(entry, Some(labels));
                 }
@@ -236,9 +236,9 @@ impl Reader<'_> {
         recipe.warmup = Some(crate::ir::Warmup { start_lr, length, ramp });
         Some(())
     }
-}
 
-fn from(entry: &Entry, path: &str) -> WeightsFrom {
-    let folder = entry.folder.clone().unwrap_or_default();
-    WeightsFrom { path: folder.join(path), except: Vec::new() }
+    fn weights_from(&self, entry: &Entry, path: &str) -> WeightsFrom {
+        let path = entry.module.map_or_else(|| path.into(), |module| self.program.resolve(module, path));
+        WeightsFrom { path, except: Vec::new() }
+    }
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file::ARTIFACT_MAGIC as MAGIC;
 use crate::base::mmap::Bytes;
 use crate::base::source::{SourceMap, Span};
 use crate::base::tensor::{DType, Tensor};
@@ -34,7 +35,6 @@ use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};
 
-const MAGIC: &[u8; 8] = b"RNXmodel";
 /// Where the header begins.
 const HEADER: usize = 24;
 /// The longest header, in bytes.

@@ -7,4 +7,5 @@ pub mod file_system;
 pub mod mmap;
 pub mod render;
 pub mod source;
+pub mod template;
 pub mod tensor;

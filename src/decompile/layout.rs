@@ -1,66 +1,22 @@
 //! Lines with their indentation, and the names that layers get where they stand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::text;
+use crate::ir::LayerNumbers;
 
-/// How layers are named here, as the language does it.
-#[derive(Default)]
-pub(super) struct Naming {
-    sequence: Option<usize>,
-    counters: HashMap<&'static str, usize>,
-}
-
-impl Naming {
-    pub fn sequential() -> Naming {
-        Naming { sequence: Some(0), counters: HashMap::new() }
-    }
-
-    /// The name of an unlabeled statement.
-    pub fn next(&mut self, word: &'static str) -> String {
-        if let Some(n) = &mut self.sequence {
-            *n += 1;
-            return (*n - 1).to_string();
-        }
-        let (stem, from_one) = match word {
-            "conv" => ("conv", true),
-            "batchnorm" => ("bn", true),
-            "linear" => ("fc", false),
-            "relu" => ("relu", true),
-            other => (other, false),
-        };
-        let count = self.counters.entry(stem).or_insert(0);
-        *count += 1;
-        if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
-    }
-
-    /// The label that a statement needs to have this name.
-    pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
-        let before = (self.sequence, self.counters.get(stem(word)).copied());
-        let usual = self.next(word);
-        let leaf = leaf.filter(|leaf| *leaf != usual)?;
+/// The label that a statement needs to have this name: `None` if it is named so without one.
+pub(super) fn label(numbers: &mut LayerNumbers, word: &'static str, leaf: Option<&str>) -> Option<String> {
+    match leaf.filter(|leaf| *leaf != numbers.peek(word)) {
         // a labeled one takes its place in a sequence, and is not counted
-        if before.0.is_none() {
-            match before.1 {
-                Some(count) => self.counters.insert(stem(word), count),
-                None => self.counters.remove(stem(word)),
-            };
+        Some(leaf) => {
+            numbers.skip(1);
+            Some(leaf.to_string())
         }
-        Some(leaf.to_string())
-    }
-
-    pub fn skip(&mut self, count: usize) {
-        if let Some(n) = &mut self.sequence {
-            *n += count;
+        None => {
+            numbers.next(word);
+            None
         }
-    }
-}
-
-fn stem(word: &'static str) -> &'static str {
-    match word {
-        "batchnorm" => "bn",
-        "linear" => "fc",
-        other => other,
     }
 }
 

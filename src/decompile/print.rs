@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
 use super::irregular::{self, Line, Statement};
-use super::layout::{Naming, Text, fresh, with_label};
+use super::layout::{self, Text, fresh, with_label};
 use super::net::Net;
 use super::stage::{ByIndex, Map, Policies, Policy, by_index, map_change};
 use super::steps::{Arm, Expr, Name, Slot, Step, statements};
 use super::text;
 use super::unit::{Block, Built, Call, Run, Units};
+use crate::ir::LayerNumbers;
 
 /// What stands at the network's head and foot.
 pub(super) struct Frame<'f> {
@@ -192,18 +193,18 @@ impl<'p> Printer<'p> {
             path: false,
         };
         self.policy = None;
-        self.steps(&block.steps, &mut Naming::default(), &mut at);
+        self.steps(&block.steps, &mut LayerNumbers::default(), &mut at);
         self.text.close();
     }
 
     /// The network's body, with what stands before and behind its stages under headings.
     fn sections(&mut self, steps: &[Step], at: &mut Body<'_>) {
-        let mut naming = Naming::default();
+        let mut numbers = LayerNumbers::default();
         let plain = |step: &Step| matches!(step, Step::Op { .. });
         let first = steps.iter().position(|s| matches!(s, Step::Run(_)));
         let last = steps.iter().rposition(|s| matches!(s, Step::Run(_)));
         let (Some(first), Some(last)) = (first, last) else {
-            self.steps(steps, &mut naming, at);
+            self.steps(steps, &mut numbers, at);
             return;
         };
         let (stem, head) = (&steps[..first], &steps[last + 1..]);
@@ -212,11 +213,11 @@ impl<'p> Printer<'p> {
             if heading {
                 this.text.gap();
                 this.text.open(word);
-                this.steps(steps, &mut naming, at);
+                this.steps(steps, &mut numbers, at);
                 this.text.close();
                 this.text.gap();
             } else {
-                this.steps(steps, &mut naming, at);
+                this.steps(steps, &mut numbers, at);
             }
         };
         section(self, "stem", stem, at);
@@ -244,7 +245,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    pub fn steps(&mut self, steps: &[Step], naming: &mut Naming, at: &mut Body<'_>) {
+    pub fn steps(&mut self, steps: &[Step], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let project_from = at.project_from.take();
         let mut pre = String::new();
         for (i, step) in steps.iter().enumerate() {
@@ -255,7 +256,7 @@ impl<'p> Printer<'p> {
             }
             match step {
                 Step::Op { word, keys, leaf } => {
-                    let mut label = naming.label(word, leaf.as_deref());
+                    let mut label = layout::label(numbers, word, leaf.as_deref());
                     if project_from == Some(i + 1) {
                         pre = label.unwrap_or_else(|| fresh("pre", at.labels));
                         label = Some(pre.clone());
@@ -265,13 +266,13 @@ impl<'p> Printer<'p> {
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
                 Step::Join { word, arms } => {
-                    naming.next(word);
-                    self.join(word, arms, naming, at);
+                    numbers.next(word);
+                    self.join(word, arms, numbers, at);
                 }
                 Step::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
-                Step::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
+                Step::Call { block, label } => self.call(*block, label.as_deref(), numbers, at),
                 Step::Shortcut => {
-                    naming.next("add");
+                    numbers.next("add");
                     // a block within this one has changed what its user has in force
                     if self.policy.as_ref().is_some_and(|policy| !at.shortcut.contains(policy)) {
                         let fits = std::mem::take(&mut at.shortcut);
@@ -280,15 +281,15 @@ impl<'p> Printer<'p> {
                     let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", text::label(&pre)) };
                     self.text.line(&format!("add shortcut{from}"));
                 }
-                Step::Run(run) => self.run(&self.units.runs[*run], naming, at),
-                Step::Irregular(lines) => self.irregular(lines, naming, at),
+                Step::Run(run) => self.run(&self.units.runs[*run], numbers, at),
+                Step::Irregular(lines) => self.irregular(lines, numbers, at),
                 Step::Output(output) => self.output(*output, at),
                 Step::Side { output, name, body } => {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.labels);
                     self.text.gap();
                     self.text.open(&format!("branch {label}"));
                     let policy = self.policy.clone();
-                    self.steps(body, &mut Naming::default(), at);
+                    self.steps(body, &mut LayerNumbers::default(), at);
                     self.policy = policy;
                     self.text.close();
                     self.text.gap();
@@ -320,9 +321,9 @@ impl<'p> Printer<'p> {
             self.text.gap();
         }
         self.text.open(&format!("{word} {}", text::label(name)));
-        let mut naming = if sequential { Naming::sequential() } else { Naming::default() };
+        let mut numbers = if sequential { LayerNumbers::sequential() } else { LayerNumbers::default() };
         let top = std::mem::replace(&mut at.top, false);
-        self.steps(body, &mut naming, at);
+        self.steps(body, &mut numbers, at);
         at.top = top;
         self.text.close();
         if at.top {
@@ -330,7 +331,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn join(&mut self, word: &'static str, arms: &[Arm], naming: &mut Naming, at: &mut Body<'_>) {
+    fn join(&mut self, word: &'static str, arms: &[Arm], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let name = |arm: &Arm, otherwise: &str| match &arm.name {
             Name::Plain(name) => name.clone(),
             Name::Any | Name::Main | Name::Numbered(_) => otherwise.to_string(),
@@ -348,7 +349,7 @@ impl<'p> Printer<'p> {
             std::mem::swap(&mut inner, &mut self.text);
             self.text.indent = inner.indent;
             let before = self.policy.clone();
-            self.steps(&main.body, naming, at);
+            self.steps(&main.body, numbers, at);
             let after = std::mem::replace(&mut self.policy, before.clone());
             let way = std::mem::replace(&mut self.text, inner);
             let mut labels = Vec::new();
@@ -367,7 +368,7 @@ impl<'p> Printer<'p> {
                     self.text.line(&format!("branch {label} {{ }}"));
                 } else {
                     self.text.open(&format!("branch {label}"));
-                    self.steps(&arm.body, &mut Naming::default(), at);
+                    self.steps(&arm.body, &mut LayerNumbers::default(), at);
                     self.policy.clone_from(&before);
                     self.text.close();
                 }
@@ -403,7 +404,7 @@ impl<'p> Printer<'p> {
                 self.text.line(&format!("{label} {{ }}"));
             } else {
                 self.text.open(&label);
-                self.steps(&arm.body, &mut Naming::default(), at);
+                self.steps(&arm.body, &mut LayerNumbers::default(), at);
                 self.text.close();
             }
         }
@@ -411,7 +412,7 @@ impl<'p> Printer<'p> {
         (at.path, at.filters, self.last_stage) = (top, filters, last_stage);
     }
 
-    fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
+    fn call(&mut self, block: usize, label: Option<&str>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let block = &self.units.blocks[block];
         let scopes = at.calls.next().unwrap_or_default();
         if block.residual {
@@ -426,8 +427,8 @@ impl<'p> Printer<'p> {
         let args: Vec<String> = given.into_iter().filter_map(written).collect();
         at.labels.extend(label.map(str::to_string));
         match label {
-            Some(_) => naming.skip(1),
-            None => naming.skip(statements(&block.steps)),
+            Some(_) => numbers.skip(1),
+            None => numbers.skip(statements(&block.steps)),
         }
         let blank = if args.is_empty() { "" } else { " " };
         let line = format!("{}{blank}{}", block.name, args.join(", "));
@@ -435,7 +436,7 @@ impl<'p> Printer<'p> {
     }
 
     /// A stage where the design rules hold, else a repeat.
-    fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
+    fn run(&mut self, run: &Run, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let block = &self.units.blocks[run.block];
         if let Some(label) = run.label.as_ref().filter(|label| at.labels.contains(*label)) {
             return self.one_by_one(label, run, at);
@@ -515,7 +516,7 @@ impl<'p> Printer<'p> {
             self.last_stage = filters;
         }
         at.filters = filters.or(at.filters);
-        naming.skip(if run.label.is_some() { 0 } else { statements(&block.steps) * run.calls.len() });
+        numbers.skip(if run.label.is_some() { 0 } else { statements(&block.steps) * run.calls.len() });
         let word = if is_stage { "stage" } else { "repeat" };
         let label = run.label.as_ref().map(|l| format!(" {l}:")).unwrap_or_default();
         let unit = if fixed.is_empty() { block.name.clone() } else { format!("{}({})", block.name, fixed.join(", ")) };
@@ -547,11 +548,11 @@ impl<'p> Printer<'p> {
     }
 
     /// What has no simple form, line by line.
-    fn irregular(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
+    fn irregular(&mut self, lines: &[Line], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let mut labels: HashMap<usize, String> = HashMap::new();
         for line in lines {
             match line {
-                Line::Main(statement) => self.statement(statement, &labels, naming, at),
+                Line::Main(statement) => self.statement(statement, &labels, numbers, at),
                 Line::Mark(label) => {
                     let name = fresh("value", at.labels);
                     self.text.line(&format!("branch {name} {{ }}"));
@@ -561,7 +562,7 @@ impl<'p> Printer<'p> {
                     let name = fresh(name.as_deref().unwrap_or("path"), at.labels);
                     let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
                     self.text.open(&format!("branch {name}{from}"));
-                    let mut inner = Naming::default();
+                    let mut inner = LayerNumbers::default();
                     body.iter().for_each(|statement| self.statement(statement, &labels, &mut inner, at));
                     self.text.close();
                     labels.insert(*label, name);
@@ -573,8 +574,8 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn statement(&mut self, it: &Statement, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
-        let label = naming.label(it.word, it.leaf.as_deref());
+    fn statement(&mut self, it: &Statement, labels: &HashMap<usize, String>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
+        let label = layout::label(numbers, it.word, it.leaf.as_deref());
         at.labels.extend(label.clone());
         let mut line = format!("{}{}", it.word, self.args(it.word, &it.keys, at));
         let like = it.word == "upsample";

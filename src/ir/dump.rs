@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::summary::{Totals, learned, thousands};
-use super::{Act, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
+use super::{Act, BatchNorm, Checked, Epilogue, FrameId, Graph, NodeId, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
 
 /// Dump options.
 #[derive(Clone, Copy, Debug, Default)]
@@ -186,10 +186,11 @@ pub fn describe(op: &Op) -> String {
             epilogue(&mut text, l.epilogue);
         }
         Op::BatchNorm(n) => {
-            if n.eps != 1e-5 {
+            let usual = BatchNorm::DEFAULT;
+            if n.eps != usual.eps {
                 let _ = write!(text, " eps {}", n.eps);
             }
-            if n.momentum != 0.1 {
+            if n.momentum != usual.momentum {
                 let _ = write!(text, " momentum {}", n.momentum);
             }
         }

@@ -13,7 +13,7 @@ use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{Graph, Op, Recipe};
+use crate::ir::{Graph, Op, Recipe, is_within};
 use crate::syntax::ast;
 
 /// The maximum nesting depth of entries.
@@ -215,8 +215,7 @@ impl Train {
         let mut named = |labels: Vec<(String, Span)>| {
             let mut names: Vec<String> = Vec::new();
             for (label, span) in labels {
-                let within = |name: &str| name.strip_prefix(&*label).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-                let found: Vec<String> = if order.iter().any(|&id| within(&graph.node(id).name)) {
+                let found: Vec<String> = if order.iter().any(|&id| is_within(&graph.node(id).name, &label)) {
                     vec![label.clone()]
                 } else {
                     match (&*label, first, last) {

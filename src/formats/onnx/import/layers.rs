@@ -8,10 +8,8 @@ use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
 
-/// What a constant scale and shift are normalized by: as the variance of a norm with [`EPS`], it is 1.
-const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
-/// The language's default.
-const EPS: f64 = 1e-5;
+/// What a constant scale and shift are normalized by: as the variance of a norm of the default epsilon, it is 1.
+const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 
 /// The most channels that a single number is spread over: no data in the file stand for them.
 const MAX_CHANNELS: usize = 1 << 20;
@@ -104,8 +102,8 @@ impl Importer<'_> {
             }
             parts.push((name, tensor));
         }
-        let eps = call.float("epsilon").map_or(EPS, decimal);
-        let momentum = call.float("momentum").map_or(0.1, |kept| 1.0 - decimal(kept));
+        let eps = call.float("epsilon").map_or(BatchNorm::DEFAULT.eps, decimal);
+        let momentum = call.float("momentum").map_or(BatchNorm::DEFAULT.momentum, |kept| 1.0 - decimal(kept));
         let layer = self.layer(call, &parts[0].0, "batchnorm");
         let momentum = (momentum * 1e6).round() / 1e6;
         let y = self.add_named(Op::BatchNorm(BatchNorm { eps, momentum }), layer, &[&x])?;
@@ -128,7 +126,7 @@ impl Importer<'_> {
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
-        let y = self.add_named(Op::BatchNorm(BatchNorm { eps: EPS, momentum: 0.1 }), name, &[x])?;
+        let y = self.add_named(Op::BatchNorm(BatchNorm::DEFAULT), name, &[x])?;
         let each = |values: Vec<f32>| {
             Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
         };

@@ -80,7 +80,7 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 
 /// The lines that are code: comments and the test modules at a file's end are left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     text[..end]
         .lines()
         .enumerate()

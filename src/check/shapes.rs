@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::operand_shapes;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+use crate::ir::{Graph, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+
+/// The shapes of a node's operands.
+pub(super) fn operand_shapes(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Shape> {
+    graph.operands(node).iter().map(|value| shapes[value.node.index()].clone()).collect()
+}
 
 /// Infers all shapes, and reports each failure once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {

@@ -6,19 +6,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
 use super::foreign;
-use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
 use super::naming::{MAX_NAME, Scope};
 use super::operators;
-use super::shortcut::Policy;
+use super::policy::Policy;
 use super::suggest::nearest;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
-use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
+use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
@@ -402,7 +401,7 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: crate::syntax::ast::ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env)
+        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env)
         {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
             Value::Unknown => cx.current = None,
@@ -457,5 +456,15 @@ impl<'a> Expander<'a> {
         {
             cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
+    }
+}
+
+/// The label in an `upsample`'s `like`.
+fn like(call: &Call) -> Option<Ident> {
+    let is_like = |key: &Ident| key.node == "like";
+    let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
+    match &arg.value.kind {
+        ExprKind::Name(name) => Some(Spanned { node: name.clone(), span: arg.value.span }),
+        _ => None,
     }
 }

@@ -19,6 +19,9 @@ const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blo
 /// The maximum number of files in a program.
 const MAX_FILES: usize = 256;
 
+/// The maximum number of arguments of a call, and of parameters of a declaration.
+pub(super) const MAX_ARGUMENTS: usize = 256;
+
 /// A block or network of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DefId(pub(super) usize);
@@ -311,8 +314,8 @@ impl Loader<'_> {
             );
             return;
         }
-        if let Some(extra) = def.params().get(super::eval::MAX_ARGUMENTS) {
-            let message = format!("more than {} parameters", super::eval::MAX_ARGUMENTS);
+        if let Some(extra) = def.params().get(MAX_ARGUMENTS) {
+            let message = format!("more than {} parameters", MAX_ARGUMENTS);
             self.diags.push(Diagnostic::error(codes::TOO_LARGE, message, extra.name.span, "one too many"));
             return;
         }

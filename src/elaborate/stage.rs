@@ -394,7 +394,7 @@ struct Keys<'s> {
     filters: Option<(i64, Span)>,
     map: (MapRule, Option<Span>),
     dilate: Option<(Dilate, Span)>,
-    policy: Option<super::shortcut::Policy>,
+    policy: Option<super::policy::Policy>,
     allow_doubling: bool,
     allow_halving: bool,
     others: Vec<&'s Arg>,

@@ -10,7 +10,8 @@ use pest::Parser;
 use pest::iterators::Pairs;
 
 use super::ast::*;
-use super::build::{self, Context};
+use super::build;
+use super::context::Context;
 use super::explain;
 use super::grammar::{Grammar, Rule};
 use super::scan::{Mark, MarkKind, Scan};

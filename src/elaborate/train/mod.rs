@@ -7,8 +7,8 @@ mod read;
 
 pub(super) use read::read;
 
-use super::Set;
 use super::eval::{Env, Eval};
+use super::set::Set;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

@@ -401,8 +401,7 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env)
-        {
+        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
             Value::Unknown => cx.current = None,
             Value::Word(word) => {

@@ -1,6 +1,7 @@
 //! The intermediate representation: operators and their attributes, shapes and shape inference, the graph,
 //! and the metadata for using a network. Front ends build it, passes rewrite it, and the planner reads it.
 
+pub mod describe;
 mod dim;
 pub mod dot;
 pub mod dump;

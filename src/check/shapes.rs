@@ -196,7 +196,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
-        ShapeError::Signal { .. } => Diagnostic::error(codes::SIGNAL, error.to_string(), span, reads)
+        ShapeError::Signal { .. } => Diagnostic::error(codes::NO_HEIGHT, error.to_string(), span, reads)
             .rule("a 1-D input has channels and a length: kernels, strides and paddings are single numbers")
             .help("write `conv 7` instead of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
         ShapeError::Rank { needs, .. } => {

@@ -76,16 +76,17 @@ impl Cx {
     }
 }
 
-/// Causes for which names come again: a name, a statement, and an expansion whose names are those of another one.
+/// Duplicate names that are already reported, by each possible cause: the name, the statement, and the expansion that repeats the
+/// names of another.
 #[derive(Debug, Default)]
-struct Again {
+struct ReportedDuplicates {
     names: HashSet<String>,
     spans: HashSet<Span>,
     expansions: HashSet<FrameId>,
 }
 
-impl Again {
-    /// Whether it was said already, of the name, its statement, or the outermost expansion that brings it again.
+impl ReportedDuplicates {
+    /// Whether a duplicate has a known cause: its name, its statement, or the outermost expansion that contains it.
     fn is_known(&mut self, name: &str, span: Span, expansion: Option<FrameId>) -> bool {
         let is_new = [
             self.names.insert(name.to_owned()),
@@ -107,10 +108,10 @@ pub(super) struct Expander<'a> {
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
     pub meta: Meta,
-    /// With the expansion that each stands in.
+    /// Names that are taken, with the expansions that contain them.
     names: HashMap<String, Option<FrameId>>,
-    /// What was said of names that come again, so that it is said once.
-    again: Again,
+    /// Reported duplicates among them, so that one mistake is reported once.
+    duplicates: ReportedDuplicates,
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
@@ -134,7 +135,7 @@ impl<'a> Expander<'a> {
             shortcuts: Vec::new(),
             meta,
             names: HashMap::new(),
-            again: Again::default(),
+            duplicates: ReportedDuplicates::default(),
             outputs: HashSet::new(),
             name_bytes: 0,
             steps: 0,
@@ -203,7 +204,7 @@ impl<'a> Expander<'a> {
         } else if let Some(first) = self.names.get(&name).copied() {
             // the outermost expansion, if it differs from that of the first
             let expansion = frame.filter(|_| first != frame).and_then(|_| self.graph.frames(frame).last()).map(|(id, _)| id);
-            if !self.again.is_known(&name, span, expansion) {
+            if !self.duplicates.is_known(&name, span, expansion) {
                 self.error(
                     Diagnostic::error(
                         codes::DUPLICATE_NODE,

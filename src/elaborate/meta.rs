@@ -17,7 +17,7 @@ use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Stmt, StmtKind};
 
 /// The maximum number of class names.
-const MAX_LABELS: usize = 1_000_000;
+const MAX_CLASSES: usize = 1_000_000;
 
 /// A network in a derivation chain, with its parameters bound.
 pub(super) struct Level {
@@ -29,7 +29,7 @@ pub(super) struct Level {
 #[derive(Default)]
 pub(super) struct Meta {
     pub preprocess: Option<Preprocess>,
-    pub labels: Vec<String>,
+    pub class_names: Vec<String>,
     /// Whether they are a base's `labels imagenet`, which a derived network with another number of classes does not inherit.
     pub imagenet_of_base: bool,
     pub weights: Option<(PathBuf, Span)>,
@@ -39,16 +39,16 @@ pub(super) struct Meta {
     /// The same for the network's shortcut policy.
     pub shortcut: Option<(Expr, Env)>,
     /// The training recipe.
-    pub train: Option<train::Train>,
+    pub train: Option<train::UnresolvedRecipe>,
 }
 
 impl Meta {
     /// Gathers the metadata of a derivation chain, the derived network first.
     #[allow(clippy::collapsible_match, reason = "as match guards, failed conditions would fall through to the arms below")]
-    pub fn gather(levels: &[Level], set: Option<train::Level>, eval: &mut Eval<'_>) -> Meta {
+    pub fn gather(levels: &[Level], set: Option<train::TrainEntries>, eval: &mut Eval<'_>) -> Meta {
         let mut meta = Meta::default();
-        let mut trains: Vec<train::Level> = set.into_iter().collect();
-        let (mut has_labels, mut has_preprocess) = (false, false);
+        let mut trains: Vec<train::TrainEntries> = set.into_iter().collect();
+        let (mut has_class_names, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
             let mut seen = Vec::new();
@@ -81,9 +81,9 @@ impl Meta {
                         }
                     }
                     StmtKind::Labels(expr) => {
-                        if !has_labels {
-                            has_labels = true;
-                            meta.labels = labels(expr, &level.env, eval);
+                        if !has_class_names {
+                            has_class_names = true;
+                            meta.class_names = class_names(expr, &level.env, eval);
                             meta.imagenet_of_base = depth > 0 && is_word(expr, "imagenet");
                         }
                     }
@@ -320,7 +320,7 @@ fn is_word(expr: &Expr, word: &str) -> bool {
     matches!(&expr.kind, ExprKind::Name(name) if name == word)
 }
 
-fn labels(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
+fn class_names(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
     let list: Vec<String> = match eval.eval(expr, env) {
         Value::List(items) => {
             let mut list = Vec::with_capacity(items.len());
@@ -355,7 +355,7 @@ fn labels(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
             return Vec::new();
         }
     };
-    if list.is_empty() || list.len() > MAX_LABELS {
+    if list.is_empty() || list.len() > MAX_CLASSES {
         eval.diags.push(Diagnostic::error(
             codes::BAD_VALUE,
             format!("{} labels", list.len()),
@@ -366,7 +366,7 @@ fn labels(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     if let Some(twice) = list.iter().find(|name| !seen.insert(name.as_str())) {
         eval.diags.push(Diagnostic::warning(
-            codes::DUPLICATE_LABEL,
+            codes::DUPLICATE_CLASS,
             format!("two classes are called `{twice}`"),
             expr.span,
             "in this list",

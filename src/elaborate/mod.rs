@@ -121,7 +121,7 @@ impl Program {
         top: &ast::Network,
         levels: &[Level],
         moved: bool,
-        train: Option<train::Level>,
+        train: Option<train::TrainEntries>,
         diags: &mut Vec<Diagnostic>,
         work: &Cell<usize>,
     ) -> Option<ir::Network> {
@@ -168,8 +168,8 @@ impl Program {
             // like expectations, class names apply to the parameters' defaults: `--set classes=100` drops them, and a network
             // derived for other classes need not override ImageNet's
             let classes = expander.graph.outputs().first().and_then(|(_, value)| expander.shape(*value).channels());
-            if classes.is_some_and(|classes| classes != expander.meta.labels.len()) {
-                expander.meta.labels.clear();
+            if classes.is_some_and(|classes| classes != expander.meta.class_names.len()) {
+                expander.meta.class_names.clear();
             }
         }
         let labeled = join::exported(&cx.labels);
@@ -189,7 +189,7 @@ impl Program {
             labeled,
             expects: if moved || failed { Vec::new() } else { meta.expects },
             preprocess: meta.preprocess,
-            labels: meta.labels,
+            labels: meta.class_names,
             weights: meta.weights,
             recipe,
         })

@@ -220,7 +220,7 @@ fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
                 let mut arg = argument(cx, pair)?;
                 if arg.key.is_none() && !call.args.is_empty() {
                     match &arg.value.kind {
-                        // what is joined are labels, and these may hold dots
+                        // a join's operands are labels, which may contain dots
                         ExprKind::Name(name)
                             if !name.contains('.') || matches!(&call.name.node[..], "add" | "mul" | "concat") =>
                         {

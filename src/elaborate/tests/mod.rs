@@ -1,4 +1,4 @@
-//! Elaboration on small texts: names, policies, binding, `--set`, derivation, bounds. What files are told is held by
+//! Elaboration on small texts: names, policies, binding, `--set`, derivation, bounds. Diagnostics of whole files are in
 //! `tests/cases`.
 
 mod files;

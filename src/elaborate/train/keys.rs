@@ -5,7 +5,7 @@ use super::super::foreign;
 use super::super::load::Program;
 use super::super::suggest::nearest;
 use super::super::value::Value;
-use super::{Entry, Unit};
+use super::{Entry, LengthUnit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -234,11 +234,11 @@ impl EntryReader<'_> {
     }
 }
 
-fn time(value: &Value, unit: Unit) -> Option<Count> {
+fn time(value: &Value, unit: LengthUnit) -> Option<Count> {
     match value {
         Value::Int(n) => {
             let n = u64::try_from(*n).ok()?;
-            Some(if unit == Unit::Steps { Count::Steps(n) } else { Count::Epochs(n) })
+            Some(if unit == LengthUnit::Steps { Count::Steps(n) } else { Count::Epochs(n) })
         }
         // on the command line: --set train.validate='steps(100)'
         Value::WordCall(word, args) => match &args[..] {

@@ -3,7 +3,7 @@
 use super::super::eval::Eval;
 use super::super::value::Value;
 use super::keys::{EntryReader, MOST};
-use super::{Entry, Level, Train, Unit, lay_over, mark, unit};
+use super::{Entry, LengthUnit, TrainEntries, UnresolvedRecipe, lay_over, mark, unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Count, Init, OnError, Recipe, Schedule, Sgd, WeightsFrom};
@@ -36,11 +36,11 @@ const KEYS: [&str; 20] = [
 const MAX_BATCH: u64 = 1 << 20;
 
 /// The recipe from all levels, base first; `None` if there is none, or after an error.
-pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) -> Option<Train> {
+pub(in crate::elaborate) fn read(mut levels: Vec<TrainEntries>, eval: &mut Eval<'_>) -> Option<UnresolvedRecipe> {
     let span = levels.first()?.span;
     let errors = eval.diags.len();
     let mut entries: Vec<Entry> = Vec::new();
-    let mut counts = Unit::default();
+    let mut counts = LengthUnit::default();
     for level in &mut levels {
         let stated = |key: &str| level.entries.iter().find(|e| e.key == key);
         if let (Some(steps), Some(epochs)) = (stated("steps"), stated("epochs")) {
@@ -52,7 +52,7 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
         mark(&mut level.entries, counts);
         lay_over(&mut entries, std::mem::take(&mut level.entries), level.of_command);
     }
-    let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
+    let mut train = UnresolvedRecipe { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
     let mut reader = EntryReader { program: eval.program, diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
     // the optimizer first, since the default of the warm-up's learning rate depends on it
@@ -69,8 +69,8 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
 }
 
 impl EntryReader<'_> {
-    fn entry(&mut self, entry: &Entry, train: &mut Train) -> Option<()> {
-        let Train { recipe, freeze, except } = train;
+    fn entry(&mut self, entry: &Entry, train: &mut UnresolvedRecipe) -> Option<()> {
+        let UnresolvedRecipe { recipe, freeze, except } = train;
         match entry.key.as_str() {
             "init" => self.init(entry, recipe)?,
             "zero_init_residual" => recipe.zero_init_residual = self.truth(entry)?,

@@ -4,6 +4,7 @@
 //! and neither do tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A file.
 struct File {
@@ -121,39 +122,35 @@ fn is_word(c: char) -> bool {
 /// Whether code defines an item of this name.
 fn defines(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(at, _)| {
-        let before = code[..at].trim_end();
-        let whole = !code[at + name.len()..].starts_with(is_word) && code[..at].ends_with(char::is_whitespace);
+        let line = code[..at].rsplit('\n').next().unwrap_or("");
+        // not a method
+        if line.starts_with(char::is_whitespace) || !line.ends_with(' ') || code[at + name.len()..].starts_with(is_word) {
+            return false;
+        }
+        let before = line.trim_end();
         let items = ["fn", "struct", "enum", "trait", "const", "static", "type", "union", "macro_rules!"];
-        whole && items.iter().any(|item| before.strip_suffix(item).is_some_and(|rest| !rest.ends_with(is_word)))
+        items.iter().any(|item| before.strip_suffix(item).is_some_and(|rest| !rest.ends_with(is_word)))
     })
 }
 
 /// Paths in expressions and types: from `crate`, `super` or `self`, or from a module of this file.
 fn inline_paths(file: &File) -> Vec<Vec<String>> {
-    let mut code = String::new();
-    // declarations are read on their own
-    for statement in file.code.split_inclusive([';', '{', '}']) {
-        let start =
-            statement.trim_start().trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ").trim_start_matches("pub ");
-        if !start.starts_with("use ") {
-            code.push_str(statement);
-        }
+    let mut code = file.code.clone();
+    for (range, _) in use_trees(&file.code).into_iter().rev() {
+        code.replace_range(range, "");
     }
     let mut found = Vec::new();
     for (at, _) in code.match_indices("::") {
-        let word =
-            |text: &str| text.chars().rev().take_while(|c| is_word(*c)).collect::<String>().chars().rev().collect::<String>();
-        let first = word(&code[..at]);
-        let before = &code[..at - first.len()];
+        let before = code[..at].trim_end_matches(is_word);
+        let first = &code[before.len()..at];
         // a visibility imports nothing
-        if before.ends_with("::")
-            || before.ends_with("pub(in ")
-            || !(["crate", "super", "self"].contains(&&*first) || file.children.contains(&first))
-        {
+        if before.ends_with("::") || before.ends_with("pub(in ") {
             continue;
         }
-        let rest = code[at + 2..].chars().take_while(|c| is_word(*c) || *c == ':').collect::<String>();
-        found.push(std::iter::once(first).chain(rest.split("::").filter(|s| !s.is_empty()).map(str::to_owned)).collect());
+        if ["crate", "super", "self"].contains(&first) || file.children.iter().any(|child| child == first) {
+            let rest: String = code[at + 2..].chars().take_while(|c| is_word(*c) || *c == ':').collect();
+            found.push(std::iter::once(first).chain(rest.split("::").filter(|s| !s.is_empty())).map(str::to_owned).collect());
+        }
     }
     found
 }
@@ -161,17 +158,23 @@ fn inline_paths(file: &File) -> Vec<Vec<String>> {
 /// The `use` declarations of code.
 fn uses(code: &str) -> Vec<Use> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("use ") {
-        let line = code[..at].rsplit(['\n', ';', '{', '}']).next().unwrap_or("").trim();
-        if !(line.is_empty() || line.starts_with("pub")) || code[..at].ends_with(is_word) {
-            continue;
-        }
-        let Some(tree) = code[at + 4..].split(';').next() else { continue };
+    for (range, is_public) in use_trees(code) {
         let mut paths = Vec::new();
-        expand(&[], tree, &mut paths);
-        found.extend(paths.into_iter().map(|(path, name)| Use { path, name, is_public: line.starts_with("pub") }));
+        expand(&[], &code[range], &mut paths);
+        found.extend(paths.into_iter().map(|(path, name)| Use { path, name, is_public }));
     }
     found
+}
+
+/// Where the trees of `use` declarations are, and whether these are re-exports.
+fn use_trees(code: &str) -> Vec<(Range<usize>, bool)> {
+    let tree = |(at, word): (usize, &str)| {
+        let before = code[..at].rsplit(['\n', ';', '{', '}']).next().unwrap_or("").trim();
+        let start = at + word.len();
+        let len = code[start..].find(';')?;
+        (before.is_empty() || before.starts_with("pub")).then(|| (start..start + len, before.starts_with("pub")))
+    };
+    code.match_indices("use ").filter_map(tree).collect()
 }
 
 /// The paths of `a::{b, c as d, e::*}` with their names.

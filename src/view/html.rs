@@ -134,7 +134,7 @@ mod tests {
         for word in ["@POLICY@", "@LIVE@", "@VERSION@", "@STYLE@", "@SCRIPT@", "@DATA@"] {
             assert!(PAGE.contains(word) && !page.contains(word), "{word}");
         }
-        assert!(page.contains(r"|sequential|") && page.contains("|true)") && !page.contains("@WORDS@"));
+        assert!(page.contains("|sequential|") && page.contains("|true)") && !page.contains("@WORDS@"));
     }
 
     #[test]

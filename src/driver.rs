@@ -1,11 +1,13 @@
 //! The whole pipeline: from a file to a checked network, and to a model with weights.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::file_system::{Disk, FileSystem};
 use crate::base::render;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
@@ -24,8 +26,6 @@ pub struct Frontend {
     program: Program,
     /// The file name without its extension: selects among several networks if none is named.
     stem: String,
-    /// Whether this was created by [`Frontend::kept`].
-    kept: bool,
 }
 
 /// Why no network could be selected.
@@ -60,10 +60,14 @@ pub enum SelectError {
 impl Frontend {
     /// Loads a file and the files that it uses. Errors in the text are in [`Frontend::diagnostics`].
     pub fn open(path: &Path) -> Result<Frontend, ReadError> {
+        Frontend::open_in(path, Arc::new(Disk))
+    }
+
+    /// The same from another file system than the disk.
+    pub fn open_in(path: &Path, files: Arc<dyn FileSystem>) -> Result<Frontend, ReadError> {
         let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
-        let program = Program::load(path, &mut sources, &mut diagnostics)?;
-        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Frontend::with(program, sources, diagnostics, stem))
+        let program = Program::load(path, files, &mut sources, &mut diagnostics)?;
+        Ok(Frontend::with(program, sources, diagnostics, path))
     }
 
     /// Loads a text. Relative paths in it are resolved against the working directory.
@@ -74,23 +78,15 @@ impl Frontend {
     /// Loads a source with its path, against which relative paths in it are resolved.
     pub fn source(file: SourceFile) -> Frontend {
         let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
-        let stem = Path::new(&file.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let program = Program::from_source(file, &mut sources, &mut diagnostics);
-        Frontend::with(program, sources, diagnostics, stem)
+        let name = PathBuf::from(&file.name);
+        let program = Program::from_source(file, Arc::new(Disk), &mut sources, &mut diagnostics);
+        Frontend::with(program, sources, diagnostics, &name)
     }
 
-    /// Loads the sources stored in an artifact; `None` if there are none. No file is read: class labels and per-pixel means
-    /// that are stored in files are omitted.
-    pub fn kept(files: &[SourceFile]) -> Option<Frontend> {
-        let (mut sources, mut diagnostics) = (SourceMap::default(), Vec::new());
-        let stem = Path::new(&files.first()?.name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        let program = Program::from_kept(files, &mut sources, &mut diagnostics)?;
-        Some(Frontend { kept: true, ..Frontend::with(program, sources, diagnostics, stem) })
-    }
-
-    fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, stem: String) -> Frontend {
+    fn with(program: Program, sources: SourceMap, mut diagnostics: Vec<Diagnostic>, name: &Path) -> Frontend {
         program.lint(&mut diagnostics);
-        let mut front = Frontend { sources, diagnostics, program, stem, kept: false };
+        let stem = name.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut front = Frontend { sources, diagnostics, program, stem };
         front.without_noise();
         front
     }
@@ -154,8 +150,8 @@ impl Frontend {
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
         let mut checked = check::check(elaborated?, &mut self.diagnostics);
-        if let Some(checked) = checked.as_mut().filter(|_| !self.kept) {
-            self.diagnostics.extend(load_pixel_mean(checked));
+        if let Some(checked) = &mut checked {
+            self.diagnostics.extend(load_pixel_mean(checked, self.program.files()));
         }
         // a mistake in a shared block is found again in every network that uses it
         let mut seen = std::collections::HashSet::new();
@@ -166,7 +162,7 @@ impl Frontend {
 }
 
 /// Reads the per-pixel mean of the input if `preprocess` names a file. Returns an error diagnostic if it is unusable.
-fn load_pixel_mean(checked: &mut Checked) -> Option<Diagnostic> {
+fn load_pixel_mean(checked: &mut Checked, files: &dyn FileSystem) -> Option<Diagnostic> {
     let input = checked.graph().inputs().first().map(|&input| checked.shape(input).clone());
     let how = checked.network.preprocess.as_mut()?;
     let (path, span) = how.mean_from.clone()?;
@@ -177,7 +173,7 @@ fn load_pixel_mean(checked: &mut Checked) -> Option<Diagnostic> {
         let rule = "a per-pixel mean requires an input of fixed height and width, with `rgb` or `gray` channels";
         return wrong(codes::BAD_VALUE, rule.to_owned());
     };
-    let tensor = match npy::read_tensor(&path) {
+    let tensor = match npy::read_tensor_in(files, &path) {
         Ok(tensor) => tensor,
         Err(error) => return wrong(codes::NO_SUCH_FILE, error.to_string()),
     };
@@ -317,5 +313,30 @@ impl Frontend {
 
     fn refused(&self, diagnostics: Vec<Diagnostic>) -> CompileError {
         CompileError::Source { rendered: render::terminal(&diagnostics, &self.sources, false), diagnostics }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::ArrayD;
+
+    use super::*;
+    use crate::base::file_system::MemoryFiles;
+
+    #[test]
+    fn the_mean_of_each_pixel_is_read_beside_the_source() {
+        let text =
+            "resnet 1\nnetwork net {\n  input 1 x 2 x 2\n  preprocess { channels: gray, mean: \"mean.npy\" }\n  linear 2\n}\n";
+        let mut files = MemoryFiles::default();
+        files.insert("nets/net.resnet", text);
+        let check = |files: &MemoryFiles| {
+            let mut front = Frontend::open_in(Path::new("nets/net.resnet"), Arc::new(files.clone())).unwrap();
+            front.check("net", &[]).ok_or_else(|| front.diagnostics[0].message.clone())
+        };
+        assert_eq!(check(&files).unwrap_err(), "cannot read `nets/mean.npy`: no such file");
+        let mut array = Vec::new();
+        npy::write_to(&mut array, &ArrayD::from_elem(vec![1, 2, 2], 0.25).view()).unwrap();
+        files.insert("nets/mean.npy", array);
+        assert_eq!(check(&files).unwrap().network.preprocess.unwrap().mean, [0.25; 4]);
     }
 }

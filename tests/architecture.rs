@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "architecture/imports.rs"]
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,13 +85,63 @@ fn sources() -> Vec<(String, PathBuf, String)> {
 
 /// The lines that are code: comments and the test modules at a file's end are left out.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     text[..end]
         .lines()
         .enumerate()
         .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or("")))
         .filter(|(_, line)| !line.trim().is_empty())
 }
+
+/// The most groups of files that may import from each other.
+const MAX_CYCLES: usize = 19;
+
+/// The groups of files that may import from each other, each with its reason. A smaller group within one is allowed too.
+const CYCLES: &[(&str, &str)] = &[
+    ("cli::args cli::output", "colors and formats are arguments, and a failed argument is a failure"),
+    (
+        "cli::eval cli::eval::judge cli::eval::members cli::eval::report cli::eval::state",
+        "the command's arguments are read by its parts",
+    ),
+    ("cli::profile::report cli::profile::text", "the text's numbers are computed in the report"),
+    ("cli::view cli::view::watch", "the command's arguments are read by its parts"),
+    (
+        "data::archive data::arrays data::cifar data::classes data::dataset data::error data::folder data::idx data::labels data::open data::packed data::pictures",
+        "the error names the forms of datasets",
+    ),
+    (
+        "decompile decompile::group decompile::irregular decompile::iso decompile::net decompile::print decompile::stage decompile::standard decompile::steps decompile::synth decompile::tree decompile::unit",
+        "standard blocks are found by decompiling what they expand to",
+    ),
+    (
+        "formats::kind formats::pth formats::pth::archive formats::pth::legacy formats::pth::pickle formats::pth::state_dict",
+        "a reader says what kind of file it was given instead",
+    ),
+    ("formats::mismatch formats::structure", "advice on a mismatch compares structures"),
+    ("formats::onnx::export formats::onnx::export::emit formats::onnx::export::file", "the model is built by its parts"),
+    ("formats::sharded formats::weights", "an index of weights names files of weights"),
+    (
+        "ir::graph ir::infer ir::network ir::op ir::params ir::recipe ir::signal ir::train",
+        "an operator may be one of training, whose shape is inferred from the operator that it differentiates",
+    ),
+    (
+        "kernels::blocked kernels::blocked::channelwise kernels::blocked::convert kernels::blocked::depthwise kernels::blocked::pooling kernels::isa kernels::linear kernels::peak kernels::train::conv_weight::depthwise kernels::train::leaves kernels::train::plane kernels::train::pool kernels::winograd kernels::winograd::weights",
+        "the table of instruction sets lists every kernel's instances",
+    ),
+    ("kernels::blocked::direct kernels::blocked::direct::cut", "the cut is that of a direct convolution"),
+    (
+        "plan plan::arena plan::in_place plan::layout plan::lower plan::pair plan::settings plan::strategy",
+        "the parts of planning fill in the plan",
+    ),
+    ("runtime::interp runtime::interp::ops runtime::interp::train", "operators share the arrays of the interpreter"),
+    ("runtime::model runtime::session", "a model makes its sessions"),
+    ("runtime::packs runtime::weights", "packed weights are made from weights"),
+    (
+        "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
+        "the parts of a module share its error",
+    ),
+    ("view::groups view::model", "groups are part of the page's model"),
+];
 
 fn complain(found: Vec<String>, rule: &str) {
     assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
@@ -172,6 +225,79 @@ fn nothing_stands_at_the_top_that_does_not_belong_there() {
         names.into_iter().filter(|n| !TOP.contains(&n.as_str())).collect(),
         "what may stand at the top is listed here: files belong into a folder",
     );
+}
+
+/// The module path of a file: `ir::op`; empty for the crate's root.
+fn module(path: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let inside = path.strip_prefix(&root).unwrap().with_extension("");
+    let parts: Vec<_> =
+        inside.iter().map(|part| part.to_string_lossy()).filter(|part| !matches!(&**part, "mod" | "lib")).collect();
+    parts.join("::")
+}
+
+#[test]
+fn files_do_not_import_from_each_other() {
+    let texts = sources().into_iter().filter(|(folder, ..)| folder != "main").map(|(_, path, text)| (module(&path), text));
+    let files = imports::Files::new(texts);
+    let edges = files.edges();
+    let mut found: Vec<String> = Vec::new();
+    for cycle in imports::cycles(&edges) {
+        let allowed = |files: &str| cycle.iter().all(|file| files.split(' ').any(|f| f == *file));
+        if CYCLES.iter().any(|(files, _)| allowed(files)) {
+            continue;
+        }
+        let name = cycle.iter().copied().collect::<Vec<_>>().join(" ");
+        let inside = |from: &&str| {
+            edges[from].iter().filter(|to| cycle.contains(*to)).map(|to| format!("    {from} -> {to}")).collect::<Vec<_>>()
+        };
+        found.push(format!("{name}\n{}", cycle.iter().flat_map(inside).collect::<Vec<_>>().join("\n")));
+    }
+    complain(found, "files import from each other in a cycle: move what they share to a file of its own");
+    assert!(CYCLES.len() <= MAX_CYCLES && CYCLES.iter().all(|(_, reason)| !reason.is_empty()));
+}
+
+#[test]
+fn the_scan_finds_cycles() {
+    let cycles = |texts: &[(&str, &str)]| {
+        let files = imports::Files::new(texts.iter().map(|&(module, text)| (module.to_owned(), text.to_owned())));
+        let found: Vec<String> =
+            imports::cycles(&files.edges()).into_iter().map(|c| c.into_iter().collect::<Vec<_>>().join(" ")).collect();
+        found
+    };
+    let with = |a: &str, b: &str, parent: &str| cycles(&[("", "mod m;"), ("m", parent), ("m::a", a), ("m::b", b)]);
+    let (a, b) = ("use super::b::g;\npub fn f() {}", "pub fn g() {}");
+    assert!(with(a, b, "mod a;\nmod b;").is_empty());
+    for text in [
+        "use super::a::f;\npub fn g() {}",
+        "use crate::m::{a::{self, f as other}};\npub fn g() {}",
+        "pub fn g() { super::a::f() }",
+        "pub fn g() -> crate::m::a::T {}",
+    ] {
+        assert_eq!(with(a, text, "mod a;\nmod b;"), ["m::a m::b"], "{text}");
+    }
+    // through what the parent shows again, which itself imports nothing
+    for parent in
+        ["mod a;\nmod b;\npub use a::f;", "mod a;\nmod b;\npub use a::*;", "mod a;\nmod b;\npub(crate) use self::a::{f};"]
+    {
+        assert_eq!(with(a, "use super::f;\npub fn g() {}", parent), ["m::a m::b"], "{parent}");
+        assert_eq!(with(a, "pub fn g() { crate::m::f() }", parent), ["m::a m::b"], "{parent}");
+    }
+    // between a file and its folder
+    assert_eq!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\nuse a::f;"), ["m m::a"]);
+    assert_eq!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\nfn h() { a::f() }"), ["m m::a"]);
+    assert!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\npub use a::f;").is_empty());
+    // neither comments, literals, visibilities nor tests
+    for text in [
+        "// use super::a::f;\npub fn g() {}",
+        "pub fn g() { \"use super::a::f; \\\" super::a::f()\" }",
+        "pub fn g() { r#\"\" super::a::f()\"#; '\"'; '\\''; }",
+        "pub(in super::a) fn g() {}",
+        "pub fn g() {}\n#[cfg(test)]\nmod tests {\n use super::super::a::f;\n}",
+    ] {
+        assert!(with(a, text, "mod a;\nmod b;").is_empty(), "{text}");
+    }
+    assert!(with(a, "use super::a::f;\npub fn g() {}", "mod a;\n#[cfg(test)]\nmod b;").is_empty());
 }
 
 #[test]

@@ -92,15 +92,18 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
         assert_eq!(of_artifact[key], of_source[key], "{key}");
     }
     assert_eq!(of_artifact["places"].as_array().map(Vec::len), Some(9));
-    // lines of other files, and names of classes in a file that is gone
+    // lines of other files; names of classes and the mean of each pixel, in files that are gone
     let (blocks, user) = (dir.path().join("blocks.resnet"), dir.path().join("user.resnet"));
     fs::write(&blocks, "resnet 1\n\nblock act() {\n  relu\n}\n").unwrap();
-    fs::write(dir.path().join("labels.txt"), "a\nb\nc\nd\n").unwrap();
-    let text = "resnet 1\nuse \"blocks.resnet\": act\nnetwork user {\n  input 4 x 8 x 8\n  labels \"labels.txt\"\n  act\n  avgpool global\n}\n";
+    fs::write(dir.path().join("labels.txt"), "a\nb\nc\n").unwrap();
+    let mean = ndarray::ArrayD::<f32>::from_elem(vec![3, 8, 8], 0.5);
+    resnetc::formats::npy::write(&dir.path().join("mean.npy"), &mean.view()).unwrap();
+    let text = "resnet 1\nuse \"blocks.resnet\": act\nnetwork user {\n  input 3 x 8 x 8\n  labels \"labels.txt\"\n  preprocess { mean: \"mean.npy\" }\n  act\n  avgpool global\n}\n";
     fs::write(&user, text).unwrap();
     resnetc(&["compile", arg(&user), "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();
     fs::remove_file(&blocks).unwrap();
     fs::remove_file(dir.path().join("labels.txt")).unwrap();
+    fs::remove_file(dir.path().join("mean.npy")).unwrap();
     resnetc(&["view", arg(&rnx), "-o", arg(&page)]).fine();
     let two = data(&fs::read_to_string(&page).unwrap());
     assert!(two["sources"][1]["name"].as_str().unwrap().ends_with("blocks.resnet"));

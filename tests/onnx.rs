@@ -8,7 +8,7 @@ use std::path::Path;
 use ndarray::ArrayD;
 use resnetc::driver::Frontend;
 use resnetc::formats::onnx::{ExportOptions, Imported, OnnxError, Source, open, write};
-use resnetc::ir::dump::describe;
+use resnetc::ir::describe::describe;
 use resnetc::ir::{Checked, Graph};
 use resnetc::runtime::{ParamStore, init, interp};
 use resnetc::{Model, check};

@@ -84,8 +84,8 @@ codes! {
     HALVED_NOT_DOUBLED = "E0312", "the feature map is halved but the filters are not doubled";
     DOUBLED_NOT_HALVED = "E0313", "the filters change but the feature map is not halved";
     LABELS_DIFFER = "E0314", "the number of labels is not the number of classes";
-    PICTURE_DIFFERS = "E0315", "preprocessing does not produce the network's input";
-    SIGNAL = "E0316", "a 1-D input has no height";
+    IMAGE_DIFFERS = "E0315", "preprocessing does not produce the network's input";
+    NO_HEIGHT = "E0316", "a 1-D input has no height";
     PAD_MODE = "E0317", "the padding mode does not fit the input";
     EXPECT_LAYERS = "E0401", "the number of layers is not as expected";
     EXPECT_PARAMS = "E0402", "the number of parameters is not as expected";
@@ -105,7 +105,7 @@ codes! {
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";
-    DUPLICATE_LABEL = "W0103", "two classes have the same label";
+    DUPLICATE_CLASS = "W0103", "two classes have the same label";
     UNUSED_LET = "W0104", "a `let` is never used";
 }
 

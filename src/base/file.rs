@@ -1,4 +1,4 @@
-//! Atomic file writes: a failure leaves no partial file behind.
+//! Atomic file writes: a failure leaves no partial file behind. Also what all readers of files share.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,9 @@ use tempfile::NamedTempFile;
 /// write together in the page cache, so a file written in such pieces can be mapped with huge pages. First access is then about
 /// fifty times cheaper, and later accesses slightly cheaper.
 const PIECE: usize = 2 << 20;
+
+/// The first bytes of an artifact (`.rnx`).
+pub const ARTIFACT_MAGIC: &[u8; 8] = b"RNXmodel";
 
 /// Prefix of temporary file names.
 const TEMPORARY: &str = ".resnetc-";
@@ -52,6 +55,16 @@ fn write_whole<E: From<io::Error>>(
     Ok(())
 }
 
+/// The canonical path of a file that need not exist yet; `None` if its folder does not exist.
+pub fn real_path(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok().or_else(|| Some(std::fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?)))
+}
+
+/// The folder of a file.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Checks that a file can be written, without touching it. Call it before long work starts.
 pub fn probe(path: &Path) -> io::Result<()> {
     beside(&target(path)?).map(drop)
@@ -71,16 +84,12 @@ fn target(path: &Path) -> io::Result<PathBuf> {
 
 /// Creates a temporary file in the same folder as `path`.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     // temporary files are private by default; give the finished file the usual permissions (umask applies)
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder_of(path))
 }
 
 /// Buffers output and writes it in pieces of [`PIECE`] bytes.

@@ -11,6 +11,7 @@ mod sizes;
 mod tests;
 mod usage;
 
+use shapes::operand_shapes;
 pub use sizes::{AxisReport, Condition, Fits, FixedSizeError, SizeError, SizeReport, any_size, at_size, sizes};
 
 use crate::base::codes;
@@ -52,11 +53,6 @@ fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnosti
         }
         diags.push(diag.rule("joined values have equal height and width, all at the same input size"));
     }
-}
-
-/// The shapes of a node's operands.
-fn operand_shapes(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Shape> {
-    graph.operands(node).iter().map(|value| shapes[value.node.index()].clone()).collect()
 }
 
 fn name_parameters(graph: &mut Graph, shapes: &[Shape]) {

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::operand_shapes;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+use crate::ir::{Graph, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+
+/// The shapes of a node's operands.
+pub(super) fn operand_shapes(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Shape> {
+    graph.operands(node).iter().map(|value| shapes[value.node.index()].clone()).collect()
+}
 
 /// Infers all shapes, and reports each failure once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
@@ -192,7 +196,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
-        ShapeError::Signal { .. } => Diagnostic::error(codes::SIGNAL, error.to_string(), span, reads)
+        ShapeError::Signal { .. } => Diagnostic::error(codes::NO_HEIGHT, error.to_string(), span, reads)
             .rule("a 1-D input has channels and a length: kernels, strides and paddings are single numbers")
             .help("write `conv 7` instead of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
         ShapeError::Rank { needs, .. } => {

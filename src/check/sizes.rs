@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::operand_shapes;
+use super::shapes::operand_shapes;
 use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
 
 /// Residues for longer periods are not listed; the report then shows the conditions themselves.

@@ -33,7 +33,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
         if input.dims().is_some_and(|dims| dims.len() != 3) || input.channels().is_some_and(|n| n != channels) {
             diags.push(
                 Diagnostic::error(
-                    codes::PICTURE_DIFFERS,
+                    codes::IMAGE_DIFFERS,
                     format!("`{}` takes {input}, and `{name}` images have {channels} x height x width", network.name),
                     network.span,
                     "this network",
@@ -47,7 +47,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
             && values != Some(mean.len())
         {
             diags.push(Diagnostic::error(
-                codes::PICTURE_DIFFERS,
+                codes::IMAGE_DIFFERS,
                 format!("`{}` takes {input}, and its preprocessing has a mean for each of {} values", network.name, mean.len()),
                 network.span,
                 "this network",

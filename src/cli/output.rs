@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::args::{Color, Format, Global};
 use crate::base::diagnostic::Diagnostic;
-use crate::base::file::{probe, write_atomically};
+use crate::base::file::{probe, real_path, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
 use crate::infer::InferError;
@@ -23,10 +23,10 @@ pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
 
 /// Checks, before the long work starts, that files are writable, distinct, and not among the files that are read.
 pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[PathBuf]) -> Done {
-    let read: HashSet<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
+    let read: HashSet<PathBuf> = read.iter().filter_map(|path| real_path(path)).collect();
     let mut written = HashSet::new();
     for path in paths {
-        let real = real(path);
+        let real = real_path(path);
         if real.as_ref().is_some_and(|real| read.contains(real)) {
             return Err(Failure::Usage(format!("`{}` is also an input: name another output file", path.display())));
         }
@@ -36,14 +36,6 @@ pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[Pa
         probe(path).map_err(|error| Failure::Input(format!("cannot write `{}`: {error}", path.display())))?;
     }
     Ok(())
-}
-
-/// The canonical path of a file that need not exist yet.
-fn real(path: &Path) -> Option<PathBuf> {
-    std::fs::canonicalize(path).ok().or_else(|| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
-    })
 }
 
 /// Why a command failed.

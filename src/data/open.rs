@@ -6,9 +6,9 @@ use std::sync::Arc;
 #[cfg(feature = "image")]
 use super::archive::Tree;
 use super::arrays::Arrays;
-use super::labels::LabelRange;
 #[cfg(feature = "image")]
 use super::images::ImageFiles;
+use super::labels::LabelRange;
 use super::{DataError, Dataset, cifar, idx};
 
 /// A split of a dataset.

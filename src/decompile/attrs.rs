@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ir::{Dim, Op, PadMode, Pair, Pool, PoolKind, Shape, Sides};
+use crate::ir::{BatchNorm, Conv, Dim, Op, PadMode, Pair, Pool, PoolKind, Shape, Sides};
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,19 +90,23 @@ fn arguments(op: &Op) -> Vec<Attr> {
             first("kernel", Val::Size(c.kernel)),
             attr("filters", Val::int(c.filters), false),
             attr("stride", Val::pair(c.stride), c.stride == [1, 1]),
-            attr("padding", Val::sides(c.pad), Some(c.pad) == same(c.kernel, c.dilation)),
+            attr("padding", Val::sides(c.pad), Some(c.pad) == Conv::default_padding(c.kernel, c.dilation)),
             attr("dilation", Val::pair(c.dilation), c.dilation == [1, 1]),
             attr("groups", Val::int(c.groups), c.groups == 1),
             attr("bias", Val::Bool(c.bias), !c.bias),
         ],
         Op::BatchNorm(n) => {
-            vec![attr("eps", Val::Float(n.eps), n.eps == 1e-5), attr("momentum", Val::Float(n.momentum), n.momentum == 0.1)]
+            let usual = BatchNorm::DEFAULT;
+            vec![
+                attr("eps", Val::Float(n.eps), n.eps == usual.eps),
+                attr("momentum", Val::Float(n.momentum), n.momentum == usual.momentum),
+            ]
         }
         Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
             let mut list = vec![
                 first("kernel", Val::Size(*kernel)),
                 attr("stride", Val::pair(*stride), stride == kernel),
-                attr("padding", Val::sides(*pad), *pad == pool.usual_pad()),
+                attr("padding", Val::sides(*pad), *pad == pool.default_padding()),
                 attr("ceil_mode", Val::Bool(*ceil), !ceil),
             ];
             match kind {
@@ -140,18 +144,6 @@ fn arguments(op: &Op) -> Vec<Attr> {
 /// The `f64` with the same shortest text.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
-}
-
-/// The default padding of a convolution.
-fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
-    let mut pad = [[0; 2]; 2];
-    for axis in 0..2 {
-        if kernel[axis].is_multiple_of(2) {
-            return None;
-        }
-        pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
-    }
-    Some(pad)
 }
 
 /// The stride of an operator, as counted by shortcut policies.

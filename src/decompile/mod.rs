@@ -30,10 +30,12 @@ mod tree;
 mod writer;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::Program;
@@ -321,7 +323,7 @@ fn largest_id(item: &Item) -> usize {
 fn compile(source: &str, network: &str) -> Result<(Checked, Vec<Diagnostic>), String> {
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "decompiled".to_string(), path: None, text: source.into() };
-    let program = Program::from_source(file, &mut sources, &mut diags);
+    let program = Program::from_source(file, Arc::new(MemoryFiles::default()), &mut sources, &mut diags);
     let checked = program.elaborate(network, &[], &mut sources, &mut diags).and_then(|net| check::check(net, &mut diags));
     match (checked, diags.iter().find(|d| d.is_error())) {
         (Some(checked), None) => Ok((checked, diags)),

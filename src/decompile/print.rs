@@ -9,7 +9,8 @@ use super::names;
 use super::net::Net;
 use super::stage::{ByIndex, MapChange, Policies, Policy, by_index, map_change};
 use super::stmt::{Arm, Expr, Hole, Name, Stmt, statements};
-use super::writer::{Naming, Writer, fresh, with_label};
+use super::writer::{self, Writer, fresh, with_label};
+use crate::ir::LayerNumbers;
 
 /// The network's name, documentation, parameters and expectations.
 pub(super) struct Header<'f> {
@@ -192,18 +193,18 @@ impl<'p> Printer<'p> {
             in_arm: false,
         };
         self.policy = None;
-        self.stmts(&block.stmts, &mut Naming::default(), &mut at);
+        self.stmts(&block.stmts, &mut LayerNumbers::default(), &mut at);
         self.text.close();
     }
 
     /// Writes the network's body, with the layers before and after its stages as `stem` and `head`.
     fn sections(&mut self, stmts: &[Stmt], at: &mut Body<'_>) {
-        let mut naming = Naming::default();
+        let mut numbers = LayerNumbers::default();
         let plain = |stmt: &Stmt| matches!(stmt, Stmt::Op { .. });
         let first = stmts.iter().position(|s| matches!(s, Stmt::Run(_)));
         let last = stmts.iter().rposition(|s| matches!(s, Stmt::Run(_)));
         let (Some(first), Some(last)) = (first, last) else {
-            self.stmts(stmts, &mut naming, at);
+            self.stmts(stmts, &mut numbers, at);
             return;
         };
         let (stem, head) = (&stmts[..first], &stmts[last + 1..]);
@@ -212,11 +213,11 @@ impl<'p> Printer<'p> {
             if has_heading {
                 this.text.gap();
                 this.text.open(word);
-                this.stmts(stmts, &mut naming, at);
+                this.stmts(stmts, &mut numbers, at);
                 this.text.close();
                 this.text.gap();
             } else {
-                this.stmts(stmts, &mut naming, at);
+                this.stmts(stmts, &mut numbers, at);
             }
         };
         section(self, "stem", stem, at);
@@ -244,7 +245,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    pub fn stmts(&mut self, stmts: &[Stmt], naming: &mut Naming, at: &mut Body<'_>) {
+    pub fn stmts(&mut self, stmts: &[Stmt], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let project_from = at.project_from.take();
         let mut pre = String::new();
         for (i, stmt) in stmts.iter().enumerate() {
@@ -255,7 +256,7 @@ impl<'p> Printer<'p> {
             }
             match stmt {
                 Stmt::Op { word, keys, leaf } => {
-                    let mut label = naming.label(word, leaf.as_deref());
+                    let mut label = writer::label(numbers, word, leaf.as_deref());
                     if project_from == Some(i + 1) {
                         pre = label.unwrap_or_else(|| fresh("pre", at.used_labels));
                         label = Some(pre.clone());
@@ -265,13 +266,13 @@ impl<'p> Printer<'p> {
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
                 Stmt::Join { word, arms } => {
-                    naming.next(word);
-                    self.join(word, arms, naming, at);
+                    numbers.next(word);
+                    self.join(word, arms, numbers, at);
                 }
                 Stmt::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
-                Stmt::Call { block, label } => self.call(*block, label.as_deref(), naming, at),
+                Stmt::Call { block, label } => self.call(*block, label.as_deref(), numbers, at),
                 Stmt::Shortcut => {
-                    naming.next("add");
+                    numbers.next("add");
                     // a nested block has changed the current policy
                     if self.policy.as_ref().is_some_and(|policy| !at.shortcut.contains(policy)) {
                         let fits = std::mem::take(&mut at.shortcut);
@@ -280,15 +281,15 @@ impl<'p> Printer<'p> {
                     let from = if pre.is_empty() { String::new() } else { format!(", project_from: {}", names::label(&pre)) };
                     self.text.line(&format!("add shortcut{from}"));
                 }
-                Stmt::Run(run) => self.run(&self.blocks.runs[*run], naming, at),
-                Stmt::Irregular(lines) => self.irregular(lines, naming, at),
+                Stmt::Run(run) => self.run(&self.blocks.runs[*run], numbers, at),
+                Stmt::Irregular(lines) => self.irregular(lines, numbers, at),
                 Stmt::Output(output) => self.output(*output, at),
                 Stmt::Side { output, name, body } => {
                     let label = fresh(name.as_deref().unwrap_or("side"), at.used_labels);
                     self.text.gap();
                     self.text.open(&format!("branch {label}"));
                     let policy = self.policy.clone();
-                    self.stmts(body, &mut Naming::default(), at);
+                    self.stmts(body, &mut LayerNumbers::default(), at);
                     self.policy = policy;
                     self.text.close();
                     self.text.gap();
@@ -320,9 +321,9 @@ impl<'p> Printer<'p> {
             self.text.gap();
         }
         self.text.open(&format!("{word} {}", names::label(name)));
-        let mut naming = if sequential { Naming::sequential() } else { Naming::default() };
+        let mut numbers = if sequential { LayerNumbers::sequential() } else { LayerNumbers::default() };
         let top = std::mem::replace(&mut at.top, false);
-        self.stmts(body, &mut naming, at);
+        self.stmts(body, &mut numbers, at);
         at.top = top;
         self.text.close();
         if at.top {
@@ -330,7 +331,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn join(&mut self, word: &'static str, arms: &[Arm], naming: &mut Naming, at: &mut Body<'_>) {
+    fn join(&mut self, word: &'static str, arms: &[Arm], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let name = |arm: &Arm, fallback: &str| match &arm.name {
             Name::Plain(name) => name.clone(),
             Name::Any | Name::Main | Name::Numbered(_) => fallback.to_string(),
@@ -348,7 +349,7 @@ impl<'p> Printer<'p> {
             std::mem::swap(&mut inner, &mut self.text);
             self.text.indent = inner.indent;
             let before = self.policy.clone();
-            self.stmts(&main.body, naming, at);
+            self.stmts(&main.body, numbers, at);
             let after = std::mem::replace(&mut self.policy, before.clone());
             let main_text = std::mem::replace(&mut self.text, inner);
             let mut operands = Vec::new();
@@ -367,7 +368,7 @@ impl<'p> Printer<'p> {
                     self.text.line(&format!("branch {label} {{ }}"));
                 } else {
                     self.text.open(&format!("branch {label}"));
-                    self.stmts(&arm.body, &mut Naming::default(), at);
+                    self.stmts(&arm.body, &mut LayerNumbers::default(), at);
                     self.policy.clone_from(&before);
                     self.text.close();
                 }
@@ -403,7 +404,7 @@ impl<'p> Printer<'p> {
                 self.text.line(&format!("{label} {{ }}"));
             } else {
                 self.text.open(&label);
-                self.stmts(&arm.body, &mut Naming::default(), at);
+                self.stmts(&arm.body, &mut LayerNumbers::default(), at);
                 self.text.close();
             }
         }
@@ -411,7 +412,7 @@ impl<'p> Printer<'p> {
         (at.in_arm, at.filters, self.last_stage) = (in_arm, filters, last_stage);
     }
 
-    fn call(&mut self, block: usize, label: Option<&str>, naming: &mut Naming, at: &mut Body<'_>) {
+    fn call(&mut self, block: usize, label: Option<&str>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let block = &self.blocks.blocks[block];
         let scopes = at.calls.next().unwrap_or_default();
         if block.residual {
@@ -426,8 +427,8 @@ impl<'p> Printer<'p> {
         let args: Vec<String> = given.into_iter().filter_map(written).collect();
         at.used_labels.extend(label.map(str::to_string));
         match label {
-            Some(_) => naming.skip(1),
-            None => naming.skip(statements(&block.stmts)),
+            Some(_) => numbers.skip(1),
+            None => numbers.skip(statements(&block.stmts)),
         }
         let blank = if args.is_empty() { "" } else { " " };
         let line = format!("{}{blank}{}", block.name, args.join(", "));
@@ -435,7 +436,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Writes a run as a stage if the design rules allow it, or else as a repeat.
-    fn run(&mut self, run: &Run, naming: &mut Naming, at: &mut Body<'_>) {
+    fn run(&mut self, run: &Run, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let block = &self.blocks.blocks[run.block];
         if let Some(label) = run.label.as_ref().filter(|label| at.used_labels.contains(*label)) {
             return self.one_by_one(label, run, at);
@@ -515,7 +516,7 @@ impl<'p> Printer<'p> {
             self.last_stage = filters;
         }
         at.filters = filters.or(at.filters);
-        naming.skip(if run.label.is_some() { 0 } else { statements(&block.stmts) * run.calls.len() });
+        numbers.skip(if run.label.is_some() { 0 } else { statements(&block.stmts) * run.calls.len() });
         let word = if is_stage { "stage" } else { "repeat" };
         let label = run.label.as_ref().map(|l| format!(" {l}:")).unwrap_or_default();
         let unit = if fixed.is_empty() { block.name.clone() } else { format!("{}({})", block.name, fixed.join(", ")) };
@@ -547,11 +548,11 @@ impl<'p> Printer<'p> {
     }
 
     /// Writes an irregular region line by line.
-    fn irregular(&mut self, lines: &[Line], naming: &mut Naming, at: &mut Body<'_>) {
+    fn irregular(&mut self, lines: &[Line], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let mut labels: HashMap<usize, String> = HashMap::new();
         for line in lines {
             match line {
-                Line::Main(statement) => self.statement(statement, &labels, naming, at),
+                Line::Main(statement) => self.statement(statement, &labels, numbers, at),
                 Line::Mark(label) => {
                     let name = fresh("value", at.used_labels);
                     self.text.line(&format!("branch {name} {{ }}"));
@@ -561,7 +562,7 @@ impl<'p> Printer<'p> {
                     let name = fresh(name.as_deref().unwrap_or("path"), at.used_labels);
                     let from = from.as_ref().map(|from| format!(" from {}", label_text(from, &labels))).unwrap_or_default();
                     self.text.open(&format!("branch {name}{from}"));
-                    let mut inner = Naming::default();
+                    let mut inner = LayerNumbers::default();
                     body.iter().for_each(|statement| self.statement(statement, &labels, &mut inner, at));
                     self.text.close();
                     labels.insert(*label, name);
@@ -573,8 +574,8 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, naming: &mut Naming, at: &mut Body<'_>) {
-        let label = naming.label(stmt.word, stmt.leaf.as_deref());
+    fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
+        let label = writer::label(numbers, stmt.word, stmt.leaf.as_deref());
         at.used_labels.extend(label.clone());
         let mut line = format!("{}{}", stmt.word, self.args(stmt.word, &stmt.keys, at));
         let like = stmt.word == "upsample";

@@ -2,6 +2,7 @@
 //! result is compared.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::attrs::{self, Val};
 use super::blocks::{Blocks, Built};
@@ -9,6 +10,7 @@ use super::group::{self, Path};
 use super::net::Net;
 use super::stmt::{Hole, Param, Stmt, without_names};
 use super::tree::{self, Scope};
+use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::elaborate::Program;
 
@@ -230,7 +232,7 @@ fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
         format!("resnet 1\nuse std.blocks: {name}\nnetwork probe {{\n  input {dims}\n  shortcut: {policy}\n  {call}\n}}\n");
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "probe".to_string(), path: None, text: text.into() };
-    let program = Program::from_source(file, &mut sources, &mut diags);
+    let program = Program::from_source(file, Arc::new(MemoryFiles::default()), &mut sources, &mut diags);
     let network = program.elaborate("probe", &[], &mut sources, &mut diags)?;
     if !diags.is_empty() {
         return None;

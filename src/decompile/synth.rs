@@ -9,7 +9,7 @@ use super::attrs;
 use super::group::Path;
 use super::net::{Id, Net};
 use super::tree::{self, Item, Join, Scope};
-use crate::ir::Op;
+use crate::ir::{LayerNumbers, Op};
 
 /// The longest period of repeated items that is searched for.
 const MAX_PERIOD: usize = 12;
@@ -238,13 +238,11 @@ fn chains(net: &Net, items: &[Item], start: usize, end: usize, ranges: &mut Vec<
     }
 }
 
-/// The number of named layers of each kind in a scope.
+/// The names of a scope.
 #[derive(Default)]
 struct Counts {
-    conv: usize,
-    norm: usize,
-    linear: usize,
-    /// The names of paths in it.
+    layers: LayerNumbers,
+    /// The names of paths within it.
     paths: HashSet<String>,
 }
 
@@ -270,20 +268,11 @@ impl Counts {
     }
 
     fn next(&mut self, op: &Op) -> String {
-        match op {
-            Op::BatchNorm(_) => {
-                self.norm += 1;
-                format!("bn{}", self.norm)
-            }
-            Op::Linear(_) => {
-                self.linear += 1;
-                if self.linear == 1 { "fc".to_string() } else { format!("fc{}", self.linear) }
-            }
-            _ => {
-                self.conv += 1;
-                format!("conv{}", self.conv)
-            }
-        }
+        self.layers.next(match op {
+            Op::BatchNorm(_) => "batchnorm",
+            Op::Linear(_) => "linear",
+            _ => "conv",
+        })
     }
 }
 

@@ -1,70 +1,26 @@
 //! Writes indented lines, and predicts the names that the language gives to layers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::names;
+use crate::ir::LayerNumbers;
 
-/// The names of unlabeled layers in a scope, according to the language's rules.
-#[derive(Default)]
-pub(super) struct Naming {
-    sequence: Option<usize>,
-    counters: HashMap<&'static str, usize>,
-}
-
-impl Naming {
-    pub fn sequential() -> Naming {
-        Naming { sequence: Some(0), counters: HashMap::new() }
-    }
-
-    /// The name of an unlabeled statement.
-    pub fn next(&mut self, word: &'static str) -> String {
-        if let Some(n) = &mut self.sequence {
-            *n += 1;
-            return (*n - 1).to_string();
+/// The label that a statement needs to have this name: `None` if it is named so without one.
+pub(super) fn label(numbers: &mut LayerNumbers, word: &'static str, leaf: Option<&str>) -> Option<String> {
+    match leaf.filter(|leaf| *leaf != numbers.peek(word)) {
+        // a labeled one takes its place in a sequence, and is not counted
+        Some(leaf) => {
+            numbers.skip(1);
+            Some(leaf.to_string())
         }
-        let (stem, from_one) = match word {
-            "conv" => ("conv", true),
-            "batchnorm" => ("bn", true),
-            "linear" => ("fc", false),
-            "relu" => ("relu", true),
-            other => (other, false),
-        };
-        let count = self.counters.entry(stem).or_insert(0);
-        *count += 1;
-        if *count == 1 && !from_one { stem.to_string() } else { format!("{stem}{count}") }
-    }
-
-    /// The label that a statement needs to get this name; `None` if it gets it anyway.
-    pub fn label(&mut self, word: &'static str, leaf: Option<&str>) -> Option<String> {
-        let before = (self.sequence, self.counters.get(stem(word)).copied());
-        let usual = self.next(word);
-        let leaf = leaf.filter(|leaf| *leaf != usual)?;
-        // a labeled statement takes a number in a sequence, but otherwise is not counted
-        if before.0.is_none() {
-            match before.1 {
-                Some(count) => self.counters.insert(stem(word), count),
-                None => self.counters.remove(stem(word)),
-            };
-        }
-        Some(leaf.to_string())
-    }
-
-    pub fn skip(&mut self, count: usize) {
-        if let Some(n) = &mut self.sequence {
-            *n += count;
+        None => {
+            numbers.next(word);
+            None
         }
     }
 }
 
-fn stem(word: &'static str) -> &'static str {
-    match word {
-        "batchnorm" => "bn",
-        "linear" => "fc",
-        other => other,
-    }
-}
-
-/// A text with indentation.
+/// Text with its indentation.
 #[derive(Default)]
 pub(super) struct Writer {
     pub out: String,

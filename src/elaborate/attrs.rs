@@ -217,7 +217,7 @@ impl Attrs<'_, '_> {
                 let stride = self.pair("stride", Some([1; 2]))?;
                 let dilation = self.pair("dilation", Some([1; 2]))?;
                 let kernel = kernel?;
-                let pad = match self.sides("padding", same(kernel, dilation)) {
+                let pad = match self.sides("padding", ir::Conv::default_padding(kernel, dilation)) {
                     Some(pad) => pad,
                     None => {
                         if !self.failed {
@@ -237,7 +237,13 @@ impl Attrs<'_, '_> {
                 let epilogue = ir::Epilogue::default();
                 Op::Conv(ir::Conv { filters: filters?, kernel, stride, pad, dilation, groups: groups?, bias, epilogue })
             }
-            "batchnorm" => Op::BatchNorm(ir::BatchNorm { eps: self.float("eps", 1e-5), momentum: self.float("momentum", 0.1) }),
+            "batchnorm" => {
+                let usual = ir::BatchNorm::DEFAULT;
+                Op::BatchNorm(ir::BatchNorm {
+                    eps: self.float("eps", usual.eps),
+                    momentum: self.float("momentum", usual.momentum),
+                })
+            }
             "relu" => Op::Act(Act::Relu),
             "sigmoid" => Op::Act(Act::Sigmoid),
             "maxpool" => {
@@ -380,25 +386,13 @@ impl Attrs<'_, '_> {
         let stride = self.pair("stride", Some(kernel))?;
         let ceil = self.flag("ceil_mode", false);
         let pool = ir::Pool { kind, kernel, stride, pad: [[0; 2]; 2], ceil };
-        let pad = self.sides("padding", Some(pool.usual_pad()))?;
+        let pad = self.sides("padding", Some(pool.default_padding()))?;
         Some(Op::Pool(ir::Pool { pad, ..pool }))
     }
 }
 
 fn int(n: u64) -> Value {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
-}
-
-/// The padding that keeps the size at stride 1, `dilation * (kernel - 1) / 2`, if the kernel is odd.
-fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
-    let mut pad = [[0; 2]; 2];
-    for axis in 0..2 {
-        if kernel[axis].is_multiple_of(2) {
-            return None;
-        }
-        pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
-    }
-    Some(pad)
 }
 
 /// Whether the word is a join, which `expand` builds.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::expand::{Cx, Expander, MAX_DEPTH};
 use super::load::{Def, DefId};
-use super::shortcut::Policy;
+use super::policy::Policy;
 use super::value::{Bound, Unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

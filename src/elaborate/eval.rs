@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::foreign;
-use super::load::{Def, Program};
+use super::load::{Def, MAX_ARGUMENTS, Program};
 use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
 use crate::base::codes;
@@ -16,8 +16,6 @@ use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 
 /// The maximum length of a list.
 const MAX_LIST: usize = 100_000;
-/// The maximum number of arguments of a call, and of parameters of a declaration.
-pub(super) const MAX_ARGUMENTS: usize = 256;
 /// The maximum number of values that the expansion of a network computes, compares or binds. A million layers take about 20
 /// million. More than that means a long list evaluated for each of very many blocks, which would take minutes.
 const MAX_WORK: usize = 50_000_000;

@@ -6,19 +6,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
 use super::foreign;
-use super::join::like;
 use super::load::{Def, Program};
 use super::meta::Meta;
 use super::naming::{MAX_NAME, Scope};
 use super::operators;
-use super::shortcut::Policy;
+use super::policy::Policy;
 use super::suggest::nearest;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
-use crate::syntax::ast::{Call, Expr, Label, Stmt, StmtKind};
+use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network.
 pub const MAX_NODES: usize = 1_000_000;
@@ -77,16 +76,17 @@ impl Cx {
     }
 }
 
-/// Causes for which names come again: a name, a statement, and an expansion whose names are those of another one.
+/// Duplicate names that are already reported, by each possible cause: the name, the statement, and the expansion that repeats the
+/// names of another.
 #[derive(Debug, Default)]
-struct Again {
+struct ReportedDuplicates {
     names: HashSet<String>,
     spans: HashSet<Span>,
     expansions: HashSet<FrameId>,
 }
 
-impl Again {
-    /// Whether it was said already, of the name, its statement, or the outermost expansion that brings it again.
+impl ReportedDuplicates {
+    /// Whether a duplicate has a known cause: its name, its statement, or the outermost expansion that contains it.
     fn is_known(&mut self, name: &str, span: Span, expansion: Option<FrameId>) -> bool {
         let is_new = [
             self.names.insert(name.to_owned()),
@@ -108,10 +108,10 @@ pub(super) struct Expander<'a> {
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
     pub meta: Meta,
-    /// With the expansion that each stands in.
+    /// Names that are taken, with the expansions that contain them.
     names: HashMap<String, Option<FrameId>>,
-    /// What was said of names that come again, so that it is said once.
-    again: Again,
+    /// Reported duplicates among them, so that one mistake is reported once.
+    duplicates: ReportedDuplicates,
     outputs: HashSet<String>,
     name_bytes: usize,
     steps: usize,
@@ -135,7 +135,7 @@ impl<'a> Expander<'a> {
             shortcuts: Vec::new(),
             meta,
             names: HashMap::new(),
-            again: Again::default(),
+            duplicates: ReportedDuplicates::default(),
             outputs: HashSet::new(),
             name_bytes: 0,
             steps: 0,
@@ -204,7 +204,7 @@ impl<'a> Expander<'a> {
         } else if let Some(first) = self.names.get(&name).copied() {
             // the outermost expansion, if it differs from that of the first
             let expansion = frame.filter(|_| first != frame).and_then(|_| self.graph.frames(frame).last()).map(|(id, _)| id);
-            if !self.again.is_known(&name, span, expansion) {
+            if !self.duplicates.is_known(&name, span, expansion) {
                 self.error(
                     Diagnostic::error(
                         codes::DUPLICATE_NODE,
@@ -402,8 +402,7 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: crate::syntax::ast::ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env)
-        {
+        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
             Value::Unknown => cx.current = None,
             Value::Word(word) => {
@@ -457,5 +456,15 @@ impl<'a> Expander<'a> {
         {
             cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
+    }
+}
+
+/// The label in an `upsample`'s `like`.
+fn like(call: &Call) -> Option<Ident> {
+    let is_like = |key: &Ident| key.node == "like";
+    let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
+    match &arg.value.kind {
+        ExprKind::Name(name) => Some(Spanned { node: name.clone(), span: arg.value.span }),
+        _ => None,
     }
 }

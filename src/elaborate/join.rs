@@ -178,16 +178,6 @@ impl Expander<'_> {
     }
 }
 
-/// The label in an `upsample`'s `like`.
-pub(super) fn like(call: &Call) -> Option<Ident> {
-    let is_like = |key: &Ident| key.node == "like";
-    let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
-    match &arg.value.kind {
-        ExprKind::Name(name) => Some(Spanned { node: name.clone(), span: arg.value.span }),
-        _ => None,
-    }
-}
-
 fn op_of(word: &str) -> Op {
     match word {
         "mul" => Op::Mul,

@@ -1,12 +1,15 @@
 //! Loads a program: the file and everything it uses, each file once.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::suggest::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file::ARTIFACT_MAGIC;
+use crate::base::file_system::FileSystem;
 use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::syntax::{self, ast};
 
@@ -15,6 +18,9 @@ const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blo
 
 /// The maximum number of files in a program.
 const MAX_FILES: usize = 256;
+
+/// The maximum number of arguments of a call, and of parameters of a declaration.
+pub(super) const MAX_ARGUMENTS: usize = 256;
 
 /// A block or network of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,8 +85,8 @@ impl Def {
 pub(super) struct Module {
     /// Whether it is embedded in the binary (the standard library).
     pub(super) is_std: bool,
-    /// Its folder, for relative paths.
-    pub(super) folder: Option<PathBuf>,
+    /// Its path, for relative paths in it.
+    path: Option<PathBuf>,
     /// Names that are defined or imported here.
     pub(super) scope: HashMap<String, DefId>,
     /// Names defined here, in order.
@@ -101,44 +107,36 @@ pub struct Program {
     pub(super) root: usize,
     /// The modules of the standard library.
     std: Vec<usize>,
-    /// Whether no files are read from disk: see [`Program::from_kept`].
-    pub(super) kept: bool,
+    /// Where files are read from.
+    files: Arc<dyn FileSystem>,
 }
 
 impl Program {
-    /// Loads a file and everything it uses. Problems are added to `diags`; `None` if the file itself cannot be read.
-    pub fn load(path: &Path, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Result<Program, ReadError> {
-        let text = read(path)?;
+    /// Loads a file and everything it uses from `files`. Problems are added to `diags`; an error if the file itself cannot be
+    /// read.
+    pub fn load(
+        path: &Path,
+        files: Arc<dyn FileSystem>,
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> Result<Program, ReadError> {
+        let text = read(&*files, path)?;
         let file = SourceFile { name: path.display().to_string(), path: Some(path.to_path_buf()), text: text.into() };
-        Ok(Program::from_source(file, sources, diags))
+        Ok(Program::from_source(file, files, sources, diags))
     }
 
-    /// The same from a text; its paths are relative to the folder of `file.path`.
-    pub fn from_source(file: SourceFile, sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Program {
-        let key = Key::of(&file);
-        Program::read(key, file, None, sources, diags)
-    }
-
-    /// The same from the stored files of a program, under their original names; the first is the root file.
-    /// Used files are found among them and never read from disk, so class names in a separate file are not available.
-    pub fn from_kept(files: &[SourceFile], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Option<Program> {
-        let path = PathBuf::from(&files.first()?.name);
-        let file = SourceFile { path: Some(path.clone()), ..files.first()?.clone() };
-        Some(Program::read(Key::Path(path), file, Some(files), sources, diags))
-    }
-
-    fn read(
-        key: Key,
+    /// The same from a text; paths in it are relative to the folder of `file.path`.
+    pub fn from_source(
         file: SourceFile,
-        kept: Option<&[SourceFile]>,
+        files: Arc<dyn FileSystem>,
         sources: &mut SourceMap,
         diags: &mut Vec<Diagnostic>,
     ) -> Program {
+        let key = file.path.as_ref().map_or(Key::Text, |path| Key::Path(files.canonical(path)));
         let mut loader = Loader {
-            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new(), kept: kept.is_some() },
+            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new(), files },
             sources,
             diags,
-            kept,
             done: HashMap::new(),
             whole: HashSet::new(),
             open: Vec::new(),
@@ -158,6 +156,16 @@ impl Program {
         self.defs[id.0].1
     }
 
+    /// Where files are read from.
+    pub fn files(&self) -> &dyn FileSystem {
+        &*self.files
+    }
+
+    /// The path that `path` refers to in a module.
+    pub(super) fn resolve(&self, module: usize, path: &str) -> PathBuf {
+        self.files.resolve(self.modules[module].path.as_deref(), path)
+    }
+
     /// Files that networks refer to: those of `labels` and of the `preprocess` mean.
     pub fn named_files(&self) -> Vec<PathBuf> {
         let path = |expr: &ast::Expr| match &expr.kind {
@@ -167,12 +175,10 @@ impl Program {
         let mut list = Vec::new();
         for (def, module) in &self.defs {
             let Def::Network(network) = def else { continue };
-            let folder = self.modules[*module].folder.clone().unwrap_or_default();
+            let path = |expr| path(expr).map(|path| self.resolve(*module, &path));
             list.extend(network.body.iter().flat_map(|stmt| match &stmt.kind {
-                ast::StmtKind::Labels(expr) => path(expr).map(|path| folder.join(path)).into_iter().collect(),
-                ast::StmtKind::Preprocess(args) => {
-                    args.iter().filter_map(|arg| path(&arg.value)).map(|path| folder.join(path)).collect::<Vec<_>>()
-                }
+                ast::StmtKind::Labels(expr) => path(expr).into_iter().collect(),
+                ast::StmtKind::Preprocess(args) => args.iter().filter_map(|arg| path(&arg.value)).collect::<Vec<_>>(),
                 _ => Vec::new(),
             }));
         }
@@ -220,17 +226,13 @@ pub enum ReadError {
 }
 
 /// Reads a text file of bounded size.
-pub(super) fn read(path: &Path) -> Result<String, ReadError> {
-    use std::io::Read;
+pub(super) fn read(files: &dyn FileSystem, path: &Path) -> Result<String, ReadError> {
     let io = |source| ReadError::Io { path: path.to_path_buf(), source };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let mut bytes = Vec::new();
-    // reading one byte more than the limit detects larger files, whatever length the file reports
-    file.take(syntax::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    let bytes = files.read(path, syntax::MAX_SOURCE).map_err(io)?;
     if bytes.len() > syntax::MAX_SOURCE {
         return Err(ReadError::TooLarge { path: path.to_path_buf() });
     }
-    if bytes.starts_with(b"RNXmodel") {
+    if bytes.starts_with(ARTIFACT_MAGIC) {
         return Err(ReadError::Artifact { path: path.to_path_buf() });
     }
     String::from_utf8(bytes).map_err(|e| ReadError::NotText { path: path.to_path_buf(), at: e.utf8_error().valid_up_to() })
@@ -244,21 +246,10 @@ enum Key {
     Text,
 }
 
-impl Key {
-    fn of(file: &SourceFile) -> Key {
-        match &file.path {
-            Some(path) => Key::Path(path.canonicalize().unwrap_or_else(|_| path.clone())),
-            None => Key::Text,
-        }
-    }
-}
-
 struct Loader<'a> {
     program: Program,
     sources: &'a mut SourceMap,
     diags: &'a mut Vec<Diagnostic>,
-    /// The available files, if they are not read from disk.
-    kept: Option<&'a [SourceFile]>,
     done: HashMap<Key, usize>,
     /// Wildcard imports: which file imports all of which.
     whole: HashSet<(usize, usize)>,
@@ -268,7 +259,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn module(&mut self, key: Key, source: SourceFile) -> usize {
-        let folder = source.path.as_ref().map(|p| p.parent().map(Path::to_path_buf).unwrap_or_default());
+        let path = source.path.clone();
         let name = source.name.clone();
         let text = source.text.clone();
         let file = self.sources.add(source);
@@ -278,7 +269,7 @@ impl Loader<'_> {
         let index = self.program.modules.len();
         let module = Module {
             is_std: matches!(key, Key::Std(_)),
-            folder,
+            path,
             scope: HashMap::new(),
             own: Vec::new(),
             imported: Vec::new(),
@@ -323,8 +314,8 @@ impl Loader<'_> {
             );
             return;
         }
-        if let Some(extra) = def.params().get(super::eval::MAX_ARGUMENTS) {
-            let message = format!("more than {} parameters", super::eval::MAX_ARGUMENTS);
+        if let Some(extra) = def.params().get(MAX_ARGUMENTS) {
+            let message = format!("more than {} parameters", MAX_ARGUMENTS);
             self.diags.push(Diagnostic::error(codes::TOO_LARGE, message, extra.name.span, "one too many"));
             return;
         }
@@ -443,13 +434,10 @@ impl Loader<'_> {
     }
 
     fn file(&mut self, into: usize, path: &ast::Ident) -> Option<usize> {
-        let fail = |message: String, label: &str| Diagnostic::error(codes::NO_SUCH_FILE, message, path.span, label);
-        let folder = self.program.modules[into].folder.clone().unwrap_or_default();
-        let full = folder.join(&path.node);
-        let key = Key::Path(match self.kept {
-            Some(_) => full.clone(),
-            None => full.canonicalize().unwrap_or_else(|_| full.clone()),
-        });
+        let fail =
+            |message: &dyn Display, label: &str| Diagnostic::error(codes::NO_SUCH_FILE, message.to_string(), path.span, label);
+        let full = self.program.resolve(into, &path.node);
+        let key = Key::Path(self.program.files.canonical(&full));
         if let Some(at) = self.open.iter().position(|(k, _)| *k == key) {
             let mut chain: Vec<&str> = self.open[at..].iter().map(|(_, name)| name.as_str()).collect();
             chain.push(chain[0]);
@@ -465,21 +453,15 @@ impl Loader<'_> {
             return Some(index);
         }
         if self.program.modules.len() >= MAX_FILES || self.open.len() >= 64 {
-            self.diags.push(fail(format!("a program reads at most {MAX_FILES} files, 64 deep"), "one too many"));
+            self.diags.push(fail(&format_args!("a program reads at most {MAX_FILES} files, 64 deep"), "one too many"));
             return None;
         }
-        let name = full.display().to_string();
-        let text = match self.kept {
-            None => read(&full).map(Arc::from).map_err(|error| error.to_string()),
-            Some(files) => {
-                let kept = files.iter().find(|file| file.name == name).map(|file| file.text.clone());
-                kept.ok_or_else(|| format!("`{name}` is not among the stored files"))
+        match read(&*self.program.files, &full) {
+            Ok(text) => {
+                Some(self.module(key, SourceFile { name: full.display().to_string(), path: Some(full), text: text.into() }))
             }
-        };
-        match text {
-            Ok(text) => Some(self.module(key, SourceFile { name, path: Some(full), text })),
             Err(error) => {
-                self.diags.push(fail(error, "used here").rule("paths are relative to the file that names them"));
+                self.diags.push(fail(&error, "used here").rule("paths are relative to the file that names them"));
                 None
             }
         }

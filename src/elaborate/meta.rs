@@ -1,7 +1,7 @@
 //! A network's metadata: preprocessing, labels, weights, expectations, and statements of a derived network that
 //! override its base's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::eval::{Env, Eval, number};
@@ -17,7 +17,7 @@ use crate::ir::{self, Channels, Expect, ExpectValue, Metric, Preprocess};
 use crate::syntax::ast::{self, Arg, Expr, ExprKind, Stmt, StmtKind};
 
 /// The maximum number of class names.
-const MAX_LABELS: usize = 1_000_000;
+const MAX_CLASSES: usize = 1_000_000;
 
 /// A network in a derivation chain, with its parameters bound.
 pub(super) struct Level {
@@ -29,7 +29,7 @@ pub(super) struct Level {
 #[derive(Default)]
 pub(super) struct Meta {
     pub preprocess: Option<Preprocess>,
-    pub labels: Vec<String>,
+    pub class_names: Vec<String>,
     /// Whether they are a base's `labels imagenet`, which a derived network with another number of classes does not inherit.
     pub imagenet_of_base: bool,
     pub weights: Option<(PathBuf, Span)>,
@@ -39,19 +39,18 @@ pub(super) struct Meta {
     /// The same for the network's shortcut policy.
     pub shortcut: Option<(Expr, Env)>,
     /// The training recipe.
-    pub train: Option<train::Train>,
+    pub train: Option<train::UnresolvedRecipe>,
 }
 
 impl Meta {
     /// Gathers the metadata of a derivation chain, the derived network first.
     #[allow(clippy::collapsible_match, reason = "as match guards, failed conditions would fall through to the arms below")]
-    pub fn gather(levels: &[Level], set: Option<train::Level>, eval: &mut Eval<'_>) -> Meta {
+    pub fn gather(levels: &[Level], set: Option<train::TrainEntries>, eval: &mut Eval<'_>) -> Meta {
         let mut meta = Meta::default();
-        let mut trains: Vec<train::Level> = set.into_iter().collect();
-        let (mut has_labels, mut has_preprocess) = (false, false);
+        let mut trains: Vec<train::TrainEntries> = set.into_iter().collect();
+        let (mut has_class_names, mut has_preprocess) = (false, false);
         for (depth, level) in levels.iter().enumerate() {
             let derived = depth + 1 < levels.len();
-            let folder = eval.program.modules[level.env.module].folder.clone();
             let mut seen = Vec::new();
             for stmt in &level.network.body {
                 if let Some(word) = keyword_once(&stmt.kind, derived) {
@@ -78,24 +77,23 @@ impl Meta {
                     StmtKind::Preprocess(args) => {
                         if !has_preprocess {
                             has_preprocess = true;
-                            meta.preprocess = preprocess(args, stmt.span, folder.as_deref(), &level.env, eval);
+                            meta.preprocess = preprocess(args, stmt.span, &level.env, eval);
                         }
                     }
                     StmtKind::Labels(expr) => {
-                        if !has_labels {
-                            has_labels = true;
-                            meta.labels = labels(expr, folder.as_deref(), &level.env, eval);
+                        if !has_class_names {
+                            has_class_names = true;
+                            meta.class_names = class_names(expr, &level.env, eval);
                             meta.imagenet_of_base = depth > 0 && is_word(expr, "imagenet");
                         }
                     }
                     StmtKind::Weights(path) => {
                         if meta.weights.is_none() {
-                            let folder = folder.clone().unwrap_or_default();
-                            meta.weights = Some((folder.join(&path.node), path.span));
+                            meta.weights = Some((eval.program.resolve(level.env.module, &path.node), path.span));
                         }
                     }
                     StmtKind::Train(entries) => {
-                        trains.push(train::level(entries, stmt.span, folder.clone(), &level.env, eval));
+                        trains.push(train::level(entries, stmt.span, &level.env, eval));
                     }
                     StmtKind::Input { name, dims } if derived => {
                         if let Some(name) = name {
@@ -226,7 +224,7 @@ fn number_expected(text: &ast::Ident, about: bool, eval: &mut Eval<'_>) -> Optio
     }
 }
 
-fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
+fn preprocess(args: &[Arg], span: Span, env: &Env, eval: &mut Eval<'_>) -> Option<Preprocess> {
     const KEYS: [&str; 5] = ["resize", "crop", "channels", "mean", "std"];
     let mut out =
         Preprocess { resize: None, crop: None, channels: Channels::Rgb, mean: Vec::new(), std: Vec::new(), mean_from: None };
@@ -252,9 +250,7 @@ fn preprocess(args: &[Arg], span: Span, folder: Option<&Path>, env: &Env, eval: 
             ("channels", Value::Word(word)) if **word == *"bgr" => out.channels = Channels::Bgr,
             ("channels", Value::Word(word)) if matches!(&**word, "gray" | "grey") => out.channels = Channels::Gray,
             ("mean", Value::List(items)) => out.mean = numbers(items, |_| true, arg.span, eval),
-            ("mean", Value::Str(path)) => {
-                out.mean_from = Some((folder.unwrap_or(Path::new("")).join(&**path), arg.span));
-            }
+            ("mean", Value::Str(path)) => out.mean_from = Some((eval.program.resolve(env.module, path), arg.span)),
             ("std", Value::List(items)) => out.std = numbers(items, |x| x > 0.0, arg.span, eval),
             (name, value) if KEYS.contains(&name) => {
                 let takes = match name {
@@ -324,7 +320,7 @@ fn is_word(expr: &Expr, word: &str) -> bool {
     matches!(&expr.kind, ExprKind::Name(name) if name == word)
 }
 
-fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
+fn class_names(expr: &Expr, env: &Env, eval: &mut Eval<'_>) -> Vec<String> {
     let list: Vec<String> = match eval.eval(expr, env) {
         Value::List(items) => {
             let mut list = Vec::with_capacity(items.len());
@@ -344,8 +340,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
             }
             list
         }
-        Value::Str(_) if eval.program.kept => return Vec::new(),
-        Value::Str(path) => match read(&folder.unwrap_or(Path::new("")).join(&*path)) {
+        Value::Str(path) => match read(eval.program.files(), &eval.program.resolve(env.module, &path)) {
             // ignore a blank line at the end
             Ok(text) => text.trim_end().lines().map(|line| line.trim_end().to_string()).collect(),
             Err(error) => {
@@ -360,7 +355,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
             return Vec::new();
         }
     };
-    if list.is_empty() || list.len() > MAX_LABELS {
+    if list.is_empty() || list.len() > MAX_CLASSES {
         eval.diags.push(Diagnostic::error(
             codes::BAD_VALUE,
             format!("{} labels", list.len()),
@@ -371,7 +366,7 @@ fn labels(expr: &Expr, folder: Option<&Path>, env: &Env, eval: &mut Eval<'_>) ->
     let mut seen = std::collections::HashSet::new();
     if let Some(twice) = list.iter().find(|name| !seen.insert(name.as_str())) {
         eval.diags.push(Diagnostic::warning(
-            codes::DUPLICATE_LABEL,
+            codes::DUPLICATE_CLASS,
             format!("two classes are called `{twice}`"),
             expr.span,
             "in this list",

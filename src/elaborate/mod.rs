@@ -16,6 +16,8 @@ mod load;
 mod meta;
 mod naming;
 pub mod operators;
+mod policy;
+mod set;
 mod shortcut;
 mod stage;
 mod suggest;
@@ -41,7 +43,8 @@ use eval::{Env, Eval};
 use expand::{Cx, Expander};
 use load::Def;
 use meta::{Level, Meta};
-use shortcut::Policy;
+use policy::Policy;
+use set::Set;
 use value::{Bound, Value};
 
 impl Program {
@@ -83,7 +86,7 @@ impl Program {
         let mut found = Vec::new();
         let work = Cell::new(0);
         let (of_train, set): (Vec<Set>, Vec<Set>) =
-            parse_sets(set, sources, &mut found).into_iter().partition(|s| s.name.starts_with("train."));
+            set::parse(set, sources, &mut found).into_iter().partition(|s| s.name.starts_with("train."));
         let mut eval = Eval { program: self, diags: &mut found, work: &work };
         let env = Env { module: self.root, vars: BTreeMap::new() };
         let train = train::of_command(&of_train, &env, &mut eval);
@@ -118,7 +121,7 @@ impl Program {
         top: &ast::Network,
         levels: &[Level],
         moved: bool,
-        train: Option<train::Level>,
+        train: Option<train::TrainEntries>,
         diags: &mut Vec<Diagnostic>,
         work: &Cell<usize>,
     ) -> Option<ir::Network> {
@@ -165,8 +168,8 @@ impl Program {
             // like expectations, class names apply to the parameters' defaults: `--set classes=100` drops them, and a network
             // derived for other classes need not override ImageNet's
             let classes = expander.graph.outputs().first().and_then(|(_, value)| expander.shape(*value).channels());
-            if classes.is_some_and(|classes| classes != expander.meta.labels.len()) {
-                expander.meta.labels.clear();
+            if classes.is_some_and(|classes| classes != expander.meta.class_names.len()) {
+                expander.meta.class_names.clear();
             }
         }
         let labeled = join::exported(&cx.labels);
@@ -186,7 +189,7 @@ impl Program {
             labeled,
             expects: if moved || failed { Vec::new() } else { meta.expects },
             preprocess: meta.preprocess,
-            labels: meta.labels,
+            labels: meta.class_names,
             weights: meta.weights,
             recipe,
         })
@@ -323,53 +326,4 @@ impl Program {
             _ => None,
         }
     }
-}
-
-/// A parsed `--set name=value`.
-struct Set {
-    name: String,
-    expr: ast::Expr,
-    span: Span,
-    /// Of the name, in the command line as shown.
-    name_span: Span,
-}
-
-fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
-    let mut list: Vec<Set> = Vec::new();
-    for (name, value) in set {
-        // The value is an expression of the language, so it is parsed as the default of a parameter. What the error shows is the
-        // command line, where the value starts at the same offset.
-        let plain = name.replace('.', "_");
-        let before = format!("resnet 1;block s({plain} =");
-        let text = format!("{before}{value}) {{\n}}\n");
-        let shown = format!("resnetc ... --set {name}={value}\n");
-        let scratch = sources.add_text("command line".to_owned(), shown.as_str());
-        let (tree, errors) = crate::syntax::parse(scratch, &text);
-        let parsed = match (&tree.items[..], errors.is_empty()) {
-            ([ast::Item::Block(block)], true) => match &block.params[..] {
-                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
-                _ => None,
-            },
-            _ => None,
-        };
-        let span = Span::new(scratch, before.len()..before.len() + value.len());
-        let end = before.len() - 1;
-        let name_span = Span::new(scratch, end - name.len()..end);
-        match parsed {
-            Some(expr) => {
-                list.retain(|s| s.name != *name);
-                list.push(Set { name: name.clone(), expr, span, name_span });
-            }
-            None => diags.push(
-                Diagnostic::error(
-                    codes::SET_SYNTAX,
-                    format!("`{name}={value}` is not a valid parameter setting"),
-                    span,
-                    "cannot be read",
-                )
-                .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
-            ),
-        }
-    }
-    list
 }

@@ -7,6 +7,7 @@ use super::eval::Env;
 use super::expand::{Cx, Expander};
 use super::foreign;
 use super::load::Def;
+use super::policy::Policy;
 use super::suggest::nearest;
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
@@ -14,21 +15,6 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, Op, Pad, Shortcut, ShortcutUse};
 use crate::syntax::ast::{Expr, Label};
-
-/// A policy as stated.
-#[derive(Clone, Debug)]
-pub(super) struct Policy {
-    pub kind: Shortcut,
-    /// The block of a projection, if stated.
-    pub unit: Option<Arc<Unit>>,
-    /// Where the policy is stated.
-    pub span: Option<Span>,
-}
-
-impl Policy {
-    /// `identity`, the default, which never adds parameters.
-    pub const DEFAULT: Policy = Policy { kind: Shortcut::Identity, unit: None, span: None };
-}
 
 const POLICIES: [&str; 4] = ["identity", "pad", "projection", "none"];
 

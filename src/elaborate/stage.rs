@@ -230,7 +230,7 @@ impl Expander<'_> {
 
     /// Reports `stage x: basic of k`, whose count and block are swapped; false where it is something else.
     fn swapped(&mut self, stage: &Stage, cx: &Cx) -> bool {
-        // the block is given as the count, and what stands in the block's place is a number
+        // swapped if the count names a block, and the block's name is that of a number
         let count = Expr { kind: ExprKind::Name(stage.unit.name.node.clone()), span: stage.unit.name.span };
         if !matches!(self.eval(&count, &cx.env), Value::Int(_)) {
             return false;
@@ -243,7 +243,7 @@ impl Expander<'_> {
         true
     }
 
-    /// Whether the block that a stage repeats has that parameter; taken for granted where there is no such block.
+    /// Whether the block that a stage repeats has that parameter. An unknown block is assumed to have it.
     fn takes(&self, stage: &Stage, param: &str, cx: &Cx) -> bool {
         let id = self.program.modules[cx.env.module].scope.get(&stage.unit.name.node);
         id.is_none_or(|&id| self.program.def(id).params().iter().any(|p| p.name.node == param))
@@ -394,7 +394,7 @@ struct Keys<'s> {
     filters: Option<(i64, Span)>,
     map: (MapRule, Option<Span>),
     dilate: Option<(Dilate, Span)>,
-    policy: Option<super::shortcut::Policy>,
+    policy: Option<super::policy::Policy>,
     allow_doubling: bool,
     allow_halving: bool,
     others: Vec<&'s Arg>,

@@ -5,11 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{pth, safetensors};
+use crate::base::file::ARTIFACT_MAGIC;
 
 /// The first bytes of other kinds of files, with a message. Text is compared case-insensitively.
 const SIGNATURES: &[(&[u8], &str)] = &[
     (
-        b"RNXmodel",
+        ARTIFACT_MAGIC,
         "is a compiled network (.rnx), which already contains its weights: use it instead of the source, without weights",
     ),
     (b"resnet ", "is a source file (.resnet), which describes a network and contains no weights"),

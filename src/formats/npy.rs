@@ -8,6 +8,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use thiserror::Error;
 
 use crate::base::file::write_atomically;
+use crate::base::file_system::{Disk, FileSystem};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor, count};
 
@@ -49,8 +50,13 @@ pub fn read(path: &Path) -> Result<ArrayD<f32>, NpyError> {
 /// Reads an array of float64, float32, float16, integers or booleans, in row-major order. Arrays that are stored in this order and
 /// little-endian are memory-mapped without a copy.
 pub fn read_tensor(path: &Path) -> Result<Tensor, NpyError> {
-    let bytes = Bytes::map(path).map_err(|source| NpyError::Io { what: "read", path: path.to_owned(), source })?;
-    parse(&bytes).map_err(|error| NpyError::Invalid { path: path.to_owned(), reason: error.to_string() })
+    read_tensor_in(&Disk, path)
+}
+
+/// The same from another file system than the disk.
+pub fn read_tensor_in(files: &dyn FileSystem, path: &Path) -> Result<Tensor, NpyError> {
+    let bytes = files.map(path).map_err(|source| NpyError::Io { what: "read", path: path.to_owned(), source })?;
+    parse(&bytes).map_err(|refusal| NpyError::Invalid { path: path.to_owned(), reason: refusal.to_string() })
 }
 
 /// Why an array cannot be read. Displays as the rest of a sentence that begins with its name.
@@ -222,19 +228,25 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 /// Writes a float32 array, atomically.
 pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
-    write_atomically(path, |out| {
-        out.write_all(&header(array.shape()))?;
-        let mut buffer = Vec::with_capacity(1 << 16);
-        for value in array {
-            buffer.extend_from_slice(&value.to_le_bytes());
-            if buffer.len() >= 1 << 16 {
-                out.write_all(&buffer)?;
-                buffer.clear();
-            }
-        }
-        out.write_all(&buffer)
+    write_atomically(path, |out| write_to(out, array)).map_err(|source| NpyError::Io {
+        what: "write",
+        path: path.to_owned(),
+        source,
     })
-    .map_err(|source| NpyError::Io { what: "write", path: path.to_owned(), source })
+}
+
+/// Writes an array to anything.
+pub fn write_to(out: &mut dyn io::Write, array: &ArrayViewD<'_, f32>) -> io::Result<()> {
+    out.write_all(&header(array.shape()))?;
+    let mut buffer = Vec::with_capacity(1 << 16);
+    for value in array {
+        buffer.extend_from_slice(&value.to_le_bytes());
+        if buffer.len() >= 1 << 16 {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
+    }
+    out.write_all(&buffer)
 }
 
 /// The magic, version 1.0 and the dictionary, padded with spaces so that the data begins at a multiple of 64 bytes.

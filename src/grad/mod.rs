@@ -11,7 +11,9 @@ mod shapes;
 
 pub use error::GradError;
 
-use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Train, Value, infer};
+use crate::ir::{
+    Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Train, Value, infer, is_within,
+};
 
 /// The name of the input for class indices.
 pub const LABELS: &str = "labels";
@@ -46,12 +48,8 @@ pub struct GradOptions {
 impl GradOptions {
     /// Whether the parameter of this name is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
-        self.frozen.iter().any(|f| begins(name, f))
+        self.frozen.iter().any(|f| is_within(name, f))
     }
-}
-
-fn begins(name: &str, with: &str) -> bool {
-    name.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The training step of a network from the front end: norms must not be folded, and dropout still present.
@@ -81,7 +79,7 @@ pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, Gra
         }
     }
     let mut names = graph.ids().flat_map(|id| &graph.node(id).params).filter_map(name).collect::<Vec<_>>();
-    if let Some(unknown) = options.frozen.iter().find(|f| !names.iter().any(|n| begins(n, f))) {
+    if let Some(unknown) = options.frozen.iter().find(|f| !names.iter().any(|n| is_within(n, f))) {
         return Err(GradError::UnknownFrozen(unknown.clone()));
     }
     names.retain(|n| !options.is_frozen(n));

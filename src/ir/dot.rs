@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::dump::describe;
+use super::describe::describe;
 use super::{Checked, Graph, NodeId, Op};
 
 /// Renders a network as a DOT digraph; each stage instance is a cluster, and shortcuts are drawn bold.

@@ -50,6 +50,20 @@ pub struct Conv {
     pub epilogue: Epilogue,
 }
 
+impl Conv {
+    /// The default padding, which keeps the size at stride 1: half the extent of the kernel; `None` for an even kernel.
+    pub fn default_padding(kernel: Pair, dilation: Pair) -> Option<Sides> {
+        let mut pad = [[0; 2]; 2];
+        for axis in 0..2 {
+            if kernel[axis].is_multiple_of(2) {
+                return None;
+            }
+            pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
+        }
+        Some(pad)
+    }
+}
+
 /// Batch normalization over channels (Ioffe and Szegedy 2015).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNorm {
@@ -57,6 +71,11 @@ pub struct BatchNorm {
     pub eps: f64,
     /// Weight of the new batch in the running statistics, by PyTorch's convention.
     pub momentum: f64,
+}
+
+impl BatchNorm {
+    /// What a source leaves out, as in PyTorch.
+    pub const DEFAULT: BatchNorm = BatchNorm { eps: 1e-5, momentum: 0.1 };
 }
 
 /// The kind of a pool.
@@ -127,7 +146,7 @@ impl Pool {
     }
 
     /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.
-    pub fn usual_pad(&self) -> Sides {
+    pub fn default_padding(&self) -> Sides {
         let extent = self.extent();
         [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
     }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::op::Op;
+use super::params::{Param, ParamRole};
+
 /// A training recipe. Every field has a default ([`Recipe::default`]); a `train` block overrides some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -116,6 +119,35 @@ pub enum Init {
     /// Convolutions normal with variance 2 / (filters * kernel height * kernel width / groups): He et al. 2015, equation 14, as
     /// torchvision initializes its ResNets. Linear layers: 1 / inputs.
     HeFanOut,
+}
+
+/// How a parameter is initialized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// Normal with mean 0.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// The same value everywhere.
+    Constant(f32),
+}
+
+impl Init {
+    /// How a parameter of an operator is initialized.
+    pub fn of(self, op: &Op, param: &Param) -> Initial {
+        let fan_in = || param.shape.iter().skip(1).product::<usize>();
+        let he = |gain: f64, fan: usize| Initial::Normal { deviation: (gain / fan.max(1) as f64).sqrt() };
+        match (op, param.role, self) {
+            (Op::Conv(_), ParamRole::Weight, Init::HeFanIn) => he(2.0, fan_in()),
+            (Op::Conv(conv), ParamRole::Weight, Init::HeFanOut) => {
+                he(2.0, conv.filters * conv.kernel[0] * conv.kernel[1] / conv.groups.max(1))
+            }
+            (Op::Linear(_), ParamRole::Weight, _) => he(1.0, fan_in()),
+            (_, ParamRole::Weight | ParamRole::RunningVar, _) => Initial::Constant(1.0),
+            (_, ParamRole::Bias | ParamRole::RunningMean, _) => Initial::Constant(0.0),
+        }
+    }
 }
 
 /// A file from which parameters are initialized.

@@ -50,7 +50,7 @@ pub fn rows(checked: &Checked) -> Vec<Row> {
         let node = graph.node(id);
         Row {
             name: node.name.clone(),
-            operator: super::dump::describe(&node.op),
+            operator: super::describe::describe(&node.op),
             output: checked.shape(id).to_string(),
             params: learned(checked, id),
             macs: node_macs(checked, id),
@@ -86,7 +86,7 @@ pub fn stages(checked: &Checked) -> Vec<StageRow> {
         let stage = instance.map(|(_, f)| (f.parent, f.span));
         if list.is_empty() || before != Some(stage) {
             let (name, unit, blocks) = match instance {
-                Some((id, f)) => (super::dump::around(graph, id).0, f.unit.as_str(), f.instance.map_or(1, |(_, of)| of)),
+                Some((id, f)) => (super::describe::around(graph, id).0, f.unit.as_str(), f.instance.map_or(1, |(_, of)| of)),
                 None => ("", "", 0),
             };
             let (name, unit, output) = (name.to_string(), unit.to_string(), String::new());

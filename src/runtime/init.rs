@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::interp::{BatchStats, run_with_batch_stats};
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
-use crate::ir::{Axis, Checked, Dim, NodeId, Op, ParamRole, ParamSource, Shape, infer};
+use crate::ir::{Axis, Checked, Dim, Init, Initial, NodeId, Op, ParamSource, Shape, infer};
 
 /// Number of noise samples.
 const BATCH: usize = 4;
@@ -23,9 +23,7 @@ const SIZE: usize = 64;
 
 /// Initializes all parameters of a network.
 ///
-/// Convolutions: normal with variance `2 / (filters * kernel height * kernel width / groups)`, torchvision's
-/// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`. Linear layers: normal with variance `1 / inputs`. Batch norms: weight
-/// 1, bias 0; other biases 0. The same seed gives the same values on every machine, regardless of layer order.
+/// They are distributed as [`Init::HeFanOut`] describes. The same seed gives the same values on every machine, regardless of layer order.
 pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
     let graph = checked.graph();
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
@@ -35,17 +33,9 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
         for param in &node.params {
             let ParamSource::Named(name) = &param.source else { continue };
             let len: usize = param.shape.iter().product();
-            let values = match (&node.op, param.role) {
-                (Op::Conv(c), ParamRole::Weight) => {
-                    let fan_out = c.filters * c.kernel[0] * c.kernel[1] / c.groups.max(1);
-                    normal(seed, name, len, (2.0 / fan_out.max(1) as f64).sqrt())
-                }
-                (Op::Linear(_), ParamRole::Weight) => {
-                    let inputs = param.shape.last().copied().unwrap_or(1);
-                    normal(seed, name, len, (1.0 / inputs.max(1) as f64).sqrt())
-                }
-                (_, ParamRole::Weight | ParamRole::RunningVar) => vec![1.0; len],
-                (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
+            let values = match Init::HeFanOut.of(&node.op, param) {
+                Initial::Normal { deviation } => normal(seed, name, len, deviation),
+                Initial::Constant(value) => vec![value; len],
             };
             let tensor = Tensor::from_f32(param.shape.clone(), values);
             tensors.insert(name.clone(), tensor.ok_or_else(|| RunError::Internal(format!("`{name}` has no size")))?);

@@ -2,68 +2,20 @@
 //!
 //! `None` means that a pair lacks a part its rule requires, which no input can cause; the caller reports a syntax error.
 
-use std::ops::Range;
-
 use pest::iterators::{Pair, Pairs};
 
 use super::ast::*;
-use super::expressions::{expression, label, string};
+use super::context::{Context, integer_value, next};
+use super::expressions::{argument, arguments, expression, keyed, label, string};
 use super::grammar::Rule;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::base::source::{FileId, Span};
 
 /// The maximum number of parameters of a block or network, since each is compared with the others.
 const MAX_PARAMETERS: usize = 256;
 
 /// The maximum length of an `else if` chain, since the tree nests equally deep.
 const MAX_ELSE_IF: usize = 64;
-
-/// Where the matched text comes from, and the diagnostics found in it.
-pub(super) struct Context<'d> {
-    pub file: FileId,
-    /// The start offsets of pieces, in the matched text and in the file; ascending. See [`Context::span_at`].
-    pub pieces: Vec<(usize, usize)>,
-    pub diagnostics: &'d mut Vec<Diagnostic>,
-}
-
-impl Context<'_> {
-    /// The file offset of a byte in the matched text.
-    pub fn place(&self, at: usize) -> usize {
-        let next = self.pieces.partition_point(|&(local, _)| local <= at);
-        let (local, place) = next.checked_sub(1).map_or((0, 0), |i| self.pieces[i]);
-        at - local + place
-    }
-
-    /// The file span of a range in the matched text.
-    pub fn span_at(&self, range: Range<usize>) -> Span {
-        let start = self.place(range.start);
-        // The end is looked up by the last byte, since another piece may begin after it.
-        let end = if range.is_empty() { start } else { self.place(range.end - 1) + 1 };
-        Span::new(self.file, start..end)
-    }
-
-    pub fn span(&self, pair: &Pair<Rule>) -> Span {
-        let text = pair.as_str();
-        let start = pair.as_span().start();
-        // A rule with an optional part at its end also matches the whitespace before that part.
-        self.span_at(start..start + text.trim_end_matches([' ', '\t', '\r', '\n']).len())
-    }
-
-    pub fn ident(&self, pair: &Pair<Rule>) -> Ident {
-        Ident { node: pair.as_str().trim_end().to_owned(), span: self.span(pair) }
-    }
-
-    /// Takes the next pair as a name if it is of this rule.
-    fn next_ident(&self, pairs: &mut Pairs<Rule>, rule: Rule) -> Option<Ident> {
-        next(pairs, rule).map(|pair| self.ident(&pair))
-    }
-}
-
-/// Takes the next pair if it is of this rule.
-pub(super) fn next<'i>(pairs: &mut Pairs<'i, Rule>, rule: Rule) -> Option<Pair<'i, Rule>> {
-    if pairs.peek().is_some_and(|pair| pair.as_rule() == rule) { pairs.next() } else { None }
-}
 
 /// The inner pairs without the leading keyword.
 fn after_keyword<'i>(pair: Pair<'i, Rule>) -> Pairs<'i, Rule> {
@@ -154,40 +106,6 @@ fn unit(cx: &mut Context, pair: Pair<Rule>) -> Option<UnitRef> {
     let name = cx.next_ident(&mut pairs, Rule::word)?;
     let args = optional(pairs.next(), |pair| arguments(cx, pair))?.unwrap_or_default();
     Some(UnitRef { name, args, span })
-}
-
-/// Arguments in parentheses: a bare name is positional.
-pub(super) fn arguments(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Arg>> {
-    let mut args: Vec<Arg> = Vec::new();
-    for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::argument) {
-        let arg = argument(cx, pair)?;
-        if let (None, Some(keyed)) = (&arg.key, args.last().filter(|last| last.key.is_some())) {
-            let message = "a value without a key follows one with a key";
-            let diagnostic = Diagnostic::error(codes::POSITIONAL, message, arg.span, "needs a key, or its place further left");
-            cx.diagnostics.push(diagnostic.label(keyed.span, "from here on each value has a key"));
-        }
-        args.push(arg);
-    }
-    Some(args)
-}
-
-fn argument(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
-    let inner = pair.into_inner().next()?;
-    match inner.as_rule() {
-        Rule::keyed => keyed(cx, inner),
-        _ => {
-            let value = expression(cx, inner)?;
-            Some(Arg { key: None, span: value.span, value })
-        }
-    }
-}
-
-fn keyed(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
-    let span = cx.span(&pair);
-    let mut pairs = pair.into_inner();
-    let key = cx.next_ident(&mut pairs, Rule::word)?;
-    let value = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
-    Some(Arg { key: Some(key), value, span })
 }
 
 /// A bare name in a list: short for `name: name`.
@@ -292,11 +210,6 @@ fn dims(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Expr>> {
     .collect()
 }
 
-/// The value of digits with underscores; the scan has already rejected values that overflow.
-pub(super) fn integer_value(text: &str) -> Option<i64> {
-    text.replace('_', "").parse().ok()
-}
-
 fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
     let mut pairs = pair.into_inner();
     let name = cx.next_ident(&mut pairs, Rule::word)?;
@@ -307,7 +220,7 @@ fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
                 let mut arg = argument(cx, pair)?;
                 if arg.key.is_none() && !call.args.is_empty() {
                     match &arg.value.kind {
-                        // what is joined are labels, and these may hold dots
+                        // a join's operands are labels, which may contain dots
                         ExprKind::Name(name)
                             if !name.contains('.') || matches!(&call.name.node[..], "add" | "mul" | "concat") =>
                         {

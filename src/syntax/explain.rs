@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pest::error::{Error, ErrorVariant, InputLocation};
 
-use super::build::Context;
+use super::context::Context;
 use super::foreign;
 use super::grammar::Rule;
 use super::scan::shorten;

@@ -8,7 +8,7 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 
 use super::MAX_OPERATORS;
 use super::ast::*;
-use super::build::{Context, arguments, integer_value};
+use super::context::{Context, integer_value};
 use super::explain;
 use super::grammar::{Grammar, Rule};
 use super::scan;
@@ -164,6 +164,40 @@ fn atom(cx: &mut Context, pair: Pair<Rule>) -> Option<Expr> {
         _ => return None,
     };
     Some(Expr { kind, span })
+}
+
+/// Arguments in parentheses: a bare name is positional.
+pub(super) fn arguments(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Arg>> {
+    let mut args: Vec<Arg> = Vec::new();
+    for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::argument) {
+        let arg = argument(cx, pair)?;
+        if let (None, Some(keyed)) = (&arg.key, args.last().filter(|last| last.key.is_some())) {
+            let message = "a value without a key follows one with a key";
+            let diagnostic = Diagnostic::error(codes::POSITIONAL, message, arg.span, "needs a key, or its place further left");
+            cx.diagnostics.push(diagnostic.label(keyed.span, "from here on each value has a key"));
+        }
+        args.push(arg);
+    }
+    Some(args)
+}
+
+pub(super) fn argument(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
+    let inner = pair.into_inner().next()?;
+    match inner.as_rule() {
+        Rule::keyed => keyed(cx, inner),
+        _ => {
+            let value = expression(cx, inner)?;
+            Some(Arg { key: None, span: value.span, value })
+        }
+    }
+}
+
+pub(super) fn keyed(cx: &mut Context, pair: Pair<Rule>) -> Option<Arg> {
+    let span = cx.span(&pair);
+    let mut pairs = pair.into_inner();
+    let key = cx.next_ident(&mut pairs, Rule::word)?;
+    let value = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
+    Some(Arg { key: Some(key), value, span })
 }
 
 /// A string's value, with escapes resolved.

@@ -10,7 +10,8 @@ use pest::Parser;
 use pest::iterators::Pairs;
 
 use super::ast::*;
-use super::build::{self, Context};
+use super::build;
+use super::context::Context;
 use super::explain;
 use super::grammar::{Grammar, Rule};
 use super::scan::{Mark, MarkKind, Scan};
@@ -35,7 +36,7 @@ struct Braces {
     marks: Range<usize>,
 }
 
-struct Reader<'a> {
+struct Recovery<'a> {
     file: FileId,
     text: &'a str,
     clean: &'a str,
@@ -49,7 +50,7 @@ struct Reader<'a> {
 pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnostic>) {
     let mut reported: Vec<_> = scan.diagnostics.iter().map(|diagnostic| diagnostic.span().range()).collect();
     reported.sort_by_key(|range| range.start);
-    let mut reader = Reader { file, text, clean: &scan.clean, marks: &scan.marks, reported, diagnostics: scan.diagnostics };
+    let mut reader = Recovery { file, text, clean: &scan.clean, marks: &scan.marks, reported, diagnostics: scan.diagnostics };
     let comments = scan.comments.iter().map(|range| reader.spanned(range.clone())).collect();
     let mut tree = File { version: None, items: Vec::new(), comments, damaged: false };
     if !scan.refused {
@@ -67,7 +68,7 @@ pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnosti
     (tree, diagnostics)
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Recovery<'a> {
     fn spanned(&self, range: Range<usize>) -> Spanned<String> {
         Spanned { node: self.text[range.clone()].to_owned(), span: Span::new(self.file, range) }
     }

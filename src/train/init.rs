@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::tensor::Tensor;
 use crate::data::Rng;
 use crate::formats::{Tensors, weights};
-use crate::ir::{Checked, Init, NodeId, Op, ParamRole, ParamSource, Recipe};
+use crate::ir::{Checked, Initial, NodeId, Op, ParamRole, ParamSource, Recipe, is_within};
 use crate::runtime::ParamStore;
 
 use super::TrainError;
@@ -21,11 +21,6 @@ pub struct InitialParams {
     pub unused: Vec<String>,
 }
 
-/// Whether the full name of a tensor or layer is in one of these scopes (or is one of them).
-pub fn is_within(name: &str, scopes: &[String]) -> bool {
-    scopes.iter().any(|scope| name.strip_prefix(scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-}
-
 /// Initializes all parameters randomly, as the recipe specifies. The values of a tensor depend only on the seed and its name.
 pub fn random_params(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let graph = checked.graph();
@@ -36,19 +31,10 @@ pub fn random_params(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<Stri
         for param in &node.params {
             let ParamSource::Named(name) = &param.source else { continue };
             let len: usize = param.shape.iter().product();
-            let inputs = param.shape.iter().skip(1).product::<usize>().max(1) as f64;
-            let values = match (&node.op, param.role) {
-                (Op::Conv(c), ParamRole::Weight) => {
-                    let fan = match recipe.init {
-                        Init::HeFanIn => inputs,
-                        Init::HeFanOut => (len as f64 / inputs) * kernel_area(&param.shape) / c.groups.max(1) as f64,
-                    };
-                    normal(recipe.seed, name, len, (2.0 / fan.max(1.0)).sqrt())
-                }
-                (Op::Linear(_), ParamRole::Weight) => normal(recipe.seed, name, len, (1.0 / inputs).sqrt()),
-                (Op::BatchNorm(_), ParamRole::Weight) if last_norms.contains(&id) => vec![0.0; len],
-                (_, ParamRole::Weight | ParamRole::RunningVar) => vec![1.0; len],
-                (_, ParamRole::Bias | ParamRole::RunningMean) => vec![0.0; len],
+            let values = match recipe.init.of(&node.op, param) {
+                _ if param.role == ParamRole::Weight && last_norms.contains(&id) => vec![0.0; len],
+                Initial::Normal { deviation } => normal(recipe.seed, name, len, deviation),
+                Initial::Constant(value) => vec![value; len],
             };
             let tensor = Tensor::from_f32(param.shape.clone(), values);
             let tensor = tensor.ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
@@ -56,11 +42,6 @@ pub fn random_params(checked: &Checked, recipe: &Recipe) -> Result<BTreeMap<Stri
         }
     }
     Ok(tensors)
-}
-
-/// Kernel height times width.
-fn kernel_area(shape: &[usize]) -> f64 {
-    shape.iter().skip(2).product::<usize>().max(1) as f64
 }
 
 /// Normal values that depend on the seed and the tensor's name.
@@ -90,10 +71,11 @@ pub fn initial_params(
         return Ok(InitialParams { params: tensors.into_iter().collect(), random: Vec::new(), unused: Vec::new() });
     };
     let path = file.path().display();
+    let is_excepted = |name: &str| except.iter().any(|scope| is_within(name, scope));
     let stored = weights::by_name(checked, file);
     let mut random = Vec::new();
     for (name, tensor) in &mut tensors {
-        if is_within(name, except) {
+        if is_excepted(name) {
             random.push(name.clone());
             continue;
         }
@@ -114,7 +96,7 @@ pub fn initial_params(
         *tensor = Tensor::from_f32(given.shape().to_vec(), values)
             .ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
     }
-    let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_within(name, except));
+    let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_excepted(name));
     let unused = unused.map(str::to_owned).collect();
     Ok(InitialParams { params: tensors.into_iter().collect(), random, unused })
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::source::Span;
-use crate::ir::dump::around;
+use crate::ir::describe::around;
 use crate::ir::{Frame, FrameId, Graph, NodeId, Op};
 
 use super::model::GroupKind;

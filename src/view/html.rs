@@ -1,6 +1,8 @@
 //! The page: one HTML file with style, script and data inside, and a Content-Security-Policy that blocks everything else.
 
 use super::model::Content;
+use crate::base::template::fill;
+use crate::syntax::words;
 use sha2::{Digest, Sha256};
 
 /// The page template, with placeholders such as `@STYLE@`.
@@ -28,7 +30,8 @@ pub enum Live {
 /// only inserts them as text. The policy allows only the page's own script, by its hash, and no requests; a live page may connect
 /// to its own server.
 pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> {
-    let script = format!("\"use strict\";\n{}", SCRIPT.join("\n"));
+    let words: Vec<&str> = words::STATEMENTS.iter().chain(words::RESERVED).copied().collect();
+    let script = fill(&format!("\"use strict\";\n{}", SCRIPT.join("\n")), &[("WORDS", &words.join("|"))]);
     let connect = match live {
         Live::No => "'none'",
         Live::Version(_) => "'self'",
@@ -52,25 +55,7 @@ pub fn page(content: &Content, live: Live) -> Result<String, serde_json::Error> 
         ("SCRIPT", &script),
         ("DATA", &data),
     ];
-    // in a single pass: inserted text is not searched for placeholders
-    let mut out = String::with_capacity(PAGE.len() + STYLE.len() + script.len() + data.len() + policy.len());
-    let mut rest = PAGE;
-    while let Some((before, after)) = rest.split_once('@') {
-        out.push_str(before);
-        let part = parts.iter().find_map(|(word, text)| Some((text, after.strip_prefix(word)?.strip_prefix('@')?)));
-        rest = match part {
-            Some((text, after)) => {
-                out.push_str(text);
-                after
-            }
-            None => {
-                out.push('@');
-                after
-            }
-        };
-    }
-    out.push_str(rest);
-    Ok(out)
+    Ok(fill(PAGE, &parts))
 }
 
 /// The content as JSON that is safe inside a `script` element: characters with a special meaning in HTML or old versions of
@@ -149,6 +134,7 @@ mod tests {
         for word in ["@POLICY@", "@LIVE@", "@VERSION@", "@STYLE@", "@SCRIPT@", "@DATA@"] {
             assert!(PAGE.contains(word) && !page.contains(word), "{word}");
         }
+        assert!(page.contains("|sequential|") && page.contains("|true)") && !page.contains("@WORDS@"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::groups;
 use crate::base::source::{SourceMap, Span};
-use crate::ir::dump::describe;
+use crate::ir::describe::describe;
 use crate::ir::summary::{Totals, learned, node_macs};
 use crate::ir::{Checked, NodeId};
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::report::{Report, Row, gflops};
 use super::text::threads;
+use crate::base::template::fill;
 
 /// The page, with `@PLACEHOLDERS@`.
 const PAGE: &str = include_str!("page.html");
@@ -43,24 +44,7 @@ pub(super) fn page(report: &Report) -> String {
         ("LEGEND", legend(report)),
         ("ROWS", rows(report)),
     ];
-    // a single pass: inserted text is not searched for placeholders
-    let mut out = String::new();
-    let mut rest = PAGE;
-    while let Some((before, after)) = rest.split_once('@') {
-        out.push_str(before);
-        let part = parts.iter().find_map(|(word, text)| Some((text, after.strip_prefix(word)?.strip_prefix('@')?)));
-        rest = match part {
-            Some((text, after)) => {
-                out.push_str(text);
-                after
-            }
-            None => {
-                out.push('@');
-                after
-            }
-        };
-    }
-    out + rest
+    fill(PAGE, &parts.each_ref().map(|(word, text)| (*word, text.as_str())))
 }
 
 fn tiles(report: &Report) -> String {

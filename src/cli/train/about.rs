@@ -1,6 +1,6 @@
 //! `run.json` and the sources next to it: a description of the run, so that it can be resumed from its directory.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,7 @@ use super::super::args::Select;
 use super::super::open;
 use super::super::output::{Failure, Out};
 use crate::base::file::write_atomically;
+use crate::base::file_system::normalized;
 use crate::base::source::Span;
 use crate::driver::{Frontend, Weights};
 use crate::ir::{Checked, Recipe};
@@ -173,17 +174,7 @@ pub(super) fn absolute_data(spec: &str) -> String {
 
 /// An absolute path without `.` and `..`, resolved lexically: symbolic links are not followed.
 pub(super) fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
-        }
-    }
-    out
+    normalized(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()))
 }
 
 /// The deepest folder that contains all files.

@@ -1,7 +1,13 @@
 //! Loads a file as the data of a page.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use ndarray::ArrayD;
+
+use crate::base::file_system::{FileSystem, MemoryFiles};
+use crate::base::mmap::Bytes;
 use crate::base::source::SourceFile;
 use crate::check;
 use crate::cli::args::Select;
@@ -9,7 +15,7 @@ use crate::cli::open;
 use crate::cli::output::{Failure, Out};
 use crate::decompile::{Options, decompile};
 use crate::driver::{Frontend, Weights};
-use crate::formats::{artifact, onnx};
+use crate::formats::{artifact, npy, onnx};
 use crate::ir::{Checked, Graph};
 use crate::view::{SourceText, ViewModel};
 
@@ -98,8 +104,8 @@ pub(super) fn of_onnx(file: &Path) -> Result<ViewModel, Failure> {
 
 /// The network of an artifact with source lines, if the sources in it still compile to the same graph.
 fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> {
-    let files: Vec<SourceFile> = artifact.sources.files().map(|(_, file)| file.clone()).collect();
-    let mut front = Frontend::kept(&files)?;
+    let (_, root) = artifact.sources.files().next()?;
+    let mut front = Frontend::open_in(Path::new(&root.name), Arc::new(StoredFiles::new(artifact))).ok()?;
     if front.has_errors() {
         return None;
     }
@@ -112,7 +118,49 @@ fn compiled_again(artifact: &artifact::Artifact) -> Option<(Checked, Frontend)> 
     same(checked.graph(), artifact.checked.graph()).then_some((checked, front))
 }
 
-/// Whether two graphs are equal, apart from source positions.
+/// The files of an artifact: its sources, and in place of every other text the class names, in place of every array the mean.
+#[derive(Debug)]
+struct StoredFiles {
+    sources: MemoryFiles,
+    classes: String,
+    mean: Option<Bytes>,
+}
+
+impl StoredFiles {
+    fn new(artifact: &artifact::Artifact) -> StoredFiles {
+        let mut sources = MemoryFiles::default();
+        for (_, file) in artifact.sources.files() {
+            sources.insert(&file.name, file.text.as_bytes());
+        }
+        StoredFiles { sources, classes: artifact.checked.network.labels.join("\n"), mean: pixel_mean(&artifact.checked) }
+    }
+}
+
+impl FileSystem for StoredFiles {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        self.sources.read(path, limit).or_else(|_| Ok(self.classes.clone().into_bytes()))
+    }
+
+    fn map(&self, _: &Path) -> io::Result<Bytes> {
+        self.mean.clone().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn canonical(&self, path: &Path) -> PathBuf {
+        self.sources.canonical(path)
+    }
+}
+
+/// The mean of each pixel of the input as an .npy file; `None` where the mean is not one of pixels.
+fn pixel_mean(checked: &Checked) -> Option<Bytes> {
+    let input = checked.graph().inputs().first().copied()?;
+    let sizes: Option<Vec<usize>> = checked.shape(input).dims()?.iter().map(|dim| dim.fixed()).collect();
+    let mean = ArrayD::from_shape_vec(sizes?, checked.network.preprocess.as_ref()?.mean.clone()).ok()?;
+    let mut bytes = Vec::new();
+    npy::write_to(&mut bytes, &mean.view()).ok()?;
+    Some(bytes.into())
+}
+
+/// Whether two graphs are equal but for where they come from.
 fn same(a: &Graph, b: &Graph) -> bool {
     let (left, right) = (a.order(), b.order());
     let place = |order: &[crate::ir::NodeId], bound| {

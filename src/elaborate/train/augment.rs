@@ -1,14 +1,14 @@
 //! `augment { … }`.
 
 use super::Entry;
-use super::keys::Reader;
+use super::keys::EntryReader;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::Augment;
 
 const KEYS: [&str; 8] = ["pad", "scale", "crop", "random_resized_crop", "flip", "lighting", "color_jitter", "cutout"];
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     /// The augmentations in the order in which they are written. `crop` belongs to `pad` or `scale`, wherever it
     /// is.
     pub fn augment(&mut self, entry: &Entry) -> Option<Vec<Augment>> {

@@ -2,9 +2,10 @@
 
 use super::super::eval::number;
 use super::super::foreign;
+use super::super::load::Program;
 use super::super::suggest::nearest;
 use super::super::value::Value;
-use super::{Entry, Unit};
+use super::{Entry, LengthUnit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -14,11 +15,12 @@ use crate::ir::Count;
 pub(super) const MOST: u64 = 1_000_000_000_000;
 
 /// Reads entries and collects their errors.
-pub(super) struct Reader<'a> {
+pub(super) struct EntryReader<'a> {
+    pub program: &'a Program,
     pub diags: &'a mut Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     /// Reports an invalid value. `takes` completes "`batch` takes …".
     pub fn wrong(&mut self, entry: &Entry, takes: &str) {
         let span = entry.values.first().map_or(entry.span, |(_, span)| *span);
@@ -232,11 +234,11 @@ impl Reader<'_> {
     }
 }
 
-fn time(value: &Value, unit: Unit) -> Option<Count> {
+fn time(value: &Value, unit: LengthUnit) -> Option<Count> {
     match value {
         Value::Int(n) => {
             let n = u64::try_from(*n).ok()?;
-            Some(if unit == Unit::Steps { Count::Steps(n) } else { Count::Epochs(n) })
+            Some(if unit == LengthUnit::Steps { Count::Steps(n) } else { Count::Epochs(n) })
         }
         // on the command line: --set train.validate='steps(100)'
         Value::WordCall(word, args) => match &args[..] {

@@ -1,21 +1,19 @@
 //! The `train` block. Its entries are evaluated, entries of the derivation chain and of `--set train.KEY=VALUE` are merged
-//! ([`Level`]), and the result is read as a [`Recipe`].
+//! ([`TrainEntries`]), and the result is read as a [`Recipe`].
 
 mod augment;
 mod keys;
 mod read;
 
-use std::path::PathBuf;
-
 pub(super) use read::read;
 
-use super::Set;
 use super::eval::{Env, Eval};
+use super::set::Set;
 use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{Graph, Op, Recipe};
+use crate::ir::{Graph, Op, Recipe, is_within};
 use crate::syntax::ast;
 
 /// The maximum nesting depth of entries.
@@ -23,7 +21,7 @@ const MAX_DEPTH: usize = 8;
 
 /// The entries of one network in a derivation chain, or of the command line.
 #[derive(Debug)]
-pub(in crate::elaborate) struct Level {
+pub(in crate::elaborate) struct TrainEntries {
     entries: Vec<Entry>,
     span: Span,
     /// Whether this is the command line.
@@ -39,9 +37,9 @@ struct Entry {
     entries: Vec<Entry>,
     span: Span,
     /// The unit of a bare number that is a duration.
-    unit: Unit,
-    /// The base folder of relative paths.
-    folder: Option<PathBuf>,
+    unit: LengthUnit,
+    /// The module that paths are relative to; `None` on the command line, where they are relative to the working directory.
+    module: Option<usize>,
 }
 
 impl Entry {
@@ -55,7 +53,7 @@ impl Entry {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Unit {
+enum LengthUnit {
     Steps,
     #[default]
     Epochs,
@@ -63,24 +61,18 @@ enum Unit {
 
 /// A recipe whose labels are not yet resolved in the graph.
 #[derive(Debug)]
-pub(in crate::elaborate) struct Train {
+pub(in crate::elaborate) struct UnresolvedRecipe {
     recipe: Recipe,
     freeze: Vec<(String, Span)>,
     except: Vec<(String, Span)>,
 }
 
 /// The entries of a `train` block.
-pub(in crate::elaborate) fn level(
-    entries: &[ast::Entry],
-    span: Span,
-    folder: Option<PathBuf>,
-    env: &Env,
-    eval: &mut Eval<'_>,
-) -> Level {
-    Level { entries: evaluated(entries, folder.as_ref(), env, 0, eval), span, of_command: false }
+pub(in crate::elaborate) fn level(entries: &[ast::Entry], span: Span, env: &Env, eval: &mut Eval<'_>) -> TrainEntries {
+    TrainEntries { entries: evaluated(entries, env, 0, eval), span, of_command: false }
 }
 
-fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
+fn evaluated(list: &[ast::Entry], env: &Env, depth: usize, eval: &mut Eval<'_>) -> Vec<Entry> {
     let mut out: Vec<Entry> = Vec::new();
     for entry in list {
         if let Some(first) = out.iter().find(|e| e.key == entry.key.node) {
@@ -97,10 +89,10 @@ fn evaluated(list: &[ast::Entry], folder: Option<&PathBuf>, env: &Env, depth: us
             key: entry.key.node.clone(),
             key_span: entry.key.span,
             values: entry.args.iter().map(|arg| (word(eval.eval(&arg.value, env)), arg.span)).collect(),
-            entries: evaluated(&entry.entries, folder, env, depth + 1, eval),
+            entries: evaluated(&entry.entries, env, depth + 1, eval),
             span: entry.span,
-            unit: Unit::default(),
-            folder: folder.cloned(),
+            unit: LengthUnit::default(),
+            module: Some(env.module),
         });
     }
     out
@@ -115,13 +107,13 @@ fn word(value: Value) -> Value {
 }
 
 /// The entries of `--set train.KEY=VALUE`, if any.
-pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<Level> {
+pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<TrainEntries> {
     let mut entries: Vec<Entry> = Vec::new();
     for set in sets {
         let value = word(eval.eval(&set.expr, env));
         let path: Vec<&str> = set.name.split('.').skip(1).take(MAX_DEPTH).collect();
         let Some((last, above)) = path.split_last() else { continue };
-        // where each key stands in `--set train.optimizer.lr=0.1`
+        // the span of each key in `--set train.optimizer.lr=0.1`
         let key_span = |depth: usize| {
             let from: usize = "train.".len() + path[..depth].iter().map(|key| key.len() + 1).sum::<usize>();
             let start = set.name_span.start + from as u32;
@@ -133,9 +125,8 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             values,
             entries: Vec::new(),
             span: set.span,
-            unit: Unit::default(),
-            // a path on the command line is relative to the working directory
-            folder: None,
+            unit: LengthUnit::default(),
+            module: None,
         };
         let mut at = &mut entries;
         for (depth, key) in above.iter().enumerate() {
@@ -151,19 +142,19 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
             None => at.push(entry(above.len(), value)),
         }
     }
-    Some(Level { entries, span: sets.first()?.span, of_command: true })
+    Some(TrainEntries { entries, span: sets.first()?.span, of_command: true })
 }
 
 /// The unit of bare numbers in these entries, if they state the training length.
-fn unit(entries: &[Entry]) -> Option<Unit> {
+fn unit(entries: &[Entry]) -> Option<LengthUnit> {
     entries.iter().find_map(|e| match e.key.as_str() {
-        "steps" => Some(Unit::Steps),
-        "epochs" => Some(Unit::Epochs),
+        "steps" => Some(LengthUnit::Steps),
+        "epochs" => Some(LengthUnit::Epochs),
         _ => None,
     })
 }
 
-fn mark(entries: &mut [Entry], unit: Unit) {
+fn mark(entries: &mut [Entry], unit: LengthUnit) {
     for entry in entries {
         entry.unit = unit;
         mark(&mut entry.entries, unit);
@@ -192,7 +183,7 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
         } else {
             if !entry.values.is_empty() {
                 old.values = entry.values;
-                old.folder = entry.folder;
+                old.module = entry.module;
                 old.unit = entry.unit;
             }
             lay_over(&mut old.entries, entry.entries, of_command);
@@ -200,8 +191,8 @@ fn lay_over(below: &mut Vec<Entry>, above: Vec<Entry>, of_command: bool) {
     }
 }
 
-impl Train {
-    /// The recipe, with labels resolved to full names of layers and scopes. `stem` stands for the layers before the first stage,
+impl UnresolvedRecipe {
+    /// The recipe, with labels resolved to full names of layers and scopes. `stem` means the layers before the first stage,
     /// `head` for those after the last.
     pub fn resolved(self, graph: &Graph, diags: &mut Vec<Diagnostic>) -> Recipe {
         let order = graph.order();
@@ -224,8 +215,7 @@ impl Train {
         let mut named = |labels: Vec<(String, Span)>| {
             let mut names: Vec<String> = Vec::new();
             for (label, span) in labels {
-                let within = |name: &str| name.strip_prefix(&*label).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-                let found: Vec<String> = if order.iter().any(|&id| within(&graph.node(id).name)) {
+                let found: Vec<String> = if order.iter().any(|&id| is_within(&graph.node(id).name, &label)) {
                     vec![label.clone()]
                 } else {
                     match (&*label, first, last) {

@@ -2,8 +2,8 @@
 
 use super::super::eval::Eval;
 use super::super::value::Value;
-use super::keys::{MOST, Reader};
-use super::{Entry, Level, Train, Unit, lay_over, mark, unit};
+use super::keys::{EntryReader, MOST};
+use super::{Entry, LengthUnit, TrainEntries, UnresolvedRecipe, lay_over, mark, unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Count, Init, OnError, Recipe, Schedule, Sgd, WeightsFrom};
@@ -36,11 +36,11 @@ const KEYS: [&str; 20] = [
 const MAX_BATCH: u64 = 1 << 20;
 
 /// The recipe from all levels, base first; `None` if there is none, or after an error.
-pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) -> Option<Train> {
+pub(in crate::elaborate) fn read(mut levels: Vec<TrainEntries>, eval: &mut Eval<'_>) -> Option<UnresolvedRecipe> {
     let span = levels.first()?.span;
     let errors = eval.diags.len();
     let mut entries: Vec<Entry> = Vec::new();
-    let mut counts = Unit::default();
+    let mut counts = LengthUnit::default();
     for level in &mut levels {
         let stated = |key: &str| level.entries.iter().find(|e| e.key == key);
         if let (Some(steps), Some(epochs)) = (stated("steps"), stated("epochs")) {
@@ -52,8 +52,8 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
         mark(&mut level.entries, counts);
         lay_over(&mut entries, std::mem::take(&mut level.entries), level.of_command);
     }
-    let mut train = Train { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
-    let mut reader = Reader { diags: eval.diags };
+    let mut train = UnresolvedRecipe { recipe: Recipe::default(), freeze: Vec::new(), except: Vec::new() };
+    let mut reader = EntryReader { program: eval.program, diags: eval.diags };
     reader.known("`train`", &entries, &KEYS);
     // the optimizer first, since the default of the warm-up's learning rate depends on it
     entries.sort_by_key(|entry| entry.key != "optimizer");
@@ -68,16 +68,16 @@ pub(in crate::elaborate) fn read(mut levels: Vec<Level>, eval: &mut Eval<'_>) ->
     (eval.diags.len() == errors).then_some(train)
 }
 
-impl Reader<'_> {
-    fn entry(&mut self, entry: &Entry, train: &mut Train) -> Option<()> {
-        let Train { recipe, freeze, except } = train;
+impl EntryReader<'_> {
+    fn entry(&mut self, entry: &Entry, train: &mut UnresolvedRecipe) -> Option<()> {
+        let UnresolvedRecipe { recipe, freeze, except } = train;
         match entry.key.as_str() {
             "init" => self.init(entry, recipe)?,
             "zero_init_residual" => recipe.zero_init_residual = self.truth(entry)?,
             "from" => match &entry.values[..] {
-                [(Value::Str(path), _)] => recipe.from = Some(from(entry, path)),
+                [(Value::Str(path), _)] => recipe.from = Some(self.weights_from(entry, path)),
                 [(Value::Str(path), _), (Value::Word(word), _), labels] if **word == *"except" => {
-                    recipe.from = Some(from(entry, path));
+                    recipe.from = Some(self.weights_from(entry, path));
                     self.nothing_more(entry, 3);
                     *except = self.labels(entry, Some(labels));
                 }
@@ -236,9 +236,9 @@ impl Reader<'_> {
         recipe.warmup = Some(crate::ir::Warmup { start_lr, length, ramp });
         Some(())
     }
-}
 
-fn from(entry: &Entry, path: &str) -> WeightsFrom {
-    let folder = entry.folder.clone().unwrap_or_default();
-    WeightsFrom { path: folder.join(path), except: Vec::new() }
+    fn weights_from(&self, entry: &Entry, path: &str) -> WeightsFrom {
+        let path = entry.module.map_or_else(|| path.into(), |module| self.program.resolve(module, path));
+        WeightsFrom { path, except: Vec::new() }
+    }
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file::ARTIFACT_MAGIC as MAGIC;
 use crate::base::mmap::Bytes;
 use crate::base::source::{SourceMap, Span};
 use crate::base::tensor::{DType, Tensor};
@@ -34,8 +35,7 @@ use crate::runtime::{Model, PackedWeights, ParamStore, SessionOptions};
 use graph::StoredNode;
 pub use write::{Contents, Written, write};
 
-const MAGIC: &[u8; 8] = b"RNXmodel";
-/// The offset of the header.
+/// Where the header begins.
 const HEADER: usize = 24;
 /// The largest header, in bytes.
 const MAX_HEADER: u64 = 256 << 20;

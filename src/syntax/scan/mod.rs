@@ -12,8 +12,10 @@ use super::{MAX_ERRORS, MAX_NESTING, MAX_TOKENS};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
-use tokens::OPEN_STRING;
 pub(super) use tokens::shorten;
+
+/// The message for an unterminated string.
+const OPEN_STRING: &str = "the string does not end";
 
 /// The result of a scan.
 pub(super) struct Scan {

@@ -2,12 +2,9 @@
 
 use std::ops::Range;
 
-use super::Scanner;
+use super::{OPEN_STRING, Scanner};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-
-/// The message for an unterminated string.
-pub(super) const OPEN_STRING: &str = "the string does not end";
 
 impl Scanner<'_> {
     pub(super) fn number(&mut self) {

@@ -101,7 +101,7 @@ fn as_deep_as_is_read() {
     fine(&format!("resnet 1\nblock b {{\n{open}relu\n{close}}}\n"));
     let one_more = format!("resnet 1\nblock b {{\n{open}if a {{\nrelu\n}}\n{close}}}\n");
     assert_eq!(answer("deep", &one_more)[0].code, codes::LIMIT);
-    // The innermost error is found, and what is around it is not matched again and again.
+    // The innermost error is found without matching the text around it over and over.
     let bad = format!("resnet 1\nblock b {{\n{open}{}{close}}}\n", "relu x y\n".repeat(50_000));
     assert!(answer("deep and bad", &bad).iter().all(|diagnostic| diagnostic.code == codes::SYNTAX));
 }

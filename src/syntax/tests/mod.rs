@@ -7,7 +7,7 @@ use super::*;
 use crate::base::render;
 use crate::base::source::SourceMap;
 
-/// Parses a text, and renders what is said about it.
+/// Parses a text, and renders its diagnostics.
 fn read(text: &str) -> (ast::File, Vec<Diagnostic>, String) {
     let mut sources = SourceMap::default();
     let id = sources.add_text("net.resnet", text);

@@ -1,9 +1,9 @@
-//! What is said of texts that are not all right: every error once, nothing twice, and the rest read all the same.
+//! Texts with errors: every error is reported once, and the rest is parsed.
 
 use super::super::ast::{Item, StmtKind};
 use super::*;
 
-/// The pages of this folder's codes hold one file that breaks the rule and one that is all right.
+/// The pages of this folder's codes hold one file that breaks the rule and one that follows it.
 #[test]
 fn the_pages_show_their_codes() {
     for code in ["E0001", "E0002", "E0003", "E0004", "E0005", "E0006", "E0007", "E0008", "E0009"] {
@@ -142,7 +142,7 @@ fn the_version_is_asked_for_and_looked_at() {
     assert_eq!(errors("block a { }"), [("E0007", "block".to_owned())]);
     assert_eq!(errors(""), [("E0007", String::new())]);
     assert_eq!(errors("resnet\nblock a { }"), [("E0001", "t".to_owned())]);
-    // What another version says is not judged.
+    // The text of another version is not checked.
     assert_eq!(errors("resnet 2\nwhatever { it says"), [("E0008", "2".to_owned()), ("E0002", "{".to_owned())]);
     assert_eq!(errors("resnet 1\nresnet 1\n"), [("E0001", "resnet".to_owned())]);
 }

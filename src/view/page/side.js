@@ -130,7 +130,7 @@ function drawAbout(view) {
   section.append(list);
 }
 
-const WORDS = /(\/\/.*$)|("(?:[^"\\]|\\.)*"?)|\b(resnet|use|network|block|input|stage|repeat|stem|head|scope|sequential|branch|parallel|shortcut|expect|output|preprocess|labels|weights|train|if|else|let|from|as|of)\b|\b(\d[\w.]*)\b/g;
+const WORDS = /(\/\/.*$)|("(?:[^"\\]|\\.)*"?)|\b(@WORDS@)\b|\b(\d[\w.]*)\b/g;
 
 class Source {
   constructor(view) {

@@ -8,10 +8,8 @@ use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
 
-/// The variance that makes a batch norm with [`EPS`] divide by exactly 1, for a constant scale and shift.
-const UNIT_VARIANCE: f32 = 1.0 - EPS as f32;
-/// The language's default.
-const EPS: f64 = 1e-5;
+/// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
+const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 
 /// The maximum number of channels that a single number is expanded to, since no data in the file corresponds to them.
 const MAX_CHANNELS: usize = 1 << 20;
@@ -106,8 +104,8 @@ impl Importer<'_> {
             }
             params.push((name, tensor));
         }
-        let eps = call.float("epsilon").map_or(EPS, decimal);
-        let momentum = call.float("momentum").map_or(0.1, |momentum| 1.0 - decimal(momentum));
+        let eps = call.float("epsilon").map_or(BatchNorm::DEFAULT.eps, decimal);
+        let momentum = call.float("momentum").map_or(BatchNorm::DEFAULT.momentum, |momentum| 1.0 - decimal(momentum));
         let layer = self.layer(call, &params[0].0, "batchnorm");
         let momentum = (momentum * 1e6).round() / 1e6;
         let y = self.add_named(Op::BatchNorm(BatchNorm { eps, momentum }), layer, &[&x])?;
@@ -137,7 +135,7 @@ impl Importer<'_> {
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
-        let y = self.add_named(Op::BatchNorm(BatchNorm { eps: EPS, momentum: 0.1 }), name, &[x])?;
+        let y = self.add_named(Op::BatchNorm(BatchNorm::DEFAULT), name, &[x])?;
         let each = |values: Vec<f32>| {
             Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
         };

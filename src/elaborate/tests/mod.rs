@@ -1,8 +1,13 @@
-//! Elaboration on small texts: names, policies, binding, `--set`, derivation, bounds. What files are told is held by
+//! Elaboration on small texts: names, policies, binding, `--set`, derivation, bounds. Diagnostics of whole files are in
 //! `tests/cases`.
+
+mod files;
+
+use std::sync::Arc;
 
 use super::Program;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::ir::{Network, Op, Shape, Shortcut};
 
@@ -10,7 +15,7 @@ use crate::ir::{Network, Op, Shape, Shortcut};
 fn elaborate(text: &str, set: &[(&str, &str)]) -> (Option<Network>, Vec<Diagnostic>) {
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "test".into(), path: None, text: format!("resnet 1\n{text}").into() };
-    let program = Program::from_source(file, &mut sources, &mut diags);
+    let program = Program::from_source(file, Arc::new(MemoryFiles::default()), &mut sources, &mut diags);
     let set: Vec<_> = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let network = program.elaborate("net", &set, &mut sources, &mut diags);
     (network, diags)
@@ -220,7 +225,7 @@ fn recipe(train: &str, set: &[(&str, &str)]) -> Result<crate::ir::Recipe, Vec<Di
     let text = format!("resnet 1\nnetwork net {{\n input 4\n linear 2\n{train}\n}}\n");
     let (mut sources, mut diags) = (SourceMap::default(), Vec::new());
     let file = SourceFile { name: "net.resnet".into(), path: None, text: text.as_str().into() };
-    let program = Program::from_source(file, &mut sources, &mut diags);
+    let program = Program::from_source(file, Arc::new(MemoryFiles::default()), &mut sources, &mut diags);
     let set: Vec<(String, String)> = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let network = program.elaborate("net", &set, &mut sources, &mut diags);
     if diags.is_empty() { Ok(network.unwrap().recipe.unwrap()) } else { Err(diags) }

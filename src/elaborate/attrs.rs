@@ -10,6 +10,7 @@ use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
+use crate::syntax::second_value;
 use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
 
 /// The largest number allowed in an attribute.
@@ -75,6 +76,15 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
             None => {
                 fine = false;
                 let message = format!("`{}` has no `{name}`", operator.word);
+                // `linear 512, classes`: a value rather than the short form of `classes: classes`
+                let short = (i == 1 && span == arg.span && args[0].key.is_none())
+                    .then(|| second_value(operator.word, args[0].span, span))
+                    .flatten();
+                if let Some((help, at, own)) = short {
+                    let diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, format!("is short for `{name}: {name}`"));
+                    eval.diags.push(diag.fix(help, at, own));
+                    continue;
+                }
                 if let Some(diag) = foreign::error(operator.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
                     eval.diags.push(diag);
                     continue;

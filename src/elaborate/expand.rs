@@ -377,6 +377,11 @@ impl<'a> Expander<'a> {
             if let Some(like) = like(call) {
                 return self.upsample_like(call, &like, span, cx);
             }
+            if let Some(diag) = foreign::product(operator, &call.args) {
+                self.error(diag);
+                cx.current = None;
+                return;
+            }
             let args = self.evaluator().args(&call.args, &cx.env);
             let signal = cx.current.is_some_and(|value| self.shape(value).dims().is_some_and(|d| d.len() == 2));
             let op = attrs::operator(operator, &args, span, signal, &mut self.evaluator());
@@ -412,7 +417,7 @@ impl<'a> Expander<'a> {
                 known.extend(module.scope.keys().map(String::as_str));
                 let message = format!("there is no operator or block `{word}`");
                 let span = call.name.span;
-                if let Some(diag) = foreign::error("statement", &word, codes::UNKNOWN_OPERATOR, span, message.clone()) {
+                if let Some(diag) = foreign::statement(call, message.clone()) {
                     self.error(diag);
                     cx.current = None;
                     return;

@@ -36,7 +36,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::{SourceMap, Span};
 use crate::ir;
-use crate::syntax::ast;
+use crate::syntax::{self, ast};
 use eval::{Env, Eval};
 use expand::{Cx, Expander};
 use load::Def;
@@ -231,8 +231,7 @@ impl Program {
                 let value = eval.eval(&given.expr, &env);
                 if let Some(default) = &param.default
                     && let default = eval.eval(default, &env)
-                    && let (Value::List(_), Value::Int(_) | Value::Float(_) | Value::Str(_))
-                    | (Value::Int(_) | Value::Float(_), Value::List(_) | Value::Str(_)) = (&default, &value)
+                    && is_of_another_kind(&default, &value)
                 {
                     let message = format!("`{name}` needs {}, as its default is: {default}", default.kind());
                     eval.diags.push(
@@ -291,8 +290,12 @@ impl Program {
                 given.name_span,
                 "set here",
             );
-            if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
-                diag = diag.help(format!("did you mean `{near}`?"));
+            // `num_classes` for `classes`
+            let within = || known.iter().map(String::as_str).find(|known| given.name.ends_with(&format!("_{known}")));
+            if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)).or_else(within) {
+                diag = diag.fix(format!("did you mean `{near}`?"), given.name_span, near);
+            } else if let Some(path) = train::path(&given.name) {
+                diag = diag.fix(format!("it is a key of the recipe: `--set {path}=…`"), given.name_span, path);
             } else if !known.is_empty() {
                 diag = diag.note(format!("it has {}", known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")));
             }
@@ -325,6 +328,16 @@ impl Program {
     }
 }
 
+/// Whether a parameter with this default most likely cannot take this value.
+fn is_of_another_kind(default: &Value, value: &Value) -> bool {
+    match default {
+        Value::Int(_) | Value::Float(_) => matches!(value, Value::List(_) | Value::Str(_) | Value::Word(_) | Value::Bool(_)),
+        Value::List(_) => matches!(value, Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Word(_) | Value::Bool(_)),
+        Value::Bool(_) => !matches!(value, Value::Bool(_) | Value::Unknown),
+        _ => false,
+    }
+}
+
 /// A parsed `--set name=value`.
 struct Set {
     name: String,
@@ -334,41 +347,37 @@ struct Set {
     name_span: Span,
 }
 
+/// Reads `--set` options. Each is a file of its own, of which messages show an excerpt.
 fn parse_sets(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
-        // The value is an expression of the language, so it is parsed as the default of a parameter. What the error shows is the
-        // command line, where the value starts at the same offset.
-        let plain = name.replace('.', "_");
-        let before = format!("resnet 1;block s({plain} =");
-        let text = format!("{before}{value}) {{\n}}\n");
-        let shown = format!("resnetc ... --set {name}={value}\n");
-        let scratch = sources.add_text("command line".to_owned(), shown.as_str());
-        let (tree, errors) = crate::syntax::parse(scratch, &text);
-        let parsed = match (&tree.items[..], errors.is_empty()) {
-            ([ast::Item::Block(block)], true) => match &block.params[..] {
-                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
-                _ => None,
-            },
-            _ => None,
+        let shown = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+        let file = sources.add_text("--set", shown.as_str());
+        let name_span = Span::new(file, 0..name.len());
+        let span = Span::new(file, (name.len() + 1).min(shown.len())..shown.len());
+        let wrong = |message: String, at: Span, label: &str| {
+            Diagnostic::error(codes::SET_SYNTAX, message, at, label)
+                .help("a setting is `NAME=VALUE`: --set classes=10, --set depths=[2,2,2,2], --set train.epochs=30")
         };
-        let span = Span::new(scratch, before.len()..before.len() + value.len());
-        let end = before.len() - 1;
-        let name_span = Span::new(scratch, end - name.len()..end);
-        match parsed {
-            Some(expr) => {
+        let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !name.split('.').all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            diags.push(wrong(format!("`{name}` is not the name of a parameter"), name_span, "cannot be a name"));
+            continue;
+        }
+        if value.is_empty() {
+            diags.push(wrong(format!("`{name}` is given no value"), name_span, "`=` and a value are missing after this"));
+            continue;
+        }
+        match syntax::expression(file, value, name.len() + 1) {
+            Ok(expr) => {
                 list.retain(|s| s.name != *name);
                 list.push(Set { name: name.clone(), expr, span, name_span });
             }
-            None => diags.push(
-                Diagnostic::error(
-                    codes::SET_SYNTAX,
-                    format!("`{name}={value}` is not a valid parameter setting"),
-                    span,
-                    "cannot be read",
-                )
-                .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
-            ),
+            Err(errors) => {
+                let (at, label) = errors.first().map_or((span, "cannot be read"), |e| (e.span(), e.labels[0].text.as_str()));
+                let reason = errors.first().map_or("", |error| error.message.as_str());
+                diags.push(wrong(format!("the value of `{name}` cannot be read: {reason}"), at, label));
+            }
         }
     }
     list

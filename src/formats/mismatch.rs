@@ -53,6 +53,12 @@ pub(super) fn wanted(checked: &Checked) -> BTreeMap<&str, Wanted<'_>> {
 /// How many names a diagnostic gives as examples.
 const EXAMPLES: usize = 3;
 
+/// `64 x 3 x 7 x 7`.
+fn sizes(shape: &[usize]) -> String {
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    if sizes.is_empty() { "a single number".to_owned() } else { sizes.join(" x ") }
+}
+
 /// Everything that disagrees; no diagnostic where the tensors fit.
 pub(super) fn report(
     checked: &Checked,
@@ -69,7 +75,14 @@ pub(super) fn report(
     let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
         let Some(first) = names.first() else { return };
         let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
-        let shown = names.iter().take(EXAMPLES).map(|n| format!("`{}`", n.escape_debug())).collect::<Vec<_>>().join(", ");
+        let shown = |name: &&str| match (wanted.get(name), given.get(name)) {
+            (Some(wanted), Some(given)) if code == codes::WEIGHTS_SHAPE => {
+                let [holds, needs] = [given.shape(), wanted.shape].map(sizes);
+                format!("`{}` is {holds} there and {needs} here", name.escape_debug())
+            }
+            _ => format!("`{}`", name.escape_debug()),
+        };
+        let shown = names.iter().take(EXAMPLES).map(shown).collect::<Vec<_>>().join(", ");
         diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
     };
     let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);

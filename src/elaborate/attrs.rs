@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::eval::{Eval, number};
 use super::foreign;
-use super::operators::{self, Operator};
+use super::operators::Operator;
 use super::suggest::nearest;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::syntax::second_value;
 use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
+use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
@@ -409,9 +409,4 @@ fn same(kernel: Pair, dilation: Pair) -> Option<Sides> {
         pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
     }
     Some(pad)
-}
-
-/// Whether the word is a join, which `expand` builds.
-pub(super) fn is_join(word: &str) -> bool {
-    matches!(operators::find(word), Some(op) if matches!(op.word, "add" | "mul" | "concat"))
 }

@@ -370,7 +370,7 @@ impl<'a> Expander<'a> {
     }
 
     fn call(&mut self, call: &Call, span: Span, cx: &mut Cx) {
-        if attrs::is_join(&call.name.node) {
+        if operators::is_join(&call.name.node) {
             return self.join(call, span, cx);
         }
         if let Some(operator) = operators::find(&call.name.node) {

@@ -98,8 +98,14 @@ impl Program {
 
     /// Whether a diagnostic reports something missing in an item that is incomplete because of a syntax error.
     fn follows_from_damage(&self, diag: &Diagnostic) -> bool {
-        const OF_ABSENCE: [Code; 5] =
-            [codes::NO_INPUT, codes::NO_PREVIOUS_STAGE, codes::UNKNOWN_LABEL, codes::UNKNOWN_NAME, codes::UNUSED_BRANCH];
+        const OF_ABSENCE: [Code; 6] = [
+            codes::MISSING_ARGUMENT,
+            codes::NO_INPUT,
+            codes::NO_PREVIOUS_STAGE,
+            codes::UNKNOWN_LABEL,
+            codes::UNKNOWN_NAME,
+            codes::UNUSED_BRANCH,
+        ];
         let is_damaged = |at: Span| {
             self.defs.iter().any(|(def, _)| {
                 let item = def.span();

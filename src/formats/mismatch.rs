@@ -11,7 +11,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::base::tensor::Tensor;
-use crate::ir::{Checked, NodeId, ParamSource};
+use crate::ir::{Checked, NodeId, ParamSource, Shape};
 
 /// A checkpoint does not fit a network: one diagnostic for each kind of disagreement, with its place in the source.
 #[derive(Clone, Debug)]
@@ -53,12 +53,6 @@ pub(super) fn wanted(checked: &Checked) -> BTreeMap<&str, Wanted<'_>> {
 /// How many names a diagnostic gives as examples.
 const EXAMPLES: usize = 3;
 
-/// `64 x 3 x 7 x 7`.
-fn sizes(shape: &[usize]) -> String {
-    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-    if sizes.is_empty() { "a single number".to_owned() } else { sizes.join(" x ") }
-}
-
 /// Everything that disagrees; no diagnostic where the tensors fit.
 pub(super) fn report(
     checked: &Checked,
@@ -77,7 +71,7 @@ pub(super) fn report(
         let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
         let shown = |name: &&str| match (wanted.get(name), given.get(name)) {
             (Some(wanted), Some(given)) if code == codes::WEIGHTS_SHAPE => {
-                let [holds, needs] = [given.shape(), wanted.shape].map(sizes);
+                let [holds, needs] = [given.shape(), wanted.shape].map(Shape::fixed);
                 format!("`{}` is {holds} there and {needs} here", name.escape_debug())
             }
             _ => format!("`{}`", name.escape_debug()),

@@ -58,8 +58,13 @@ pub(super) fn explain(cx: &Context, text: &str, following: &str, rule: Rule, err
     let before = text[..at].trim_end().len();
     let last = cx.span_at(before.saturating_sub(1)..before);
     let gap = Span { start: last.end, ..last };
-    let tail = cx.span_at(before..text.trim_end().len().max(before));
+    let tail = cx.span_at(before..arguments_end(text).max(before));
     advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, following, &expected, gap, tail)
+}
+
+/// Where the arguments of a statement or entry end: before the braces that it ends with.
+fn arguments_end(text: &str) -> usize {
+    text.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '}')).len()
 }
 
 /// The error of a statement in another notation.
@@ -93,9 +98,11 @@ fn advise(
     }
     // the rest of the arguments is most likely written in the same way
     let quoted = ["labels", "weights", "use"].iter().any(|word| text.starts_with(word));
-    let respelled = || python::respelled(text[before.len()..].trim_end(), quoted);
+    let respelled = || python::respelled(&text[before.len()..arguments_end(text)], quoted);
     if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
-        return diagnostic.fix("between a key and its value stands `:`", tail, respelled());
+        let key = before.rsplit(|c| !is_word(c)).next().unwrap_or("");
+        let own = respelled();
+        return diagnostic.fix(format!("write `{key}{own}`"), tail, own);
     }
     if rest.starts_with('\'') {
         return diagnostic.fix("words stand without quotes, texts in double quotes", tail, respelled());

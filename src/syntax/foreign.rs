@@ -19,10 +19,10 @@ impl Advice {
         Some(Advice { edit: Some((range, own.into())), ..self })
     }
 
-    /// Writes `own` in place of a range. The help names it if it is one line.
+    /// Writes `own` in place of a range.
     fn own(message: impl Into<String>, range: Range<usize>, own: impl Into<String>) -> Option<Advice> {
         let own = own.into();
-        let help = if own.contains('\n') { "write one operator a line".to_owned() } else { format!("write `{own}`") };
+        let help = format!("write `{}`", own.trim_end_matches([';', ' ']));
         advice(message, range.clone(), help)?.edit(range, own)
     }
 }
@@ -147,7 +147,8 @@ fn without_word(text: &str) -> Option<Advice> {
 /// `--epochs 10`: an option in a file.
 pub(super) fn option(text: &str) -> Option<Advice> {
     if text.starts_with("--") {
-        let help = "an option belongs to the command line (`--set train.epochs=10`), a key of a recipe into `train { … }`: `epochs 10`";
+        let help =
+            "an option belongs to the command line (`--set train.epochs=10`), a key of a recipe into `train { … }`: `epochs 10`";
         return advice("a key has no dashes", 0..2, help)?.edit(0..2, "");
     }
     None
@@ -163,10 +164,10 @@ fn assignment(text: &str, target: usize, value: &str) -> Option<Advice> {
             "a key stands after its operator, with `:`: `conv 3x3, filters: 32`",
         );
     }
-    if let Some(own) = python::statements(text) {
-        return Advice::own("a layer is written as a statement, not constructed or assigned", 0..text.trim_end().len(), own);
+    if let Some((own, length)) = python::statements(text) {
+        return Advice::own("a layer is written as a statement, not constructed or assigned", 0..length, own);
     }
-    if value.rsplit_once('(').is_some_and(|_| value.contains("Sequential(")) {
+    if value.contains("Sequential(") {
         return sequential(0..target);
     }
     let from = text.len() - value.len();
@@ -192,11 +193,19 @@ fn call(text: &str, target: usize) -> Option<Advice> {
     let name = &text[..target];
     let whole = text.trim_end().len();
     let message = format!("`{name}` is called as in Python");
-    if let Some(own) = python::statements(text) {
-        return Advice::own(message, 0..whole, own);
+    if let Some((own, length)) = python::statements(text) {
+        return Advice::own(message, 0..length, own);
     }
     if name.rsplit('.').next() == Some("Sequential") || text.contains("Sequential(") {
         return sequential(0..target);
+    }
+    match &*name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase() {
+        "input" | "inputlayer" => return advice(message, 0..target, "write `input 3 x 224 x 224`: channels, height and width"),
+        "cat" | "concat" | "concatenate" => {
+            let help = "write `concat LABEL`; `branch LABEL { … }` or `as LABEL` gives a value its label";
+            return advice(message, 0..target, help);
+        }
+        _ => {}
     }
     let inside = text[target..whole].trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     match inside {
@@ -248,7 +257,8 @@ fn key(text: &str, word: &str) -> Option<Advice> {
         "block" | "blocks" | "depths" | "layers" | "num_layers" | "num_blocks" | "depth" => {
             return found("a stage names its block and states how many: `stage layer1: 2 of basic { filters: 64 }`");
         }
-        "filters" | "kernel" | "kernel_size" | "stride" | "strides" | "padding" | "pad" | "size" | "dilation" | "groups" | "bias" => {
+        "filters" | "kernel" | "kernel_size" | "stride" | "strides" | "padding" | "pad" | "size" | "dilation" | "groups"
+        | "bias" => {
             return found(OF_OPERATORS);
         }
         "map" | "dilate" | "width" | "planes" | "channels" => {
@@ -256,7 +266,9 @@ fn key(text: &str, word: &str) -> Option<Advice> {
         }
         "activation" => return found("an activation is an operator in its own line: `relu`"),
         "classes" | "num_classes" => return found("the last layer states it: `linear 10`"),
-        "input_shape" | "input_size" | "image_size" | "inputs" => return found("write `input 3 x 224 x 224`: channels, height and width"),
+        "input_shape" | "input_size" | "image_size" | "inputs" => {
+            return found("write `input 3 x 224 x 224`: channels, height and width");
+        }
         "name" => return found("the name stands after `network`: `network NAME { … }`"),
         "epochs" | "lr" | "learning_rate" | "batch" | "batch_size" | "optimizer" | "scheduler" | "loss" | "momentum"
         | "weight_decay" => {
@@ -320,7 +332,7 @@ fn kernel(text: &str) -> Option<Advice> {
             continue;
         }
         let own = format!("{}x{}", &text[first..first + n], &text[second..second + m]);
-        return Advice::own("a size is written without blanks or parentheses", start..end, own);
+        return Advice::own("a size is written without spaces or parentheses", start..end, own);
     }
     None
 }

@@ -1,12 +1,18 @@
 //! Layers as Python constructs them with PyTorch or Keras, translated to statements: defaults that differ here are written out, so
 //! that the statement computes the same.
 
-/// The statements, one a line, of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`,
-/// `model.add(Dense(10))` or a list of these; `None` where anything has no certain counterpart.
-pub(super) fn statements(text: &str) -> Option<String> {
+/// The statements of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`, `model.add(Dense(10))` or a
+/// list of these, in one line, and the length of what they stand for; `None` where anything has no certain counterpart.
+pub(super) fn statements(text: &str) -> Option<(String, usize)> {
     let mut lines = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
+        // after a comma at a line's end, the next line belongs to the text, too
+        let is_call =
+            rest.find(|c: char| !is_word(c) && c != '.').is_some_and(|at| rest[at..].trim_start().starts_with(['(', '=']));
+        if !is_call && !lines.is_empty() {
+            return Some((lines.join("; ") + "; ", text.trim_end().len() - rest.len()));
+        }
         let (name, call) = match assigned(rest) {
             Some((target, value)) => (target.strip_prefix("self."), value),
             None => (None, rest),
@@ -28,7 +34,7 @@ pub(super) fn statements(text: &str) -> Option<String> {
             more => more.strip_prefix(',')?.trim_start(),
         };
     }
-    (!lines.is_empty()).then(|| lines.join("\n  "))
+    (!lines.is_empty()).then(|| (lines.join("; "), text.trim_end().len()))
 }
 
 fn is_word(c: char) -> bool {
@@ -207,14 +213,16 @@ fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
             args
         }
         "Linear" | "Dense" => {
-            let mut args = read(if class == "Dense" { &["units", "activation"] } else { &["in_features", "out_features", "bias"] })?;
+            let mut args =
+                read(if class == "Dense" { &["units", "activation"] } else { &["in_features", "out_features", "bias"] })?;
             let width = args.take(&["units", "out_features"])?;
             lines.push(format!("linear {width}{}", args.keyed("bias", &["bias", "use_bias"]).unwrap_or_default()));
             args
         }
         "BatchNorm2d" => {
             let mut args = read(&["num_features", "eps", "momentum"])?;
-            let keys = [("eps", ["eps"]), ("momentum", ["momentum"])].map(|(own, keys)| args.keyed(own, &keys).unwrap_or_default());
+            let keys =
+                [("eps", ["eps"]), ("momentum", ["momentum"])].map(|(own, keys)| args.keyed(own, &keys).unwrap_or_default());
             lines.push(format!("batchnorm{}", keys.concat().replacen(',', "", 1)));
             args
         }
@@ -305,17 +313,19 @@ mod tests {
             ("nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)", "conv 7x7, filters: 64, stride: 2, padding: 3, bias: false"),
             ("nn.Conv2d(3, 64, kernel_size=(3, 5))", "conv 3x5, filters: 64, padding: 0, bias: true"),
             ("self.conv1 = nn.Conv2d(3, 64, 3)", "conv 3x3, filters: 64, padding: 0, bias: true as conv1"),
-            ("model.add(Conv2D(32, (3, 3), activation='relu'))", "conv 3x3, filters: 32, padding: 0, bias: true\n  relu"),
+            ("model.add(Conv2D(32, (3, 3), activation='relu'))", "conv 3x3, filters: 32, padding: 0, bias: true; relu"),
             ("x = Conv2D(32, 3, padding='same')(x)", "conv 3x3, filters: 32, bias: true"),
-            ("nn.BatchNorm2d(64), nn.ReLU(inplace=True),", "batchnorm\n  relu"),
+            ("nn.BatchNorm2d(64), nn.ReLU(inplace=True),", "batchnorm; relu"),
             ("nn.BatchNorm2d(64, eps=0.001)", "batchnorm eps: 0.001"),
-            ("x = F.max_pool2d(F.relu(x), 2)", "relu\n  maxpool 2x2, padding: 0"),
+            ("x = F.max_pool2d(F.relu(x), 2)", "relu; maxpool 2x2, padding: 0"),
             ("nn.AdaptiveAvgPool2d((1, 1))", "avgpool global"),
             ("self.fc = nn.Linear(512, 10)", "linear 10 as fc"),
-            ("Dense(units=10, activation='softmax')", "linear 10\n  softmax"),
+            ("Dense(units=10, activation='softmax')", "linear 10; softmax"),
         ] {
-            assert_eq!(statements(python).as_deref(), Some(own), "{python}");
+            assert_eq!(statements(python), Some((own.to_owned(), python.len())), "{python}");
         }
+        let joined = "nn.ReLU(), nn.Flatten(),  linear 10";
+        assert_eq!(statements(joined), Some(("relu; flatten; ".to_owned(), "nn.ReLU(), nn.Flatten(),  ".len())));
     }
 
     #[test]

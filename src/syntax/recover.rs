@@ -138,9 +138,8 @@ impl<'a> Reader<'a> {
         if let Some(other) = foreign::kind(self.text.trim_start()) {
             let help = "write the network in this language (`resnetc new` makes a first file), or export the model to ONNX and `resnetc import` that";
             self.diagnostics.clear();
-            self.diagnostics.push(
-                Diagnostic::error(codes::NO_VERSION, message, span, format!("this looks like {other}")).help(help),
-            );
+            self.diagnostics
+                .push(Diagnostic::error(codes::NO_VERSION, message, span, format!("this looks like {other}")).help(help));
             return true;
         }
         self.diagnostics.push(Diagnostic::error(codes::NO_VERSION, message, span, "the version belongs in front of this").fix(

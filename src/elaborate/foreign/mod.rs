@@ -38,11 +38,11 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
     };
     if context == "statement" {
         return among(context, &plain).or_else(|| {
-            if plain.ends_with("loss") {
-                return Some(table::LOSS);
-            }
             let base = plain.strip_prefix("lazy").unwrap_or(&plain);
             let base = ["1d", "2d", "3d"].iter().fold(base.to_owned(), |base, dims| base.replace(dims, ""));
+            if base.ends_with("loss") {
+                return Some(table::LOSS);
+            }
             match among(context, &base) {
                 Some(Ours(_)) if plain.contains("3d") => Some(table::THREE_AXES),
                 answer => answer,
@@ -71,8 +71,9 @@ fn answered(
     match answer {
         Ours(own) => {
             let (at, new) = edit(own);
-            Diagnostic::error(code, format!("`{word}` is written `{own}` here"), span, "another word")
-                .fix(format!("write `{own}`"), at, new)
+            let written = new.trim_end().to_owned();
+            Diagnostic::error(code, format!("`{word}` is written `{written}` here"), span, "another word")
+                .fix(format!("write `{written}`"), at, new)
                 .renamed()
         }
         Nothing(why) => Diagnostic::error(code, missing, span, "not known").help(why),
@@ -93,7 +94,9 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             ("avgpool global", Some(first), _) if plain(word).starts_with("adaptive") => {
                 (up_to(first), "avgpool output_size: ".to_owned())
             }
-            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => (span, own.split(' ').next().unwrap_or(own).to_owned()),
+            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
+                (span, own.split(' ').next().unwrap_or(own).to_owned())
+            }
             // the number of channels, which is inferred
             ("batchnorm", Some(first), _) => match call.args.get(1) {
                 Some(next) => (up_to(next), format!("{own} ")),
@@ -105,11 +108,16 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             },
         }
     });
-    Some(if word == "return" { diag.fix("delete this line", whole(call), "") } else { diag })
+    Some(match word.as_str() {
+        "return" => {
+            Diagnostic { helps: Vec::new(), ..diag }.fix("the last value is the result: delete this line", whole(call), "")
+        }
+        _ => diag,
+    })
 }
 
 fn takes_nothing(word: &str) -> bool {
-    operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !super::attrs::is_join(word))
+    operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !operators::is_join(word))
 }
 
 /// A call without its label.
@@ -140,7 +148,8 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for (contexts, words, _) in TABLE {
             for (context, word) in contexts.iter().flat_map(|context| words.iter().map(move |word| (*context, *word))) {
-                assert!(plain(word) == *word || (context, *word) == ("augment", "random_crop"), "{context}: {word}");
+                let is_former = context == "augment" && word == "random_crop";
+                assert!(plain(word) == word || is_former, "{context}: {word}");
                 assert!(seen.insert((context, word)), "{context}: `{word}` twice");
             }
         }

@@ -29,10 +29,9 @@ impl Scanner<'_> {
             let length = last.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(last.len());
             let stop = self.text.len() - last.len() + length;
             let message = format!("`{}` is a range, and there are no ranges", shorten(&self.text[start..stop]));
-            self.diagnostics.push(
-                Diagnostic::error(codes::NUMBER, message, self.span(start..stop), "not a number")
-                    .help("blocks in a row are `repeat 3 of BLOCK` or `stage layer1: 3 of BLOCK { filters: 64 }`; a loop is neither needed nor known"),
-            );
+            self.diagnostics.push(Diagnostic::error(codes::NUMBER, message, self.span(start..stop), "not a number").help(
+                "blocks in a row are `repeat 3 of BLOCK` or `stage layer1: 3 of BLOCK { filters: 64 }`; there are no loops",
+            ));
             self.at = stop;
             return;
         }

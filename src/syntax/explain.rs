@@ -128,7 +128,8 @@ fn is_word(c: char) -> bool {
 /// Describes the token at `at` for a message.
 pub(super) fn token(text: &str, at: usize) -> String {
     let rest = &text[at..];
-    format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug())
+    // single quotes need no escape between backticks
+    format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug().to_string().replace("\\'", "'"))
 }
 
 /// The span of the token at `at`.

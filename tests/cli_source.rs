@@ -52,6 +52,13 @@ fn set_gives_open_parameters_values() {
     resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "clases=3"]).refused("did you mean `classes`?");
     resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "n=3"]).refused("E0121");
     resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", "classes=1)"]).refused("E0122");
+    // the error shows the setting, and points into it
+    for (set, at, caret) in
+        [("classes", "--set:1:1", "^^^^^^^"), ("classes=ten", "--set:1:9", "^^^"), ("train.optimizer.lrr=1", "--set:1:17", "^^^")]
+    {
+        let ran = resnetc(&["check", "models/cifar.resnet", "--network", "resnet20", "--set", set]).refused(at);
+        assert!(ran.err.contains(&format!("1 | {set}")) && ran.err.contains(&format!(" {caret} ")), "{}", ran.err);
+    }
     resnetc(&["check", "models/resnet.resnet", "--network", "resnt50"]).refused("did you mean `resnet50`?");
 }
 

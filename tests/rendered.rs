@@ -5,8 +5,9 @@
 use std::fs;
 use std::path::Path;
 
+use resnetc::base::diagnostic::Diagnostic;
 use resnetc::base::render;
-use resnetc::base::source::SourceFile;
+use resnetc::base::source::{SourceFile, Span};
 use resnetc::driver::Frontend;
 
 fn rendered(name: &str) -> String {
@@ -62,25 +63,164 @@ rendered! {
     unused_branch = "unused-branch";
 }
 
-/// Mistakes that users of PyTorch, Keras and Darknet make: one error each.
+/// A case of `tests/data/mistakes.txt`, which describes the marks.
+struct Mistake {
+    title: String,
+    source: String,
+    /// The whole file.
+    text: String,
+    set: Vec<(String, String)>,
+    fine: Option<String>,
+    incomplete: Option<String>,
+}
+
+fn mistakes() -> Vec<Mistake> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mistakes.txt")).unwrap();
+    text.split("\n=== ").skip(1).map(mistake).collect()
+}
+
+fn mistake(case: &str) -> Mistake {
+    let (title, rest) = case.split_once('\n').unwrap();
+    let (marks, body): (Vec<&str>, Vec<&str>) =
+        rest.lines().partition(|line| matches!(line.as_bytes().first(), Some(b'?' | b'!' | b'$' | b'=' | b'~')));
+    let mark = |sign: char| marks.iter().find_map(|line| line.strip_prefix(sign)).map(|line| line.trim().to_owned());
+    let lines = |indent: &str| body.iter().map(|line| format!("{indent}{line}\n")).collect::<String>();
+    let set: Vec<(String, String)> = mark('$')
+        .map(|set| set.split_once('=').map_or((set.clone(), String::new()), |(name, value)| (name.to_owned(), value.to_owned())))
+        .into_iter()
+        .collect();
+    let text = match mark('!') {
+        Some(_) => lines(""),
+        None if !set.is_empty() => {
+            let train = "  train {\n    optimizer sgd { lr: 0.1 }\n    batch 128\n    epochs 30\n  }\n";
+            format!(
+                "resnet 1\nnetwork net(classes = 10) {{\n  input 3 x 32 x 32\n  avgpool global\n  linear classes\n{train}}}\n"
+            )
+        }
+        None => {
+            let head = "resnet 1\nuse std.blocks: basic\nnetwork net {\n  input 3 x 32 x 32\n  conv 3x3, filters: 16\n";
+            // the network uses what it imports
+            let block = if body.iter().any(|line| line.contains("basic")) { "" } else { "  basic filters: 16\n" };
+            format!("{head}{block}{}}}\n", lines("  "))
+        }
+    };
+    let source = mark('?').unwrap_or_default();
+    Mistake { title: title.to_owned(), source, text, set, fine: mark('='), incomplete: mark('~') }
+}
+
+fn checked(text: &str, set: &[(String, String)]) -> Frontend {
+    let mut front = Frontend::text("net.resnet", text);
+    for name in front.networks().into_iter().filter(|n| n.open.is_empty()).map(|n| n.name).collect::<Vec<_>>() {
+        front.check(&name, set);
+    }
+    front
+}
+
+/// Mistakes that users of other frameworks make: one error each.
 #[test]
 fn mistakes_of_other_frameworks() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mistakes.txt")).unwrap();
-    let (mut out, mut cascades, mut count) = (String::new(), Vec::new(), 0);
-    for case in text.split("=== ").skip(1) {
-        let (title, body) = case.split_once('\n').unwrap();
-        let lines: String = body.lines().map(|line| format!("  {line}\n")).collect();
-        let source =
-            format!("resnet 1\nuse std.blocks: basic\nnetwork net {{\n  input 3 x 32 x 32\n  conv 3x3, filters: 16\n{lines}}}\n");
-        let mut front = Frontend::text("net.resnet", &source);
-        front.check("net", &[]);
-        let said = render::terminal(&front.diagnostics, &front.sources, false);
-        if front.diagnostics.iter().filter(|d| d.is_error()).count() != 1 || front.diagnostics.len() != 1 {
-            cascades.push(title.to_owned());
+    let (mut out, mut cascades) = (String::new(), Vec::new());
+    let mistakes = mistakes();
+    for mistake in &mistakes {
+        let front = checked(&mistake.text, &mistake.set);
+        let shown = render::terminal(&front.diagnostics, &front.sources, false);
+        let wanted = usize::from(mistake.fine.is_none());
+        if front.diagnostics.iter().filter(|d| d.is_error()).count() != wanted || front.diagnostics.len() != wanted {
+            cascades.push(&mistake.title);
         }
-        out += &format!("=== {title}\n{}\n\n", said.trim_end());
-        count += 1;
+        let shown = mistake.fine.as_ref().map_or(shown.trim_end().to_owned(), |why| format!("(no error: {why})"));
+        out += &format!("=== {}\n{shown}\n\n", mistake.title);
     }
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(out.trim_end()) });
-    assert_eq!((count, cascades), (60, Vec::new()), "mistakes without exactly one error");
+    assert!(cascades.is_empty(), "without exactly one error: {cascades:?}");
+    assert!(mistakes.len() >= 60, "{}", mistakes.len());
+    let unsourced: Vec<&str> = mistakes.iter().filter(|m| !m.source.starts_with("http")).map(|m| m.title.as_str()).collect();
+    assert!(unsourced.is_empty(), "without a public source: {unsourced:?}");
+}
+
+/// The text and settings after an edit; `None` if it is in another file.
+fn edited(
+    front: &Frontend,
+    span: Span,
+    new: &str,
+    text: &str,
+    set: &[(String, String)],
+) -> Option<(String, Vec<(String, String)>)> {
+    let file = front.sources.file(span.file);
+    let mut changed = file.text.to_string();
+    changed.replace_range(span.range(), new);
+    if &*file.text == text {
+        return Some((changed, set.to_vec()));
+    }
+    let (name, value) = changed.split_once('=').filter(|_| file.name == "--set")?;
+    Some((text.to_owned(), vec![(name.to_owned(), value.to_owned())]))
+}
+
+/// What is wrong with a fix: the error stays, or a syntax error comes. `whole` demands that no error is left.
+fn failures_of_fixes(
+    text: &str,
+    set: &[(String, String)],
+    check: impl Fn(&str, &[(String, String)]) -> Frontend,
+    whole: bool,
+) -> String {
+    let front = check(text, set);
+    let key = |d: &Diagnostic| (d.code, d.message.clone());
+    let count = |front: &Frontend, of: &Diagnostic| front.diagnostics.iter().filter(|d| key(d) == key(of)).count();
+    let mut failures = String::new();
+    for diag in &front.diagnostics {
+        for (span, new) in diag.helps.iter().filter_map(|help| help.edit.as_ref()) {
+            let Some((text, set)) = edited(&front, *span, new, text, set) else { continue };
+            let after = check(&text, &set);
+            let gone = count(&after, diag) < count(&front, diag);
+            let syntax = |d: &&Diagnostic| d.code.0.starts_with("E00") && count(&after, d) > count(&front, d);
+            let new_errors = after.diagnostics.iter().filter(syntax).count();
+            if !gone || new_errors > 0 || (whole && after.diagnostics.iter().any(Diagnostic::is_error)) {
+                let shown = render::terminal(&after.diagnostics, &after.sources, false);
+                failures += &format!("{}: after `{new}`\n{text}\n{shown}\n", diag.message);
+            }
+        }
+    }
+    failures
+}
+
+#[test]
+fn fixes_of_mistakes_work() {
+    let mut failures = String::new();
+    for mistake in mistakes() {
+        let found = failures_of_fixes(&mistake.text, &mistake.set, checked, mistake.incomplete.is_none());
+        if !found.is_empty() {
+            failures += &format!("=== {}\n{found}", mistake.title);
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// Cases whose fix leaves the error or shows another syntax error, each with the reason.
+const INCOMPLETE: &[(&str, &str)] = &[];
+
+#[test]
+fn fixes_of_bad_files_work() {
+    let mut failures = String::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/err");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let (Some(name), true) = (path.file_stem().and_then(|n| n.to_str()), path.extension().is_some_and(|e| e == "resnet"))
+        else {
+            continue;
+        };
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let check = |text: &str, _: &[(String, String)]| {
+            let mut front = Frontend::source(SourceFile { name: name.to_owned(), path: Some(path.clone()), text: text.into() });
+            for network in front.networks().into_iter().filter(|n| n.open.is_empty()).map(|n| n.name).collect::<Vec<_>>() {
+                front.check(&network, &[]);
+            }
+            front
+        };
+        let found = failures_of_fixes(&text, &[], check, false);
+        let listed = INCOMPLETE.iter().any(|(case, _)| *case == name);
+        if found.is_empty() == listed {
+            failures += &format!("=== {name}{}\n{found}", if listed { ": listed, but complete" } else { "" });
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
 }

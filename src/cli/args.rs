@@ -142,10 +142,9 @@ pub(super) fn parse_named_weights(text: &str) -> Result<Named, String> {
 }
 
 pub(super) fn parse_set(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
-            Ok((name.trim().to_string(), value.trim().to_string()))
-        }
+    // without a value, the front end reports it as it reports a bad one
+    match text.split_once('=').unwrap_or((text, "")) {
+        (name, value) if !name.trim().is_empty() => Ok((name.trim().to_string(), value.trim().to_string())),
         _ => Err("expected NAME=VALUE, for example classes=10".to_string()),
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::eval::{Eval, number};
 use super::foreign;
-use super::operators::{self, Operator};
+use super::operators::Operator;
 use super::suggest::nearest;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
+use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
@@ -75,6 +76,15 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
             None => {
                 fine = false;
                 let message = format!("`{}` has no `{name}`", operator.word);
+                // `linear 512, classes`: a value rather than the short form of `classes: classes`
+                let short = (i == 1 && span == arg.span && args[0].key.is_none())
+                    .then(|| second_value(operator.word, args[0].span, span))
+                    .flatten();
+                if let Some((help, at, own)) = short {
+                    let diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, format!("is short for `{name}: {name}`"));
+                    eval.diags.push(diag.fix(help, at, own));
+                    continue;
+                }
                 if let Some(diag) = foreign::error(operator.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
                     eval.diags.push(diag);
                     continue;
@@ -393,9 +403,4 @@ impl Attrs<'_, '_> {
 
 fn int(n: u64) -> Value {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
-}
-
-/// Whether the word is a join, which `expand` builds.
-pub(super) fn is_join(word: &str) -> bool {
-    matches!(operators::find(word), Some(op) if matches!(op.word, "add" | "mul" | "concat"))
 }

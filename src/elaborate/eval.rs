@@ -127,7 +127,17 @@ impl Eval<'_> {
                 }
                 self.fail(codes::UNKNOWN_NAME, format!("`{word}` names nothing here"), span, format!("{needed} is needed"))
             }
-            _ => self.fail(codes::BAD_VALUE, format!("this needs {needed}, not {}", got.kind()), span, format!("is {got}")),
+            _ => {
+                let message = format!("this needs {needed}, not {}", got.kind());
+                let diag = Diagnostic::error(codes::BAD_VALUE, message, span, format!("is {got}"));
+                self.diags.push(match got {
+                    Value::Str(text) if needed.contains("number") && text.parse::<f64>().is_ok() => {
+                        diag.fix("numbers stand without quotes", span, &**text)
+                    }
+                    _ => diag,
+                });
+                Value::Unknown
+            }
         }
     }
 

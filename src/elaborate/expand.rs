@@ -370,12 +370,17 @@ impl<'a> Expander<'a> {
     }
 
     fn call(&mut self, call: &Call, span: Span, cx: &mut Cx) {
-        if attrs::is_join(&call.name.node) {
+        if operators::is_join(&call.name.node) {
             return self.join(call, span, cx);
         }
         if let Some(operator) = operators::find(&call.name.node) {
             if let Some(like) = like(call) {
                 return self.upsample_like(call, &like, span, cx);
+            }
+            if let Some(diag) = foreign::product(operator, &call.args) {
+                self.error(diag);
+                cx.current = None;
+                return;
             }
             let args = self.evaluator().args(&call.args, &cx.env);
             let signal = cx.current.is_some_and(|value| self.shape(value).dims().is_some_and(|d| d.len() == 2));
@@ -411,7 +416,7 @@ impl<'a> Expander<'a> {
                 known.extend(module.scope.keys().map(String::as_str));
                 let message = format!("there is no operator or block `{word}`");
                 let span = call.name.span;
-                if let Some(diag) = foreign::error("statement", &word, codes::UNKNOWN_OPERATOR, span, message.clone()) {
+                if let Some(diag) = foreign::statement(call, message.clone()) {
                     self.error(diag);
                     cx.current = None;
                     return;

@@ -101,8 +101,14 @@ impl Program {
 
     /// Whether a diagnostic reports something missing in an item that is incomplete because of a syntax error.
     fn follows_from_damage(&self, diag: &Diagnostic) -> bool {
-        const OF_ABSENCE: [Code; 5] =
-            [codes::NO_INPUT, codes::NO_PREVIOUS_STAGE, codes::UNKNOWN_LABEL, codes::UNKNOWN_NAME, codes::UNUSED_BRANCH];
+        const OF_ABSENCE: [Code; 6] = [
+            codes::MISSING_ARGUMENT,
+            codes::NO_INPUT,
+            codes::NO_PREVIOUS_STAGE,
+            codes::UNKNOWN_LABEL,
+            codes::UNKNOWN_NAME,
+            codes::UNUSED_BRANCH,
+        ];
         let is_damaged = |at: Span| {
             self.defs.iter().any(|(def, _)| {
                 let item = def.span();
@@ -234,8 +240,7 @@ impl Program {
                 let value = eval.eval(&given.expr, &env);
                 if let Some(default) = &param.default
                     && let default = eval.eval(default, &env)
-                    && let (Value::List(_), Value::Int(_) | Value::Float(_) | Value::Str(_))
-                    | (Value::Int(_) | Value::Float(_), Value::List(_) | Value::Str(_)) = (&default, &value)
+                    && is_of_another_kind(&default, &value)
                 {
                     let message = format!("`{name}` needs {}, as its default is: {default}", default.kind());
                     eval.diags.push(
@@ -294,8 +299,12 @@ impl Program {
                 given.name_span,
                 "set here",
             );
-            if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)) {
-                diag = diag.help(format!("did you mean `{near}`?"));
+            // `num_classes` for `classes`
+            let within = || known.iter().map(String::as_str).find(|known| given.name.ends_with(&format!("_{known}")));
+            if let Some(near) = nearest(&given.name, known.iter().map(String::as_str)).or_else(within) {
+                diag = diag.fix(format!("did you mean `{near}`?"), given.name_span, near);
+            } else if let Some(path) = train::path(&given.name) {
+                diag = diag.fix(format!("it is a key of the recipe: `--set {path}=…`"), given.name_span, path);
             } else if !known.is_empty() {
                 diag = diag.note(format!("it has {}", known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")));
             }
@@ -325,5 +334,15 @@ impl Program {
             Value::Unit(unit) if unit.args.iter().all(|a| a.value != Value::Unknown) => Some((id, unit.args.clone())),
             _ => None,
         }
+    }
+}
+
+/// Whether a parameter with this default most likely cannot take this value.
+fn is_of_another_kind(default: &Value, value: &Value) -> bool {
+    match default {
+        Value::Int(_) | Value::Float(_) => matches!(value, Value::List(_) | Value::Str(_) | Value::Word(_) | Value::Bool(_)),
+        Value::List(_) => matches!(value, Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Word(_) | Value::Bool(_)),
+        Value::Bool(_) => !matches!(value, Value::Bool(_) | Value::Unknown),
+        _ => false,
     }
 }

@@ -174,6 +174,11 @@ pub fn find(word: &str) -> Option<&'static Operator> {
     OPERATORS.iter().find(|op| op.word == word)
 }
 
+/// Whether the word is a join, which `join` builds.
+pub(super) fn is_join(word: &str) -> bool {
+    matches!(word, "add" | "mul" | "concat")
+}
+
 /// Whether a name is reserved, so that no block or parameter can have it.
 pub fn is_reserved(name: &str) -> bool {
     find(name).is_some() || STATEMENTS.contains(&name) || words::is_reserved(name)

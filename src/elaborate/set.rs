@@ -14,42 +14,37 @@ pub(super) struct Set {
     pub name_span: Span,
 }
 
-/// Parses settings; a later one replaces an earlier one of the same name.
+/// Parses settings; a later one replaces an earlier one of the same name. Each is a file of its own, of which messages show an excerpt.
 pub(super) fn parse(set: &[(String, String)], sources: &mut SourceMap, diags: &mut Vec<Diagnostic>) -> Vec<Set> {
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
-        // The value is an expression of the language, so it is parsed as the default of a parameter. What the error shows is the
-        // command line, where the value starts at the same offset.
-        let plain = name.replace('.', "_");
-        let before = format!("resnet 1;block s({plain} =");
-        let text = format!("{before}{value}) {{\n}}\n");
-        let shown = format!("resnetc ... --set {name}={value}\n");
-        let scratch = sources.add_text("command line".to_owned(), shown.as_str());
-        let (tree, errors) = syntax::parse(scratch, &text);
-        let parsed = match (&tree.items[..], errors.is_empty()) {
-            ([ast::Item::Block(block)], true) => match &block.params[..] {
-                [ast::Param { default: Some(expr), name: parsed }] if parsed.node == plain => Some(expr.clone()),
-                _ => None,
-            },
-            _ => None,
+        let shown = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
+        let file = sources.add_text("--set", shown.as_str());
+        let name_span = Span::new(file, 0..name.len());
+        let span = Span::new(file, (name.len() + 1).min(shown.len())..shown.len());
+        let wrong = |message: String, at: Span, label: &str| {
+            Diagnostic::error(codes::SET_SYNTAX, message, at, label)
+                .help("a setting is `NAME=VALUE`: --set classes=10, --set depths=[2,2,2,2], --set train.epochs=30")
         };
-        let span = Span::new(scratch, before.len()..before.len() + value.len());
-        let end = before.len() - 1;
-        let name_span = Span::new(scratch, end - name.len()..end);
-        match parsed {
-            Some(expr) => {
+        let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !name.split('.').all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            diags.push(wrong(format!("`{name}` is not the name of a parameter"), name_span, "cannot be a name"));
+            continue;
+        }
+        if value.is_empty() {
+            diags.push(wrong(format!("`{name}` is given no value"), name_span, "`=` and a value are missing after this"));
+            continue;
+        }
+        match syntax::expression(file, value, name.len() + 1) {
+            Ok(expr) => {
                 list.retain(|s| s.name != *name);
                 list.push(Set { name: name.clone(), expr, span, name_span });
             }
-            None => diags.push(
-                Diagnostic::error(
-                    codes::SET_SYNTAX,
-                    format!("`{name}={value}` is not a valid parameter setting"),
-                    span,
-                    "cannot be read",
-                )
-                .help("write a number, a word or a list: --set classes=10, --set depths=[2,2,2,2]"),
-            ),
+            Err(errors) => {
+                let (at, label) = errors.first().map_or((span, "cannot be read"), |e| (e.span(), e.labels[0].text.as_str()));
+                let reason = errors.first().map_or("", |error| error.message.as_str());
+                diags.push(wrong(format!("the value of `{name}` cannot be read: {reason}"), at, label));
+            }
         }
     }
     list

@@ -114,6 +114,7 @@ impl Expander<'_> {
             );
             fine = false;
         }
+        fine &= !self.strides_of_all(stage, &keys, count, has_stride);
         if !fine {
             cx.current = None;
             self.remember_stage(stage, cx);
@@ -217,6 +218,21 @@ impl Expander<'_> {
             self.stages.push(record);
         }
         self.remember_stage(stage, cx);
+    }
+
+    /// Reports a stride that a stage gives to each of several blocks, which then differ in size.
+    fn strides_of_all(&mut self, stage: &Stage, keys: &Keys<'_>, count: usize, has_stride: bool) -> bool {
+        let key = |arg: &&&Arg| arg.key.as_ref().is_some_and(|key| key.node == "stride");
+        let Some(arg) = keys.others.iter().find(key).filter(|_| stage.is_stage && count > 1 && has_stride) else { return false };
+        let ExprKind::Int(stride @ 2..) = arg.value.kind else { return false };
+        let message = format!("each of the {count} blocks would have stride {stride}");
+        let diag = Diagnostic::error(codes::STAGE_BLOCKS_DIFFER, message, arg.span, "given to every block")
+            .rule("the blocks of a stage have equal output shape");
+        self.error(match stride {
+            2 => diag.fix("write `map: halve`: the first block then has stride 2, the others 1", arg.span, "map: halve"),
+            _ => diag.help("use `repeat`, which has no such rule"),
+        });
+        true
     }
 
     fn remember_stage(&mut self, stage: &Stage, cx: &mut Cx) {

@@ -10,7 +10,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::base::tensor::Tensor;
-use crate::ir::{Checked, NodeId, ParamSource};
+use crate::ir::{Checked, NodeId, ParamSource, Shape};
 
 /// A checkpoint does not fit a network: one diagnostic for each kind of difference, with its location in the source.
 #[derive(Clone, Debug)]
@@ -68,7 +68,14 @@ pub(super) fn report(
     let mut group = |code: Code, names: Vec<&str>, place: &dyn Fn(&str) -> Span, what: &str, label: &str| {
         let Some(first) = names.first() else { return };
         let more = if names.len() > EXAMPLES { format!(" and {} more", names.len() - EXAMPLES) } else { String::new() };
-        let shown = names.iter().take(EXAMPLES).map(|n| format!("`{}`", n.escape_debug())).collect::<Vec<_>>().join(", ");
+        let shown = |name: &&str| match (expected.get(name), given.get(name)) {
+            (Some(expected), Some(given)) if code == codes::WEIGHTS_SHAPE => {
+                let [holds, needs] = [given.shape(), expected.shape].map(Shape::fixed);
+                format!("`{}` is {holds} there and {needs} here", name.escape_debug())
+            }
+            _ => format!("`{}`", name.escape_debug()),
+        };
+        let shown = names.iter().take(EXAMPLES).map(shown).collect::<Vec<_>>().join(", ");
         diagnostics.push(Diagnostic::error(code, format!("`{file}` {what}: {shown}{more}"), place(first), label));
     };
     let lacks = |name: &&str| !given.contains_key(name) && !unread.contains_key(name);

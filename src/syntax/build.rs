@@ -10,6 +10,7 @@ use super::expressions::{argument, arguments, expression, keyed, label, string};
 use super::grammar::Rule;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
+use crate::base::source::Span;
 
 /// The maximum number of parameters of a block or network, since each is compared with the others.
 const MAX_PARAMETERS: usize = 256;
@@ -226,7 +227,7 @@ fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
                         {
                             arg = shorthand(Spanned { node: name.clone(), span: arg.value.span });
                         }
-                        _ => second_positional(cx, &call, &arg),
+                        _ => {}
                     }
                 }
                 call.args.push(arg);
@@ -235,16 +236,42 @@ fn call(cx: &mut Context, pair: Pair<Rule>) -> Option<Call> {
             _ => {}
         }
     }
+    second_positional(cx, &call);
     Some(call)
 }
 
-fn second_positional(cx: &mut Context, call: &Call, arg: &Arg) {
+/// Reports values without a key beside the first argument, once.
+fn second_positional(cx: &mut Context, call: &Call) {
+    let Some((at, arg)) = call.args.iter().enumerate().skip(1).find(|(_, arg)| arg.key.is_none()) else { return };
     let message = format!("only the first argument of `{}` can go without a key", call.name.node);
     let mut diagnostic = Diagnostic::error(codes::POSITIONAL, message, arg.span, "needs a key");
-    if let Some(first) = call.args.first().filter(|first| first.key.is_none()) {
+    let first = call.args.first().filter(|first| first.key.is_none());
+    if let Some(first) = first {
         diagnostic = diagnostic.label(first.span, "the first argument");
     }
-    cx.diagnostics.push(diagnostic.help("write `key: value`; a name alone is short for `name: name`"));
+    let others = call.args[at + 1..].iter().any(|arg| arg.key.is_none());
+    let fix = first.filter(|_| at == 1 && !others).and_then(|first| second_value(&call.name.node, first.span, arg.span));
+    cx.diagnostics.push(match fix {
+        Some((help, span, own)) => diagnostic.fix(help, span, own),
+        None => diagnostic.help("write `key: value`; a name alone is short for `name: name`"),
+    });
+}
+
+/// What a second value without a key most likely is: a help with its edit.
+pub(crate) fn second_value(word: &str, first: Span, second: Span) -> Option<(String, Span, String)> {
+    let keyed = |key: &str| {
+        let before = Span { end: second.start, ..second };
+        Some((format!("write `{key}: …`"), before, format!("{key}: ")))
+    };
+    match &*word.to_ascii_lowercase() {
+        "conv" | "conv2d" => keyed("filters"),
+        "maxpool" | "avgpool" => keyed("stride"),
+        "linear" | "dense" | "fc" | "innerproduct" => {
+            let unneeded = Span { end: second.start, ..first };
+            Some(("the input width is inferred: give the output width alone".to_owned(), unneeded, String::new()))
+        }
+        _ => None,
+    }
 }
 
 fn as_label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {

@@ -7,6 +7,7 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 use super::context::Context;
 use super::foreign;
 use super::grammar::Rule;
+use super::python;
 use super::scan::shorten;
 use super::words::is_reserved;
 use crate::base::codes;
@@ -20,14 +21,15 @@ pub(super) fn has_braces(word: &str) -> bool {
     WITH_BRACES.contains(&word)
 }
 
-/// Explains the error in `text`, which is followed by `following` in the file.
-pub(super) fn explain(cx: &Context, text: &str, following: &str, error: &Error<Rule>) -> Diagnostic {
-    if let Some(found) = foreign::notation(text) {
-        let diagnostic = Diagnostic::error(codes::SYNTAX, found.message, cx.span_at(found.at), "not expected here");
-        return match found.edit {
-            Some((range, own)) => diagnostic.fix(found.help, cx.span_at(range), own),
-            None => diagnostic.help(found.help),
-        };
+/// Explains the error in `text`, which is followed by `following` in the file and should match `rule`.
+pub(super) fn explain(cx: &Context, text: &str, following: &str, rule: Rule, error: &Error<Rule>) -> Diagnostic {
+    let known = match rule {
+        Rule::only_statement | Rule::only_item => foreign::notation(text),
+        Rule::only_entries | Rule::only_keys => foreign::option(text),
+        _ => None,
+    };
+    if let Some(found) = known {
+        return advised(cx, found);
     }
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
@@ -56,12 +58,34 @@ pub(super) fn explain(cx: &Context, text: &str, following: &str, error: &Error<R
     let before = text[..at].trim_end().len();
     let last = cx.span_at(before.saturating_sub(1)..before);
     let gap = Span { start: last.end, ..last };
-    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, following, &expected, gap)
+    let tail = cx.span_at(before..arguments_end(text).max(before));
+    advise(Diagnostic::error(codes::SYNTAX, message, span, label), text, at, following, &expected, gap, tail)
 }
 
-/// Adds advice for likely mistakes.
-fn advise(diagnostic: Diagnostic, text: &str, at: usize, following: &str, expected: &[&str], gap: Span) -> Diagnostic {
-    let span = diagnostic.span();
+/// Where the arguments of a statement or entry end: before the braces that it ends with.
+fn arguments_end(text: &str) -> usize {
+    text.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '}')).len()
+}
+
+/// The error of a statement in another notation.
+pub(super) fn advised(cx: &Context, found: foreign::Advice) -> Diagnostic {
+    let diagnostic = Diagnostic::error(codes::SYNTAX, found.message, cx.span_at(found.at), "not expected here");
+    match found.edit {
+        Some((range, own)) => diagnostic.fix(found.help, cx.span_at(range), own),
+        None => diagnostic.help(found.help),
+    }
+}
+
+/// Adds advice for likely mistakes. `gap` is where a missing token belongs, and `tail` everything from there.
+fn advise(
+    diagnostic: Diagnostic,
+    text: &str,
+    at: usize,
+    following: &str,
+    expected: &[&str],
+    gap: Span,
+    tail: Span,
+) -> Diagnostic {
     let rest = &text[at..];
     let before = text[..at].trim_end();
     let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];
@@ -72,8 +96,16 @@ fn advise(diagnostic: Diagnostic, text: &str, at: usize, following: &str, expect
         };
         return diagnostic.fix(help, gap, ",");
     }
+    // the rest of the arguments is most likely written in the same way
+    let quoted = ["labels", "weights", "use"].iter().any(|word| text.starts_with(word));
+    let respelled = || python::respelled(&text[before.len()..arguments_end(text)], quoted);
     if rest.starts_with('=') && !rest.starts_with("==") && expected.contains(&"`:`") {
-        return diagnostic.fix("between a key and its value stands `:`", span, ":");
+        let key = before.rsplit(|c| !is_word(c)).next().unwrap_or("");
+        let own = respelled();
+        return diagnostic.fix(format!("write `{key}{own}`"), tail, own);
+    }
+    if rest.starts_with('\'') {
+        return diagnostic.fix("words stand without quotes, texts in double quotes", tail, respelled());
     }
     let in_front = text.split_once('(').map_or("", |(name, _)| name);
     let called = !in_front.is_empty() && in_front.chars().all(is_word) && !is_reserved(in_front);
@@ -96,7 +128,8 @@ fn is_word(c: char) -> bool {
 /// Describes the token at `at` for a message.
 pub(super) fn token(text: &str, at: usize) -> String {
     let rest = &text[at..];
-    format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug())
+    // single quotes need no escape between backticks
+    format!("`{}`", shorten(&rest[..token_length(rest)]).escape_debug().to_string().replace("\\'", "'"))
 }
 
 /// The span of the token at `at`.
@@ -109,6 +142,9 @@ fn token_length(rest: &str) -> usize {
     if is_word(first) {
         let pointed = |(i, c): (usize, char)| c == '.' && rest[i + 1..].starts_with(is_word);
         return rest.char_indices().find(|&(i, c)| !is_word(c) && !pointed((i, c))).map_or(rest.len(), |(i, _)| i);
+    }
+    if first == '\'' {
+        return rest[1..].find(['\'', '\n']).filter(|&at| rest[1 + at..].starts_with('\'')).map_or(1, |at| at + 2);
     }
     if first == '"' {
         let mut escaped = false;

@@ -267,7 +267,7 @@ fn shift(span: Span, by: usize) -> std::ops::Range<usize> {
 }
 
 /// The expression between the braces of a template, which starts at `start` in the matched text.
-fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
+pub(super) fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     let place = cx.place(start);
     let scan = scan::scan(cx.file, text);
     if !scan.diagnostics.is_empty() {
@@ -286,7 +286,7 @@ fn filled_in(cx: &mut Context, text: &str, start: usize) -> Option<Expr> {
     match Grammar::parse(Rule::only_expression, text) {
         Ok(mut pairs) => expression(&mut cx, pairs.next()?),
         Err(error) => {
-            let diagnostic = explain::explain(&cx, text, "}", &error);
+            let diagnostic = explain::explain(&cx, text, "}", Rule::only_expression, &error);
             cx.diagnostics.push(diagnostic);
             None
         }

@@ -13,6 +13,7 @@ mod expressions;
 mod foreign;
 mod grammar;
 mod limits;
+mod python;
 mod recover;
 mod scan;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::{FileId, Span};
 
+pub(crate) use build::second_value;
 pub use dump::dump;
 pub use limits::*;
 
@@ -38,4 +40,12 @@ pub fn parse(file: FileId, text: &str) -> (ast::File, Vec<Diagnostic>) {
         return (damaged, vec![diagnostic]);
     }
     recover::file(file, text, scan::scan(file, text))
+}
+
+/// Parses an expression that begins at the byte `at` of a file.
+pub(crate) fn expression(file: FileId, text: &str, at: usize) -> Result<ast::Expr, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    let mut context = context::Context { file, pieces: vec![(0, at)], diagnostics: &mut diagnostics };
+    let parsed = expressions::filled_in(&mut context, text, 0);
+    parsed.filter(|_| diagnostics.is_empty()).ok_or(diagnostics)
 }

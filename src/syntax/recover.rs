@@ -13,6 +13,7 @@ use super::ast::*;
 use super::build;
 use super::context::Context;
 use super::explain;
+use super::foreign;
 use super::grammar::{Grammar, Rule};
 use super::scan::{Mark, MarkKind, Scan};
 use super::{MAX_ERRORS, VERSION};
@@ -85,7 +86,12 @@ impl<'a> Recovery<'a> {
                 }
                 pieces = rest;
             }
-            _ => self.no_version(pieces.first()),
+            first => {
+                let other = self.no_version(first.map(|(piece, _)| piece));
+                if other {
+                    return;
+                }
+            }
         }
         let mut astray = false;
         for piece in pieces {
@@ -123,21 +129,37 @@ impl<'a> Recovery<'a> {
         Some(version)
     }
 
-    fn no_version(&mut self, first: Option<&Piece>) {
+    /// Reports the missing version. Returns whether the file is in another language, of which nothing more is reported.
+    fn no_version(&mut self, first: Option<&Piece>) -> bool {
         let start = first.map_or(0, |piece| piece.range.start);
         let length = first.map_or(0, |piece| self.first_word(&piece.range).len());
         let span = Span::new(self.file, start..start + length);
         let top = Span::new(self.file, 0..0);
         let message = format!("the file does not begin with `resnet {VERSION}`");
+        if let Some(other) = foreign::kind(self.text.trim_start()) {
+            let help = "write the network in this language (`resnetc new` makes a first file), or export the model to ONNX and `resnetc import` that";
+            self.diagnostics.clear();
+            self.diagnostics
+                .push(Diagnostic::error(codes::NO_VERSION, message, span, format!("this looks like {other}")).help(help));
+            return true;
+        }
         self.diagnostics.push(Diagnostic::error(codes::NO_VERSION, message, span, "the version belongs in front of this").fix(
             format!("write `resnet {VERSION}` in the first line"),
             top,
             format!("resnet {VERSION}\n"),
         ));
+        false
     }
 
     fn misplaced(&mut self, piece: &Piece, word: &str) {
         if self.was_reported(&piece.range) {
+            return;
+        }
+        if let Some(found) = foreign::item(&self.clean[piece.range.clone()]) {
+            let pieces = vec![(0, piece.range.start)];
+            let cx = Context { file: self.file, pieces, diagnostics: &mut self.diagnostics };
+            let diagnostic = explain::advised(&cx, found);
+            self.diagnostics.push(diagnostic);
             return;
         }
         let span = explain::token_span(self.file, self.clean, piece.range.start);
@@ -339,7 +361,7 @@ impl<'a> Recovery<'a> {
             Err(error) => {
                 let following = &self.clean[range.end.min(self.clean.len())..];
                 let cx = Context { file: self.file, pieces, diagnostics: &mut self.diagnostics };
-                let diagnostic = explain::explain(&cx, text, following, &error);
+                let diagnostic = explain::explain(&cx, text, following, rule, &error);
                 self.diagnostics.push(diagnostic);
                 None
             }

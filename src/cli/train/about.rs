@@ -148,7 +148,7 @@ impl About {
     /// Replaces the `--set` option displayed as `before` by the one displayed as `after`.
     fn update_set(&mut self, before: &str, after: &str) -> bool {
         let option = |text: &str| {
-            let (name, value) = text.trim_end().split_once("--set ")?.1.split_once('=')?;
+            let (name, value) = text.split_once('=')?;
             Some((name.to_owned(), value.to_owned()))
         };
         let (Some(before), Some(after)) = (option(before), option(after)) else { return false };

@@ -8,6 +8,7 @@ mod read;
 pub(super) use read::read;
 
 use super::eval::{Env, Eval};
+use super::foreign;
 use super::set::Set;
 use super::value::Value;
 use crate::base::codes;
@@ -143,6 +144,16 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
         }
     }
     Some(TrainEntries { entries, span: sets.first()?.span, of_command: true })
+}
+
+/// Where a key stands in a recipe that is written here or in another framework as `key`: `train.optimizer.lr` for `learning_rate`.
+pub(in crate::elaborate) fn path(key: &str) -> Option<String> {
+    let own = |context: &str, keys: &[&'static str]| match foreign::find(context, key) {
+        Some(foreign::Answer::Ours(own)) => Some(own),
+        _ => keys.iter().copied().find(|own| *own == key),
+    };
+    let direct = own("train", &read::KEYS).map(|own| format!("train.{own}"));
+    direct.or_else(|| own("optimizer sgd", &read::OPTIMIZER_KEYS).map(|own| format!("train.optimizer.{own}")))
 }
 
 /// The unit of bare numbers in these entries, if they state the training length.

@@ -9,7 +9,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Count, Init, OnError, Recipe, Schedule, Sgd, WeightsFrom};
 
 /// The keys of a `train` block.
-const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 20] = [
     "init",
     "from",
     "freeze",
@@ -31,6 +31,9 @@ const KEYS: [&str; 20] = [
     "checkpoint",
     "zero_init_residual",
 ];
+
+/// The keys of `optimizer sgd`.
+pub(super) const OPTIMIZER_KEYS: [&str; 6] = ["lr", "momentum", "nesterov", "weight_decay", "decay_norm", "decay_bias"];
 
 /// The maximum batch size, so that a typo cannot use up all memory.
 const MAX_BATCH: u64 = 1 << 20;
@@ -144,8 +147,7 @@ impl EntryReader<'_> {
         if !entry.values.is_empty() {
             self.word(entry, &["sgd"])?;
         }
-        const KEYS: [&str; 6] = ["lr", "momentum", "nesterov", "weight_decay", "decay_norm", "decay_bias"];
-        self.known("`optimizer sgd`", &entry.entries, &KEYS);
+        self.known("`optimizer sgd`", &entry.entries, &OPTIMIZER_KEYS);
         let sgd = &mut recipe.optimizer;
         for key in &entry.entries {
             self.of_sgd(key, sgd);

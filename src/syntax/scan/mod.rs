@@ -230,6 +230,7 @@ impl Scanner<'_> {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(fresh, after_brace),
             b'0'..=b'9' => self.number(),
             b'"' => self.string(),
+            b'\'' => self.single_quoted(),
             b'{' => {
                 if self.in_parentheses() {
                     self.give_up_parentheses();

@@ -26,10 +26,9 @@ impl Scanner<'_> {
             let length = last.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(last.len());
             let stop = self.text.len() - last.len() + length;
             let message = format!("`{}` is a range, and there are no ranges", shorten(&self.text[start..stop]));
-            self.diagnostics.push(
-                Diagnostic::error(codes::NUMBER, message, self.span(start..stop), "not a number")
-                    .help("blocks in a row are `repeat 3 of BLOCK` or `stage layer1: 3 of BLOCK { filters: 64 }`; a loop is neither needed nor known"),
-            );
+            self.diagnostics.push(Diagnostic::error(codes::NUMBER, message, self.span(start..stop), "not a number").help(
+                "blocks in a row are `repeat 3 of BLOCK` or `stage layer1: 3 of BLOCK { filters: 64 }`; there are no loops",
+            ));
             self.at = stop;
             return;
         }
@@ -73,6 +72,15 @@ impl Scanner<'_> {
         self.at = at + 1;
     }
 
+    /// A text in single quotes, which the parser reports with what stands around it.
+    pub(super) fn single_quoted(&mut self) {
+        let rest = &self.text[self.at + 1..];
+        match rest.find(['\'', '\n']).filter(|&end| rest[end..].starts_with('\'')) {
+            Some(end) => self.at += end + 2,
+            None => self.stray(),
+        }
+    }
+
     /// A run of characters that are not part of the language.
     pub(super) fn stray(&mut self) {
         let start = self.at;
@@ -85,8 +93,13 @@ impl Scanner<'_> {
         let message = format!("`{}` means nothing here", shorten(found).escape_debug());
         let mut diagnostic = Diagnostic::error(codes::STRAY, message, span, "not a part of the language");
         diagnostic = match found {
-            "#" => diagnostic.help("comments begin with `//`"),
-            "'" => diagnostic.help("strings stand in double quotes"),
+            "#" => {
+                // the rest of the line is a comment, whatever it holds
+                self.at = start + self.text[start..].find('\n').unwrap_or(self.text.len() - start);
+                self.blanks.extend(start..self.at);
+                diagnostic.fix("comments begin with `//`", span, "//")
+            }
+            "'" => diagnostic.help("texts stand in double quotes"),
             "&" | "&&" => diagnostic.fix("write `and`", span, "and"),
             "|" | "||" => diagnostic.fix("write `or`", span, "or"),
             "!" => diagnostic.help("write `not` and a blank"),

@@ -1,0 +1,181 @@
+//! Words of other frameworks, and this language's former ones: what each is here.
+//!
+//! A context is an operator's word, or what the messages of a recipe call it: `optimizer sgd`, `schedule`, `train`.
+
+mod table;
+
+use super::operators::{self, Operator};
+use crate::base::codes;
+use crate::base::diagnostic::{Code, Diagnostic};
+use crate::base::source::Span;
+use crate::syntax::ast::{Arg, BinaryOp, Call, ExprKind};
+use table::TABLE;
+
+/// What a foreign word is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is written so: replacing the word is the fix.
+    Ours(&'static str),
+    /// Nothing is written so in its place. Says why, and what to do.
+    Nothing(&'static str),
+}
+
+use Answer::{Nothing, Ours};
+
+/// Contexts, words as [`plain`] writes them, answer.
+type Row = (&'static [&'static str], &'static [&'static str], Answer);
+
+/// A word in lower case, without prefixes such as `nn.` and without underscores.
+fn plain(word: &str) -> String {
+    word.rsplit('.').next().unwrap_or(word).to_ascii_lowercase().replace('_', "")
+}
+
+/// What a word of elsewhere is in this context.
+pub fn find(context: &str, word: &str) -> Option<Answer> {
+    let plain = plain(word);
+    let among = |context: &str, word: &str| {
+        TABLE.iter().find(|(contexts, words, _)| contexts.contains(&context) && words.contains(&word)).map(|row| row.2)
+    };
+    if context == "statement" {
+        return among(context, &plain).or_else(|| {
+            let base = plain.strip_prefix("lazy").unwrap_or(&plain);
+            let base = ["1d", "2d", "3d"].iter().fold(base.to_owned(), |base, dims| base.replace(dims, ""));
+            if base.ends_with("loss") {
+                return Some(table::LOSS);
+            }
+            match among(context, &base) {
+                Some(Ours(_)) if plain.contains("3d") => Some(table::THREE_AXES),
+                answer => answer,
+            }
+        });
+    }
+    // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
+    among(context, word)
+        .or_else(|| among(context, &plain))
+        .or_else(|| operators::find(context).and_then(|_| among("operator", &plain)))
+}
+
+/// The error for a word of elsewhere, where it is known. `missing` is the message where nothing here is the same.
+pub(super) fn error(context: &str, word: &str, code: Code, span: Span, missing: String) -> Option<Diagnostic> {
+    Some(answered(find(context, word)?, word, code, span, missing, |own| (span, own.to_owned())))
+}
+
+fn answered(
+    answer: Answer,
+    word: &str,
+    code: Code,
+    span: Span,
+    missing: String,
+    edit: impl FnOnce(&'static str) -> (Span, String),
+) -> Diagnostic {
+    match answer {
+        Ours(own) => {
+            let (at, new) = edit(own);
+            let written = new.trim_end().to_owned();
+            Diagnostic::error(code, format!("`{word}` is written `{written}` here"), span, "another word")
+                .fix(format!("write `{written}`"), at, new)
+                .renamed()
+        }
+        Nothing(why) => Diagnostic::error(code, missing, span, "not known").help(why),
+    }
+}
+
+/// The error for a statement of elsewhere, where its word is known. The fix also drops or names its first argument, where that means
+/// something else here.
+pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
+    let word = &call.name.node;
+    let span = call.name.span;
+    let answer = find("statement", word)?;
+    let diag = answered(answer, word, codes::UNKNOWN_OPERATOR, span, missing, |own| {
+        let up_to = |arg: &Arg| Span { end: arg.span.start, ..span };
+        let through = |arg: &Arg| Span { end: arg.span.end, ..span };
+        let first = call.args.first().filter(|first| first.key.is_none());
+        match (own, first, call.args.last()) {
+            ("avgpool global", Some(first), _) if plain(word).starts_with("adaptive") => {
+                (up_to(first), "avgpool output_size: ".to_owned())
+            }
+            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
+                (span, own.split(' ').next().unwrap_or(own).to_owned())
+            }
+            // the number of channels, which is inferred
+            ("batchnorm", Some(first), _) => match call.args.get(1) {
+                Some(next) => (up_to(next), format!("{own} ")),
+                None => (through(first), own.to_owned()),
+            },
+            _ => match call.args.last().filter(|_| own.contains(' ') || takes_nothing(own)) {
+                Some(last) => (through(last), own.to_owned()),
+                None => (span, own.to_owned()),
+            },
+        }
+    });
+    Some(match word.as_str() {
+        "return" => {
+            Diagnostic { helps: Vec::new(), ..diag }.fix("the last value is the result: delete this line", whole(call), "")
+        }
+        _ => diag,
+    })
+}
+
+fn takes_nothing(word: &str) -> bool {
+    operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !operators::is_join(word))
+}
+
+/// A call without its label.
+fn whole(call: &Call) -> Span {
+    call.args.last().map_or(call.name.span, |last| Span { end: last.span.end, ..call.name.span })
+}
+
+/// The error for `3*3` as a size, which is 9.
+pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
+    args.iter().find_map(|arg| {
+        let name = arg.key.as_ref().map_or(operator.positional?, |key| &key.node);
+        let key = operator.keys.iter().find(|key| key.name == name && key.takes.starts_with("a size"))?;
+        let ExprKind::Binary(op, a, b) = &arg.value.kind else { return None };
+        let (BinaryOp::Mul, ExprKind::Int(a), ExprKind::Int(b)) = (op.node, &a.kind, &b.kind) else { return None };
+        let own = format!("{a}x{b}");
+        let message = format!("`{}` takes a size, and this is a product", key.name);
+        let diag = Diagnostic::error(codes::BAD_VALUE, message, arg.value.span, format!("is {}", a.saturating_mul(*b)));
+        Some(diag.fix(format!("write `{own}`"), arg.value.span, own))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_table_are_plain_and_no_two_rows_answer_one() {
+        let mut seen = std::collections::HashSet::new();
+        for (contexts, words, _) in TABLE {
+            for (context, word) in contexts.iter().flat_map(|context| words.iter().map(move |word| (*context, *word))) {
+                let is_former = context == "augment" && word == "random_crop";
+                assert!(plain(word) == word || is_former, "{context}: {word}");
+                assert!(seen.insert((context, word)), "{context}: `{word}` twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_ours_is_not_foreign() {
+        for operator in operators::OPERATORS {
+            for key in operator.keys {
+                assert_eq!(find(operator.word, key.name), None, "{}: {}", operator.word, key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_answer_that_names_an_operator_names_one_of_ours() {
+        for (contexts, words, answer) in TABLE {
+            if let (&["statement"], Ours(own)) = (*contexts, answer) {
+                let word = own.split(' ').next().unwrap_or(own);
+                assert!(operators::find(word).is_some(), "{words:?}: {own}");
+            }
+            for context in contexts.iter().filter_map(|context| operators::find(context)) {
+                if let Ours(own) = answer {
+                    assert!(context.keys.iter().any(|key| key.name == *own), "{}: {own}", context.word);
+                }
+            }
+        }
+    }
+}

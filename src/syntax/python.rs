@@ -1,0 +1,361 @@
+//! Layers as Python constructs them with PyTorch or Keras, translated to statements: defaults that differ here are written out, so
+//! that the statement computes the same.
+
+/// The statements of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`, `model.add(Dense(10))` or a
+/// list of these, in one line, and the length of what they stand for; `None` where anything has no certain counterpart.
+pub(super) fn statements(text: &str) -> Option<(String, usize)> {
+    let mut lines = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        // after a comma at a line's end, the next line belongs to the text, too
+        let is_call =
+            rest.find(|c: char| !is_word(c) && c != '.').is_some_and(|at| rest[at..].trim_start().starts_with(['(', '=']));
+        if !is_call && !lines.is_empty() {
+            return Some((lines.join("; ") + "; ", text.trim_end().len() - rest.len()));
+        }
+        let (name, call) = match assigned(rest) {
+            Some((target, value)) => (target.strip_prefix("self."), value),
+            None => (None, rest),
+        };
+        let (callee, arguments, after) = called(call)?;
+        let (callee, arguments) = match callee.strip_suffix(".add") {
+            Some(_) => called(arguments.trim()).filter(|inner| inner.2.trim().is_empty()).map(|(a, b, _)| (a, b))?,
+            None => (callee, arguments),
+        };
+        // Keras's functional style calls the layer: `Dense(10)(x)`
+        let after = called(after).filter(|(callee, ..)| callee.is_empty()).map_or(after, |(.., after)| after);
+        let from = lines.len();
+        lines.extend(layer(callee, arguments)?);
+        if let (Some(name), true) = (name.filter(|name| name.chars().all(is_word)), lines.len() == from + 1) {
+            lines[from] += &format!(" as {name}");
+        }
+        rest = match after.trim_start() {
+            "" => "",
+            more => more.strip_prefix(',')?.trim_start(),
+        };
+    }
+    (!lines.is_empty()).then(|| (lines.join("; "), text.trim_end().len()))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The target and the value of `self.conv1 = …`.
+fn assigned(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !is_word(c) && c != '.')?;
+    let value = text[end..].trim_start().strip_prefix('=')?;
+    (!value.starts_with('=')).then(|| (&text[..end], value.trim_start()))
+}
+
+/// What is called, the text of its arguments, and what follows the call.
+fn called(text: &str) -> Option<(&str, &str, &str)> {
+    let open = text.find(|c: char| !is_word(c) && c != '.').filter(|&at| text[at..].starts_with('('))?;
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices().skip(open) {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((&text[..open], &text[open + 1..at], &text[at + 1..]));
+        }
+    }
+    None
+}
+
+/// Splits at commas outside of brackets.
+fn split(arguments: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut list) = (0_i32, 0, Vec::new());
+    for (at, c) in arguments.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            ',' if depth == 0 => {
+                list.push(arguments[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    list.push(arguments[start..].trim());
+    list.retain(|argument| !argument.is_empty());
+    list
+}
+
+/// Arguments by the name of their parameter; those that have no counterpart and change nothing are left out.
+struct Arguments<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Arguments<'a> {
+    /// `parameters` are the positional ones, in order.
+    fn read(arguments: &[&'a str], parameters: &[&'a str]) -> Option<Arguments<'a>> {
+        const WITHOUT_EFFECT: [&str; 6] = ["in_channels", "in_features", "num_features", "inplace", "name", "input_shape"];
+        let mut list = Vec::new();
+        for (i, argument) in arguments.iter().enumerate() {
+            let (key, value) = match argument.split_once('=') {
+                Some((key, value)) => (key.trim(), value.trim()),
+                None => (*parameters.get(i)?, *argument),
+            };
+            if !WITHOUT_EFFECT.contains(&key) {
+                list.push((key, value));
+            }
+        }
+        Some(Arguments(list))
+    }
+
+    fn take(&mut self, keys: &[&str]) -> Option<&'a str> {
+        let at = self.0.iter().position(|(key, _)| keys.contains(key))?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// `key: value` in our words, if the argument is given.
+    fn keyed(&mut self, own: &str, keys: &[&str]) -> Option<String> {
+        self.take(keys).map(|value| format!(", {own}: {}", plain(value)))
+    }
+
+    fn done(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+/// A value in our notation: `true` for `True`, `3x3` for `(3, 3)`, a list for another tuple.
+fn plain(value: &str) -> String {
+    match value {
+        "True" => return "true".to_owned(),
+        "False" => return "false".to_owned(),
+        _ => {}
+    }
+    let whole = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    match value.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).map(split).as_deref() {
+        Some([one]) => (*one).to_owned(),
+        Some([a, b]) if whole(a) && whole(b) => format!("{a}x{b}"),
+        Some(list) => format!("[{}]", list.join(", ")),
+        None => value.to_owned(),
+    }
+}
+
+/// Arguments in our notation: `key: value` for `key=value`, sizes and lists for tuples, and for texts in single quotes either words
+/// or texts in double quotes.
+pub(super) fn respelled(text: &str, quoted_words: bool) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let closed = |sign: char| rest[1..].find(sign).map(|at| at + 1);
+        let length = match first {
+            '"' => closed('"').map_or(rest.len(), |at| at + 1),
+            '\'' if closed('\'').is_some() => {
+                let end = closed('\'').unwrap_or(1);
+                let inner = &rest[1..end];
+                let bare = !quoted_words && !inner.is_empty() && inner.chars().all(is_word);
+                out += &if bare { inner.to_owned() } else { format!("\"{inner}\"") };
+                rest = &rest[end + 1..];
+                continue;
+            }
+            '=' if !rest[1..].starts_with('=') && !out.ends_with(['=', '!', '<', '>', '~']) => {
+                out.truncate(out.trim_end().len());
+                out += ": ";
+                rest = rest[1..].trim_start();
+                continue;
+            }
+            '(' if out.trim_end().ends_with([':', ',', '[']) => match called(rest) {
+                Some((_, inner, after)) => {
+                    out += &plain(&rest[..inner.len() + 2]);
+                    rest = after;
+                    continue;
+                }
+                None => 1,
+            },
+            _ if word > 0 => {
+                out += &plain(&rest[..word]);
+                rest = &rest[word..];
+                continue;
+            }
+            _ => first.len_utf8(),
+        };
+        out += &rest[..length];
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// A kernel in two dimensions: `3x3` for `3`.
+fn kernel(value: &str) -> String {
+    let own = plain(value);
+    if own.bytes().all(|b| b.is_ascii_digit()) { format!("{own}x{own}") } else { own }
+}
+
+/// The statements of one layer.
+fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
+    let class = callee.rsplit('.').next()?;
+    let mut list = split(arguments);
+    let mut lines = Vec::new();
+    // a function takes the value first, which can be a call itself
+    if class.starts_with(|c: char| c.is_ascii_lowercase()) && callee.contains('.') && !list.is_empty() {
+        let value = list.remove(0);
+        if !value.chars().all(is_word) {
+            let (callee, arguments, after) = called(value)?;
+            lines = after.is_empty().then(|| layer(callee, arguments))??;
+        }
+    }
+    let read = |parameters: &[&'static str]| Arguments::read(&list, parameters);
+    let args = match class {
+        "Conv2d" | "conv" => {
+            let torch = ["in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias"];
+            let mut args = read(&torch)?;
+            lines.push(convolution(&mut args)?);
+            args
+        }
+        "Conv2D" | "Convolution2D" => {
+            let mut args = read(&["filters", "kernel_size", "strides", "padding"])?;
+            lines.push(convolution(&mut args)?);
+            args
+        }
+        "Linear" | "Dense" => {
+            let mut args =
+                read(if class == "Dense" { &["units", "activation"] } else { &["in_features", "out_features", "bias"] })?;
+            let width = args.take(&["units", "out_features"])?;
+            lines.push(format!("linear {width}{}", args.keyed("bias", &["bias", "use_bias"]).unwrap_or_default()));
+            args
+        }
+        "BatchNorm2d" => {
+            let mut args = read(&["num_features", "eps", "momentum"])?;
+            let keys =
+                [("eps", ["eps"]), ("momentum", ["momentum"])].map(|(own, keys)| args.keyed(own, &keys).unwrap_or_default());
+            lines.push(format!("batchnorm{}", keys.concat().replacen(',', "", 1)));
+            args
+        }
+        "BatchNormalization" => {
+            // Keras's momentum is the share that stays
+            lines.push("batchnorm eps: 1e-3, momentum: 0.01".to_owned());
+            read(&[])?
+        }
+        "MaxPool2d" | "MaxPooling2D" | "max_pool2d" | "AvgPool2d" | "AveragePooling2D" | "avg_pool2d" => {
+            let mut args = read(&["kernel_size", "stride", "padding"])?;
+            let word = if class.to_ascii_lowercase().starts_with("max") { "maxpool" } else { "avgpool" };
+            lines.push(pool(word, &mut args)?);
+            args
+        }
+        "AdaptiveAvgPool2d" | "adaptive_avg_pool2d" => {
+            let mut args = read(&["output_size"])?;
+            let size = plain(args.take(&["output_size"])?);
+            let global = matches!(&*size, "1" | "1x1");
+            lines.push(if global { "avgpool global".to_owned() } else { format!("avgpool output_size: {size}") });
+            args
+        }
+        "GlobalAveragePooling2D" => {
+            lines.push("avgpool global".to_owned());
+            read(&[])?
+        }
+        "Dropout" | "dropout" => {
+            let mut args = read(&["p"])?;
+            lines.push(format!("dropout {}", args.take(&["p", "rate"]).unwrap_or("0.5")));
+            args
+        }
+        "Softmax" | "softmax" => {
+            lines.push("softmax".to_owned());
+            let mut args = read(&["dim"])?;
+            args.take(&["dim", "axis"]).is_none_or(|dim| matches!(dim, "1" | "-1")).then_some(args)?
+        }
+        "Flatten" | "flatten" => {
+            lines.push("flatten".to_owned());
+            let mut args = read(&["start_dim"])?;
+            args.take(&["start_dim"]).is_none_or(|dim| dim == "1").then_some(args)?
+        }
+        "Activation" => read(&["activation"])?,
+        "ReLU" | "relu" | "Sigmoid" | "sigmoid" => {
+            lines.push(class.to_ascii_lowercase());
+            read(&["inplace"])?
+        }
+        _ => return None,
+    };
+    let mut args = args;
+    if let Some(activation) = args.take(&["activation"]) {
+        let word = activation.trim_matches(['\'', '"']);
+        lines.push(["relu", "sigmoid", "softmax"].into_iter().find(|own| *own == word)?.to_owned());
+    }
+    args.done()?;
+    Some(lines)
+}
+
+fn convolution(args: &mut Arguments) -> Option<String> {
+    let kernel = kernel(args.take(&["kernel_size"])?);
+    let filters = args.take(&["filters", "out_channels"])?;
+    let stride = args.keyed("stride", &["stride", "strides"]).unwrap_or_default();
+    let padding = match args.take(&["padding"]).map(|value| value.trim_matches(['\'', '"'])) {
+        None | Some("valid") => ", padding: 0".to_owned(),
+        // what ours is by default, at stride 1
+        Some("same") => stride.is_empty().then(String::new)?,
+        Some(value) => format!(", padding: {}", plain(value)),
+    };
+    let dilation = args.keyed("dilation", &["dilation", "dilation_rate"]).unwrap_or_default();
+    let groups = args.keyed("groups", &["groups"]).unwrap_or_default();
+    let bias = args.keyed("bias", &["bias", "use_bias"]).unwrap_or_else(|| ", bias: true".to_owned());
+    Some(format!("conv {kernel}, filters: {filters}{stride}{padding}{dilation}{groups}{bias}"))
+}
+
+fn pool(word: &str, args: &mut Arguments) -> Option<String> {
+    let kernel = kernel(args.take(&["kernel_size", "pool_size"]).unwrap_or("2"));
+    let stride = args.keyed("stride", &["stride", "strides"]).unwrap_or_default();
+    let padding = args.keyed("padding", &["padding"]).unwrap_or_else(|| ", padding: 0".to_owned());
+    let ceil = args.keyed("ceil_mode", &["ceil_mode"]).unwrap_or_default();
+    Some(format!("{word} {kernel}{stride}{padding}{ceil}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statements;
+
+    #[test]
+    fn layers_are_translated_with_the_defaults_that_differ() {
+        for (python, own) in [
+            ("nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)", "conv 7x7, filters: 64, stride: 2, padding: 3, bias: false"),
+            ("nn.Conv2d(3, 64, kernel_size=(3, 5))", "conv 3x5, filters: 64, padding: 0, bias: true"),
+            ("self.conv1 = nn.Conv2d(3, 64, 3)", "conv 3x3, filters: 64, padding: 0, bias: true as conv1"),
+            ("model.add(Conv2D(32, (3, 3), activation='relu'))", "conv 3x3, filters: 32, padding: 0, bias: true; relu"),
+            ("x = Conv2D(32, 3, padding='same')(x)", "conv 3x3, filters: 32, bias: true"),
+            ("nn.BatchNorm2d(64), nn.ReLU(inplace=True),", "batchnorm; relu"),
+            ("nn.BatchNorm2d(64, eps=0.001)", "batchnorm eps: 0.001"),
+            ("x = F.max_pool2d(F.relu(x), 2)", "relu; maxpool 2x2, padding: 0"),
+            ("nn.AdaptiveAvgPool2d((1, 1))", "avgpool global"),
+            ("self.fc = nn.Linear(512, 10)", "linear 10 as fc"),
+            ("Dense(units=10, activation='softmax')", "linear 10; softmax"),
+        ] {
+            assert_eq!(statements(python), Some((own.to_owned(), python.len())), "{python}");
+        }
+        let joined = "nn.ReLU(), nn.Flatten(),  linear 10";
+        assert_eq!(statements(joined), Some(("relu; flatten; ".to_owned(), "nn.ReLU(), nn.Flatten(),  ".len())));
+    }
+
+    #[test]
+    fn arguments_are_respelled() {
+        for (python, own) in [
+            ("=2", ": 2"),
+            (" = (2, 2), padding='same', bias=True", ": 2x2, padding: same, bias: true"),
+            ("=(0.485, 0.456, 0.406), n == 3", ": [0.485, 0.456, 0.406], n == 3"),
+            ("='a b' + \"c=d\"", ": \"a b\" + \"c=d\""),
+        ] {
+            assert_eq!(super::respelled(python, false), own);
+        }
+        assert_eq!(super::respelled("['cat', 'dog']", true), "[\"cat\", \"dog\"]");
+    }
+
+    #[test]
+    fn what_has_no_certain_counterpart_is_not_translated() {
+        for python in [
+            "nn.Conv2d(3, 64, 3, padding_mode='reflect')",
+            "Conv2D(32, 3, strides=2, padding='same')",
+            "nn.GELU()",
+            "x = self.conv1(x)",
+            "Dense(10, activation='gelu')",
+            "nn.Softmax(dim=0)",
+            "nn.Conv2d(3, 64, 3",
+            "nn.Conv2d()",
+            "relu() + 1",
+            "",
+        ] {
+            assert_eq!(statements(python), None, "{python}");
+        }
+    }
+}

@@ -4,16 +4,16 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::blocked::channelwise::Scaled;
-use super::blocked::convert::Squares;
-use super::blocked::depthwise::Taps;
-use super::blocked::pooling::Windows;
 use super::linear::DotsFn;
+use super::microkernel::TileFn;
+use super::nchwc::channelwise::Scaled;
+use super::nchwc::convert::Squares;
+use super::nchwc::depthwise::Taps;
+use super::nchwc::pool::Windows;
 use super::peak::Chains;
-use super::tile::TileFn;
 use super::train::conv_weight::depthwise::Products;
-use super::train::conv_weight::outer::OuterFn;
-use super::train::leaves::TrainKernels;
+use super::train::conv_weight::outer_product::OuterFn;
+use super::train::feature_maps::TrainKernels;
 use super::winograd;
 
 /// An instruction set for which kernels are compiled.
@@ -163,21 +163,21 @@ pub(super) struct Kernels {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::super::blocked::channelwise::{Scaled, scaled};
-    use super::super::blocked::convert::{Squares, turn};
-    use super::super::blocked::depthwise::{Taps, depthwise};
-    use super::super::blocked::pooling::{Windows, windows};
     use super::super::linear::{Dots, dot, dots};
+    use super::super::microkernel::{Tile, TileFn, tile};
+    use super::super::nchwc::channelwise::{Scaled, scaled};
+    use super::super::nchwc::convert::{Squares, turn};
+    use super::super::nchwc::depthwise::{Taps, depthwise};
+    use super::super::nchwc::pool::{Windows, windows};
     use super::super::peak::{Chains, chains};
     use super::super::simd::avx2::Avx2;
     use super::super::simd::avx512::Avx512;
-    use super::super::tile::{Tile, TileFn, tile};
+    use super::super::train::channel_mul::{Dot, plane_dot};
     use super::super::train::conv_weight::depthwise::{Products, products};
-    use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
+    use super::super::train::conv_weight::outer_product::{Outer, OuterFn, outer};
     use super::super::train::conv_weight::winograd::transform::{Sums, gradient, taps};
-    use super::super::train::leaves::TrainKernels;
+    use super::super::train::feature_maps::TrainKernels;
     use super::super::train::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
-    use super::super::train::plane::{Dot, plane_dot};
     use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
     use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
     use super::super::winograd::{Size, Spread, spread};

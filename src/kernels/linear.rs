@@ -3,8 +3,8 @@
 
 use super::conv::{Epilogue, Residual};
 use super::isa::{Isa, Kernels};
-use super::pool::{Disjoint, Pool, share};
 use super::simd::Simd;
+use super::threads::{Disjoint, ThreadPool, share};
 
 /// Batch size from which a matrix product pays off, for instruction sets without their own kernels.
 const GEMM_BATCH: usize = 8;
@@ -157,7 +157,7 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
 /// # Panics
 /// If a slice has the wrong length, or the processor lacks the instruction set.
 pub fn linear(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     sizes @ [batch, inputs, features]: [usize; 3],
     x: &[f32],
@@ -173,7 +173,7 @@ pub fn linear(
 }
 
 fn vector(
-    pool: &Pool,
+    pool: &ThreadPool,
     kernels: &Kernels,
     [batch, inputs, features]: [usize; 3],
     x: &[f32],
@@ -228,7 +228,7 @@ fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mu
 
 /// For instruction sets without their own kernels: `matrixmultiply`, or an auto-vectorized dot product.
 fn portable(
-    pool: &Pool,
+    pool: &ThreadPool,
     [batch, inputs, features]: [usize; 3],
     x: &[f32],
     weight: &[f32],
@@ -339,7 +339,7 @@ mod tests {
                 let (bias, residual) = (n.take(features), n.take(batch * features));
                 let relu = n.below(2) == 0;
                 let act = relu.then_some(Activation::Relu);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut out = residual.clone();
                 let from = if round % 2 == 0 { Residual::InPlace } else { Residual::From(&residual) };
                 linear(&pool, isa, sizes, &x, &w, &Epilogue { bias: Some(&bias), residual: from, act }, &mut out);
@@ -357,9 +357,9 @@ mod tests {
             let (x, w) = (n.take(batch * inputs), n.take(features * inputs));
             let epilogue = Epilogue { bias: None, residual: Residual::None, act: None };
             let mut all = vec![0.0; batch * features];
-            linear(&Pool::new(1).unwrap(), isa, [batch, inputs, features], &x, &w, &epilogue, &mut all);
+            linear(&ThreadPool::new(1).unwrap(), isa, [batch, inputs, features], &x, &w, &epilogue, &mut all);
             for threads in 1..4 {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 for (x, expected) in x.chunks(inputs).zip(all.chunks(features)) {
                     let mut one = vec![0.0; features];
                     linear(&pool, isa, [1, inputs, features], x, &w, &epilogue, &mut one);
@@ -381,7 +381,7 @@ mod tests {
                 let mut line = String::new();
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                     for threads in [1, 2] {
-                        let pool = Pool::new(threads).unwrap();
+                        let pool = ThreadPool::new(threads).unwrap();
                         let mut best = f64::MAX;
                         for _ in 0..6 {
                             let start = std::time::Instant::now();

@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::isa::Isa;
-use super::pool::Pool;
 use super::simd::Simd;
+use super::threads::ThreadPool;
 
 /// Independent sums: more than two FMA units times a latency of four or five cycles.
 const SUMS: usize = 12;
@@ -57,7 +57,7 @@ pub(super) unsafe fn chains<S: Simd>(c: &Chains) {
 
 /// The highest GFLOP/s (a multiply-add is two operations) that all threads of the pool reach together, in f32. Takes tens of
 /// milliseconds.
-pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
+pub fn gflops(pool: &ThreadPool, isa: Isa) -> f64 {
     let flops = match isa.kernels() {
         Some(kernels) => best(pool, 2 * (SUMS * ROUNDS * kernels.lanes) as u64, &|_| {
             let mut out = [0.0f32; 16];
@@ -83,7 +83,7 @@ pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
 }
 
 /// Operations per second in the best run of a job that does `flops` operations on each thread.
-fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
+fn best(pool: &ThreadPool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
     let shortest = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
@@ -103,7 +103,7 @@ mod tests {
     /// slow.
     #[test]
     fn every_instruction_set_has_a_peak() {
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let peak = gflops(&pool, isa);
             assert!(peak > 0.0 && peak < 2000.0, "{isa}: {peak}");

@@ -1,7 +1,7 @@
 //! References for kernel tests: convolution by definition in f64, element-wise layout conversion, random numbers.
 
-use super::pooling::{PoolKind, PoolShape};
-use super::shape::{Edge, PadShape};
+use super::pad::{Edge, PadShape};
+use super::pool::{PoolKind, PoolShape};
 use super::{Activation, ConvShape};
 
 /// Reproducible random numbers (xorshift64*), roughly uniform in -1..1.

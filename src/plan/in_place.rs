@@ -1,7 +1,7 @@
 //! Lets steps overwrite an operand that is not read afterwards: element-wise steps their first one, fused steps their residual.
 
 use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
-use crate::kernels::blocked::direct;
+use crate::kernels::nchwc::direct;
 use crate::kernels::{ConvShape, Isa};
 
 /// Whether a convolution computed so needs its output for the results alone.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::layout::{ConvQuery, PLAIN};
 use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
-use crate::kernels::blocked::direct::{self, DirectPlan};
-use crate::kernels::blocked::{depthwise, pack};
-use crate::kernels::gemm_conv::Tiles;
+use crate::kernels::nchw::gemm::Tiles;
+use crate::kernels::nchwc::direct::{self, DirectPlan};
+use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::winograd::{self, Size, Split, WinogradPlan};
 use crate::kernels::{ConvShape, Isa};
 

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use super::error::RunError;
 use super::weights::four;
 use crate::ir::ParamSource;
-use crate::kernels::blocked::depthwise;
-use crate::kernels::blocked::pack::{self, Filters};
-use crate::kernels::{Aligned, Pool, winograd};
+use crate::kernels::nchwc::depthwise;
+use crate::kernels::nchwc::pack::{self, Filters};
+use crate::kernels::{Aligned, ThreadPool, winograd};
 use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
 
 /// The packed weights of a plan.
@@ -50,7 +50,7 @@ impl TrainWeights {
     }
 
     /// Repacks all weights from the parameters' values.
-    pub fn pack(&mut self, pool: &Pool, params: &[&[f32]]) {
+    pub fn pack(&mut self, pool: &ThreadPool, params: &[&[f32]]) {
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
             let Packed { param, shape, groups, transposed, form, values } = weight;

@@ -11,7 +11,7 @@ use super::packs::PackedWeights;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
-use crate::kernels::blocked::{depthwise, pack};
+use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
 use crate::plan::{Weight, WeightLayout, WeightSource};
 

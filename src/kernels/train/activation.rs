@@ -1,8 +1,8 @@
 //! Gradients of activations and of softmax.
 
-use super::leaves::Maps;
+use super::feature_maps::Maps;
 use crate::kernels::aligned::LINE;
-use crate::kernels::{Activation, Layout, Pool};
+use crate::kernels::{Activation, Layout, ThreadPool};
 
 /// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
@@ -12,7 +12,7 @@ const PIECE: usize = 4096;
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
+pub fn act_grad(pool: &ThreadPool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     assert_eq!(y.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     let tasks = out.len().div_ceil(PIECE * pool.threads()) * pool.threads();
@@ -38,7 +38,7 @@ pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn clip_grad(pool: &Pool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+pub fn clip_grad(pool: &ThreadPool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     pool.pieces(out, PIECE, |index, out| {
@@ -63,7 +63,7 @@ fn sigmoid_grad(dy: f32, y: f32) -> f32 {
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn softmax_grad(pool: &Pool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
+pub fn softmax_grad(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     let maps = Maps::new(layout, sizes);
     let (plane, lanes) = (maps.plane, maps.lanes);
     assert_eq!((y.len(), out.len()), (maps.len(), maps.len()));

@@ -1,10 +1,10 @@
 //! Dropout in training. Whether an element is kept is decided by a hash of a key and its position, so the mask need not be stored
 //! for the gradient, and does not depend on threads or layout.
 
-use super::leaves::Maps;
-use crate::kernels::blocked::runs;
-use crate::kernels::pool::Disjoint;
-use crate::kernels::{Layout, Pool};
+use super::feature_maps::Maps;
+use crate::kernels::nchwc::runs;
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Layout, ThreadPool};
 
 /// Counter increment and output mixing of SplitMix64 (Steele, Lea and Flood 2014).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -36,7 +36,7 @@ pub fn stays(key: u64, place: u64, p: f64) -> bool {
 /// If a slice has the wrong length.
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn dropout(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     sizes: [usize; 4],
     p: f64,
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_sample_goes_or_stays_as_a_whole() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let mut out = vec![1.0; 1000 * 6];
         dropout(&pool, Layout::Nchw, [1000, 2, 3, 1], 0.25, true, key(1, 2, 3), None, &mut out);
         assert!(out.chunks(6).all(|sample| sample.iter().all(|v| *v == sample[0])));
@@ -91,7 +91,7 @@ mod tests {
             let p = [0.0, 0.1, 0.5, 1.0][n.below(4)];
             let key = key(7, 3, n.below(100) as u64);
             let mut expected = x.clone();
-            dropout(&Pool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
+            dropout(&ThreadPool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
             let turned = from_plain(layout, sizes, &x);
             let mut out = vec![f32::NAN; turned.len()];
             dropout(pool, layout, sizes, p, false, key, Some(&turned), &mut out);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn as_many_go_as_are_told_and_keys_differ() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let masks: Vec<Vec<f32>> = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]
             .into_iter()
             .map(|(seed, step, layer)| {

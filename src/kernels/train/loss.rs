@@ -4,8 +4,8 @@
 //! (Szegedy et al. 2016, and PyTorch's `label_smoothing`); the loss is multiplied by a weight. Computed in double precision,
 //! relative to the largest logit.
 
-use super::leaves::Maps;
-use crate::kernels::{Layout, Pool};
+use super::feature_maps::Maps;
+use crate::kernels::{Layout, ThreadPool};
 
 /// The loss of each sample. Sizes are samples and classes of the logits; a label is a class index as a float, and an invalid
 /// label gives NaN.
@@ -13,7 +13,7 @@ use crate::kernels::{Layout, Pool};
 /// # Panics
 /// If a slice has the wrong length.
 pub fn cross_entropy(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     [batch, classes]: [usize; 2],
     [smoothing, weight]: [f64; 2],
@@ -40,7 +40,7 @@ pub fn cross_entropy(
 /// # Panics
 /// Like [`cross_entropy`].
 pub fn cross_entropy_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     [batch, classes]: [usize; 2],
     [smoothing, weight]: [f64; 2],
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn as_pytorch_has_it() {
         // cross_entropy(logits, labels, reduction="none", label_smoothing=0.1), and the gradient of its mean
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let (logits, labels) = ([1.0, -2.0, 0.5, 100.0, 0.0, -100.0], [2.0, 1.0]);
         let (mut losses, mut grad) = ([0.0; 2], [0.0; 6]);
         cross_entropy(&pool, Layout::Nchw, [2, 3], [0.1, 1.0], &logits, &labels, &mut losses);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_label_that_names_no_class_gives_not_a_number() {
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let logits = [1.0, 2.0, 3.0];
         for label in [3.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {
             let (mut loss, mut grad) = ([0.0], [0.0; 3]);

@@ -2,11 +2,11 @@
 //!
 //! Windows overlap, so each feature map is processed by one thread.
 
-use super::leaves::{Maps, TrainKernels, leaves};
-use crate::kernels::pool::Disjoint;
-use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use super::feature_maps::{Maps, TrainKernels, leaves};
+use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
-use crate::kernels::{Isa, Layout, Pool};
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// A row of windows of equal size. Strides are in floats.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ struct Run {
 /// If the processor lacks the instruction set of a blocked layout, a slice has the wrong length, or `x` is missing for a max
 /// pool.
 pub fn pool_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     [batch, channels]: [usize; 2],
@@ -176,7 +176,7 @@ pub fn pool_grad(
 /// # Panics
 /// Like [`pool_grad`].
 pub fn adaptive_avg_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes @ [_, _, h, w]: [usize; 4],
@@ -206,7 +206,7 @@ pub fn adaptive_avg_grad(
 /// the maximum of a window gets its whole gradient. `pooled` is the number of output pixels per feature map, `width` the row
 /// length of the input.
 fn by_map(
-    pool: &Pool,
+    pool: &ThreadPool,
     leaves: &TrainKernels,
     maps: &Maps,
     [pooled, width]: [usize; 2],
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_smallest_number_there_is_takes_a_gradient_too() {
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let [input, output, kernel] = [[2, 2], [1, 1], [2, 2]];
         let (stride, pad, dilation) = ([2, 2], [[0; 2]; 2], [1, 1]);
         let shape = PoolShape { kind: PoolKind::Max, maps: 1, input, output, kernel, stride, pad, dilation };
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn as_pytorch_has_it() {
         // torch.nn.functional.max_pool2d(x, 3, 2, 1) of x = [[1, 5, 5], [2, 5, 0], [7, 7, 1]], dy = [[1, 2], [4, 8]]
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let (kind, pad, dilation) = (PoolKind::Max, [[1, 1]; 2], [1, 1]);
         let shape = PoolShape { kind, maps: 1, input: [3, 3], output: [2, 2], kernel: [3, 3], stride: [2, 2], pad, dilation };
         let x = [1.0, 5.0, 5.0, 2.0, 5.0, 0.0, 7.0, 7.0, 1.0];

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum, in one pass over a parameter.
 
-use crate::kernels::Pool;
-use crate::kernels::pool::{Disjoint, share};
+use crate::kernels::ThreadPool;
+use crate::kernels::threads::{Disjoint, share};
 
 /// The settings of a step, with the semantics of PyTorch's `SGD`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ const PIECE: usize = 16 << 10;
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn sgd(pool: &Pool, rule: &Sgd, gradient: &[f32], parameter: &mut [f32], direction: &mut [f32]) {
+pub fn sgd(pool: &ThreadPool, rule: &Sgd, gradient: &[f32], parameter: &mut [f32], direction: &mut [f32]) {
     let len = parameter.len();
     assert_eq!(gradient.len(), len);
     let keeps = rule.momentum != 0.0;
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn steps_as_pytorch_does() {
         // torch.optim.SGD([w], lr=0.1, momentum=M, weight_decay=0.01, nesterov=N), w = [1, -2], gradient [0.5, 1] three times
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         for (momentum, nesterov, expected) in TORCH {
             let rule = Sgd { rate: 0.1, momentum, decay: 0.01, nesterov, scale: 1.0 };
             let (mut w, mut kept) = ([1.0, -2.0], [0.0; 2]);
@@ -91,7 +91,7 @@ mod tests {
     fn agrees_with_double_precision_on_any_length_and_threads() {
         let mut n = Numbers::new(71);
         for round in 0..24 {
-            let pool = Pool::new(1 + round % 3).unwrap();
+            let pool = ThreadPool::new(1 + round % 3).unwrap();
             let len = if round % 2 == 0 { n.below(40) } else { n.below(5 * PIECE) };
             let momentum = [0.0, 0.9][n.below(2)];
             let rule = Sgd { rate: 0.1, momentum, decay: 1e-2, nesterov: momentum != 0.0 && n.below(2) == 0, scale: 0.5 };

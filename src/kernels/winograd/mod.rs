@@ -17,11 +17,11 @@
 pub(super) mod transform;
 mod weights;
 
-use super::blocked::pack::Panels;
 use super::conv::{Activation, ConvOperands, ConvShape, Residual};
 use super::isa::{Isa, Kernels};
-use super::pool::{Disjoint, Pool, share};
-use super::tile::{Clamp, Tile};
+use super::microkernel::{Clamp, Tile};
+use super::nchwc::pack::Panels;
+use super::threads::{Disjoint, ThreadPool, share};
 use transform::{InputTile, OutputTile, Transforms};
 pub(super) use weights::{Spread, spread};
 pub use weights::{Units, pack, packed_len};
@@ -177,7 +177,7 @@ pub(super) fn inside(first: isize, len: usize, reach: usize) -> [usize; 2] {
 /// # Panics
 /// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
 pub fn conv(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     shape: &ConvShape,
     plan: WinogradPlan,

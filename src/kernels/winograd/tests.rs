@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernels::blocked::pack::pack_channels;
+use crate::kernels::nchwc::pack::pack_channels;
 use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
 use crate::kernels::{Aligned, Epilogue};
 
@@ -55,7 +55,7 @@ impl Case {
         let epilogue = Epilogue { bias: bias.as_deref(), residual, act: self.act };
         let operands = ConvOperands { x: &x, weight: &packed, epilogue };
         let mut room = vec![f32::NAN; scratch(isa, shape, plan).total(threads)];
-        conv(&Pool::new(threads).unwrap(), isa, shape, plan, &operands, &mut room, &mut out);
+        conv(&ThreadPool::new(threads).unwrap(), isa, shape, plan, &operands, &mut room, &mut out);
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
         out
     }
@@ -163,7 +163,7 @@ fn serves_what_it_says() {
 
 /// The fastest of several runs, in milliseconds: with warm weights, and with different weights in every run, more than the caches
 /// hold.
-fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &Pool, weights: &[Aligned]) -> [f64; 2] {
+fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &ThreadPool, weights: &[Aligned]) -> [f64; 2] {
     let x = Aligned::from_weights(&Numbers::new(2).take(shape.input_sizes().iter().product())).unwrap();
     let mut out = Aligned::zeroed(shape.output_sizes().iter().product()).unwrap();
     let mut room = Aligned::zeroed(scratch(isa, shape, plan).total(pool.threads())).unwrap();
@@ -191,7 +191,7 @@ fn speed() {
             let copies = ((24 << 20) / packed.len() + 1).min(16);
             let weights: Vec<_> = (0..copies).map(|_| Aligned::from_weights(&packed).unwrap()).collect();
             for (batch, threads) in [(1, 1), (1, 2), (8, 1), (8, 2)] {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 let shape = shape(batch, channels, channels, [map; 2], [[1, 1]; 2]);
                 let total = batch * map.div_ceil(size.side()).pow(2);
                 let mut line = String::new();

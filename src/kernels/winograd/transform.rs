@@ -5,8 +5,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::super::microkernel::Clamp;
 use super::super::simd::Simd;
-use super::super::tile::Clamp;
 
 /// An input tile of several blocks of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]

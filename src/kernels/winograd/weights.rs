@@ -9,7 +9,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
 
 use super::Size;
-use crate::kernels::blocked::pack::{Filters, Panels, flush};
+use crate::kernels::nchwc::pack::{Filters, Panels, flush};
 use crate::kernels::simd::Simd;
 use crate::kernels::{Aligned, Isa};
 
@@ -116,7 +116,7 @@ pub(in crate::kernels) struct Spread<'a> {
 /// The transform compiled for this processor. All versions use the same arithmetic and give the same bits.
 fn kernels_of(lanes: usize) -> unsafe fn(&Spread<'_>) {
     match Isa::best() {
-        isa if isa.lanes() >= lanes && isa.lanes() > 1 => crate::kernels::blocked::kernels(isa).spread,
+        isa if isa.lanes() >= lanes && isa.lanes() > 1 => crate::kernels::nchwc::kernels(isa).spread,
         _ => spread_plainly,
     }
 }

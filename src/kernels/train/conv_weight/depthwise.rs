@@ -1,10 +1,10 @@
 //! Depthwise convolutions: each channel has its own kernel, so a vector of channels gives a vector of sums.
 
 use crate::kernels::ConvShape;
-use crate::kernels::gemm_conv::taps_inside;
 use crate::kernels::isa::Kernels;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::nchw::gemm::taps_inside;
 use crate::kernels::simd::Simd;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// Desired number of tasks, so that up to four threads finish at nearly the same time.
 const TASKS: usize = 16;
@@ -69,7 +69,7 @@ pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize 
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
-    pool: &Pool,
+    pool: &ThreadPool,
     kernels: &'static Kernels,
     shape: &ConvShape,
     x: &[f32],

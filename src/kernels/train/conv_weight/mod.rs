@@ -1,15 +1,15 @@
 //! The gradient of a convolution's weight: for each filter, channel and kernel element, the sum over samples and pixels of the
 //! output's gradient times the input value that the kernel element reads.
 
-mod blocked;
 pub(in crate::kernels) mod depthwise;
-pub(in crate::kernels) mod outer;
-mod portable;
+mod nchw;
+mod nchwc;
+pub(in crate::kernels) mod outer_product;
 pub(in crate::kernels) mod winograd;
 
-use crate::kernels::blocked::depthwise::serves as is_depthwise;
 use crate::kernels::isa::Kernels;
-use crate::kernels::{ConvShape, Isa, Pool};
+use crate::kernels::nchwc::depthwise::serves as is_depthwise;
+use crate::kernels::{ConvShape, Isa, ThreadPool};
 
 /// The available methods.
 enum Way {
@@ -41,9 +41,9 @@ pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads:
         return 0;
     }
     match Way::choose(isa, plain, precise, shape) {
-        Way::Portable => portable::scratch(shape, threads),
+        Way::Portable => nchw::scratch(shape, threads),
         Way::Depthwise(kernels) => depthwise::scratch(kernels.lanes, shape, threads),
-        Way::Blocked(kernels) => blocked::scratch(kernels.lanes, plain, shape, threads),
+        Way::Blocked(kernels) => nchwc::scratch(kernels.lanes, plain, shape, threads),
         Way::Winograd(kernels) => winograd::scratch(kernels.lanes, shape, threads),
     }
 }
@@ -57,7 +57,7 @@ pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads:
 /// # Panics
 /// If a slice has the wrong length.
 pub fn conv_weight(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     plain: bool,
     precise: bool,
@@ -81,9 +81,9 @@ pub fn conv_weight(
         return dw.fill(0.0);
     }
     match way {
-        Way::Portable => portable::conv_weight(pool, shape, x, dy, scratch, dw),
+        Way::Portable => nchw::conv_weight(pool, shape, x, dy, scratch, dw),
         Way::Depthwise(kernels) => depthwise::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
-        Way::Blocked(kernels) => blocked::conv_weight(pool, kernels, plain, shape, x, dy, scratch, dw),
+        Way::Blocked(kernels) => nchwc::conv_weight(pool, kernels, plain, shape, x, dy, scratch, dw),
         Way::Winograd(kernels) => winograd::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
     }
 }

@@ -37,7 +37,7 @@ fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
     let x = in_layout(x, shape.input_sizes(), if plain { 1 } else { lanes });
     let dy = in_layout(dy, shape.output_sizes(), lanes);
     for threads in [1, 2, 3] {
-        let pool = Pool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         let mut first = None;
         for _ in 0..2 {
             let mut room = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
@@ -122,7 +122,7 @@ fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
             let dy = n.take(batch * filters.next_multiple_of(lanes) * map * map);
             let mut expected = vec![0.0; filters * shape.depth()];
             for (threads, precise) in [(2, true), (1, false), (2, false), (3, false)] {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 let mut room = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
                 let mut dw = vec![f32::NAN; expected.len()];
                 conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut room, &mut dw);
@@ -151,6 +151,6 @@ fn nothing_to_sum_is_zero() {
         groups: 1,
     };
     let mut dw = [1.0; 4];
-    conv_weight(&Pool::new(1).unwrap(), Isa::best(), false, false, &shape, &[], &[], &mut [], &mut dw);
+    conv_weight(&ThreadPool::new(1).unwrap(), Isa::best(), false, false, &shape, &[], &[], &mut [], &mut dw);
     assert_eq!(dw, [0.0; 4]);
 }

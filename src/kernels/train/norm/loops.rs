@@ -1,7 +1,7 @@
 //! The innermost loops of batch normalization, over the pixels of one block.
 
+use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
 
 /// Independent chains of additions.
 const CHAINS: usize = 4;

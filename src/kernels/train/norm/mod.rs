@@ -11,12 +11,12 @@ pub(in crate::kernels) mod loops;
 mod tests;
 
 use self::loops::{Affine, Back, GradSums, Moments, Normalize};
-use super::leaves::{Maps, join, leaves, split};
+use super::feature_maps::{Maps, join, leaves, split};
 use crate::kernels::aligned::LINE;
-use crate::kernels::blocked::runs;
-use crate::kernels::pool::Disjoint;
-use crate::kernels::tile::Clamp;
-use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
+use crate::kernels::microkernel::Clamp;
+use crate::kernels::nchwc::runs;
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
 
 /// Parameters and statistics of a batch norm.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
 const PARTIAL: usize = 4;
 
 /// Calls `sums(block, part)` for each part of each block and stores its results (a pair per lane) in `scratch`.
-fn reduce(pool: &Pool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
+fn reduce(pool: &ThreadPool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
     let parts = maps.parts();
     let len = maps.blocks * parts * maps.lanes * PARTIAL;
     assert!(scratch.len() >= len, "{} of {len} floats of scratch", scratch.len());
@@ -93,7 +93,7 @@ fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item 
 ///
 /// # Panics
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
-pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
     let leaves = leaves(isa, layout);
     let maps = Maps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), 2 * maps.channels));
@@ -170,7 +170,7 @@ impl Spread {
 /// # Panics
 /// Like [`stats`].
 pub fn forward(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
@@ -222,7 +222,7 @@ pub fn forward(
 /// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_params(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
@@ -276,7 +276,7 @@ pub fn grad_params(
 /// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_input(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],

@@ -73,7 +73,7 @@ impl Case {
     }
 }
 
-fn stats_of(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
+fn stats_of(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; 2 * sizes[1]];
     let mut room = vec![f32::NAN; scratch(layout, sizes)];
     stats(pool, isa, layout, sizes, &from_plain(layout, sizes, x), &mut room, &mut out);
@@ -109,11 +109,11 @@ fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
     assert!(batch > 1);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let layout = if isa.lanes() == 1 { Layout::Nchw } else { Layout::Blocked { lanes: isa.lanes() } };
-        let one = stats_of(&Pool::new(1).unwrap(), isa, layout, sizes, &case.x);
+        let one = stats_of(&ThreadPool::new(1).unwrap(), isa, layout, sizes, &case.x);
         for (&found, &expected) in one.iter().zip(&expected) {
             assert!((f64::from(found) - expected).abs() <= 3e-7 * expected.abs(), "{isa} {found} {expected}");
         }
-        let three = stats_of(&Pool::new(3).unwrap(), isa, layout, sizes, &case.x);
+        let three = stats_of(&ThreadPool::new(3).unwrap(), isa, layout, sizes, &case.x);
         assert_eq!(one, three);
     }
 }

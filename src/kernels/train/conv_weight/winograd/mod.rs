@@ -2,7 +2,7 @@
 //!
 //! A tile of 4x4 outputs is `A^T [(G g G^T) . (B^T d B)] A`, so the gradient of the filter `g` is
 //! `G^T [(A e A^T) . (B^T d B)] G`, where `e` is the gradient of the tile. `G` does not depend on the tile: the products are
-//! first summed over all tiles, one sum of outer products for each of the 36 points ([`super::outer`]), and transformed once.
+//! first summed over all tiles, one sum of outer products for each of the 36 points ([`super::outer_product`]), and transformed once.
 //!
 //! The sums take four times the memory of the gradient. If those of all channels fit in the L2 cache, a task processes a range of
 //! tiles, one chunk at a time, and the sums of the ranges are added in order. Otherwise all threads together transform a large
@@ -14,11 +14,11 @@ pub(in crate::kernels) mod transform;
 use std::ops::Range;
 
 use self::transform::Sums;
-use super::outer::{Outer, most_rows};
+use super::outer_product::{Outer, most_rows};
 use crate::kernels::ConvShape;
 use crate::kernels::aligned::LINE;
 use crate::kernels::isa::Kernels;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 use crate::kernels::winograd::transform::InputTile;
 use crate::kernels::winograd::{self, Size, inside, odd_lines};
 
@@ -134,7 +134,7 @@ pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize 
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
-    pool: &Pool,
+    pool: &ThreadPool,
     kernels: &'static Kernels,
     shape: &ConvShape,
     x: &[f32],
@@ -160,7 +160,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// A task is a range of tiles, for all channels.
-    fn by_ranges(&self, pool: &Pool, scratch: &mut [f32], dw: &Disjoint<'_>) {
+    fn by_ranges(&self, pool: &ThreadPool, scratch: &mut [f32], dw: &Disjoint<'_>) {
         let cut = self.cut;
         let (pair, pairs) = (cut.pair(), cut.units() * cut.ins);
         let (own, sums) = scratch.split_at_mut(pool.threads() * cut.transformed());
@@ -190,7 +190,7 @@ impl Job<'_> {
     }
 
     /// A task is some channels, for all tiles of a chunk.
-    fn by_channels(&self, pool: &Pool, scratch: &mut [f32], dw: &Disjoint<'_>) {
+    fn by_channels(&self, pool: &ThreadPool, scratch: &mut [f32], dw: &Disjoint<'_>) {
         let cut = self.cut;
         let pair = cut.pair();
         let (shared, own) = scratch.split_at_mut(cut.transformed());

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use super::pack::{Filters, flush};
 use super::{kernels, runs};
-use crate::kernels::gemm_conv::taps_inside;
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::microkernel::Clamp;
+use crate::kernels::nchw::gemm::taps_inside;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
 
 /// A row of outputs that use the same kernel elements. Strides are in floats.
@@ -117,7 +117,7 @@ pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2
 ///
 /// # Panics
 /// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
-pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     assert!(serves(shape));
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
@@ -191,7 +191,7 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
 mod tests {
     use super::*;
     use crate::kernels::Epilogue;
-    use crate::kernels::blocked::pack::pack_channels;
+    use crate::kernels::nchwc::pack::pack_channels;
     use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
                 let residual = [Residual::None, Residual::InPlace, Residual::From(&residual)][round % 3];
                 let epilogue = Epilogue { bias: Some(&bias), residual, act };
                 let x = blocked(&x, shape.input_sizes(), lanes);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 conv(&pool, isa, &shape, &ConvOperands { x: &x, weight: &weight, epilogue }, &mut out);
                 assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
                 let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);

@@ -1,4 +1,4 @@
-//! For the blocked layout, with the micro-kernel of [`super::outer`].
+//! For the blocked layout, with the micro-kernel of [`super::outer_product`].
 //!
 //! The gradient is split into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of NCHW), and
 //! all kernel elements. A task computes some tiles over a range of pixels. It processes its range in chunks (rows of a feature
@@ -8,12 +8,12 @@
 
 use std::ops::Range;
 
-use super::outer::{Outer, most_rows};
+use super::outer_product::{Outer, most_rows};
 use crate::kernels::ConvShape;
-use crate::kernels::blocked::pack::Panels;
-use crate::kernels::gemm_conv::taps_inside;
 use crate::kernels::isa::Kernels;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::nchw::gemm::taps_inside;
+use crate::kernels::nchwc::pack::Panels;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// Maximum bytes of a task's tiles (unless a single one is larger): they share the L2 cache with the current chunk and what
 /// follows it.
@@ -106,7 +106,7 @@ pub(super) fn scratch(lanes: usize, plain: bool, shape: &ConvShape, threads: usi
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
-    pool: &Pool,
+    pool: &ThreadPool,
     kernels: &'static Kernels,
     plain: bool,
     shape: &ConvShape,

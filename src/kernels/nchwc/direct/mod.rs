@@ -9,15 +9,15 @@
 //! Two pointwise convolutions whose results are added ([`pair`]: the last one of a block and its projection shortcut) are one sum
 //! over the channels of both, and are computed as one: the output of a strip stays in cache in between.
 
-mod cut;
+mod tiles;
 
-use cut::Cut;
+use tiles::Cut;
 
 use super::pack::Panels;
 use crate::kernels::aligned::LINE;
 use crate::kernels::isa::{Isa, Kernels};
-use crate::kernels::pool::{Disjoint, Pool, share};
-use crate::kernels::tile::{Clamp, Tile};
+use crate::kernels::microkernel::{Clamp, Tile};
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
 /// How the work is split.
@@ -137,7 +137,7 @@ struct Strip {
 /// If the instruction set has no kernels, a slice has the wrong length, or the residual is in the output although this convolution
 /// does not [support](overwrites) that.
 pub fn conv(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     plain: bool,
     shape: &ConvShape,
@@ -172,7 +172,7 @@ pub struct Second<'a> {
 /// # Panics
 /// Like [`conv`], and if the two do not match.
 pub fn pair(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     shape: &ConvShape,
     plan: DirectPlan,
@@ -224,7 +224,7 @@ impl<'a> Source<'a> {
 
 /// The sum of several convolutions, over strips of `line` times as many pixels (or rows) as in the plan.
 fn sum(
-    pool: &Pool,
+    pool: &ThreadPool,
     kernels: &'static Kernels,
     sources: &[Source<'_>],
     line: usize,

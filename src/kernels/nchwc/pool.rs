@@ -2,9 +2,9 @@
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
-use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// A row of windows of equal size.
 pub(in crate::kernels) struct Windows {
@@ -96,12 +96,12 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     }
 }
 
-/// Pooling with windows, like [`crate::kernels::pooling::pool`] for NCHW, from blocked to blocked layout. The number of feature
+/// Pooling with windows, like [`crate::kernels::nchw::pool::pool`] for NCHW, from blocked to blocked layout. The number of feature
 /// maps (samples times blocks) follows from the slices; `shape.maps` is ignored.
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
+pub fn pool(threads: &ThreadPool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
     let [h, w] = shape.input;
@@ -151,7 +151,7 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
 /// # Panics
 /// Like [`pool`].
 pub fn adaptive_avg(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     batch: usize,
     channels: usize,
@@ -193,7 +193,7 @@ pub fn adaptive_avg(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::pooling as reference;
+    use crate::kernels::nchw::pool as reference;
     use crate::kernels::reference::{Numbers, blocked, plain};
 
     fn close(a: &[f32], b: &[f32]) -> bool {
@@ -215,7 +215,7 @@ mod tests {
                     let at = n.below(x.len());
                     x[at] = f32::NAN;
                 }
-                let threads = Pool::new(1 + n.below(3)).unwrap();
+                let threads = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut expected = vec![0.0; batch * c * output[0] * output[1]];
                 reference::pool(&threads, &shape, &x, &mut expected);
                 let sizes = [batch, c, output[0], output[1]];
@@ -236,7 +236,7 @@ mod tests {
                 let output = if round % 2 == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
                 let (batch, c) = (1 + n.below(3), 1 + n.below(40));
                 let x = n.take(batch * c * input[0] * input[1]);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut expected = vec![0.0; batch * c * output[0] * output[1]];
                 reference::adaptive_avg(&pool, input, output, &x, &mut expected);
                 let turned = blocked(&x, [batch, c, input[0], input[1]], lanes);

@@ -3,8 +3,8 @@
 //! The second matrix (im2col) is built for one tile of pixels at a time, in the thread's own scratch, never as a whole; a 1x1
 //! convolution with stride 1 needs no im2col. The epilogue runs on a tile while it is in cache.
 
-use super::conv::{ConvOperands, ConvShape, Residual};
-use super::pool::{Disjoint, Pool};
+use crate::kernels::conv::{ConvOperands, ConvShape, Residual};
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// How the work is split: a task is a tile of pixels times a block of filters, in one group of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -47,7 +47,14 @@ impl Tiles {
 ///
 /// # Panics
 /// If a slice has the wrong length, or the residual is in the output, which holds intermediate sums.
-pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperands<'_>, scratch: &mut [f32], out: &mut [f32]) {
+pub fn conv(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    tiles: Tiles,
+    operands: &ConvOperands<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
     let pixels = shape.pixels();
@@ -112,7 +119,7 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
 }
 
 /// im2col for `width` pixels starting at `first`: `tile[k][pixel]` for each channel and kernel element `k`.
-pub(super) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
+pub(in crate::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
     let [h, w] = shape.input;
     let ow = shape.output[1];
     let [kh, kw] = shape.kernel;

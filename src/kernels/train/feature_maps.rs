@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
+use super::channel_mul::{Dot, plane_dot};
 use super::conv_weight::winograd::transform::{Sums, gradient, taps};
 use super::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
-use super::plane::{Dot, plane_dot};
 use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
 use crate::kernels::aligned::LINE;
-use crate::kernels::pool::share;
 use crate::kernels::simd::scalar::Scalar;
+use crate::kernels::threads::share;
 use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::{Isa, Layout, blocked};
+use crate::kernels::{Isa, Layout, nchwc};
 
 /// See the module documentation.
 pub(in crate::kernels) struct TrainKernels {
@@ -55,7 +55,7 @@ pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static TrainKernels {
     match layout {
         Layout::Nchw => &PLAIN,
         Layout::Blocked { lanes } => {
-            let kernels = blocked::kernels(isa);
+            let kernels = nchwc::kernels(isa);
             assert_eq!(kernels.lanes, lanes, "blocks of {isa}");
             &kernels.train
         }

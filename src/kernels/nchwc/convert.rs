@@ -2,8 +2,8 @@
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::simd::Simd;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// A row of `LANES x LANES` squares to transpose.
 pub(in crate::kernels) struct Squares {
@@ -40,7 +40,7 @@ pub(in crate::kernels) unsafe fn turn<S: Simd>(s: &Squares) {
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool, x: &[f32], out: &mut [f32]) {
+pub fn convert(pool: &ThreadPool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool, x: &[f32], out: &mut [f32]) {
     let kernels = kernels(isa);
     let lanes = kernels.lanes;
     let (plane, blocks) = (h * w, c.div_ceil(lanes));
@@ -111,7 +111,7 @@ mod tests {
             for _ in 0..60 {
                 let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(50), 1 + n.below(12), 1 + n.below(12)];
                 let x = n.take(batch * c * h * w);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut there = vec![f32::NAN; batch * c.next_multiple_of(lanes) * h * w];
                 convert(&pool, isa, sizes, true, &x, &mut there);
                 let mut expected = blocked(&x, sizes, lanes);

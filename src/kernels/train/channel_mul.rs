@@ -1,9 +1,9 @@
 //! The gradient of a gate: products of two feature maps, summed over their pixels.
 
-use super::leaves::{Maps, leaves};
+use super::feature_maps::{Maps, leaves};
 use crate::kernels::aligned::LINE;
 use crate::kernels::simd::Simd;
-use crate::kernels::{Isa, Layout, Pool};
+use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// Independent chains of additions.
 const CHAINS: usize = 4;
@@ -54,7 +54,7 @@ pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
 ///
 /// # Panics
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
-pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
+pub fn sum_plane(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
     let leaves = leaves(isa, layout);
     let maps = Maps::new(layout, sizes);
     let lanes = maps.lanes;

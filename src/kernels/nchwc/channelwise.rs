@@ -2,9 +2,9 @@
 
 use super::{kernels, runs};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, aligned::LINE};
 
 /// Pixels of one block, and their scale and shift.
@@ -50,7 +50,15 @@ const PIXELS: usize = 256;
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
+pub fn gate(
+    pool: &ThreadPool,
+    isa: Isa,
+    first: Option<&[f32]>,
+    gate: &[f32],
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+) {
     let lanes = kernels(isa).lanes;
     assert_eq!(gate.len() * plane, out.len());
     let maps = gate.len() / lanes;
@@ -67,7 +75,7 @@ pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: u
 /// # Panics
 /// Like [`gate`].
 pub fn scale_shift(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
     scale: &[f32],
@@ -93,7 +101,7 @@ pub fn scale_shift(
 
 /// Scales and shifts each feature map by the values that `of` returns for it.
 fn by_block(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
     maps: usize,
@@ -132,7 +140,7 @@ fn by_block(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::elementwise as reference;
+    use crate::kernels::nchw::channelwise as reference;
     use crate::kernels::reference::{Numbers, blocked, plain, worst};
 
     #[test]
@@ -143,7 +151,7 @@ mod tests {
             for round in 0..80 {
                 let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(20), 1 + n.below(20)];
                 let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let x = n.take(batch * c * h * w);
                 let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
                 let turned = blocked(&x, sizes, lanes);
@@ -168,7 +176,7 @@ mod tests {
     #[test]
     fn not_a_number_stays() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
-            let pool = Pool::new(1).unwrap();
+            let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];
             gate(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
             assert!(out.iter().all(|v| v.is_nan()));

@@ -5,8 +5,8 @@
 //! threads busy, there are several ranges, whose sums are stored separately and added in order.
 
 use crate::kernels::ConvShape;
-use crate::kernels::gemm_conv::im2col;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::nchw::gemm::im2col;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// Approximate number of gradient columns per task.
 const COLUMNS: usize = 96;
@@ -51,7 +51,7 @@ pub(super) fn scratch(shape: &ConvShape, threads: usize) -> usize {
 }
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
-pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
+pub(super) fn conv_weight(pool: &ThreadPool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
     let cut = Cut::new(shape, pool.threads());
     let (channels, filters) = (shape.channels / shape.groups, shape.filters / shape.groups);
     let (pixels, depth, taps) = (shape.pixels(), shape.depth(), shape.kernel[0] * shape.kernel[1]);

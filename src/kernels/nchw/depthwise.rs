@@ -1,15 +1,15 @@
 //! Direct convolution of NCHW, one kernel element at a time, for groups with few filters (depthwise), where a matrix product
 //! would spend its time packing.
 
-use super::conv::{ConvOperands, ConvShape, Residual};
-use super::gemm_conv::taps_inside;
-use super::pool::Pool;
+use super::gemm::taps_inside;
+use crate::kernels::conv::{ConvOperands, ConvShape, Residual};
+use crate::kernels::threads::ThreadPool;
 
 /// Convolution of NCHW values, with the weight as stored. A task is one feature map of the output.
 ///
 /// # Panics
 /// If the residual is in the output, which holds intermediate sums.
-pub fn conv(pool: &Pool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+pub fn conv(pool: &ThreadPool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
     let [h, w] = shape.input;

@@ -1,7 +1,7 @@
 //! Comparison with the definition in f64, and speed.
 
 use super::*;
-use crate::kernels::blocked::pack::{pack, pack_channels};
+use crate::kernels::nchwc::pack::{pack, pack_channels};
 use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
 
 /// Runs this kernel from and to NCHW values and compares with the definition in f64.
@@ -40,7 +40,7 @@ fn check(
         }
         _ => Residual::From(&rest),
     };
-    let pool = Pool::new(threads).unwrap();
+    let pool = ThreadPool::new(threads).unwrap();
     let mut room = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
     let epilogue = Epilogue { bias: Some(&bias), residual, act };
     let operands = ConvOperands { x: &input, weight: &packed, epilogue };
@@ -126,7 +126,7 @@ fn a_pair_is_the_sum_of_two_convolutions() {
             let epilogue = Epilogue { bias: Some(bias), residual: Residual::None, act };
             let operands = ConvOperands { x, weight, epilogue };
             let second = Second { shape: &two, x: x2, weight: weight2, bias: Some(bias2) };
-            let pool = Pool::new(threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
             pair(&pool, isa, &one, plan, &operands, &second, &mut room, &mut out);
             let got = plain(&out, one.output_sizes(), lanes);
             let off = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -179,7 +179,7 @@ fn speed() {
                 let mut y = vec![0f32; shape.output_sizes().iter().product()];
                 let mut line = String::new();
                 for threads in [1, 2] {
-                    let pool = Pool::new(threads).unwrap();
+                    let pool = ThreadPool::new(threads).unwrap();
                     let lines = if shape.is_pointwise() { out * out } else { out };
                     let mut best: (f64, DirectPlan) = (f64::MAX, DirectPlan { rows: 1, samples: 1, shares: 1, exact: false });
                     for pieces in [1, 2, 4, 8, 16] {

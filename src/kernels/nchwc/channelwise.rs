@@ -1,6 +1,7 @@
 //! Per-channel scale, or scale and shift.
 
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
 use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
@@ -8,36 +9,36 @@ use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, aligned::LINE};
 
 /// Pixels of one block, and their scale and shift.
-pub(in crate::kernels) struct Scaled {
+struct ScaleShift {
     /// The pixels; may be `out`.
-    pub x: *const f32,
+    x: *const f32,
     /// Number of pixels.
-    pub pixels: usize,
+    pixels: usize,
     /// One factor per channel.
-    pub scale: *const f32,
+    scale: *const f32,
     /// One summand per channel; null for none.
-    pub shift: *const f32,
+    shift: *const f32,
     /// Applied last.
-    pub clamp: Clamp,
+    clamp: Clamp,
     /// The results.
-    pub out: *mut f32,
+    out: *mut f32,
 }
 
-/// Scales the pixels.
-///
-/// # Safety
-/// The processor supports `S`; pointers are valid for the given sizes.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let scale = S::load(s.scale);
-        let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
-        for pixel in 0..s.pixels {
-            let x = S::load(s.x.add(pixel * S::LANES));
-            let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
-            let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
-            S::store(s.out.add(pixel * S::LANES), v);
+impl Kernel for ScaleShift {
+    type Operands = Self;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(s: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let scale = S::load(s.scale);
+            let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
+            for pixel in 0..s.pixels {
+                let x = S::load(s.x.add(pixel * S::LANES));
+                let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
+                let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
+                S::store(s.out.add(pixel * S::LANES), v);
+            }
         }
     }
 }
@@ -59,7 +60,7 @@ pub fn gate(
     act: Option<Activation>,
     out: &mut [f32],
 ) {
-    let lanes = kernels(isa).lanes;
+    let lanes = vector(isa).lanes();
     assert_eq!(gate.len() * plane, out.len());
     let maps = gate.len() / lanes;
     by_block(pool, isa, first, maps, plane, act, out, |map| {
@@ -84,7 +85,7 @@ pub fn scale_shift(
     act: Option<Activation>,
     out: &mut [f32],
 ) {
-    let lanes = kernels(isa).lanes;
+    let lanes = vector(isa).lanes();
     assert_eq!(scale.len(), shift.len());
     let blocks = scale.len().div_ceil(lanes);
     let sample = blocks * lanes * plane;
@@ -110,8 +111,9 @@ fn by_block(
     out: &mut [f32],
     of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>) + Sync,
 ) {
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let scale_shift = instance::<ScaleShift>(isa);
     assert_eq!(out.len(), maps * plane * lanes);
     assert!(first.is_none_or(|x| x.len() == out.len()));
     let out = Disjoint::new(out);
@@ -121,7 +123,7 @@ fn by_block(
         let out = unsafe { out.slice(start, len) };
         let (scale, shift) = of(map);
         let to = out.as_mut_ptr();
-        let run = Scaled {
+        let run = ScaleShift {
             x: first.map_or(to.cast_const(), |x| x[start..][..len].as_ptr()),
             pixels: pixels.len(),
             scale: scale.as_ptr(),
@@ -129,8 +131,8 @@ fn by_block(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor supports what `kernels` are compiled for; operands and results have the length of the run
-        unsafe { (kernels.scaled)(&run) };
+        // SAFETY: the processor supports `isa`; operands and results have the length of the run
+        unsafe { scale_shift(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(5);
             for round in 0..80 {
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn not_a_number_stays() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];
             gate(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);

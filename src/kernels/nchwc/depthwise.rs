@@ -4,7 +4,8 @@ use std::collections::TryReserveError;
 use std::ops::Range;
 
 use super::pack::{Filters, flush};
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
 use crate::kernels::microkernel::Clamp;
 use crate::kernels::nchw::gemm::taps_inside;
@@ -13,59 +14,60 @@ use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
 
 /// A row of outputs that use the same kernel elements. Strides are in floats.
-pub(in crate::kernels) struct Taps {
+struct Row {
     /// What the first output reads at the first kernel element.
-    pub x: *const f32,
+    x: *const f32,
     /// Stride between the input pixels of consecutive outputs.
-    pub step: usize,
+    step: usize,
     /// Rows and columns of kernel elements.
-    pub taps: [usize; 2],
+    taps: [usize; 2],
     /// Input strides between rows and between columns of kernel elements.
-    pub apart: [usize; 2],
+    apart: [usize; 2],
     /// The weight of the first kernel element; columns are contiguous.
-    pub weight: *const f32,
+    weight: *const f32,
     /// Weight stride between rows of kernel elements.
-    pub weight_row: usize,
+    weight_row: usize,
     /// A vector that is added to the complete sum; null for none.
-    pub bias: *const f32,
+    bias: *const f32,
     /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
-    pub residual: *const f32,
+    residual: *const f32,
     /// Applied last.
-    pub clamp: Clamp,
+    clamp: Clamp,
     /// The first output; the others follow.
-    pub out: *mut f32,
+    out: *mut f32,
     /// Number of outputs.
-    pub count: usize,
+    count: usize,
 }
 
-/// Computes the outputs, several at a time.
-///
-/// # Safety
-/// The processor supports `S`; all pointers are valid for the given sizes.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
-    let mut at = 0;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        while at + 8 <= t.count {
-            some::<S, 8>(t, at);
-            at += 8;
-        }
-        if at + 4 <= t.count {
-            some::<S, 4>(t, at);
-            at += 4;
-        }
-        while at < t.count {
-            some::<S, 1>(t, at);
-            at += 1;
+impl Kernel for Row {
+    type Operands = Self;
+
+    /// Computes the outputs, several at a time.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(t: &Self) {
+        let mut at = 0;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            while at + 8 <= t.count {
+                some::<S, 8>(t, at);
+                at += 8;
+            }
+            if at + 4 <= t.count {
+                some::<S, 4>(t, at);
+                at += 4;
+            }
+            while at < t.count {
+                some::<S, 1>(t, at);
+                at += 1;
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`depthwise`].
+/// As [`Kernel::run`].
 #[inline(always)]
-unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
+unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [S::zero(); P];
@@ -119,8 +121,9 @@ pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2
 /// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
 pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     assert!(serves(shape));
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let conv_row = instance::<Row>(isa);
     let ConvOperands { x, weight, epilogue } = *operands;
     let ([h, w], [oh, ow], [kh, kw]) = (shape.input, shape.output, shape.kernel);
     let blocks = shape.channels.div_ceil(lanes);
@@ -159,7 +162,7 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
         let (rows, y) = inside(0, line.start);
         let run = |ox: usize, count: usize| {
             let (columns, x) = inside(1, ox);
-            let taps = Taps {
+            let taps = Row {
                 x: plane[(y * w + x) * lanes..].as_ptr(),
                 step: stride * lanes,
                 taps: [rows.len(), columns.len()],
@@ -172,9 +175,9 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
                 out: results.wrapping_add(ox * lanes),
                 count,
             };
-            // SAFETY: the processor supports what `kernels` are compiled for; `inside` drops kernel elements outside of the
+            // SAFETY: the processor supports `isa`; `inside` drops kernel elements outside of the
             // feature map, and those of `first..last` are all inside; weight, bias, residual and row have the asserted lengths
-            unsafe { (kernels.depthwise)(&taps) };
+            unsafe { conv_row(&taps) };
         };
         (0..first).for_each(|ox| run(ox, 1));
         if first < last {
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn agrees_with_the_definition() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(31);
             for round in 0..120 {

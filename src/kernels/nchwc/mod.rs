@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::isa::{Isa, Kernels};
+use super::isa::{Isa, VectorIsa};
 use super::threads::{ThreadPool, share};
 
 pub mod channelwise;
@@ -13,10 +13,12 @@ pub mod movement;
 pub mod pack;
 pub mod pool;
 
-/// The kernels of an instruction set that has its own.
-pub(super) fn kernels(isa: Isa) -> &'static Kernels {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
-    kernels
+/// An instruction set that must have kernels for the blocked layout.
+///
+/// # Panics
+/// If it has none, or the processor lacks it.
+pub(super) fn vector(isa: Isa) -> VectorIsa {
+    isa.vector().unwrap_or_else(|| panic!("no kernels for {isa}"))
 }
 
 /// Gives each thread an equal share of the `places` (pixels or rows) of `maps` feature maps, in runs of at most `most`

@@ -1,55 +1,57 @@
 //! Pooling with windows and to a fixed output size, one vector of channels at a time.
 
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// A row of windows of equal size.
-pub(in crate::kernels) struct Windows {
+struct Windows {
     /// The first pixel of the first window.
-    pub x: *const f32,
+    x: *const f32,
     /// Rows per window.
-    pub rows: usize,
+    rows: usize,
     /// Columns per window.
-    pub columns: usize,
+    columns: usize,
     /// Row stride within a window, in floats.
-    pub pitch: usize,
+    pitch: usize,
     /// Column stride within a window, in floats.
-    pub tap: usize,
+    tap: usize,
     /// Stride between windows, in floats.
-    pub step: usize,
+    step: usize,
     /// Number of windows.
-    pub count: usize,
+    count: usize,
     /// The first output; the others follow.
-    pub out: *mut f32,
+    out: *mut f32,
     /// Divisor of each window's sum; `None` for the maximum.
-    pub divisor: Option<f32>,
+    divisor: Option<f32>,
 }
 
-/// Computes the windows, several at a time.
-///
-/// # Safety
-/// The processor supports `S`; the windows are readable and the outputs writable.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn windows<S: Simd>(w: &Windows) {
-    let mut at = 0;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        while at + 4 <= w.count {
-            some::<S, 4>(w, at);
-            at += 4;
-        }
-        while at < w.count {
-            some::<S, 1>(w, at);
-            at += 1;
+impl Kernel for Windows {
+    type Operands = Self;
+
+    /// Computes the windows, several at a time.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(w: &Self) {
+        let mut at = 0;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            while at + 4 <= w.count {
+                some::<S, 4>(w, at);
+                at += 4;
+            }
+            while at < w.count {
+                some::<S, 1>(w, at);
+                at += 1;
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`windows`].
+/// As [`Kernel::run`].
 #[inline(always)]
 unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     // SAFETY: guaranteed by the caller
@@ -102,8 +104,9 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
 pub fn pool(threads: &ThreadPool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let pool_windows = instance::<Windows>(isa);
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
     let maps = if oh * ow == 0 { 0 } else { out.len() / (oh * ow * lanes) };
@@ -134,9 +137,9 @@ pub fn pool(threads: &ThreadPool, isa: Isa, shape: &PoolShape, x: &[f32], out: &
                 out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
                 divisor,
             };
-            // SAFETY: the processor supports what `kernels` are compiled for; `Window` clips windows at the edges of the feature
+            // SAFETY: the processor supports `isa`; `Window` clips windows at the edges of the feature
             // map, and those in `inside` need no clipping
-            unsafe { (kernels.windows)(&windows) };
+            unsafe { pool_windows(&windows) };
         };
         (0..inside.start).for_each(|ox| run(ox, 1));
         if !inside.is_empty() {
@@ -161,8 +164,9 @@ pub fn adaptive_avg(
     out: &mut [f32],
 ) {
     let ([h, w], [oh, ow]) = (input, output);
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let pool_windows = instance::<Windows>(isa);
     let maps = batch * channels.div_ceil(lanes);
     assert_eq!(x.len(), maps * h * w * lanes);
     assert_eq!(out.len(), maps * oh * ow * lanes);
@@ -184,9 +188,9 @@ pub fn adaptive_avg(
             out: mean.as_mut_ptr(),
             divisor: Some((rows.len() * columns.len()) as f32),
         };
-        // SAFETY: the processor supports what `kernels` are compiled for; the window is inside the feature map, and `mean` holds
+        // SAFETY: the processor supports `isa`; the window is inside the feature map, and `mean` holds
         // a vector
-        unsafe { (kernels.windows)(&windows) };
+        unsafe { pool_windows(&windows) };
     });
 }
 
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn windows_agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(11);
             for round in 0..150 {
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn means_agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(12);
             for round in 0..60 {

@@ -1,66 +1,10 @@
-//! The innermost loops of training, with one instance per layout: compiled for the instruction set for the blocked layout, and
-//! with scalars instead of vectors for NCHW, which is a blocked layout with one channel per block.
+//! How training kernels iterate over values of either layout: NCHW is a blocked layout with one channel per block.
 
 use std::ops::Range;
 
-use super::channel_mul::{Dot, plane_dot};
-use super::conv_weight::winograd::transform::{Sums, gradient, taps};
-use super::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
-use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
+use crate::kernels::Layout;
 use crate::kernels::aligned::LINE;
-use crate::kernels::simd::scalar::Scalar;
 use crate::kernels::threads::share;
-use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::{Isa, Layout, nchwc};
-
-/// See the module documentation.
-pub(in crate::kernels) struct TrainKernels {
-    /// Sums of differences and of their squares.
-    pub moments: unsafe fn(&Moments),
-    /// Normalizes pixels.
-    pub normalize: unsafe fn(&Normalize),
-    /// Sums for the gradient of a batch norm.
-    pub grad_sums: unsafe fn(&GradSums),
-    /// The gradient of a batch norm's input.
-    pub back: unsafe fn(&Back),
-    /// The dot product of two feature maps.
-    pub plane_dot: unsafe fn(&Dot),
-    /// Scatters gradients to the maximum of each window.
-    pub max_spread: unsafe fn(&MaxSpread),
-    /// Scatters gradients to all elements of each window.
-    pub mean_spread: unsafe fn(&MeanSpread),
-    /// Transforms a tile of a gradient.
-    pub gradient: unsafe fn(&InputTile),
-    /// Transforms summed points to kernel elements.
-    pub taps: unsafe fn(&Sums),
-}
-
-static PLAIN: TrainKernels = TrainKernels {
-    moments: moments::<Scalar>,
-    normalize: normalize::<Scalar>,
-    grad_sums: grad_sums::<Scalar>,
-    back: back::<Scalar>,
-    plane_dot: plane_dot::<Scalar>,
-    max_spread: max_spread::<Scalar>,
-    mean_spread: mean_spread::<Scalar>,
-    gradient: gradient::<Scalar>,
-    taps: taps::<Scalar>,
-};
-
-/// The loops for values in a layout.
-///
-/// # Panics
-/// If the layout is blocked but is not the instruction set's layout, or the processor lacks the instruction set.
-pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static TrainKernels {
-    match layout {
-        Layout::Nchw => &PLAIN,
-        Layout::Blocked { lanes } => {
-            let kernels = nchwc::kernels(isa);
-            assert_eq!(kernels.lanes, lanes, "blocks of {isa}");
-            &kernels.train
-        }
-    }
-}
 
 /// Floats that a loop processes at a time: few enough to stay in the L1 cache, and to be summed in single precision (in several
 /// partial sums) with negligible error.

@@ -2,7 +2,9 @@
 //!
 //! Windows overlap, so each feature map is processed by one thread.
 
-use super::feature_maps::{Maps, TrainKernels, leaves};
+use super::feature_maps::Maps;
+use super::instance::instance;
+use crate::kernels::dispatch::{Instance, Kernel};
 use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::Disjoint;
@@ -10,62 +12,63 @@ use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// A row of windows of equal size. Strides are in floats.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Windows {
+struct Windows {
     /// Rows per window.
-    pub rows: usize,
+    rows: usize,
     /// Columns per window.
-    pub columns: usize,
+    columns: usize,
     /// Row stride within a window.
-    pub pitch: usize,
+    pitch: usize,
     /// Column stride within a window.
-    pub tap: usize,
+    tap: usize,
     /// Stride between windows.
-    pub step: usize,
+    step: usize,
     /// Number of windows.
-    pub count: usize,
+    count: usize,
 }
 
 /// Windows of a max pool.
-pub(in crate::kernels) struct MaxSpread {
+struct MaxScatter {
     /// Their position in `x` and in `dx`.
-    pub windows: Windows,
+    windows: Windows,
     /// The first pixel of the first window.
-    pub x: *const f32,
+    x: *const f32,
     /// The gradient of the first window; the others follow.
-    pub dy: *const f32,
+    dy: *const f32,
     /// The gradient that is added to.
-    pub dx: *mut f32,
+    dx: *mut f32,
 }
 
-/// Adds each window's gradient to the first of its maxima.
-///
-/// # Safety
-/// The processor supports `S`; the windows are readable and writable.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
-    let w = m.windows;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        for window in 0..w.count {
-            let x = m.x.add(window * w.step);
-            let mut best = S::splat(f32::NEG_INFINITY);
-            let (mut place, mut index) = (S::zero(), 0.0);
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let v = S::load(x.add(row * w.pitch + column * w.tap));
-                    place = S::above(v, best, S::splat(index), place);
-                    best = S::above(v, best, v, best);
-                    index += 1.0;
+impl Kernel for MaxScatter {
+    type Operands = Self;
+
+    /// Adds each window's gradient to the first of its maxima.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(m: &Self) {
+        let w = m.windows;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            for window in 0..w.count {
+                let x = m.x.add(window * w.step);
+                let mut best = S::splat(f32::NEG_INFINITY);
+                let (mut place, mut index) = (S::zero(), 0.0);
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let v = S::load(x.add(row * w.pitch + column * w.tap));
+                        place = S::above(v, best, S::splat(index), place);
+                        best = S::above(v, best, v, best);
+                        index += 1.0;
+                    }
                 }
-            }
-            let dx = m.dx.add(window * w.step);
-            let dy = S::load(m.dy.add(window * S::LANES));
-            index = 0.0;
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * w.tap);
-                    S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
-                    index += 1.0;
+                let dx = m.dx.add(window * w.step);
+                let dy = S::load(m.dy.add(window * S::LANES));
+                index = 0.0;
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let dx = dx.add(row * w.pitch + column * w.tap);
+                        S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
+                        index += 1.0;
+                    }
                 }
             }
         }
@@ -73,37 +76,50 @@ pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
 }
 
 /// Windows of an average pool.
-pub(in crate::kernels) struct MeanSpread {
+struct MeanScatter {
     /// Their position in `dx`.
-    pub windows: Windows,
+    windows: Windows,
     /// The gradient of the first window; the others follow.
-    pub dy: *const f32,
+    dy: *const f32,
     /// The weight of each element.
-    pub factor: f32,
+    factor: f32,
     /// The gradient that is added to.
-    pub dx: *mut f32,
+    dx: *mut f32,
 }
 
-/// Adds each window's gradient to all of its elements.
-///
-/// # Safety
-/// Like [`max_spread`].
-#[inline(always)]
-pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
-    let w = m.windows;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let factor = S::splat(m.factor);
-        for window in 0..w.count {
-            let dx = m.dx.add(window * w.step);
-            let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * w.tap);
-                    S::store(dx, S::add(S::load(dx), part));
+impl Kernel for MeanScatter {
+    type Operands = Self;
+
+    /// Adds each window's gradient to all of its elements.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(m: &Self) {
+        let w = m.windows;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let factor = S::splat(m.factor);
+            for window in 0..w.count {
+                let dx = m.dx.add(window * w.step);
+                let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let dx = dx.add(row * w.pitch + column * w.tap);
+                        S::store(dx, S::add(S::load(dx), part));
+                    }
                 }
             }
         }
+    }
+}
+
+/// The instances for a layout.
+struct Kernels {
+    max: Instance<MaxScatter>,
+    mean: Instance<MeanScatter>,
+}
+
+impl Kernels {
+    fn new(isa: Isa, layout: Layout) -> Kernels {
+        Kernels { max: instance::<MaxScatter>(isa, layout), mean: instance::<MeanScatter>(isa, layout) }
     }
 }
 
@@ -135,7 +151,7 @@ pub fn pool_grad(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let kernels = Kernels::new(isa, layout);
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
     let maps = Maps::new(layout, [batch, channels, h, w]);
@@ -149,7 +165,7 @@ pub fn pool_grad(
         PoolKind::Avg { .. } => None,
     };
     let inside = Window::inside(shape, ow);
-    by_map(pool, leaves, &maps, [oh * ow, w], x, dy, dx, |spread| {
+    by_map(pool, &kernels, &maps, [oh * ow, w], x, dy, dx, |scatter| {
         for oy in 0..oh {
             let rows = Window::new(shape, 0, oy);
             let mut run = |ox: usize, count: usize| {
@@ -160,7 +176,7 @@ pub fn pool_grad(
                 };
                 let (pitch, tap, step) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
                 let windows = Windows { rows: rows.count, columns: columns.count, pitch, tap, step, count };
-                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+                scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             };
             (0..inside.start).for_each(|ox| run(ox, 1));
             if !inside.is_empty() {
@@ -184,11 +200,11 @@ pub fn adaptive_avg_grad(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let kernels = Kernels::new(isa, layout);
     let maps = Maps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
-    by_map(pool, leaves, &maps, [oh * ow, w], None, dy, dx, |spread| {
+    by_map(pool, &kernels, &maps, [oh * ow, w], None, dy, dx, |scatter| {
         for oy in 0..oh {
             let rows = oy * h / oh..((oy + 1) * h).div_ceil(oh);
             for ox in 0..ow {
@@ -196,7 +212,7 @@ pub fn adaptive_avg_grad(
                 let windows =
                     Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, tap: lanes, step: 0, count: 1 };
                 let divisor = rows.len() * columns.len();
-                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+                scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             }
         }
     });
@@ -207,7 +223,7 @@ pub fn adaptive_avg_grad(
 /// length of the input.
 fn by_map(
     pool: &ThreadPool,
-    leaves: &TrainKernels,
+    kernels: &Kernels,
     maps: &Maps,
     [pooled, width]: [usize; 2],
     x: Option<&[f32]>,
@@ -240,14 +256,14 @@ fn by_map(
             let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + (w.columns - 1) * w.tap + lanes;
             let to = dx[corner..][..reach].as_mut_ptr();
             let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
-            // SAFETY: the processor supports what `leaves` are compiled for; windows are inside the feature map, as checked by
+            // SAFETY: the processor supports what `kernels` are compiled for; windows are inside the feature map, as checked by
             // the slices above
             unsafe {
                 match x {
-                    Some(x) => (leaves.max_spread)(&MaxSpread { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
+                    Some(x) => (kernels.max)(&MaxScatter { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
                     None => {
                         let factor = 1.0 / run.divisor as f32;
-                        (leaves.mean_spread)(&MeanSpread { windows: w, dy, factor, dx: to });
+                        (kernels.mean)(&MeanScatter { windows: w, dy, factor, dx: to });
                     }
                 }
             }

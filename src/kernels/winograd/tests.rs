@@ -1,13 +1,13 @@
 use super::*;
 use crate::kernels::nchwc::pack::pack_channels;
 use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
-use crate::kernels::{Aligned, Epilogue};
+use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Residual, ThreadPool};
 
 const SIZES: [Size; 2] = [Size::F2, Size::F4];
 const SPLITS: [Split; 2] = [Split::Tiles, Split::Filters];
 
 fn isas() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some())
+    Isa::ALL.into_iter().filter(|isa| isa.vector().is_some())
 }
 
 fn shape(batch: usize, channels: usize, filters: usize, input: [usize; 2], pad: [[usize; 2]; 2]) -> ConvShape {

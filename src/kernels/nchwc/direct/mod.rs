@@ -9,14 +9,17 @@
 //! Two pointwise convolutions whose results are added ([`pair`]: the last one of a block and its projection shortcut) are one sum
 //! over the channels of both, and are computed as one: the output of a strip stays in cache in between.
 
+mod strip;
 mod tiles;
 
-use tiles::Cut;
+use self::strip::{Geometry, Strip, TAPS, copy_strip, offsets};
+use self::tiles::Cut;
 
 use super::pack::Panels;
+use super::vector;
 use crate::kernels::aligned::LINE;
-use crate::kernels::isa::{Isa, Kernels};
-use crate::kernels::microkernel::{Clamp, Tile};
+use crate::kernels::isa::{Isa, VectorIsa};
+use crate::kernels::microkernel::{self, Clamp, Tile};
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
@@ -34,58 +37,6 @@ pub struct DirectPlan {
     pub exact: bool,
 }
 
-/// The sizes of a convolution, in terms of strips.
-struct Geometry {
-    /// Contiguous channels in the input.
-    lanes: usize,
-    /// Number of blocks of `lanes` channels.
-    blocks: usize,
-    /// Whether the input is read in place.
-    pointwise: bool,
-    /// Whether the rows of a strip are contiguous, so that pixels of two rows may share a tile.
-    flat: bool,
-    /// Output rows; 1 if pointwise.
-    lines: usize,
-    /// Output pixels per row; all of them if pointwise.
-    width: usize,
-    /// Stored input rows between consecutive output rows of the strip.
-    step: usize,
-    /// Columns stored for each remainder.
-    columns: usize,
-    /// Floats per row of the strip.
-    pitch: usize,
-}
-
-impl Geometry {
-    fn new(shape: &ConvShape, lanes: usize) -> Geometry {
-        let pointwise = shape.is_pointwise() && lanes > 1;
-        let [kh, kw] = shape.kernel;
-        let phases = if kw == 1 { 1 } else { shape.stride[1] };
-        let columns = shape.output[1] + (kw - 1) * shape.dilation[1] / shape.stride[1];
-        Geometry {
-            lanes,
-            blocks: shape.channels.div_ceil(lanes),
-            pointwise,
-            flat: kh * kw == 1,
-            lines: if pointwise { 1 } else { shape.output[0] },
-            width: if pointwise { shape.pixels() } else { shape.output[1] },
-            step: if kh == 1 { 1 } else { shape.stride[0] },
-            columns,
-            pitch: phases * columns * lanes,
-        }
-    }
-
-    /// Input rows read by `rows` output rows.
-    fn rows_in(&self, shape: &ConvShape, rows: usize) -> usize {
-        (rows - 1) * self.step + (shape.kernel[0] - 1) * shape.dilation[0] + 1
-    }
-
-    /// Floats of a strip per sample.
-    fn strip(&self, shape: &ConvShape, rows: usize) -> usize {
-        if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }
-    }
-}
-
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
@@ -95,9 +46,6 @@ const PIECE: usize = 64;
 
 /// Output channels of the largest unit.
 const UNIT: usize = 32;
-
-/// Maximum number of kernel elements, whose offsets are kept on the stack.
-const TAPS: usize = 128;
 
 /// Whether this kernel supports the convolution.
 pub fn serves(shape: &ConvShape) -> bool {
@@ -112,22 +60,14 @@ pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> us
 
 /// Whether the residual may be in the output buffer. It may not if the output temporarily holds sums over a part of the depth.
 pub fn overwrites(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
-    isa.kernels().is_some_and(|kernels| slices(kernels, &Panels::of(shape, kernels.lanes, plain), 0) == 1)
+    isa.vector().is_some_and(|isa| slices(isa, &Panels::of(shape, isa.lanes(), plain), 0) == 1)
 }
 
-/// Number of slices of a unit's depth: a panel that is applied to many tiles is processed in slices that stay in the L1 cache.
-fn slices(kernels: &Kernels, panels: &Panels, unit: usize) -> usize {
+/// Number of slices of a unit's depth. AVX2 consumes weights faster than the L2 cache delivers them, so that a panel, which is
+/// applied to many tiles, is processed in slices that stay in the L1 cache.
+fn slices(isa: VectorIsa, panels: &Panels, unit: usize) -> usize {
     let each = panels.len(unit) / panels.blocks.max(1);
-    if kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
-}
-
-/// A range of output rows (pixels if pointwise) of some samples.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Strip {
-    sample: usize,
-    samples: usize,
-    first: usize,
-    count: usize,
+    if isa == VectorIsa::Avx2 { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
 }
 
 /// Convolution. The input is blocked, or NCHW if `plain`; the output is blocked. The weight is packed by [`super::pack::pack`],
@@ -146,11 +86,11 @@ pub fn conv(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
     let Epilogue { bias, residual, act } = operands.epilogue;
     assert!(!matches!(residual, Residual::InPlace) || overwrites(isa, plain, shape), "a residual in place");
-    let source = Source::new(shape, kernels.lanes, plain, operands.x, operands.weight, bias);
-    sum(pool, kernels, &[source], 1, plan, residual, act, scratch, out);
+    let isa = vector(isa);
+    let source = Source::new(shape, isa.lanes(), plain, operands.x, operands.weight, bias);
+    sum(pool, isa, &[source], 1, plan, residual, act, scratch, out);
 }
 
 /// The second convolution of [`pair`], which is added to the first.
@@ -181,13 +121,13 @@ pub fn pair(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    let isa = vector(isa);
     let [one, two] = [shape, second.shape].map(|s| (s.batch, s.filters, s.output));
     assert!(pairs(shape, second.shape) && one == two, "a pair");
     let Epilogue { bias, residual, act } = operands.epilogue;
-    let first = Source::new(shape, kernels.lanes, false, operands.x, operands.weight, bias);
-    let second = Source::new(second.shape, kernels.lanes, false, second.x, second.weight, second.bias);
-    sum(pool, kernels, &[first, second], shape.output[1], plan, residual, act, scratch, out);
+    let first = Source::new(shape, isa.lanes(), false, operands.x, operands.weight, bias);
+    let second = Source::new(second.shape, isa.lanes(), false, second.x, second.weight, second.bias);
+    sum(pool, isa, &[first, second], shape.output[1], plan, residual, act, scratch, out);
 }
 
 /// Whether [`pair`] supports two convolutions whose outputs have the same size.
@@ -225,7 +165,7 @@ impl<'a> Source<'a> {
 /// The sum of several convolutions, over strips of `line` times as many pixels (or rows) as in the plan.
 fn sum(
     pool: &ThreadPool,
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     sources: &[Source<'_>],
     line: usize,
     plan: DirectPlan,
@@ -235,7 +175,7 @@ fn sum(
     out: &mut [f32],
 ) {
     let Source { shape, g, panels, .. } = &sources[0];
-    assert_eq!(out.len(), shape.batch * shape.filters.next_multiple_of(kernels.lanes) * shape.pixels(), "output");
+    assert_eq!(out.len(), shape.batch * shape.filters.next_multiple_of(isa.lanes()) * shape.pixels(), "output");
     if let Residual::From(r) = residual {
         assert_eq!(r.len(), out.len(), "residual");
     }
@@ -249,7 +189,7 @@ fn sum(
     assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
     let piece = if plan.exact { PIECE } else { usize::MAX };
-    let job = Job { kernels, sources, line, residual, act, piece, out };
+    let job = Job { isa, sources, line, residual, act, piece, out };
     let threads = pool.threads();
     // a thread keeps either its share of the weights, for all strips, or its strips, for all shares
     pool.deal(shares * pieces * sets, |thread, tasks| {
@@ -274,64 +214,8 @@ fn sum(
     });
 }
 
-/// The offset of each kernel element in a strip (or in the input, if read in place).
-fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
-    let mut taps = [0; TAPS];
-    let [kh, kw] = shape.kernel;
-    assert!(kh * kw <= TAPS);
-    for (tap, offset) in taps.iter_mut().enumerate().take(kh * kw) {
-        let (y, x) = (tap / kw * shape.dilation[0], tap % kw * shape.dilation[1]);
-        let (phase, column) = (x % shape.stride[1], x / shape.stride[1]);
-        *offset = y * g.pitch + (phase * g.columns + column) * g.lanes;
-    }
-    taps
-}
-
-/// Copies the input of a strip: `[sample][block][row][column remainder][column][lanes]`, with zeros for padding.
-fn copy_strip(shape: &ConvShape, g: &Geometry, x: &[f32], strip: Strip, to: &mut [f32]) {
-    let [h, w] = shape.input;
-    let rows = g.rows_in(shape, strip.count);
-    // rows that no kernel element reads are skipped
-    let apart = shape.stride[0] / g.step;
-    let line = w * g.lanes;
-    let top = (strip.first * shape.stride[0]) as isize - shape.pad[0][0] as isize;
-    let maps = strip.sample * g.blocks..(strip.sample + strip.samples) * g.blocks;
-    for (map, to) in maps.zip(to.chunks_exact_mut(rows * g.pitch)) {
-        let plane = &x[map * h * line..][..h * line];
-        for (row, to) in to.chunks_exact_mut(g.pitch).enumerate() {
-            match usize::try_from(top + (row * apart) as isize).ok().filter(|&y| y < h) {
-                Some(y) => copy_row(shape, g, &plane[y * line..][..line], to),
-                None => to.fill(0.0),
-            }
-        }
-    }
-}
-
-fn copy_row(shape: &ConvShape, g: &Geometry, row: &[f32], to: &mut [f32]) {
-    let (w, left, stride, lanes) = (shape.input[1], shape.pad[1][0], shape.stride[1], g.lanes);
-    for (phase, to) in to.chunks_exact_mut(g.columns * lanes).enumerate() {
-        // column c of this remainder is the padded column c * stride + phase
-        let first = left.saturating_sub(phase).div_ceil(stride).min(g.columns);
-        let last = (w + left).saturating_sub(phase).div_ceil(stride).clamp(first, g.columns);
-        to[..first * lanes].fill(0.0);
-        to[last * lanes..].fill(0.0);
-        if first == last {
-            continue;
-        }
-        let from = &row[(first * stride + phase - left) * lanes..];
-        let to = &mut to[first * lanes..last * lanes];
-        if stride == 1 {
-            to.copy_from_slice(&from[..to.len()]);
-        } else if lanes == 1 {
-            to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, &v)| *t = v);
-        } else {
-            to.chunks_exact_mut(lanes).zip(from.chunks(stride * lanes)).for_each(|(t, v)| t.copy_from_slice(&v[..lanes]));
-        }
-    }
-}
-
 struct Job<'a> {
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     sources: &'a [Source<'a>],
     /// Pixels per row of a strip, if the first source is pointwise.
     line: usize,
@@ -365,7 +249,7 @@ impl Job<'_> {
             for (index, source) in self.sources.iter().enumerate() {
                 let Source { panels, weight, .. } = source;
                 let each = panels.len(unit) / panels.blocks.max(1);
-                let slices = slices(self.kernels, panels, unit);
+                let slices = slices(self.isa, panels, unit);
                 for slice in 0..slices {
                     let blocks = share(panels.blocks, slices, slice);
                     let next = if slice + 1 < slices {
@@ -413,7 +297,7 @@ impl Job<'_> {
     fn pass(&self, pass: &Pass<'_>, copy: &[f32]) {
         let Pass { source, strip, unit, .. } = *pass;
         let Source { shape, g, panels, x, weight, .. } = source;
-        let lanes = self.kernels.lanes;
+        let lanes = self.isa.lanes();
         let width = panels.width(unit);
         let map = shape.pixels() * lanes;
         let out_blocks = shape.filters.div_ceil(lanes);
@@ -423,7 +307,7 @@ impl Job<'_> {
         let taps = source.taps();
         // if the strip is flat, pixels are counted as in a single row
         let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
-        let cut = Cut::new(g, strip, self.line, self.kernels.pixels);
+        let cut = Cut::new(g, strip, self.line, microkernel::widest(self.isa));
         let tiles = cut.tiles() * strip.samples;
         // the last tiles prefetch the next panel: enough of them that memory can keep up
         let visits = pass.blocks.len() * taps.len();
@@ -480,10 +364,10 @@ impl Job<'_> {
                 };
                 if size != (part.rows, part.pixels) {
                     size = (part.rows, part.pixels);
-                    kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
+                    kernel = microkernel::choose(self.isa, part.rows, part.pixels, width, g.lanes > 1);
                 }
                 let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
-                // SAFETY: `kernels` exists only on a processor with its instructions. The tile's kernel elements are inside the
+                // SAFETY: the processor supports `self.isa`. The tile's kernel elements are inside the
                 // strip's copy, which has every row and column that they read (or, if pointwise, inside the feature map itself),
                 // and its outputs inside the unit's feature maps; the panel has the length given by blocks, kernel elements and
                 // channels. Each task writes its own outputs.

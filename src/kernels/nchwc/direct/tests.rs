@@ -67,7 +67,7 @@ fn shape(n: &mut Numbers, groups: bool) -> ConvShape {
 
 #[test]
 fn agrees_with_the_definition() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let mut n = Numbers::new(7);
         for round in 0..120 {
             let shape = shape(&mut n, round % 4 == 3);
@@ -82,7 +82,7 @@ fn agrees_with_the_definition() {
 
 #[test]
 fn a_pair_is_the_sum_of_two_convolutions() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let mut n = Numbers::new(11);
         let lanes = isa.lanes();
         for round in 0..60 {
@@ -138,7 +138,7 @@ fn a_pair_is_the_sum_of_two_convolutions() {
 #[test]
 #[ignore = "a measurement: cargo test --release --lib direct::tests::speed -- --ignored --nocapture"]
 fn speed() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         for (channels, map, filters, kernel, stride) in [
             (64, 56, 64, 3, 1),
             (128, 28, 128, 3, 1),

@@ -1,6 +1,6 @@
 //! How a strip is split into tiles.
 
-use super::{Geometry, Strip};
+use super::strip::{Geometry, Strip};
 
 /// A tile within a strip.
 pub(super) struct Part {

@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
-use super::outer_product::{Outer, most_rows};
+use super::outer_product::{self, Outer, most_rows};
 use crate::kernels::ConvShape;
-use crate::kernels::isa::Kernels;
+use crate::kernels::isa::VectorIsa;
 use crate::kernels::nchw::gemm::taps_inside;
 use crate::kernels::nchwc::pack::Panels;
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
@@ -107,7 +107,7 @@ pub(super) fn scratch(lanes: usize, plain: bool, shape: &ConvShape, threads: usi
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
     pool: &ThreadPool,
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     plain: bool,
     shape: &ConvShape,
     x: &[f32],
@@ -116,12 +116,12 @@ pub(super) fn conv_weight(
     dw: &mut [f32],
 ) {
     let threads = pool.threads();
-    let cut = Cut::new(shape, kernels.lanes, plain, threads);
+    let cut = Cut::new(shape, isa.lanes(), plain, threads);
     assert!(scratch.len() >= cut.scratch(threads), "scratch");
     let (place, places) = (cut.most * cut.tile, cut.places(threads));
     let (sums, copies) = scratch.split_at_mut(places * place);
     let (sums, copies, dw) = (Disjoint::new(sums), Disjoint::new(copies), Disjoint::new(dw));
-    let job = Job { kernels, plain, shape, cut: &cut, x, dy };
+    let job = Job { isa, plain, shape, cut: &cut, x, dy };
     pool.deal(cut.tasks(), |thread, tasks| {
         // SAFETY: each thread has its own part
         let copy = unsafe { copies.slice(thread * cut.copy, cut.copy) };
@@ -156,7 +156,7 @@ pub(super) fn conv_weight(
 }
 
 struct Job<'a> {
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     plain: bool,
     shape: &'a ConvShape,
     cut: &'a Cut,
@@ -217,11 +217,11 @@ impl Job<'_> {
     /// Adds a chunk to a tile.
     fn add(&self, unit: usize, block: usize, chunk: &Chunk, sums: &mut [f32]) {
         let s = self.shape;
-        let lanes = self.kernels.lanes;
+        let lanes = self.isa.lanes();
         let width = self.cut.panels.width(unit);
         let ([h, w], [oh, ow]) = (s.input, s.output);
         let rows = most_rows(lanes, width);
-        let Some(kernel) = (self.kernels.outer)(rows, width) else { unreachable!("a kernel of {rows} x {width}") };
+        let Some(kernel) = outer_product::choose(self.isa, rows, width) else { unreachable!("a kernel of {rows} x {width}") };
         let (in_blocks, out_blocks) = (s.channels.div_ceil(lanes), s.filters.div_ceil(lanes));
         for tap in 0..s.kernel[0] * s.kernel[1] {
             let reach = |axis: usize, tap: usize| (tap * s.dilation[axis]) as isize - s.pad[axis][0] as isize;
@@ -256,7 +256,7 @@ impl Job<'_> {
                     counts,
                     sums: sums[(tap * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
                 };
-                // SAFETY: `kernels` exists only on a processor with its instructions; the last pixels of both feature maps are
+                // SAFETY: the processor supports `self.isa`; the last pixels of both feature maps are
                 // inside them, as asserted, and there are as many sums as the kernel writes
                 unsafe { kernel(&outer) };
             }
@@ -266,7 +266,7 @@ impl Job<'_> {
     /// Adds a chunk to a tile of one channel of an NCHW input, from its copy.
     fn add_plain(&self, unit: usize, channel: usize, chunk: &Chunk, copy: &[f32], sums: &mut [f32]) {
         let s = self.shape;
-        let lanes = self.kernels.lanes;
+        let lanes = self.isa.lanes();
         let width = self.cut.panels.width(unit);
         let [oh, ow] = s.output;
         let out_blocks = s.filters.div_ceil(lanes);
@@ -285,7 +285,9 @@ impl Job<'_> {
             let taps = share(kw, runs, run);
             let x_at = (channel * high + ky * s.dilation[0]) * wide + taps.start * s.dilation[1];
             assert!(x_at + last(x_steps) + taps.len() <= copy.len());
-            let Some(kernel) = (self.kernels.outer)(taps.len(), width) else { unreachable!("a kernel of {taps:?} x {width}") };
+            let Some(kernel) = outer_product::choose(self.isa, taps.len(), width) else {
+                unreachable!("a kernel of {taps:?} x {width}")
+            };
             let outer = Outer {
                 x: copy[x_at..].as_ptr(),
                 x_steps,
@@ -328,7 +330,7 @@ impl Job<'_> {
     fn write(&self, unit: usize, block: usize, sums: &[f32], dw: &Disjoint<'_>) {
         let s = self.shape;
         let panels = &self.cut.panels;
-        let (lanes, depth) = (self.kernels.lanes, panels.depth);
+        let (lanes, depth) = (self.isa.lanes(), panels.depth);
         let width = panels.width(unit) * lanes;
         let taps = s.kernel[0] * s.kernel[1];
         let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);

@@ -76,7 +76,7 @@ fn agrees_with_the_definition() {
                 // depthwise
                 (shape.filters, shape.groups) = (shape.channels, shape.channels);
             }
-            check(isa, isa.kernels().is_some() && n.below(3) == 0, n.below(4) == 0, &shape);
+            check(isa, isa.vector().is_some() && n.below(3) == 0, n.below(4) == 0, &shape);
         }
     }
 }
@@ -99,7 +99,7 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
         for (batch, map, stride, channels) in [(37, 4, 1, 16), (2, 90, 1, 16), (3, 60, 2, 3), (1, 90, 1, 3), (40, 7, 2, 100)] {
             let output = [(map - 1) / stride + 1; 2];
             let shape = ConvShape { batch, input: [map; 2], output, stride: [stride; 2], channels, ..base };
-            let plain = channels == 3 && isa.kernels().is_some();
+            let plain = channels == 3 && isa.vector().is_some();
             check(isa, plain, false, &shape);
             check(isa, plain, true, &shape);
         }
@@ -108,7 +108,7 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
 
 #[test]
 fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let lanes = isa.lanes();
         // per-task sums in several ranges, shared sums in one and in several chunks, and feature maps that are not a multiple of
         // the tile size

@@ -6,12 +6,13 @@
 //!
 //! Sums of a few thousand values are computed in single precision, and sums of those in double precision.
 
-pub(in crate::kernels) mod loops;
+mod loops;
 #[cfg(test)]
 mod tests;
 
-use self::loops::{Affine, Back, GradSums, Moments, Normalize};
-use super::feature_maps::{Maps, join, leaves, split};
+use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
+use super::feature_maps::{Maps, join, split};
+use super::instance::instance;
 use crate::kernels::aligned::LINE;
 use crate::kernels::microkernel::Clamp;
 use crate::kernels::nchwc::runs;
@@ -94,7 +95,7 @@ fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item 
 /// # Panics
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
 pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    let leaves = leaves(isa, layout);
+    let moments = instance::<Moments>(isa, layout);
     let maps = Maps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), 2 * maps.channels));
     let lanes = maps.lanes;
@@ -107,8 +108,8 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
             let sum = |shift: &[f32; LINE]| {
                 let mut sums = [0.0; 2 * LINE];
                 let run = Moments { x: x.as_ptr(), pixels, shift: shift.as_ptr(), sums: sums.as_mut_ptr() };
-                // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
-                unsafe { (leaves.moments)(&run) };
+                // SAFETY: the processor supports `isa`; all slices hold their vectors
+                unsafe { moments(&run) };
                 sums
             };
             // the mean so far is subtracted before summing, so that a mean that is large relative to the deviation costs no
@@ -180,7 +181,7 @@ pub fn forward(
     act: Option<Activation>,
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let normalize = instance::<Normalize>(isa, layout);
     let maps = Maps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), maps.len()));
     params.check(maps.channels);
@@ -206,8 +207,8 @@ pub fn forward(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
-        unsafe { (leaves.normalize)(&run) };
+        // SAFETY: the processor supports `isa`; all slices have the length of the run
+        unsafe { normalize(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
@@ -233,7 +234,7 @@ pub fn grad_params(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let grad_sums = instance::<GradSums>(isa, layout);
     let maps = Maps::new(layout, sizes);
     assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), 2 * maps.channels));
     params.check(maps.channels);
@@ -252,8 +253,8 @@ pub fn grad_params(
                 relu,
                 sums: sums.as_mut_ptr(),
             };
-            // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
-            unsafe { (leaves.grad_sums)(&run) };
+            // SAFETY: the processor supports `isa`; all slices hold their vectors
+            unsafe { grad_sums(&run) };
             for (lane, found) in found[..lanes].iter_mut().enumerate() {
                 found[0] += f64::from(sums[lane]);
                 found[1] += f64::from(sums[lanes + lane]);
@@ -287,7 +288,7 @@ pub fn grad_input(
     dy: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let input_grad = instance::<InputGrad>(isa, layout);
     let maps = Maps::new(layout, sizes);
     assert_eq!((out.len(), sums.len()), (maps.len(), 2 * maps.channels));
     assert!([x, dy].iter().flatten().all(|operand| operand.len() == maps.len()));
@@ -305,7 +306,7 @@ pub fn grad_input(
         let slope = maps.of_block(block, |c| (factor(c) * params.inverse(c) * f64::from(sums[c])) as f32);
         let constant = maps.of_block(block, |c| (factor(c) * f64::from(sums[maps.channels + c])) as f32);
         let from = |operand: Option<&[f32]>| operand.map_or(to.cast_const(), |operand| operand[start..][..len].as_ptr());
-        let run = Back {
+        let run = InputGrad {
             x: from(x),
             dy: from(dy),
             pixels: pixels.len(),
@@ -315,7 +316,7 @@ pub fn grad_input(
             constant: constant.as_ptr(),
             out: to,
         };
-        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
-        unsafe { (leaves.back)(&run) };
+        // SAFETY: the processor supports `isa`; all slices have the length of the run
+        unsafe { input_grad(&run) };
     });
 }

@@ -9,18 +9,20 @@
 //! chunk, and each task then computes the sums of some channels over the whole chunk, which are added to the gradient
 //! immediately.
 
-pub(in crate::kernels) mod transform;
+mod transform;
 
 use std::ops::Range;
 
-use self::transform::Sums;
-use super::outer_product::{Outer, most_rows};
+use self::transform::{GradientTransform, Sums};
+use super::outer_product::{self, Outer, most_rows};
 use crate::kernels::ConvShape;
 use crate::kernels::aligned::LINE;
-use crate::kernels::isa::Kernels;
+use crate::kernels::dispatch::instance;
+use crate::kernels::isa::VectorIsa;
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
-use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::winograd::{self, Size, inside, odd_lines};
+use crate::kernels::winograd;
+use crate::kernels::winograd::size::{Size, inside, odd_lines};
+use crate::kernels::winograd::transform::{self as forward, InputTile};
 
 /// Outputs per row of a tile.
 const SIDE: usize = 4;
@@ -135,7 +137,7 @@ pub(super) fn scratch(lanes: usize, shape: &ConvShape, threads: usize) -> usize 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
     pool: &ThreadPool,
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     shape: &ConvShape,
     x: &[f32],
     dy: &[f32],
@@ -143,15 +145,15 @@ pub(super) fn conv_weight(
     dw: &mut [f32],
 ) {
     let threads = pool.threads();
-    let cut = Cut::new(shape, kernels.lanes, threads);
+    let cut = Cut::new(shape, isa.lanes(), threads);
     assert!(scratch.len() >= cut.scratch(threads), "scratch");
-    let job = Job { kernels, shape, cut: &cut, x, dy };
+    let job = Job { isa, shape, cut: &cut, x, dy };
     let dw = Disjoint::new(dw);
     if cut.ranges > 0 { job.by_ranges(pool, scratch, &dw) } else { job.by_channels(pool, scratch, &dw) }
 }
 
 struct Job<'a> {
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     shape: &'a ConvShape,
     cut: &'a Cut,
     x: &'a [f32],
@@ -223,7 +225,7 @@ impl Job<'_> {
         let lanes = cut.lanes;
         let [down, across] = cut.map;
         let ([h, w], [oh, ow]) = (s.input, s.output);
-        let input = (self.kernels.winograd)(Size::F4).input;
+        let (input, gradient) = (forward::input(self.isa, Size::F4), instance::<GradientTransform>(self.isa));
         // the first output row and column of a tile, the origin of its input, and where its input and gradient start
         let place = |tile: usize| {
             let (sample, y, x) = (tile / across / down, tile / across % down * SIDE, tile % across * SIDE);
@@ -261,11 +263,11 @@ impl Job<'_> {
                 v_point: cut.e_point,
                 next: next_of,
             };
-            // SAFETY: `kernels` exists only on a processor with its instructions; `rows` and `columns` are inside the feature
+            // SAFETY: the processor supports `self.isa`; `rows` and `columns` are inside the feature
             // maps, whose lengths match the sizes, and there is room for every point of every block of the chunk's tiles
             unsafe {
                 input(&of_input);
-                (self.kernels.train.gradient)(&of_gradient);
+                gradient(&of_gradient);
             }
         }
     }
@@ -276,7 +278,7 @@ impl Job<'_> {
         let lanes = cut.lanes;
         let width = cut.width(unit);
         let rows = most_rows(lanes, width);
-        let Some(kernel) = (self.kernels.outer)(rows, width) else { unreachable!("a kernel of {rows} x {width}") };
+        let Some(kernel) = outer_product::choose(self.isa, rows, width) else { unreachable!("a kernel of {rows} x {width}") };
         let gradient = transformed.wrapping_add(POINTS * cut.v_point + 2 * unit * tiles * lanes);
         for point in 0..POINTS {
             for (block, sums) in blocks.clone().zip(sums.chunks_exact_mut(cut.pair())) {
@@ -306,7 +308,7 @@ impl Job<'_> {
         assert!(sums.len() >= POINTS * step && taps.len() >= 9 * step);
         let of = Sums { points: sums.as_ptr(), vectors: lanes * width, step, taps: taps.as_mut_ptr() };
         // SAFETY: the processor as above; lengths as asserted
-        unsafe { (self.kernels.train.taps)(&of) };
+        unsafe { instance::<Sums>(self.isa)(&of) };
         let channels = (s.channels - block * lanes).min(lanes);
         for lane in 0..(s.filters - unit * 2 * lanes).min(width * lanes) {
             let start = ((unit * 2 * lanes + lane) * s.channels + block * lanes) * 9;

@@ -58,7 +58,7 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| direct::conv(&pool, isa, plain, &shape, plan, &operands, &mut room, &mut y));
         });
 
-        if winograd::serves(&shape) {
+        if winograd::supports(&shape) {
             for size in [Size::F2, Size::F4] {
                 let packed = winograd::pack(lanes, [filters, channels], size, &weight).unwrap();
                 let plan = WinogradPlan { size, tiles: 28, split: Split::Tiles };

@@ -29,14 +29,14 @@ pub fn add(pool: &ThreadPool, first: Option<&[f32]>, others: &[&[f32]], act: Opt
     });
 }
 
-/// `out = act(first * gate)`, element-wise.
-pub fn mul(pool: &ThreadPool, first: Option<&[f32]>, gate: &[f32], act: Option<Activation>, out: &mut [f32]) {
+/// `out = act(first * second)`.
+pub fn mul(pool: &ThreadPool, first: Option<&[f32]>, second: &[f32], act: Option<Activation>, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         let at = index * piece;
         fill(first, at, out);
-        let gate = &gate[at..][..out.len()];
-        out.iter_mut().zip(gate).for_each(|(o, &g)| *o *= g);
+        let second = &second[at..][..out.len()];
+        out.iter_mut().zip(second).for_each(|(o, &v)| *o *= v);
         finish(act, out);
     });
 }
@@ -51,7 +51,7 @@ pub fn activate(pool: &ThreadPool, first: Option<&[f32]>, act: Option<Activation
 }
 
 /// `out = min(max(first, low), high)`; NaN stays NaN.
-pub fn clip(pool: &ThreadPool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
+pub fn clamp(pool: &ThreadPool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         fill(first, index * piece, out);

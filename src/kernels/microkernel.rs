@@ -41,9 +41,9 @@ pub(super) struct Tile {
     /// Block stride.
     pub block: usize,
     /// Offsets of the kernel elements.
-    pub taps: *const usize,
+    pub offsets: *const usize,
     /// Number of kernel elements.
-    pub tap_count: usize,
+    pub elements: usize,
     /// Weights, in order: `[blocks][kernel elements][KB][BLOCKS * LANES]`.
     pub weight: *const f32,
     /// Memory to prefetch; if there is none, memory that is already in cache.
@@ -107,7 +107,7 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
                         S::prefetch(block.wrapping_add(t.ahead + p * LINE));
                     }
                 }
-                for tap in 0..t.tap_count {
+                for element in 0..t.elements {
                     if left == 0 {
                         if pieces > 0 {
                             add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
@@ -133,8 +133,8 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
                         left = t.piece;
                     }
                     left -= 1;
-                    let x = block.add(*t.taps.add(tap));
-                    if !S::SPREAD {
+                    let x = block.add(*t.offsets.add(element));
+                    if !S::PREFETCH_PER_CHANNEL {
                         for _ in 0..t.lines {
                             S::prefetch(next);
                             next = next.wrapping_add(LINE);
@@ -153,7 +153,7 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
                                 }
                             }
                         }
-                        if S::SPREAD {
+                        if S::PREFETCH_PER_CHANNEL {
                             S::prefetch(next);
                             next = next.wrapping_add(step);
                         }

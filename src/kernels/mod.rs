@@ -1,4 +1,4 @@
-//! Arithmetic on slices: convolution, pooling, element-wise operators. Only imports `base` and knows nothing of graphs.
+//! Arithmetic on slices: convolution, pooling, elementwise operators. Only imports `base` and knows nothing of graphs.
 //!
 //! Every kernel receives the [`ThreadPool`] over which it distributes its work. The distribution depends only on sizes and the
 //! thread count, so that the same thread count gives the same bits. Kernels do not allocate: their scratch memory and packed

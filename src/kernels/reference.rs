@@ -1,4 +1,4 @@
-//! References for kernel tests: convolution by definition in f64, element-wise layout conversion, random numbers.
+//! References for kernel tests: convolution by definition in f64, elementwise layout conversion, random numbers.
 
 use super::pad::{Edge, PadShape};
 use super::pool::{PoolKind, PoolShape};
@@ -105,12 +105,12 @@ pub(super) fn conv_f64(
         let mut sum = bias.map_or(0.0, |b| f64::from(b[filter])) + residual.map_or(0.0, |r| f64::from(r[i]));
         for c in 0..channels {
             let plane = (sample * s.channels + filter / filters * channels + c) * s.input[0] * s.input[1];
-            for tap in 0..s.kernel[0] * s.kernel[1] {
-                let (ky, kx) = (tap / s.kernel[1], tap % s.kernel[1]);
+            for element in 0..s.kernel[0] * s.kernel[1] {
+                let (ky, kx) = (element / s.kernel[1], element % s.kernel[1]);
                 let y = (pixel / ow * s.stride[0] + ky * s.dilation[0]).wrapping_sub(s.pad[0][0]);
                 let xx = (pixel % ow * s.stride[1] + kx * s.dilation[1]).wrapping_sub(s.pad[1][0]);
                 if y < s.input[0] && xx < s.input[1] {
-                    let w = weight[(filter * channels + c) * s.kernel[0] * s.kernel[1] + tap];
+                    let w = weight[(filter * channels + c) * s.kernel[0] * s.kernel[1] + element];
                     sum += f64::from(w) * f64::from(x[plane + y * s.input[1] + xx]);
                 }
             }

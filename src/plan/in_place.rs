@@ -8,7 +8,7 @@ use crate::kernels::{ConvShape, Isa};
 fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
     match strategy {
         ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
-        ConvStrategy::Direct { plain, .. } => direct::overwrites(isa, *plain, shape),
+        ConvStrategy::Direct { plain, .. } => direct::allows_residual_in_place(isa, *plain, shape),
         ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
         Kernel::ChannelMul { plane, act } if in_blocks => {
-            nchwc::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
+            nchwc::channelwise::channel_mul(pool, isa, first(), read(1), *plane, *act, out);
         }
         Kernel::ScaleShift { plane, act } if in_blocks => {
             let (scale, shift) = (weights[0], weights[1]);
@@ -89,10 +89,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Upsample { input, output } => {
             upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
         }
-        Kernel::Clamp { limits } => elementwise::clip(pool, first(), *limits, out),
+        Kernel::Clamp { limits } => elementwise::clamp(pool, first(), *limits, out),
         Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::ChannelMul { plane, act } => nchw::channelwise::gate(pool, first(), read(1), *plane, *act, out),
+        Kernel::ChannelMul { plane, act } => nchw::channelwise::channel_mul(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
             nchw::channelwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
         }

@@ -91,7 +91,7 @@ pub(super) fn run(
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClampGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
+        Train::ClampGrad(clip) => activation::clamp_grad(pool, clip.limits(), apart(0), read(1), out),
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),

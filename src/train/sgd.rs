@@ -44,9 +44,9 @@ impl Optimizer {
                 _ => true,
             };
             let rule = sgd::Sgd {
-                rate: rate as f32,
+                lr: rate as f32,
                 momentum: momentum as f32,
-                decay: if decays { weight_decay as f32 } else { 0.0 },
+                weight_decay: if decays { weight_decay as f32 } else { 0.0 },
                 nesterov,
                 scale: 1.0,
             };

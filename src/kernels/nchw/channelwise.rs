@@ -4,11 +4,18 @@ use crate::kernels::conv::Activation;
 use crate::kernels::elementwise::{fill, finish};
 use crate::kernels::threads::ThreadPool;
 
-/// `out = act(first * gate)`, with one gate value per feature map of `plane` elements.
-pub fn gate(pool: &ThreadPool, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
+/// `out = act(first * factors)`, with one factors value per feature map of `plane` elements.
+pub fn channel_mul(
+    pool: &ThreadPool,
+    first: Option<&[f32]>,
+    factors: &[f32],
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+) {
     pool.pieces(out, plane, |index, out| {
         fill(first, index * plane, out);
-        let g = gate[index];
+        let g = factors[index];
         out.iter_mut().for_each(|o| *o *= g);
         finish(act, out);
     });

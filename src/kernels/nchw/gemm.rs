@@ -3,7 +3,7 @@
 //! The second matrix (im2col) is built for one tile of pixels at a time, in the thread's own scratch, never as a whole; a 1x1
 //! convolution with stride 1 needs no im2col. The epilogue runs on a tile while it is in cache.
 
-use crate::kernels::conv::{ConvOperands, ConvShape, Residual};
+use crate::kernels::conv::{ConvOperands, ConvShape, Residual, range_inside};
 use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// How the work is split: a task is a tile of pixels times a block of filters, in one group of one sample.
@@ -124,10 +124,10 @@ pub(in crate::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize,
     let ow = shape.output[1];
     let [kh, kw] = shape.kernel;
     for (k, line) in tile.chunks_mut(width).take(shape.depth()).enumerate() {
-        let (channel, tap) = (k / (kh * kw), k % (kh * kw));
+        let (channel, element) = (k / (kh * kw), k % (kh * kw));
         let plane = &input[channel * h * w..][..h * w];
-        let dy = (tap / kw * shape.dilation[0]) as isize - shape.pad[0][0] as isize;
-        let dx = (tap % kw * shape.dilation[1]) as isize - shape.pad[1][0] as isize;
+        let dy = (element / kw * shape.dilation[0]) as isize - shape.pad[0][0] as isize;
+        let dx = (element % kw * shape.dilation[1]) as isize - shape.pad[1][0] as isize;
         let mut done = 0;
         while done < width {
             let pixel = first + done;
@@ -146,7 +146,7 @@ pub(in crate::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize,
 
 /// `to[i] = row[(x + i) * stride + dx]`, zero outside of the row.
 fn copy_row(row: &[f32], x: usize, stride: usize, dx: isize, to: &mut [f32]) {
-    let inside = taps_inside(x, to.len(), row.len(), stride, dx);
+    let inside = range_inside(x, to.len(), row.len(), stride, dx);
     to[..inside.start].fill(0.0);
     to[inside.end..].fill(0.0);
     if inside.is_empty() {
@@ -159,12 +159,4 @@ fn copy_row(row: &[f32], x: usize, stride: usize, dx: isize, to: &mut [f32]) {
     } else {
         to.iter_mut().zip(row[from..].iter().step_by(stride)).for_each(|(t, &v)| *t = v);
     }
-}
-
-/// The subrange of `count` outputs, starting at output `x`, that read inside a row of `len` elements.
-pub(crate) fn taps_inside(x: usize, count: usize, len: usize, stride: usize, dx: isize) -> std::ops::Range<usize> {
-    let first = if dx >= 0 { 0 } else { dx.unsigned_abs().div_ceil(stride) };
-    let last = usize::try_from(len as isize - dx).unwrap_or(0).div_ceil(stride);
-    let start = first.saturating_sub(x).min(count);
-    start..last.saturating_sub(x).clamp(start, count)
 }

@@ -31,9 +31,9 @@ fn max_row<'a>(shape: &PoolShape, rows: impl Iterator<Item = &'a [f32]>, line: &
     // these windows are entirely inside and need no bounds checks
     let inside = Window::inside(shape, line.len());
     for row in rows {
-        for tap in 0..shape.kernel[1] {
+        for element in 0..shape.kernel[1] {
             if !inside.is_empty() {
-                let from = &row[inside.start * stride + tap * shape.dilation[1] - left..];
+                let from = &row[inside.start * stride + element * shape.dilation[1] - left..];
                 line[inside.clone()].iter_mut().zip(from.iter().step_by(stride)).for_each(|(o, &v)| *o = larger(*o, v));
             }
         }

@@ -46,26 +46,26 @@ impl Kernel for ScaleShift {
 /// Pixels per run, few enough that a sigmoid still finds them in the L1 cache.
 const PIXELS: usize = 256;
 
-/// `out = act(first * gate)`, where feature maps have `plane` pixels and the gate (blocked) has one; `first` is `None` if it is
+/// `out = act(first * factors)`, where feature maps have `plane` pixels and the factors (blocked) has one; `first` is `None` if it is
 /// already in `out`.
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn gate(
+pub fn channel_mul(
     pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
-    gate: &[f32],
+    factors: &[f32],
     plane: usize,
     act: Option<Activation>,
     out: &mut [f32],
 ) {
     let lanes = vector(isa).lanes();
-    assert_eq!(gate.len() * plane, out.len());
-    let maps = gate.len() / lanes;
+    assert_eq!(factors.len() * plane, out.len());
+    let maps = factors.len() / lanes;
     by_block(pool, isa, first, maps, plane, act, out, |map| {
         let mut scale = [0.0; LINE];
-        scale[..lanes].copy_from_slice(&gate[map * lanes..][..lanes]);
+        scale[..lanes].copy_from_slice(&factors[map * lanes..][..lanes]);
         (scale, None)
     });
 }
@@ -74,7 +74,7 @@ pub fn gate(
 /// without padding. `first` is `None` if it is already in `out`.
 ///
 /// # Panics
-/// Like [`gate`].
+/// Like [`channel_mul`].
 pub fn scale_shift(
     pool: &ThreadPool,
     isa: Isa,
@@ -156,14 +156,14 @@ mod tests {
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let x = n.take(batch * c * h * w);
                 let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
-                let turned = blocked(&x, sizes, lanes);
+                let blocked_x = blocked(&x, sizes, lanes);
                 // in place, or not
-                let mut out = if round % 2 == 0 { turned.clone() } else { vec![f32::NAN; turned.len()] };
-                let first = (round % 2 == 1).then_some(&turned[..]);
+                let mut out = if round % 2 == 0 { blocked_x.clone() } else { vec![f32::NAN; blocked_x.len()] };
+                let first = (round % 2 == 1).then_some(&blocked_x[..]);
                 let mut expected = vec![0.0; x.len()];
                 if round % 4 < 2 {
-                    reference::gate(&pool, Some(&x), &factors, h * w, act, &mut expected);
-                    gate(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
+                    reference::channel_mul(&pool, Some(&x), &factors, h * w, act, &mut expected);
+                    channel_mul(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
                 } else {
                     reference::scale_shift(&pool, Some(&x), &scale, &shift, h * w, act, &mut expected);
                     scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
@@ -180,7 +180,7 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];
-            gate(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
+            channel_mul(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
             assert!(out.iter().all(|v| v.is_nan()));
         }
     }

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::pack::{Filters, flush};
 use super::{runs, vector};
+use crate::kernels::conv::range_inside;
 use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
 use crate::kernels::microkernel::Clamp;
-use crate::kernels::nchw::gemm::taps_inside;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
@@ -20,9 +20,9 @@ struct Row {
     /// Stride between the input pixels of consecutive outputs.
     step: usize,
     /// Rows and columns of kernel elements.
-    taps: [usize; 2],
+    elements: [usize; 2],
     /// Input strides between rows and between columns of kernel elements.
-    apart: [usize; 2],
+    strides: [usize; 2],
     /// The weight of the first kernel element; columns are contiguous.
     weight: *const f32,
     /// Weight stride between rows of kernel elements.
@@ -71,10 +71,10 @@ unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [S::zero(); P];
-        for ky in 0..t.taps[0] {
-            for kx in 0..t.taps[1] {
+        for ky in 0..t.elements[0] {
+            for kx in 0..t.elements[1] {
                 let weight = S::load(t.weight.add(ky * t.weight_row + kx * S::LANES));
-                let x = t.x.add(at * t.step + ky * t.apart[0] + kx * t.apart[1]);
+                let x = t.x.add(at * t.step + ky * t.strides[0] + kx * t.strides[1]);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     *sum = S::fma(S::load(x.add(p * t.step)), weight, *sum);
                 }
@@ -92,25 +92,25 @@ unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
 }
 
 /// Whether this kernel supports the convolution.
-pub fn serves(shape: &ConvShape) -> bool {
+pub fn supports(shape: &ConvShape) -> bool {
     shape.groups == shape.channels && shape.groups == shape.filters
 }
 
 /// Packs a weight `[channels, 1, height, width]` to `[block][height][width][lanes]`; subnormal numbers become zero.
 pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let taps = weight.len() / channels.max(1);
-    let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * taps)?;
-    pack_into(lanes, &Filters::stored(weight, [channels, 1, taps, 1], channels.max(1)), [channels, taps], &mut packed);
+    let elements = weight.len() / channels.max(1);
+    let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * elements)?;
+    pack_into(lanes, &Filters::stored(weight, [channels, 1, elements, 1], channels.max(1)), [channels, elements], &mut packed);
     Ok(packed)
 }
 
 /// Like [`pack_depthwise`], for a number of channels and kernel elements, into memory that is zero or already contains the same
 /// weight.
-pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2], packed: &mut [f32]) {
+pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, elements]: [usize; 2], packed: &mut [f32]) {
     for channel in 0..channels {
-        let values = weight.taps(channel, 0);
-        for tap in 0..taps {
-            packed[(channel / lanes * taps + tap) * lanes + channel % lanes] = flush(values[weight.place(tap)]);
+        let values = weight.kernel(channel, 0);
+        for element in 0..elements {
+            packed[(channel / lanes * elements + element) * lanes + channel % lanes] = flush(values[weight.index(element)]);
         }
     }
 }
@@ -118,9 +118,9 @@ pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2
 /// Convolution from blocked to blocked layout. The weight is packed by [`pack_depthwise`], the bias is padded to whole blocks.
 ///
 /// # Panics
-/// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
+/// If the instruction set has no kernels, the convolution is not supported (see [`supports`]), or a slice has the wrong length.
 pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
-    assert!(serves(shape));
+    assert!(supports(shape));
     let isa = vector(isa);
     let lanes = isa.lanes();
     let conv_row = instance::<Row>(isa);
@@ -140,9 +140,9 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
     let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
     let inside = |axis: usize, at: usize| -> (Range<usize>, usize) {
         let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
-        let taps = taps_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
-        let pixel = if taps.is_empty() { 0 } else { (from + (taps.start * shape.dilation[axis]) as isize) as usize };
-        (taps, pixel)
+        let elements = range_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
+        let pixel = if elements.is_empty() { 0 } else { (from + (elements.start * shape.dilation[axis]) as isize) as usize };
+        (elements, pixel)
     };
     let out = Disjoint::new(out);
     runs(pool, maps, oh, 1, |map, line| {
@@ -162,11 +162,11 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
         let (rows, y) = inside(0, line.start);
         let run = |ox: usize, count: usize| {
             let (columns, x) = inside(1, ox);
-            let taps = Row {
+            let row = Row {
                 x: plane[(y * w + x) * lanes..].as_ptr(),
                 step: stride * lanes,
-                taps: [rows.len(), columns.len()],
-                apart: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
+                elements: [rows.len(), columns.len()],
+                strides: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
                 weight: weight.as_ptr().wrapping_add((rows.start * kw + columns.start) * lanes),
                 weight_row: kw * lanes,
                 bias,
@@ -177,7 +177,7 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
             };
             // SAFETY: the processor supports `isa`; `inside` drops kernel elements outside of the
             // feature map, and those of `first..last` are all inside; weight, bias, residual and row have the asserted lengths
-            unsafe { conv_row(&taps) };
+            unsafe { conv_row(&row) };
         };
         (0..first).for_each(|ox| run(ox, 1));
         if first < last {

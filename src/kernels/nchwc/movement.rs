@@ -10,7 +10,7 @@ use crate::kernels::threads::{Disjoint, ThreadPool};
 const PIXELS: usize = 1024;
 
 /// Writes one operand of a concatenation along channels: `part` channels, starting at channel `offset` of the `whole`; feature
-/// maps have `plane` pixels. Operands must be written in order: each one fills its last block, and the next one overwrites the
+/// maps have `plane` pixels. Operands must be written in order: each one fills its last block, and the next one allows_residual_in_place the
 /// tail with its own channels.
 ///
 /// # Panics
@@ -118,7 +118,7 @@ mod tests {
     use crate::kernels::nchw::movement as reference;
     use crate::kernels::reference::{Numbers, blocked, plain};
 
-    fn room(lanes: usize, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
+    fn unwritten(lanes: usize, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
         vec![f32::NAN; n * c.next_multiple_of(lanes) * h * w]
     }
 
@@ -133,7 +133,7 @@ mod tests {
                 (0..1 + n.below(5)).map(|_| if n.below(2) == 0 { 16 * (1 + n.below(2)) } else { 1 + n.below(40) }).collect();
             let whole = parts.iter().sum();
             let mut expected = vec![0.0; batch * whole * h * w];
-            let mut out = room(lanes, [batch, whole, h, w]);
+            let mut out = unwritten(lanes, [batch, whole, h, w]);
             let mut offset = 0;
             for &part in &parts {
                 let x = n.take(batch * part * h * w);
@@ -160,7 +160,7 @@ mod tests {
             let x = n.take(batch * c * h * w);
             let mut expected = vec![f32::NAN; batch * all * oh * ow];
             reference::pad(&pool, &shape, &x, &mut expected);
-            let mut out = room(lanes, sizes);
+            let mut out = unwritten(lanes, sizes);
             pad(&pool, lanes, &shape, &blocked(&x, input, lanes), &mut out);
             assert_eq!(plain(&out, sizes, lanes), expected, "{shape:?}");
             assert!(out.iter().all(|v| v.is_finite()), "{shape:?}");
@@ -179,7 +179,7 @@ mod tests {
             let x = n.take(batch * c * h * w);
             let mut expected = vec![f32::NAN; output.iter().product()];
             reference::subsample(&pool, [h, w], stride, &x, &mut expected);
-            let mut out = room(lanes, output);
+            let mut out = unwritten(lanes, output);
             subsample(&pool, lanes, [h, w], stride, &blocked(&x, sizes, lanes), &mut out);
             assert_eq!(plain(&out, output, lanes), expected, "{sizes:?} {stride:?}");
         }

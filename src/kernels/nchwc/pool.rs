@@ -16,11 +16,11 @@ struct Windows {
     /// Columns per window.
     columns: usize,
     /// Row stride within a window, in floats.
-    pitch: usize,
+    row_stride: usize,
     /// Column stride within a window, in floats.
-    tap: usize,
+    column_stride: usize,
     /// Stride between windows, in floats.
-    step: usize,
+    stride: usize,
     /// Number of windows.
     count: usize,
     /// The first output; the others follow.
@@ -56,16 +56,16 @@ impl Kernel for Windows {
 unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let x = w.x.add(at * w.step);
+        let x = w.x.add(at * w.stride);
         let out = w.out.add(at * S::LANES);
         match w.divisor {
             None => {
                 let mut best = [S::splat(f32::NEG_INFINITY); P];
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * w.tap);
+                        let x = x.add(row * w.row_stride + column * w.column_stride);
                         for (p, best) in best.iter_mut().enumerate() {
-                            let v = S::load(x.add(p * w.step));
+                            let v = S::load(x.add(p * w.stride));
                             // NaN wins, as in PyTorch: `max` keeps a NaN in its second operand, and `above` selects a new one
                             *best = S::above(v, v, v, S::max(v, *best));
                         }
@@ -81,9 +81,9 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                 for row in 0..w.rows {
                     let mut line = [S::zero(); P];
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * w.tap);
+                        let x = x.add(row * w.row_stride + column * w.column_stride);
                         for (p, line) in line.iter_mut().enumerate() {
-                            *line = S::add(*line, S::load(x.add(p * w.step)));
+                            *line = S::add(*line, S::load(x.add(p * w.stride)));
                         }
                     }
                     for (sum, &line) in sums.iter_mut().zip(&line) {
@@ -130,9 +130,9 @@ pub fn pool(threads: &ThreadPool, isa: Isa, shape: &PoolShape, x: &[f32], out: &
                 x: plane[((rows.start * w + columns.start) * lanes).min(plane.len())..].as_ptr(),
                 rows: rows.count,
                 columns: columns.count,
-                pitch: rows.step * w * lanes,
-                tap: columns.step * lanes,
-                step: shape.stride[1] * lanes,
+                row_stride: rows.step * w * lanes,
+                column_stride: columns.step * lanes,
+                stride: shape.stride[1] * lanes,
                 count,
                 out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
                 divisor,
@@ -181,9 +181,9 @@ pub fn adaptive_avg(
             x: plane[(rows.start * w + columns.start) * lanes..].as_ptr(),
             rows: rows.len(),
             columns: columns.len(),
-            pitch: w * lanes,
-            tap: lanes,
-            step: 0,
+            row_stride: w * lanes,
+            column_stride: lanes,
+            stride: 0,
             count: 1,
             out: mean.as_mut_ptr(),
             divisor: Some((rows.len() * columns.len()) as f32),
@@ -243,9 +243,9 @@ mod tests {
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut expected = vec![0.0; batch * c * output[0] * output[1]];
                 reference::adaptive_avg(&pool, input, output, &x, &mut expected);
-                let turned = blocked(&x, [batch, c, input[0], input[1]], lanes);
+                let blocked_x = blocked(&x, [batch, c, input[0], input[1]], lanes);
                 let mut out = vec![f32::NAN; batch * c.next_multiple_of(lanes) * output[0] * output[1]];
-                adaptive_avg(&pool, isa, batch, c, input, output, &turned, &mut out);
+                adaptive_avg(&pool, isa, batch, c, input, output, &blocked_x, &mut out);
                 assert!(close(&plain(&out, [batch, c, output[0], output[1]], lanes), &expected), "{isa} {input:?} {output:?}");
             }
         }

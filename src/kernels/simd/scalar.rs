@@ -11,7 +11,7 @@ pub(in crate::kernels) struct Scalar;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Scalar {
     const LANES: usize = 1;
-    const SPREAD: bool = false;
+    const PREFETCH_PER_CHANNEL: bool = false;
     type V = f32;
 
     #[inline(always)]

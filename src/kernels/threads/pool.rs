@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
+use super::disjoint::Disjoint;
+
 /// How often a worker polls for the next job before it sleeps: some tens of microseconds.
 const SPINS: u32 = 2000;
 
@@ -20,17 +22,17 @@ type Job = *const (dyn Fn(usize) + Sync);
 
 /// Padding to a cache line (two, since lines are prefetched in pairs), against false sharing.
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 struct Shared {
     /// Counts jobs; when a worker sees a new value, the next job is in `job`.
-    epoch: Apart<AtomicU64>,
+    epoch: CachePadded<AtomicU64>,
     /// Workers that have not finished the job.
-    left: Apart<AtomicUsize>,
+    left: CachePadded<AtomicUsize>,
     job: UnsafeCell<Option<Job>>,
     asleep: Vec<AtomicBool>,
     /// The remaining tasks of each thread for [`ThreadPool::deal`]: the first in the low half, the end in the high half.
-    left_over: Vec<Apart<AtomicU64>>,
+    left_over: Vec<CachePadded<AtomicU64>>,
     stop: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -55,11 +57,11 @@ impl ThreadPool {
     pub fn new(threads: usize) -> io::Result<ThreadPool> {
         let count = threads.saturating_sub(1);
         let shared = Arc::new(Shared {
-            epoch: Apart(AtomicU64::new(0)),
-            left: Apart(AtomicUsize::new(0)),
+            epoch: CachePadded(AtomicU64::new(0)),
+            left: CachePadded(AtomicUsize::new(0)),
             job: UnsafeCell::new(None),
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
-            left_over: (0..=count).map(|_| Apart(AtomicU64::new(0))).collect(),
+            left_over: (0..=count).map(|_| CachePadded(AtomicU64::new(0))).collect(),
             stop: AtomicBool::new(false),
             panic: Mutex::new(None),
         });
@@ -132,10 +134,10 @@ impl ThreadPool {
             return;
         }
         let all = Disjoint::new(out);
-        self.for_each(all.len.div_ceil(piece), |index, _| {
+        self.for_each(all.len().div_ceil(piece), |index, _| {
             let start = index * piece;
             // SAFETY: pieces with different indices do not overlap, and each index is visited once
-            task(index, unsafe { all.slice(start, piece.min(all.len - start)) });
+            task(index, unsafe { all.slice(start, piece.min(all.len() - start)) });
         });
     }
 
@@ -166,7 +168,7 @@ impl Drop for ThreadPool {
 /// The indices that a thread draws from a distributed job.
 pub struct Tasks<'a> {
     /// The remaining indices of each thread; empty if one thread does everything.
-    from: &'a [Apart<AtomicU64>],
+    from: &'a [CachePadded<AtomicU64>],
     thread: usize,
     rest: std::ops::Range<usize>,
 }
@@ -240,47 +242,6 @@ fn work(shared: &Shared, index: usize) {
             }
         }
         shared.left.0.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// A slice that several threads write in disjoint parts.
-#[derive(Clone, Copy)]
-pub(crate) struct Disjoint<'a> {
-    start: *mut f32,
-    len: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
-}
-
-// SAFETY: access is only through `unsafe` functions, whose callers ensure that parts do not overlap
-unsafe impl Sync for Disjoint<'_> {}
-// SAFETY: as above
-unsafe impl Send for Disjoint<'_> {}
-
-impl<'a> Disjoint<'a> {
-    pub(crate) fn new(slice: &'a mut [f32]) -> Self {
-        Disjoint { start: slice.as_mut_ptr(), len: slice.len(), lifetime: PhantomData }
-    }
-
-    /// The `len` floats from `start`.
-    ///
-    /// # Safety
-    /// While the result lives, no other thread or slice accesses these floats.
-    ///
-    /// # Panics
-    /// If the range is out of bounds.
-    pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
-        assert!(start <= self.len && len <= self.len - start, "{start}..+{len} of {}", self.len);
-        // SAFETY: inside the slice that `new` borrowed for `'a`; the caller ensures the rest
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
-    }
-
-    /// A pointer to the float at `start`.
-    ///
-    /// # Panics
-    /// If `start..start + len` is out of bounds.
-    pub(crate) fn pointer(&self, start: usize, len: usize) -> *mut f32 {
-        assert!(start <= self.len && len <= self.len - start, "{start}..+{len} of {}", self.len);
-        self.start.wrapping_add(start)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Gradients of activations and of softmax.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use crate::kernels::aligned::LINE;
 use crate::kernels::{Activation, Layout, ThreadPool};
 
@@ -38,7 +38,7 @@ pub fn act_grad(pool: &ThreadPool, act: Activation, dy: Option<&[f32]>, y: &[f32
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn clip_grad(pool: &ThreadPool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+pub fn clamp_grad(pool: &ThreadPool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     pool.pieces(out, PIECE, |index, out| {
@@ -64,7 +64,7 @@ fn sigmoid_grad(dy: f32, y: f32) -> f32 {
 /// # Panics
 /// If a slice has the wrong length.
 pub fn softmax_grad(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     let (plane, lanes) = (maps.plane, maps.lanes);
     assert_eq!((y.len(), out.len()), (maps.len(), maps.len()));
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));

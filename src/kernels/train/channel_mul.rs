@@ -1,6 +1,6 @@
-//! The gradient of a gate: products of two feature maps, summed over their pixels.
+//! The gradient of per-channel factors: products of two feature maps, summed over their pixels.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use super::instance::instance;
 use crate::kernels::aligned::LINE;
 use crate::kernels::dispatch::Kernel;
@@ -59,7 +59,7 @@ impl Kernel for Dot {
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
 pub fn sum_plane(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
     let dot = instance::<Dot>(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), maps.count() * lanes));
     pool.pieces(out, lanes, |map, out| {

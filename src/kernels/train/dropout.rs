@@ -1,7 +1,7 @@
 //! Dropout in training. Whether an element is kept is decided by a hash of a key and its position, so the mask need not be stored
 //! for the gradient, and does not depend on threads or layout.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use crate::kernels::nchwc::runs;
 use crate::kernels::threads::Disjoint;
 use crate::kernels::{Layout, ThreadPool};
@@ -23,7 +23,7 @@ pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
 }
 
 /// Whether the element at `place` is kept; elements are dropped with probability `p`.
-pub fn stays(key: u64, place: u64, p: f64) -> bool {
+pub fn is_kept(key: u64, place: u64, p: f64) -> bool {
     // drops this many of the 2^64 hashes
     mix(key.wrapping_add(place.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
 }
@@ -45,7 +45,7 @@ pub fn dropout(
     x: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!(out.len(), maps.len());
     assert!(x.is_none_or(|x| x.len() == out.len()));
     let scale = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };
@@ -62,7 +62,7 @@ pub fn dropout(
         for (pixel, values) in out.chunks_exact_mut(maps.lanes).enumerate() {
             for (lane, v) in values.iter_mut().enumerate() {
                 let place = if whole { sample } else { first + lane * maps.plane + pixel };
-                *v = if stays(key, place as u64, p) { *v * scale } else { 0.0 };
+                *v = if is_kept(key, place as u64, p) { *v * scale } else { 0.0 };
             }
         }
     });
@@ -92,12 +92,12 @@ mod tests {
             let key = key(7, 3, n.below(100) as u64);
             let mut expected = x.clone();
             dropout(&ThreadPool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
-            let turned = from_plain(layout, sizes, &x);
-            let mut out = vec![f32::NAN; turned.len()];
-            dropout(pool, layout, sizes, p, false, key, Some(&turned), &mut out);
+            let converted = from_plain(layout, sizes, &x);
+            let mut out = vec![f32::NAN; converted.len()];
+            dropout(pool, layout, sizes, p, false, key, Some(&converted), &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
             assert_eq!(to_plain(layout, sizes, &out), expected, "{isa} {sizes:?}");
-            let mut in_place = turned;
+            let mut in_place = converted;
             dropout(pool, layout, sizes, p, false, key, None, &mut in_place);
             assert_eq!(in_place, out);
             let kept = |v: &f32| p < 1.0 && (*v != 0.0 || p == 0.0);

@@ -15,7 +15,7 @@ const PARTS: usize = 32;
 
 /// The sizes of a value, as kernels iterate over it: feature maps of vectors of `lanes` channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Maps {
+pub(super) struct FeatureMaps {
     pub batch: usize,
     pub channels: usize,
     pub blocks: usize,
@@ -24,14 +24,14 @@ pub(super) struct Maps {
     pub lanes: usize,
 }
 
-impl Maps {
+impl FeatureMaps {
     /// For a value with these samples, channels, height and width.
-    pub fn new(layout: Layout, [batch, channels, height, width]: [usize; 4]) -> Maps {
+    pub fn new(layout: Layout, [batch, channels, height, width]: [usize; 4]) -> FeatureMaps {
         let lanes = match layout {
             Layout::Nchw => 1,
             Layout::Blocked { lanes } => lanes,
         };
-        Maps { batch, channels, blocks: channels.div_ceil(lanes), plane: height * width, lanes }
+        FeatureMaps { batch, channels, blocks: channels.div_ceil(lanes), plane: height * width, lanes }
     }
 
     /// Samples times blocks.
@@ -103,7 +103,7 @@ mod tests {
     fn parts_cover_a_block_once() {
         for sizes in [[3, 20, 4, 5], [1, 1, 1, 1], [2, 16, 70, 70], [40, 33, 1, 1], [0, 4, 2, 2], [2, 3, 0, 4]] {
             for layout in [Layout::Nchw, Layout::Blocked { lanes: 8 }, Layout::Blocked { lanes: 16 }] {
-                let maps = Maps::new(layout, sizes);
+                let maps = FeatureMaps::new(layout, sizes);
                 let mut seen = vec![0; maps.len()];
                 for block in 0..maps.blocks {
                     for part in 0..maps.parts() {

@@ -4,7 +4,7 @@
 //! (Szegedy et al. 2016, and PyTorch's `label_smoothing`); the loss is multiplied by a weight. Computed in double precision,
 //! relative to the largest logit.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use crate::kernels::{Layout, ThreadPool};
 
 /// The loss of each sample. Sizes are samples and classes of the logits; a label is a class index as a float, and an invalid
@@ -66,7 +66,7 @@ pub fn cross_entropy_grad(
 
 /// Stride between the logits of consecutive samples, in floats.
 fn row(layout: Layout, [batch, classes]: [usize; 2], logits: &[f32], labels: &[f32]) -> usize {
-    let maps = Maps::new(layout, [batch, classes, 1, 1]);
+    let maps = FeatureMaps::new(layout, [batch, classes, 1, 1]);
     assert_eq!((logits.len(), labels.len()), (maps.len(), batch));
     maps.blocks * maps.lanes
 }
@@ -101,10 +101,10 @@ mod tests {
             let logits: Vec<f32> = n.take(batch * classes).iter().map(|v| v * 8.0).collect();
             let labels: Vec<f32> = (0..batch).map(|_| n.below(classes) as f32).collect();
             let sizes = [batch, classes, 1, 1];
-            let turned = from_plain(layout, sizes, &logits);
-            let (mut losses, mut grad) = (vec![f32::NAN; batch], vec![f32::NAN; turned.len()]);
-            cross_entropy(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut losses);
-            cross_entropy_grad(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut grad);
+            let converted = from_plain(layout, sizes, &logits);
+            let (mut losses, mut grad) = (vec![f32::NAN; batch], vec![f32::NAN; converted.len()]);
+            cross_entropy(pool, layout, [batch, classes], [smoothing, weight], &converted, &labels, &mut losses);
+            cross_entropy_grad(pool, layout, [batch, classes], [smoothing, weight], &converted, &labels, &mut grad);
             assert!(grad.iter().all(|v| v.is_finite()));
             let grad = to_plain(layout, sizes, &grad);
             for sample in 0..batch {

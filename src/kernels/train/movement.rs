@@ -1,6 +1,6 @@
 //! Gradients of operators that only move values: slicing channels, removing padding, inserting zeros between rows and columns.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use crate::kernels::nchwc::movement::copy_channels;
 use crate::kernels::nchwc::runs;
 use crate::kernels::pad::{Edge, PadShape};
@@ -33,8 +33,8 @@ pub fn slice(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], offset: usize
 pub fn unpad(pool: &ThreadPool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
-    let maps = Maps::new(layout, shape.input);
-    let padded = Maps::new(layout, [batch, channels + shape.channels[0] + shape.channels[1], oh, ow]);
+    let maps = FeatureMaps::new(layout, shape.input);
+    let padded = FeatureMaps::new(layout, [batch, channels + shape.channels[0] + shape.channels[1], oh, ow]);
     assert_eq!((dy.len(), out.len()), (padded.len(), maps.len()));
     let lanes = maps.lanes;
     let [top, left] = [shape.sides[0][0], shape.sides[1][0]];
@@ -79,7 +79,7 @@ fn gather(shape: &PadShape, row: usize, lanes: usize, count: usize, dy: &[f32], 
 pub fn upsample(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], stride: [usize; 2], dy: &[f32], out: &mut [f32]) {
     let [_, _, h, w] = sizes;
     let [oh, ow] = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((dy.len(), out.len()), (maps.count() * oh * ow * lanes, maps.len()));
     let out = Disjoint::new(out);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::kernels::nchw::movement as forward;
 
-    /// Checks that `gradient(dy) . x = forward(x) . dy`: these operators are linear, and their gradients are the transposed maps.
+    /// Checks that `gradient(dy) . x = forward(x) . dy`: these operators are linear, and their gradients are their transposes.
     /// Values are small integers, so that sums are exact.
     fn transposed(x: &[f32], gradient: &[f32], y: &[f32], dy: &[f32]) -> bool {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();

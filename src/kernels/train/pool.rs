@@ -2,7 +2,7 @@
 //!
 //! Windows overlap, so each feature map is processed by one thread.
 
-use super::feature_maps::Maps;
+use super::feature_maps::FeatureMaps;
 use super::instance::instance;
 use crate::kernels::dispatch::{Instance, Kernel};
 use crate::kernels::pool::{PoolKind, PoolShape, Window};
@@ -18,11 +18,11 @@ struct Windows {
     /// Columns per window.
     columns: usize,
     /// Row stride within a window.
-    pitch: usize,
+    row_stride: usize,
     /// Column stride within a window.
-    tap: usize,
+    column_stride: usize,
     /// Stride between windows.
-    step: usize,
+    stride: usize,
     /// Number of windows.
     count: usize,
 }
@@ -49,23 +49,23 @@ impl Kernel for MaxScatter {
         // SAFETY: guaranteed by the caller
         unsafe {
             for window in 0..w.count {
-                let x = m.x.add(window * w.step);
+                let x = m.x.add(window * w.stride);
                 let mut best = S::splat(f32::NEG_INFINITY);
                 let (mut place, mut index) = (S::zero(), 0.0);
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let v = S::load(x.add(row * w.pitch + column * w.tap));
+                        let v = S::load(x.add(row * w.row_stride + column * w.column_stride));
                         place = S::above(v, best, S::splat(index), place);
                         best = S::above(v, best, v, best);
                         index += 1.0;
                     }
                 }
-                let dx = m.dx.add(window * w.step);
+                let dx = m.dx.add(window * w.stride);
                 let dy = S::load(m.dy.add(window * S::LANES));
                 index = 0.0;
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let dx = dx.add(row * w.pitch + column * w.tap);
+                        let dx = dx.add(row * w.row_stride + column * w.column_stride);
                         S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
                         index += 1.0;
                     }
@@ -98,11 +98,11 @@ impl Kernel for MeanScatter {
         unsafe {
             let factor = S::splat(m.factor);
             for window in 0..w.count {
-                let dx = m.dx.add(window * w.step);
+                let dx = m.dx.add(window * w.stride);
                 let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let dx = dx.add(row * w.pitch + column * w.tap);
+                        let dx = dx.add(row * w.row_stride + column * w.column_stride);
                         S::store(dx, S::add(S::load(dx), part));
                     }
                 }
@@ -154,7 +154,7 @@ pub fn pool_grad(
     let kernels = Kernels::new(isa, layout);
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
-    let maps = Maps::new(layout, [batch, channels, h, w]);
+    let maps = FeatureMaps::new(layout, [batch, channels, h, w]);
     let lanes = maps.lanes;
     assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
     let x = match shape.kind {
@@ -174,8 +174,8 @@ pub fn pool_grad(
                     PoolKind::Avg { count_pad: true } => rows.padded * columns.padded,
                     PoolKind::Max | PoolKind::Avg { count_pad: false } => rows.count * columns.count,
                 };
-                let (pitch, tap, step) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
-                let windows = Windows { rows: rows.count, columns: columns.count, pitch, tap, step, count };
+                let (row_stride, column_stride, stride) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
+                let windows = Windows { rows: rows.count, columns: columns.count, row_stride, column_stride, stride, count };
                 scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             };
             (0..inside.start).for_each(|ox| run(ox, 1));
@@ -201,7 +201,7 @@ pub fn adaptive_avg_grad(
     dx: &mut [f32],
 ) {
     let kernels = Kernels::new(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
     by_map(pool, &kernels, &maps, [oh * ow, w], None, dy, dx, |scatter| {
@@ -209,8 +209,14 @@ pub fn adaptive_avg_grad(
             let rows = oy * h / oh..((oy + 1) * h).div_ceil(oh);
             for ox in 0..ow {
                 let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
-                let windows =
-                    Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, tap: lanes, step: 0, count: 1 };
+                let windows = Windows {
+                    rows: rows.len(),
+                    columns: columns.len(),
+                    row_stride: w * lanes,
+                    column_stride: lanes,
+                    stride: 0,
+                    count: 1,
+                };
                 let divisor = rows.len() * columns.len();
                 scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             }
@@ -224,7 +230,7 @@ pub fn adaptive_avg_grad(
 fn by_map(
     pool: &ThreadPool,
     kernels: &Kernels,
-    maps: &Maps,
+    maps: &FeatureMaps,
     [pooled, width]: [usize; 2],
     x: Option<&[f32]>,
     dy: &[f32],
@@ -247,13 +253,13 @@ fn by_map(
                 return;
             }
             let corner = run.corner * lanes;
-            let end = run.corner / width * width * lanes + (w.rows - 1) * w.pitch + width * lanes;
+            let end = run.corner / width * width * lanes + (w.rows - 1) * w.row_stride + width * lanes;
             if end > clear {
                 dx[clear..end].fill(0.0);
                 clear = end;
             }
             // the last element of the last window is inside
-            let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + (w.columns - 1) * w.tap + lanes;
+            let reach = (w.rows - 1) * w.row_stride + (w.count - 1) * w.stride + (w.columns - 1) * w.column_stride + lanes;
             let to = dx[corner..][..reach].as_mut_ptr();
             let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
             // SAFETY: the processor supports what `kernels` are compiled for; windows are inside the feature map, as checked by

@@ -51,7 +51,7 @@ impl Scratch {
 }
 
 /// Whether this kernel supports the convolution.
-pub fn serves(shape: &ConvShape) -> bool {
+pub fn supports(shape: &ConvShape) -> bool {
     shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
 }
 
@@ -118,7 +118,7 @@ impl Geometry {
 /// needs [`Scratch::total`] floats for the pool's threads.
 ///
 /// # Panics
-/// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
+/// If the instruction set has no kernels, the convolution is not supported (see [`supports`]), or a slice has the wrong length.
 pub fn conv(
     pool: &ThreadPool,
     isa: Isa,
@@ -129,7 +129,7 @@ pub fn conv(
     out: &mut [f32],
 ) {
     let vector = vector(isa);
-    assert!(serves(shape), "{shape:?}");
+    assert!(supports(shape), "{shape:?}");
     let lanes = vector.lanes();
     let g = Geometry::new(shape, lanes, plan);
     let panels = weights::panels(lanes, shape.filters, shape.channels, plan.size);
@@ -231,16 +231,16 @@ impl Job<'_> {
         let width = panels.width(unit);
         let len = panels.len(unit) / g.size.points();
         let parts = tiles.len().div_ceil(microkernel::widest(isa));
-        let taps = [0usize];
+        let offsets = [0usize];
         for point in 0..g.size.points() {
             let panel = &self.operands.weight[panels.start(unit) + point * len..][..len];
             // panels are read in memory order
-            let behind = &self.operands.weight[panels.start(unit) + (point + 1) * len..];
+            let after = &self.operands.weight[panels.start(unit) + (point + 1) * len..];
             for part in 0..parts {
                 let columns = share(tiles.len(), parts, part);
                 // each tile prefetches a cache line per channel: two tiles prefetch a whole panel of two blocks
                 let ahead = part * g.in_blocks * lanes * LINE;
-                let next = if part < width { behind.get(ahead..) } else { None };
+                let next = if part < width { after.get(ahead..) } else { None };
                 let Some(kernel) = microkernel::choose(isa, 1, columns.len(), width, true) else {
                     unreachable!("a tile of {}", columns.len())
                 };
@@ -249,8 +249,8 @@ impl Job<'_> {
                     row: 0,
                     blocks: g.in_blocks,
                     block: tiles.len() * lanes,
-                    taps: taps.as_ptr(),
-                    tap_count: 1,
+                    offsets: offsets.as_ptr(),
+                    elements: 1,
                     weight: panel.as_ptr(),
                     next: next.unwrap_or(panel).as_ptr(),
                     lines: if next.is_some() { lanes } else { 0 },

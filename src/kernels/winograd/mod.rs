@@ -1,7 +1,7 @@
 //! Winograd convolution: 3x3, stride 1, in tiles of 2x2 or 4x4 outputs, with 2.25 or 4 times fewer multiplications.
 //!
 //! A tile of outputs is `A^T [(G g G^T) . (B^T d B)] A` (Lavin and Gray 2015, "Fast algorithms for convolutional neural
-//! networks"), where `d` is the input tile, `g` a filter, and the product in the middle is element-wise. Summed over input
+//! networks"), where `d` is the input tile, `g` a filter, and the product in the middle is elementwise. Summed over input
 //! channels, it is one matrix product for each of the 16 or 36 elements, which are called points here.
 //!
 //! The matrices are those of the Toom-Cook algorithm: `A` and `G` evaluate polynomials at a set of numbers and at infinity (the
@@ -21,6 +21,6 @@ mod tests;
 pub(super) mod transform;
 mod weights;
 
-pub use conv::{Scratch, Split, WinogradPlan, conv, scratch, serves};
+pub use conv::{Scratch, Split, WinogradPlan, conv, scratch, supports};
 pub use size::Size;
 pub use weights::{Units, pack, packed_len};

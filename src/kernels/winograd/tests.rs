@@ -54,8 +54,8 @@ impl Case {
         let residual = [Residual::None, Residual::InPlace, Residual::From(&rest)][self.kind];
         let epilogue = Epilogue { bias: bias.as_deref(), residual, act: self.act };
         let operands = ConvOperands { x: &x, weight: &packed, epilogue };
-        let mut room = vec![f32::NAN; scratch(isa, shape, plan).total(threads)];
-        conv(&ThreadPool::new(threads).unwrap(), isa, shape, plan, &operands, &mut room, &mut out);
+        let mut scratch_memory = vec![f32::NAN; scratch(isa, shape, plan).total(threads)];
+        conv(&ThreadPool::new(threads).unwrap(), isa, shape, plan, &operands, &mut scratch_memory, &mut out);
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
         out
     }
@@ -154,11 +154,11 @@ fn a_single_one_gives_the_filter_back() {
 #[test]
 fn serves_what_it_says() {
     let whole = shape(1, 16, 16, [7, 7], [[1, 1]; 2]);
-    assert!(serves(&whole));
-    assert!(!serves(&ConvShape { stride: [2, 1], ..whole }));
-    assert!(!serves(&ConvShape { dilation: [1, 2], ..whole }));
-    assert!(!serves(&ConvShape { groups: 2, ..whole }));
-    assert!(!serves(&ConvShape { kernel: [3, 1], ..whole }));
+    assert!(supports(&whole));
+    assert!(!supports(&ConvShape { stride: [2, 1], ..whole }));
+    assert!(!supports(&ConvShape { dilation: [1, 2], ..whole }));
+    assert!(!supports(&ConvShape { groups: 2, ..whole }));
+    assert!(!supports(&ConvShape { kernel: [3, 1], ..whole }));
 }
 
 /// The fastest of several runs, in milliseconds: with warm weights, and with different weights in every run, more than the caches
@@ -166,12 +166,12 @@ fn serves_what_it_says() {
 fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &ThreadPool, weights: &[Aligned]) -> [f64; 2] {
     let x = Aligned::from_weights(&Numbers::new(2).take(shape.input_sizes().iter().product())).unwrap();
     let mut out = Aligned::zeroed(shape.output_sizes().iter().product()).unwrap();
-    let mut room = Aligned::zeroed(scratch(isa, shape, plan).total(pool.threads())).unwrap();
+    let mut scratch_memory = Aligned::zeroed(scratch(isa, shape, plan).total(pool.threads())).unwrap();
     [1, weights.len()].map(|count| {
         let one = |weight: &Aligned| {
             let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
             let start = std::time::Instant::now();
-            conv(pool, isa, shape, plan, &ConvOperands { x: &x, weight, epilogue }, &mut room, &mut out);
+            conv(pool, isa, shape, plan, &ConvOperands { x: &x, weight, epilogue }, &mut scratch_memory, &mut out);
             start.elapsed().as_secs_f64() * 1e3
         };
         weights[..count].iter().cycle().take(count.max(8)).map(one).fold(f64::MAX, f64::min)

@@ -91,12 +91,17 @@ impl Units {
         let len = to.len() / self.size.points();
         let transform = transform(self.lanes);
         for channel in 0..channels {
-            let mut taps = [[0.0; UNIT]; 9];
-            for (tap, to) in taps.iter_mut().enumerate() {
-                weight.copy(first, channel, tap, &mut to[..filters]);
+            let mut elements = [[0.0; UNIT]; 9];
+            for (element, to) in elements.iter_mut().enumerate() {
+                weight.copy(first, channel, element, &mut to[..filters]);
             }
-            let of_channel =
-                FilterTransform { taps: &taps, size: self.size, width, step: len, to: to[channel * width..].as_mut_ptr() };
+            let of_channel = FilterTransform {
+                elements: &elements,
+                size: self.size,
+                width,
+                step: len,
+                to: to[channel * width..].as_mut_ptr(),
+            };
             assert!(to.len() >= (self.size.points() - 1) * len + channel * width + width);
             // SAFETY: the kernel is compiled for an instruction set of this processor; the last point's row ends inside the unit,
             // as asserted
@@ -107,7 +112,7 @@ impl Units {
 
 /// The kernel elements of an input channel, for all output channels of a unit, to be transformed.
 struct FilterTransform {
-    taps: *const [[f32; UNIT]; 9],
+    elements: *const [[f32; UNIT]; 9],
     size: Size,
     /// Number of output channels.
     width: usize,
@@ -145,10 +150,10 @@ impl Kernel for FilterTransform {
 #[inline(always)]
 unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], t: &FilterTransform) {
     // SAFETY: guaranteed by the caller
-    let taps_of_unit = unsafe { &*t.taps };
+    let kernels_of_unit = unsafe { &*t.elements };
     for lane in (0..t.width).step_by(PART) {
-        let mut taps = [[0.0f64; PART]; 9];
-        for (to, from) in taps.iter_mut().zip(taps_of_unit) {
+        let mut elements = [[0.0f64; PART]; 9];
+        for (to, from) in elements.iter_mut().zip(kernels_of_unit) {
             for (to, &from) in to.iter_mut().zip(&from[lane..lane + PART]) {
                 *to = f64::from(from);
             }
@@ -156,7 +161,7 @@ unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], t: &FilterTransform) {
         for (i, row) in matrix.iter().enumerate() {
             let mut half = [[0.0; PART]; 3];
             for (x, half) in half.iter_mut().enumerate() {
-                combine(row, [&taps[x], &taps[3 + x], &taps[6 + x]], half);
+                combine(row, [&elements[x], &elements[3 + x], &elements[6 + x]], half);
             }
             for (j, column) in matrix.iter().enumerate() {
                 let mut values = [0.0; PART];

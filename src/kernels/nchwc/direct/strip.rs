@@ -3,7 +3,7 @@
 use crate::kernels::ConvShape;
 
 /// Maximum number of kernel elements, whose offsets are kept on the stack.
-pub(super) const TAPS: usize = 128;
+pub(super) const MAX_ELEMENTS: usize = 128;
 
 /// The sizes of a convolution, in terms of strips.
 pub(super) struct Geometry {
@@ -67,16 +67,16 @@ pub(super) struct Strip {
 }
 
 /// The offset of each kernel element in a strip (or in the input, if read in place).
-pub(super) fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
-    let mut taps = [0; TAPS];
+pub(super) fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; MAX_ELEMENTS] {
+    let mut offsets = [0; MAX_ELEMENTS];
     let [kh, kw] = shape.kernel;
-    assert!(kh * kw <= TAPS);
-    for (tap, offset) in taps.iter_mut().enumerate().take(kh * kw) {
-        let (y, x) = (tap / kw * shape.dilation[0], tap % kw * shape.dilation[1]);
+    assert!(kh * kw <= MAX_ELEMENTS);
+    for (element, offset) in offsets.iter_mut().enumerate().take(kh * kw) {
+        let (y, x) = (element / kw * shape.dilation[0], element % kw * shape.dilation[1]);
         let (phase, column) = (x % shape.stride[1], x / shape.stride[1]);
         *offset = y * g.pitch + (phase * g.columns + column) * g.lanes;
     }
-    taps
+    offsets
 }
 
 /// Copies the input of a strip: `[sample][block][row][column remainder][column][lanes]`, with zeros for padding.

@@ -32,7 +32,7 @@ fn check(
     };
     let mut out = vec![f32::NAN; rest.len()];
     let residual = match residual {
-        1 if !overwrites(isa, from_plain, &shape) => Residual::From(&rest),
+        1 if !allows_residual_in_place(isa, from_plain, &shape) => Residual::From(&rest),
         0 => Residual::None,
         1 => {
             out.copy_from_slice(&rest);
@@ -41,10 +41,10 @@ fn check(
         _ => Residual::From(&rest),
     };
     let pool = ThreadPool::new(threads).unwrap();
-    let mut room = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
+    let mut scratch_memory = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
     let epilogue = Epilogue { bias: Some(&bias), residual, act };
     let operands = ConvOperands { x: &input, weight: &packed, epilogue };
-    conv(&pool, isa, from_plain, &shape, plan, &operands, &mut room, &mut out);
+    conv(&pool, isa, from_plain, &shape, plan, &operands, &mut scratch_memory, &mut out);
     assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
     let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
     assert!(off < 5e-5, "{isa} {shape:?} {plan:?}: {off}");
@@ -121,13 +121,13 @@ fn a_pair_is_the_sum_of_two_convolutions() {
             let plan =
                 DirectPlan { rows: 1 + n.below(9), samples: 1 + n.below(3), shares: 1 + n.below(3), exact: n.below(2) == 0 };
             let threads = 1 + n.below(3);
-            let mut room = vec![f32::NAN; scratch(isa, false, &two, plan) * threads];
+            let mut scratch_memory = vec![f32::NAN; scratch(isa, false, &two, plan) * threads];
             let mut out = vec![f32::NAN; batch * filters.next_multiple_of(lanes) * output[0] * output[1]];
             let epilogue = Epilogue { bias: Some(bias), residual: Residual::None, act };
             let operands = ConvOperands { x, weight, epilogue };
             let second = Second { shape: &two, x: x2, weight: weight2, bias: Some(bias2) };
             let pool = ThreadPool::new(threads).unwrap();
-            pair(&pool, isa, &one, plan, &operands, &second, &mut room, &mut out);
+            pair(&pool, isa, &one, plan, &operands, &second, &mut scratch_memory, &mut out);
             let got = plain(&out, one.output_sizes(), lanes);
             let off = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off < 1e-3 && got.iter().all(|v| v.is_finite()), "{isa} {one:?} {two:?} {plan:?}: {off}");
@@ -189,12 +189,12 @@ fn speed() {
                                     continue;
                                 }
                                 let plan = DirectPlan { rows: lines.div_ceil(pieces), samples, shares, exact: false };
-                                let mut room = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
+                                let mut scratch_memory = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
                                 let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
                                 let operands = ConvOperands { x: &x, weight: &weight, epilogue };
                                 for _ in 0..5 {
                                     let start = std::time::Instant::now();
-                                    conv(&pool, isa, plain, &shape, plan, &operands, &mut room, &mut y);
+                                    conv(&pool, isa, plain, &shape, plan, &operands, &mut scratch_memory, &mut y);
                                     let t = start.elapsed().as_secs_f64();
                                     if t < best.0 {
                                         best = (t, plan)

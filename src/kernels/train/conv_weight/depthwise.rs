@@ -1,9 +1,9 @@
 //! Depthwise convolutions: each channel has its own kernel, so a vector of channels gives a vector of sums.
 
 use crate::kernels::ConvShape;
+use crate::kernels::conv::range_inside;
 use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::VectorIsa;
-use crate::kernels::nchw::gemm::taps_inside;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
@@ -91,11 +91,11 @@ pub(super) fn conv_weight(
         for sample in share(shape.batch, ranges, range) {
             let x = &x[(sample * blocks + block) * h * w * lanes..][..h * w * lanes];
             let dy = &dy[(sample * blocks + block) * oh * ow * lanes..][..oh * ow * lanes];
-            for (tap, sums) in sums.chunks_exact_mut(lanes).enumerate() {
-                let reach = |axis: usize, tap: usize| (tap * shape.dilation[axis]) as isize - shape.pad[axis][0] as isize;
-                let (down, right) = (reach(0, tap / kw), reach(1, tap % kw));
-                let lines = taps_inside(0, oh, h, shape.stride[0], down);
-                let columns = taps_inside(0, ow, w, shape.stride[1], right);
+            for (element, sums) in sums.chunks_exact_mut(lanes).enumerate() {
+                let reach = |axis: usize, element: usize| (element * shape.dilation[axis]) as isize - shape.pad[axis][0] as isize;
+                let (down, right) = (reach(0, element / kw), reach(1, element % kw));
+                let lines = range_inside(0, oh, h, shape.stride[0], down);
+                let columns = range_inside(0, ow, w, shape.stride[1], right);
                 if lines.is_empty() || columns.is_empty() {
                     continue;
                 }
@@ -109,7 +109,7 @@ pub(super) fn conv_weight(
                     counts: [lines.len(), columns.len()],
                     sums: sums.as_mut_ptr(),
                 };
-                // SAFETY: the processor supports `isa`; `taps_inside` drops the pixels of `dy`
+                // SAFETY: the processor supports `isa`; `range_inside` drops the pixels of `dy`
                 // whose kernel element falls in the padding
                 unsafe { add_products(&p) };
             }
@@ -120,8 +120,8 @@ pub(super) fn conv_weight(
         for channel in block * lanes..((block + 1) * lanes).min(shape.channels) {
             // SAFETY: this channel's kernel belongs to this task
             let out = unsafe { dw.slice(channel * kh * kw, kh * kw) };
-            for (tap, out) in out.iter_mut().enumerate() {
-                let of_range = |range: usize| scratch[(range * blocks + block) * tile + tap * lanes + channel % lanes];
+            for (element, out) in out.iter_mut().enumerate() {
+                let of_range = |range: usize| scratch[(range * blocks + block) * tile + element * lanes + channel % lanes];
                 *out = (0..ranges).map(of_range).sum();
             }
         }

@@ -8,7 +8,7 @@ mod outer_product;
 mod winograd;
 
 use crate::kernels::isa::VectorIsa;
-use crate::kernels::nchwc::depthwise::serves as is_depthwise;
+use crate::kernels::nchwc::depthwise::supports as is_depthwise;
 use crate::kernels::{ConvShape, Isa, ThreadPool};
 
 /// The available methods.
@@ -25,7 +25,7 @@ impl Method {
         match isa.vector() {
             None => Method::Nchw,
             Some(isa) if is_depthwise(shape) && !plain => Method::Depthwise(isa),
-            Some(isa) if !plain && !precise && winograd::serves(shape, isa.lanes()) => Method::Winograd(isa),
+            Some(isa) if !plain && !precise && winograd::supports(shape, isa.lanes()) => Method::Winograd(isa),
             Some(isa) => Method::Nchwc(isa),
         }
     }

@@ -4,15 +4,15 @@ use crate::kernels::reference::{Numbers, blocked, worst};
 /// The gradient by definition, in f64, on NCHW values.
 fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
     let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
-    let taps = s.kernel[0] * s.kernel[1];
+    let elements = s.kernel[0] * s.kernel[1];
     let one = |i: usize| {
-        let (tap, channel, filter) = (i % taps, i / taps % channels, i / s.depth());
+        let (element, channel, filter) = (i % elements, i / elements % channels, i / s.depth());
         let mut sum = 0.0;
         for sample in 0..s.batch {
             let plane = (sample * s.channels + filter / filters * channels + channel) * s.input[0] * s.input[1];
             for pixel in 0..s.pixels() {
-                let y = (pixel / s.output[1] * s.stride[0] + tap / s.kernel[1] * s.dilation[0]).wrapping_sub(s.pad[0][0]);
-                let xx = (pixel % s.output[1] * s.stride[1] + tap % s.kernel[1] * s.dilation[1]).wrapping_sub(s.pad[1][0]);
+                let y = (pixel / s.output[1] * s.stride[0] + element / s.kernel[1] * s.dilation[0]).wrapping_sub(s.pad[0][0]);
+                let xx = (pixel % s.output[1] * s.stride[1] + element % s.kernel[1] * s.dilation[1]).wrapping_sub(s.pad[1][0]);
                 if y < s.input[0] && xx < s.input[1] {
                     let dy = dy[(sample * s.filters + filter) * s.pixels() + pixel];
                     sum += f64::from(dy) * f64::from(x[plane + y * s.input[1] + xx]);
@@ -40,9 +40,9 @@ fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
         let pool = ThreadPool::new(threads).unwrap();
         let mut first = None;
         for _ in 0..2 {
-            let mut room = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
+            let mut scratch_memory = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
             let mut dw = vec![f32::NAN; shape.filters * shape.depth()];
-            conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut room, &mut dw);
+            conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut scratch_memory, &mut dw);
             assert!(dw.iter().all(|v| v.is_finite()), "{isa} {plain} {shape:?}");
             let off = worst(&dw, &expected);
             assert!(off < 5e-5, "{isa} plain: {plain} {shape:?}: {off}");
@@ -116,16 +116,16 @@ fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
             let (input, kernel, pad) = ([map; 2], [3; 2], [[1; 2]; 2]);
             let (stride, dilation) = ([1; 2], [1; 2]);
             let shape = ConvShape { batch, channels, input, filters, output: input, kernel, stride, pad, dilation, groups: 1 };
-            assert!(winograd::serves(&shape, lanes), "{shape:?}");
+            assert!(winograd::supports(&shape, lanes), "{shape:?}");
             let mut n = Numbers::new(shape.macs());
             let x = n.take(batch * channels.next_multiple_of(lanes) * map * map);
             let dy = n.take(batch * filters.next_multiple_of(lanes) * map * map);
             let mut expected = vec![0.0; filters * shape.depth()];
             for (threads, precise) in [(2, true), (1, false), (2, false), (3, false)] {
                 let pool = ThreadPool::new(threads).unwrap();
-                let mut room = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
+                let mut scratch_memory = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
                 let mut dw = vec![f32::NAN; expected.len()];
-                conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut room, &mut dw);
+                conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut scratch_memory, &mut dw);
                 if precise {
                     expected = dw.iter().map(|&v| f64::from(v)).collect();
                 }

@@ -11,7 +11,7 @@ mod loops;
 mod tests;
 
 use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
-use super::feature_maps::{Maps, join, split};
+use super::feature_maps::{FeatureMaps, join, split};
 use super::instance::instance;
 use crate::kernels::aligned::LINE;
 use crate::kernels::microkernel::Clamp;
@@ -40,7 +40,7 @@ impl NormParams<'_> {
     }
 
     /// Means, scales and biases of a block's channels.
-    fn of_block(&self, maps: &Maps, block: usize) -> [[f32; LINE]; 3] {
+    fn of_block(&self, maps: &FeatureMaps, block: usize) -> [[f32; LINE]; 3] {
         [
             maps.of_block(block, |c| self.stats[c]),
             maps.of_block(block, |c| (f64::from(self.weight[c]) * self.inverse(c)) as f32),
@@ -59,7 +59,7 @@ fn affine([mean, scale, bias]: &[[f32; LINE]; 3]) -> Affine {
 
 /// Scratch floats for [`stats`] and [`grad_params`].
 pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     maps.blocks * maps.parts() * maps.lanes * PARTIAL
 }
 
@@ -67,7 +67,7 @@ pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
 const PARTIAL: usize = 4;
 
 /// Calls `sums(block, part)` for each part of each block and stores its results (a pair per lane) in `scratch`.
-fn reduce(pool: &ThreadPool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
+fn reduce(pool: &ThreadPool, maps: &FeatureMaps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
     let parts = maps.parts();
     let len = maps.blocks * parts * maps.lanes * PARTIAL;
     assert!(scratch.len() >= len, "{} of {len} floats of scratch", scratch.len());
@@ -81,7 +81,7 @@ fn reduce(pool: &ThreadPool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usi
 }
 
 /// The pairs of one channel in `scratch`, part by part.
-fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item = [f64; 2]> {
+fn partials(maps: &FeatureMaps, scratch: &[f32], channel: usize) -> impl Iterator<Item = [f64; 2]> {
     let (block, lane) = (channel / maps.lanes, channel % maps.lanes);
     let (parts, lanes) = (maps.parts(), maps.lanes);
     (0..parts).map(move |part| {
@@ -96,11 +96,11 @@ fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item 
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
 pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
     let moments = instance::<Moments>(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), 2 * maps.channels));
     let lanes = maps.lanes;
     reduce(pool, &maps, scratch, |block, part| {
-        let mut found = [Spread::default(); LINE];
+        let mut found = [Welford::default(); LINE];
         let mut count = 0.0;
         for range in maps.part(block, part) {
             let x = &x[range];
@@ -124,7 +124,7 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
             let sums = sum(&shift);
             for (lane, found) in found[..lanes].iter_mut().enumerate() {
                 let more =
-                    Spread::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
+                    Welford::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
                 found.join(count, more, pixels as f64);
             }
             count += pixels as f64;
@@ -133,10 +133,10 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
     });
     let (means, variances) = out.split_at_mut(maps.channels);
     for (channel, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
-        let (mut found, mut count) = (Spread::default(), 0.0);
+        let (mut found, mut count) = (Welford::default(), 0.0);
         for (part, [mean, squares]) in partials(&maps, scratch, channel).enumerate() {
             let more = maps.part_len(part) as f64;
-            found.join(count, Spread { mean, squares }, more);
+            found.join(count, Welford { mean, squares }, more);
             count += more;
         }
         (*mean, *variance) = (found.mean as f32, (found.squares / count) as f32);
@@ -145,20 +145,20 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
 
 /// Mean of some values, and the sum of their squared deviations.
 #[derive(Clone, Copy, Default)]
-struct Spread {
+struct Welford {
     mean: f64,
     squares: f64,
 }
 
-impl Spread {
+impl Welford {
     /// Of `count` values, from the sums of their differences from `shift` and of the squares of those.
-    fn of(shift: f64, count: f64, sum: f64, squares: f64) -> Spread {
+    fn of(shift: f64, count: f64, sum: f64, squares: f64) -> Welford {
         let mean = sum / count;
-        Spread { mean: shift + mean, squares: (squares - sum * mean).max(0.0) }
+        Welford { mean: shift + mean, squares: (squares - sum * mean).max(0.0) }
     }
 
     /// Merges `added` more values into `count` values (Chan, Golub and LeVeque 1979).
-    fn join(&mut self, count: f64, more: Spread, added: f64) {
+    fn join(&mut self, count: f64, more: Welford, added: f64) {
         let distance = more.mean - self.mean;
         let part = added / (count + added);
         self.mean += distance * part;
@@ -182,7 +182,7 @@ pub fn forward(
     out: &mut [f32],
 ) {
     let normalize = instance::<Normalize>(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), maps.len()));
     params.check(maps.channels);
     if let Residual::From(residual) = residual {
@@ -235,7 +235,7 @@ pub fn grad_params(
     out: &mut [f32],
 ) {
     let grad_sums = instance::<GradSums>(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), 2 * maps.channels));
     params.check(maps.channels);
     let lanes = maps.lanes;
@@ -289,7 +289,7 @@ pub fn grad_input(
     out: &mut [f32],
 ) {
     let input_grad = instance::<InputGrad>(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((out.len(), sums.len()), (maps.len(), 2 * maps.channels));
     assert!([x, dy].iter().flatten().all(|operand| operand.len() == maps.len()));
     params.check(maps.channels);

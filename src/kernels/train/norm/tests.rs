@@ -75,8 +75,8 @@ impl Case {
 
 fn stats_of(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; 2 * sizes[1]];
-    let mut room = vec![f32::NAN; scratch(layout, sizes)];
-    stats(pool, isa, layout, sizes, &from_plain(layout, sizes, x), &mut room, &mut out);
+    let mut scratch_memory = vec![f32::NAN; scratch(layout, sizes)];
+    stats(pool, isa, layout, sizes, &from_plain(layout, sizes, x), &mut scratch_memory, &mut out);
     out
 }
 
@@ -155,8 +155,8 @@ fn gradients_agree_with_their_definition() {
         let expected = case.reference(Some(&stats), relu);
         let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, dy] = [&case.x, &case.dy].map(|v| from_plain(layout, sizes, v));
-        let (mut sums, mut room) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
-        grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut room, &mut sums);
+        let (mut sums, mut scratch_memory) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
+        grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut scratch_memory, &mut sums);
         assert!(worst(&sums, &expected.sums) < 5e-6, "{isa} {sizes:?} {relu}");
         let mut dx = vec![f32::NAN; x.len()];
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, Some(&x), Some(&dy), &mut dx);
@@ -186,10 +186,10 @@ fn the_mask_is_that_of_the_values_stored() {
         let mut y = vec![f32::NAN; x.len()];
         forward(pool, isa, layout, sizes, &params, &x, Residual::None, Some(Activation::Relu), &mut y);
         let masked: Vec<f32> = y.iter().map(|&y| f32::from(u8::from(y > 0.0))).collect();
-        let (mut one, mut other, mut room) =
+        let (mut one, mut other, mut scratch_memory) =
             (vec![0.0; 2 * sizes[1]], vec![0.0; 2 * sizes[1]], vec![0.0; scratch(layout, sizes)]);
-        grad_params(pool, isa, layout, sizes, &params, true, &x, &vec![1.0; x.len()], &mut room, &mut one);
-        grad_params(pool, isa, layout, sizes, &params, false, &x, &masked, &mut room, &mut other);
+        grad_params(pool, isa, layout, sizes, &params, true, &x, &vec![1.0; x.len()], &mut scratch_memory, &mut one);
+        grad_params(pool, isa, layout, sizes, &params, false, &x, &masked, &mut scratch_memory, &mut other);
         assert_eq!(one, other, "{isa} {sizes:?}");
     });
 }

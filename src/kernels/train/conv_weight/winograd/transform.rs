@@ -12,12 +12,12 @@ const SIDE: usize = 4;
 /// Points per row of a tile.
 const REACH: usize = 6;
 
-/// `A e`: the transpose of the map from points to outputs.
+/// `A e`: the transpose of the output transform.
 ///
 /// # Safety
 /// The processor supports `S`.
 #[inline(always)]
-unsafe fn spread<S: Simd>(e: [S::V; SIDE]) -> [S::V; REACH] {
+unsafe fn times_a<S: Simd>(e: [S::V; SIDE]) -> [S::V; REACH] {
     // SAFETY: guaranteed by the caller
     unsafe {
         let two = S::splat(2.0);
@@ -28,12 +28,12 @@ unsafe fn spread<S: Simd>(e: [S::V; SIDE]) -> [S::V; REACH] {
     }
 }
 
-/// `G^T m`: the transpose of the map from kernel elements to points.
+/// `G^T m`: the transpose of the filter transform.
 ///
 /// # Safety
 /// The processor supports `S`.
 #[inline(always)]
-unsafe fn collect<S: Simd>(m: &[S::V; REACH]) -> [S::V; 3] {
+unsafe fn times_g_transposed<S: Simd>(m: &[S::V; REACH]) -> [S::V; 3] {
     // SAFETY: guaranteed by the caller
     unsafe {
         let (third, sixth) = (S::splat(1.0 / 3.0), S::splat(1.0 / 6.0));
@@ -88,14 +88,14 @@ impl Kernel for GradientTransform {
                 let mut half = [[S::zero(); SIDE]; REACH];
                 for j in 0..SIDE {
                     let at = |i: usize| from.wrapping_add(i * row + j * S::LANES);
-                    let column = spread::<S>([S::load(at(0)), S::load(at(1)), S::load(at(2)), S::load(at(3))]);
+                    let column = times_a::<S>([S::load(at(0)), S::load(at(1)), S::load(at(2)), S::load(at(3))]);
                     for i in 0..REACH {
                         half[i][j] = column[i];
                     }
                 }
                 let mut to = t.v.add(block * t.v_block);
                 for i in 0..REACH {
-                    let line = spread::<S>([half[i][0], half[i][1], half[i][2], half[i][3]]);
+                    let line = times_a::<S>([half[i][0], half[i][1], half[i][2], half[i][3]]);
                     for j in 0..REACH {
                         S::store(to, line[j]);
                         to = to.wrapping_add(t.v_point);
@@ -116,7 +116,7 @@ pub(super) struct Sums {
     /// Stride between points, and between kernel elements.
     pub step: usize,
     /// Destination of the first vector's first kernel element.
-    pub taps: *mut f32,
+    pub elements: *mut f32,
 }
 
 impl Kernel for Sums {
@@ -129,20 +129,20 @@ impl Kernel for Sums {
         // SAFETY: guaranteed by the caller, for every access below
         unsafe {
             for vector in 0..s.vectors {
-                let (from, to) = (s.points.add(vector * S::LANES), s.taps.add(vector * S::LANES));
+                let (from, to) = (s.points.add(vector * S::LANES), s.elements.add(vector * S::LANES));
                 let mut half = [[S::zero(); REACH]; 3];
                 for j in 0..REACH {
                     let mut column = [S::zero(); REACH];
                     for i in 0..REACH {
                         column[i] = S::load(from.add((i * REACH + j) * s.step));
                     }
-                    let column = collect::<S>(&column);
+                    let column = times_g_transposed::<S>(&column);
                     for i in 0..3 {
                         half[i][j] = column[i];
                     }
                 }
                 for i in 0..3 {
-                    let line = collect::<S>(&half[i]);
+                    let line = times_g_transposed::<S>(&half[i]);
                     for j in 0..3 {
                         S::store(to.add((i * 3 + j) * s.step), line[j]);
                     }

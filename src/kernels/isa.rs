@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back_and_unknown_ones_refused() {
+    fn names_are_read_back_and_unknown_ones_rejected() {
         for isa in Isa::ALL {
             assert_eq!(Isa::named(isa.name()), Ok(isa));
             assert_eq!(isa.available().is_ok(), isa.is_available());

@@ -2,7 +2,7 @@
 //! small batches this one pass over memory is all the work.
 
 use super::conv::{Epilogue, Residual};
-use super::dispatch::{Instance, Kernel, instance};
+use super::dispatch::{Kernel, instance};
 use super::isa::{Isa, VectorIsa};
 use super::simd::Simd;
 use super::threads::{Disjoint, ThreadPool, share};
@@ -163,8 +163,7 @@ fn vector(
     epilogue: &Epilogue<'_>,
     out: &mut [f32],
 ) {
-    let dots: Instance<Dots> = instance::<DotProducts<ROWS>>(isa);
-    let dot: Instance<Dots> = instance::<DotProducts<1>>(isa);
+    let (dots, dot) = (instance::<DotProducts<ROWS>>(isa), instance::<DotProducts<1>>(isa));
     let groups = features.div_ceil(ROWS);
     let threads = pool.threads();
     let out = Disjoint::new(out);
@@ -293,7 +292,7 @@ fn plain_dot(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::kernels::Activation;
-    use crate::kernels::reference::{Numbers, worst};
+    use crate::kernels::reference::{Numbers, max_error};
 
     fn expected(
         [batch, inputs, features]: [usize; 3],
@@ -327,7 +326,7 @@ mod tests {
                 let mut out = residual.clone();
                 let from = if round % 2 == 0 { Residual::InPlace } else { Residual::From(&residual) };
                 linear(&pool, isa, sizes, &x, &w, &Epilogue { bias: Some(&bias), residual: from, act }, &mut out);
-                let off = worst(&out, &expected(sizes, &x, &w, &bias, &residual, relu));
+                let off = max_error(&out, &expected(sizes, &x, &w, &bias, &residual, relu));
                 assert!(off < 2e-5, "{isa} {sizes:?}: {off}");
             }
         }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loop_computes_what_it_says() {
+    fn the_loop_computes_its_sums() {
         for isa in Isa::ALL {
             let Some(vector) = isa.vector() else { continue };
             let mut out = [0.0f32; 16];

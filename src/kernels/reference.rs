@@ -31,8 +31,8 @@ impl Numbers {
     /// the padding after the input; max pools sometimes have dilation.
     pub fn pooling(&mut self, kind: PoolKind, maps: usize) -> PoolShape {
         let kernel = self.two(4).map(|k| k + 1);
-        let holes = kind == PoolKind::Max && self.below(2) == 0;
-        let dilation = if holes { self.two(3).map(|d| d + 1) } else { [1, 1] };
+        let dilated = kind == PoolKind::Max && self.below(2) == 0;
+        let dilation = if dilated { self.two(3).map(|d| d + 1) } else { [1, 1] };
         let extent = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
         let pad = extent.map(|e| self.two(e));
         let stride = self.two(3).map(|s| s + 1);
@@ -125,7 +125,7 @@ pub(super) fn conv_f64(
 }
 
 /// The maximum difference, relative to the standard deviation of the expected values (at least 0.1).
-pub(super) fn worst(found: &[f32], expected: &[f64]) -> f64 {
+pub(super) fn max_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let count = expected.len().max(1) as f64;
     let mean = expected.iter().sum::<f64>() / count;

@@ -143,10 +143,10 @@ fn by_block(
 mod tests {
     use super::*;
     use crate::kernels::nchw::channelwise as reference;
-    use crate::kernels::reference::{Numbers, blocked, plain, worst};
+    use crate::kernels::reference::{Numbers, blocked, max_error, plain};
 
     #[test]
-    fn agree_with_those_of_plain_maps() {
+    fn agree_with_the_plain_layout() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(5);
@@ -170,13 +170,13 @@ mod tests {
                 }
                 assert!(out.iter().all(|v| v.is_finite()));
                 let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-                assert!(worst(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
+                assert!(max_error(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
             }
         }
     }
 
     #[test]
-    fn not_a_number_stays() {
+    fn nan_is_kept() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];

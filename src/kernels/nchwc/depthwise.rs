@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::kernels::Epilogue;
     use crate::kernels::nchwc::pack::pack_channels;
-    use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+    use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
 
     #[test]
     fn agrees_with_the_definition() {
@@ -240,7 +240,7 @@ mod tests {
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 conv(&pool, isa, &shape, &ConvOperands { x: &x, weight: &weight, epilogue }, &mut out);
                 assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
-                let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+                let off = max_error(&plain(&out, shape.output_sizes(), lanes), &expected);
                 assert!(off < 2e-5, "{isa} {shape:?}: {off}");
             }
         }

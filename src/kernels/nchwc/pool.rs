@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_agree_with_those_of_plain_maps() {
+    fn windows_agree_with_the_plain_layout() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(11);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn means_agree_with_those_of_plain_maps() {
+    fn averages_agree_with_the_plain_layout() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(12);

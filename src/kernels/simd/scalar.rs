@@ -59,7 +59,7 @@ impl Simd for Scalar {
         if a > b { a } else { b }
     }
     #[inline(always)]
-    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "not a number counts as above")]
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN counts as above")]
     unsafe fn above(a: f32, b: f32, yes: f32, no: f32) -> f32 {
         if !(a <= b) { yes } else { no }
     }

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_many_jobs_on_every_thread_also_after_sleeping() {
+    fn runs_many_jobs_on_every_thread_even_after_sleeping() {
         let pool = ThreadPool::new(3).unwrap();
         for round in 0..300u64 {
             let hits: Vec<AtomicUsize> = (0..3).map(|_| AtomicUsize::new(0)).collect();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_dealt_out_once_each_and_taken_over_from_slow_threads() {
+    fn each_task_runs_once_and_is_stolen_from_slow_threads() {
         for threads in 1..5 {
             let pool = ThreadPool::new(threads).unwrap();
             for count in [0, 1, 2, 7, 100] {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_worker_is_raised_in_the_caller_and_the_pool_lives_on() {
+    fn a_panic_in_a_worker_is_resumed_in_the_caller_and_the_pool_survives() {
         let pool = ThreadPool::new(2).unwrap();
         for thread in 0..2 {
             let caught = catch_unwind(AssertUnwindSafe(|| pool.run(&|t| assert_ne!(t, thread, "as planned"))));

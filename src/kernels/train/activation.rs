@@ -91,7 +91,7 @@ pub fn softmax_grad(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], dy: Op
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     #[test]
     fn gradients_of_activations_agree_with_their_definition() {
@@ -110,7 +110,7 @@ mod tests {
                 let expected: Vec<f64> = dy.iter().zip(&y).map(of).collect();
                 let mut out = vec![f32::NAN; len];
                 act_grad(pool, act, Some(&dy), &y, &mut out);
-                assert!(worst(&out, &expected) < 1e-6);
+                assert!(max_error(&out, &expected) < 1e-6);
                 let mut in_place = dy.clone();
                 act_grad(pool, act, None, &y, &mut in_place);
                 assert_eq!(in_place, out);
@@ -134,7 +134,7 @@ mod tests {
             let mut out = vec![f32::NAN; y.len()];
             softmax_grad(pool, layout, sizes, Some(&dy), &y, &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
-            assert!(worst(&to_plain(layout, sizes, &out), &expected) < 1e-6, "{isa} {sizes:?}");
+            assert!(max_error(&to_plain(layout, sizes, &out), &expected) < 1e-6, "{isa} {sizes:?}");
             let mut in_place = dy;
             softmax_grad(pool, layout, sizes, None, &y, &mut in_place);
             assert_eq!(in_place, out);

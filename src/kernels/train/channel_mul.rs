@@ -81,7 +81,7 @@ pub fn sum_plane(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4],
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     #[test]
     fn products_are_summed_map_by_map() {
@@ -92,7 +92,7 @@ mod tests {
             let mut out = vec![f32::NAN; layout.len([batch, c, 1, 1]).unwrap()];
             sum_plane(pool, isa, layout, sizes, &from_plain(layout, sizes, &x), &from_plain(layout, sizes, &dy), &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
-            assert!(worst(&to_plain(layout, [batch, c, 1, 1], &out), &expected) < 1e-5, "{isa} {layout:?} {sizes:?}");
+            assert!(max_error(&to_plain(layout, [batch, c, 1, 1], &out), &expected) < 1e-5, "{isa} {layout:?} {sizes:?}");
         });
     }
 }

@@ -22,10 +22,10 @@ pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
         .fold(mix(seed.wrapping_add(GOLDEN)), |key, part| mix(key ^ mix(part.wrapping_add(GOLDEN)).wrapping_add(GOLDEN)))
 }
 
-/// Whether the element at `place` is kept; elements are dropped with probability `p`.
-pub fn is_kept(key: u64, place: u64, p: f64) -> bool {
+/// Whether the element at `position` is kept; elements are dropped with probability `p`.
+pub fn is_kept(key: u64, position: u64, p: f64) -> bool {
     // drops this many of the 2^64 hashes
-    mix(key.wrapping_add(place.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
+    mix(key.wrapping_add(position.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
 }
 
 /// `out = x / (1 - p)` for kept elements, 0 for dropped ones; elements are dropped with probability `p`. The gradient is the same
@@ -61,8 +61,8 @@ pub fn dropout(
         let first = (sample * maps.channels + block * maps.lanes) * maps.plane + pixels.start;
         for (pixel, values) in out.chunks_exact_mut(maps.lanes).enumerate() {
             for (lane, v) in values.iter_mut().enumerate() {
-                let place = if whole { sample } else { first + lane * maps.plane + pixel };
-                *v = if is_kept(key, place as u64, p) { *v * scale } else { 0.0 };
+                let position = if whole { sample } else { first + lane * maps.plane + pixel };
+                *v = if is_kept(key, position as u64, p) { *v * scale } else { 0.0 };
             }
         }
     });
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_goes_or_stays_as_a_whole() {
+    fn a_whole_sample_is_dropped_or_kept() {
         let pool = ThreadPool::new(2).unwrap();
         let mut out = vec![1.0; 1000 * 6];
         dropout(&pool, Layout::Nchw, [1000, 2, 3, 1], 0.25, true, key(1, 2, 3), None, &mut out);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_numbers_go_in_every_layout_and_place() {
+    fn the_mask_is_the_same_in_every_layout_and_in_place() {
         cases(61, 40, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
             let x = n.take(batch * c * h * w);
             let p = [0.0, 0.1, 0.5, 1.0][n.below(4)];
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_go_as_are_told_and_keys_differ() {
+    fn the_share_of_dropped_elements_is_p_and_keys_differ() {
         let pool = ThreadPool::new(2).unwrap();
         let masks: Vec<Vec<f32>> = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]
             .into_iter()

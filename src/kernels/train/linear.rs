@@ -115,7 +115,7 @@ const MOST_LANES: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::reference::{Numbers, blocked, worst};
+    use crate::kernels::reference::{Numbers, blocked, max_error};
 
     #[test]
     fn products_agree_with_their_definition_and_do_not_depend_on_threads() {
@@ -137,7 +137,7 @@ mod tests {
                 let (mut dx, mut dw) = (vec![f32::NAN; batch * inputs], vec![f32::NAN; features * inputs]);
                 grad_input(&pool, sizes, &dy, &w, &mut dx);
                 grad_weight(&pool, sizes, &x, &dy, &mut dw);
-                assert!(worst(&dx, &dx_expected) < 1e-5 && worst(&dw, &dw_expected) < 1e-5, "{sizes:?}");
+                assert!(max_error(&dx, &dx_expected) < 1e-5 && max_error(&dw, &dw_expected) < 1e-5, "{sizes:?}");
                 assert_eq!(*seen.get_or_insert((dx.clone(), dw.clone())), (dx, dw), "{sizes:?}");
             }
         }
@@ -160,7 +160,7 @@ mod tests {
                 };
                 let mut db = vec![f32::NAN; channels];
                 grad_bias(&ThreadPool::new(1 + n.below(3)).unwrap(), layout, sizes, &dy, &mut db);
-                assert!(worst(&db, &expected) < 1e-6, "{layout:?} {sizes:?}");
+                assert!(max_error(&db, &expected) < 1e-6, "{layout:?} {sizes:?}");
             }
         }
     }

@@ -131,7 +131,7 @@ mod tests {
     const GRAD: [f32; 6] = [0.285207778, -0.00163722411, -0.283570558, 0.483333319, -0.466666669, -0.0166666675];
 
     #[test]
-    fn as_pytorch_has_it() {
+    fn agrees_with_pytorch() {
         // cross_entropy(logits, labels, reduction="none", label_smoothing=0.1), and the gradient of its mean
         let pool = ThreadPool::new(1).unwrap();
         let (logits, labels) = ([1.0, -2.0, 0.5, 100.0, 0.0, -100.0], [2.0, 1.0]);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_names_no_class_gives_not_a_number() {
+    fn an_invalid_label_gives_nan() {
         let pool = ThreadPool::new(1).unwrap();
         let logits = [1.0, 2.0, 3.0];
         for label in [3.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {

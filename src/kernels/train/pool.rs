@@ -51,11 +51,11 @@ impl Kernel for MaxScatter {
             for window in 0..w.count {
                 let x = m.x.add(window * w.stride);
                 let mut best = S::splat(f32::NEG_INFINITY);
-                let (mut place, mut index) = (S::zero(), 0.0);
+                let (mut argmax, mut index) = (S::zero(), 0.0);
                 for row in 0..w.rows {
                     for column in 0..w.columns {
                         let v = S::load(x.add(row * w.row_stride + column * w.column_stride));
-                        place = S::above(v, best, S::splat(index), place);
+                        argmax = S::above(v, best, S::splat(index), argmax);
                         best = S::above(v, best, v, best);
                         index += 1.0;
                     }
@@ -66,7 +66,7 @@ impl Kernel for MaxScatter {
                 for row in 0..w.rows {
                     for column in 0..w.columns {
                         let dx = dx.add(row * w.row_stride + column * w.column_stride);
-                        S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
+                        S::store(dx, S::add(S::load(dx), S::equal(argmax, S::splat(index), dy, S::zero())));
                         index += 1.0;
                     }
                 }
@@ -282,7 +282,7 @@ fn by_map(
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     /// The definition: windows are iterated with their padding, which has no value.
     fn expected(shape: &PoolShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
@@ -334,13 +334,13 @@ mod tests {
             pool_grad(pool, isa, layout, [batch, c], &shape, Some(&x), &dy, &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
             // one element may be the maximum of a dozen windows
-            let off = worst(&to_plain(layout, [batch, c, h, w], &dx), &expected);
+            let off = max_error(&to_plain(layout, [batch, c, h, w], &dx), &expected);
             assert!(off < 2e-6, "{off} {isa} {shape:?}");
         });
     }
 
     #[test]
-    fn the_smallest_number_there_is_takes_a_gradient_too() {
+    fn negative_infinity_can_be_the_maximum() {
         let pool = ThreadPool::new(1).unwrap();
         let [input, output, kernel] = [[2, 2], [1, 1], [2, 2]];
         let (stride, pad, dilation) = ([2, 2], [[0; 2]; 2], [1, 1]);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn means_to_a_fixed_size_agree_with_their_definition() {
+    fn averages_to_a_fixed_size_agree_with_their_definition() {
         cases(32, 60, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
             let [oh, ow] = if n.below(2) == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
             let dy = n.take(batch * c * oh * ow);
@@ -367,12 +367,12 @@ mod tests {
             let mut dx = vec![f32::NAN; layout.len(sizes).unwrap()];
             adaptive_avg_grad(pool, isa, layout, sizes, [oh, ow], &from_plain(layout, [batch, c, oh, ow], &dy), &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
-            assert!(worst(&to_plain(layout, sizes, &dx), &expected) < 1e-6, "{isa} {sizes:?} {oh} {ow}");
+            assert!(max_error(&to_plain(layout, sizes, &dx), &expected) < 1e-6, "{isa} {sizes:?} {oh} {ow}");
         });
     }
 
     #[test]
-    fn as_pytorch_has_it() {
+    fn agrees_with_pytorch() {
         // torch.nn.functional.max_pool2d(x, 3, 2, 1) of x = [[1, 5, 5], [2, 5, 0], [7, 7, 1]], dy = [[1, 2], [4, 8]]
         let pool = ThreadPool::new(1).unwrap();
         let (kind, pad, dilation) = (PoolKind::Max, [[1, 1]; 2], [1, 1]);

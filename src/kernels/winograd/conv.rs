@@ -108,7 +108,7 @@ impl Geometry {
     }
 
     /// Sample, row and column of a tile.
-    fn place(&self, tile: usize) -> [usize; 3] {
+    fn position(&self, tile: usize) -> [usize; 3] {
         let [down, across] = self.tiles;
         [tile / across / down, tile / across % down, tile % across]
     }
@@ -194,7 +194,7 @@ impl Job<'_> {
         let (lanes, side, reach) = (g.lanes, g.size.side(), g.size.reach());
         let [h, w] = shape.input;
         for tile in tiles.clone() {
-            let [sample, y, x] = g.place(tile);
+            let [sample, y, x] = g.position(tile);
             let [top, left] = [(y * side) as isize - shape.pad[0][0] as isize, (x * side) as isize - shape.pad[1][0] as isize];
             let map = self.operands.x[(sample * g.in_blocks + blocks.start) * h * w * lanes..].as_ptr();
             let part = InputTile {
@@ -278,7 +278,7 @@ impl Job<'_> {
         let (lanes, side) = (g.lanes, g.size.side());
         let [oh, ow] = shape.output;
         for tile in tiles.clone() {
-            let [sample, y, x] = g.place(tile);
+            let [sample, y, x] = g.position(tile);
             let [y, x] = [y * side, x * side];
             let (rows, columns) = (side.min(oh - y), side.min(ow - x));
             let start = (((sample * g.out_blocks + block) * oh + y) * ow + x) * lanes;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernels::nchwc::pack::pack_channels;
-use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Residual, ThreadPool};
 
 const SIZES: [Size; 2] = [Size::F2, Size::F4];
@@ -87,7 +87,7 @@ fn agrees_with_the_definition() {
             for size in SIZES {
                 let plan = WinogradPlan { size, tiles: 1 + n.below(60), split: SPLITS[n.below(2)] };
                 let out = case.run(isa, plan, 1 + n.below(3));
-                let error = worst(&plain(&out, shape.output_sizes(), isa.lanes()), &expected);
+                let error = max_error(&plain(&out, shape.output_sizes(), isa.lanes()), &expected);
                 let most = &mut off[size as usize];
                 *most = most.max(error);
                 let bound = if size == Size::F2 { 2e-5 } else { 5e-5 };
@@ -106,7 +106,7 @@ fn deep_layers_stay_exact_enough() {
         let expected = case.expected();
         for (size, bound) in [(Size::F2, 2e-5), (Size::F4, 5e-5)] {
             let out = case.run(isa, WinogradPlan { size, tiles: 28, split: Split::Tiles }, 2);
-            let error = worst(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
+            let error = max_error(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
             println!("{isa} {size:?} 512 channels: {error:.1e}");
             assert!(error < bound, "{isa} {size:?}: {error}");
         }
@@ -131,7 +131,7 @@ fn neither_threads_nor_splits_change_a_bit() {
 
 /// With a unit impulse as input, `G g G^T`, the products and `A^T m A` reproduce the filter: every kernel element at its place.
 #[test]
-fn a_single_one_gives_the_filter_back() {
+fn a_unit_impulse_gives_the_filter() {
     for isa in isas() {
         let shape = shape(1, 1, 1, [5, 5], [[1, 1]; 2]);
         let mut case = Case::new(&mut Numbers::new(1), shape, false, 0, None);
@@ -152,7 +152,7 @@ fn a_single_one_gives_the_filter_back() {
 }
 
 #[test]
-fn serves_what_it_says() {
+fn supports_3x3_with_stride_1_and_one_group() {
     let whole = shape(1, 16, 16, [7, 7], [[1, 1]; 2]);
     assert!(supports(&whole));
     assert!(!supports(&ConvShape { stride: [2, 1], ..whole }));

@@ -15,7 +15,7 @@ use crate::kernels::simd::Simd;
 /// An input tile of several blocks of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct InputTile {
-    /// The tile's first pixel, which may be outside of the image: see `rows` and `columns`.
+    /// The tile's first pixel, which may be outside of the feature map: see `rows` and `columns`.
     pub x: *const f32,
     /// Row stride.
     pub row: usize,
@@ -23,9 +23,9 @@ pub(in crate::kernels) struct InputTile {
     pub block: usize,
     /// Number of blocks.
     pub blocks: usize,
-    /// The tile's rows that are inside the image: first and end.
+    /// The tile's rows that are inside the feature map: first and end.
     pub rows: [usize; 2],
-    /// The tile's columns that are inside the image: first and end.
+    /// The tile's columns that are inside the feature map: first and end.
     pub columns: [usize; 2],
     /// The tile's first point.
     pub v: *mut f32,
@@ -54,9 +54,9 @@ pub(in crate::kernels) struct OutputTile {
     pub out: *mut f32,
     /// Row stride of the output.
     pub row: usize,
-    /// Number of rows inside the image.
+    /// Number of rows inside the feature map.
     pub rows: usize,
-    /// Number of columns inside the image.
+    /// Number of columns inside the feature map.
     pub columns: usize,
 }
 
@@ -194,7 +194,7 @@ impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for InputTransform<
     }
 }
 
-/// Transforms a tile of products, `A^T m A`, and stores the part inside the image.
+/// Transforms a tile of products, `A^T m A`, and stores the part inside the feature map.
 struct OutputTransform<P, const M: usize, const T: usize>(PhantomData<P>);
 
 impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for OutputTransform<P, M, T> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernels::nchwc::pack::{pack, pack_channels};
-use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
 
 /// Runs this kernel from and to NCHW values and compares with the definition in f64.
 fn check(
@@ -46,7 +46,7 @@ fn check(
     let operands = ConvOperands { x: &input, weight: &packed, epilogue };
     conv(&pool, isa, from_plain, &shape, plan, &operands, &mut scratch_memory, &mut out);
     assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
-    let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+    let off = max_error(&plain(&out, shape.output_sizes(), lanes), &expected);
     assert!(off < 5e-5, "{isa} {shape:?} {plan:?}: {off}");
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::kernels::reference::{Numbers, blocked, worst};
+use crate::kernels::reference::{Numbers, blocked, max_error};
 
 /// The gradient by definition, in f64, on NCHW values.
 fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
@@ -44,7 +44,7 @@ fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
             let mut dw = vec![f32::NAN; shape.filters * shape.depth()];
             conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut scratch_memory, &mut dw);
             assert!(dw.iter().all(|v| v.is_finite()), "{isa} {plain} {shape:?}");
-            let off = worst(&dw, &expected);
+            let off = max_error(&dw, &expected);
             assert!(off < 5e-5, "{isa} plain: {plain} {shape:?}: {off}");
             assert_eq!(*first.get_or_insert(dw.clone()), dw, "{isa} {plain} {shape:?}");
         }
@@ -82,7 +82,7 @@ fn agrees_with_the_definition() {
 }
 
 #[test]
-fn many_samples_and_large_maps_are_cut_into_ranges() {
+fn many_samples_and_large_feature_maps_are_split_into_ranges() {
     let base = ConvShape {
         batch: 1,
         channels: 16,
@@ -107,7 +107,7 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
 }
 
 #[test]
-fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
+fn winograd_agrees_with_the_direct_method_in_chunks_and_ranges() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let lanes = isa.lanes();
         // per-task sums in several ranges, shared sums in one and in several chunks, and feature maps that are not a multiple of
@@ -129,7 +129,7 @@ fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
                 if precise {
                     expected = dw.iter().map(|&v| f64::from(v)).collect();
                 }
-                let off = worst(&dw, &expected);
+                let off = max_error(&dw, &expected);
                 assert!(off < 3e-5, "{isa} {shape:?}: {off}");
             }
         }

@@ -2,7 +2,7 @@
 
 use super::super::testing::{cases, from_plain, to_plain};
 use super::*;
-use crate::kernels::reference::{Numbers, worst};
+use crate::kernels::reference::{Numbers, max_error};
 
 const EPS: f64 = 1e-5;
 
@@ -142,7 +142,7 @@ fn normalized_values_agree_with_their_definition() {
             }
         });
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
-        assert!(worst(&to_plain(layout, sizes, &out), &expected) < 5e-6, "{isa} {sizes:?} {which} {act:?}");
+        assert!(max_error(&to_plain(layout, sizes, &out), &expected) < 5e-6, "{isa} {sizes:?} {which} {act:?}");
     });
 }
 
@@ -157,14 +157,14 @@ fn gradients_agree_with_their_definition() {
         let [x, dy] = [&case.x, &case.dy].map(|v| from_plain(layout, sizes, v));
         let (mut sums, mut scratch_memory) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
         grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut scratch_memory, &mut sums);
-        assert!(worst(&sums, &expected.sums) < 5e-6, "{isa} {sizes:?} {relu}");
+        assert!(max_error(&sums, &expected.sums) < 5e-6, "{isa} {sizes:?} {relu}");
         let mut dx = vec![f32::NAN; x.len()];
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, Some(&x), Some(&dy), &mut dx);
         assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
         // a channel with few, nearly equal values amplifies the remainder of dy, and its rounding, hundreds of times
         let factor = |c: usize| f64::from(case.weight[c].abs()) / (f64::from(stats[sizes[1] + c]) + EPS).sqrt();
         let largest = (0..sizes[1]).map(factor).fold(1.0, f64::max);
-        let off = worst(&to_plain(layout, sizes, &dx), &expected.dx);
+        let off = max_error(&to_plain(layout, sizes, &dx), &expected.dx);
         assert!(off < 5e-6 * largest, "{isa} {sizes:?} {relu} {off} {largest}");
         let (mut over_x, mut over_dy) = (x.clone(), dy.clone());
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, None, Some(&dy), &mut over_x);

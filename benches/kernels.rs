@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use resnetc::kernels::blocked::direct::{self, DirectPlan};
-use resnetc::kernels::blocked::{depthwise, pack, pooling};
 use resnetc::kernels::linear::linear;
-use resnetc::kernels::pooling::{PoolKind, PoolShape};
+use resnetc::kernels::nchwc::direct::{self, DirectPlan};
+use resnetc::kernels::nchwc::{depthwise, pack, pool};
+use resnetc::kernels::pool::{PoolKind, PoolShape};
 use resnetc::kernels::train::conv_weight::{self, conv_weight};
 use resnetc::kernels::train::norm::{self, NormParams};
 use resnetc::kernels::train::{activation, pool as pool_grad};
 use resnetc::kernels::winograd::{self, Size, Split, WinogradPlan};
-use resnetc::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Pool, Residual};
+use resnetc::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Residual, ThreadPool};
 
 const THREADS: usize = 2;
 
@@ -27,7 +27,7 @@ fn convolutions(c: &mut Criterion) {
     if lanes == 1 {
         return;
     }
-    let pool = Pool::new(THREADS).unwrap();
+    let pool = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("conv {isa}"));
     for (channels, map, filters, kernel, stride) in [
         (3, 224, 64, 7, 2),
@@ -58,7 +58,7 @@ fn convolutions(c: &mut Criterion) {
             b.iter(|| direct::conv(&pool, isa, plain, &shape, plan, &operands, &mut scratch, &mut y));
         });
 
-        if winograd::serves(&shape) {
+        if winograd::supports(&shape) {
             for size in [Size::F2, Size::F4] {
                 let packed = winograd::pack(lanes, [filters, channels], size, &weight).unwrap();
                 let plan = WinogradPlan { size, tiles: 28, split: Split::Tiles };
@@ -80,7 +80,7 @@ fn depthwise_convolutions(c: &mut Criterion) {
     if lanes == 1 {
         return;
     }
-    let pool = Pool::new(THREADS).unwrap();
+    let pool = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("depthwise {isa}"));
     for (channels, map, kernel, stride) in [(96, 112, 3, 2), (144, 56, 3, 1), (384, 14, 3, 1), (96, 56, 7, 1)] {
         let shape = ConvShape { groups: channels, ..shape(channels, map, channels, kernel, stride) };
@@ -102,7 +102,7 @@ fn pools(c: &mut Criterion) {
     if isa.lanes() == 1 {
         return;
     }
-    let threads = Pool::new(THREADS).unwrap();
+    let threads = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("pool {isa}"));
     for (channels, map, kernel, stride, pad, kind) in [
         (64, 112, 3, 2, 1, PoolKind::Max),
@@ -118,20 +118,20 @@ fn pools(c: &mut Criterion) {
         let name = if kind == PoolKind::Max { "max" } else { "mean" };
         group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
         group.bench_function(format!("{channels}x{map} {name} {}x{}/{}", kernel[0], kernel[1], stride[0]), |b| {
-            b.iter(|| pooling::pool(&threads, isa, &shape, &x, &mut y));
+            b.iter(|| pool::pool(&threads, isa, &shape, &x, &mut y));
         });
     }
     let (x, mut y) = (vec![0.5f32; 2048 * 7 * 7], vec![0f32; 2048]);
     group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
     group.bench_function("2048x7 global mean", |b| {
-        b.iter(|| pooling::adaptive_avg(&threads, isa, 1, 2048, [7; 2], [1; 2], &x, &mut y));
+        b.iter(|| pool::adaptive_avg(&threads, isa, 1, 2048, [7; 2], [1; 2], &x, &mut y));
     });
     group.finish();
 }
 
 fn linears(c: &mut Criterion) {
     let isa = Isa::best();
-    let pool = Pool::new(THREADS).unwrap();
+    let pool = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("linear {isa}"));
     for [inputs, features] in [[512, 1000], [2048, 1000], [4096, 4096]] {
         let weight = vec![0.01f32; inputs * features];
@@ -154,7 +154,7 @@ fn weight_gradients(c: &mut Criterion) {
     if lanes == 1 {
         return;
     }
-    let pool = Pool::new(THREADS).unwrap();
+    let pool = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("weight gradient {isa}"));
     for (batch, channels, map, filters, kernel, stride) in [
         (128, 3, 32, 16, 3, 1),
@@ -198,7 +198,7 @@ fn training_operators(c: &mut Criterion) {
         return;
     }
     let layout = Layout::Blocked { lanes: isa.lanes() };
-    let pool = Pool::new(THREADS).unwrap();
+    let pool = ThreadPool::new(THREADS).unwrap();
     let mut group = c.benchmark_group(format!("training {isa}"));
     for sizes @ [batch, channels, h, w] in [[128, 16, 32, 32], [16, 64, 56, 56]] {
         let name = |what: &str| format!("{batch} of {channels}x{h} {what}");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_lose_subnormal_numbers_alone() {
+    fn weights_lose_only_subnormal_numbers() {
         let copy = Aligned::from_weights(&[1.0, 1e-40, -1e-40, f32::MIN_POSITIVE, -0.0]).unwrap();
         assert_eq!(&copy[..], [1.0, 0.0, 0.0, f32::MIN_POSITIVE, 0.0]);
     }

@@ -57,7 +57,15 @@ impl ConvShape {
     }
 }
 
-/// An element-wise function.
+/// The subrange of `count` outputs, starting at output `x`, that read inside a row of `len` elements.
+pub(crate) fn range_inside(x: usize, count: usize, len: usize, stride: usize, dx: isize) -> std::ops::Range<usize> {
+    let first = if dx >= 0 { 0 } else { dx.unsigned_abs().div_ceil(stride) };
+    let last = usize::try_from(len as isize - dx).unwrap_or(0).div_ceil(stride);
+    let start = first.saturating_sub(x).min(count);
+    start..last.saturating_sub(x).clamp(start, count)
+}
+
+/// An elementwise function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `max(x, 0)`; NaN stays NaN.

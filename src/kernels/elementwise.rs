@@ -4,19 +4,19 @@
 
 use super::aligned::LINE;
 use super::conv::Activation;
-use super::pool::Pool;
+use super::threads::ThreadPool;
 
 /// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
 
 /// Floats per task: the same number of tasks for each thread, without splitting a cache line.
-fn piece(pool: &Pool, len: usize) -> usize {
+fn piece(pool: &ThreadPool, len: usize) -> usize {
     let tasks = len.div_ceil(PIECE * pool.threads()) * pool.threads();
     len.div_ceil(tasks.max(1)).next_multiple_of(LINE)
 }
 
 /// `out = act(first + others...)`.
-pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Activation>, out: &mut [f32]) {
+pub fn add(pool: &ThreadPool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Activation>, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         let at = index * piece;
@@ -29,49 +29,20 @@ pub fn add(pool: &Pool, first: Option<&[f32]>, others: &[&[f32]], act: Option<Ac
     });
 }
 
-/// `out = act(first * gate)`, element-wise.
-pub fn mul(pool: &Pool, first: Option<&[f32]>, gate: &[f32], act: Option<Activation>, out: &mut [f32]) {
+/// `out = act(first * second)`.
+pub fn mul(pool: &ThreadPool, first: Option<&[f32]>, second: &[f32], act: Option<Activation>, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         let at = index * piece;
         fill(first, at, out);
-        let gate = &gate[at..][..out.len()];
-        out.iter_mut().zip(gate).for_each(|(o, &g)| *o *= g);
-        finish(act, out);
-    });
-}
-
-/// `out = act(first * gate)`, with one gate value per feature map of `plane` elements.
-pub fn gate(pool: &Pool, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
-    pool.pieces(out, plane, |index, out| {
-        fill(first, index * plane, out);
-        let g = gate[index];
-        out.iter_mut().for_each(|o| *o *= g);
-        finish(act, out);
-    });
-}
-
-/// `out = act(first * scale + shift)`, with one scale and shift per channel, whose feature maps have `plane` elements.
-pub fn scale_shift(
-    pool: &Pool,
-    first: Option<&[f32]>,
-    scale: &[f32],
-    shift: &[f32],
-    plane: usize,
-    act: Option<Activation>,
-    out: &mut [f32],
-) {
-    let channels = scale.len();
-    pool.pieces(out, plane, |index, out| {
-        fill(first, index * plane, out);
-        let (scale, shift) = (scale[index % channels], shift[index % channels]);
-        out.iter_mut().for_each(|o| *o = *o * scale + shift);
+        let second = &second[at..][..out.len()];
+        out.iter_mut().zip(second).for_each(|(o, &v)| *o *= v);
         finish(act, out);
     });
 }
 
 /// `out = act(first)`.
-pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out: &mut [f32]) {
+pub fn activate(pool: &ThreadPool, first: Option<&[f32]>, act: Option<Activation>, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         fill(first, index * piece, out);
@@ -80,7 +51,7 @@ pub fn activate(pool: &Pool, first: Option<&[f32]>, act: Option<Activation>, out
 }
 
 /// `out = min(max(first, low), high)`; NaN stays NaN.
-pub fn clip(pool: &Pool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
+pub fn clamp(pool: &ThreadPool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         fill(first, index * piece, out);
@@ -92,7 +63,7 @@ pub fn clip(pool: &Pool, first: Option<&[f32]>, [low, high]: [f32; 2], out: &mut
 }
 
 /// `out = times * first + plus`.
-pub fn scale(pool: &Pool, first: Option<&[f32]>, times: f32, plus: f32, out: &mut [f32]) {
+pub fn scale(pool: &ThreadPool, first: Option<&[f32]>, times: f32, plus: f32, out: &mut [f32]) {
     let piece = piece(pool, out.len());
     pool.pieces(out, piece, |index, out| {
         fill(first, index * piece, out);
@@ -102,13 +73,13 @@ pub fn scale(pool: &Pool, first: Option<&[f32]>, times: f32, plus: f32, out: &mu
     });
 }
 
-fn fill(first: Option<&[f32]>, at: usize, out: &mut [f32]) {
+pub(super) fn fill(first: Option<&[f32]>, at: usize, out: &mut [f32]) {
     if let Some(first) = first {
         out.copy_from_slice(&first[at..][..out.len()]);
     }
 }
 
-fn finish(act: Option<Activation>, out: &mut [f32]) {
+pub(super) fn finish(act: Option<Activation>, out: &mut [f32]) {
     if let Some(act) = act {
         act.apply(out);
     }

@@ -1,20 +1,8 @@
-//! Instruction sets, and the kernels compiled for each.
+//! Instruction sets: their names, and which of them this processor supports.
 
 use std::fmt;
 
 use thiserror::Error;
-
-use super::blocked::channelwise::Scaled;
-use super::blocked::convert::Squares;
-use super::blocked::depthwise::Taps;
-use super::blocked::pooling::Windows;
-use super::linear::DotsFn;
-use super::peak::Chains;
-use super::tile::TileFn;
-use super::train::conv_weight::depthwise::Products;
-use super::train::conv_weight::outer::OuterFn;
-use super::train::leaves::TrainKernels;
-use super::winograd;
 
 /// An instruction set for which kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -100,19 +88,13 @@ impl Isa {
         }
     }
 
-    /// Its kernels; `None` if it has none, or the processor lacks the instruction set.
-    pub(super) fn kernels(self) -> Option<&'static Kernels> {
-        if !self.is_available() {
-            return None;
-        }
+    /// The same instruction set, if it has vector kernels and the processor supports it.
+    pub(super) fn vector(self) -> Option<VectorIsa> {
         match self {
+            _ if !self.is_available() => None,
             Isa::Portable => None,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => Some(&x86::AVX2),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => Some(&x86::AVX512),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => None,
+            Isa::Avx2 => Some(VectorIsa::Avx2),
+            Isa::Avx512 => Some(VectorIsa::Avx512),
         }
     }
 }
@@ -123,189 +105,24 @@ impl fmt::Display for Isa {
     }
 }
 
-/// The kernels compiled for one instruction set. A reference exists only on a processor that supports it.
-pub(super) struct Kernels {
-    /// Channels per block.
-    pub lanes: usize,
-    /// Pixels of the widest tile.
-    pub pixels: usize,
-    /// Whether weights must come from the L1 cache: with narrow vectors, weights are consumed faster than the L2 cache delivers
-    /// them.
-    pub sliced: bool,
-    /// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of
-    /// channels, otherwise NCHW. `None` if there is no kernel of this size.
-    pub tile: fn(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn>,
-    /// Transposes squares of channels and pixels.
-    pub turn: unsafe fn(&Squares),
-    /// Pools windows.
-    pub windows: unsafe fn(&Windows),
-    /// Scales pixels.
-    pub scaled: unsafe fn(&Scaled),
-    /// Convolves channel by channel.
-    pub depthwise: unsafe fn(&Taps),
-    /// The products of four rows of a matrix with some vectors.
-    pub dots: DotsFn,
-    /// The products of one row.
-    pub dot: DotsFn,
-    /// Sums outer products of `rows` values and `blocks` (1 or 2) vectors; `rows * blocks` is at most `lanes`, else `None`.
-    pub outer: fn(rows: usize, blocks: usize) -> Option<OuterFn>,
-    /// Sums products channel by channel.
-    pub products: unsafe fn(&Products),
-    /// Transforms weights for Winograd convolution.
-    pub spread: unsafe fn(&winograd::Spread<'_>),
-    /// Multiplies and adds at full speed, to measure the peak.
-    pub chains: unsafe fn(&Chains),
-    /// The transforms of Winograd convolution.
-    pub winograd: fn(winograd::Size) -> winograd::transform::Transforms,
-    /// The loops of training.
-    pub train: TrainKernels,
+/// An instruction set for which vector kernels are compiled. A value, made by [`Isa::vector`], exists only on a processor that
+/// supports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VectorIsa {
+    /// See [`Isa::Avx2`].
+    Avx2,
+    /// See [`Isa::Avx512`].
+    Avx512,
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::super::blocked::channelwise::{Scaled, scaled};
-    use super::super::blocked::convert::{Squares, turn};
-    use super::super::blocked::depthwise::{Taps, depthwise};
-    use super::super::blocked::pooling::{Windows, windows};
-    use super::super::linear::{Dots, dot, dots};
-    use super::super::peak::{Chains, chains};
-    use super::super::simd::avx2::Avx2;
-    use super::super::simd::avx512::Avx512;
-    use super::super::tile::{Tile, TileFn, tile};
-    use super::super::train::conv_weight::depthwise::{Products, products};
-    use super::super::train::conv_weight::outer::{Outer, OuterFn, outer};
-    use super::super::train::conv_weight::winograd::transform::{Sums, gradient, taps};
-    use super::super::train::leaves::TrainKernels;
-    use super::super::train::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
-    use super::super::train::plane::{Dot, plane_dot};
-    use super::super::train::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
-    use super::super::winograd::transform::{F2, F4, InputTile, OutputTile, Points, Transforms, input, output};
-    use super::super::winograd::{Size, Spread, spread};
-    use super::Kernels;
-
-    /// Kernels with one instance per instruction set.
-    macro_rules! leaves {
-        ($simd:ty, $feature:literal, $($leaf:ident($args:ty)),* $(,)?) => {
-            $(
-                #[target_feature(enable = $feature)]
-                pub(super) unsafe fn $leaf(args: &$args) {
-                    // SAFETY: this function has the features; the rest is the caller's
-                    unsafe { super::$leaf::<$simd>(args) }
-                }
-            )*
-        };
+impl VectorIsa {
+    /// Floats per vector, and channels per block.
+    pub fn lanes(self) -> usize {
+        match self {
+            VectorIsa::Avx2 => Isa::Avx2.lanes(),
+            VectorIsa::Avx512 => Isa::Avx512.lanes(),
+        }
     }
-
-    /// The kernels of one instruction set, with the micro-kernel for each of the listed sizes.
-    macro_rules! kernels {
-        ($name:ident, $module:ident, $simd:ty, $lanes:literal, $feature:literal, $most:literal, [$($rows:literal x $pixels:literal),* $(,)?], [$($outer_rows:literal x $outer_blocks:literal),* $(,)?]) => {
-            mod $module {
-                use super::*;
-
-                leaves!($simd, $feature, turn(Squares), windows(Windows), scaled(Scaled), depthwise(Taps), dots(Dots), dot(Dots), chains(Chains), products(Products), spread(Spread<'_>));
-                leaves!(
-                    $simd, $feature, moments(Moments), normalize(Normalize), grad_sums(GradSums), back(Back), plane_dot(Dot),
-                    max_spread(MaxSpread), mean_spread(MeanSpread), gradient(InputTile), taps(Sums),
-                );
-
-                #[target_feature(enable = $feature)]
-                unsafe fn one<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>(t: &Tile) {
-                    // SAFETY: this function enables the features; the rest is guaranteed by the caller
-                    unsafe { tile::<$simd, ROWS, P, BLOCKS, KB>(t) }
-                }
-
-                pub(super) fn choose(rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<TileFn> {
-                    match (rows, pixels, blocks, wide) {
-                        $(
-                            ($rows, $pixels, 1, true) => Some(one::<$rows, $pixels, 1, $lanes>),
-                            ($rows, $pixels, 2, true) => Some(one::<$rows, $pixels, 2, $lanes>),
-                            ($rows, $pixels, 1, false) => Some(one::<$rows, $pixels, 1, 1>),
-                            ($rows, $pixels, 2, false) => Some(one::<$rows, $pixels, 2, 1>),
-                        )*
-                        _ => None,
-                    }
-                }
-
-                #[target_feature(enable = $feature)]
-                unsafe fn sums<const R: usize, const BLOCKS: usize>(o: &Outer) {
-                    // SAFETY: as above
-                    unsafe { outer::<$simd, R, BLOCKS>(o) }
-                }
-
-                pub(super) fn choose_outer(rows: usize, blocks: usize) -> Option<OuterFn> {
-                    match (rows, blocks) {
-                        $(($outer_rows, $outer_blocks) => Some(sums::<$outer_rows, $outer_blocks>),)*
-                        _ => None,
-                    }
-                }
-
-                #[target_feature(enable = $feature)]
-                unsafe fn winograd_input<P: Points<M, T>, const M: usize, const T: usize>(t: &InputTile) {
-                    // SAFETY: as above
-                    unsafe { input::<$simd, P, M, T>(t) }
-                }
-
-                #[target_feature(enable = $feature)]
-                unsafe fn winograd_output<P: Points<M, T>, const M: usize, const T: usize>(t: &OutputTile) {
-                    // SAFETY: as above
-                    unsafe { output::<$simd, P, M, T>(t) }
-                }
-
-                pub(super) fn winograd(size: Size) -> Transforms {
-                    match size {
-                        Size::F2 => Transforms { input: winograd_input::<F2, 2, 4>, output: winograd_output::<F2, 2, 4> },
-                        Size::F4 => Transforms { input: winograd_input::<F4, 4, 6>, output: winograd_output::<F4, 4, 6> },
-                    }
-                }
-            }
-
-            pub(super) static $name: Kernels = Kernels {
-                lanes: $lanes,
-                pixels: $most,
-                sliced: $lanes < 16,
-                tile: $module::choose,
-                turn: $module::turn,
-                windows: $module::windows,
-                scaled: $module::scaled,
-                depthwise: $module::depthwise,
-                dots: $module::dots,
-                dot: $module::dot,
-                outer: $module::choose_outer,
-                products: $module::products,
-                spread: $module::spread,
-                chains: $module::chains,
-                winograd: $module::winograd,
-                train: TrainKernels {
-                    moments: $module::moments,
-                    normalize: $module::normalize,
-                    grad_sums: $module::grad_sums,
-                    back: $module::back,
-                    plane_dot: $module::plane_dot,
-                    max_spread: $module::max_spread,
-                    mean_spread: $module::mean_spread,
-                    gradient: $module::gradient,
-                    taps: $module::taps,
-                },
-            };
-        };
-    }
-
-    kernels!(
-        AVX512, avx512, Avx512, 16, "avx512f", 14,
-        [
-            1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8, 1 x 9, 1 x 10, 1 x 11, 1 x 12, 1 x 13, 1 x 14,
-            2 x 4, 2 x 5, 2 x 6, 2 x 7,
-        ],
-        [
-            1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1, 13 x 1, 14 x 1, 15 x 1, 16 x 1,
-            1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2,
-        ]
-    );
-    kernels!(
-        AVX2, avx2, Avx2, 8, "avx2,fma", 6,
-        [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3],
-        [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2]
-    );
 }
 
 #[cfg(test)]
@@ -313,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back_and_unknown_ones_refused() {
+    fn names_are_read_back_and_unknown_ones_rejected() {
         for isa in Isa::ALL {
             assert_eq!(Isa::named(isa.name()), Ok(isa));
             assert_eq!(isa.available().is_ok(), isa.is_available());

@@ -2,9 +2,10 @@
 //! small batches this one pass over memory is all the work.
 
 use super::conv::{Epilogue, Residual};
-use super::isa::{Isa, Kernels};
-use super::pool::{Disjoint, Pool, share};
+use super::dispatch::{Kernel, instance};
+use super::isa::{Isa, VectorIsa};
 use super::simd::Simd;
+use super::threads::{Disjoint, ThreadPool, share};
 
 /// Batch size from which a matrix product pays off, for instruction sets without their own kernels.
 const GEMM_BATCH: usize = 8;
@@ -19,100 +20,81 @@ const SAMPLES: usize = 8;
 const CHUNK: usize = 512;
 
 /// Rows of a weight and samples to multiply.
-pub(super) struct Dots {
+struct Dots {
     /// The first sample; the others follow.
-    pub x: *const f32,
+    x: *const f32,
     /// Number of samples, at most [`SAMPLES`].
-    pub samples: usize,
+    samples: usize,
     /// The first row of the weight; the others follow.
-    pub weight: *const f32,
+    weight: *const f32,
     /// Floats per row and per sample.
-    pub inputs: usize,
+    inputs: usize,
     /// The results, `[samples][rows]`.
-    pub sums: *mut f32,
+    sums: *mut f32,
 }
 
-/// An instance of [`dots`] or [`dot`] in a function compiled for its instruction set.
-pub(super) type DotsFn = unsafe fn(&Dots);
+/// The dot products of `R` rows with samples.
+struct DotProducts<const R: usize>;
 
-/// The dot products of each of `R` rows with each sample. A result does not depend on what else is computed with it.
-///
-/// # Safety
-/// The processor supports `S`; pointers are valid for the given sizes; `samples` is at most [`SAMPLES`].
-#[inline(always)]
-unsafe fn some<S: Simd, const R: usize>(d: &Dots) {
-    let whole = d.inputs / S::LANES * S::LANES;
-    // SAFETY: guaranteed by the caller, for every access below
-    unsafe {
-        let mut totals = [[S::zero(); R]; SAMPLES];
-        // 4 x 4 sums use half of the registers of AVX-512, 4 x 2 sums half of those of AVX2
-        let most = if S::LANES == 16 { 4 } else { 2 };
-        let passes = d.samples / most + d.samples % most / 2 + d.samples % 2;
-        let fetch = R.div_ceil(passes.max(1));
-        let mut start = 0;
-        while start < whole {
-            let len = CHUNK.min(whole - start);
-            let weight = d.weight.add(start);
-            // prefetched meanwhile, some rows per pass: the next chunk, or the start of the following rows
-            let mut next = if start + len < whole { weight.wrapping_add(len) } else { d.weight.wrapping_add(R * d.inputs) };
-            let (mut n, mut fetched) = (0, 0);
-            while n < d.samples {
-                let left = d.samples - n;
-                let rows = fetch.min(R - fetched);
-                let x = d.x.add(n * d.inputs + start);
-                let totals = &mut totals[n..];
-                if left >= 4 && most == 4 {
-                    products::<S, R, 4>(x, weight, d.inputs, len, next, rows, totals);
-                    n += 4;
-                } else if left >= 2 {
-                    products::<S, R, 2>(x, weight, d.inputs, len, next, rows, totals);
-                    n += 2;
-                } else {
-                    products::<S, R, 1>(x, weight, d.inputs, len, next, rows, totals);
-                    n += 1;
+impl<const R: usize> Kernel for DotProducts<R> {
+    type Operands = Dots;
+
+    /// The dot products of each of `R` rows with each sample. A result does not depend on what else is computed with it.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(d: &Dots) {
+        let whole = d.inputs / S::LANES * S::LANES;
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let mut totals = [[S::zero(); R]; SAMPLES];
+            // 4 x 4 sums use half of the registers of AVX-512, 4 x 2 sums half of those of AVX2
+            let most = if S::LANES == 16 { 4 } else { 2 };
+            let passes = d.samples / most + d.samples % most / 2 + d.samples % 2;
+            let fetch = R.div_ceil(passes.max(1));
+            let mut start = 0;
+            while start < whole {
+                let len = CHUNK.min(whole - start);
+                let weight = d.weight.add(start);
+                // prefetched meanwhile, some rows per pass: the next chunk, or the start of the following rows
+                let mut next = if start + len < whole { weight.wrapping_add(len) } else { d.weight.wrapping_add(R * d.inputs) };
+                let (mut n, mut fetched) = (0, 0);
+                while n < d.samples {
+                    let left = d.samples - n;
+                    let rows = fetch.min(R - fetched);
+                    let x = d.x.add(n * d.inputs + start);
+                    let totals = &mut totals[n..];
+                    if left >= 4 && most == 4 {
+                        products::<S, R, 4>(x, weight, d.inputs, len, next, rows, totals);
+                        n += 4;
+                    } else if left >= 2 {
+                        products::<S, R, 2>(x, weight, d.inputs, len, next, rows, totals);
+                        n += 2;
+                    } else {
+                        products::<S, R, 1>(x, weight, d.inputs, len, next, rows, totals);
+                        n += 1;
+                    }
+                    next = next.wrapping_add(rows * d.inputs);
+                    fetched += rows;
                 }
-                next = next.wrapping_add(rows * d.inputs);
-                fetched += rows;
+                start += len;
             }
-            start += len;
-        }
-        for (n, totals) in totals.iter().enumerate().take(d.samples) {
-            for (r, &total) in totals.iter().enumerate() {
-                let mut sum = S::sum(total);
-                for i in whole..d.inputs {
-                    sum += *d.x.add(n * d.inputs + i) * *d.weight.add(r * d.inputs + i);
+            for (n, totals) in totals.iter().enumerate().take(d.samples) {
+                for (r, &total) in totals.iter().enumerate() {
+                    let mut sum = S::sum(total);
+                    for i in whole..d.inputs {
+                        sum += *d.x.add(n * d.inputs + i) * *d.weight.add(r * d.inputs + i);
+                    }
+                    *d.sums.add(n * R + r) = sum;
                 }
-                *d.sums.add(n * R + r) = sum;
             }
         }
     }
-}
-
-/// [`ROWS`] rows.
-///
-/// # Safety
-/// As [`some`].
-#[inline(always)]
-pub(super) unsafe fn dots<S: Simd>(d: &Dots) {
-    // SAFETY: guaranteed by the caller
-    unsafe { some::<S, ROWS>(d) }
-}
-
-/// One row.
-///
-/// # Safety
-/// As [`some`].
-#[inline(always)]
-pub(super) unsafe fn dot<S: Simd>(d: &Dots) {
-    // SAFETY: guaranteed by the caller
-    unsafe { some::<S, 1>(d) }
 }
 
 /// Adds the products of `R` rows with `N` samples over `len` inputs; meanwhile prefetches the same length of `fetch` rows
 /// starting at `next`.
 ///
 /// # Safety
-/// As [`some`].
+/// As [`Kernel::run`].
 #[inline(always)]
 unsafe fn products<S: Simd, const R: usize, const N: usize>(
     x: *const f32,
@@ -157,7 +139,7 @@ unsafe fn products<S: Simd, const R: usize, const N: usize>(
 /// # Panics
 /// If a slice has the wrong length, or the processor lacks the instruction set.
 pub fn linear(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     sizes @ [batch, inputs, features]: [usize; 3],
     x: &[f32],
@@ -166,21 +148,22 @@ pub fn linear(
     out: &mut [f32],
 ) {
     assert_eq!((x.len(), weight.len(), out.len()), (batch * inputs, features * inputs, batch * features));
-    match isa.kernels() {
-        Some(kernels) => vector(pool, kernels, sizes, x, weight, epilogue, out),
+    match isa.vector() {
+        Some(isa) => vector(pool, isa, sizes, x, weight, epilogue, out),
         None => portable(pool, sizes, x, weight, epilogue, out),
     }
 }
 
 fn vector(
-    pool: &Pool,
-    kernels: &Kernels,
+    pool: &ThreadPool,
+    isa: VectorIsa,
     [batch, inputs, features]: [usize; 3],
     x: &[f32],
     weight: &[f32],
     epilogue: &Epilogue<'_>,
     out: &mut [f32],
 ) {
+    let (dots, dot) = (instance::<DotProducts<ROWS>>(isa), instance::<DotProducts<1>>(isa));
     let groups = features.div_ceil(ROWS);
     let threads = pool.threads();
     let out = Disjoint::new(out);
@@ -193,12 +176,12 @@ fn vector(
                 let mut sums = [0.0; ROWS * SAMPLES];
                 let x = &x[sample * inputs..][..samples * inputs];
                 // the last group, if it has fewer rows, is processed row by row
-                let (step, dots) = if rows == ROWS { (ROWS, kernels.dots) } else { (1, kernels.dot) };
+                let (step, dots) = if rows == ROWS { (ROWS, dots) } else { (1, dot) };
                 for row in (0..rows).step_by(step) {
                     let weight = &weight[(first + row) * inputs..][..step * inputs];
                     let sums = &mut sums[row * SAMPLES..][..step * samples];
                     let dots_of = Dots { x: x.as_ptr(), samples, weight: weight.as_ptr(), inputs, sums: sums.as_mut_ptr() };
-                    // SAFETY: the processor supports what `kernels` are compiled for; the slices have the required lengths
+                    // SAFETY: the processor supports `isa`; the slices have the required lengths
                     unsafe { dots(&dots_of) };
                 }
                 for n in 0..samples {
@@ -228,7 +211,7 @@ fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mu
 
 /// For instruction sets without their own kernels: `matrixmultiply`, or an auto-vectorized dot product.
 fn portable(
-    pool: &Pool,
+    pool: &ThreadPool,
     [batch, inputs, features]: [usize; 3],
     x: &[f32],
     weight: &[f32],
@@ -309,7 +292,7 @@ fn plain_dot(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::kernels::Activation;
-    use crate::kernels::reference::{Numbers, worst};
+    use crate::kernels::reference::{Numbers, max_error};
 
     fn expected(
         [batch, inputs, features]: [usize; 3],
@@ -339,11 +322,11 @@ mod tests {
                 let (bias, residual) = (n.take(features), n.take(batch * features));
                 let relu = n.below(2) == 0;
                 let act = relu.then_some(Activation::Relu);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut out = residual.clone();
                 let from = if round % 2 == 0 { Residual::InPlace } else { Residual::From(&residual) };
                 linear(&pool, isa, sizes, &x, &w, &Epilogue { bias: Some(&bias), residual: from, act }, &mut out);
-                let off = worst(&out, &expected(sizes, &x, &w, &bias, &residual, relu));
+                let off = max_error(&out, &expected(sizes, &x, &w, &bias, &residual, relu));
                 assert!(off < 2e-5, "{isa} {sizes:?}: {off}");
             }
         }
@@ -351,15 +334,15 @@ mod tests {
 
     #[test]
     fn a_sample_has_the_same_bits_in_any_batch_and_for_any_threads() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let (batch, inputs, features) = (13, 1500, 27);
             let mut n = Numbers::new(23);
             let (x, w) = (n.take(batch * inputs), n.take(features * inputs));
             let epilogue = Epilogue { bias: None, residual: Residual::None, act: None };
             let mut all = vec![0.0; batch * features];
-            linear(&Pool::new(1).unwrap(), isa, [batch, inputs, features], &x, &w, &epilogue, &mut all);
+            linear(&ThreadPool::new(1).unwrap(), isa, [batch, inputs, features], &x, &w, &epilogue, &mut all);
             for threads in 1..4 {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 for (x, expected) in x.chunks(inputs).zip(all.chunks(features)) {
                     let mut one = vec![0.0; features];
                     linear(&pool, isa, [1, inputs, features], x, &w, &epilogue, &mut one);
@@ -381,7 +364,7 @@ mod tests {
                 let mut line = String::new();
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
                     for threads in [1, 2] {
-                        let pool = Pool::new(threads).unwrap();
+                        let pool = ThreadPool::new(threads).unwrap();
                         let mut best = f64::MAX;
                         for _ in 0..6 {
                             let start = std::time::Instant::now();

@@ -1,34 +1,35 @@
-//! Arithmetic on slices: convolution, pooling, element-wise operators. Only imports `base` and knows nothing of graphs.
+//! Arithmetic on slices: convolution, pooling, elementwise operators. Only imports `base` and knows nothing of graphs.
 //!
-//! Every kernel receives the [`Pool`] over which it distributes its work. The distribution depends only on sizes and the thread
-//! count, so that the same thread count gives the same bits. Kernels do not allocate: their scratch memory and packed weights are
-//! planned and passed in.
+//! Every kernel receives the [`ThreadPool`] over which it distributes its work. The distribution depends only on sizes and the
+//! thread count, so that the same thread count gives the same bits. Kernels do not allocate: their scratch memory and packed
+//! weights are planned and passed in.
 
 pub mod aligned;
-pub mod blocked;
 pub mod conv;
-pub mod direct;
+#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+mod dispatch;
 pub mod elementwise;
-pub mod gemm_conv;
 pub mod isa;
 pub mod layout;
 pub mod linear;
+#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+mod microkernel;
+pub mod nchw;
+pub mod nchwc;
+pub mod pad;
 pub mod peak;
 pub mod pool;
-pub mod pooling;
 #[cfg(test)]
 mod reference;
-pub mod shape;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod simd;
-pub mod softmax;
-#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
-mod tile;
+pub mod threads;
 pub mod train;
+pub mod upsample;
 pub mod winograd;
 
 pub use aligned::Aligned;
 pub use conv::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 pub use isa::{Isa, IsaError};
 pub use layout::Layout;
-pub use pool::Pool;
+pub use threads::ThreadPool;

@@ -7,9 +7,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use super::dispatch::{Kernel, instance};
 use super::isa::Isa;
-use super::pool::Pool;
 use super::simd::Simd;
+use super::threads::ThreadPool;
 
 /// Independent sums: more than two FMA units times a latency of four or five cycles.
 const SUMS: usize = 12;
@@ -21,49 +22,50 @@ const RUNS: usize = 16;
 const SIDE: usize = 256;
 
 /// Arguments of the measured loop.
-pub(super) struct Chains {
+struct Chains {
     /// Multiply-adds per sum.
-    pub rounds: usize,
+    rounds: usize,
     /// `sum = sum * by + plus`, with `by` below 1 so that sums stay finite.
-    pub by: f32,
+    by: f32,
     /// See `by`.
-    pub plus: f32,
+    plus: f32,
     /// Receives the sums, so that they are not optimized away: one vector of floats.
-    pub out: *mut f32,
+    out: *mut f32,
 }
 
-/// Multiplies and adds in registers.
-///
-/// # Safety
-/// The processor has `S`; `out` is valid for `S::LANES` floats.
-#[inline(always)]
-pub(super) unsafe fn chains<S: Simd>(c: &Chains) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let (by, plus) = (S::splat(c.by), S::splat(c.plus));
-        let mut sums = [S::zero(); SUMS];
-        for _ in 0..c.rounds {
-            for sum in &mut sums {
-                *sum = S::fma(*sum, by, plus);
+impl Kernel for Chains {
+    type Operands = Self;
+
+    /// Multiplies and adds in registers.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(c: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let (by, plus) = (S::splat(c.by), S::splat(c.plus));
+            let mut sums = [S::zero(); SUMS];
+            for _ in 0..c.rounds {
+                for sum in &mut sums {
+                    *sum = S::fma(*sum, by, plus);
+                }
             }
+            let mut all = S::zero();
+            for sum in sums {
+                all = S::add(all, sum);
+            }
+            S::store(c.out, all);
         }
-        let mut all = S::zero();
-        for sum in sums {
-            all = S::add(all, sum);
-        }
-        S::store(c.out, all);
     }
 }
 
 /// The highest GFLOP/s (a multiply-add is two operations) that all threads of the pool reach together, in f32. Takes tens of
 /// milliseconds.
-pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
-    let flops = match isa.kernels() {
-        Some(kernels) => best(pool, 2 * (SUMS * ROUNDS * kernels.lanes) as u64, &|_| {
+pub fn gflops(pool: &ThreadPool, isa: Isa) -> f64 {
+    let flops = match isa.vector() {
+        Some(isa) => best(pool, 2 * (SUMS * ROUNDS * isa.lanes()) as u64, &|_| {
             let mut out = [0.0f32; 16];
             let (by, plus) = black_box((0.999, 0.5));
-            // SAFETY: `kernels` exists only if the processor has the instruction set; no vector has more than 16 floats
-            unsafe { (kernels.chains)(&Chains { rounds: ROUNDS, by, plus, out: out.as_mut_ptr() }) };
+            // SAFETY: the processor supports `isa`; no vector has more than 16 floats
+            unsafe { instance::<Chains>(isa)(&Chains { rounds: ROUNDS, by, plus, out: out.as_mut_ptr() }) };
             black_box(out);
         }),
         None => {
@@ -83,7 +85,7 @@ pub fn gflops(pool: &Pool, isa: Isa) -> f64 {
 }
 
 /// Operations per second in the best run of a job that does `flops` operations on each thread.
-fn best(pool: &Pool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
+fn best(pool: &ThreadPool, flops: u64, job: &(dyn Fn(usize) + Sync)) -> f64 {
     let shortest = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
@@ -103,7 +105,7 @@ mod tests {
     /// slow.
     #[test]
     fn every_instruction_set_has_a_peak() {
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let peak = gflops(&pool, isa);
             assert!(peak > 0.0 && peak < 2000.0, "{isa}: {peak}");
@@ -111,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn the_loop_computes_what_it_says() {
+    fn the_loop_computes_its_sums() {
         for isa in Isa::ALL {
-            let Some(kernels) = isa.kernels() else { continue };
+            let Some(vector) = isa.vector() else { continue };
             let mut out = [0.0f32; 16];
             // SAFETY: the processor has the instruction set, and `out` holds the widest vector
-            unsafe { (kernels.chains)(&Chains { rounds: 3, by: 0.5, plus: 1.0, out: out.as_mut_ptr() }) };
-            assert!(out[..kernels.lanes].iter().all(|&v| v == SUMS as f32 * 1.75), "{isa}: {out:?}");
+            unsafe { instance::<Chains>(vector)(&Chains { rounds: 3, by: 0.5, plus: 1.0, out: out.as_mut_ptr() }) };
+            assert!(out[..vector.lanes()].iter().all(|&v| v == SUMS as f32 * 1.75), "{isa}: {out:?}");
         }
     }
 }

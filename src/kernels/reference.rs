@@ -1,7 +1,7 @@
-//! References for kernel tests: convolution by definition in f64, element-wise layout conversion, random numbers.
+//! References for kernel tests: convolution by definition in f64, elementwise layout conversion, random numbers.
 
-use super::pooling::{PoolKind, PoolShape};
-use super::shape::{Edge, PadShape};
+use super::pad::{Edge, PadShape};
+use super::pool::{PoolKind, PoolShape};
 use super::{Activation, ConvShape};
 
 /// Reproducible random numbers (xorshift64*), roughly uniform in -1..1.
@@ -31,8 +31,8 @@ impl Numbers {
     /// the padding after the input; max pools sometimes have dilation.
     pub fn pooling(&mut self, kind: PoolKind, maps: usize) -> PoolShape {
         let kernel = self.two(4).map(|k| k + 1);
-        let holes = kind == PoolKind::Max && self.below(2) == 0;
-        let dilation = if holes { self.two(3).map(|d| d + 1) } else { [1, 1] };
+        let dilated = kind == PoolKind::Max && self.below(2) == 0;
+        let dilation = if dilated { self.two(3).map(|d| d + 1) } else { [1, 1] };
         let extent = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
         let pad = extent.map(|e| self.two(e));
         let stride = self.two(3).map(|s| s + 1);
@@ -105,12 +105,12 @@ pub(super) fn conv_f64(
         let mut sum = bias.map_or(0.0, |b| f64::from(b[filter])) + residual.map_or(0.0, |r| f64::from(r[i]));
         for c in 0..channels {
             let plane = (sample * s.channels + filter / filters * channels + c) * s.input[0] * s.input[1];
-            for tap in 0..s.kernel[0] * s.kernel[1] {
-                let (ky, kx) = (tap / s.kernel[1], tap % s.kernel[1]);
+            for element in 0..s.kernel[0] * s.kernel[1] {
+                let (ky, kx) = (element / s.kernel[1], element % s.kernel[1]);
                 let y = (pixel / ow * s.stride[0] + ky * s.dilation[0]).wrapping_sub(s.pad[0][0]);
                 let xx = (pixel % ow * s.stride[1] + kx * s.dilation[1]).wrapping_sub(s.pad[1][0]);
                 if y < s.input[0] && xx < s.input[1] {
-                    let w = weight[(filter * channels + c) * s.kernel[0] * s.kernel[1] + tap];
+                    let w = weight[(filter * channels + c) * s.kernel[0] * s.kernel[1] + element];
                     sum += f64::from(w) * f64::from(x[plane + y * s.input[1] + xx]);
                 }
             }
@@ -125,7 +125,7 @@ pub(super) fn conv_f64(
 }
 
 /// The maximum difference, relative to the standard deviation of the expected values (at least 0.1).
-pub(super) fn worst(found: &[f32], expected: &[f64]) -> f64 {
+pub(super) fn max_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let count = expected.len().max(1) as f64;
     let mean = expected.iter().sum::<f64>() / count;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
-use crate::kernels::blocked::direct::DirectPlan;
+use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
 use crate::kernels::{Activation, Layout};
 
@@ -114,7 +114,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
         Kernel::Concat { .. } => "concat".to_owned(),
         Kernel::Pool(shape) => {
-            let kind = if shape.kind == crate::kernels::pooling::PoolKind::Max { "maxpool" } else { "avgpool" };
+            let kind = if shape.kind == crate::kernels::pool::PoolKind::Max { "maxpool" } else { "avgpool" };
             format!("{kind} {}x{}/{}", shape.kernel[0], shape.kernel[1], shape.stride[0])
         }
         Kernel::AdaptiveAvg { output: [1, 1], .. } => "avgpool global".to_owned(),

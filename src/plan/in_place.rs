@@ -1,14 +1,14 @@
 //! Lets steps overwrite an operand that is not read afterwards: element-wise steps their first one, fused steps their residual.
 
 use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
-use crate::kernels::blocked::direct;
+use crate::kernels::nchwc::direct;
 use crate::kernels::{ConvShape, Isa};
 
 /// Whether a convolution computed so needs its output for the results alone.
 fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
     match strategy {
         ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
-        ConvStrategy::Direct { plain, .. } => direct::overwrites(isa, *plain, shape),
+        ConvStrategy::Direct { plain, .. } => direct::allows_residual_in_place(isa, *plain, shape),
         ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
     }
 }

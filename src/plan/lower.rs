@@ -7,8 +7,8 @@ use super::{
 };
 use crate::ir::signal::stated;
 use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind};
-use crate::kernels::pooling::{PoolKind as KernelPool, PoolShape};
-use crate::kernels::shape::{Edge, PadShape};
+use crate::kernels::pad::{Edge, PadShape};
+use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::{Activation, ConvShape, Layout};
 
 pub(super) struct Lowering<'a> {

@@ -27,11 +27,11 @@ pub use train::TrainKernel;
 pub use work::Family;
 
 use crate::ir::{Checked, ParamSource};
-use crate::kernels::blocked::direct::DirectPlan;
-use crate::kernels::blocked::pack;
-use crate::kernels::gemm_conv::Tiles;
-use crate::kernels::pooling::PoolShape;
-use crate::kernels::shape::PadShape;
+use crate::kernels::nchw::gemm::Tiles;
+use crate::kernels::nchwc::direct::DirectPlan;
+use crate::kernels::nchwc::pack;
+use crate::kernels::pad::PadShape;
+use crate::kernels::pool::PoolShape;
 use crate::kernels::winograd::{self, WinogradPlan};
 use crate::kernels::{Activation, ConvShape, Isa, Layout};
 
@@ -97,7 +97,7 @@ pub struct Port {
 pub enum WeightLayout {
     /// As in the graph.
     Plain,
-    /// Panels of the direct convolution ([`crate::kernels::blocked::pack`]).
+    /// Panels of the direct convolution ([`crate::kernels::nchwc::pack`]).
     Filters {
         /// Channels per block.
         lanes: usize,
@@ -111,7 +111,7 @@ pub enum WeightLayout {
         /// Channels per block.
         lanes: usize,
     },
-    /// Blocks of channels, one kernel element after the other ([`crate::kernels::blocked::depthwise`]).
+    /// Blocks of channels, one kernel element after the other ([`crate::kernels::nchwc::depthwise`]).
     Depthwise {
         /// Channels per block.
         lanes: usize,

@@ -4,7 +4,7 @@
 use super::strategy::STRIP;
 use super::{ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
 use crate::kernels::ConvShape;
-use crate::kernels::blocked::direct::{self, DirectPlan};
+use crate::kernels::nchwc::direct::{self, DirectPlan};
 
 /// Fuses each projection with the convolution that adds it.
 pub(super) fn join(plan: &mut Plan) {

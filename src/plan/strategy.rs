@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::layout::{ConvQuery, PLAIN};
 use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
-use crate::kernels::blocked::direct::{self, DirectPlan};
-use crate::kernels::blocked::{depthwise, pack};
-use crate::kernels::gemm_conv::Tiles;
+use crate::kernels::nchw::gemm::Tiles;
+use crate::kernels::nchwc::direct::{self, DirectPlan};
+use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::winograd::{self, Size, Split, WinogradPlan};
 use crate::kernels::{ConvShape, Isa};
 
@@ -73,17 +73,17 @@ pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
 pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
     let ConvQuery { shape, plain: plain_input, gradient, .. } = *asked;
     let isa = options.isa;
-    if isa == Isa::Portable || !direct::serves(shape) {
+    if isa == Isa::Portable || !direct::supports(shape) {
         return vec![plain(shape, options.threads)];
     }
-    if depthwise::serves(shape) && shape.groups > 1 {
+    if depthwise::supports(shape) && shape.groups > 1 {
         return vec![blocked(shape, ConvStrategy::Depthwise, options)];
     }
     let from_plain = plain_input && reads_plain(shape);
     let direct = cuts(shape, from_plain, settings.precise, options);
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
-    if !settings.precise && !from_plain && winograd::serves(shape) {
+    if !settings.precise && !from_plain && winograd::supports(shape) {
         let sizes: &[Size] = if settings.winograd_f2_only && !gradient { &[Size::F2] } else { &[Size::F4, Size::F2] };
         let plans = sizes.iter().flat_map(|&size| blocks(shape, size, options.threads));
         list.extend(plans.map(|plan| blocked(shape, ConvStrategy::Winograd(plan), options)));

@@ -3,8 +3,8 @@
 use super::lower::{Lowering, edge, pool_shape, residual};
 use super::{BufferId, ConvStrategy, Kernel, PlanError, Step, Weight, WeightId, WeightLayout, WeightSource, strategy};
 use crate::ir::{Conv, Node, NodeId, Pad, Pool, Train};
-use crate::kernels::pooling::PoolShape;
-use crate::kernels::shape::PadShape;
+use crate::kernels::pad::PadShape;
+use crate::kernels::pool::PoolShape;
 use crate::kernels::train::{conv_weight, norm};
 use crate::kernels::{ConvShape, Isa, Layout};
 

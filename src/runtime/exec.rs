@@ -2,10 +2,9 @@
 
 use super::arena::Memory;
 use super::exec_train;
-use crate::kernels::blocked::direct::Second;
+use crate::kernels::nchwc::direct::Second;
 use crate::kernels::{
-    Activation, ConvOperands, Epilogue, Layout, Pool, Residual, blocked, direct, elementwise, gemm_conv, linear, pooling, shape,
-    softmax, winograd,
+    Activation, ConvOperands, Epilogue, Layout, Residual, ThreadPool, elementwise, linear, nchw, nchwc, upsample, winograd,
 };
 use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 
@@ -13,7 +12,7 @@ use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
 const ADDENDS: usize = 8;
 
 /// Runs one step. `weights` are the step's own weights, in its order.
-pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool) {
+pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // if the first input is also the output, it is never borrowed a second time
     let first = || (step.inputs[0] != step.output).then(|| read(0));
@@ -31,10 +30,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
                 ConvStrategy::Gemm(tiles) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
-                    gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
+                    nchw::gemm::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
-                ConvStrategy::Depthwise => blocked::depthwise::conv(pool, isa, shape, &operands, out),
-                ConvStrategy::Taps => direct::conv(pool, shape, &operands, out),
+                ConvStrategy::Depthwise => nchwc::depthwise::conv(pool, isa, shape, &operands, out),
+                ConvStrategy::Taps => nchw::depthwise::conv(pool, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
@@ -43,7 +42,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
                 ConvStrategy::Direct { plan, plain } => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
-                    blocked::direct::conv(pool, isa, *plain, shape, *plan, &operands, scratch, out);
+                    nchwc::direct::conv(pool, isa, *plain, shape, *plan, &operands, scratch, out);
                 }
             }
         }
@@ -54,7 +53,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
             let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
             // SAFETY: the only view of the scratch
             let scratch = unsafe { memory.scratch() };
-            blocked::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
+            nchwc::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, *act, step, memory);
@@ -63,15 +62,15 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
         Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
         Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
         Kernel::ChannelMul { plane, act } if in_blocks => {
-            blocked::channelwise::gate(pool, isa, first(), read(1), *plane, *act, out);
+            nchwc::channelwise::channel_mul(pool, isa, first(), read(1), *plane, *act, out);
         }
         Kernel::ScaleShift { plane, act } if in_blocks => {
             let (scale, shift) = (weights[0], weights[1]);
-            blocked::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, *act, out);
+            nchwc::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, *act, out);
         }
-        Kernel::Pool(shape) if in_blocks => blocked::pooling::pool(pool, isa, shape, read(0), out),
+        Kernel::Pool(shape) if in_blocks => nchwc::pool::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
-            blocked::pooling::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
+            nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
         }
         Kernel::Concat { parts } if in_blocks => {
             let plane = size(2) * size(3);
@@ -79,38 +78,38 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
             let mut offset = 0;
             for (slot, &part) in parts.iter().enumerate() {
                 let channels = part / plane.max(1);
-                blocked::shape::concat_part(pool, isa.lanes(), [channels, offset, whole], plane, read(slot), out);
+                nchwc::movement::concat_part(pool, isa.lanes(), [channels, offset, whole], plane, read(slot), out);
                 offset += channels;
             }
         }
-        Kernel::Pad(shape) if in_blocks => blocked::shape::pad(pool, isa.lanes(), shape, read(0), out),
+        Kernel::Pad(shape) if in_blocks => nchwc::movement::pad(pool, isa.lanes(), shape, read(0), out),
         Kernel::Subsample { input, stride } if in_blocks => {
-            blocked::shape::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
+            nchwc::movement::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
         }
         Kernel::Upsample { input, output } => {
-            shape::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+            upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
         }
-        Kernel::Clamp { limits } => elementwise::clip(pool, first(), *limits, out),
+        Kernel::Clamp { limits } => elementwise::clamp(pool, first(), *limits, out),
         Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
-        Kernel::Convert { sizes, blocked } => blocked::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::ChannelMul { plane, act } => elementwise::gate(pool, first(), read(1), *plane, *act, out),
+        Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
+        Kernel::ChannelMul { plane, act } => nchw::channelwise::channel_mul(pool, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
-            elementwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
+            nchw::channelwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
         }
         Kernel::Activate { act } => elementwise::activate(pool, first(), *act, out),
         Kernel::Concat { parts } => {
             let whole = parts.iter().sum();
             let mut offset = 0;
             for (slot, &part) in parts.iter().enumerate() {
-                shape::concat_part(pool, read(slot), part, offset, whole, out);
+                nchw::movement::concat_part(pool, read(slot), part, offset, whole, out);
                 offset += part;
             }
         }
-        Kernel::Pool(shape) => pooling::pool(pool, shape, read(0), out),
-        Kernel::AdaptiveAvg { input, output } => pooling::adaptive_avg(pool, *input, *output, read(0), out),
-        Kernel::Softmax { channels, plane } => softmax::softmax(pool, first(), *channels, *plane, out),
-        Kernel::Pad(shape) => shape::pad(pool, shape, read(0), out),
-        Kernel::Subsample { input, stride } => shape::subsample(pool, *input, *stride, read(0), out),
+        Kernel::Pool(shape) => nchw::pool::pool(pool, shape, read(0), out),
+        Kernel::AdaptiveAvg { input, output } => nchw::pool::adaptive_avg(pool, *input, *output, read(0), out),
+        Kernel::Softmax { channels, plane } => nchw::softmax::softmax(pool, first(), *channels, *plane, out),
+        Kernel::Pad(shape) => nchw::movement::pad(pool, shape, read(0), out),
+        Kernel::Subsample { input, stride } => nchw::movement::subsample(pool, *input, *stride, read(0), out),
         Kernel::Train(kernel) => exec_train::run(kernel, step, weights, memory, pool, out),
     }
 }
@@ -131,7 +130,7 @@ fn epilogue<'a>(
 }
 
 /// A sum of any number of operands, up to [`ADDENDS`] per pass.
-fn add(step: &Step, act: Option<Activation>, mut first: Option<&[f32]>, memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
+fn add(step: &Step, act: Option<Activation>, mut first: Option<&[f32]>, memory: &Memory<'_>, pool: &ThreadPool, out: &mut [f32]) {
     let others: &[BufferId] = &step.inputs[1..];
     let groups = others.len().div_ceil(ADDENDS);
     for (index, group) in others.chunks(ADDENDS).enumerate() {

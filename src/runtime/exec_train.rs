@@ -2,14 +2,21 @@
 
 use super::arena::Memory;
 use crate::ir::{Act, Train};
-use crate::kernels::shape::upsample_grad;
 use crate::kernels::train::norm::NormParams;
-use crate::kernels::train::{activation, conv_weight, dropout, linear, loss, norm, plane, pool as pooling, shape};
-use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
+use crate::kernels::train::{activation, channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad};
+use crate::kernels::upsample::upsample_grad;
+use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
 use crate::plan::{Step, TrainKernel};
 
 /// Runs one step. `weights` are the operator's own weights, in its order.
-pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &Pool, out: &mut [f32]) {
+pub(super) fn run(
+    kernel: &TrainKernel,
+    step: &Step,
+    weights: &[&[f32]],
+    memory: &Memory<'_>,
+    pool: &ThreadPool,
+    out: &mut [f32],
+) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // an operand that is also the output is never borrowed a second time
     let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
@@ -64,28 +71,28 @@ pub(super) fn run(kernel: &TrainKernel, step: &Step, weights: &[&[f32]], memory:
             let is_max = matches!(kernel.op, Train::MaxPoolGrad(_));
             let (x, dy) = if is_max { (Some(read(0)), read(1)) } else { (None, read(0)) };
             if let Some(shape) = kernel.pool() {
-                pooling::pool_grad(pool, isa, layout, [sizes[0], sizes[1]], &shape, x, dy, out);
+                pool_grad::pool_grad(pool, isa, layout, [sizes[0], sizes[1]], &shape, x, dy, out);
             }
         }
         Train::AdaptiveAvgPoolGrad { .. } => {
-            pooling::adaptive_avg_grad(pool, isa, layout, kernel.result_sizes(), [sizes[2], sizes[3]], read(0), out);
+            pool_grad::adaptive_avg_grad(pool, isa, layout, kernel.result_sizes(), [sizes[2], sizes[3]], read(0), out);
         }
         Train::Slice { start, .. } => {
-            shape::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
+            movement::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
         }
         Train::Unpad(pad) => {
             let pad = kernel.pad(pad);
-            shape::unpad(pool, layout, &pad, read(0), out);
+            movement::unpad(pool, layout, &pad, read(0), out);
         }
         Train::SubsampleGrad { stride, .. } => {
-            shape::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
+            movement::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
         }
         Train::UpsampleGrad { input } => {
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClampGrad(clip) => activation::clip_grad(pool, clip.limits(), apart(0), read(1), out),
-        Train::SumPlane => plane::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
+        Train::ClampGrad(clip) => activation::clamp_grad(pool, clip.limits(), apart(0), read(1), out),
+        Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
         Train::Dropout { p, whole, key } => {

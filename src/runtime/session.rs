@@ -14,7 +14,7 @@ use super::inputs::{self, Matched};
 use super::model::Model;
 use super::outputs::Outputs;
 use super::weights::BoundWeight;
-use crate::kernels::{Aligned, Isa, Pool};
+use crate::kernels::{Aligned, Isa, ThreadPool};
 use crate::plan::{Plan, PlanOptions, Step};
 
 /// Plans that a session keeps, one per batch size and input size.
@@ -40,7 +40,7 @@ impl Default for SessionOptions {
 pub struct Session {
     model: Model,
     isa: Isa,
-    pool: Pool,
+    pool: ThreadPool,
     arena: Aligned,
     /// Most recently used first.
     plans: Vec<Planned>,
@@ -63,7 +63,7 @@ struct Key {
 impl Session {
     pub(super) fn new(model: Model, options: SessionOptions) -> Result<Session, RunError> {
         let isa = options.isa.map_or_else(Isa::chosen, Isa::available)?;
-        Ok(Session { model, isa, pool: Pool::new(options.threads)?, arena: Aligned::default(), plans: Vec::new() })
+        Ok(Session { model, isa, pool: ThreadPool::new(options.threads)?, arena: Aligned::default(), plans: Vec::new() })
     }
 
     /// The model.

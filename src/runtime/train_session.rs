@@ -10,7 +10,7 @@ use super::finite::{self, NotFinite};
 use super::session::SessionOptions;
 use super::train_weights::TrainWeights;
 use crate::ir::Checked;
-use crate::kernels::{Aligned, Isa, Pool};
+use crate::kernels::{Aligned, Isa, ThreadPool};
 use crate::plan::{Plan, PlanOptions, Settings, Step, plan};
 
 /// Plans that are kept: one for full batches, one for the last batch of an epoch.
@@ -23,7 +23,7 @@ pub struct TrainSession {
     params: Vec<(String, usize)>,
     settings: Settings,
     isa: Isa,
-    pool: Pool,
+    pool: ThreadPool,
     arena: Aligned,
     /// Most recently used first.
     plans: Vec<Planned>,
@@ -58,7 +58,7 @@ impl TrainSession {
         options: SessionOptions,
     ) -> Result<TrainSession, RunError> {
         let isa = options.isa.map_or_else(Isa::chosen, Isa::available)?;
-        let pool = Pool::new(options.threads)?;
+        let pool = ThreadPool::new(options.threads)?;
         Ok(TrainSession { checked, params, settings, isa, pool, arena: Aligned::default(), plans: Vec::new() })
     }
 
@@ -68,7 +68,7 @@ impl TrainSession {
     }
 
     /// The thread pool that runs it.
-    pub fn pool(&self) -> &Pool {
+    pub fn pool(&self) -> &ThreadPool {
         &self.pool
     }
 

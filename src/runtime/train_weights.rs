@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use super::error::RunError;
 use super::weights::four;
 use crate::ir::ParamSource;
-use crate::kernels::blocked::depthwise;
-use crate::kernels::blocked::pack::{self, Filters};
-use crate::kernels::{Aligned, Pool, winograd};
+use crate::kernels::nchwc::depthwise;
+use crate::kernels::nchwc::pack::{self, Filters};
+use crate::kernels::{Aligned, ThreadPool, winograd};
 use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
 
 /// The packed weights of a plan.
@@ -50,11 +50,11 @@ impl TrainWeights {
     }
 
     /// Repacks all weights from the parameters' values.
-    pub fn pack(&mut self, pool: &Pool, params: &[&[f32]]) {
+    pub fn pack(&mut self, pool: &ThreadPool, params: &[&[f32]]) {
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
             let Packed { param, shape, groups, transposed, form, values } = weight;
-            let read = if *transposed { Filters::turned } else { Filters::stored };
+            let read = if *transposed { Filters::transposed } else { Filters::stored };
             let (form, shape, from) = (*form, *shape, read(params[*param], *shape, *groups));
             let len = values.len();
             let mut rest: &mut [f32] = values;
@@ -103,7 +103,7 @@ impl Task<'_> {
         let Task { form, shape: [filters, _, kh, kw], unit, from, to } = self;
         match form {
             Units::Stored => {}
-            Units::Copied => from.each(to),
+            Units::Copied => from.copy_all(to),
             Units::Filters(units) => units.pack(*unit, from, to),
             Units::Winograd(units) => units.pack(*unit, from, to),
             Units::Depthwise { lanes } => depthwise::pack_into(*lanes, from, [*filters, *kh * *kw], to),

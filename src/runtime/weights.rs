@@ -11,7 +11,7 @@ use super::packs::PackedWeights;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
-use crate::kernels::blocked::{depthwise, pack};
+use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
 use crate::plan::{Weight, WeightLayout, WeightSource};
 
@@ -156,7 +156,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         WeightSource::Turned { param, groups } => {
             let values = params.evaluate(param, &weight.shape)?;
             let mut transposed = vec![0.0; values.len()];
-            pack::Filters::turned(&values, four(&weight.shape), *groups).each(&mut transposed);
+            pack::Filters::transposed(&values, four(&weight.shape), *groups).copy_all(&mut transposed);
             Cow::Owned(transposed)
         }
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),

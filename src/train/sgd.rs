@@ -2,14 +2,14 @@
 
 use super::{LayerKind, TrainedParam};
 use crate::ir::{ParamRole, Sgd};
-use crate::kernels::Pool;
+use crate::kernels::ThreadPool;
 use crate::kernels::train::sgd::{self, sgd};
 use crate::runtime::RunError;
 
 /// The optimizer with its state: the momentum buffers, or velocities.
 pub struct Optimizer {
     sgd: Sgd,
-    pool: Pool,
+    pool: ThreadPool,
     velocities: Vec<Vec<f32>>,
 }
 
@@ -18,7 +18,7 @@ impl Optimizer {
     pub fn new(sgd: Sgd, threads: usize, params: &[TrainedParam]) -> Result<Optimizer, RunError> {
         let has = |p: &TrainedParam| sgd.momentum > 0.0 && !p.gradient.is_empty();
         let velocities = params.iter().map(|p| if has(p) { vec![0.0; p.values.len()] } else { Vec::new() }).collect();
-        Ok(Optimizer { sgd, pool: Pool::new(threads.max(1))?, velocities })
+        Ok(Optimizer { sgd, pool: ThreadPool::new(threads.max(1))?, velocities })
     }
 
     /// The velocities, in the order of the parameters; empty for frozen parameters, and without momentum.
@@ -44,9 +44,9 @@ impl Optimizer {
                 _ => true,
             };
             let rule = sgd::Sgd {
-                rate: lr as f32,
+                lr: lr as f32,
                 momentum: momentum as f32,
-                decay: if decays { weight_decay as f32 } else { 0.0 },
+                weight_decay: if decays { weight_decay as f32 } else { 0.0 },
                 nesterov,
                 scale: 1.0,
             };

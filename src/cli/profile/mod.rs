@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::args::Format;
 use super::measure::{self, MeasureArgs, Series};
 use super::output::{Done, Failure, Out, save, writable};
-use crate::kernels::{Pool, peak};
+use crate::kernels::{ThreadPool, peak};
 use report::{Peak, Report, Row};
 
 /// Measures each step of a network on random input: time, GFLOP/s, percentage of the machine's peak, bytes moved.
@@ -107,7 +107,7 @@ fn peaks(threads: usize, isa: crate::kernels::Isa) -> Result<Vec<Peak>, Failure>
     let mut counts = vec![1, threads];
     counts.dedup();
     let peak = |threads| {
-        let pool = Pool::new(threads).map_err(|e| Failure::Input(format!("cannot start {threads} threads: {e}")))?;
+        let pool = ThreadPool::new(threads).map_err(|e| Failure::Input(format!("cannot start {threads} threads: {e}")))?;
         Ok(Peak { threads, gflops: peak::gflops(&pool, isa) })
     };
     counts.into_iter().map(peak).collect()

@@ -12,7 +12,7 @@ pub(in crate::kernels) struct Avx2;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Avx2 {
     const LANES: usize = 8;
-    const SPREAD: bool = false;
+    const PREFETCH_PER_CHANNEL: bool = false;
     type V = __m256;
 
     #[inline(always)]

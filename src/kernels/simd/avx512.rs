@@ -12,7 +12,7 @@ pub(in crate::kernels) struct Avx512;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Avx512 {
     const LANES: usize = 16;
-    const SPREAD: bool = true;
+    const PREFETCH_PER_CHANNEL: bool = true;
     type V = __m512;
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Vectors of f32, one type per instruction set, so that a loop nest is written once for all of them.
 //!
 //! Every operation is `#[inline(always)]` without `#[target_feature]`: it becomes a single instruction where a generic kernel is
-//! instantiated inside a function that has the target feature (see [`super::isa`]).
+//! instantiated inside a function that has the target feature (see [`super::dispatch`]).
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -20,7 +20,7 @@ pub(super) trait Simd: Copy + 'static {
     const LANES: usize;
     /// Whether the micro-kernel prefetches one cache line per channel instead of all lines of a block at once. This suits the
     /// memory bandwidth better if there are instructions to spare.
-    const SPREAD: bool;
+    const PREFETCH_PER_CHANNEL: bool;
     /// A vector register.
     type V: Copy;
 

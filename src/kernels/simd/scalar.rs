@@ -11,7 +11,7 @@ pub(in crate::kernels) struct Scalar;
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
 impl Simd for Scalar {
     const LANES: usize = 1;
-    const SPREAD: bool = false;
+    const PREFETCH_PER_CHANNEL: bool = false;
     type V = f32;
 
     #[inline(always)]
@@ -59,7 +59,7 @@ impl Simd for Scalar {
         if a > b { a } else { b }
     }
     #[inline(always)]
-    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "not a number counts as above")]
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN counts as above")]
     unsafe fn above(a: f32, b: f32, yes: f32, no: f32) -> f32 {
         if !(a <= b) { yes } else { no }
     }

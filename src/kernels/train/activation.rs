@@ -1,8 +1,8 @@
 //! Gradients of activations and of softmax.
 
-use super::leaves::Maps;
+use super::feature_maps::FeatureMaps;
 use crate::kernels::aligned::LINE;
-use crate::kernels::{Activation, Layout, Pool};
+use crate::kernels::{Activation, Layout, ThreadPool};
 
 /// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
@@ -12,7 +12,7 @@ const PIECE: usize = 4096;
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
+pub fn act_grad(pool: &ThreadPool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     assert_eq!(y.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     let tasks = out.len().div_ceil(PIECE * pool.threads()) * pool.threads();
@@ -38,7 +38,7 @@ pub fn act_grad(pool: &Pool, act: Activation, dy: Option<&[f32]>, y: &[f32], out
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn clip_grad(pool: &Pool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+pub fn clamp_grad(pool: &ThreadPool, [low, high]: [f32; 2], dy: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     pool.pieces(out, PIECE, |index, out| {
@@ -63,8 +63,8 @@ fn sigmoid_grad(dy: f32, y: f32) -> f32 {
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn softmax_grad(pool: &Pool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
-    let maps = Maps::new(layout, sizes);
+pub fn softmax_grad(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
+    let maps = FeatureMaps::new(layout, sizes);
     let (plane, lanes) = (maps.plane, maps.lanes);
     assert_eq!((y.len(), out.len()), (maps.len(), maps.len()));
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
@@ -91,7 +91,7 @@ pub fn softmax_grad(pool: &Pool, layout: Layout, sizes: [usize; 4], dy: Option<&
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     #[test]
     fn gradients_of_activations_agree_with_their_definition() {
@@ -110,7 +110,7 @@ mod tests {
                 let expected: Vec<f64> = dy.iter().zip(&y).map(of).collect();
                 let mut out = vec![f32::NAN; len];
                 act_grad(pool, act, Some(&dy), &y, &mut out);
-                assert!(worst(&out, &expected) < 1e-6);
+                assert!(max_error(&out, &expected) < 1e-6);
                 let mut in_place = dy.clone();
                 act_grad(pool, act, None, &y, &mut in_place);
                 assert_eq!(in_place, out);
@@ -134,7 +134,7 @@ mod tests {
             let mut out = vec![f32::NAN; y.len()];
             softmax_grad(pool, layout, sizes, Some(&dy), &y, &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
-            assert!(worst(&to_plain(layout, sizes, &out), &expected) < 1e-6, "{isa} {sizes:?}");
+            assert!(max_error(&to_plain(layout, sizes, &out), &expected) < 1e-6, "{isa} {sizes:?}");
             let mut in_place = dy;
             softmax_grad(pool, layout, sizes, None, &y, &mut in_place);
             assert_eq!(in_place, out);

@@ -1,10 +1,10 @@
 //! Dropout in training. Whether an element is kept is decided by a hash of a key and its position, so the mask need not be stored
 //! for the gradient, and does not depend on threads or layout.
 
-use super::leaves::Maps;
-use crate::kernels::blocked::runs;
-use crate::kernels::pool::Disjoint;
-use crate::kernels::{Layout, Pool};
+use super::feature_maps::FeatureMaps;
+use crate::kernels::nchwc::runs;
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Layout, ThreadPool};
 
 /// Counter increment and output mixing of SplitMix64 (Steele, Lea and Flood 2014).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -22,10 +22,10 @@ pub fn key(seed: u64, step: u64, layer: u64) -> u64 {
         .fold(mix(seed.wrapping_add(GOLDEN)), |key, part| mix(key ^ mix(part.wrapping_add(GOLDEN)).wrapping_add(GOLDEN)))
 }
 
-/// Whether the element at `place` is kept; elements are dropped with probability `p`.
-pub fn stays(key: u64, place: u64, p: f64) -> bool {
+/// Whether the element at `position` is kept; elements are dropped with probability `p`.
+pub fn is_kept(key: u64, position: u64, p: f64) -> bool {
     // drops this many of the 2^64 hashes
-    mix(key.wrapping_add(place.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
+    mix(key.wrapping_add(position.wrapping_mul(GOLDEN))) >= (p * 2f64.powi(64)) as u64
 }
 
 /// `out = x / (1 - p)` for kept elements, 0 for dropped ones; elements are dropped with probability `p`. The gradient is the same
@@ -36,7 +36,7 @@ pub fn stays(key: u64, place: u64, p: f64) -> bool {
 /// If a slice has the wrong length.
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn dropout(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     sizes: [usize; 4],
     p: f64,
@@ -45,7 +45,7 @@ pub fn dropout(
     x: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!(out.len(), maps.len());
     assert!(x.is_none_or(|x| x.len() == out.len()));
     let scale = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };
@@ -61,8 +61,8 @@ pub fn dropout(
         let first = (sample * maps.channels + block * maps.lanes) * maps.plane + pixels.start;
         for (pixel, values) in out.chunks_exact_mut(maps.lanes).enumerate() {
             for (lane, v) in values.iter_mut().enumerate() {
-                let place = if whole { sample } else { first + lane * maps.plane + pixel };
-                *v = if stays(key, place as u64, p) { *v * scale } else { 0.0 };
+                let position = if whole { sample } else { first + lane * maps.plane + pixel };
+                *v = if is_kept(key, position as u64, p) { *v * scale } else { 0.0 };
             }
         }
     });
@@ -74,8 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_goes_or_stays_as_a_whole() {
-        let pool = Pool::new(2).unwrap();
+    fn a_whole_sample_is_dropped_or_kept() {
+        let pool = ThreadPool::new(2).unwrap();
         let mut out = vec![1.0; 1000 * 6];
         dropout(&pool, Layout::Nchw, [1000, 2, 3, 1], 0.25, true, key(1, 2, 3), None, &mut out);
         assert!(out.chunks(6).all(|sample| sample.iter().all(|v| *v == sample[0])));
@@ -85,19 +85,19 @@ mod tests {
     }
 
     #[test]
-    fn the_same_numbers_go_in_every_layout_and_place() {
+    fn the_mask_is_the_same_in_every_layout_and_in_place() {
         cases(61, 40, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
             let x = n.take(batch * c * h * w);
             let p = [0.0, 0.1, 0.5, 1.0][n.below(4)];
             let key = key(7, 3, n.below(100) as u64);
             let mut expected = x.clone();
-            dropout(&Pool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
-            let turned = from_plain(layout, sizes, &x);
-            let mut out = vec![f32::NAN; turned.len()];
-            dropout(pool, layout, sizes, p, false, key, Some(&turned), &mut out);
+            dropout(&ThreadPool::new(1).unwrap(), Layout::Nchw, [1, 1, 1, x.len()], p, false, key, None, &mut expected);
+            let converted = from_plain(layout, sizes, &x);
+            let mut out = vec![f32::NAN; converted.len()];
+            dropout(pool, layout, sizes, p, false, key, Some(&converted), &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
             assert_eq!(to_plain(layout, sizes, &out), expected, "{isa} {sizes:?}");
-            let mut in_place = turned;
+            let mut in_place = converted;
             dropout(pool, layout, sizes, p, false, key, None, &mut in_place);
             assert_eq!(in_place, out);
             let kept = |v: &f32| p < 1.0 && (*v != 0.0 || p == 0.0);
@@ -107,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn as_many_go_as_are_told_and_keys_differ() {
-        let pool = Pool::new(2).unwrap();
+    fn the_share_of_dropped_elements_is_p_and_keys_differ() {
+        let pool = ThreadPool::new(2).unwrap();
         let masks: Vec<Vec<f32>> = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]
             .into_iter()
             .map(|(seed, step, layer)| {

@@ -1,7 +1,7 @@
 //! Gradients of fully connected layers, as matrix products, and of biases.
 
 use crate::kernels::Layout;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// A matrix with its row and column strides, in floats.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ struct Matrix<'a> {
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn grad_input(pool: &Pool, [batch, inputs, features]: [usize; 3], dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+pub fn grad_input(pool: &ThreadPool, [batch, inputs, features]: [usize; 3], dy: &[f32], weight: &[f32], dx: &mut [f32]) {
     assert_eq!((dy.len(), weight.len(), dx.len()), (batch * features, features * inputs, batch * inputs));
     let dy = Matrix { values: dy, row: features, column: 1 };
     let weight = Matrix { values: weight, row: inputs, column: 1 };
@@ -27,7 +27,7 @@ pub fn grad_input(pool: &Pool, [batch, inputs, features]: [usize; 3], dy: &[f32]
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn grad_weight(pool: &Pool, [batch, inputs, features]: [usize; 3], x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub fn grad_weight(pool: &ThreadPool, [batch, inputs, features]: [usize; 3], x: &[f32], dy: &[f32], dw: &mut [f32]) {
     assert_eq!((x.len(), dy.len(), dw.len()), (batch * inputs, batch * features, features * inputs));
     let dy = Matrix { values: dy, row: 1, column: features };
     let x = Matrix { values: x, row: inputs, column: 1 };
@@ -36,7 +36,7 @@ pub fn grad_weight(pool: &Pool, [batch, inputs, features]: [usize; 3], x: &[f32]
 
 /// `out = a * b`, where `a` is `rows x depth` and `b` is `depth x columns`. A task is a part of the longer side of `out`. Parts
 /// end at multiples of 16 and do not depend on the thread count, so neither do the bits of the result.
-fn product(pool: &Pool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+fn product(pool: &ThreadPool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
     const PART: usize = 16;
     const PARTS: usize = 16;
     if depth == 0 || out.is_empty() {
@@ -82,7 +82,13 @@ fn product(pool: &Pool, [rows, depth, columns]: [usize; 3], a: Matrix<'_>, b: Ma
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn grad_bias(pool: &Pool, layout: Layout, sizes @ [batch, channels, height, width]: [usize; 4], dy: &[f32], db: &mut [f32]) {
+pub fn grad_bias(
+    pool: &ThreadPool,
+    layout: Layout,
+    sizes @ [batch, channels, height, width]: [usize; 4],
+    dy: &[f32],
+    db: &mut [f32],
+) {
     assert_eq!((Some(dy.len()), db.len()), (layout.len(sizes), channels));
     let lanes = match layout {
         Layout::Nchw => 1,
@@ -109,7 +115,7 @@ const MOST_LANES: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::reference::{Numbers, blocked, worst};
+    use crate::kernels::reference::{Numbers, blocked, max_error};
 
     #[test]
     fn products_agree_with_their_definition_and_do_not_depend_on_threads() {
@@ -127,11 +133,11 @@ mod tests {
                 .collect();
             let mut seen = None;
             for threads in [1, 2, 3] {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 let (mut dx, mut dw) = (vec![f32::NAN; batch * inputs], vec![f32::NAN; features * inputs]);
                 grad_input(&pool, sizes, &dy, &w, &mut dx);
                 grad_weight(&pool, sizes, &x, &dy, &mut dw);
-                assert!(worst(&dx, &dx_expected) < 1e-5 && worst(&dw, &dw_expected) < 1e-5, "{sizes:?}");
+                assert!(max_error(&dx, &dx_expected) < 1e-5 && max_error(&dw, &dw_expected) < 1e-5, "{sizes:?}");
                 assert_eq!(*seen.get_or_insert((dx.clone(), dw.clone())), (dx, dw), "{sizes:?}");
             }
         }
@@ -153,8 +159,8 @@ mod tests {
                     _ => (Layout::Blocked { lanes }, blocked(&dy, sizes, lanes)),
                 };
                 let mut db = vec![f32::NAN; channels];
-                grad_bias(&Pool::new(1 + n.below(3)).unwrap(), layout, sizes, &dy, &mut db);
-                assert!(worst(&db, &expected) < 1e-6, "{layout:?} {sizes:?}");
+                grad_bias(&ThreadPool::new(1 + n.below(3)).unwrap(), layout, sizes, &dy, &mut db);
+                assert!(max_error(&db, &expected) < 1e-6, "{layout:?} {sizes:?}");
             }
         }
     }

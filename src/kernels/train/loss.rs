@@ -4,8 +4,8 @@
 //! (Szegedy et al. 2016, and PyTorch's `label_smoothing`); the loss is multiplied by a weight. Computed in double precision,
 //! relative to the largest logit.
 
-use super::leaves::Maps;
-use crate::kernels::{Layout, Pool};
+use super::feature_maps::FeatureMaps;
+use crate::kernels::{Layout, ThreadPool};
 
 /// The loss of each sample. Sizes are samples and classes of the logits; a label is a class index as a float, and an invalid
 /// label gives NaN.
@@ -13,7 +13,7 @@ use crate::kernels::{Layout, Pool};
 /// # Panics
 /// If a slice has the wrong length.
 pub fn cross_entropy(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     [batch, classes]: [usize; 2],
     [smoothing, weight]: [f64; 2],
@@ -40,7 +40,7 @@ pub fn cross_entropy(
 /// # Panics
 /// Like [`cross_entropy`].
 pub fn cross_entropy_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     layout: Layout,
     [batch, classes]: [usize; 2],
     [smoothing, weight]: [f64; 2],
@@ -66,7 +66,7 @@ pub fn cross_entropy_grad(
 
 /// Stride between the logits of consecutive samples, in floats.
 fn row(layout: Layout, [batch, classes]: [usize; 2], logits: &[f32], labels: &[f32]) -> usize {
-    let maps = Maps::new(layout, [batch, classes, 1, 1]);
+    let maps = FeatureMaps::new(layout, [batch, classes, 1, 1]);
     assert_eq!((logits.len(), labels.len()), (maps.len(), batch));
     maps.blocks * maps.lanes
 }
@@ -101,10 +101,10 @@ mod tests {
             let logits: Vec<f32> = n.take(batch * classes).iter().map(|v| v * 8.0).collect();
             let labels: Vec<f32> = (0..batch).map(|_| n.below(classes) as f32).collect();
             let sizes = [batch, classes, 1, 1];
-            let turned = from_plain(layout, sizes, &logits);
-            let (mut losses, mut grad) = (vec![f32::NAN; batch], vec![f32::NAN; turned.len()]);
-            cross_entropy(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut losses);
-            cross_entropy_grad(pool, layout, [batch, classes], [smoothing, weight], &turned, &labels, &mut grad);
+            let converted = from_plain(layout, sizes, &logits);
+            let (mut losses, mut grad) = (vec![f32::NAN; batch], vec![f32::NAN; converted.len()]);
+            cross_entropy(pool, layout, [batch, classes], [smoothing, weight], &converted, &labels, &mut losses);
+            cross_entropy_grad(pool, layout, [batch, classes], [smoothing, weight], &converted, &labels, &mut grad);
             assert!(grad.iter().all(|v| v.is_finite()));
             let grad = to_plain(layout, sizes, &grad);
             for sample in 0..batch {
@@ -131,9 +131,9 @@ mod tests {
     const GRAD: [f32; 6] = [0.285207778, -0.00163722411, -0.283570558, 0.483333319, -0.466666669, -0.0166666675];
 
     #[test]
-    fn as_pytorch_has_it() {
+    fn agrees_with_pytorch() {
         // cross_entropy(logits, labels, reduction="none", label_smoothing=0.1), and the gradient of its mean
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let (logits, labels) = ([1.0, -2.0, 0.5, 100.0, 0.0, -100.0], [2.0, 1.0]);
         let (mut losses, mut grad) = ([0.0; 2], [0.0; 6]);
         cross_entropy(&pool, Layout::Nchw, [2, 3], [0.1, 1.0], &logits, &labels, &mut losses);
@@ -144,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_names_no_class_gives_not_a_number() {
-        let pool = Pool::new(1).unwrap();
+    fn an_invalid_label_gives_nan() {
+        let pool = ThreadPool::new(1).unwrap();
         let logits = [1.0, 2.0, 3.0];
         for label in [3.0, -1.0, 0.5, f32::NAN, f32::INFINITY] {
             let (mut loss, mut grad) = ([0.0], [0.0; 3]);

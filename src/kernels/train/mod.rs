@@ -5,15 +5,16 @@
 //! operands give the same bits.
 
 pub mod activation;
+pub mod channel_mul;
 pub mod conv_weight;
 pub mod dropout;
-pub(super) mod leaves;
+mod feature_maps;
+mod instance;
 pub mod linear;
 pub mod loss;
+pub mod movement;
 pub mod norm;
-pub mod plane;
 pub mod pool;
 pub mod sgd;
-pub mod shape;
 #[cfg(test)]
 mod testing;

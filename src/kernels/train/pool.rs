@@ -2,70 +2,73 @@
 //!
 //! Windows overlap, so each feature map is processed by one thread.
 
-use super::leaves::{Maps, TrainKernels, leaves};
-use crate::kernels::pool::Disjoint;
-use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use super::feature_maps::FeatureMaps;
+use super::instance::instance;
+use crate::kernels::dispatch::{Instance, Kernel};
+use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
-use crate::kernels::{Isa, Layout, Pool};
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// A row of windows of equal size. Strides are in floats.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Windows {
+struct Windows {
     /// Rows per window.
-    pub rows: usize,
+    rows: usize,
     /// Columns per window.
-    pub columns: usize,
+    columns: usize,
     /// Row stride within a window.
-    pub pitch: usize,
+    row_stride: usize,
     /// Column stride within a window.
-    pub tap: usize,
+    column_stride: usize,
     /// Stride between windows.
-    pub step: usize,
+    stride: usize,
     /// Number of windows.
-    pub count: usize,
+    count: usize,
 }
 
 /// Windows of a max pool.
-pub(in crate::kernels) struct MaxSpread {
+struct MaxScatter {
     /// Their position in `x` and in `dx`.
-    pub windows: Windows,
+    windows: Windows,
     /// The first pixel of the first window.
-    pub x: *const f32,
+    x: *const f32,
     /// The gradient of the first window; the others follow.
-    pub dy: *const f32,
+    dy: *const f32,
     /// The gradient that is added to.
-    pub dx: *mut f32,
+    dx: *mut f32,
 }
 
-/// Adds each window's gradient to the first of its maxima.
-///
-/// # Safety
-/// The processor supports `S`; the windows are readable and writable.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
-    let w = m.windows;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        for window in 0..w.count {
-            let x = m.x.add(window * w.step);
-            let mut best = S::splat(f32::NEG_INFINITY);
-            let (mut place, mut index) = (S::zero(), 0.0);
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let v = S::load(x.add(row * w.pitch + column * w.tap));
-                    place = S::above(v, best, S::splat(index), place);
-                    best = S::above(v, best, v, best);
-                    index += 1.0;
+impl Kernel for MaxScatter {
+    type Operands = Self;
+
+    /// Adds each window's gradient to the first of its maxima.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(m: &Self) {
+        let w = m.windows;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            for window in 0..w.count {
+                let x = m.x.add(window * w.stride);
+                let mut best = S::splat(f32::NEG_INFINITY);
+                let (mut argmax, mut index) = (S::zero(), 0.0);
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let v = S::load(x.add(row * w.row_stride + column * w.column_stride));
+                        argmax = S::above(v, best, S::splat(index), argmax);
+                        best = S::above(v, best, v, best);
+                        index += 1.0;
+                    }
                 }
-            }
-            let dx = m.dx.add(window * w.step);
-            let dy = S::load(m.dy.add(window * S::LANES));
-            index = 0.0;
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * w.tap);
-                    S::store(dx, S::add(S::load(dx), S::equal(place, S::splat(index), dy, S::zero())));
-                    index += 1.0;
+                let dx = m.dx.add(window * w.stride);
+                let dy = S::load(m.dy.add(window * S::LANES));
+                index = 0.0;
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let dx = dx.add(row * w.row_stride + column * w.column_stride);
+                        S::store(dx, S::add(S::load(dx), S::equal(argmax, S::splat(index), dy, S::zero())));
+                        index += 1.0;
+                    }
                 }
             }
         }
@@ -73,37 +76,50 @@ pub(in crate::kernels) unsafe fn max_spread<S: Simd>(m: &MaxSpread) {
 }
 
 /// Windows of an average pool.
-pub(in crate::kernels) struct MeanSpread {
+struct MeanScatter {
     /// Their position in `dx`.
-    pub windows: Windows,
+    windows: Windows,
     /// The gradient of the first window; the others follow.
-    pub dy: *const f32,
+    dy: *const f32,
     /// The weight of each element.
-    pub factor: f32,
+    factor: f32,
     /// The gradient that is added to.
-    pub dx: *mut f32,
+    dx: *mut f32,
 }
 
-/// Adds each window's gradient to all of its elements.
-///
-/// # Safety
-/// Like [`max_spread`].
-#[inline(always)]
-pub(in crate::kernels) unsafe fn mean_spread<S: Simd>(m: &MeanSpread) {
-    let w = m.windows;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let factor = S::splat(m.factor);
-        for window in 0..w.count {
-            let dx = m.dx.add(window * w.step);
-            let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
-            for row in 0..w.rows {
-                for column in 0..w.columns {
-                    let dx = dx.add(row * w.pitch + column * w.tap);
-                    S::store(dx, S::add(S::load(dx), part));
+impl Kernel for MeanScatter {
+    type Operands = Self;
+
+    /// Adds each window's gradient to all of its elements.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(m: &Self) {
+        let w = m.windows;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let factor = S::splat(m.factor);
+            for window in 0..w.count {
+                let dx = m.dx.add(window * w.stride);
+                let part = S::mul(S::load(m.dy.add(window * S::LANES)), factor);
+                for row in 0..w.rows {
+                    for column in 0..w.columns {
+                        let dx = dx.add(row * w.row_stride + column * w.column_stride);
+                        S::store(dx, S::add(S::load(dx), part));
+                    }
                 }
             }
         }
+    }
+}
+
+/// The instances for a layout.
+struct Kernels {
+    max: Instance<MaxScatter>,
+    mean: Instance<MeanScatter>,
+}
+
+impl Kernels {
+    fn new(isa: Isa, layout: Layout) -> Kernels {
+        Kernels { max: instance::<MaxScatter>(isa, layout), mean: instance::<MeanScatter>(isa, layout) }
     }
 }
 
@@ -126,7 +142,7 @@ struct Run {
 /// If the processor lacks the instruction set of a blocked layout, a slice has the wrong length, or `x` is missing for a max
 /// pool.
 pub fn pool_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     [batch, channels]: [usize; 2],
@@ -135,10 +151,10 @@ pub fn pool_grad(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
+    let kernels = Kernels::new(isa, layout);
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
-    let maps = Maps::new(layout, [batch, channels, h, w]);
+    let maps = FeatureMaps::new(layout, [batch, channels, h, w]);
     let lanes = maps.lanes;
     assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
     let x = match shape.kind {
@@ -149,7 +165,7 @@ pub fn pool_grad(
         PoolKind::Avg { .. } => None,
     };
     let inside = Window::inside(shape, ow);
-    by_map(pool, leaves, &maps, [oh * ow, w], x, dy, dx, |spread| {
+    by_map(pool, &kernels, &maps, [oh * ow, w], x, dy, dx, |scatter| {
         for oy in 0..oh {
             let rows = Window::new(shape, 0, oy);
             let mut run = |ox: usize, count: usize| {
@@ -158,9 +174,9 @@ pub fn pool_grad(
                     PoolKind::Avg { count_pad: true } => rows.padded * columns.padded,
                     PoolKind::Max | PoolKind::Avg { count_pad: false } => rows.count * columns.count,
                 };
-                let (pitch, tap, step) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
-                let windows = Windows { rows: rows.count, columns: columns.count, pitch, tap, step, count };
-                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+                let (row_stride, column_stride, stride) = (rows.step * w * lanes, columns.step * lanes, shape.stride[1] * lanes);
+                let windows = Windows { rows: rows.count, columns: columns.count, row_stride, column_stride, stride, count };
+                scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             };
             (0..inside.start).for_each(|ox| run(ox, 1));
             if !inside.is_empty() {
@@ -176,7 +192,7 @@ pub fn pool_grad(
 /// # Panics
 /// Like [`pool_grad`].
 pub fn adaptive_avg_grad(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes @ [_, _, h, w]: [usize; 4],
@@ -184,19 +200,25 @@ pub fn adaptive_avg_grad(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let kernels = Kernels::new(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((dx.len(), dy.len()), (maps.len(), maps.count() * oh * ow * lanes));
-    by_map(pool, leaves, &maps, [oh * ow, w], None, dy, dx, |spread| {
+    by_map(pool, &kernels, &maps, [oh * ow, w], None, dy, dx, |scatter| {
         for oy in 0..oh {
             let rows = oy * h / oh..((oy + 1) * h).div_ceil(oh);
             for ox in 0..ow {
                 let columns = ox * w / ow..((ox + 1) * w).div_ceil(ow);
-                let windows =
-                    Windows { rows: rows.len(), columns: columns.len(), pitch: w * lanes, tap: lanes, step: 0, count: 1 };
+                let windows = Windows {
+                    rows: rows.len(),
+                    columns: columns.len(),
+                    row_stride: w * lanes,
+                    column_stride: lanes,
+                    stride: 0,
+                    count: 1,
+                };
                 let divisor = rows.len() * columns.len();
-                spread(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
+                scatter(&Run { windows, corner: rows.start * w + columns.start, first: oy * ow + ox, divisor });
             }
         }
     });
@@ -206,9 +228,9 @@ pub fn adaptive_avg_grad(
 /// the maximum of a window gets its whole gradient. `pooled` is the number of output pixels per feature map, `width` the row
 /// length of the input.
 fn by_map(
-    pool: &Pool,
-    leaves: &TrainKernels,
-    maps: &Maps,
+    pool: &ThreadPool,
+    kernels: &Kernels,
+    maps: &FeatureMaps,
     [pooled, width]: [usize; 2],
     x: Option<&[f32]>,
     dy: &[f32],
@@ -231,23 +253,23 @@ fn by_map(
                 return;
             }
             let corner = run.corner * lanes;
-            let end = run.corner / width * width * lanes + (w.rows - 1) * w.pitch + width * lanes;
+            let end = run.corner / width * width * lanes + (w.rows - 1) * w.row_stride + width * lanes;
             if end > clear {
                 dx[clear..end].fill(0.0);
                 clear = end;
             }
             // the last element of the last window is inside
-            let reach = (w.rows - 1) * w.pitch + (w.count - 1) * w.step + (w.columns - 1) * w.tap + lanes;
+            let reach = (w.rows - 1) * w.row_stride + (w.count - 1) * w.stride + (w.columns - 1) * w.column_stride + lanes;
             let to = dx[corner..][..reach].as_mut_ptr();
             let dy = dy[run.first * lanes..][..w.count * lanes].as_ptr();
-            // SAFETY: the processor supports what `leaves` are compiled for; windows are inside the feature map, as checked by
+            // SAFETY: the processor supports what `kernels` are compiled for; windows are inside the feature map, as checked by
             // the slices above
             unsafe {
                 match x {
-                    Some(x) => (leaves.max_spread)(&MaxSpread { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
+                    Some(x) => (kernels.max)(&MaxScatter { windows: w, x: x[corner..][..reach].as_ptr(), dy, dx: to }),
                     None => {
                         let factor = 1.0 / run.divisor as f32;
-                        (leaves.mean_spread)(&MeanSpread { windows: w, dy, factor, dx: to });
+                        (kernels.mean)(&MeanScatter { windows: w, dy, factor, dx: to });
                     }
                 }
             }
@@ -260,7 +282,7 @@ fn by_map(
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     /// The definition: windows are iterated with their padding, which has no value.
     fn expected(shape: &PoolShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
@@ -312,14 +334,14 @@ mod tests {
             pool_grad(pool, isa, layout, [batch, c], &shape, Some(&x), &dy, &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
             // one element may be the maximum of a dozen windows
-            let off = worst(&to_plain(layout, [batch, c, h, w], &dx), &expected);
+            let off = max_error(&to_plain(layout, [batch, c, h, w], &dx), &expected);
             assert!(off < 2e-6, "{off} {isa} {shape:?}");
         });
     }
 
     #[test]
-    fn the_smallest_number_there_is_takes_a_gradient_too() {
-        let pool = Pool::new(1).unwrap();
+    fn negative_infinity_can_be_the_maximum() {
+        let pool = ThreadPool::new(1).unwrap();
         let [input, output, kernel] = [[2, 2], [1, 1], [2, 2]];
         let (stride, pad, dilation) = ([2, 2], [[0; 2]; 2], [1, 1]);
         let shape = PoolShape { kind: PoolKind::Max, maps: 1, input, output, kernel, stride, pad, dilation };
@@ -330,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn means_to_a_fixed_size_agree_with_their_definition() {
+    fn averages_to_a_fixed_size_agree_with_their_definition() {
         cases(32, 60, |n, pool, isa, layout, sizes @ [batch, c, h, w]| {
             let [oh, ow] = if n.below(2) == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
             let dy = n.take(batch * c * oh * ow);
@@ -345,14 +367,14 @@ mod tests {
             let mut dx = vec![f32::NAN; layout.len(sizes).unwrap()];
             adaptive_avg_grad(pool, isa, layout, sizes, [oh, ow], &from_plain(layout, [batch, c, oh, ow], &dy), &mut dx);
             assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
-            assert!(worst(&to_plain(layout, sizes, &dx), &expected) < 1e-6, "{isa} {sizes:?} {oh} {ow}");
+            assert!(max_error(&to_plain(layout, sizes, &dx), &expected) < 1e-6, "{isa} {sizes:?} {oh} {ow}");
         });
     }
 
     #[test]
-    fn as_pytorch_has_it() {
+    fn agrees_with_pytorch() {
         // torch.nn.functional.max_pool2d(x, 3, 2, 1) of x = [[1, 5, 5], [2, 5, 0], [7, 7, 1]], dy = [[1, 2], [4, 8]]
-        let pool = Pool::new(1).unwrap();
+        let pool = ThreadPool::new(1).unwrap();
         let (kind, pad, dilation) = (PoolKind::Max, [[1, 1]; 2], [1, 1]);
         let shape = PoolShape { kind, maps: 1, input: [3, 3], output: [2, 2], kernel: [3, 3], stride: [2, 2], pad, dilation };
         let x = [1.0, 5.0, 5.0, 2.0, 5.0, 0.0, 7.0, 7.0, 1.0];

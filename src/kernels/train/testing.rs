@@ -1,11 +1,11 @@
 //! Helpers for tests of these kernels: every layout with kernels for this processor, random sizes and thread counts.
 
 use crate::kernels::reference::{Numbers, blocked, plain};
-use crate::kernels::{Isa, Layout, Pool};
+use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// Calls `check` for `rounds` random sizes in each layout, with one to three threads.
-pub(super) fn cases(seed: u64, rounds: usize, check: impl Fn(&mut Numbers, &Pool, Isa, Layout, [usize; 4])) {
-    let pools: Vec<Pool> = (1..=3).map(|threads| Pool::new(threads).unwrap()).collect();
+pub(super) fn cases(seed: u64, rounds: usize, check: impl Fn(&mut Numbers, &ThreadPool, Isa, Layout, [usize; 4])) {
+    let pools: Vec<ThreadPool> = (1..=3).map(|threads| ThreadPool::new(threads).unwrap()).collect();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let layout = if isa.lanes() == 1 { Layout::Nchw } else { Layout::Blocked { lanes: isa.lanes() } };
         let mut n = Numbers::new(seed);

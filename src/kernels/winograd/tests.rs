@@ -1,13 +1,13 @@
 use super::*;
-use crate::kernels::blocked::pack::pack_channels;
-use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
-use crate::kernels::{Aligned, Epilogue};
+use crate::kernels::nchwc::pack::pack_channels;
+use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
+use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Residual, ThreadPool};
 
 const SIZES: [Size; 2] = [Size::F2, Size::F4];
 const SPLITS: [Split; 2] = [Split::Tiles, Split::Filters];
 
 fn isas() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some())
+    Isa::ALL.into_iter().filter(|isa| isa.vector().is_some())
 }
 
 fn shape(batch: usize, channels: usize, filters: usize, input: [usize; 2], pad: [[usize; 2]; 2]) -> ConvShape {
@@ -54,8 +54,8 @@ impl Case {
         let residual = [Residual::None, Residual::InPlace, Residual::From(&rest)][self.kind];
         let epilogue = Epilogue { bias: bias.as_deref(), residual, act: self.act };
         let operands = ConvOperands { x: &x, weight: &packed, epilogue };
-        let mut room = vec![f32::NAN; scratch(isa, shape, plan).total(threads)];
-        conv(&Pool::new(threads).unwrap(), isa, shape, plan, &operands, &mut room, &mut out);
+        let mut scratch_memory = vec![f32::NAN; scratch(isa, shape, plan).total(threads)];
+        conv(&ThreadPool::new(threads).unwrap(), isa, shape, plan, &operands, &mut scratch_memory, &mut out);
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
         out
     }
@@ -87,7 +87,7 @@ fn agrees_with_the_definition() {
             for size in SIZES {
                 let plan = WinogradPlan { size, tiles: 1 + n.below(60), split: SPLITS[n.below(2)] };
                 let out = case.run(isa, plan, 1 + n.below(3));
-                let error = worst(&plain(&out, shape.output_sizes(), isa.lanes()), &expected);
+                let error = max_error(&plain(&out, shape.output_sizes(), isa.lanes()), &expected);
                 let most = &mut off[size as usize];
                 *most = most.max(error);
                 let bound = if size == Size::F2 { 2e-5 } else { 5e-5 };
@@ -106,7 +106,7 @@ fn deep_layers_stay_exact_enough() {
         let expected = case.expected();
         for (size, bound) in [(Size::F2, 2e-5), (Size::F4, 5e-5)] {
             let out = case.run(isa, WinogradPlan { size, tiles: 28, split: Split::Tiles }, 2);
-            let error = worst(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
+            let error = max_error(&plain(&out, case.shape.output_sizes(), isa.lanes()), &expected);
             println!("{isa} {size:?} 512 channels: {error:.1e}");
             assert!(error < bound, "{isa} {size:?}: {error}");
         }
@@ -131,7 +131,7 @@ fn neither_threads_nor_splits_change_a_bit() {
 
 /// With a unit impulse as input, `G g G^T`, the products and `A^T m A` reproduce the filter: every kernel element at its place.
 #[test]
-fn a_single_one_gives_the_filter_back() {
+fn a_unit_impulse_gives_the_filter() {
     for isa in isas() {
         let shape = shape(1, 1, 1, [5, 5], [[1, 1]; 2]);
         let mut case = Case::new(&mut Numbers::new(1), shape, false, 0, None);
@@ -152,26 +152,26 @@ fn a_single_one_gives_the_filter_back() {
 }
 
 #[test]
-fn serves_what_it_says() {
+fn supports_3x3_with_stride_1_and_one_group() {
     let whole = shape(1, 16, 16, [7, 7], [[1, 1]; 2]);
-    assert!(serves(&whole));
-    assert!(!serves(&ConvShape { stride: [2, 1], ..whole }));
-    assert!(!serves(&ConvShape { dilation: [1, 2], ..whole }));
-    assert!(!serves(&ConvShape { groups: 2, ..whole }));
-    assert!(!serves(&ConvShape { kernel: [3, 1], ..whole }));
+    assert!(supports(&whole));
+    assert!(!supports(&ConvShape { stride: [2, 1], ..whole }));
+    assert!(!supports(&ConvShape { dilation: [1, 2], ..whole }));
+    assert!(!supports(&ConvShape { groups: 2, ..whole }));
+    assert!(!supports(&ConvShape { kernel: [3, 1], ..whole }));
 }
 
 /// The fastest of several runs, in milliseconds: with warm weights, and with different weights in every run, more than the caches
 /// hold.
-fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &Pool, weights: &[Aligned]) -> [f64; 2] {
+fn time(isa: Isa, shape: &ConvShape, plan: WinogradPlan, pool: &ThreadPool, weights: &[Aligned]) -> [f64; 2] {
     let x = Aligned::from_weights(&Numbers::new(2).take(shape.input_sizes().iter().product())).unwrap();
     let mut out = Aligned::zeroed(shape.output_sizes().iter().product()).unwrap();
-    let mut room = Aligned::zeroed(scratch(isa, shape, plan).total(pool.threads())).unwrap();
+    let mut scratch_memory = Aligned::zeroed(scratch(isa, shape, plan).total(pool.threads())).unwrap();
     [1, weights.len()].map(|count| {
         let one = |weight: &Aligned| {
             let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
             let start = std::time::Instant::now();
-            conv(pool, isa, shape, plan, &ConvOperands { x: &x, weight, epilogue }, &mut room, &mut out);
+            conv(pool, isa, shape, plan, &ConvOperands { x: &x, weight, epilogue }, &mut scratch_memory, &mut out);
             start.elapsed().as_secs_f64() * 1e3
         };
         weights[..count].iter().cycle().take(count.max(8)).map(one).fold(f64::MAX, f64::min)
@@ -191,7 +191,7 @@ fn speed() {
             let copies = ((24 << 20) / packed.len() + 1).min(16);
             let weights: Vec<_> = (0..copies).map(|_| Aligned::from_weights(&packed).unwrap()).collect();
             for (batch, threads) in [(1, 1), (1, 2), (8, 1), (8, 2)] {
-                let pool = Pool::new(threads).unwrap();
+                let pool = ThreadPool::new(threads).unwrap();
                 let shape = shape(batch, channels, channels, [map; 2], [[1, 1]; 2]);
                 let total = batch * map.div_ceil(size.side()).pow(2);
                 let mut line = String::new();

@@ -3,15 +3,19 @@
 //! Each transform runs over the columns and then the rows. What the pair of points ±a has in common is computed once, from the
 //! even and the odd powers.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::super::simd::Simd;
-use super::super::tile::Clamp;
+use super::size::Size;
+use crate::kernels::dispatch::{Instance, Kernel, instance};
+use crate::kernels::isa::VectorIsa;
+use crate::kernels::microkernel::Clamp;
+use crate::kernels::simd::Simd;
 
 /// An input tile of several blocks of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct InputTile {
-    /// The tile's first pixel, which may be outside of the image: see `rows` and `columns`.
+    /// The tile's first pixel, which may be outside of the feature map: see `rows` and `columns`.
     pub x: *const f32,
     /// Row stride.
     pub row: usize,
@@ -19,9 +23,9 @@ pub(in crate::kernels) struct InputTile {
     pub block: usize,
     /// Number of blocks.
     pub blocks: usize,
-    /// The tile's rows that are inside the image: first and end.
+    /// The tile's rows that are inside the feature map: first and end.
     pub rows: [usize; 2],
-    /// The tile's columns that are inside the image: first and end.
+    /// The tile's columns that are inside the feature map: first and end.
     pub columns: [usize; 2],
     /// The tile's first point.
     pub v: *mut f32,
@@ -50,19 +54,10 @@ pub(in crate::kernels) struct OutputTile {
     pub out: *mut f32,
     /// Row stride of the output.
     pub row: usize,
-    /// Number of rows inside the image.
+    /// Number of rows inside the feature map.
     pub rows: usize,
-    /// Number of columns inside the image.
+    /// Number of columns inside the feature map.
     pub columns: usize,
-}
-
-/// The transforms of one tile size, compiled for one instruction set.
-#[derive(Clone, Copy)]
-pub(in crate::kernels) struct Transforms {
-    /// [`input`]
-    pub input: unsafe fn(&InputTile),
-    /// [`output`]
-    pub output: unsafe fn(&OutputTile),
 }
 
 /// The one-dimensional transforms: `M` results from `T` points.
@@ -70,7 +65,7 @@ pub(in crate::kernels) struct Transforms {
 /// # Safety
 /// For both functions: the processor supports `S`.
 #[allow(clippy::missing_safety_doc, reason = "one contract for both, stated above")]
-pub(in crate::kernels) trait Points<const M: usize, const T: usize> {
+trait Points<const M: usize, const T: usize> {
     /// `B^T d`.
     unsafe fn input<S: Simd>(d: &[S::V; T]) -> [S::V; T];
     /// `A^T m`.
@@ -78,7 +73,7 @@ pub(in crate::kernels) trait Points<const M: usize, const T: usize> {
 }
 
 /// Points 0, 1, -1, infinity.
-pub(in crate::kernels) struct F2;
+struct F2;
 
 impl Points<2, 4> for F2 {
     #[inline(always)]
@@ -95,7 +90,7 @@ impl Points<2, 4> for F2 {
 }
 
 /// Points 0, ±√½, ±√2, infinity. `M(x) = x (x² - ½) (x² - 2) = x⁵ - 2.5 x³ + x`.
-pub(in crate::kernels) struct F4;
+struct F4;
 
 impl Points<4, 6> for F4 {
     /// The coefficients of `M(x) / (x - a)` for each point `a`, and of `M(x)`. For a = ±√½ they are
@@ -139,95 +134,116 @@ impl Points<4, 6> for F4 {
 }
 
 /// Transforms an input tile: `B^T d B`.
-///
-/// # Safety
-/// The processor supports `S`; the pointers are valid for the given sizes, `x` for the rows and columns inside the image.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
-pub(in crate::kernels) unsafe fn input<S: Simd, P: Points<M, T>, const M: usize, const T: usize>(t: &InputTile) {
-    // SAFETY: guaranteed by the caller, for every access below
-    unsafe {
-        let ([top, bottom], [left, right]) = (t.rows, t.columns);
-        let whole = top == 0 && left == 0 && bottom == T && right == T;
-        let mut patch = [[MaybeUninit::<S::V>::uninit(); T]; T];
-        if !whole {
-            patch = [[MaybeUninit::new(S::zero()); T]; T];
-        }
-        for block in 0..t.blocks {
-            let x = t.x.wrapping_add(block * t.block);
-            let (from, row) = if whole {
-                (x, t.row)
-            } else {
-                for (i, line) in patch.iter_mut().enumerate().take(bottom).skip(top) {
-                    for (j, v) in line.iter_mut().enumerate().take(right).skip(left) {
-                        v.write(S::load(x.wrapping_add(i * t.row + j * S::LANES)));
+struct InputTransform<P, const M: usize, const T: usize>(PhantomData<P>);
+
+impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for InputTransform<P, M, T> {
+    type Operands = InputTile;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators over arrays of vectors become copies in memory")]
+    unsafe fn run<S: Simd>(t: &InputTile) {
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let ([top, bottom], [left, right]) = (t.rows, t.columns);
+            let whole = top == 0 && left == 0 && bottom == T && right == T;
+            let mut patch = [[MaybeUninit::<S::V>::uninit(); T]; T];
+            if !whole {
+                patch = [[MaybeUninit::new(S::zero()); T]; T];
+            }
+            for block in 0..t.blocks {
+                let x = t.x.wrapping_add(block * t.block);
+                let (from, row) = if whole {
+                    (x, t.row)
+                } else {
+                    for (i, line) in patch.iter_mut().enumerate().take(bottom).skip(top) {
+                        for (j, v) in line.iter_mut().enumerate().take(right).skip(left) {
+                            v.write(S::load(x.wrapping_add(i * t.row + j * S::LANES)));
+                        }
+                    }
+                    (patch.as_ptr().cast::<f32>(), T * S::LANES)
+                };
+                if !t.next.is_null() {
+                    // the next tile to the right starts with the last two columns of this one
+                    for i in 0..T {
+                        for j in 2..T {
+                            S::prefetch(t.next.wrapping_add(block * t.block + i * t.row + j * S::LANES));
+                        }
                     }
                 }
-                (patch.as_ptr().cast::<f32>(), T * S::LANES)
-            };
-            if !t.next.is_null() {
-                // the next tile to the right starts with the last two columns of this one
-                for i in 0..T {
-                    for j in 2..T {
-                        S::prefetch(t.next.wrapping_add(block * t.block + i * t.row + j * S::LANES));
-                    }
-                }
-            }
-            let mut half = [[S::zero(); T]; T];
-            for j in 0..T {
-                let mut column = [S::zero(); T];
-                for i in 0..T {
-                    column[i] = S::load(from.add(i * row + j * S::LANES));
-                }
-                let column = P::input::<S>(&column);
-                for i in 0..T {
-                    half[i][j] = column[i];
-                }
-            }
-            let mut to = t.v.add(block * t.v_block);
-            for i in 0..T {
-                let line = P::input::<S>(&half[i]);
+                let mut half = [[S::zero(); T]; T];
                 for j in 0..T {
-                    S::store(to, line[j]);
-                    to = to.wrapping_add(t.v_point);
+                    let mut column = [S::zero(); T];
+                    for i in 0..T {
+                        column[i] = S::load(from.add(i * row + j * S::LANES));
+                    }
+                    let column = P::input::<S>(&column);
+                    for i in 0..T {
+                        half[i][j] = column[i];
+                    }
+                }
+                let mut to = t.v.add(block * t.v_block);
+                for i in 0..T {
+                    let line = P::input::<S>(&half[i]);
+                    for j in 0..T {
+                        S::store(to, line[j]);
+                        to = to.wrapping_add(t.v_point);
+                    }
                 }
             }
         }
     }
 }
 
-/// Transforms a tile of products, `A^T m A`, and stores the part inside the image.
-///
-/// # Safety
-/// The processor supports `S`; the pointers are valid for the given sizes, output and residual for the rows and columns inside
-/// the image.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn output<S: Simd, P: Points<M, T>, const M: usize, const T: usize>(t: &OutputTile) {
-    // SAFETY: guaranteed by the caller, for every access below
-    unsafe {
-        let mut half = [[S::zero(); T]; M];
-        for j in 0..T {
-            let mut column = [S::zero(); T];
-            for (i, v) in column.iter_mut().enumerate() {
-                *v = S::load(t.m.add((i * T + j) * t.m_point));
+/// Transforms a tile of products, `A^T m A`, and stores the part inside the feature map.
+struct OutputTransform<P, const M: usize, const T: usize>(PhantomData<P>);
+
+impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for OutputTransform<P, M, T> {
+    type Operands = OutputTile;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(t: &OutputTile) {
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let mut half = [[S::zero(); T]; M];
+            for j in 0..T {
+                let mut column = [S::zero(); T];
+                for (i, v) in column.iter_mut().enumerate() {
+                    *v = S::load(t.m.add((i * T + j) * t.m_point));
+                }
+                for (line, v) in half.iter_mut().zip(P::output::<S>(column)) {
+                    line[j] = v;
+                }
             }
-            for (line, v) in half.iter_mut().zip(P::output::<S>(column)) {
-                line[j] = v;
+            let bias = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
+            for (i, &line) in half.iter().enumerate().take(t.rows) {
+                for (j, v) in P::output::<S>(line).into_iter().enumerate().take(t.columns) {
+                    let at = i * t.row + j * S::LANES;
+                    let mut v = S::add(v, bias);
+                    if !t.residual.is_null() {
+                        v = S::add(v, S::load(t.residual.add(at)));
+                    }
+                    if t.clamp == Clamp::Relu {
+                        v = S::relu(v);
+                    }
+                    S::store(t.out.add(at), v);
+                }
             }
         }
-        let bias = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
-        for (i, &line) in half.iter().enumerate().take(t.rows) {
-            for (j, v) in P::output::<S>(line).into_iter().enumerate().take(t.columns) {
-                let at = i * t.row + j * S::LANES;
-                let mut v = S::add(v, bias);
-                if !t.residual.is_null() {
-                    v = S::add(v, S::load(t.residual.add(at)));
-                }
-                if t.clamp == Clamp::Relu {
-                    v = S::relu(v);
-                }
-                S::store(t.out.add(at), v);
-            }
-        }
+    }
+}
+
+/// The transform of input tiles.
+pub(in crate::kernels) fn input(isa: VectorIsa, size: Size) -> Instance<InputTile> {
+    match size {
+        Size::F2 => instance::<InputTransform<F2, 2, 4>>(isa),
+        Size::F4 => instance::<InputTransform<F4, 4, 6>>(isa),
+    }
+}
+
+/// The transform of output tiles.
+pub(super) fn output(isa: VectorIsa, size: Size) -> Instance<OutputTile> {
+    match size {
+        Size::F2 => instance::<OutputTransform<F2, 2, 4>>(isa),
+        Size::F4 => instance::<OutputTransform<F4, 4, 6>>(isa),
     }
 }

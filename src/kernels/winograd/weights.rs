@@ -8,9 +8,11 @@ use std::collections::TryReserveError;
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
 
-use super::Size;
-use crate::kernels::blocked::pack::{Filters, Panels, flush};
+use super::size::Size;
+use crate::kernels::dispatch::{Instance, Kernel, instance};
+use crate::kernels::nchwc::pack::{Filters, Panels, flush};
 use crate::kernels::simd::Simd;
+use crate::kernels::simd::scalar::Scalar;
 use crate::kernels::{Aligned, Isa};
 
 /// `G` for the points 0, 1, -1, infinity.
@@ -87,24 +89,30 @@ impl Units {
         let first = unit * 2 * self.lanes;
         let (filters, channels) = (self.sizes[0].min(first + width) - first, self.sizes[1]);
         let len = to.len() / self.size.points();
-        let kernels = kernels_of(self.lanes);
+        let transform = transform(self.lanes);
         for channel in 0..channels {
-            let mut taps = [[0.0; UNIT]; 9];
-            for (tap, to) in taps.iter_mut().enumerate() {
-                weight.copy(first, channel, tap, &mut to[..filters]);
+            let mut elements = [[0.0; UNIT]; 9];
+            for (element, to) in elements.iter_mut().enumerate() {
+                weight.copy(first, channel, element, &mut to[..filters]);
             }
-            let spread = Spread { taps: &taps, size: self.size, width, step: len, to: to[channel * width..].as_mut_ptr() };
+            let of_channel = FilterTransform {
+                elements: &elements,
+                size: self.size,
+                width,
+                step: len,
+                to: to[channel * width..].as_mut_ptr(),
+            };
             assert!(to.len() >= (self.size.points() - 1) * len + channel * width + width);
             // SAFETY: the kernel is compiled for an instruction set of this processor; the last point's row ends inside the unit,
             // as asserted
-            unsafe { (kernels)(&spread) };
+            unsafe { transform(&of_channel) };
         }
     }
 }
 
 /// The kernel elements of an input channel, for all output channels of a unit, to be transformed.
-pub(in crate::kernels) struct Spread<'a> {
-    taps: &'a [[f32; UNIT]; 9],
+struct FilterTransform {
+    elements: *const [[f32; UNIT]; 9],
     size: Size,
     /// Number of output channels.
     width: usize,
@@ -113,41 +121,39 @@ pub(in crate::kernels) struct Spread<'a> {
     to: *mut f32,
 }
 
-/// The transform compiled for this processor. All versions use the same arithmetic and give the same bits.
-fn kernels_of(lanes: usize) -> unsafe fn(&Spread<'_>) {
-    match Isa::best() {
-        isa if isa.lanes() >= lanes && isa.lanes() > 1 => crate::kernels::blocked::kernels(isa).spread,
-        _ => spread_plainly,
+/// The instance for this processor. All instances use the same arithmetic and give the same bits.
+fn transform(lanes: usize) -> Instance<FilterTransform> {
+    match Isa::best().vector() {
+        Some(isa) if isa.lanes() >= lanes => instance::<FilterTransform>(isa),
+        _ => FilterTransform::run::<Scalar>,
     }
 }
 
-unsafe fn spread_plainly(s: &Spread<'_>) {
-    // SAFETY: guaranteed by the caller
-    unsafe { spread::<crate::kernels::simd::scalar::Scalar>(s) }
-}
+impl Kernel for FilterTransform {
+    type Operands = Self;
 
-/// `G g G^T` for all output channels of a unit, in f64, rounded once.
-///
-/// # Safety
-/// The processor supports `S`, and there is room for every point.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn spread<S: Simd>(s: &Spread<'_>) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        match s.size {
-            Size::F2 => points(&G2, s),
-            Size::F4 => points(&G4, s),
+    /// `G g G^T` for all output channels of a unit, in f64, rounded once.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(t: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            match t.size {
+                Size::F2 => points(&G2, t),
+                Size::F4 => points(&G4, t),
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`spread`].
+/// As [`Kernel::run`].
 #[inline(always)]
-unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], s: &Spread<'_>) {
-    for lane in (0..s.width).step_by(PART) {
-        let mut taps = [[0.0f64; PART]; 9];
-        for (to, from) in taps.iter_mut().zip(s.taps) {
+unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], t: &FilterTransform) {
+    // SAFETY: guaranteed by the caller
+    let kernels_of_unit = unsafe { &*t.elements };
+    for lane in (0..t.width).step_by(PART) {
+        let mut elements = [[0.0f64; PART]; 9];
+        for (to, from) in elements.iter_mut().zip(kernels_of_unit) {
             for (to, &from) in to.iter_mut().zip(&from[lane..lane + PART]) {
                 *to = f64::from(from);
             }
@@ -155,13 +161,13 @@ unsafe fn points<const T: usize>(matrix: &[[f64; 3]; T], s: &Spread<'_>) {
         for (i, row) in matrix.iter().enumerate() {
             let mut half = [[0.0; PART]; 3];
             for (x, half) in half.iter_mut().enumerate() {
-                combine(row, [&taps[x], &taps[3 + x], &taps[6 + x]], half);
+                combine(row, [&elements[x], &elements[3 + x], &elements[6 + x]], half);
             }
             for (j, column) in matrix.iter().enumerate() {
                 let mut values = [0.0; PART];
                 combine(column, [&half[0], &half[1], &half[2]], &mut values);
                 // SAFETY: guaranteed by the caller
-                let to = unsafe { std::slice::from_raw_parts_mut(s.to.add((i * T + j) * s.step + lane), PART) };
+                let to = unsafe { std::slice::from_raw_parts_mut(t.to.add((i * T + j) * t.step + lane), PART) };
                 for (to, value) in to.iter_mut().zip(values) {
                     *to = flush(value as f32);
                 }

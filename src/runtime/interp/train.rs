@@ -195,7 +195,7 @@ pub(super) fn evaluate(
             // like the kernel with seed 0 and step 0
             let key = dropout::key(0, 0, *key);
             let sample = x[0].data.len() / x[0].shape[0].max(1);
-            let keep = |i: usize| dropout::stays(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
+            let keep = |i: usize| dropout::is_kept(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
             x[0].data.iter().enumerate().map(|(i, &v)| if keep(i) { v / (1.0 - p) } else { 0.0 }).collect()
         }
         Train::CrossEntropy { smoothing, weight } => {

@@ -1,31 +1,32 @@
 //! The gradient of a convolution's weight: for each filter, channel and kernel element, the sum over samples and pixels of the
 //! output's gradient times the input value that the kernel element reads.
 
-mod blocked;
-pub(in crate::kernels) mod depthwise;
-pub(in crate::kernels) mod outer;
-mod portable;
-pub(in crate::kernels) mod winograd;
+mod depthwise;
+mod nchw;
+mod nchwc;
+mod outer_product;
+mod winograd;
 
-use crate::kernels::blocked::depthwise::serves as is_depthwise;
-use crate::kernels::isa::Kernels;
-use crate::kernels::{ConvShape, Isa, Pool};
+use crate::kernels::isa::VectorIsa;
+use crate::kernels::nchwc::depthwise::supports as is_depthwise;
+use crate::kernels::{ConvShape, Isa, ThreadPool};
 
 /// The available methods.
-enum Way {
-    Portable,
-    Depthwise(&'static Kernels),
-    Blocked(&'static Kernels),
-    Winograd(&'static Kernels),
+#[derive(Clone, Copy)]
+enum Method {
+    Nchw,
+    Depthwise(VectorIsa),
+    Nchwc(VectorIsa),
+    Winograd(VectorIsa),
 }
 
-impl Way {
-    fn choose(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) -> Way {
-        match isa.kernels() {
-            None => Way::Portable,
-            Some(kernels) if is_depthwise(shape) && !plain => Way::Depthwise(kernels),
-            Some(kernels) if !plain && !precise && winograd::serves(shape, kernels.lanes) => Way::Winograd(kernels),
-            Some(kernels) => Way::Blocked(kernels),
+impl Method {
+    fn choose(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) -> Method {
+        match isa.vector() {
+            None => Method::Nchw,
+            Some(isa) if is_depthwise(shape) && !plain => Method::Depthwise(isa),
+            Some(isa) if !plain && !precise && winograd::supports(shape, isa.lanes()) => Method::Winograd(isa),
+            Some(isa) => Method::Nchwc(isa),
         }
     }
 }
@@ -40,11 +41,11 @@ pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads:
     if is_empty(shape) {
         return 0;
     }
-    match Way::choose(isa, plain, precise, shape) {
-        Way::Portable => portable::scratch(shape, threads),
-        Way::Depthwise(kernels) => depthwise::scratch(kernels.lanes, shape, threads),
-        Way::Blocked(kernels) => blocked::scratch(kernels.lanes, plain, shape, threads),
-        Way::Winograd(kernels) => winograd::scratch(kernels.lanes, shape, threads),
+    match Method::choose(isa, plain, precise, shape) {
+        Method::Nchw => nchw::scratch(shape, threads),
+        Method::Depthwise(isa) => depthwise::scratch(isa.lanes(), shape, threads),
+        Method::Nchwc(isa) => nchwc::scratch(isa.lanes(), plain, shape, threads),
+        Method::Winograd(isa) => winograd::scratch(isa.lanes(), shape, threads),
     }
 }
 
@@ -57,7 +58,7 @@ pub fn scratch(isa: Isa, plain: bool, precise: bool, shape: &ConvShape, threads:
 /// # Panics
 /// If a slice has the wrong length.
 pub fn conv_weight(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     plain: bool,
     precise: bool,
@@ -67,10 +68,10 @@ pub fn conv_weight(
     scratch: &mut [f32],
     dw: &mut [f32],
 ) {
-    let way = Way::choose(isa, plain, precise, shape);
-    let lanes = match &way {
-        Way::Portable => 1,
-        Way::Depthwise(kernels) | Way::Blocked(kernels) | Way::Winograd(kernels) => kernels.lanes,
+    let method = Method::choose(isa, plain, precise, shape);
+    let lanes = match method {
+        Method::Nchw => 1,
+        Method::Depthwise(isa) | Method::Nchwc(isa) | Method::Winograd(isa) => isa.lanes(),
     };
     let len =
         |[batch, channels, height, width]: [usize; 4], lanes: usize| batch * channels.next_multiple_of(lanes) * height * width;
@@ -80,11 +81,11 @@ pub fn conv_weight(
     if is_empty(shape) {
         return dw.fill(0.0);
     }
-    match way {
-        Way::Portable => portable::conv_weight(pool, shape, x, dy, scratch, dw),
-        Way::Depthwise(kernels) => depthwise::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
-        Way::Blocked(kernels) => blocked::conv_weight(pool, kernels, plain, shape, x, dy, scratch, dw),
-        Way::Winograd(kernels) => winograd::conv_weight(pool, kernels, shape, x, dy, scratch, dw),
+    match method {
+        Method::Nchw => nchw::conv_weight(pool, shape, x, dy, scratch, dw),
+        Method::Depthwise(isa) => depthwise::conv_weight(pool, isa, shape, x, dy, scratch, dw),
+        Method::Nchwc(isa) => nchwc::conv_weight(pool, isa, plain, shape, x, dy, scratch, dw),
+        Method::Winograd(isa) => winograd::conv_weight(pool, isa, shape, x, dy, scratch, dw),
     }
 }
 

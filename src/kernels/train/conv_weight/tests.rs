@@ -1,18 +1,18 @@
 use super::*;
-use crate::kernels::reference::{Numbers, blocked, worst};
+use crate::kernels::reference::{Numbers, blocked, max_error};
 
 /// The gradient by definition, in f64, on NCHW values.
 fn definition(s: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
     let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
-    let taps = s.kernel[0] * s.kernel[1];
+    let elements = s.kernel[0] * s.kernel[1];
     let one = |i: usize| {
-        let (tap, channel, filter) = (i % taps, i / taps % channels, i / s.depth());
+        let (element, channel, filter) = (i % elements, i / elements % channels, i / s.depth());
         let mut sum = 0.0;
         for sample in 0..s.batch {
             let plane = (sample * s.channels + filter / filters * channels + channel) * s.input[0] * s.input[1];
             for pixel in 0..s.pixels() {
-                let y = (pixel / s.output[1] * s.stride[0] + tap / s.kernel[1] * s.dilation[0]).wrapping_sub(s.pad[0][0]);
-                let xx = (pixel % s.output[1] * s.stride[1] + tap % s.kernel[1] * s.dilation[1]).wrapping_sub(s.pad[1][0]);
+                let y = (pixel / s.output[1] * s.stride[0] + element / s.kernel[1] * s.dilation[0]).wrapping_sub(s.pad[0][0]);
+                let xx = (pixel % s.output[1] * s.stride[1] + element % s.kernel[1] * s.dilation[1]).wrapping_sub(s.pad[1][0]);
                 if y < s.input[0] && xx < s.input[1] {
                     let dy = dy[(sample * s.filters + filter) * s.pixels() + pixel];
                     sum += f64::from(dy) * f64::from(x[plane + y * s.input[1] + xx]);
@@ -37,14 +37,14 @@ fn check(isa: Isa, plain: bool, precise: bool, shape: &ConvShape) {
     let x = in_layout(x, shape.input_sizes(), if plain { 1 } else { lanes });
     let dy = in_layout(dy, shape.output_sizes(), lanes);
     for threads in [1, 2, 3] {
-        let pool = Pool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         let mut first = None;
         for _ in 0..2 {
-            let mut room = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
+            let mut scratch_memory = vec![f32::NAN; scratch(isa, plain, precise, shape, threads)];
             let mut dw = vec![f32::NAN; shape.filters * shape.depth()];
-            conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut room, &mut dw);
+            conv_weight(&pool, isa, plain, precise, shape, &x, &dy, &mut scratch_memory, &mut dw);
             assert!(dw.iter().all(|v| v.is_finite()), "{isa} {plain} {shape:?}");
-            let off = worst(&dw, &expected);
+            let off = max_error(&dw, &expected);
             assert!(off < 5e-5, "{isa} plain: {plain} {shape:?}: {off}");
             assert_eq!(*first.get_or_insert(dw.clone()), dw, "{isa} {plain} {shape:?}");
         }
@@ -76,13 +76,13 @@ fn agrees_with_the_definition() {
                 // depthwise
                 (shape.filters, shape.groups) = (shape.channels, shape.channels);
             }
-            check(isa, isa.kernels().is_some() && n.below(3) == 0, n.below(4) == 0, &shape);
+            check(isa, isa.vector().is_some() && n.below(3) == 0, n.below(4) == 0, &shape);
         }
     }
 }
 
 #[test]
-fn many_samples_and_large_maps_are_cut_into_ranges() {
+fn many_samples_and_large_feature_maps_are_split_into_ranges() {
     let base = ConvShape {
         batch: 1,
         channels: 16,
@@ -99,7 +99,7 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
         for (batch, map, stride, channels) in [(37, 4, 1, 16), (2, 90, 1, 16), (3, 60, 2, 3), (1, 90, 1, 3), (40, 7, 2, 100)] {
             let output = [(map - 1) / stride + 1; 2];
             let shape = ConvShape { batch, input: [map; 2], output, stride: [stride; 2], channels, ..base };
-            let plain = channels == 3 && isa.kernels().is_some();
+            let plain = channels == 3 && isa.vector().is_some();
             check(isa, plain, false, &shape);
             check(isa, plain, true, &shape);
         }
@@ -107,8 +107,8 @@ fn many_samples_and_large_maps_are_cut_into_ranges() {
 }
 
 #[test]
-fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+fn winograd_agrees_with_the_direct_method_in_chunks_and_ranges() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let lanes = isa.lanes();
         // per-task sums in several ranges, shared sums in one and in several chunks, and feature maps that are not a multiple of
         // the tile size
@@ -116,20 +116,20 @@ fn winograd_agrees_with_the_direct_way_in_chunks_and_ranges() {
             let (input, kernel, pad) = ([map; 2], [3; 2], [[1; 2]; 2]);
             let (stride, dilation) = ([1; 2], [1; 2]);
             let shape = ConvShape { batch, channels, input, filters, output: input, kernel, stride, pad, dilation, groups: 1 };
-            assert!(winograd::serves(&shape, lanes), "{shape:?}");
+            assert!(winograd::supports(&shape, lanes), "{shape:?}");
             let mut n = Numbers::new(shape.macs());
             let x = n.take(batch * channels.next_multiple_of(lanes) * map * map);
             let dy = n.take(batch * filters.next_multiple_of(lanes) * map * map);
             let mut expected = vec![0.0; filters * shape.depth()];
             for (threads, precise) in [(2, true), (1, false), (2, false), (3, false)] {
-                let pool = Pool::new(threads).unwrap();
-                let mut room = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
+                let pool = ThreadPool::new(threads).unwrap();
+                let mut scratch_memory = vec![f32::NAN; scratch(isa, false, precise, &shape, threads)];
                 let mut dw = vec![f32::NAN; expected.len()];
-                conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut room, &mut dw);
+                conv_weight(&pool, isa, false, precise, &shape, &x, &dy, &mut scratch_memory, &mut dw);
                 if precise {
                     expected = dw.iter().map(|&v| f64::from(v)).collect();
                 }
-                let off = worst(&dw, &expected);
+                let off = max_error(&dw, &expected);
                 assert!(off < 3e-5, "{isa} {shape:?}: {off}");
             }
         }
@@ -151,6 +151,6 @@ fn nothing_to_sum_is_zero() {
         groups: 1,
     };
     let mut dw = [1.0; 4];
-    conv_weight(&Pool::new(1).unwrap(), Isa::best(), false, false, &shape, &[], &[], &mut [], &mut dw);
+    conv_weight(&ThreadPool::new(1).unwrap(), Isa::best(), false, false, &shape, &[], &[], &mut [], &mut dw);
     assert_eq!(dw, [0.0; 4]);
 }

@@ -1,13 +1,14 @@
 //! The innermost loops of batch normalization, over the pixels of one block.
 
+use crate::kernels::dispatch::Kernel;
+use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
 
 /// Independent chains of additions.
 const CHAINS: usize = 4;
 
 /// Pixels whose moments are computed.
-pub(in crate::kernels) struct Moments {
+pub(super) struct Moments {
     /// The pixels.
     pub x: *const f32,
     /// Number of pixels.
@@ -18,36 +19,37 @@ pub(in crate::kernels) struct Moments {
     pub sums: *mut f32,
 }
 
-/// Sums the differences and their squares.
-///
-/// # Safety
-/// The processor supports `S`; pointers are valid for the given sizes.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-pub(in crate::kernels) unsafe fn moments<S: Simd>(m: &Moments) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let shift = S::load(m.shift);
-        let (mut sums, mut squares) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
-        let whole = m.pixels - m.pixels % CHAINS;
-        let mut pixel = 0;
-        // a closure shared by both loops would not be inlined, and would lose the instruction set
-        while pixel < whole {
-            for chain in 0..CHAINS {
-                let d = S::sub(S::load(m.x.add((pixel + chain) * S::LANES)), shift);
-                sums[chain] = S::add(sums[chain], d);
-                squares[chain] = S::fma(d, d, squares[chain]);
+impl Kernel for Moments {
+    type Operands = Self;
+
+    /// Sums the differences and their squares.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+    unsafe fn run<S: Simd>(m: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let shift = S::load(m.shift);
+            let (mut sums, mut squares) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
+            let whole = m.pixels - m.pixels % CHAINS;
+            let mut pixel = 0;
+            // a closure shared by both loops would not be inlined, and would lose the instruction set
+            while pixel < whole {
+                for chain in 0..CHAINS {
+                    let d = S::sub(S::load(m.x.add((pixel + chain) * S::LANES)), shift);
+                    sums[chain] = S::add(sums[chain], d);
+                    squares[chain] = S::fma(d, d, squares[chain]);
+                }
+                pixel += CHAINS;
             }
-            pixel += CHAINS;
+            while pixel < m.pixels {
+                let d = S::sub(S::load(m.x.add(pixel * S::LANES)), shift);
+                sums[0] = S::add(sums[0], d);
+                squares[0] = S::fma(d, d, squares[0]);
+                pixel += 1;
+            }
+            S::store(m.sums, total::<S>(&sums));
+            S::store(m.sums.add(S::LANES), total::<S>(&squares));
         }
-        while pixel < m.pixels {
-            let d = S::sub(S::load(m.x.add(pixel * S::LANES)), shift);
-            sums[0] = S::add(sums[0], d);
-            squares[0] = S::fma(d, d, squares[0]);
-            pixel += 1;
-        }
-        S::store(m.sums, total::<S>(&sums));
-        S::store(m.sums.add(S::LANES), total::<S>(&squares));
     }
 }
 
@@ -61,14 +63,14 @@ unsafe fn total<S: Simd>(v: &[S::V; CHAINS]) -> S::V {
 
 /// The function of a batch norm: `(x - mean) * scale + bias`, one vector of channels each.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Affine {
+pub(super) struct Affine {
     pub mean: *const f32,
     pub scale: *const f32,
     pub bias: *const f32,
 }
 
 /// Pixels to normalize.
-pub(in crate::kernels) struct Normalize {
+pub(super) struct Normalize {
     /// The pixels; may be `out`.
     pub x: *const f32,
     /// Number of pixels.
@@ -83,30 +85,31 @@ pub(in crate::kernels) struct Normalize {
     pub out: *mut f32,
 }
 
-/// Normalizes the pixels.
-///
-/// # Safety
-/// Like [`moments`].
-#[inline(always)]
-pub(in crate::kernels) unsafe fn normalize<S: Simd>(n: &Normalize) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let (mean, scale, bias) = (S::load(n.affine.mean), S::load(n.affine.scale), S::load(n.affine.bias));
-        for at in (0..n.pixels).map(|pixel| pixel * S::LANES) {
-            let mut y = S::fma(S::sub(S::load(n.x.add(at)), mean), scale, bias);
-            if !n.residual.is_null() {
-                y = S::add(y, S::load(n.residual.add(at)));
+impl Kernel for Normalize {
+    type Operands = Self;
+
+    /// Normalizes the pixels.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(n: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let (mean, scale, bias) = (S::load(n.affine.mean), S::load(n.affine.scale), S::load(n.affine.bias));
+            for at in (0..n.pixels).map(|pixel| pixel * S::LANES) {
+                let mut y = S::fma(S::sub(S::load(n.x.add(at)), mean), scale, bias);
+                if !n.residual.is_null() {
+                    y = S::add(y, S::load(n.residual.add(at)));
+                }
+                if n.clamp == Clamp::Relu {
+                    y = S::relu(y);
+                }
+                S::store(n.out.add(at), y);
             }
-            if n.clamp == Clamp::Relu {
-                y = S::relu(y);
-            }
-            S::store(n.out.add(at), y);
         }
     }
 }
 
 /// Pixels of a batch norm's input and of its output gradient, for the parameters' gradients.
-pub(in crate::kernels) struct GradSums {
+pub(super) struct GradSums {
     /// The input.
     pub x: *const f32,
     /// The output gradient.
@@ -121,42 +124,43 @@ pub(in crate::kernels) struct GradSums {
     pub sums: *mut f32,
 }
 
-/// Computes the sums for the gradients of a batch norm's parameters.
-///
-/// # Safety
-/// Like [`moments`].
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-pub(in crate::kernels) unsafe fn grad_sums<S: Simd>(g: &GradSums) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let (mean, scale, bias) = (S::load(g.affine.mean), S::load(g.affine.scale), S::load(g.affine.bias));
-        let (mut sums, mut products) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
-        let whole = g.pixels - g.pixels % CHAINS;
-        let mut pixel = 0;
-        while pixel < whole {
-            for chain in 0..CHAINS {
-                let (d, dy) = pair::<S>(g, pixel + chain, mean, scale, bias);
-                sums[chain] = S::add(sums[chain], dy);
-                products[chain] = S::fma(dy, d, products[chain]);
+impl Kernel for GradSums {
+    type Operands = Self;
+
+    /// Computes the sums for the gradients of a batch norm's parameters.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+    unsafe fn run<S: Simd>(g: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let (mean, scale, bias) = (S::load(g.affine.mean), S::load(g.affine.scale), S::load(g.affine.bias));
+            let (mut sums, mut products) = ([S::zero(); CHAINS], [S::zero(); CHAINS]);
+            let whole = g.pixels - g.pixels % CHAINS;
+            let mut pixel = 0;
+            while pixel < whole {
+                for chain in 0..CHAINS {
+                    let (d, dy) = pair::<S>(g, pixel + chain, mean, scale, bias);
+                    sums[chain] = S::add(sums[chain], dy);
+                    products[chain] = S::fma(dy, d, products[chain]);
+                }
+                pixel += CHAINS;
             }
-            pixel += CHAINS;
+            while pixel < g.pixels {
+                let (d, dy) = pair::<S>(g, pixel, mean, scale, bias);
+                sums[0] = S::add(sums[0], dy);
+                products[0] = S::fma(dy, d, products[0]);
+                pixel += 1;
+            }
+            S::store(g.sums, total::<S>(&sums));
+            S::store(g.sums.add(S::LANES), total::<S>(&products));
         }
-        while pixel < g.pixels {
-            let (d, dy) = pair::<S>(g, pixel, mean, scale, bias);
-            sums[0] = S::add(sums[0], dy);
-            products[0] = S::fma(dy, d, products[0]);
-            pixel += 1;
-        }
-        S::store(g.sums, total::<S>(&sums));
-        S::store(g.sums.add(S::LANES), total::<S>(&products));
     }
 }
 
 /// A pixel minus the mean, and its effective gradient.
 ///
 /// # Safety
-/// Like [`moments`].
+/// As [`Kernel::run`].
 #[inline(always)]
 unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bias: S::V) -> (S::V, S::V) {
     // SAFETY: guaranteed by the caller
@@ -168,7 +172,7 @@ unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bia
 }
 
 /// Pixels whose gradient is computed: `scale * dy + slope * (x - mean) + constant`.
-pub(in crate::kernels) struct Back {
+pub(super) struct InputGrad {
     /// The batch norm's input; may be `out`.
     pub x: *const f32,
     /// The output gradient; may be `out`.
@@ -187,23 +191,24 @@ pub(in crate::kernels) struct Back {
     pub out: *mut f32,
 }
 
-/// Computes the gradient of a batch norm's input.
-///
-/// # Safety
-/// Like [`moments`].
-#[inline(always)]
-pub(in crate::kernels) unsafe fn back<S: Simd>(b: &Back) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let (mean, scale, bias) = (S::load(b.affine.mean), S::load(b.affine.scale), S::load(b.affine.bias));
-        let (slope, constant) = (S::load(b.slope), S::load(b.constant));
-        for at in (0..b.pixels).map(|pixel| pixel * S::LANES) {
-            let d = S::sub(S::load(b.x.add(at)), mean);
-            let mut dy = S::load(b.dy.add(at));
-            if b.relu {
-                dy = S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero());
+impl Kernel for InputGrad {
+    type Operands = Self;
+
+    /// Computes the gradient of a batch norm's input.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(b: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let (mean, scale, bias) = (S::load(b.affine.mean), S::load(b.affine.scale), S::load(b.affine.bias));
+            let (slope, constant) = (S::load(b.slope), S::load(b.constant));
+            for at in (0..b.pixels).map(|pixel| pixel * S::LANES) {
+                let d = S::sub(S::load(b.x.add(at)), mean);
+                let mut dy = S::load(b.dy.add(at));
+                if b.relu {
+                    dy = S::above(S::fma(d, scale, bias), S::zero(), dy, S::zero());
+                }
+                S::store(b.out.add(at), S::fma(d, slope, S::fma(dy, scale, constant)));
             }
-            S::store(b.out.add(at), S::fma(d, slope, S::fma(dy, scale, constant)));
         }
     }
 }

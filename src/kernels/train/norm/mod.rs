@@ -6,17 +6,18 @@
 //!
 //! Sums of a few thousand values are computed in single precision, and sums of those in double precision.
 
-pub(in crate::kernels) mod loops;
+mod loops;
 #[cfg(test)]
 mod tests;
 
-use self::loops::{Affine, Back, GradSums, Moments, Normalize};
-use super::leaves::{Maps, join, leaves, split};
+use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
+use super::feature_maps::{FeatureMaps, join, split};
+use super::instance::instance;
 use crate::kernels::aligned::LINE;
-use crate::kernels::blocked::runs;
-use crate::kernels::pool::Disjoint;
-use crate::kernels::tile::Clamp;
-use crate::kernels::{Activation, Isa, Layout, Pool, Residual};
+use crate::kernels::microkernel::Clamp;
+use crate::kernels::nchwc::runs;
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
 
 /// Parameters and statistics of a batch norm.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,7 @@ impl NormParams<'_> {
     }
 
     /// Means, scales and biases of a block's channels.
-    fn of_block(&self, maps: &Maps, block: usize) -> [[f32; LINE]; 3] {
+    fn of_block(&self, maps: &FeatureMaps, block: usize) -> [[f32; LINE]; 3] {
         [
             maps.of_block(block, |c| self.stats[c]),
             maps.of_block(block, |c| (f64::from(self.weight[c]) * self.inverse(c)) as f32),
@@ -58,7 +59,7 @@ fn affine([mean, scale, bias]: &[[f32; LINE]; 3]) -> Affine {
 
 /// Scratch floats for [`stats`] and [`grad_params`].
 pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     maps.blocks * maps.parts() * maps.lanes * PARTIAL
 }
 
@@ -66,7 +67,7 @@ pub fn scratch(layout: Layout, sizes: [usize; 4]) -> usize {
 const PARTIAL: usize = 4;
 
 /// Calls `sums(block, part)` for each part of each block and stores its results (a pair per lane) in `scratch`.
-fn reduce(pool: &Pool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
+fn reduce(pool: &ThreadPool, maps: &FeatureMaps, scratch: &mut [f32], sums: impl Fn(usize, usize) -> [[f64; 2]; LINE] + Sync) {
     let parts = maps.parts();
     let len = maps.blocks * parts * maps.lanes * PARTIAL;
     assert!(scratch.len() >= len, "{} of {len} floats of scratch", scratch.len());
@@ -80,7 +81,7 @@ fn reduce(pool: &Pool, maps: &Maps, scratch: &mut [f32], sums: impl Fn(usize, us
 }
 
 /// The pairs of one channel in `scratch`, part by part.
-fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item = [f64; 2]> {
+fn partials(maps: &FeatureMaps, scratch: &[f32], channel: usize) -> impl Iterator<Item = [f64; 2]> {
     let (block, lane) = (channel / maps.lanes, channel % maps.lanes);
     let (parts, lanes) = (maps.parts(), maps.lanes);
     (0..parts).map(move |part| {
@@ -93,13 +94,13 @@ fn partials(maps: &Maps, scratch: &[f32], channel: usize) -> impl Iterator<Item 
 ///
 /// # Panics
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
-pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+    let moments = instance::<Moments>(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), 2 * maps.channels));
     let lanes = maps.lanes;
     reduce(pool, &maps, scratch, |block, part| {
-        let mut found = [Spread::default(); LINE];
+        let mut found = [Welford::default(); LINE];
         let mut count = 0.0;
         for range in maps.part(block, part) {
             let x = &x[range];
@@ -107,8 +108,8 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
             let sum = |shift: &[f32; LINE]| {
                 let mut sums = [0.0; 2 * LINE];
                 let run = Moments { x: x.as_ptr(), pixels, shift: shift.as_ptr(), sums: sums.as_mut_ptr() };
-                // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
-                unsafe { (leaves.moments)(&run) };
+                // SAFETY: the processor supports `isa`; all slices hold their vectors
+                unsafe { moments(&run) };
                 sums
             };
             // the mean so far is subtracted before summing, so that a mean that is large relative to the deviation costs no
@@ -123,7 +124,7 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
             let sums = sum(&shift);
             for (lane, found) in found[..lanes].iter_mut().enumerate() {
                 let more =
-                    Spread::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
+                    Welford::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
                 found.join(count, more, pixels as f64);
             }
             count += pixels as f64;
@@ -132,10 +133,10 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
     });
     let (means, variances) = out.split_at_mut(maps.channels);
     for (channel, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
-        let (mut found, mut count) = (Spread::default(), 0.0);
+        let (mut found, mut count) = (Welford::default(), 0.0);
         for (part, [mean, squares]) in partials(&maps, scratch, channel).enumerate() {
             let more = maps.part_len(part) as f64;
-            found.join(count, Spread { mean, squares }, more);
+            found.join(count, Welford { mean, squares }, more);
             count += more;
         }
         (*mean, *variance) = (found.mean as f32, (found.squares / count) as f32);
@@ -144,20 +145,20 @@ pub fn stats(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]
 
 /// Mean of some values, and the sum of their squared deviations.
 #[derive(Clone, Copy, Default)]
-struct Spread {
+struct Welford {
     mean: f64,
     squares: f64,
 }
 
-impl Spread {
+impl Welford {
     /// Of `count` values, from the sums of their differences from `shift` and of the squares of those.
-    fn of(shift: f64, count: f64, sum: f64, squares: f64) -> Spread {
+    fn of(shift: f64, count: f64, sum: f64, squares: f64) -> Welford {
         let mean = sum / count;
-        Spread { mean: shift + mean, squares: (squares - sum * mean).max(0.0) }
+        Welford { mean: shift + mean, squares: (squares - sum * mean).max(0.0) }
     }
 
     /// Merges `added` more values into `count` values (Chan, Golub and LeVeque 1979).
-    fn join(&mut self, count: f64, more: Spread, added: f64) {
+    fn join(&mut self, count: f64, more: Welford, added: f64) {
         let distance = more.mean - self.mean;
         let part = added / (count + added);
         self.mean += distance * part;
@@ -170,7 +171,7 @@ impl Spread {
 /// # Panics
 /// Like [`stats`].
 pub fn forward(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
@@ -180,8 +181,8 @@ pub fn forward(
     act: Option<Activation>,
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let normalize = instance::<Normalize>(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), out.len()), (maps.len(), maps.len()));
     params.check(maps.channels);
     if let Residual::From(residual) = residual {
@@ -206,8 +207,8 @@ pub fn forward(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
-        unsafe { (leaves.normalize)(&run) };
+        // SAFETY: the processor supports `isa`; all slices have the length of the run
+        unsafe { normalize(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
@@ -222,7 +223,7 @@ pub fn forward(
 /// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_params(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
@@ -233,8 +234,8 @@ pub fn grad_params(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let grad_sums = instance::<GradSums>(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), 2 * maps.channels));
     params.check(maps.channels);
     let lanes = maps.lanes;
@@ -252,8 +253,8 @@ pub fn grad_params(
                 relu,
                 sums: sums.as_mut_ptr(),
             };
-            // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
-            unsafe { (leaves.grad_sums)(&run) };
+            // SAFETY: the processor supports `isa`; all slices hold their vectors
+            unsafe { grad_sums(&run) };
             for (lane, found) in found[..lanes].iter_mut().enumerate() {
                 found[0] += f64::from(sums[lane]);
                 found[1] += f64::from(sums[lanes + lane]);
@@ -276,7 +277,7 @@ pub fn grad_params(
 /// Like [`stats`].
 #[allow(clippy::too_many_arguments, reason = "each is an operand of the one kernel")]
 pub fn grad_input(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     layout: Layout,
     sizes: [usize; 4],
@@ -287,8 +288,8 @@ pub fn grad_input(
     dy: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+    let input_grad = instance::<InputGrad>(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     assert_eq!((out.len(), sums.len()), (maps.len(), 2 * maps.channels));
     assert!([x, dy].iter().flatten().all(|operand| operand.len() == maps.len()));
     params.check(maps.channels);
@@ -305,7 +306,7 @@ pub fn grad_input(
         let slope = maps.of_block(block, |c| (factor(c) * params.inverse(c) * f64::from(sums[c])) as f32);
         let constant = maps.of_block(block, |c| (factor(c) * f64::from(sums[maps.channels + c])) as f32);
         let from = |operand: Option<&[f32]>| operand.map_or(to.cast_const(), |operand| operand[start..][..len].as_ptr());
-        let run = Back {
+        let run = InputGrad {
             x: from(x),
             dy: from(dy),
             pixels: pixels.len(),
@@ -315,7 +316,7 @@ pub fn grad_input(
             constant: constant.as_ptr(),
             out: to,
         };
-        // SAFETY: the processor supports what `leaves` are compiled for; all slices have the length of the run
-        unsafe { (leaves.back)(&run) };
+        // SAFETY: the processor supports `isa`; all slices have the length of the run
+        unsafe { input_grad(&run) };
     });
 }

@@ -2,7 +2,7 @@
 
 use super::super::testing::{cases, from_plain, to_plain};
 use super::*;
-use crate::kernels::reference::{Numbers, worst};
+use crate::kernels::reference::{Numbers, max_error};
 
 const EPS: f64 = 1e-5;
 
@@ -73,10 +73,10 @@ impl Case {
     }
 }
 
-fn stats_of(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
+fn stats_of(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; 2 * sizes[1]];
-    let mut room = vec![f32::NAN; scratch(layout, sizes)];
-    stats(pool, isa, layout, sizes, &from_plain(layout, sizes, x), &mut room, &mut out);
+    let mut scratch_memory = vec![f32::NAN; scratch(layout, sizes)];
+    stats(pool, isa, layout, sizes, &from_plain(layout, sizes, x), &mut scratch_memory, &mut out);
     out
 }
 
@@ -109,11 +109,11 @@ fn statistics_of_many_numbers_that_drift_are_exact_to_single_precision() {
     assert!(batch > 1);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         let layout = if isa.lanes() == 1 { Layout::Nchw } else { Layout::Blocked { lanes: isa.lanes() } };
-        let one = stats_of(&Pool::new(1).unwrap(), isa, layout, sizes, &case.x);
+        let one = stats_of(&ThreadPool::new(1).unwrap(), isa, layout, sizes, &case.x);
         for (&found, &expected) in one.iter().zip(&expected) {
             assert!((f64::from(found) - expected).abs() <= 3e-7 * expected.abs(), "{isa} {found} {expected}");
         }
-        let three = stats_of(&Pool::new(3).unwrap(), isa, layout, sizes, &case.x);
+        let three = stats_of(&ThreadPool::new(3).unwrap(), isa, layout, sizes, &case.x);
         assert_eq!(one, three);
     }
 }
@@ -142,7 +142,7 @@ fn normalized_values_agree_with_their_definition() {
             }
         });
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
-        assert!(worst(&to_plain(layout, sizes, &out), &expected) < 5e-6, "{isa} {sizes:?} {which} {act:?}");
+        assert!(max_error(&to_plain(layout, sizes, &out), &expected) < 5e-6, "{isa} {sizes:?} {which} {act:?}");
     });
 }
 
@@ -155,16 +155,16 @@ fn gradients_agree_with_their_definition() {
         let expected = case.reference(Some(&stats), relu);
         let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, dy] = [&case.x, &case.dy].map(|v| from_plain(layout, sizes, v));
-        let (mut sums, mut room) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
-        grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut room, &mut sums);
-        assert!(worst(&sums, &expected.sums) < 5e-6, "{isa} {sizes:?} {relu}");
+        let (mut sums, mut scratch_memory) = (vec![f32::NAN; 2 * sizes[1]], vec![f32::NAN; scratch(layout, sizes)]);
+        grad_params(pool, isa, layout, sizes, &params, relu, &x, &dy, &mut scratch_memory, &mut sums);
+        assert!(max_error(&sums, &expected.sums) < 5e-6, "{isa} {sizes:?} {relu}");
         let mut dx = vec![f32::NAN; x.len()];
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, Some(&x), Some(&dy), &mut dx);
         assert!(dx.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
         // a channel with few, nearly equal values amplifies the remainder of dy, and its rounding, hundreds of times
         let factor = |c: usize| f64::from(case.weight[c].abs()) / (f64::from(stats[sizes[1] + c]) + EPS).sqrt();
         let largest = (0..sizes[1]).map(factor).fold(1.0, f64::max);
-        let off = worst(&to_plain(layout, sizes, &dx), &expected.dx);
+        let off = max_error(&to_plain(layout, sizes, &dx), &expected.dx);
         assert!(off < 5e-6 * largest, "{isa} {sizes:?} {relu} {off} {largest}");
         let (mut over_x, mut over_dy) = (x.clone(), dy.clone());
         grad_input(pool, isa, layout, sizes, &params, relu, &sums, None, Some(&dy), &mut over_x);
@@ -186,10 +186,10 @@ fn the_mask_is_that_of_the_values_stored() {
         let mut y = vec![f32::NAN; x.len()];
         forward(pool, isa, layout, sizes, &params, &x, Residual::None, Some(Activation::Relu), &mut y);
         let masked: Vec<f32> = y.iter().map(|&y| f32::from(u8::from(y > 0.0))).collect();
-        let (mut one, mut other, mut room) =
+        let (mut one, mut other, mut scratch_memory) =
             (vec![0.0; 2 * sizes[1]], vec![0.0; 2 * sizes[1]], vec![0.0; scratch(layout, sizes)]);
-        grad_params(pool, isa, layout, sizes, &params, true, &x, &vec![1.0; x.len()], &mut room, &mut one);
-        grad_params(pool, isa, layout, sizes, &params, false, &x, &masked, &mut room, &mut other);
+        grad_params(pool, isa, layout, sizes, &params, true, &x, &vec![1.0; x.len()], &mut scratch_memory, &mut one);
+        grad_params(pool, isa, layout, sizes, &params, false, &x, &masked, &mut scratch_memory, &mut other);
         assert_eq!(one, other, "{isa} {sizes:?}");
     });
 }

@@ -3,19 +3,19 @@
 use std::ops::Range;
 
 use super::runs;
-use crate::kernels::pool::{Disjoint, Pool};
-use crate::kernels::shape::PadShape;
+use crate::kernels::pad::PadShape;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// Pixels per run.
 const PIXELS: usize = 1024;
 
 /// Writes one operand of a concatenation along channels: `part` channels, starting at channel `offset` of the `whole`; feature
-/// maps have `plane` pixels. Operands must be written in order: each one fills its last block, and the next one overwrites the
+/// maps have `plane` pixels. Operands must be written in order: each one fills its last block, and the next one allows_residual_in_place the
 /// tail with its own channels.
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn concat_part(pool: &Pool, lanes: usize, [part, offset, whole]: [usize; 3], plane: usize, x: &[f32], out: &mut [f32]) {
+pub fn concat_part(pool: &ThreadPool, lanes: usize, [part, offset, whole]: [usize; 3], plane: usize, x: &[f32], out: &mut [f32]) {
     let (blocks, in_blocks) = (whole.div_ceil(lanes), part.div_ceil(lanes));
     let batch = if plane * in_blocks == 0 { 0 } else { x.len() / (in_blocks * lanes * plane) };
     assert_eq!((x.len(), out.len()), (batch * in_blocks * lanes * plane, batch * blocks * lanes * plane));
@@ -66,11 +66,11 @@ pub(in crate::kernels) fn copy_channels(
     }
 }
 
-/// Pads channels and sides, like [`crate::kernels::shape::pad`] for NCHW.
+/// Pads channels and sides, like [`crate::kernels::nchw::movement::pad`] for NCHW.
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f32]) {
+pub fn pad(pool: &ThreadPool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
     let before = shape.channels[0];
@@ -98,7 +98,7 @@ pub fn pad(pool: &Pool, lanes: usize, shape: &PadShape, x: &[f32], out: &mut [f3
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn subsample(pool: &Pool, lanes: usize, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
+pub fn subsample(pool: &ThreadPool, lanes: usize, input: [usize; 2], stride: [usize; 2], x: &[f32], out: &mut [f32]) {
     let [h, w] = input;
     let (oh, ow) = (h.div_ceil(stride[0]), w.div_ceil(stride[1]));
     let maps = if h * w == 0 { 0 } else { x.len() / (h * w * lanes) };
@@ -115,10 +115,10 @@ pub fn subsample(pool: &Pool, lanes: usize, input: [usize; 2], stride: [usize; 2
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::nchw::movement as reference;
     use crate::kernels::reference::{Numbers, blocked, plain};
-    use crate::kernels::shape as reference;
 
-    fn room(lanes: usize, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
+    fn unwritten(lanes: usize, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
         vec![f32::NAN; n * c.next_multiple_of(lanes) * h * w]
     }
 
@@ -127,13 +127,13 @@ mod tests {
         let mut n = Numbers::new(41);
         for round in 0..80 {
             let lanes = [8, 16][round % 2];
-            let pool = Pool::new(1 + n.below(3)).unwrap();
+            let pool = ThreadPool::new(1 + n.below(3)).unwrap();
             let [batch, h, w] = [1 + n.below(3), 1 + n.below(6), 1 + n.below(6)];
             let parts: Vec<usize> =
                 (0..1 + n.below(5)).map(|_| if n.below(2) == 0 { 16 * (1 + n.below(2)) } else { 1 + n.below(40) }).collect();
             let whole = parts.iter().sum();
             let mut expected = vec![0.0; batch * whole * h * w];
-            let mut out = room(lanes, [batch, whole, h, w]);
+            let mut out = unwritten(lanes, [batch, whole, h, w]);
             let mut offset = 0;
             for &part in &parts {
                 let x = n.take(batch * part * h * w);
@@ -152,7 +152,7 @@ mod tests {
         let mut n = Numbers::new(42);
         for round in 0..80 {
             let lanes = [8, 16][round % 2];
-            let pool = Pool::new(1 + n.below(3)).unwrap();
+            let pool = ThreadPool::new(1 + n.below(3)).unwrap();
             let input @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(6), 1 + n.below(6)];
             let shape = n.padding(input);
             let [oh, ow] = shape.output();
@@ -160,7 +160,7 @@ mod tests {
             let x = n.take(batch * c * h * w);
             let mut expected = vec![f32::NAN; batch * all * oh * ow];
             reference::pad(&pool, &shape, &x, &mut expected);
-            let mut out = room(lanes, sizes);
+            let mut out = unwritten(lanes, sizes);
             pad(&pool, lanes, &shape, &blocked(&x, input, lanes), &mut out);
             assert_eq!(plain(&out, sizes, lanes), expected, "{shape:?}");
             assert!(out.iter().all(|v| v.is_finite()), "{shape:?}");
@@ -172,14 +172,14 @@ mod tests {
         let mut n = Numbers::new(43);
         for round in 0..40 {
             let lanes = [8, 16][round % 2];
-            let pool = Pool::new(1 + n.below(3)).unwrap();
+            let pool = ThreadPool::new(1 + n.below(3)).unwrap();
             let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(9), 1 + n.below(9)];
             let stride = [1 + n.below(3), 1 + n.below(3)];
             let output = [batch, c, h.div_ceil(stride[0]), w.div_ceil(stride[1])];
             let x = n.take(batch * c * h * w);
             let mut expected = vec![f32::NAN; output.iter().product()];
             reference::subsample(&pool, [h, w], stride, &x, &mut expected);
-            let mut out = room(lanes, output);
+            let mut out = unwritten(lanes, output);
             subsample(&pool, lanes, [h, w], stride, &blocked(&x, sizes, lanes), &mut out);
             assert_eq!(plain(&out, output, lanes), expected, "{sizes:?} {stride:?}");
         }

@@ -3,8 +3,8 @@
 //! The second matrix (im2col) is built for one tile of pixels at a time, in the thread's own scratch, never as a whole; a 1x1
 //! convolution with stride 1 needs no im2col. The epilogue runs on a tile while it is in cache.
 
-use super::conv::{ConvOperands, ConvShape, Residual};
-use super::pool::{Disjoint, Pool};
+use crate::kernels::conv::{ConvOperands, ConvShape, Residual, range_inside};
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// How the work is split: a task is a tile of pixels times a block of filters, in one group of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -47,7 +47,14 @@ impl Tiles {
 ///
 /// # Panics
 /// If a slice has the wrong length, or the residual is in the output, which holds intermediate sums.
-pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperands<'_>, scratch: &mut [f32], out: &mut [f32]) {
+pub fn conv(
+    pool: &ThreadPool,
+    shape: &ConvShape,
+    tiles: Tiles,
+    operands: &ConvOperands<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
     let pixels = shape.pixels();
@@ -112,15 +119,15 @@ pub fn conv(pool: &Pool, shape: &ConvShape, tiles: Tiles, operands: &ConvOperand
 }
 
 /// im2col for `width` pixels starting at `first`: `tile[k][pixel]` for each channel and kernel element `k`.
-pub(super) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
+pub(in crate::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
     let [h, w] = shape.input;
     let ow = shape.output[1];
     let [kh, kw] = shape.kernel;
     for (k, line) in tile.chunks_mut(width).take(shape.depth()).enumerate() {
-        let (channel, tap) = (k / (kh * kw), k % (kh * kw));
+        let (channel, element) = (k / (kh * kw), k % (kh * kw));
         let plane = &input[channel * h * w..][..h * w];
-        let dy = (tap / kw * shape.dilation[0]) as isize - shape.pad[0][0] as isize;
-        let dx = (tap % kw * shape.dilation[1]) as isize - shape.pad[1][0] as isize;
+        let dy = (element / kw * shape.dilation[0]) as isize - shape.pad[0][0] as isize;
+        let dx = (element % kw * shape.dilation[1]) as isize - shape.pad[1][0] as isize;
         let mut done = 0;
         while done < width {
             let pixel = first + done;
@@ -139,7 +146,7 @@ pub(super) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usiz
 
 /// `to[i] = row[(x + i) * stride + dx]`, zero outside of the row.
 fn copy_row(row: &[f32], x: usize, stride: usize, dx: isize, to: &mut [f32]) {
-    let inside = taps_inside(x, to.len(), row.len(), stride, dx);
+    let inside = range_inside(x, to.len(), row.len(), stride, dx);
     to[..inside.start].fill(0.0);
     to[inside.end..].fill(0.0);
     if inside.is_empty() {
@@ -152,12 +159,4 @@ fn copy_row(row: &[f32], x: usize, stride: usize, dx: isize, to: &mut [f32]) {
     } else {
         to.iter_mut().zip(row[from..].iter().step_by(stride)).for_each(|(t, &v)| *t = v);
     }
-}
-
-/// The subrange of `count` outputs, starting at output `x`, that read inside a row of `len` elements.
-pub(crate) fn taps_inside(x: usize, count: usize, len: usize, stride: usize, dx: isize) -> std::ops::Range<usize> {
-    let first = if dx >= 0 { 0 } else { dx.unsigned_abs().div_ceil(stride) };
-    let last = usize::try_from(len as isize - dx).unwrap_or(0).div_ceil(stride);
-    let start = first.saturating_sub(x).min(count);
-    start..last.saturating_sub(x).clamp(start, count)
 }

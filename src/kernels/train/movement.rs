@@ -1,18 +1,18 @@
 //! Gradients of operators that only move values: slicing channels, removing padding, inserting zeros between rows and columns.
 
-use super::leaves::Maps;
-use crate::kernels::blocked::runs;
-use crate::kernels::blocked::shape::copy_channels;
-use crate::kernels::pool::Disjoint;
-use crate::kernels::shape::{Edge, PadShape};
-use crate::kernels::{Layout, Pool};
+use super::feature_maps::FeatureMaps;
+use crate::kernels::nchwc::movement::copy_channels;
+use crate::kernels::nchwc::runs;
+use crate::kernels::pad::{Edge, PadShape};
+use crate::kernels::threads::Disjoint;
+use crate::kernels::{Layout, ThreadPool};
 
 /// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` starting at channel `offset`. `sizes` are
 /// those of the operand: samples, channels, height, width; `whole` is the number of channels of `dy`.
 ///
 /// # Panics
 /// If a slice has the wrong length, or the channels are out of range.
-pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, dy: &[f32], out: &mut [f32]) {
+pub fn slice(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, dy: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = sizes;
     let before = [offset, whole.saturating_sub(offset + channels)];
     assert!(offset + channels <= whole, "{channels} channels from {offset} on of {whole}");
@@ -30,11 +30,11 @@ pub fn slice(pool: &Pool, layout: Layout, sizes: [usize; 4], offset: usize, whol
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn unpad(pool: &Pool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mut [f32]) {
+pub fn unpad(pool: &ThreadPool, layout: Layout, shape: &PadShape, dy: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = shape.input;
     let [oh, ow] = shape.output();
-    let maps = Maps::new(layout, shape.input);
-    let padded = Maps::new(layout, [batch, channels + shape.channels[0] + shape.channels[1], oh, ow]);
+    let maps = FeatureMaps::new(layout, shape.input);
+    let padded = FeatureMaps::new(layout, [batch, channels + shape.channels[0] + shape.channels[1], oh, ow]);
     assert_eq!((dy.len(), out.len()), (padded.len(), maps.len()));
     let lanes = maps.lanes;
     let [top, left] = [shape.sides[0][0], shape.sides[1][0]];
@@ -76,10 +76,10 @@ fn gather(shape: &PadShape, row: usize, lanes: usize, count: usize, dy: &[f32], 
 ///
 /// # Panics
 /// If a slice has the wrong length.
-pub fn upsample(pool: &Pool, layout: Layout, sizes: [usize; 4], stride: [usize; 2], dy: &[f32], out: &mut [f32]) {
+pub fn upsample(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], stride: [usize; 2], dy: &[f32], out: &mut [f32]) {
     let [_, _, h, w] = sizes;
     let [oh, ow] = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
-    let maps = Maps::new(layout, sizes);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((dy.len(), out.len()), (maps.count() * oh * ow * lanes, maps.len()));
     let out = Disjoint::new(out);
@@ -100,9 +100,9 @@ pub fn upsample(pool: &Pool, layout: Layout, sizes: [usize; 4], stride: [usize; 
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::shape as forward;
+    use crate::kernels::nchw::movement as forward;
 
-    /// Checks that `gradient(dy) . x = forward(x) . dy`: these operators are linear, and their gradients are the transposed maps.
+    /// Checks that `gradient(dy) . x = forward(x) . dy`: these operators are linear, and their gradients are their transposes.
     /// Values are small integers, so that sums are exact.
     fn transposed(x: &[f32], gradient: &[f32], y: &[f32], dy: &[f32]) -> bool {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();

@@ -1,43 +1,44 @@
 //! Per-channel scale, or scale and shift.
 
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, aligned::LINE};
 
 /// Pixels of one block, and their scale and shift.
-pub(in crate::kernels) struct Scaled {
+struct ScaleShift {
     /// The pixels; may be `out`.
-    pub x: *const f32,
+    x: *const f32,
     /// Number of pixels.
-    pub pixels: usize,
+    pixels: usize,
     /// One factor per channel.
-    pub scale: *const f32,
+    scale: *const f32,
     /// One summand per channel; null for none.
-    pub shift: *const f32,
+    shift: *const f32,
     /// Applied last.
-    pub clamp: Clamp,
+    clamp: Clamp,
     /// The results.
-    pub out: *mut f32,
+    out: *mut f32,
 }
 
-/// Scales the pixels.
-///
-/// # Safety
-/// The processor supports `S`; pointers are valid for the given sizes.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let scale = S::load(s.scale);
-        let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
-        for pixel in 0..s.pixels {
-            let x = S::load(s.x.add(pixel * S::LANES));
-            let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
-            let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
-            S::store(s.out.add(pixel * S::LANES), v);
+impl Kernel for ScaleShift {
+    type Operands = Self;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(s: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let scale = S::load(s.scale);
+            let shift = if s.shift.is_null() { S::zero() } else { S::load(s.shift) };
+            for pixel in 0..s.pixels {
+                let x = S::load(s.x.add(pixel * S::LANES));
+                let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
+                let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
+                S::store(s.out.add(pixel * S::LANES), v);
+            }
         }
     }
 }
@@ -45,18 +46,26 @@ pub(in crate::kernels) unsafe fn scaled<S: Simd>(s: &Scaled) {
 /// Pixels per run, few enough that a sigmoid still finds them in the L1 cache.
 const PIXELS: usize = 256;
 
-/// `out = act(first * gate)`, where feature maps have `plane` pixels and the gate (blocked) has one; `first` is `None` if it is
+/// `out = act(first * factors)`, where feature maps have `plane` pixels and the factors (blocked) has one; `first` is `None` if it is
 /// already in `out`.
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: usize, act: Option<Activation>, out: &mut [f32]) {
-    let lanes = kernels(isa).lanes;
-    assert_eq!(gate.len() * plane, out.len());
-    let maps = gate.len() / lanes;
+pub fn channel_mul(
+    pool: &ThreadPool,
+    isa: Isa,
+    first: Option<&[f32]>,
+    factors: &[f32],
+    plane: usize,
+    act: Option<Activation>,
+    out: &mut [f32],
+) {
+    let lanes = vector(isa).lanes();
+    assert_eq!(factors.len() * plane, out.len());
+    let maps = factors.len() / lanes;
     by_block(pool, isa, first, maps, plane, act, out, |map| {
         let mut scale = [0.0; LINE];
-        scale[..lanes].copy_from_slice(&gate[map * lanes..][..lanes]);
+        scale[..lanes].copy_from_slice(&factors[map * lanes..][..lanes]);
         (scale, None)
     });
 }
@@ -65,9 +74,9 @@ pub fn gate(pool: &Pool, isa: Isa, first: Option<&[f32]>, gate: &[f32], plane: u
 /// without padding. `first` is `None` if it is already in `out`.
 ///
 /// # Panics
-/// Like [`gate`].
+/// Like [`channel_mul`].
 pub fn scale_shift(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
     scale: &[f32],
@@ -76,7 +85,7 @@ pub fn scale_shift(
     act: Option<Activation>,
     out: &mut [f32],
 ) {
-    let lanes = kernels(isa).lanes;
+    let lanes = vector(isa).lanes();
     assert_eq!(scale.len(), shift.len());
     let blocks = scale.len().div_ceil(lanes);
     let sample = blocks * lanes * plane;
@@ -93,7 +102,7 @@ pub fn scale_shift(
 
 /// Scales and shifts each feature map by the values that `of` returns for it.
 fn by_block(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
     maps: usize,
@@ -102,8 +111,9 @@ fn by_block(
     out: &mut [f32],
     of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>) + Sync,
 ) {
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let scale_shift = instance::<ScaleShift>(isa);
     assert_eq!(out.len(), maps * plane * lanes);
     assert!(first.is_none_or(|x| x.len() == out.len()));
     let out = Disjoint::new(out);
@@ -113,7 +123,7 @@ fn by_block(
         let out = unsafe { out.slice(start, len) };
         let (scale, shift) = of(map);
         let to = out.as_mut_ptr();
-        let run = Scaled {
+        let run = ScaleShift {
             x: first.map_or(to.cast_const(), |x| x[start..][..len].as_ptr()),
             pixels: pixels.len(),
             scale: scale.as_ptr(),
@@ -121,8 +131,8 @@ fn by_block(
             clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
             out: to,
         };
-        // SAFETY: the processor supports what `kernels` are compiled for; operands and results have the length of the run
-        unsafe { (kernels.scaled)(&run) };
+        // SAFETY: the processor supports `isa`; operands and results have the length of the run
+        unsafe { scale_shift(&run) };
         if act == Some(Activation::Sigmoid) {
             Activation::Sigmoid.apply(out);
         }
@@ -132,45 +142,45 @@ fn by_block(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::elementwise as reference;
-    use crate::kernels::reference::{Numbers, blocked, plain, worst};
+    use crate::kernels::nchw::channelwise as reference;
+    use crate::kernels::reference::{Numbers, blocked, max_error, plain};
 
     #[test]
-    fn agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    fn agree_with_the_plain_layout() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(5);
             for round in 0..80 {
                 let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(20), 1 + n.below(20)];
                 let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let x = n.take(batch * c * h * w);
                 let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
-                let turned = blocked(&x, sizes, lanes);
+                let blocked_x = blocked(&x, sizes, lanes);
                 // in place, or not
-                let mut out = if round % 2 == 0 { turned.clone() } else { vec![f32::NAN; turned.len()] };
-                let first = (round % 2 == 1).then_some(&turned[..]);
+                let mut out = if round % 2 == 0 { blocked_x.clone() } else { vec![f32::NAN; blocked_x.len()] };
+                let first = (round % 2 == 1).then_some(&blocked_x[..]);
                 let mut expected = vec![0.0; x.len()];
                 if round % 4 < 2 {
-                    reference::gate(&pool, Some(&x), &factors, h * w, act, &mut expected);
-                    gate(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
+                    reference::channel_mul(&pool, Some(&x), &factors, h * w, act, &mut expected);
+                    channel_mul(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
                 } else {
                     reference::scale_shift(&pool, Some(&x), &scale, &shift, h * w, act, &mut expected);
                     scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
                 }
                 assert!(out.iter().all(|v| v.is_finite()));
                 let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-                assert!(worst(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
+                assert!(max_error(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
             }
         }
     }
 
     #[test]
-    fn not_a_number_stays() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
-            let pool = Pool::new(1).unwrap();
+    fn nan_is_kept() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
+            let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];
-            gate(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
+            channel_mul(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
             assert!(out.iter().all(|v| v.is_nan()));
         }
     }

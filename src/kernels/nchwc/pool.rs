@@ -1,69 +1,71 @@
 //! Pooling with windows and to a fixed output size, one vector of channels at a time.
 
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
-use crate::kernels::pooling::{PoolKind, PoolShape, Window};
+use crate::kernels::pool::{PoolKind, PoolShape, Window};
 use crate::kernels::simd::Simd;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// A row of windows of equal size.
-pub(in crate::kernels) struct Windows {
+struct Windows {
     /// The first pixel of the first window.
-    pub x: *const f32,
+    x: *const f32,
     /// Rows per window.
-    pub rows: usize,
+    rows: usize,
     /// Columns per window.
-    pub columns: usize,
+    columns: usize,
     /// Row stride within a window, in floats.
-    pub pitch: usize,
+    row_stride: usize,
     /// Column stride within a window, in floats.
-    pub tap: usize,
+    column_stride: usize,
     /// Stride between windows, in floats.
-    pub step: usize,
+    stride: usize,
     /// Number of windows.
-    pub count: usize,
+    count: usize,
     /// The first output; the others follow.
-    pub out: *mut f32,
+    out: *mut f32,
     /// Divisor of each window's sum; `None` for the maximum.
-    pub divisor: Option<f32>,
+    divisor: Option<f32>,
 }
 
-/// Computes the windows, several at a time.
-///
-/// # Safety
-/// The processor supports `S`; the windows are readable and the outputs writable.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn windows<S: Simd>(w: &Windows) {
-    let mut at = 0;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        while at + 4 <= w.count {
-            some::<S, 4>(w, at);
-            at += 4;
-        }
-        while at < w.count {
-            some::<S, 1>(w, at);
-            at += 1;
+impl Kernel for Windows {
+    type Operands = Self;
+
+    /// Computes the windows, several at a time.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(w: &Self) {
+        let mut at = 0;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            while at + 4 <= w.count {
+                some::<S, 4>(w, at);
+                at += 4;
+            }
+            while at < w.count {
+                some::<S, 1>(w, at);
+                at += 1;
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`windows`].
+/// As [`Kernel::run`].
 #[inline(always)]
 unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let x = w.x.add(at * w.step);
+        let x = w.x.add(at * w.stride);
         let out = w.out.add(at * S::LANES);
         match w.divisor {
             None => {
                 let mut best = [S::splat(f32::NEG_INFINITY); P];
                 for row in 0..w.rows {
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * w.tap);
+                        let x = x.add(row * w.row_stride + column * w.column_stride);
                         for (p, best) in best.iter_mut().enumerate() {
-                            let v = S::load(x.add(p * w.step));
+                            let v = S::load(x.add(p * w.stride));
                             // NaN wins, as in PyTorch: `max` keeps a NaN in its second operand, and `above` selects a new one
                             *best = S::above(v, v, v, S::max(v, *best));
                         }
@@ -79,9 +81,9 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
                 for row in 0..w.rows {
                     let mut line = [S::zero(); P];
                     for column in 0..w.columns {
-                        let x = x.add(row * w.pitch + column * w.tap);
+                        let x = x.add(row * w.row_stride + column * w.column_stride);
                         for (p, line) in line.iter_mut().enumerate() {
-                            *line = S::add(*line, S::load(x.add(p * w.step)));
+                            *line = S::add(*line, S::load(x.add(p * w.stride)));
                         }
                     }
                     for (sum, &line) in sums.iter_mut().zip(&line) {
@@ -96,14 +98,15 @@ unsafe fn some<S: Simd, const P: usize>(w: &Windows, at: usize) {
     }
 }
 
-/// Pooling with windows, like [`crate::kernels::pooling::pool`] for NCHW, from blocked to blocked layout. The number of feature
+/// Pooling with windows, like [`crate::kernels::nchw::pool::pool`] for NCHW, from blocked to blocked layout. The number of feature
 /// maps (samples times blocks) follows from the slices; `shape.maps` is ignored.
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+pub fn pool(threads: &ThreadPool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f32]) {
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let pool_windows = instance::<Windows>(isa);
     let [h, w] = shape.input;
     let [oh, ow] = shape.output;
     let maps = if oh * ow == 0 { 0 } else { out.len() / (oh * ow * lanes) };
@@ -127,16 +130,16 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
                 x: plane[((rows.start * w + columns.start) * lanes).min(plane.len())..].as_ptr(),
                 rows: rows.count,
                 columns: columns.count,
-                pitch: rows.step * w * lanes,
-                tap: columns.step * lanes,
-                step: shape.stride[1] * lanes,
+                row_stride: rows.step * w * lanes,
+                column_stride: columns.step * lanes,
+                stride: shape.stride[1] * lanes,
                 count,
                 out: line[ox * lanes..][..count * lanes].as_mut_ptr(),
                 divisor,
             };
-            // SAFETY: the processor supports what `kernels` are compiled for; `Window` clips windows at the edges of the feature
+            // SAFETY: the processor supports `isa`; `Window` clips windows at the edges of the feature
             // map, and those in `inside` need no clipping
-            unsafe { (kernels.windows)(&windows) };
+            unsafe { pool_windows(&windows) };
         };
         (0..inside.start).for_each(|ox| run(ox, 1));
         if !inside.is_empty() {
@@ -151,7 +154,7 @@ pub fn pool(threads: &Pool, isa: Isa, shape: &PoolShape, x: &[f32], out: &mut [f
 /// # Panics
 /// Like [`pool`].
 pub fn adaptive_avg(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     batch: usize,
     channels: usize,
@@ -161,8 +164,9 @@ pub fn adaptive_avg(
     out: &mut [f32],
 ) {
     let ([h, w], [oh, ow]) = (input, output);
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let pool_windows = instance::<Windows>(isa);
     let maps = batch * channels.div_ceil(lanes);
     assert_eq!(x.len(), maps * h * w * lanes);
     assert_eq!(out.len(), maps * oh * ow * lanes);
@@ -177,23 +181,23 @@ pub fn adaptive_avg(
             x: plane[(rows.start * w + columns.start) * lanes..].as_ptr(),
             rows: rows.len(),
             columns: columns.len(),
-            pitch: w * lanes,
-            tap: lanes,
-            step: 0,
+            row_stride: w * lanes,
+            column_stride: lanes,
+            stride: 0,
             count: 1,
             out: mean.as_mut_ptr(),
             divisor: Some((rows.len() * columns.len()) as f32),
         };
-        // SAFETY: the processor supports what `kernels` are compiled for; the window is inside the feature map, and `mean` holds
+        // SAFETY: the processor supports `isa`; the window is inside the feature map, and `mean` holds
         // a vector
-        unsafe { (kernels.windows)(&windows) };
+        unsafe { pool_windows(&windows) };
     });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::pooling as reference;
+    use crate::kernels::nchw::pool as reference;
     use crate::kernels::reference::{Numbers, blocked, plain};
 
     fn close(a: &[f32], b: &[f32]) -> bool {
@@ -202,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn windows_agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    fn windows_agree_with_the_plain_layout() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(11);
             for round in 0..150 {
@@ -215,7 +219,7 @@ mod tests {
                     let at = n.below(x.len());
                     x[at] = f32::NAN;
                 }
-                let threads = Pool::new(1 + n.below(3)).unwrap();
+                let threads = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut expected = vec![0.0; batch * c * output[0] * output[1]];
                 reference::pool(&threads, &shape, &x, &mut expected);
                 let sizes = [batch, c, output[0], output[1]];
@@ -227,8 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn means_agree_with_those_of_plain_maps() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    fn averages_agree_with_the_plain_layout() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(12);
             for round in 0..60 {
@@ -236,12 +240,12 @@ mod tests {
                 let output = if round % 2 == 0 { [1, 1] } else { [1 + n.below(8), 1 + n.below(8)] };
                 let (batch, c) = (1 + n.below(3), 1 + n.below(40));
                 let x = n.take(batch * c * input[0] * input[1]);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut expected = vec![0.0; batch * c * output[0] * output[1]];
                 reference::adaptive_avg(&pool, input, output, &x, &mut expected);
-                let turned = blocked(&x, [batch, c, input[0], input[1]], lanes);
+                let blocked_x = blocked(&x, [batch, c, input[0], input[1]], lanes);
                 let mut out = vec![f32::NAN; batch * c.next_multiple_of(lanes) * output[0] * output[1]];
-                adaptive_avg(&pool, isa, batch, c, input, output, &turned, &mut out);
+                adaptive_avg(&pool, isa, batch, c, input, output, &blocked_x, &mut out);
                 assert!(close(&plain(&out, [batch, c, output[0], output[1]], lanes), &expected), "{isa} {input:?} {output:?}");
             }
         }

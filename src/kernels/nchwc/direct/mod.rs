@@ -9,15 +9,18 @@
 //! Two pointwise convolutions whose results are added ([`pair`]: the last one of a block and its projection shortcut) are one sum
 //! over the channels of both, and are computed as one: the output of a strip stays in cache in between.
 
-mod cut;
+mod strip;
+mod tiles;
 
-use cut::Cut;
+use self::strip::{Geometry, MAX_ELEMENTS, Strip, copy_strip, offsets};
+use self::tiles::StripTiles;
 
 use super::pack::Panels;
+use super::vector;
 use crate::kernels::aligned::LINE;
-use crate::kernels::isa::{Isa, Kernels};
-use crate::kernels::pool::{Disjoint, Pool, share};
-use crate::kernels::tile::{Clamp, Tile};
+use crate::kernels::isa::{Isa, VectorIsa};
+use crate::kernels::microkernel::{self, Clamp, Tile};
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
 /// How the work is split.
@@ -34,74 +37,19 @@ pub struct DirectPlan {
     pub exact: bool,
 }
 
-/// The sizes of a convolution, in terms of strips.
-struct Geometry {
-    /// Contiguous channels in the input.
-    lanes: usize,
-    /// Number of blocks of `lanes` channels.
-    blocks: usize,
-    /// Whether the input is read in place.
-    pointwise: bool,
-    /// Whether the rows of a strip are contiguous, so that pixels of two rows may share a tile.
-    flat: bool,
-    /// Output rows; 1 if pointwise.
-    lines: usize,
-    /// Output pixels per row; all of them if pointwise.
-    width: usize,
-    /// Stored input rows between consecutive output rows of the strip.
-    step: usize,
-    /// Columns stored for each remainder.
-    columns: usize,
-    /// Floats per row of the strip.
-    pitch: usize,
-}
-
-impl Geometry {
-    fn new(shape: &ConvShape, lanes: usize) -> Geometry {
-        let pointwise = shape.is_pointwise() && lanes > 1;
-        let [kh, kw] = shape.kernel;
-        let phases = if kw == 1 { 1 } else { shape.stride[1] };
-        let columns = shape.output[1] + (kw - 1) * shape.dilation[1] / shape.stride[1];
-        Geometry {
-            lanes,
-            blocks: shape.channels.div_ceil(lanes),
-            pointwise,
-            flat: kh * kw == 1,
-            lines: if pointwise { 1 } else { shape.output[0] },
-            width: if pointwise { shape.pixels() } else { shape.output[1] },
-            step: if kh == 1 { 1 } else { shape.stride[0] },
-            columns,
-            pitch: phases * columns * lanes,
-        }
-    }
-
-    /// Input rows read by `rows` output rows.
-    fn rows_in(&self, shape: &ConvShape, rows: usize) -> usize {
-        (rows - 1) * self.step + (shape.kernel[0] - 1) * shape.dilation[0] + 1
-    }
-
-    /// Floats of a strip per sample.
-    fn strip(&self, shape: &ConvShape, rows: usize) -> usize {
-        if self.pointwise { 0 } else { self.blocks * self.rows_in(shape, rows) * self.pitch }
-    }
-}
-
 /// Floats of a panel that stay in the L1 cache next to the pixels of a tile: half of 32 KiB.
 const SLICE: usize = 4 << 10;
 
-/// Products per partial sum of an exact plan. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as accurate as PyTorch's,
-/// many enough that adding the partial sums takes only a fiftieth of the time.
+/// Products per partial sum of an exact plan. Few enough that a sum of 4608 products (a 3x3 kernel over 512 channels) is as
+/// accurate as PyTorch's, many enough that adding the partial sums takes only a fiftieth of the time.
 const PIECE: usize = 64;
 
 /// Output channels of the largest unit.
 const UNIT: usize = 32;
 
-/// Maximum number of kernel elements, whose offsets are kept on the stack.
-const TAPS: usize = 128;
-
 /// Whether this kernel supports the convolution.
-pub fn serves(shape: &ConvShape) -> bool {
-    shape.kernel[0] * shape.kernel[1] <= TAPS
+pub fn supports(shape: &ConvShape) -> bool {
+    shape.kernel[0] * shape.kernel[1] <= MAX_ELEMENTS
 }
 
 /// Scratch floats per thread.
@@ -111,23 +59,15 @@ pub fn scratch(isa: Isa, plain: bool, shape: &ConvShape, plan: DirectPlan) -> us
 }
 
 /// Whether the residual may be in the output buffer. It may not if the output temporarily holds sums over a part of the depth.
-pub fn overwrites(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
-    isa.kernels().is_some_and(|kernels| slices(kernels, &Panels::of(shape, kernels.lanes, plain), 0) == 1)
+pub fn allows_residual_in_place(isa: Isa, plain: bool, shape: &ConvShape) -> bool {
+    isa.vector().is_some_and(|isa| slices(isa, &Panels::of(shape, isa.lanes(), plain), 0) == 1)
 }
 
-/// Number of slices of a unit's depth: a panel that is applied to many tiles is processed in slices that stay in the L1 cache.
-fn slices(kernels: &Kernels, panels: &Panels, unit: usize) -> usize {
+/// Number of slices of a unit's depth. AVX2 consumes weights faster than the L2 cache delivers them, so that a panel, which is
+/// applied to many tiles, is processed in slices that stay in the L1 cache.
+fn slices(isa: VectorIsa, panels: &Panels, unit: usize) -> usize {
     let each = panels.len(unit) / panels.blocks.max(1);
-    if kernels.sliced { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
-}
-
-/// A range of output rows (pixels if pointwise) of some samples.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Strip {
-    sample: usize,
-    samples: usize,
-    first: usize,
-    count: usize,
+    if isa == VectorIsa::Avx2 { panels.blocks.div_ceil((SLICE / each.max(1)).max(1)).max(1) } else { 1 }
 }
 
 /// Convolution. The input is blocked, or NCHW if `plain`; the output is blocked. The weight is packed by [`super::pack::pack`],
@@ -135,9 +75,9 @@ struct Strip {
 ///
 /// # Panics
 /// If the instruction set has no kernels, a slice has the wrong length, or the residual is in the output although this convolution
-/// does not [support](overwrites) that.
+/// does not [support](allows_residual_in_place) that.
 pub fn conv(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     plain: bool,
     shape: &ConvShape,
@@ -146,11 +86,11 @@ pub fn conv(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
     let Epilogue { bias, residual, act } = operands.epilogue;
-    assert!(!matches!(residual, Residual::InPlace) || overwrites(isa, plain, shape), "a residual in place");
-    let source = Source::new(shape, kernels.lanes, plain, operands.x, operands.weight, bias);
-    sum(pool, kernels, &[source], 1, plan, residual, act, scratch, out);
+    assert!(!matches!(residual, Residual::InPlace) || allows_residual_in_place(isa, plain, shape), "a residual in place");
+    let isa = vector(isa);
+    let source = Source::new(shape, isa.lanes(), plain, operands.x, operands.weight, bias);
+    sum(pool, isa, &[source], 1, plan, residual, act, scratch, out);
 }
 
 /// The second convolution of [`pair`], which is added to the first.
@@ -172,7 +112,7 @@ pub struct Second<'a> {
 /// # Panics
 /// Like [`conv`], and if the two do not match.
 pub fn pair(
-    pool: &Pool,
+    pool: &ThreadPool,
     isa: Isa,
     shape: &ConvShape,
     plan: DirectPlan,
@@ -181,13 +121,13 @@ pub fn pair(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
+    let isa = vector(isa);
     let [one, two] = [shape, second.shape].map(|s| (s.batch, s.filters, s.output));
     assert!(pairs(shape, second.shape) && one == two, "a pair");
     let Epilogue { bias, residual, act } = operands.epilogue;
-    let first = Source::new(shape, kernels.lanes, false, operands.x, operands.weight, bias);
-    let second = Source::new(second.shape, kernels.lanes, false, second.x, second.weight, second.bias);
-    sum(pool, kernels, &[first, second], shape.output[1], plan, residual, act, scratch, out);
+    let first = Source::new(shape, isa.lanes(), false, operands.x, operands.weight, bias);
+    let second = Source::new(second.shape, isa.lanes(), false, second.x, second.weight, second.bias);
+    sum(pool, isa, &[first, second], shape.output[1], plan, residual, act, scratch, out);
 }
 
 /// Whether [`pair`] supports two convolutions whose outputs have the same size.
@@ -201,7 +141,7 @@ struct Source<'a> {
     shape: &'a ConvShape,
     g: Geometry,
     panels: Panels,
-    taps: [usize; TAPS],
+    offsets: [usize; MAX_ELEMENTS],
     x: &'a [f32],
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -214,18 +154,18 @@ impl<'a> Source<'a> {
         assert_eq!(x.len(), shape.batch * g.blocks * g.lanes * shape.input[0] * shape.input[1], "input");
         assert_eq!(weight.len(), panels.total(), "weight");
         assert!(bias.is_none_or(|b| b.len() == shape.filters.next_multiple_of(lanes)), "bias");
-        Source { shape, taps: offsets(shape, &g), g, panels, x, weight, bias }
+        Source { shape, offsets: offsets(shape, &g), g, panels, x, weight, bias }
     }
 
-    fn taps(&self) -> &[usize] {
-        &self.taps[..self.shape.kernel[0] * self.shape.kernel[1]]
+    fn offsets(&self) -> &[usize] {
+        &self.offsets[..self.shape.kernel[0] * self.shape.kernel[1]]
     }
 }
 
 /// The sum of several convolutions, over strips of `line` times as many pixels (or rows) as in the plan.
 fn sum(
-    pool: &Pool,
-    kernels: &'static Kernels,
+    pool: &ThreadPool,
+    isa: VectorIsa,
     sources: &[Source<'_>],
     line: usize,
     plan: DirectPlan,
@@ -235,7 +175,7 @@ fn sum(
     out: &mut [f32],
 ) {
     let Source { shape, g, panels, .. } = &sources[0];
-    assert_eq!(out.len(), shape.batch * shape.filters.next_multiple_of(kernels.lanes) * shape.pixels(), "output");
+    assert_eq!(out.len(), shape.batch * shape.filters.next_multiple_of(isa.lanes()) * shape.pixels(), "output");
     if let Residual::From(r) = residual {
         assert_eq!(r.len(), out.len(), "residual");
     }
@@ -249,13 +189,13 @@ fn sum(
     assert!(scratch.len() >= per_thread * pool.threads(), "scratch");
     let (out, scratch) = (Disjoint::new(out), Disjoint::new(scratch));
     let piece = if plan.exact { PIECE } else { usize::MAX };
-    let job = Job { kernels, sources, line, residual, act, piece, out };
+    let job = Job { isa, sources, line, residual, act, piece, out };
     let threads = pool.threads();
     // a thread keeps either its share of the weights, for all strips, or its strips, for all shares
     pool.deal(shares * pieces * sets, |thread, tasks| {
         // SAFETY: each thread has its own part of the scratch
         let copy = unsafe { scratch.slice(thread * per_thread, per_thread) };
-        let mut held = None;
+        let mut copied = None;
         for task in tasks {
             let (strip, part) =
                 if shares <= threads { (task % (pieces * sets), task / (pieces * sets)) } else { (task / shares, task % shares) };
@@ -263,75 +203,20 @@ fn sum(
             let lines = share(extent, pieces, piece);
             let batch = share(shape.batch, sets, set);
             let strip = Strip { sample: batch.start, samples: batch.len(), first: lines.start, count: lines.len() };
-            if held != Some(strip) {
+            if copied != Some(strip) {
                 for source in sources.iter().filter(|s| !s.g.pointwise) {
                     copy_strip(source.shape, &source.g, source.x, strip, copy);
                 }
-                held = Some(strip);
+                copied = Some(strip);
             }
             job.run(strip, share(panels.units(), shares, part), copy);
         }
     });
 }
 
-/// The offset of each kernel element in a strip (or in the input, if read in place).
-fn offsets(shape: &ConvShape, g: &Geometry) -> [usize; TAPS] {
-    let mut taps = [0; TAPS];
-    let [kh, kw] = shape.kernel;
-    assert!(kh * kw <= TAPS);
-    for (tap, offset) in taps.iter_mut().enumerate().take(kh * kw) {
-        let (y, x) = (tap / kw * shape.dilation[0], tap % kw * shape.dilation[1]);
-        let (phase, column) = (x % shape.stride[1], x / shape.stride[1]);
-        *offset = y * g.pitch + (phase * g.columns + column) * g.lanes;
-    }
-    taps
-}
-
-/// Copies the input of a strip: `[sample][block][row][column remainder][column][lanes]`, with zeros for padding.
-fn copy_strip(shape: &ConvShape, g: &Geometry, x: &[f32], strip: Strip, to: &mut [f32]) {
-    let [h, w] = shape.input;
-    let rows = g.rows_in(shape, strip.count);
-    // rows that no kernel element reads are skipped
-    let apart = shape.stride[0] / g.step;
-    let line = w * g.lanes;
-    let top = (strip.first * shape.stride[0]) as isize - shape.pad[0][0] as isize;
-    let maps = strip.sample * g.blocks..(strip.sample + strip.samples) * g.blocks;
-    for (map, to) in maps.zip(to.chunks_exact_mut(rows * g.pitch)) {
-        let plane = &x[map * h * line..][..h * line];
-        for (row, to) in to.chunks_exact_mut(g.pitch).enumerate() {
-            match usize::try_from(top + (row * apart) as isize).ok().filter(|&y| y < h) {
-                Some(y) => copy_row(shape, g, &plane[y * line..][..line], to),
-                None => to.fill(0.0),
-            }
-        }
-    }
-}
-
-fn copy_row(shape: &ConvShape, g: &Geometry, row: &[f32], to: &mut [f32]) {
-    let (w, left, stride, lanes) = (shape.input[1], shape.pad[1][0], shape.stride[1], g.lanes);
-    for (phase, to) in to.chunks_exact_mut(g.columns * lanes).enumerate() {
-        // column c of this remainder is the padded column c * stride + phase
-        let first = left.saturating_sub(phase).div_ceil(stride).min(g.columns);
-        let last = (w + left).saturating_sub(phase).div_ceil(stride).clamp(first, g.columns);
-        to[..first * lanes].fill(0.0);
-        to[last * lanes..].fill(0.0);
-        if first == last {
-            continue;
-        }
-        let from = &row[(first * stride + phase - left) * lanes..];
-        let to = &mut to[first * lanes..last * lanes];
-        if stride == 1 {
-            to.copy_from_slice(&from[..to.len()]);
-        } else if lanes == 1 {
-            to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(t, &v)| *t = v);
-        } else {
-            to.chunks_exact_mut(lanes).zip(from.chunks(stride * lanes)).for_each(|(t, v)| t.copy_from_slice(&v[..lanes]));
-        }
-    }
-}
-
+/// What all tasks of a convolution share.
 struct Job<'a> {
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     sources: &'a [Source<'a>],
     /// Pixels per row of a strip, if the first source is pointwise.
     line: usize,
@@ -342,16 +227,17 @@ struct Job<'a> {
     out: Disjoint<'a>,
 }
 
-/// A range of a source's blocks, whose products are added to a unit of output channels in one pass over the strip.
+/// One pass over a strip: adds the products of a range of a source's blocks to a unit of output channels.
 struct Pass<'a> {
     source: &'a Source<'a>,
     strip: Strip,
     unit: usize,
     blocks: std::ops::Range<usize>,
-    /// Whether it is the first and the last pass of the sum.
+    /// Whether it is the first pass of the sum.
     first: bool,
+    /// Whether it is the last pass of the sum.
     last: bool,
-    /// Whether no earlier pass read the same pixels.
+    /// Whether the pixels are read for the first time, so that they are not in cache.
     cold: bool,
     /// The weights that are read next.
     next: &'a [f32],
@@ -365,19 +251,19 @@ impl Job<'_> {
             for (index, source) in self.sources.iter().enumerate() {
                 let Source { panels, weight, .. } = source;
                 let each = panels.len(unit) / panels.blocks.max(1);
-                let slices = slices(self.kernels, panels, unit);
+                let slices = slices(self.isa, panels, unit);
                 for slice in 0..slices {
                     let blocks = share(panels.blocks, slices, slice);
                     let next = if slice + 1 < slices {
                         &weight[panels.start(unit) + blocks.end * each..]
                     } else {
                         // the next source's panel of this unit, or the first source's panel of the next unit
-                        let turn = index + 1 == count;
-                        let following = match unit + usize::from(turn) {
+                        let is_last_source = index + 1 == count;
+                        let following = match unit + usize::from(is_last_source) {
                             next if next < units.end => next,
                             _ => units.start,
                         };
-                        let Source { panels, weight, .. } = &self.sources[if turn { 0 } else { index + 1 }];
+                        let Source { panels, weight, .. } = &self.sources[if is_last_source { 0 } else { index + 1 }];
                         &weight[panels.start(following)..]
                     };
                     let len = blocks.len() * each;
@@ -397,12 +283,12 @@ impl Job<'_> {
         }
     }
 
-    /// The bias of some channels. If several sources have one, `room` receives their sum.
-    fn bias<'b>(&'b self, channels: std::ops::Range<usize>, room: &'b mut [f32; UNIT]) -> Option<&'b [f32]> {
+    /// The bias of some channels. If several sources have one, `memory` receives their sum.
+    fn bias<'b>(&'b self, channels: std::ops::Range<usize>, memory: &'b mut [f32; UNIT]) -> Option<&'b [f32]> {
         let mut biases = self.sources.iter().filter_map(|s| s.bias).map(|b| &b[channels.clone()]);
         let first = biases.next()?;
         let Some(second) = biases.next() else { return Some(first) };
-        let sums = &mut room[..channels.len()];
+        let sums = &mut memory[..channels.len()];
         sums.copy_from_slice(first);
         for other in std::iter::once(second).chain(biases) {
             sums.iter_mut().zip(other).for_each(|(s, &b)| *s += b);
@@ -410,26 +296,27 @@ impl Job<'_> {
         Some(sums)
     }
 
+    /// Computes a pass, tile by tile.
     fn pass(&self, pass: &Pass<'_>, copy: &[f32]) {
         let Pass { source, strip, unit, .. } = *pass;
         let Source { shape, g, panels, x, weight, .. } = source;
-        let lanes = self.kernels.lanes;
+        let lanes = self.isa.lanes();
         let width = panels.width(unit);
-        let map = shape.pixels() * lanes;
+        let out_plane = shape.pixels() * lanes;
         let out_blocks = shape.filters.div_ceil(lanes);
         let block = if g.pointwise { shape.input[0] * shape.input[1] * g.lanes } else { g.rows_in(shape, strip.count) * g.pitch };
         let each = panels.len(unit) / panels.blocks.max(1);
         let panel = &weight[panels.start(unit) + pass.blocks.start * each..][..pass.blocks.len() * each];
-        let taps = source.taps();
+        let kernel_offsets = source.offsets();
         // if the strip is flat, pixels are counted as in a single row
         let flat = if g.pointwise { strip.first * self.line } else { strip.first * g.width };
-        let cut = Cut::new(g, strip, self.line, self.kernels.pixels);
-        let tiles = cut.tiles() * strip.samples;
+        let strip_tiles = StripTiles::new(g, strip, self.line, microkernel::widest(self.isa));
+        let tiles = strip_tiles.len() * strip.samples;
         // the last tiles prefetch the next panel: enough of them that memory can keep up
-        let visits = pass.blocks.len() * taps.len();
+        let visits = pass.blocks.len() * kernel_offsets.len();
         let lines = pass.next.len().div_ceil(LINE * visits.max(1));
-        let bringers = (2 * lines).div_ceil(panels.depth).clamp(1, tiles);
-        let (lines, begin) = (lines.div_ceil(bringers), tiles - bringers);
+        let prefetchers = (2 * lines).div_ceil(panels.depth).clamp(1, tiles);
+        let (lines, begin) = (lines.div_ceil(prefetchers), tiles - prefetchers);
         let mut bias = [0.0; UNIT];
         let bias = if pass.last { self.bias(2 * unit * lanes..(2 * unit + width) * lanes, &mut bias) } else { None };
         let bias = bias.map_or(std::ptr::null(), <[f32]>::as_ptr);
@@ -440,36 +327,36 @@ impl Job<'_> {
             let maps =
                 if g.pointwise { &x[(strip.sample + sample) * g.blocks * block..] } else { &copy[sample * g.blocks * block..] };
             let read = &maps[panels.first_block(unit) * block..][..panels.blocks * block][pass.blocks.start * block..];
-            let start = ((strip.sample + sample) * out_blocks + 2 * unit) * map;
-            let out = self.out.pointer(start, width * map);
-            for part in cut.clone() {
+            let start = ((strip.sample + sample) * out_blocks + 2 * unit) * out_plane;
+            let out = self.out.pointer(start, width * out_plane);
+            for position in strip_tiles.clone() {
                 let (from, at) = if g.pointwise {
-                    ((flat + part.column) * lanes, (flat + part.column) * lanes)
+                    ((flat + position.column) * lanes, (flat + position.column) * lanes)
                 } else if g.flat {
-                    (part.column * g.lanes, (flat + part.column) * lanes)
+                    (position.column * g.lanes, (flat + position.column) * lanes)
                 } else {
-                    let row = strip.first + part.row;
-                    (part.row * g.step * g.pitch + part.column * g.lanes, (row * g.width + part.column) * lanes)
+                    let row = strip.first + position.row;
+                    (position.row * g.step * g.pitch + position.column * g.lanes, (row * g.width + position.column) * lanes)
                 };
-                let brought = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < pass.next.len());
+                let prefetched = tile.checked_sub(begin).map(|n| n * visits * lines * LINE).filter(|&n| n < pass.next.len());
                 tile += 1;
                 let tile = Tile {
                     x: read[from..].as_ptr(),
                     row: g.step * g.pitch,
                     blocks: pass.blocks.len(),
                     block,
-                    taps: taps.as_ptr(),
-                    tap_count: taps.len(),
+                    offsets: kernel_offsets.as_ptr(),
+                    elements: kernel_offsets.len(),
                     weight: panel.as_ptr(),
-                    next: brought.map_or(panel, |n| &pass.next[n..]).as_ptr(),
-                    lines: if brought.is_some() { lines } else { 0 },
-                    ahead: if g.pointwise && pass.cold { part.pixels * lanes } else { 0 },
+                    next: prefetched.map_or(panel, |n| &pass.next[n..]).as_ptr(),
+                    lines: if prefetched.is_some() { lines } else { 0 },
+                    ahead: if g.pointwise && pass.cold { position.pixels * lanes } else { 0 },
                     piece: self.piece.div_ceil(g.lanes),
                     resumes: !pass.first,
                     bias,
                     out: out.wrapping_add(at),
                     out_row: g.width * lanes,
-                    out_block: map,
+                    out_block: out_plane,
                     residual: match self.residual {
                         _ if !pass.last => std::ptr::null(),
                         Residual::None => std::ptr::null(),
@@ -478,21 +365,21 @@ impl Job<'_> {
                     },
                     clamp,
                 };
-                if size != (part.rows, part.pixels) {
-                    size = (part.rows, part.pixels);
-                    kernel = (self.kernels.tile)(part.rows, part.pixels, width, g.lanes > 1);
+                if size != (position.rows, position.pixels) {
+                    size = (position.rows, position.pixels);
+                    kernel = microkernel::choose(self.isa, position.rows, position.pixels, width, g.lanes > 1);
                 }
-                let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", part.rows, part.pixels) };
-                // SAFETY: `kernels` exists only on a processor with its instructions. The tile's kernel elements are inside the
-                // strip's copy, which has every row and column that they read (or, if pointwise, inside the feature map itself),
-                // and its outputs inside the unit's feature maps; the panel has the length given by blocks, kernel elements and
-                // channels. Each task writes its own outputs.
+                let Some(kernel) = kernel else { unreachable!("a tile of {} x {}", position.rows, position.pixels) };
+                // SAFETY: the processor supports `self.isa`. The tile's kernel elements are inside the strip's copy, which has
+                // every row and column that they read (or, if pointwise, inside the feature map itself), and its outputs inside
+                // the unit's feature maps; the panel has the length given by blocks, kernel elements and channels. Each task
+                // writes its own outputs.
                 unsafe { kernel(&tile) };
                 if self.act == Some(Activation::Sigmoid) && pass.last {
-                    for (b, r) in (0..width).flat_map(|b| (0..part.rows).map(move |r| (b, r))) {
-                        let at = start + b * map + at + r * g.width * lanes;
+                    for (b, r) in (0..width).flat_map(|b| (0..position.rows).map(move |r| (b, r))) {
+                        let at = start + b * out_plane + at + r * g.width * lanes;
                         // SAFETY: outputs of this tile only
-                        Activation::Sigmoid.apply(unsafe { self.out.slice(at, part.pixels * lanes) });
+                        Activation::Sigmoid.apply(unsafe { self.out.slice(at, position.pixels * lanes) });
                     }
                 }
             }

@@ -1,66 +1,10 @@
-//! The innermost loops of training, with one instance per layout: compiled for the instruction set for the blocked layout, and
-//! with scalars instead of vectors for NCHW, which is a blocked layout with one channel per block.
+//! How training kernels iterate over values of either layout: NCHW is a blocked layout with one channel per block.
 
 use std::ops::Range;
 
-use super::conv_weight::winograd::transform::{Sums, gradient, taps};
-use super::norm::loops::{Back, GradSums, Moments, Normalize, back, grad_sums, moments, normalize};
-use super::plane::{Dot, plane_dot};
-use super::pool::{MaxSpread, MeanSpread, max_spread, mean_spread};
+use crate::kernels::Layout;
 use crate::kernels::aligned::LINE;
-use crate::kernels::pool::share;
-use crate::kernels::simd::scalar::Scalar;
-use crate::kernels::winograd::transform::InputTile;
-use crate::kernels::{Isa, Layout, blocked};
-
-/// See the module documentation.
-pub(in crate::kernels) struct TrainKernels {
-    /// Sums of differences and of their squares.
-    pub moments: unsafe fn(&Moments),
-    /// Normalizes pixels.
-    pub normalize: unsafe fn(&Normalize),
-    /// Sums for the gradient of a batch norm.
-    pub grad_sums: unsafe fn(&GradSums),
-    /// The gradient of a batch norm's input.
-    pub back: unsafe fn(&Back),
-    /// The dot product of two feature maps.
-    pub plane_dot: unsafe fn(&Dot),
-    /// Scatters gradients to the maximum of each window.
-    pub max_spread: unsafe fn(&MaxSpread),
-    /// Scatters gradients to all elements of each window.
-    pub mean_spread: unsafe fn(&MeanSpread),
-    /// Transforms a tile of a gradient.
-    pub gradient: unsafe fn(&InputTile),
-    /// Transforms summed points to kernel elements.
-    pub taps: unsafe fn(&Sums),
-}
-
-static PLAIN: TrainKernels = TrainKernels {
-    moments: moments::<Scalar>,
-    normalize: normalize::<Scalar>,
-    grad_sums: grad_sums::<Scalar>,
-    back: back::<Scalar>,
-    plane_dot: plane_dot::<Scalar>,
-    max_spread: max_spread::<Scalar>,
-    mean_spread: mean_spread::<Scalar>,
-    gradient: gradient::<Scalar>,
-    taps: taps::<Scalar>,
-};
-
-/// The loops for values in a layout.
-///
-/// # Panics
-/// If the layout is blocked but is not the instruction set's layout, or the processor lacks the instruction set.
-pub(super) fn leaves(isa: Isa, layout: Layout) -> &'static TrainKernels {
-    match layout {
-        Layout::Nchw => &PLAIN,
-        Layout::Blocked { lanes } => {
-            let kernels = blocked::kernels(isa);
-            assert_eq!(kernels.lanes, lanes, "blocks of {isa}");
-            &kernels.train
-        }
-    }
-}
+use crate::kernels::threads::share;
 
 /// Floats that a loop processes at a time: few enough to stay in the L1 cache, and to be summed in single precision (in several
 /// partial sums) with negligible error.
@@ -71,7 +15,7 @@ const PARTS: usize = 32;
 
 /// The sizes of a value, as kernels iterate over it: feature maps of vectors of `lanes` channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Maps {
+pub(super) struct FeatureMaps {
     pub batch: usize,
     pub channels: usize,
     pub blocks: usize,
@@ -80,14 +24,14 @@ pub(super) struct Maps {
     pub lanes: usize,
 }
 
-impl Maps {
+impl FeatureMaps {
     /// For a value with these samples, channels, height and width.
-    pub fn new(layout: Layout, [batch, channels, height, width]: [usize; 4]) -> Maps {
+    pub fn new(layout: Layout, [batch, channels, height, width]: [usize; 4]) -> FeatureMaps {
         let lanes = match layout {
             Layout::Nchw => 1,
             Layout::Blocked { lanes } => lanes,
         };
-        Maps { batch, channels, blocks: channels.div_ceil(lanes), plane: height * width, lanes }
+        FeatureMaps { batch, channels, blocks: channels.div_ceil(lanes), plane: height * width, lanes }
     }
 
     /// Samples times blocks.
@@ -159,7 +103,7 @@ mod tests {
     fn parts_cover_a_block_once() {
         for sizes in [[3, 20, 4, 5], [1, 1, 1, 1], [2, 16, 70, 70], [40, 33, 1, 1], [0, 4, 2, 2], [2, 3, 0, 4]] {
             for layout in [Layout::Nchw, Layout::Blocked { lanes: 8 }, Layout::Blocked { lanes: 16 }] {
-                let maps = Maps::new(layout, sizes);
+                let maps = FeatureMaps::new(layout, sizes);
                 let mut seen = vec![0; maps.len()];
                 for block in 0..maps.blocks {
                     for part in 0..maps.parts() {

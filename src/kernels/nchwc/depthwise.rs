@@ -4,75 +4,77 @@ use std::collections::TryReserveError;
 use std::ops::Range;
 
 use super::pack::{Filters, flush};
-use super::{kernels, runs};
-use crate::kernels::gemm_conv::taps_inside;
+use super::{runs, vector};
+use crate::kernels::conv::range_inside;
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
+use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
-use crate::kernels::tile::Clamp;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
 
 /// A row of outputs that use the same kernel elements. Strides are in floats.
-pub(in crate::kernels) struct Taps {
+struct Row {
     /// What the first output reads at the first kernel element.
-    pub x: *const f32,
+    x: *const f32,
     /// Stride between the input pixels of consecutive outputs.
-    pub step: usize,
+    step: usize,
     /// Rows and columns of kernel elements.
-    pub taps: [usize; 2],
+    elements: [usize; 2],
     /// Input strides between rows and between columns of kernel elements.
-    pub apart: [usize; 2],
+    strides: [usize; 2],
     /// The weight of the first kernel element; columns are contiguous.
-    pub weight: *const f32,
+    weight: *const f32,
     /// Weight stride between rows of kernel elements.
-    pub weight_row: usize,
+    weight_row: usize,
     /// A vector that is added to the complete sum; null for none.
-    pub bias: *const f32,
+    bias: *const f32,
     /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
-    pub residual: *const f32,
+    residual: *const f32,
     /// Applied last.
-    pub clamp: Clamp,
+    clamp: Clamp,
     /// The first output; the others follow.
-    pub out: *mut f32,
+    out: *mut f32,
     /// Number of outputs.
-    pub count: usize,
+    count: usize,
 }
 
-/// Computes the outputs, several at a time.
-///
-/// # Safety
-/// The processor supports `S`; all pointers are valid for the given sizes.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn depthwise<S: Simd>(t: &Taps) {
-    let mut at = 0;
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        while at + 8 <= t.count {
-            some::<S, 8>(t, at);
-            at += 8;
-        }
-        if at + 4 <= t.count {
-            some::<S, 4>(t, at);
-            at += 4;
-        }
-        while at < t.count {
-            some::<S, 1>(t, at);
-            at += 1;
+impl Kernel for Row {
+    type Operands = Self;
+
+    /// Computes the outputs, several at a time.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(t: &Self) {
+        let mut at = 0;
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            while at + 8 <= t.count {
+                some::<S, 8>(t, at);
+                at += 8;
+            }
+            if at + 4 <= t.count {
+                some::<S, 4>(t, at);
+                at += 4;
+            }
+            while at < t.count {
+                some::<S, 1>(t, at);
+                at += 1;
+            }
         }
     }
 }
 
 /// # Safety
-/// As [`depthwise`].
+/// As [`Kernel::run`].
 #[inline(always)]
-unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
+unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let mut sums = [S::zero(); P];
-        for ky in 0..t.taps[0] {
-            for kx in 0..t.taps[1] {
+        for ky in 0..t.elements[0] {
+            for kx in 0..t.elements[1] {
                 let weight = S::load(t.weight.add(ky * t.weight_row + kx * S::LANES));
-                let x = t.x.add(at * t.step + ky * t.apart[0] + kx * t.apart[1]);
+                let x = t.x.add(at * t.step + ky * t.strides[0] + kx * t.strides[1]);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     *sum = S::fma(S::load(x.add(p * t.step)), weight, *sum);
                 }
@@ -90,25 +92,25 @@ unsafe fn some<S: Simd, const P: usize>(t: &Taps, at: usize) {
 }
 
 /// Whether this kernel supports the convolution.
-pub fn serves(shape: &ConvShape) -> bool {
+pub fn supports(shape: &ConvShape) -> bool {
     shape.groups == shape.channels && shape.groups == shape.filters
 }
 
 /// Packs a weight `[channels, 1, height, width]` to `[block][height][width][lanes]`; subnormal numbers become zero.
 pub fn pack_depthwise(lanes: usize, channels: usize, weight: &[f32]) -> Result<Aligned, TryReserveError> {
-    let taps = weight.len() / channels.max(1);
-    let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * taps)?;
-    pack_into(lanes, &Filters::stored(weight, [channels, 1, taps, 1], channels.max(1)), [channels, taps], &mut packed);
+    let elements = weight.len() / channels.max(1);
+    let mut packed = Aligned::zeroed(channels.next_multiple_of(lanes) * elements)?;
+    pack_into(lanes, &Filters::stored(weight, [channels, 1, elements, 1], channels.max(1)), [channels, elements], &mut packed);
     Ok(packed)
 }
 
 /// Like [`pack_depthwise`], for a number of channels and kernel elements, into memory that is zero or already contains the same
 /// weight.
-pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2], packed: &mut [f32]) {
+pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, elements]: [usize; 2], packed: &mut [f32]) {
     for channel in 0..channels {
-        let values = weight.taps(channel, 0);
-        for tap in 0..taps {
-            packed[(channel / lanes * taps + tap) * lanes + channel % lanes] = flush(values[weight.place(tap)]);
+        let values = weight.kernel(channel, 0);
+        for element in 0..elements {
+            packed[(channel / lanes * elements + element) * lanes + channel % lanes] = flush(values[weight.index(element)]);
         }
     }
 }
@@ -116,11 +118,12 @@ pub fn pack_into(lanes: usize, weight: &Filters<'_>, [channels, taps]: [usize; 2
 /// Convolution from blocked to blocked layout. The weight is packed by [`pack_depthwise`], the bias is padded to whole blocks.
 ///
 /// # Panics
-/// If the instruction set has no kernels, the convolution is not supported (see [`serves`]), or a slice has the wrong length.
-pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
-    assert!(serves(shape));
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+/// If the instruction set has no kernels, the convolution is not supported (see [`supports`]), or a slice has the wrong length.
+pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+    assert!(supports(shape));
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let conv_row = instance::<Row>(isa);
     let ConvOperands { x, weight, epilogue } = *operands;
     let ([h, w], [oh, ow], [kh, kw]) = (shape.input, shape.output, shape.kernel);
     let blocks = shape.channels.div_ceil(lanes);
@@ -137,9 +140,9 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
     let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
     let inside = |axis: usize, at: usize| -> (Range<usize>, usize) {
         let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
-        let taps = taps_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
-        let pixel = if taps.is_empty() { 0 } else { (from + (taps.start * shape.dilation[axis]) as isize) as usize };
-        (taps, pixel)
+        let elements = range_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
+        let pixel = if elements.is_empty() { 0 } else { (from + (elements.start * shape.dilation[axis]) as isize) as usize };
+        (elements, pixel)
     };
     let out = Disjoint::new(out);
     runs(pool, maps, oh, 1, |map, line| {
@@ -159,11 +162,11 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
         let (rows, y) = inside(0, line.start);
         let run = |ox: usize, count: usize| {
             let (columns, x) = inside(1, ox);
-            let taps = Taps {
+            let row = Row {
                 x: plane[(y * w + x) * lanes..].as_ptr(),
                 step: stride * lanes,
-                taps: [rows.len(), columns.len()],
-                apart: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
+                elements: [rows.len(), columns.len()],
+                strides: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
                 weight: weight.as_ptr().wrapping_add((rows.start * kw + columns.start) * lanes),
                 weight_row: kw * lanes,
                 bias,
@@ -172,9 +175,9 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
                 out: results.wrapping_add(ox * lanes),
                 count,
             };
-            // SAFETY: the processor supports what `kernels` are compiled for; `inside` drops kernel elements outside of the
+            // SAFETY: the processor supports `isa`; `inside` drops kernel elements outside of the
             // feature map, and those of `first..last` are all inside; weight, bias, residual and row have the asserted lengths
-            unsafe { (kernels.depthwise)(&taps) };
+            unsafe { conv_row(&row) };
         };
         (0..first).for_each(|ox| run(ox, 1));
         if first < last {
@@ -191,12 +194,12 @@ pub fn conv(pool: &Pool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_
 mod tests {
     use super::*;
     use crate::kernels::Epilogue;
-    use crate::kernels::blocked::pack::pack_channels;
-    use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+    use crate::kernels::nchwc::pack::pack_channels;
+    use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
 
     #[test]
     fn agrees_with_the_definition() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(31);
             for round in 0..120 {
@@ -234,10 +237,10 @@ mod tests {
                 let residual = [Residual::None, Residual::InPlace, Residual::From(&residual)][round % 3];
                 let epilogue = Epilogue { bias: Some(&bias), residual, act };
                 let x = blocked(&x, shape.input_sizes(), lanes);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 conv(&pool, isa, &shape, &ConvOperands { x: &x, weight: &weight, epilogue }, &mut out);
                 assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?}");
-                let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+                let off = max_error(&plain(&out, shape.output_sizes(), lanes), &expected);
                 assert!(off < 2e-5, "{isa} {shape:?}: {off}");
             }
         }

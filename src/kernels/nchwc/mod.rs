@@ -2,27 +2,29 @@
 
 use std::ops::Range;
 
-use super::isa::{Isa, Kernels};
-use super::pool::{Pool, share};
+use super::isa::{Isa, VectorIsa};
+use super::threads::{ThreadPool, share};
 
 pub mod channelwise;
 pub mod convert;
 pub mod depthwise;
 pub mod direct;
+pub mod movement;
 pub mod pack;
-pub mod pooling;
-pub mod shape;
+pub mod pool;
 
-/// The kernels of an instruction set that has its own.
-pub(super) fn kernels(isa: Isa) -> &'static Kernels {
-    let Some(kernels) = isa.kernels() else { panic!("no kernels for {isa}") };
-    kernels
+/// An instruction set that must have kernels for the blocked layout.
+///
+/// # Panics
+/// If it has none, or the processor lacks it.
+pub(super) fn vector(isa: Isa) -> VectorIsa {
+    isa.vector().unwrap_or_else(|| panic!("no kernels for {isa}"))
 }
 
 /// Gives each thread an equal share of the `places` (pixels or rows) of `maps` feature maps, in runs of at most `most`
 /// neighboring places of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls
 /// `task(map, places)` for each run.
-pub(super) fn runs(pool: &Pool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
+pub(super) fn runs(pool: &ThreadPool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {
         let mut at = part.start;
         while at < part.end {
@@ -44,7 +46,7 @@ mod tests {
     #[test]
     fn runs_cover_each_place_once_in_equal_shares() {
         for threads in 1..4 {
-            let pool = Pool::new(threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
             for (maps, places, most) in [(0, 5, 2), (1, 10, 3), (3, 7, 100), (5, 1, 1), (4, 0, 1)] {
                 let seen = Mutex::new(Vec::new());
                 runs(&pool, maps, places, most, |map, run| {

@@ -1,8 +1,8 @@
 //! Comparison with the definition in f64, and speed.
 
 use super::*;
-use crate::kernels::blocked::pack::{pack, pack_channels};
-use crate::kernels::reference::{Numbers, blocked, conv_f64, plain, worst};
+use crate::kernels::nchwc::pack::{pack, pack_channels};
+use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
 
 /// Runs this kernel from and to NCHW values and compares with the definition in f64.
 fn check(
@@ -32,7 +32,7 @@ fn check(
     };
     let mut out = vec![f32::NAN; rest.len()];
     let residual = match residual {
-        1 if !overwrites(isa, from_plain, &shape) => Residual::From(&rest),
+        1 if !allows_residual_in_place(isa, from_plain, &shape) => Residual::From(&rest),
         0 => Residual::None,
         1 => {
             out.copy_from_slice(&rest);
@@ -40,13 +40,13 @@ fn check(
         }
         _ => Residual::From(&rest),
     };
-    let pool = Pool::new(threads).unwrap();
-    let mut room = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
+    let pool = ThreadPool::new(threads).unwrap();
+    let mut scratch_memory = vec![f32::NAN; scratch(isa, from_plain, &shape, plan) * threads];
     let epilogue = Epilogue { bias: Some(&bias), residual, act };
     let operands = ConvOperands { x: &input, weight: &packed, epilogue };
-    conv(&pool, isa, from_plain, &shape, plan, &operands, &mut room, &mut out);
+    conv(&pool, isa, from_plain, &shape, plan, &operands, &mut scratch_memory, &mut out);
     assert!(out.iter().all(|v| v.is_finite()), "{isa} {shape:?} {plan:?}");
-    let off = worst(&plain(&out, shape.output_sizes(), lanes), &expected);
+    let off = max_error(&plain(&out, shape.output_sizes(), lanes), &expected);
     assert!(off < 5e-5, "{isa} {shape:?} {plan:?}: {off}");
 }
 
@@ -67,7 +67,7 @@ fn shape(n: &mut Numbers, groups: bool) -> ConvShape {
 
 #[test]
 fn agrees_with_the_definition() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let mut n = Numbers::new(7);
         for round in 0..120 {
             let shape = shape(&mut n, round % 4 == 3);
@@ -82,7 +82,7 @@ fn agrees_with_the_definition() {
 
 #[test]
 fn a_pair_is_the_sum_of_two_convolutions() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         let mut n = Numbers::new(11);
         let lanes = isa.lanes();
         for round in 0..60 {
@@ -121,13 +121,13 @@ fn a_pair_is_the_sum_of_two_convolutions() {
             let plan =
                 DirectPlan { rows: 1 + n.below(9), samples: 1 + n.below(3), shares: 1 + n.below(3), exact: n.below(2) == 0 };
             let threads = 1 + n.below(3);
-            let mut room = vec![f32::NAN; scratch(isa, false, &two, plan) * threads];
+            let mut scratch_memory = vec![f32::NAN; scratch(isa, false, &two, plan) * threads];
             let mut out = vec![f32::NAN; batch * filters.next_multiple_of(lanes) * output[0] * output[1]];
             let epilogue = Epilogue { bias: Some(bias), residual: Residual::None, act };
             let operands = ConvOperands { x, weight, epilogue };
             let second = Second { shape: &two, x: x2, weight: weight2, bias: Some(bias2) };
-            let pool = Pool::new(threads).unwrap();
-            pair(&pool, isa, &one, plan, &operands, &second, &mut room, &mut out);
+            let pool = ThreadPool::new(threads).unwrap();
+            pair(&pool, isa, &one, plan, &operands, &second, &mut scratch_memory, &mut out);
             let got = plain(&out, one.output_sizes(), lanes);
             let off = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off < 1e-3 && got.iter().all(|v| v.is_finite()), "{isa} {one:?} {two:?} {plan:?}: {off}");
@@ -138,7 +138,7 @@ fn a_pair_is_the_sum_of_two_convolutions() {
 #[test]
 #[ignore = "a measurement: cargo test --release --lib direct::tests::speed -- --ignored --nocapture"]
 fn speed() {
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
         for (channels, map, filters, kernel, stride) in [
             (64, 56, 64, 3, 1),
             (128, 28, 128, 3, 1),
@@ -179,7 +179,7 @@ fn speed() {
                 let mut y = vec![0f32; shape.output_sizes().iter().product()];
                 let mut line = String::new();
                 for threads in [1, 2] {
-                    let pool = Pool::new(threads).unwrap();
+                    let pool = ThreadPool::new(threads).unwrap();
                     let lines = if shape.is_pointwise() { out * out } else { out };
                     let mut best: (f64, DirectPlan) = (f64::MAX, DirectPlan { rows: 1, samples: 1, shares: 1, exact: false });
                     for pieces in [1, 2, 4, 8, 16] {
@@ -189,12 +189,12 @@ fn speed() {
                                     continue;
                                 }
                                 let plan = DirectPlan { rows: lines.div_ceil(pieces), samples, shares, exact: false };
-                                let mut room = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
+                                let mut scratch_memory = vec![0f32; scratch(isa, plain, &shape, plan) * threads];
                                 let epilogue = Epilogue { bias: None, residual: Residual::None, act: Some(Activation::Relu) };
                                 let operands = ConvOperands { x: &x, weight: &weight, epilogue };
                                 for _ in 0..5 {
                                     let start = std::time::Instant::now();
-                                    conv(&pool, isa, plain, &shape, plan, &operands, &mut room, &mut y);
+                                    conv(&pool, isa, plain, &shape, plan, &operands, &mut scratch_memory, &mut y);
                                     let t = start.elapsed().as_secs_f64();
                                     if t < best.0 {
                                         best = (t, plan)

@@ -1,9 +1,9 @@
 //! Softmax over channels.
 
-use super::pool::Pool;
+use crate::kernels::threads::ThreadPool;
 
 /// Softmax over the `channels` of each sample, whose feature maps have `plane` elements; `x` is `None` if it is already in `out`.
-pub fn softmax(pool: &Pool, x: Option<&[f32]>, channels: usize, plane: usize, out: &mut [f32]) {
+pub fn softmax(pool: &ThreadPool, x: Option<&[f32]>, channels: usize, plane: usize, out: &mut [f32]) {
     let sample = channels * plane;
     pool.pieces(out, sample, |index, out| {
         if let Some(x) = x {

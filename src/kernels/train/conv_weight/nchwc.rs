@@ -1,4 +1,4 @@
-//! For the blocked layout, with the micro-kernel of [`super::outer`].
+//! For the blocked layout, with the micro-kernel of [`super::outer_product`].
 //!
 //! The gradient is split into tiles: a unit of filters (two blocks, or one), a block of channels (or one channel of NCHW), and
 //! all kernel elements. A task computes some tiles over a range of pixels. It processes its range in chunks (rows of a feature
@@ -8,12 +8,12 @@
 
 use std::ops::Range;
 
-use super::outer::{Outer, most_rows};
+use super::outer_product::{self, Outer, most_rows};
 use crate::kernels::ConvShape;
-use crate::kernels::blocked::pack::Panels;
-use crate::kernels::gemm_conv::taps_inside;
-use crate::kernels::isa::Kernels;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::conv::range_inside;
+use crate::kernels::isa::VectorIsa;
+use crate::kernels::nchwc::pack::Panels;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// Maximum bytes of a task's tiles (unless a single one is larger): they share the L2 cache with the current chunk and what
 /// follows it.
@@ -26,7 +26,7 @@ const MIN_PIXELS: usize = 64;
 const TASKS: usize = 16;
 
 /// How the work is split.
-struct Cut {
+struct Split {
     panels: Panels,
     /// Floats per tile.
     tile: usize,
@@ -46,11 +46,11 @@ struct Cut {
     copy: usize,
 }
 
-impl Cut {
-    fn new(shape: &ConvShape, lanes: usize, plain: bool, threads: usize) -> Cut {
+impl Split {
+    fn new(shape: &ConvShape, lanes: usize, plain: bool, threads: usize) -> Split {
         let panels = Panels::of(shape, lanes, plain);
-        let taps = shape.kernel[0] * shape.kernel[1];
-        let tile = taps * panels.depth * 2 * lanes;
+        let elements = shape.kernel[0] * shape.kernel[1];
+        let tile = elements * panels.depth * 2 * lanes;
         let (units, blocks) = (panels.units().max(1), panels.blocks.max(1));
         // a task reads one block of x per block of channels, and two of dy per unit of filters
         let tiles = (TILES / 4 / tile).max(1);
@@ -70,12 +70,12 @@ impl Cut {
         };
         let tasks = TASKS.max(4 * threads);
         let ranges = tasks.div_ceil(unit_sets * block_sets).clamp(1, (pieces * sets).max(1));
-        let mut cut = Cut { panels, tile, unit_sets, block_sets, most: across * deep, pieces, sets, ranges, copy: 0 };
+        let mut split = Split { panels, tile, unit_sets, block_sets, most: across * deep, pieces, sets, ranges, copy: 0 };
         if plain {
             let samples = shape.batch.div_ceil(sets.max(1));
-            cut.copy = samples * shape.channels * padded(shape, height.div_ceil(pieces)).iter().product::<usize>();
+            split.copy = samples * shape.channels * padded(shape, height.div_ceil(pieces)).iter().product::<usize>();
         }
-        cut
+        split
     }
 
     /// Number of buffers for a task's tiles: one per thread if they are stored immediately, otherwise one per task.
@@ -101,13 +101,13 @@ fn padded(shape: &ConvShape, rows: usize) -> [usize; 2] {
 
 /// Scratch floats for a thread count.
 pub(super) fn scratch(lanes: usize, plain: bool, shape: &ConvShape, threads: usize) -> usize {
-    Cut::new(shape, lanes, plain, threads).scratch(threads)
+    Split::new(shape, lanes, plain, threads).scratch(threads)
 }
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
 pub(super) fn conv_weight(
-    pool: &Pool,
-    kernels: &'static Kernels,
+    pool: &ThreadPool,
+    isa: VectorIsa,
     plain: bool,
     shape: &ConvShape,
     x: &[f32],
@@ -116,38 +116,38 @@ pub(super) fn conv_weight(
     dw: &mut [f32],
 ) {
     let threads = pool.threads();
-    let cut = Cut::new(shape, kernels.lanes, plain, threads);
-    assert!(scratch.len() >= cut.scratch(threads), "scratch");
-    let (place, places) = (cut.most * cut.tile, cut.places(threads));
+    let split = Split::new(shape, isa.lanes(), plain, threads);
+    assert!(scratch.len() >= split.scratch(threads), "scratch");
+    let (place, places) = (split.most * split.tile, split.places(threads));
     let (sums, copies) = scratch.split_at_mut(places * place);
     let (sums, copies, dw) = (Disjoint::new(sums), Disjoint::new(copies), Disjoint::new(dw));
-    let job = Job { kernels, plain, shape, cut: &cut, x, dy };
-    pool.deal(cut.tasks(), |thread, tasks| {
+    let job = Job { isa, plain, shape, split: &split, x, dy };
+    pool.deal(split.tasks(), |thread, tasks| {
         // SAFETY: each thread has its own part
-        let copy = unsafe { copies.slice(thread * cut.copy, cut.copy) };
+        let copy = unsafe { copies.slice(thread * split.copy, split.copy) };
         for task in tasks {
-            let at = if cut.ranges == 1 { thread } else { task };
+            let at = if split.ranges == 1 { thread } else { task };
             // SAFETY: no other task uses this buffer at the same time
             let sums = unsafe { sums.slice(at * place, place) };
-            let (part, range) = (task % (cut.unit_sets * cut.block_sets), task / (cut.unit_sets * cut.block_sets));
+            let (part, range) = (task % (split.unit_sets * split.block_sets), task / (split.unit_sets * split.block_sets));
             let part = job.part(part);
             job.run(range, &part, copy, sums);
-            if cut.ranges == 1 {
+            if split.ranges == 1 {
                 for (index, (unit, block)) in part.tiles().enumerate() {
-                    job.write(unit, block, &sums[index * cut.tile..][..cut.tile], &dw);
+                    job.write(unit, block, &sums[index * split.tile..][..split.tile], &dw);
                 }
             }
         }
     });
-    if cut.ranges > 1 {
-        let parts = cut.unit_sets * cut.block_sets;
-        pool.for_each(parts * cut.most, |index, _| {
-            let (part, index) = (index / cut.most, index % cut.most);
+    if split.ranges > 1 {
+        let parts = split.unit_sets * split.block_sets;
+        pool.for_each(parts * split.most, |index, _| {
+            let (part, index) = (index / split.most, index % split.most);
             let Some((unit, block)) = job.part(part).tiles().nth(index) else { return };
             // SAFETY: the sums of this tile belong to this task
-            let of_range = |range: usize| unsafe { sums.slice((range * parts + part) * place + index * cut.tile, cut.tile) };
+            let of_range = |range: usize| unsafe { sums.slice((range * parts + part) * place + index * split.tile, split.tile) };
             let total = of_range(0);
-            for range in 1..cut.ranges {
+            for range in 1..split.ranges {
                 total.iter_mut().zip(of_range(range)).for_each(|(total, &mut sum)| *total += sum);
             }
             job.write(unit, block, total, &dw);
@@ -156,10 +156,10 @@ pub(super) fn conv_weight(
 }
 
 struct Job<'a> {
-    kernels: &'static Kernels,
+    isa: VectorIsa,
     plain: bool,
     shape: &'a ConvShape,
-    cut: &'a Cut,
+    split: &'a Split,
     x: &'a [f32],
     dy: &'a [f32],
 }
@@ -184,27 +184,27 @@ struct Chunk {
 
 impl Job<'_> {
     fn part(&self, part: usize) -> Part {
-        let cut = self.cut;
+        let split = self.split;
         Part {
-            units: share(cut.panels.units(), cut.unit_sets, part / cut.block_sets),
-            blocks: share(cut.panels.blocks, cut.block_sets, part % cut.block_sets),
+            units: share(split.panels.units(), split.unit_sets, part / split.block_sets),
+            blocks: share(split.panels.blocks, split.block_sets, part % split.block_sets),
         }
     }
 
     /// Sums the tiles of a part over a range of chunks.
     fn run(&self, range: usize, part: &Part, copy: &mut [f32], sums: &mut [f32]) {
-        let cut = self.cut;
+        let split = self.split;
         sums.fill(0.0);
-        for chunk in share(cut.pieces * cut.sets, cut.ranges, range) {
+        for chunk in share(split.pieces * split.sets, split.ranges, range) {
             let chunk = Chunk {
-                samples: share(self.shape.batch, cut.sets, chunk / cut.pieces),
-                lines: share(self.shape.output[0], cut.pieces, chunk % cut.pieces),
+                samples: share(self.shape.batch, split.sets, chunk / split.pieces),
+                lines: share(self.shape.output[0], split.pieces, chunk % split.pieces),
             };
             if self.plain {
                 self.copy(&chunk, copy);
             }
-            for ((unit, block), sums) in part.tiles().zip(sums.chunks_exact_mut(cut.tile)) {
-                let block = cut.panels.first_block(unit) + block;
+            for ((unit, block), sums) in part.tiles().zip(sums.chunks_exact_mut(split.tile)) {
+                let block = split.panels.first_block(unit) + block;
                 if self.plain {
                     self.add_plain(unit, block, &chunk, copy, sums);
                 } else {
@@ -217,17 +217,17 @@ impl Job<'_> {
     /// Adds a chunk to a tile.
     fn add(&self, unit: usize, block: usize, chunk: &Chunk, sums: &mut [f32]) {
         let s = self.shape;
-        let lanes = self.kernels.lanes;
-        let width = self.cut.panels.width(unit);
+        let lanes = self.isa.lanes();
+        let width = self.split.panels.width(unit);
         let ([h, w], [oh, ow]) = (s.input, s.output);
         let rows = most_rows(lanes, width);
-        let Some(kernel) = (self.kernels.outer)(rows, width) else { unreachable!("a kernel of {rows} x {width}") };
+        let Some(kernel) = outer_product::choose(self.isa, rows, width) else { unreachable!("a kernel of {rows} x {width}") };
         let (in_blocks, out_blocks) = (s.channels.div_ceil(lanes), s.filters.div_ceil(lanes));
-        for tap in 0..s.kernel[0] * s.kernel[1] {
-            let reach = |axis: usize, tap: usize| (tap * s.dilation[axis]) as isize - s.pad[axis][0] as isize;
-            let (down, right) = (reach(0, tap / s.kernel[1]), reach(1, tap % s.kernel[1]));
-            let lines = taps_inside(chunk.lines.start, chunk.lines.len(), h, s.stride[0], down);
-            let columns = taps_inside(0, ow, w, s.stride[1], right);
+        for element in 0..s.kernel[0] * s.kernel[1] {
+            let reach = |axis: usize, element: usize| (element * s.dilation[axis]) as isize - s.pad[axis][0] as isize;
+            let (down, right) = (reach(0, element / s.kernel[1]), reach(1, element % s.kernel[1]));
+            let lines = range_inside(chunk.lines.start, chunk.lines.len(), h, s.stride[0], down);
+            let columns = range_inside(0, ow, w, s.stride[1], right);
             if lines.is_empty() || columns.is_empty() {
                 continue;
             }
@@ -254,9 +254,9 @@ impl Job<'_> {
                     dy_steps,
                     dy_block: oh * ow * lanes,
                     counts,
-                    sums: sums[(tap * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
+                    sums: sums[(element * lanes + first) * width * lanes..][..rows * width * lanes].as_mut_ptr(),
                 };
-                // SAFETY: `kernels` exists only on a processor with its instructions; the last pixels of both feature maps are
+                // SAFETY: the processor supports `self.isa`; the last pixels of both feature maps are
                 // inside them, as asserted, and there are as many sums as the kernel writes
                 unsafe { kernel(&outer) };
             }
@@ -266,8 +266,8 @@ impl Job<'_> {
     /// Adds a chunk to a tile of one channel of an NCHW input, from its copy.
     fn add_plain(&self, unit: usize, channel: usize, chunk: &Chunk, copy: &[f32], sums: &mut [f32]) {
         let s = self.shape;
-        let lanes = self.kernels.lanes;
-        let width = self.cut.panels.width(unit);
+        let lanes = self.isa.lanes();
+        let width = self.split.panels.width(unit);
         let [oh, ow] = s.output;
         let out_blocks = s.filters.div_ceil(lanes);
         let [high, wide] = padded(s, chunk.lines.len());
@@ -282,10 +282,12 @@ impl Job<'_> {
         let dy_at = ((chunk.samples.start * out_blocks + 2 * unit) * oh + chunk.lines.start) * ow * lanes;
         assert!(dy_at + last(dy_steps) + (width - 1) * oh * ow * lanes + lanes <= self.dy.len());
         for (ky, run) in (0..kh).flat_map(|ky| (0..runs).map(move |run| (ky, run))) {
-            let taps = share(kw, runs, run);
-            let x_at = (channel * high + ky * s.dilation[0]) * wide + taps.start * s.dilation[1];
-            assert!(x_at + last(x_steps) + taps.len() <= copy.len());
-            let Some(kernel) = (self.kernels.outer)(taps.len(), width) else { unreachable!("a kernel of {taps:?} x {width}") };
+            let elements = share(kw, runs, run);
+            let x_at = (channel * high + ky * s.dilation[0]) * wide + elements.start * s.dilation[1];
+            assert!(x_at + last(x_steps) + elements.len() <= copy.len());
+            let Some(kernel) = outer_product::choose(self.isa, elements.len(), width) else {
+                unreachable!("a kernel of {elements:?} x {width}")
+            };
             let outer = Outer {
                 x: copy[x_at..].as_ptr(),
                 x_steps,
@@ -293,7 +295,7 @@ impl Job<'_> {
                 dy_steps,
                 dy_block: oh * ow * lanes,
                 counts,
-                sums: sums[(ky * kw + taps.start) * width * lanes..][..taps.len() * width * lanes].as_mut_ptr(),
+                sums: sums[(ky * kw + elements.start) * width * lanes..][..elements.len() * width * lanes].as_mut_ptr(),
             };
             // SAFETY: as in `add`
             unsafe { kernel(&outer) };
@@ -327,10 +329,10 @@ impl Job<'_> {
     /// Stores a tile in the gradient, for the pairs of filters and channels in the same group.
     fn write(&self, unit: usize, block: usize, sums: &[f32], dw: &Disjoint<'_>) {
         let s = self.shape;
-        let panels = &self.cut.panels;
-        let (lanes, depth) = (self.kernels.lanes, panels.depth);
+        let panels = &self.split.panels;
+        let (lanes, depth) = (self.isa.lanes(), panels.depth);
         let width = panels.width(unit) * lanes;
-        let taps = s.kernel[0] * s.kernel[1];
+        let elements = s.kernel[0] * s.kernel[1];
         let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
         let first = (panels.first_block(unit) + block) * depth;
         for lane in 0..width.min(s.filters - unit * 2 * lanes) {
@@ -341,10 +343,10 @@ impl Job<'_> {
                 continue;
             }
             // SAFETY: these channels of this filter are only in this tile
-            let out = unsafe { dw.slice((filter * channels + from - group) * taps, (to - from) * taps) };
-            for (channel, out) in out.chunks_exact_mut(taps).enumerate() {
-                for (tap, out) in out.iter_mut().enumerate() {
-                    *out = sums[(tap * depth + from - first + channel) * width + lane];
+            let out = unsafe { dw.slice((filter * channels + from - group) * elements, (to - from) * elements) };
+            for (channel, out) in out.chunks_exact_mut(elements).enumerate() {
+                for (element, out) in out.iter_mut().enumerate() {
+                    *out = sums[(element * depth + from - first + channel) * width + lane];
                 }
             }
         }

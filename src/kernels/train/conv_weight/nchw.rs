@@ -5,8 +5,8 @@
 //! threads busy, there are several ranges, whose sums are stored separately and added in order.
 
 use crate::kernels::ConvShape;
-use crate::kernels::gemm_conv::im2col;
-use crate::kernels::pool::{Disjoint, Pool, share};
+use crate::kernels::nchw::gemm::im2col;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
 
 /// Approximate number of gradient columns per task.
 const COLUMNS: usize = 96;
@@ -16,7 +16,7 @@ const TILE: usize = 64 << 10;
 const TASKS: usize = 16;
 
 /// How the work is split.
-struct Cut {
+struct Split {
     /// Sets of channels per group.
     sets: usize,
     /// Tiles per feature map.
@@ -27,15 +27,15 @@ struct Cut {
     tile: usize,
 }
 
-impl Cut {
-    fn new(shape: &ConvShape, threads: usize) -> Cut {
-        let (channels, taps) = (shape.channels / shape.groups, shape.kernel[0] * shape.kernel[1]);
+impl Split {
+    fn new(shape: &ConvShape, threads: usize) -> Split {
+        let (channels, elements) = (shape.channels / shape.groups, shape.kernel[0] * shape.kernel[1]);
         let sets = (shape.depth() / COLUMNS).clamp(1, channels);
-        let columns = channels.div_ceil(sets) * taps;
+        let columns = channels.div_ceil(sets) * elements;
         let tiles = (shape.pixels() * columns).div_ceil(TILE).clamp(1, shape.pixels());
         let ranges = TASKS.max(4 * threads).div_ceil(sets * shape.groups).clamp(1, shape.batch * tiles);
         let tile = if shape.is_pointwise() { 0 } else { columns * shape.pixels().div_ceil(tiles) };
-        Cut { sets, tiles, ranges, tile }
+        Split { sets, tiles, ranges, tile }
     }
 
     /// Floats for the sums of all ranges; a single range is summed in the gradient itself.
@@ -46,37 +46,37 @@ impl Cut {
 
 /// Scratch floats for a thread count.
 pub(super) fn scratch(shape: &ConvShape, threads: usize) -> usize {
-    let cut = Cut::new(shape, threads);
-    cut.sums(shape) + threads * cut.tile
+    let split = Split::new(shape, threads);
+    split.sums(shape) + threads * split.tile
 }
 
 /// See [`super::conv_weight`]; slices have the right lengths, and no size is 0.
-pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
-    let cut = Cut::new(shape, pool.threads());
+pub(super) fn conv_weight(pool: &ThreadPool, shape: &ConvShape, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
+    let split = Split::new(shape, pool.threads());
     let (channels, filters) = (shape.channels / shape.groups, shape.filters / shape.groups);
-    let (pixels, depth, taps) = (shape.pixels(), shape.depth(), shape.kernel[0] * shape.kernel[1]);
+    let (pixels, depth, elements) = (shape.pixels(), shape.depth(), shape.kernel[0] * shape.kernel[1]);
     let plane = shape.input[0] * shape.input[1];
     let len = dw.len();
-    let (sums, own) = scratch.split_at_mut(cut.sums(shape));
-    let to = Disjoint::new(if cut.ranges == 1 { &mut *dw } else { &mut *sums });
+    let (sums, own) = scratch.split_at_mut(split.sums(shape));
+    let to = Disjoint::new(if split.ranges == 1 { &mut *dw } else { &mut *sums });
     let own = Disjoint::new(own);
-    pool.for_each(cut.ranges * cut.sets * shape.groups, |task, thread| {
-        let (set, task) = (task % cut.sets, task / cut.sets);
+    pool.for_each(split.ranges * split.sets * shape.groups, |task, thread| {
+        let (set, task) = (task % split.sets, task / split.sets);
         let (group, range) = (task % shape.groups, task / shape.groups);
-        let set = share(channels, cut.sets, set);
-        let columns = set.len() * taps;
-        let c_at = range * len + group * filters * depth + set.start * taps;
+        let set = share(channels, split.sets, set);
+        let columns = set.len() * elements;
+        let c_at = range * len + group * filters * depth + set.start * elements;
         let c = to.pointer(c_at, (filters - 1) * depth + columns);
         let part = ConvShape { channels: set.len(), groups: 1, ..*shape };
-        for (index, tile) in share(shape.batch * cut.tiles, cut.ranges, range).enumerate() {
-            let (sample, tile) = (tile / cut.tiles, tile % cut.tiles);
-            let tile = share(pixels, cut.tiles, tile);
+        for (index, tile) in share(shape.batch * split.tiles, split.ranges, range).enumerate() {
+            let (sample, tile) = (tile / split.tiles, tile % split.tiles);
+            let tile = share(pixels, split.tiles, tile);
             let x = &x[(sample * shape.channels + group * channels + set.start) * plane..][..set.len() * plane];
             let (b, b_step) = if shape.is_pointwise() {
                 (&x[tile.start..], pixels)
             } else {
                 // SAFETY: each thread has its own part of the scratch
-                let values = unsafe { own.slice(thread * cut.tile, cut.tile) };
+                let values = unsafe { own.slice(thread * split.tile, split.tile) };
                 im2col(&part, x, tile.start, tile.len(), values);
                 (&*values, tile.len())
             };
@@ -103,10 +103,10 @@ pub(super) fn conv_weight(pool: &Pool, shape: &ConvShape, x: &[f32], dy: &[f32],
             }
         }
     });
-    if cut.ranges > 1 {
+    if split.ranges > 1 {
         pool.pieces(dw, 4096, |piece, out| {
             out.copy_from_slice(&sums[piece * 4096..][..out.len()]);
-            for range in 1..cut.ranges {
+            for range in 1..split.ranges {
                 let sums = &sums[range * len + piece * 4096..];
                 out.iter_mut().zip(sums).for_each(|(total, &sum)| *total += sum);
             }

@@ -17,7 +17,7 @@ pub(in crate::kernels) struct Panels {
     filters: usize,
     channels: usize,
     groups: usize,
-    taps: usize,
+    elements: usize,
     /// Contiguous channels in the input: `lanes`, or 1 for NCHW.
     pub depth: usize,
     /// Number of input channel blocks that a unit reads.
@@ -26,17 +26,17 @@ pub(in crate::kernels) struct Panels {
 
 impl Panels {
     /// For a weight `[filters, channels / groups, kernel]`; `plain` if the input is NCHW.
-    pub fn new(lanes: usize, filters: usize, channels: usize, groups: usize, taps: usize, plain: bool) -> Panels {
+    pub fn new(lanes: usize, filters: usize, channels: usize, groups: usize, elements: usize, plain: bool) -> Panels {
         let depth = if plain { 1 } else { lanes };
-        let mut panels = Panels { lanes, filters, channels, groups, taps, depth, blocks: 0 };
+        let mut panels = Panels { lanes, filters, channels, groups, elements, depth, blocks: 0 };
         panels.blocks = (0..panels.units()).map(|unit| panels.reach(unit).len()).max().unwrap_or(0);
         panels
     }
 
     /// For the weight of a convolution.
     pub fn of(shape: &ConvShape, lanes: usize, plain: bool) -> Panels {
-        let taps = shape.kernel[0] * shape.kernel[1];
-        Panels::new(lanes, shape.filters, shape.channels, shape.groups, taps, plain)
+        let elements = shape.kernel[0] * shape.kernel[1];
+        Panels::new(lanes, shape.filters, shape.channels, shape.groups, elements, plain)
     }
 
     /// Number of units of output channels.
@@ -51,12 +51,12 @@ impl Panels {
 
     /// Floats of a unit's panel.
     pub fn len(&self, unit: usize) -> usize {
-        self.blocks * self.taps * self.depth * self.width(unit) * self.lanes
+        self.blocks * self.elements * self.depth * self.width(unit) * self.lanes
     }
 
     /// Offset of a unit's panel.
     pub fn start(&self, unit: usize) -> usize {
-        unit * self.blocks * self.taps * self.depth * 2 * self.lanes
+        unit * self.blocks * self.elements * self.depth * 2 * self.lanes
     }
 
     /// Floats of all panels.
@@ -84,14 +84,14 @@ pub fn packed_len(lanes: usize, shape: [usize; 4], groups: usize, plain: bool) -
     Panels::new(lanes, filters, channels * groups, groups, kh * kw, plain).total()
 }
 
-/// The stored weight of a convolution, read in order or [transposed](Filters::turned).
+/// The stored weight of a convolution, read in order or [transposed](Filters::transposed).
 #[derive(Clone, Copy, Debug)]
 pub struct Filters<'a> {
     values: &'a [f32],
     /// Filters, channels per group, kernel elements, in reading order.
     sizes: [usize; 3],
     groups: usize,
-    turned: bool,
+    transposed: bool,
 }
 
 impl<'a> Filters<'a> {
@@ -102,7 +102,7 @@ impl<'a> Filters<'a> {
     pub fn stored(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
         let [filters, channels, kh, kw] = shape;
         assert_eq!(values.len(), filters * channels * kh * kw);
-        Filters { values, sizes: [filters, channels, kh * kw], groups, turned: false }
+        Filters { values, sizes: [filters, channels, kh * kw], groups, transposed: false }
     }
 
     /// Transposed: swaps the filters and channels of each group and flips the kernel, as the gradient of a convolution's input
@@ -110,42 +110,42 @@ impl<'a> Filters<'a> {
     ///
     /// # Panics
     /// If the number of values does not match.
-    pub fn turned(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
-        Filters { turned: true, ..Filters::stored(values, shape, groups) }
+    pub fn transposed(values: &'a [f32], shape: [usize; 4], groups: usize) -> Filters<'a> {
+        Filters { transposed: true, ..Filters::stored(values, shape, groups) }
     }
 
     /// The kernel elements of a filter and a channel of its group, in stored order.
-    pub fn taps(&self, filter: usize, channel: usize) -> &'a [f32] {
-        let [filters, channels, taps] = self.sizes;
+    pub fn kernel(&self, filter: usize, channel: usize) -> &'a [f32] {
+        let [filters, channels, elements] = self.sizes;
         let of_group = filters / self.groups;
-        let at = if self.turned {
+        let at = if self.transposed {
             (filter / of_group * channels + channel) * of_group + filter % of_group
         } else {
             filter * channels + channel
         };
-        &self.values[at * taps..][..taps]
+        &self.values[at * elements..][..elements]
     }
 
-    /// The index of a kernel element in [`Filters::taps`].
-    pub fn place(&self, tap: usize) -> usize {
-        if self.turned { self.sizes[2] - 1 - tap } else { tap }
+    /// The index of a kernel element in [`Filters::kernel`].
+    pub fn index(&self, element: usize) -> usize {
+        if self.transposed { self.sizes[2] - 1 - element } else { element }
     }
 
     /// For one kernel element of a channel and neighboring filters starting at `first`: the start in `values`, and the stride.
     /// Only for weights without groups.
-    fn line(&self, first: usize, channel: usize, tap: usize) -> (usize, usize) {
-        let [filters, channels, taps] = self.sizes;
-        let place = self.place(tap);
-        if self.turned {
-            ((channel * filters + first) * taps + place, taps)
+    fn line(&self, first: usize, channel: usize, element: usize) -> (usize, usize) {
+        let [filters, channels, elements] = self.sizes;
+        let index = self.index(element);
+        if self.transposed {
+            ((channel * filters + first) * elements + index, elements)
         } else {
-            ((first * channels + channel) * taps + place, channels * taps)
+            ((first * channels + channel) * elements + index, channels * elements)
         }
     }
 
     /// Copies one kernel element of a channel for the filters starting at `first`. Only for weights without groups.
-    pub(in crate::kernels) fn copy(&self, first: usize, channel: usize, tap: usize, to: &mut [f32]) {
-        let (start, step) = self.line(first, channel, tap);
+    pub(in crate::kernels) fn copy(&self, first: usize, channel: usize, element: usize, to: &mut [f32]) {
+        let (start, step) = self.line(first, channel, element);
         let from = &self.values[start..];
         if step == 1 {
             to.iter_mut().zip(from).for_each(|(to, &v)| *to = flush(v));
@@ -155,13 +155,13 @@ impl<'a> Filters<'a> {
     }
 
     /// Writes the values in reading order; the rest of `to` is unchanged.
-    pub fn each(&self, to: &mut [f32]) {
-        let [filters, channels, taps] = self.sizes;
-        let mut to = to.chunks_exact_mut(taps.max(1));
+    pub fn copy_all(&self, to: &mut [f32]) {
+        let [filters, channels, elements] = self.sizes;
+        let mut to = to.chunks_exact_mut(elements.max(1));
         for filter in 0..filters {
             for (channel, to) in (0..channels).zip(&mut to) {
-                let values = self.taps(filter, channel);
-                to.iter_mut().enumerate().for_each(|(tap, to)| *to = values[self.place(tap)]);
+                let values = self.kernel(filter, channel);
+                to.iter_mut().enumerate().for_each(|(element, to)| *to = values[self.index(element)]);
             }
         }
     }
@@ -209,17 +209,17 @@ impl Units {
 
     /// Packs a unit into memory that is zero or already contains the same unit.
     pub fn pack(&self, unit: usize, weight: &Filters<'_>, panel: &mut [f32]) {
-        let Panels { lanes, filters, channels, groups, taps, depth, .. } = self.panels;
+        let Panels { lanes, filters, channels, groups, elements, depth, .. } = self.panels;
         let width = self.panels.width(unit) * lanes;
         let first = self.panels.first_block(unit) * depth;
         let of_unit = unit * 2 * lanes..filters.min(unit * 2 * lanes + width);
         let (of_group, channels) = (filters / groups, channels / groups);
-        let to = |at: usize, tap: usize| (at / depth * taps + tap) * depth * width + at % depth * width;
+        let to = |at: usize, element: usize| (at / depth * elements + element) * depth * width + at % depth * width;
         if groups == 1 {
             // one row of the panel at a time, which is contiguous
             for channel in 0..channels {
-                for tap in 0..taps {
-                    weight.copy(of_unit.start, channel, tap, &mut panel[to(channel, tap)..][..of_unit.len()]);
+                for element in 0..elements {
+                    weight.copy(of_unit.start, channel, element, &mut panel[to(channel, element)..][..of_unit.len()]);
                 }
             }
             return;
@@ -227,9 +227,9 @@ impl Units {
         for filter in of_unit {
             let (lane, group) = (filter - unit * 2 * lanes, filter / of_group * channels);
             for channel in 0..channels {
-                let values = weight.taps(filter, channel);
-                for tap in 0..taps {
-                    panel[to(group + channel - first, tap) + lane] = flush(values[weight.place(tap)]);
+                let values = weight.kernel(filter, channel);
+                for element in 0..elements {
+                    panel[to(group + channel - first, element) + lane] = flush(values[weight.index(element)]);
                 }
             }
         }

@@ -1,51 +1,54 @@
-//! The gradient of a gate: products of two feature maps, summed over their pixels.
+//! The gradient of per-channel factors: products of two feature maps, summed over their pixels.
 
-use super::leaves::{Maps, leaves};
+use super::feature_maps::FeatureMaps;
+use super::instance::instance;
 use crate::kernels::aligned::LINE;
+use crate::kernels::dispatch::Kernel;
 use crate::kernels::simd::Simd;
-use crate::kernels::{Isa, Layout, Pool};
+use crate::kernels::{Isa, Layout, ThreadPool};
 
 /// Independent chains of additions.
 const CHAINS: usize = 4;
 
 /// Pixels of two feature maps.
-pub(in crate::kernels) struct Dot {
+struct Dot {
     /// The first one.
-    pub a: *const f32,
+    a: *const f32,
     /// The second one.
-    pub b: *const f32,
+    b: *const f32,
     /// Number of pixels.
-    pub pixels: usize,
+    pixels: usize,
     /// A vector of results.
-    pub sum: *mut f32,
+    sum: *mut f32,
 }
 
-/// Sums the products.
-///
-/// # Safety
-/// The processor supports `S`; pointers are valid for the given sizes.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let mut sums = [S::zero(); CHAINS];
-        let mut one = |chain: usize, pixel: usize| {
-            let at = pixel * S::LANES;
-            sums[chain] = S::fma(S::load(d.a.add(at)), S::load(d.b.add(at)), sums[chain]);
-        };
-        let whole = d.pixels - d.pixels % CHAINS;
-        let mut pixel = 0;
-        while pixel < whole {
-            for chain in 0..CHAINS {
-                one(chain, pixel + chain);
+impl Kernel for Dot {
+    type Operands = Self;
+
+    /// Sums the products.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+    unsafe fn run<S: Simd>(d: &Self) {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let mut sums = [S::zero(); CHAINS];
+            let mut one = |chain: usize, pixel: usize| {
+                let at = pixel * S::LANES;
+                sums[chain] = S::fma(S::load(d.a.add(at)), S::load(d.b.add(at)), sums[chain]);
+            };
+            let whole = d.pixels - d.pixels % CHAINS;
+            let mut pixel = 0;
+            while pixel < whole {
+                for chain in 0..CHAINS {
+                    one(chain, pixel + chain);
+                }
+                pixel += CHAINS;
             }
-            pixel += CHAINS;
+            for chain in 0..d.pixels - whole {
+                one(chain, whole + chain);
+            }
+            S::store(d.sum, S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
         }
-        for chain in 0..d.pixels - whole {
-            one(chain, whole + chain);
-        }
-        S::store(d.sum, S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
     }
 }
 
@@ -54,9 +57,9 @@ pub(in crate::kernels) unsafe fn plane_dot<S: Simd>(d: &Dot) {
 ///
 /// # Panics
 /// If the processor lacks the instruction set of a blocked layout, or a slice has the wrong length.
-pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
-    let leaves = leaves(isa, layout);
-    let maps = Maps::new(layout, sizes);
+pub fn sum_plane(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[f32], dy: &[f32], out: &mut [f32]) {
+    let dot = instance::<Dot>(isa, layout);
+    let maps = FeatureMaps::new(layout, sizes);
     let lanes = maps.lanes;
     assert_eq!((x.len(), dy.len(), out.len()), (maps.len(), maps.len(), maps.count() * lanes));
     pool.pieces(out, lanes, |map, out| {
@@ -66,8 +69,8 @@ pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[
         for (x, dy) in chunks {
             let mut sum = [0.0; LINE];
             let run = Dot { a: x.as_ptr(), b: dy.as_ptr(), pixels: x.len() / lanes, sum: sum.as_mut_ptr() };
-            // SAFETY: the processor supports what `leaves` are compiled for; all slices hold their vectors
-            unsafe { (leaves.plane_dot)(&run) };
+            // SAFETY: the processor supports `isa`; all slices hold their vectors
+            unsafe { dot(&run) };
             total.iter_mut().zip(sum).take(lanes).for_each(|(total, sum)| *total += f64::from(sum));
         }
         out.iter_mut().zip(total).for_each(|(out, total)| *out = total as f32);
@@ -78,7 +81,7 @@ pub fn sum_plane(pool: &Pool, isa: Isa, layout: Layout, sizes: [usize; 4], x: &[
 mod tests {
     use super::super::testing::{cases, from_plain, to_plain};
     use super::*;
-    use crate::kernels::reference::worst;
+    use crate::kernels::reference::max_error;
 
     #[test]
     fn products_are_summed_map_by_map() {
@@ -89,7 +92,7 @@ mod tests {
             let mut out = vec![f32::NAN; layout.len([batch, c, 1, 1]).unwrap()];
             sum_plane(pool, isa, layout, sizes, &from_plain(layout, sizes, &x), &from_plain(layout, sizes, &dy), &mut out);
             assert!(out.iter().all(|v| v.is_finite()));
-            assert!(worst(&to_plain(layout, [batch, c, 1, 1], &out), &expected) < 1e-5, "{isa} {layout:?} {sizes:?}");
+            assert!(max_error(&to_plain(layout, [batch, c, 1, 1], &out), &expected) < 1e-5, "{isa} {layout:?} {sizes:?}");
         });
     }
 }

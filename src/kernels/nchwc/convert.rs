@@ -1,37 +1,38 @@
 //! Conversion between NCHW and blocked layout.
 
-use super::{kernels, runs};
+use super::{runs, vector};
+use crate::kernels::dispatch::{Kernel, instance};
 use crate::kernels::isa::Isa;
-use crate::kernels::pool::{Disjoint, Pool};
 use crate::kernels::simd::Simd;
+use crate::kernels::threads::{Disjoint, ThreadPool};
 
-/// A row of `LANES x LANES` squares to transpose.
-pub(in crate::kernels) struct Squares {
+/// Transposes a row of `LANES x LANES` squares.
+struct Transpose {
     /// The first square.
-    pub from: *const f32,
+    from: *const f32,
     /// Row stride of a source square.
-    pub from_step: usize,
+    from_step: usize,
     /// Stride between source squares.
-    pub from_next: usize,
+    from_next: usize,
     /// The destination of the first square.
-    pub to: *mut f32,
+    to: *mut f32,
     /// Row stride of a destination square.
-    pub to_step: usize,
+    to_step: usize,
     /// Stride between destination squares.
-    pub to_next: usize,
+    to_next: usize,
     /// Number of squares.
-    pub count: usize,
+    count: usize,
 }
 
-/// Transposes the squares.
-///
-/// # Safety
-/// The processor supports `S`; the squares are readable and writable.
-#[inline(always)]
-pub(in crate::kernels) unsafe fn turn<S: Simd>(s: &Squares) {
-    for i in 0..s.count {
-        // SAFETY: guaranteed by the caller
-        unsafe { S::transpose(s.from.add(i * s.from_next), s.from_step, s.to.add(i * s.to_next), s.to_step) }
+impl Kernel for Transpose {
+    type Operands = Self;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(s: &Self) {
+        for i in 0..s.count {
+            // SAFETY: guaranteed by the caller
+            unsafe { S::transpose(s.from.add(i * s.from_next), s.from_step, s.to.add(i * s.to_next), s.to_step) }
+        }
     }
 }
 
@@ -40,9 +41,10 @@ pub(in crate::kernels) unsafe fn turn<S: Simd>(s: &Squares) {
 ///
 /// # Panics
 /// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool, x: &[f32], out: &mut [f32]) {
-    let kernels = kernels(isa);
-    let lanes = kernels.lanes;
+pub fn convert(pool: &ThreadPool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool, x: &[f32], out: &mut [f32]) {
+    let isa = vector(isa);
+    let lanes = isa.lanes();
+    let transpose = instance::<Transpose>(isa);
     let (plane, blocks) = (h * w, c.div_ceil(lanes));
     let (plain, blocked) = (n * c * plane, n * blocks * lanes * plane);
     assert_eq!((x.len(), out.len()), if to_blocked { (plain, blocked) } else { (blocked, plain) });
@@ -60,7 +62,7 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
             // SAFETY: pixels of this run only
             let to = unsafe { out.slice(in_blocked, count * lanes) };
             let from = &x[in_plain..][..(valid - 1) * plane + count];
-            let row = Squares {
+            let row = Transpose {
                 from: from.as_ptr(),
                 from_step: plane,
                 from_next: lanes,
@@ -69,16 +71,16 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
                 to_next: lanes * lanes,
                 count: squares,
             };
-            // SAFETY: the processor supports what `kernels` are compiled for; if there is a square at all, `from` and `to` hold
+            // SAFETY: the processor supports `isa`; if there is a square at all, `from` and `to` hold
             // the pixels of `lanes` planes
-            unsafe { (kernels.turn)(&row) };
+            unsafe { transpose(&row) };
             for (pixel, to) in to.chunks_exact_mut(lanes).enumerate().skip(rest) {
                 to[valid..].fill(0.0);
                 to[..valid].iter_mut().zip(from[pixel..].iter().step_by(plane)).for_each(|(t, &v)| *t = v);
             }
         } else {
             let from = &x[in_blocked..][..count * lanes];
-            let row = Squares {
+            let row = Transpose {
                 from: from.as_ptr(),
                 from_step: lanes,
                 from_next: lanes * lanes,
@@ -88,7 +90,7 @@ pub fn convert(pool: &Pool, isa: Isa, [n, c, h, w]: [usize; 4], to_blocked: bool
                 count: squares,
             };
             // SAFETY: as above; other runs write other pixels of these planes
-            unsafe { (kernels.turn)(&row) };
+            unsafe { transpose(&row) };
             for lane in 0..valid {
                 // SAFETY: pixels of this run only
                 let to = unsafe { out.slice(in_plain + lane * plane + rest, count - rest) };
@@ -105,13 +107,13 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.kernels().is_some()) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let lanes = isa.lanes();
             let mut n = Numbers::new(3);
             for _ in 0..60 {
                 let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(50), 1 + n.below(12), 1 + n.below(12)];
                 let x = n.take(batch * c * h * w);
-                let pool = Pool::new(1 + n.below(3)).unwrap();
+                let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut there = vec![f32::NAN; batch * c.next_multiple_of(lanes) * h * w];
                 convert(&pool, isa, sizes, true, &x, &mut there);
                 let mut expected = blocked(&x, sizes, lanes);

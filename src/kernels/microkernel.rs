@@ -1,0 +1,259 @@
+//! The central micro-kernel: a batch-reduce matrix product that keeps a tile of the output in registers.
+//!
+//! A tile is `ROWS x P` pixels by `BLOCKS` vectors of output channels. For each block of input channels, each kernel element and
+//! each channel of the block, it loads `BLOCKS` vectors of weights and multiplies them by one input value of every pixel. The sum
+//! over the whole depth stays in registers; the epilogue is applied when it is stored. In blocked layouts pixels are `LANES`
+//! floats apart; `KB` is the number of contiguous channels (`LANES`, or 1 for NCHW).
+//!
+//! Precision: the rounding error of an addition is relative to the magnitude of the sum so far. Therefore sums start at zero, and
+//! terms that may be larger than the products (bias, residual) are added last. A long depth is summed in pieces ([`Tile::piece`]);
+//! several pieces make a subtotal, and the subtotals make the sum.
+
+use std::mem::MaybeUninit;
+
+use super::aligned::LINE;
+#[cfg(target_arch = "x86_64")]
+use super::dispatch;
+use super::dispatch::{Instance, Kernel};
+use super::isa::VectorIsa;
+use super::simd::Simd;
+
+/// Pieces per subtotal.
+const PIECES: usize = 8;
+
+/// The last operation of an epilogue; a sigmoid is left to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clamp {
+    None,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// Operands of the micro-kernel. Strides are in floats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    /// The tile's first pixel, at the first kernel element of the first block.
+    pub x: *const f32,
+    /// Row stride of the tile.
+    pub row: usize,
+    /// Number of blocks of `KB` input channels.
+    pub blocks: usize,
+    /// Block stride.
+    pub block: usize,
+    /// Offsets of the kernel elements.
+    pub offsets: *const usize,
+    /// Number of kernel elements.
+    pub elements: usize,
+    /// Weights, in order: `[blocks][kernel elements][KB][BLOCKS * LANES]`.
+    pub weight: *const f32,
+    /// Memory to prefetch; if there is none, memory that is already in cache.
+    pub next: *const f32,
+    /// Cache lines to prefetch per kernel element of each block.
+    pub lines: usize,
+    /// Floats from `x` to the input of the next tile, to prefetch it too; 0 for none.
+    pub ahead: usize,
+    /// Kernel elements (over all blocks) per piece, whose products are summed before they are added to the subtotal; at least 1.
+    pub piece: usize,
+    /// Whether the output holds a partial sum to which this one is added.
+    pub resumes: bool,
+    /// `BLOCKS * LANES` values, added to the complete sum; null for none.
+    pub bias: *const f32,
+    /// The tile's first output.
+    pub out: *mut f32,
+    /// Row stride of the output.
+    pub out_row: usize,
+    /// Stride between blocks of output channels.
+    pub out_block: usize,
+    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
+    pub residual: *const f32,
+    /// Applied last.
+    pub clamp: Clamp,
+}
+
+/// The micro-kernel for tiles of a size; see the module documentation.
+struct Microkernel<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize>;
+
+impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Kernel for Microkernel<ROWS, P, BLOCKS, KB> {
+    type Operands = Tile;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
+    unsafe fn run<S: Simd>(t: &Tile) {
+        let pixel = if KB == 1 { 1 } else { S::LANES };
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let mut sums = [[[S::zero(); BLOCKS]; P]; ROWS];
+            // the current subtotal, and the sum of earlier ones if there are any
+            let mut totals = MaybeUninit::<[[[[S::V; BLOCKS]; P]; ROWS]; 2]>::uninit();
+            let total = totals.as_mut_ptr().cast::<f32>();
+            let before = total.wrapping_add(ROWS * P * BLOCKS * S::LANES);
+            let at = |r: usize, p: usize, o: usize| ((r * P + p) * BLOCKS + o) * S::LANES;
+            let (mut left, mut pieces, mut has_before) = (t.piece, 0usize, false);
+            // prefetch the output, which is written and may be added to
+            for o in 0..BLOCKS {
+                for r in 0..ROWS {
+                    for p in 0..P {
+                        S::prefetch(t.out.add(o * t.out_block + r * t.out_row + p * S::LANES));
+                    }
+                }
+            }
+            let step = t.lines * LINE / KB;
+            let (mut weight, mut next) = (t.weight, t.next);
+            let mut block = t.x;
+            for _ in 0..t.blocks {
+                if t.ahead > 0 {
+                    // each block of the input is on a different page, so the hardware does not prefetch it in time
+                    for p in 0..(P * S::LANES).div_ceil(LINE) {
+                        S::prefetch(block.wrapping_add(t.ahead + p * LINE));
+                    }
+                }
+                for element in 0..t.elements {
+                    if left == 0 {
+                        if pieces > 0 {
+                            add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
+                        }
+                        pieces += 1;
+                        let mut to = total;
+                        if pieces == PIECES {
+                            if has_before {
+                                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                                    before.wrapping_add(at(r, p, o)).cast_const()
+                                });
+                            }
+                            (to, pieces, has_before) = (before, 0, true);
+                        }
+                        for r in 0..ROWS {
+                            for p in 0..P {
+                                for o in 0..BLOCKS {
+                                    S::store(to.wrapping_add(at(r, p, o)), sums[r][p][o]);
+                                    sums[r][p][o] = S::zero();
+                                }
+                            }
+                        }
+                        left = t.piece;
+                    }
+                    left -= 1;
+                    let x = block.add(*t.offsets.add(element));
+                    if !S::PREFETCH_PER_CHANNEL {
+                        for _ in 0..t.lines {
+                            S::prefetch(next);
+                            next = next.wrapping_add(LINE);
+                        }
+                    }
+                    for k in 0..KB {
+                        let mut w = [S::zero(); BLOCKS];
+                        for o in 0..BLOCKS {
+                            w[o] = S::load(weight.add((k * BLOCKS + o) * S::LANES));
+                        }
+                        for r in 0..ROWS {
+                            for p in 0..P {
+                                let v = S::splat(*x.add(r * t.row + p * pixel + k));
+                                for o in 0..BLOCKS {
+                                    sums[r][p][o] = S::fma(v, w[o], sums[r][p][o]);
+                                }
+                            }
+                        }
+                        if S::PREFETCH_PER_CHANNEL {
+                            S::prefetch(next);
+                            next = next.wrapping_add(step);
+                        }
+                        S::fence();
+                    }
+                    weight = weight.add(KB * BLOCKS * S::LANES);
+                }
+                block = block.wrapping_add(t.block);
+            }
+            if pieces > 0 {
+                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| total.wrapping_add(at(r, p, o)).cast_const());
+            }
+            if has_before {
+                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| before.wrapping_add(at(r, p, o)).cast_const());
+            }
+            if t.resumes {
+                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                    t.out.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES).cast_const()
+                });
+            }
+            if !t.bias.is_null() {
+                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |_, _, o| t.bias.wrapping_add(o * S::LANES));
+            }
+            for o in 0..BLOCKS {
+                for r in 0..ROWS {
+                    for p in 0..P {
+                        let at = o * t.out_block + r * t.out_row + p * S::LANES;
+                        let mut v = sums[r][p][o];
+                        if !t.residual.is_null() {
+                            v = S::add(v, S::load(t.residual.add(at)));
+                        }
+                        if t.clamp == Clamp::Relu {
+                            v = S::relu(v);
+                        }
+                        S::store(t.out.add(at), v);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds to each sum the vector at its position.
+///
+/// # Safety
+/// As [`Kernel::run`], for every position.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as above")]
+unsafe fn add_loaded<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize>(
+    sums: &mut [[[S::V; BLOCKS]; P]; ROWS],
+    place: impl Fn(usize, usize, usize) -> *const f32,
+) {
+    for r in 0..ROWS {
+        for p in 0..P {
+            for o in 0..BLOCKS {
+                // SAFETY: guaranteed by the caller
+                sums[r][p][o] = unsafe { S::add(sums[r][p][o], S::load(place(r, p, o))) };
+            }
+        }
+    }
+}
+
+/// Pixels of the widest tile.
+pub(super) fn widest(isa: VectorIsa) -> usize {
+    match isa {
+        VectorIsa::Avx2 => 6,
+        VectorIsa::Avx512 => 14,
+    }
+}
+
+/// The micro-kernel for `rows` (1 or 2) of `pixels`, and `blocks` (1 or 2) of output channels; `wide` reads blocks of channels,
+/// otherwise NCHW. `None` if there is no kernel of this size.
+pub(super) fn choose(isa: VectorIsa, rows: usize, pixels: usize, blocks: usize, wide: bool) -> Option<Instance<Tile>> {
+    /// The instances for the listed sizes.
+    #[cfg(target_arch = "x86_64")]
+    macro_rules! sizes {
+        ($instance:ident, $lanes:literal, [$($rows:literal x $pixels:literal),* $(,)?]) => {
+            match (rows, pixels, blocks, wide) {
+                $(
+                    ($rows, $pixels, 1, true) => Some(dispatch::$instance::<Microkernel<$rows, $pixels, 1, $lanes>>),
+                    ($rows, $pixels, 2, true) => Some(dispatch::$instance::<Microkernel<$rows, $pixels, 2, $lanes>>),
+                    ($rows, $pixels, 1, false) => Some(dispatch::$instance::<Microkernel<$rows, $pixels, 1, 1>>),
+                    ($rows, $pixels, 2, false) => Some(dispatch::$instance::<Microkernel<$rows, $pixels, 2, 1>>),
+                )*
+                _ => None,
+            }
+        };
+    }
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        VectorIsa::Avx2 => sizes!(avx2, 8, [1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 2 x 2, 2 x 3]),
+        #[cfg(target_arch = "x86_64")]
+        VectorIsa::Avx512 => sizes!(
+            avx512, 16,
+            [
+                1 x 1, 1 x 2, 1 x 3, 1 x 4, 1 x 5, 1 x 6, 1 x 7, 1 x 8, 1 x 9, 1 x 10, 1 x 11, 1 x 12, 1 x 13, 1 x 14,
+                2 x 4, 2 x 5, 2 x 6, 2 x 7,
+            ]
+        ),
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => unreachable!("{isa:?} on another processor"),
+    }
+}

@@ -1,0 +1,8 @@
+//! Kernels for plain layout ([`super::Layout::Nchw`]), for any processor.
+
+pub mod channelwise;
+pub mod depthwise;
+pub mod gemm;
+pub mod movement;
+pub mod pool;
+pub mod softmax;

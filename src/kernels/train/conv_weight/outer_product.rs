@@ -1,0 +1,108 @@
+//! The micro-kernel of weight gradients: a sum of outer products, kept in registers.
+//!
+//! Each pixel adds the product of `R` contiguous values of `x` with `BLOCKS` vectors of `dy`. The caller decides what the values
+//! are: channels of a block, or kernel elements of a row in NCHW.
+
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::dispatch;
+use crate::kernels::dispatch::{Instance, Kernel};
+use crate::kernels::isa::VectorIsa;
+use crate::kernels::simd::Simd;
+
+/// Values of `x` per sum kept in registers: `rows * blocks` is at most the lanes of a vector.
+pub(super) fn most_rows(lanes: usize, blocks: usize) -> usize {
+    lanes / blocks
+}
+
+/// Operands of the micro-kernel. Strides are in floats, for samples, rows and pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outer {
+    /// The first of the `R` values of the first pixel.
+    pub x: *const f32,
+    /// Strides of `x`.
+    pub x_steps: [usize; 3],
+    /// The first vector of the first pixel.
+    pub dy: *const f32,
+    /// Strides of `dy`.
+    pub dy_steps: [usize; 3],
+    /// Stride between blocks of `dy`.
+    pub dy_block: usize,
+    /// Number of samples, rows, pixels.
+    pub counts: [usize; 3],
+    /// The sums, `[R][BLOCKS * LANES]`.
+    pub sums: *mut f32,
+}
+
+/// The micro-kernel for `R` values and `BLOCKS` vectors; see the module documentation.
+struct OuterProduct<const R: usize, const BLOCKS: usize>;
+
+impl<const R: usize, const BLOCKS: usize> Kernel for OuterProduct<R, BLOCKS> {
+    type Operands = Outer;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined, and a call spills every accumulator")]
+    unsafe fn run<S: Simd>(o: &Outer) {
+        let [samples, rows, pixels] = o.counts;
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            // nested sums have smaller rounding errors than one long sum
+            let mut sums = [[S::zero(); BLOCKS]; R];
+            for sample in 0..samples {
+                for row in 0..rows {
+                    let mut x = o.x.add(sample * o.x_steps[0] + row * o.x_steps[1]);
+                    let mut dy = o.dy.add(sample * o.dy_steps[0] + row * o.dy_steps[1]);
+                    for _ in 0..pixels {
+                        let mut d = [S::zero(); BLOCKS];
+                        for b in 0..BLOCKS {
+                            d[b] = S::load(dy.add(b * o.dy_block));
+                        }
+                        for r in 0..R {
+                            let v = S::splat(*x.add(r));
+                            for b in 0..BLOCKS {
+                                sums[r][b] = S::fma(v, d[b], sums[r][b]);
+                            }
+                        }
+                        x = x.wrapping_add(o.x_steps[2]);
+                        dy = dy.wrapping_add(o.dy_steps[2]);
+                    }
+                }
+            }
+            for r in 0..R {
+                for b in 0..BLOCKS {
+                    let to = o.sums.add((r * BLOCKS + b) * S::LANES);
+                    S::store(to, S::add(S::load(to), sums[r][b]));
+                }
+            }
+        }
+    }
+}
+
+/// The micro-kernel for `rows` values and `blocks` (1 or 2) vectors. `None` if `rows * blocks` is more than the lanes.
+pub(super) fn choose(isa: VectorIsa, rows: usize, blocks: usize) -> Option<Instance<Outer>> {
+    /// The instances for the listed sizes.
+    #[cfg(target_arch = "x86_64")]
+    macro_rules! sizes {
+        ($instance:ident, [$($rows:literal x $blocks:literal),* $(,)?]) => {
+            match (rows, blocks) {
+                $(($rows, $blocks) => Some(dispatch::$instance::<OuterProduct<$rows, $blocks>>),)*
+                _ => None,
+            }
+        };
+    }
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        VectorIsa::Avx2 => {
+            sizes!(avx2, [1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 1 x 2, 2 x 2, 3 x 2, 4 x 2])
+        }
+        #[cfg(target_arch = "x86_64")]
+        VectorIsa::Avx512 => sizes!(
+            avx512,
+            [
+                1 x 1, 2 x 1, 3 x 1, 4 x 1, 5 x 1, 6 x 1, 7 x 1, 8 x 1, 9 x 1, 10 x 1, 11 x 1, 12 x 1, 13 x 1, 14 x 1, 15 x 1, 16 x 1,
+                1 x 2, 2 x 2, 3 x 2, 4 x 2, 5 x 2, 6 x 2, 7 x 2, 8 x 2,
+            ]
+        ),
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => unreachable!("{isa:?} on another processor"),
+    }
+}

@@ -1,0 +1,313 @@
+//! The convolution: how its work is split, and its tasks.
+
+use super::size::{Size, inside, odd_lines};
+use super::transform::{self, InputTile, OutputTile};
+use super::weights;
+use crate::kernels::aligned::LINE;
+use crate::kernels::conv::{Activation, ConvOperands, ConvShape, Residual};
+use crate::kernels::dispatch::Instance;
+use crate::kernels::isa::{Isa, VectorIsa};
+use crate::kernels::microkernel::{self, Clamp, Tile};
+use crate::kernels::nchwc::pack::Panels;
+use crate::kernels::nchwc::vector;
+use crate::kernels::threads::{Disjoint, ThreadPool, share};
+
+/// What a task computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// A block of tiles, for all output channels: each thread transforms its own input.
+    Tiles,
+    /// A unit of output channels of a block of tiles, after all threads together have transformed the whole input: each thread
+    /// reads only its own weights, which for small feature maps are larger than all activations.
+    Filters,
+}
+
+/// How to compute a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct WinogradPlan {
+    /// Tile size.
+    pub size: Size,
+    /// Maximum number of tiles per block.
+    pub tiles: usize,
+    /// What a task computes.
+    pub split: Split,
+}
+
+/// Scratch memory of a convolution, in floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// Per thread; a multiple of a cache line.
+    pub per_thread: usize,
+    /// Shared by all threads; a multiple of a cache line.
+    pub shared: usize,
+}
+
+impl Scratch {
+    /// Total floats for a thread count.
+    pub fn total(self, threads: usize) -> usize {
+        self.shared + threads * self.per_thread
+    }
+}
+
+/// Whether this kernel supports the convolution.
+pub fn supports(shape: &ConvShape) -> bool {
+    shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
+}
+
+/// The scratch memory that the convolution needs.
+pub fn scratch(isa: Isa, shape: &ConvShape, plan: WinogradPlan) -> Scratch {
+    Geometry::new(shape, isa.lanes(), plan).scratch(plan.split)
+}
+
+/// The sizes of a convolution in tiles.
+struct Geometry {
+    size: Size,
+    lanes: usize,
+    /// Rows and columns of tiles per feature map.
+    tiles: [usize; 2],
+    /// Tiles of all samples.
+    total: usize,
+    /// Number of blocks of tiles.
+    sets: usize,
+    in_blocks: usize,
+    out_blocks: usize,
+    /// Point stride in V.
+    v_point: usize,
+    /// Point stride in M.
+    m_point: usize,
+}
+
+impl Geometry {
+    fn new(shape: &ConvShape, lanes: usize, plan: WinogradPlan) -> Geometry {
+        let tiles = shape.output.map(|o| o.div_ceil(plan.size.side()));
+        let total = shape.batch * tiles[0] * tiles[1];
+        let sets = total.div_ceil(plan.tiles.max(1));
+        let widest = total.div_ceil(sets.max(1));
+        let (in_blocks, out_blocks) = (shape.channels.div_ceil(lanes), shape.filters.div_ceil(lanes));
+        let v_point = odd_lines(in_blocks * widest * lanes);
+        let m_point = odd_lines(out_blocks.min(2) * widest * lanes);
+        Geometry { size: plan.size, lanes, tiles, total, sets, in_blocks, out_blocks, v_point, m_point }
+    }
+
+    /// Floats of V for a block of tiles.
+    fn v(&self) -> usize {
+        self.size.points() * self.v_point
+    }
+
+    /// Floats of M.
+    fn m(&self) -> usize {
+        self.size.points() * self.m_point
+    }
+
+    fn scratch(&self, split: Split) -> Scratch {
+        match split {
+            Split::Tiles => Scratch { per_thread: self.v() + self.m(), shared: 0 },
+            Split::Filters => Scratch { per_thread: self.m(), shared: self.sets * self.v() },
+        }
+    }
+
+    /// Sample, row and column of a tile.
+    fn position(&self, tile: usize) -> [usize; 3] {
+        let [down, across] = self.tiles;
+        [tile / across / down, tile / across % down, tile % across]
+    }
+}
+
+/// Convolution from blocked to blocked layout. The weight is packed by [`pack`], the bias is padded to whole blocks; `scratch`
+/// needs [`Scratch::total`] floats for the pool's threads.
+///
+/// # Panics
+/// If the instruction set has no kernels, the convolution is not supported (see [`supports`]), or a slice has the wrong length.
+pub fn conv(
+    pool: &ThreadPool,
+    isa: Isa,
+    shape: &ConvShape,
+    plan: WinogradPlan,
+    operands: &ConvOperands<'_>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let vector = vector(isa);
+    assert!(supports(shape), "{shape:?}");
+    let lanes = vector.lanes();
+    let g = Geometry::new(shape, lanes, plan);
+    let panels = weights::panels(lanes, shape.filters, shape.channels, plan.size);
+    for axis in 0..2 {
+        let [before, after] = shape.pad[axis];
+        assert_eq!(shape.output[axis] + 2, shape.input[axis] + before + after, "output");
+    }
+    assert_eq!(operands.x.len(), shape.batch * g.in_blocks * lanes * shape.input[0] * shape.input[1], "input");
+    assert_eq!(operands.weight.len(), panels.total(), "weight");
+    assert!(operands.epilogue.bias.is_none_or(|b| b.len() == g.out_blocks * lanes), "bias");
+    assert_eq!(out.len(), shape.batch * g.out_blocks * lanes * shape.pixels(), "output");
+    if let Residual::From(r) = operands.epilogue.residual {
+        assert_eq!(r.len(), out.len(), "residual");
+    }
+    let needed = g.scratch(plan.split);
+    let threads = pool.threads();
+    assert!(scratch.len() >= needed.total(threads), "scratch");
+    let (shared, own) = scratch.split_at_mut(needed.shared);
+    let (shared, own, out) = (Disjoint::new(shared), Disjoint::new(own), Disjoint::new(out));
+    let (input, output) = (transform::input(vector, plan.size), transform::output(vector, plan.size));
+    let job = Job { isa: vector, input, output, shape, g: &g, panels: &panels, operands, out };
+    match plan.split {
+        Split::Tiles => pool.for_each(g.sets, |set, thread| {
+            let start = thread * needed.per_thread;
+            let (v, m) = (own.pointer(start, g.v()), own.pointer(start + g.v(), g.m()));
+            let tiles = share(g.total, g.sets, set);
+            job.input(tiles.clone(), 0..g.in_blocks, v);
+            for unit in 0..panels.units() {
+                job.unit(tiles.clone(), unit, v, m);
+            }
+        }),
+        Split::Filters => {
+            pool.for_each(g.in_blocks * g.sets, |task, _| {
+                let (block, set) = (task % g.in_blocks, task / g.in_blocks);
+                job.input(share(g.total, g.sets, set), block..block + 1, shared.pointer(set * g.v(), g.v()));
+            });
+            // units vary slowest, so that each thread reads its own weights
+            pool.for_each(panels.units() * g.sets, |task, thread| {
+                let (set, unit) = (task % g.sets, task / g.sets);
+                let m = own.pointer(thread * needed.per_thread, g.m());
+                job.unit(share(g.total, g.sets, set), unit, shared.pointer(set * g.v(), g.v()), m);
+            });
+        }
+    }
+}
+
+struct Job<'a> {
+    isa: VectorIsa,
+    input: Instance<InputTile>,
+    output: Instance<OutputTile>,
+    shape: &'a ConvShape,
+    g: &'a Geometry,
+    panels: &'a Panels,
+    operands: &'a ConvOperands<'a>,
+    out: Disjoint<'a>,
+}
+
+impl Job<'_> {
+    /// Transforms the input of some tiles, for some blocks of channels, to `v`.
+    fn input(&self, tiles: std::ops::Range<usize>, blocks: std::ops::Range<usize>, v: *mut f32) {
+        let Job { shape, g, .. } = *self;
+        let (lanes, side, reach) = (g.lanes, g.size.side(), g.size.reach());
+        let [h, w] = shape.input;
+        for tile in tiles.clone() {
+            let [sample, y, x] = g.position(tile);
+            let [top, left] = [(y * side) as isize - shape.pad[0][0] as isize, (x * side) as isize - shape.pad[1][0] as isize];
+            let map = self.operands.x[(sample * g.in_blocks + blocks.start) * h * w * lanes..].as_ptr();
+            let part = InputTile {
+                x: map.wrapping_offset((top * w as isize + left) * lanes as isize),
+                row: w * lanes,
+                block: h * w * lanes,
+                blocks: blocks.len(),
+                rows: inside(top, h, reach),
+                columns: inside(left, w, reach),
+                v: v.wrapping_add((blocks.start * tiles.len() + tile - tiles.start) * lanes),
+                v_block: tiles.len() * lanes,
+                v_point: g.v_point,
+                next: std::ptr::null(),
+            };
+            // SAFETY: the processor supports `self.isa`. `rows` and `columns` are inside the feature
+            // map, whose length was checked; `v` has room for all points of all blocks of at least this many tiles, and no other
+            // task writes this tile of these blocks.
+            unsafe { (self.input)(&part) };
+        }
+    }
+
+    /// Products and output transform of a unit of channels of some tiles, whose transformed input is `v`.
+    fn unit(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
+        self.products(tiles.clone(), unit, v, m);
+        for block in 0..self.panels.width(unit) {
+            self.output(tiles.clone(), unit * 2 + block, m.wrapping_add(block * tiles.len() * self.g.lanes));
+        }
+    }
+
+    /// The products of a unit of channels of some tiles, whose transformed input is `v`.
+    fn products(&self, tiles: std::ops::Range<usize>, unit: usize, v: *const f32, m: *mut f32) {
+        let Job { isa, g, panels, .. } = *self;
+        let lanes = g.lanes;
+        let width = panels.width(unit);
+        let len = panels.len(unit) / g.size.points();
+        let parts = tiles.len().div_ceil(microkernel::widest(isa));
+        let offsets = [0usize];
+        for point in 0..g.size.points() {
+            let panel = &self.operands.weight[panels.start(unit) + point * len..][..len];
+            // panels are read in memory order
+            let after = &self.operands.weight[panels.start(unit) + (point + 1) * len..];
+            for part in 0..parts {
+                let columns = share(tiles.len(), parts, part);
+                // each tile prefetches a cache line per channel: two tiles prefetch a whole panel of two blocks
+                let ahead = part * g.in_blocks * lanes * LINE;
+                let next = if part < width { after.get(ahead..) } else { None };
+                let Some(kernel) = microkernel::choose(isa, 1, columns.len(), width, true) else {
+                    unreachable!("a tile of {}", columns.len())
+                };
+                let tile = Tile {
+                    x: v.wrapping_add(point * g.v_point + columns.start * lanes),
+                    row: 0,
+                    blocks: g.in_blocks,
+                    block: tiles.len() * lanes,
+                    offsets: offsets.as_ptr(),
+                    elements: 1,
+                    weight: panel.as_ptr(),
+                    next: next.unwrap_or(panel).as_ptr(),
+                    lines: if next.is_some() { lanes } else { 0 },
+                    ahead: 0,
+                    piece: usize::MAX,
+                    resumes: false,
+                    bias: std::ptr::null(),
+                    out: m.wrapping_add(point * g.m_point + columns.start * lanes),
+                    out_row: 0,
+                    out_block: tiles.len() * lanes,
+                    residual: std::ptr::null(),
+                    clamp: Clamp::None,
+                };
+                // SAFETY: the processor as above. `v` holds this point for every block of these tiles, the panel has as many
+                // channels as the blocks, and `m` has room for two blocks of them and belongs to this thread.
+                unsafe { kernel(&tile) };
+            }
+        }
+    }
+
+    /// Transforms some tiles of a block of output channels from `m` to the output.
+    fn output(&self, tiles: std::ops::Range<usize>, block: usize, m: *const f32) {
+        let Job { shape, g, .. } = *self;
+        let epilogue = &self.operands.epilogue;
+        let (lanes, side) = (g.lanes, g.size.side());
+        let [oh, ow] = shape.output;
+        for tile in tiles.clone() {
+            let [sample, y, x] = g.position(tile);
+            let [y, x] = [y * side, x * side];
+            let (rows, columns) = (side.min(oh - y), side.min(ow - x));
+            let start = (((sample * g.out_blocks + block) * oh + y) * ow + x) * lanes;
+            let reach = ((rows - 1) * ow + columns) * lanes;
+            let out = self.out.pointer(start, reach);
+            let part = OutputTile {
+                m: m.wrapping_add((tile - tiles.start) * lanes),
+                m_point: g.m_point,
+                bias: epilogue.bias.map_or(std::ptr::null(), |b| b[block * lanes..][..lanes].as_ptr()),
+                residual: match epilogue.residual {
+                    Residual::None => std::ptr::null(),
+                    Residual::InPlace => out,
+                    Residual::From(r) => r[start..][..reach].as_ptr(),
+                },
+                clamp: if epilogue.act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                out,
+                row: ow * lanes,
+                rows,
+                columns,
+            };
+            // SAFETY: the processor as above. `m` holds all points of the tile; `rows` and `columns` are inside the output, and
+            // no other task writes this tile of this block.
+            unsafe { (self.output)(&part) };
+            if epilogue.act == Some(Activation::Sigmoid) {
+                for row in 0..rows {
+                    // SAFETY: outputs of this tile only
+                    Activation::Sigmoid.apply(unsafe { self.out.slice(start + row * ow * lanes, columns * lanes) });
+                }
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = compile("models/fashion.resnet", &CompileOptions::default())?;
     let network = model.network();
 
-    let input = model.checked().shape(network.graph.inputs()[0]);
+    let input = model.optimized().shape(network.graph.inputs()[0]);
     let how = network.preprocess.as_ref().ok_or("the network states no preprocessing")?;
     let (values, [channels, height, width]) = prepare(load(image.as_ref())?, how, input)?;
 

@@ -116,7 +116,7 @@ fn what_was_measured_is_what_is_planned() {
 fn precise_is_nearer_to_the_oracle() {
     let (checked, params) = resnet([2, 2, 2, 2], false, 64);
     let x = noise(6, &[1, 3, 64, 64]);
-    let expected = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+    let expected = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
     let model = Model::new(checked, params).unwrap();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (precise, bound) in [(true, 1e-5), (false, 1e-4)] {
@@ -165,7 +165,7 @@ fn one_of(statements: &str, sizes: [usize; 3], [input, weight, bias]: [f32; 3]) 
         })
         .collect();
     let x = ArrayD::from_shape_simple_fn(vec![1, c, h, w], || input * rng.unit());
-    let (_, expected) = interp::run_exact(&checked, &params, &[("input", x.view())]).unwrap().remove(0);
+    let (_, expected) = interp::run_exact(&checked.canonical(), &params, &[("input", x.view())]).unwrap().remove(0);
     (Model::new(checked, params).unwrap(), x, expected)
 }
 

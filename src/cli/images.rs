@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::output::Failure;
 use crate::data::{self, Input, default_preprocess, prepare};
-use crate::ir::{Checked, Dim, Op, Preprocess, Shape};
+use crate::ir::{Dim, Op, Preprocess, Shape, ShapedNetwork};
 use crate::runtime::{NotFinite, Session};
 
 /// Samples that each worker prepares ahead.
@@ -29,7 +29,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Asks the network. Fails where it does not read one image.
-    pub fn of(checked: &Checked) -> Result<Reader, Failure> {
+    pub fn of(checked: &ShapedNetwork) -> Result<Reader, Failure> {
         let graph = checked.graph();
         let [id] = graph.inputs() else { return Err(Failure::Input("the network has several inputs: images fit one".into())) };
         let shape = checked.shape(*id).clone();

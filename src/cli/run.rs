@@ -109,7 +109,7 @@ fn raw(args: &Args, input: &Path, out: &mut Out) -> Done {
     writable(targets.iter().map(|(_, path)| *path), &[&loaded.read[..], &[input.to_path_buf()]].concat())?;
     let model = loaded.model()?;
     let mut session = args.model.session(&model)?;
-    let graph = model.checked().graph();
+    let graph = model.optimized().graph();
     if let Some(name) = targets.iter().find_map(|(name, _)| name.filter(|n| !graph.outputs().iter().any(|(known, _)| known == n)))
     {
         let known: Vec<&str> = graph.outputs().iter().map(|(name, _)| name.as_str()).collect();
@@ -143,7 +143,7 @@ fn classify(args: &Args, out: &mut Out) -> Done {
     let paths = named_pictures(args)?;
     let model = args.model.model(out)?;
     let mut session = args.model.session(&model)?;
-    let reader = Reader::of(model.checked())?;
+    let reader = Reader::of(model.optimized())?;
     let labels = &model.network().labels;
     let bar = progress(paths.len());
     let (mut unread, mut not_finite) = (0usize, 0usize);

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Dim, Op, PadMode, Pair, Shape, Sides, signal};
+use super::{Dim, Op, PadMode, Pair, Shape, Sides, one_dimensional};
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
@@ -192,8 +192,8 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
 /// the feature map `channels x 1 x length`.
 pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
-    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(signal::is_signal) {
-        return signal::infer(op, inputs);
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
+        return one_dimensional::infer(op, inputs);
     }
     let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
     for shape in inputs {

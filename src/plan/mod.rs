@@ -26,7 +26,7 @@ pub use settings::{MAX_PACK, Settings, Tuned};
 pub use train::TrainKernel;
 pub use work::Family;
 
-use crate::ir::{Checked, ParamSource};
+use crate::ir::{ParamSource, Plannable};
 use crate::kernels::blocked::direct::DirectPlan;
 use crate::kernels::blocked::pack;
 use crate::kernels::gemm_conv::Tiles;
@@ -388,9 +388,27 @@ pub struct Plan {
     pub scratch: usize,
 }
 
-/// Plans a checked network. All its sizes must be fixed.
-pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
-    let mut plan = lower::lower(checked, options)?;
+/// Plans an optimized network or a training step. All its sizes must be fixed.
+///
+/// A network as its source declares it cannot be planned:
+///
+/// ```compile_fail
+/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+///     plan(network, options, &Settings::default())
+/// }
+/// ```
+///
+/// ```
+/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+///     plan(&passes::inference(network.canonical()), options, &Settings::default())
+/// }
+/// ```
+pub fn plan(network: &impl Plannable, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
+    let mut plan = lower::lower(network, options)?;
     for step in &mut plan.steps {
         if let Kernel::Train(train) = &mut step.kernel {
             train.precise = settings.precise;
@@ -416,11 +434,11 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
 
 /// For each convolution by name, the strategies worth measuring, the most promising first.
 pub fn alternatives(
-    checked: &Checked,
+    network: &impl Plannable,
     options: &PlanOptions,
     settings: &Settings,
 ) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
-    let mut plan = lower::lower(checked, options)?;
+    let mut plan = lower::lower(network, options)?;
     let mut asked = Vec::new();
     layout::assign(&mut plan, &mut |conv| {
         let choices = strategy::candidates(conv, options, settings);

@@ -156,7 +156,7 @@ fn four(sizes: &[usize]) -> [usize; 4] {
 impl Lowering<'_> {
     /// Lowers a training operator. The gradient of a convolution's input becomes a convolution itself.
     pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let node = graph.node(id);
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
         if let Train::ConvGradInput { conv, input } = op {
@@ -207,7 +207,7 @@ impl Lowering<'_> {
     /// For a 1x1 kernel without padding, the result is zero-inserted instead.
     fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
         let dy = operands[0];
-        let node = self.checked.graph().node(id);
+        let node = self.network.graph().node(id);
         let name = node.name.clone();
         let batch = self.plan.options.batch;
         let [channels, h, w] = input;

@@ -142,7 +142,7 @@ impl Session {
         given: &[(&str, ArrayViewD<'_, f32>)],
         mut around: impl FnMut(&Step, &[&[f32]], &Memory<'_>, &mut dyn FnMut()),
     ) -> Result<Outputs, RunError> {
-        let Matched { order, batch, size } = inputs::matched(self.model.checked(), given)?;
+        let Matched { order, batch, size } = inputs::matched(self.model.optimized(), given)?;
         self.bring(Key { batch, size })?;
         let Some(Planned { plan, weights, .. }) = self.plans.first() else {
             return Err(RunError::Internal("no plan".to_owned()));

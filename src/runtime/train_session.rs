@@ -9,7 +9,7 @@ use super::exec;
 use super::finite::{self, NotFinite};
 use super::session::SessionOptions;
 use super::train_weights::TrainWeights;
-use crate::ir::Checked;
+use crate::grad::TrainingStep;
 use crate::kernels::{Aligned, Isa, Pool};
 use crate::plan::{Plan, PlanOptions, Settings, Step, plan};
 
@@ -18,7 +18,7 @@ const PLANS: usize = 2;
 
 /// A training step that can be run repeatedly, by one thread.
 pub struct TrainSession {
-    checked: Checked,
+    network: TrainingStep,
     /// Names and lengths of the parameters, in the order in which runs pass them.
     params: Vec<(String, usize)>,
     settings: Settings,
@@ -50,21 +50,21 @@ pub struct StepInputs<'a> {
 }
 
 impl TrainSession {
-    /// For a graph made by [`crate::grad::training`], with parameters of these names and lengths.
+    /// For a training step, with parameters of these names and lengths.
     pub fn new(
-        checked: Checked,
+        network: TrainingStep,
         params: Vec<(String, usize)>,
         settings: Settings,
         options: SessionOptions,
     ) -> Result<TrainSession, RunError> {
         let isa = options.isa.map_or_else(Isa::chosen, Isa::available)?;
         let pool = Pool::new(options.threads)?;
-        Ok(TrainSession { checked, params, settings, isa, pool, arena: Aligned::default(), plans: Vec::new() })
+        Ok(TrainSession { network, params, settings, isa, pool, arena: Aligned::default(), plans: Vec::new() })
     }
 
     /// The graph.
-    pub fn checked(&self) -> &Checked {
-        &self.checked
+    pub fn network(&self) -> &TrainingStep {
+        &self.network
     }
 
     /// The thread pool that runs it.
@@ -94,7 +94,7 @@ impl TrainSession {
     /// Runs a step whose loss was not finite, and finds the first non-finite values in plan order: in an input, a parameter, or the
     /// output of a layer that overflows. `None` if all values are finite.
     pub fn first_not_finite(&mut self, given: &StepInputs<'_>) -> Result<Option<NotFinite>, RunError> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let names = graph.inputs().iter().map(|&id| &graph.node(id).name);
         if let Some(wrong) = names.zip(given.inputs).find_map(|(name, x)| finite::of_input(name, x, given.batch)) {
             return Ok(Some(wrong));
@@ -170,7 +170,7 @@ impl TrainSession {
             return Ok(());
         }
         let options = PlanOptions::new(batch, self.pool.threads(), self.isa);
-        let plan = plan(&self.checked, &options, &self.settings)?;
+        let plan = plan(&self.network, &options, &self.settings)?;
         arena::verify(&plan)?;
         let params = &self.params;
         let find = |name: &str| params.iter().position(|(n, _)| n == name).map(|at| (at, params[at].1));

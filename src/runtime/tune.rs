@@ -24,7 +24,7 @@ pub fn tune(
     inputs: &[(&str, ArrayViewD<'_, f32>)],
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Settings, RunError> {
-    let Matched { batch, size, .. } = inputs::matched(model.checked(), inputs)?;
+    let Matched { batch, size, .. } = inputs::matched(model.optimized(), inputs)?;
     let session = model.session_with(options)?;
     let plan = PlanOptions::new(batch, session.threads(), session.isa());
     let ways = model.alternatives(&plan, size)?;

@@ -56,7 +56,7 @@ impl Members {
             list.push(member);
         }
         name_apart(&mut list);
-        let classes = list.first().and_then(|m| classes(m.session.model().checked())).unwrap_or(0);
+        let classes = list.first().and_then(|m| classes(m.session.model().optimized())).unwrap_or(0);
         Ok(Members { list, ways, classes, read })
     }
 
@@ -263,7 +263,7 @@ fn made_for(checked: &Checked) -> usize {
 
 /// Fails where two networks do not tell the same classes apart.
 fn agree(first: Option<&EnsembleMember>, other: &EnsembleMember) -> Result<(), Failure> {
-    let count = |member: &EnsembleMember| classes(member.session.model().checked()).unwrap_or(0);
+    let count = |member: &EnsembleMember| classes(member.session.model().optimized()).unwrap_or(0);
     let Some(first) = first else { return Ok(()) };
     let (one, two) = (&first.title, &other.title);
     let (n, m) = (count(first), count(other));

@@ -153,7 +153,7 @@ fn what(args: &Args, members: &Members, data: &dyn Dataset, views: &Views) -> BT
 fn checksum(member: &EnsembleMember) -> u32 {
     let model = member.session.model();
     let mut crc = crc32fast::Hasher::new();
-    crc.update(dump(model.checked(), DumpOptions::default()).as_bytes());
+    crc.update(dump(model.optimized(), DumpOptions::default()).as_bytes());
     // what cannot be written as JSON is not there to begin with
     crc.update(&serde_json::to_vec(&model.network().preprocess).unwrap_or_default());
     for (name, tensor) in model.params().iter() {

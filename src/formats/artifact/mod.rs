@@ -323,7 +323,6 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         name: header.network,
         span,
         graph,
-        signal: false,
         stages: Vec::new(),
         shortcuts: Vec::new(),
         labeled: Vec::new(),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::driver::Frontend;
+use crate::ir::{Act, Op};
 use crate::runtime::RunError;
 use crate::runtime::init;
 use ndarray::ArrayD;
@@ -39,6 +40,20 @@ fn what_is_written_is_read_back_to_the_bit() {
     assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
     let verified = verify(&path).unwrap();
     assert_eq!((verified.network.as_str(), verified.tensors), ("net", 22));
+}
+
+#[test]
+fn operators_of_later_phases_are_refused() {
+    let (mut checked, params, sources) = sample();
+    let (_dir, path) = written();
+    let graph = checked.graph_mut();
+    let layer = graph.order().into_iter().find(|&id| matches!(graph.node(id).op, Op::Conv(_))).unwrap();
+    if let Op::Conv(conv) = &mut graph.node_mut(layer).op {
+        conv.epilogue.act = Some(Act::Relu);
+    }
+    write(&path, &Contents::new(&checked, &params, &sources)).unwrap();
+    let error = Model::load(&path).unwrap_err().to_string();
+    assert!(error.contains("`conv1` is an operator that no source declares"), "{error}");
 }
 
 #[test]

@@ -137,6 +137,16 @@ fn steps_allocate_nothing_of_their_own() {
 }
 
 #[test]
+fn a_panic_in_a_step_is_an_error_and_the_session_runs_on() {
+    let mut session = model(1).session().unwrap();
+    let x = noise(2, &[2, 3, 20, 20]);
+    let expected = bits(&session.run(&[("input", x.view())]).unwrap());
+    let error = session.run_timed(&[("input", x.view())], |_, _| panic!("as a kernel might")).unwrap_err();
+    assert!(matches!(error, RunError::Panicked { .. }), "{error}");
+    assert_eq!(bits(&session.run(&[("input", x.view())]).unwrap()), expected);
+}
+
+#[test]
 fn views_of_any_strides_are_read() {
     let mut session = model(1).session_with(SessionOptions { threads: 1, ..SessionOptions::default() }).unwrap();
     let x = noise(4, &[1, 20, 20, 3]);

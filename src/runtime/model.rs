@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::packs::PackedWeights;
 use super::params::{ParamError, ParamStore};
-use super::session::{Session, SessionOptions};
 use super::weights::{self, BoundWeight, WeightCache};
 use crate::check::at_size;
 use crate::ir::{Canonical, Network};
@@ -59,16 +58,6 @@ impl Model {
     /// The planner settings.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
-    }
-
-    /// A session with as many threads as the process may use.
-    pub fn session(&self) -> Result<Session, RunError> {
-        self.session_with(SessionOptions::default())
-    }
-
-    /// A session with the given options.
-    pub fn session_with(&self, options: SessionOptions) -> Result<Session, RunError> {
-        Session::new(self.clone(), options)
     }
 
     /// The network: its optimized graph, labels, and preprocessing.

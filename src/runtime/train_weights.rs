@@ -8,7 +8,7 @@ use crate::ir::ParamSource;
 use crate::kernels::blocked::depthwise;
 use crate::kernels::blocked::pack::{self, Filters};
 use crate::kernels::{Aligned, Pool, winograd};
-use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
+use crate::plan::{Plan, Weight, WeightId, WeightLayout, WeightSource};
 
 /// The packed weights of a plan.
 pub(super) struct TrainWeights {
@@ -75,8 +75,8 @@ impl TrainWeights {
     }
 
     /// A weight's values in its packed layout.
-    pub fn values<'a>(&'a self, index: usize, params: &[&'a [f32]]) -> &'a [f32] {
-        let weight = &self.weights[index];
+    pub fn values<'a>(&'a self, id: WeightId, params: &[&'a [f32]]) -> &'a [f32] {
+        let weight = &self.weights[id.0];
         match weight.form {
             Units::Stored => params[weight.param],
             _ => &weight.values,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ndarray::ArrayViewD;
 
 use super::error::RunError;
+use super::executor::SessionOptions;
 use super::inputs::{self, Matched};
 use super::model::Model;
-use super::session::SessionOptions;
 use crate::plan::{ConvStrategy, PlanOptions, Settings, Tuned};
 
 /// Runs per strategy; the first [`WARM_UP`] do not count.

@@ -34,6 +34,7 @@ use crate::kernels::pooling::PoolShape;
 use crate::kernels::shape::PadShape;
 use crate::kernels::winograd::{self, WinogradPlan};
 use crate::kernels::{Activation, ConvShape, Isa, Layout};
+use layout::{ConvQuery, Layouts};
 
 /// The configuration that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -414,18 +415,10 @@ pub fn plan(network: &impl Plannable, options: &PlanOptions, settings: &Settings
             train.precise = settings.precise;
         }
     }
-    // layouts do not depend on the strategies chosen: the first pass collects candidates, the second applies the choices
-    let mut asked = Vec::new();
-    layout::assign(&mut plan.clone(), &mut |conv| {
-        let choices = strategy::candidates(conv, options, settings);
-        let first = choices.first().cloned();
-        asked.push((conv.name.to_owned(), choices));
-        first.unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
-    let chosen = strategy::choose(asked, options, settings);
-    layout::assign(&mut plan, &mut |conv| {
-        chosen.get(conv.name).cloned().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
+    let layouts = Layouts::of(&plan);
+    let convs = layouts.queries(&plan).into_iter().map(|query| (query.name, strategy::candidates(&query, options, settings)));
+    let choices = strategy::choose(convs.collect(), options, settings);
+    layouts.assign(&mut plan, choices)?;
     pair::join(&mut plan);
     in_place::overwrite(&mut plan);
     arena::place(&mut plan)?;
@@ -438,14 +431,12 @@ pub fn alternatives(
     options: &PlanOptions,
     settings: &Settings,
 ) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
-    let mut plan = lower::lower(network, options)?;
-    let mut asked = Vec::new();
-    layout::assign(&mut plan, &mut |conv| {
-        let choices = strategy::candidates(conv, options, settings);
-        asked.push((conv.name.to_owned(), choices.iter().map(|choice| choice.strategy).collect()));
-        choices.into_iter().next().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
-    Ok(asked)
+    let plan = lower::lower(network, options)?;
+    let strategies = |query: &ConvQuery<'_>| {
+        let candidates = strategy::candidates(query, options, settings);
+        (query.name.to_owned(), candidates.into_iter().map(|choice| choice.strategy).collect())
+    };
+    Ok(Layouts::of(&plan).queries(&plan).iter().map(strategies).collect())
 }
 
 impl Plan {

@@ -261,7 +261,7 @@ fn paths_of_blocks_are_dropped_by_sample() {
         let graph = step.graph();
         let forward = graph.order().into_iter().filter(|&id| graph.node(id).name.ends_with(".drop"));
         let p = forward.map(|id| match graph.node(id).op {
-            Op::Train(Train::Dropout { p, whole: true, .. }) => p,
+            Op::Train(Train::Dropout { p, per_sample: true, .. }) => p,
             ref other => panic!("{other:?}"),
         });
         p.collect()

@@ -256,7 +256,7 @@ fn weights_packed_for_one_batch_serve_another() {
         let packs = fresh.pack(&plans[0]).unwrap();
         let contents = Contents { packs: Some(&packs), ..Contents::new(&checked, &params, &sources) };
         artifact::write(&path, &contents).unwrap();
-        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.form) == (&w.name, w.form));
+        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.layout) == (&w.name, w.layout));
         let anew: usize = plans[1].weights.iter().filter(other).map(|w| 4 * w.len()).sum();
         // on plain maps no form depends on the batch
         assert_eq!(anew > 0, isa != Isa::Portable, "{isa}");

@@ -100,7 +100,8 @@ fn halves_add_up_and_clearing_begins_anew() {
 fn a_panic_in_a_step_is_an_error_and_the_session_runs_on() {
     let (checked, params) = network();
     let step = training(&checked.canonical(), &GradOptions::default()).unwrap();
-    let learned: Vec<(String, Vec<f32>)> = params.iter().map(|(name, tensor)| (name.to_owned(), tensor.to_f32().into_owned())).collect();
+    let learned: Vec<(String, Vec<f32>)> =
+        params.iter().map(|(name, tensor)| (name.to_owned(), tensor.to_f32().into_owned())).collect();
     let names = learned.iter().map(|(name, values)| (name.clone(), values.len())).collect();
     let values: Vec<&[f32]> = learned.iter().map(|(_, values)| &values[..]).collect();
     let images = noise(3, &[2, 3, 12, 12]);

@@ -43,7 +43,7 @@ pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
             );
         }
         let values = input.dims().and_then(|dims| dims.iter().try_fold(1usize, |n, dim| n.checked_mul(dim.fixed()?)));
-        if let Some(mean) = how.mean_picture()
+        if let Some(mean) = how.mean_image()
             && values != Some(mean.len())
         {
             diags.push(Diagnostic::error(

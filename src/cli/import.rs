@@ -83,7 +83,7 @@ fn state_weights(made: &mut Decompiled, source: &Path, weights: &Path) {
 fn state_use(made: &mut Decompiled, network: &Network) {
     let mut lines = String::new();
     if let Some(how) = &network.preprocess {
-        if how.mean_picture().is_some() {
+        if how.mean_image().is_some() {
             made.notes
                 .push("the file tells a mean for each pixel, which is left out: `resnetc dataset-stats -o` makes one".to_owned());
         } else {

@@ -49,7 +49,7 @@ pub(super) struct Loaded {
 impl Loaded {
     /// The model.
     pub fn model(self) -> Result<Model, Failure> {
-        let model = Model::with_packs(self.checked, self.params, self.packs, Some(self.settings));
+        let model = Model::with_packed_weights(self.checked, self.params, self.packs, Some(self.settings));
         model.map_err(|error| match self.artifact {
             Some(path) => Failure::input(ArtifactError::Damaged { path, reason: error.to_string() }),
             None => Failure::input(error),
@@ -124,7 +124,7 @@ impl ModelArgs {
     pub fn note_packs(&self, session: &Session, out: &Out) {
         let (model, file) = (session.model(), self.file.display());
         let anew = model.packed_bytes();
-        if anew > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
+        if anew > 0 && model.packed_weights().is_some_and(|packs| packs.isa() == session.isa()) {
             out.note(format_args!(
                 "note: {:.1} MB of weights were packed again: those in `{file}` are packed for another batch, thread count or planning",
                 anew as f64 / 1e6

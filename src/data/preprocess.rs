@@ -160,7 +160,7 @@ pub(super) fn shorter_side(image: Pixels, size: usize) -> Result<Pixels, Prepare
 
 /// Fails where the preprocessing has a mean for each value, and not for so many.
 pub(super) fn hold_mean(how: &Preprocess, values: usize) -> Result<(), PrepareError> {
-    match how.mean_picture() {
+    match how.mean_image() {
         Some(mean) if mean.len() != values => Err(PrepareError::Mean { mean: mean.len(), picture: values }),
         _ => Ok(()),
     }
@@ -182,7 +182,7 @@ impl Tables {
             Channels::Rgb => &[0, 1, 2],
             Channels::Bgr => &[2, 1, 0],
         };
-        let each = how.mean_picture().map(|mean| (mean.to_vec(), how.std.clone()));
+        let each = how.mean_image().map(|mean| (mean.to_vec(), how.std.clone()));
         let table = |c: usize| {
             let of = |list: &[f32], neutral| if each.is_some() { neutral } else { list.get(c).copied().unwrap_or(neutral) };
             let (mean, std) = (of(&how.mean, 0.0), of(&how.std, 1.0));

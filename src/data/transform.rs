@@ -42,7 +42,7 @@ impl Transform {
                 let source = PrepareError::Channels { network: *channels, preprocess: made };
                 return Err(DataError::Recipe(source.to_string()));
             }
-            if how.mean_picture().is_some() {
+            if how.mean_image().is_some() {
                 hold_values(augment, "the network subtracts a mean for each pixel, which comes first")?;
             }
             if made == 1 && augment.iter().any(|a| matches!(a, Augment::Lighting { .. })) {
@@ -112,7 +112,7 @@ impl Transform {
         if self.fit {
             image = fit(image, &self.how, self.fixed)?;
         }
-        if self.how.mean_picture().is_some() {
+        if self.how.mean_image().is_some() {
             // as the paper does it, the mean is subtracted first: what is padded is 0
             let mut data = vec![0.0; self.size[0] * image.height * image.width];
             hold_mean(&self.how, data.len())?;

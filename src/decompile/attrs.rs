@@ -102,7 +102,7 @@ fn arguments(op: &Op) -> Vec<Attr> {
             let mut list = vec![
                 first("kernel", Val::Size(*kernel)),
                 attr("stride", Val::step(*stride), stride == kernel),
-                attr("padding", Val::sides(*pad), *pad == pool.usual_pad()),
+                attr("padding", Val::sides(*pad), *pad == pool.default_pad()),
                 attr("ceil_mode", Val::Bool(*ceil), !ceil),
             ];
             match kind {

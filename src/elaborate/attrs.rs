@@ -380,7 +380,7 @@ impl Attrs<'_, '_> {
         let stride = self.pair("stride", Some(kernel))?;
         let ceil = self.flag("ceil_mode", false);
         let pool = ir::Pool { kind, kernel, stride, pad: [[0; 2]; 2], ceil };
-        let pad = self.sides("padding", Some(pool.usual_pad()))?;
+        let pad = self.sides("padding", Some(pool.default_pad()))?;
         Some(Op::Pool(ir::Pool { pad, ..pool }))
     }
 }

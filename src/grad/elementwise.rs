@@ -4,9 +4,9 @@ use super::{Differentiation, GradError};
 use crate::ir::{Act, Clamp, NodeId, Op, Scale, Train, Value};
 
 impl Differentiation<'_> {
-    pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clamp, dy: Value) -> Result<(), GradError> {
+    pub(super) fn clamp(&mut self, id: NodeId, name: &str, clamp: Clamp, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clip), &[dy, x])?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clamp), &[dy, x])?;
         self.accumulate(x, dx);
         Ok(())
     }

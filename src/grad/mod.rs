@@ -156,8 +156,11 @@ fn insert_stochastic_depth(network: &mut ShapedNetwork, p: f64) -> Result<(), Gr
         // operand 0 is the path, operand 1 the shortcut
         let Some(&path) = graph.operands(add).first() else { continue };
         let origin = graph.node(add).origin;
-        let op =
-            Op::Train(Train::Dropout { p: p * (index + 1) as f64 / adds.len() as f64, whole: true, key: BLOCKS + index as u64 });
+        let op = Op::Train(Train::Dropout {
+            p: p * (index + 1) as f64 / adds.len() as f64,
+            per_sample: true,
+            key: BLOCKS + index as u64,
+        });
         let name = format!("{}.drop", graph.node(add).name);
         let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
         graph.set_operand(add, 0, drop.into());
@@ -234,7 +237,7 @@ impl<'a> Differentiation<'a> {
                 Op::Dropout(p) => {
                     let key = self.dropouts;
                     self.dropouts += 1;
-                    self.network.graph_mut().node_mut(id).op = Op::Train(Train::Dropout { p, whole: false, key });
+                    self.network.graph_mut().node_mut(id).op = Op::Train(Train::Dropout { p, per_sample: false, key });
                 }
                 _ => {}
             }
@@ -331,7 +334,7 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clamp(clip) => self.clip(id, name, *clip, dy),
+            Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
             Op::Scale(scale) => self.scale(id, name, *scale, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }

@@ -223,8 +223,8 @@ pub fn describe(op: &Op) -> String {
             let _ = write!(text, " nearest, scale_factor {}", size(*times));
         }
         Op::Upsample(None) => text.push_str(" nearest"),
-        Op::Clamp(clip) => {
-            for (word, limit) in [(" min", clip.min), (" max", clip.max)] {
+        Op::Clamp(clamp) => {
+            for (word, limit) in [(" min", clamp.min), (" max", clamp.max)] {
                 if let Some(limit) = limit {
                     let _ = write!(text, "{word} {limit}");
                 }

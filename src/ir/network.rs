@@ -38,7 +38,7 @@ pub struct Preprocess {
 
 impl Preprocess {
     /// The per-pixel mean, unless the mean is per channel: He et al. 2016, section 4.2, "the per-pixel mean subtracted".
-    pub fn mean_picture(&self) -> Option<&[f32]> {
+    pub fn mean_image(&self) -> Option<&[f32]> {
         (self.mean.len() > self.std.len()).then_some(&self.mean[..])
     }
 }

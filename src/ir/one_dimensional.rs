@@ -14,11 +14,11 @@ pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         return Ok(Shape::Unknown);
     }
     let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
-    if let (Some(map), Some(signal)) = (map, inputs.iter().find(|shape| is_1d(shape))) {
-        return Err(ShapeError::Unequal { op: op.word(), left: signal.clone(), right: map.clone(), slot: 1 });
+    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| is_1d(shape))) {
+        return Err(ShapeError::Unequal { op: op.word(), left: other.clone(), right: map.clone(), slot: 1 });
     }
     if !is_flat(op) {
-        return Err(ShapeError::Signal { op: op.word(), shape: inputs[0].clone() });
+        return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(lift).collect();
     Ok(drop_height(&super::infer(op, &lifted).map_err(|error| lower(error, inputs))?))
@@ -118,24 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn signals_keep_their_one_axis() {
+    fn one_dimensional_values_keep_their_axis() {
         let x = Shape::fixed(&[2, 1000]);
-        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
-        assert_eq!(law(&conv([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
-        assert_eq!(law(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
-        assert_eq!(law(&Op::Flatten), Ok(Shape::fixed(&[2000])));
+        let infer_one = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert_eq!(infer_one(&conv([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
+        assert_eq!(infer_one(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
+        assert_eq!(infer_one(&Op::Flatten), Ok(Shape::fixed(&[2000])));
         assert_eq!(super::super::infer(&Op::Mul, &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
         let pool = Pool { kind: PoolKind::MAX, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
-        assert_eq!(law(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
+        assert_eq!(infer_one(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
     }
 
     #[test]
-    fn what_works_along_a_second_axis_is_refused() {
+    fn two_dimensional_sizes_are_refused() {
         let x = Shape::fixed(&[2, 1000]);
-        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
-        assert!(matches!(law(&conv([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::Signal { .. })));
-        assert!(matches!(law(&conv([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::Signal { .. })));
-        assert!(matches!(law(&Op::Subsample([2, 2])), Err(ShapeError::Signal { .. })));
+        let infer_one = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert!(matches!(infer_one(&conv([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::OneDimensional { .. })));
+        assert!(matches!(infer_one(&conv([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::OneDimensional { .. })));
+        assert!(matches!(infer_one(&Op::Subsample([2, 2])), Err(ShapeError::OneDimensional { .. })));
         let map = Shape::fixed(&[2, 1, 1000]);
         assert!(matches!(super::super::infer(&Op::Add, &[x, map]), Err(ShapeError::Unequal { .. })));
     }

@@ -124,8 +124,8 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         Op::Conv(c) => {
             let channels = inputs.first()?.channels()?;
             let values = output.sizes()?.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64))?;
-            let taps = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
-            values.checked_mul(taps)
+            let products = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
+            values.checked_mul(products)
         }
         Op::Linear(l) => (l.features as u64).checked_mul(inputs.first()?.channels()? as u64),
         Op::Input(_)

@@ -19,7 +19,7 @@ fn is_identity(network: &ShapedNetwork, id: NodeId) -> bool {
         Op::Pad(p) => p.channels == [0; 2] && p.sides == [[0; 2]; 2],
         Op::Subsample(stride) => *stride == [1, 1],
         Op::Upsample(times) => *times == Some([1, 1]),
-        Op::Clamp(clip) => clip.min.is_none() && clip.max.is_none(),
+        Op::Clamp(clamp) => clamp.min.is_none() && clamp.max.is_none(),
         Op::Scale(scale) => scale.times == 1.0 && scale.plus == 0.0,
         Op::Flatten => network.graph().operands(id).first().is_some_and(|x| network.shape(x.node) == network.shape(id)),
         Op::Input(_)

@@ -5,7 +5,7 @@ mod dce;
 mod drop_identity;
 mod fold_norm;
 mod fuse_epilogue;
-mod mask_norm;
+mod fuse_relu_grad;
 mod rewrite;
 mod verify;
 
@@ -49,7 +49,7 @@ const INFERENCE: &[Pass] = &[
 ];
 
 /// The training pipeline, in order.
-const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("mask-norm", mask_norm::run), ("dce", dce::run)];
+const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("fuse-relu-grad", fuse_relu_grad::run), ("dce", dce::run)];
 
 /// Optimizes a network for inference: drops identities, folds norms, fuses additions and activations.
 pub fn inference(network: Canonical) -> Optimized {

@@ -60,7 +60,7 @@ impl Layouts {
     pub fn queries<'a>(&self, plan: &'a Plan) -> Vec<ConvQuery<'a>> {
         let query = |(step, layout): (&'a Step, &StepLayout)| {
             let Kernel::Conv { shape, .. } = &step.kernel else { return None };
-            let is_gradient = |w: &super::WeightId| matches!(plan.weights[w.0].source, WeightSource::Turned { .. });
+            let is_gradient = |w: &super::WeightId| matches!(plan.weights[w.0].source, WeightSource::Transposed { .. });
             let gradient = step.weights.first().is_some_and(is_gradient);
             let layout = match *layout {
                 StepLayout { blocked: false, .. } => ConvLayout::Plain,
@@ -178,7 +178,7 @@ impl Assignment<'_> {
                 let missing = || PlanError::Internal(format!("`{}` has no strategy", step.name));
                 let choice = choices.next().ok_or_else(missing)?;
                 for (weight, layout) in step.weights.iter().zip([choice.layouts.0, choice.layouts.1]) {
-                    self.plan.weights[weight.0].form = layout;
+                    self.plan.weights[weight.0].layout = layout;
                 }
                 (*strategy, step.scratch, step.why) = (choice.strategy, choice.scratch, choice.why);
             }

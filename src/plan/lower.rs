@@ -109,7 +109,7 @@ impl Lowering<'_> {
                 Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
-            Op::Clamp(clip) => Kernel::Clamp { limits: clip.limits() },
+            Op::Clamp(clamp) => Kernel::Clamp { limits: clamp.limits() },
             Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
@@ -215,7 +215,7 @@ impl Lowering<'_> {
         let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
             let name = format!("{}.{suffix}", node.name);
-            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), form: WeightLayout::Plain });
+            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), layout: WeightLayout::Plain });
         };
         if let Op::BatchNorm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();

@@ -136,14 +136,14 @@ pub struct Weight {
     /// The sizes of the unpacked tensor.
     pub shape: Vec<usize>,
     /// Its layout.
-    pub form: WeightLayout,
+    pub layout: WeightLayout,
 }
 
 impl Weight {
     /// Its length in floats, packed.
     pub fn len(&self) -> usize {
         let [filters, channels, kh, kw] = [0, 1, 2, 3].map(|i| self.shape.get(i).copied().unwrap_or(1));
-        match self.form {
+        match self.layout {
             WeightLayout::Plain => self.shape.iter().product(),
             WeightLayout::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
             WeightLayout::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
@@ -165,7 +165,7 @@ pub enum WeightSource {
     Param(ParamSource),
     /// The weight for the gradient of a convolution's input: filters and channels of each group are transposed, and the kernel
     /// is flipped along both axes.
-    Turned {
+    Transposed {
         /// The weight `[filters, channels / groups, height, width]`.
         param: ParamSource,
         /// The number of channel groups.
@@ -193,8 +193,9 @@ pub enum WeightSource {
 pub enum ConvStrategy {
     /// Matrix product over im2col tiles, or over the feature map itself if the convolution is pointwise.
     Gemm(Tiles),
-    /// One kernel element at a time, in the plain layout.
-    Taps,
+    /// Direct convolution in the plain layout, one kernel element at a time.
+    #[serde(rename = "direct-nchw", alias = "taps")]
+    DirectNchw,
     /// Direct convolution by the micro-kernel, blocked.
     Direct {
         /// How the work is split.

@@ -58,7 +58,7 @@ pub(super) struct Choice {
 pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
     let raw = shape.filters * shape.depth();
     let (strategy, scratch) = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
-        (ConvStrategy::Taps, 0)
+        (ConvStrategy::DirectNchw, 0)
     } else {
         let tiles = Tiles::choose(shape, threads);
         (ConvStrategy::Gemm(tiles), tiles.scratch(shape))
@@ -167,7 +167,7 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
             raw,
             cost: 0.0,
         },
-        ConvStrategy::Gemm(_) | ConvStrategy::Taps => plain(shape, options.threads),
+        ConvStrategy::Gemm(_) | ConvStrategy::DirectNchw => plain(shape, options.threads),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             }
         }
         if out.0 == 1 || step.scratch > plan.scratch {
-            return Err(broken("writes memory that is not its own"));
+            return Err(broken("writes an input, or needs more scratch memory than planned"));
         }
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {

@@ -34,7 +34,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &P
                     gemm_conv::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
                 ConvStrategy::Depthwise => blocked::depthwise::conv(pool, isa, shape, &operands, out),
-                ConvStrategy::Taps => direct::conv(pool, shape, &operands, out),
+                ConvStrategy::DirectNchw => direct::conv(pool, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };

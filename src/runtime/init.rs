@@ -57,10 +57,10 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
             let count = stats.count as f64;
             let unbiased = count / (count - 1.0).max(1.0);
             let typical = stats.var.iter().sum::<f64>() / stats.var.len().max(1) as f64;
-            let mixed = |v: f64| (count * v + SHRINK * typical) / (count + SHRINK) * unbiased;
+            let shrunk = |v: f64| (count * v + SHRINK * typical) / (count + SHRINK) * unbiased;
             for (suffix, values) in [
                 ("running_mean", stats.mean.iter().map(|&m| m as f32).collect::<Vec<f32>>()),
-                ("running_var", stats.var.iter().map(|&v| mixed(v) as f32).collect()),
+                ("running_var", stats.var.iter().map(|&v| shrunk(v) as f32).collect()),
             ] {
                 let key = format!("{name}.{suffix}");
                 if let Some(tensor) = Tensor::from_f32(vec![values.len()], values) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::packs::PackedWeights;
+use super::packed_weights::PackedWeights;
 use super::params::{ParamError, ParamStore};
 use super::weights::{self, BoundWeight, WeightCache};
 use crate::check::at_size;
@@ -28,14 +28,14 @@ struct Inner {
 impl Model {
     /// Optimizes a network for inference. Fails if the store lacks one of its parameters.
     pub fn new(network: impl Into<Canonical>, params: ParamStore) -> Result<Model, ParamError> {
-        Model::with_packs(network, params, None, None)
+        Model::with_packed_weights(network, params, None, None)
     }
 
     /// Like [`Model::new`], with weights that are already packed and with planner settings.
-    pub fn with_packs(
+    pub fn with_packed_weights(
         network: impl Into<Canonical>,
         params: ParamStore,
-        packs: Option<PackedWeights>,
+        packed: Option<PackedWeights>,
         settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
         let network = network.into();
@@ -45,7 +45,7 @@ impl Model {
         }
         let network = passes::inference(network);
         let settings = settings.unwrap_or_default();
-        Ok(Model { inner: Arc::new(Inner { network, params, weights: Arc::new(WeightCache::new(packs)), settings }) })
+        Ok(Model { inner: Arc::new(Inner { network, params, weights: Arc::new(WeightCache::new(packed)), settings }) })
     }
 
     /// The same model with other planner settings; weights that are already packed are shared.
@@ -86,25 +86,26 @@ impl Model {
     }
 
     /// The packed weights that the model was created with.
-    pub fn packs(&self) -> Option<&PackedWeights> {
-        self.inner.weights.packs()
+    pub fn packed_weights(&self) -> Option<&PackedWeights> {
+        self.inner.weights.packed()
     }
 
     /// The weights that a plan derives or packs, to be stored in an artifact.
     pub fn pack(&self, plan: &Plan) -> Result<PackedWeights, RunError> {
-        let mut packs = PackedWeights::new(plan.options.isa);
+        let mut packed = PackedWeights::new(plan.options.isa);
         for (weight, bound) in plan.weights.iter().zip(self.bind(plan)?) {
             if !matches!(*bound, BoundWeight::Stored(_)) {
-                packs.list.insert((weight.name.clone(), weight.form), bound);
+                packed.list.insert((weight.name.clone(), weight.layout), bound);
             }
         }
-        Ok(packs)
+        Ok(packed)
     }
 
     /// Checks that the packed weights used by a plan have the right length.
-    pub fn check_packs(&self, plan: &Plan) -> Result<(), RunError> {
-        let packed = |name: &str, form| self.packs().and_then(|packs| packs.list.get(&(name.to_owned(), form)));
-        plan.weights.iter().try_for_each(|w| packed(&w.name, w.form).map_or(Ok(()), |packed| weights::fits(w, packed)))
+    pub fn check_packed_weights(&self, plan: &Plan) -> Result<(), RunError> {
+        let Some(packed) = self.packed_weights() else { return Ok(()) };
+        let used = plan.weights.iter().filter_map(|w| Some((w, packed.list.get(&weights::key(w))?)));
+        used.map(|(weight, values)| weights::fits(weight, values)).collect()
     }
 
     /// The plan for a batch, a thread count, and a height and width where the network leaves them free.

@@ -228,8 +228,8 @@ impl Fill {
         };
         let how = preprocess.unwrap_or(&default);
         let numbers = |values: &[f32]| format!("[{}]", values.iter().map(|v| shortest(*v)).collect::<Vec<_>>().join(", "));
-        self.when("mean_file", how.mean_picture().is_some());
-        match (&how.mean_from, how.mean_picture()) {
+        self.when("mean_file", how.mean_image().is_some());
+        match (&how.mean_from, how.mean_image()) {
             (Some(_), Some(_)) => {}
             (None, Some(_)) => {
                 let reason = "it subtracts a per-pixel mean, but the file is not known: export from the source".to_owned();
@@ -263,7 +263,7 @@ impl Fill {
                 Augment::Lighting { .. } => late.extend(change(augment)),
                 Augment::Cutout { .. } => last.extend(change(augment)),
                 // with a per-pixel mean, it is subtracted first, as in the paper, so that padding is 0
-                _ if how.mean_picture().is_some() => last.extend(change(augment)),
+                _ if how.mean_image().is_some() => last.extend(change(augment)),
                 _ => lines.extend(change(augment)),
             }
         }
@@ -359,7 +359,7 @@ pub const MEAN_ENDING: &str = "mean.npy";
 /// Where the per-pixel mean is stored, if the script needs a copy next to it.
 pub fn beside(checked: &Checked) -> Option<&Path> {
     let how = checked.network.preprocess.as_ref()?;
-    how.mean_picture()?;
+    how.mean_image()?;
     how.mean_from.as_ref().map(|(path, _)| &**path)
 }
 

@@ -162,12 +162,12 @@ fn packed_weights_are_used_where_they_lie() {
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, 0));
     assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
     // none was made, and each that there is was used; another session uses the same
-    let all = model.packs().unwrap().bytes();
+    let all = model.packed_weights().unwrap().bytes();
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
     answer(&model);
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
     let verified = verify(&path).unwrap();
-    assert_eq!((verified.tensors, verified.packs), (22, model.packs().unwrap().len()));
+    assert_eq!((verified.tensors, verified.packs), (22, model.packed_weights().unwrap().len()));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn weights_packed_for_other_kernels_change_nothing() {
     for isa in Isa::ALL {
         let (_dir, path) = packed(isa);
         let model = Model::load(&path).unwrap();
-        assert_eq!(model.packs().unwrap().isa(), isa);
+        assert_eq!(model.packed_weights().unwrap().isa(), isa);
         assert_eq!(answer(&model), expected, "{isa}");
     }
 }
@@ -232,7 +232,7 @@ fn forged_packed_weights_are_refused() {
     let short = forge(0, "len", (first["len"].as_u64().unwrap() - 1).into()).unwrap();
     let x = ArrayD::zeros(vec![2, 3, 8, 8]);
     let error = short.session().unwrap().run(&[("input", x.view())]).unwrap_err();
-    assert!(matches!(error, RunError::Pack { .. }), "{error}");
+    assert!(matches!(error, RunError::PackedWeight { .. }), "{error}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
 }
 
 /// A value's shape in the graph, which has no batch axis.
-fn own(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
+fn value_shape(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
     Shape::fixed(&array.shape[usize::from(network.graph().node(id).op.is_batched())..])
 }
 
@@ -120,7 +120,7 @@ fn interpret(
         let operands = graph.operands(id);
         let shapes: Vec<Shape> = operands
             .iter()
-            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| own(network, v.node, a)))
+            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| value_shape(network, v.node, a)))
             .collect();
         let [height, width] = matched.size.map(|n| n.unwrap_or(0));
         let refused = |error| SizeError { height, width, node: node.name.clone(), error };
@@ -217,8 +217,8 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(_) => upsample(x[0], shape),
-        Op::Clamp(clip) => {
-            let [low, high] = clip.limits().map(f64::from);
+        Op::Clamp(clamp) => {
+            let [low, high] = clamp.limits().map(f64::from);
             x[0].data
                 .iter()
                 .map(|&v| {

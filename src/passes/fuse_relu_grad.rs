@@ -6,11 +6,11 @@ use crate::ir::{Act, Node, NodeId, Op, ShapedNetwork, Train, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
-        mask(network, id);
+        fuse(network, id);
     }
 }
 
-fn mask(network: &mut ShapedNetwork, id: NodeId) -> Option<()> {
+fn fuse(network: &mut ShapedNetwork, id: NodeId) -> Option<()> {
     let graph = network.graph();
     if graph.node(id).op != Op::Train(Train::ActGrad(Act::Relu)) {
         return None;

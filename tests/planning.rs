@@ -273,3 +273,10 @@ fn weights_packed_for_one_batch_serve_another() {
         assert_eq!(loaded.packed_bytes(), anew, "{isa}");
     }
 }
+
+#[test]
+fn recorded_choices_load_under_their_former_word() {
+    let strategy: ConvStrategy = serde_json::from_str("\"taps\"").unwrap();
+    assert_eq!(strategy, ConvStrategy::DirectNchw);
+    assert_eq!(serde_json::to_string(&strategy).unwrap(), "\"direct-nchw\"");
+}

@@ -1,5 +1,5 @@
-//! From a checked graph to a list of steps over buffers, for one batch size and thread count. A plan is plain data and holds no
-//! weights: it lists the ones needed and their layouts.
+//! From an optimized network or a training step to a list of steps over buffers, for one batch size and thread count. A plan is
+//! plain data and holds no weights: it lists the ones needed and their layouts.
 //!
 //! ```text
 //! lower: a step per node

@@ -105,18 +105,21 @@ impl<K: PartialEq, B> Executor<K, B> {
             None => {
                 let plan = plan(&PlanOptions::new(batch, self.pool.threads(), self.isa))?;
                 arena::verify(&plan)?;
-                // free old memory first: both might not fit
+                // free the oldest plan first: there might not be memory for one more
                 self.plans.truncate(self.capacity - 1);
                 let bound = bind(&plan)?;
-                if self.arena.len() < plan.arena {
-                    self.arena = Aligned::default();
-                    let memory = || RunError::Memory { bytes: plan.arena.saturating_mul(size_of::<f32>()) };
-                    self.arena = Aligned::zeroed(plan.arena).map_err(|_| memory())?;
-                }
                 self.plans.insert(0, Planned { key, plan, bound });
             }
         }
-        Ok((&mut self.plans[0], Workspace { pool: &self.pool, arena: &mut self.arena }))
+        let planned = &mut self.plans[0];
+        let floats = planned.plan.arena;
+        if self.arena.len() < floats {
+            // free the old arena first: there might not be memory for both
+            self.arena = Aligned::default();
+            let memory = |_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) };
+            self.arena = Aligned::zeroed(floats).map_err(memory)?;
+        }
+        Ok((planned, Workspace { pool: &self.pool, arena: &mut self.arena }))
     }
 }
 

@@ -337,6 +337,6 @@ mod tests {
         let mut array = Vec::new();
         npy::write_to(&mut array, &ArrayD::from_elem(vec![1, 2, 2], 0.25).view()).unwrap();
         files.insert("nets/mean.npy", array);
-        assert_eq!(check(&files).unwrap().network.preprocess.unwrap().mean, [0.25; 4]);
+        assert_eq!(check(&files).unwrap().network.preprocess.as_ref().unwrap().mean, [0.25; 4]);
     }
 }

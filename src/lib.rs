@@ -4,13 +4,14 @@
 //! Image Recognition" (He et al. 2016). Data flows in one direction through the modules:
 //!
 //! ```text
-//! source --syntax--> Ast --elaborate--> Network --check--> Checked --passes--> Checked --plan--> Plan --runtime--> tensors
+//! source --syntax--> Ast --elaborate--> Network --check--> Checked --passes--> Optimized --plan--> Plan --runtime--> tensors
 //! ```
 //!
 //! - [`syntax`] parses the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
 //! - [`check`] infers every shape with the one shape rule ([`ir::infer`](ir::infer())), checks the design rules and `expect`
 //!   lines, and returns a side table; it never changes the graph.
-//! - [`passes`] fold and fuse nodes; [`plan`] chooses a kernel and a memory location for each node, as plain data.
+//! - [`ir::Canonical`] is what [`passes`] and [`grad`] start from: each later phase of a network has its own type. Passes fold and fuse
+//!   nodes; [`plan`] chooses a kernel and a memory location for each node, as plain data.
 //! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] is the reference interpreter: it evaluates operators by
 //!   their definition, and everything else is tested against it.
 //! - [`decompile`] works in reverse: from a graph without structure to structured source.

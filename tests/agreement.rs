@@ -86,7 +86,7 @@ fn agrees(file: &str, name: &str, size: usize) {
     let shape: Vec<usize> = [&[2], &checked.shape(checked.graph().inputs()[0]).sizes().unwrap()[..]].concat();
     let mut rng = Rng(11);
     let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), || rng.unit() * 3f32.sqrt());
-    let all_slow = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+    let all_slow = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
     let model = Model::new(checked, params).unwrap();
     for threads in [1, 2] {
         let mut session = model.session_with(SessionOptions { threads, ..SessionOptions::default() }).unwrap();

@@ -472,7 +472,7 @@ fn a_classifier_answers_as_run_does_to_the_bit() {
     assert_eq!(ran(FASHION, &paths[..1])[0][0].1, "Coat");
     // a network's own softmax is not followed by another one
     let model = Model::load(&soft).unwrap();
-    let (checked, pixels) = (model.checked(), resnetc::data::load(paths[1].as_ref()).unwrap());
+    let (checked, pixels) = (model.optimized(), resnetc::data::load(paths[1].as_ref()).unwrap());
     let (preprocess, shape) = (checked.network.preprocess.as_ref().unwrap(), checked.shape(checked.graph().inputs()[0]));
     let (values, [channels, height, width]) = resnetc::data::prepare(pixels, preprocess, shape).unwrap();
     let input = ArrayD::from_shape_vec(vec![1, channels, height, width], values).unwrap();

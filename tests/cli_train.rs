@@ -358,7 +358,7 @@ fn calibration_gives_the_true_averages() {
     // of the 48 the last batch has 8
     for batch in samples.axis_chunks_iter(Axis(0), 20) {
         let weight = batch.len_of(Axis(0)) as f64 / 48.0;
-        interp::run_with_batch_stats(&checked, &params, &[("input", batch.into_dyn())], &mut |norm, stats| {
+        interp::run_with_batch_stats(&checked.canonical(), &params, &[("input", batch.into_dyn())], &mut |norm, stats| {
             let unbiased = stats.count as f64 / (stats.count - 1) as f64;
             let sum = sums.entry(norm.to_owned()).or_insert_with(|| [(); 3].map(|()| vec![0.0; stats.mean.len()]));
             for (c, (&mean, &var)) in stats.mean.iter().zip(&stats.var).enumerate() {

@@ -344,7 +344,8 @@ fn random_graphs_compute_the_same_from_their_source() {
                 Some((format!("{}.{role}", names.get(layer)?), tensor.clone()))
             })
             .collect();
-        let run = |checked: &Checked, store: &ParamStore| interp::run(checked, store, &[("input", image.view())]).unwrap();
+        let run =
+            |checked: &Checked, store: &ParamStore| interp::run(&checked.canonical(), store, &[("input", image.view())]).unwrap();
         let (ours, theirs) = (run(&checked, &store), run(&again, &renamed));
         for (name, value) in ours.iter() {
             let off = distance(theirs.get(name).unwrap(), value);
@@ -392,7 +393,7 @@ fn there_and_back(case: &structured::Case, fold: bool, nameless: bool, tally: &m
     let mut imported = open(&path).unwrap();
     let image = noise(5, &[1, 3, 8, 8]);
     let came_in = check::check(imported.network("net"), &mut Vec::new()).unwrap();
-    let expected = interp::run(&came_in, &imported.params(), &[("input", image.view())]).unwrap();
+    let expected = interp::run(&came_in.canonical(), &imported.params(), &[("input", image.view())]).unwrap();
     if nameless {
         for (number, id) in imported.graph.order().into_iter().enumerate() {
             let node = imported.graph.node_mut(id);
@@ -432,8 +433,8 @@ fn there_and_back(case: &structured::Case, fold: bool, nameless: bool, tally: &m
             (format!("{}.{role}", names[layer]), tensor.clone())
         })
         .collect();
-    let first = interp::run(&checked, &params, &[("input", image.view())]).unwrap();
-    let results = interp::run(&again, &renamed, &[("input", image.view())]).unwrap();
+    let first = interp::run(&checked.canonical(), &params, &[("input", image.view())]).unwrap();
+    let results = interp::run(&again.canonical(), &renamed, &[("input", image.view())]).unwrap();
     assert_eq!(first.iter().count(), results.iter().count());
     for (name, value) in first.iter() {
         // operators and their order are the file's; folded norms round otherwise than those of the source

@@ -7,14 +7,14 @@ use common::{Build, noise};
 use ndarray::ArrayD;
 use resnetc::base::tensor::Tensor;
 use resnetc::driver::Frontend;
-use resnetc::grad::{GradError, GradOptions, training};
+use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::init::init;
 use resnetc::runtime::{ParamStore, interp};
 
 struct Case {
-    checked: Checked,
+    step: TrainingStep,
     params: ParamStore,
     options: GradOptions,
     batch: usize,
@@ -24,14 +24,14 @@ struct Case {
 impl Case {
     fn outputs(&self, params: &ParamStore) -> Vec<(String, ArrayD<f64>)> {
         let inputs: Vec<(String, ArrayD<f32>)> = self
-            .checked
+            .step
             .graph()
             .inputs()
             .iter()
             .enumerate()
             .map(|(i, &id)| {
-                let node = self.checked.graph().node(id);
-                let sizes = [&[self.batch], &self.checked.shape(id).sizes().unwrap()[..]].concat();
+                let node = self.step.graph().node(id);
+                let sizes = [&[self.batch], &self.step.shape(id).sizes().unwrap()[..]].concat();
                 let values = if node.name == "labels" {
                     ArrayD::from_shape_vec(sizes, self.labels.clone()).unwrap()
                 } else {
@@ -41,7 +41,7 @@ impl Case {
             })
             .collect();
         let views: Vec<(&str, _)> = inputs.iter().map(|(n, a)| (n.as_str(), a.view())).collect();
-        interp::run_exact(&self.checked, params, &views).unwrap()
+        interp::run_exact(&self.step, params, &views).unwrap()
     }
 
     fn loss(&self, params: &ParamStore) -> f64 {
@@ -120,9 +120,9 @@ fn case(seed: u64, smoothing: f64, build: impl FnOnce(&mut Build) -> Value) -> C
     let classes = b.sizes(y)[0];
     let (checked, params) = b.finish(&[("output", y)]);
     let options = GradOptions { smoothing, ..GradOptions::default() };
-    let checked = training(&checked, &options).unwrap();
-    passes::verify(&checked).unwrap();
-    Case { checked, params, options, batch: 3, labels: (0..3).map(|i| ((i * 5 + 1) % classes) as f32).collect() }
+    let step = training(&checked.canonical(), &options).unwrap();
+    passes::verify(&step).unwrap();
+    Case { step, params, options, batch: 3, labels: (0..3).map(|i| ((i * 5 + 1) % classes) as f32).collect() }
 }
 
 /// A layer before the operator, so that what flows back through it is seen, and a head behind.
@@ -255,29 +255,29 @@ fn paths_of_blocks_are_dropped_by_sample() {
     let network = Frontend::text("tiny.resnet", source).check("tiny", &[]).unwrap();
     let params = init(&network, 3).unwrap();
     let options = GradOptions { stochastic_depth: 0.8, ..GradOptions::default() };
-    let checked = training(&network, &options).unwrap();
-    passes::verify(&checked).unwrap();
-    let drops = |checked: &Checked| -> Vec<f64> {
-        let graph = checked.graph();
+    let step = training(&network.canonical(), &options).unwrap();
+    passes::verify(&step).unwrap();
+    let drops = |step: &TrainingStep| -> Vec<f64> {
+        let graph = step.graph();
         let forward = graph.order().into_iter().filter(|&id| graph.node(id).name.ends_with(".drop"));
         let p = forward.map(|id| match graph.node(id).op {
-            Op::Train(Train::Dropout { p, whole: true, .. }) => p,
+            Op::Train(Train::Dropout { p, per_sample: true, .. }) => p,
             ref other => panic!("{other:?}"),
         });
         p.collect()
     };
-    assert_eq!(drops(&checked), [0.2, 0.4, 0.8 * 3.0 / 4.0, 0.8]);
-    let case = Case { checked, params, options, batch: 5, labels: vec![0.0, 1.0, 2.0, 3.0, 1.0] };
+    assert_eq!(drops(&step), [0.2, 0.4, 0.8 * 3.0 / 4.0, 0.8]);
+    let case = Case { step, params, options, batch: 5, labels: vec![0.0, 1.0, 2.0, 3.0, 1.0] };
     case.check("stochastic depth");
     // something went, and something stayed
-    let whole = training(&network, &GradOptions::default()).unwrap();
+    let whole = training(&network.canonical(), &GradOptions::default()).unwrap();
     assert!(drops(&whole).is_empty());
     let loss = case.loss(&case.params);
-    let whole = Case { checked: whole, options: GradOptions::default(), ..case };
+    let whole = Case { step: whole, options: GradOptions::default(), ..case };
     assert_ne!(whole.loss(&whole.params), loss);
     let plain =
         Frontend::text("plain.resnet", "resnet 1\nnetwork plain {\n input 4\n linear 2 as fc\n}\n").check("plain", &[]).unwrap();
-    let refused = training(&plain, &GradOptions { stochastic_depth: 0.1, ..GradOptions::default() });
+    let refused = training(&plain.canonical(), &GradOptions { stochastic_depth: 0.1, ..GradOptions::default() });
     assert_eq!(refused.err(), Some(GradError::NoShortcuts));
 }
 
@@ -297,13 +297,13 @@ fn auxiliary_classifiers() {
     };
     let of = |(checked, params): (Checked, ParamStore), auxiliary| {
         let options = GradOptions { auxiliary, ..GradOptions::default() };
-        let checked = training(&checked, &options).unwrap();
-        Case { checked, params, options, batch: 3, labels: vec![1.0, 0.0, 2.0] }
+        let step = training(&checked.canonical(), &options).unwrap();
+        Case { step, params, options, batch: 3, labels: vec![1.0, 0.0, 2.0] }
     };
     let (main, both) = (of(network(3), 0.0), of(network(3), 0.3));
     both.check("auxiliary");
     assert!(both.loss(&both.params) > main.loss(&main.params));
-    assert_eq!(training(&network(4).0, &both.options).unwrap_err(), GradError::NoAuxiliary);
+    assert_eq!(training(&network(4).0.canonical(), &both.options).unwrap_err(), GradError::NoAuxiliary);
 }
 
 #[test]
@@ -317,9 +317,9 @@ fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
     let (checked, _) = b.finish(&[("output", y)]);
     let with = |names: &[&str]| {
         let frozen = names.iter().map(|n| (*n).to_owned()).collect();
-        training(&checked, &GradOptions { frozen, ..GradOptions::default() })
+        training(&checked.canonical(), &GradOptions { frozen, ..GradOptions::default() })
     };
-    let words = |c: &Checked| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
+    let words = |c: &TrainingStep| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
     let all = with(&[]).unwrap();
     // no gradient of the network's own input
     assert_eq!(words(&all).iter().filter(|w| **w == "conv-grad-input").count(), 1);
@@ -337,6 +337,6 @@ fn networks_that_give_no_scores_are_refused() {
     let x = b.input("x", Shape::fixed(&[3, 8, 8]));
     let y = b.conv(x, 4, 3, 1, 1);
     let (checked, _) = b.finish(&[("output", y)]);
-    let error = training(&checked, &GradOptions::default()).unwrap_err();
+    let error = training(&checked.canonical(), &GradOptions::default()).unwrap_err();
     assert!(error.to_string().contains("a vector of class scores"), "{error}");
 }

@@ -65,7 +65,7 @@ fn folded_norms_and_weights_of_their_own_file_compute_the_same() {
         let (_, checked) = checked(OPERATORS, network);
         let params = init::init(&checked, 3).unwrap();
         let x = input(&checked, 2);
-        let expected = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+        let expected = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
         for (fold, external_data) in [(true, false), (false, true), (true, true)] {
             let options = ExportOptions { fold, external_data, ..ExportOptions::default() };
             let imported = written(&checked, &params, &options, dir.path()).unwrap();
@@ -102,7 +102,7 @@ fn pools_that_round_up_a_map_smaller_than_their_window() {
             let (_, checked) = checked(&text, "net");
             let params = ParamStore::default();
             let x = input(&checked, 2);
-            let expected = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+            let expected = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
             let imported = written(&checked, &params, &ExportOptions::default(), dir.path()).unwrap();
             let again = check::check(imported.network("again"), &mut Vec::new()).unwrap();
             let mut session = Model::new(again, params).unwrap().session().unwrap();

@@ -3,13 +3,13 @@
 mod common;
 
 use common::Build;
-use resnetc::ir::{Act, Checked, Op, Pad, ParamSource, Shape};
+use resnetc::ir::{Act, Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
 use resnetc::kernels::Isa;
 use resnetc::passes;
 use resnetc::plan::{PlanOptions, Settings, plan};
 
 /// Nodes in order: name, word, what is fused, operands.
-fn text(checked: &Checked) -> String {
+fn text(checked: &ShapedNetwork) -> String {
     let graph = checked.graph();
     let mut out = String::new();
     for id in graph.order() {
@@ -48,7 +48,7 @@ fn a_block_becomes_its_convolutions() {
     let y = b.push(Op::Pad(Pad::channels([0; 2])), &[y]);
     let y = b.head(y, 10);
     let (checked, _) = b.finish(&[("output", y)]);
-    let optimized = passes::inference(checked);
+    let optimized = passes::inference(checked.canonical());
     insta::assert_snapshot!("block_graph", text(&optimized));
     let plan = plan(&optimized, &PlanOptions::new(2, 2, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("block_plan", plan);
@@ -77,7 +77,7 @@ fn what_others_read_is_not_fused() {
     let dead = b.conv(e, 4, 1, 1, 1);
     b.relu(dead);
     let (checked, _) = b.finish(&[("seen", seen), ("output", e)]);
-    let optimized = passes::inference(checked);
+    let optimized = passes::inference(checked.canonical());
     insta::assert_snapshot!("not_fused_graph", text(&optimized));
     let plan = plan(&optimized, &PlanOptions::new(1, 3, Isa::Portable), &Settings::default()).unwrap();
     insta::assert_snapshot!("not_fused_plan", plan);

@@ -116,7 +116,7 @@ fn what_was_measured_is_what_is_planned() {
 fn precise_is_nearer_to_the_oracle() {
     let (checked, params) = resnet([2, 2, 2, 2], false, 64);
     let x = noise(6, &[1, 3, 64, 64]);
-    let expected = interp::run(&checked, &params, &[("input", x.view())]).unwrap();
+    let expected = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
     let model = Model::new(checked, params).unwrap();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (precise, bound) in [(true, 1e-5), (false, 1e-4)] {
@@ -165,7 +165,7 @@ fn one_of(statements: &str, sizes: [usize; 3], [input, weight, bias]: [f32; 3]) 
         })
         .collect();
     let x = ArrayD::from_shape_simple_fn(vec![1, c, h, w], || input * rng.unit());
-    let (_, expected) = interp::run_exact(&checked, &params, &[("input", x.view())]).unwrap().remove(0);
+    let (_, expected) = interp::run_exact(&checked.canonical(), &params, &[("input", x.view())]).unwrap().remove(0);
     (Model::new(checked, params).unwrap(), x, expected)
 }
 
@@ -256,7 +256,7 @@ fn weights_packed_for_one_batch_serve_another() {
         let packs = fresh.pack(&plans[0]).unwrap();
         let contents = Contents { packs: Some(&packs), ..Contents::new(&checked, &params, &sources) };
         artifact::write(&path, &contents).unwrap();
-        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.form) == (&w.name, w.form));
+        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.layout) == (&w.name, w.layout));
         let anew: usize = plans[1].weights.iter().filter(other).map(|w| 4 * w.len()).sum();
         // on plain maps no form depends on the batch
         assert_eq!(anew > 0, isa != Isa::Portable, "{isa}");
@@ -272,4 +272,11 @@ fn weights_packed_for_one_batch_serve_another() {
         assert_eq!(run(&loaded, 8), run(&fresh, 8), "{isa}");
         assert_eq!(loaded.packed_bytes(), anew, "{isa}");
     }
+}
+
+#[test]
+fn recorded_choices_load_under_their_former_word() {
+    let strategy: ConvStrategy = serde_json::from_str("\"taps\"").unwrap();
+    assert_eq!(strategy, ConvStrategy::DirectNchw);
+    assert_eq!(serde_json::to_string(&strategy).unwrap(), "\"direct-nchw\"");
 }

@@ -10,7 +10,8 @@ use resnetc::SessionOptions;
 use resnetc::grad::{GradOptions, training};
 use resnetc::ir::{Checked, Op, Shape};
 use resnetc::kernels::Isa;
-use resnetc::runtime::{ParamStore, interp};
+use resnetc::plan::Settings;
+use resnetc::runtime::{ParamStore, RunError, StepInputs, TrainSession, interp};
 use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
 
 fn network() -> (Checked, ParamStore) {
@@ -37,7 +38,7 @@ fn engine(isa: Isa) -> GraphEngine {
 #[test]
 fn gradients_agree_with_the_definition_on_every_instruction_set() {
     let (checked, params) = network();
-    let joint = training(&checked, &GradOptions::default()).unwrap();
+    let joint = training(&checked.canonical(), &GradOptions::default()).unwrap();
     let images = noise(3, &[4, 3, 12, 12]);
     let labels = [0, 3, 4, 1];
     let as_floats = ArrayD::from_shape_vec(vec![4, 1], labels.iter().map(|&l| l as f32).collect()).unwrap();
@@ -93,4 +94,24 @@ fn halves_add_up_and_clearing_begins_anew() {
     assert_eq!(whole, engine.parameters()[0].gradient);
     let wrong = Batch { images: images.view(), labels: &[0, 1, 2, 3, 4, 5] };
     assert!(engine.gradients(&wrong, 1.0, 1).unwrap_err().to_string().contains("class 5"));
+}
+
+#[test]
+fn a_panic_in_a_step_is_an_error_and_the_session_runs_on() {
+    let (checked, params) = network();
+    let step = training(&checked.canonical(), &GradOptions::default()).unwrap();
+    let learned: Vec<(String, Vec<f32>)> =
+        params.iter().map(|(name, tensor)| (name.to_owned(), tensor.to_f32().into_owned())).collect();
+    let names = learned.iter().map(|(name, values)| (name.clone(), values.len())).collect();
+    let values: Vec<&[f32]> = learned.iter().map(|(_, values)| &values[..]).collect();
+    let images = noise(3, &[2, 3, 12, 12]);
+    let inputs = [images.as_slice().unwrap(), &[0.0, 3.0]];
+    let inputs = StepInputs { batch: 2, inputs: &inputs, params: &values, noise: [0, 0] };
+    let mut session = TrainSession::new(step, names, Settings::default(), SessionOptions::default()).unwrap();
+    session.run(&inputs).unwrap();
+    let loss = session.output("loss").unwrap().clone();
+    let error = session.run_timed(&inputs, |_, _| panic!("as a kernel might")).unwrap_err();
+    assert!(matches!(error, RunError::Panicked { .. }), "{error}");
+    session.run(&inputs).unwrap();
+    assert_eq!(*session.output("loss").unwrap(), loss);
 }

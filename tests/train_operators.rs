@@ -27,7 +27,7 @@ fn labels(batch: usize) -> Vec<u32> {
 
 /// What the definition gives for the first samples: losses, gradients and statistics.
 fn exact(checked: &Checked, params: &ParamStore, options: &GradOptions, images: &ArrayD<f32>) -> Vec<(String, ArrayD<f32>)> {
-    let joint = training(checked, options).unwrap();
+    let joint = training(&checked.canonical(), options).unwrap();
     let batch = images.shape()[0];
     let labels = ArrayD::from_shape_vec(vec![batch, 1], labels(batch).iter().map(|&l| l as f32).collect()).unwrap();
     let found = interp::run_exact(&joint, params, &[("x", images.view()), ("labels", labels.view())]).unwrap();

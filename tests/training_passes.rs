@@ -6,13 +6,13 @@ mod common;
 
 use common::{Build, noise};
 use ndarray::ArrayD;
-use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Op, Shape, Train, Value};
+use resnetc::grad::{GradOptions, TrainingStep, training};
+use resnetc::ir::{Act, Checked, Conv, Epilogue, Op, Shape, ShapedNetwork, Train, Value};
 use resnetc::passes;
 use resnetc::runtime::{ParamStore, interp};
 
 /// Nodes in order: name, word, what is fused, operands; then the outputs.
-fn text(checked: &Checked) -> String {
+fn text(checked: &ShapedNetwork) -> String {
     let graph = checked.graph();
     let mut out = String::new();
     for id in graph.order() {
@@ -55,14 +55,13 @@ fn network(build: impl FnOnce(&mut Build, Value) -> Value) -> (Checked, ParamSto
 }
 
 /// The passes change no number beyond rounding, and take nodes away.
-fn same(what: &str, options: &GradOptions, build: impl FnOnce(&mut Build, Value) -> Value) -> Checked {
+fn same(what: &str, options: &GradOptions, build: impl FnOnce(&mut Build, Value) -> Value) -> TrainingStep {
     let (checked, params) = network(build);
-    let joint = training(&checked, options).unwrap();
+    let joint = training(&checked.canonical(), options).unwrap();
     let passed = passes::training(joint.clone());
     assert!(passed.graph().len() < joint.graph().len(), "{what}");
     let (images, labels) = (noise(5, &[4, 3, 6, 5]), ArrayD::from_shape_vec(vec![4, 1], vec![0.0, 2.0, 1.0, 1.0]).unwrap());
-    let run =
-        |checked: &Checked| interp::run_exact(checked, &params, &[("x", images.view()), ("labels", labels.view())]).unwrap();
+    let run = |step: &TrainingStep| interp::run_exact(step, &params, &[("x", images.view()), ("labels", labels.view())]).unwrap();
     let (before, after) = (run(&joint), run(&passed));
     assert_eq!(before.len(), after.len());
     for ((name, before), (other, after)) in before.iter().zip(&after) {

@@ -27,7 +27,7 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
         some_size_fits(&network, &shapes, diags);
     }
     name_parameters(&mut network.graph, &shapes);
-    let checked = Checked { network, shapes };
+    let checked = Checked::new(network, shapes);
     // if shapes are wrong, failed expectations would only add noise
     if !diags[before..].iter().any(Diagnostic::is_error) {
         expect::check(&checked, diags);

@@ -173,11 +173,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
                 .rule("the padding of a pool is smaller than its window")
         }
-        ShapeError::Hole { .. } => {
+        ShapeError::WindowInPadding { .. } => {
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
                 .rule("every window of a pool overlaps the feature map")
         }
-        ShapeError::Mirror { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
+        ShapeError::ReflectPadding { .. } => Diagnostic::error(codes::PAD_MODE, error.to_string(), span, reads)
             .rule("reflection does not repeat the border, so the padding is smaller than the feature map")
             .help("use less padding, a larger feature map, or `mode: replicate`"),
         ShapeError::PadChannels { .. } => {
@@ -196,7 +196,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag
         }
-        ShapeError::Signal { .. } => Diagnostic::error(codes::NO_HEIGHT, error.to_string(), span, reads)
+        ShapeError::OneDimensional { .. } => Diagnostic::error(codes::NO_HEIGHT, error.to_string(), span, reads)
             .rule("a 1-D input has channels and a length: kernels, strides and paddings are single numbers")
             .help("write `conv 7` instead of `conv 7x7`, `maxpool 3, stride: 2`, `pad [left, right]`"),
         ShapeError::Rank { needs, .. } => {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::shapes::operand_shapes;
-use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Shape, ShapeError, infer};
+use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Runnable, Shape, ShapeError, infer};
 
 /// Residues for longer periods are not listed; the report then shows the conditions themselves.
 const MAX_PERIOD: i64 = 1 << 16;
@@ -251,13 +251,14 @@ pub struct SizeError {
 }
 
 /// Fixes a network's free height and width to numbers of pixels. Sizes that are already fixed stay unchanged.
-pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked, SizeError> {
-    let mut out = checked.clone();
+pub fn at_size<N: Runnable>(network: &N, [height, width]: [usize; 2]) -> Result<N, SizeError> {
+    let mut fixed = network.clone();
+    let out = fixed.network_mut();
     let size = |axis| if axis == Axis::H { height } else { width };
     let fail = |node: &str, error| SizeError { height, width, node: node.to_string(), error };
     let inputs: Vec<NodeId> = out.graph().inputs().to_vec();
     for id in inputs {
-        let node = out.network.graph.node_mut(id);
+        let node = out.graph_mut().node_mut(id);
         if let Op::Input(Shape::Known(dims)) = &mut node.op {
             for dim in dims.iter_mut() {
                 let Dim::Free { axis, .. } = *dim else { continue };
@@ -269,14 +270,14 @@ pub fn at_size(checked: &Checked, [height, width]: [usize; 2]) -> Result<Checked
             }
         }
     }
-    for id in out.network.graph.order() {
-        let node = out.network.graph.node(id);
-        match infer(&node.op, &operand_shapes(&out.network.graph, &out.shapes, id)) {
+    for id in out.graph().order() {
+        let node = out.graph().node(id);
+        match infer(&node.op, &operand_shapes(out.graph(), &out.shapes, id)) {
             Ok(shape) => out.shapes[id.index()] = shape,
             Err(error) => return Err(fail(&node.name, error)),
         }
     }
-    Ok(out)
+    Ok(fixed)
 }
 
 /// Why a network runs only at its declared input size.
@@ -294,15 +295,15 @@ pub struct FixedSizeError {
 pub fn any_size(checked: &Checked) -> Result<Checked, FixedSizeError> {
     let mut out = checked.clone();
     for id in out.graph().inputs().to_vec() {
-        if let Op::Input(Shape::Known(dims)) = &mut out.network.graph.node_mut(id).op
+        if let Op::Input(Shape::Known(dims)) = &mut out.graph_mut().node_mut(id).op
             && let [_, height, width] = &mut dims[..]
         {
             (*height, *width) = (Dim::axis(Axis::H), Dim::axis(Axis::W));
         }
     }
-    for id in out.network.graph.order() {
-        let node = out.network.graph.node(id);
-        match infer(&node.op, &operand_shapes(&out.network.graph, &out.shapes, id)) {
+    for id in out.graph().order() {
+        let node = out.graph().node(id);
+        match infer(&node.op, &operand_shapes(out.graph(), &out.shapes, id)) {
             Ok(shape) => out.shapes[id.index()] = shape,
             Err(error) => return Err(FixedSizeError { node: node.name.clone(), error }),
         }

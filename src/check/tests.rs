@@ -41,7 +41,6 @@ impl Build {
             name: "net".into(),
             span: self.span,
             graph: self.graph,
-            signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
             labeled: Vec::new(),

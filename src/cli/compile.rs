@@ -10,9 +10,9 @@ use super::open;
 use super::output::{Done, Failure, Out, writable};
 use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
-use crate::ir::Checked;
 use crate::ir::dot::dot;
 use crate::ir::dump::{DumpOptions, dump};
+use crate::ir::{Canonical, Checked};
 use crate::kernels::Isa;
 use crate::plan::{PlanError, PlanOptions, Settings};
 use crate::runtime::{Model, PackedWeights, RunError, SessionOptions};
@@ -90,13 +90,13 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let options = DumpOptions { fold: args.fold };
     match args.emit {
         Some(Emit::Graph) => out.text(&dump(&checked, options)),
-        Some(Emit::Optimized) => out.text(&dump(&passes::inference(checked), options)),
+        Some(Emit::Optimized) => out.text(&dump(&passes::fold(checked), options)),
         Some(Emit::Dot) => out.text(&dot(&checked)),
         Some(Emit::Plan) => {
             let isa = Isa::chosen().map_err(Failure::input)?;
             let options = PlanOptions::new(args.batch as usize, threads(args), isa);
             let settings = args.planning.apply(&Settings::default());
-            let plan = plan::plan(&passes::inference(checked.lifted()), &options, &settings).map_err(Failure::input)?;
+            let plan = plan::plan(&passes::inference(Canonical::from(checked)), &options, &settings).map_err(Failure::input)?;
             out.text(&plan.to_string())
         }
         Some(Emit::Ast) | None => artifact(args, &checked, &front, out),
@@ -137,7 +137,7 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
 
 /// The weights packed for this machine's plan; `None` if the network cannot be planned at the chosen size.
 fn packs(args: &Args, model: &Model) -> Result<Option<PackedWeights>, Failure> {
-    let checked = model.checked();
+    let checked = model.optimized();
     let isa = Isa::chosen().map_err(Failure::input)?;
     let options = PlanOptions::new(args.batch as usize, threads(args), isa);
     let plan = match model.plan(&options, [None; 2]) {

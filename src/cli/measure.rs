@@ -11,7 +11,7 @@ use super::open::ModelArgs;
 use super::output::{Failure, Out};
 use crate::driver::Weights;
 use crate::formats::artifact;
-use crate::ir::{Axis, Checked, NodeId, signal};
+use crate::ir::{Axis, NodeId, ShapedNetwork};
 use crate::plan::Settings;
 use crate::runtime::{Model, SessionOptions, tune};
 
@@ -143,16 +143,16 @@ pub(super) fn tuned(model: &Model, batch: u32, options: SessionOptions) -> Resul
 
 /// Random values for each input of a model, the same in every run.
 pub(super) fn inputs(model: &Model, batch: u32) -> Result<Vec<(String, ArrayD<f32>)>, Failure> {
-    model.checked().graph().inputs().iter().map(|&id| noise(model.checked(), id, batch as usize)).collect()
+    model.optimized().graph().inputs().iter().map(|&id| noise(model.optimized(), id, batch as usize)).collect()
 }
 
 /// Uniformly distributed values with standard deviation 1, for an input.
-pub(super) fn noise(checked: &Checked, id: NodeId, batch: usize) -> Result<(String, ArrayD<f32>), Failure> {
+pub(super) fn noise(checked: &ShapedNetwork, id: NodeId, batch: usize) -> Result<(String, ArrayD<f32>), Failure> {
     let crop = checked.network.preprocess.as_ref().and_then(|p| p.crop).unwrap_or([FREE_SIZE; 2]);
     let size = |axis| crop[usize::from(axis == Axis::W)];
     let dims = checked.shape(id).dims().unwrap_or(&[]);
     let shape: Vec<usize> = std::iter::once(batch).chain(dims.iter().map(|d| usize::try_from(d.at(size)).unwrap_or(0))).collect();
-    let shape = signal::stated(checked.network.signal, &shape);
+    let shape = checked.declared_sizes(&shape);
     let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= 1 << 32);
     let len = len.ok_or_else(|| Failure::Input(format!("an input of {batch} images does not fit memory")))?;
     let mut state = 0x9e37_79b9_7f4a_7c15u64;

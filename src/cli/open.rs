@@ -101,7 +101,7 @@ impl ModelArgs {
     pub fn note_packs(&self, session: &Session, out: &Out) {
         let (model, file) = (session.model(), self.file.display());
         let repacked = model.packed_bytes();
-        if repacked > 0 && model.packs().is_some_and(|packs| packs.isa() == session.isa()) {
+        if repacked > 0 && model.packed_weights().is_some_and(|packs| packs.isa() == session.isa()) {
             out.note(format_args!(
                 "note: {:.1} MB of weights were packed again: those in `{file}` are for another batch size, thread count or planner option",
                 repacked as f64 / 1e6

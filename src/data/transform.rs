@@ -3,7 +3,7 @@
 use super::augment::{jitter, lighting, random_position, random_rectangle};
 use super::preprocess::{Tables, check_mean, default_preprocess, fit, normalize, shorter_side};
 use super::{DataError, Dataset, Pixels, PrepareError, Rng, Sample, Values, resize};
-use crate::ir::{Augment, Channels, Dim, Preprocess, Shape, signal};
+use crate::ir::{Augment, Channels, Dim, Preprocess, Shape, one_dimensional};
 
 /// Produces inputs of a single size. The caller provides the random numbers.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Transform {
         preprocess: Option<&Preprocess>,
         augment: &[Augment],
     ) -> Result<Transform, DataError> {
-        let lifted = signal::lift(input);
+        let lifted = one_dimensional::lift(input);
         let Some([Dim::Fixed(channels), h, w]) = lifted.dims() else {
             return Err(DataError::Recipe(format!("the network reads {input}, but a sample is channels x height x width")));
         };
@@ -227,7 +227,7 @@ fn normalized_size(dataset: &dyn Dataset, channels: usize, input: &Shape, augmen
         return Err(shape(found));
     }
     if !augment.iter().any(|a| matches!(a, Augment::PadCrop { .. }))
-        && let Some([_, h, w]) = signal::lift(input).dims()
+        && let Some([_, h, w]) = one_dimensional::lift(input).dims()
         && !(fits(*h, found[1]) && fits(*w, found[2]))
     {
         return Err(shape(found));

@@ -189,7 +189,6 @@ impl Program {
             name: top.name.node.clone(),
             span: top.name.span,
             graph,
-            signal: false,
             stages,
             shortcuts,
             labeled,

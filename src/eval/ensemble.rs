@@ -195,7 +195,7 @@ impl EnsembleMember {
     }
 
     fn classes(&self) -> usize {
-        classes(self.session.model().checked()).unwrap_or(0)
+        classes(self.session.model().optimized()).unwrap_or(0)
     }
 
     /// Plans for a full run, if its size is known before an image is read.

@@ -138,7 +138,7 @@ fn facts(evaluator: &Evaluator) -> BTreeMap<String, String> {
 fn network_checksum(member: &EnsembleMember) -> u32 {
     let model = member.session().model();
     let mut crc = crc32fast::Hasher::new();
-    crc.update(dump(model.checked(), DumpOptions::default()).as_bytes());
+    crc.update(dump(model.optimized(), DumpOptions::default()).as_bytes());
     // preprocessing that cannot be written as JSON cannot be stated
     crc.update(&serde_json::to_vec(&model.network().preprocess).unwrap_or_default());
     for (name, tensor) in model.params().iter() {

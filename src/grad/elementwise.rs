@@ -1,12 +1,12 @@
 //! Activations, sums, products, softmax, dropout.
 
-use super::{GradError, Step};
+use super::{Differentiation, GradError};
 use crate::ir::{Act, Clamp, NodeId, Op, Scale, Train, Value};
 
-impl Step<'_> {
-    pub(super) fn clip(&mut self, id: NodeId, name: &str, clip: Clamp, dy: Value) -> Result<(), GradError> {
+impl Differentiation<'_> {
+    pub(super) fn clamp(&mut self, id: NodeId, name: &str, clamp: Clamp, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clip), &[dy, x])?;
+        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clamp), &[dy, x])?;
         self.accumulate(x, dx);
         Ok(())
     }
@@ -27,7 +27,7 @@ impl Step<'_> {
     }
 
     pub(super) fn sum(&mut self, id: NodeId, dy: Value) -> Result<(), GradError> {
-        for x in self.checked.graph().operands(id) {
+        for x in self.network.graph().operands(id) {
             if self.needs(x) {
                 self.accumulate(x, dy);
             }
@@ -43,7 +43,7 @@ impl Step<'_> {
         }
         if self.needs(b) {
             let name = format!("{name}.gate.grad");
-            let db = if self.checked.shape(a.node) == self.checked.shape(b.node) {
+            let db = if self.network.shape(a.node) == self.network.shape(b.node) {
                 self.add(id, &name, Op::Mul, &[dy, a], Vec::new())?
             } else {
                 self.train(id, &name, Train::SumPlane, &[a, dy])?

@@ -39,9 +39,6 @@ pub enum GradError {
     /// There is no parameter to train.
     #[error("there is no parameter to train")]
     NothingToTrain,
-    /// The network was already optimized by passes.
-    #[error("internal error: `{0}` was rewritten before its gradient was taken; please report it")]
-    Rewritten(String),
     /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the gradient: {0}; please report it")]
     Internal(String),

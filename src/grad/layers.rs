@@ -1,9 +1,9 @@
 //! Convolutions, linear layers, norms.
 
-use super::{GRAD, GradError, Step};
+use super::{Differentiation, GRAD, GradError};
 use crate::ir::{BatchNorm, Conv, Linear, NodeId, Op, ParamRole, Train, Value};
 
-impl Step<'_> {
+impl Differentiation<'_> {
     pub(super) fn conv(&mut self, id: NodeId, name: &str, conv: &Conv, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         self.bias(id, name, dy)?;

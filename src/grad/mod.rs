@@ -1,4 +1,4 @@
-//! Automatic differentiation: [`training`] extends a checked network to the graph of a training step, with the loss and the
+//! Automatic differentiation: [`training`] extends a network to the graph of a training step, with the loss and the
 //! gradient of its batch mean with respect to each parameter. The planner and the runtime treat it like any other graph.
 //!
 //! It works in reverse mode: from the loss back, each node accumulates its operands' gradients by the chain rule. Values that
@@ -9,10 +9,13 @@ mod error;
 mod layers;
 mod shapes;
 
+use std::ops::Deref;
+
 pub use error::GradError;
 
 use crate::ir::{
-    Checked, Node, NodeId, Op, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Train, Value, infer, is_within,
+    Canonical, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
+    ShapedNetwork, Train, Value, infer, is_within,
 };
 
 /// The name of the input for class indices.
@@ -52,70 +55,116 @@ impl GradOptions {
     }
 }
 
-/// The training step of a network from the front end: norms must not be folded, and dropout still present.
+/// The graph of a training step. Made by [`training`]; [`passes::training`](crate::passes::training) optimizes it.
+#[derive(Clone, Debug)]
+pub struct TrainingStep(ShapedNetwork);
+
+impl Deref for TrainingStep {
+    type Target = ShapedNetwork;
+
+    fn deref(&self) -> &ShapedNetwork {
+        &self.0
+    }
+}
+
+impl Rewrite for TrainingStep {
+    fn network_mut(&mut self) -> &mut ShapedNetwork {
+        &mut self.0
+    }
+}
+
+impl Runnable for TrainingStep {}
+impl Plannable for TrainingStep {}
+
+/// The training step of a network.
 ///
 /// Inputs: the network's, and [`LABELS`] of shape `[1]`, class indices. Outputs: [`LOSS`], [`SCORES`] (for a network that ends in
 /// softmax, its input), the gradients (see [`GRAD`]) and the statistics of each norm (see [`STATS`]).
-pub fn training(checked: &Checked, options: &GradOptions) -> Result<Checked, GradError> {
-    let checked = &checked.clone().lifted();
-    let graph = checked.graph();
+///
+/// An optimized network has no gradient: its norms are folded and its dropout is gone.
+///
+/// ```compile_fail
+/// # use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
+/// # use resnetc::{ir::Canonical, passes::Optimized};
+/// fn step(network: &Optimized) -> Result<TrainingStep, GradError> {
+///     training(network, &GradOptions::default())
+/// }
+/// ```
+///
+/// ```
+/// # use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
+/// # use resnetc::{ir::Canonical, passes::Optimized};
+/// fn step(network: &Canonical) -> Result<TrainingStep, GradError> {
+///     training(network, &GradOptions::default())
+/// }
+/// ```
+pub fn training(network: &Canonical, options: &GradOptions) -> Result<TrainingStep, GradError> {
+    check_inputs(network)?;
+    check_frozen(network.graph(), options)?;
+    let mut network = ShapedNetwork::clone(network);
+    if options.stochastic_depth > 0.0 {
+        insert_stochastic_depth(&mut network, options.stochastic_depth)?;
+    }
+    let mut step = Differentiation::new(network, options);
+    step.forward()?;
+    step.loss()?;
+    if !options.forward_only {
+        step.backward()?;
+    }
+    Ok(step.finish())
+}
+
+/// All sizes must be fixed, and the name of the labels must be free.
+fn check_inputs(network: &ShapedNetwork) -> Result<(), GradError> {
+    let graph = network.graph();
     for id in graph.order() {
         let node = graph.node(id);
-        if checked.shape(id).sizes().is_none() {
-            return Err(GradError::Free { node: node.name.clone(), shape: checked.shape(id).to_string() });
+        if network.shape(id).sizes().is_none() {
+            return Err(GradError::Free { node: node.name.clone(), shape: network.shape(id).to_string() });
         }
         if let Op::Input(_) = node.op
             && node.name == LABELS
         {
             return Err(GradError::TakenName(node.name.clone()));
         }
-        let fused = match &node.op {
-            Op::Conv(c) => c.epilogue.residual || c.epilogue.act.is_some(),
-            Op::Linear(l) => l.epilogue.residual || l.epilogue.act.is_some(),
-            _ => false,
-        };
-        if fused || node.params.iter().any(|p| !matches!(p.source, ParamSource::Named(_))) {
-            return Err(GradError::Rewritten(node.name.clone()));
-        }
     }
+    Ok(())
+}
+
+/// `freeze` must name parameters, and leave some to train.
+fn check_frozen(graph: &Graph, options: &GradOptions) -> Result<(), GradError> {
     let mut names = graph.ids().flat_map(|id| &graph.node(id).params).filter_map(name).collect::<Vec<_>>();
     if let Some(unknown) = options.frozen.iter().find(|f| !names.iter().any(|n| is_within(n, f))) {
         return Err(GradError::UnknownFrozen(unknown.clone()));
     }
     names.retain(|n| !options.is_frozen(n));
-    if names.is_empty() {
-        return Err(GradError::NothingToTrain);
-    }
-    let deep = (options.stochastic_depth > 0.0).then(|| stochastic_depth(checked, options.stochastic_depth)).transpose()?;
-    let mut step = Step::new(deep.as_ref().unwrap_or(checked), options)?;
-    step.forward()?;
-    step.loss()?;
-    if !options.forward_only {
-        step.backward()?;
-    }
-    step.finish()
+    if names.is_empty() { Err(GradError::NothingToTrain) } else { Ok(()) }
 }
 
 /// Inserts a per-sample dropout at the end of each block's path, before the shortcut is added.
-fn stochastic_depth(checked: &Checked, p: f64) -> Result<Checked, GradError> {
-    if checked.network.shortcuts.is_empty() {
+fn insert_stochastic_depth(network: &mut ShapedNetwork, p: f64) -> Result<(), GradError> {
+    let adds: Vec<NodeId> = network.network.shortcuts.iter().map(|s| s.add).collect();
+    if adds.is_empty() {
         return Err(GradError::NoShortcuts);
     }
-    let mut checked = checked.clone();
-    let blocks = checked.network.shortcuts.len();
-    for (index, add) in checked.network.shortcuts.iter().map(|s| s.add).collect::<Vec<_>>().into_iter().enumerate() {
-        let graph = &mut checked.network.graph;
+    for (index, &add) in adds.iter().enumerate() {
+        let graph = network.graph_mut();
         // operand 0 is the path, operand 1 the shortcut
         let Some(&path) = graph.operands(add).first() else { continue };
-        let (shape, origin) = (checked.shapes[path.node.index()].clone(), graph.node(add).origin);
-        let op = Op::Train(Train::Dropout { p: p * (index + 1) as f64 / blocks as f64, whole: true, key: BLOCKS + index as u64 });
+        let origin = graph.node(add).origin;
+        let op = Op::Train(Train::Dropout {
+            p: p * (index + 1) as f64 / adds.len() as f64,
+            per_sample: true,
+            key: BLOCKS + index as u64,
+        });
         let name = format!("{}.drop", graph.node(add).name);
         let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
         graph.set_operand(add, 0, drop.into());
-        checked.shapes.resize(checked.shapes.len().max(drop.index() + 1), Shape::Unknown);
-        checked.shapes[drop.index()] = shape;
+        let shape = network.shape(path.node).clone();
+        network.shapes.resize(network.shapes.len().max(drop.index() + 1), Shape::Unknown);
+        network.shapes[drop.index()] = shape;
     }
-    Ok(checked)
+    Ok(())
 }
 
 /// The first key of stochastic depth, after those of dropouts.
@@ -129,8 +178,8 @@ fn name(param: &Param) -> Option<&str> {
 }
 
 /// The training graph under construction.
-struct Step<'a> {
-    checked: Checked,
+struct Differentiation<'a> {
+    network: ShapedNetwork,
     options: &'a GradOptions,
     /// The network's nodes in topological order.
     order: Vec<NodeId>,
@@ -145,37 +194,35 @@ struct Step<'a> {
     dropouts: u64,
 }
 
-impl<'a> Step<'a> {
-    fn new(checked: &Checked, options: &'a GradOptions) -> Result<Step<'a>, GradError> {
-        let mut checked = checked.clone();
-        let network = &mut checked.network;
+impl<'a> Differentiation<'a> {
+    fn new(mut network: ShapedNetwork, options: &'a GradOptions) -> Differentiation<'a> {
         // the front end's metadata does not describe this graph
-        network.stages.clear();
-        network.shortcuts.clear();
-        network.labeled.clear();
-        network.expects.clear();
-        let bound = network.graph.bound();
-        let order = network.graph.order();
+        network.network.stages.clear();
+        network.network.shortcuts.clear();
+        network.network.labeled.clear();
+        network.network.expects.clear();
+        let graph = network.graph();
+        let (bound, order) = (graph.bound(), graph.order());
         let mut needed = vec![false; bound];
         for &id in &order {
-            let node = network.graph.node(id);
+            let node = graph.node(id);
             needed[id.index()] = node.params.iter().filter_map(name).any(|n| !options.is_frozen(n))
-                || network.graph.operands(id).iter().any(|x| needed[x.node.index()]);
+                || graph.operands(id).iter().any(|x| needed[x.node.index()]);
         }
         let (parts, stats) = (vec![Vec::new(); bound], vec![None; bound]);
-        Ok(Step { checked, options, order, needed, parts, stats, outputs: Vec::new(), dropouts: 0 })
+        Differentiation { network, options, order, needed, parts, stats, outputs: Vec::new(), dropouts: 0 }
     }
 
     /// Replaces norms and dropouts with their training versions.
     fn forward(&mut self) -> Result<(), GradError> {
         for id in self.order.clone() {
-            let node = self.checked.graph().node(id);
+            let node = self.network.graph().node(id);
             match node.op {
                 Op::BatchNorm(norm) => {
                     let name = node.name.clone();
                     let x = self.operand(id, 0)?;
                     let stats = self.add(id, &format!("{name}.stats"), Op::Train(Train::NormStats), &[x], Vec::new())?;
-                    let graph = &mut self.checked.network.graph;
+                    let graph = self.network.graph_mut();
                     graph.push_operand(id, stats);
                     let node = graph.node_mut(id);
                     node.op = Op::Train(Train::BatchNorm { norm, epilogue: Default::default() });
@@ -186,7 +233,7 @@ impl<'a> Step<'a> {
                 Op::Dropout(p) => {
                     let key = self.dropouts;
                     self.dropouts += 1;
-                    self.checked.network.graph.node_mut(id).op = Op::Train(Train::Dropout { p, whole: false, key });
+                    self.network.graph_mut().node_mut(id).op = Op::Train(Train::Dropout { p, per_sample: false, key });
                 }
                 _ => {}
             }
@@ -196,7 +243,7 @@ impl<'a> Step<'a> {
 
     /// Adds the loss, and starts its gradient.
     fn loss(&mut self) -> Result<(), GradError> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let mut outputs = graph.outputs().iter().map(|(_, value)| *value).collect::<Vec<_>>();
         for scores in &mut outputs {
             if graph.node(scores.node).op == Op::Softmax {
@@ -205,7 +252,7 @@ impl<'a> Step<'a> {
             }
         }
         let &scores = outputs.first().ok_or(GradError::NoOutput)?;
-        let (graph, shape) = (self.checked.graph(), self.checked.shape(scores.node).clone());
+        let (graph, shape) = (self.network.graph(), self.network.shape(scores.node).clone());
         if shape.dims().is_none_or(|d| d.len() != 1) {
             return Err(GradError::NotScores { node: graph.node(scores.node).name.clone(), shape: shape.to_string() });
         }
@@ -213,7 +260,7 @@ impl<'a> Step<'a> {
             return Err(GradError::NothingToTrain);
         }
         let mut auxiliary = outputs.split_off(1);
-        auxiliary.retain(|value| self.checked.shape(value.node) == &shape && self.needed[value.node.index()]);
+        auxiliary.retain(|value| self.network.shape(value.node) == &shape && self.needed[value.node.index()]);
         if self.options.auxiliary == 0.0 {
             auxiliary.clear();
         } else if auxiliary.is_empty() {
@@ -246,7 +293,7 @@ impl<'a> Step<'a> {
             if !self.needed[index] {
                 continue;
             }
-            let name = self.checked.graph().node(id).name.clone();
+            let name = self.network.graph().node(id).name.clone();
             let dy = match parts[..] {
                 // the loss does not depend on it
                 [] => continue,
@@ -260,7 +307,7 @@ impl<'a> Step<'a> {
 
     /// Computes the gradients of a node's operands and parameters from the gradient of its result.
     fn node(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
-        let op = self.checked.graph().node(id).op.clone();
+        let op = self.network.graph().node(id).op.clone();
         match &op {
             Op::Input(_) => Ok(()),
             Op::Conv(conv) => self.conv(id, name, conv, dy),
@@ -283,20 +330,20 @@ impl<'a> Step<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clamp(clip) => self.clip(id, name, *clip, dy),
+            Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
             Op::Scale(scale) => self.scale(id, name, *scale, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }
     }
 
     fn operand(&self, id: NodeId, slot: usize) -> Result<Value, GradError> {
-        let operand = self.checked.graph().operands(id).get(slot).copied();
+        let operand = self.network.graph().operands(id).get(slot).copied();
         operand.ok_or_else(|| GradError::Internal(format!("{id} has no operand {slot}")))
     }
 
     /// The sizes of a node's result.
     fn sizes(&self, id: NodeId) -> Vec<usize> {
-        self.checked.shape(id).sizes().unwrap_or_default()
+        self.network.shape(id).sizes().unwrap_or_default()
     }
 
     /// The sizes of a feature map.
@@ -315,15 +362,15 @@ impl<'a> Step<'a> {
 
     /// Adds a node that originates from `from`.
     fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
-        let inputs: Vec<Shape> = operands.iter().map(|v| self.checked.shape(v.node).clone()).collect();
+        let inputs: Vec<Shape> = operands.iter().map(|v| self.network.shape(v.node).clone()).collect();
         let shape = infer(&op, &inputs).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
-        let graph = &mut self.checked.network.graph;
+        let graph = self.network.graph_mut();
         let origin = graph.node(from).origin;
         let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
-        if self.checked.shapes.len() <= id.index() {
-            self.checked.shapes.resize(id.index() + 1, Shape::Unknown);
+        if self.network.shapes.len() <= id.index() {
+            self.network.shapes.resize(id.index() + 1, Shape::Unknown);
         }
-        self.checked.shapes[id.index()] = shape;
+        self.network.shapes[id.index()] = shape;
         Ok(id.into())
     }
 
@@ -334,7 +381,7 @@ impl<'a> Step<'a> {
 
     /// The layer's parameter in this role, if any.
     fn param(&self, id: NodeId, role: ParamRole) -> Option<Param> {
-        self.checked.graph().node(id).params.iter().find(|p| p.role == role).cloned()
+        self.network.graph().node(id).params.iter().find(|p| p.role == role).cloned()
     }
 
     /// The name of the layer's parameter in this role, if it is trained.
@@ -343,8 +390,8 @@ impl<'a> Step<'a> {
         name(&param).filter(|n| !self.options.is_frozen(n)).map(str::to_owned)
     }
 
-    fn finish(mut self) -> Result<Checked, GradError> {
-        let graph = &mut self.checked.network.graph;
+    fn finish(mut self) -> TrainingStep {
+        let graph = self.network.graph_mut();
         graph.take_outputs();
         for (name, value) in self.outputs {
             graph.add_output(name, value);
@@ -356,6 +403,6 @@ impl<'a> Step<'a> {
                 graph.remove(id);
             }
         }
-        Ok(self.checked)
+        TrainingStep(self.network)
     }
 }

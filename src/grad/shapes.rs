@@ -1,9 +1,9 @@
 //! Pools, and operators that only move values.
 
-use super::{GradError, Step};
+use super::{Differentiation, GradError};
 use crate::ir::{NodeId, Pad, Pair, Pool, PoolKind, Train, Value};
 
-impl Step<'_> {
+impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let [_, h, w] = self.map(x.node)?;
@@ -37,7 +37,7 @@ impl Step<'_> {
 
     pub(super) fn concat(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
         let mut start = 0;
-        for (slot, x) in self.checked.graph().operands(id).into_iter().enumerate() {
+        for (slot, x) in self.network.graph().operands(id).into_iter().enumerate() {
             let count = self.sizes(x.node).first().copied().unwrap_or(0);
             if self.needs(x) {
                 let dx = self.train(id, &format!("{name}.x{slot}.grad"), Train::Slice { start, count }, &[dy])?;

@@ -120,7 +120,7 @@ impl Classifier {
 
     /// As [`Classifier::new`], with the given number of threads and instruction set.
     pub fn with_options(model: Model, options: SessionOptions) -> Result<Classifier, ClassifyError> {
-        let (checked, network) = (model.checked(), &model.network().name);
+        let (checked, network) = (model.optimized(), &model.network().name);
         let pipeline = ImagePipeline::new(checked)?;
         if checked.network.preprocess.is_none() {
             return Err(ClassifyError::NoPreprocess { network: network.clone() });

@@ -64,7 +64,7 @@ impl BoundNetwork {
 
     /// The model.
     pub fn model(self) -> Result<Model, LoadError> {
-        let model = Model::with_packs(self.checked, self.params, self.packs, Some(self.settings));
+        let model = Model::with_packed_weights(self.checked, self.params, self.packs, Some(self.settings));
         model.map_err(|error| match self.artifact {
             Some(path) => ArtifactError::Damaged { path, reason: error.to_string() }.into(),
             None => error.into(),

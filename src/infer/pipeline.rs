@@ -7,7 +7,7 @@ use ndarray::{ArrayViewD, IxDyn};
 use super::scores::{rows, softmax};
 use super::{Event, InferError, NotFiniteScores, PREFETCH, Prefetch};
 use crate::data::{Input, Pixels, PrepareError, default_preprocess, prepare};
-use crate::ir::{Checked, Dim, Op, Preprocess, Shape};
+use crate::ir::{Dim, Op, Preprocess, Shape, ShapedNetwork};
 use crate::runtime::{NotFinite, Session};
 
 /// How a network reads images, and what its output means.
@@ -25,7 +25,7 @@ pub struct ImagePipeline {
 
 impl ImagePipeline {
     /// The pipeline of a network, which must read one image. Without a `preprocess`, values go from 0 to 1.
-    pub fn new(checked: &Checked) -> Result<ImagePipeline, InferError> {
+    pub fn new(checked: &ShapedNetwork) -> Result<ImagePipeline, InferError> {
         let graph = checked.graph();
         let [id] = graph.inputs() else { return Err(InferError::SeveralInputs) };
         let shape = checked.shape(*id).clone();

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 
 use super::describe::describe;
-use super::{Checked, Graph, NodeId, Op};
+use super::{Graph, NodeId, Op, ShapedNetwork};
 
 /// Renders a network as a DOT digraph; each stage instance is a cluster, and shortcuts are drawn bold.
-pub fn dot(checked: &Checked) -> String {
-    let graph = checked.graph();
+pub fn dot(network: &ShapedNetwork) -> String {
+    let graph = network.graph();
     let mut out = String::new();
-    let _ = writeln!(out, "digraph {} {{", quote(&checked.network.name));
+    let _ = writeln!(out, "digraph {} {{", quote(network.name()));
     out.push_str("  rankdir = TB\n  node [shape = box, fontname = \"Helvetica\", fontsize = 10]\n  edge [fontname = \"Helvetica\", fontsize = 9]\n");
     let mut cluster = None;
     for id in graph.order() {
@@ -26,7 +26,7 @@ pub fn dot(checked: &Checked) -> String {
             cluster = key;
         }
         let node = graph.node(id);
-        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), checked.shape(id));
+        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.shape(id));
         let color = match node.op {
             Op::Conv(_) | Op::Linear(_) => ", style = filled, fillcolor = \"#dbe9f6\"",
             Op::Add | Op::Mul | Op::Concat => ", shape = ellipse",

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use super::describe::{around, describe};
 use super::summary::{Totals, learned, thousands};
-use super::{Checked, FrameId, Graph, NodeId};
+use super::{FrameId, Graph, NodeId, ShapedNetwork};
 
 /// Dump options.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,19 +32,14 @@ struct Group {
 }
 
 /// Renders a network.
-pub fn dump(checked: &Checked, options: DumpOptions) -> String {
-    let groups = groups(checked);
-    let graph = checked.graph();
-    let totals = Totals::of(checked);
+pub fn dump(network: &ShapedNetwork, options: DumpOptions) -> String {
+    let groups = groups(network);
+    let graph = network.graph();
+    let totals = Totals::of(network);
     let mut out = String::new();
     let macs = totals.macs.map_or_else(|| "free".to_string(), thousands);
-    let _ = writeln!(
-        out,
-        "network {}: {} layers, {} params, {macs} macs",
-        checked.network.name,
-        totals.layers,
-        thousands(totals.params)
-    );
+    let _ =
+        writeln!(out, "network {}: {} layers, {} params, {macs} macs", network.name(), totals.layers, thousands(totals.params));
 
     let width = |f: fn(&Line) -> &String| groups.iter().flat_map(|g| &g.lines).map(|l| f(l).chars().count()).max().unwrap_or(0);
     let (name, what, shape, params) = (width(|l| &l.name), width(|l| &l.what), width(|l| &l.shape), width(|l| &l.params));
@@ -98,7 +93,7 @@ pub fn dump(checked: &Checked, options: DumpOptions) -> String {
     }
     out.push('\n');
     for (label, value) in graph.outputs() {
-        let _ = writeln!(out, "output {label}: {}  {}", graph.node(value.node).name, checked.shape(value.node));
+        let _ = writeln!(out, "output {label}: {}  {}", graph.node(value.node).name, network.shape(value.node));
     }
     out
 }
@@ -108,8 +103,8 @@ fn instance(graph: &Graph, id: NodeId) -> Option<FrameId> {
     graph.frames(graph.node(id).origin.frame).filter(|(_, f)| f.instance.is_some()).last().map(|(id, _)| id)
 }
 
-fn groups(checked: &Checked) -> Vec<Group> {
-    let graph = checked.graph();
+fn groups(network: &ShapedNetwork) -> Vec<Group> {
+    let graph = network.graph();
     let mut groups: Vec<Group> = Vec::new();
     let mut scopes: HashMap<NodeId, (Option<FrameId>, String)> = HashMap::new();
     let (mut previous, mut entry) = (None, None);
@@ -136,11 +131,11 @@ fn groups(checked: &Checked) -> Vec<Group> {
         if !plain && !reads.is_empty() {
             let _ = write!(what, " <- {}", reads.join(", "));
         }
-        let params = match learned(checked, id) {
+        let params = match learned(network, id) {
             0 => String::new(),
             n => thousands(n),
         };
-        let line = Line { name: relative.clone(), what, shape: checked.shape(id).to_string(), params };
+        let line = Line { name: relative.clone(), what, shape: network.shape(id).to_string(), params };
         match groups.last_mut() {
             Some(group) if group.frame == frame => group.lines.push(line),
             _ => groups.push(Group { frame, lines: vec![line] }),

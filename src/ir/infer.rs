@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Dim, Op, PadMode, Pair, Shape, Sides, signal};
+use super::{Dim, Op, PadMode, Pair, Shape, Sides, one_dimensional};
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
@@ -72,7 +72,7 @@ pub enum ShapeError {
     },
     /// A dilated window that can fall entirely in the padding.
     #[error("a window with dilation {dilation} can fall entirely in the padding ({padding}) around a feature map of {map}")]
-    Hole {
+    WindowInPadding {
         /// Distance between kernel elements.
         dilation: usize,
         /// The feature map's size along the axis.
@@ -82,7 +82,7 @@ pub enum ShapeError {
     },
     /// Reflection padding that is not smaller than the feature map.
     #[error("reflection padding of {padding} is too large for a feature map of {map}")]
-    Mirror {
+    ReflectPadding {
         /// Padding of a side.
         padding: usize,
         /// The feature map's size along the axis.
@@ -129,7 +129,7 @@ pub enum ShapeError {
     },
     /// A 2-D window, stride or padding on a 1-D input.
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
-    Signal {
+    OneDimensional {
         /// The operator.
         op: &'static str,
         /// The operand.
@@ -192,8 +192,8 @@ fn slide(map: &[Dim; 2], window: Pair, stride: Pair, pad: Sides, dilation: Pair,
 /// the feature map `channels x 1 x length`.
 pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
-    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(signal::is_signal) {
-        return signal::infer(op, inputs);
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
+        return one_dimensional::infer(op, inputs);
     }
     let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
     for shape in inputs {
@@ -272,7 +272,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             // a dilated window that starts in the leading padding can skip over a small feature map
             for (axis, &dilation) in p.dilation().iter().enumerate() {
                 if map[axis].fixed().is_some_and(|n| n < p.min_map_size(axis)) {
-                    return Err(ShapeError::Hole { dilation, map: map[axis], padding: p.pad[axis][0] });
+                    return Err(ShapeError::WindowInPadding { dilation, map: map[axis], padding: p.pad[axis][0] });
                 }
             }
             // PyTorch drops a last window that starts in the trailing padding, which a free size cannot express
@@ -320,7 +320,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             for (map, sides) in map.iter().zip(p.sides) {
                 let padding = sides[0].max(sides[1]);
                 if p.mode == PadMode::Reflect && map.fixed().is_some_and(|n| padding >= n) {
-                    return Err(ShapeError::Mirror { padding, map: *map });
+                    return Err(ShapeError::ReflectPadding { padding, map: *map });
                 }
             }
             let [h, w] = slide(map, [1, 1], [1, 1], p.sides, [1, 1], false)?;
@@ -553,7 +553,7 @@ mod tests {
             let op = Op::Pool(Pool { kind, kernel: [2; 2], stride: [1; 2], pad: [[pad; 2]; 2], ceil: false });
             shape(&op, &[2, map, map])
         };
-        assert!(matches!(two(4, 3), Err(ShapeError::Hole { dilation: 4, padding: 4, .. })));
+        assert!(matches!(two(4, 3), Err(ShapeError::WindowInPadding { dilation: 4, padding: 4, .. })));
         assert_eq!(two(4, 4), Ok(Shape::fixed(&[2, 8, 8])));
         for (dilation, pad, stride, map) in (0..3000).map(|i| (1 + i % 5, i / 5 % 7, 1 + i / 35 % 3, 1 + i / 105 % 9)) {
             let kind = PoolKind::Max { dilation: [dilation; 2] };
@@ -579,7 +579,7 @@ mod tests {
         assert_eq!(shape(&pad(PadMode::Reflect, [[3, 0], [1, 2]]), &[2, 4, 3]), Ok(Shape::fixed(&[2, 7, 6])));
         assert!(matches!(
             shape(&pad(PadMode::Reflect, [[4, 0], [1, 2]]), &[2, 4, 3]),
-            Err(ShapeError::Mirror { padding: 4, .. })
+            Err(ShapeError::ReflectPadding { padding: 4, .. })
         ));
         assert_eq!(shape(&pad(PadMode::Replicate, [[4, 9], [0, 0]]), &[2, 4, 3]), Ok(Shape::fixed(&[2, 17, 3])));
         let channels = Op::Pad(Pad { mode: PadMode::Reflect, ..Pad::channels([1, 0]) });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FrameId, Graph, NodeId, Op, Recipe, Shape, Value};
+use super::{FrameId, Graph, NodeId, Recipe, Shape, Value};
 use crate::base::source::Span;
 
 /// The order of an image's channels.
@@ -157,8 +157,6 @@ pub struct Network {
     pub span: Span,
     /// The graph.
     pub graph: Graph,
-    /// Whether its inputs were 1-D, `channels x length`, and are now feature maps of height 1: see [`Checked::lifted`].
-    pub signal: bool,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
     /// Its shortcuts, in order.
@@ -175,45 +173,4 @@ pub struct Network {
     pub weights: Option<(PathBuf, Span)>,
     /// The training recipe; `None` if the file has none.
     pub recipe: Option<Recipe>,
-}
-
-/// A network in which every value has a shape. Passes consume and return one.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// The network; every node's `params` are filled in.
-    pub network: Network,
-    /// The shape of each node's result, by [`NodeId::index`].
-    pub shapes: Vec<Shape>,
-}
-
-impl Checked {
-    /// The graph.
-    pub fn graph(&self) -> &Graph {
-        &self.network.graph
-    }
-
-    /// The network without the softmax in its end, where its main output is one of scores (not of a map of them): losses of scores
-    /// are exact where probabilities are rounded to 0. Says whether there was one.
-    pub fn scores(mut self) -> (Checked, bool) {
-        let Some((_, value)) = self.graph().outputs().first().cloned() else { return (self, false) };
-        let is_row = self.shape(value.node).dims().is_some_and(|dims| dims.len() == 1);
-        let below = self.graph().operands(value.node).first().copied();
-        let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax) else {
-            return (self, false);
-        };
-        let graph = &mut self.network.graph;
-        for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
-            graph.add_output(name, if at == 0 { below } else { old });
-        }
-        let is_used = graph.outputs().iter().any(|(_, other)| other.node == value.node) || !graph.users(value.node).is_empty();
-        if !is_used {
-            graph.remove(value.node);
-        }
-        (self, true)
-    }
-
-    /// The shape of a node's result.
-    pub fn shape(&self, node: NodeId) -> &Shape {
-        &self.shapes[node.index()]
-    }
 }

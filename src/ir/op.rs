@@ -137,12 +137,12 @@ impl Pool {
     /// Whether every window along an axis of this size, which is smaller than the dilation, overlaps the feature map.
     fn all_windows_overlap(&self, axis: usize, size: usize) -> bool {
         let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis]);
-        let room = size.saturating_add(before).saturating_add(after);
-        let room = room.saturating_add(if self.ceil { stride - 1 } else { 0 });
-        let windows = room.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1);
-        // those that begin before the map, as far as they meet it at different places
-        let leaping = windows.min(before.div_ceil(stride)).min(dilation);
-        (0..leaping).all(|o| (dilation - (before - o * stride) % dilation) % dilation < size)
+        let padded = size.saturating_add(before).saturating_add(after);
+        let padded = padded.saturating_add(if self.ceil { stride - 1 } else { 0 });
+        let windows = padded.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1);
+        // only windows that start in the leading padding can miss the feature map, and their offsets repeat after `dilation` windows
+        let checked = windows.min(before.div_ceil(stride)).min(dilation);
+        (0..checked).all(|window| (dilation - (before - window * stride) % dilation) % dilation < size)
     }
 
     /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.

@@ -1,6 +1,6 @@
 //! An operator's parameters and its cost.
 
-use super::{Op, Shape};
+use super::{Op, Shape, one_dimensional};
 
 /// The role of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,8 +78,8 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         Op::Conv(c) => {
             let mut sizes = vec![c.filters, channels / c.groups.max(1)];
             // the weight of a 1-D convolution has one kernel axis, as in PyTorch's `Conv1d`
-            let is_signal = inputs[0].dims().is_some_and(|dims| dims.len() == 2);
-            sizes.extend_from_slice(if is_signal { &c.kernel[1..] } else { &c.kernel });
+            let is_1d = one_dimensional::is_1d(&inputs[0]);
+            sizes.extend_from_slice(if is_1d { &c.kernel[1..] } else { &c.kernel });
             let mut list = vec![(ParamRole::Weight, sizes)];
             if c.bias {
                 list.push((ParamRole::Bias, vec![c.filters]));
@@ -124,8 +124,8 @@ pub fn macs(op: &Op, inputs: &[Shape], output: &Shape) -> Option<u64> {
         Op::Conv(c) => {
             let channels = inputs.first()?.channels()?;
             let values = output.sizes()?.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64))?;
-            let taps = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
-            values.checked_mul(taps)
+            let products = (channels / c.groups.max(1) * c.kernel[0] * c.kernel[1]) as u64;
+            values.checked_mul(products)
         }
         Op::Linear(l) => (l.features as u64).checked_mul(inputs.first()?.channels()? as u64),
         Op::Input(_)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Checked, NodeId, Op, macs};
+use super::{NodeId, Op, ShapedNetwork, macs};
 
 /// A layer in a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,29 +31,29 @@ pub struct Totals {
 }
 
 /// Learned parameters of a node.
-pub fn learned(checked: &Checked, id: NodeId) -> u64 {
-    let params = &checked.graph().node(id).params;
+pub fn learned(network: &ShapedNetwork, id: NodeId) -> u64 {
+    let params = &network.graph().node(id).params;
     params.iter().filter(|p| p.role.is_learned()).map(|p| p.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
 }
 
 /// Multiply-adds of a node for one image; `None` if the size is free.
-pub fn node_macs(checked: &Checked, id: NodeId) -> Option<u64> {
-    let graph = checked.graph();
-    let inputs: Vec<_> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
-    macs(&graph.node(id).op, &inputs, checked.shape(id))
+pub fn node_macs(network: &ShapedNetwork, id: NodeId) -> Option<u64> {
+    let graph = network.graph();
+    let inputs: Vec<_> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
+    macs(&graph.node(id).op, &inputs, network.shape(id))
 }
 
 /// The rows, in topological order.
-pub fn rows(checked: &Checked) -> Vec<Row> {
-    let graph = checked.graph();
+pub fn rows(network: &ShapedNetwork) -> Vec<Row> {
+    let graph = network.graph();
     let row = |id: NodeId| {
         let node = graph.node(id);
         Row {
             name: node.name.clone(),
             operator: super::describe::describe(&node.op),
-            output: checked.shape(id).to_string(),
-            params: learned(checked, id),
-            macs: node_macs(checked, id),
+            output: network.shape(id).to_string(),
+            params: learned(network, id),
+            macs: node_macs(network, id),
         }
     };
     graph.order().into_iter().map(row).collect()
@@ -77,8 +77,8 @@ pub struct StageRow {
 }
 
 /// The stages, in the order of their first layers.
-pub fn stages(checked: &Checked) -> Vec<StageRow> {
-    let graph = checked.graph();
+pub fn stages(network: &ShapedNetwork) -> Vec<StageRow> {
+    let graph = network.graph();
     let mut list: Vec<StageRow> = Vec::new();
     let mut before = None;
     for id in graph.order() {
@@ -94,17 +94,17 @@ pub fn stages(checked: &Checked) -> Vec<StageRow> {
             before = Some(stage);
         }
         if let Some(row) = list.last_mut() {
-            row.output = checked.shape(id).to_string();
-            row.params = row.params.saturating_add(learned(checked, id));
-            row.macs = row.macs.zip(node_macs(checked, id)).map(|(a, b)| a.saturating_add(b));
+            row.output = network.shape(id).to_string();
+            row.params = row.params.saturating_add(learned(network, id));
+            row.macs = row.macs.zip(node_macs(network, id)).map(|(a, b)| a.saturating_add(b));
         }
     }
     list
 }
 
 /// Convolutions and linear layers on the longest path: the number in a network's name.
-pub fn layers(checked: &Checked) -> u64 {
-    let graph = checked.graph();
+pub fn layers(network: &ShapedNetwork) -> u64 {
+    let graph = network.graph();
     let mut depth = vec![0u64; graph.bound()];
     let mut longest = 0;
     for id in graph.order() {
@@ -118,11 +118,11 @@ pub fn layers(checked: &Checked) -> u64 {
 
 impl Totals {
     /// The totals of a network.
-    pub fn of(checked: &Checked) -> Totals {
-        let mut totals = Totals { layers: layers(checked), params: 0, macs: Some(0) };
-        for id in checked.graph().ids() {
-            totals.params = totals.params.saturating_add(learned(checked, id));
-            totals.macs = totals.macs.zip(node_macs(checked, id)).map(|(a, b)| a.saturating_add(b));
+    pub fn of(network: &ShapedNetwork) -> Totals {
+        let mut totals = Totals { layers: layers(network), params: 0, macs: Some(0) };
+        for id in network.graph().ids() {
+            totals.params = totals.params.saturating_add(learned(network, id));
+            totals.macs = totals.macs.zip(node_macs(network, id)).map(|(a, b)| a.saturating_add(b));
         }
         totals
     }

@@ -104,7 +104,7 @@ pub enum Train {
         /// The probability, below 1.
         p: f64,
         /// Whether whole samples are dropped: stochastic depth.
-        whole: bool,
+        per_sample: bool,
         /// Distinguishes the dropouts of a network.
         key: u64,
     },
@@ -145,12 +145,12 @@ impl Train {
             Train::Unpad(_) => "unpad",
             Train::SubsampleGrad { .. } => "subsample-grad",
             Train::UpsampleGrad { .. } => "upsample-grad",
-            Train::ClampGrad(_) => "clip-grad",
+            Train::ClampGrad(_) => "clamp-grad",
             Train::SumPlane => "sum-plane",
             Train::Unflatten(_) => "unflatten",
             Train::SoftmaxGrad => "softmax-grad",
-            Train::Dropout { whole: true, .. } => "drop-samples",
-            Train::Dropout { whole: false, .. } => "dropout-train",
+            Train::Dropout { per_sample: true, .. } => "drop-samples",
+            Train::Dropout { per_sample: false, .. } => "dropout-train",
             Train::CrossEntropy { .. } => "cross-entropy",
             Train::CrossEntropyGrad { .. } => "cross-entropy-grad",
         }
@@ -428,20 +428,20 @@ mod tests {
 
     #[test]
     fn a_gradient_has_the_shape_of_its_value() {
-        let law = |op: Train, shapes: &[&[usize]]| {
+        let infer_one = |op: Train, shapes: &[&[usize]]| {
             let shapes: Vec<Shape> = shapes.iter().map(|s| Shape::fixed(s)).collect();
             infer(&Op::Train(op), &shapes)
         };
         let input = Train::ConvGradInput { conv: conv(), input: [4, 9, 7] };
-        assert_eq!(law(input.clone(), &[&[8, 5, 4]]), Ok(Shape::fixed(&[4, 9, 7])));
-        assert!(law(input, &[&[8, 5, 5]]).is_err());
-        assert_eq!(law(Train::ConvGradWeight(conv()), &[&[4, 9, 7], &[8, 5, 4]]), Ok(Shape::fixed(&[8, 2, 3, 3])));
-        assert_eq!(law(Train::LinearGradWeight, &[&[5], &[3]]), Ok(Shape::fixed(&[3, 5])));
-        assert_eq!(law(Train::Unpad(Pad::channels([1, 2])), &[&[5, 3, 3]]), Ok(Shape::fixed(&[2, 3, 3])));
-        assert!(law(Train::Unpad(Pad::channels([3, 2])), &[&[5, 3, 3]]).is_err());
-        assert!(law(Train::Slice { start: 3, count: 3 }, &[&[5]]).is_err());
-        assert_eq!(law(Train::Unflatten([2, 3, 1]), &[&[6]]), Ok(Shape::fixed(&[2, 3, 1])));
-        assert!(law(Train::Unflatten([2, 3, 1]), &[&[7]]).is_err());
-        assert!(law(Train::CrossEntropy { smoothing: 0.0, weight: 1.0 }, &[&[10], &[10]]).is_err());
+        assert_eq!(infer_one(input.clone(), &[&[8, 5, 4]]), Ok(Shape::fixed(&[4, 9, 7])));
+        assert!(infer_one(input, &[&[8, 5, 5]]).is_err());
+        assert_eq!(infer_one(Train::ConvGradWeight(conv()), &[&[4, 9, 7], &[8, 5, 4]]), Ok(Shape::fixed(&[8, 2, 3, 3])));
+        assert_eq!(infer_one(Train::LinearGradWeight, &[&[5], &[3]]), Ok(Shape::fixed(&[3, 5])));
+        assert_eq!(infer_one(Train::Unpad(Pad::channels([1, 2])), &[&[5, 3, 3]]), Ok(Shape::fixed(&[2, 3, 3])));
+        assert!(infer_one(Train::Unpad(Pad::channels([3, 2])), &[&[5, 3, 3]]).is_err());
+        assert!(infer_one(Train::Slice { start: 3, count: 3 }, &[&[5]]).is_err());
+        assert_eq!(infer_one(Train::Unflatten([2, 3, 1]), &[&[6]]), Ok(Shape::fixed(&[2, 3, 1])));
+        assert!(infer_one(Train::Unflatten([2, 3, 1]), &[&[7]]).is_err());
+        assert!(infer_one(Train::CrossEntropy { smoothing: 0.0, weight: 1.0 }, &[&[10], &[10]]).is_err());
     }
 }

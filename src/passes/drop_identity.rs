@@ -1,27 +1,27 @@
 //! Drops identities in inference: dropout, empty padding, subsampling by 1, and flattening of a vector.
 
 use super::rewrite::replace;
-use crate::ir::{Checked, NodeId, Op};
+use crate::ir::{NodeId, Op, ShapedNetwork};
 
-pub(super) fn run(checked: &mut Checked) {
-    for id in checked.graph().order() {
-        if is_identity(checked, id)
-            && let Some(&x) = checked.graph().operands(id).first()
+pub(super) fn run(network: &mut ShapedNetwork) {
+    for id in network.graph().order() {
+        if is_identity(network, id)
+            && let Some(&x) = network.graph().operands(id).first()
         {
-            replace(checked, id, x);
+            replace(network, id, x);
         }
     }
 }
 
-fn is_identity(checked: &Checked, id: NodeId) -> bool {
-    match &checked.graph().node(id).op {
+fn is_identity(network: &ShapedNetwork, id: NodeId) -> bool {
+    match &network.graph().node(id).op {
         Op::Dropout(_) => true,
         Op::Pad(p) => p.channels == [0; 2] && p.sides == [[0; 2]; 2],
         Op::Subsample(stride) => *stride == [1, 1],
         Op::Upsample(times) => *times == Some([1, 1]),
-        Op::Clamp(clip) => clip.min.is_none() && clip.max.is_none(),
+        Op::Clamp(clamp) => clamp.min.is_none() && clamp.max.is_none(),
         Op::Scale(scale) => scale.times == 1.0 && scale.plus == 0.0,
-        Op::Flatten => checked.graph().operands(id).first().is_some_and(|x| checked.shape(x.node) == checked.shape(id)),
+        Op::Flatten => network.graph().operands(id).first().is_some_and(|x| network.shape(x.node) == network.shape(id)),
         Op::Input(_)
         | Op::Conv(_)
         | Op::BatchNorm(_)

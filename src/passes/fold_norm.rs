@@ -3,22 +3,22 @@
 //! A norm whose operand has other users, or that follows an activation, stays; the planner lowers it to a scale and shift.
 
 use super::rewrite::{replace, single_user};
-use crate::ir::{BatchNorm, Checked, NodeId, Op, Param, ParamRole, ParamSource, Value};
+use crate::ir::{BatchNorm, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
 
-pub(super) fn run(checked: &mut Checked) {
-    for id in checked.graph().order() {
-        let Op::BatchNorm(norm) = checked.graph().node(id).op else { continue };
-        let Some(&operand) = checked.graph().operands(id).first() else { continue };
-        if single_user(checked, operand.node).is_some() && fold(checked, operand.node, id, norm) {
-            replace(checked, id, Value::from(operand.node));
+pub(super) fn run(network: &mut ShapedNetwork) {
+    for id in network.graph().order() {
+        let Op::BatchNorm(norm) = network.graph().node(id).op else { continue };
+        let Some(&operand) = network.graph().operands(id).first() else { continue };
+        if single_user(network, operand.node).is_some() && fold(network, operand.node, id, norm) {
+            replace(network, id, Value::from(operand.node));
         }
     }
 }
 
 /// Derives the layer's parameters; `false` if the node is no such layer, or has an epilogue.
-fn fold(checked: &mut Checked, layer: NodeId, norm_node: NodeId, norm: BatchNorm) -> bool {
-    let norm_name = checked.graph().node(norm_node).name.clone();
-    let node = checked.network.graph.node_mut(layer);
+fn fold(network: &mut ShapedNetwork, layer: NodeId, norm_node: NodeId, norm: BatchNorm) -> bool {
+    let norm_name = network.graph().node(norm_node).name.clone();
+    let node = network.graph_mut().node_mut(layer);
     let (bias, epilogue, filters) = match &mut node.op {
         Op::Conv(c) => (&mut c.bias, c.epilogue, c.filters),
         Op::Linear(l) => (&mut l.bias, l.epilogue, l.features),

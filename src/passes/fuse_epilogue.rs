@@ -5,13 +5,13 @@
 //! only user of the layer's result, so the graph stays acyclic.
 
 use super::rewrite::{replace, single_user};
-use crate::ir::{Act, Checked, Epilogue, NodeId, Op, Value};
+use crate::ir::{Act, Epilogue, NodeId, Op, ShapedNetwork, Value};
 
-pub(super) fn run(checked: &mut Checked) {
-    for id in checked.graph().order() {
-        match checked.graph().node(id).op {
-            Op::Add => fuse_add(checked, id),
-            Op::Act(act) => fuse_act(checked, id, act),
+pub(super) fn run(network: &mut ShapedNetwork) {
+    for id in network.graph().order() {
+        match network.graph().node(id).op {
+            Op::Add => fuse_add(network, id),
+            Op::Act(act) => fuse_act(network, id, act),
             Op::Input(_)
             | Op::Conv(_)
             | Op::BatchNorm(_)
@@ -36,35 +36,35 @@ pub(super) fn run(checked: &mut Checked) {
 
 /// `layer + other` becomes the layer with a residual. If both operands are layers, the first one is fused: in a block
 /// this is the last convolution, and the projection becomes the residual.
-fn fuse_add(checked: &mut Checked, add: NodeId) {
-    let operands = checked.graph().operands(add);
+fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
+    let operands = network.graph().operands(add);
     let [a, b] = operands[..] else { return };
     for (layer, other) in [(a, b), (b, a)] {
-        if single_user(checked, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
+        if single_user(network, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
             continue;
         }
         let free = |e: &Epilogue| !e.residual && e.act.is_none();
-        let Some(epilogue) = epilogue(checked, layer.node).filter(|e| free(e)) else { continue };
+        let Some(epilogue) = epilogue(network, layer.node).filter(|e| free(e)) else { continue };
         epilogue.residual = true;
-        checked.network.graph.push_operand(layer.node, other);
-        replace(checked, add, Value::from(layer.node));
+        network.graph_mut().push_operand(layer.node, other);
+        replace(network, add, Value::from(layer.node));
         return;
     }
 }
 
-fn fuse_act(checked: &mut Checked, id: NodeId, act: Act) {
-    let Some(&operand) = checked.graph().operands(id).first() else { return };
-    if single_user(checked, operand.node).is_none() {
+fn fuse_act(network: &mut ShapedNetwork, id: NodeId, act: Act) {
+    let Some(&operand) = network.graph().operands(id).first() else { return };
+    if single_user(network, operand.node).is_none() {
         return;
     }
-    let Some(epilogue) = epilogue(checked, operand.node).filter(|e| e.act.is_none()) else { return };
+    let Some(epilogue) = epilogue(network, operand.node).filter(|e| e.act.is_none()) else { return };
     epilogue.act = Some(act);
-    replace(checked, id, operand);
+    replace(network, id, operand);
 }
 
 /// The epilogue of a layer.
-fn epilogue(checked: &mut Checked, node: NodeId) -> Option<&mut Epilogue> {
-    match &mut checked.network.graph.node_mut(node).op {
+fn epilogue(network: &mut ShapedNetwork, node: NodeId) -> Option<&mut Epilogue> {
+    match &mut network.graph_mut().node_mut(node).op {
         Op::Conv(c) => Some(&mut c.epilogue),
         Op::Linear(l) => Some(&mut l.epilogue),
         Op::Train(op) => op.epilogue_mut(),

@@ -1,20 +1,44 @@
-//! Graph passes, one per file, from `Checked` to `Checked`. A pipeline is a list of passes; debug builds verify the graph after
-//! each one.
+//! Graph passes, one per file, which rewrite a [`ShapedNetwork`] in place. A pipeline is a list of passes; debug builds verify the
+//! graph after each one.
 
 mod dce;
 mod drop_identity;
 mod fold_norm;
 mod fuse_epilogue;
-mod mask_norm;
+mod fuse_relu_grad;
 mod rewrite;
 mod verify;
 
+use std::ops::Deref;
+
 pub use verify::verify;
 
-use crate::ir::Checked;
+use crate::grad::TrainingStep;
+use crate::ir::{Canonical, Checked, Plannable, Rewrite, Runnable, ShapedNetwork};
+
+/// A network after the inference pipeline: without identities, with folded norms and fused epilogues. Made by [`inference`].
+#[derive(Clone, Debug)]
+pub struct Optimized(ShapedNetwork);
+
+impl Deref for Optimized {
+    type Target = ShapedNetwork;
+
+    fn deref(&self) -> &ShapedNetwork {
+        &self.0
+    }
+}
+
+impl Rewrite for Optimized {
+    fn network_mut(&mut self) -> &mut ShapedNetwork {
+        &mut self.0
+    }
+}
+
+impl Runnable for Optimized {}
+impl Plannable for Optimized {}
 
 /// A pass: its name and function.
-type Pass = (&'static str, fn(&mut Checked));
+type Pass = (&'static str, fn(&mut ShapedNetwork));
 
 /// The inference pipeline, in order.
 const INFERENCE: &[Pass] = &[
@@ -25,32 +49,42 @@ const INFERENCE: &[Pass] = &[
 ];
 
 /// The training pipeline, in order.
-const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("mask-norm", mask_norm::run), ("dce", dce::run)];
+const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("fuse-relu-grad", fuse_relu_grad::run), ("dce", dce::run)];
 
 /// Optimizes a network for inference: drops identities, folds norms, fuses additions and activations.
-///
-/// Stages, shortcuts and labels have been checked by then and are dropped.
-pub fn inference(mut checked: Checked) -> Checked {
-    checked.network.stages.clear();
-    checked.network.shortcuts.clear();
-    checked.network.labeled.clear();
-    run(checked, INFERENCE)
+pub fn inference(network: Canonical) -> Optimized {
+    Optimized(optimize(network.into()))
 }
 
-/// Optimizes a graph from [`crate::grad::training`]: fuses additions and activations into norms, and the gradients of
-/// activations into the gradients of norms.
-pub fn training(checked: Checked) -> Checked {
-    run(checked, TRAINING)
+/// Runs the inference pipeline on a network as declared, for exporters and dumps: 1-D values stay 1-D. The result can be read, but
+/// neither planned nor trained.
+pub fn fold(network: Checked) -> ShapedNetwork {
+    optimize(network.into())
 }
 
-fn run(mut checked: Checked, passes: &[Pass]) -> Checked {
+/// Optimizes a training step: fuses additions and activations into norms, and the gradients of activations into the gradients of
+/// norms.
+pub fn training(mut step: TrainingStep) -> TrainingStep {
+    run(step.network_mut(), TRAINING);
+    step
+}
+
+/// The inference pipeline. Stages, shortcuts and labels were checked before and are dropped.
+fn optimize(mut network: ShapedNetwork) -> ShapedNetwork {
+    network.network.stages.clear();
+    network.network.shortcuts.clear();
+    network.network.labeled.clear();
+    run(&mut network, INFERENCE);
+    network
+}
+
+fn run(network: &mut ShapedNetwork, passes: &[Pass]) {
     for (name, pass) in passes {
-        pass(&mut checked);
+        pass(network);
         if cfg!(debug_assertions)
-            && let Err(reason) = verify(&checked)
+            && let Err(reason) = verify(network)
         {
             unreachable!("the pass `{name}` broke the graph: {reason}");
         }
     }
-    checked
 }

@@ -1,18 +1,18 @@
 //! Helpers shared by passes.
 
-use crate::ir::{Checked, NodeId, Value};
+use crate::ir::{NodeId, ShapedNetwork, Value};
 
 /// The only user of a value, with its slot; `None` if there are several, or the value is an output.
-pub(super) fn single_user(checked: &Checked, node: NodeId) -> Option<(NodeId, usize)> {
-    let graph = checked.graph();
+pub(super) fn single_user(network: &ShapedNetwork, node: NodeId) -> Option<(NodeId, usize)> {
+    let graph = network.graph();
     let [user] = graph.users(node)[..] else { return None };
     let is_output = graph.outputs().iter().any(|(_, value)| value.node == node);
     (!is_output).then_some(user)
 }
 
 /// Replaces a node's result with `by`, and removes the node.
-pub(super) fn replace(checked: &mut Checked, node: NodeId, by: Value) {
-    let graph = &mut checked.network.graph;
+pub(super) fn replace(network: &mut ShapedNetwork, node: NodeId, by: Value) {
+    let graph = network.graph_mut();
     graph.replace_uses(Value::from(node), by);
     graph.remove(node);
 }

@@ -1,17 +1,17 @@
 //! Graph invariants.
 
-use crate::ir::{Checked, Op, ParamRole, Shape, infer, params};
+use crate::ir::{Op, ParamRole, Shape, ShapedNetwork, infer, params};
 
 /// Verifies the graph: no cycles or dangling values, and shapes and parameters as the operators require. The error describes
 /// the violation.
-pub fn verify(checked: &Checked) -> Result<(), String> {
-    let graph = checked.graph();
+pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
+    let graph = network.graph();
     let order = graph.order();
     if order.len() != graph.len() {
         return Err("there is a cycle".to_owned());
     }
-    if checked.shapes.len() < graph.bound() {
-        return Err(format!("{} shapes for nodes up to {}", checked.shapes.len(), graph.bound()));
+    if network.shapes.len() < graph.bound() {
+        return Err(format!("{} shapes for nodes up to {}", network.shapes.len(), graph.bound()));
     }
     let mut known = vec![false; graph.bound()];
     for id in order {
@@ -23,14 +23,14 @@ pub fn verify(checked: &Checked) -> Result<(), String> {
                 return Err(fail(format!("has a batched and an unbatched value mixed up in slot {slot}")));
             }
         }
-        let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| checked.shape(v.node).clone()).collect();
+        let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
         match infer(&node.op, &inputs) {
-            Ok(shape) if same(&shape, checked.shape(id)) => {}
-            Ok(shape) => return Err(fail(format!("has shape {}, but shape inference yields {shape}", checked.shape(id)))),
+            Ok(shape) if same(&shape, network.shape(id)) => {}
+            Ok(shape) => return Err(fail(format!("has shape {}, but shape inference yields {shape}", network.shape(id)))),
             Err(error) => return Err(fail(error.to_string())),
         }
         let mut expected = params(&node.op, &inputs);
-        if checked.network.signal {
+        if network.is_lifted() {
             // a 1-D convolution keeps its declared weight shape
             expected.iter_mut().filter(|(_, shape)| shape.len() == 4).for_each(|(_, shape)| {
                 shape.remove(2);

@@ -87,7 +87,7 @@ fn kernel(kernel: &Kernel) -> String {
                     format!("{by} {}x{}", tiles.filters, tiles.pixels)
                 }
                 ConvStrategy::Depthwise => "depthwise".to_owned(),
-                ConvStrategy::Taps => "tap by tap".to_owned(),
+                ConvStrategy::DirectNchw => "direct-nchw".to_owned(),
                 ConvStrategy::Direct { plan, plain } => {
                     let from = if *plain { "direct from plain" } else { "direct" };
                     format!("{from} {}", cut(plan))
@@ -124,7 +124,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
-        Kernel::Clamp { limits: [low, high] } => format!("clip {low} to {high}"),
+        Kernel::Clamp { limits: [low, high] } => format!("clamp {low} to {high}"),
         Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }

@@ -4,10 +4,10 @@ use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
 use crate::kernels::nchwc::direct;
 use crate::kernels::{ConvShape, Isa};
 
-/// Whether a convolution computed so needs its output for the results alone.
+/// Whether a convolution with this strategy writes only final results to its output, no partial sums.
 fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
     match strategy {
-        ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
+        ConvStrategy::Gemm(_) | ConvStrategy::DirectNchw => false,
         ConvStrategy::Direct { plain, .. } => direct::allows_residual_in_place(isa, *plain, shape),
         ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
     }
@@ -26,7 +26,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
         };
         let joined = match &step.kernel {
-            // the output holds sums of a part of the depth meanwhile, which a residual must not join before they are whole
+            // partial sums in the output would overwrite the residual
             Kernel::Conv { shape, strategy, residual: ResidualPlan::Operand, .. } if !overwrites(isa, shape, strategy) => None,
             Kernel::Conv { residual: ResidualPlan::Operand, .. } | Kernel::Linear { residual: ResidualPlan::Operand, .. } => {
                 // the residual must not also be the convolution's input

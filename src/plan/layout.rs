@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::strategy::{self, Choice};
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, Step, WeightLayout, WeightSource};
+use super::strategy::{self, Choice, ConvLayout};
+use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, Step, WeightLayout, WeightSource};
 use crate::kernels::{ConvShape, Layout};
 
 /// A convolution that needs a strategy.
@@ -12,41 +12,153 @@ use crate::kernels::{ConvShape, Layout};
 pub(super) struct ConvQuery<'a> {
     pub name: &'a str,
     pub shape: &'a ConvShape,
-    /// Whether its input is plain.
-    pub plain: bool,
+    pub layout: ConvLayout,
     /// Whether it computes a gradient.
     pub gradient: bool,
 }
 
-/// Chooses the strategy of a convolution.
-pub(super) type Pick<'a> = dyn FnMut(&ConvQuery<'_>) -> Choice + 'a;
+/// The layouts of a plan's values. They do not depend on the strategies of its convolutions.
+pub(super) struct Layouts {
+    lanes: usize,
+    /// The sizes of each buffer.
+    sizes: Vec<[usize; 4]>,
+    /// Empty if all values are plain.
+    steps: Vec<StepLayout>,
+}
 
-/// Assigns layouts in a plan whose values are all plain. Does nothing for an instruction set without its own kernels.
-pub(super) fn assign(plan: &mut Plan, pick: &mut Pick<'_>) -> Result<(), PlanError> {
-    let lanes = plan.options.isa.lanes();
-    if lanes == 1 {
-        return Ok(());
-    }
-    let steps = std::mem::take(&mut plan.steps);
-    let mut sizes = vec![[1; 4]; plan.buffers.len()];
-    for (index, buffer) in plan.buffers.iter().enumerate() {
-        if let Place::Input(i) = buffer.place {
-            sizes[index] = four(&plan.inputs[i].shape);
+/// The layout of a step's values.
+#[derive(Clone, Copy)]
+struct StepLayout {
+    /// Whether its feature maps are blocked.
+    blocked: bool,
+    /// Whether its first input is plain all the same.
+    plain_input: bool,
+}
+
+impl Layouts {
+    /// The layouts for a plan whose values are all plain. They stay so for an instruction set without its own kernels.
+    pub fn of(plan: &Plan) -> Layouts {
+        let lanes = plan.options.isa.lanes();
+        let mut sizes = vec![[1; 4]; plan.buffers.len()];
+        for (index, buffer) in plan.buffers.iter().enumerate() {
+            if let Place::Input(i) = buffer.place {
+                sizes[index] = four(&plan.inputs[i].shape);
+            }
         }
+        for step in &plan.steps {
+            sizes[step.output.0] = four(&step.shape);
+        }
+        let mut layouts = Layouts { lanes, sizes, steps: Vec::new() };
+        if lanes > 1 {
+            let mut has_blocked = vec![false; plan.buffers.len()];
+            layouts.steps = plan.steps.iter().map(|step| layouts.step(plan, step, &mut has_blocked)).collect();
+        }
+        layouts
     }
-    for step in &steps {
-        sizes[step.output.0] = four(&step.shape);
+
+    /// The convolutions whose strategies [`Layouts::assign`] needs, in its order.
+    pub fn queries<'a>(&self, plan: &'a Plan) -> Vec<ConvQuery<'a>> {
+        let query = |(step, layout): (&'a Step, &StepLayout)| {
+            let Kernel::Conv { shape, .. } = &step.kernel else { return None };
+            let is_gradient = |w: &super::WeightId| matches!(plan.weights[w.0].source, WeightSource::Transposed { .. });
+            let gradient = step.weights.first().is_some_and(is_gradient);
+            let layout = match *layout {
+                StepLayout { blocked: false, .. } => ConvLayout::Plain,
+                StepLayout { plain_input: true, .. } => ConvLayout::FromPlain,
+                StepLayout { .. } => ConvLayout::Blocked,
+            };
+            Some(ConvQuery { name: &step.name, shape, layout, gradient })
+        };
+        plan.steps.iter().zip(&self.steps).filter_map(query).collect()
     }
-    let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, sizes, copies: HashMap::new() };
-    for step in steps {
-        assignment.step(step, pick)?;
+
+    /// Converts values between layouts where needed, and applies the strategies of the convolutions.
+    pub fn assign(self, plan: &mut Plan, choices: Vec<Choice>) -> Result<(), PlanError> {
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        let Layouts { lanes, sizes, steps: layouts } = self;
+        let steps = std::mem::take(&mut plan.steps);
+        let mut choices = choices.into_iter();
+        let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, sizes, copies: HashMap::new() };
+        for (step, layout) in steps.into_iter().zip(layouts) {
+            assignment.step(step, layout, &mut choices)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The layout of a step. `has_blocked` says which buffers have blocked values, or a blocked copy of them.
+    fn step(&self, plan: &Plan, step: &Step, has_blocked: &mut [bool]) -> StepLayout {
+        let any_blocked = step.inputs.iter().any(|id| has_blocked[id.0]);
+        let (blocked, plain_input) = match &step.kernel {
+            Kernel::Conv { shape, .. } => match strategy::layout(shape, !has_blocked[step.inputs[0].0], plan.options.isa) {
+                ConvLayout::Plain => (false, false),
+                ConvLayout::FromPlain => (true, true),
+                ConvLayout::Blocked => (true, false),
+            },
+            // fused from two blocked convolutions, after layouts are assigned
+            Kernel::FusedConvPair { .. } => (true, false),
+            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => (false, false),
+            Kernel::Train(train) => {
+                // blocked if a feature map that it reads is blocked, or has the same order in both layouts
+                let in_blocks = |slot: usize| {
+                    let id = step.inputs[slot];
+                    train.is_map(slot) && (has_blocked[id.0] || is_either(self.sizes[id.0], self.lanes))
+                };
+                let blocked = train.supports_blocked() && (0..step.inputs.len()).any(in_blocks);
+                (blocked, blocked && !in_blocks(0) && train.conv().is_some_and(|conv| strategy::reads_plain(&conv)))
+            }
+            Kernel::Add { .. }
+            | Kernel::Mul { .. }
+            | Kernel::ChannelMul { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Activate { .. }
+            | Kernel::Concat { .. }
+            | Kernel::Pool(_)
+            | Kernel::AdaptiveAvg { .. }
+            | Kernel::Pad(_)
+            | Kernel::Subsample { .. }
+            | Kernel::Upsample { .. }
+            | Kernel::Clamp { .. }
+            | Kernel::Scale { .. } => (any_blocked, false),
+        };
+        let layout = StepLayout { blocked, plain_input };
+        for (slot, id) in step.inputs.iter().enumerate() {
+            has_blocked[id.0] |= layout.reads_blocked(step, slot) && !is_either(self.sizes[id.0], self.lanes);
+        }
+        has_blocked[step.output.0] |= layout.writes_blocked(step);
+        layout
+    }
+}
+
+impl StepLayout {
+    /// Whether the step reads an input in blocks. Unbatched values are always plain.
+    fn reads_blocked(self, step: &Step, slot: usize) -> bool {
+        let is_map = match &step.kernel {
+            Kernel::Train(train) => train.is_map(slot),
+            _ => true,
+        };
+        self.blocked && is_map && !(self.plain_input && slot == 0)
+    }
+
+    /// Whether the step writes its result in blocks.
+    fn writes_blocked(self, step: &Step) -> bool {
+        let is_map = match &step.kernel {
+            Kernel::Train(train) => train.op.is_batched(),
+            _ => true,
+        };
+        self.blocked && is_map
+    }
 }
 
 /// Sizes as samples, channels, height, width. A feature vector is a 1 x 1 feature map.
 fn four(shape: &[usize]) -> [usize; 4] {
     [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
+}
+
+/// Whether a value has the same order in both layouts: 1 x 1 pixels, and channels that fill whole blocks.
+fn is_either([_, channels, h, w]: [usize; 4], lanes: usize) -> bool {
+    h * w == 1 && channels.is_multiple_of(lanes)
 }
 
 struct Assignment<'a> {
@@ -60,99 +172,38 @@ struct Assignment<'a> {
 }
 
 impl Assignment<'_> {
-    fn step(&mut self, mut step: Step, pick: &mut Pick<'_>) -> Result<(), PlanError> {
-        let is_blocked = |&id: &BufferId| self.plan.buffer(id).layout == self.blocked || self.copies.contains_key(&id);
-        let some = step.inputs.iter().any(is_blocked);
-        let blocked = match &mut step.kernel {
-            Kernel::Conv { shape, strategy, .. } => {
-                let plain = !is_blocked(&step.inputs[0]);
-                let (weight, bias) = (step.weights.first(), step.weights.get(1));
-                let gradient = weight.is_some_and(|w| matches!(self.plan.weights[w.0].source, WeightSource::Turned { .. }));
-                let asked = ConvQuery { name: &step.name, shape, plain, gradient };
-                let Choice { strategy: chosen, scratch, forms, why, .. } = pick(&asked);
-                if let Some(weight) = weight {
-                    self.plan.weights[weight.0].form = forms.0;
+    fn step(&mut self, mut step: Step, layout: StepLayout, choices: &mut impl Iterator<Item = Choice>) -> Result<(), PlanError> {
+        match &mut step.kernel {
+            Kernel::Conv { strategy, .. } => {
+                let missing = || PlanError::Internal(format!("`{}` has no strategy", step.name));
+                let choice = choices.next().ok_or_else(missing)?;
+                for (weight, layout) in step.weights.iter().zip([choice.layouts.0, choice.layouts.1]) {
+                    self.plan.weights[weight.0].layout = layout;
                 }
-                if let Some(bias) = bias {
-                    self.plan.weights[bias.0].form = forms.1;
-                }
-                (*strategy, step.scratch, step.why) = (chosen, scratch, why);
-                match chosen {
-                    ConvStrategy::Gemm(_) | ConvStrategy::Taps => false,
-                    ConvStrategy::Direct { plain: true, .. } => {
-                        // only the residual is blocked
-                        let input = step.inputs[0];
-                        let first = self.view(input, Layout::Nchw)?;
-                        for slot in 1..step.inputs.len() {
-                            step.inputs[slot] = self.view(step.inputs[slot], self.blocked)?;
-                        }
-                        step.inputs[0] = first;
-                        return self.push(step, self.blocked);
-                    }
-                    ConvStrategy::Direct { plain: false, .. } | ConvStrategy::Winograd(_) | ConvStrategy::Depthwise => true,
-                }
+                (*strategy, step.scratch, step.why) = (choice.strategy, choice.scratch, choice.why);
             }
-            // fused from two blocked convolutions, after layouts are assigned
-            Kernel::FusedConvPair { .. } => true,
-            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => false,
-            Kernel::Train(_) => return self.train(step),
-            Kernel::Add { .. }
-            | Kernel::Mul { .. }
-            | Kernel::ChannelMul { .. }
-            | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
-            | Kernel::Concat { .. }
-            | Kernel::Pool(_)
-            | Kernel::AdaptiveAvg { .. }
-            | Kernel::Pad(_)
-            | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. } => some,
-        };
-        let layout = if blocked { self.blocked } else { Layout::Nchw };
-        for slot in 0..step.inputs.len() {
-            step.inputs[slot] = self.view(step.inputs[slot], layout)?;
+            Kernel::Train(train) => {
+                if layout.blocked {
+                    train.layout = self.blocked;
+                }
+                train.plain = layout.plain_input;
+                let options = &self.plan.options;
+                step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads);
+            }
+            _ => {}
         }
-        self.push(step, layout)
-    }
-
-    /// A training step is blocked if a feature map that it reads is blocked, or has the same order in both layouts. Unbatched
-    /// values stay plain.
-    fn train(&mut self, mut step: Step) -> Result<(), PlanError> {
-        let Kernel::Train(train) = &mut step.kernel else { return self.push(step, Layout::Nchw) };
-        let in_blocks: Vec<bool> = (0..step.inputs.len())
-            .map(|slot| {
-                let id = step.inputs[slot];
-                let held = self.plan.buffer(id).layout == self.blocked || self.copies.contains_key(&id);
-                train.is_map(slot) && (held || self.is_either(id))
-            })
-            .collect();
-        if train.supports_blocked() && in_blocks.contains(&true) {
-            train.layout = self.blocked;
-            train.plain = train.conv().is_some_and(|conv| !in_blocks[0] && strategy::reads_plain(&conv));
+        let of = |blocked: bool| if blocked { self.blocked } else { Layout::Nchw };
+        let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| of(layout.reads_blocked(&step, slot))).collect();
+        let output = of(layout.writes_blocked(&step));
+        for (id, layout) in step.inputs.iter_mut().zip(inputs) {
+            *id = self.view(*id, layout)?;
         }
-        let options = &self.plan.options;
-        step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads);
-        let (layout, plain) = (train.layout, train.plain);
-        let maps: Vec<bool> = (0..step.inputs.len()).map(|slot| train.is_map(slot)).collect();
-        let is_map = train.op.is_batched();
-        for (slot, is_map) in maps.into_iter().enumerate() {
-            let layout = if !is_map || plain && slot == 0 { Layout::Nchw } else { layout };
-            step.inputs[slot] = self.view(step.inputs[slot], layout)?;
-        }
-        self.push(step, if is_map { layout } else { Layout::Nchw })
-    }
-
-    /// Whether a value has the same order in both layouts: 1 x 1 pixels, and channels that fill whole blocks.
-    fn is_either(&self, id: BufferId) -> bool {
-        let [_, channels, h, w] = self.sizes[id.0];
-        h * w == 1 && channels.is_multiple_of(self.lanes)
+        self.push(step, output)
     }
 
     /// The value of a buffer in a layout: the buffer itself, or a converted copy.
     fn view(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
-        if self.plan.buffer(id).layout == layout || self.is_either(id) {
+        if self.plan.buffer(id).layout == layout || is_either(self.sizes[id.0], self.lanes) {
             return Ok(id);
         }
         if let Some(&copy) = self.copies.get(&id) {

@@ -5,24 +5,23 @@ use super::{
     Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
     WeightLayout, WeightSource, strategy,
 };
-use crate::ir::signal::stated;
-use crate::ir::{Act, Checked, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind};
+use crate::ir::{Act, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind, ShapedNetwork};
 use crate::kernels::pad::{Edge, PadShape};
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::{Activation, ConvShape, Layout};
 
 pub(super) struct Lowering<'a> {
-    pub checked: &'a Checked,
+    pub network: &'a ShapedNetwork,
     pub plan: Plan,
     /// The buffer of each node's result.
     buffers: Vec<Option<BufferId>>,
 }
 
 /// Lowers a network. All buffers but the caller's are in the arena, without offsets yet.
-pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
-    let graph = checked.graph();
+pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Plan, PlanError> {
+    let graph = network.graph();
     let plan = Plan {
-        name: checked.network.name.clone(),
+        name: network.name().to_owned(),
         options: *options,
         inputs: Vec::new(),
         outputs: Vec::new(),
@@ -33,12 +32,12 @@ pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, Pl
         scratch_at: 0,
         scratch: 0,
     };
-    let mut l = Lowering { checked, plan, buffers: vec![None; graph.bound()] };
+    let mut l = Lowering { network, plan, buffers: vec![None; graph.bound()] };
     for (index, &id) in graph.inputs().iter().enumerate() {
         let shape = l.shape(id)?;
         let buffer = l.buffer(id, Place::Input(index))?;
         l.buffers[id.index()] = Some(buffer);
-        let shape = stated(checked.network.signal, &shape);
+        let shape = network.declared_sizes(&shape);
         l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
     }
     for id in graph.order() {
@@ -55,7 +54,7 @@ pub(super) fn lower(checked: &Checked, options: &PlanOptions) -> Result<Plan, Pl
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let node = graph.node(id);
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +109,7 @@ impl Lowering<'_> {
                 Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
-            Op::Clamp(clip) => Kernel::Clamp { limits: clip.limits() },
+            Op::Clamp(clamp) => Kernel::Clamp { limits: clamp.limits() },
             Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
@@ -137,7 +136,7 @@ impl Lowering<'_> {
     fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
         let id = self.operand(node)?;
         let shape = self.shape(node)?;
-        let port = stated(self.checked.network.signal, &shape);
+        let port = self.network.declared_sizes(&shape);
         self.plan.outputs.push(Port { name: name.to_owned(), shape: port });
         match self.plan.buffers[id.0].place {
             Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
@@ -164,11 +163,11 @@ impl Lowering<'_> {
 
     /// Sizes of a node's result, batch first if it has one.
     pub(super) fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
-        let shape = self.checked.shape(id);
+        let shape = self.network.shape(id);
         let sizes = shape
             .sizes()
-            .ok_or_else(|| PlanError::FreeShape { node: self.checked.graph().node(id).name.clone(), shape: shape.to_string() })?;
-        let batched = self.checked.graph().node(id).op.is_batched();
+            .ok_or_else(|| PlanError::FreeShape { node: self.network.graph().node(id).name.clone(), shape: shape.to_string() })?;
+        let batched = self.network.graph().node(id).op.is_batched();
         Ok(if batched { [&[self.plan.options.batch], &sizes[..]].concat() } else { sizes })
     }
 
@@ -185,8 +184,8 @@ impl Lowering<'_> {
 
     /// The buffer of a node's result.
     fn buffer(&mut self, id: NodeId, place: Place) -> Result<BufferId, PlanError> {
-        let (checked, shape) = (self.checked, self.shape(id)?);
-        self.buffer_at(&shape, &checked.graph().node(id).name, place)
+        let (network, shape) = (self.network, self.shape(id)?);
+        self.buffer_at(&shape, &network.graph().node(id).name, place)
     }
 
     /// An arena buffer for a value of these sizes. `node` is the node's name, for errors.
@@ -216,7 +215,7 @@ impl Lowering<'_> {
         let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
             let name = format!("{}.{suffix}", node.name);
-            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), form: WeightLayout::Plain });
+            self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), layout: WeightLayout::Plain });
         };
         if let Op::BatchNorm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
@@ -259,14 +258,14 @@ impl Lowering<'_> {
 
     /// The activation that is the only user of a node's result, if it can be applied when the result is stored.
     fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let [(user, _)] = graph.users(id)[..] else { return None };
         let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
         (!is_output && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
     }
 
     fn following_act(&self, id: NodeId) -> Option<Activation> {
-        match self.checked.graph().node(self.following_act_node(id)?).op {
+        match self.network.graph().node(self.following_act_node(id)?).op {
             Op::Act(act) => Some(activation(act)),
             _ => None,
         }

@@ -1,5 +1,5 @@
-//! From a checked graph to a list of steps over buffers, for one batch size and thread count. A plan is plain data and holds no
-//! weights: it lists the ones needed and their layouts.
+//! From an optimized network or a training step to a list of steps over buffers, for one batch size and thread count. A plan is
+//! plain data and holds no weights: it lists the ones needed and their layouts.
 //!
 //! ```text
 //! lower: a step per node
@@ -26,7 +26,7 @@ pub use settings::{MAX_PACK, Settings, Tuned};
 pub use train::TrainKernel;
 pub use work::Family;
 
-use crate::ir::{Checked, ParamSource};
+use crate::ir::{ParamSource, Plannable};
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::nchwc::pack;
@@ -34,6 +34,7 @@ use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::winograd::{self, WinogradPlan};
 use crate::kernels::{Activation, ConvShape, Isa, Layout};
+use layout::{ConvQuery, Layouts};
 
 /// The configuration that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,14 +136,14 @@ pub struct Weight {
     /// The sizes of the unpacked tensor.
     pub shape: Vec<usize>,
     /// Its layout.
-    pub form: WeightLayout,
+    pub layout: WeightLayout,
 }
 
 impl Weight {
     /// Its length in floats, packed.
     pub fn len(&self) -> usize {
         let [filters, channels, kh, kw] = [0, 1, 2, 3].map(|i| self.shape.get(i).copied().unwrap_or(1));
-        match self.form {
+        match self.layout {
             WeightLayout::Plain => self.shape.iter().product(),
             WeightLayout::Filters { lanes, groups, plain } => pack::packed_len(lanes, [filters, channels, kh, kw], groups, plain),
             WeightLayout::Channels { lanes } => self.shape.iter().product::<usize>().next_multiple_of(lanes),
@@ -164,7 +165,7 @@ pub enum WeightSource {
     Param(ParamSource),
     /// The weight for the gradient of a convolution's input: filters and channels of each group are transposed, and the kernel
     /// is flipped along both axes.
-    Turned {
+    Transposed {
         /// The weight `[filters, channels / groups, height, width]`.
         param: ParamSource,
         /// The number of channel groups.
@@ -192,8 +193,9 @@ pub enum WeightSource {
 pub enum ConvStrategy {
     /// Matrix product over im2col tiles, or over the feature map itself if the convolution is pointwise.
     Gemm(Tiles),
-    /// One kernel element at a time, in the plain layout.
-    Taps,
+    /// Direct convolution in the plain layout, one kernel element at a time.
+    #[serde(rename = "direct-nchw", alias = "taps")]
+    DirectNchw,
     /// Direct convolution by the micro-kernel, blocked.
     Direct {
         /// How the work is split.
@@ -388,26 +390,36 @@ pub struct Plan {
     pub scratch: usize,
 }
 
-/// Plans a checked network. All its sizes must be fixed.
-pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
-    let mut plan = lower::lower(checked, options)?;
+/// Plans an optimized network or a training step. All its sizes must be fixed.
+///
+/// A network as its source declares it cannot be planned:
+///
+/// ```compile_fail
+/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+///     plan(network, options, &Settings::default())
+/// }
+/// ```
+///
+/// ```
+/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
+///     plan(&passes::inference(network.canonical()), options, &Settings::default())
+/// }
+/// ```
+pub fn plan(network: &impl Plannable, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
+    let mut plan = lower::lower(network, options)?;
     for step in &mut plan.steps {
         if let Kernel::Train(train) = &mut step.kernel {
             train.precise = settings.precise;
         }
     }
-    // layouts do not depend on the strategies chosen: the first pass collects candidates, the second applies the choices
-    let mut asked = Vec::new();
-    layout::assign(&mut plan.clone(), &mut |conv| {
-        let choices = strategy::candidates(conv, options, settings);
-        let first = choices.first().cloned();
-        asked.push((conv.name.to_owned(), choices));
-        first.unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
-    let chosen = strategy::choose(asked, options, settings);
-    layout::assign(&mut plan, &mut |conv| {
-        chosen.get(conv.name).cloned().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
+    let layouts = Layouts::of(&plan);
+    let convs = layouts.queries(&plan).into_iter().map(|query| (query.name, strategy::candidates(&query, options, settings)));
+    let choices = strategy::choose(convs.collect(), options, settings);
+    layouts.assign(&mut plan, choices)?;
     pair::join(&mut plan);
     in_place::overwrite(&mut plan);
     arena::place(&mut plan)?;
@@ -416,18 +428,16 @@ pub fn plan(checked: &Checked, options: &PlanOptions, settings: &Settings) -> Re
 
 /// For each convolution by name, the strategies worth measuring, the most promising first.
 pub fn alternatives(
-    checked: &Checked,
+    network: &impl Plannable,
     options: &PlanOptions,
     settings: &Settings,
 ) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
-    let mut plan = lower::lower(checked, options)?;
-    let mut asked = Vec::new();
-    layout::assign(&mut plan, &mut |conv| {
-        let choices = strategy::candidates(conv, options, settings);
-        asked.push((conv.name.to_owned(), choices.iter().map(|choice| choice.strategy).collect()));
-        choices.into_iter().next().unwrap_or_else(|| strategy::plain(conv.shape, options.threads))
-    })?;
-    Ok(asked)
+    let plan = lower::lower(network, options)?;
+    let strategies = |query: &ConvQuery<'_>| {
+        let candidates = strategy::candidates(query, options, settings);
+        (query.name.to_owned(), candidates.into_iter().map(|choice| choice.strategy).collect())
+    };
+    Ok(Layouts::of(&plan).queries(&plan).iter().map(strategies).collect())
 }
 
 impl Plan {

@@ -1,7 +1,5 @@
 //! Chooses the kernel of a convolution and how its work is split, by a cost model of arithmetic and memory.
 
-use std::collections::HashMap;
-
 use super::layout::{ConvQuery, PLAIN};
 use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
@@ -45,7 +43,7 @@ pub(super) struct Choice {
     /// Floats of scratch memory per thread.
     pub scratch: usize,
     /// Layouts of the weight and the bias.
-    pub forms: (WeightLayout, WeightLayout),
+    pub layouts: (WeightLayout, WeightLayout),
     /// The reason, in words.
     pub why: String,
     /// Floats in the packed weight.
@@ -60,26 +58,25 @@ pub(super) struct Choice {
 pub(super) fn plain(shape: &ConvShape, threads: usize) -> Choice {
     let raw = shape.filters * shape.depth();
     let (strategy, scratch) = if shape.filters / shape.groups < MIN_GEMM_FILTERS && shape.groups > 1 {
-        (ConvStrategy::Taps, 0)
+        (ConvStrategy::DirectNchw, 0)
     } else {
         let tiles = Tiles::choose(shape, threads);
         (ConvStrategy::Gemm(tiles), tiles.scratch(shape))
     };
-    Choice { strategy, scratch, forms: PLAIN, why: String::new(), packed: raw, raw, cost: 0.0 }
+    Choice { strategy, scratch, layouts: PLAIN, why: String::new(), packed: raw, raw, cost: 0.0 }
 }
 
 /// The candidate strategies of a convolution with this instruction set's kernels, the one that the cost model ranks best
 /// first.
-pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
-    let ConvQuery { shape, plain: plain_input, gradient, .. } = *asked;
-    let isa = options.isa;
-    if isa == Isa::Portable || !direct::supports(shape) {
+pub(super) fn candidates(query: &ConvQuery<'_>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
+    let ConvQuery { shape, layout, gradient, .. } = *query;
+    if layout == ConvLayout::Plain {
         return vec![plain(shape, options.threads)];
     }
     if depthwise::supports(shape) && shape.groups > 1 {
         return vec![blocked(shape, ConvStrategy::Depthwise, options)];
     }
-    let from_plain = plain_input && reads_plain(shape);
+    let from_plain = layout == ConvLayout::FromPlain;
     let direct = cuts(shape, from_plain, settings.precise, options);
     let mut list: Vec<Choice> =
         direct.into_iter().map(|plan| blocked(shape, ConvStrategy::Direct { plan, plain: from_plain }, options)).collect();
@@ -97,6 +94,28 @@ pub(super) fn candidates(asked: &ConvQuery<'_>, options: &PlanOptions, settings:
         }
     }
     list
+}
+
+/// The layouts of a convolution's input and result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConvLayout {
+    /// Both are plain.
+    Plain,
+    /// The input is plain, with few channels, and the result is blocked.
+    FromPlain,
+    /// Both are blocked.
+    Blocked,
+}
+
+/// The layouts of a convolution; `plain_input` is whether its input is available only in the plain layout.
+pub(super) fn layout(shape: &ConvShape, plain_input: bool, isa: Isa) -> ConvLayout {
+    if isa == Isa::Portable || !direct::supports(shape) {
+        ConvLayout::Plain
+    } else if plain_input && reads_plain(shape) {
+        ConvLayout::FromPlain
+    } else {
+        ConvLayout::Blocked
+    }
 }
 
 /// Whether a plain input should be read directly.
@@ -119,7 +138,7 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
             Choice {
                 strategy,
                 scratch: direct::scratch(isa, plain, shape, plan),
-                forms: (WeightLayout::Filters { lanes, groups: shape.groups, plain }, bias),
+                layouts: (WeightLayout::Filters { lanes, groups: shape.groups, plain }, bias),
                 why: String::new(),
                 packed: pack::packed_len(lanes, sizes, shape.groups, plain),
                 raw,
@@ -132,7 +151,7 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
             Choice {
                 strategy,
                 scratch: scratch.next_multiple_of(LINE),
-                forms: (WeightLayout::Winograd { lanes, size: plan.size }, bias),
+                layouts: (WeightLayout::Winograd { lanes, size: plan.size }, bias),
                 why: String::new(),
                 packed,
                 raw,
@@ -142,38 +161,38 @@ fn blocked(shape: &ConvShape, strategy: ConvStrategy, options: &PlanOptions) -> 
         ConvStrategy::Depthwise => Choice {
             strategy,
             scratch: 0,
-            forms: (WeightLayout::Depthwise { lanes }, bias),
+            layouts: (WeightLayout::Depthwise { lanes }, bias),
             why: String::new(),
             packed: raw.next_multiple_of(lanes),
             raw,
             cost: 0.0,
         },
-        ConvStrategy::Gemm(_) | ConvStrategy::Taps => plain(shape, options.threads),
+        ConvStrategy::Gemm(_) | ConvStrategy::DirectNchw => plain(shape, options.threads),
     }
 }
 
-/// One strategy per convolution, by name: the measured one, otherwise the cheapest. While packed weights exceed the
-/// limit, it then makes the replacement with the lowest cost per float saved.
-pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, settings: &Settings) -> HashMap<String, Choice> {
+/// A strategy for each convolution, given by name with its candidates: the measured one, otherwise the cheapest. While packed weights
+/// exceed the limit, it then makes the replacement with the lowest cost per float saved.
+pub(super) fn choose(convs: Vec<(&str, Vec<Choice>)>, options: &PlanOptions, settings: &Settings) -> Vec<Choice> {
     let measured = settings.measured(options);
-    let mut chosen: Vec<usize> = asked
+    let mut chosen: Vec<usize> = convs
         .iter()
-        .map(|(name, ways)| measured.get(name.as_str()).and_then(|s| ways.iter().position(|way| way.strategy == *s)).unwrap_or(0))
+        .map(|(name, list)| measured.get(name).and_then(|s| list.iter().position(|c| c.strategy == *s)).unwrap_or(0))
         .collect();
     let packed = |chosen: &[usize]| -> usize {
-        asked.iter().zip(chosen).filter_map(|((_, ways), &i)| ways.get(i)).map(|way| way.packed).sum()
+        convs.iter().zip(chosen).filter_map(|((_, list), &i)| list.get(i)).map(|choice| choice.packed).sum()
     };
-    let raw: usize = asked.iter().filter_map(|(_, ways)| ways.first()).map(|way| way.raw).sum();
+    let raw: usize = convs.iter().filter_map(|(_, list)| list.first()).map(|choice| choice.raw).sum();
     // the limit is not meant to count zero padding of blocks, so it is at least the smallest possible size
-    let smallest: usize = asked.iter().filter_map(|(_, ways)| ways.iter().map(|way| way.packed).min()).sum();
+    let smallest: usize = convs.iter().filter_map(|(_, list)| list.iter().map(|choice| choice.packed).min()).sum();
     let bound = (raw as f64 * f64::from(settings.max_packed_weights) / 100.0).max(smallest as f64);
     let mut total = packed(&chosen);
     while total as f64 > bound {
         let mut best: Option<(f64, usize, usize)> = None;
-        for (index, (_, ways)) in asked.iter().enumerate() {
-            let Some(now) = ways.get(chosen[index]) else { continue };
-            for (other, way) in ways.iter().enumerate().filter(|(_, way)| way.packed < now.packed) {
-                let price = (way.cost - now.cost) / (now.packed - way.packed) as f64;
+        for (index, (_, list)) in convs.iter().enumerate() {
+            let Some(now) = list.get(chosen[index]) else { continue };
+            for (other, choice) in list.iter().enumerate().filter(|(_, choice)| choice.packed < now.packed) {
+                let price = (choice.cost - now.cost) / (now.packed - choice.packed) as f64;
                 if best.is_none_or(|(lowest, ..)| price < lowest) {
                     best = Some((price, index, other));
                 }
@@ -183,14 +202,14 @@ pub(super) fn choose(asked: Vec<(String, Vec<Choice>)>, options: &PlanOptions, s
         chosen[index] = other;
         total = packed(&chosen);
     }
-    let pairs = asked.into_iter().zip(chosen).filter_map(|((name, ways), i)| {
-        let mut choice = ways.into_iter().nth(i)?;
-        if measured.get(name.as_str()) == Some(&choice.strategy) {
+    let choices = convs.into_iter().zip(chosen).filter_map(|((name, list), i)| {
+        let mut choice = list.into_iter().nth(i)?;
+        if measured.get(name) == Some(&choice.strategy) {
             choice.why = "measured".to_owned();
         }
-        Some((name, choice))
+        Some(choice)
     });
-    pairs.collect()
+    choices.collect()
 }
 
 /// Cycles to read `bytes` from memory, for all threads together.

@@ -156,7 +156,7 @@ fn four(sizes: &[usize]) -> [usize; 4] {
 impl Lowering<'_> {
     /// Lowers a training operator. The gradient of a convolution's input becomes a convolution itself.
     pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
-        let graph = self.checked.graph();
+        let graph = self.network.graph();
         let node = graph.node(id);
         let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
         if let Train::ConvGradInput { conv, input } = op {
@@ -203,11 +203,11 @@ impl Lowering<'_> {
     }
 
     /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
-    /// [`WeightSource::Turned`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
+    /// [`WeightSource::Transposed`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
     /// For a 1x1 kernel without padding, the result is zero-inserted instead.
     fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
         let dy = operands[0];
-        let node = self.checked.graph().node(id);
+        let node = self.network.graph().node(id);
         let name = node.name.clone();
         let batch = self.plan.options.batch;
         let [channels, h, w] = input;
@@ -219,14 +219,19 @@ impl Lowering<'_> {
         let mut size = map;
         if strided && !insert_after {
             size = [0, 1].map(|axis| (map[axis] - 1) * conv.stride[axis] + 1);
-            from =
-                self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, conv.filters, size[0], size[1]], from, map)?;
+            from = self.zero_insert(
+                &format!("{name}.zero_insert"),
+                conv.stride,
+                [batch, conv.filters, size[0], size[1]],
+                from,
+                map,
+            )?;
         }
         // where the padding exceeds the kernel's reach, compute the gradient of the padded map and crop it
         let cut = [0, 1].map(|axis| conv.pad[axis][0] > reach[axis]);
         let padded = if cut.contains(&true) { conv.pad } else { [[0; 2]; 2] };
-        let whole = [h + padded[0][0] + padded[0][1], w + padded[1][0] + padded[1][1]];
-        let output = if insert_after { map } else { whole };
+        let padded_size = [h + padded[0][0] + padded[0][1], w + padded[1][0] + padded[1][1]];
+        let output = if insert_after { map } else { padded_size };
         let pad = if insert_after {
             [[0; 2]; 2]
         } else {
@@ -268,7 +273,7 @@ impl Lowering<'_> {
             why: String::new(),
         });
         if insert_after {
-            result = self.zero_insert(&format!("{name}.spread"), conv.stride, [batch, channels, h, w], result, map)?;
+            result = self.zero_insert(&format!("{name}.zero_insert"), conv.stride, [batch, channels, h, w], result, map)?;
         }
         self.set(id, result);
         if padded != [[0; 2]; 2] {
@@ -326,9 +331,9 @@ impl Lowering<'_> {
         let [kh, kw] = conv.kernel;
         self.plan.weights.push(Weight {
             name: format!("{}.weight", node.name),
-            source: WeightSource::Turned { param, groups: conv.groups },
+            source: WeightSource::Transposed { param, groups: conv.groups },
             shape: vec![channels, conv.filters / conv.groups, kh, kw],
-            form: WeightLayout::Plain,
+            layout: WeightLayout::Plain,
         });
         Ok(WeightId(self.plan.weights.len() - 1))
     }

@@ -64,7 +64,7 @@ impl ConvStrategy {
     fn family(&self) -> Family {
         match self {
             ConvStrategy::Gemm(_) => Family::Gemm,
-            ConvStrategy::Taps | ConvStrategy::Depthwise => Family::Depthwise,
+            ConvStrategy::DirectNchw | ConvStrategy::Depthwise => Family::Depthwise,
             ConvStrategy::Direct { .. } => Family::Direct,
             ConvStrategy::Winograd(_) => Family::Winograd,
         }

@@ -35,7 +35,7 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             }
         }
         if out.0 == 1 || step.scratch > plan.scratch {
-            return Err(broken("writes memory that is not its own"));
+            return Err(broken("writes an input, or needs more scratch memory than planned"));
         }
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
@@ -57,7 +57,13 @@ pub(super) struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     /// `None` if a slice does not have the planned length. The plan must have passed [`verify`].
-    pub fn new(plan: &'a Plan, arena: &'a mut [f32], inputs: Vec<&'a [f32]>, outputs: Vec<&'a mut [f32]>) -> Option<Memory<'a>> {
+    pub fn new(
+        plan: &'a Plan,
+        arena: &'a mut [f32],
+        inputs: Vec<&'a [f32]>,
+        outputs: Vec<&'a mut [f32]>,
+        noise: [u64; 2],
+    ) -> Option<Memory<'a>> {
         let fits = |place: Place, len: usize| match place {
             Place::Arena(_) => true,
             Place::Input(i) => inputs.get(i).is_some_and(|x| x.len() == len),
@@ -67,7 +73,7 @@ impl<'a> Memory<'a> {
             return None;
         }
         let outputs = outputs.into_iter().map(<[f32]>::as_mut_ptr).collect();
-        Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, noise: [0; 2], borrowed: PhantomData })
+        Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, noise, borrowed: PhantomData })
     }
 
     /// The plan that defines the memory layout.

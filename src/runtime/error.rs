@@ -82,7 +82,7 @@ pub enum RunError {
     Param(#[from] ParamError),
     /// A packed weight in an artifact has the wrong length.
     #[error("the packed weight `{name}` has {got} values where {expected} are needed: its artifact is damaged")]
-    Pack {
+    PackedWeight {
         /// The weight.
         name: String,
         /// Number of values that its layout needs.

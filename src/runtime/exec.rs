@@ -33,7 +33,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
                     nchw::gemm::conv(pool, shape, *tiles, &operands, scratch, out);
                 }
                 ConvStrategy::Depthwise => nchwc::depthwise::conv(pool, isa, shape, &operands, out),
-                ConvStrategy::Taps => nchw::depthwise::conv(pool, shape, &operands, out),
+                ConvStrategy::DirectNchw => nchw::depthwise::conv(pool, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };

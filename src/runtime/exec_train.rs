@@ -91,13 +91,13 @@ pub(super) fn run(
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClampGrad(clip) => activation::clamp_grad(pool, clip.limits(), apart(0), read(1), out),
+        Train::ClampGrad(clamp) => activation::clamp_grad(pool, clamp.limits(), apart(0), read(1), out),
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
-        Train::Dropout { p, whole, key } => {
+        Train::Dropout { p, per_sample, key } => {
             let [seed, at] = memory.noise;
-            dropout::dropout(pool, layout, sizes, *p, *whole, dropout::key(seed, at, *key), apart(0), out);
+            dropout::dropout(pool, layout, sizes, *p, *per_sample, dropout::key(seed, at, *key), apart(0), out);
         }
         Train::CrossEntropy { smoothing, weight } => {
             loss::cross_entropy(pool, layout, [sizes[0], sizes[1]], [*smoothing, *weight], read(0), read(1), out);

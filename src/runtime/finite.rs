@@ -66,26 +66,26 @@ pub(crate) fn of_tensor(name: &str, values: &[f32]) -> Option<NotFinite> {
     Some(NotFinite::Weight { name: name.to_owned(), what })
 }
 
-/// Determines why the output of a step is not finite although its inputs are. `bound` are its packed weights; `looked` checks the
-/// tensor with a given name.
-pub(super) fn of_step(plan: &Plan, step: &Step, bound: &[&[f32]], looked: impl Fn(&str) -> Option<NotFinite>) -> NotFinite {
+/// Determines why the output of a step is not finite although its inputs are. `weights` are the values of its weights;
+/// `check` finds what is not finite in the tensor with a given name.
+pub(super) fn of_step(plan: &Plan, step: &Step, weights: &[&[f32]], check: impl Fn(&str) -> Option<NotFinite>) -> NotFinite {
     let mut names = BTreeSet::new();
     for weight in step.weights.iter().map(|id| &plan.weights[id.0]) {
         match &weight.source {
-            WeightSource::Param(source) | WeightSource::Turned { param: source, .. } => tensors(source, &mut names),
+            WeightSource::Param(source) | WeightSource::Transposed { param: source, .. } => tensors(source, &mut names),
             WeightSource::NormScale { norm, .. } | WeightSource::NormShift { norm, .. } => of_norm(norm, &mut names),
         }
     }
-    if let Some(wrong) = names.iter().find_map(|name| looked(name)) {
+    if let Some(wrong) = names.iter().find_map(|name| check(name)) {
         return wrong;
     }
-    match step.weights.iter().zip(bound).find(|(_, values)| !all_finite(values)) {
+    match step.weights.iter().zip(weights).find(|(_, values)| !all_finite(values)) {
         Some((id, _)) => {
             let name = plan.weights[id.0].name.clone();
             let what = format!("`{name}` overflows when packed, with the batch norm folded in");
             NotFinite::Weight { name, what }
         }
-        // in training, the statistics of a batch norm are a step of their own
+        // in training, the statistics of a batch norm are computed by a separate step
         None => NotFinite::Layer { name: step.name.strip_suffix(".stats").unwrap_or(&step.name).to_owned() },
     }
 }
@@ -135,9 +135,9 @@ mod tests {
         let found = of_input("x", &[0.0, 1.0, 2.0, f32::NEG_INFINITY, f32::NAN, 0.0], 3);
         assert_eq!(found, Some(NotFinite::Input { name: "x".into(), sample: 1, value: "-inf".into() }));
         assert_eq!(of_tensor("bn.running_mean", &[-1.0]), None);
-        let said = of_tensor("bn.running_var", &[1.0, -0.5]).unwrap().to_string();
-        assert!(said.contains("`bn.running_var` holds a negative variance (-0.5)"), "{said}");
-        let said = of_tensor("fc.bias", &[1.0, f32::NAN]).unwrap().to_string();
-        assert!(said.contains("`fc.bias` holds NaN or infinity in 1 of 2 values"), "{said}");
+        let message = of_tensor("bn.running_var", &[1.0, -0.5]).unwrap().to_string();
+        assert!(message.contains("`bn.running_var` holds a negative variance (-0.5)"), "{message}");
+        let message = of_tensor("fc.bias", &[1.0, f32::NAN]).unwrap().to_string();
+        assert!(message.contains("`fc.bias` holds NaN or infinity in 1 of 2 values"), "{message}");
     }
 }

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::interp::{BatchStats, run_with_batch_stats};
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
-use crate::ir::{Axis, Checked, Dim, Init, Initial, NodeId, Op, ParamSource, Shape, infer};
+use crate::ir::{Axis, Canonical, Checked, Dim, Init, Initial, NodeId, Op, ParamSource, Shape, infer};
 
 /// Number of noise samples.
 const BATCH: usize = 4;
@@ -47,10 +47,10 @@ pub fn init(checked: &Checked, seed: u64) -> Result<ParamStore, RunError> {
             let count = stats.count as f64;
             let unbiased = count / (count - 1.0).max(1.0);
             let typical = stats.var.iter().sum::<f64>() / stats.var.len().max(1) as f64;
-            let mixed = |v: f64| (count * v + SHRINK * typical) / (count + SHRINK) * unbiased;
+            let shrunk = |v: f64| (count * v + SHRINK * typical) / (count + SHRINK) * unbiased;
             for (suffix, values) in [
                 ("running_mean", stats.mean.iter().map(|&m| m as f32).collect::<Vec<f32>>()),
-                ("running_var", stats.var.iter().map(|&v| mixed(v) as f32).collect()),
+                ("running_var", stats.var.iter().map(|&v| shrunk(v) as f32).collect()),
             ] {
                 let key = format!("{name}.{suffix}");
                 if let Some(tensor) = Tensor::from_f32(vec![values.len()], values) {
@@ -72,13 +72,13 @@ fn check_memory<'a>(shapes: impl Iterator<Item = &'a [usize]>) -> Result<(), Run
 
 /// The batch statistics of every batch norm on a batch of noise.
 fn statistics(checked: &Checked, params: &ParamStore, seed: u64) -> Result<Vec<(String, BatchStats)>, RunError> {
-    let small = shrunk(checked, SIZE);
-    let at = small.as_ref().unwrap_or(checked);
-    let graph = at.graph();
+    let network = shrunk(checked, SIZE).map_or_else(|| checked.canonical(), Canonical::from);
+    let graph = network.graph();
     let mut inputs: Vec<(String, ArrayD<f32>)> = Vec::new();
     for &id in graph.inputs() {
-        let dims = at.shape(id).dims().unwrap_or(&[]);
+        let dims = network.shape(id).dims().unwrap_or(&[]);
         let sizes: Vec<usize> = std::iter::once(BATCH).chain(dims.iter().map(|d| d.fixed().unwrap_or(SIZE))).collect();
+        let sizes = network.declared_sizes(&sizes);
         let name = &graph.node(id).name;
         let values = normal(seed, &format!("noise for {name}"), sizes.iter().product(), 1.0);
         let array = ArrayD::from_shape_vec(IxDyn(&sizes), values).map_err(|e| RunError::Internal(e.to_string()))?;
@@ -86,7 +86,7 @@ fn statistics(checked: &Checked, params: &ParamStore, seed: u64) -> Result<Vec<(
     }
     let views: Vec<_> = inputs.iter().map(|(name, x)| (name.as_str(), x.view())).collect();
     let mut list = Vec::new();
-    run_with_batch_stats(at, params, &views, &mut |name, stats| list.push((name.to_string(), stats.clone())))?;
+    run_with_batch_stats(&network, params, &views, &mut |name, stats| list.push((name.to_string(), stats.clone())))?;
     Ok(list)
 }
 
@@ -95,7 +95,7 @@ fn shrunk(checked: &Checked, size: usize) -> Option<Checked> {
     let mut small = checked.clone();
     let ids: Vec<NodeId> = small.graph().order();
     for id in ids {
-        if let Op::Input(Shape::Known(dims)) = &mut small.network.graph.node_mut(id).op
+        if let Op::Input(Shape::Known(dims)) = &mut small.graph_mut().node_mut(id).op
             && dims.len() > 1
         {
             for dim in &mut dims[1..] {

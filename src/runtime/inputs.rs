@@ -3,7 +3,7 @@
 use ndarray::ArrayViewD;
 
 use super::error::RunError;
-use crate::ir::{Axis, Checked, Dim, Op, Shape};
+use crate::ir::{Axis, Dim, Op, Shape, ShapedNetwork};
 
 /// The inputs of a run, in declaration order.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub(crate) struct Matched {
 }
 
 /// Matches inputs by name and checks ranks and sizes.
-pub(crate) fn matched(checked: &Checked, given: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Matched, RunError> {
-    let graph = checked.graph();
+pub(crate) fn matched(network: &ShapedNetwork, given: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Matched, RunError> {
+    let graph = network.graph();
     let declared: Vec<(&str, &Shape)> = graph
         .inputs()
         .iter()
@@ -40,18 +40,10 @@ pub(crate) fn matched(checked: &Checked, given: &[(&str, ArrayViewD<'_, f32>)]) 
     for (name, shape) in declared {
         let position = given.iter().position(|(g, _)| *g == name);
         let position = position.ok_or_else(|| RunError::MissingInput { name: name.to_owned() })?;
-        found.fit(name, &declared_as(checked, shape), given[position].1.shape())?;
+        found.fit(name, &network.declared_shape(shape), given[position].1.shape())?;
         found.order.push(position);
     }
     Ok(found)
-}
-
-/// The shape as declared: a 1-D input has no height.
-fn declared_as(checked: &Checked, shape: &Shape) -> Shape {
-    match shape.dims() {
-        Some(&[channels, Dim::Fixed(1), length]) if checked.network.signal => Shape::Known(vec![channels, length]),
-        _ => shape.clone(),
-    }
 }
 
 impl Matched {

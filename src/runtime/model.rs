@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::packs::PackedWeights;
+use super::packed_weights::PackedWeights;
 use super::params::{ParamError, ParamStore};
-use super::session::{Session, SessionOptions};
 use super::weights::{self, BoundWeight, WeightCache};
 use crate::check::at_size;
-use crate::ir::{Checked, Network};
-use crate::passes;
+use crate::ir::{Canonical, Network};
+use crate::passes::{self, Optimized};
 use crate::plan::{ConvStrategy, Plan, PlanOptions, Settings, alternatives, plan};
 
 /// A compiled network with its parameters. Cheap to clone, `Send` and `Sync`; sessions share its weights.
@@ -20,39 +19,39 @@ pub struct Model {
 
 #[derive(Debug)]
 struct Inner {
-    checked: Checked,
+    network: Optimized,
     params: ParamStore,
     weights: Arc<WeightCache>,
     settings: Settings,
 }
 
 impl Model {
-    /// Optimizes a checked network for inference. Fails if the store lacks one of its parameters.
-    pub fn new(checked: Checked, params: ParamStore) -> Result<Model, ParamError> {
-        Model::with_packs(checked, params, None, None)
+    /// Optimizes a network for inference. Fails if the store lacks one of its parameters.
+    pub fn new(network: impl Into<Canonical>, params: ParamStore) -> Result<Model, ParamError> {
+        Model::with_packed_weights(network, params, None, None)
     }
 
     /// Like [`Model::new`], with weights that are already packed and with planner settings.
-    pub fn with_packs(
-        checked: Checked,
+    pub fn with_packed_weights(
+        network: impl Into<Canonical>,
         params: ParamStore,
-        packs: Option<PackedWeights>,
+        packed: Option<PackedWeights>,
         settings: Option<Settings>,
     ) -> Result<Model, ParamError> {
-        for id in checked.graph().ids() {
-            for param in &checked.graph().node(id).params {
-                params.has(&param.source, &param.shape)?;
-            }
+        let network = network.into();
+        let graph = network.graph();
+        for param in graph.ids().flat_map(|id| &graph.node(id).params) {
+            params.has(&param.source, &param.shape)?;
         }
-        let checked = passes::inference(checked.lifted());
+        let network = passes::inference(network);
         let settings = settings.unwrap_or_default();
-        Ok(Model { inner: Arc::new(Inner { checked, params, weights: Arc::new(WeightCache::new(packs)), settings }) })
+        Ok(Model { inner: Arc::new(Inner { network, params, weights: Arc::new(WeightCache::new(packed)), settings }) })
     }
 
     /// The same model with other planner settings; weights that are already packed are shared.
     pub fn with_settings(self, settings: Settings) -> Model {
-        let Inner { checked, params, weights, .. } = &*self.inner;
-        let inner = Inner { checked: checked.clone(), params: params.clone(), weights: Arc::clone(weights), settings };
+        let Inner { network, params, weights, .. } = &*self.inner;
+        let inner = Inner { network: network.clone(), params: params.clone(), weights: Arc::clone(weights), settings };
         Model { inner: Arc::new(inner) }
     }
 
@@ -61,24 +60,14 @@ impl Model {
         &self.inner.settings
     }
 
-    /// A session with as many threads as the process may use.
-    pub fn session(&self) -> Result<Session, RunError> {
-        self.session_with(SessionOptions::default())
-    }
-
-    /// A session with the given options.
-    pub fn session_with(&self, options: SessionOptions) -> Result<Session, RunError> {
-        Session::new(self.clone(), options)
-    }
-
     /// The network: its optimized graph, labels, and preprocessing.
     pub fn network(&self) -> &Network {
-        &self.inner.checked.network
+        &self.inner.network.network
     }
 
     /// The optimized network with its shapes.
-    pub fn checked(&self) -> &Checked {
-        &self.inner.checked
+    pub fn optimized(&self) -> &Optimized {
+        &self.inner.network
     }
 
     /// The original parameters.
@@ -97,32 +86,34 @@ impl Model {
     }
 
     /// The packed weights that the model was created with.
-    pub fn packs(&self) -> Option<&PackedWeights> {
-        self.inner.weights.packs()
+    pub fn packed_weights(&self) -> Option<&PackedWeights> {
+        self.inner.weights.packed()
     }
 
     /// The weights that a plan derives or packs, to be stored in an artifact.
     pub fn pack(&self, plan: &Plan) -> Result<PackedWeights, RunError> {
-        let mut packs = PackedWeights::new(plan.options.isa);
+        let mut packed = PackedWeights::new(plan.options.isa);
         for (weight, bound) in plan.weights.iter().zip(self.bind(plan)?) {
             if !matches!(*bound, BoundWeight::Stored(_)) {
-                packs.list.insert((weight.name.clone(), weight.form), bound);
+                packed.list.insert((weight.name.clone(), weight.layout), bound);
             }
         }
-        Ok(packs)
+        Ok(packed)
     }
 
     /// Checks that the packed weights used by a plan have the right length.
-    pub fn check_packs(&self, plan: &Plan) -> Result<(), RunError> {
-        let packed = |name: &str, form| self.packs().and_then(|packs| packs.list.get(&(name.to_owned(), form)));
-        plan.weights.iter().try_for_each(|w| packed(&w.name, w.form).map_or(Ok(()), |packed| weights::fits(w, packed)))
+    pub fn check_packed_weights(&self, plan: &Plan) -> Result<(), RunError> {
+        let Some(packed) = self.packed_weights() else { return Ok(()) };
+        let used = plan.weights.iter().filter_map(|w| Some((w, packed.list.get(&weights::key(w))?)));
+        used.map(|(weight, values)| weights::fits(weight, values)).collect()
     }
 
     /// The plan for a batch, a thread count, and a height and width where the network leaves them free.
     pub fn plan(&self, options: &PlanOptions, size: [Option<usize>; 2]) -> Result<Plan, RunError> {
+        let Inner { network, settings, .. } = &*self.inner;
         match size {
-            [None, None] => Ok(plan(&self.inner.checked, options, &self.inner.settings)?),
-            size => Ok(plan(&at_size(&self.inner.checked, size.map(|n| n.unwrap_or(1)))?, options, &self.inner.settings)?),
+            [None, None] => Ok(plan(network, options, settings)?),
+            size => Ok(plan(&at_size(network, size.map(|n| n.unwrap_or(1)))?, options, settings)?),
         }
     }
 
@@ -132,10 +123,10 @@ impl Model {
         options: &PlanOptions,
         size: [Option<usize>; 2],
     ) -> Result<Vec<(String, Vec<ConvStrategy>)>, RunError> {
-        let Inner { checked, settings, .. } = &*self.inner;
+        let Inner { network, settings, .. } = &*self.inner;
         match size {
-            [None, None] => Ok(alternatives(checked, options, settings)?),
-            size => Ok(alternatives(&at_size(checked, size.map(|n| n.unwrap_or(1)))?, options, settings)?),
+            [None, None] => Ok(alternatives(network, options, settings)?),
+            size => Ok(alternatives(&at_size(network, size.map(|n| n.unwrap_or(1)))?, options, settings)?),
         }
     }
 

@@ -104,11 +104,11 @@ impl ParamStore {
                 let filters = shape.first().copied().unwrap_or(0);
                 let weight = self.values(&format!("{conv}.weight"), len)?;
                 let scale = self.norm(norm, *eps, filters)?.0;
-                let taps = len / filters.max(1);
+                let depth = len / filters.max(1);
                 let folded = weight
-                    .chunks(taps.max(1))
+                    .chunks(depth.max(1))
                     .zip(&scale)
-                    .flat_map(|(taps, &s)| taps.iter().map(move |&w| (f64::from(w) * s) as f32))
+                    .flat_map(|(filter, &s)| filter.iter().map(move |&w| (f64::from(w) * s) as f32))
                     .collect();
                 Ok(Cow::Owned(folded))
             }

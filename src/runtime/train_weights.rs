@@ -8,7 +8,7 @@ use crate::ir::ParamSource;
 use crate::kernels::nchwc::depthwise;
 use crate::kernels::nchwc::pack::{self, Filters};
 use crate::kernels::{Aligned, ThreadPool, winograd};
-use crate::plan::{Plan, Weight, WeightLayout, WeightSource};
+use crate::plan::{Plan, Weight, WeightId, WeightLayout, WeightSource};
 
 /// The packed weights of a plan.
 pub(super) struct TrainWeights {
@@ -19,18 +19,18 @@ pub(super) struct TrainWeights {
 struct Packed {
     /// Index of the parameter that it is made from.
     param: usize,
-    /// How the parameter is read: sizes, groups, whether transposed.
+    /// How the parameter is read.
     shape: [usize; 4],
     groups: usize,
     transposed: bool,
-    form: Units,
+    packing: Packing,
     /// Empty if the parameter is used as stored.
     values: Aligned,
 }
 
-/// What one task packs.
+/// How a parameter is packed, and in which pieces.
 #[derive(Clone, Copy)]
-enum Units {
+enum Packing {
     /// The parameter is used as stored.
     Stored,
     /// Copied in reading order, possibly padded with zeros.
@@ -53,21 +53,21 @@ impl TrainWeights {
     pub fn pack(&mut self, pool: &ThreadPool, params: &[&[f32]]) {
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
-            let Packed { param, shape, groups, transposed, form, values } = weight;
+            let Packed { param, shape, groups, transposed, packing, values } = weight;
             let read = if *transposed { Filters::transposed } else { Filters::stored };
-            let (form, shape, from) = (*form, *shape, read(params[*param], *shape, *groups));
+            let (packing, shape, from) = (*packing, *shape, read(params[*param], *shape, *groups));
             let len = values.len();
             let mut rest: &mut [f32] = values;
             let mut cut = |unit: usize, len: usize| {
                 let (to, others) = std::mem::take(&mut rest).split_at_mut(len);
                 rest = others;
-                tasks.push(Mutex::new(Task { form, shape, unit, from, to }));
+                tasks.push(Mutex::new(Task { packing, shape, unit, from, to }));
             };
-            match form {
-                Units::Stored => {}
-                Units::Copied | Units::Depthwise { .. } => cut(0, len),
-                Units::Filters(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
-                Units::Winograd(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
+            match packing {
+                Packing::Stored => {}
+                Packing::Copied | Packing::Depthwise { .. } => cut(0, len),
+                Packing::Filters(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
+                Packing::Winograd(units) => (0..units.count()).for_each(|unit| cut(unit, units.range(unit).len())),
             }
         }
         // each task runs on one thread, so the lock is never contended
@@ -75,10 +75,10 @@ impl TrainWeights {
     }
 
     /// A weight's values in its packed layout.
-    pub fn values<'a>(&'a self, index: usize, params: &[&'a [f32]]) -> &'a [f32] {
-        let weight = &self.weights[index];
-        match weight.form {
-            Units::Stored => params[weight.param],
+    pub fn values<'a>(&'a self, id: WeightId, params: &[&'a [f32]]) -> &'a [f32] {
+        let weight = &self.weights[id.0];
+        match weight.packing {
+            Packing::Stored => params[weight.param],
             _ => &weight.values,
         }
     }
@@ -91,7 +91,7 @@ impl TrainWeights {
 
 /// A unit of a weight, packed by one thread.
 struct Task<'a> {
-    form: Units,
+    packing: Packing,
     shape: [usize; 4],
     unit: usize,
     from: Filters<'a>,
@@ -100,13 +100,13 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&mut self) {
-        let Task { form, shape: [filters, _, kh, kw], unit, from, to } = self;
-        match form {
-            Units::Stored => {}
-            Units::Copied => from.copy_all(to),
-            Units::Filters(units) => units.pack(*unit, from, to),
-            Units::Winograd(units) => units.pack(*unit, from, to),
-            Units::Depthwise { lanes } => depthwise::pack_into(*lanes, from, [*filters, *kh * *kw], to),
+        let Task { packing, shape: [filters, _, kh, kw], unit, from, to } = self;
+        match packing {
+            Packing::Stored => {}
+            Packing::Copied => from.copy_all(to),
+            Packing::Filters(units) => units.pack(*unit, from, to),
+            Packing::Winograd(units) => units.pack(*unit, from, to),
+            Packing::Depthwise { lanes } => depthwise::pack_into(*lanes, from, [*filters, *kh * *kw], to),
         }
     }
 }
@@ -115,7 +115,7 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
     let broken = |what: &str| RunError::Internal(format!("the weight `{}` {what}", weight.name));
     let (source, own_groups, transposed) = match &weight.source {
         WeightSource::Param(source) => (source, 1, false),
-        WeightSource::Turned { param, groups } => (param, *groups, true),
+        WeightSource::Transposed { param, groups } => (param, *groups, true),
         WeightSource::NormScale { .. } | WeightSource::NormShift { .. } => return Err(broken("is only used in inference")),
     };
     let ParamSource::Named(name) = source else { return Err(broken("is derived")) };
@@ -125,15 +125,17 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
         return Err(broken("does not have the length of its parameter"));
     }
     let [filters, channels, ..] = shape;
-    let (form, groups) = match weight.form {
-        WeightLayout::Plain if transposed => (Units::Copied, own_groups),
-        WeightLayout::Plain => (Units::Stored, 1),
-        WeightLayout::Channels { .. } => (Units::Copied, 1),
-        WeightLayout::Filters { lanes, groups, plain } => (Units::Filters(pack::Units::new(lanes, shape, groups, plain)), groups),
-        WeightLayout::Winograd { lanes, size } => (Units::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
-        WeightLayout::Depthwise { lanes } => (Units::Depthwise { lanes }, filters),
+    let (packing, groups) = match weight.layout {
+        WeightLayout::Plain if transposed => (Packing::Copied, own_groups),
+        WeightLayout::Plain => (Packing::Stored, 1),
+        WeightLayout::Channels { .. } => (Packing::Copied, 1),
+        WeightLayout::Filters { lanes, groups, plain } => {
+            (Packing::Filters(pack::Units::new(lanes, shape, groups, plain)), groups)
+        }
+        WeightLayout::Winograd { lanes, size } => (Packing::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
+        WeightLayout::Depthwise { lanes } => (Packing::Depthwise { lanes }, filters),
     };
-    let floats = if matches!(form, Units::Stored) { 0 } else { weight.len() };
+    let floats = if matches!(packing, Packing::Stored) { 0 } else { weight.len() };
     let values = Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })?;
-    Ok(Packed { param, shape, groups, transposed, form, values })
+    Ok(Packed { param, shape, groups, transposed, packing, values })
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ndarray::ArrayViewD;
 
 use super::error::RunError;
+use super::executor::SessionOptions;
 use super::inputs::{self, Matched};
 use super::model::Model;
-use super::session::SessionOptions;
 use crate::plan::{ConvStrategy, PlanOptions, Settings, Tuned};
 
 /// Runs per strategy; the first [`WARM_UP`] do not count.
@@ -24,21 +24,22 @@ pub fn tune(
     inputs: &[(&str, ArrayViewD<'_, f32>)],
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Settings, RunError> {
-    let Matched { batch, size, .. } = inputs::matched(model.checked(), inputs)?;
+    let Matched { batch, size, .. } = inputs::matched(model.optimized(), inputs)?;
     let session = model.session_with(options)?;
     let plan = PlanOptions::new(batch, session.threads(), session.isa());
-    let ways = model.alternatives(&plan, size)?;
+    let candidates = model.alternatives(&plan, size)?;
     drop(session);
     let tuned = |name: &str, strategy: ConvStrategy| {
         let PlanOptions { batch, threads, isa } = plan;
         Tuned { name: name.to_owned(), batch, threads, isa, strategy }
     };
     let mut best: HashMap<&str, (Duration, ConvStrategy)> = HashMap::new();
-    let rounds = ways.iter().map(|(_, ways)| ways.len()).max().unwrap_or(0);
+    let rounds = candidates.iter().map(|(_, strategies)| strategies.len()).max().unwrap_or(0);
     for round in 0..rounds {
         progress(round, rounds);
-        let of = |ways: &[ConvStrategy]| ways.get(round % ways.len().max(1)).copied();
-        let trial: HashMap<&str, ConvStrategy> = ways.iter().filter_map(|(name, w)| Some((name.as_str(), of(w)?))).collect();
+        let nth = |strategies: &[ConvStrategy]| strategies.get(round % strategies.len().max(1)).copied();
+        let trial: HashMap<&str, ConvStrategy> =
+            candidates.iter().filter_map(|(name, strategies)| Some((name.as_str(), nth(strategies)?))).collect();
         let settings = Settings {
             max_packed_weights: u32::MAX,
             tuned: trial.iter().map(|(name, &strategy)| tuned(name, strategy)).collect(),
@@ -60,9 +61,9 @@ pub fn tune(
     }
     progress(rounds, rounds);
     // keep earlier measurements for other batch sizes, thread counts or instruction sets
-    let stays = |t: &&Tuned| (t.batch, t.threads, t.isa) != (plan.batch, plan.threads, plan.isa);
+    let is_other = |t: &&Tuned| (t.batch, t.threads, t.isa) != (plan.batch, plan.threads, plan.isa);
     let mut settings = model.settings().clone();
-    settings.tuned = settings.tuned.iter().filter(stays).cloned().collect();
-    settings.tuned.extend(ways.iter().filter_map(|(name, _)| Some(tuned(name, best.get(name.as_str())?.1))));
+    settings.tuned = settings.tuned.iter().filter(is_other).cloned().collect();
+    settings.tuned.extend(candidates.iter().filter_map(|(name, _)| Some(tuned(name, best.get(name.as_str())?.1))));
     Ok(settings)
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::error::RunError;
-use super::packs::PackedWeights;
+use super::packed_weights::PackedWeights;
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
@@ -43,19 +43,19 @@ impl BoundWeight {
 /// The weights bound so far, by name and layout, and those that were packed in advance.
 #[derive(Debug, Default)]
 pub(super) struct WeightCache {
-    packs: Option<PackedWeights>,
+    packed: Option<PackedWeights>,
     made: Mutex<BTreeMap<(String, WeightLayout), Arc<BoundWeight>>>,
 }
 
 impl WeightCache {
     /// An empty cache, optionally with weights that were packed in advance.
-    pub fn new(packs: Option<PackedWeights>) -> WeightCache {
-        WeightCache { packs, made: Mutex::default() }
+    pub fn new(packed: Option<PackedWeights>) -> WeightCache {
+        WeightCache { packed, made: Mutex::default() }
     }
 
     /// The weights that were packed in advance.
-    pub fn packs(&self) -> Option<&PackedWeights> {
-        self.packs.as_ref()
+    pub fn packed(&self) -> Option<&PackedWeights> {
+        self.packed.as_ref()
     }
 
     /// The weights of a plan, in its order. Missing ones are taken from the packed weights, or made by `threads` threads, each
@@ -68,7 +68,7 @@ impl WeightCache {
             if made.contains_key(&key) {
                 continue;
             }
-            match self.packs.as_ref().and_then(|packs| packs.list.get(&key)) {
+            match self.packed.as_ref().and_then(|packed| packed.list.get(&key)) {
                 Some(packed) => {
                     fits(weight, packed)?;
                     made.insert(key, Arc::clone(packed));
@@ -102,15 +102,15 @@ impl WeightCache {
     }
 }
 
-fn key(weight: &Weight) -> (String, WeightLayout) {
-    (weight.name.clone(), weight.form)
+pub(super) fn key(weight: &Weight) -> (String, WeightLayout) {
+    (weight.name.clone(), weight.layout)
 }
 
 /// Packed weights come from a file, which may be damaged.
 pub(super) fn fits(weight: &Weight, packed: &BoundWeight) -> Result<(), RunError> {
     let (expected, got) = (weight.len(), packed.values().len());
     if got != expected {
-        return Err(RunError::Pack { name: weight.name.clone(), expected, got });
+        return Err(RunError::PackedWeight { name: weight.name.clone(), expected, got });
     }
     Ok(())
 }
@@ -144,7 +144,7 @@ fn make_all(weights: &[&Weight], params: &ParamStore, threads: usize) -> Vec<Res
 /// A parameter that can be used as stored.
 fn stored(weight: &Weight, params: &ParamStore) -> Option<BoundWeight> {
     let WeightSource::Param(ParamSource::Named(name)) = &weight.source else { return None };
-    let tensor = params.get(name).filter(|_| weight.form == WeightLayout::Plain)?;
+    let tensor = params.get(name).filter(|_| weight.layout == WeightLayout::Plain)?;
     // a wrong length is reported when the weight is made
     (tensor.as_f32()?.len() == weight.len()).then(|| BoundWeight::Stored(tensor.clone()))
 }
@@ -153,7 +153,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
     let channels = weight.shape.first().copied().unwrap_or(0);
     let values = match &weight.source {
         WeightSource::Param(source) => params.evaluate(source, &weight.shape)?,
-        WeightSource::Turned { param, groups } => {
+        WeightSource::Transposed { param, groups } => {
             let values = params.evaluate(param, &weight.shape)?;
             let mut transposed = vec![0.0; values.len()];
             pack::Filters::transposed(&values, four(&weight.shape), *groups).copy_all(&mut transposed);
@@ -162,7 +162,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
         WeightSource::NormScale { norm, eps } => narrow(params.norm(norm, *eps, channels)?.0),
         WeightSource::NormShift { norm, eps } => narrow(params.norm(norm, *eps, channels)?.1),
     };
-    let made = match weight.form {
+    let made = match weight.layout {
         WeightLayout::Plain => Aligned::from_weights(&values),
         WeightLayout::Filters { lanes, groups, plain } => pack::pack(lanes, four(&weight.shape), groups, plain, &values),
         WeightLayout::Channels { lanes } => pack::pack_channels(lanes, &values),
@@ -184,7 +184,7 @@ fn make(weight: &Weight, params: &ParamStore) -> Result<BoundWeight, RunError> {
 pub(super) fn four(shape: &[usize]) -> [usize; 4] {
     match *shape {
         // the kernel elements of a 1-D convolution run along the width
-        [filters, channels, taps] => [filters, channels, 1, taps],
+        [filters, channels, kernel] => [filters, channels, 1, kernel],
         _ => [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1)),
     }
 }

@@ -7,8 +7,7 @@ use ndarray::ArrayViewD;
 use super::{Batch, BatchStats, Engine, LayerKind, RunningStat, TrainError, TrainedParam};
 use crate::base::tensor::Tensor;
 use crate::grad::{self, GradOptions};
-use crate::ir::signal::stated;
-use crate::ir::{BatchNorm, Checked, Op, ParamRole, ParamSource};
+use crate::ir::{BatchNorm, Canonical, Checked, Op, ParamRole, ParamSource};
 use crate::passes;
 use crate::plan::Settings;
 use crate::runtime::{Model, NotFinite, ParamStore, RunError, Session, SessionOptions, StepInputs, TrainSession};
@@ -43,7 +42,7 @@ pub struct EngineOptions {
 
 /// Computes gradients by planning and running the graph from [`grad::training`].
 pub struct GraphEngine {
-    network: Checked,
+    network: Canonical,
     step: TrainSession,
     options: EngineOptions,
     params: Vec<TrainedParam>,
@@ -64,8 +63,8 @@ impl GraphEngine {
         what: &GradOptions,
         options: EngineOptions,
     ) -> Result<GraphEngine, TrainError> {
-        let network = &network.clone().lifted();
-        let joint = grad::training(network, what).map_err(|e| TrainError::Recipe(e.to_string()))?;
+        let network = network.canonical();
+        let joint = grad::training(&network, what).map_err(|e| TrainError::Recipe(e.to_string()))?;
         let joint = passes::training(joint);
         let (mut params, mut sources, mut running_stats, mut norms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let graph = network.graph();
@@ -108,7 +107,6 @@ impl GraphEngine {
         let names = params.iter().map(|p: &TrainedParam| (p.name.clone(), p.values.len())).collect();
         let settings = Settings { precise: options.precise, winograd_f2_only: true, ..Settings::default() };
         let step = TrainSession::new(joint, names, settings, options.session)?;
-        let network = network.clone();
         Ok(GraphEngine { network, step, options, params, sources, running_stats, norms, cleared: true, inference: None })
     }
 
@@ -179,7 +177,7 @@ impl GraphEngine {
                 self.inference.insert(model.session_with(self.options.session)?)
             }
         };
-        let images = ArrayViewD::from_shape(stated(self.network.network.signal, batch.images.shape()), &images)
+        let images = ArrayViewD::from_shape(self.network.declared_sizes(batch.images.shape()), &images)
             .map_err(|e| internal(e.to_string()))?;
         let graph = self.network.graph();
         let input = graph.inputs().first().map(|&id| graph.node(id).name.clone()).unwrap_or_default();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{EngineOptions, Feed, GraphEngine, LoaderFeed, TrainError};
 use crate::data::Dataset;
 use crate::grad::GradOptions;
-use crate::ir::{Checked, Recipe};
+use crate::ir::{Checked, Recipe, ShapedNetwork};
 use crate::runtime::{ParamStore, SessionOptions};
 
 /// The number of classes of a network: the length of its first output.
-pub fn classes(checked: &Checked) -> Option<usize> {
+pub fn classes(checked: &ShapedNetwork) -> Option<usize> {
     let (_, value) = checked.graph().outputs().first()?;
     checked.shape(value.node).channels()
 }

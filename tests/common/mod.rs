@@ -198,7 +198,6 @@ impl Build {
             name: "net".to_owned(),
             span: self.span,
             graph: self.graph,
-            signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
             labeled: Vec::new(),
@@ -208,7 +207,7 @@ impl Build {
             weights: None,
             recipe: None,
         };
-        (Checked { network, shapes: self.shapes }, self.tensors.into_iter().collect())
+        (Checked::new(network, self.shapes), self.tensors.into_iter().collect())
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     let paths = named_images(args)?;
     let model = args.model.model(out)?;
     let mut session = args.model.session(&model)?;
-    let pipeline = pipeline(model.checked())?;
+    let pipeline = pipeline(model.optimized())?;
     let bar = progress(paths.len());
     let mut answers = Answers { args, labels: &model.network().labels, images: paths.len(), unread: 0, not_finite: 0 };
     let result = pipeline.run(

@@ -15,7 +15,7 @@ use crate::data::folder::image_files;
 use crate::data::{self, Input};
 use crate::formats::npy;
 use crate::infer::{ImagePipeline, InferError};
-use crate::ir::Checked;
+use crate::ir::ShapedNetwork;
 
 /// Classifies images, or runs raw tensors.
 #[derive(Debug, clap::Args)]
@@ -73,7 +73,7 @@ fn named_images(args: &Args) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-fn pipeline(checked: &Checked) -> Result<ImagePipeline, Failure> {
+fn pipeline(checked: &ShapedNetwork) -> Result<ImagePipeline, Failure> {
     ImagePipeline::new(checked).map_err(|error| match error {
         InferError::NotAnImage(_) => Failure::Input(format!("{error}: use --input X.npy")),
         other => Failure::input(other),

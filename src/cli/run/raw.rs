@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, input: &Path, out: &mut Out) -> Done {
     writable(targets.iter().map(|(_, path)| *path), &[&files[..], &[input.to_path_buf()]].concat())?;
     let model = network.model().map_err(Failure::input)?;
     let mut session = args.model.session(&model)?;
-    let graph = model.checked().graph();
+    let graph = model.optimized().graph();
     if let Some(name) = targets.iter().find_map(|(name, _)| name.filter(|n| !graph.outputs().iter().any(|(known, _)| known == n)))
     {
         let known: Vec<&str> = graph.outputs().iter().map(|(name, _)| name.as_str()).collect();

@@ -322,7 +322,6 @@ pub fn read(path: &Path) -> Result<Artifact, ArtifactError> {
         name: header.network,
         span,
         graph,
-        signal: false,
         stages: Vec::new(),
         shortcuts: Vec::new(),
         labeled: Vec::new(),
@@ -372,10 +371,10 @@ pub fn verify(path: &Path) -> Result<Verified, ArtifactError> {
         tensor.release();
     }
     let model = Model::load(path)?;
-    if let Some(isa) = model.packs().map(PackedWeights::isa).filter(|isa| isa.is_available())
+    if let Some(isa) = model.packed_weights().map(PackedWeights::isa).filter(|isa| isa.is_available())
         && let Ok(plan) = model.plan(&PlanOptions::new(1, SessionOptions::default().threads, isa), [None; 2])
     {
-        model.check_packs(&plan).map_err(|e| damaged(e.to_string()))?;
+        model.check_packed_weights(&plan).map_err(|e| damaged(e.to_string()))?;
     }
     let (tensors, packs) = (sections.tensors.len(), sections.packs.len());
     Ok(Verified { network: opened.header.network, tensors, packs, bytes })
@@ -387,7 +386,7 @@ impl Model {
         let path = path.as_ref();
         let Artifact { checked, params, packs, settings, .. } = read(path)?;
         let damaged = |reason: String| ArtifactError::Damaged { path: path.to_path_buf(), reason };
-        Model::with_packs(checked, params, packs, settings).map_err(|e| damaged(e.to_string()))
+        Model::with_packed_weights(checked, params, packs, settings).map_err(|e| damaged(e.to_string()))
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::driver::Frontend;
+use crate::ir::{Act, Op};
 use crate::runtime::RunError;
 use crate::runtime::init;
 use ndarray::ArrayD;
@@ -39,6 +40,20 @@ fn written_artifacts_are_read_back_bit_exactly() {
     assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
     let verified = verify(&path).unwrap();
     assert_eq!((verified.network.as_str(), verified.tensors), ("net", 22));
+}
+
+#[test]
+fn operators_of_later_phases_are_refused() {
+    let (mut checked, params, sources) = sample();
+    let (_dir, path) = written();
+    let graph = checked.graph_mut();
+    let layer = graph.order().into_iter().find(|&id| matches!(graph.node(id).op, Op::Conv(_))).unwrap();
+    if let Op::Conv(conv) = &mut graph.node_mut(layer).op {
+        conv.epilogue.act = Some(Act::Relu);
+    }
+    write(&path, &Contents::new(&checked, &params, &sources)).unwrap();
+    let error = Model::load(&path).unwrap_err().to_string();
+    assert!(error.contains("`conv1` is an operator that no source declares"), "{error}");
 }
 
 #[test]
@@ -147,12 +162,12 @@ fn packed_weights_are_used_without_a_copy() {
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, 0));
     assert_eq!(answer(&model), answer(&Model::new(checked, params).unwrap()));
     // no weight was packed, and all mapped ones were used; another session uses the same ones
-    let all = model.packs().unwrap().bytes();
+    let all = model.packed_weights().unwrap().bytes();
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
     answer(&model);
     assert_eq!((model.packed_bytes(), model.mapped_bytes()), (0, all));
     let verified = verify(&path).unwrap();
-    assert_eq!((verified.tensors, verified.packs), (22, model.packs().unwrap().len()));
+    assert_eq!((verified.tensors, verified.packs), (22, model.packed_weights().unwrap().len()));
 }
 
 #[test]
@@ -162,7 +177,7 @@ fn weights_packed_for_other_kernels_do_not_change_results() {
     for isa in Isa::ALL {
         let (_dir, path) = packed(isa);
         let model = Model::load(&path).unwrap();
-        assert_eq!(model.packs().unwrap().isa(), isa);
+        assert_eq!(model.packed_weights().unwrap().isa(), isa);
         assert_eq!(answer(&model), expected, "{isa}");
     }
 }
@@ -217,7 +232,7 @@ fn forged_packed_weights_are_errors() {
     let short = forge(0, "len", (first["len"].as_u64().unwrap() - 1).into()).unwrap();
     let x = ArrayD::zeros(vec![2, 3, 8, 8]);
     let error = short.session().unwrap().run(&[("input", x.view())]).unwrap_err();
-    assert!(matches!(error, RunError::Pack { .. }), "{error}");
+    assert!(matches!(error, RunError::PackedWeight { .. }), "{error}");
 }
 
 #[test]

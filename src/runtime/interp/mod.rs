@@ -1,4 +1,4 @@
-//! The reference interpreter: evaluates each operator by its definition, in f64, over the graph as written. It is slow on purpose
+//! The reference interpreter: evaluates each operator by its definition, in f64, over a graph without passes. It is slow on purpose
 //! and shares no arithmetic with the kernels; everything fast is tested against it.
 
 mod ops;
@@ -11,8 +11,7 @@ use super::inputs;
 use super::outputs::Outputs;
 use super::params::ParamStore;
 use crate::check::SizeError;
-use crate::ir::signal::stated;
-use crate::ir::{Checked, Node, NodeId, Op, Param, ParamRole, Shape, infer};
+use crate::ir::{Node, NodeId, Op, Param, ParamRole, Runnable, Shape, ShapedNetwork, infer};
 use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
 
 /// The statistics of a batch at a batch norm, one value per channel.
@@ -35,28 +34,28 @@ enum Stats<'a> {
 }
 
 /// Runs the graph on named inputs; the first axis of each is the batch. Free sizes are taken from the inputs.
-pub fn run(checked: &Checked, params: &ParamStore, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
-    rounded(interpret(checked, params, inputs, Stats::Running, true)?)
+pub fn run(network: &impl Runnable, params: &ParamStore, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Outputs, RunError> {
+    rounded(interpret(network, params, inputs, Stats::Running, true)?)
 }
 
 /// Runs the graph in training mode: each batch norm uses the biased statistics of its batch, and `record` receives them with the
 /// name of the batch norm. The store needs no running statistics.
 pub fn run_with_batch_stats(
-    checked: &Checked,
+    network: &impl Runnable,
     params: &ParamStore,
     inputs: &[(&str, ArrayViewD<'_, f32>)],
     record: &mut dyn FnMut(&str, &BatchStats),
 ) -> Result<Outputs, RunError> {
-    rounded(interpret(checked, params, inputs, Stats::Batch(record), true)?)
+    rounded(interpret(network, params, inputs, Stats::Batch(record), true)?)
 }
 
 /// Like [`run`], without rounding between operators, as finite differences need.
 pub fn run_exact(
-    checked: &Checked,
+    network: &impl Runnable,
     params: &ParamStore,
     inputs: &[(&str, ArrayViewD<'_, f32>)],
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
-    interpret(checked, params, inputs, Stats::Running, false)
+    interpret(network, params, inputs, Stats::Running, false)
 }
 
 fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
@@ -64,8 +63,8 @@ fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
 }
 
 /// A value's shape in the graph, which has no batch axis.
-fn own(checked: &Checked, id: NodeId, array: &Array) -> Shape {
-    Shape::fixed(&array.shape[usize::from(checked.graph().node(id).op.is_batched())..])
+fn value_shape(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
+    Shape::fixed(&array.shape[usize::from(network.graph().node(id).op.is_batched())..])
 }
 
 /// A value with its batch axis: `[n, channels, height, width]` or `[n, features]`.
@@ -88,15 +87,14 @@ impl Array {
 }
 
 fn interpret(
-    checked: &Checked,
+    network: &ShapedNetwork,
     params: &ParamStore,
     given: &[(&str, ArrayViewD<'_, f32>)],
     mut stats: Stats<'_>,
     round: bool,
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
-    let matched = inputs::matched(checked, given)?;
-    let checked = &checked.clone().lifted();
-    let graph = checked.graph();
+    let matched = inputs::matched(network, given)?;
+    let graph = network.graph();
     let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
     let mut uses: Vec<usize> = vec![0; graph.bound()];
     for (_, value) in graph.outputs() {
@@ -122,7 +120,7 @@ fn interpret(
         let operands = graph.operands(id);
         let shapes: Vec<Shape> = operands
             .iter()
-            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| own(checked, v.node, a)))
+            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| value_shape(network, v.node, a)))
             .collect();
         let [height, width] = matched.size.map(|n| n.unwrap_or(0));
         let refused = |error| SizeError { height, width, node: node.name.clone(), error };
@@ -147,7 +145,7 @@ fn interpret(
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
         let array = values[value.node.index()].clone();
-        let array = array.and_then(|a| ArrayD::from_shape_vec(stated(checked.network.signal, &a.shape), a.data).ok());
+        let array = array.and_then(|a| ArrayD::from_shape_vec(network.declared_sizes(&a.shape), a.data).ok());
         outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
     }
     if outputs.is_empty() {
@@ -219,8 +217,8 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(_) => upsample(x[0], shape),
-        Op::Clamp(clip) => {
-            let [low, high] = clip.limits().map(f64::from);
+        Op::Clamp(clamp) => {
+            let [low, high] = clamp.limits().map(f64::from);
             x[0].data
                 .iter()
                 .map(|&v| {

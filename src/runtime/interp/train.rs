@@ -169,8 +169,8 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::ClampGrad(clip) => {
-            let [low, high] = clip.limits().map(f64::from);
+        Train::ClampGrad(clamp) => {
+            let [low, high] = clamp.limits().map(f64::from);
             let within = |x: f64| low <= x && x <= high;
             x[0].data.iter().zip(&x[1].data).map(|(&dy, &x)| if within(x) { dy } else { 0.0 }).collect()
         }
@@ -191,11 +191,11 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::Dropout { p, whole, key } => {
+        Train::Dropout { p, per_sample, key } => {
             // like the kernel with seed 0 and step 0
             let key = dropout::key(0, 0, *key);
             let sample = x[0].data.len() / x[0].shape[0].max(1);
-            let keep = |i: usize| dropout::is_kept(key, (if *whole { i / sample.max(1) } else { i }) as u64, *p);
+            let keep = |i: usize| dropout::is_kept(key, (if *per_sample { i / sample.max(1) } else { i }) as u64, *p);
             x[0].data.iter().enumerate().map(|(i, &v)| if keep(i) { v / (1.0 - p) } else { 0.0 }).collect()
         }
         Train::CrossEntropy { smoothing, weight } => {

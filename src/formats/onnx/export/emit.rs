@@ -8,13 +8,14 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    Act, BatchNorm, Checked, Clamp, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, Value,
+    Act, BatchNorm, Clamp, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork,
+    Value,
 };
 use crate::runtime::ParamStore;
 
 /// Collects the nodes and the tensors of a file.
 pub(super) struct Emitter<'a> {
-    checked: &'a Checked,
+    checked: &'a ShapedNetwork,
     params: &'a ParamStore,
     nodes: Vec<NodeProto>,
     weights: Vec<Weight>,
@@ -26,7 +27,7 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub fn new(checked: &'a Checked, params: &'a ParamStore) -> Emitter<'a> {
+    pub fn new(checked: &'a ShapedNetwork, params: &'a ParamStore) -> Emitter<'a> {
         let mut outputs = HashMap::new();
         let mut taken = HashSet::new();
         for (name, value) in checked.graph().outputs() {

@@ -15,7 +15,7 @@ use super::proto::{
     TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::base::source::SourceMap;
-use crate::ir::{Checked, Dim, Shape};
+use crate::ir::{Checked, Dim, Shape, ShapedNetwork};
 use crate::passes;
 use crate::runtime::{ParamError, ParamStore};
 use emit::Emitter;
@@ -127,20 +127,20 @@ pub fn write(
         return Err(ExportError::Opset { got: options.opset });
     }
     let folded;
-    let checked = if options.fold {
-        folded = passes::inference(checked.clone());
+    let network: &ShapedNetwork = if options.fold {
+        folded = passes::fold(checked.clone());
         &folded
     } else {
         checked
     };
-    let (graph, tensors) = graph(checked, params)?;
+    let (graph, tensors) = graph(network, params)?;
     let nodes = graph.node.len();
-    let model = model(graph, checked, source, options);
+    let model = model(graph, network, source, options);
     let (bytes, data) = file::write(path, model, tensors, options.external_data)?;
     Ok(Exported { nodes, bytes, data })
 }
 
-fn graph(checked: &Checked, params: &ParamStore) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
+fn graph(checked: &ShapedNetwork, params: &ParamStore) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
     let mut out = Emitter::new(checked, params);
     for id in checked.graph().order() {
         out.node(id)?;
@@ -159,7 +159,7 @@ fn graph(checked: &Checked, params: &ParamStore) -> Result<(GraphProto, Vec<file
     Ok((GraphProto { node, name: Some(checked.network.name.clone()), input, output, ..GraphProto::default() }, weights))
 }
 
-fn model(graph: GraphProto, checked: &Checked, source: &Source, options: &ExportOptions) -> ModelProto {
+fn model(graph: GraphProto, checked: &ShapedNetwork, source: &Source, options: &ExportOptions) -> ModelProto {
     let mut props = vec![("resnetc.network", checked.network.name.clone())];
     if !source.sha256.is_empty() {
         props.push(("resnetc.source", source.file.clone()));

@@ -81,7 +81,6 @@ impl Imported {
             name: name.to_owned(),
             span: self.span,
             graph: self.graph.clone(),
-            signal: false,
             stages: Vec::new(),
             shortcuts: Vec::new(),
             labeled: Vec::new(),

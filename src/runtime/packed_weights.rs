@@ -28,17 +28,17 @@ impl PackedWeights {
 
     /// Adds a weight whose values are in a file. Returns `false` if they cannot be used in place because they are not f32 or not
     /// aligned.
-    pub fn insert(&mut self, name: String, form: WeightLayout, values: Tensor) -> bool {
+    pub fn insert(&mut self, name: String, layout: WeightLayout, values: Tensor) -> bool {
         let usable = values.as_f32().is_some();
         if usable {
-            self.list.insert((name, form), Arc::new(BoundWeight::Mapped(values)));
+            self.list.insert((name, layout), Arc::new(BoundWeight::Mapped(values)));
         }
         usable
     }
 
     /// Name, layout and values of each weight.
     pub fn iter(&self) -> impl Iterator<Item = (&str, WeightLayout, &[f32])> {
-        self.list.iter().map(|((name, form), weight)| (name.as_str(), *form, weight.values()))
+        self.list.iter().map(|((name, layout), weight)| (name.as_str(), *layout, weight.values()))
     }
 
     /// Number of weights.

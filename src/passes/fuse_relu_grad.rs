@@ -2,16 +2,16 @@
 //!
 //! This does not apply if a residual was added in between: the sum cannot be recomputed from the norm's operand.
 
-use crate::ir::{Act, Checked, Node, NodeId, Op, Train, Value};
+use crate::ir::{Act, Node, NodeId, Op, ShapedNetwork, Train, Value};
 
-pub(super) fn run(checked: &mut Checked) {
-    for id in checked.graph().order() {
-        mask(checked, id);
+pub(super) fn run(network: &mut ShapedNetwork) {
+    for id in network.graph().order() {
+        fuse(network, id);
     }
 }
 
-fn mask(checked: &mut Checked, id: NodeId) -> Option<()> {
-    let graph = checked.graph();
+fn fuse(network: &mut ShapedNetwork, id: NodeId) -> Option<()> {
+    let graph = network.graph();
     if graph.node(id).op != Op::Train(Train::ActGrad(Act::Relu)) {
         return None;
     }
@@ -37,13 +37,13 @@ fn mask(checked: &mut Checked, id: NodeId) -> Option<()> {
     }
     let params = norm.params.clone();
     for (user, _) in users {
-        let Node { op, params: own, .. } = checked.network.graph.node_mut(user);
+        let Node { op, params: own, .. } = network.graph_mut().node_mut(user);
         if let Op::Train(Train::NormGradParams { act, .. } | Train::NormGradInput { act, .. }) = op {
             *act = Some(Act::Relu);
             own.clone_from(&params);
         }
     }
-    let graph = &mut checked.network.graph;
+    let graph = network.graph_mut();
     graph.replace_uses(Value::from(id), dy);
     graph.remove(id);
     Some(())

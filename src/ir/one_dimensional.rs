@@ -1,10 +1,10 @@
 //! 1-D inputs: values with one spatial axis, `channels x length`. After the checker they are feature maps of height 1, so that
 //! one set of passes, kernels and gradients serves both. This module does the conversion.
 
-use super::{Checked, Conv, Dim, Op, Pool, Shape, ShapeError};
+use super::{Conv, Dim, Op, Pool, Shape, ShapeError, ShapedNetwork};
 
 /// Whether a shape is `channels x length`.
-pub(super) fn is_signal(shape: &Shape) -> bool {
+pub(super) fn is_1d(shape: &Shape) -> bool {
     shape.dims().is_some_and(|dims| dims.len() == 2)
 }
 
@@ -14,14 +14,14 @@ pub(super) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         return Ok(Shape::Unknown);
     }
     let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
-    if let (Some(map), Some(signal)) = (map, inputs.iter().find(|shape| is_signal(shape))) {
-        return Err(ShapeError::Unequal { op: op.word(), left: signal.clone(), right: map.clone(), slot: 1 });
+    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| is_1d(shape))) {
+        return Err(ShapeError::Unequal { op: op.word(), left: other.clone(), right: map.clone(), slot: 1 });
     }
     if !is_flat(op) {
-        return Err(ShapeError::Signal { op: op.word(), shape: inputs[0].clone() });
+        return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(lift).collect();
-    Ok(drop_height(super::infer(op, &lifted).map_err(|error| lower(error, inputs))?))
+    Ok(drop_height(&super::infer(op, &lifted).map_err(|error| lower(error, inputs))?))
 }
 
 /// Whether an operator leaves the height axis alone.
@@ -55,23 +55,17 @@ fn is_flat(op: &Op) -> bool {
 
 /// `channels x length` as `channels x 1 x length`; other shapes unchanged.
 pub fn lift(shape: &Shape) -> Shape {
-    match shape {
-        Shape::Known(dims) => match dims[..] {
-            [channels, length] => Shape::Known(vec![channels, Dim::Fixed(1), length]),
-            _ => shape.clone(),
-        },
-        Shape::Unknown => Shape::Unknown,
+    match shape.dims() {
+        Some(&[channels, length]) => Shape::Known(vec![channels, Dim::Fixed(1), length]),
+        _ => shape.clone(),
     }
 }
 
 /// `channels x 1 x length` as `channels x length`.
-fn drop_height(shape: Shape) -> Shape {
-    match shape {
-        Shape::Known(dims) => match dims[..] {
-            [channels, Dim::Fixed(1), length] => Shape::Known(vec![channels, length]),
-            _ => Shape::Known(dims),
-        },
-        Shape::Unknown => Shape::Unknown,
+pub(super) fn drop_height(shape: &Shape) -> Shape {
+    match shape.dims() {
+        Some(&[channels, Dim::Fixed(1), length]) => Shape::Known(vec![channels, length]),
+        _ => shape.clone(),
     }
 }
 
@@ -79,42 +73,29 @@ fn drop_height(shape: Shape) -> Shape {
 fn lower(error: ShapeError, inputs: &[Shape]) -> ShapeError {
     match error {
         ShapeError::Unequal { op, left, right, slot } => {
-            ShapeError::Unequal { op, left: drop_height(left), right: drop_height(right), slot }
+            ShapeError::Unequal { op, left: drop_height(&left), right: drop_height(&right), slot }
         }
-        ShapeError::Rank { op, needs, got } => ShapeError::Rank { op, needs, got: drop_height(got) },
+        ShapeError::Rank { op, needs, got } => ShapeError::Rank { op, needs, got: drop_height(&got) },
         ShapeError::FreeCeil { op, .. } => ShapeError::FreeCeil { op, shape: inputs[0].clone() },
         ShapeError::Free { op, .. } => ShapeError::Free { op, shape: inputs[0].clone() },
         other => other,
     }
 }
 
-impl Checked {
-    /// The same network with every 1-D value as a feature map of height 1, which [`Network::signal`](super::Network::signal)
-    /// records.
-    /// Parameters keep their sizes: a convolution's weight is `[filters, channels / groups, length]`.
-    pub fn lifted(mut self) -> Checked {
-        let ids: Vec<_> = self.network.graph.ids().filter(|&id| self.network.graph.node(id).op.is_batched()).collect();
-        for id in ids {
-            let shape = &mut self.shapes[id.index()];
-            if !is_signal(shape) {
-                continue;
-            }
-            *shape = lift(shape);
-            self.network.signal = true;
-            let shape = shape.clone();
-            if let Op::Input(declared) = &mut self.network.graph.node_mut(id).op {
-                *declared = shape;
-            }
+/// Turns every 1-D value into a feature map of height 1.
+pub(super) fn lift_all(network: &mut ShapedNetwork) {
+    let graph = &mut network.network.graph;
+    let ids: Vec<_> = graph.ids().filter(|&id| graph.node(id).op.is_batched()).collect();
+    for id in ids {
+        let shape = &mut network.shapes[id.index()];
+        if !is_1d(shape) {
+            continue;
         }
-        self
-    }
-}
-
-/// The sizes of a value as the network declares them, after the batch size: 1-D values have no height.
-pub fn stated(signal: bool, sizes: &[usize]) -> Vec<usize> {
-    match *sizes {
-        [batch, channels, 1, length] if signal => vec![batch, channels, length],
-        _ => sizes.to_vec(),
+        *shape = lift(shape);
+        network.lifted = true;
+        if let Op::Input(declared) = &mut graph.node_mut(id).op {
+            declared.clone_from(shape);
+        }
     }
 }
 
@@ -137,24 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn signals_keep_their_one_axis() {
+    fn one_dimensional_values_keep_their_axis() {
         let x = Shape::fixed(&[2, 1000]);
-        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
-        assert_eq!(law(&conv([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
-        assert_eq!(law(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
-        assert_eq!(law(&Op::Flatten), Ok(Shape::fixed(&[2000])));
+        let infer_one = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert_eq!(infer_one(&conv([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
+        assert_eq!(infer_one(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
+        assert_eq!(infer_one(&Op::Flatten), Ok(Shape::fixed(&[2000])));
         assert_eq!(super::super::infer(&Op::Mul, &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
         let pool = Pool { kind: PoolKind::MAX, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
-        assert_eq!(law(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
+        assert_eq!(infer_one(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
     }
 
     #[test]
-    fn what_works_along_a_second_axis_is_refused() {
+    fn two_dimensional_sizes_are_refused() {
         let x = Shape::fixed(&[2, 1000]);
-        let law = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
-        assert!(matches!(law(&conv([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::Signal { .. })));
-        assert!(matches!(law(&conv([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::Signal { .. })));
-        assert!(matches!(law(&Op::Subsample([2, 2])), Err(ShapeError::Signal { .. })));
+        let infer_one = |op: &Op| super::super::infer(op, std::slice::from_ref(&x));
+        assert!(matches!(infer_one(&conv([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::OneDimensional { .. })));
+        assert!(matches!(infer_one(&conv([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::OneDimensional { .. })));
+        assert!(matches!(infer_one(&Op::Subsample([2, 2])), Err(ShapeError::OneDimensional { .. })));
         let map = Shape::fixed(&[2, 1, 1000]);
         assert!(matches!(super::super::infer(&Op::Add, &[x, map]), Err(ShapeError::Unequal { .. })));
     }

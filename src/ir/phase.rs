@@ -1,0 +1,185 @@
+//! The phases of a network, a type for each, so that a function takes only what it can handle:
+//!
+//! ```text
+//! Checked ── Canonical::from ──> Canonical ─┬─ passes::inference ──> Optimized
+//!                                           └─ grad::training ─────> TrainingStep ── passes::training ──> TrainingStep
+//! ```
+//!
+//! A [`Checked`] network is as its source declares it: exporters, the decompiler and the viewer read it. What computes reads a
+//! later phase, whose 1-D values are feature maps of height 1. Each phase reads as the [`ShapedNetwork`] it contains, and only the
+//! function that makes a phase can construct it.
+
+use std::ops::{Deref, DerefMut};
+
+use super::{Graph, Network, NodeId, Op, Shape, one_dimensional};
+
+/// A network in which every value has a shape: what all phases have in common.
+#[derive(Clone, Debug)]
+pub struct ShapedNetwork {
+    /// The network; every node's `params` are filled in.
+    pub network: Network,
+    /// The shape of each node's result, by [`NodeId::index`].
+    pub shapes: Vec<Shape>,
+    /// Whether 1-D values, `channels x length`, became feature maps of height 1: see [`Canonical`].
+    pub(super) lifted: bool,
+}
+
+impl ShapedNetwork {
+    /// The network's name.
+    pub fn name(&self) -> &str {
+        &self.network.name
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.network.graph
+    }
+
+    /// The graph, mutably.
+    pub fn graph_mut(&mut self) -> &mut Graph {
+        &mut self.network.graph
+    }
+
+    /// The shape of a node's result.
+    pub fn shape(&self, node: NodeId) -> &Shape {
+        &self.shapes[node.index()]
+    }
+
+    /// Whether 1-D values, `channels x length`, became feature maps of height 1.
+    pub fn is_lifted(&self) -> bool {
+        self.lifted
+    }
+
+    /// A shape as the network declares it: 1-D values have no height.
+    pub fn declared_shape(&self, shape: &Shape) -> Shape {
+        if self.lifted { one_dimensional::drop_height(shape) } else { shape.clone() }
+    }
+
+    /// The sizes of a value, after the batch size, as the network declares them.
+    pub fn declared_sizes(&self, sizes: &[usize]) -> Vec<usize> {
+        match *sizes {
+            [batch, channels, 1, length] if self.lifted => vec![batch, channels, length],
+            _ => sizes.to_vec(),
+        }
+    }
+
+    /// Removes the softmax at the end of the main output if that is a vector of scores (not a feature map of them). Returns whether
+    /// there was one.
+    fn drop_softmax(&mut self) -> bool {
+        let Some((_, value)) = self.graph().outputs().first().cloned() else { return false };
+        let is_row = self.shape(value.node).dims().is_some_and(|dims| dims.len() == 1);
+        let below = self.graph().operands(value.node).first().copied();
+        let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax) else { return false };
+        let graph = self.graph_mut();
+        for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
+            graph.add_output(name, if at == 0 { below } else { old });
+        }
+        let is_used = graph.outputs().iter().any(|(_, other)| other.node == value.node) || !graph.users(value.node).is_empty();
+        if !is_used {
+            graph.remove(value.node);
+        }
+        true
+    }
+}
+
+/// A network as its source declares it, with inferred shapes: the result of [`crate::check::check`].
+#[derive(Clone, Debug)]
+pub struct Checked(ShapedNetwork);
+
+impl Checked {
+    /// A network with the shape of each node's result. Its nodes have their parameters.
+    pub fn new(network: Network, shapes: Vec<Shape>) -> Checked {
+        Checked(ShapedNetwork { network, shapes, lifted: false })
+    }
+
+    /// The network in the form that passes, gradients and the interpreter read.
+    pub fn canonical(&self) -> Canonical {
+        Canonical::from(self.clone())
+    }
+
+    /// The network without the softmax at its end, if its main output is a vector of scores (not a feature map of them): losses of
+    /// scores are exact where probabilities are rounded to 0. Returns whether there was one.
+    pub fn scores(mut self) -> (Checked, bool) {
+        let dropped = self.drop_softmax();
+        (self, dropped)
+    }
+}
+
+impl Deref for Checked {
+    type Target = ShapedNetwork;
+
+    fn deref(&self) -> &ShapedNetwork {
+        &self.0
+    }
+}
+
+/// A network as declared is free to edit; later phases are not.
+impl DerefMut for Checked {
+    fn deref_mut(&mut self) -> &mut ShapedNetwork {
+        &mut self.0
+    }
+}
+
+impl From<Checked> for ShapedNetwork {
+    fn from(checked: Checked) -> ShapedNetwork {
+        checked.0
+    }
+}
+
+/// A network whose 1-D values are feature maps of height 1, so that one set of passes, kernels and gradients serves both.
+///
+/// Parameters keep their sizes: a 1-D convolution's weight is `[filters, channels / groups, length]`.
+#[derive(Clone, Debug)]
+pub struct Canonical(ShapedNetwork);
+
+impl Canonical {
+    /// See [`Checked::scores`].
+    pub fn scores(mut self) -> (Canonical, bool) {
+        let dropped = self.0.drop_softmax();
+        (self, dropped)
+    }
+}
+
+impl From<Checked> for Canonical {
+    fn from(Checked(mut network): Checked) -> Canonical {
+        one_dimensional::lift_all(&mut network);
+        Canonical(network)
+    }
+}
+
+impl From<Canonical> for ShapedNetwork {
+    fn from(canonical: Canonical) -> ShapedNetwork {
+        canonical.0
+    }
+}
+
+impl Deref for Canonical {
+    type Target = ShapedNetwork;
+
+    fn deref(&self) -> &ShapedNetwork {
+        &self.0
+    }
+}
+
+mod sealed {
+    /// Gives this crate access to a phase's network, and to no other crate. A rewrite must preserve what the phase promises.
+    pub trait Rewrite {
+        fn network_mut(&mut self) -> &mut super::ShapedNetwork;
+    }
+}
+
+pub(crate) use sealed::Rewrite;
+
+impl Rewrite for Canonical {
+    fn network_mut(&mut self) -> &mut ShapedNetwork {
+        &mut self.0
+    }
+}
+
+/// What the reference interpreter can evaluate: every phase but [`Checked`].
+pub trait Runnable: Rewrite + Deref<Target = ShapedNetwork> + Clone {}
+
+impl Runnable for Canonical {}
+
+/// What can be planned: [`Optimized`](crate::passes::Optimized) networks and [`TrainingStep`](crate::grad::TrainingStep)s.
+pub trait Plannable: Runnable {}

@@ -61,3 +61,8 @@ pub use ndarray;
 pub use driver::{CompileError, CompileOptions, Weights, compile};
 pub use infer::{Classifier, ClassifyError, Image, Prediction};
 pub use runtime::{Model, Outputs, Session, SessionOptions};
+
+/// The programs of the book are compiled and run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/howto/rust.md")]
+struct Book;

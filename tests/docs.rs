@@ -47,7 +47,7 @@ fn the_language_reference_has_the_compilers_own_table() {
 /// Whole files in the documentation check without a word.
 #[test]
 fn examples_in_the_documentation_check() {
-    for path in ["README.md", "docs/language.md", "CONTRIBUTING.md"] {
+    for path in ["README.md", "docs/introduction.md", "docs/language.md", "CONTRIBUTING.md"] {
         let text = std::fs::read_to_string(path).unwrap();
         for example in text.split("```resnet\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
             let mut front = Frontend::text(path, example);

@@ -132,7 +132,7 @@ fn a_forged_header_is_an_error() {
         std::fs::write(&path, join(&text.replacen(from, to, 1), data)).unwrap();
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(forge("\"version\":4", "\"version\":9").contains("version 9"));
+    assert!(forge("\"version\":4", "\"version\":9").contains("reads version 4: compile the network again"));
     assert!(forge("\"reads\":[0]", "\"reads\":[900]").contains("does not come before"));
     assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("is not inside the file"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));

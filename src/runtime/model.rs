@@ -104,8 +104,8 @@ impl Model {
     /// Checks that the packed weights used by a plan have the right length.
     pub fn check_packed_weights(&self, plan: &Plan) -> Result<(), RunError> {
         let Some(packed) = self.packed_weights() else { return Ok(()) };
-        let used = plan.weights.iter().filter_map(|w| Some((w, packed.list.get(&weights::key(w))?)));
-        used.map(|(weight, values)| weights::fits(weight, values)).collect()
+        let mut used = plan.weights.iter().filter_map(|w| Some((w, packed.list.get(&weights::key(w))?)));
+        used.try_for_each(|(weight, values)| weights::fits(weight, values))
     }
 
     /// The plan for a batch, a thread count, and a height and width where the network leaves them free.

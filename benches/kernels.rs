@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use resnetc::kernels::linear::linear;
-use resnetc::kernels::nchwc::direct::{self, DirectPlan};
-use resnetc::kernels::nchwc::{depthwise, pack, pool};
-use resnetc::kernels::pool::{PoolKind, PoolShape};
-use resnetc::kernels::train::conv_weight::{self, conv_weight};
-use resnetc::kernels::train::norm::{self, NormParams};
-use resnetc::kernels::train::{activation, pool as pool_grad};
-use resnetc::kernels::winograd::{self, Size, Split, WinogradPlan};
-use resnetc::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Residual, ThreadPool};
+use resnetc::internal::kernels::linear::linear;
+use resnetc::internal::kernels::nchwc::direct::{self, DirectPlan};
+use resnetc::internal::kernels::nchwc::{depthwise, pack, pool};
+use resnetc::internal::kernels::pool::{PoolKind, PoolShape};
+use resnetc::internal::kernels::train::conv_weight::{self, conv_weight};
+use resnetc::internal::kernels::train::norm::{self, NormParams};
+use resnetc::internal::kernels::train::{activation, pool as pool_grad};
+use resnetc::internal::kernels::winograd::{self, Size, Split, WinogradPlan};
+use resnetc::internal::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Residual, ThreadPool};
 
 const THREADS: usize = 2;
 

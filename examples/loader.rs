@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::time::Instant;
 
-use resnetc::data::{DatasetOptions, Loader, LoaderOptions, Split, Transform, open_dataset};
-use resnetc::ir::{Augment, OnError, Shape};
+use resnetc::internal::data::{DatasetOptions, Loader, LoaderOptions, Split, Transform, open_dataset};
+use resnetc::internal::ir::{Augment, OnError, Shape};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

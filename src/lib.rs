@@ -32,35 +32,53 @@
 //! `cli` (default): the `resnetc` command. `image`: JPEG and PNG decoding. Without either, the core remains: parser, checker,
 //! planner, kernels, weights.
 
-pub mod base;
-pub mod check;
+mod api;
+
+/// The parts of the compiler, for the command line, tests and benchmarks. Not part of the public API: anything here may change in
+/// any release.
+#[doc(hidden)]
+#[path = "."]
+pub mod internal {
+    pub mod base;
+    pub mod check;
+    #[cfg(feature = "cli")]
+    pub mod cli;
+    pub mod data;
+    pub mod decompile;
+    pub mod driver;
+    pub mod elaborate;
+    pub mod eval;
+    pub mod formats;
+    pub mod grad;
+    pub mod infer;
+    pub mod ir;
+    pub mod kernels;
+    pub mod passes;
+    pub mod plan;
+    pub mod runtime;
+    pub mod syntax;
+    pub mod torch;
+    pub mod train;
+    #[cfg(feature = "cli")]
+    pub mod view;
+}
+
+// within the crate, `crate::ir` is `crate::internal::ir`
+use internal::{
+    base, check, data, decompile, driver, elaborate, eval, formats, grad, infer, ir, kernels, passes, plan, runtime, syntax,
+    torch, train,
+};
 #[cfg(feature = "cli")]
-pub mod cli;
-pub mod data;
-pub mod decompile;
-pub mod driver;
-pub mod elaborate;
-pub mod eval;
-pub mod formats;
-pub mod grad;
-pub mod infer;
-pub mod ir;
-pub mod kernels;
-pub mod passes;
-pub mod plan;
-pub mod runtime;
-pub mod syntax;
-pub mod torch;
-pub mod train;
-#[cfg(feature = "cli")]
-pub mod view;
+use internal::{cli, view};
 
 /// The crate of the input and output arrays, in the version that this crate is built with.
 pub use ndarray;
 
-pub use driver::{CompileError, CompileOptions, Weights, compile};
-pub use infer::{Classifier, ClassifyError, Image, Prediction};
-pub use runtime::{Model, Outputs, Session, SessionOptions};
+pub use api::{
+    Classifier, CompileOptions, Diagnostic, Error, ErrorKind, Image, LayerSummary, Model, Network, Prediction, Session,
+    SessionOptions, Severity, Summary, Weights, compile,
+};
+pub use runtime::Outputs;
 
 /// The programs of the book are compiled and run as documentation tests.
 #[cfg(doctest)]

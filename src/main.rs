@@ -1,5 +1,5 @@
 //! The `resnetc` command: only sets the exit code.
 
 fn main() -> std::process::ExitCode {
-    resnetc::cli::main()
+    resnetc::internal::cli::main()
 }

@@ -21,9 +21,9 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
-use resnetc::base::codes::{self, CodeInfo};
-use resnetc::driver::Frontend;
-use resnetc::ir::dump::{DumpOptions, dump};
+use resnetc::internal::base::codes::{self, CodeInfo};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::ir::dump::{DumpOptions, dump};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -393,7 +393,7 @@ fn the_table_of_contents_lists_every_page_once() {
 /// A command's help, without the options that all commands have.
 fn help(command: &str) -> String {
     let words = ["resnetc"].into_iter().chain(command.split(' ')).chain(["--help"]);
-    let text = resnetc::cli::parses(words).unwrap_err();
+    let text = resnetc::internal::cli::parses(words).unwrap_err();
     let (mut out, mut leave) = (String::new(), false);
     for line in text.lines().skip_while(|line| !line.starts_with("Usage:")) {
         let heading = !line.is_empty() && !line.starts_with(' ');
@@ -414,7 +414,8 @@ fn help(command: &str) -> String {
 /// All commands: those of `export` and its like, which have commands of their own, in their place.
 fn all_commands() -> Vec<String> {
     fn listed(words: &[&str]) -> Vec<String> {
-        let help = resnetc::cli::parses(["resnetc"].into_iter().chain(words.iter().copied()).chain(["--help"])).unwrap_err();
+        let help =
+            resnetc::internal::cli::parses(["resnetc"].into_iter().chain(words.iter().copied()).chain(["--help"])).unwrap_err();
         let list = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1).take_while(|line| !line.is_empty());
         let names = list.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
         names.filter(|name| *name != "help").map(str::to_owned).collect()

@@ -9,8 +9,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use resnetc::base::render;
-use resnetc::driver::Frontend;
+use resnetc::internal::base::render;
+use resnetc::internal::driver::Frontend;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
@@ -113,7 +113,7 @@ fn bad_files_are_told_what_is_expected_and_nothing_else() {
 #[test]
 fn every_code_has_a_page_whose_examples_hold() {
     let mut failures = String::new();
-    for info in resnetc::base::codes::ALL {
+    for info in resnetc::internal::base::codes::ALL {
         let code = info.code.0;
         assert!(
             info.page.starts_with(&format!("# {code}: {}", info.title)),

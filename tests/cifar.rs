@@ -29,8 +29,8 @@ fn logits_are_pytorchs() {
             arg(&y),
         ];
         resnetc(&args).fine();
-        let got = resnetc::formats::npy::read(&y).unwrap();
-        let expected = resnetc::formats::npy::read(&data.join(format!("{net}.first20-per-class.logits.npy"))).unwrap();
+        let got = resnetc::internal::formats::npy::read(&y).unwrap();
+        let expected = resnetc::internal::formats::npy::read(&data.join(format!("{net}.first20-per-class.logits.npy"))).unwrap();
         let worst = (&got - &expected).iter().fold(0.0f32, |m, d| m.max(d.abs()));
         assert!(worst <= 1e-3 * expected.std(0.0), "{net}: {worst}");
     }

@@ -8,8 +8,8 @@ mod command;
 use std::path::Path;
 
 use command::{arg, resnetc};
-use resnetc::base::tensor::DType;
-use resnetc::formats::weights;
+use resnetc::internal::base::tensor::DType;
+use resnetc::internal::formats::weights;
 
 #[test]
 fn every_format_becomes_safetensors() {

@@ -59,7 +59,7 @@ fn json(ran: Ran) -> Value {
 fn scores(file: &str, dir: &Path, more: &[&str]) -> ArrayD<f32> {
     let out = dir.join("scores.npy");
     eval(file, &dir.join("data"), &[&["--scores", arg(&out)], more].concat()).fine();
-    resnetc::formats::npy::read(&out).unwrap()
+    resnetc::internal::formats::npy::read(&out).unwrap()
 }
 
 fn worst(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
@@ -75,7 +75,7 @@ fn crops_and_scales_give_what_pytorch_gives() {
     std::fs::write(&net, TINY).unwrap();
     std::fs::create_dir_all(dir.path().join("data/0")).unwrap();
     std::fs::copy("tests/fixtures/preprocess/picture.png", dir.path().join("data/0/1.png")).unwrap();
-    let expected = resnetc::formats::npy::read("tests/fixtures/views.npy".as_ref()).unwrap();
+    let expected = resnetc::internal::formats::npy::read("tests/fixtures/views.npy".as_ref()).unwrap();
     let cases: [&[&str]; 5] = [
         &["--scales", "20", "--crops", "10"],
         &["--scales", "20", "--crops", "10", "--average", "logits"],
@@ -186,7 +186,7 @@ fn ctrl_c_leaves_a_state_that_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     // some seconds of work
     let pictures = ArrayD::from_shape_fn(vec![10_000, 1, 28, 28], |i| ((i[0] * 31 + i[2] * 7 + i[3]) % 17) as f32 / 17.0);
-    resnetc::formats::npy::write(&dir.path().join("x.npy"), &pictures.view()).unwrap();
+    resnetc::internal::formats::npy::write(&dir.path().join("x.npy"), &pictures.view()).unwrap();
     let mut labels = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (10000,), }".to_vec();
     labels.resize(127, b' ');
     labels.push(b'\n');
@@ -324,7 +324,7 @@ fn what_cannot_be_shown_is_told() {
     eval(arg(&net), &data, &[&init[..], &["--average", "logits"]].concat()).refused("ends in a softmax");
     // normalized values
     let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
-    resnetc::formats::npy::write(&x, &ArrayD::<f32>::zeros(vec![1, 1, 28, 28]).view()).unwrap();
+    resnetc::internal::formats::npy::write(&x, &ArrayD::<f32>::zeros(vec![1, 1, 28, 28]).view()).unwrap();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }";
     std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0]].concat()).unwrap();
     let pair = format!("{},{}", arg(&x), arg(&y));
@@ -348,9 +348,9 @@ fn pictures_are_prepared_to_an_array() {
     let dir = tempfile::tempdir().unwrap();
     let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
     resnetc(&["run", FASHION, "tests/data/bag.png", "tests/data/coat.png", "--prepared", arg(&x)]).fine();
-    let array = resnetc::formats::npy::read(&x).unwrap();
+    let array = resnetc::internal::formats::npy::read(&x).unwrap();
     assert_eq!(array.shape(), [2, 1, 28, 28]);
-    let bag = resnetc::data::load("tests/data/bag.png".as_ref()).unwrap();
+    let bag = resnetc::internal::data::load("tests/data/bag.png".as_ref()).unwrap();
     let expected: Vec<f32> = bag.data.iter().map(|&v| (f32::from(v) / 255.0 - 0.286) / 0.353).collect();
     assert!(array.iter().zip(expected).all(|(a, b)| *a == b));
     resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&y)]).fine();
@@ -378,22 +378,23 @@ fn two_networks_together_beat_each_alone() {
 /// TINY's weights, with one value of a tensor changed.
 fn weights_with(dir: &Path, net: &Path, tensor: &str, value: f32) -> std::path::PathBuf {
     let (init, file) = (dir.join("init.safetensors"), dir.join("w.safetensors"));
-    let seed = resnetc::CompileOptions { weights: resnetc::Weights::Init(3), ..Default::default() };
-    let model = resnetc::compile(net, &seed).unwrap();
-    resnetc::formats::safetensors::write(&init, model.params().iter()).unwrap();
-    let found = resnetc::formats::weights::open(&init).unwrap();
-    let changed: Vec<(String, resnetc::base::tensor::Tensor)> = found
+    let seed =
+        resnetc::internal::driver::CompileOptions { weights: resnetc::internal::driver::Weights::Init(3), ..Default::default() };
+    let model = resnetc::internal::driver::compile(net, &seed).unwrap();
+    resnetc::internal::formats::safetensors::write(&init, model.params().iter()).unwrap();
+    let found = resnetc::internal::formats::weights::open(&init).unwrap();
+    let changed: Vec<(String, resnetc::internal::base::tensor::Tensor)> = found
         .iter()
         .map(|(name, t)| {
             let mut values = t.to_f32().into_owned();
             if name == tensor {
                 values[0] = value;
             }
-            (name.to_owned(), resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+            (name.to_owned(), resnetc::internal::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
         })
         .collect();
     assert!(changed.iter().any(|(name, _)| name == tensor), "{tensor}");
-    resnetc::formats::safetensors::write(&file, changed.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
+    resnetc::internal::formats::safetensors::write(&file, changed.iter().map(|(name, t)| (name.as_str(), t))).unwrap();
     file
 }
 
@@ -503,7 +504,7 @@ fn samples_that_are_not_finite_are_named() {
     let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
     let mut values = ArrayD::<f32>::zeros(vec![3, 1, 28, 28]);
     values[[1, 0, 5, 5]] = f32::NAN;
-    resnetc::formats::npy::write(&x, &values.view()).unwrap();
+    resnetc::internal::formats::npy::write(&x, &values.view()).unwrap();
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }";
     std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2]].concat()).unwrap();
     let pair = format!("{},{}", arg(&x), arg(&y));
@@ -514,11 +515,11 @@ fn samples_that_are_not_finite_are_named() {
     let out = dir.path().join("out.npy");
     let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();
     assert!(ran.err.contains("warning: `") && ran.err.contains("holds NaN (sample 1 of the batch"), "{}", ran.err);
-    let got = resnetc::formats::npy::read(&out).unwrap();
+    let got = resnetc::internal::formats::npy::read(&out).unwrap();
     let rows: Vec<bool> = got.axis_iter(Axis(0)).map(|row| row.iter().all(|v| v.is_finite())).collect();
     assert_eq!(rows, [true, false, true]);
     // finite values that a layer's sums are too large for
-    resnetc::formats::npy::write(&x, &ArrayD::<f32>::from_elem(vec![1, 1, 28, 28], 3e38).view()).unwrap();
+    resnetc::internal::formats::npy::write(&x, &ArrayD::<f32>::from_elem(vec![1, 1, 28, 28], 3e38).view()).unwrap();
     let ran = resnetc(&["run", FASHION, "--input", arg(&x), "--output", arg(&out)]).fine();
     assert!(ran.err.contains(" is the first layer whose output is not finite"), "{}", ran.err);
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use command::{Ran, arg, resnetc};
-use resnetc::formats::npy;
+use resnetc::internal::formats::npy;
 
 const TWO: &str = "resnet 1
 

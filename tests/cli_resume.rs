@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use command::{Ran, resnetc};
-use resnetc::train::checkpoint;
+use resnetc::internal::train::checkpoint;
 use tiny::{Place, tensors};
 
 fn run(args: &[String]) -> Ran {

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use command::{arg, resnetc};
 use ndarray::ArrayD;
-use resnetc::driver::Frontend;
-use resnetc::formats::npy;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::formats::npy;
 use resnetc::{Classifier, ClassifyError, CompileOptions, Image, Model, Prediction, Weights};
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     // with the best kernels here
     let (other, notes) = forced("", &["run", arg(&with), "tests/data/coat.png"]);
     assert_eq!(other.lines().next(), answer.lines().next());
-    if resnetc::kernels::Isa::best() != resnetc::kernels::Isa::Portable {
+    if resnetc::internal::kernels::Isa::best() != resnetc::internal::kernels::Isa::Portable {
         assert!(notes.contains("are packed for portable, and will be packed again for avx"), "{notes}");
     }
     assert_eq!(resnetc(&["compile", FASHION, "--no-packs"]).code, 2);
@@ -132,7 +132,7 @@ fn what_is_packed_anew_for_another_batch_is_told() {
     resnetc(&[&["compile", "models/cifar.resnet", "-o", arg(&rnx)][..], &from].concat()).fine();
     let bench = |batch: &str| resnetc(&["bench", arg(&rnx), "--threads", "2", "--runs", "1", "--batch", batch]).fine().err;
     assert_eq!(bench("1"), "");
-    let portable = resnetc::kernels::Isa::chosen() == Ok(resnetc::kernels::Isa::Portable);
+    let portable = resnetc::internal::kernels::Isa::chosen() == Ok(resnetc::internal::kernels::Isa::Portable);
     assert_eq!(bench("8").contains("net.rnx` are for another batch size"), !portable);
 }
 
@@ -178,8 +178,10 @@ fn eval_matches_folders_with_labels() {
 fn eval_reads_every_kind_of_dataset() {
     let dir = tempfile::tempdir().unwrap();
     let png = |file: &str| Path::new("tests/data").join(format!("{file}.png"));
-    let pictures: Vec<resnetc::data::Pixels> =
-        PICTURES.iter().map(|(f, _)| resnetc::data::load(&png(f)).unwrap().convert(resnetc::ir::Channels::Gray)).collect();
+    let pictures: Vec<resnetc::internal::data::Pixels> = PICTURES
+        .iter()
+        .map(|(f, _)| resnetc::internal::data::load(&png(f)).unwrap().convert(resnetc::internal::ir::Channels::Gray))
+        .collect();
     let bytes: Vec<u8> = pictures.iter().flat_map(|p| p.data.clone()).collect();
     let idx = |sizes: &[u32], data: &[u8]| {
         let sizes: Vec<u8> = sizes.iter().flat_map(|s| s.to_be_bytes()).collect();
@@ -336,7 +338,7 @@ fn weights_of(network: &str, file: &Path) {
     }
     let name = if network.ends_with(".resnet") { None } else { Some(network.to_string()) };
     let model = front.model(&CompileOptions { network: name, ..options }).unwrap();
-    resnetc::formats::safetensors::write(file, model.params().iter()).unwrap();
+    resnetc::internal::formats::safetensors::write(file, model.params().iter()).unwrap();
 }
 
 #[test]
@@ -472,15 +474,15 @@ fn a_classifier_answers_as_run_does_to_the_bit() {
     assert_eq!(ran(FASHION, &paths[..1])[0][0].1, "Coat");
     // a network's own softmax is not followed by another one
     let model = Model::load(&soft).unwrap();
-    let (checked, pixels) = (model.optimized(), resnetc::data::load(paths[1].as_ref()).unwrap());
+    let (checked, pixels) = (model.optimized(), resnetc::internal::data::load(paths[1].as_ref()).unwrap());
     let (preprocess, shape) = (checked.network.preprocess.as_ref().unwrap(), checked.shape(checked.graph().inputs()[0]));
-    let (values, [channels, height, width]) = resnetc::data::prepare(pixels, preprocess, shape).unwrap();
+    let (values, [channels, height, width]) = resnetc::internal::data::prepare(pixels, preprocess, shape).unwrap();
     let input = ArrayD::from_shape_vec(vec![1, channels, height, width], values).unwrap();
     let outputs = model.session().unwrap().run(&[("input", input.view())]).unwrap();
     let best = Classifier::new(model).unwrap().classify_file(paths[1], 10).unwrap();
     assert!(best.len() == 10 && best.iter().all(|p| p.probability.to_bits() == outputs.main()[[0, p.index]].to_bits()));
     // pixels, without a decoder
-    let gray = resnetc::data::load("tests/data/coat.png".as_ref()).unwrap();
+    let gray = resnetc::internal::data::load("tests/data/coat.png".as_ref()).unwrap();
     let image = Image::from_gray(gray.width, gray.height, gray.data).unwrap();
     assert_eq!(bits(Classifier::load(FASHION).unwrap().classify(&image, 4).unwrap()), ran(FASHION, &paths[..1])[0]);
 }

@@ -132,7 +132,7 @@ fn new_writes_a_file_that_checks_and_never_overwrites() {
 #[test]
 fn new_takes_no_word_of_the_language_for_a_name() {
     let dir = tempfile::tempdir().unwrap();
-    let words = resnetc::syntax::words::RESERVED.iter().chain(resnetc::syntax::words::STATEMENTS);
+    let words = resnetc::internal::syntax::words::RESERVED.iter().chain(resnetc::internal::syntax::words::STATEMENTS);
     for word in words.chain(&["conv", "upsample", "2x", "a-b"]) {
         let path = dir.path().join(word);
         resnetc(&["new", arg(&path)]).refused("is not a valid network name");

@@ -12,10 +12,10 @@ use std::path::Path;
 
 use command::{Ran, arg, resnetc};
 use ndarray::{ArrayD, Axis};
-use resnetc::driver::Frontend;
-use resnetc::formats::{npy, safetensors};
-use resnetc::runtime::{ParamStore, interp};
-use resnetc::train::log::{self, Line};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::formats::{npy, safetensors};
+use resnetc::internal::runtime::{ParamStore, interp};
+use resnetc::internal::train::log::{self, Line};
 use tiny::{Place, idx, tensor, tensors, write_npy};
 
 const CIFAR: [&str; 5] = ["train", "models/cifar.resnet", "--network", "resnet20", "--data"];
@@ -459,14 +459,14 @@ fn calibration_drops_no_blocks() {
 
 /// A file of weights with one value of a tensor changed.
 fn changed(place: &Place, from: &Path, name: &str, value: f32) -> String {
-    let list: Vec<(String, resnetc::base::tensor::Tensor)> = tensors(from)
+    let list: Vec<(String, resnetc::internal::base::tensor::Tensor)> = tensors(from)
         .into_iter()
         .map(|(known, t)| {
             let mut values = t.to_f32().into_owned();
             if known == name {
                 values[0] = value;
             }
-            (known, resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+            (known, resnetc::internal::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
         })
         .collect();
     assert!(list.iter().any(|(known, _)| known == name), "{name}");
@@ -532,7 +532,7 @@ fn a_validation_loss_that_is_not_finite_is_no_success() {
     ran(&place.train("good", &["--set", "train.steps=2", "--quiet"])).fine();
     // with running means far off the scores overflow in evaluation; training does not read them
     let good = place.path("good").join("weights.safetensors");
-    let list: Vec<(String, resnetc::base::tensor::Tensor)> = tensors(&good)
+    let list: Vec<(String, resnetc::internal::base::tensor::Tensor)> = tensors(&good)
         .into_iter()
         .map(|(name, t)| {
             let is_norm = name.contains("bn") || name.contains("downsample.1");
@@ -540,7 +540,7 @@ fn a_validation_loss_that_is_not_finite_is_no_success() {
                 () if is_norm && name.ends_with("running_mean") => vec![-3e38; t.to_f32().len()],
                 () => t.to_f32().into_owned(),
             };
-            (name, resnetc::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
+            (name, resnetc::internal::base::tensor::Tensor::from_f32(t.shape().to_vec(), values).unwrap())
         })
         .collect();
     let bad = place.path("bad.safetensors");

@@ -97,7 +97,7 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
     fs::write(&blocks, "resnet 1\n\nblock act() {\n  relu\n}\n").unwrap();
     fs::write(dir.path().join("labels.txt"), "a\nb\nc\n").unwrap();
     let mean = ndarray::ArrayD::<f32>::from_elem(vec![3, 8, 8], 0.5);
-    resnetc::formats::npy::write(&dir.path().join("mean.npy"), &mean.view()).unwrap();
+    resnetc::internal::formats::npy::write(&dir.path().join("mean.npy"), &mean.view()).unwrap();
     let text = "resnet 1\nuse \"blocks.resnet\": act\nnetwork user {\n  input 3 x 8 x 8\n  labels \"labels.txt\"\n  preprocess { mean: \"mean.npy\" }\n  act\n  avgpool global\n}\n";
     fs::write(&user, text).unwrap();
     resnetc(&["compile", arg(&user), "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();

@@ -12,17 +12,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use resnetc::base::render;
-use resnetc::base::source::{SourceMap, Span};
-use resnetc::base::tensor::Tensor;
-use resnetc::check;
-use resnetc::decompile::{DecompileError, Decompiled, Options, decompile};
-use resnetc::driver::Frontend;
-use resnetc::formats::onnx::{ExportOptions, Source, open, write};
-use resnetc::ir::{
+use resnetc::internal::base::render;
+use resnetc::internal::base::source::{SourceMap, Span};
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::check;
+use resnetc::internal::decompile::{DecompileError, Decompiled, Options, decompile};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::formats::onnx::{ExportOptions, Source, open, write};
+use resnetc::internal::ir::{
     Act, Checked, Clamp, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
 };
-use resnetc::runtime::{ParamStore, init, interp};
+use resnetc::internal::runtime::{ParamStore, init, interp};
 
 use common::{Build, Rng, distance, noise};
 

@@ -4,9 +4,9 @@
 
 use std::fmt::Write;
 
-use resnetc::base::render;
-use resnetc::driver::Frontend;
-use resnetc::elaborate::operators::OPERATORS;
+use resnetc::internal::base::render;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::elaborate::operators::OPERATORS;
 
 fn operators() -> String {
     let mut out = String::from("| operator | arguments (default) | |\n| --- | --- | --- |\n");
@@ -68,10 +68,11 @@ fn words_of_other_frameworks_have_an_answer() {
     for (context, words) in list.lines().skip(1).filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": ")) {
         let ours = recipe_keys(context);
         for word in words.split(' ') {
-            let is_ours = resnetc::elaborate::operators::find(word).is_some()
+            let is_ours = resnetc::internal::elaborate::operators::find(word).is_some()
                 || ours.contains(&word)
-                || resnetc::elaborate::operators::find(context).is_some_and(|op| op.keys.iter().any(|key| key.name == word));
-            if !is_ours && resnetc::elaborate::foreign::find(context, word).is_none() {
+                || resnetc::internal::elaborate::operators::find(context)
+                    .is_some_and(|op| op.keys.iter().any(|key| key.name == word));
+            if !is_ours && resnetc::internal::elaborate::foreign::find(context, word).is_none() {
                 missing.push(format!("{context}: {word}"));
             }
         }

@@ -9,13 +9,13 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn};
-use resnetc::base::render;
-use resnetc::base::source::SourceFile;
-use resnetc::base::tensor::Tensor;
-use resnetc::driver::Frontend;
-use resnetc::formats::npy;
-use resnetc::ir::{Checked, Op, ParamRole, ParamSource};
-use resnetc::runtime::{Model, ParamStore, SessionOptions};
+use resnetc::internal::base::render;
+use resnetc::internal::base::source::SourceFile;
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::formats::npy;
+use resnetc::internal::ir::{Checked, Op, ParamRole, ParamSource};
+use resnetc::internal::runtime::{Model, ParamStore, SessionOptions};
 
 use common::Rng;
 

@@ -5,13 +5,15 @@ mod common;
 
 use common::{Build, noise};
 use ndarray::ArrayD;
-use resnetc::base::tensor::Tensor;
-use resnetc::driver::Frontend;
-use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
-use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value};
-use resnetc::passes;
-use resnetc::runtime::init::init;
-use resnetc::runtime::{ParamStore, interp};
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
+use resnetc::internal::ir::{
+    Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value,
+};
+use resnetc::internal::passes;
+use resnetc::internal::runtime::init::init;
+use resnetc::internal::runtime::{ParamStore, interp};
 
 struct Case {
     step: TrainingStep,
@@ -178,7 +180,7 @@ fn pools() {
 
 #[test]
 fn norms_activations_and_what_moves_values() {
-    let norm = resnetc::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
+    let norm = resnetc::internal::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
     between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");
     between(2, [4, 5], Op::Act(Act::Relu)).check("relu");
     between(3, [4, 5], Op::Act(Act::Sigmoid)).check("sigmoid");

@@ -8,7 +8,7 @@ mod command;
 use std::process::Command;
 
 use command::arg;
-use resnetc::kernels::Isa;
+use resnetc::internal::kernels::Isa;
 
 fn run(isa: &str, args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_resnetc"))
@@ -30,7 +30,7 @@ fn each_instruction_set_gives_the_same_answers() {
         (state >> 8) as f32 / (1u32 << 23) as f32 - 1.0
     };
     let input = ndarray::ArrayD::from_shape_fn(vec![3, 3, 32, 32], |_| next());
-    resnetc::formats::npy::write(&x, &input.view()).unwrap();
+    resnetc::internal::formats::npy::write(&x, &input.view()).unwrap();
     let mut expected: Option<ndarray::ArrayD<f32>> = None;
     for isa in Isa::ALL {
         for precise in [false, true] {
@@ -46,7 +46,7 @@ fn each_instruction_set_gives_the_same_answers() {
                 continue;
             }
             assert_eq!(code, 0, "{isa}: {err}");
-            let found = resnetc::formats::npy::read(&y).unwrap();
+            let found = resnetc::internal::formats::npy::read(&y).unwrap();
             let expected = expected.get_or_insert(found.clone());
             let worst = (&found - &*expected).iter().fold(0.0f32, |m, d| m.max(d.abs()));
             assert!(worst <= 1e-4 * expected.std(0.0), "{isa}, precise {precise}: {worst}");

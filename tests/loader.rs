@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use resnetc::data::{Dataset, DatasetOptions, Split, open_dataset};
-use resnetc::driver::Frontend;
-use resnetc::ir::{Augment, Checked, Recipe};
-use resnetc::train::{Feed, Loaded, LoaderFeed};
+use resnetc::internal::data::{Dataset, DatasetOptions, Split, open_dataset};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::ir::{Augment, Checked, Recipe};
+use resnetc::internal::train::{Feed, Loaded, LoaderFeed};
 
 const SAMPLES: usize = 50;
 

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use resnetc::base::render;
-use resnetc::driver::Frontend;
-use resnetc::ir::dump::{DumpOptions, dump};
-use resnetc::ir::summary::{Totals, stages};
+use resnetc::internal::base::render;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::ir::dump::{DumpOptions, dump};
+use resnetc::internal::ir::summary::{Totals, stages};
 
 fn model(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(file)
@@ -214,7 +214,7 @@ fn the_documented_counts_are_the_compilers() {
 fn dot_draws_blocks_as_clusters() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/ok/two-paths.resnet");
     let checked = Frontend::open(&path).unwrap().check("net", &[]).unwrap();
-    let text = resnetc::ir::dot::dot(&checked);
+    let text = resnetc::internal::ir::dot::dot(&checked);
     let count = |what: &str| text.matches(what).count();
     assert_eq!((count("{"), count("subgraph")), (count("}"), 2));
     assert_eq!(count("[label = "), checked.graph().len());

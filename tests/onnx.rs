@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use ndarray::ArrayD;
-use resnetc::driver::Frontend;
-use resnetc::formats::onnx::{ExportOptions, Imported, OnnxError, Source, open, write};
-use resnetc::ir::describe::describe;
-use resnetc::ir::{Checked, Graph};
-use resnetc::runtime::{ParamStore, init, interp};
-use resnetc::{Model, check};
+use resnetc::internal::check;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::formats::onnx::{ExportOptions, Imported, OnnxError, Source, open, write};
+use resnetc::internal::ir::describe::describe;
+use resnetc::internal::ir::{Checked, Graph};
+use resnetc::internal::runtime::Model;
+use resnetc::internal::runtime::{ParamStore, init, interp};
 
 /// Every operator; pools that round up stand apart, since they go out with padding in its place.
 const OPERATORS: &str = include_str!("reference/onnx_operators.resnet");

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use prost::Message;
-use resnetc::base::mmap::Bytes;
-use resnetc::formats::onnx::proto::{
+use resnetc::internal::base::mmap::Bytes;
+use resnetc::internal::formats::onnx::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use resnetc::formats::onnx::{Imported, OnnxError, ReadOptions, open, read};
+use resnetc::internal::formats::onnx::{Imported, OnnxError, ReadOptions, open, read};
 
 fn value(name: &str, sizes: &[i64]) -> ValueInfoProto {
     let dim = |&n: &i64| DimensionProto { dim_value: Some(n).filter(|&n| n > 0), dim_param: None };
@@ -328,7 +328,7 @@ fn sizes_that_are_not_stated_are_free() {
         input.r#type = Some(TypeProto { tensor_type: Some(tensor) });
         let imported = import(&model).map_err(|error| error.to_string())?;
         let id = imported.graph.inputs()[0];
-        let resnetc::ir::Op::Input(shape) = &imported.graph.node(id).op else { panic!("no input") };
+        let resnetc::internal::ir::Op::Input(shape) = &imported.graph.node(id).op else { panic!("no input") };
         Ok::<_, String>(shape.to_string())
     };
     for n in [None, Some(-1), Some(0), Some(i64::MIN)] {

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use prost::Message;
-use resnetc::base::mmap::Bytes;
-use resnetc::base::tensor::Tensor;
-use resnetc::check;
-use resnetc::formats::onnx::proto::ModelProto;
-use resnetc::formats::onnx::{Imported, OnnxError, ReadOptions, read, read_tensor};
-use resnetc::{Model, SessionOptions};
+use resnetc::internal::base::mmap::Bytes;
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::check;
+use resnetc::internal::formats::onnx::proto::ModelProto;
+use resnetc::internal::formats::onnx::{Imported, OnnxError, ReadOptions, read, read_tensor};
+use resnetc::internal::runtime::{Model, SessionOptions};
 
 const DATA: &str = "/usr/share/libonnx-testdata/data";
 
@@ -109,7 +109,7 @@ fn run(case: &Case, imported: &Imported) -> Outcome {
     let mut arrays = Vec::new();
     for &id in imported.graph.inputs() {
         let node = imported.graph.node(id);
-        let resnetc::ir::Op::Input(shape) = &node.op else { unreachable!() };
+        let resnetc::internal::ir::Op::Input(shape) = &node.op else { unreachable!() };
         let tensor = &case.inputs.iter().find(|(name, _)| *name == node.name).unwrap().1;
         // free sizes are those of the test's input
         let dims = shape.dims().unwrap();

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use resnetc::base::render;
-use resnetc::driver::Frontend;
+use resnetc::internal::base::render;
+use resnetc::internal::driver::Frontend;
 
 /// Reads, checks and renders; far more than any of these texts needs is allowed.
 fn survives(text: &str) {

@@ -3,10 +3,10 @@
 mod common;
 
 use common::Build;
-use resnetc::ir::{Act, Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
-use resnetc::kernels::Isa;
-use resnetc::passes;
-use resnetc::plan::{PlanOptions, Settings, plan};
+use resnetc::internal::ir::{Act, Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
+use resnetc::internal::kernels::Isa;
+use resnetc::internal::passes;
+use resnetc::internal::plan::{PlanOptions, Settings, plan};
 
 /// Nodes in order: name, word, what is fused, operands.
 fn text(checked: &ShapedNetwork) -> String {

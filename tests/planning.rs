@@ -6,15 +6,15 @@ mod common;
 
 use common::{Rng, noise, resnet};
 use ndarray::ArrayD;
-use resnetc::Weights;
-use resnetc::base::render;
-use resnetc::base::source::SourceMap;
-use resnetc::base::tensor::Tensor;
-use resnetc::driver::Frontend;
-use resnetc::formats::artifact::{self, Contents};
-use resnetc::kernels::Isa;
-use resnetc::plan::{ConvStrategy, Kernel, Plan, PlanOptions, ResidualPlan, Settings};
-use resnetc::runtime::{Model, ParamStore, SessionOptions, interp, tune};
+use resnetc::internal::base::render;
+use resnetc::internal::base::source::SourceMap;
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::driver::Weights;
+use resnetc::internal::formats::artifact::{self, Contents};
+use resnetc::internal::kernels::Isa;
+use resnetc::internal::plan::{ConvStrategy, Kernel, Plan, PlanOptions, ResidualPlan, Settings};
+use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp, tune};
 
 fn model() -> Model {
     let (checked, params) = resnet([1, 1, 1, 1], false, 64);
@@ -256,7 +256,8 @@ fn weights_packed_for_one_batch_serve_another() {
         let packs = fresh.pack(&plans[0]).unwrap();
         let contents = Contents { packs: Some(&packs), ..Contents::new(&checked, &params, &sources) };
         artifact::write(&path, &contents).unwrap();
-        let other = |w: &&resnetc::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.layout) == (&w.name, w.layout));
+        let other =
+            |w: &&resnetc::internal::plan::Weight| !plans[0].weights.iter().any(|v| (&v.name, v.layout) == (&w.name, w.layout));
         let anew: usize = plans[1].weights.iter().filter(other).map(|w| 4 * w.len()).sum();
         // on plain maps no form depends on the batch
         assert_eq!(anew > 0, isa != Isa::Portable, "{isa}");

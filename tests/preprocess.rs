@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
-use resnetc::data::{Pixels, load, prepare, resize};
-use resnetc::formats::npy;
-use resnetc::ir::{Channels, Preprocess, Shape};
+use resnetc::internal::data::{Pixels, load, prepare, resize};
+use resnetc::internal::formats::npy;
+use resnetc::internal::ir::{Channels, Preprocess, Shape};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from("tests/fixtures/preprocess").join(name)

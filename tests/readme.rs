@@ -17,8 +17,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use resnetc::cli::parses;
-use resnetc::kernels::Isa;
+use resnetc::internal::cli::parses;
+use resnetc::internal::kernels::Isa;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::Path;
 
-use resnetc::base::diagnostic::Diagnostic;
-use resnetc::base::render;
-use resnetc::base::source::{SourceFile, Span};
-use resnetc::driver::Frontend;
+use resnetc::internal::base::diagnostic::Diagnostic;
+use resnetc::internal::base::render;
+use resnetc::internal::base::source::{SourceFile, Span};
+use resnetc::internal::driver::Frontend;
 
 fn rendered(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/err/{name}.resnet"));

@@ -9,11 +9,11 @@ use std::cell::Cell;
 
 use common::{Build, noise};
 use ndarray::ArrayD;
-use resnetc::base::tensor::Tensor;
-use resnetc::ir::{Axis, Checked, Dim, Shape};
-use resnetc::kernels::Isa;
-use resnetc::plan::{ConvStrategy, Kernel, Place, Plan, Step};
-use resnetc::runtime::{Model, Outputs, ParamError, ParamStore, RunError, SessionOptions};
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::ir::{Axis, Checked, Dim, Shape};
+use resnetc::internal::kernels::Isa;
+use resnetc::internal::plan::{ConvStrategy, Kernel, Place, Plan, Step};
+use resnetc::internal::runtime::{Model, Outputs, ParamError, ParamStore, RunError, SessionOptions};
 
 /// Counts what this thread allocates.
 struct Counting;
@@ -207,7 +207,7 @@ fn free_sizes_are_planned_as_they_come() {
     for (h, w) in [(9, 14), (33, 8), (9, 14)] {
         let x = noise(1, &[2, 3, h, w]);
         let found = session.run(&[("input", x.view())]).unwrap();
-        let expected = resnetc::runtime::interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
+        let expected = resnetc::internal::runtime::interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap();
         assert_eq!(found.get("map").unwrap().shape(), [2, 8, h.div_ceil(2).div_ceil(2), w.div_ceil(2).div_ceil(2)]);
         for ((_, a), (_, b)) in found.iter().zip(expected.iter()) {
             assert!(common::distance(a, b) < 1e-4);

@@ -7,8 +7,8 @@ mod common;
 use common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
-use resnetc::runtime::{Model, ParamStore, SessionOptions, interp};
+use resnetc::internal::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
 const ROUNDING: f64 = 5e-4;
@@ -69,7 +69,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
                 epilogue: Epilogue { residual: r.flip(), act: r.one_of(&[None, Some(Act::Relu), Some(Act::Sigmoid)]) },
             };
             let plain = Conv { epilogue: Epilogue::default(), ..conv };
-            let shape = resnetc::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
+            let shape = resnetc::internal::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
             let mut operands = vec![x];
             if conv.epilogue.residual {
                 operands.push(other(&mut b, &shape));

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use common::{distance, noise};
 use ndarray::{ArrayD, Axis, Ix4};
-use resnetc::SessionOptions;
-use resnetc::base::source::SourceFile;
-use resnetc::driver::Frontend;
-use resnetc::grad::GradOptions;
-use resnetc::ir::{Checked, Param};
-use resnetc::runtime::{Model, ParamStore, init, interp};
-use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
+use resnetc::internal::base::source::SourceFile;
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::grad::GradOptions;
+use resnetc::internal::ir::{Checked, Param};
+use resnetc::internal::runtime::SessionOptions;
+use resnetc::internal::runtime::{Model, ParamStore, init, interp};
+use resnetc::internal::train::{Batch, Engine, EngineOptions, GraphEngine};
 
 const SIGNAL: &str = include_str!("cases/ok/signal.resnet");
 

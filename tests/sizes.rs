@@ -5,9 +5,9 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use resnetc::check::{Fits, SizeReport, any_size, at_size, sizes};
-use resnetc::driver::Frontend;
-use resnetc::ir::{Axis, Checked, ShapedNetwork};
+use resnetc::internal::check::{Fits, SizeReport, any_size, at_size, sizes};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::ir::{Axis, Checked, ShapedNetwork};
 
 /// A network of these statements on a free or a fixed input.
 fn check(input: &str, body: &str) -> Option<Checked> {

@@ -5,8 +5,8 @@
 mod common;
 
 use common::{Build, noise, resnet};
-use resnetc::ir::Shape;
-use resnetc::runtime::{Model, SessionOptions};
+use resnetc::internal::ir::Shape;
+use resnetc::internal::runtime::{Model, SessionOptions};
 
 /// Pages in memory, in KiB; `None` where the system does not tell.
 fn resident() -> Option<u64> {
@@ -18,7 +18,7 @@ fn resident() -> Option<u64> {
 fn soak(model: &Model, size: usize, runs: usize) -> Option<[u64; 2]> {
     let mut session = model.session_with(SessionOptions { threads: 2, ..SessionOptions::default() }).unwrap();
     let x = noise(1, &[1, 3, size, size]);
-    let bits = |session: &mut resnetc::Session| -> Vec<u32> {
+    let bits = |session: &mut resnetc::internal::runtime::Session| -> Vec<u32> {
         session.run(&[("input", x.view())]).unwrap().main().iter().map(|v| v.to_bits()).collect()
     };
     let expected = bits(&mut session);
@@ -51,12 +51,12 @@ fn ten_thousand_runs_take_no_more_memory() {
 #[allow(clippy::print_stdout, reason = "a measurement")]
 #[ignore = "two minutes: cargo test --release --test soak -- --ignored --nocapture"]
 fn ten_thousand_runs_of_resnet18() {
-    let options = resnetc::CompileOptions {
+    let options = resnetc::internal::driver::CompileOptions {
         network: Some("resnet18".into()),
-        weights: resnetc::Weights::Init(1),
-        ..resnetc::CompileOptions::default()
+        weights: resnetc::internal::driver::Weights::Init(1),
+        ..resnetc::internal::driver::CompileOptions::default()
     };
-    let found = soak(&resnetc::compile("models/resnet.resnet", &options).unwrap(), 224, 10_000);
+    let found = soak(&resnetc::internal::driver::compile("models/resnet.resnet", &options).unwrap(), 224, 10_000);
     println!("KiB in memory after a tenth of the runs, and after all: {found:?}");
 }
 

@@ -91,7 +91,8 @@ const EVERY_CODE: &[&str] = &[
 
 #[test]
 fn no_code_is_removed_or_given_again() {
-    let known: Vec<String> = resnetc::base::codes::ALL.iter().map(|info| format!("{}: {}", info.code.0, info.title)).collect();
+    let known: Vec<String> =
+        resnetc::internal::base::codes::ALL.iter().map(|info| format!("{}: {}", info.code.0, info.title)).collect();
     let numbers: BTreeSet<&str> = known.iter().map(|line| &line[..5]).collect();
     assert_eq!(numbers.len(), known.len(), "a code is given twice");
     assert_eq!(known, EVERY_CODE, "left: the compiler's table; right: every code that was ever given");

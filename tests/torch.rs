@@ -12,9 +12,9 @@ use std::process::{Command, Stdio};
 
 use command::{arg, resnetc};
 use insta::assert_snapshot;
-use resnetc::driver::Frontend;
-use resnetc::ir::Checked;
-use resnetc::torch::{Script, TorchError, script, write};
+use resnetc::internal::driver::Frontend;
+use resnetc::internal::ir::Checked;
+use resnetc::internal::torch::{Script, TorchError, script, write};
 
 fn check(file: &Path, network: &str, set: &[(&str, &str)]) -> Checked {
     let set: Vec<(String, String)> = set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();

@@ -6,13 +6,13 @@ mod common;
 
 use common::{Build, distance, noise};
 use ndarray::{ArrayD, Ix4};
-use resnetc::SessionOptions;
-use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Checked, Op, Shape};
-use resnetc::kernels::Isa;
-use resnetc::plan::Settings;
-use resnetc::runtime::{ParamStore, RunError, StepInputs, TrainSession, interp};
-use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
+use resnetc::internal::grad::{GradOptions, training};
+use resnetc::internal::ir::{Checked, Op, Shape};
+use resnetc::internal::kernels::Isa;
+use resnetc::internal::plan::Settings;
+use resnetc::internal::runtime::SessionOptions;
+use resnetc::internal::runtime::{ParamStore, RunError, StepInputs, TrainSession, interp};
+use resnetc::internal::train::{Batch, Engine, EngineOptions, GraphEngine};
 
 fn network() -> (Checked, ParamStore) {
     let mut b = Build::new(4);

@@ -6,12 +6,12 @@ mod common;
 
 use common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
-use resnetc::SessionOptions;
-use resnetc::grad::{GradOptions, training};
-use resnetc::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
-use resnetc::kernels::Isa;
-use resnetc::runtime::{ParamStore, interp};
-use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine};
+use resnetc::internal::grad::{GradOptions, training};
+use resnetc::internal::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::internal::kernels::Isa;
+use resnetc::internal::runtime::SessionOptions;
+use resnetc::internal::runtime::{ParamStore, interp};
+use resnetc::internal::train::{Batch, Engine, EngineOptions, GraphEngine};
 
 const CLASSES: usize = 5;
 

@@ -19,12 +19,12 @@ mod common;
 
 use common::Build;
 use ndarray::{Array4, ArrayView4};
-use resnetc::SessionOptions;
-use resnetc::base::tensor::Tensor;
-use resnetc::grad::GradOptions;
-use resnetc::ir::{Checked, Op, Sgd, Shape};
-use resnetc::runtime::ParamStore;
-use resnetc::train::{Batch, Engine, EngineOptions, GraphEngine, Optimizer};
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::grad::GradOptions;
+use resnetc::internal::ir::{Checked, Op, Sgd, Shape};
+use resnetc::internal::runtime::ParamStore;
+use resnetc::internal::runtime::SessionOptions;
+use resnetc::internal::train::{Batch, Engine, EngineOptions, GraphEngine, Optimizer};
 
 fn wave(n: usize, step: f64, scale: f64) -> Vec<f32> {
     (0..n).map(|i| (scale * (step * i as f64 + 1.0).sin()) as f32).collect()

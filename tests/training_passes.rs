@@ -6,10 +6,10 @@ mod common;
 
 use common::{Build, noise};
 use ndarray::ArrayD;
-use resnetc::grad::{GradOptions, TrainingStep, training};
-use resnetc::ir::{Act, Checked, Conv, Epilogue, Op, Shape, ShapedNetwork, Train, Value};
-use resnetc::passes;
-use resnetc::runtime::{ParamStore, interp};
+use resnetc::internal::grad::{GradOptions, TrainingStep, training};
+use resnetc::internal::ir::{Act, Checked, Conv, Epilogue, Op, Shape, ShapedNetwork, Train, Value};
+use resnetc::internal::passes;
+use resnetc::internal::runtime::{ParamStore, interp};
 
 /// Nodes in order: name, word, what is fused, operands; then the outputs.
 fn text(checked: &ShapedNetwork) -> String {

@@ -84,7 +84,7 @@ impl Plannable for TrainingStep {}
 /// An optimized network has no gradient: its norms are folded and its dropout is gone.
 ///
 /// ```compile_fail
-/// # use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
+/// # use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 /// # use resnetc::{ir::Canonical, passes::Optimized};
 /// fn step(network: &Optimized) -> Result<TrainingStep, GradError> {
 ///     training(network, &GradOptions::default())
@@ -92,7 +92,7 @@ impl Plannable for TrainingStep {}
 /// ```
 ///
 /// ```
-/// # use resnetc::grad::{GradError, GradOptions, TrainingStep, training};
+/// # use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 /// # use resnetc::{ir::Canonical, passes::Optimized};
 /// fn step(network: &Canonical) -> Result<TrainingStep, GradError> {
 ///     training(network, &GradOptions::default())

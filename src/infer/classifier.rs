@@ -12,32 +12,7 @@ use crate::runtime::{Model, RunError, Session, SessionOptions};
 
 /// Classifies images: preprocessing, the network, softmax, and the names of the classes.
 ///
-/// It belongs to one thread, as a [`Session`] does. A [`Model`] is cheap to clone, so that a server can have a classifier in each of its
-/// threads. The results are those of `resnetc run`, bit for bit.
-///
-/// ```
-/// use resnetc::{Classifier, Image};
-///
-/// let mut classifier = Classifier::load("models/fashion.resnet")?;
-/// // a gray image of 28 x 28 pixels: a black square
-/// let image = Image::from_gray(28, 28, vec![0; 28 * 28])?;
-/// let best = classifier.classify(&image, 3)?;
-/// assert_eq!(best.len(), 3);
-/// println!("{} ({:.1} %)", best[0].class, 100.0 * best[0].probability);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// From a file, with the feature `image`:
-///
-/// ```
-/// # #[cfg(feature = "image")] {
-/// use resnetc::Classifier;
-///
-/// let best = Classifier::load("models/fashion.resnet")?.classify_file("tests/data/ankle-boot.png", 5)?;
-/// assert_eq!(best[0].class, "Ankle boot");
-/// # }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// See the public [`Classifier`](crate::Classifier).
 pub struct Classifier {
     session: Session,
     pipeline: ImagePipeline,
@@ -163,7 +138,7 @@ impl Classifier {
     ///
     /// # Errors
     /// That of the first image that has one.
-    pub fn classify_batch(&mut self, images: &[Image], k: usize) -> Result<Vec<Vec<Prediction>>, ClassifyError> {
+    pub fn classify_batch(&mut self, images: &[&Image], k: usize) -> Result<Vec<Vec<Prediction>>, ClassifyError> {
         let Classifier { session, pipeline } = self;
         let model = session.model().clone();
         let labels = &model.network().labels;

@@ -13,16 +13,7 @@ use crate::data::{self, ImageError};
 
 /// An image: from a file, from the bytes of one, or from pixels.
 ///
-/// Decoding JPEG and PNG needs the feature `image`; images of pixels do not.
-///
-/// ```
-/// use resnetc::Image;
-///
-/// // red and blue
-/// let image = Image::from_rgb(2, 1, vec![255, 0, 0, 0, 0, 255])?;
-/// assert_eq!((image.width(), image.height()), (2, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// See the public [`Image`](crate::Image).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub(super) pixels: Pixels,

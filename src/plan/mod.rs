@@ -395,7 +395,7 @@ pub struct Plan {
 /// A network as its source declares it cannot be planned:
 ///
 /// ```compile_fail
-/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::internal::plan::{Plan, PlanError, PlanOptions, Settings, plan};
 /// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
 /// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
 ///     plan(network, options, &Settings::default())
@@ -403,7 +403,7 @@ pub struct Plan {
 /// ```
 ///
 /// ```
-/// # use resnetc::plan::{Plan, PlanError, PlanOptions, Settings, plan};
+/// # use resnetc::internal::plan::{Plan, PlanError, PlanOptions, Settings, plan};
 /// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
 /// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
 ///     plan(&passes::inference(network.canonical()), options, &Settings::default())

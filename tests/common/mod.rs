@@ -4,13 +4,13 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ndarray::ArrayD;
-use resnetc::base::source::{SourceMap, Span};
-use resnetc::base::tensor::Tensor;
-use resnetc::ir::{
+use resnetc::internal::base::source::{SourceMap, Span};
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::ir::{
     Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
     PoolKind, Shape, Value, infer, params,
 };
-use resnetc::runtime::ParamStore;
+use resnetc::internal::runtime::ParamStore;
 
 /// A small random number generator (SplitMix64), with the same sequence on every machine.
 pub struct Rng(pub u64);

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use resnetc::base::tensor::Tensor;
-use resnetc::formats::weights;
+use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::formats::weights;
 
 /// Number of classes.
 pub const CLASSES: usize = 4;

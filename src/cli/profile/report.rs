@@ -9,7 +9,7 @@ use crate::plan::Family;
 
 /// The measurements of a step.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Row {
+pub(in crate::internal::cli) struct Row {
     pub name: String,
     /// As in the plan's dump.
     pub kernel: String,
@@ -28,14 +28,14 @@ pub(in crate::cli) struct Row {
 
 /// The peak of a number of threads together.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::cli) struct Peak {
+pub(in crate::internal::cli) struct Peak {
     pub threads: usize,
     pub gflops: f64,
 }
 
 /// A profile.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Report {
+pub(in crate::internal::cli) struct Report {
     pub network: String,
     pub batch: u32,
     pub threads: usize,
@@ -54,7 +54,7 @@ pub(in crate::cli) struct Report {
 
 /// The sum of several rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::cli) struct Sum {
+pub(in crate::internal::cli) struct Sum {
     pub steps: usize,
     pub us: f64,
     pub macs: u64,
@@ -125,18 +125,18 @@ impl Report {
     }
 
     /// The conditions of the measurement.
-    pub(in crate::cli) fn conditions(&self) -> String {
+    pub(in crate::internal::cli) fn conditions(&self) -> String {
         let (batch, isa, runs) = (self.batch, self.isa, self.times.runs());
         format!("batch {batch}, {}, {isa}, median of {runs} runs on random input", threads(self.threads))
     }
 
     /// The median of whole runs, in milliseconds.
-    pub(in crate::cli) fn median_ms(&self) -> f64 {
+    pub(in crate::internal::cli) fn median_ms(&self) -> f64 {
         self.times.median()
     }
 
     /// Each step's name and kernel, and its time in microseconds.
-    pub(in crate::cli) fn steps(&self) -> impl Iterator<Item = (String, String, f64)> + '_ {
+    pub(in crate::internal::cli) fn steps(&self) -> impl Iterator<Item = (String, String, f64)> + '_ {
         self.rows.iter().map(|row| (row.name.clone(), row.kernel.clone(), row.us))
     }
 

@@ -23,7 +23,7 @@ use crate::ir::ShapedNetwork;
                   resnetc run models/resnet.resnet --network resnet50 --weights resnet50.pth photo.jpg --top 3\n  \
                   resnetc run net.rnx --input x.npy --output y.npy\n  \
                   resnetc run models/googlenet.resnet --weights googlenet.pth --input x.npy --output y.npy --output aux1=aux1.npy")]
-pub(in crate::cli) struct Args {
+pub(in crate::internal::cli) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Images (JPEG, PNG) or folders of images
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Args {
     output: Vec<OsString>,
 }
 
-pub(in crate::cli) fn run(args: &Args, out: &mut Out) -> Done {
+pub(in crate::internal::cli) fn run(args: &Args, out: &mut Out) -> Done {
     if args.input.is_none() && !args.output.is_empty() {
         return Err(Failure::Usage(
             "--output needs --input: for images, --prepared X.npy writes what the network reads, for --input X.npy".into(),

@@ -27,7 +27,7 @@ use watch::Watch;
                   resnetc train --resume runs/resnet20\n\nThe run directory contains train.jsonl, checkpoint.safetensors, report.html, the source, and at the end \
                   weights.safetensors. Ctrl-C writes a checkpoint and exits with code 130; a second Ctrl-C exits immediately."
 )]
-pub(in crate::cli) struct Args {
+pub(in crate::internal::cli) struct Args {
     /// Source (.resnet) with a `train` block; FILE:NETWORK selects one of several networks
     #[arg(value_name = "FILE", required_unless_present = "resume")]
     file: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub(in crate::cli) struct Args {
 /// Set by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-pub(in crate::cli) fn run(args: &Args, out: &mut Out) -> Done {
+pub(in crate::internal::cli) fn run(args: &Args, out: &mut Out) -> Done {
     match &args.resume {
         Some(dir) => resume(args, &RunDir::new(dir), out),
         None => begin(args, out),

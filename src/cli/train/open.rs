@@ -45,7 +45,7 @@ impl Parts {
 }
 
 /// The checked network of a source. Errors are shown.
-pub(in crate::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
+pub(in crate::internal::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Result<(Frontend, Checked), Failure> {
     if crate::formats::artifact::is_artifact(file) {
         return Err(Failure::Input(format!("`{}` is an artifact: training needs its source", file.display())));
     }
@@ -56,7 +56,7 @@ pub(in crate::cli) fn checked(file: &Path, select: &Select, out: &mut Out) -> Re
 
 /// The training data, and the validation data if any.
 #[allow(clippy::type_complexity, reason = "a pair of datasets")]
-pub(in crate::cli) fn datasets(
+pub(in crate::internal::cli) fn datasets(
     checked: &Checked,
     spec: &str,
     valid: Option<&str>,

@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 8;
 
 /// The entries of one network in a derivation chain, or of the command line.
 #[derive(Debug)]
-pub(in crate::elaborate) struct TrainEntries {
+pub(in crate::internal::elaborate) struct TrainEntries {
     entries: Vec<Entry>,
     span: Span,
     /// Whether this is the command line.
@@ -62,14 +62,14 @@ enum LengthUnit {
 
 /// A recipe whose labels are not yet resolved in the graph.
 #[derive(Debug)]
-pub(in crate::elaborate) struct UnresolvedRecipe {
+pub(in crate::internal::elaborate) struct UnresolvedRecipe {
     recipe: Recipe,
     freeze: Vec<(String, Span)>,
     except: Vec<(String, Span)>,
 }
 
 /// The entries of a `train` block.
-pub(in crate::elaborate) fn level(entries: &[ast::Entry], span: Span, env: &Env, eval: &mut Eval<'_>) -> TrainEntries {
+pub(in crate::internal::elaborate) fn level(entries: &[ast::Entry], span: Span, env: &Env, eval: &mut Eval<'_>) -> TrainEntries {
     TrainEntries { entries: evaluated(entries, env, 0, eval), span, of_command: false }
 }
 
@@ -108,7 +108,7 @@ fn word(value: Value) -> Value {
 }
 
 /// The entries of `--set train.KEY=VALUE`, if any.
-pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<TrainEntries> {
+pub(in crate::internal::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<'_>) -> Option<TrainEntries> {
     let mut entries: Vec<Entry> = Vec::new();
     for set in sets {
         let value = word(eval.eval(&set.expr, env));
@@ -147,7 +147,7 @@ pub(in crate::elaborate) fn of_command(sets: &[Set], env: &Env, eval: &mut Eval<
 }
 
 /// Where a key stands in a recipe that is written here or in another framework as `key`: `train.optimizer.lr` for `learning_rate`.
-pub(in crate::elaborate) fn path(key: &str) -> Option<String> {
+pub(in crate::internal::elaborate) fn path(key: &str) -> Option<String> {
     let own = |context: &str, keys: &[&'static str]| match foreign::find(context, key) {
         Some(foreign::Answer::Ours(own)) => Some(own),
         _ => keys.iter().copied().find(|own| *own == key),

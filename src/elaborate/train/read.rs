@@ -39,7 +39,7 @@ pub(super) const OPTIMIZER_KEYS: [&str; 6] = ["lr", "momentum", "nesterov", "wei
 const MAX_BATCH: u64 = 1 << 20;
 
 /// The recipe from all levels, base first; `None` if there is none, or after an error.
-pub(in crate::elaborate) fn read(mut levels: Vec<TrainEntries>, eval: &mut Eval<'_>) -> Option<UnresolvedRecipe> {
+pub(in crate::internal::elaborate) fn read(mut levels: Vec<TrainEntries>, eval: &mut Eval<'_>) -> Option<UnresolvedRecipe> {
     let span = levels.first()?.span;
     let errors = eval.diags.len();
     let mut entries: Vec<Entry> = Vec::new();

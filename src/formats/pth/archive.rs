@@ -25,15 +25,15 @@ pub(super) struct Archive<'a> {
 /// Opens a zip archive that starts at the beginning of the file. The stated offset of the directory is used. Guessing that the directory ends
 /// where the end record begins is wrong if there is a zip64 record, and still finds an entry if names have a certain length (21 bytes in a file
 /// of `torch.save`).
-pub(in crate::formats) fn opened(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
+pub(in crate::internal::formats) fn opened(bytes: &[u8]) -> Result<ZipArchive<Cursor<&[u8]>>, Fault> {
     ZipArchive::with_config(Config { archive_offset: ArchiveOffset::Known(0) }, Cursor::new(bytes)).map_err(bad_zip)
 }
 
-pub(in crate::formats) fn too_much() -> Fault {
+pub(in crate::internal::formats) fn too_much() -> Fault {
     Fault::Unsupported("unpacks to far more than its own size, and is not read as a precaution".into())
 }
 
-pub(in crate::formats) fn bad_zip(e: impl std::fmt::Display) -> Fault {
+pub(in crate::internal::formats) fn bad_zip(e: impl std::fmt::Display) -> Fault {
     Fault::Damaged(format!("its zip archive cannot be read ({e})"))
 }
 
@@ -108,7 +108,7 @@ fn inflated(zip: &mut ZipArchive<Cursor<&[u8]>>, index: usize, limit: u64) -> Re
 }
 
 /// An entry of the archive `bytes`: mapped if it is stored uncompressed; otherwise inflated, which counts against the budget.
-pub(in crate::formats) fn contents(
+pub(in crate::internal::formats) fn contents(
     zip: &mut ZipArchive<Cursor<&[u8]>>,
     bytes: &Bytes,
     index: usize,

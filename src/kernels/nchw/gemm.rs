@@ -119,7 +119,7 @@ pub fn conv(
 }
 
 /// im2col for `width` pixels starting at `first`: `tile[k][pixel]` for each channel and kernel element `k`.
-pub(in crate::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
+pub(in crate::internal::kernels) fn im2col(shape: &ConvShape, input: &[f32], first: usize, width: usize, tile: &mut [f32]) {
     let [h, w] = shape.input;
     let ow = shape.output[1];
     let [kh, kw] = shape.kernel;

@@ -40,7 +40,7 @@ pub fn concat_part(pool: &ThreadPool, lanes: usize, [part, offset, whole]: [usiz
 }
 
 /// Copies channels of a sample, starting at `channel`, for the given pixels, into the lanes `into` of `to`.
-pub(in crate::kernels) fn copy_channels(
+pub(in crate::internal::kernels) fn copy_channels(
     sample: &[f32],
     lanes: usize,
     plane: usize,

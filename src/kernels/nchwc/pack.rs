@@ -12,7 +12,7 @@ use crate::kernels::{Aligned, ConvShape};
 
 /// How the channels of a convolution are split into blocks and units. Winograd weights have points instead of kernel elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kernels) struct Panels {
+pub(in crate::internal::kernels) struct Panels {
     lanes: usize,
     filters: usize,
     channels: usize,
@@ -144,7 +144,7 @@ impl<'a> Filters<'a> {
     }
 
     /// Copies one kernel element of a channel for the filters starting at `first`. Only for weights without groups.
-    pub(in crate::kernels) fn copy(&self, first: usize, channel: usize, element: usize, to: &mut [f32]) {
+    pub(in crate::internal::kernels) fn copy(&self, first: usize, channel: usize, element: usize, to: &mut [f32]) {
         let (start, step) = self.line(first, channel, element);
         let from = &self.values[start..];
         if step == 1 {
@@ -168,7 +168,7 @@ impl<'a> Filters<'a> {
 }
 
 /// Flushes subnormal numbers, which are negligible but cost a hundred cycles per operation.
-pub(in crate::kernels) fn flush(value: f32) -> f32 {
+pub(in crate::internal::kernels) fn flush(value: f32) -> f32 {
     if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
 }
 

@@ -6,7 +6,7 @@ use super::Simd;
 
 /// AVX-512 (F).
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Avx512;
+pub(in crate::internal::kernels) struct Avx512;
 
 // SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]

@@ -5,7 +5,7 @@ use super::Simd;
 
 /// No vectors.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Scalar;
+pub(in crate::internal::kernels) struct Scalar;
 
 // SAFETY of every block: the trait's contract; pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]

@@ -33,13 +33,13 @@ impl Size {
 }
 
 /// At least `floats` floats, in an odd number of cache lines: with this stride, addresses fall into different cache sets.
-pub(in crate::kernels) fn odd_lines(floats: usize) -> usize {
+pub(in crate::internal::kernels) fn odd_lines(floats: usize) -> usize {
     (floats.div_ceil(LINE) | 1) * LINE
 }
 
 /// Given a tile that starts at `first` along an axis and spans `reach` positions, those inside a feature map of length `len`:
 /// first and end.
-pub(in crate::kernels) fn inside(first: isize, len: usize, reach: usize) -> [usize; 2] {
+pub(in crate::internal::kernels) fn inside(first: isize, len: usize, reach: usize) -> [usize; 2] {
     let start = (-first).clamp(0, reach as isize);
     [start as usize, (len as isize - first).clamp(start, reach as isize) as usize]
 }

@@ -14,7 +14,7 @@ use crate::kernels::simd::Simd;
 
 /// An input tile of several blocks of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::kernels) struct InputTile {
+pub(in crate::internal::kernels) struct InputTile {
     /// The tile's first pixel, which may be outside of the feature map: see `rows` and `columns`.
     pub x: *const f32,
     /// Row stride.
@@ -39,7 +39,7 @@ pub(in crate::kernels) struct InputTile {
 
 /// An output tile of one block of channels. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::kernels) struct OutputTile {
+pub(in crate::internal::kernels) struct OutputTile {
     /// The tile's first point.
     pub m: *const f32,
     /// Point stride in `m`.
@@ -233,7 +233,7 @@ impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for OutputTransform
 }
 
 /// The transform of input tiles.
-pub(in crate::kernels) fn input(isa: VectorIsa, size: Size) -> Instance<InputTile> {
+pub(in crate::internal::kernels) fn input(isa: VectorIsa, size: Size) -> Instance<InputTile> {
     match size {
         Size::F2 => instance::<InputTransform<F2, 2, 4>>(isa),
         Size::F4 => instance::<InputTransform<F4, 4, 6>>(isa),

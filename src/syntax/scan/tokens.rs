@@ -111,7 +111,7 @@ impl Scanner<'_> {
 }
 
 /// At most 40 characters of a text, for a message.
-pub(in crate::syntax) fn shorten(text: &str) -> String {
+pub(in crate::internal::syntax) fn shorten(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),

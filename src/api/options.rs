@@ -1,0 +1,100 @@
+//! Options of compilation and of sessions.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::driver;
+use crate::runtime;
+
+/// Where the parameters of a network come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Weights {
+    /// The file that the source names (`weights "…"`).
+    #[default]
+    Named,
+    /// A safetensors, PyTorch or NumPy file.
+    File(PathBuf),
+    /// Random parameters by He initialization, with a seed. The same seed gives the same values.
+    Init(u64),
+}
+
+/// Options of [`compile`](crate::compile) and [`Network::open`](crate::Network::open).
+///
+/// ```
+/// use resnetc::{CompileOptions, Weights};
+///
+/// let options = CompileOptions::default().network("resnet20").set("classes", "100").weights(Weights::Init(1));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CompileOptions {
+    /// Which network, if the file has several.
+    pub network: Option<String>,
+    /// Values for parameters of the network, as expressions of the language: `("classes", "10")`.
+    pub set: Vec<(String, String)>,
+    /// Where the parameters come from.
+    pub weights: Weights,
+}
+
+impl CompileOptions {
+    /// Selects a network of the file.
+    #[must_use]
+    pub fn network(mut self, name: impl Into<String>) -> Self {
+        self.network = Some(name.into());
+        self
+    }
+
+    /// Gives a parameter of the network a value, written as in the language. May be repeated.
+    #[must_use]
+    pub fn set(mut self, parameter: impl Into<String>, value: impl Into<String>) -> Self {
+        self.set.push((parameter.into(), value.into()));
+        self
+    }
+
+    /// Selects where the parameters come from.
+    #[must_use]
+    pub fn weights(mut self, weights: Weights) -> Self {
+        self.weights = weights;
+        self
+    }
+}
+
+impl Weights {
+    pub(super) fn lower(&self) -> driver::Weights {
+        match self {
+            Weights::Named => driver::Weights::Named,
+            Weights::File(path) => driver::Weights::File(path.clone()),
+            Weights::Init(seed) => driver::Weights::Init(*seed),
+        }
+    }
+}
+
+/// Options of [`Model::session_with`](crate::Model::session_with).
+///
+/// ```
+/// use resnetc::SessionOptions;
+///
+/// let options = SessionOptions::default().threads(std::num::NonZero::<usize>::MIN);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionOptions {
+    /// Number of threads, including the calling one. By default as many as the process may use: CPU affinity and cgroup limits
+    /// are respected.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl SessionOptions {
+    /// Sets the number of threads, including the calling one.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    pub(super) fn lower(self) -> runtime::SessionOptions {
+        let defaults = runtime::SessionOptions::default();
+        runtime::SessionOptions { threads: self.threads.map_or(defaults.threads, NonZeroUsize::get), ..defaults }
+    }
+}

@@ -1,36 +1,37 @@
-//! resnetc: a compiler for a declarative language for residual networks, and a CPU runtime for the result.
+//! A compiler for a declarative language for residual networks, and a fast CPU runtime for the result.
 //!
-//! A `.resnet` file states stages, filter doubling and shortcuts, and reads like the tables of "Deep Residual Learning for
-//! Image Recognition" (He et al. 2016). Data flows in one direction through the modules:
+//! A `.resnet` file states stages, filter doubling and shortcuts, and reads like the tables of "Deep Residual Learning for Image
+//! Recognition" (He et al. 2016). The `resnetc` command checks, trains, evaluates and converts such networks; this library runs
+//! them in your program.
 //!
-//! ```text
-//! source --syntax--> Ast --elaborate--> Network --check--> Checked --passes--> Optimized --plan--> Plan --runtime--> tensors
+//! - [`Classifier`]: an image in, named classes out.
+//! - [`compile`] or [`Model::load`], then [`Model::session`] and [`Session::run`]: arrays in, arrays out.
+//! - [`Network::open`]: shapes, parameters, multiply-adds and the graph as text, without weights.
+//!
+//! ```
+//! use resnetc::Classifier;
+//!
+//! # #[cfg(feature = "image")]
+//! # fn main() -> Result<(), resnetc::Error> {
+//! let mut classifier = Classifier::load("models/fashion.resnet")?;
+//! let best = classifier.classify_file("tests/data/ankle-boot.png", 1)?;
+//! assert_eq!(best[0].class, "Ankle boot");
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "image"))]
+//! # fn main() {}
 //! ```
 //!
-//! - [`syntax`] parses the text; [`elaborate`] expands blocks and stages into a graph ([`ir`]).
-//! - [`check`] infers every shape with the one shape rule ([`ir::infer`](ir::infer())), checks the design rules and `expect`
-//!   lines, and returns a side table; it never changes the graph.
-//! - [`ir::Canonical`] is what [`passes`] and [`grad`] start from: each later phase of a network has its own type. Passes fold and fuse
-//!   nodes; [`plan`] chooses a kernel and a memory location for each node, as plain data.
-//! - [`runtime`] binds parameters and runs plans. [`runtime::interp`] is the reference interpreter: it evaluates operators by
-//!   their definition, and everything else is tested against it.
-//! - [`decompile`] works in reverse: from a graph without structure to structured source.
-//! - [`torch`] generates PyTorch source, and the recipe as a training script for it.
-//! - [`formats`] reads weights and artifacts, [`data`] reads images; `view` renders a network as a web page; [`driver`]
-//!   connects all of them.
-//! - [`infer`] classifies images; [`eval`] measures accuracy over a dataset.
-//!
-//! Most programs need [`Classifier`], or [`compile`] (or [`Model::load`]), [`Model::session`] and [`Session::run`].
-//!
-//! # Invariants
-//!
-//! A module only imports modules before it in the flow. Only the command line prints. Invalid external input (source, weights,
-//! artifact, image) returns an `Err`, never a panic. The same input and thread count give the same bits.
+//! Invalid external input (source, weights, artifact, image) returns an [`Error`], never a panic. The same input, instruction set and
+//! thread count give the same bits.
 //!
 //! # Features
 //!
-//! `cli` (default): the `resnetc` command. `image`: JPEG and PNG decoding. Without either, the core remains: parser, checker,
-//! planner, kernels, weights.
+//! - `image`: JPEG and PNG decoding.
+//! - `onnx`: networks from and to ONNX files, for the command.
+//! - `cli` (default): the `resnetc` command, with both.
+//!
+//! Without any, the core remains: parser, checker, planner, kernels, weights.
 
 mod api;
 

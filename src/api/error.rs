@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Weights,
     /// An input array or image does not fit the network.
     Input,
+    /// The network's scores are NaN or infinite.
+    NotFinite,
     /// Too little memory, or a thread that cannot be started.
     Resources,
     /// A bug in resnetc. Please report it.
@@ -86,6 +88,7 @@ impl Error {
     pub(super) fn classify(error: ClassifyError) -> Error {
         match error {
             ClassifyError::Infer(InferError::Run(error)) => Error::run(error),
+            ClassifyError::NotFinite(_) => Error::new(ErrorKind::NotFinite, error),
             error => Error::new(ErrorKind::Input, error),
         }
     }

@@ -1,6 +1,5 @@
 //! Options of compilation and of sessions.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::driver;
@@ -75,26 +74,26 @@ impl Weights {
 /// ```
 /// use resnetc::SessionOptions;
 ///
-/// let options = SessionOptions::default().threads(std::num::NonZero::<usize>::MIN);
+/// let options = SessionOptions::default().threads(1);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// Number of threads, including the calling one. By default as many as the process may use: CPU affinity and cgroup limits
+    /// Number of threads, including the calling one; at least 1. By default as many as the process may use: CPU affinity and cgroup limits
     /// are respected.
-    pub threads: Option<NonZeroUsize>,
+    pub threads: Option<usize>,
 }
 
 impl SessionOptions {
-    /// Sets the number of threads, including the calling one.
+    /// Sets the number of threads, including the calling one; at least 1.
     #[must_use]
-    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+    pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
     pub(super) fn lower(self) -> runtime::SessionOptions {
         let defaults = runtime::SessionOptions::default();
-        runtime::SessionOptions { threads: self.threads.map_or(defaults.threads, NonZeroUsize::get), ..defaults }
+        runtime::SessionOptions { threads: self.threads.unwrap_or(defaults.threads), ..defaults }
     }
 }

@@ -118,7 +118,7 @@ def measure(resnetc, data):
         compare(resnetc, "models/cifar.resnet:resnet20", data / "cifar-resnet/resnet20.safetensors", folder, images, net, SMALL, 32, 32)
 
 
-# in the order of the rows of the fixture; tests/cli_eval.rs has the same arguments
+# in the order of the rows of the fixture; tests/cli/eval.rs has the same arguments
 TINY = [
     ([20], 10, False, "probabilities"),
     ([20], 10, False, "logits"),

@@ -2,9 +2,9 @@
 
 usage: families.py [--resnetc PATH] [--table FILE] [NAME ...]      compares at the networks' own input sizes
        families.py --bench FILE [--resnetc PATH] [NAME ...]        measures images/s, into the table that is there
-       families.py --fixtures DIR [NAME ...]                       writes answers to small inputs for tests/families.rs
+       families.py --fixtures DIR [NAME ...]                       writes answers to small inputs for tests/runtime/families.rs
 
-Each reference is given parameters drawn by a rule (`parameters`, below, which tests/families.rs follows as well), and its
+Each reference is given parameters drawn by a rule (`parameters`, below, which tests/runtime/families.rs follows as well), and its
 state dict is saved as it is; `resnetc run` must load it by name and compute the same. What counts is the largest difference
 over the standard deviation of the reference's output, for each output; more than 1e-3 is a failure.
 

@@ -1,4 +1,4 @@
-"""Small images and what Pillow makes of them, for tests/preprocess.rs.
+"""Small images and what Pillow makes of them, for tests/formats/preprocess.rs.
 
 usage: images.py [DIR]          makes tests/fixtures/images (Pillow 13)
 
@@ -121,7 +121,7 @@ def as_rgb(path):
 
 
 def noise(height, width, channels):
-    """As tests/preprocess.rs makes it."""
+    """As tests/formats/preprocess.rs makes it."""
     state, out = (height * 65536 + width) * 4 + channels, bytearray()
     for _ in range(height * width * channels):
         state = (state * 1664525 + 1013904223) % (1 << 32)

@@ -1,0 +1,18 @@
+//! What comes in and goes out: ONNX, PyTorch, decompiled sources, images and datasets.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "../common/command.rs"]
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/structured.rs"]
+mod structured;
+
+mod decompile;
+mod loader;
+mod onnx;
+mod onnx_bad_input;
+mod onnx_conformance;
+mod preprocess;
+mod torch;

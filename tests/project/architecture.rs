@@ -1,0 +1,348 @@
+//! The rules of the house, scanned: see "Rules" in `docs/architecture.md`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What may stand at the top.
+const TOP: &[&str] = &[
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "benches",
+    "clippy.toml",
+    "docs",
+    "examples",
+    "grammar",
+    "models",
+    "rustfmt.toml",
+    "src",
+    "tests",
+];
+
+/// The folders of `src/` in the order of the flow: each imports only from those before it.
+const ORDER: &[&str] = &[
+    "base",
+    "ir",
+    "syntax",
+    "elaborate",
+    "check",
+    "grad",
+    "passes",
+    "kernels",
+    "plan",
+    "runtime",
+    "formats",
+    "decompile",
+    "torch",
+    "data",
+    "view",
+    "train",
+    "driver",
+    "infer",
+    "eval",
+    "cli",
+    "lsp",
+];
+
+fn sources() -> Vec<(String, PathBuf, String)> {
+    fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.to_string_lossy().replace('\\', "/").contains("/tests")
+            {
+                out.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let inside = path.strip_prefix(&root).unwrap();
+            let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            (first.trim_end_matches(".rs").to_string(), path, text)
+        })
+        .collect()
+}
+
+/// The lines that are code: comments and the test modules at a file's end are left out.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..end]
+        .lines()
+        .enumerate()
+        .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or("")))
+        .filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// The most groups of files that may import from each other.
+const MAX_CYCLES: usize = 19;
+
+/// The groups of files that may import from each other, each with its reason. A smaller group within one is allowed too.
+const CYCLES: &[(&str, &str)] = &[
+    ("cli::args cli::output", "colors and formats are arguments, and a failed argument is a failure"),
+    (
+        "cli::eval cli::eval::judge cli::eval::members cli::eval::report cli::eval::state",
+        "the command's arguments are read by its parts",
+    ),
+    ("cli::profile::report cli::profile::text", "the text's numbers are computed in the report"),
+    ("cli::view cli::view::watch", "the command's arguments are read by its parts"),
+    (
+        "data::archive data::arrays data::cifar data::classes data::dataset data::error data::folder data::idx data::labels data::open data::packed data::pictures",
+        "the error names the forms of datasets",
+    ),
+    (
+        "decompile decompile::group decompile::irregular decompile::iso decompile::net decompile::print decompile::stage decompile::standard decompile::steps decompile::synth decompile::tree decompile::unit",
+        "standard blocks are found by decompiling what they expand to",
+    ),
+    (
+        "formats::kind formats::pth formats::pth::archive formats::pth::legacy formats::pth::pickle formats::pth::state_dict",
+        "a reader says what kind of file it was given instead",
+    ),
+    ("formats::mismatch formats::structure", "advice on a mismatch compares structures"),
+    ("formats::onnx::export formats::onnx::export::emit formats::onnx::export::file", "the model is built by its parts"),
+    ("formats::sharded formats::weights", "an index of weights names files of weights"),
+    (
+        "ir::graph ir::infer ir::network ir::op ir::params ir::recipe ir::signal ir::train",
+        "an operator may be one of training, whose shape is inferred from the operator that it differentiates",
+    ),
+    (
+        "kernels::blocked kernels::blocked::channelwise kernels::blocked::convert kernels::blocked::depthwise kernels::blocked::pooling kernels::isa kernels::linear kernels::peak kernels::train::conv_weight::depthwise kernels::train::leaves kernels::train::plane kernels::train::pool kernels::winograd kernels::winograd::weights",
+        "the table of instruction sets lists every kernel's instances",
+    ),
+    ("kernels::blocked::direct kernels::blocked::direct::cut", "the cut is that of a direct convolution"),
+    (
+        "plan plan::arena plan::in_place plan::layout plan::lower plan::pair plan::settings plan::strategy",
+        "the parts of planning fill in the plan",
+    ),
+    ("runtime::interp runtime::interp::ops runtime::interp::train", "operators share the arrays of the interpreter"),
+    ("runtime::model runtime::session", "a model makes its sessions"),
+    ("runtime::packs runtime::weights", "packed weights are made from weights"),
+    (
+        "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
+        "the parts of a module share its error",
+    ),
+    ("view::groups view::model", "groups are part of the page's model"),
+];
+
+fn complain(found: Vec<String>, rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_folder_imports_only_from_those_before_it() {
+    let mut found = Vec::new();
+    for (folder, path, text) in sources() {
+        let Some(place) = ORDER.iter().position(|f| *f == folder) else {
+            assert!(matches!(folder.as_str(), "lib" | "main"), "{} stands in no known folder", path.display());
+            continue;
+        };
+        for (line, code) in code(&text) {
+            for (at, _) in code.match_indices("crate::") {
+                let name: String = code[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let names: Vec<String> = if name.is_empty() {
+                    // `use crate::{passes, plan}`
+                    code[at + 7..]
+                        .trim_matches(['{', '}', ';', ' '])
+                        .split(',')
+                        .map(|n| n.trim().split("::").next().unwrap_or("").to_string())
+                        .collect()
+                } else {
+                    vec![name]
+                };
+                for name in names {
+                    let Some(target) = ORDER.iter().position(|f| *f == name) else { continue };
+                    let kernels = folder == "kernels" && !matches!(name.as_str(), "base" | "kernels");
+                    if target > place || kernels {
+                        found.push(format!("{}:{line}: {folder} imports {name}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    complain(found, "a folder imports only from those before it, and kernels only from base");
+}
+
+#[test]
+fn the_flow_has_no_folder_that_the_rule_does_not_know() {
+    let known = |name: &str| ORDER.contains(&name) || matches!(name, "lib" | "main");
+    complain(sources().into_iter().filter(|(f, ..)| !known(f)).map(|(f, ..)| f).collect(), "unknown folders");
+}
+
+/// Names at the top: what git keeps, or, outside a checkout, all but the build folder.
+fn top() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = ["ls-files", "-z"];
+    let git = Command::new("git")
+        .args(kept)
+        .current_dir(root)
+        .output()
+        .ok()
+        .filter(|o| o.status.success() && root.join(".git").exists());
+    let mut names: Vec<String> = match git {
+        Some(output) => String::from_utf8_lossy(&output.stdout)
+            .split_terminator('\0')
+            // what was deleted, but not yet from the index, is not there
+            .filter(|path| root.join(path).symlink_metadata().is_ok())
+            .map(|path| path.split('/').next().unwrap_or(path).to_owned())
+            .collect(),
+        None => fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| !matches!(name.as_str(), ".git" | "target"))
+            .collect(),
+    };
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn nothing_stands_at_the_top_that_does_not_belong_there() {
+    let names = top();
+    for needed in ["Cargo.toml", "src"] {
+        assert!(names.iter().any(|n| n == needed), "{needed} is not among {names:?}");
+    }
+    complain(
+        names.into_iter().filter(|n| !TOP.contains(&n.as_str())).collect(),
+        "what may stand at the top is listed here: files belong into a folder",
+    );
+}
+
+/// The module path of a file: `ir::op`; empty for the crate's root.
+fn module(path: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let inside = path.strip_prefix(&root).unwrap().with_extension("");
+    let parts: Vec<_> =
+        inside.iter().map(|part| part.to_string_lossy()).filter(|part| !matches!(&**part, "mod" | "lib")).collect();
+    parts.join("::")
+}
+
+#[test]
+fn files_do_not_import_from_each_other() {
+    let texts = sources().into_iter().filter(|(folder, ..)| folder != "main").map(|(_, path, text)| (module(&path), text));
+    let files = super::imports::Files::new(texts);
+    let edges = files.edges();
+    let mut found: Vec<String> = Vec::new();
+    for cycle in super::imports::cycles(&edges) {
+        let allowed = |files: &str| cycle.iter().all(|file| files.split(' ').any(|f| f == *file));
+        if CYCLES.iter().any(|(files, _)| allowed(files)) {
+            continue;
+        }
+        let name = cycle.iter().copied().collect::<Vec<_>>().join(" ");
+        let inside = |from: &&str| {
+            edges[from].iter().filter(|to| cycle.contains(*to)).map(|to| format!("    {from} -> {to}")).collect::<Vec<_>>()
+        };
+        found.push(format!("{name}\n{}", cycle.iter().flat_map(inside).collect::<Vec<_>>().join("\n")));
+    }
+    complain(found, "files import from each other in a cycle: move what they share to a file of its own");
+    assert!(CYCLES.len() <= MAX_CYCLES && CYCLES.iter().all(|(_, reason)| !reason.is_empty()));
+}
+
+#[test]
+fn the_scan_finds_cycles() {
+    let cycles = |texts: &[(&str, &str)]| {
+        let files = super::imports::Files::new(texts.iter().map(|&(module, text)| (module.to_owned(), text.to_owned())));
+        let found: Vec<String> =
+            super::imports::cycles(&files.edges()).into_iter().map(|c| c.into_iter().collect::<Vec<_>>().join(" ")).collect();
+        found
+    };
+    let with = |a: &str, b: &str, parent: &str| cycles(&[("", "mod m;"), ("m", parent), ("m::a", a), ("m::b", b)]);
+    let (a, b) = ("use super::b::g;\npub fn f() {}", "pub fn g() {}");
+    assert!(with(a, b, "mod a;\nmod b;").is_empty());
+    for text in [
+        "use super::a::f;\npub fn g() {}",
+        "use crate::m::{a::{self, f as other}};\npub fn g() {}",
+        "pub fn g() { super::a::f() }",
+        "pub fn g() -> crate::m::a::T {}",
+    ] {
+        assert_eq!(with(a, text, "mod a;\nmod b;"), ["m::a m::b"], "{text}");
+    }
+    // through what the parent shows again, which itself imports nothing
+    for parent in
+        ["mod a;\nmod b;\npub use a::f;", "mod a;\nmod b;\npub use a::*;", "mod a;\nmod b;\npub(crate) use self::a::{f};"]
+    {
+        assert_eq!(with(a, "use super::f;\npub fn g() {}", parent), ["m::a m::b"], "{parent}");
+        assert_eq!(with(a, "pub fn g() { crate::m::f() }", parent), ["m::a m::b"], "{parent}");
+    }
+    // between a file and its folder
+    assert_eq!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\nuse a::f;"), ["m m::a"]);
+    assert_eq!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\nfn h() { a::f() }"), ["m m::a"]);
+    assert!(with("use super::X;", "", "mod a;\nmod b;\nstruct X;\npub use a::f;").is_empty());
+    // neither comments, literals, visibilities nor tests
+    for text in [
+        "// use super::a::f;\npub fn g() {}",
+        "pub fn g() { \"use super::a::f; \\\" super::a::f()\" }",
+        "pub fn g() { r#\"\" super::a::f()\"#; '\"'; '\\''; }",
+        "pub(in super::a) fn g() {}",
+        "pub fn g() {}\n#[cfg(test)]\nmod tests {\n use super::super::a::f;\n}",
+    ] {
+        assert!(with(a, text, "mod a;\nmod b;").is_empty(), "{text}");
+    }
+    assert!(with(a, "use super::a::f;\npub fn g() {}", "mod a;\n#[cfg(test)]\nmod b;").is_empty());
+}
+
+#[test]
+fn unsafe_code_stands_where_it_may() {
+    let allowed = |path: &Path| {
+        let path = path.to_string_lossy().replace('\\', "/");
+        path.contains("/src/kernels/")
+            || path.ends_with("/src/base/mmap.rs")
+            || path.ends_with("/src/runtime/arena.rs")
+            || path.ends_with("/src/runtime/exec.rs")
+            || path.ends_with("/src/runtime/exec_train.rs")
+    };
+    let mut found = Vec::new();
+    for (_, path, text) in sources().into_iter().filter(|(_, path, _)| !allowed(path)) {
+        for (line, code) in code(&text) {
+            if code.contains("unsafe ") && !code.contains("unsafe_") {
+                found.push(format!("{}:{line}", path.display()));
+            }
+        }
+    }
+    complain(found, "`unsafe` lives in kernels/, base/mmap.rs, and where the arena's views are made and taken");
+}
+
+#[test]
+fn only_the_command_line_prints_reads_arguments_or_exits() {
+    let mut found = Vec::new();
+    for (folder, path, text) in sources().into_iter().filter(|(f, ..)| !matches!(f.as_str(), "cli" | "lsp" | "main")) {
+        for (line, code) in code(&text) {
+            for word in ["println!", "eprintln!", "print!(", "std::process::exit", "env::args", "dbg!"] {
+                if code.contains(word) {
+                    found.push(format!("{}:{line}: {folder} uses {word}", path.display()));
+                }
+            }
+        }
+    }
+    complain(found, "only cli and lsp print, read arguments or exit");
+}
+
+#[test]
+fn only_syntax_sees_the_parser_generator() {
+    let mut found = Vec::new();
+    for (_, path, text) in sources().into_iter().filter(|(f, ..)| f != "syntax") {
+        found.extend(code(&text).filter(|(_, c)| c.contains("pest")).map(|(line, _)| format!("{}:{line}", path.display())));
+    }
+    complain(found, "pest's rules are seen by syntax alone");
+}
+
+#[test]
+fn the_scan_sees_code_and_not_comments() {
+    let text = "use crate::plan; // crate::cli\n/// unsafe words\nfn f() {}\n#[cfg(test)]\nmod tests { use crate::cli; }\n";
+    let lines: Vec<_> = code(text).map(|(n, line)| (n, line.trim().to_string())).collect();
+    assert_eq!(lines, [(1, "use crate::plan;".to_string()), (3, "fn f() {}".to_string())]);
+}

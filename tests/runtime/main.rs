@@ -1,0 +1,18 @@
+//! The runtime: plans, kernels and sessions against the reference interpreter.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "../common/command.rs"]
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agreement;
+mod families;
+mod interpreter;
+mod isa;
+mod kernels;
+mod one_dimensional;
+mod plan;
+mod planning;
+mod soak;

@@ -195,7 +195,7 @@ fn load_pixel_mean(checked: &mut Checked, files: &dyn FileSystem) -> Option<Diag
     None
 }
 
-/// Where [`compile`] gets parameters from.
+/// Where [`Frontend::params`] gets parameters from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
     /// The file named in the source (`weights "…"`).
@@ -215,7 +215,7 @@ fn weights_file<'a>(checked: &'a Checked, from: &'a Weights) -> Option<&'a Path>
     }
 }
 
-/// Options of [`compile`].
+/// Options of [`Frontend::model`].
 #[derive(Clone, Debug, Default)]
 pub struct CompileOptions {
     /// Which network, if the file has several: see [`Frontend::select`].
@@ -226,7 +226,7 @@ pub struct CompileOptions {
     pub weights: Weights,
 }
 
-/// Why [`compile`] failed.
+/// Why a network was not compiled.
 #[derive(Debug, Error)]
 pub enum CompileError {
     /// The source file cannot be read.
@@ -258,28 +258,6 @@ pub enum CompileError {
     /// A parameter is missing.
     #[error(transparent)]
     Param(#[from] ParamError),
-}
-
-/// Compiles a network of a source file to a model.
-///
-/// ```
-/// use ndarray::ArrayD;
-/// use resnetc::{CompileOptions, Weights, compile};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let options = CompileOptions { network: Some("resnet20".into()), weights: Weights::Init(1), ..CompileOptions::default() };
-/// let model = compile("models/cifar.resnet", &options)?;
-///
-/// // a batch of two images: [batch, channels, height, width]
-/// let images = ArrayD::<f32>::zeros(vec![2, 3, 32, 32]);
-/// let mut session = model.session()?;
-/// let outputs = session.run(&[("input", images.view())])?;
-/// assert_eq!(outputs.main().shape(), [2, 10]);
-/// # Ok(())
-/// # }
-/// ```
-pub fn compile(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Model, CompileError> {
-    Frontend::open(path.as_ref())?.model(options)
 }
 
 impl Frontend {

@@ -101,7 +101,7 @@ codes! {
     WEIGHTS_MISSING = "E0506", "the checkpoint lacks tensors that the network needs";
     WEIGHTS_UNUSED = "E0507", "the checkpoint has tensors that the network does not use";
     WEIGHTS_NAMES = "E0508", "the checkpoint names its tensors differently";
-    WEIGHTS_TYPE = "E0509", "the checkpoint has weights of a type that is not read";
+    WEIGHTS_TYPE = "E0509", "the checkpoint has weights of an unsupported type";
     // W: warnings
     UNUSED_PARAMETER = "W0101", "a parameter is never used";
     UNUSED_IMPORT = "W0102", "an import is never used";

@@ -50,8 +50,8 @@ pub(super) struct Args {
     #[arg(long)]
     fold: bool,
     /// Leave packed weights out of the artifact: the file is smaller, but weights are packed at each start
-    #[arg(long, requires = "output")]
-    no_packs: bool,
+    #[arg(long, alias = "no-packs", requires = "output")]
+    no_packed_weights: bool,
     /// Batch size of the plan and of the artifact's packed weights
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
@@ -121,7 +121,7 @@ fn artifact(args: &Args, checked: &Checked, front: &Frontend, out: &mut Out) -> 
     if args.tune {
         model = tuned(args, model)?;
     }
-    let packs = if args.no_packs { None } else { packs(args, &model)? };
+    let packs = if args.no_packed_weights { None } else { packs(args, &model)? };
     let settings = Some(model.settings()).filter(|&settings| *settings != Settings::default());
     let contents =
         artifact::Contents { packs: packs.as_ref(), settings, ..artifact::Contents::new(checked, &params, &front.sources) };

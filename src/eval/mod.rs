@@ -31,7 +31,7 @@ pub enum Average {
     Logits,
 }
 
-/// Views in words: `10: corners and center, and mirrored; probabilities averaged`.
+/// Views in words: `10: corners and center, and flipped horizontally; probabilities averaged`.
 pub fn describe(views: &Views, average: Average) -> String {
     let crop = match views.crop {
         Crop::Center => "the center",
@@ -44,11 +44,11 @@ pub fn describe(views: &Views, average: Average) -> String {
         [one] => format!(" at {one} pixels"),
         [rest @ .., last] => format!(" at {} and {last} pixels", rest.join(", ")),
     };
-    let mirrored = if views.flip || views.crop == Crop::Ten { ", and mirrored" } else { "" };
+    let flipped = if views.flip || views.crop == Crop::Ten { ", and flipped horizontally" } else { "" };
     let average = match (views.count(), average) {
         (1, _) => "",
         (_, Average::Probabilities) => "; probabilities averaged",
         (_, Average::Logits) => "; logits averaged",
     };
-    format!("{}: {crop}{at}{mirrored}{average}", views.count())
+    format!("{}: {crop}{at}{flipped}{average}", views.count())
 }

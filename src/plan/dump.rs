@@ -118,7 +118,7 @@ fn kernel(kernel: &Kernel) -> String {
             format!("{kind} {}x{}/{}", shape.kernel[0], shape.kernel[1], shape.stride[0])
         }
         Kernel::AdaptiveAvg { output: [1, 1], .. } => "avgpool global".to_owned(),
-        Kernel::AdaptiveAvg { output: [h, w], .. } => format!("avgpool to {h}x{w}"),
+        Kernel::AdaptiveAvg { output: [h, w], .. } => format!("avgpool output_size {h}x{w}"),
         Kernel::Softmax { .. } => "softmax".to_owned(),
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),

@@ -77,8 +77,8 @@ impl Fill {
         self.set("nesterov", py_bool(sgd.nesterov));
         self.set("decay", &py_float(sgd.weight_decay));
         self.when("decay_all", sgd.decay_norm && sgd.decay_bias);
-        self.set("decay_norms", py_bool(sgd.decay_norm));
-        self.set("decay_biases", if sgd.decay_bias { "True" } else { "name != \"bias\"" });
+        self.set("decay_norm", py_bool(sgd.decay_norm));
+        self.set("decay_bias", if sgd.decay_bias { "True" } else { "name != \"bias\"" });
         self.set("smoothing", &py_float(recipe.loss.label_smoothing));
         self.when("clip", recipe.clip_grad_norm.is_some());
         self.set("clip", &py_float(recipe.clip_grad_norm.unwrap_or(0.0)));

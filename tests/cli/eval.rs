@@ -99,7 +99,7 @@ fn the_answer_tells_of_views_and_errors() {
     assert!(plain["networks"].is_null() && plain["worst"].is_null());
 
     let ran = eval(FASHION, &data, &["--scales", "28,32", "--crops", "10"]).fine();
-    let views = "views    20: the corners and the center at 28 and 32 pixels, and mirrored; probabilities averaged";
+    let views = "views    20: the corners and the center at 28 and 32 pixels, and flipped horizontally; probabilities averaged";
     assert!(ran.out.contains(views), "{}", ran.out);
     let header = ran.out.lines().find(|line| line.starts_with("network")).unwrap();
     assert_eq!(header.split_whitespace().collect::<Vec<_>>(), ["network", "top-1", "error", "top-5", "error", "loss"]);
@@ -142,13 +142,13 @@ fn a_run_goes_on_where_it_ended() {
     let state = dir.path().join("state.json");
     let more = ["--batch", "4", "--worst", "3", "--flip", "--weights", "init:7", "--format", "json"];
     let whole = json(eval(FASHION, &data, &more));
-    assert_eq!((&whole["images"], &whole["broken"], &whole["of"]), (&10.into(), &1.into(), &11.into()));
+    assert_eq!((&whole["images"], &whole["skipped"], &whole["of"]), (&10.into(), &1.into(), &11.into()));
     let resume = [&more[..], &["--resume", arg(&state)]].concat();
     let portion = [&resume[..], &["--limit", "3"]].concat();
     let mut seen = Vec::new();
     let last = loop {
         let answer = json(eval(FASHION, &data, &portion));
-        seen.push(answer["images"].as_u64().unwrap() + answer["broken"].as_u64().unwrap());
+        seen.push(answer["images"].as_u64().unwrap() + answer["skipped"].as_u64().unwrap());
         if answer["images"] == 10 {
             break answer;
         }
@@ -163,7 +163,7 @@ fn a_run_goes_on_where_it_ended() {
     // another question
     let other = |args: &[&str], why: &str| drop(eval(FASHION, &data, &[args, &["--resume", arg(&state)]].concat()).refused(why));
     other(&[], "batch: 4 there, and 16 here");
-    other(&["--batch", "4", "--worst", "3", "--weights", "init:7"], "views: 2: the center, and mirrored");
+    other(&["--batch", "4", "--worst", "3", "--weights", "init:7"], "views: 2: the center, and flipped horizontally");
     other(&["--batch", "4", "--worst", "3", "--flip", "--weights", "init:8"], "network 1: fashion with checksum");
     std::fs::remove_file(data.join("3/broken.png")).unwrap();
     other(&more, "data: 11 images");
@@ -216,7 +216,7 @@ fn broken_files_are_counted_or_end_the_run() {
         std::fs::write(data.join(format!("2/broken{i}.png")), "").unwrap();
     }
     let ran = eval(FASHION, &data, &[]).fine();
-    assert!(ran.out.contains("images   10 (12 broken)"), "{}", ran.out);
+    assert!(ran.out.contains("images   10 (12 skipped)"), "{}", ran.out);
     assert!(ran.err.contains("broken0.png` is empty") && ran.err.contains("and 2 more broken files"), "{}", ran.err);
     eval(FASHION, &data, &["--on-error", "fatal"]).refused("broken0.png` is empty");
     let rows = scores(FASHION, dir.path(), &[]);
@@ -375,7 +375,7 @@ fn weights_with(dir: &Path, net: &Path, tensor: &str, value: f32) -> std::path::
     let (init, file) = (dir.join("init.safetensors"), dir.join("w.safetensors"));
     let seed =
         resnetc::internal::driver::CompileOptions { weights: resnetc::internal::driver::Weights::Init(3), ..Default::default() };
-    let model = resnetc::internal::driver::compile(net, &seed).unwrap();
+    let model = resnetc::internal::driver::Frontend::open(net.as_ref()).unwrap().model(&seed).unwrap();
     resnetc::internal::formats::safetensors::write(&init, model.params().iter()).unwrap();
     let found = resnetc::internal::formats::weights::open(&init).unwrap();
     let changed: Vec<(String, resnetc::internal::base::tensor::Tensor)> = found
@@ -504,7 +504,7 @@ fn samples_that_are_not_finite_are_named() {
     std::fs::write(&y, [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header.as_bytes(), &[0, 1, 2]].concat()).unwrap();
     let pair = format!("{},{}", arg(&x), arg(&y));
     let ran = resnetc(&["eval", FASHION, "--data", &pair]).fine();
-    assert!(ran.err.contains("x.npy[1]` contains NaN") && ran.out.contains("images   2 (1 broken)"), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("x.npy[1]` contains NaN") && ran.out.contains("images   2 (1 skipped)"), "{}{}", ran.out, ran.err);
     resnetc(&["eval", FASHION, "--data", &pair, "--on-error", "fatal"]).refused("x.npy[1]` contains NaN");
     // raw tensors come out as they are, with a word
     let out = dir.path().join("out.npy");

@@ -104,7 +104,7 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     };
     let (said, _) = forced("portable", &["compile", FASHION, "-o", arg(&with)]);
     assert!(said.contains("packed for portable"), "{said}");
-    let (said, _) = forced("portable", &["compile", FASHION, "--no-packs", "-o", arg(&without)]);
+    let (said, _) = forced("portable", &["compile", FASHION, "--no-packed-weights", "-o", arg(&without)]);
     assert!(said.contains("weights") && !said.contains("packed"), "{said}");
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     assert!(size(&with) > size(&without) * 3 / 2);
@@ -117,7 +117,7 @@ fn an_artifact_holds_packed_weights_and_says_where_they_do_not_serve() {
     if resnetc::internal::kernels::Isa::best() != resnetc::internal::kernels::Isa::Portable {
         assert!(notes.contains("are packed for portable, and will be packed again for avx"), "{notes}");
     }
-    assert_eq!(resnetc(&["compile", FASHION, "--no-packs"]).code, 2);
+    assert_eq!(resnetc(&["compile", FASHION, "--no-packed-weights"]).code, 2);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn eval_measures_over_class_folders() {
     let sorted = dataset(|file, _| PICTURES.iter().position(|(f, _)| *f == file).unwrap().to_string());
     let ran = resnetc(&["eval", FASHION, "--data", arg(sorted.path()), "--format", "json", "--batch", "3"]).fine();
     let json: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((&json["images"], &json["broken"]), (&10.into(), &0.into()));
+    assert_eq!((&json["images"], &json["skipped"]), (&10.into(), &0.into()));
     assert_eq!((json["top1"].as_f64(), json["top5"].as_f64()), (Some(100.0), Some(100.0)));
     assert!(json["loss"].as_f64().unwrap() < 1.0, "{json}");
     assert_eq!(json["confusion"].as_array().unwrap().len(), 10);
@@ -158,7 +158,7 @@ fn eval_measures_over_class_folders() {
     std::fs::copy("tests/data/bag.png", sorted.path().join("0/2.png")).unwrap();
     std::fs::write(sorted.path().join("0/3.png"), "").unwrap();
     let ran = resnetc(&["eval", FASHION, "--data", arg(sorted.path())]).fine();
-    assert!(ran.out.contains("90.91 %") && ran.out.contains("(1 broken)"), "{}", ran.out);
+    assert!(ran.out.contains("90.91 %") && ran.out.contains("(1 skipped)"), "{}", ran.out);
     assert!(ran.err.contains("3.png` is empty"), "{}", ran.err);
 }
 

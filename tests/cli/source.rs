@@ -215,7 +215,7 @@ fn files_of_other_kinds_are_no_sources() {
     resnetc(&["export", "onnx", "models/fashion.resnet", "-o", arg(&onnx)]).fine();
     for command in ["check", "summary", "bench"] {
         resnetc(&[command, arg(&onnx)]).refused("is an ONNX file: `resnetc import");
-        resnetc(&[command, "models/weights/fashion.safetensors"]).refused("is a file of weights or an archive, not a source");
+        resnetc(&[command, "models/weights/fashion.safetensors"]).refused("is a weight file or an archive, not a source");
         resnetc(&[command, "tests/data/bag.png"]).refused("is an image");
     }
     resnetc(&["train", arg(&onnx), "--data", "/nowhere"]).refused("is an ONNX file");

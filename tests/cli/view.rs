@@ -78,7 +78,7 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
     let text =
         "resnet 1\nuse std.blocks: basic\nnetwork net {\n  input 4 x 8 x 8\n  stage layer1: 2 of basic { filters: 4 }\n}\n";
     fs::write(&source, text).unwrap();
-    resnetc(&["compile", arg(&source), "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();
+    resnetc(&["compile", arg(&source), "--weights", "init", "-o", arg(&rnx), "--no-packed-weights"]).fine();
     resnetc(&["view", arg(&rnx), "-o", arg(&page)]).fine();
     let of_artifact = data(&fs::read_to_string(&page).unwrap());
     resnetc(&["view", arg(&source), "-o", arg(&page)]).fine();
@@ -95,7 +95,7 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
     resnetc::internal::formats::npy::write(&dir.path().join("mean.npy"), &mean.view()).unwrap();
     let text = "resnet 1\nuse \"blocks.resnet\": act\nnetwork user {\n  input 3 x 8 x 8\n  labels \"labels.txt\"\n  preprocess { mean: \"mean.npy\" }\n  act\n  avgpool global\n}\n";
     fs::write(&user, text).unwrap();
-    resnetc(&["compile", arg(&user), "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();
+    resnetc(&["compile", arg(&user), "--weights", "init", "-o", arg(&rnx), "--no-packed-weights"]).fine();
     fs::remove_file(&blocks).unwrap();
     fs::remove_file(dir.path().join("labels.txt")).unwrap();
     fs::remove_file(dir.path().join("mean.npy")).unwrap();
@@ -109,7 +109,7 @@ fn an_artifact_shows_its_lines_where_its_source_tells_them() {
     let text =
         "resnet 1\nuse std.blocks: basic\nnetwork net(n) {\n  input 4 x 8 x 8\n  stage layer1: n of basic { filters: 4 }\n}\n";
     fs::write(&source, text).unwrap();
-    resnetc(&["compile", arg(&source), "--set", "n=2", "--weights", "init", "-o", arg(&rnx), "--no-packs"]).fine();
+    resnetc(&["compile", arg(&source), "--set", "n=2", "--weights", "init", "-o", arg(&rnx), "--no-packed-weights"]).fine();
     resnetc(&["view", arg(&rnx), "-o", arg(&page)]).fine();
     let open = data(&fs::read_to_string(&page).unwrap());
     assert_eq!(open["groups"][1]["name"], "0");

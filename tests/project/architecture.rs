@@ -47,6 +47,7 @@ const ORDER: &[&str] = &[
     "driver",
     "infer",
     "eval",
+    "api",
     "cli",
     "lsp",
 ];

@@ -77,7 +77,7 @@ const EVERY_CODE: &[&str] = &[
     "E0506: the checkpoint lacks tensors that the network needs",
     "E0507: the checkpoint has tensors that the network does not use",
     "E0508: the checkpoint names its tensors differently",
-    "E0509: the checkpoint has weights of a type that is not read",
+    "E0509: the checkpoint has weights of an unsupported type",
     "W0101: a parameter is never used",
     "W0102: an import is never used",
     "W0103: two classes have the same label",
@@ -208,7 +208,7 @@ fn json_keeps_its_fields() {
         "eval",
         &measured,
         "network images of broken top1 top5 top1_error top5_error loss not_finite confusion images_per_s views views.count \
-         views.crops views.scales views.mirrored views.average worst worst.image worst.class worst.label worst.probability \
+         views.crops views.scales views.flipped views.average worst worst.image worst.class worst.label worst.probability \
          worst.answer worst.answer_label worst.answer_probability",
     );
 
@@ -243,7 +243,7 @@ fn a_run_keeps_its_fields_and_can_be_repeated() {
     let log = std::fs::read_to_string(first.join("train.jsonl")).unwrap();
     let line = |event: &str| log.lines().find(|line| line.contains(&format!("\"event\":\"{event}\""))).unwrap();
     has("start", line("start"), "event network samples valid_samples epoch_steps total_steps");
-    has("step", line("step"), "event step epoch loss error rate images_per_s");
+    has("step", line("step"), "event step epoch loss error lr images_per_s");
     has("epoch", line("epoch"), "event epoch step loss error seconds");
     has("valid", line("valid"), "event epoch step loss error");
     has(

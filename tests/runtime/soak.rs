@@ -1,6 +1,7 @@
 //! Many runs: no growth of memory, and the same bits to the end.
 
 use crate::common::{Build, noise, resnet};
+use resnetc::internal::driver::Frontend;
 use resnetc::internal::ir::Shape;
 use resnetc::internal::runtime::{Model, SessionOptions};
 
@@ -52,7 +53,7 @@ fn ten_thousand_runs_of_resnet18() {
         weights: resnetc::internal::driver::Weights::Init(1),
         ..resnetc::internal::driver::CompileOptions::default()
     };
-    let found = soak(&resnetc::internal::driver::compile("models/resnet.resnet", &options).unwrap(), 224, 10_000);
+    let found = soak(&Frontend::open("models/resnet.resnet".as_ref()).unwrap().model(&options).unwrap(), 224, 10_000);
     println!("KiB in memory after a tenth of the runs, and after all: {found:?}");
 }
 

@@ -15,7 +15,7 @@ fn text(checked: &ShapedNetwork) -> String {
         let node = graph.node(id);
         let operands: Vec<&str> = graph.operands(id).iter().map(|v| graph.node(v.node).name.as_str()).collect();
         let mut op = node.op.clone();
-        let (epilogue, behind) = match &mut op {
+        let (epilogue, through) = match &mut op {
             Op::Conv(c) => (c.epilogue, None),
             Op::Linear(l) => (l.epilogue, None),
             Op::Train(Train::NormGradParams { act, .. } | Train::NormGradInput { act, .. }) => (Epilogue::default(), *act),
@@ -29,7 +29,7 @@ fn text(checked: &ShapedNetwork) -> String {
             Some(Act::Sigmoid) => " +sigmoid",
             None => "",
         };
-        fused += if behind.is_some() { " behind relu" } else { "" };
+        fused += if through.is_some() { " through relu" } else { "" };
         out += &format!("{}: {}{fused} ({})\n", node.name, node.op.word(), operands.join(", "));
     }
     for (name, value) in graph.outputs() {
@@ -102,7 +102,7 @@ fn the_numbers_stay() {
         let y = b.plus(y, y);
         b.push(Op::Act(Act::Sigmoid), &[y])
     });
-    same("sums behind strided and padded convolutions", &none, |b, x| {
+    same("sums after strided and padded convolutions", &none, |b, x| {
         let wide = Conv {
             filters: 4,
             kernel: [1; 2],

@@ -47,7 +47,7 @@ fn text(evaluator: &Evaluator, report: &Report, out: &mut Out) -> Done {
 /// How many images were evaluated, in which views, and how fast.
 fn summary(evaluator: &Evaluator, report: &Report, out: &mut Out) -> Done {
     let of = if report.done < report.of { format!(" of {}", report.of) } else { String::new() };
-    let broken = if report.broken > 0 { format!(" ({} broken)", report.broken) } else { String::new() };
+    let broken = if report.broken > 0 { format!(" ({} skipped)", report.broken) } else { String::new() };
     let measures = report.networks.iter().map(|(_, measures)| measures).chain([&report.total]);
     let bad = measures.map(|m| m.not_finite).max().unwrap_or(0);
     let bad = if bad > 0 { format!(" ({bad} with scores that are not finite, counted as wrong)") } else { String::new() };
@@ -80,7 +80,7 @@ fn object(args: &Args, evaluator: &Evaluator, report: &Report) -> Value {
     object["network"] = json!(named.join(" + "));
     object["images"] = json!(report.images);
     object["of"] = json!(report.of);
-    object["broken"] = json!(report.broken);
+    object["skipped"] = json!(report.broken);
     object["views"] = views(&evaluator.options().views, args.average);
     object["confusion"] = json!(report.confusion.rows);
     object["images_per_s"] = json!(report.images_per_s);
@@ -113,6 +113,6 @@ fn views(views: &Views, average: Average) -> Value {
     };
     let average = if average == Average::Logits { "logits" } else { "probabilities" };
     json!({
-        "count": views.count(), "crops": crops, "scales": views.scales, "mirrored": views.flip || views.crop == Crop::Ten, "average": average,
+        "count": views.count(), "crops": crops, "scales": views.scales, "flipped": views.flip || views.crop == Crop::Ten, "average": average,
     })
 }

@@ -1,6 +1,6 @@
 //! The command line, with one file per subcommand. Only this folder prints, reads arguments or exits.
 //!
-//! Output goes through [`output::Out`], or `write!` with its error handled: `println!` panics when the pipe is closed.
+//! Output goes through `output::Out`, or `write!` with its error handled: `println!` panics when the pipe is closed.
 
 mod args;
 mod bench;

@@ -4,14 +4,14 @@
 //! Graph --net--> Net --tree--> items and joins --group--> scopes --blocks--> blocks --stage--> stages, policies --print--> source
 //! ```
 //!
-//! - [`net`] removes nodes that no output needs; [`tree`] finds where paths fork and join.
-//! - [`group`] groups items by the names of their layers; if the names are meaningless, [`synth`] invents names from the structure.
-//! - [`blocks`] turns bodies that differ only in numbers into a block, preferring those of the standard library ([`standard`]);
-//!   [`stage`] derives the arguments of stages, and the shortcut policy that gives their shortcuts.
-//! - [`print`] writes the source, with [`writer`] for lines and [`names`] for valid names; regions without a simple structure are
-//!   written statement by statement ([`irregular`]).
+//! - `net` removes nodes that no output needs; `tree` finds where paths fork and join.
+//! - `group` groups items by the names of their layers; if the names are meaningless, `synth` invents names from the structure.
+//! - `blocks` turns bodies that differ only in numbers into a block, preferring those of the standard library (`standard`);
+//!   `stage` derives the arguments of stages, and the shortcut policy that gives their shortcuts.
+//! - `print` writes the source, with `writer` for lines and `names` for valid names; regions without a simple structure are
+//!   written statement by statement (`irregular`).
 //!
-//! None of these needs to be correct: the source is compiled again, and [`iso`] checks that the graph is the same. If it is not, the
+//! None of these needs to be correct: the source is compiled again, and `iso` checks that the graph is the same. If it is not, the
 //! next simpler style is tried, down to one statement per node.
 
 mod attrs;

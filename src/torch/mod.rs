@@ -5,11 +5,11 @@
 //! Checked --scope--> modules --body--> code --class--> classes --text--> source
 //! ```
 //!
-//! - [`scope`] derives modules from layer names, and determines which are called as a whole.
-//! - [`body`] writes the code of each module ([`forward`], [`loops`]) with its numbers kept separate ([`expr`]); [`op`] maps
+//! - `scope` derives modules from layer names, and determines which are called as a whole.
+//! - `body` writes the code of each module (`forward`, `loops`) with its numbers kept separate (`expr`); `op` maps
 //!   operators to PyTorch.
-//! - [`class`] turns modules that differ only in numbers into one class with parameters.
-//! - [`script`] writes the training script.
+//! - `class` turns modules that differ only in numbers into one class with parameters.
+//! - `script` writes the training script.
 
 mod body;
 mod class;

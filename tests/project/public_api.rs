@@ -43,14 +43,19 @@ fn between<'a>(html: &'a str, from: &'a str, to: &'a str) -> impl Iterator<Item 
     html.split(from).skip(1).filter_map(move |rest| rest.split(to).next())
 }
 
-/// An item's declaration, and the signatures of its methods and trait implementations. Those that every type has are left out.
+/// An item's declaration, the signatures of its methods, and the traits that it implements. What rustdoc lists for every type, and
+/// auto traits other than `Send` and `Sync`, are left out: they differ between compilers.
 fn signatures(page: &str) -> Vec<String> {
+    const AUTO: [&str; 6] = ["Freeze", "RefUnwindSafe", "StructuralPartialEq", "Unpin", "UnsafeUnpin", "UnwindSafe"];
     let own = page.split("id=\"blanket-implementations\"").next().unwrap_or(page);
     let declaration = between(own, "<pre class=\"rust item-decl\"><code>", "</code></pre>").next().unwrap_or_default();
-    let mut list = vec![text(declaration)];
-    list.extend(between(own, "<h4 class=\"code-header\">", "</h4>").map(|html| format!("    {}", text(html))));
-    let implemented = between(own, "<h3 class=\"code-header\">", "</h3>").map(text);
-    list.extend(implemented.filter(|t| t.contains(" for ")).map(|t| format!("  {t}")));
+    let mut list = vec![text(declaration).replace("#[non_exhaustive]", "#[non_exhaustive] ")];
+    let methods = between(own, "<h4 class=\"code-header\">", "</h4>").map(text);
+    list.extend(methods.filter(|text| text.starts_with("pub ")).map(|text| format!("    {text}")));
+    let traits = between(own, "<h3 class=\"code-header\">", "</h3>").map(text).filter(|text| text.contains(" for "));
+    let is_auto =
+        |text: &str| AUTO.iter().any(|name| text.trim_start_matches("impl !").trim_start_matches("impl ").starts_with(name));
+    list.extend(traits.filter(|text| !is_auto(text)).map(|text| format!("    {text}")));
     list
 }
 

@@ -207,7 +207,7 @@ fn json_keeps_its_fields() {
     has(
         "eval",
         &measured,
-        "network images of broken top1 top5 top1_error top5_error loss not_finite confusion images_per_s views views.count \
+        "network images of skipped top1 top5 top1_error top5_error loss not_finite confusion images_per_s views views.count \
          views.crops views.scales views.flipped views.average worst worst.image worst.class worst.label worst.probability \
          worst.answer worst.answer_label worst.answer_probability",
     );

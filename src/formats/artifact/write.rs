@@ -20,7 +20,7 @@ pub struct Contents<'a> {
     pub params: &'a ParamStore,
     /// Its source files.
     pub sources: &'a SourceMap,
-    /// The weights as packed for a plan ([`crate::Model::pack`]).
+    /// The weights as packed for a plan ([`crate::runtime::Model::pack`]).
     pub packs: Option<&'a PackedWeights>,
     /// The settings of the planner, if they are not the defaults.
     pub settings: Option<&'a Settings>,

@@ -1,7 +1,7 @@
 //! PyTorch's `.pth`: a zip archive with a pickle that describes the tensors, and an entry with the raw values of each storage. Before
-//! version 1.6 (and with `_use_new_zipfile_serialization=False`), a file was a sequence of pickles and raw values: [`legacy`].
+//! version 1.6 (and with `_use_new_zipfile_serialization=False`), a file was a sequence of pickles and raw values: `legacy`.
 //!
-//! A pickle is a program. [`pickle`] interprets only the few instructions and names that a state dict needs. It builds plain data and calls
+//! A pickle is a program. `pickle` interprets only the few instructions and names that a state dict needs. It builds plain data and calls
 //! nothing; any other name is an error that states the name.
 
 pub(super) mod archive;

@@ -114,7 +114,7 @@ impl Geometry {
     }
 }
 
-/// Convolution from blocked to blocked layout. The weight is packed by [`pack`], the bias is padded to whole blocks; `scratch`
+/// Convolution from blocked to blocked layout. The weight is packed by [`pack`](super::weights::pack), the bias is padded to whole blocks; `scratch`
 /// needs [`Scratch::total`] floats for the pool's threads.
 ///
 /// # Panics

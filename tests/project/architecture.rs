@@ -1,4 +1,4 @@
-//! The rules of the house, scanned: see "Rules" in `docs/architecture.md`.
+//! The rules of the code base, scanned: see "Rules" in `docs/architecture.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -115,10 +115,6 @@ const CYCLES: &[(&str, &str)] = &[
     ("formats::mismatch formats::structure", "advice on a mismatch compares structures"),
     ("formats::onnx::export formats::onnx::export::emit formats::onnx::export::file", "the model is built by its parts"),
     ("formats::sharded formats::weights", "an index of weights names files of weights"),
-    (
-        "plan plan::arena plan::in_place plan::layout plan::lower plan::pair plan::settings plan::strategy",
-        "the parts of planning fill in the plan",
-    ),
     ("runtime::interp runtime::interp::ops runtime::interp::train", "operators share the arrays of the interpreter"),
     ("runtime::model runtime::session", "a model makes its sessions"),
     ("runtime::packs runtime::weights", "packed weights are made from weights"),

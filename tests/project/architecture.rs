@@ -115,9 +115,6 @@ const CYCLES: &[(&str, &str)] = &[
     ("formats::mismatch formats::structure", "advice on a mismatch compares structures"),
     ("formats::onnx::export formats::onnx::export::emit formats::onnx::export::file", "the model is built by its parts"),
     ("formats::sharded formats::weights", "an index of weights names files of weights"),
-    ("runtime::interp runtime::interp::ops runtime::interp::train", "operators share the arrays of the interpreter"),
-    ("runtime::model runtime::session", "a model makes its sessions"),
-    ("runtime::packs runtime::weights", "packed weights are made from weights"),
     (
         "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
         "the parts of a module share its error",

@@ -109,13 +109,6 @@ const CYCLES: &[(&str, &str)] = &[
         "standard blocks are found by decompiling what they expand to",
     ),
     (
-        "formats::kind formats::pth formats::pth::archive formats::pth::legacy formats::pth::pickle formats::pth::state_dict",
-        "a reader says what kind of file it was given instead",
-    ),
-    ("formats::mismatch formats::structure", "advice on a mismatch compares structures"),
-    ("formats::onnx::export formats::onnx::export::emit formats::onnx::export::file", "the model is built by its parts"),
-    ("formats::sharded formats::weights", "an index of weights names files of weights"),
-    (
         "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
         "the parts of a module share its error",
     ),

@@ -160,7 +160,7 @@ mod tests {
             (b"\x28\xb5\x2f\xfd\0", "unzstd"),
             (&tar, "tar -xf"),
             (b"\x89HDF\r\n\x1a\n\0", "Keras"),
-            (b"\x93NUMPY\x01\0", "single NumPy array"),
+            (b"\x93NUMPY\x01\0", "single unnamed NumPy array"),
             (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
             (b"\n  <!DOCTYPE html>", "web page"),
             (b"\xef\xbb\xbf<HTML lang=en>", "web page"),

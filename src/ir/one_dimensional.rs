@@ -1,5 +1,5 @@
 //! 1-D inputs: values with one spatial axis, `channels x length`. After the checker they are feature maps of height 1, so that
-//! one set of passes, kernels and gradients serves both. This module does the conversion.
+//! one set of passes, kernels and gradients serves both. These are the conversions of shapes.
 
 use super::{Conv, Dim, Op, Pool, Shape, ShapeError};
 

@@ -4,7 +4,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{pth, safetensors};
+use super::pth::legacy::is_legacy;
+use super::safetensors;
+use super::zip_archive::is_zip;
 use crate::base::file::ARTIFACT_MAGIC;
 
 /// The first bytes of other kinds of files, with a message. Text is compared case-insensitively.
@@ -90,7 +92,7 @@ pub fn of_source(path: &Path) -> Option<&'static str> {
     if bytes.starts_with(b"resnet ") {
         return None; // a source that is too large or not entirely text
     }
-    if pth::is_zip(&bytes) || safetensors::is_magic(&bytes) || pth::is_legacy(&bytes) {
+    if is_zip(&bytes) || safetensors::is_magic(&bytes) || is_legacy(&bytes) {
         return Some("is a weight file or an archive, not a source (.resnet): pass weights with `--weights`");
     }
     of(&bytes)
@@ -99,7 +101,7 @@ pub fn of_source(path: &Path) -> Option<&'static str> {
 /// Like [`of`], for a file that is given as an ONNX file; `None` if it may be one.
 #[cfg(feature = "onnx")]
 pub(super) fn of_model(bytes: &[u8]) -> Option<&'static str> {
-    if pth::is_zip(bytes) || safetensors::is_magic(bytes) || pth::is_legacy(bytes) {
+    if is_zip(bytes) || safetensors::is_magic(bytes) || is_legacy(bytes) {
         return Some("is a weight file or an archive, not an ONNX file: pass weights with `--weights`");
     }
     if is_onnx(bytes) { None } else { of(bytes) }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use super::expected::Expected;
 use super::structure::{self, Explained};
 use super::tensors::Unread;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::base::tensor::Tensor;
-use crate::ir::{Checked, NodeId, ParamSource, Shape};
+use crate::ir::{Checked, Shape};
 
 /// A checkpoint does not fit a network: one diagnostic for each kind of difference, with its location in the source.
 #[derive(Clone, Debug)]
@@ -29,25 +30,6 @@ impl fmt::Display for MismatchReport {
 }
 
 impl std::error::Error for MismatchReport {}
-
-/// A parameter that the network needs.
-pub(super) struct Expected<'a> {
-    pub shape: &'a [usize],
-    pub node: NodeId,
-}
-
-/// All parameters of a network, by full name.
-pub(super) fn expected(checked: &Checked) -> BTreeMap<&str, Expected<'_>> {
-    let mut list = BTreeMap::new();
-    for id in checked.graph().ids() {
-        for param in &checked.graph().node(id).params {
-            if let ParamSource::Named(name) = &param.source {
-                list.insert(name.as_str(), Expected { shape: &param.shape, node: id });
-            }
-        }
-    }
-    list
-}
 
 /// The number of names that a diagnostic gives as examples.
 const EXAMPLES: usize = 3;

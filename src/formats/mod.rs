@@ -2,6 +2,8 @@
 //! allocated, and every error names the file.
 
 pub mod artifact;
+mod expected;
+mod fault;
 pub mod kind;
 pub mod mismatch;
 pub mod npy;
@@ -11,9 +13,11 @@ pub mod onnx;
 pub mod pth;
 pub mod safetensors;
 pub mod sharded;
+mod single;
 mod structure;
 pub mod tensors;
 pub mod weights;
+mod zip_archive;
 
 pub use mismatch::MismatchReport;
 pub use tensors::{Tensors, WeightsError};

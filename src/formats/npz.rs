@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::fault::Fault;
 use super::npy::{self, ArrayError};
-use super::pth::archive::{bad_zip, contents, opened, too_much};
-use super::pth::{Fault, copies_allowed};
 use super::tensors::{Tensors, Unread, WeightsError};
+use super::zip_archive::{bad_zip, contents, copies_allowed, opened, too_much};
 use crate::base::mmap::Bytes;
 
 /// The extension of the entries.

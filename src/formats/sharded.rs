@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 
+use super::single;
 use super::tensors::{Tensors, Unread, WeightsError};
-use super::weights;
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 
@@ -17,11 +17,6 @@ const MAX_INDEX: usize = 64 << 20;
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
-}
-
-/// Whether a file may be an index.
-pub(super) fn is_index(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().starts_with(b"{")
 }
 
 /// Reads the tensors in an index, from the files next to it.
@@ -50,7 +45,7 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
             return Err(WeightsError::Unsupported { path: path.to_owned(), reason });
         }
         let bytes = Bytes::map(&shard).map_err(|source| WeightsError::Io { what: "read", path: shard.clone(), source })?;
-        let tensors = weights::read_file(&shard, &bytes)?;
+        let tensors = single::read(&shard, &bytes)?;
         let unread: BTreeMap<&str, &Unread> = tensors.unread().collect();
         for name in index.weight_map.iter().filter(|(_, f)| *f == file).map(|(name, _)| name) {
             if let Some(&tensor) = unread.get(name.as_str()) {
@@ -68,7 +63,7 @@ pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::safetensors;
+    use super::super::{safetensors, weights};
     use super::*;
 
     #[test]

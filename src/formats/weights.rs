@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::mismatch::{self, Expected, MismatchReport};
+use super::expected::{self, Expected};
+use super::mismatch::{self, MismatchReport};
 use super::tensors::{Tensors, Unread, WeightsError};
-use super::{kind, npz, pth, safetensors, sharded};
+use super::{sharded, single};
 use crate::base::mmap::Bytes;
 use crate::base::tensor::Tensor;
 use crate::ir::Checked;
@@ -14,31 +15,7 @@ use crate::runtime::ParamStore;
 /// Opens a weight file: safetensors, PyTorch's `.pth` (zip or legacy), NumPy's `.npz`, or the index of several files.
 pub fn open(path: &Path) -> Result<Tensors, WeightsError> {
     let bytes = Bytes::map(path).map_err(|source| WeightsError::Io { what: "read", path: path.to_owned(), source })?;
-    if is_index(&bytes) { sharded::read(path, &bytes) } else { read_file(path, &bytes) }
-}
-
-fn is_index(bytes: &[u8]) -> bool {
-    sharded::is_index(bytes) && !safetensors::is_magic(bytes)
-}
-
-/// Reads the tensors of a single file; `path` is for messages.
-pub(super) fn read_file(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
-    if pth::is_zip(bytes) {
-        return if npz::is_npz(bytes) { npz::read(path, bytes) } else { pth::read(path, bytes) };
-    }
-    if safetensors::is_magic(bytes) {
-        return safetensors::read(path, bytes);
-    }
-    // checked after safetensors, because the length of its header may look like the beginning of a pickle
-    if pth::is_legacy(bytes) {
-        return pth::read(path, bytes);
-    }
-    let found = match kind::of(bytes) {
-        Some(found) => found,
-        None if is_index(bytes) => "is an index of other files, but a weight file is needed here",
-        None => "has an unknown format: weights are read from safetensors, PyTorch's `.pth` or NumPy's `.npz`",
-    };
-    Err(WeightsError::Unknown { path: path.to_owned(), found })
+    if single::is_index(&bytes) { sharded::read(path, &bytes) } else { single::read(path, &bytes) }
 }
 
 /// Binds the parameters of a network to the tensors of a weight file by name.
@@ -47,7 +24,7 @@ pub(super) fn read_file(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsEr
 /// torch.compile, …) is removed if more names match the network without it. PyTorch's counters (`num_batches_tracked`, `n_averaged`) are
 /// ignored. Everything else must match: all differences are reported at once.
 pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, MismatchReport> {
-    let expected = mismatch::expected(checked);
+    let expected = expected::expected(checked);
     let Stripped { given, unread } = stripped(&expected, tensors);
     let report = mismatch::report(checked, &expected, &given, &unread, tensors.path());
     if !report.diagnostics.is_empty() {
@@ -59,7 +36,7 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
 /// The tensors of a file by a network's names, even if some are missing: like [`bind`], without wrapper prefixes, counters and optimizer
 /// state.
 pub fn by_name<'a>(checked: &Checked, tensors: &'a Tensors) -> BTreeMap<&'a str, &'a Tensor> {
-    stripped(&mismatch::expected(checked), tensors).given
+    stripped(&expected::expected(checked), tensors).given
 }
 
 /// The prefix of optimizer state in training checkpoints, before the dot. If the names of a layer have the same prefix, underscores are added

@@ -1,6 +1,7 @@
 //! The intermediate representation: operators and their attributes, shapes and shape inference, the graph,
 //! and the metadata for using a network. Front ends build it, passes rewrite it, and the planner reads it.
 
+mod attrs;
 pub mod describe;
 mod dim;
 pub mod dot;
@@ -18,12 +19,13 @@ mod recipe;
 pub mod summary;
 mod train;
 
+pub use attrs::*;
 pub use dim::{Axis, Dim, Shape};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
 pub use infer::{ShapeError, infer};
 pub use naming::{LayerNumbers, is_within};
 pub use network::{Channels, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
-pub use op::*;
+pub use op::Op;
 pub use params::{Param, ParamRole, ParamSource, macs, params};
 pub(crate) use phase::Rewrite;
 pub use phase::{Canonical, Checked, Plannable, Runnable, ShapedNetwork};

@@ -1,6 +1,6 @@
 //! An operator's parameters and its cost.
 
-use super::{Op, Shape, one_dimensional};
+use super::{Op, Shape, Train, one_dimensional};
 
 /// The role of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +113,46 @@ pub fn params(op: &Op, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
         | Op::Upsample(_)
         | Op::Clamp(_)
         | Op::Scale(_) => Vec::new(),
-        Op::Train(op) => op.params(inputs),
+        Op::Train(op) => train_params(op, inputs),
+    }
+}
+
+/// The parameters that a training operator reads from its layer.
+fn train_params(op: &Train, inputs: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
+    let channels = inputs.first().and_then(Shape::channels).unwrap_or(0);
+    let norm = |bias: bool| {
+        let roles = [ParamRole::Weight, ParamRole::Bias];
+        roles[..1 + usize::from(bias)].iter().map(|&role| (role, vec![channels])).collect()
+    };
+    match op {
+        Train::BatchNorm { .. } => norm(true),
+        Train::NormGradParams { act: None, .. } => Vec::new(),
+        Train::NormGradParams { act: Some(_), .. } => norm(true),
+        Train::NormGradInput { act, .. } => norm(act.is_some()),
+        Train::ConvGradInput { conv, input } => {
+            let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
+            vec![(ParamRole::Weight, shape)]
+        }
+        Train::LinearGradInput { inputs } => vec![(ParamRole::Weight, vec![channels, *inputs])],
+        Train::NormStats
+        | Train::ActGrad(_)
+        | Train::ConvGradWeight(_)
+        | Train::BiasGrad
+        | Train::LinearGradWeight
+        | Train::MaxPoolGrad(_)
+        | Train::AvgPoolGrad { .. }
+        | Train::AdaptiveAvgPoolGrad { .. }
+        | Train::Slice { .. }
+        | Train::Unpad(_)
+        | Train::SubsampleGrad { .. }
+        | Train::UpsampleGrad { .. }
+        | Train::ClampGrad(_)
+        | Train::SumPlane
+        | Train::Unflatten(_)
+        | Train::SoftmaxGrad
+        | Train::Dropout { .. }
+        | Train::CrossEntropy { .. }
+        | Train::CrossEntropyGrad { .. } => Vec::new(),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct ShapedNetwork {
     /// The shape of each node's result, by [`NodeId::index`].
     pub shapes: Vec<Shape>,
     /// Whether 1-D values, `channels x length`, became feature maps of height 1: see [`Canonical`].
-    pub(super) lifted: bool,
+    lifted: bool,
 }
 
 impl ShapedNetwork {
@@ -142,8 +142,25 @@ impl Canonical {
 
 impl From<Checked> for Canonical {
     fn from(Checked(mut network): Checked) -> Canonical {
-        one_dimensional::lift_all(&mut network);
+        lift_all(&mut network);
         Canonical(network)
+    }
+}
+
+/// Turns every 1-D value into a feature map of height 1.
+fn lift_all(network: &mut ShapedNetwork) {
+    let graph = &mut network.network.graph;
+    let ids: Vec<_> = graph.ids().filter(|&id| graph.node(id).op.is_batched()).collect();
+    for id in ids {
+        let shape = &mut network.shapes[id.index()];
+        if !one_dimensional::is_1d(shape) {
+            continue;
+        }
+        *shape = one_dimensional::lift(shape);
+        network.lifted = true;
+        if let Op::Input(declared) = &mut graph.node_mut(id).op {
+            declared.clone_from(shape);
+        }
     }
 }
 

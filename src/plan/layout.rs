@@ -3,19 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::strategy::{self, Choice, ConvLayout};
-use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, Step, WeightLayout, WeightSource};
-use crate::kernels::{ConvShape, Layout};
-
-/// A convolution that needs a strategy.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ConvQuery<'a> {
-    pub name: &'a str,
-    pub shape: &'a ConvShape,
-    pub layout: ConvLayout,
-    /// Whether it computes a gradient.
-    pub gradient: bool,
-}
+use super::strategy::{self, Choice, ConvLayout, ConvQuery};
+use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, Step, WeightSource};
+use crate::kernels::Layout;
 
 /// The layouts of a plan's values. They do not depend on the strategies of its convolutions.
 pub(super) struct Layouts {
@@ -265,6 +255,3 @@ impl Assignment<'_> {
         len.ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: self.plan.name.clone() })
     }
 }
-
-/// The layouts of a convolution's weight and bias if values are plain.
-pub(super) const PLAIN: (WeightLayout, WeightLayout) = (WeightLayout::Plain, WeightLayout::Plain);

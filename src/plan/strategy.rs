@@ -1,6 +1,5 @@
 //! Chooses the kernel of a convolution and how its work is split, by a cost model of arithmetic and memory.
 
-use super::layout::{ConvQuery, PLAIN};
 use super::{ConvStrategy, PlanOptions, Settings, WeightLayout};
 use crate::kernels::aligned::LINE;
 use crate::kernels::nchw::gemm::Tiles;
@@ -35,6 +34,19 @@ const COPY: f64 = 4.0;
 const TASK: f64 = 60_000.0;
 /// Pixels per tile.
 const TILE: usize = 14;
+
+/// The layouts of a convolution's weight and bias if values are plain.
+const PLAIN: (WeightLayout, WeightLayout) = (WeightLayout::Plain, WeightLayout::Plain);
+
+/// A convolution that needs a strategy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConvQuery<'a> {
+    pub name: &'a str,
+    pub shape: &'a ConvShape,
+    pub layout: ConvLayout,
+    /// Whether it computes a gradient.
+    pub gradient: bool,
+}
 
 /// A candidate strategy for a convolution.
 #[derive(Clone, Debug)]

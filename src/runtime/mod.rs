@@ -4,6 +4,7 @@
 //! plan's steps on its arena with its thread pool. [`interp`] computes the same results slowly, from the original graph.
 
 mod arena;
+mod bound_weight;
 pub mod error;
 mod exec;
 mod exec_train;

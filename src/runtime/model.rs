@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::bound_weight::BoundWeight;
 use super::error::RunError;
 use super::packed_weights::PackedWeights;
 use super::params::{ParamError, ParamStore};
-use super::weights::{self, BoundWeight, WeightCache};
+use super::weights::{self, WeightCache};
 use crate::check::at_size;
 use crate::ir::{Canonical, Network};
 use crate::passes::{self, Optimized};

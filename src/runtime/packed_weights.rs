@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::weights::BoundWeight;
+use super::bound_weight::BoundWeight;
 use crate::base::tensor::Tensor;
 use crate::kernels::Isa;
 use crate::plan::WeightLayout;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
+use super::bound_weight::BoundWeight;
 use super::error::RunError;
 use super::executor::{Executor, PendingStep, Planned, SessionOptions, Workspace};
 use super::finite::{self, NotFinite};
 use super::inputs::{self, Matched};
 use super::model::Model;
 use super::outputs::Outputs;
-use super::weights::BoundWeight;
 use crate::kernels::Isa;
 use crate::plan::{Plan, Step};
 

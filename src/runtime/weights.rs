@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use super::bound_weight::BoundWeight;
 use super::error::RunError;
 use super::packed_weights::PackedWeights;
 use super::params::ParamStore;
-use crate::base::tensor::Tensor;
 use crate::ir::ParamSource;
 use crate::kernels::nchwc::{depthwise, pack};
 use crate::kernels::{Aligned, winograd};
@@ -17,28 +17,6 @@ use crate::plan::{Weight, WeightLayout, WeightSource};
 
 /// Packing this many floats takes less time than starting a thread.
 const ALONE: usize = 1 << 16;
-
-/// A parameter ready for its kernel.
-#[derive(Debug)]
-pub(super) enum BoundWeight {
-    /// Derived or packed here.
-    Made(Aligned),
-    /// Used as stored, without a copy.
-    Stored(Tensor),
-    /// Derived or packed when the artifact was written, and used from its file.
-    Mapped(Tensor),
-}
-
-impl BoundWeight {
-    /// The values.
-    pub fn values(&self) -> &[f32] {
-        match self {
-            BoundWeight::Made(values) => values,
-            // anything that is not stored as f32 was converted
-            BoundWeight::Stored(tensor) | BoundWeight::Mapped(tensor) => tensor.as_f32().unwrap_or(&[]),
-        }
-    }
-}
 
 /// The weights bound so far, by name and layout, and those that were packed in advance.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::Fault;
 use super::pickle::{Heap, Object, StorageRef, Value, interpret_first};
 use crate::base::mmap::Bytes;
+use crate::formats::fault::Fault;
 
 /// The magic number 0x1950a86a20f9469cfc6c in a pickle of any protocol.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -17,6 +17,12 @@ const PROTOCOL: i64 = 1001;
 
 fn damaged(reason: &str) -> Fault {
     Fault::Damaged(reason.to_owned())
+}
+
+/// Whether a file that begins with these bytes is a bare pickle: PyTorch's format before 1.6, which begins with a pickled magic number, or any
+/// other.
+pub(in crate::internal::formats) fn is_legacy(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..])
 }
 
 /// The result of the object's pickle, and the values of the storages by key.

@@ -4,50 +4,23 @@
 //! A pickle is a program. `pickle` interprets only the few instructions and names that a state dict needs. It builds plain data and calls
 //! nothing; any other name is an error that states the name.
 
-pub(super) mod archive;
-mod legacy;
+mod archive;
+pub(super) mod legacy;
 mod pickle;
 mod state_dict;
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::fault::Fault;
 use super::tensors::{Tensors, Unread, WeightsError};
+use super::zip_archive::copies_allowed;
 use crate::base::mmap::Bytes;
 use crate::base::tensor::{DType, Tensor, count};
 use archive::Archive;
+use legacy::is_legacy;
 use pickle::{Element, Heap, StorageRef, TensorRef};
 use state_dict::Entry;
-
-/// Errors of the formats in this folder. The path is added by [`Fault::at`].
-#[derive(Debug)]
-pub(super) enum Fault {
-    Damaged(String),
-    Unsupported(String),
-    Refused(String),
-}
-
-impl Fault {
-    pub(super) fn at(self, path: &Path) -> WeightsError {
-        let path = path.to_owned();
-        match self {
-            Fault::Damaged(reason) => WeightsError::Damaged { path, reason },
-            Fault::Unsupported(reason) => WeightsError::Unsupported { path, reason },
-            Fault::Refused(global) => WeightsError::Refused { path, global },
-        }
-    }
-}
-
-/// Whether a file that begins with these bytes is a zip archive.
-pub(super) fn is_zip(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK\x03\x04")
-}
-
-/// Whether a file that begins with these bytes is a bare pickle: PyTorch's format before 1.6, which begins with a pickled magic number, or any
-/// other.
-pub(super) fn is_legacy(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x80, 2..=5, ..])
-}
 
 /// Reads the tensors of the state dict in a file; `path` is for messages.
 pub fn read(path: &Path, bytes: &Bytes) -> Result<Tensors, WeightsError> {
@@ -94,12 +67,6 @@ fn tensors(heap: &Heap<'_>, mut storages: Storages<'_>) -> Result<Found, Fault> 
         found.unread.push((name.to_owned(), Unread { contents: unread.to_owned(), is_tensor: true }));
     }
     Ok(found)
-}
-
-/// The limit in bytes for copies of data that cannot be mapped: inflated entries and views that are not contiguous. Weights shrink by about a
-/// tenth when deflated; a file that unpacks to far more than its own size is a zip bomb.
-pub(super) fn copies_allowed(file: usize) -> usize {
-    file.saturating_mul(32).saturating_add(16 << 20)
 }
 
 /// The source of storages that are not loaded yet.

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::Fault;
 use crate::base::tensor::DType;
+use crate::formats::fault::Fault;
 
 /// The maximum number of instructions: a ResNet-1202 with optimizer state needs a fifth of it.
 const MAX_INSTRUCTIONS: usize = 4_000_000;

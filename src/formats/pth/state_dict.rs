@@ -1,7 +1,7 @@
 //! Finds the state dict in a pickle: at the root, or under the keys that training scripts use.
 
-use super::Fault;
 use super::pickle::{Heap, Object, TensorRef, Value};
+use crate::formats::fault::Fault;
 
 /// The keys that scripts use for the weights, most specific first. Averaged weights (EMA) are not preferred.
 const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "model", "network", "net"];

@@ -3,6 +3,7 @@ use std::io::Write;
 use zip::write::SimpleFileOptions;
 
 use super::super::safetensors;
+use super::super::zip_archive::is_zip;
 use super::*;
 
 fn fixture(name: &str) -> Bytes {

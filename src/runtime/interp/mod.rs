@@ -1,6 +1,7 @@
 //! The reference interpreter: evaluates each operator by its definition, in f64, over a graph without passes. It is slow on purpose
 //! and shares no arithmetic with the kernels; everything fast is tested against it.
 
+mod array;
 mod ops;
 mod train;
 
@@ -12,18 +13,9 @@ use super::outputs::Outputs;
 use super::params::ParamStore;
 use crate::check::SizeError;
 use crate::ir::{Node, NodeId, Op, Param, ParamRole, Runnable, Shape, ShapedNetwork, infer};
+use array::Array;
+pub use ops::BatchStats;
 use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
-
-/// The statistics of a batch at a batch norm, one value per channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchStats {
-    /// Mean.
-    pub mean: Vec<f64>,
-    /// Biased variance: the mean squared deviation from the mean.
-    pub var: Vec<f64>,
-    /// Values per channel; the unbiased variance is `var * count / (count - 1)`.
-    pub count: usize,
-}
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -65,25 +57,6 @@ fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
 /// A value's shape in the graph, which has no batch axis.
 fn value_shape(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
     Shape::fixed(&array.shape[usize::from(network.graph().node(id).op.is_batched())..])
-}
-
-/// A value with its batch axis: `[n, channels, height, width]` or `[n, features]`.
-#[derive(Clone)]
-struct Array {
-    shape: Vec<usize>,
-    data: Vec<f64>,
-}
-
-impl Array {
-    /// Samples, channels, and elements per channel.
-    fn planes(&self) -> (usize, usize, usize) {
-        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
-    }
-
-    /// Samples, channels, height, width. The shape rule ensures rank 4.
-    fn map(&self) -> [usize; 4] {
-        [self.shape[0], self.shape[1], self.shape[2], self.shape[3]]
-    }
 }
 
 fn interpret(

@@ -2,8 +2,19 @@
 
 use std::ops::Range;
 
-use super::{Array, BatchStats};
+use super::array::Array;
 use crate::ir::{Act, BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
+
+/// The statistics of a batch at a batch norm, one value per channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStats {
+    /// Mean.
+    pub mean: Vec<f64>,
+    /// Biased variance: the mean squared deviation from the mean.
+    pub var: Vec<f64>,
+    /// Values per channel; the unbiased variance is `var * count / (count - 1)`.
+    pub count: usize,
+}
 
 pub(super) fn activate(act: Act, v: f64) -> f64 {
     match act {

@@ -1,8 +1,8 @@
 //! The operators of a training step, each by its definition: losses, batch norms in training mode, and gradients as transposes of
 //! linear maps.
 
-use super::Array;
-use super::ops::{activate, inside, padded, source, window};
+use super::array::Array;
+use super::ops::{self, activate, batch_stats, inside, normalize, padded, softmax, source, window};
 use crate::ir::{Act, BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -18,14 +18,14 @@ pub(super) fn evaluate(
 ) -> Result<Vec<f64>, RunError> {
     Ok(match op {
         Train::NormStats => {
-            let stats = super::batch_stats(x[0]);
+            let stats = batch_stats(x[0]);
             [stats.mean, stats.var].concat()
         }
         Train::BatchNorm { norm, epilogue } => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = x[1].data.split_at(weight.len());
-            let y = super::normalize(norm, x[0], &weight, &bias, mean, var);
-            super::epilogue(*epilogue, y, x.get(2).copied())
+            let y = normalize(norm, x[0], &weight, &bias, mean, var);
+            ops::epilogue(*epilogue, y, x.get(2).copied())
         }
         Train::NormGradParams { norm, act } => {
             let hat = Hat::new(norm, x[0], x[2]);
@@ -212,7 +212,7 @@ pub(super) fn evaluate(
         }
         Train::CrossEntropyGrad { smoothing, weight } => {
             let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
-            let mut out = super::softmax(x[0]);
+            let mut out = softmax(x[0]);
             for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
                 let label = class(label, classes).ok_or_else(|| no_class(node))?;
                 for (c, p) in p.iter_mut().enumerate() {

@@ -1,14 +1,17 @@
 //! Writes a checked network as an ONNX file.
 
 mod emit;
+mod error;
 mod file;
+mod options;
 mod pools;
 
-use std::io;
+pub use error::ExportError;
+pub use options::{ExportOptions, FIRST_OPSET, LAST_OPSET};
+
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use super::proto::{
     DataType, DimensionProto, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
@@ -17,66 +20,8 @@ use super::proto::{
 use crate::base::source::SourceMap;
 use crate::ir::{Checked, Dim, Shape, ShapedNetwork};
 use crate::passes;
-use crate::runtime::{ParamError, ParamStore};
+use crate::runtime::ParamStore;
 use emit::Emitter;
-
-/// The oldest supported opset: the first one whose `Shape` has `start` and `end`, and whose `BatchNormalization` has today's form.
-pub const FIRST_OPSET: i64 = 15;
-/// The newest supported opset: that of ONNX 1.23.
-pub const LAST_OPSET: i64 = 28;
-
-/// Options of the export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportOptions {
-    /// The opset version, from [`FIRST_OPSET`] to [`LAST_OPSET`].
-    pub opset: i64,
-    /// Fold batch norms into the convolutions before them, and drop identities.
-    pub fold: bool,
-    /// Store weights in an external data file. This is always done if a single file would exceed 2 GB.
-    pub external_data: bool,
-}
-
-impl Default for ExportOptions {
-    fn default() -> ExportOptions {
-        ExportOptions { opset: 17, fold: false, external_data: false }
-    }
-}
-
-/// Why a network cannot be exported.
-#[derive(Debug, Error)]
-pub enum ExportError {
-    /// The file system reports an error.
-    #[error("cannot write `{}`: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A parameter is missing.
-    #[error(transparent)]
-    Param(#[from] ParamError),
-    /// The opset is not supported.
-    #[error("opset {got} is not supported: use {FIRST_OPSET} to {LAST_OPSET}")]
-    Opset {
-        /// The requested opset.
-        got: i64,
-    },
-    /// ONNX cannot express a node.
-    #[error("`{node}` cannot be expressed in ONNX: {reason}")]
-    Unsupported {
-        /// The node.
-        node: String,
-        /// The reason.
-        reason: String,
-    },
-    /// The file name is not UTF-8, so it cannot refer to an external data file.
-    #[error("the name of `{}` is not UTF-8, but the file of its weights is named after it", path.display())]
-    Name {
-        /// The file.
-        path: PathBuf,
-    },
-}
 
 /// The origin of a network, for the metadata of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,16 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod train;
+
+use super::attrs::{activation, edge, pool_shape};
 use super::{
     Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
     WeightLayout, WeightSource, strategy,
 };
-use crate::ir::{Act, Conv, Node, NodeId, Op, PadMode, ParamRole, Pool, PoolKind, ShapedNetwork};
-use crate::kernels::pad::{Edge, PadShape};
-use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
+use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork};
+use crate::kernels::pad::PadShape;
+use crate::kernels::pool::PoolShape;
 use crate::kernels::{Activation, ConvShape, Layout};
 
 pub(super) struct Lowering<'a> {
@@ -157,12 +160,12 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
+    fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
         self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
     }
 
     /// Sizes of a node's result, batch first if it has one.
-    pub(super) fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
+    fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
         let shape = self.network.shape(id);
         let sizes = shape
             .sizes()
@@ -171,7 +174,7 @@ impl Lowering<'_> {
         Ok(if batched { [&[self.plan.options.batch], &sizes[..]].concat() } else { sizes })
     }
 
-    pub(super) fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
+    fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
         let shape = self.shape(id)?;
         let map = shape.get(2..).and_then(|map| <[usize; 2]>::try_from(map).ok());
         map.ok_or_else(|| PlanError::Internal(format!("{id} is not a map")))
@@ -189,7 +192,7 @@ impl Lowering<'_> {
     }
 
     /// An arena buffer for a value of these sizes. `node` is the node's name, for errors.
-    pub(super) fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
+    fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
         self.buffer_at(shape, node, Place::Arena(0))
     }
 
@@ -206,11 +209,11 @@ impl Lowering<'_> {
     }
 
     /// Records the buffer of a node's result.
-    pub(super) fn set(&mut self, id: NodeId, buffer: BufferId) {
+    fn set(&mut self, id: NodeId, buffer: BufferId) {
         self.buffers[id.index()] = Some(buffer);
     }
 
-    pub(super) fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
+    fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
         let mut list = Vec::new();
         let mut push = |suffix: &str, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
@@ -296,32 +299,6 @@ fn takes_act(op: &Op) -> bool {
     }
 }
 
-/// A pool over `maps` channels in total.
-pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
-    let kind = match pool.kind {
-        PoolKind::Max { .. } => KernelPool::Max,
-        PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
-    };
-    let Pool { kernel, stride, pad, .. } = *pool;
-    PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
-}
-
-/// The kernel's padding mode.
-pub(super) fn edge(mode: PadMode) -> Edge {
-    match mode {
-        PadMode::Zeros => Edge::Zeros,
-        PadMode::Reflect => Edge::Reflect,
-        PadMode::Replicate => Edge::Replicate,
-    }
-}
-
-pub(super) fn residual(is: bool) -> ResidualPlan {
+fn residual(is: bool) -> ResidualPlan {
     if is { ResidualPlan::Operand } else { ResidualPlan::None }
-}
-
-fn activation(act: Act) -> Activation {
-    match act {
-        Act::Relu => Activation::Relu,
-        Act::Sigmoid => Activation::Sigmoid,
-    }
 }

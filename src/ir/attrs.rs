@@ -1,0 +1,238 @@
+//! Attributes of operators.
+
+use serde::{Deserialize, Serialize};
+
+/// Height, then width.
+pub type Pair = [usize; 2];
+
+/// Padding of a feature map: `[[top, bottom], [left, right]]`.
+pub type Sides = [[usize; 2]; 2];
+
+/// An element-wise activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Act {
+    /// `max(x, 0)`.
+    Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+}
+
+/// Operations fused into a step, applied to its result in this order before it is stored: (bias), residual addition, activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Epilogue {
+    /// Adds the node's last operand, which has the result's shape.
+    pub residual: bool,
+    /// Applies an activation last.
+    pub act: Option<Act>,
+}
+
+/// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Conv {
+    /// Output channels.
+    pub filters: usize,
+    /// Window.
+    pub kernel: Pair,
+    /// Step.
+    pub stride: Pair,
+    /// Zeros around the feature map.
+    pub pad: Sides,
+    /// Distance between kernel elements.
+    pub dilation: Pair,
+    /// The number of channel groups.
+    pub groups: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Set by the fusion pass; the front end leaves it empty.
+    pub epilogue: Epilogue,
+}
+
+impl Conv {
+    /// The default padding, which keeps the size at stride 1: half the extent of the kernel; `None` for an even kernel.
+    pub fn default_padding(kernel: Pair, dilation: Pair) -> Option<Sides> {
+        let mut pad = [[0; 2]; 2];
+        for axis in 0..2 {
+            if kernel[axis].is_multiple_of(2) {
+                return None;
+            }
+            pad[axis] = [dilation[axis].checked_mul(kernel[axis] / 2)?; 2];
+        }
+        Some(pad)
+    }
+}
+
+/// Batch normalization over channels (Ioffe and Szegedy 2015).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchNorm {
+    /// Added to the variance for numerical stability.
+    pub eps: f64,
+    /// Weight of the new batch in the running statistics, by PyTorch's convention.
+    pub momentum: f64,
+}
+
+impl BatchNorm {
+    /// What a source leaves out, as in PyTorch.
+    pub const DEFAULT: BatchNorm = BatchNorm { eps: 1e-5, momentum: 0.1 };
+}
+
+/// The kind of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PoolKind {
+    /// Maximum; padding counts as negative infinity.
+    Max {
+        /// Distance between kernel elements, as in a convolution.
+        dilation: Pair,
+    },
+    /// Mean value.
+    Avg {
+        /// Whether padding counts in the divisor (PyTorch's `count_include_pad`).
+        count_pad: bool,
+    },
+}
+
+impl PoolKind {
+    /// Max pooling without dilation.
+    pub const MAX: PoolKind = PoolKind::Max { dilation: [1, 1] };
+}
+
+/// A pool over windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pool {
+    /// Which.
+    pub kind: PoolKind,
+    /// Window.
+    pub kernel: Pair,
+    /// Step.
+    pub stride: Pair,
+    /// Padding.
+    pub pad: Sides,
+    /// Rounds the output size up (PyTorch's `ceil_mode`: the last window must start inside the feature map or its leading
+    /// padding).
+    pub ceil: bool,
+}
+
+impl Pool {
+    /// Distance between kernel elements.
+    pub fn dilation(&self) -> Pair {
+        match self.kind {
+            PoolKind::Max { dilation } => dilation,
+            PoolKind::Avg { .. } => [1, 1],
+        }
+    }
+
+    /// The smallest size along an axis at which every window overlaps the feature map. On a smaller one, a dilated window can
+    /// fall entirely in the padding.
+    pub fn min_map_size(&self, axis: usize) -> usize {
+        const TRIED: usize = 64;
+        match self.dilation()[axis] {
+            _ if self.pad[axis][0] == 0 => 1,
+            dilation if dilation > TRIED => dilation,
+            dilation => 1 + (1..dilation).rev().find(|&size| !self.all_windows_overlap(axis, size)).unwrap_or(0),
+        }
+    }
+
+    /// Whether every window along an axis of this size, which is smaller than the dilation, overlaps the feature map.
+    fn all_windows_overlap(&self, axis: usize, size: usize) -> bool {
+        let ([before, after], stride, dilation) = (self.pad[axis], self.stride[axis].max(1), self.dilation()[axis]);
+        let padded = size.saturating_add(before).saturating_add(after);
+        let padded = padded.saturating_add(if self.ceil { stride - 1 } else { 0 });
+        let windows = padded.checked_sub(self.extent()[axis]).map_or(0, |rest| rest / stride + 1);
+        // only windows that start in the leading padding can miss the feature map, and their offsets repeat after `dilation` windows
+        let checked = windows.min(before.div_ceil(stride)).min(dilation);
+        (0..checked).all(|window| (dilation - (before - window * stride) % dilation) % dilation < size)
+    }
+
+    /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.
+    pub fn default_padding(&self) -> Sides {
+        let extent = self.extent();
+        [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
+    }
+
+    /// The extent of a dilated window along each axis: `dilation * (kernel - 1) + 1`, saturating.
+    pub fn extent(&self) -> Pair {
+        let dilation = self.dilation();
+        [0, 1].map(|axis| (self.kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
+    }
+}
+
+/// A fully connected layer. Weight `[features, inputs]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Linear {
+    /// Output features.
+    pub features: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Set by the fusion pass.
+    pub epilogue: Epilogue,
+}
+
+/// Padding mode, by PyTorch's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PadMode {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// Reflection without repeating the border values; the padding must be smaller than the feature map.
+    Reflect,
+    /// The border values repeated.
+    Replicate,
+}
+
+impl PadMode {
+    /// Its keyword in the language.
+    pub fn word(self) -> &'static str {
+        match self {
+            PadMode::Zeros => "zeros",
+            PadMode::Reflect => "reflect",
+            PadMode::Replicate => "replicate",
+        }
+    }
+}
+
+/// Padding around a feature map, and zero channels before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pad {
+    /// Zero channels before and after; none in other modes than zeros.
+    pub channels: [usize; 2],
+    /// The padding on each side.
+    pub sides: Sides,
+    /// The padding mode.
+    pub mode: PadMode,
+}
+
+impl Pad {
+    /// Zeros around the feature map.
+    pub fn zeros(sides: Sides) -> Pad {
+        Pad { channels: [0, 0], sides, mode: PadMode::Zeros }
+    }
+
+    /// Zero channels.
+    pub fn channels(channels: [usize; 2]) -> Pad {
+        Pad { channels, sides: [[0; 2]; 2], mode: PadMode::Zeros }
+    }
+}
+
+/// The limits of a clamp.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clamp {
+    /// The minimum.
+    pub min: Option<f32>,
+    /// The maximum.
+    pub max: Option<f32>,
+}
+
+impl Clamp {
+    /// Both limits, infinite if absent.
+    pub fn limits(self) -> [f32; 2] {
+        [self.min.unwrap_or(f32::NEG_INFINITY), self.max.unwrap_or(f32::INFINITY)]
+    }
+}
+
+/// A value times a constant, plus a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// The factor.
+    pub times: f32,
+    /// The constant added to the product.
+    pub plus: f32,
+}

@@ -1,0 +1,138 @@
+//! Why an operator does not fit its operands.
+
+use thiserror::Error;
+
+use crate::ir::{Dim, Shape};
+
+/// Why an operator does not fit its operands.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ShapeError {
+    /// Wrong number of operands.
+    #[error("`{op}` takes {takes} operands, not {got}")]
+    Arity {
+        /// The operator.
+        op: &'static str,
+        /// The number of operands it takes, in words.
+        takes: &'static str,
+        /// The number of operands given.
+        got: usize,
+    },
+    /// Needs a feature map or a vector and got the other.
+    #[error("`{op}` needs a {needs}, not {got}")]
+    Rank {
+        /// The operator.
+        op: &'static str,
+        /// `feature map (channels x height x width)` or `vector of features`.
+        needs: &'static str,
+        /// The operand.
+        got: Shape,
+    },
+    /// Operands of `add`, or of `mul`, differ.
+    #[error("the operands of `{op}` differ: {left} and {right}")]
+    Unequal {
+        /// The operator.
+        op: &'static str,
+        /// First operand.
+        left: Shape,
+        /// The operand that differs.
+        right: Shape,
+        /// Its slot.
+        slot: usize,
+    },
+    /// Channels or filters not divisible by groups.
+    #[error("{count} {what} cannot be split into {groups} groups")]
+    Groups {
+        /// `channels` or `filters`.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// Into how many.
+        groups: usize,
+    },
+    /// The window is larger than the padded feature map.
+    #[error("a window of {window} does not fit a feature map of {map} with padding {padding}")]
+    Window {
+        /// Extent of the (dilated) window along the axis.
+        window: usize,
+        /// The feature map's size along the axis.
+        map: Dim,
+        /// Total padding of both sides.
+        padding: usize,
+    },
+    /// A pool's padding is as large as its window, so a window would see only padding.
+    #[error("padding {padding} is as large as the window {window}")]
+    PoolPadding {
+        /// Padding of a side.
+        padding: usize,
+        /// The window, from its first to its last value.
+        window: usize,
+    },
+    /// A dilated window that can fall entirely in the padding.
+    #[error("a window with dilation {dilation} can fall entirely in the padding ({padding}) around a feature map of {map}")]
+    WindowInPadding {
+        /// Distance between kernel elements.
+        dilation: usize,
+        /// The feature map's size along the axis.
+        map: Dim,
+        /// Padding before the feature map.
+        padding: usize,
+    },
+    /// Reflection padding that is not smaller than the feature map.
+    #[error("reflection padding of {padding} is too large for a feature map of {map}")]
+    ReflectPadding {
+        /// Padding of a side.
+        padding: usize,
+        /// The feature map's size along the axis.
+        map: Dim,
+    },
+    /// Channel padding in a mode other than zeros.
+    #[error("`{op}` can only pad channels with zeros")]
+    PadChannels {
+        /// The operator.
+        op: &'static str,
+    },
+    /// A number that must be at least 1 is 0.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// The attribute.
+        what: &'static str,
+    },
+    /// `ceil_mode` on a free size where the last window could start in the trailing padding and be dropped: the output size then
+    /// has no form as a free [`Dim`].
+    #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
+    FreeCeil {
+        /// The operator.
+        op: &'static str,
+        /// The operand.
+        shape: Shape,
+    },
+    /// Needs a fixed size, but height or width is free.
+    #[error("`{op}` needs a fixed size, and {shape} is free")]
+    Free {
+        /// The operator.
+        op: &'static str,
+        /// The operand.
+        shape: Shape,
+    },
+    /// A slice exceeds its operand.
+    #[error("channels {start} to {} are not in {all}", start.saturating_add(*count))]
+    Slice {
+        /// The first channel.
+        start: usize,
+        /// How many.
+        count: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// A 2-D window, stride or padding on a 1-D input.
+    #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
+    OneDimensional {
+        /// The operator.
+        op: &'static str,
+        /// The operand.
+        shape: Shape,
+    },
+    /// Too large to count.
+    #[error("the value would have more than 2^40 elements")]
+    TooLarge,
+}

@@ -1,0 +1,315 @@
+//! Shape inference. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
+
+mod error;
+mod operands;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use error::ShapeError;
+
+use super::{Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
+use operands::{MAP, VECTOR, arity, equal, map_of, nonzero};
+use window::slide;
+
+/// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
+pub const MAX_ELEMENTS: u64 = 1 << 40;
+
+/// The shape of an operator's result; `Unknown` if an operand is. A 1-D input, `channels x length`, is handled as
+/// the feature map `channels x 1 x length`.
+pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    arity(op, inputs.len())?;
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
+        return infer_one_dimensional(op, inputs);
+    }
+    let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
+    for shape in inputs {
+        match shape {
+            Shape::Known(d) => dims.push(d),
+            Shape::Unknown => return Ok(Shape::Unknown),
+        }
+    }
+    let out = match op {
+        Op::Input(shape) => match shape {
+            Shape::Known(d) => d.clone(),
+            Shape::Unknown => return Ok(Shape::Unknown),
+        },
+        Op::Conv(c) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            nonzero("filters", &[c.filters])?;
+            nonzero("the kernel", &c.kernel)?;
+            nonzero("the stride", &c.stride)?;
+            nonzero("the dilation", &c.dilation)?;
+            nonzero("groups", &[c.groups])?;
+            for (what, count) in [("channels", channels), ("filters", c.filters)] {
+                if count % c.groups != 0 {
+                    return Err(ShapeError::Groups { what, count, groups: c.groups });
+                }
+            }
+            let [h, w] = slide(map, c.kernel, c.stride, c.pad, c.dilation, false)?;
+            let out = vec![Dim::Fixed(c.filters), h, w];
+            if c.epilogue.residual {
+                equal(op, &out, dims[1], 1)?;
+            }
+            out
+        }
+        Op::BatchNorm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clamp(_) | Op::Scale(_) => dims[0].to_vec(),
+        Op::Add => {
+            for (slot, other) in dims.iter().enumerate().skip(1) {
+                equal(op, dims[0], other, slot)?;
+            }
+            dims[0].to_vec()
+        }
+        Op::Mul => {
+            let gate = dims[1];
+            let per_channel = gate.len() == 3 && dims[0].len() == 3 && gate[0] == dims[0][0] && gate[1..] == [Dim::Fixed(1); 2];
+            if !per_channel {
+                equal(op, dims[0], gate, 1)?;
+            }
+            dims[0].to_vec()
+        }
+        Op::Concat => {
+            let mut channels = 0usize;
+            for (slot, d) in dims.iter().enumerate() {
+                let fits = d.len() == dims[0].len() && d.iter().zip(dims[0]).skip(1).all(|(a, b)| a.agrees(*b));
+                let unequal = || ShapeError::Unequal {
+                    op: op.word(),
+                    left: Shape::Known(dims[0].to_vec()),
+                    right: Shape::Known(d.to_vec()),
+                    slot,
+                };
+                let count = d.first().and_then(|d| d.fixed()).filter(|_| fits).ok_or_else(unequal)?;
+                channels = channels.checked_add(count).ok_or(ShapeError::TooLarge)?;
+            }
+            let mut out = dims[0].to_vec();
+            out[0] = Dim::Fixed(channels);
+            out
+        }
+        Op::Pool(p) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            nonzero("the window", &p.kernel)?;
+            nonzero("the stride", &p.stride)?;
+            nonzero("the dilation", &p.dilation())?;
+            let extent = p.extent();
+            for (sides, window) in p.pad.iter().zip(extent) {
+                if let Some(&padding) = sides.iter().find(|&&n| n >= window) {
+                    return Err(ShapeError::PoolPadding { padding, window });
+                }
+            }
+            // a dilated window that starts in the leading padding can skip over a small feature map
+            for (axis, &dilation) in p.dilation().iter().enumerate() {
+                if map[axis].fixed().is_some_and(|n| n < p.min_map_size(axis)) {
+                    return Err(ShapeError::WindowInPadding { dilation, map: map[axis], padding: p.pad[axis][0] });
+                }
+            }
+            // PyTorch drops a last window that starts in the trailing padding, which a free size cannot express
+            let drops =
+                (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > extent[axis] && map[axis].fixed().is_none());
+            if p.ceil && drops {
+                return Err(ShapeError::FreeCeil { op: op.word(), shape: inputs[0].clone() });
+            }
+            let [h, w] = slide(map, p.kernel, p.stride, p.pad, p.dilation(), p.ceil)?;
+            vec![Dim::Fixed(channels), h, w]
+        }
+        Op::AdaptiveAvgPool(size) => {
+            let (channels, _) = map_of(op, dims[0])?;
+            nonzero("the output size", size)?;
+            vec![Dim::Fixed(channels), Dim::Fixed(size[0]), Dim::Fixed(size[1])]
+        }
+        Op::GlobalMaxPool => {
+            let (channels, _) = map_of(op, dims[0])?;
+            vec![Dim::Fixed(channels), Dim::Fixed(1), Dim::Fixed(1)]
+        }
+        Op::Flatten => {
+            let mut features = 1usize;
+            for d in dims[0] {
+                let n = d.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: inputs[0].clone() })?;
+                features = features.checked_mul(n).ok_or(ShapeError::TooLarge)?;
+            }
+            vec![Dim::Fixed(features)]
+        }
+        Op::Linear(l) => {
+            nonzero("features", &[l.features])?;
+            if dims[0].len() != 1 {
+                return Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: inputs[0].clone() });
+            }
+            let out = vec![Dim::Fixed(l.features)];
+            if l.epilogue.residual {
+                equal(op, &out, dims[1], 1)?;
+            }
+            out
+        }
+        Op::Pad(p) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            if p.mode != PadMode::Zeros && p.channels != [0, 0] {
+                return Err(ShapeError::PadChannels { op: op.word() });
+            }
+            for (map, sides) in map.iter().zip(p.sides) {
+                let padding = sides[0].max(sides[1]);
+                if p.mode == PadMode::Reflect && map.fixed().is_some_and(|n| padding >= n) {
+                    return Err(ShapeError::ReflectPadding { padding, map: *map });
+                }
+            }
+            let [h, w] = slide(map, [1, 1], [1, 1], p.sides, [1, 1], false)?;
+            let channels =
+                channels.checked_add(p.channels[0]).and_then(|n| n.checked_add(p.channels[1])).ok_or(ShapeError::TooLarge)?;
+            vec![Dim::Fixed(channels), h, w]
+        }
+        Op::Subsample(stride) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            nonzero("the stride", stride)?;
+            let [h, w] = slide(map, [1, 1], *stride, [[0; 2]; 2], [1, 1], false)?;
+            vec![Dim::Fixed(channels), h, w]
+        }
+        Op::Upsample(None) => {
+            let (channels, _) = map_of(op, dims[0])?;
+            let (_, [h, w]) = map_of(op, dims[1])?;
+            vec![Dim::Fixed(channels), *h, *w]
+        }
+        Op::Upsample(Some(times)) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            nonzero("the factor", times)?;
+            let mut out = vec![Dim::Fixed(channels)];
+            for (dim, &times) in map.iter().zip(times) {
+                let size = match dim {
+                    Dim::Fixed(n) => Dim::Fixed(n.checked_mul(times).ok_or(ShapeError::TooLarge)?),
+                    free if times == 1 => *free,
+                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word(), shape: inputs[0].clone() }),
+                };
+                out.push(size);
+            }
+            out
+        }
+        Op::Train(train) => infer_train(train, op, &dims)?,
+    };
+    let elements = out.iter().try_fold(1u64, |n, d| n.checked_mul(d.fixed().unwrap_or(1) as u64));
+    if elements.is_none_or(|n| n > MAX_ELEMENTS) {
+        return Err(ShapeError::TooLarge);
+    }
+    Ok(Shape::Known(out))
+}
+
+/// Shape inference for operators with 1-D operands.
+fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    if inputs.contains(&Shape::Unknown) {
+        return Ok(Shape::Unknown);
+    }
+    let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
+    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| one_dimensional::is_1d(shape))) {
+        return Err(ShapeError::Unequal { op: op.word(), left: other.clone(), right: map.clone(), slot: 1 });
+    }
+    if !one_dimensional::is_flat(op) {
+        return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
+    }
+    let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();
+    Ok(one_dimensional::drop_height(&infer(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
+}
+
+/// The shape of a training operator's result; the number of operands is already checked.
+fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
+    let channels = |slot: usize| {
+        let got = Shape::Known(dims[slot].to_vec());
+        got.channels().ok_or(ShapeError::Rank { op: op.word(), needs: MAP, got })
+    };
+    let pair = |slot: usize| equal(op, &[Dim::Fixed(2), Dim::Fixed(channels(0)?)], dims[slot], slot);
+    let vector = |slot: usize| match dims[slot] {
+        [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: Shape::Known(vec![*n]) }),
+        other => Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
+    };
+    // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
+    let back = |forward: Op, x: Vec<Dim>, dy: usize| {
+        let y = infer(&forward, &[Shape::Known(x.clone())])?;
+        equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
+        Ok(x)
+    };
+    let fixed = |sizes: &[usize]| sizes.iter().map(|&n| Dim::Fixed(n)).collect::<Vec<_>>();
+    Ok(match train {
+        Train::NormStats => fixed(&[2, channels(0)?]),
+        Train::BatchNorm { epilogue, .. } => {
+            pair(1)?;
+            if epilogue.residual {
+                equal(op, dims[0], dims[2], 2)?;
+            }
+            dims[0].to_vec()
+        }
+        Train::NormGradParams { .. } => {
+            equal(op, dims[0], dims[1], 1)?;
+            pair(2)?;
+            dims[2].to_vec()
+        }
+        Train::NormGradInput { .. } => {
+            equal(op, dims[0], dims[1], 1)?;
+            pair(2)?;
+            pair(3)?;
+            dims[0].to_vec()
+        }
+        Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad => {
+            equal(op, dims[0], dims[1], 1)?;
+            dims[0].to_vec()
+        }
+        Train::ConvGradInput { conv, input } => {
+            let dx = back(Op::Conv(plain(conv)), fixed(input), 0)?;
+            if conv.epilogue.residual {
+                equal(op, &dx, dims[1], 1)?;
+            }
+            dx
+        }
+        Train::ConvGradWeight(conv) => {
+            back(Op::Conv(plain(conv)), dims[0].to_vec(), 1)?;
+            fixed(&[conv.filters, channels(0)? / conv.groups, conv.kernel[0], conv.kernel[1]])
+        }
+        Train::BiasGrad => fixed(&[channels(0)?]),
+        Train::LinearGradInput { inputs } => {
+            vector(0)?;
+            fixed(&[*inputs])
+        }
+        Train::LinearGradWeight => fixed(&[vector(1)?, vector(0)?]),
+        Train::MaxPoolGrad(pool) => back(Op::Pool(*pool), dims[0].to_vec(), 1)?,
+        Train::AvgPoolGrad { pool, input: [h, w] } => back(Op::Pool(*pool), fixed(&[channels(0)?, *h, *w]), 0)?,
+        Train::AdaptiveAvgPoolGrad { input: [h, w] } => {
+            let (channels, map) = map_of(op, dims[0])?;
+            let [Some(oh), Some(ow)] = map.map(Dim::fixed) else {
+                return Err(ShapeError::Free { op: op.word(), shape: Shape::Known(dims[0].to_vec()) });
+            };
+            back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
+        }
+        Train::Slice { start, count } => {
+            let all = channels(0)?;
+            if *count == 0 || start.checked_add(*count).is_none_or(|end| end > all) {
+                return Err(ShapeError::Slice { start: *start, count: *count, all });
+            }
+            [&[Dim::Fixed(*count)], &dims[0][1..]].concat()
+        }
+        Train::Unpad(pad) => {
+            let (channels, map) = map_of(op, dims[0])?;
+            let small = |n: Dim, [a, b]: [usize; 2]| {
+                let padding = a.saturating_add(b);
+                let error = ShapeError::Window { window: 1, map: n, padding };
+                n.affine(i64::try_from(padding).map_or(i64::MIN, |p| -p), 1, 0).ok_or(error)
+            };
+            vec![small(Dim::Fixed(channels), pad.channels)?, small(map[0], pad.sides[0])?, small(map[1], pad.sides[1])?]
+        }
+        Train::SubsampleGrad { stride, input: [h, w] } => back(Op::Subsample(*stride), fixed(&[channels(0)?, *h, *w]), 0)?,
+        Train::UpsampleGrad { input: [h, w] } => {
+            let (channels, _) = map_of(op, dims[0])?;
+            fixed(&[channels, *h, *w])
+        }
+        Train::SumPlane => {
+            let (channels, _) = map_of(op, dims[0])?;
+            equal(op, dims[0], dims[1], 1)?;
+            fixed(&[channels, 1, 1])
+        }
+        Train::Unflatten(map) => back(Op::Flatten, fixed(map), 0)?,
+        Train::Dropout { .. } => dims[0].to_vec(),
+        Train::CrossEntropy { .. } | Train::CrossEntropyGrad { .. } => {
+            vector(0)?;
+            equal(op, &[Dim::Fixed(1)], dims[1], 1)?;
+            if matches!(train, Train::CrossEntropy { .. }) { fixed(&[1]) } else { dims[0].to_vec() }
+        }
+    })
+}
+
+/// The convolution without its epilogue.
+fn plain(conv: &Conv) -> Conv {
+    Conv { epilogue: Epilogue::default(), ..*conv }
+}

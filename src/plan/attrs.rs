@@ -1,0 +1,32 @@
+//! Attributes of operators as kernels take them.
+
+use crate::ir::{Act, PadMode, Pool, PoolKind};
+use crate::kernels::Activation;
+use crate::kernels::pad::Edge;
+use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
+
+/// A pool over `maps` channels in total.
+pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
+    let kind = match pool.kind {
+        PoolKind::Max { .. } => KernelPool::Max,
+        PoolKind::Avg { count_pad } => KernelPool::Avg { count_pad },
+    };
+    let Pool { kernel, stride, pad, .. } = *pool;
+    PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
+}
+
+/// The kernel's padding mode.
+pub(super) fn edge(mode: PadMode) -> Edge {
+    match mode {
+        PadMode::Zeros => Edge::Zeros,
+        PadMode::Reflect => Edge::Reflect,
+        PadMode::Replicate => Edge::Replicate,
+    }
+}
+
+pub(super) fn activation(act: Act) -> Activation {
+    match act {
+        Act::Relu => Activation::Relu,
+        Act::Sigmoid => Activation::Sigmoid,
+    }
+}

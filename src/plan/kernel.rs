@@ -1,0 +1,166 @@
+//! The computations of steps.
+
+use super::TrainKernel;
+use crate::kernels::nchw::gemm::Tiles;
+use crate::kernels::nchwc::direct::DirectPlan;
+use crate::kernels::pad::PadShape;
+use crate::kernels::pool::PoolShape;
+use crate::kernels::winograd::WinogradPlan;
+use crate::kernels::{Activation, ConvShape};
+
+/// The algorithm of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConvStrategy {
+    /// Matrix product over im2col tiles, or over the feature map itself if the convolution is pointwise.
+    Gemm(Tiles),
+    /// Direct convolution in the plain layout, one kernel element at a time.
+    #[serde(rename = "direct-nchw", alias = "taps")]
+    DirectNchw,
+    /// Direct convolution by the micro-kernel, blocked.
+    Direct {
+        /// How the work is split.
+        plan: DirectPlan,
+        /// Whether the input is in the plain layout, with few channels.
+        plain: bool,
+    },
+    /// Winograd minimal filtering, blocked.
+    Winograd(WinogradPlan),
+    /// Depthwise: one filter per channel, blocked.
+    Depthwise,
+}
+
+/// The residual added to a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResidualPlan {
+    /// Nothing.
+    None,
+    /// The previous contents of the output buffer.
+    InPlace,
+    /// The step's last input.
+    Operand,
+}
+
+/// The computation of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kernel {
+    /// A convolution. Weights: weight, bias if any.
+    Conv {
+        /// Its shape.
+        shape: ConvShape,
+        /// The algorithm.
+        strategy: ConvStrategy,
+        /// The residual.
+        residual: ResidualPlan,
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// A pointwise convolution plus a second 1x1 convolution, possibly strided: the end of a block and its projection
+    /// shortcut. Inputs: one for each. Weights: weight and bias of each.
+    FusedConvPair {
+        /// The shape of the first.
+        shape: ConvShape,
+        /// The shape of the second.
+        second: ConvShape,
+        /// How the work is split, by output rows.
+        plan: DirectPlan,
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// A fully connected layer. Weights: weight, bias if any.
+    Linear {
+        /// Batch, inputs, features.
+        sizes: [usize; 3],
+        /// The residual.
+        residual: ResidualPlan,
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// Sum of all inputs.
+    Add {
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// Product of two inputs.
+    Mul {
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// The first input times one number per channel from the second.
+    ChannelMul {
+        /// Elements per channel.
+        plane: usize,
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// Scale and shift per channel. Weights: scale, shift.
+    ScaleShift {
+        /// Elements per channel.
+        plane: usize,
+        /// The activation, applied last.
+        act: Option<Activation>,
+    },
+    /// A stand-alone activation, or a copy.
+    Activate {
+        /// The activation.
+        act: Option<Activation>,
+    },
+    /// Concatenation along channels.
+    Concat {
+        /// Floats per sample of each input.
+        parts: Vec<usize>,
+    },
+    /// Pool over windows.
+    Pool(PoolShape),
+    /// Average pool to a fixed size.
+    AdaptiveAvg {
+        /// Height and width.
+        input: [usize; 2],
+        /// Height and width of the output.
+        output: [usize; 2],
+    },
+    /// Softmax over channels.
+    Softmax {
+        /// The number of channels.
+        channels: usize,
+        /// Elements per channel.
+        plane: usize,
+    },
+    /// Padding.
+    Pad(PadShape),
+    /// Conversion between layouts.
+    Convert {
+        /// Samples, channels, height, width.
+        sizes: [usize; 4],
+        /// To the blocked layout; otherwise to the plain one.
+        blocked: bool,
+    },
+    /// Every `stride`-th row and column.
+    Subsample {
+        /// Height and width.
+        input: [usize; 2],
+        /// The stride.
+        stride: [usize; 2],
+    },
+    /// Nearest-neighbor upsampling.
+    Upsample {
+        /// Height and width.
+        input: [usize; 2],
+        /// Height and width of the output.
+        output: [usize; 2],
+    },
+    /// Clamps values to limits.
+    Clamp {
+        /// The minimum and the maximum.
+        limits: [f32; 2],
+    },
+    /// Values times a constant, plus a constant.
+    Scale {
+        /// The factor.
+        times: f32,
+        /// The constant added to the product.
+        plus: f32,
+    },
+    /// A training operator. Weights: those of the operator, in order.
+    Train(TrainKernel),
+}

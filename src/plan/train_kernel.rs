@@ -1,0 +1,153 @@
+//! Kernels of training steps: the buffers that they read and write, and their layouts.
+
+use super::attrs::{edge, pool_shape};
+use crate::ir::{Pad, Pool, Train};
+use crate::kernels::pad::PadShape;
+use crate::kernels::pool::PoolShape;
+use crate::kernels::train::{conv_weight, norm};
+use crate::kernels::{ConvShape, Isa, Layout};
+
+/// A training operator with its operands' sizes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainKernel {
+    /// The operator.
+    pub op: Train,
+    /// Sizes of each operand, batch first if it has one.
+    pub operands: Vec<Vec<usize>>,
+    /// Sizes of the result.
+    pub result: Vec<usize>,
+    /// The batch size.
+    pub batch: usize,
+    /// The layout of the feature maps that it reads and writes. Unbatched values are always plain.
+    pub layout: Layout,
+    /// Whether the operand of a convolution's weight gradient is plain even if `layout` is blocked.
+    pub plain: bool,
+    /// Whether a convolution's weight gradient is computed directly, without Winograd transforms.
+    pub precise: bool,
+}
+
+impl TrainKernel {
+    /// Whether the result may overwrite an operand.
+    pub fn may_overwrite(&self, slot: usize) -> bool {
+        match &self.op {
+            Train::BatchNorm { .. } => slot == 2,
+            Train::NormGradInput { .. } => slot < 2,
+            Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::NormStats
+            | Train::NormGradParams { .. }
+            | Train::ConvGradInput { .. }
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::LinearGradInput { .. }
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::SumPlane
+            | Train::Unflatten(_)
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => false,
+        }
+    }
+
+    /// Whether the kernel supports the blocked layout; otherwise its values are plain.
+    pub(super) fn supports_blocked(&self) -> bool {
+        match &self.op {
+            Train::NormStats
+            | Train::BatchNorm { .. }
+            | Train::NormGradParams { .. }
+            | Train::NormGradInput { .. }
+            | Train::ActGrad(_)
+            | Train::ConvGradWeight(_)
+            | Train::BiasGrad
+            | Train::MaxPoolGrad(_)
+            | Train::AvgPoolGrad { .. }
+            | Train::AdaptiveAvgPoolGrad { .. }
+            | Train::Slice { .. }
+            | Train::Unpad(_)
+            | Train::SubsampleGrad { .. }
+            | Train::UpsampleGrad { .. }
+            | Train::ClampGrad(_)
+            | Train::SumPlane
+            | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
+            // operators on vectors, or to and from them
+            Train::ConvGradInput { .. }
+            | Train::LinearGradInput { .. }
+            | Train::LinearGradWeight
+            | Train::Unflatten(_)
+            | Train::SoftmaxGrad
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => false,
+        }
+    }
+
+    /// Whether an operand has the layout [`TrainKernel::layout`].
+    pub(super) fn is_map(&self, slot: usize) -> bool {
+        self.op.takes_batched(slot)
+    }
+
+    /// Samples, channels, height and width of an operand; a vector is a 1 x 1 feature map.
+    pub fn sizes(&self, slot: usize) -> [usize; 4] {
+        four(self.operands.get(slot).map_or(&[], Vec::as_slice))
+    }
+
+    /// The same for the result.
+    pub fn result_sizes(&self) -> [usize; 4] {
+        four(&self.result)
+    }
+
+    /// The shape of the convolution whose weight gradient this computes.
+    pub fn conv(&self) -> Option<ConvShape> {
+        let Train::ConvGradWeight(conv) = &self.op else { return None };
+        let ([batch, channels, h, w], [.., oh, ow]) = (self.sizes(0), self.sizes(1));
+        Some(ConvShape {
+            batch,
+            channels,
+            input: [h, w],
+            filters: conv.filters,
+            output: [oh, ow],
+            kernel: conv.kernel,
+            stride: conv.stride,
+            pad: conv.pad,
+            dilation: conv.dilation,
+            groups: conv.groups,
+        })
+    }
+
+    /// The shape of the pool whose gradient this computes.
+    pub fn pool(&self) -> Option<PoolShape> {
+        let shape = |pool: &Pool, [batch, channels, h, w]: [usize; 4], [.., oh, ow]: [usize; 4]| {
+            pool_shape(pool, batch * channels, [h, w], [oh, ow])
+        };
+        match &self.op {
+            Train::MaxPoolGrad(pool) => Some(shape(pool, self.sizes(0), self.sizes(1))),
+            Train::AvgPoolGrad { pool, .. } => Some(shape(pool, self.result_sizes(), self.sizes(0))),
+            _ => None,
+        }
+    }
+
+    /// The shape of the padding whose gradient this computes.
+    pub fn pad(&self, pad: &Pad) -> PadShape {
+        PadShape { input: self.result_sizes(), channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) }
+    }
+
+    /// Floats of scratch memory for all threads together.
+    pub fn scratch(&self, isa: Isa, threads: usize) -> usize {
+        match &self.op {
+            Train::NormStats | Train::NormGradParams { .. } => norm::scratch(self.layout, self.sizes(0)),
+            Train::ConvGradWeight(_) => {
+                let isa = if self.layout == Layout::Nchw { Isa::Portable } else { isa };
+                self.conv().map_or(0, |shape| conv_weight::scratch(isa, self.plain, self.precise, &shape, threads))
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn four(sizes: &[usize]) -> [usize; 4] {
+    [0, 1, 2, 3].map(|i| sizes.get(i).copied().unwrap_or(1))
+}

@@ -101,10 +101,6 @@ const CYCLES: &[(&str, &str)] = &[
     ("cli::profile::report cli::profile::text", "the text's numbers are computed in the report"),
     ("cli::view cli::view::watch", "the command's arguments are read by its parts"),
     (
-        "data::archive data::arrays data::cifar data::classes data::dataset data::error data::folder data::idx data::labels data::open data::packed data::pictures",
-        "the error names the forms of datasets",
-    ),
-    (
         "decompile decompile::group decompile::irregular decompile::iso decompile::net decompile::print decompile::stage decompile::standard decompile::steps decompile::synth decompile::tree decompile::unit",
         "standard blocks are found by decompiling what they expand to",
     ),

@@ -131,7 +131,6 @@ const CYCLES: &[(&str, &str)] = &[
         "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
         "the parts of a module share its error",
     ),
-    ("view::groups view::model", "groups are part of the page's model"),
 ];
 
 fn complain(found: Vec<String>, rule: &str) {

@@ -93,7 +93,6 @@ const MAX_CYCLES: usize = 19;
 
 /// The groups of files that may import from each other, each with its reason. A smaller group within one is allowed too.
 const CYCLES: &[(&str, &str)] = &[
-    ("cli::args cli::output", "colors and formats are arguments, and a failed argument is a failure"),
     (
         "cli::eval cli::eval::judge cli::eval::members cli::eval::report cli::eval::state",
         "the command's arguments are read by its parts",

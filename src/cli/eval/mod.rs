@@ -13,8 +13,9 @@ use clap::ValueEnum;
 
 use super::args::{Format, Named, OnError, data_files, parse_named_weights};
 use super::classes::note_classes;
+use super::failure::{Done, Failure, STOPPED};
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, STOPPED, writable};
+use super::output::{Out, writable};
 use super::progress::progress;
 use crate::data::{Crop, DatasetOptions, Split, Views, open_dataset};
 use crate::eval::{self, EvalError, EvalOptions, Evaluator, Progress};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::super::args::Named;
+use super::super::failure::Failure;
 use super::super::open::ModelArgs;
-use super::super::output::{Failure, Out};
+use super::super::output::Out;
 use super::{Args, failure};
 use crate::eval::{Ensemble, EvalOptions};
 

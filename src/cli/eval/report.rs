@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::args::Format;
-use super::super::output::{Done, Out};
+use super::super::failure::Done;
+use super::super::output::Out;
 use super::super::table::table;
 use super::{Args, Average, confusion, failure};
 use crate::data::{Crop, Views};

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 
 use super::args::Format;
+use super::failure::{Done, Failure};
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, writable};
+use super::output::{Out, writable};
 use crate::data::folder::image_files;
 use crate::data::{self, Input};
 use crate::formats::npy;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
-use super::super::output::{Done, Failure, Out, writable};
+use super::super::failure::{Done, Failure};
+use super::super::output::{Out, writable};
 use super::Args;
 use crate::formats::npy;
 

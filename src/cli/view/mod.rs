@@ -7,9 +7,10 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::args::{Planning, Select, parse_threads, parse_weights, split};
+use super::failure::{Done, Failure};
 use super::measure::MeasureArgs;
 use super::open::ModelArgs;
-use super::output::{Done, Failure, Out, save, writable};
+use super::output::{Out, save, writable};
 use super::profile;
 use crate::driver::Weights;
 use crate::view::{Content, Live, ViewModel, page};

@@ -94,12 +94,6 @@ const MAX_CYCLES: usize = 19;
 /// The groups of files that may import from each other, each with its reason. A smaller group within one is allowed too.
 const CYCLES: &[(&str, &str)] = &[
     (
-        "cli::eval cli::eval::judge cli::eval::members cli::eval::report cli::eval::state",
-        "the command's arguments are read by its parts",
-    ),
-    ("cli::profile::report cli::profile::text", "the text's numbers are computed in the report"),
-    ("cli::view cli::view::watch", "the command's arguments are read by its parts"),
-    (
         "decompile decompile::group decompile::irregular decompile::iso decompile::net decompile::print decompile::stage decompile::standard decompile::steps decompile::synth decompile::tree decompile::unit",
         "standard blocks are found by decompiling what they expand to",
     ),

@@ -6,7 +6,7 @@ use super::super::args::Named;
 use super::super::failure::Failure;
 use super::super::open::ModelArgs;
 use super::super::output::Out;
-use super::{Args, failure};
+use super::args::{Args, failure};
 use crate::eval::{Ensemble, EvalOptions};
 
 /// The networks, opened.

@@ -6,7 +6,8 @@ use super::super::args::Format;
 use super::super::failure::Done;
 use super::super::output::Out;
 use super::super::table::table;
-use super::{Args, Average, confusion, failure};
+use super::args::{Args, Average, failure};
+use super::confusion;
 use crate::data::{Crop, Views};
 use crate::eval::{EvalError, Evaluator, Measures, Report, WorstImage, describe};
 

@@ -8,7 +8,8 @@ use super::super::args::Format;
 use super::super::failure::{Done, Failure};
 use super::super::output::Out;
 use super::super::progress::progress;
-use super::{Args, named_images, pipeline, read};
+use super::args::Args;
+use super::images::{named_images, pipeline, read};
 use crate::infer::{Unanswered, top_k};
 use crate::runtime::NotFinite;
 

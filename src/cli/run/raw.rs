@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use super::super::failure::{Done, Failure};
 use super::super::output::{Out, writable};
-use super::Args;
+use super::args::Args;
 use crate::formats::npy;
 
 /// `aux1=y.npy` as a name and a path; without a name, the main output is meant. What is not a name before `=`, as in `./a=b.npy`,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Args;
+use super::args::Args;
 use super::load::{self, Kind};
 use crate::base::render;
 use crate::base::source::SourceMap;

@@ -120,10 +120,6 @@ const CYCLES: &[(&str, &str)] = &[
     ("runtime::interp runtime::interp::ops runtime::interp::train", "operators share the arrays of the interpreter"),
     ("runtime::model runtime::session", "a model makes its sessions"),
     ("runtime::packs runtime::weights", "packed weights are made from weights"),
-    (
-        "torch torch::body torch::class torch::forward torch::loops torch::op torch::scope",
-        "the parts of a module share its error",
-    ),
 ];
 
 fn complain(found: Vec<String>, rule: &str) {

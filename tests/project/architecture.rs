@@ -94,10 +94,6 @@ const MAX_CYCLES: usize = 19;
 /// The groups of files that may import from each other, each with its reason. A smaller group within one is allowed too.
 const CYCLES: &[(&str, &str)] = &[
     (
-        "decompile decompile::group decompile::irregular decompile::iso decompile::net decompile::print decompile::stage decompile::standard decompile::steps decompile::synth decompile::tree decompile::unit",
-        "standard blocks are found by decompiling what they expand to",
-    ),
-    (
         "formats::kind formats::pth formats::pth::archive formats::pth::legacy formats::pth::pickle formats::pth::state_dict",
         "a reader says what kind of file it was given instead",
     ),

@@ -1,6 +1,6 @@
 //! `augment { … }`.
 
-use super::entries::Entry;
+use super::Entry;
 use super::keys::EntryReader;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;

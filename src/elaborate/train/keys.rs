@@ -5,7 +5,7 @@ use super::super::foreign;
 use super::super::load::Program;
 use super::super::suggest::nearest;
 use super::super::value::Value;
-use super::entries::{Entry, LengthUnit};
+use super::{Entry, LengthUnit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;

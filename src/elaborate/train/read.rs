@@ -2,9 +2,8 @@
 
 use super::super::eval::Eval;
 use super::super::value::Value;
-use super::entries::{Entry, LengthUnit, TrainEntries, lay_over, mark, unit};
 use super::keys::{EntryReader, MOST};
-use super::unresolved::UnresolvedRecipe;
+use super::{Entry, LengthUnit, TrainEntries, UnresolvedRecipe, lay_over, mark, unit};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::ir::{Count, Init, OnError, Recipe, Schedule, Sgd, WeightsFrom};

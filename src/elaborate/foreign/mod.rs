@@ -9,9 +9,21 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Call, ExprKind};
-pub use table::Answer;
-use table::Answer::{Nothing, Ours};
 use table::TABLE;
+
+/// What a foreign word is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is written so: replacing the word is the fix.
+    Ours(&'static str),
+    /// Nothing is written so in its place. Says why, and what to do.
+    Nothing(&'static str),
+}
+
+use Answer::{Nothing, Ours};
+
+/// Contexts, words as [`plain`] writes them, answer.
+type Row = (&'static [&'static str], &'static [&'static str], Answer);
 
 /// A word in lower case, without prefixes such as `nn.` and without underscores.
 fn plain(word: &str) -> String {

@@ -1,18 +1,7 @@
 //! The table of foreign words: operators and keys of PyTorch, torchvision, Keras, Darknet and Caffe, and former words of ours.
 
-/// What a foreign word is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is written so: replacing the word is the fix.
-    Ours(&'static str),
-    /// Nothing is written so in its place. Says why, and what to do.
-    Nothing(&'static str),
-}
-
-use Answer::{Nothing, Ours};
-
-/// Contexts, words as [`super::plain`] writes them, answer.
-type Row = (&'static [&'static str], &'static [&'static str], Answer);
+use super::Answer::{self, Nothing, Ours};
+use super::Row;
 
 const ACTIVATION: Answer = Nothing("the activations are `relu`, `sigmoid` and `clamp min: 0, max: 6` (ReLU6)");
 const NORMALIZATION: Answer = Nothing("the only normalization is `batchnorm`");

@@ -65,9 +65,12 @@ pub mod internal {
 }
 
 // within the crate, `crate::ir` is `crate::internal::ir`
-use internal::{base, check, data, driver, elaborate, formats, grad, infer, ir, kernels, passes, plan, runtime, syntax, train};
+use internal::{
+    base, check, data, decompile, driver, elaborate, eval, formats, grad, infer, ir, kernels, passes, plan, runtime, syntax,
+    torch, train,
+};
 #[cfg(feature = "cli")]
-use internal::{cli, decompile, eval, torch, view};
+use internal::{cli, view};
 
 /// The crate of the input and output arrays, in the version that this crate is built with.
 pub use ndarray;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::output::Failure;
+use super::failure::Failure;
 use crate::driver::Weights;
 use crate::plan::Settings;
 

@@ -4,9 +4,10 @@ use ndarray::Ix4;
 use serde_json::json;
 
 use super::args::Format;
+use super::failure::{Done, Failure};
 use super::measure::{self, MeasureArgs, Series};
 use super::open;
-use super::output::{Done, Failure, Out};
+use super::output::Out;
 use crate::driver::Weights;
 use crate::ir::Recipe;
 use crate::kernels::Isa;

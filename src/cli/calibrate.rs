@@ -4,8 +4,9 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use super::args::{Select, data_files, parse_threads, parse_weights, split};
+use super::failure::{Done, Failure};
 use super::open;
-use super::output::{Done, Failure, Out, writable};
+use super::output::{Out, writable};
 use super::progress::progress;
 use super::train::{checked, datasets};
 use crate::driver::Weights;

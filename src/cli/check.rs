@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::args::{Format, Select};
-use super::output::{Done, Failure, Out};
+use super::failure::{Done, Failure};
+use super::output::Out;
 use crate::check::sizes;
 use crate::ir::summary::{Totals, thousands};
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::output::{Done, Failure, Out, writable};
+use super::failure::{Done, Failure};
+use super::output::{Out, writable};
 use crate::train::report::{self, Curves};
 use crate::train::{RunDir, log};
 

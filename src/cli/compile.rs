@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
+use super::failure::{Done, Failure};
 use super::measure;
 use super::open;
-use super::output::{Done, Failure, Out, writable};
+use super::output::{Out, writable};
 use crate::driver::{Frontend, Weights};
 use crate::formats::artifact;
 use crate::ir::dot::dot;

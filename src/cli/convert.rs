@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::output::{Done, Failure, Out, writable};
+use super::failure::{Done, Failure};
+use super::output::{Out, writable};
 use crate::base::tensor::{DType, Tensor};
 use crate::formats::{safetensors, weights};
 

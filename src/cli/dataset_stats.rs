@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::args::{OnError, data_files};
-use super::output::{Done, Failure, Out, writable};
+use super::failure::{Done, Failure};
+use super::output::{Out, writable};
 use super::progress::progress;
 use crate::data::{DataError, DatasetOptions, Split, open_dataset};
 use crate::eval::{DatasetStats, StatsError, StatsOptions, dataset_stats};

@@ -1,6 +1,7 @@
 //! `resnetc explain`
 
-use super::output::{Done, Failure, Out};
+use super::failure::{Done, Failure};
+use super::output::Out;
 use crate::base::codes;
 
 /// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed.

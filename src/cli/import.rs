@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::output::{Done, Failure, Out, save, writable};
+use super::failure::{Done, Failure};
+use super::output::{Out, save, writable};
 use crate::base::tensor::Tensor;
 use crate::decompile::{Decompiled, Options, decompile};
 use crate::formats::{onnx, safetensors};

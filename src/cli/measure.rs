@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use ndarray::{ArrayD, IxDyn};
 
+use super::failure::Failure;
 use super::open::ModelArgs;
-use super::output::{Failure, Out};
+use super::output::Out;
 use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::ir::{Axis, NodeId, ShapedNetwork};

@@ -14,6 +14,7 @@ mod dataset_stats;
 mod eval;
 mod explain;
 mod export;
+mod failure;
 mod import;
 mod measure;
 mod new;
@@ -35,7 +36,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::elaborate::foreign;
-use output::{Failure, Out};
+use failure::Failure;
+use output::Out;
 
 /// A declarative model-definition compiler for residual networks.
 #[derive(Debug, Parser)]
@@ -163,7 +165,7 @@ pub fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let _ = out.flush();
-            failure.report(&out)
+            out.failure(failure)
         }
     }
 }

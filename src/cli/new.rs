@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::output::{Done, Failure, Out};
+use super::failure::{Done, Failure};
+use super::output::Out;
 use crate::elaborate::operators;
 use crate::syntax::words;
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{Format, Planning, Select, parse_threads, parse_weights, split};
-use super::output::{Failure, Out};
+use super::failure::Failure;
+use super::output::Out;
 use crate::driver::{CompileError, Frontend, Weights};
 use crate::elaborate::ReadError;
 use crate::formats::artifact;

@@ -1,4 +1,4 @@
-//! Output: standard output without panics on closed pipes, diagnostics in color or as JSON, errors and their exit codes.
+//! Output: standard output without panics on closed pipes, diagnostics in color or as JSON, and errors.
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::args::{Color, Format, Global};
+use super::failure::{Done, Failure, STOPPED};
 use crate::base::diagnostic::Diagnostic;
 use crate::base::file::{probe, real_path, write_atomically};
 use crate::base::render;
 use crate::base::source::SourceMap;
-use crate::infer::InferError;
-
-/// The exit code after Ctrl-C: 128 plus the signal's number, as in shells.
-pub(super) const STOPPED: u8 = 130;
 
 /// Writes a file atomically.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Done {
@@ -37,57 +34,6 @@ pub(super) fn writable<'a>(paths: impl IntoIterator<Item = &'a Path>, read: &[Pa
     }
     Ok(())
 }
-
-/// Why a command failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Invalid input, for this reason.
-    Input(String),
-    /// Invalid input, already reported.
-    Said,
-    /// Invalid arguments.
-    Usage(String),
-    /// Stopped by Ctrl-C, already reported.
-    Stopped,
-    /// The reader closed the pipe.
-    Pipe,
-}
-
-impl Failure {
-    /// An input failure from any error.
-    pub fn input(error: impl std::fmt::Display) -> Failure {
-        Failure::Input(error.to_string())
-    }
-
-    /// Prints the error unless it was already reported, and returns the exit code.
-    pub fn report(self, out: &Out) -> ExitCode {
-        let (text, code) = match self {
-            Failure::Input(text) => (text, 1),
-            Failure::Usage(text) => (text, 2),
-            Failure::Said => return ExitCode::from(1),
-            Failure::Stopped => return ExitCode::from(STOPPED),
-            Failure::Pipe => return ExitCode::SUCCESS,
-        };
-        let (start, end) = if out.color_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        // fails only if standard error is closed: then nothing can be reported
-        let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
-        ExitCode::from(code)
-    }
-}
-
-impl From<InferError> for Failure {
-    fn from(error: InferError) -> Failure {
-        Failure::input(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        if error.kind() == io::ErrorKind::BrokenPipe { Failure::Pipe } else { Failure::Input(format!("cannot write: {error}")) }
-    }
-}
-
-pub(super) type Done = Result<(), Failure>;
 
 /// Standard output, and whether messages on standard error are colored.
 pub(super) struct Out {
@@ -124,6 +70,21 @@ impl Out {
     /// Writes a line to standard error.
     pub fn note(&self, text: impl std::fmt::Display) {
         let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Prints an error unless it was already reported, and returns the exit code.
+    pub fn failure(&self, failure: Failure) -> ExitCode {
+        let (text, code) = match failure {
+            Failure::Input(text) => (text, 1),
+            Failure::Usage(text) => (text, 2),
+            Failure::Said => return ExitCode::from(1),
+            Failure::Stopped => return ExitCode::from(STOPPED),
+            Failure::Pipe => return ExitCode::SUCCESS,
+        };
+        let (start, end) = if self.color_err { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        // fails only if standard error is closed: then nothing can be reported
+        let _ = writeln!(io::stderr(), "{start}error{end}: {text}");
+        ExitCode::from(code)
     }
 
     /// Shows diagnostics: as text on standard error, or as JSON lines on standard output.

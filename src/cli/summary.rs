@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::args::{Format, parse_named, parse_set};
-use super::output::{Done, Failure, Out};
+use super::failure::{Done, Failure};
+use super::output::Out;
 use super::table::table;
 use crate::driver::Frontend;
 use crate::ir::Checked;

@@ -1,6 +1,7 @@
 //! Tables of text columns.
 
-use super::output::{Done, Out};
+use super::failure::Done;
+use super::output::Out;
 
 /// Writes a table. Columns from `right_from` on are right-aligned; a line may separate the last row.
 pub(super) fn table(out: &mut Out, head: &[&str], right_from: usize, rows: &[Vec<String>], rule_before_last: bool) -> Done {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::output::{Done, Failure, Out};
+use super::failure::{Done, Failure};
+use super::output::Out;
 use crate::formats::artifact;
 
 /// Reads an artifact completely, and verifies every checksum.

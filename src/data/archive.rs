@@ -8,7 +8,6 @@ use std::path::{Component, Path, PathBuf};
 use tar::{Archive, EntryType};
 
 use super::folder::is_image_file;
-use super::open::split_names;
 use super::{DataError, Split};
 use crate::base::mmap::Bytes;
 
@@ -93,7 +92,7 @@ impl Tree {
     /// the split is missing.
     pub fn split(self, split: Split) -> (Option<Tree>, bool) {
         let tops: std::collections::BTreeSet<&str> = self.images.keys().filter_map(|path| top(path)).collect();
-        let names = |split| split_names(split).iter().copied();
+        let names = |split: Split| split.names().iter().copied();
         let known = |name: &&str| names(Split::Train).chain(names(Split::Test)).any(|known| known == *name);
         if tops.is_empty() || !tops.iter().all(known) || self.images.keys().any(|path| path.components().count() < 3) {
             return (Some(self), false);

@@ -1,7 +1,6 @@
 //! The class of a folder of images: by the network's class names, by ImageNet's synsets, or by its position among the sorted folders.
 
-use super::DatasetOptions;
-use super::folder::FolderError;
+use super::{DatasetOptions, FolderError};
 use crate::ir::imagenet;
 
 /// The classes of a dataset's folders.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::folder::FolderError;
 use super::preprocess::PrepareError;
 use crate::formats::npy::NpyError;
 
@@ -132,6 +131,45 @@ pub enum DataError {
     #[cfg(feature = "image")]
     #[error(transparent)]
     Image(#[from] super::image::ImageError),
+}
+
+/// Why class folders cannot be used.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// The file system reports an error.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// There are no class folders.
+    #[error("`{}` has no folders: a dataset has a folder for each class, with its images inside", path.display())]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class has no images.
+    #[error("the class folder `{}` contains no images (.jpg, .jpeg, .png)", path.display())]
+    EmptyClass {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class folder is not a class of the network.
+    #[error("the class folder `{folder}` is not one of the classes: {names}")]
+    UnknownClass {
+        /// The name of the folder.
+        folder: String,
+        /// The first class names.
+        names: String,
+    },
+    /// A class folder is not one of ImageNet's 1 000 synsets, but others are.
+    #[error("the class folder `{folder}` is not one of ImageNet's 1 000 classes, but other folders are")]
+    UnknownSynset {
+        /// The name of the folder.
+        folder: String,
+    },
 }
 
 /// The error for an index past the end of a dataset.

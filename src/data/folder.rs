@@ -1,55 +1,13 @@
 //! Images in folders: a dataset with one folder per class, or any list of files and folders.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
-use super::DatasetOptions;
 use super::classes::{Classes, classes};
+use super::{DatasetOptions, FolderError};
 
 /// The maximum depth of nested folders.
 const MAX_DEPTH: usize = 32;
-
-/// Why class folders cannot be used.
-#[derive(Debug, Error)]
-pub enum FolderError {
-    /// The file system reports an error.
-    #[error("cannot read `{}`: {source}", path.display())]
-    Io {
-        /// The folder or file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// There are no class folders.
-    #[error("`{}` has no folders: a dataset has a folder for each class, with its images inside", path.display())]
-    NoClasses {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A class has no images.
-    #[error("the class folder `{}` contains no images (.jpg, .jpeg, .png)", path.display())]
-    EmptyClass {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A class folder is not a class of the network.
-    #[error("the class folder `{folder}` is not one of the classes: {names}")]
-    UnknownClass {
-        /// The name of the folder.
-        folder: String,
-        /// The first class names.
-        names: String,
-    },
-    /// A class folder is not one of ImageNet's 1 000 synsets, but others are.
-    #[error("the class folder `{folder}` is not one of ImageNet's 1 000 classes, but other folders are")]
-    UnknownSynset {
-        /// The name of the folder.
-        folder: String,
-    },
-}
 
 /// A dataset with one folder per class.
 #[derive(Clone, Debug, PartialEq, Eq)]

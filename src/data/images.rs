@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::archive::Tree;
 use super::classes::{Classes, classes};
-use super::folder::{Folder, FolderError};
+use super::folder::Folder;
 use super::image;
 use super::labels::LabelRange;
-use super::{DataError, Dataset, DatasetOptions, Pixels, Sample};
+use super::{DataError, Dataset, DatasetOptions, FolderError, Pixels, Sample};
 use crate::base::mmap::Bytes;
 
 /// An image file, and its class.

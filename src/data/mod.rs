@@ -19,6 +19,7 @@ mod jpeg;
 mod labels;
 mod loader;
 mod open;
+mod options;
 mod packed;
 mod pixels;
 mod preprocess;
@@ -32,11 +33,12 @@ mod transform;
 mod views;
 
 pub use dataset::{Dataset, Sample, Subset, Values};
-pub use error::DataError;
+pub use error::{DataError, FolderError};
 #[cfg(feature = "image")]
 pub use image::{ImageError, decode, load};
 pub use loader::{Loader, LoaderOptions, Samples};
-pub use open::{DatasetOptions, Split, open_dataset, open_valid_split};
+pub use open::{open_dataset, open_valid_split};
+pub use options::{DatasetOptions, Split};
 pub use pixels::Pixels;
 pub use preprocess::{PrepareError, default_preprocess, prepare};
 pub use random::Rng;

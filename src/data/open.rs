@@ -9,38 +9,7 @@ use super::arrays::Arrays;
 #[cfg(feature = "image")]
 use super::images::ImageFiles;
 use super::labels::LabelRange;
-use super::{DataError, Dataset, cifar, idx};
-
-/// A split of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// For training.
-    Train,
-    /// For validation during training. If there is no validation split, the test split is used.
-    Valid,
-    /// For the final evaluation. If there is no test split, the validation split is used.
-    Test,
-}
-
-/// Options for opening a dataset.
-#[derive(Clone, Copy, Debug)]
-pub struct DatasetOptions<'a> {
-    /// The network's class names, which the names of class folders are matched with; may be empty.
-    pub class_names: &'a [String],
-    /// Whether the name of every class folder must be in `class_names`. Set when these are the classes of the training split and another split is
-    /// opened.
-    pub strict: bool,
-    /// The number of classes of the network, which labels are checked against.
-    pub classes: Option<usize>,
-    /// Memory for caching decoded images, in bytes. Used only if all images are likely to fit.
-    pub cache_bytes: usize,
-}
-
-impl Default for DatasetOptions<'_> {
-    fn default() -> Self {
-        DatasetOptions { class_names: &[], strict: false, classes: None, cache_bytes: 1 << 30 }
-    }
-}
+use super::{DataError, Dataset, DatasetOptions, Split, cifar, idx};
 
 /// A detected format and its files.
 enum Format {
@@ -124,7 +93,7 @@ fn in_folder(path: &Path, split: Split) -> Lookup {
 }
 
 fn known_split(path: &Path, split: Split) -> Option<Format> {
-    let named = |end: &str| split_names(split).iter().map(|name| path.join(format!("{name}{end}"))).collect::<Vec<PathBuf>>();
+    let named = |end: &str| split.names().iter().map(|name| path.join(format!("{name}{end}"))).collect::<Vec<PathBuf>>();
     if let Some(files) = idx::find(path, split) {
         return Some(Format::Idx(files));
     }
@@ -163,15 +132,6 @@ fn file(path: &Path, len: u64) -> Result<Lookup, DataError> {
         return Ok(Lookup::Unsplit(Format::Cifar(cifar::kind_of(path, len), vec![path.to_path_buf()])));
     }
     Err(unknown())
-}
-
-/// The names that the folder or archive of a split may have, in order of preference.
-pub(super) fn split_names(split: Split) -> &'static [&'static str] {
-    match split {
-        Split::Train => &["train"],
-        Split::Valid => &["val", "valid", "validation", "test"],
-        Split::Test => &["test", "val", "valid", "validation"],
-    }
 }
 
 /// A dataset, and whether it is one split of an archive. `None` if the archive lacks the requested split.

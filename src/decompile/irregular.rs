@@ -4,42 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::group::Path;
 use super::net::{Id, Net};
-use super::stmt::Hole;
+use super::stmt::{Hole, Label, Line, OpStmt};
 use super::tree::Irregular;
 use crate::ir::Op;
-
-/// A line of an irregular region.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Line {
-    /// An operator on the current value.
-    Main(OpStmt),
-    /// Labels the current value.
-    Mark(usize),
-    /// A branch: its label, its preferred name, and where it begins if not at the current value.
-    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<OpStmt> },
-    /// This output is the labeled value.
-    Output { output: usize, label: usize },
-}
-
-/// An operator; its arguments are holes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct OpStmt {
-    pub word: &'static str,
-    pub keys: Vec<&'static str>,
-    /// The layer's name in the scope.
-    pub leaf: Option<String>,
-    /// Further operands.
-    pub others: Vec<Label>,
-}
-
-/// A reference to a value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Label {
-    /// A label of this region.
-    Local(usize),
-    /// An input of the network.
-    Input(String),
-}
 
 /// The nodes of the main path, after the first value up to the last one.
 fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {

@@ -1,13 +1,14 @@
 //! Turns a flat graph into a source that a person could have written.
 //!
 //! ```text
-//! Graph --net--> Net --tree--> items and joins --group--> scopes --blocks--> blocks --stage--> stages, policies --print--> source
+//! Graph --net--> Net --tree--> items and joins --group--> scopes --find_blocks--> blocks --stage--> policies --print--> source
 //! ```
 //!
 //! - `net` removes nodes that no output needs; `tree` finds where paths fork and join.
 //! - `group` groups items by the names of their layers; if the names are meaningless, `synth` invents names from the structure.
-//! - `blocks` turns bodies that differ only in numbers into a block, preferring those of the standard library (`standard`);
-//!   `stage` derives the arguments of stages, and the shortcut policy that gives their shortcuts.
+//! - `body` converts scopes to statements; `find_blocks` turns those that differ only in numbers into a block, preferring
+//!   those of the standard library (`standard`); `blocks` derives the arguments of stages from their calls, and `stage` the
+//!   shortcut policy that gives their shortcuts.
 //! - `print` writes the source, with `writer` for lines and `names` for valid names; regions without a simple structure are
 //!   written statement by statement (`irregular`).
 //!
@@ -16,6 +17,9 @@
 
 mod attrs;
 mod blocks;
+mod body;
+mod error;
+mod find_blocks;
 mod group;
 mod irregular;
 mod iso;
@@ -32,16 +36,15 @@ mod writer;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use thiserror::Error;
-
 use crate::base::diagnostic::Diagnostic;
 use crate::base::file_system::MemoryFiles;
 use crate::base::source::{SourceFile, SourceMap};
 use crate::check;
 use crate::elaborate::Program;
 use crate::ir::summary::Totals;
-use crate::ir::{Checked, Graph, ShapeError};
-use blocks::Blocks;
+use crate::ir::{Checked, Graph};
+pub use error::DecompileError;
+use find_blocks::find_blocks;
 use group::Path;
 use net::{Id, Net};
 use print::{Header, Printer};
@@ -79,42 +82,6 @@ impl Decompiled {
     pub fn renamed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.layers.iter().filter(|(old, new)| old != new).map(|(old, new)| (old.as_str(), new.as_str()))
     }
-}
-
-/// Why a graph has no source.
-#[derive(Clone, Debug, Error)]
-pub enum DecompileError {
-    /// No input, or no output.
-    #[error("the graph has no input, or no output")]
-    Empty,
-    /// An operator without a statement in the language.
-    #[error("`{node}` is a variant of `{op}` for which the language has no statement")]
-    Unsupported {
-        /// The node.
-        node: String,
-        /// Its operator.
-        op: &'static str,
-    },
-    /// An operator that does not fit its operands.
-    #[error("`{node}` does not fit its operands: {error}")]
-    Shape {
-        /// The node.
-        node: String,
-        /// The cause.
-        error: ShapeError,
-    },
-    /// An input of a shape that cannot be declared.
-    #[error("the input `{node}` has a shape that cannot be declared")]
-    Input {
-        /// The node.
-        node: String,
-    },
-    /// Not even a source with one statement per node gives the same graph.
-    #[error("the graph cannot be expressed in the language: {why}")]
-    Inexpressible {
-        /// The compiler's error for the simplest style.
-        why: String,
-    },
 }
 
 /// The style of a source, from the most readable to the simplest.
@@ -275,7 +242,7 @@ fn attempt(net: &Net, named: Option<&[Path]>, style: Style, network: &str, optio
         synth::sequences(net, &mut items, 0, &mut paths, &mut ids);
     }
     let mut standard = Standard::new(style == Style::Named);
-    let (blocks, body) = Blocks::find(net, &paths, &items, &mut standard);
+    let (blocks, body) = find_blocks(net, &paths, &items, &mut standard);
     let policies = Policies::find(&blocks, &mut standard);
     let classes = options.classes && style != Style::Flat;
     let header = Header { name: network, doc: options.doc.as_deref(), classes, expects: &[] };

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::DecompileError;
 use super::attrs::{self, Attr};
+use super::error::DecompileError;
 use crate::ir::{self, Epilogue, Graph, NodeId, Op, Shape, infer};
 
 /// A node's place in [`Net::nodes`].

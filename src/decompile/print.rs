@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attrs::{self, Val};
-use super::blocks::{Block, Blocks, Built, Call, Run};
-use super::irregular::{self, Line, OpStmt};
+use super::blocks::{Block, Blocks, ByIndex, Call, Run, by_index};
+use super::body::Built;
 use super::names;
 use super::net::Net;
-use super::stage::{ByIndex, MapChange, Policies, Policy, by_index, map_change};
-use super::stmt::{Arm, Expr, Hole, Name, Stmt, statements};
+use super::stage::{MapChange, Policies, Policy, map_change};
+use super::stmt::{Arm, Expr, Hole, Label, Line, Name, OpStmt, Stmt, statements};
 use super::writer::{self, Writer, fresh, with_label};
 use crate::ir::LayerNumbers;
 
@@ -619,9 +619,9 @@ fn literal(hole: &Hole) -> Option<String> {
     (!hole.default).then(|| hole.value.to_string())
 }
 
-fn label_text(label: &irregular::Label, labels: &HashMap<usize, String>) -> String {
+fn label_text(label: &Label, labels: &HashMap<usize, String>) -> String {
     match label {
-        irregular::Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
-        irregular::Label::Input(name) => name.clone(),
+        Label::Local(label) => labels.get(label).cloned().unwrap_or_default(),
+        Label::Input(name) => name.clone(),
     }
 }

@@ -1,40 +1,12 @@
-//! Stages: arguments by block index, shortcut policies, and the change in feature map size.
+//! Stages: their shortcut policies, and the change in feature map size.
 
 use super::attrs::{self, Val};
-use super::blocks::{Block, Blocks, Built, Call, Residual, Run};
+use super::blocks::{Block, Blocks, Call, Residual, Run};
+use super::body::{Built, expanded};
 use super::net::Net;
 use super::standard::Standard;
 use super::stmt::{Expr, Hole, Param, Stmt, unify};
 use crate::ir::{Dim, Op, Shape};
-
-/// An argument of a run of blocks, as a function of the block index.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum ByIndex {
-    Same(Val),
-    /// The value of the first block, and that of all others.
-    First(Val, Val),
-    /// `a + b * i`.
-    Linear(i64, i64),
-}
-
-/// The argument as a function of the block index, if it is a simple one.
-pub(super) fn by_index(column: &[Val]) -> Option<ByIndex> {
-    let (first, rest) = column.split_first()?;
-    if rest.iter().all(|v| v == first) {
-        return Some(ByIndex::Same(*first));
-    }
-    if rest.len() > 1 && rest.iter().all(|v| *v == rest[0]) {
-        return Some(ByIndex::First(*first, rest[0]));
-    }
-    let numbers: Option<Vec<i64>> = column.iter().map(Val::as_int).collect();
-    if let Some(numbers) = numbers {
-        let step = numbers[1].checked_sub(numbers[0])?;
-        if numbers.len() > 2 && numbers.windows(2).all(|w| w[1].checked_sub(w[0]) == Some(step)) {
-            return Some(ByIndex::Linear(numbers[0], step));
-        }
-    }
-    (rest.len() == 1).then(|| ByIndex::First(*first, rest[0]))
-}
 
 /// A shortcut policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +111,7 @@ impl Policies {
             .iter()
             .filter(is_projection)
             .filter_map(|r| {
-                let built = Blocks::expanded(blocks.net, blocks.paths, &r.arm, r.depth);
+                let built = expanded(blocks.net, blocks.paths, &r.arm, r.depth);
                 let [h, w] = r.stride;
                 let signal = attrs::is_signal(Some(&blocks.net.node(r.x).shape));
                 let stride = (h == w || signal).then_some(w as i64)?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attrs::{self, Val};
-use super::blocks::{Blocks, Built};
+use super::body::{self, Built};
 use super::group::{self, Path};
 use super::net::Net;
 use super::stmt::{Hole, Param, Stmt, without_names};
@@ -243,6 +243,6 @@ fn expand(call: &str, x: Input, plain: bool) -> Option<Expansion> {
         net.nodes.iter().map(|n| if n.named { n.name.split('.').map(str::to_string).collect() } else { Path::new() }).collect();
     let items = tree::tree(&net).0;
     let items = if name.starts_with("projection") { group::side(&net, &paths, items) } else { group::group(&net, &paths, items) };
-    let built = Blocks::expanded(&net, &paths, &items, 0);
+    let built = body::expanded(&net, &paths, &items, 0);
     Some((built.stmts, built.holes))
 }

@@ -1,7 +1,6 @@
 //! The statements of a body, with their numbers kept separately as holes. Bodies with equal statements can be instances of one block.
 
 use super::attrs::{Attr, Val};
-use super::irregular::Line;
 use super::net::Net;
 
 /// A statement, without its numbers.
@@ -49,6 +48,39 @@ pub(super) enum Name {
     Plain(String),
     /// A prefix such as `denselayer` and a number, which is a hole.
     Numbered(String),
+}
+
+/// A line of an irregular region.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Line {
+    /// An operator on the current value.
+    Main(OpStmt),
+    /// Labels the current value.
+    Mark(usize),
+    /// A branch: its label, its preferred name, and where it begins if not at the current value.
+    Branch { label: usize, name: Option<String>, from: Option<Label>, body: Vec<OpStmt> },
+    /// This output is the labeled value.
+    Output { output: usize, label: usize },
+}
+
+/// An operator; its arguments are holes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OpStmt {
+    pub word: &'static str,
+    pub keys: Vec<&'static str>,
+    /// The layer's name in the scope.
+    pub leaf: Option<String>,
+    /// Further operands.
+    pub others: Vec<Label>,
+}
+
+/// A reference to a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Label {
+    /// A label of this region.
+    Local(usize),
+    /// An input of the network.
+    Input(String),
 }
 
 /// A number in a body: the value of an attribute or an argument.

@@ -1,9 +1,8 @@
 //! The networks of an evaluation: one, or an ensemble whose probabilities are averaged.
 
-use super::Average;
 use super::error::EvalError;
-use super::evaluator::EvalOptions;
 use super::measures::{Probabilities, log_add_exp};
+use super::options::{Average, EvalOptions};
 use crate::check;
 use crate::data::{Crop, DataError, Dataset, Input, PrepareError, Sample, Transform, Views};
 use crate::infer::{BoundNetwork, ImagePipeline, log_softmax, softmax};

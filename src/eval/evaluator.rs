@@ -7,46 +7,13 @@ use std::time::Instant;
 
 use ndarray::{Array2, ArrayD};
 
-use super::Average;
 use super::ensemble::{Ensemble, Prepared, prepare};
 use super::error::EvalError;
 use super::measures::{Counts, Measures, NoAnswer, Probabilities};
-use super::state::{Resumed, State};
-use crate::data::{Dataset, Views};
+use super::options::EvalOptions;
+use super::state::{Resumed, State, facts};
+use crate::data::Dataset;
 use crate::infer::{Event, PREFETCH, Prefetch};
-
-/// Options of an evaluation.
-#[derive(Clone, Debug)]
-pub struct EvalOptions {
-    /// The views of each image.
-    pub views: Views,
-    /// What is averaged over views.
-    pub average: Average,
-    /// Images in a run, of the network's own input size.
-    pub batch: usize,
-    /// How many of the worst images are listed.
-    pub worst: usize,
-    /// Whether an image that cannot be read is an error. Otherwise it is counted and left out.
-    pub fail_on_broken: bool,
-    /// At most so many images; of a resumed evaluation so many more.
-    pub limit: Option<usize>,
-    /// Whether each image's probabilities are kept.
-    pub keep_scores: bool,
-}
-
-impl Default for EvalOptions {
-    fn default() -> EvalOptions {
-        EvalOptions {
-            views: Views::default(),
-            average: Average::default(),
-            batch: 16,
-            worst: 0,
-            fail_on_broken: false,
-            limit: None,
-            keep_scores: false,
-        }
-    }
-}
 
 /// How far an evaluation is.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +60,9 @@ impl Evaluator {
     /// # Errors
     /// The file cannot be read, or holds the state of another evaluation.
     pub fn resume(&mut self, path: &Path, also: &[(&str, String)]) -> Result<Resumed, EvalError> {
-        let (state, counts, resumed) = State::open(path, self, also)?;
+        let mut of = facts(&self.ensemble, &*self.data, &self.options);
+        of.extend(also.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        let (state, counts, resumed) = State::open(path, of, self.ensemble.threads(), self.data.len())?;
         self.state = Some(state);
         self.counts = counts;
         if let Some(limit) = self.options.limit {

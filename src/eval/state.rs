@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::describe;
-use super::ensemble::EnsembleMember;
+use super::ensemble::{Ensemble, EnsembleMember};
 use super::error::EvalError;
-use super::evaluator::Evaluator;
 use super::measures::Counts;
+use super::options::{EvalOptions, describe};
 use crate::base::file::write_atomically;
 use crate::data::Dataset;
 use crate::ir::dump::{DumpOptions, dump};
@@ -54,15 +53,17 @@ pub struct Resumed {
 }
 
 impl State {
-    /// Reads the state if the file exists, and otherwise starts one.
-    pub fn open(path: &Path, evaluator: &Evaluator, also: &[(&str, String)]) -> Result<(State, Counts, Resumed), EvalError> {
-        let mut of = facts(evaluator);
-        of.extend(also.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        let threads = evaluator.ensemble.threads();
+    /// Reads the state of an evaluation of `len` images if the file exists, and otherwise starts one. `of` is what must be the same
+    /// to continue: the [`facts`], and others.
+    pub fn open(
+        path: &Path,
+        of: BTreeMap<String, String>,
+        threads: usize,
+        len: usize,
+    ) -> Result<(State, Counts, Resumed), EvalError> {
         let mut resumed = Resumed { other_threads: None, threads, is_finished: false };
         let mut counts = Counts::default();
         if let Some(stored) = read(path)? {
-            let len = evaluator.data.len();
             check(path, &stored, &of, len)?;
             resumed.other_threads = Some(stored.threads).filter(|&before| before != threads);
             resumed.is_finished = stored.counts.next == len;
@@ -119,8 +120,8 @@ fn read(path: &Path) -> Result<Option<Stored>, EvalError> {
 }
 
 /// What decides the results, except for the number of threads.
-fn facts(evaluator: &Evaluator) -> BTreeMap<String, String> {
-    let (members, data, options) = (evaluator.ensemble.members(), &*evaluator.data, &evaluator.options);
+pub(super) fn facts(ensemble: &Ensemble, data: &dyn Dataset, options: &EvalOptions) -> BTreeMap<String, String> {
+    let members = ensemble.members();
     let networks = members.iter().enumerate().map(|(i, member)| {
         (format!("network {}", i + 1), format!("{} with checksum {:08x}", member.title(), network_checksum(member)))
     });

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::TorchError;
-use super::body::{Arm, Body, Builder, ShortcutSlot};
+use super::body::Body;
+use super::builder::{Arm, Builder, ShortcutSlot};
+use super::error::TorchError;
 use super::expr::{Arg, Expr, Hole, Role, Stmt, Val};
 use super::names;
 use super::scope::{ModuleId, ROOT};
@@ -84,7 +85,7 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
             out.push(class(builder, group, &mut taken)?);
         }
     }
-    let body = builder.body(ROOT, None)?;
+    let body = Body::of(builder, ROOT, None)?;
     let group = Group { skeleton: String::new(), members: vec![(ROOT, body)], slot: None };
     let mut class = assemble(builder, &group, root);
     class.doc = doc.map(str::to_owned);
@@ -129,7 +130,7 @@ fn is_ready(builder: &Builder<'_, '_>, id: ModuleId) -> bool {
 fn groups(builder: &Builder<'_, '_>, list: Vec<ModuleId>) -> Result<Vec<Group>, TorchError> {
     let mut groups: Vec<Group> = Vec::new();
     for id in list {
-        let body = builder.body(id, None)?;
+        let body = Body::of(builder, id, None)?;
         let skeleton = body.skeleton();
         match groups.iter_mut().find(|group| group.skeleton == skeleton) {
             Some(group) => group.members.push((id, body)),
@@ -155,7 +156,7 @@ fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, T
         for (i, group) in left.iter().enumerate() {
             let Some(group) = group.as_ref().filter(|group| group.slot.is_none() && fits(group)) else { continue };
             let is_module = arm(group).is_some_and(|arm| arm.module.is_some());
-            let Ok(body) = builder.body(group.members[0].0, Some(&slot)) else { continue };
+            let Ok(body) = Body::of(builder, group.members[0].0, Some(&slot)) else { continue };
             let skeleton = body.skeleton();
             match similar.iter_mut().find(|(other, ..)| *other == skeleton) {
                 Some((_, members, has, has_not)) => {
@@ -173,7 +174,7 @@ fn merged(builder: &Builder<'_, '_>, groups: Vec<Group>) -> Result<Vec<Group>, T
             let mut members: Vec<ModuleId> =
                 places.iter().filter_map(|&i| left[i].take()).flat_map(|group| group.members).map(|(id, _)| id).collect();
             members.sort_unstable();
-            let members = members.into_iter().map(|id| Ok((id, builder.body(id, Some(&slot))?)));
+            let members = members.into_iter().map(|id| Ok((id, Body::of(builder, id, Some(&slot))?)));
             let members = members.collect::<Result<_, TorchError>>()?;
             left.push(Some(Group { members, skeleton, slot: Some(slot.clone()) }));
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::TorchError;
-use super::body::{Builder, ShortcutSlot};
+use super::builder::{Builder, ShortcutSlot};
+use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Stmt, Val};
 use super::names;
 use super::scope::{Item, ModuleId, ROOT};

@@ -1,16 +1,15 @@
 //! Numbered layers (`denselayer1`, `denselayer2`, …) are constructed and called in a loop.
 
-use super::body::Body;
 use super::expr::{Arg, Expr, Hole, Role, Stmt, Val};
 use super::names;
 
 /// Minimum number of layers for a loop.
 const MIN_LOOP: usize = 3;
 
-/// Replaces consecutive numbered layers by loops.
-pub(super) fn fold(body: &mut Body) {
+/// Replaces consecutive numbered layers, which `init` constructs and `forward` calls, by loops.
+pub(super) fn fold(init: &mut Vec<Stmt>, forward: &mut Vec<Stmt>) {
     let mut out = Vec::new();
-    let mut rest = std::mem::take(&mut body.init).into_iter().peekable();
+    let mut rest = std::mem::take(init).into_iter().peekable();
     let mut loops = Vec::new();
     while let Some(first) = rest.next() {
         let mut run = vec![first];
@@ -29,10 +28,10 @@ pub(super) fn fold(body: &mut Body) {
             None => out.append(&mut run),
         }
     }
-    body.init = out;
+    *init = out;
     for (prefix, first, count) in loops {
-        let all = body.init.len() == 1;
-        fold_calls(body, &prefix, first, &count, all);
+        let all = init.len() == 1;
+        fold_calls(forward, &prefix, first, &count, all);
     }
 }
 
@@ -114,7 +113,7 @@ fn with_steps(expr: &Expr, step: &mut impl FnMut() -> Option<i64>) -> Expr {
 }
 
 /// One statement for the calls of all members of a loop, if they are consecutive.
-fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bool) {
+fn fold_calls(forward: &mut Vec<Stmt>, prefix: &str, first: usize, count: &Hole, all: bool) {
     let Val::Int(len) = count.value else { return };
     let len = usize::try_from(len).unwrap_or(0);
     let key = |i: usize| format!("{prefix}{}", first + i);
@@ -122,8 +121,8 @@ fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bo
         Stmt::Assign { value, .. } | Stmt::Return(value) => mentions(value, key),
         _ => false,
     };
-    let Some(at) = body.forward.iter().position(|stmt| calls(stmt, &key(0))) else { return };
-    let Some(run) = body.forward.get(at..at + len) else { return };
+    let Some(at) = forward.iter().position(|stmt| calls(stmt, &key(0))) else { return };
+    let Some(run) = forward.get(at..at + len) else { return };
     // the last one may be the returned value
     let Stmt::Assign { target, value } = &run[0] else { return };
     let loose = |value: &Expr| {
@@ -147,7 +146,7 @@ fn fold_calls(body: &mut Body, prefix: &str, first: usize, count: &Hole, all: bo
     let inner = Stmt::Assign { target: target.clone(), value: replaced(value, &key(0)) };
     let answer = Stmt::Return(Expr::text(target.clone()));
     let stmt = Stmt::ForMembers { prefix: prefix.to_owned(), first, count: count.clone(), all, body: Box::new(inner) };
-    body.forward.splice(at..at + len, [stmt].into_iter().chain(returns.then_some(answer)));
+    forward.splice(at..at + len, [stmt].into_iter().chain(returns.then_some(answer)));
 }
 
 fn mentions(expr: &Expr, key: &str) -> bool {

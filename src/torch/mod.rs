@@ -6,13 +6,15 @@
 //! ```
 //!
 //! - `scope` derives modules from layer names, and determines which are called as a whole.
-//! - `body` writes the code of each module (`forward`, `loops`) with its numbers kept separate (`expr`); `op` maps
-//!   operators to PyTorch.
+//! - `body` writes the code of each module (`forward`, `loops`) with its numbers kept separate (`expr`); `builder` knows
+//!   how modules are constructed, and `op` maps operators to PyTorch.
 //! - `class` turns modules that differ only in numbers into one class with parameters.
 //! - `script` writes the training script.
 
 mod body;
+mod builder;
 mod class;
+mod error;
 mod expr;
 mod forward;
 mod loops;
@@ -24,29 +26,12 @@ mod text;
 
 use std::collections::HashMap;
 
-use thiserror::Error;
-
 use crate::ir::Checked;
-use body::Builder;
+use builder::Builder;
+pub use error::TorchError;
 use scope::Tree;
 pub use script::{MEAN_EXTENSION, Script, mean_file, script};
 use text::Text;
-
-/// Why a network cannot be exported to PyTorch.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TorchError {
-    /// A node without an equivalent in PyTorch, or a name that no module can have.
-    #[error("`{node}` cannot be exported to PyTorch: {reason}")]
-    Unsupported {
-        /// The node, or the layer.
-        node: String,
-        /// The reason.
-        reason: String,
-    },
-    /// There is no recipe, or one that a script cannot follow.
-    #[error("cannot write a training script: {0}")]
-    Recipe(String),
-}
 
 /// Python source.
 #[derive(Clone, Debug, PartialEq, Eq)]

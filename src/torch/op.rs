@@ -1,6 +1,6 @@
 //! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
-use super::TorchError;
+use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use crate::ir::{Act, Checked, Clamp, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
 

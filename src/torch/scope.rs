@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
-use super::TorchError;
+use super::error::TorchError;
 use super::expr::Expr;
 use super::names;
 use crate::ir::{Checked, NodeId, Op};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::TorchError;
+use super::error::TorchError;
 use super::names::quoted;
 use crate::ir::{Augment, Channels, Checked, Count, Init, NodeId, OnError, Op, Preprocess, Recipe, Schedule, imagenet};
 

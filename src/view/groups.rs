@@ -5,11 +5,27 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
+
 use crate::base::source::Span;
 use crate::ir::describe::around;
 use crate::ir::{Frame, FrameId, Graph, NodeId, Op};
 
-use super::model::GroupKind;
+/// The kind of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupKind {
+    /// A `stage` or a `repeat`.
+    Stage,
+    /// One instance of a stage.
+    Block,
+    /// A block that is used on its own, or the projection of a shortcut.
+    Call,
+    /// Names with a common prefix.
+    Scope,
+    /// The layers before the first stage, or after the last.
+    Part,
+}
 
 /// A group of consecutive nodes.
 #[derive(Clone, Debug, PartialEq)]

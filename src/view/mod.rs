@@ -9,8 +9,9 @@ mod html;
 mod model;
 mod serve;
 
+pub use groups::GroupKind;
 pub use html::{Live, page};
-pub use model::{Broken, Content, Group, GroupKind, Place, Profile, SourceText, Step, ViewModel, ViewNode};
+pub use model::{Broken, Content, Group, Place, Profile, SourceText, Step, ViewModel, ViewNode};
 pub use serve::{ServeError, Server};
 
 #[cfg(test)]

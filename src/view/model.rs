@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::groups;
+use super::groups::{self, GroupKind};
 use crate::base::source::{SourceMap, Span};
 use crate::ir::describe::describe;
 use crate::ir::summary::{Totals, learned, node_macs};
@@ -49,22 +49,6 @@ pub struct Place {
     pub line: usize,
     /// The last line, 1-based.
     pub end: usize,
-}
-
-/// The kind of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupKind {
-    /// A `stage` or a `repeat`.
-    Stage,
-    /// One instance of a stage.
-    Block,
-    /// A block that is used on its own, or the projection of a shortcut.
-    Call,
-    /// Names with a common prefix.
-    Scope,
-    /// The layers before the first stage, or after the last.
-    Part,
 }
 
 /// A group of nodes. Groups are in the order of their first nodes, each after its parent.

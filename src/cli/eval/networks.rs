@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::super::args::Named;
+use super::super::failure::Failure;
 use super::super::open::ModelArgs;
-use super::super::output::{Failure, Out};
-use super::{Args, failure};
+use super::super::output::Out;
+use super::args::{Args, failure};
 use crate::eval::{Ensemble, EvalOptions};
 
 /// The networks, opened.

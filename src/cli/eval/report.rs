@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::args::Format;
-use super::super::output::{Done, Out};
+use super::super::failure::Done;
+use super::super::output::Out;
 use super::super::table::table;
-use super::{Args, Average, confusion, failure};
+use super::args::{Args, Average, failure};
+use super::confusion;
 use crate::data::{Crop, Views};
 use crate::eval::{EvalError, Evaluator, Measures, Report, WorstImage, describe};
 

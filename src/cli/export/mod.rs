@@ -3,7 +3,8 @@
 mod onnx;
 mod torch;
 
-use super::output::{Done, Out};
+use super::failure::Done;
+use super::output::Out;
 
 /// Exports a network to other tools.
 #[derive(Debug, clap::Args)]

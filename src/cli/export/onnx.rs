@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::super::args::{Select, parse_weights, split};
+use super::super::failure::{Done, Failure};
 use super::super::open;
-use super::super::output::{Done, Failure, Out, writable};
+use super::super::output::{Out, writable};
 use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::formats::onnx::{ExportOptions, FIRST_OPSET, LAST_OPSET, Source, write};

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::super::args::{Select, split};
+use super::super::failure::{Done, Failure};
 use super::super::open;
-use super::super::output::{Done, Failure, Out, save, writable};
+use super::super::output::{Out, save, writable};
 use crate::driver::Weights;
 use crate::formats::artifact;
 use crate::ir::Checked;

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::report::{Report, Row, gflops};
-use super::text::threads;
+use super::report::{Report, Row, gflops, threads};
 use crate::base::template::fill;
 
 /// The page, with `@PLACEHOLDERS@`.

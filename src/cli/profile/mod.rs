@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::Format;
+use super::failure::{Done, Failure};
 use super::measure::{self, MeasureArgs, Series};
-use super::output::{Done, Failure, Out, save, writable};
+use super::output::{Out, save, writable};
 use crate::kernels::{ThreadPool, peak};
 use report::{Peak, Report, Row};
 

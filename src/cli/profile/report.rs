@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::text::threads;
 use crate::cli::measure::Series;
 use crate::kernels::Isa;
 use crate::plan::Family;
@@ -68,6 +67,11 @@ pub(in crate::internal::cli) struct Sum {
 /// Operations per nanosecond.
 pub(super) fn gflops(macs: u64, us: f64) -> f64 {
     if us > 0.0 { 2.0 * macs as f64 / us / 1e3 } else { 0.0 }
+}
+
+/// `1 thread`, `2 threads`.
+pub(super) fn threads(count: usize) -> String {
+    format!("{count} thread{}", if count == 1 { "" } else { "s" })
 }
 
 impl Row {

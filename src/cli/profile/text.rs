@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::report::{Report, gflops};
+use super::report::{Report, gflops, threads};
 
 /// One row per step, and the totals.
 pub(super) fn table(report: &Report) -> String {
@@ -89,9 +89,4 @@ fn totals(report: &Report, out: &mut String) {
         mib(report.arena_bytes),
         mib(report.packed_bytes)
     );
-}
-
-/// `1 thread`, `2 threads`.
-pub(super) fn threads(count: usize) -> String {
-    format!("{count} thread{}", if count == 1 { "" } else { "s" })
 }

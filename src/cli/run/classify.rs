@@ -5,9 +5,11 @@ use std::path::Path;
 use serde_json::json;
 
 use super::super::args::Format;
-use super::super::output::{Done, Failure, Out};
+use super::super::failure::{Done, Failure};
+use super::super::output::Out;
 use super::super::progress::progress;
-use super::{Args, named_images, pipeline, read};
+use super::args::Args;
+use super::images::{named_images, pipeline, read};
 use crate::infer::{Unanswered, top_k};
 use crate::runtime::NotFinite;
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 
-use super::super::output::{Done, Failure, Out, writable};
-use super::Args;
+use super::super::failure::{Done, Failure};
+use super::super::output::{Out, writable};
+use super::args::Args;
 use crate::formats::npy;
 
 /// `aux1=y.npy` as a name and a path; without a name, the main output is meant. What is not a name before `=`, as in `./a=b.npy`,

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::args::Select;
+use super::super::failure::Failure;
 use super::super::open;
-use super::super::output::{Failure, Out};
+use super::super::output::Out;
 use crate::base::file::write_atomically;
 use crate::base::file_system::normalized;
 use crate::base::source::Span;

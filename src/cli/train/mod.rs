@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::args::{Select, parse_threads, parse_weights, split};
-use super::output::{Done, Failure, Out, STOPPED};
+use super::failure::{Done, Failure, STOPPED};
+use super::output::Out;
 use crate::driver::Weights;
 use crate::ir::Recipe;
 use crate::train::{End, Run, RunDir, TrainError, checkpoint, log};

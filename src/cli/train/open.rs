@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::super::args::Select;
 use super::super::classes::note_classes;
+use super::super::failure::Failure;
 use super::super::open;
-use super::super::output::{Failure, Out};
+use super::super::output::Out;
 use crate::data::{self, Dataset, DatasetOptions, Split};
 use crate::driver::{Frontend, Weights};
 use crate::formats::weights;

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Args;
+use super::args::Args;
 use super::load::{self, Kind};
 use crate::base::render;
 use crate::base::source::SourceMap;
-use crate::cli::output::{Done, Failure, Out};
+use crate::cli::failure::{Done, Failure};
+use crate::cli::output::Out;
 use crate::driver::Frontend;
 use crate::view::{Broken, Content, Server};
 

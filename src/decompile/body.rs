@@ -1,0 +1,249 @@
+//! Converts the items of a body to statements, with calls of the blocks found so far.
+
+use std::collections::HashSet;
+
+use super::attrs::{self, Val};
+use super::blocks::{Blocks, Residual};
+use super::group::Path;
+use super::irregular;
+use super::names;
+use super::net::{Id, Net};
+use super::stmt::{Arm, Hole, Name, Stmt, push_op};
+use super::tree::{self, Item, Join, Scope};
+use crate::ir::{Op, Pair};
+
+/// The statements of a body, and their numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Built {
+    pub stmts: Vec<Stmt>,
+    pub holes: Vec<Hole>,
+    /// The scopes of the calls in it, in text order.
+    pub calls: Vec<usize>,
+    pub residual: Option<Residual>,
+}
+
+/// The statements of a body as a block, without calls of other blocks, for comparisons.
+pub(super) fn expanded(net: &Net, paths: &[Path], items: &[Item], depth: usize) -> Built {
+    let mut out = Built::default();
+    Blocks::new(net, paths, HashSet::new()).body(items, depth, true, "", &mut out);
+    out
+}
+
+impl Blocks<'_> {
+    /// Converts the items of a body to statements. In a block, the first sum that can be a shortcut is written as one.
+    pub fn body(&mut self, items: &[Item], depth: usize, is_block: bool, arm: &str, out: &mut Built) {
+        let mut i = 0;
+        while i < items.len() {
+            let next = items.get(i + 1);
+            match &items[i] {
+                Item::Op(id) => {
+                    if !self.implied(*id, next) {
+                        push_op(self.net, *id, self.leaf(*id, depth), arm, &mut out.stmts, &mut out.holes);
+                    }
+                }
+                Item::Join(join) => {
+                    let slot = tree::shortcut(self.net, join).filter(|_| is_block && out.residual.is_none());
+                    match slot {
+                        // a shortcut of the block's input, or a projection of an activated value
+                        Some(slot) if i == 0 || !join.arms[slot].is_empty() => {
+                            self.residual(&items[..i], join, slot, depth, out);
+                        }
+                        _ => self.join(join, depth, out),
+                    }
+                }
+                Item::Scope(scope) => {
+                    if let Some(run) = self.unnamed_run(&items[i..]) {
+                        i += run.calls.len();
+                        self.runs.push(run);
+                        out.stmts.push(Stmt::Run(self.runs.len() - 1));
+                        continue;
+                    }
+                    self.scope(scope, depth, arm, out);
+                }
+                Item::Irregular(irregular) => {
+                    let paths = (depth != NO_NAMES).then_some((self.paths, depth));
+                    out.stmts.push(Stmt::Irregular(irregular::lines(self.net, irregular, paths, &mut out.holes)));
+                }
+                Item::Output(output) => out.stmts.push(Stmt::Output(*output)),
+                Item::Side(side) => {
+                    let mut inner = Built::default();
+                    let (name, scope, deeper) = named(&side.body, depth);
+                    self.arm(&side.body, scope, deeper, name.as_deref().unwrap_or(""), &mut inner);
+                    out.holes.append(&mut inner.holes);
+                    out.calls.append(&mut inner.calls);
+                    out.stmts.push(Stmt::Side { output: side.output, name, body: inner.stmts });
+                }
+            }
+            i += 1;
+        }
+    }
+
+    /// Whether a `flatten` is implied by the linear layer that follows it.
+    fn implied(&self, id: Id, next: Option<&Item>) -> bool {
+        fn first(item: &Item) -> Option<Id> {
+            match item {
+                Item::Op(id) => Some(*id),
+                Item::Scope(scope) => scope.body.first().and_then(first),
+                Item::Join(_) | Item::Irregular(_) | Item::Output(_) | Item::Side(_) => None,
+            }
+        }
+        let node = self.net.node(id);
+        matches!(node.op, Op::Flatten)
+            && attrs::is_map(&self.net.node(node.operands[0]).shape)
+            && next.and_then(first).is_some_and(|next| matches!(self.net.node(next).op, Op::Linear(_)))
+    }
+
+    /// A layer's name relative to a scope at this depth.
+    fn leaf(&self, id: Id, depth: usize) -> Option<String> {
+        let path = self.paths.get(id).filter(|p| p.len() > depth && depth != NO_NAMES)?;
+        Some(path[depth..].join("."))
+    }
+
+    fn scope(&mut self, scope: &Scope, depth: usize, arm: &str, out: &mut Built) {
+        if let Some(call) = self.calls.get(&scope.id) {
+            let params = &self.blocks[call.block].params;
+            out.holes.extend(params.iter().zip(&call.args).map(|(param, value)| Hole {
+                key: param.name.clone(),
+                arm: arm.to_string(),
+                value: *value,
+                default: param.default == Some(*value),
+            }));
+            out.calls.push(scope.id);
+            out.stmts.push(Stmt::Call { block: call.block, label: scope.name.clone() });
+            return;
+        }
+        if let Some(run) = self.run(scope) {
+            self.runs.push(run);
+            out.stmts.push(Stmt::Run(self.runs.len() - 1));
+            return;
+        }
+        let mut inner = Built::default();
+        let deeper = if depth == NO_NAMES { NO_NAMES } else { depth + usize::from(scope.name.is_some()) };
+        self.body(&scope.body, deeper, false, arm, &mut inner);
+        out.holes.append(&mut inner.holes);
+        out.calls.append(&mut inner.calls);
+        let Some(name) = &scope.name else {
+            out.stmts.append(&mut inner.stmts);
+            return;
+        };
+        // `stages.0.blocks` becomes a single label
+        let label = |stmt: &Stmt| match stmt {
+            Stmt::Run(run) => self.runs[*run].label.clone(),
+            _ => None,
+        };
+        let labels: Option<Vec<String>> = inner.stmts.iter().map(label).collect();
+        let whole = labels.filter(|l| l.len() == 1 || l.iter().any(|l| !names::is_path(l)));
+        if let Some(labels) = whole {
+            for (stmt, label) in inner.stmts.iter().zip(labels) {
+                if let Stmt::Run(run) = stmt {
+                    self.runs[*run].label = Some(format!("{name}.{label}"));
+                }
+            }
+            out.stmts.append(&mut inner.stmts);
+            return;
+        }
+        out.stmts.push(Stmt::Scope { name: name.clone(), sequential: scope.sequential, body: inner.stmts });
+    }
+
+    /// Converts a join that is not a shortcut.
+    fn join(&mut self, join: &Join, depth: usize, out: &mut Built) {
+        let node = self.net.node(join.node);
+        let (word, is_concat) = (node.op.word(), matches!(node.op, Op::Concat));
+        let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
+        // the first arm of a concatenation may have no scope although all others have one
+        let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
+        let unscoped = join.arms.split_first().is_some_and(|(first, rest)| !scoped(first) && rest.iter().all(scoped));
+        let mut arms = Vec::new();
+        for (slot, items) in join.arms.iter().enumerate() {
+            let mut inner = Built::default();
+            // the first arm of a sum or product continues the main path
+            let main = slot == 0 && (!is_concat || unscoped && depth != NO_NAMES);
+            let (name, scope, deeper) = if main { (None, None, depth) } else { named(items, depth) };
+            let name = match name {
+                None if main && is_concat => Name::Main,
+                None => Name::Any,
+                Some(name) => match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
+                    stem if is_concat && single && stem.len() < name.len() && !stem.is_empty() => {
+                        let number = name[stem.len()..].parse::<i64>().unwrap_or(0);
+                        let key = "number".to_string();
+                        out.holes.push(Hole { key, arm: String::new(), value: Val::Int(number), default: false });
+                        Name::Numbered(stem.to_string())
+                    }
+                    _ => Name::Plain(name),
+                },
+            };
+            let hint = match &name {
+                Name::Plain(name) => name.clone(),
+                Name::Any | Name::Main | Name::Numbered(_) => String::new(),
+            };
+            self.arm(items, scope, deeper, &hint, &mut inner);
+            out.holes.append(&mut inner.holes);
+            out.calls.append(&mut inner.calls);
+            arms.push(Arm { name, body: inner.stmts });
+        }
+        out.stmts.push(Stmt::Join { word, arms });
+    }
+
+    /// The statements of an arm: the contents of its single scope, or the call that this scope is.
+    fn arm(&mut self, items: &[Item], scope: Option<&Scope>, depth: usize, hint: &str, out: &mut Built) {
+        let Some(scope) = scope else { return self.body(items, depth, false, hint, out) };
+        if !self.calls.contains_key(&scope.id) {
+            return self.body(&scope.body, depth, false, hint, out);
+        }
+        self.scope(scope, depth, hint, out);
+        if let Some(Stmt::Call { label, .. }) = out.stmts.last_mut() {
+            *label = None;
+        }
+    }
+
+    /// Converts the path of a residual block and `add shortcut`, and records the shortcut.
+    fn residual(&mut self, before: &[Item], join: &Join, slot: usize, depth: usize, out: &mut Built) {
+        let path = &join.arms[1 - slot];
+        let x = match before.first() {
+            Some(Item::Op(id)) => self.net.node(*id).operands[0],
+            _ => join.from,
+        };
+        let project_from = (!before.is_empty()).then_some(out.stmts.len());
+        self.body(path, depth, false, "", out);
+        out.stmts.push(Stmt::Shortcut);
+        let mut stride = [1, 1];
+        before.iter().chain(path).for_each(|item| strides(self.net, item, &mut stride));
+        let f = path.iter().rev().find_map(Item::value).unwrap_or(join.from);
+        out.residual = Some(Residual { x, f, stride, arm: join.arms[slot].clone(), project_from, depth });
+    }
+}
+
+/// Instead of a depth: layer names cannot be preserved here.
+const NO_NAMES: usize = usize::MAX;
+
+/// The single scope of a side path, with its name and depth. Without one, the names of its layers cannot be preserved.
+fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize) {
+    let (mut name, mut found, mut deeper): (Option<String>, Option<&Scope>, usize) = (None, None, depth);
+    let mut inside = items;
+    // `layer_blocks.3` becomes a single name
+    while depth != NO_NAMES
+        && let [Item::Scope(scope)] = inside
+        && let Some(part) = &scope.name
+    {
+        name = Some(name.map_or_else(|| part.clone(), |name| format!("{name}.{part}")));
+        (found, deeper, inside) = (Some(scope), deeper + 1, &scope.body);
+    }
+    (name, found, if found.is_some() { deeper } else { NO_NAMES })
+}
+
+/// Multiplies `stride` by the strides along the main path.
+fn strides(net: &Net, item: &Item, stride: &mut Pair) {
+    match item {
+        Item::Op(id) => {
+            let own = attrs::stride(&net.node(*id).op);
+            *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
+        }
+        Item::Scope(scope) => scope.body.iter().for_each(|item| strides(net, item, stride)),
+        Item::Join(join) => {
+            // of parallel arms, the last one counts; branches do not count
+            let main = if matches!(net.node(join.node).op, Op::Concat) { join.arms.last() } else { join.arms.first() };
+            main.into_iter().flatten().for_each(|item| strides(net, item, stride));
+        }
+        Item::Irregular(_) | Item::Output(_) | Item::Side(_) => {}
+    }
+}

@@ -74,7 +74,7 @@ impl Classifier {
 
     /// Like [`Classifier::new`], with the given options.
     pub fn with_options(model: Model, options: SessionOptions) -> Result<Classifier, Error> {
-        let classifier = infer::Classifier::with_options(model.model, options.lower());
+        let classifier = infer::Classifier::with_options(model.model, options.lower()?);
         Ok(Classifier { classifier: classifier.map_err(Error::classify)? })
     }
 
@@ -140,13 +140,13 @@ impl Image {
     /// Reads a JPEG or PNG file.
     #[cfg(feature = "image")]
     pub fn open(path: impl AsRef<Path>) -> Result<Image, Error> {
-        Image::new(infer::Image::open(path))
+        Ok(Image { image: infer::Image::open(path).map_err(Error::image)? })
     }
 
     /// Decodes the bytes of a JPEG or PNG file.
     #[cfg(feature = "image")]
     pub fn decode(bytes: &[u8]) -> Result<Image, Error> {
-        Image::new(infer::Image::decode(bytes))
+        Ok(Image { image: infer::Image::decode(bytes).map_err(Error::image)? })
     }
 
     /// An image of red, green and blue bytes: 3 per pixel, rows from the top.
@@ -165,7 +165,7 @@ impl Image {
         Image::new(infer::Image::from_gray(width, height, data))
     }
 
-    fn new<E: std::error::Error + Send + Sync + 'static>(image: Result<infer::Image, E>) -> Result<Image, Error> {
+    fn new(image: Result<infer::Image, infer::PixelsError>) -> Result<Image, Error> {
         Ok(Image { image: image.map_err(|error| Error::new(ErrorKind::Input, error))? })
     }
 

@@ -6,7 +6,9 @@ use std::fmt;
 use crate::base::diagnostic;
 use crate::base::render;
 use crate::base::source::SourceMap;
-use crate::driver::CompileError;
+#[cfg(feature = "image")]
+use crate::data::ImageError;
+use crate::driver::{CompileError, SelectError};
 use crate::elaborate::ReadError;
 use crate::infer::{ClassifyError, InferError};
 use crate::runtime::RunError;
@@ -78,7 +80,7 @@ impl Error {
             }
             CompileError::Init(error) => Error::run(error),
             CompileError::Read(error) => Error::read(error),
-            CompileError::Select(_) => Error::new(ErrorKind::Source, error),
+            CompileError::Select(error) => Error::select(error),
             CompileError::Weights(_) | CompileError::NoWeights { .. } | CompileError::Param(_) => {
                 Error::new(ErrorKind::Weights, error)
             }
@@ -88,8 +90,26 @@ impl Error {
     pub(super) fn classify(error: ClassifyError) -> Error {
         match error {
             ClassifyError::Infer(InferError::Run(error)) => Error::run(error),
+            #[cfg(feature = "image")]
+            ClassifyError::Image(error) => Error::image(error),
             ClassifyError::NotFinite(_) => Error::new(ErrorKind::NotFinite, error),
             error => Error::new(ErrorKind::Input, error),
+        }
+    }
+
+    #[cfg(feature = "image")]
+    pub(super) fn image(error: ImageError) -> Error {
+        let kind = if let ImageError::Io { .. } = error { ErrorKind::File } else { ErrorKind::Input };
+        Error::new(kind, error)
+    }
+
+    pub(super) fn select(error: SelectError) -> Error {
+        match error {
+            SelectError::Several { file, list } => {
+                let message = format!("{file} has several networks; select one with `CompileOptions::network`: {list}");
+                Error::new(ErrorKind::Source, message)
+            }
+            error => Error::new(ErrorKind::Source, error),
         }
     }
 

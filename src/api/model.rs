@@ -68,7 +68,7 @@ impl Model {
 
     /// A session with the given options.
     pub fn session_with(&self, options: SessionOptions) -> Result<Session, Error> {
-        Ok(Session { session: self.model.session_with(options.lower()).map_err(Error::run)? })
+        Ok(Session { session: self.model.session_with(options.lower()?).map_err(Error::run)? })
     }
 }
 

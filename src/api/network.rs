@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::{Diagnostic, Error, ErrorKind};
+use super::error::{Diagnostic, Error};
 use super::options::CompileOptions;
 use crate::driver::Frontend;
 use crate::ir::dump::{DumpOptions, dump};
@@ -102,7 +102,7 @@ impl fmt::Debug for Network {
 /// The front end, from which weights can be bound, and the checked network.
 pub(super) fn open(path: &Path, options: &CompileOptions) -> Result<(Network, Frontend), Error> {
     let mut front = Frontend::open(path).map_err(Error::read)?;
-    let name = front.select(options.network.as_deref()).map_err(|error| Error::new(ErrorKind::Source, error));
+    let name = front.select(options.network.as_deref()).map_err(Error::select);
     // without a network to name, errors of syntax say why
     let name =
         name.map_err(|error| if front.has_errors() { Error::source(&front.diagnostics, &front.sources) } else { error })?;

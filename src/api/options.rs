@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::error::{Error, ErrorKind};
 use crate::driver;
 use crate::runtime;
+
+/// The maximum number of threads of a session.
+const MAX_THREADS: usize = 1024;
 
 /// Where the parameters of a network come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,21 +83,28 @@ impl Weights {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// Number of threads, including the calling one; at least 1. By default as many as the process may use: CPU affinity and cgroup limits
+    /// Number of threads, including the calling one, from 1 to 1024. By default as many as the process may use: CPU affinity and cgroup limits
     /// are respected.
     pub threads: Option<usize>,
 }
 
 impl SessionOptions {
-    /// Sets the number of threads, including the calling one; at least 1.
+    /// Sets the number of threads, including the calling one, from 1 to 1024.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    pub(super) fn lower(self) -> runtime::SessionOptions {
+    pub(super) fn lower(self) -> Result<runtime::SessionOptions, Error> {
         let defaults = runtime::SessionOptions::default();
-        runtime::SessionOptions { threads: self.threads.unwrap_or(defaults.threads), ..defaults }
+        match self.threads {
+            None => Ok(defaults),
+            Some(threads @ 1..=MAX_THREADS) => Ok(runtime::SessionOptions { threads, ..defaults }),
+            Some(threads) => {
+                let message = format!("a session has 1 to {MAX_THREADS} threads, not {threads}");
+                Err(Error::new(ErrorKind::Resources, message))
+            }
+        }
     }
 }

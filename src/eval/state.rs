@@ -128,11 +128,16 @@ pub(super) fn facts(ensemble: &Ensemble, data: &dyn Dataset, options: &EvalOptio
     let others = [
         ("number of networks", members.len().to_string()),
         ("data", format!("{} images with checksum {:08x}", data.len(), data_checksum(data))),
-        ("views", describe(&options.views, options.average)),
+        ("views", views_key(options)),
         ("batch", options.batch.to_string()),
         ("number of worst images", options.worst.to_string()),
     ];
     networks.chain(others.map(|(key, value)| (key.to_owned(), value))).collect()
+}
+
+/// The views of each image. State files of 0.1.0 have this text, so it does not follow the wording of reports.
+fn views_key(options: &EvalOptions) -> String {
+    describe(&options.views, options.average).replace(", and flipped horizontally", ", and mirrored")
 }
 
 /// The checksum of a network's graph, weights and preprocessing.

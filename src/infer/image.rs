@@ -21,7 +21,7 @@ pub struct Image {
 
 /// Bytes that are not an image of the given size.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("an image of {width} x {height} pixels with {channels} bytes each does not have {len} bytes")]
+#[error("{len} bytes are not an image of {width} x {height} pixels with {channels} bytes each")]
 #[non_exhaustive]
 pub struct PixelsError {
     /// In pixels.

@@ -10,6 +10,7 @@ use crate::base::source::SourceMap;
 use crate::data::ImageError;
 use crate::driver::{CompileError, SelectError};
 use crate::elaborate::ReadError;
+use crate::formats::artifact::ArtifactError;
 use crate::infer::{ClassifyError, InferError};
 use crate::runtime::RunError;
 
@@ -101,6 +102,16 @@ impl Error {
     pub(super) fn image(error: ImageError) -> Error {
         let kind = if let ImageError::Io { .. } = error { ErrorKind::File } else { ErrorKind::Input };
         Error::new(kind, error)
+    }
+
+    pub(super) fn artifact(error: ArtifactError) -> Error {
+        match error {
+            ArtifactError::NotAnArtifact { path } => {
+                let hint = format!("`{}` is not an artifact: compile a source with `compile`", path.display());
+                Error::new(ErrorKind::File, hint)
+            }
+            error => Error::new(ErrorKind::File, error),
+        }
     }
 
     pub(super) fn select(error: SelectError) -> Error {

@@ -51,7 +51,7 @@ pub(super) fn load_any(path: &Path) -> Result<Model, Error> {
 impl Model {
     /// Loads an artifact (`.rnx`), written by `resnetc compile -o`. Its weights are mapped, not copied.
     pub fn load(path: impl AsRef<Path>) -> Result<Model, Error> {
-        let bound = BoundNetwork::open_artifact(path.as_ref()).map_err(|error| Error::new(ErrorKind::File, error))?;
+        let bound = BoundNetwork::open_artifact(path.as_ref()).map_err(Error::artifact)?;
         let network = Network::new(bound.checked.clone(), Vec::new());
         Ok(Model { model: bound.model().map_err(|error| Error::new(ErrorKind::File, error))?, network })
     }

@@ -34,7 +34,7 @@ pub(in crate::internal::cli) struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     select: Select,
-    /// Training data: an image folder, CIFAR binary files, IDX files, or X.npy,Y.npy
+    /// Training data: an image folder or .tar, CIFAR binary files, IDX files, or X.npy,Y.npy
     #[arg(long, value_name = "DATA", required_unless_present = "resume")]
     data: Option<String>,
     /// Validation data [default: the split `val` of the training data, or else `test`, if there is one]

@@ -60,7 +60,7 @@ pub(in crate::internal::cli) struct Args {
     /// Save the state to FILE, and continue from it if it exists; the result is the same as without interruptions
     #[arg(long, value_name = "FILE", conflicts_with = "scores")]
     pub resume: Option<PathBuf>,
-    /// Stop after the first N images, in the dataset's order (of class folders, the first classes)
+    /// Stop after the first N images in the dataset's order, or N more with --resume, rounded up to whole batches
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
     /// Write the probabilities of all images (images x classes, in the dataset's order); NaN for images that cannot be read

@@ -85,7 +85,7 @@ impl Plannable for TrainingStep {}
 ///
 /// ```compile_fail
 /// # use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
-/// # use resnetc::{ir::Canonical, passes::Optimized};
+/// # use resnetc::internal::{ir::Canonical, passes::Optimized};
 /// fn step(network: &Optimized) -> Result<TrainingStep, GradError> {
 ///     training(network, &GradOptions::default())
 /// }
@@ -93,7 +93,7 @@ impl Plannable for TrainingStep {}
 ///
 /// ```
 /// # use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
-/// # use resnetc::{ir::Canonical, passes::Optimized};
+/// # use resnetc::internal::{ir::Canonical, passes::Optimized};
 /// fn step(network: &Canonical) -> Result<TrainingStep, GradError> {
 ///     training(network, &GradOptions::default())
 /// }

@@ -11,7 +11,7 @@ use crate::ir::Plannable;
 ///
 /// ```compile_fail
 /// # use resnetc::internal::plan::{Plan, PlanError, PlanOptions, Settings, plan};
-/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// # use resnetc::internal::{ir::{Canonical, Checked}, passes::{self, Optimized}};
 /// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
 ///     plan(network, options, &Settings::default())
 /// }
@@ -19,7 +19,7 @@ use crate::ir::Plannable;
 ///
 /// ```
 /// # use resnetc::internal::plan::{Plan, PlanError, PlanOptions, Settings, plan};
-/// # use resnetc::{ir::{Canonical, Checked}, passes::{self, Optimized}};
+/// # use resnetc::internal::{ir::{Canonical, Checked}, passes::{self, Optimized}};
 /// fn plan_it(network: &Checked, options: &PlanOptions) -> Result<Plan, PlanError> {
 ///     plan(&passes::inference(network.canonical()), options, &Settings::default())
 /// }

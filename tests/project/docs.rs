@@ -168,7 +168,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("src/ir/recipe.rs", "decay_biases", "recipes of earlier run directories are read"),
     ("src/cli/compile.rs", "packs", "the option's former name is accepted"),
     ("src/eval/state.rs", "mirrored", "state files of before are read"),
-    ("src/plan/mod.rs", "taps", "choices of artifacts with the former word are read"),
+    ("src/plan/kernel.rs", "taps", "choices of artifacts with the former word are read"),
     ("docs/models.md", "signal", "the file is called so: models/signal.resnet"),
 ];
 

@@ -375,7 +375,7 @@ fn weights_with(dir: &Path, net: &Path, tensor: &str, value: f32) -> std::path::
     let (init, file) = (dir.join("init.safetensors"), dir.join("w.safetensors"));
     let seed =
         resnetc::internal::driver::CompileOptions { weights: resnetc::internal::driver::Weights::Init(3), ..Default::default() };
-    let model = resnetc::internal::driver::Frontend::open(net.as_ref()).unwrap().model(&seed).unwrap();
+    let model = resnetc::internal::driver::Frontend::open(net).unwrap().model(&seed).unwrap();
     resnetc::internal::formats::safetensors::write(&init, model.params().iter()).unwrap();
     let found = resnetc::internal::formats::weights::open(&init).unwrap();
     let changed: Vec<(String, resnetc::internal::base::tensor::Tensor)> = found

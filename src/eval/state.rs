@@ -91,8 +91,10 @@ fn check(path: &Path, stored: &Stored, of: &BTreeMap<String, String>, len: usize
     let path = path.to_path_buf();
     for (key, wanted) in of {
         let found = stored.of.get(key).map_or("not stated", String::as_str);
-        if found != wanted {
-            return Err(EvalError::OtherRun { path, key: key.clone(), found: found.to_owned(), wanted: wanted.clone() });
+        // as state files of before describe views
+        let found = found.replace(", and mirrored", ", and flipped horizontally");
+        if found != *wanted {
+            return Err(EvalError::OtherRun { path, key: key.clone(), found, wanted: wanted.clone() });
         }
     }
     if stored.counts.next > len {
@@ -128,16 +130,11 @@ pub(super) fn facts(ensemble: &Ensemble, data: &dyn Dataset, options: &EvalOptio
     let others = [
         ("number of networks", members.len().to_string()),
         ("data", format!("{} images with checksum {:08x}", data.len(), data_checksum(data))),
-        ("views", views_key(options)),
+        ("views", describe(&options.views, options.average)),
         ("batch", options.batch.to_string()),
         ("number of worst images", options.worst.to_string()),
     ];
     networks.chain(others.map(|(key, value)| (key.to_owned(), value))).collect()
-}
-
-/// The views of each image. State files of 0.1.0 have this text, so it does not follow the wording of reports.
-fn views_key(options: &EvalOptions) -> String {
-    describe(&options.views, options.average).replace(", and flipped horizontally", ", and mirrored")
 }
 
 /// The checksum of a network's graph, weights and preprocessing.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::python;
+use super::table::{self, Answer};
 use super::words::STATEMENTS;
 
 /// What is reported of a statement in another notation. Ranges are relative to the statement.
@@ -65,7 +66,9 @@ pub(super) fn nested(text: &str) -> Option<Advice> {
     let follows = text[word.len()..].trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '"');
     let help = "put it in front of this network; what is used more than once is a `block NAME { … }`";
     match word {
-        "network" | "block" | "use" if follows => advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help),
+        "network" | "block" | "use" if follows => {
+            advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help)
+        }
         _ => None,
     }
 }
@@ -137,12 +140,16 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
         return call(text, target);
     }
     if target > end {
-        let own = text[..target].rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-        let own = ["1d", "2d", "3d"].into_iter().find_map(|dims| own.strip_suffix(dims)).unwrap_or(&own);
         if tail.starts_with(['[', '.']) {
             return None;
         }
-        return Advice::own(format!("`{}` has a prefix, and operators have none", &text[..target]), 0..target, own);
+        let message = format!("`{}` has a prefix, and operators have none", &text[..target]);
+        return match table::statement(&text[..target]) {
+            Some(Answer::Ours(own)) if tail.is_empty() || !own.contains(' ') => Advice::own(message, 0..target, own),
+            Some(Answer::Ours(own)) => advice(message, 0..target, format!("write `{own}`")),
+            Some(Answer::Nothing(why)) => advice(message, 0..target, why),
+            None => advice(message, 0..target, "write only the operator's word: `conv 3x3, filters: 64`"),
+        };
     }
     if line.trim_start().starts_with(':') {
         return key(text, word);
@@ -183,9 +190,7 @@ fn target_of(text: &str) -> Option<(usize, &str)> {
         _ if value.starts_with('=') => false,
         _ if target.contains(',') => target.split(',').all(|name| is_name(name.trim())),
         _ if target.ends_with(']') => target.split_once('[').is_some_and(|(name, _)| is_name(name)),
-        _ if target.contains(':') => {
-            target.split_once(':').is_some_and(|(name, of)| is_name(name.trim()) && is_type(of.trim()))
-        }
+        _ if target.contains(':') => target.split_once(':').is_some_and(|(name, of)| is_name(name.trim()) && is_type(of.trim())),
         _ => STATEMENTS.contains(&target) && !is_policy && (is_lone || value.split_once('(').is_some_and(|(f, _)| is_name(f))),
     };
     assigns.then_some((target.len(), value))
@@ -297,6 +302,25 @@ fn sequential(at: Range<usize>) -> Option<Advice> {
     )
 }
 
+/// `nn.ReLU6()` and others that are written in other words: without arguments, the fix is certain.
+fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advice> {
+    let whole = text.trim_end().len();
+    let changes_nothing = matches!(&*text[target..whole].replace(' ', ""), "()" | "(inplace=True)" | "(True)");
+    if changes_nothing && (own.contains(' ') || own == "relu") {
+        return Advice::own(message, 0..whole, own);
+    }
+    let example = match own {
+        "conv" => "conv 3x3, filters: 64",
+        "upsample" => "upsample 2",
+        "pad" => "pad 1",
+        "linear" => "linear 10",
+        "maxpool" => "maxpool 2x2, padding: 0",
+        "avgpool" => "avgpool 2x2, padding: 0",
+        own => own,
+    };
+    advice(message, 0..target, format!("write the operator's word and its keys, without parentheses: `{example}`"))
+}
+
 /// What keeps a constructed layer from being translated, if it is known.
 fn untranslated(text: &str) -> Option<&'static str> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '"')).collect();
@@ -328,6 +352,12 @@ fn call(text: &str, target: usize) -> Option<Advice> {
             return advice(message, 0..target, help);
         }
         _ => {}
+    }
+    let is_own = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains('.');
+    match table::statement(name).filter(|_| !is_own && untranslated(text).is_none()) {
+        Some(Answer::Ours(own)) => return of_ours(text, target, message, own),
+        Some(Answer::Nothing(why)) => return advice(format!("there is no operator or block `{name}`"), 0..target, why),
+        None => {}
     }
     let inside = text[target..whole].trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     match inside {

@@ -73,7 +73,9 @@ pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnosti
 /// Takes away the edits that would delete a comment.
 fn keep_comments(diagnostics: &mut [Diagnostic], comments: &[Range<usize>]) {
     for help in diagnostics.iter_mut().flat_map(|diagnostic| &mut diagnostic.helps) {
-        help.edit.take_if(|(span, _)| comments.iter().any(|comment| comment.start < span.range().end && span.range().start < comment.end));
+        help.edit.take_if(|(span, _)| {
+            comments.iter().any(|comment| comment.start < span.range().end && span.range().start < comment.end)
+        });
     }
 }
 

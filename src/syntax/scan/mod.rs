@@ -278,8 +278,7 @@ impl Scanner<'_> {
             end = self.word_end(end + 1);
         }
         let word = &self.text[start..end];
-        let opens_item =
-            fresh && matches!(word, "network" | "block" | "use") && self.something_follows(end) && !self.is_nested();
+        let opens_item = fresh && matches!(word, "network" | "block" | "use") && self.something_follows(end) && !self.is_nested();
         if opens_item && !self.open.is_empty() {
             if self.in_parentheses() {
                 self.give_up_parentheses();

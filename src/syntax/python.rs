@@ -1,7 +1,7 @@
 //! Layers as Python constructs them with PyTorch or Keras, translated to statements: defaults that differ here are written out, so
 //! that the statement computes the same.
 
-use super::words::{STATEMENTS, is_name};
+use super::words::is_name;
 
 /// The statements of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`, `model.add(Dense(10))` or a
 /// list of these, in one line, and the length of what they stand for; `None` where anything has no certain counterpart: a value that
@@ -44,9 +44,9 @@ pub(super) fn statements(text: &str) -> Option<(String, usize)> {
     (!lines.is_empty()).then(|| (lines.join("; "), text.trim_end().len()))
 }
 
-/// Whether a name can be a label.
+/// Whether a name can be a label; `input` is the input's own.
 pub(super) fn is_label(name: &str) -> bool {
-    is_name(name) && !STATEMENTS.contains(&name)
+    is_name(name) && name != "input"
 }
 
 fn is_word(c: char) -> bool {

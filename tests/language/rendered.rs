@@ -154,7 +154,7 @@ fn edited(
     Some((text.to_owned(), vec![(name.to_owned(), value.to_owned())]))
 }
 
-/// What is wrong with a fix: the error stays, or a syntax error comes. `whole` demands that no error is left.
+/// What is wrong with a fix: the error stays, a syntax error comes, or a comment goes. `whole` demands that no error is left.
 fn failures_of_fixes(
     text: &str,
     set: &[(String, String)],
@@ -167,7 +167,11 @@ fn failures_of_fixes(
     let mut failures = String::new();
     for diag in &front.diagnostics {
         for (span, new) in diag.helps.iter().filter_map(|help| help.edit.as_ref()) {
+            let comments = text.matches("//").count();
             let Some((text, set)) = edited(&front, *span, new, text, set) else { continue };
+            if text.matches("//").count() < comments {
+                failures += &format!("{}: `{new}` deletes a comment\n", diag.message);
+            }
             let after = check(&text, &set);
             let gone = count(&after, diag) < count(&front, diag);
             let syntax = |d: &&Diagnostic| d.code.0.starts_with("E00") && count(&after, d) > count(&front, d);

@@ -226,3 +226,13 @@ fn fixes_of_bad_files_work() {
     }
     assert!(failures.is_empty(), "{failures}");
 }
+
+#[test]
+fn a_setting_is_reported_once_for_all_networks_of_a_file() {
+    let network = |name: &str| format!("network {name}(classes = 10) {{\n  input 3 x 8 x 8\n  linear classes\n}}\n");
+    let text = format!("resnet 1\n{}{}", network("a"), network("b"));
+    for value in ["x", "[1"] {
+        let front = checked(&text, &[("classes".to_owned(), value.to_owned())]);
+        assert_eq!(front.diagnostics.len(), 1, "{value}: {:?}", front.diagnostics);
+    }
+}

@@ -149,11 +149,11 @@ impl Frontend {
     /// Elaborates and checks a network. `None` if there are errors, from this or before.
     pub fn check(&mut self, network: &str, set: &[(String, String)]) -> Option<Checked> {
         let elaborated = self.program.elaborate(network, set, &mut self.sources, &mut self.diagnostics);
-        let mut checked = check::check(elaborated?, &mut self.diagnostics);
+        let mut checked = elaborated.and_then(|elaborated| check::check(elaborated, &mut self.diagnostics));
         if let Some(checked) = &mut checked {
             self.diagnostics.extend(load_pixel_mean(checked, self.program.files()));
         }
-        // a mistake in a shared block is found again in every network that uses it
+        // a mistake in a shared block or a setting is found again in every network that uses it
         let mut seen = std::collections::HashSet::new();
         self.diagnostics.retain(|d| seen.insert((d.code, d.span(), d.message.clone())));
         self.without_noise();

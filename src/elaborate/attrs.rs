@@ -50,6 +50,10 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
         let (name, span): (Arc<str>, Span) = match (&arg.key, operator.positional) {
             (Some((key, span)), _) => (key.clone(), *span),
             (None, Some(positional)) => (positional.into(), arg.span),
+            (None, None) if args.get(1).is_some_and(|second| second.key.is_none()) => {
+                fine = false;
+                continue;
+            }
             (None, None) => {
                 let takes = if operator.keys.is_empty() { "nothing" } else { "its arguments by key" };
                 eval.diags.push(Diagnostic::error(

@@ -422,10 +422,13 @@ impl<'a> Expander<'a> {
                     return;
                 }
                 let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, message, span, "not known");
-                if let Some(near) = nearest(&word, known) {
+                let own = foreign::block(&word).unwrap_or(&word);
+                if known.contains(&own) {
+                    diag = diag.fix(format!("write `{own}`"), span, own);
+                } else if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
-                } else if self.program.std_block(&word).is_some() {
-                    diag = diag.help(format!("it is in the standard library: `use std.blocks: {word}`"));
+                } else if self.program.std_block(own).is_some() {
+                    diag = diag.help(format!("it is in the standard library: `use std.blocks: {own}`"));
                 }
                 self.error(diag);
                 cx.current = None;

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::foreign;
 use super::suggest::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -370,7 +371,9 @@ impl Loader<'_> {
                             name.span,
                             "not found there",
                         );
-                        if let Some(near) = nearest(&name.node, offered.iter().copied()) {
+                        if let Some(own) = foreign::block(&name.node).filter(|own| offered.contains(own)) {
+                            diag = diag.fix(format!("write `{own}`"), name.span, own);
+                        } else if let Some(near) = nearest(&name.node, offered.iter().copied()) {
                             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
                         } else {
                             let list: Vec<_> = offered.iter().take(20).map(|n| format!("`{n}`")).collect();

@@ -19,7 +19,9 @@ pub(super) fn parse(set: &[(String, String)], sources: &mut SourceMap, diags: &m
     let mut list: Vec<Set> = Vec::new();
     for (name, value) in set {
         let shown = if value.is_empty() { name.clone() } else { format!("{name}={value}") };
-        let file = sources.add_text("--set", shown.as_str());
+        // each network of a file is elaborated with the same settings: one file, so that their errors are the same
+        let known = sources.files().find(|(_, file)| file.name == "--set" && *file.text == *shown).map(|(id, _)| id);
+        let file = known.unwrap_or_else(|| sources.add_text("--set", shown.as_str()));
         let name_span = Span::new(file, 0..name.len());
         let span = Span::new(file, (name.len() + 1).min(shown.len())..shown.len());
         let wrong = |message: String, at: Span, label: &str| {

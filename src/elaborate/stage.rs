@@ -382,10 +382,13 @@ impl Expander<'_> {
         let mut names: Vec<&str> = blocks.collect();
         names.sort_unstable();
         let mut diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("there is no block `{word}`"), span, "not known");
-        if let Some(near) = super::suggest::nearest(word, names) {
+        let own = foreign::block(word).unwrap_or(word);
+        if names.contains(&own) {
+            diag = diag.fix(format!("write `{own}`"), span, own);
+        } else if let Some(near) = super::suggest::nearest(word, names) {
             diag = diag.fix(format!("did you mean `{near}`?"), span, near);
-        } else if self.program.std_block(word).is_some() {
-            diag = diag.help(format!("it is in the standard library: `use std.blocks: {word}`"));
+        } else if self.program.std_block(own).is_some() {
+            diag = diag.help(format!("it is in the standard library: `use std.blocks: {own}`"));
         }
         self.error(diag);
     }

@@ -24,7 +24,8 @@ pub(super) fn has_braces(word: &str) -> bool {
 /// Explains the error in `text`, which is followed by `following` in the file and should match `rule`.
 pub(super) fn explain(cx: &Context, text: &str, following: &str, rule: Rule, error: &Error<Rule>) -> Diagnostic {
     let known = match rule {
-        Rule::only_statement | Rule::only_item => foreign::notation(text),
+        Rule::only_statement => foreign::nested(text).or_else(|| foreign::notation(text)),
+        Rule::only_item => foreign::notation(text),
         Rule::only_entries | Rule::only_keys => foreign::option(text),
         _ => None,
     };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::python;
+use super::table::{self, Answer};
 use super::words::STATEMENTS;
 
 /// What is reported of a statement in another notation. Ranges are relative to the statement.
@@ -59,11 +60,31 @@ pub(super) fn item(text: &str) -> Option<Advice> {
     if matches!(word, "import" | "from" | "class" | "def") { notation(text) } else { None }
 }
 
+/// The advice for an item where a statement belongs.
+pub(super) fn nested(text: &str) -> Option<Advice> {
+    let word = text.split(|c| !is_word(c)).next()?;
+    let follows = text[word.len()..].trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '"');
+    let help = "put it in front of this network; what is used more than once is a `block NAME { … }`";
+    match word {
+        "network" | "block" | "use" if follows => {
+            advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help)
+        }
+        _ => None,
+    }
+}
+
 /// The advice for a statement that does not parse, where its notation is known.
 pub(super) fn notation(text: &str) -> Option<Advice> {
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     let line = rest.lines().next().unwrap_or("");
+    if word.starts_with(|c: char| c.is_ascii_digit()) {
+        let message = format!("`{word}` stands without its operator");
+        return advice(message, 0..end, "an operator and its arguments stand in one line: `conv 3x3, filters: 32`");
+    }
+    if let Some((target, value)) = target_of(text) {
+        return assignment(text, target, value);
+    }
     match word {
         "for" | "while" => {
             return advice(
@@ -86,6 +107,7 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
             return advice("there is no `return`", 0..end, "the last value is the result: delete this line")?
                 .edit(0..text.len(), "");
         }
+        "stage" | "repeat" if !text.split('{').next().unwrap_or("").contains(" of ") => return without_block(text, word),
         "stage" | "repeat" => return swapped(text).or_else(|| colon(text, word)),
         "input" => return dimensions(text).or_else(|| colon(text, word)),
         "block" if line.trim_start().starts_with(':') => return key(text, word),
@@ -114,38 +136,109 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
     if let Some(value) = tail.strip_prefix('=').filter(|rest| !rest.starts_with('=')) {
         return assignment(text, target, value.trim_start());
     }
-    if text[target..].starts_with('(') {
+    if text[target..].starts_with('(') || (tail.starts_with('(') && (target > end || *word != lower)) {
         return call(text, target);
     }
     if target > end {
-        let own = text[..target].rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-        let own = ["1d", "2d", "3d"].into_iter().find_map(|dims| own.strip_suffix(dims)).unwrap_or(&own);
-        return Advice::own(format!("`{}` has a prefix, and operators have none", &text[..target]), 0..target, own);
+        if tail.starts_with(['[', '.']) {
+            return None;
+        }
+        let message = format!("`{}` has a prefix, and operators have none", &text[..target]);
+        return match table::statement(&text[..target]) {
+            Some(Answer::Ours(own)) if tail.is_empty() || !own.contains(' ') => Advice::own(message, 0..target, own),
+            Some(Answer::Ours(own)) => advice(message, 0..target, format!("write `{own}`")),
+            Some(Answer::Nothing(why)) => advice(message, 0..target, why),
+            None => advice(message, 0..target, "write only the operator's word: `conv 3x3, filters: 64`"),
+        };
     }
     if line.trim_start().starts_with(':') {
         return key(text, word);
     }
     if line.trim_start().starts_with(',') {
-        let comma = end + line.len() - line.trim_start().len();
-        return advice(format!("no comma follows `{word}`"), comma..comma + 1, "delete the comma")?.edit(comma..comma + 1, "");
+        return comma(text, word, end + line.len() - line.trim_start().len());
     }
     kernel(text)
 }
 
+/// `conv, 3x3, filters: 8` and `relu, relu`.
+fn comma(text: &str, word: &str, at: usize) -> Option<Advice> {
+    let message = format!("no comma follows `{word}`");
+    let words: Vec<&str> = text.trim_end().trim_end_matches(',').split(',').map(str::trim).collect();
+    if words.len() > 1 && words.iter().all(|word| word.starts_with(|c: char| c.is_ascii_lowercase()) && is_size(word)) {
+        let found = advice(message, at..at + 1, "statements stand in lines of their own, or with `;` between them")?;
+        return found.edit(0..text.trim_end().len(), words.join("; "));
+    }
+    let after = &text[at + 1..];
+    let blank = if after.starts_with(is_word) { " " } else { "" };
+    let is_argument = after.trim_start().starts_with(|c: char| c.is_ascii_digit()) || after.trim().is_empty();
+    let key = after.trim_start().trim_start_matches(is_word);
+    let found = advice(message, at..at + 1, "delete the comma")?;
+    if is_argument || key.starts_with(':') { found.edit(at..at + 1, blank) } else { Some(found) }
+}
+
+/// The length of the target, and the value, of `a, b = …`, `x: Tensor = …`, `layers[0] = …` and `shortcut = x`.
+fn target_of(text: &str) -> Option<(usize, &str)> {
+    let at = text.lines().next()?.find('=')?;
+    let (target, value) = (text[..at].trim_end(), text[at + 1..].trim_start());
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| is_word(c) || c == '.')
+    };
+    let is_type = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) || name.contains('.');
+    let is_lone = value.trim_end().chars().all(is_word) && !value.starts_with(|c: char| c.is_ascii_digit());
+    let is_policy = matches!(value.trim_end(), "identity" | "projection" | "pad" | "none");
+    let assigns = match target {
+        _ if value.starts_with('=') => false,
+        _ if target.contains(',') => target.split(',').all(|name| is_name(name.trim())),
+        _ if target.ends_with(']') => target.split_once('[').is_some_and(|(name, _)| is_name(name)),
+        _ if target.contains(':') => target.split_once(':').is_some_and(|(name, of)| is_name(name.trim()) && is_type(of.trim())),
+        _ => STATEMENTS.contains(&target) && !is_policy && (is_lone || value.split_once('(').is_some_and(|(f, _)| is_name(f))),
+    };
+    assigns.then_some((target.len(), value))
+}
+
+/// `repeat 2 { … }` and `stage layer1 { … }`.
+fn without_block(text: &str, word: &str) -> Option<Advice> {
+    if !text.contains('{') {
+        return colon(text, word);
+    }
+    let help = match word {
+        "repeat" => "define `block NAME(filters) { … }` with the statements, and write `repeat 2 of NAME { filters: 64 }`",
+        _ => "write `stage layer1: 2 of basic { filters: 64 }`: the number and the block stand in front of the braces",
+    };
+    advice(format!("`{word}` names no block"), 0..word.len(), help)
+}
+
 /// A statement that begins with a sign.
 fn without_word(text: &str) -> Option<Advice> {
-    if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+    if text.starts_with('[') && text.contains(" for ") {
+        return advice("there are no loops", 0..1, "write `repeat 3 of BLOCK`, or the statement as often as it runs");
+    }
+    if let Some(name) = section(text) {
         return advice(
             "a section in brackets is Darknet's notation",
             0..name.len() + 2,
             "write an operator with its keys in one line: `conv 3x3, filters: 32`, then `batchnorm` and `relu` in lines of their own",
         );
     }
-    option(text)
+    option(text).map(|found| Advice { edit: found.edit.filter(|(_, own)| !own.is_empty()), ..found })
+}
+
+/// The name of a section in the notation of Darknet: `[convolutional]`.
+pub(super) fn section(text: &str) -> Option<&str> {
+    let name = text.trim_end().strip_prefix('[')?.strip_suffix(']')?;
+    (name.starts_with(|c: char| c.is_ascii_lowercase()) && is_size(name)).then_some(name)
+}
+
+/// Whether a line is one of a Darknet section: `filters=32`.
+pub(super) fn is_in_section(text: &str) -> bool {
+    section(text).is_some() || text.split_once('=').is_some_and(|(key, _)| is_size(key.trim_end()))
 }
 
 /// `--epochs 10`: an option in a file.
 pub(super) fn option(text: &str) -> Option<Advice> {
+    if text.starts_with("-- ") {
+        return advice("`--` begins no comment", 0..2, "comments begin with `//`")?.edit(0..2, "//");
+    }
     if text.starts_with("--") {
         let help =
             "an option belongs to the command line (`--set train.epochs=10`), a key of a recipe into `train { … }`: `epochs 10`";
@@ -171,13 +264,34 @@ fn assignment(text: &str, target: usize, value: &str) -> Option<Advice> {
         return sequential(0..target);
     }
     let from = text.len() - value.len();
-    let plain = value.starts_with(is_word) && !value.contains(['(', '.', '+', '=', '\n']) && value.contains(' ');
+    let plain = is_statement(value) && text[..target].chars().all(|c| is_word(c) || c == '.');
     let message = "a value is not assigned to a variable";
     if plain {
         let help = "write only the operator: it reads the value of the statement before";
         return advice(message, 0..target, help)?.edit(0..from, "");
     }
+    if let Some(help) = untranslated(value) {
+        return advice(message, 0..target, help);
+    }
     advice(message, 0..target, "write only the operator: it reads the value of the statement before; `as NAME` names its result")
+}
+
+/// Whether this is an operator with literals for its arguments.
+fn is_statement(text: &str) -> bool {
+    let Some((word, arguments)) = text.trim_end().split_once(' ') else { return false };
+    let is_literal = |text: &str| {
+        matches!(text, "true" | "false") || (text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_value))
+    };
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        && is_size(word)
+        && arguments.split(',').enumerate().all(|(i, argument)| match argument.split_once(':') {
+            Some((key, value)) => is_size(key.trim()) && is_literal(value.trim()),
+            None => i == 0 && is_literal(argument.trim()),
+        })
+}
+
+fn is_value(c: char) -> bool {
+    is_word(c) || c == '.'
 }
 
 fn sequential(at: Range<usize>) -> Option<Advice> {
@@ -185,6 +299,38 @@ fn sequential(at: Range<usize>) -> Option<Advice> {
         "statements run in the order in which they are written, without a container",
         at,
         "write one operator a line in `network NAME { … }`; `sequential NAME { … }` numbers its statements as PyTorch's `Sequential` does",
+    )
+}
+
+/// `nn.ReLU6()` and others that are written in other words: without arguments, the fix is certain.
+fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advice> {
+    let whole = text.trim_end().len();
+    let changes_nothing = matches!(&*text[target..whole].replace(' ', ""), "()" | "(inplace=True)" | "(True)");
+    if changes_nothing && (own.contains(' ') || own == "relu") {
+        return Advice::own(message, 0..whole, own);
+    }
+    let example = match own {
+        "conv" => "conv 3x3, filters: 64",
+        "upsample" => "upsample 2",
+        "pad" => "pad 1",
+        "linear" => "linear 10",
+        "maxpool" => "maxpool 2x2, padding: 0",
+        "avgpool" => "avgpool 2x2, padding: 0",
+        own => own,
+    };
+    advice(message, 0..target, format!("write the operator's word and its keys, without parentheses: `{example}`"))
+}
+
+/// What keeps a constructed layer from being translated, if it is known.
+fn untranslated(text: &str) -> Option<&'static str> {
+    let compact: String = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '"')).collect();
+    if compact.contains("padding=same") {
+        return Some(
+            "with an odd kernel and stride 1, `conv 3x3, filters: 64` keeps the size without `padding`; otherwise write the padding as a number",
+        );
+    }
+    compact.contains(")(").then_some(
+        "write only the operator: it reads the value of the statement before; `branch NAME from LABEL { … }` reads another one",
     )
 }
 
@@ -207,13 +353,22 @@ fn call(text: &str, target: usize) -> Option<Advice> {
         }
         _ => {}
     }
+    let is_own = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains('.');
+    match table::statement(name).filter(|_| !is_own && untranslated(text).is_none()) {
+        Some(Answer::Ours(own)) => return of_ours(text, target, message, own),
+        Some(Answer::Nothing(why)) => return advice(format!("there is no operator or block `{name}`"), 0..target, why),
+        None => {}
+    }
     let inside = text[target..whole].trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     match inside {
-        Some(inside) if !name.contains('.') && !inside.contains(['=', '(', ')', '\'', '"']) => {
+        Some(inside) if inside.trim().is_empty() && !name.contains('.') => {
+            Advice::own(format!("`{name}` takes its arguments without parentheses"), 0..whole, name)
+        }
+        Some(inside) if is_statement(&format!("{name} {inside}")) => {
             let own = format!("{name} {}", inside.trim());
             Advice::own(format!("`{name}` takes its arguments without parentheses"), 0..whole, own.trim_end())
         }
-        _ => advice(message, 0..target, NO_PARENTHESES),
+        _ => advice(message, 0..target, untranslated(text).unwrap_or(NO_PARENTHESES)),
     }
 }
 
@@ -276,10 +431,19 @@ fn key(text: &str, word: &str) -> Option<Advice> {
         }
         _ => {}
     }
+    // `conv1: conv 3x3`
+    let value = text[word.len()..].trim_start().strip_prefix(':')?.trim();
+    if is_statement(value) {
+        let message = format!("`{word}:` stands in front of no statement");
+        if !python::is_label(word) {
+            return advice(message, 0..word.len(), "`as NAME` at the statement's end names its result");
+        }
+        return Advice::own(message, 0..text.trim_end().len(), format!("{value} as {word}"));
+    }
     // with keys of its own, it is an operator or block
     let at = word.len() + text[word.len()..].find(':')?;
     let has_keys = text[at + 1..].split(',').skip(1).any(|argument| argument.contains(':'));
-    if has_keys {
+    if has_keys && value.starts_with(|c: char| c.is_ascii_digit() || c == '(') {
         return advice(format!("no colon follows `{word}`"), at..at + 1, "delete the colon")?.edit(at..at + 1, "");
     }
     found(&format!("{OF_OPERATORS} or in the braces of a stage; no `:` follows an operator itself"))

@@ -16,6 +16,7 @@ mod limits;
 mod python;
 mod recover;
 mod scan;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod words;

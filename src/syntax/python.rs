@@ -1,8 +1,11 @@
 //! Layers as Python constructs them with PyTorch or Keras, translated to statements: defaults that differ here are written out, so
 //! that the statement computes the same.
 
+use super::words::is_name;
+
 /// The statements of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`, `model.add(Dense(10))` or a
-/// list of these, in one line, and the length of what they stand for; `None` where anything has no certain counterpart.
+/// list of these, in one line, and the length of what they stand for; `None` where anything has no certain counterpart: a value that
+/// is not written out, or a layer that reads another value than the statement before has.
 pub(super) fn statements(text: &str) -> Option<(String, usize)> {
     let mut lines = Vec::new();
     let mut rest = text.trim();
@@ -13,20 +16,24 @@ pub(super) fn statements(text: &str) -> Option<(String, usize)> {
         if !is_call && !lines.is_empty() {
             return Some((lines.join("; ") + "; ", text.trim_end().len() - rest.len()));
         }
-        let (name, call) = match assigned(rest) {
-            Some((target, value)) => (target.strip_prefix("self."), value),
-            None => (None, rest),
-        };
+        let (target, call) = assigned(rest).map_or((None, rest), |(target, value)| (Some(target), value));
         let (callee, arguments, after) = called(call)?;
         let (callee, arguments) = match callee.strip_suffix(".add") {
             Some(_) => called(arguments.trim()).filter(|inner| inner.2.trim().is_empty()).map(|(a, b, _)| (a, b))?,
             None => (callee, arguments),
         };
         // Keras's functional style calls the layer: `Dense(10)(x)`
-        let after = called(after).filter(|(callee, ..)| callee.is_empty()).map_or(after, |(.., after)| after);
+        let applied = called(after).filter(|(callee, ..)| callee.is_empty());
+        let after = applied.map_or(after, |(.., after)| after);
+        let (translated, function_of) = layer(callee, arguments)?;
+        // only `x = …(x)` certainly reads what the statement before computes
+        if applied.map(|(_, value, _)| value.trim()).into_iter().chain(function_of).any(|value| Some(value) != target) {
+            return None;
+        }
         let from = lines.len();
-        lines.extend(layer(callee, arguments)?);
-        if let (Some(name), true) = (name.filter(|name| name.chars().all(is_word)), lines.len() == from + 1) {
+        lines.extend(translated);
+        let name = target.and_then(|target| target.strip_prefix("self.")).filter(|name| is_label(name));
+        if let (Some(name), true) = (name, lines.len() == from + 1) {
             lines[from] += &format!(" as {name}");
         }
         rest = match after.trim_start() {
@@ -35,6 +42,11 @@ pub(super) fn statements(text: &str) -> Option<(String, usize)> {
         };
     }
     (!lines.is_empty()).then(|| (lines.join("; "), text.trim_end().len()))
+}
+
+/// Whether a name can be a label; `input` is the input's own.
+pub(super) fn is_label(name: &str) -> bool {
+    is_name(name) && name != "input"
 }
 
 fn is_word(c: char) -> bool {
@@ -50,7 +62,9 @@ fn assigned(text: &str) -> Option<(&str, &str)> {
 
 /// What is called, the text of its arguments, and what follows the call.
 fn called(text: &str) -> Option<(&str, &str, &str)> {
-    let open = text.find(|c: char| !is_word(c) && c != '.').filter(|&at| text[at..].starts_with('('))?;
+    let name = text.find(|c: char| !is_word(c) && c != '.')?;
+    let open = text.len() - text[name..].trim_start_matches(' ').len();
+    text[open..].starts_with('(').then_some(())?;
     let mut depth = 0_usize;
     for (at, c) in text.char_indices().skip(open) {
         match c {
@@ -59,7 +73,7 @@ fn called(text: &str) -> Option<(&str, &str, &str)> {
             _ => {}
         }
         if depth == 0 {
-            return Some((&text[..open], &text[open + 1..at], &text[at + 1..]));
+            return Some((&text[..name], &text[open + 1..at], &text[at + 1..]));
         }
     }
     None
@@ -109,14 +123,53 @@ impl<'a> Arguments<'a> {
         Some(self.0.remove(at).1)
     }
 
-    /// `key: value` in our words, if the argument is given.
-    fn keyed(&mut self, own: &str, keys: &[&str]) -> Option<String> {
-        self.take(keys).map(|value| format!(", {own}: {}", plain(value)))
+    /// `, key: value` in our words, and `default` if the argument is not given.
+    fn keyed(&mut self, own: &str, keys: &[&str], value: Literal, default: &str) -> Option<String> {
+        self.take(keys).map_or(Some(default.to_owned()), |given| Some(format!(", {own}: {}", value(given)?)))
     }
 
     fn done(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
+}
+
+/// A value that is written out, in our notation.
+type Literal = fn(&str) -> Option<String>;
+
+fn truth(value: &str) -> Option<String> {
+    matches!(value, "True" | "False" | "true" | "false").then(|| value.to_ascii_lowercase())
+}
+
+fn is_whole(value: &str) -> bool {
+    !value.is_empty() && value.len() < 10 && value.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A whole number above zero.
+fn count(value: &str) -> Option<String> {
+    (is_whole(value) && value.bytes().any(|b| b != b'0')).then(|| value.to_owned())
+}
+
+fn number(value: &str) -> Option<String> {
+    let digit = |c: char| c.is_ascii_digit();
+    let is_own = value.starts_with(digit) && value.ends_with(digit) && !value.contains(".e");
+    (is_own && value.parse::<f64>().is_ok_and(f64::is_finite)).then(|| value.to_owned())
+}
+
+/// One whole number, or two: `3x3` for `(3, 3)` and `[3, 3]`.
+fn size(value: &str) -> Option<String> {
+    let pair = |open, close| value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).map(split);
+    let own = match pair('(', ')').or_else(|| pair('[', ']')).as_deref() {
+        Some([one]) => (*one).to_owned(),
+        Some([a, b]) => format!("{a}x{b}"),
+        Some(_) => return None,
+        None => value.to_owned(),
+    };
+    own.split('x').all(is_whole).then_some(own)
+}
+
+/// A size without zero.
+fn extent(value: &str) -> Option<String> {
+    size(value).filter(|own| own.split('x').all(|axis| count(axis).is_some()))
 }
 
 /// A value in our notation: `true` for `True`, `3x3` for `(3, 3)`, a list for another tuple.
@@ -126,10 +179,9 @@ fn plain(value: &str) -> String {
         "False" => return "false".to_owned(),
         _ => {}
     }
-    let whole = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     match value.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).map(split).as_deref() {
         Some([one]) => (*one).to_owned(),
-        Some([a, b]) if whole(a) && whole(b) => format!("{a}x{b}"),
+        Some([a, b]) if is_whole(a) && is_whole(b) => format!("{a}x{b}"),
         Some(list) => format!("[{}]", list.join(", ")),
         None => value.to_owned(),
     }
@@ -181,22 +233,25 @@ pub(super) fn respelled(text: &str, quoted_words: bool) -> String {
 }
 
 /// A kernel in two dimensions: `3x3` for `3`.
-fn kernel(value: &str) -> String {
-    let own = plain(value);
-    if own.bytes().all(|b| b.is_ascii_digit()) { format!("{own}x{own}") } else { own }
+fn kernel(value: &str) -> Option<String> {
+    let own = extent(value)?;
+    Some(if is_whole(&own) { format!("{own}x{own}") } else { own })
 }
 
-/// The statements of one layer.
-fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
+/// The statements of one layer, and of a function the value that it takes.
+fn layer<'a>(callee: &str, arguments: &'a str) -> Option<(Vec<String>, Option<&'a str>)> {
     let class = callee.rsplit('.').next()?;
     let mut list = split(arguments);
-    let mut lines = Vec::new();
+    let (mut lines, mut function_of) = (Vec::new(), None);
     // a function takes the value first, which can be a call itself
     if class.starts_with(|c: char| c.is_ascii_lowercase()) && callee.contains('.') && !list.is_empty() {
         let value = list.remove(0);
-        if !value.chars().all(is_word) {
+        if value.chars().all(is_word) {
+            function_of = Some(value);
+        } else {
             let (callee, arguments, after) = called(value)?;
-            lines = after.is_empty().then(|| layer(callee, arguments))??;
+            (lines, function_of) = after.is_empty().then(|| layer(callee, arguments))??;
+            function_of?;
         }
     }
     let read = |parameters: &[&'static str]| Arguments::read(&list, parameters);
@@ -215,15 +270,15 @@ fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
         "Linear" | "Dense" => {
             let mut args =
                 read(if class == "Dense" { &["units", "activation"] } else { &["in_features", "out_features", "bias"] })?;
-            let width = args.take(&["units", "out_features"])?;
-            lines.push(format!("linear {width}{}", args.keyed("bias", &["bias", "use_bias"]).unwrap_or_default()));
+            let width = count(args.take(&["units", "out_features"])?)?;
+            lines.push(format!("linear {width}{}", args.keyed("bias", &["bias", "use_bias"], truth, "")?));
             args
         }
         "BatchNorm2d" => {
             let mut args = read(&["num_features", "eps", "momentum"])?;
-            let keys =
-                [("eps", ["eps"]), ("momentum", ["momentum"])].map(|(own, keys)| args.keyed(own, &keys).unwrap_or_default());
-            lines.push(format!("batchnorm{}", keys.concat().replacen(',', "", 1)));
+            let keys = ["eps", "momentum"].map(|key| args.keyed(key, &[key], number, ""));
+            let [eps, momentum] = keys;
+            lines.push(format!("batchnorm{}", (eps? + &momentum?).replacen(',', "", 1)));
             args
         }
         "BatchNormalization" => {
@@ -239,7 +294,7 @@ fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
         }
         "AdaptiveAvgPool2d" | "adaptive_avg_pool2d" => {
             let mut args = read(&["output_size"])?;
-            let size = plain(args.take(&["output_size"])?);
+            let size = extent(args.take(&["output_size"])?)?;
             let global = matches!(&*size, "1" | "1x1");
             lines.push(if global { "avgpool global".to_owned() } else { format!("avgpool output_size: {size}") });
             args
@@ -250,7 +305,7 @@ fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
         }
         "Dropout" | "dropout" => {
             let mut args = read(&["p"])?;
-            lines.push(format!("dropout {}", args.take(&["p", "rate"]).unwrap_or("0.5")));
+            lines.push(format!("dropout {}", number(args.take(&["p", "rate"]).unwrap_or("0.5"))?));
             args
         }
         "Softmax" | "softmax" => {
@@ -276,31 +331,44 @@ fn layer(callee: &str, arguments: &str) -> Option<Vec<String>> {
         lines.push(["relu", "sigmoid", "softmax"].into_iter().find(|own| *own == word)?.to_owned());
     }
     args.done()?;
-    Some(lines)
+    Some((lines, function_of))
 }
 
 fn convolution(args: &mut Arguments) -> Option<String> {
-    let kernel = kernel(args.take(&["kernel_size"])?);
-    let filters = args.take(&["filters", "out_channels"])?;
-    let stride = args.keyed("stride", &["stride", "strides"]).unwrap_or_default();
-    let padding = match args.take(&["padding"]).map(|value| value.trim_matches(['\'', '"'])) {
+    let kernel = kernel(args.take(&["kernel_size"])?)?;
+    let filters = count(args.take(&["filters", "out_channels"])?)?;
+    let stride = args.keyed("stride", &["stride", "strides"], extent, "")?;
+    let dilation = args.keyed("dilation", &["dilation", "dilation_rate"], extent, "")?;
+    let padding = match args.take(&["padding"]).map(unquoted) {
         None | Some("valid") => ", padding: 0".to_owned(),
-        // what ours is by default, at stride 1
-        Some("same") => stride.is_empty().then(String::new)?,
-        Some(value) => format!(", padding: {}", plain(value)),
+        Some("same") => {
+            // what ours is by default, of an odd kernel
+            let odd = |axis: &str| axis.ends_with(['1', '3', '5', '7', '9']);
+            let steps = matches!(&*stride, "" | ", stride: 1" | ", stride: 1x1");
+            (steps && dilation.is_empty() && kernel.split('x').all(odd)).then(String::new)?
+        }
+        Some(value) => format!(", padding: {}", size(value)?),
     };
-    let dilation = args.keyed("dilation", &["dilation", "dilation_rate"]).unwrap_or_default();
-    let groups = args.keyed("groups", &["groups"]).unwrap_or_default();
-    let bias = args.keyed("bias", &["bias", "use_bias"]).unwrap_or_else(|| ", bias: true".to_owned());
+    let groups = args.keyed("groups", &["groups"], count, "")?;
+    let bias = args.keyed("bias", &["bias", "use_bias"], truth, ", bias: true")?;
     Some(format!("conv {kernel}, filters: {filters}{stride}{padding}{dilation}{groups}{bias}"))
 }
 
 fn pool(word: &str, args: &mut Arguments) -> Option<String> {
-    let kernel = kernel(args.take(&["kernel_size", "pool_size"]).unwrap_or("2"));
-    let stride = args.keyed("stride", &["stride", "strides"]).unwrap_or_default();
-    let padding = args.keyed("padding", &["padding"]).unwrap_or_else(|| ", padding: 0".to_owned());
-    let ceil = args.keyed("ceil_mode", &["ceil_mode"]).unwrap_or_default();
+    let kernel = kernel(args.take(&["kernel_size", "pool_size"]).unwrap_or("2"))?;
+    let stride = args.keyed("stride", &["stride", "strides"], extent, "")?;
+    let padding = match args.take(&["padding"]) {
+        Some(value) if unquoted(value) != "valid" => format!(", padding: {}", size(value)?),
+        _ => ", padding: 0".to_owned(),
+    };
+    let ceil = args.keyed("ceil_mode", &["ceil_mode"], truth, "")?;
     Some(format!("{word} {kernel}{stride}{padding}{ceil}"))
+}
+
+/// A word without its quotes; what is no word stays as it is, so that `"3"` is no number.
+fn unquoted(value: &str) -> &str {
+    let word = value.trim_matches(['\'', '"']);
+    if word.starts_with(|c: char| c.is_ascii_alphabetic()) { word } else { value }
 }
 
 #[cfg(test)]
@@ -315,6 +383,9 @@ mod tests {
             ("self.conv1 = nn.Conv2d(3, 64, 3)", "conv 3x3, filters: 64, padding: 0, bias: true as conv1"),
             ("model.add(Conv2D(32, (3, 3), activation='relu'))", "conv 3x3, filters: 32, padding: 0, bias: true; relu"),
             ("x = Conv2D(32, 3, padding='same')(x)", "conv 3x3, filters: 32, bias: true"),
+            ("Conv2D(32, [3, 5], strides=(1, 1), padding=\"same\")", "conv 3x5, filters: 32, stride: 1x1, bias: true"),
+            ("nn.Conv2d (3, 64, 3)", "conv 3x3, filters: 64, padding: 0, bias: true"),
+            ("self.input = nn.Linear(512, 10)", "linear 10"),
             ("nn.BatchNorm2d(64), nn.ReLU(inplace=True),", "batchnorm; relu"),
             ("nn.BatchNorm2d(64, eps=0.001)", "batchnorm eps: 0.001"),
             ("x = F.max_pool2d(F.relu(x), 2)", "relu; maxpool 2x2, padding: 0"),
@@ -346,6 +417,19 @@ mod tests {
         for python in [
             "nn.Conv2d(3, 64, 3, padding_mode='reflect')",
             "Conv2D(32, 3, strides=2, padding='same')",
+            "Conv2D(32, 2, padding='same')",
+            "nn.Conv2d(3, 64, x.size(2))",
+            "nn.Conv2d(3, 64, \"3\")",
+            "nn.Conv2d(3, width, 3)",
+            "nn.Conv2d(3, 64, 3, bias=0)",
+            "nn.Conv2d(3, 64, 3, bias=None)",
+            "nn.BatchNorm2d(64, momentum=None)",
+            "a = layers.Dense(10)(x)",
+            "y = F.relu(x)",
+            "layers.Dense(10)(x)",
+            "a, b = nn.ReLU()",
+            "self.features[0] = nn.ReLU()",
+            "x: Tensor = nn.ReLU()",
             "nn.GELU()",
             "x = self.conv1(x)",
             "Dense(10, activation='gelu')",

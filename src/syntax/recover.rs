@@ -59,6 +59,7 @@ pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnosti
     }
     tree.damaged = !reader.diagnostics.is_empty();
     let mut diagnostics = reader.diagnostics;
+    keep_comments(&mut diagnostics, &scan.comments);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span().start, diagnostic.span().end));
     if diagnostics.len() >= MAX_ERRORS {
         diagnostics.truncate(MAX_ERRORS);
@@ -67,6 +68,15 @@ pub(super) fn file(file: FileId, text: &str, scan: Scan) -> (File, Vec<Diagnosti
         }
     }
     (tree, diagnostics)
+}
+
+/// Takes away the edits that would delete a comment.
+fn keep_comments(diagnostics: &mut [Diagnostic], comments: &[Range<usize>]) {
+    for help in diagnostics.iter_mut().flat_map(|diagnostic| &mut diagnostic.helps) {
+        help.edit.take_if(|(span, _)| {
+            comments.iter().any(|comment| comment.start < span.range().end && span.range().start < comment.end)
+        });
+    }
 }
 
 impl<'a> Recovery<'a> {
@@ -243,7 +253,18 @@ impl<'a> Recovery<'a> {
 
     fn statements(&mut self, braces: &Braces) -> Vec<Stmt> {
         let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
-        pieces.iter().filter_map(|piece| self.statement(piece)).collect()
+        let mut statements = Vec::new();
+        let mut in_section = false;
+        for piece in &pieces {
+            // one report for Darknet's sections
+            let text = &self.clean[piece.range.clone()];
+            if std::mem::replace(&mut in_section, foreign::section(text).is_some()) && foreign::is_in_section(text) {
+                in_section = true;
+                continue;
+            }
+            statements.extend(self.statement(piece));
+        }
+        statements
     }
 
     fn statement(&mut self, piece: &Piece) -> Option<Stmt> {
@@ -271,6 +292,8 @@ impl<'a> Recovery<'a> {
                     *empty = entries;
                 }
             }
+            // what names no block most likely has something else in its braces than keys
+            "stage" | "repeat" if result.is_none() && !self.clean[piece.range.start..braces[0].open].contains(" of ") => {}
             "stage" | "repeat" | "preprocess" => {
                 let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_keys, build::list_of_keys));
                 let (args, allows): (Vec<_>, Vec<_>) = lists.unzip();

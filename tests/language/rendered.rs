@@ -154,7 +154,7 @@ fn edited(
     Some((text.to_owned(), vec![(name.to_owned(), value.to_owned())]))
 }
 
-/// What is wrong with a fix: the error stays, or a syntax error comes. `whole` demands that no error is left.
+/// What is wrong with a fix: the error stays, a syntax error comes, or a comment goes. `whole` demands that no error is left.
 fn failures_of_fixes(
     text: &str,
     set: &[(String, String)],
@@ -167,7 +167,11 @@ fn failures_of_fixes(
     let mut failures = String::new();
     for diag in &front.diagnostics {
         for (span, new) in diag.helps.iter().filter_map(|help| help.edit.as_ref()) {
+            let comments = text.matches("//").count();
             let Some((text, set)) = edited(&front, *span, new, text, set) else { continue };
+            if text.matches("//").count() < comments {
+                failures += &format!("{}: `{new}` deletes a comment\n", diag.message);
+            }
             let after = check(&text, &set);
             let gone = count(&after, diag) < count(&front, diag);
             let syntax = |d: &&Diagnostic| d.code.0.starts_with("E00") && count(&after, d) > count(&front, d);
@@ -221,4 +225,14 @@ fn fixes_of_bad_files_work() {
         }
     }
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn a_setting_is_reported_once_for_all_networks_of_a_file() {
+    let network = |name: &str| format!("network {name}(classes = 10) {{\n  input 3 x 8 x 8\n  linear classes\n}}\n");
+    let text = format!("resnet 1\n{}{}", network("a"), network("b"));
+    for value in ["x", "[1"] {
+        let front = checked(&text, &[("classes".to_owned(), value.to_owned())]);
+        assert_eq!(front.diagnostics.len(), 1, "{value}: {:?}", front.diagnostics);
+    }
 }

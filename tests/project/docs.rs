@@ -162,7 +162,7 @@ const FORMER: &[(&str, &str)] = &[
 
 /// Where a former word stands for a reason: the file, the word, why.
 const ALLOWED: &[(&str, &str, &str)] = &[
-    ("src/elaborate/foreign/table.rs", "", "it lists former words and those of other frameworks"),
+    ("src/syntax/table.rs", "", "it lists former words and those of other frameworks"),
     ("src/elaborate/meta.rs", "grey", "`channels: grey` is read as `gray`"),
     ("src/ir/recipe.rs", "decay_norms", "recipes of earlier run directories are read"),
     ("src/ir/recipe.rs", "decay_biases", "recipes of earlier run directories are read"),

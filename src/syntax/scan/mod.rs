@@ -278,7 +278,7 @@ impl Scanner<'_> {
             end = self.word_end(end + 1);
         }
         let word = &self.text[start..end];
-        let opens_item = fresh && matches!(word, "network" | "block" | "use") && self.something_follows(end);
+        let opens_item = fresh && matches!(word, "network" | "block" | "use") && self.something_follows(end) && !self.is_nested();
         if opens_item && !self.open.is_empty() {
             if self.in_parentheses() {
                 self.give_up_parentheses();
@@ -300,6 +300,17 @@ impl Scanner<'_> {
         self.at = end;
     }
 
+    /// Whether this line is indented deeper than the one with the brace around it.
+    fn is_nested(&self) -> bool {
+        let brace = self.open.iter().rfind(|frame| frame.bracket == b'{');
+        brace.is_some_and(|frame| frame.indent < self.indent() && frame.at < self.line)
+    }
+
+    /// The indentation of this line.
+    fn indent(&self) -> usize {
+        self.bytes[self.line..].iter().take_while(|&&b| b == b' ' || b == b'\t').count()
+    }
+
     fn word_end(&self, from: usize) -> usize {
         from + self.bytes[from..].iter().position(|&b| !is_word(b)).unwrap_or(self.bytes.len() - from)
     }
@@ -317,9 +328,7 @@ impl Scanner<'_> {
             self.refuse(format!("brackets nest deeper than {MAX_NESTING}"), range, "one too many opens here");
             return;
         }
-        let rest = &self.bytes[self.line..];
-        let indent = rest.iter().take_while(|&&b| b == b' ' || b == b'\t').count();
-        self.open.push(Frame { bracket, at: self.at, indent, before: self.checkpoint() });
+        self.open.push(Frame { bracket, at: self.at, indent: self.indent(), before: self.checkpoint() });
         self.at += 1;
     }
 

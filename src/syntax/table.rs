@@ -11,8 +11,8 @@ pub enum Answer {
     Nothing(&'static str),
 }
 
-/// Contexts, words as [`super::plain`] writes them, answer.
-type Row = (&'static [&'static str], &'static [&'static str], Answer);
+/// Contexts, words as [`plain`] writes them, answer.
+pub type Row = (&'static [&'static str], &'static [&'static str], Answer);
 
 const ACTIVATION: Answer = Nothing("the activations are `relu`, `sigmoid` and `clamp min: 0, max: 6` (ReLU6)");
 const NORMALIZATION: Answer = Nothing("the only normalization is `batchnorm`");
@@ -38,16 +38,42 @@ const INITIALIZED: Answer = Nothing("weights are initialized by the recipe, `tra
 const DECAYED: Answer = Nothing("weight decay is a key of the optimizer: `optimizer sgd { weight_decay: 1e-4 }`");
 const UNNEEDED: Answer = Nothing("nothing corresponds to it: leave this out");
 const BOTH_AXES: Answer = Nothing("a size has both axes, `3x5` (height x width), or is one number for both");
-pub(super) const LOSS: Answer = Nothing("a loss stands in the recipe: `train { loss cross_entropy }`");
-pub(super) const THREE_AXES: Answer = Nothing("an input has one axis (channels x length) or two (channels x height x width)");
+const LOSS: Answer = Nothing("a loss stands in the recipe: `train { loss cross_entropy }`");
+const THREE_AXES: Answer = Nothing("an input has one axis (channels x length) or two (channels x height x width)");
 
 const WEIGHTED: &[&str] = &["conv", "batchnorm", "linear"];
 const POOLS: &[&str] = &["maxpool", "avgpool"];
 const WINDOWS: &[&str] = &["conv", "maxpool", "avgpool"];
 
-/// The table. What is not a statement's word is in the lower case of [`super::plain`], too.
+/// A word in lower case, without prefixes such as `nn.` and without underscores.
+pub fn plain(word: &str) -> String {
+    word.rsplit('.').next().unwrap_or(word).to_ascii_lowercase().replace('_', "")
+}
+
+/// What a word is in a context, spelled as in the table.
+pub fn among(context: &str, word: &str) -> Option<Answer> {
+    TABLE.iter().find(|(contexts, words, _)| contexts.contains(&context) && words.contains(&word)).map(|row| row.2)
+}
+
+/// What a statement's word of elsewhere is here.
+pub fn statement(word: &str) -> Option<Answer> {
+    let plain = plain(word);
+    among("statement", &plain).or_else(|| {
+        let base = plain.strip_prefix("lazy").unwrap_or(&plain);
+        let base = ["1d", "2d", "3d"].iter().fold(base.to_owned(), |base, dims| base.replace(dims, ""));
+        if base.ends_with("loss") {
+            return Some(LOSS);
+        }
+        match among("statement", &base) {
+            Some(Ours(_)) if plain.contains("3d") => Some(THREE_AXES),
+            answer => answer,
+        }
+    })
+}
+
+/// The table. What is not a statement's word is in the lower case of [`plain`], too.
 #[rustfmt::skip] // a row a line reads as a table
-pub(super) const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     // ------------------------------------------------------------------------------------------------------------ operators
     (&["statement"], &["conv", "convolution", "convolutional"], Ours("conv")),
     (&["statement"], &["norm", "batchnorm", "batchnormalization", "batchnormalisation", "batchnormalize", "bn", "syncbatchnorm"], Ours("batchnorm")),
@@ -98,6 +124,8 @@ pub(super) const TABLE: &[Row] = &[
     (&["statement"], &["return"], Nothing("the last value is the result: delete this line")),
     (&["statement"], &["for", "while"], Nothing("blocks in a row are `repeat 3 of basic` or `stage layer1: 3 of basic { filters: 64 }`")),
     (&["statement"], &["import"], Nothing("write `use std.blocks: basic` in front of the network")),
+    (&["block"], &["basic", "basicblock", "basicresidual"], Ours("basic")),
+    (&["block"], &["bottleneck", "bottleneckblock"], Ours("bottleneck")),
     // ----------------------------------------------------------------------------------------------------- keys of operators
     (WINDOWS, &["kernelsize", "poolsize", "size", "window", "kernelshape", "ksize"], Ours("kernel")),
     (WINDOWS, &["kernelh", "kernelw", "strideh", "stridew", "padh", "padw", "stridex", "stridey"], BOTH_AXES),

@@ -2,45 +2,33 @@
 //!
 //! A context is an operator's word, or what the messages of a recipe call it: `optimizer sgd`, `schedule`, `train`.
 
-mod table;
-
 use super::operators::{self, Operator};
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
-use crate::syntax::ast::{Arg, BinaryOp, Call, ExprKind};
-pub use table::Answer;
-use table::Answer::{Nothing, Ours};
-use table::TABLE;
-
-/// A word in lower case, without prefixes such as `nn.` and without underscores.
-fn plain(word: &str) -> String {
-    word.rsplit('.').next().unwrap_or(word).to_ascii_lowercase().replace('_', "")
-}
+use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
+pub use crate::syntax::table::Answer;
+use crate::syntax::table::Answer::{Nothing, Ours};
+use crate::syntax::table::{self, among, plain};
 
 /// What a word of elsewhere is in this context.
 pub fn find(context: &str, word: &str) -> Option<Answer> {
-    let plain = plain(word);
-    let among = |context: &str, word: &str| {
-        TABLE.iter().find(|(contexts, words, _)| contexts.contains(&context) && words.contains(&word)).map(|row| row.2)
-    };
     if context == "statement" {
-        return among(context, &plain).or_else(|| {
-            let base = plain.strip_prefix("lazy").unwrap_or(&plain);
-            let base = ["1d", "2d", "3d"].iter().fold(base.to_owned(), |base, dims| base.replace(dims, ""));
-            if base.ends_with("loss") {
-                return Some(table::LOSS);
-            }
-            match among(context, &base) {
-                Some(Ours(_)) if plain.contains("3d") => Some(table::THREE_AXES),
-                answer => answer,
-            }
-        });
+        return table::statement(word);
     }
+    let plain = plain(word);
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
     among(context, word)
         .or_else(|| among(context, &plain))
         .or_else(|| operators::find(context).and_then(|_| among("operator", &plain)))
+}
+
+/// Our word for a block of elsewhere.
+pub fn block(word: &str) -> Option<&'static str> {
+    match find("block", word)? {
+        Ours(own) => Some(own),
+        Nothing(_) => None,
+    }
 }
 
 /// The error for a word of elsewhere, where it is known. `missing` is the message where nothing here is the same.
@@ -81,6 +69,12 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
         match (own, first, call.args.last()) {
             ("avgpool global", Some(first), _) if plain(word).starts_with("adaptive") => {
                 (up_to(first), "avgpool output_size: ".to_owned())
+            }
+            // a window has no padding in PyTorch and Keras
+            ("maxpool" | "avgpool", Some(Arg { value: Expr { kind: ExprKind::Int(n), .. }, .. }), Some(last))
+                if call.args.len() == 1 =>
+            {
+                (through(last), format!("{own} {n}x{n}, padding: 0"))
             }
             ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
                 (span, own.split(' ').next().unwrap_or(own).to_owned())
@@ -130,6 +124,7 @@ pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::syntax::table::TABLE;
 
     #[test]
     fn words_of_the_table_are_plain_and_no_two_rows_answer_one() {

@@ -90,12 +90,31 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             },
         }
     });
+    let diag = match answer {
+        Ours(own) => defaults(own, call).into_iter().fold(diag, Diagnostic::note),
+        Nothing(_) => diag,
+    };
     Some(match word.as_str() {
         "return" => {
             Diagnostic { helps: Vec::new(), ..diag }.fix("the last value is the result: delete this line", whole(call), "")
         }
         _ => diag,
     })
+}
+
+/// What PyTorch and Keras do by default where our operator does something else, and the statement does not say it.
+fn defaults(own: &str, call: &Call) -> Option<String> {
+    let gives = |key: &str| call.args.iter().any(|arg| arg.key.as_ref().is_some_and(|k| plain(&k.node).starts_with(key)));
+    let is_pool = matches!(own, "maxpool" | "avgpool");
+    let is_translated =
+        is_pool && call.args.len() == 1 && call.args[0].key.is_none() && matches!(call.args[0].value.kind, ExprKind::Int(_));
+    let keys: Vec<&str> = [("pad", "padding: 0", is_pool || own == "conv"), ("bias", "bias: true", own == "conv")]
+        .into_iter()
+        .filter(|&(key, _, differs)| differs && !gives(key) && !gives(&format!("use{key}")))
+        .map(|(_, text, _)| text)
+        .collect();
+    let applies = !keys.is_empty() && !is_translated;
+    applies.then(|| format!("by default, PyTorch and Keras have `{}` here", keys.join(", ")))
 }
 
 fn takes_nothing(word: &str) -> bool {

@@ -4,6 +4,7 @@ use super::block::merge;
 use super::expand::{Cx, Expander, Labeled, MAX_NODES};
 use super::foreign;
 use super::load::Def;
+
 use super::value::{Bound, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -246,16 +247,27 @@ impl Expander<'_> {
 
     /// Reports `stage x: basic of k`, whose count and block are swapped; false where it is something else.
     fn swapped(&mut self, stage: &Stage, cx: &Cx) -> bool {
-        // swapped if the count names a block, and the block's name is that of a number
-        let count = Expr { kind: ExprKind::Name(stage.unit.name.node.clone()), span: stage.unit.name.span };
-        if !matches!(self.eval(&count, &cx.env), Value::Int(_)) {
-            return false;
-        }
         let (ExprKind::Name(block), true) = (&stage.count.kind, stage.unit.args.is_empty()) else { return false };
-        let own = format!("{} of {block}", stage.unit.name.node);
-        let span = Span { end: stage.unit.span.end, ..stage.count.span };
-        let message = "the count stands in front of the block";
-        self.error(Diagnostic::error(codes::BAD_VALUE, message, span, "swapped").fix(format!("write `{own}`"), span, own));
+        let name = &stage.unit.name;
+        let def = self.program.modules[cx.env.module].scope.get(&name.node).map(|&id| self.program.def(id));
+        let before = self.diags.len();
+        let count = Expr { kind: ExprKind::Name(name.node.clone()), span: name.span };
+        match self.eval(&count, &cx.env) {
+            Value::Int(_) => {
+                let own = format!("{} of {block}", name.node);
+                let span = Span { end: stage.unit.span.end, ..stage.count.span };
+                let diag = Diagnostic::error(codes::BAD_VALUE, "the count stands in front of the block", span, "swapped");
+                self.error(diag.fix(format!("write `{own}`"), span, own));
+            }
+            Value::Unit(_) if matches!(def, Some(Def::Block(_))) => return false,
+            // the name of neither a number nor a block: what is wrong with it is one mistake with this
+            _ => {
+                self.diags.truncate(before);
+                let message = format!("`{block}` is a block, and the count stands in front of it");
+                let diag = Diagnostic::error(codes::BAD_VALUE, message, stage.count.span, "a count is expected here");
+                self.error(diag.help(format!("write `COUNT of {block}`, with a number or a parameter as the count")));
+            }
+        }
         true
     }
 

@@ -1,5 +1,4 @@
-//! The operators. A `match` on [`Op`] never has a wildcard arm, so a new operator yields a list
-//! of compile errors to work through.
+//! The operators. What differs by operator is a fact in `ops::facts`, or an exhaustive `match` in one of the back ends.
 
 use std::sync::Arc;
 
@@ -94,21 +93,5 @@ impl Op {
     /// Whether it is a function of one value: an activation.
     pub fn is_activation(&self) -> bool {
         self.as_elementwise().is_some_and(|function| function.values().count() == 1)
-    }
-
-    /// Whether its result has a batch dimension; otherwise it is one value for the whole batch.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Op::Train(op) => op.is_batched(),
-            _ => true,
-        }
-    }
-
-    /// Whether its operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Op::Train(op) => op.takes_batched(slot),
-            _ => true,
-        }
     }
 }

@@ -153,7 +153,7 @@ fn lift_all(network: &mut ShapedNetwork) {
     let ids: Vec<_> = graph.ids().filter(|&id| graph.node(id).op.is_batched()).collect();
     for id in ids {
         let shape = &mut network.shapes[id.index()];
-        if !one_dimensional::is_1d(shape) {
+        if !shape.is_1d() {
             continue;
         }
         *shape = one_dimensional::lift(shape);

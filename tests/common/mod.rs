@@ -8,7 +8,7 @@ use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::ir::{
     Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
-    PoolKind, Shape, Value, infer, params,
+    PoolKind, Shape, Value, infer,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -94,7 +94,7 @@ impl Build {
         let inputs: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
         let shape = infer(&op, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut list = Vec::new();
-        for (role, sizes) in params(&op, &inputs) {
+        for (role, sizes) in op.params(&inputs) {
             let full = format!("{name}.{}", role.suffix());
             list.push(Param { role, shape: sizes.clone(), source: ParamSource::Named(full.clone()) });
             let len: usize = sizes.iter().product();

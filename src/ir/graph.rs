@@ -218,6 +218,17 @@ impl Graph {
         self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
     }
 
+    /// Replaces all operands.
+    pub fn set_operands(&mut self, node: NodeId, operands: &[Value]) {
+        let old: Vec<_> = self.inner.edges_directed(ix(node), Direction::Incoming).map(|e| e.id()).collect();
+        for edge in old {
+            self.inner.remove_edge(edge);
+        }
+        for (slot, value) in operands.iter().enumerate() {
+            self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
+        }
+    }
+
     /// Removes a node that has no users.
     pub fn remove(&mut self, node: NodeId) {
         debug_assert!(self.users(node).is_empty(), "{node} is still used");

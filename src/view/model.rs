@@ -222,7 +222,7 @@ impl ViewModel {
             let node = graph.node(id);
             ViewNode {
                 name: node.name.clone(),
-                op: node.op.word(),
+                op: shared.of(node.op.word().to_owned()),
                 text: shared.of(describe(&node.op)),
                 shape: shared.of(checked.shape(id).to_string()),
                 params: learned(checked, id),

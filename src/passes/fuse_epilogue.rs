@@ -40,7 +40,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
     let operands = network.graph().operands(add);
     let [a, b] = operands[..] else { return };
     for (layer, other) in [(a, b), (b, a)] {
-        if single_user(network, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
+        if single_user(network, layer) != Some((add, usize::from(layer == b))) || layer == other {
             continue;
         }
         let free = |e: &Epilogue| !e.residual && e.act.is_none();
@@ -54,7 +54,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
 
 fn fuse_act(network: &mut ShapedNetwork, id: NodeId, act: Act) {
     let Some(&operand) = network.graph().operands(id).first() else { return };
-    if single_user(network, operand.node).is_none() {
+    if single_user(network, operand).is_none() {
         return;
     }
     let Some(epilogue) = epilogue(network, operand.node).filter(|e| e.act.is_none()) else { return };

@@ -263,8 +263,7 @@ impl Lowering<'_> {
     fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
         let graph = self.network.graph();
         let [(user, _)] = graph.users(id)[..] else { return None };
-        let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
-        (!is_output && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
+        (!graph.is_output(id) && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
     }
 
     fn following_act(&self, id: NodeId) -> Option<Activation> {

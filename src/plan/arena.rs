@@ -10,7 +10,7 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
     let mut first = vec![usize::MAX; count];
     let mut last = vec![0; count];
     for (index, step) in plan.steps.iter().enumerate() {
-        for id in step.inputs.iter().chain([&step.output]) {
+        for id in step.buffers() {
             first[id.0] = first[id.0].min(index);
             last[id.0] = last[id.0].max(index);
         }

@@ -36,13 +36,13 @@ impl Display for Plan {
 impl Plan {
     /// Index and name, kernel, sizes, buffer places, bytes of weights, reason.
     fn row(&self, index: usize, step: &Step) -> [String; 6] {
-        let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
+        let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
         [
             format!("{index:>4}  {}", step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
-            format!("{} -> {}", inputs.join(", "), self.place(step.output)),
+            format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
             if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
             step.why.clone(),
         ]

@@ -36,7 +36,7 @@ impl Layouts {
             }
         }
         for step in &plan.steps {
-            sizes[step.output.0] = four(&step.shape);
+            sizes[step.output().0] = four(&step.shape);
         }
         let mut layouts = Layouts { lanes, sizes, steps: Vec::new() };
         if lanes > 1 {
@@ -116,7 +116,7 @@ impl Layouts {
         for (slot, id) in step.inputs.iter().enumerate() {
             has_blocked[id.0] |= layout.reads_blocked(step, slot) && !is_either(self.sizes[id.0], self.lanes);
         }
-        has_blocked[step.output.0] |= layout.writes_blocked(step);
+        has_blocked[step.output().0] |= layout.writes_blocked(step);
         layout
     }
 }
@@ -207,7 +207,7 @@ impl Assignment<'_> {
     }
 
     fn push(&mut self, mut step: Step, layout: Layout) -> Result<(), PlanError> {
-        let output = step.output;
+        let output = step.output();
         let sizes = self.sizes[output.0];
         if layout == Layout::Nchw {
             self.plan.steps.push(step);
@@ -216,7 +216,7 @@ impl Assignment<'_> {
         if let Place::Output(_) = self.plan.buffer(output).place {
             // outputs are plain
             let inner = self.buffer(sizes, layout)?;
-            step.output = inner;
+            step.outputs = vec![inner];
             self.plan.steps.push(step);
             self.convert(inner, output);
             self.copies.insert(output, inner);
@@ -235,7 +235,7 @@ impl Assignment<'_> {
             name: if blocked { "to blocks of channels" } else { "to plain maps" }.to_owned(),
             kernel: Kernel::Convert { sizes, blocked },
             inputs: vec![from],
-            output: to,
+            outputs: vec![to],
             weights: Vec::new(),
             scratch: 0,
             shape: sizes.to_vec(),

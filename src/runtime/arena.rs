@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 
 use crate::plan::{BufferId, Kernel, Place, Plan, PlanError};
 
-/// Checks what [`Memory`] relies on: within each step, the output overlaps no input, unless the kernel may overwrite that input
-/// and both are the same buffer; and every buffer is inside the arena and before the scratch.
+/// Checks what [`Memory`] relies on: within each step, no output overlaps another output or an input, unless the kernel may
+/// overwrite that input and both are the same buffer; and every buffer is inside the arena and before the scratch.
 pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
     let extent = |id: BufferId| {
         let buffer = plan.buffer(id);
@@ -15,27 +15,36 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             Place::Output(i) => (2, i, 0, buffer.len),
         }
     };
+    let overlap = |x: BufferId, y: BufferId| {
+        let (x, y) = (extent(x), extent(y));
+        (x.0, x.1) == (y.0, y.1) && x.2 < y.3 && y.2 < x.3
+    };
     for step in &plan.steps {
         let broken = |what: &str| PlanError::Internal(format!("step `{}` {what}", step.name));
-        let out = extent(step.output);
-        for (slot, &input) in step.inputs.iter().enumerate() {
-            let x = extent(input);
-            let overlaps = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
-            let may = match &step.kernel {
-                Kernel::Train(train) => train.may_overwrite(slot),
-                _ => slot == 0,
-            };
-            if overlaps && !(may && input == step.output) {
-                return Err(broken("reads what it writes"));
+        for (at, &output) in step.outputs.iter().enumerate() {
+            for (slot, &input) in step.inputs.iter().enumerate() {
+                let may = match &step.kernel {
+                    Kernel::Train(train) => train.may_overwrite(slot),
+                    _ => slot == 0,
+                };
+                if overlap(input, output) && !(may && input == output) {
+                    return Err(broken("reads what it writes"));
+                }
+            }
+            if step.outputs[..at].iter().any(|&other| overlap(other, output)) {
+                return Err(broken("writes two results to the same place"));
+            }
+            if let Place::Input(_) = plan.buffer(output).place {
+                return Err(broken("writes an input"));
             }
         }
-        for (space, _, _, end) in step.inputs.iter().map(|&i| extent(i)).chain([out]) {
+        for (space, _, _, end) in step.inputs.iter().chain(&step.outputs).map(|&id| extent(id)) {
             if space == 0 && end > plan.scratch_at {
                 return Err(broken("leaves the arena"));
             }
         }
-        if out.0 == 1 || step.scratch > plan.scratch {
-            return Err(broken("writes an input, or needs more scratch memory than planned"));
+        if step.outputs.is_empty() || step.scratch > plan.scratch {
+            return Err(broken("has no result, or needs more scratch memory than planned"));
         }
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
@@ -94,15 +103,15 @@ impl<'a> Memory<'a> {
     /// A buffer that the current step reads.
     pub fn read(&self, id: BufferId) -> &[f32] {
         let (start, len) = self.start(id);
-        // SAFETY: `new` and `verify` ensure that the buffer is within memory borrowed for 'a; the step's output, the only other
-        // live view, does not overlap it
+        // SAFETY: `new` and `verify` ensure that the buffer is within memory borrowed for 'a; the step's outputs, the only
+        // other live views, do not overlap it
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
-    /// The output of a step.
+    /// An output of a step.
     ///
     /// # Safety
-    /// `id` is the output of the current step, no view of that buffer exists (not even as an input), and all views of other
+    /// `id` is an output of the current step, no view of that buffer exists (not even as an input), and all views of other
     /// buffers belong to this step.
     #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as checked by `verify`")]
     pub unsafe fn write(&self, id: BufferId) -> &mut [f32] {

@@ -165,11 +165,11 @@ impl PendingStep<'_> {
         start.elapsed()
     }
 
-    /// Runs the step and explains its output if that is not finite. `check` finds what is not finite in the tensor with a given
+    /// Runs the step and explains its outputs if they are not finite. `check` finds what is not finite in the tensor with a given
     /// name.
     pub fn run_checked(&self, check: impl Fn(&str) -> Option<NotFinite>) -> Option<NotFinite> {
         self.run();
-        let output = self.memory.read(self.step.output);
-        (!finite::all_finite(output)).then(|| finite::of_step(self.memory.plan(), self.step, self.weights, check))
+        let is_finite = self.step.outputs.iter().all(|&id| finite::all_finite(self.memory.read(id)));
+        (!is_finite).then(|| finite::of_step(self.memory.plan(), self.step, self.weights, check))
     }
 }

@@ -125,7 +125,16 @@ impl Lowering<'_> {
         let weights = self.weights(node)?;
         let shape = self.shape(id)?;
         let why = String::new();
-        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, output, weights, scratch, shape, why });
+        self.plan.steps.push(Step {
+            name: node.name.clone(),
+            kernel,
+            inputs,
+            outputs: vec![output],
+            weights,
+            scratch,
+            shape,
+            why,
+        });
         self.buffers[id.index()] = Some(output);
         if let Some(act) = self.following_act_node(id)
             && takes_act(&node.op)
@@ -149,7 +158,7 @@ impl Lowering<'_> {
                     name: format!("output {name}"),
                     kernel: Kernel::Activate { act: None },
                     inputs: vec![id],
-                    output,
+                    outputs: vec![output],
                     weights: Vec::new(),
                     scratch: 0,
                     shape,

@@ -77,7 +77,7 @@ pub struct Step {
     pub outputs: Vec<BufferId>,
     /// The weights it reads.
     pub weights: Vec<WeightId>,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
     /// Sizes of the first result, batch first.
     pub shape: Vec<usize>,
@@ -102,11 +102,11 @@ pub struct Plan {
     pub weights: Vec<Weight>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Floats of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
+    /// Bytes of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
     pub arena: usize,
-    /// The first float of the scratch memory, which has `scratch` floats for each thread.
+    /// The first byte of the scratch memory, which has `scratch` bytes for each thread.
     pub scratch_at: usize,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
 }
 

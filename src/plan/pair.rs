@@ -51,7 +51,7 @@ fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
         inputs: vec![last.inputs[0], projection.inputs[0]],
         outputs: last.outputs.clone(),
         weights: last.weights.iter().chain(&projection.weights).copied().collect(),
-        scratch: direct::scratch(plan.options.isa, false, &second, cut),
+        scratch: direct::scratch(plan.options.isa, false, &second, cut) * size_of::<f32>(),
         shape: last.shape.clone(),
         why: "a projection and its addition".to_owned(),
     })

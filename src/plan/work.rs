@@ -124,7 +124,7 @@ impl Plan {
         read.sort_unstable();
         read.dedup();
         let values: usize = read.iter().chain(&step.outputs).map(|&id| self.buffer(id).len).sum();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len()).sum();
-        (values + weights) as u64 * size_of::<f32>() as u64
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len() * size_of::<f32>()).sum();
+        (values + weights) as u64
     }
 }

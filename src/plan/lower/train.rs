@@ -40,7 +40,7 @@ impl Lowering<'_> {
     ) -> Result<(), PlanError> {
         let output = self.buffer_of(&kernel.result, name)?;
         let (shape, threads) = (kernel.result.clone(), self.plan.options.threads);
-        let scratch = kernel.scratch(self.plan.options.isa, threads).div_ceil(threads);
+        let scratch = kernel.scratch(self.plan.options.isa, threads).div_ceil(threads) * size_of::<f32>();
         let name = name.to_owned();
         self.plan.steps.push(Step {
             name,
@@ -120,7 +120,7 @@ impl Lowering<'_> {
             outputs: vec![result],
             weights: vec![weight],
             scratch: match choice.strategy {
-                ConvStrategy::Gemm(tiles) => tiles.scratch(&shape),
+                ConvStrategy::Gemm(tiles) => tiles.scratch(&shape) * size_of::<f32>(),
                 _ => 0,
             },
             shape: shape.output_sizes().to_vec(),

@@ -405,8 +405,7 @@ impl<'a> Differentiation<'a> {
         }
         // drop everything that the outputs do not depend on
         for id in graph.order().into_iter().rev() {
-            let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, v)| v.node == id);
-            if !used && !matches!(graph.node(id).op, Op::Input(_)) {
+            if !graph.is_used(id) && !matches!(graph.node(id).op, Op::Input(_)) {
                 graph.remove(id);
             }
         }

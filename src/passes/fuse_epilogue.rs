@@ -28,7 +28,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
     let operands = network.graph().operands(add);
     let [a, b] = operands[..] else { return };
     for (layer, other) in [(a, b), (b, a)] {
-        if single_user(network, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
+        if single_user(network, layer) != Some((add, usize::from(layer == b))) || layer == other {
             continue;
         }
         let free = |e: &Epilogue| !e.residual && e.act.is_none();
@@ -43,7 +43,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
 /// The function becomes the last one of the layer's epilogue, after one that is already there.
 fn fuse_activation(network: &mut ShapedNetwork, id: NodeId, function: Arc<Elementwise>) {
     let Some(&operand) = network.graph().operands(id).first() else { return };
-    if single_user(network, operand.node).is_none() {
+    if single_user(network, operand).is_none() {
         return;
     }
     let Some(epilogue) = epilogue(network, operand.node) else { return };

@@ -34,8 +34,7 @@ fn fuse(network: &mut ShapedNetwork, id: NodeId, gradient: &Program) -> Option<(
         );
         is && graph.operands(node).first() == Some(&x) && graph.node(node).origin == norm.origin
     };
-    let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
-    if is_output || users.is_empty() || !users.iter().all(|&(user, slot)| slot == 1 && of_norm(user)) {
+    if graph.is_output(id) || users.is_empty() || !users.iter().all(|&(user, slot)| slot == 1 && of_norm(user)) {
         return None;
     }
     let params = norm.params.clone();

@@ -75,7 +75,7 @@ pub struct ViewNode {
     /// Its unique name: `layer2.0.conv1`.
     pub name: String,
     /// The operator's keyword, such as `conv`.
-    pub op: &'static str,
+    pub op: String,
     /// The operator with its attributes, `conv 3x3, 64`: index into [`ViewModel::texts`].
     pub text: usize,
     /// The output shape without the batch, `64 x 56 x 56`: index into [`ViewModel::texts`].
@@ -222,7 +222,7 @@ impl ViewModel {
             let node = graph.node(id);
             ViewNode {
                 name: node.name.clone(),
-                op: shared.of(node.op.word().to_owned()),
+                op: node.op.word().to_owned(),
                 text: shared.of(describe(&node.op)),
                 shape: shared.of(checked.shape(id).to_string()),
                 params: learned(checked, id),

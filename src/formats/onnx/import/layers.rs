@@ -126,7 +126,7 @@ impl Importer<'_> {
         shift: PerChannel,
     ) -> ImportResult<Flow> {
         if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
-            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
+            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value).is_empty();
             if let (true, Op::Scale(before)) = (is_last, &mut self.graph.node_mut(x.value.node).op) {
                 *before = Scale { times: before.times * times, plus: before.plus * times + plus };
                 return Ok(x.clone());
@@ -148,7 +148,7 @@ impl Importer<'_> {
 
     /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
     pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
             return Ok(None);
         }
         let has_bias = match &mut self.graph.node_mut(x.value.node).op {

@@ -272,7 +272,7 @@ impl ViewModel {
         }
         for (i, own) in of_node.into_iter().enumerate() {
             let node = &self.nodes[i];
-            let step = own.or_else(|| match node.op {
+            let step = own.or_else(|| match node.op.as_str() {
                 // an addition belongs to the operand that is a layer, which has absorbed it
                 "add" => node.reads.iter().find(|&&r| self.nodes[r].op != "input").and_then(|&r| self.nodes[r].step),
                 _ => node.reads.first().and_then(|&r| self.nodes[r].step),

@@ -201,6 +201,11 @@ impl Elementwise {
         self.operands.len() == 1
     }
 
+    /// Whether it is an expression in place.
+    pub fn is_applied(&self) -> bool {
+        self.name == Elementwise::APPLY
+    }
+
     /// Whether it is the sum of its operands.
     pub fn is_sum(&self) -> bool {
         self.operands.len() > 1 && self.program == Program::sum(self.operands.len())

@@ -11,7 +11,7 @@ use super::{
     WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork};
+use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Value};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -294,7 +294,7 @@ impl Lowering<'_> {
     /// The function that is the only user of a norm's result, with its node, if the norm's step can apply it.
     fn following_function(&self, id: NodeId) -> Option<(NodeId, &Arc<Elementwise>)> {
         let graph = self.network.graph();
-        let [(user, _)] = graph.users(id.into())[..] else { return None };
+        let [(user, _)] = graph.users(Value::from(id))[..] else { return None };
         let function = graph.node(user).op.as_elementwise().filter(|function| function.is_unary())?;
         let channels = self.network.shape(id).channels();
         (!graph.is_output(id.into()) && self.fuses(function, channels)).then_some((user, function))

@@ -2,6 +2,8 @@
 //!
 //! The first operand is `None` if it is already in the output, and is overwritten in place.
 
+mod math;
+
 use super::aligned::LINE;
 use super::conv::Activation;
 use super::threads::ThreadPool;

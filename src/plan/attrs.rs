@@ -1,7 +1,11 @@
 //! Attributes of operators as kernels take them.
 
+use std::sync::LazyLock;
+
+use crate::elementwise::Program;
 use crate::ir::{Act, PadMode, Pool, PoolKind};
 use crate::kernels::Activation;
+use crate::kernels::elementwise::Code;
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 
@@ -24,9 +28,12 @@ pub(super) fn edge(mode: PadMode) -> Edge {
     }
 }
 
-pub(super) fn activation(act: Act) -> Activation {
+/// Compiled once.
+static SIGMOID: LazyLock<Code> = LazyLock::new(|| Code::new(&Program::sigmoid()));
+
+pub(crate) fn activation(act: Act) -> Activation<'static> {
     match act {
         Act::Relu => Activation::Relu,
-        Act::Sigmoid => Activation::Sigmoid,
+        Act::Sigmoid => Activation::Program(&SIGMOID),
     }
 }

@@ -69,10 +69,11 @@ impl Display for Kernel {
 }
 
 fn kernel(kernel: &Kernel) -> String {
-    let act = |act: &Option<Activation>| match act {
+    let act = |act: &Option<Activation<'static>>| match act {
         None => "",
         Some(Activation::Relu) => " relu",
-        Some(Activation::Sigmoid) => " sigmoid",
+        Some(Activation::Clamp(_)) => " clamp",
+        Some(Activation::Program(_)) => " sigmoid",
     };
     let residual = |residual: &ResidualPlan| match residual {
         ResidualPlan::None => "",

@@ -53,7 +53,7 @@ pub enum Kernel {
         /// The residual.
         residual: ResidualPlan,
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// A pointwise convolution plus a second 1x1 convolution, possibly strided: the end of a block and its projection
     /// shortcut. Inputs: one for each. Weights: weight and bias of each.
@@ -65,7 +65,7 @@ pub enum Kernel {
         /// How the work is split, by output rows.
         plan: DirectPlan,
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
@@ -74,36 +74,36 @@ pub enum Kernel {
         /// The residual.
         residual: ResidualPlan,
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// Sum of all inputs.
     Add {
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// Product of two inputs.
     Mul {
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// The first input times one number per channel from the second.
     ChannelMul {
         /// Elements per channel.
         plane: usize,
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// Scale and shift per channel. Weights: scale, shift.
     ScaleShift {
         /// Elements per channel.
         plane: usize,
         /// The activation, applied last.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// A stand-alone activation, or a copy.
     Activate {
         /// The activation.
-        act: Option<Activation>,
+        act: Option<Activation<'static>>,
     },
     /// Concatenation along channels.
     Concat {

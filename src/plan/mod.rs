@@ -26,6 +26,7 @@ mod train_kernel;
 mod weight;
 mod work;
 
+pub(crate) use attrs::activation;
 pub use buffer::{Buffer, BufferId, Place};
 pub use error::PlanError;
 pub use kernel::{ConvStrategy, Kernel, ResidualPlan};

@@ -30,10 +30,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
                 ConvStrategy::Gemm(tiles) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
-                    nchw::gemm::conv(pool, shape, *tiles, &operands, scratch, out);
+                    nchw::gemm::conv(pool, isa, shape, *tiles, &operands, scratch, out);
                 }
                 ConvStrategy::Depthwise => nchwc::depthwise::conv(pool, isa, shape, &operands, out),
-                ConvStrategy::DirectNchw => nchw::depthwise::conv(pool, shape, &operands, out),
+                ConvStrategy::DirectNchw => nchw::depthwise::conv(pool, isa, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
@@ -92,9 +92,9 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Clamp { limits } => elementwise::clamp(pool, first(), *limits, out),
         Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::ChannelMul { plane, act } => nchw::channelwise::channel_mul(pool, first(), read(1), *plane, *act, out),
+        Kernel::ChannelMul { plane, act } => nchw::channelwise::channel_mul(pool, isa, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
-            nchw::channelwise::scale_shift(pool, first(), weights[0], weights[1], *plane, *act, out);
+            nchw::channelwise::scale_shift(pool, isa, first(), weights[0], weights[1], *plane, *act, out);
         }
         Kernel::Activate { act } => elementwise::activate(pool, first(), *act, out),
         Kernel::Concat { parts } => {
@@ -117,7 +117,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
 fn epilogue<'a>(
     weights: &[&'a [f32]],
     residual: ResidualPlan,
-    act: Option<Activation>,
+    act: Option<Activation<'static>>,
     step: &Step,
     memory: &'a Memory<'_>,
 ) -> Epilogue<'a> {
@@ -130,7 +130,14 @@ fn epilogue<'a>(
 }
 
 /// A sum of any number of operands, up to [`ADDENDS`] per pass.
-fn add(step: &Step, act: Option<Activation>, mut first: Option<&[f32]>, memory: &Memory<'_>, pool: &ThreadPool, out: &mut [f32]) {
+fn add(
+    step: &Step,
+    act: Option<Activation<'static>>,
+    mut first: Option<&[f32]>,
+    memory: &Memory<'_>,
+    pool: &ThreadPool,
+    out: &mut [f32],
+) {
     let others: &[BufferId] = &step.inputs[1..];
     let groups = others.len().div_ceil(ADDENDS);
     for (index, group) in others.chunks(ADDENDS).enumerate() {

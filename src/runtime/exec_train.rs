@@ -5,8 +5,8 @@ use crate::ir::{Act, Train};
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::{activation, channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad};
 use crate::kernels::upsample::upsample_grad;
-use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
-use crate::plan::{Step, TrainKernel};
+use crate::kernels::{Isa, Layout, Residual, ThreadPool};
+use crate::plan::{self, Step, TrainKernel};
 
 /// Runs one step. `weights` are the operator's own weights, in its order.
 pub(super) fn run(
@@ -40,7 +40,7 @@ pub(super) fn run(
                 None => Residual::None,
                 Some(_) => apart(2).map_or(Residual::InPlace, Residual::From),
             };
-            let act = epilogue.act.map(activation);
+            let act = epilogue.act.map(plan::activation);
             norm::forward(pool, isa, layout, sizes, &norm_params(1, norm.eps), read(0), residual, act, out);
         }
         Train::NormGradParams { norm, act } => {
@@ -51,7 +51,7 @@ pub(super) fn run(
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, act.is_some(), read(3), apart(0), apart(1), out);
         }
-        Train::ActGrad(act) => activation::act_grad(pool, activation(*act), apart(0), read(1), out),
+        Train::ActGrad(act) => activation::act_grad(pool, *act == Act::Relu, apart(0), read(1), out),
         // lowered to a convolution
         Train::ConvGradInput { .. } => {}
         Train::ConvGradWeight(_) => {
@@ -105,12 +105,5 @@ pub(super) fn run(
         Train::CrossEntropyGrad { smoothing, weight } => {
             loss::cross_entropy_grad(pool, layout, [sizes[0], sizes[1]], [*smoothing, *weight], read(0), read(1), out);
         }
-    }
-}
-
-fn activation(act: Act) -> Activation {
-    match act {
-        Act::Relu => Activation::Relu,
-        Act::Sigmoid => Activation::Sigmoid,
     }
 }

@@ -267,7 +267,7 @@ impl Lowering<'_> {
         (!is_output && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
     }
 
-    fn following_act(&self, id: NodeId) -> Option<Activation> {
+    fn following_act(&self, id: NodeId) -> Option<Activation<'static>> {
         match self.network.graph().node(self.following_act_node(id)?).op {
             Op::Act(act) => Some(activation(act)),
             _ => None,

@@ -12,8 +12,7 @@ const TAIL: [f32; 6] = [0.5, 0.166_666_67, 0.041_666_49, 0.008_333_208, 0.001_39
 
 /// `x = count * ln 2 + high + low`.
 struct Reduced<V> {
-    /// The count as a float, and as the low bits of a float.
-    count: V,
+    /// The count, as the low bits of a float.
     bits: V,
     high: V,
     /// The rounding error of `high`.
@@ -34,7 +33,7 @@ unsafe fn reduce<S: Simd>(x: S::V) -> Reduced<S::V> {
         let high = S::fused(count, S::splat(-LN2_LOW), exact);
         let low = S::fused(count, S::splat(-LN2_LOW), S::sub(exact, high));
         let tail = S::mul(S::mul(high, high), polynomial::<S, 6>(high, &TAIL));
-        Reduced { count, bits, high, low, tail }
+        Reduced { bits, high, low, tail }
     }
 }
 

@@ -4,17 +4,8 @@ use super::polynomial::{LN2_HIGH, LN2_LOW, polynomial};
 use crate::kernels::simd::Simd;
 
 /// `(log(1 + f) - f) / f^2` for |f| up to 1/3.
-const TAIL: [f32; 9] = [
-    -0.5,
-    0.333_332_15,
-    -0.249_998_02,
-    0.200_104_46,
-    -0.166_803_39,
-    0.140_052_7,
-    -0.121_859_625,
-    0.139_873_03,
-    -0.128_853_99,
-];
+const TAIL: [f32; 9] =
+    [-0.5, 0.333_332_15, -0.249_998_02, 0.200_104_46, -0.166_803_39, 0.140_052_7, -0.121_859_625, 0.139_873_03, -0.128_853_99];
 
 /// The bits of 2/3: `x` is `2^count` times a number from 2/3 to 4/3.
 const LEAST: u32 = 0x3f2a_aaab;

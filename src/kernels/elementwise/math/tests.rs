@@ -1,8 +1,10 @@
 //! The functions against f64, over all exponents and densely where they are hard.
 
 use super::*;
+use crate::elementwise::Unary;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::Isa;
+use crate::kernels::reference::ulps;
 use crate::kernels::simd::Simd;
 use crate::kernels::simd::scalar::Scalar;
 
@@ -60,22 +62,6 @@ fn arguments() -> Vec<f32> {
     x
 }
 
-/// The distance of two floats from each other, in units in the last place of the exact result, which are at least subnormal.
-fn ulps(found: f32, exact: f64) -> f64 {
-    let nearest = exact as f32;
-    if nearest.is_nan() || nearest.is_infinite() || found.is_nan() {
-        let same = if nearest.is_nan() { found.is_nan() } else { found == nearest };
-        // at the limit of the range, the neighbor of infinity is as good
-        let near = nearest.is_infinite() && found == f32::MAX.copysign(nearest);
-        return if same || near { 0.0 } else { f64::INFINITY };
-    }
-    if found.is_infinite() {
-        return if nearest.abs() == f32::MAX { 0.0 } else { f64::INFINITY };
-    }
-    let exponent = ((exact.abs().to_bits() >> 52) as i32 - 1023).max(-126);
-    (f64::from(found) - exact).abs() / 2f64.powi(exponent - 23)
-}
-
 fn check<F: Function>(name: &str, exact: impl Fn(f64) -> f64, most: f64) {
     let x = arguments();
     let all = results::<F>(&x);
@@ -119,39 +105,12 @@ macro_rules! function {
     };
 }
 
-function!(exp_is_within_an_ulp, exp, f64::exp, 1.0);
-function!(expm1_is_within_two_ulp, expm1, f64::exp_m1, 2.0);
-function!(log_is_within_an_ulp, log, f64::ln, 1.0);
-function!(log1p_is_within_two_ulp, log1p, f64::ln_1p, 2.0);
-function!(sigmoid_is_within_two_ulp, sigmoid, sigmoid_f64, 2.0);
-function!(tanh_is_within_two_ulp, tanh, f64::tanh, 2.0);
-function!(softplus_is_within_two_ulp, softplus, softplus_f64, 2.0);
-function!(tanh_of_softplus_is_within_three_ulp, tanh_softplus, |x| softplus_f64(x).tanh(), 3.0);
-function!(erf_is_within_two_ulp, erf, erf_f64, 2.0);
-
-fn sigmoid_f64(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-fn softplus_f64(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 }
-}
-
-/// By its series, and its continued fraction where that converges slowly.
-fn erf_f64(x: f64) -> f64 {
-    let size = x.abs();
-    if x.is_nan() || size > 6.0 {
-        return if x.is_nan() { x } else { 1f64.copysign(x) };
-    }
-    if size == 0.0 {
-        return x;
-    }
-    // erf(x) = 2 / sqrt(pi) e^-x^2 sum of 2^n x^(2n+1) / (2n+1)!!: all terms are positive
-    let (mut term, mut sum, mut n) = (x, x, 0.0);
-    while term.abs() > sum.abs() * 1e-17 {
-        n += 1.0;
-        term *= 2.0 * x * x / (2.0 * n + 1.0);
-        sum += term;
-    }
-    std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
-}
+function!(exp_is_within_an_ulp, exp, |x| Unary::Exp.of(x), 1.0);
+function!(expm1_is_within_two_ulp, expm1, |x| Unary::Expm1.of(x), 2.0);
+function!(log_is_within_an_ulp, log, |x| Unary::Log.of(x), 1.0);
+function!(log1p_is_within_two_ulp, log1p, |x| Unary::Log1p.of(x), 2.0);
+function!(sigmoid_is_within_two_ulp, sigmoid, |x| Unary::Sigmoid.of(x), 2.0);
+function!(tanh_is_within_two_ulp, tanh, |x| Unary::Tanh.of(x), 2.0);
+function!(softplus_is_within_two_ulp, softplus, |x| Unary::Softplus.of(x), 2.0);
+function!(tanh_of_softplus_is_within_three_ulp, tanh_softplus, |x| Unary::Softplus.of(x).tanh(), 3.0);
+function!(erf_is_within_two_ulp, erf, |x| Unary::Erf.of(x), 2.0);

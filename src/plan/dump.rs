@@ -3,9 +3,9 @@
 use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
-use crate::kernels::Layout;
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

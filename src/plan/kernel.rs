@@ -1,12 +1,12 @@
 //! The computations of steps.
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
+use crate::kernels::ConvShape;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::winograd::WinogradPlan;
-use crate::kernels::ConvShape;
 
 /// The algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

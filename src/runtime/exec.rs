@@ -27,10 +27,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
                 ConvStrategy::Gemm(tiles) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
-                    nchw::gemm::conv(pool, shape, *tiles, &operands, scratch, out);
+                    nchw::gemm::conv(pool, isa, shape, *tiles, &operands, scratch, out);
                 }
                 ConvStrategy::Depthwise => nchwc::depthwise::conv(pool, isa, shape, &operands, out),
-                ConvStrategy::DirectNchw => nchw::depthwise::conv(pool, shape, &operands, out),
+                ConvStrategy::DirectNchw => nchw::depthwise::conv(pool, isa, shape, &operands, out),
                 ConvStrategy::Winograd(plan) => {
                     // SAFETY: the only view of the scratch
                     let scratch = unsafe { memory.scratch() };
@@ -45,7 +45,8 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         }
         Kernel::FusedConvPair { shape, second, plan, act } => {
             let [one, two] = [0, 2].map(|at| (weights[at], weights[at + 1]));
-            let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: act.as_ref().map(FusedFunction::activation) };
+            let epilogue =
+                Epilogue { bias: Some(one.1), residual: Residual::None, act: act.as_ref().map(FusedFunction::activation) };
             let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
             let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
             // SAFETY: the only view of the scratch
@@ -60,7 +61,16 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Copy => elementwise::copy(pool, first(), out),
         Kernel::ScaleShift { plane, act } if in_blocks => {
             let (scale, shift) = (weights[0], weights[1]);
-            nchwc::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, act.as_ref().map(FusedFunction::activation), out);
+            nchwc::channelwise::scale_shift(
+                pool,
+                isa,
+                first(),
+                scale,
+                shift,
+                *plane,
+                act.as_ref().map(FusedFunction::activation),
+                out,
+            );
         }
         Kernel::Pool(shape) if in_blocks => nchwc::pool::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
@@ -85,7 +95,16 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {
-            nchw::channelwise::scale_shift(pool, first(), weights[0], weights[1], *plane, act.as_ref().map(FusedFunction::activation), out);
+            nchw::channelwise::scale_shift(
+                pool,
+                isa,
+                first(),
+                weights[0],
+                weights[1],
+                *plane,
+                act.as_ref().map(FusedFunction::activation),
+                out,
+            );
         }
         Kernel::Concat { parts } => {
             let whole = parts.iter().sum();
@@ -139,7 +158,7 @@ fn function_of_elements(
             Broadcast::Pixel => Operand::Pixel(value().unwrap_or_default()),
             Broadcast::Scalar => Operand::Sample(value().unwrap_or_default()),
             Broadcast::Parameter { .. } => Operand::Parameter(weight()),
-            Broadcast::Shared { .. } => Operand::Number(weight().first().copied().unwrap_or_default()),
+            Broadcast::Shared { .. } => Operand::Shared(weight()),
         });
     }
     let plan = memory.plan();

@@ -6,7 +6,10 @@
 use ndarray::ArrayD;
 use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
-use resnetc::internal::ir::{BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool, PoolKind, Shape, Value, infer};
+use resnetc::internal::ir::{
+    BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
+    ParamSource, Pool, PoolKind, Shape, Value, infer,
+};
 use resnetc::internal::runtime::ParamStore;
 
 /// A small random number generator (SplitMix64), with the same sequence on every machine.

@@ -13,7 +13,9 @@ use resnetc::internal::check;
 use resnetc::internal::decompile::{DecompileError, Decompiled, Options, decompile};
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::formats::onnx::{ExportOptions, Source, open, write};
-use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary};
+use resnetc::internal::ir::{
+    Checked, Conv, Elementwise, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
+};
 use resnetc::internal::runtime::{ParamStore, init, interp};
 
 use crate::common::{Build, Rng, distance, noise};

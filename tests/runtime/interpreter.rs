@@ -3,7 +3,7 @@
 use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::internal::ir::{Checked, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value, Elementwise};
+use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -62,7 +62,10 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
                 dilation,
                 groups: if depthwise { channels } else { groups },
                 bias: r.flip(),
-                epilogue: Epilogue { residual: r.flip(), act: r.one_of(&[None, Some(Arc::new(Elementwise::relu())), Some(Arc::new(Elementwise::sigmoid()))]) },
+                epilogue: Epilogue {
+                    residual: r.flip(),
+                    act: r.one_of(&[None, Some(Arc::new(Elementwise::relu())), Some(Arc::new(Elementwise::sigmoid()))]),
+                },
             };
             let plain = Conv { epilogue: Epilogue::default(), ..conv.clone() };
             let shape = resnetc::internal::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();

@@ -5,7 +5,9 @@ use ndarray::ArrayD;
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
-use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Train, Value};
+use resnetc::internal::ir::{
+    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Train, Value,
+};
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
 use resnetc::internal::runtime::{ParamStore, interp};

@@ -3,7 +3,7 @@
 use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
-use resnetc::internal::ir::{Checked, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value, Elementwise};
+use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
 use resnetc::internal::runtime::{ParamStore, interp};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ir::{Axis, Conv, Epilogue, Linear, Pad, Pool, PoolKind, Broadcast, Elementwise};
+use crate::ir::{Axis, Broadcast, Conv, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind};
 
 fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
     Conv {

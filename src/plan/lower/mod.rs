@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::attrs::{edge, pool_shape};
 use super::{
-    Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
-    WeightLayout, WeightSource, strategy,
+    Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
+    ResidualPlan, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
 use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Value};
@@ -297,7 +297,7 @@ impl Lowering<'_> {
         let [(user, _)] = graph.users(Value::from(id))[..] else { return None };
         let function = graph.node(user).op.as_elementwise().filter(|function| function.is_unary())?;
         let channels = self.network.shape(id).channels();
-        (!graph.is_output(id.into()) && self.fuses(function, channels)).then_some((user, function))
+        (!graph.is_output(Value::from(id)) && self.fuses(function, channels)).then_some((user, function))
     }
 }
 

@@ -4,7 +4,8 @@ use super::{Lowering, residual};
 use crate::ir::{Conv, Node, NodeId, Pad, Train};
 use crate::kernels::{ConvShape, Layout};
 use crate::plan::{
-    BufferId, ConvStrategy, FusedFunction, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource, strategy,
+    BufferId, ConvStrategy, FusedFunction, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource,
+    strategy,
 };
 
 impl Lowering<'_> {

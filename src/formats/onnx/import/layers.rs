@@ -308,7 +308,9 @@ fn as_affine(program: &Program) -> Option<[f32; 2]> {
     match at(program.result())? {
         Instruction::Binary(Binary::Add, y, b) => match at(y)? {
             Instruction::Operand(_) => Some([1.0, constant(b)?]),
-            Instruction::Binary(Binary::Mul, a, x) => matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, constant(b)?]),
+            Instruction::Binary(Binary::Mul, a, x) => {
+                matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, constant(b)?])
+            }
             _ => None,
         },
         Instruction::Binary(Binary::Mul, a, x) => matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, 0.0]),

@@ -102,16 +102,18 @@ struct Reverse<'a> {
 impl Reverse<'_> {
     fn run(&mut self, dy: Register, slot: usize) -> Register {
         self.adjoints[usize::from(self.of.result())] = Some(dy);
+        let mut total: Option<Register> = None;
         for at in (0..self.of.instructions().len()).rev() {
             let Some(dy) = self.adjoints[at].filter(|_| self.varies[at]) else { continue };
             let instruction = self.of.instructions()[at];
             if matches!(instruction, Instruction::Operand(s) if usize::from(s) == slot) {
-                // equal reads of an operand are one instruction
-                return dy;
+                // a program from a file may read an operand more than once
+                total = Some(total.map_or(dy, |sum| self.builder.binary(Binary::Add, sum, dy)));
+            } else {
+                self.propagate(at as Register, instruction, dy);
             }
-            self.propagate(at as Register, instruction, dy);
         }
-        self.builder.constant(0.0)
+        total.unwrap_or_else(|| self.builder.constant(0.0))
     }
 
     /// The value of a register. The result is read, everything else is computed again.

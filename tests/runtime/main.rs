@@ -6,6 +6,8 @@
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/elementwise/mod.rs"]
+mod elementwise;
 
 mod agreement;
 mod families;
@@ -15,4 +17,5 @@ mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
+mod programs;
 mod soak;

@@ -43,7 +43,7 @@ impl Differentiation<'_> {
         }
         if self.needs(b) {
             let name = format!("{name}.gate.grad");
-            let db = if self.network.shape(a.node) == self.network.shape(b.node) {
+            let db = if self.network.shape(a) == self.network.shape(b) {
                 self.add(id, &name, Op::Mul, &[dy, a], Vec::new())?
             } else {
                 self.train(id, &name, Train::SumPlane, &[a, dy])?

@@ -78,20 +78,4 @@ impl Op {
             Op::Train(op) => op.word(),
         }
     }
-
-    /// Whether its result has a batch dimension; otherwise it is one value for the whole batch.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Op::Train(op) => op.is_batched(),
-            _ => true,
-        }
-    }
-
-    /// Whether its operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Op::Train(op) => op.takes_batched(slot),
-            _ => true,
-        }
-    }
 }

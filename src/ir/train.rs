@@ -1,7 +1,7 @@
 //! Operators that only training steps use: losses, norms with batch statistics, and gradients.
 //!
 //! `x` is an operand of the operator being differentiated, `y` its result, and `dy` and `dx` the gradients of the loss with
-//! respect to them. A value is *unbatched* if it belongs to the whole batch: statistics, and parameter gradients.
+//! respect to them. A value is *unbatched* if it belongs to the whole batch ([`Rows::PerBatch`](super::Rows)): statistics, and parameter gradients.
 
 use serde::{Deserialize, Serialize};
 
@@ -151,45 +151,6 @@ impl Train {
             Train::Dropout { per_sample: false, .. } => "dropout-train",
             Train::CrossEntropy { .. } => "cross-entropy",
             Train::CrossEntropyGrad { .. } => "cross-entropy-grad",
-        }
-    }
-
-    /// Whether its result has a batch dimension.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Train::NormStats
-            | Train::NormGradParams { .. }
-            | Train::ConvGradWeight(_)
-            | Train::BiasGrad
-            | Train::LinearGradWeight => false,
-            Train::BatchNorm { .. }
-            | Train::NormGradInput { .. }
-            | Train::ActGrad(_)
-            | Train::ConvGradInput { .. }
-            | Train::LinearGradInput { .. }
-            | Train::MaxPoolGrad(_)
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::ClampGrad(_)
-            | Train::SumPlane
-            | Train::Unflatten(_)
-            | Train::SoftmaxGrad
-            | Train::Dropout { .. }
-            | Train::CrossEntropy { .. }
-            | Train::CrossEntropyGrad { .. } => true,
-        }
-    }
-
-    /// Whether the operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Train::BatchNorm { .. } => slot != 1,
-            Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot < 2,
-            _ => true,
         }
     }
 

@@ -21,7 +21,7 @@ fn is_identity(network: &ShapedNetwork, id: NodeId) -> bool {
         Op::Upsample(times) => *times == Some([1, 1]),
         Op::Clamp(clamp) => clamp.min.is_none() && clamp.max.is_none(),
         Op::Scale(scale) => scale.times == 1.0 && scale.plus == 0.0,
-        Op::Flatten => network.graph().operands(id).first().is_some_and(|x| network.shape(x.node) == network.shape(id)),
+        Op::Flatten => network.graph().operands(id).first().is_some_and(|x| network.shape(*x) == network.shape(id)),
         Op::Input(_)
         | Op::Conv(_)
         | Op::BatchNorm(_)

@@ -111,7 +111,7 @@ impl Layouts {
 }
 
 impl StepLayout {
-    /// Whether the step reads an input in blocks. Unbatched values are always plain.
+    /// Whether the step reads an input in blocks. Values of the whole batch are always plain.
     fn reads_blocked(self, step: &Step, slot: usize) -> bool {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.is_map(slot),
@@ -123,7 +123,7 @@ impl StepLayout {
     /// Whether the step writes its result in blocks.
     fn writes_blocked(self, step: &Step) -> bool {
         let is_map = match &step.kernel {
-            Kernel::Train(train) => train.op.is_batched(),
+            Kernel::Train(train) => train.yields_per_sample,
             _ => true,
         };
         self.blocked && is_map

@@ -1,23 +1,33 @@
-//! Shape inference. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
+//! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
 mod operands;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use error::ShapeError;
 
-use super::{Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
+use super::{Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
+use crate::base::tensor::DType;
 use operands::{MAP, VECTOR, arity, equal, map_of, nonzero};
+use rows::rows;
 use window::slide;
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// The shape of an operator's result; `Unknown` if an operand is. A 1-D input, `channels x length`, is handled as
-/// the feature map `channels x 1 x length`.
-pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+/// The types of an operator's results, one for each.
+pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+    let shapes: Vec<Shape> = operands.iter().map(|operand| operand.shape.clone()).collect();
+    let shape = infer_shape(op, &shapes)?;
+    Ok(vec![TensorType { dtype: DType::F32, rows: rows(op, operands)?, shape }])
+}
+
+/// The shape of an operator's result, where it has a single one; `Unknown` if an operand is. A 1-D input, `channels x length`, is
+/// handled as the feature map `channels x 1 x length`.
+pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
     if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
         return infer_one_dimensional(op, inputs);
@@ -202,7 +212,7 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
         return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();
-    Ok(one_dimensional::drop_height(&infer(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
+    Ok(one_dimensional::drop_height(&infer_shape(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
 }
 
 /// The shape of a training operator's result; the number of operands is already checked.
@@ -218,7 +228,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
     };
     // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
     let back = |forward: Op, x: Vec<Dim>, dy: usize| {
-        let y = infer(&forward, &[Shape::Known(x.clone())])?;
+        let y = infer_shape(&forward, &[Shape::Known(x.clone())])?;
         equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
         Ok(x)
     };

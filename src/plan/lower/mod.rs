@@ -3,13 +3,15 @@
 
 mod train;
 
+use std::collections::HashMap;
+
 use super::attrs::{activation, edge, pool_shape};
 use super::{
     Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
     WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork};
+use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Value};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{Activation, ConvShape, Layout};
@@ -17,8 +19,8 @@ use crate::kernels::{Activation, ConvShape, Layout};
 pub(super) struct Lowering<'a> {
     pub network: &'a ShapedNetwork,
     pub plan: Plan,
-    /// The buffer of each node's result.
-    buffers: Vec<Option<BufferId>>,
+    /// The buffer of each value.
+    buffers: HashMap<Value, BufferId>,
 }
 
 /// Lowers a network. All buffers but the caller's are in the arena, without offsets yet.
@@ -36,22 +38,22 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
         scratch_at: 0,
         scratch: 0,
     };
-    let mut l = Lowering { network, plan, buffers: vec![None; graph.bound()] };
+    let mut l = Lowering { network, plan, buffers: HashMap::new() };
     for (index, &id) in graph.inputs().iter().enumerate() {
-        let shape = l.shape(id)?;
-        let buffer = l.buffer(id, Place::Input(index))?;
-        l.buffers[id.index()] = Some(buffer);
+        let shape = l.shape(id.into())?;
+        let buffer = l.buffer(id.into(), Place::Input(index))?;
+        l.set(id.into(), buffer);
         let shape = network.declared_sizes(&shape);
         l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
     }
     for id in graph.order() {
         // an activation may already be fused into the previous step, and inputs have their buffers
-        if l.buffers[id.index()].is_none() {
+        if !l.buffers.contains_key(&id.into()) {
             l.node(id)?;
         }
     }
     for (index, (name, value)) in graph.outputs().iter().enumerate() {
-        l.output(index, name, value.node)?;
+        l.output(index, name, *value)?;
     }
     Ok(l.plan)
 }
@@ -60,7 +62,8 @@ impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
         let graph = self.network.graph();
         let node = graph.node(id);
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        let operands = graph.operands(id);
+        let result = Value::from(id);
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         if let Op::Upsample(None) = node.op {
             // only the sizes of the second operand matter
@@ -69,11 +72,11 @@ impl Lowering<'_> {
         let kernel = match &node.op {
             Op::Input(_) => return Err(PlanError::Internal(format!("the input `{}` is not declared", node.name))),
             Op::Flatten | Op::Dropout(_) => {
-                self.buffers[id.index()] = Some(inputs[0]);
+                self.set(result, inputs[0]);
                 return Ok(());
             }
             Op::Conv(conv) => {
-                let shape = self.conv_shape(conv, id, operands[0])?;
+                let shape = self.conv_shape(conv, result, operands[0])?;
                 let strategy = strategy::plain(&shape, self.plan.options.threads).strategy;
                 let residual = residual(conv.epilogue.residual);
                 Kernel::Conv { shape, strategy, residual, act: conv.epilogue.act.map(activation) }
@@ -83,7 +86,7 @@ impl Lowering<'_> {
                 let sizes = [self.plan.options.batch, inputs, linear.features];
                 Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act: linear.epilogue.act.map(activation) }
             }
-            Op::BatchNorm(_) => Kernel::ScaleShift { plane: self.plane(id)?, act: self.following_act(id) },
+            Op::BatchNorm(_) => Kernel::ScaleShift { plane: self.plane(result)?, act: self.following_act(id) },
             Op::Act(act) => Kernel::Activate { act: Some(activation(*act)) },
             Op::Add => Kernel::Add { act: self.following_act(id) },
             Op::Mul => {
@@ -91,7 +94,7 @@ impl Lowering<'_> {
                 if self.shape(operands[0])? == self.shape(operands[1])? {
                     Kernel::Mul { act }
                 } else {
-                    Kernel::ChannelMul { plane: self.plane(id)?, act }
+                    Kernel::ChannelMul { plane: self.plane(result)?, act }
                 }
             }
             Op::Concat => {
@@ -99,9 +102,9 @@ impl Lowering<'_> {
                     operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
                 Kernel::Concat { parts }
             }
-            Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, id, operands[0])?),
+            Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
-            Op::Softmax => Kernel::Softmax { channels: self.shape(id)?[1], plane: self.plane(id)? },
+            Op::Softmax => Kernel::Softmax { channels: self.shape(result)?[1], plane: self.plane(result)? },
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
                 let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
@@ -110,21 +113,21 @@ impl Lowering<'_> {
             Op::GlobalMaxPool => {
                 let map = self.map(operands[0])?;
                 let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
-                Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
+                Kernel::Pool(self.pool_shape(&pool, result, operands[0])?)
             }
-            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
+            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Clamp(clamp) => Kernel::Clamp { limits: clamp.limits() },
             Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
         };
-        let output = self.buffer(id, Place::Arena(0))?;
+        let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;
-        let shape = self.shape(id)?;
+        let shape = self.shape(result)?;
         let why = String::new();
         self.plan.steps.push(Step {
             name: node.name.clone(),
@@ -136,25 +139,25 @@ impl Lowering<'_> {
             shape,
             why,
         });
-        self.buffers[id.index()] = Some(output);
+        self.set(result, output);
         if let Some(act) = self.following_act_node(id)
             && takes_act(&node.op)
         {
-            self.buffers[act.index()] = Some(output);
+            self.set(act.into(), output);
         }
         Ok(())
     }
 
     /// Binds an output of the network to the buffer of its value, or to a copy if that is the caller's or already an output.
-    fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
-        let id = self.operand(node)?;
-        let shape = self.shape(node)?;
+    fn output(&mut self, index: usize, name: &str, value: Value) -> Result<(), PlanError> {
+        let id = self.operand(value)?;
+        let shape = self.shape(value)?;
         let port = self.network.declared_sizes(&shape);
         self.plan.outputs.push(Port { name: name.to_owned(), shape: port });
         match self.plan.buffers[id.0].place {
             Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
             Place::Input(_) | Place::Output(_) => {
-                let output = self.buffer(node, Place::Output(index))?;
+                let output = self.buffer(value, Place::Output(index))?;
                 self.plan.steps.push(Step {
                     name: format!("output {name}"),
                     kernel: Kernel::Activate { act: None },
@@ -170,52 +173,65 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
-        self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
+    fn operand(&self, value: Value) -> Result<BufferId, PlanError> {
+        let found = self.buffers.get(&value).copied();
+        found.ok_or_else(|| PlanError::Internal(format!("{} is used before it is computed", value.node)))
     }
 
-    /// Sizes of a node's result, batch first if it has one.
-    fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
-        let shape = self.network.shape(id);
-        let sizes = shape
-            .sizes()
-            .ok_or_else(|| PlanError::FreeShape { node: self.network.graph().node(id).name.clone(), shape: shape.to_string() })?;
-        let batched = self.network.graph().node(id).op.is_batched();
-        Ok(if batched { [&[self.plan.options.batch], &sizes[..]].concat() } else { sizes })
+    /// Sizes of a value, batch first if it has one.
+    fn shape(&self, value: Value) -> Result<Vec<usize>, PlanError> {
+        let of = self.network.types.get(value);
+        let free = || PlanError::FreeShape { node: self.name(value).to_owned(), shape: of.shape.to_string() };
+        let sizes = of.shape.sizes().ok_or_else(free)?;
+        Ok(match of.rows {
+            Rows::PerSample => [&[self.plan.options.batch], &sizes[..]].concat(),
+            Rows::PerBatch => sizes,
+            Rows::Counted(_) => return Err(PlanError::Internal(format!("`{}` has counted rows", self.name(value)))),
+        })
     }
 
-    fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
-        let shape = self.shape(id)?;
+    /// Whether a value has a row per sample.
+    fn is_per_sample(&self, value: Value) -> bool {
+        self.network.types.get(value).rows == Rows::PerSample
+    }
+
+    /// The name of the node that yields a value.
+    fn name(&self, value: Value) -> &str {
+        &self.network.graph().node(value.node).name
+    }
+
+    fn map(&self, value: Value) -> Result<[usize; 2], PlanError> {
+        let shape = self.shape(value)?;
         let map = shape.get(2..).and_then(|map| <[usize; 2]>::try_from(map).ok());
-        map.ok_or_else(|| PlanError::Internal(format!("{id} is not a map")))
+        map.ok_or_else(|| PlanError::Internal(format!("`{}` is not a map", self.name(value))))
     }
 
     /// Elements of one channel.
-    fn plane(&self, id: NodeId) -> Result<usize, PlanError> {
-        Ok(self.shape(id)?[2..].iter().product())
+    fn plane(&self, value: Value) -> Result<usize, PlanError> {
+        Ok(self.shape(value)?[2..].iter().product())
     }
 
-    /// The buffer of a node's result.
-    fn buffer(&mut self, id: NodeId, place: Place) -> Result<BufferId, PlanError> {
-        let (network, shape) = (self.network, self.shape(id)?);
-        self.buffer_at(&shape, &network.graph().node(id).name, place)
+    /// The buffer of a value.
+    fn buffer(&mut self, value: Value, place: Place) -> Result<BufferId, PlanError> {
+        let (network, shape) = (self.network, self.shape(value)?);
+        self.buffer_at(&shape, network.types.get(value).dtype, &network.graph().node(value.node).name, place)
     }
 
-    /// An arena buffer for a value of these sizes. `node` is the node's name, for errors.
+    /// An arena buffer for an f32 value of these sizes. `node` is the node's name, for errors.
     fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
-        self.buffer_at(shape, node, Place::Arena(0))
+        self.buffer_at(shape, DType::F32, node, Place::Arena(0))
     }
 
-    fn buffer_at(&mut self, shape: &[usize], node: &str, place: Place) -> Result<BufferId, PlanError> {
-        let buffer = Buffer::new(shape, DType::F32, Layout::Nchw, place);
+    fn buffer_at(&mut self, shape: &[usize], dtype: DType, node: &str, place: Place) -> Result<BufferId, PlanError> {
+        let buffer = Buffer::new(shape, dtype, Layout::Nchw, place);
         let too_large = || PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() };
         self.plan.buffers.push(buffer.ok_or_else(too_large)?);
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    /// Records the buffer of a node's result.
-    fn set(&mut self, id: NodeId, buffer: BufferId) {
-        self.buffers[id.index()] = Some(buffer);
+    /// Records the buffer of a value.
+    fn set(&mut self, value: Value, buffer: BufferId) {
+        self.buffers.insert(value, buffer);
     }
 
     fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
@@ -244,13 +260,13 @@ impl Lowering<'_> {
         Ok(list)
     }
 
-    fn conv_shape(&self, conv: &Conv, id: NodeId, operand: NodeId) -> Result<ConvShape, PlanError> {
+    fn conv_shape(&self, conv: &Conv, result: Value, operand: Value) -> Result<ConvShape, PlanError> {
         Ok(ConvShape {
             batch: self.plan.options.batch,
             channels: self.shape(operand)?[1],
             input: self.map(operand)?,
             filters: conv.filters,
-            output: self.map(id)?,
+            output: self.map(result)?,
             kernel: conv.kernel,
             stride: conv.stride,
             pad: conv.pad,
@@ -259,9 +275,9 @@ impl Lowering<'_> {
         })
     }
 
-    fn pool_shape(&self, pool: &Pool, id: NodeId, operand: NodeId) -> Result<PoolShape, PlanError> {
+    fn pool_shape(&self, pool: &Pool, result: Value, operand: Value) -> Result<PoolShape, PlanError> {
         let maps = self.plan.options.batch * self.shape(operand)?[1];
-        Ok(pool_shape(pool, maps, self.map(operand)?, self.map(id)?))
+        Ok(pool_shape(pool, maps, self.map(operand)?, self.map(result)?))
     }
 
     /// The activation that is the only user of a node's result, if it can be applied when the result is stored.

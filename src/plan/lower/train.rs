@@ -1,7 +1,7 @@
 //! Lowers the operators of training steps.
 
 use super::{Lowering, residual};
-use crate::ir::{Conv, Node, NodeId, Pad, Train};
+use crate::ir::{Conv, Node, NodeId, Pad, Train, Value};
 use crate::kernels::{ConvShape, Layout};
 use crate::plan::{
     BufferId, ConvStrategy, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource, strategy,
@@ -12,14 +12,16 @@ impl Lowering<'_> {
     pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
         let graph = self.network.graph();
         let node = graph.node(id);
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        let operands = graph.operands(id);
         if let Train::ConvGradInput { conv, input } = op {
             return self.conv_grad_input(id, conv, *input, &operands);
         }
         let kernel = TrainKernel {
             op: op.clone(),
             operands: operands.iter().map(|&o| self.shape(o)).collect::<Result<_, _>>()?,
-            result: self.shape(id)?,
+            per_sample: operands.iter().map(|&o| self.is_per_sample(o)).collect(),
+            result: self.shape(id.into())?,
+            yields_per_sample: self.is_per_sample(id.into()),
             batch: self.plan.options.batch,
             layout: Layout::Nchw,
             plain: false,
@@ -52,14 +54,14 @@ impl Lowering<'_> {
             shape,
             why: String::new(),
         });
-        self.set(id, output);
+        self.set(id.into(), output);
         Ok(())
     }
 
     /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
     /// [`WeightSource::Transposed`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
     /// For a 1x1 kernel without padding, the result is zero-inserted instead.
-    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
+    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[Value]) -> Result<(), PlanError> {
         let dy = operands[0];
         let node = self.network.graph().node(id);
         let name = node.name.clone();
@@ -129,18 +131,10 @@ impl Lowering<'_> {
         if insert_after {
             result = self.zero_insert(&format!("{name}.zero_insert"), conv.stride, [batch, channels, h, w], result, map)?;
         }
-        self.set(id, result);
+        self.set(id.into(), result);
         if padded != [[0; 2]; 2] {
-            let pad = Pad::zeros(padded);
-            let kernel = TrainKernel {
-                op: Train::Unpad(pad),
-                operands: vec![shape.output_sizes().to_vec()],
-                result: vec![batch, channels, h, w],
-                batch,
-                layout: Layout::Nchw,
-                plain: false,
-                precise: false,
-            };
+            let unpad = Train::Unpad(Pad::zeros(padded));
+            let kernel = TrainKernel::on_map(unpad, shape.output_sizes().to_vec(), vec![batch, channels, h, w], batch);
             self.train_step(&format!("{name}.unpad"), kernel, vec![result], Vec::new(), id)?;
         }
         Ok(())
@@ -156,15 +150,8 @@ impl Lowering<'_> {
         map: [usize; 2],
     ) -> Result<BufferId, PlanError> {
         let [batch, channels, h, w] = result;
-        let kernel = TrainKernel {
-            op: Train::SubsampleGrad { stride, input: [h, w] },
-            operands: vec![vec![batch, channels, map[0], map[1]]],
-            result: result.to_vec(),
-            batch,
-            layout: Layout::Nchw,
-            plain: false,
-            precise: false,
-        };
+        let insert = Train::SubsampleGrad { stride, input: [h, w] };
+        let kernel = TrainKernel::on_map(insert, vec![batch, channels, map[0], map[1]], result.to_vec(), batch);
         let output = self.buffer_of(&result, name)?;
         self.plan.steps.push(Step {
             name: name.to_owned(),

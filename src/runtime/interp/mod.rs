@@ -5,6 +5,8 @@ mod array;
 mod ops;
 mod train;
 
+use std::collections::HashMap;
+
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::error::RunError;
@@ -12,7 +14,7 @@ use super::inputs;
 use super::outputs::Outputs;
 use super::params::ParamStore;
 use crate::check::SizeError;
-use crate::ir::{Node, NodeId, Op, Param, ParamRole, Runnable, Shape, ShapedNetwork, infer};
+use crate::ir::{Node, Op, Param, ParamRole, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer};
 use array::Array;
 pub use ops::BatchStats;
 use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
@@ -54,9 +56,10 @@ fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
     Ok(Outputs::new(outputs.into_iter().map(|(name, array)| (name, array.mapv(|v| v as f32))).collect()))
 }
 
-/// A value's shape in the graph, which has no batch axis.
-fn value_shape(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
-    Shape::fixed(&array.shape[usize::from(network.graph().node(id).op.is_batched())..])
+/// A value of a run, with its type at the sizes of the run.
+struct Known {
+    of: TensorType,
+    array: Array,
 }
 
 fn interpret(
@@ -68,13 +71,11 @@ fn interpret(
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
     let matched = inputs::matched(network, given)?;
     let graph = network.graph();
-    let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
-    let mut uses: Vec<usize> = vec![0; graph.bound()];
-    for (_, value) in graph.outputs() {
-        uses[value.node.index()] += 1;
-    }
-    for id in graph.ids() {
-        uses[id.index()] += graph.users(id).len();
+    let mut values: HashMap<Value, Known> = HashMap::new();
+    let mut uses: HashMap<Value, usize> = HashMap::new();
+    let operands = graph.ids().flat_map(|id| graph.operands(id));
+    for value in operands.chain(graph.outputs().iter().map(|(_, value)| *value)) {
+        *uses.entry(value).or_default() += 1;
     }
     for (slot, &id) in graph.inputs().iter().enumerate() {
         let array = &given[matched.order[slot]].1;
@@ -83,7 +84,8 @@ fn interpret(
             [batch, channels, length] => vec![batch, channels, 1, length],
             _ => array.shape().to_vec(),
         };
-        values[id.index()] = Some(Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() });
+        let of = TensorType::per_sample(Shape::fixed(&shape[1..]));
+        values.insert(id.into(), Known { of, array: Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() } });
     }
     for id in graph.order() {
         let node = graph.node(id);
@@ -91,33 +93,37 @@ fn interpret(
             continue;
         }
         let operands = graph.operands(id);
-        let shapes: Vec<Shape> = operands
-            .iter()
-            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| value_shape(network, v.node, a)))
-            .collect();
+        let x: Vec<&Known> = operands.iter().filter_map(|value| values.get(value)).collect();
         let [height, width] = matched.size.map(|n| n.unwrap_or(0));
         let refused = |error| SizeError { height, width, node: node.name.clone(), error };
-        let shape = infer(&node.op, &shapes).map_err(refused)?;
-        let sizes = shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
-        let x: Vec<&Array> = operands.iter().filter_map(|v| values[v.node.index()].as_ref()).collect();
-        let batch: &[usize] = if node.op.is_batched() { &[matched.batch] } else { &[] };
-        let mut out = Array { shape: [batch, &sizes[..]].concat(), data: Vec::new() };
-        out.data = evaluate(node, params, &x, &out.shape, &mut stats)?;
+        let types: Vec<TensorType> = x.iter().map(|known| known.of.clone()).collect();
+        let results = infer(&node.op, &types).map_err(refused)?;
+        let x: Vec<&Array> = x.into_iter().map(|known| &known.array).collect();
+        let [of] = <[TensorType; 1]>::try_from(results)
+            .map_err(|_| RunError::Internal(format!("`{}` has several results", node.name)))?;
+        let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+        let rows: &[usize] = match of.rows {
+            Rows::PerSample => &[matched.batch],
+            Rows::PerBatch => &[],
+            Rows::Counted(_) => &x[0].shape[..1],
+        };
+        let mut array = Array { shape: [rows, &sizes[..]].concat(), data: Vec::new() };
+        array.data = evaluate(node, params, &x, &array.shape, &mut stats)?;
         if round {
-            out.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+            array.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
         }
-        values[id.index()] = Some(out);
+        values.insert(id.into(), Known { of, array });
         for operand in operands {
-            let left = &mut uses[operand.node.index()];
+            let left = uses.entry(operand).or_default();
             *left -= 1;
             if *left == 0 {
-                values[operand.node.index()] = None;
+                values.remove(&operand);
             }
         }
     }
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
-        let array = values[value.node.index()].clone();
+        let array = values.get(value).map(|known| known.array.clone());
         let array = array.and_then(|a| ArrayD::from_shape_vec(network.declared_sizes(&a.shape), a.data).ok());
         outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
     }

@@ -97,7 +97,7 @@ impl<'a> Emitter<'a> {
     /// The shape of a node's first operand.
     pub(super) fn operand(&self, id: NodeId) -> Option<&'a Shape> {
         let first = self.checked.graph().operands(id).first().copied()?;
-        Some(self.checked.shape(first.node))
+        Some(self.checked.shape(first))
     }
 
     /// The shape of a node's result.

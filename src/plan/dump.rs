@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, Port, ResidualPlan, Step, Weight};
+use crate::base::tensor::DType;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
 use crate::kernels::{Activation, Layout};
@@ -11,7 +12,7 @@ impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan {}  batch {}  threads {}", self.name, self.options.batch, self.options.threads)?;
         for port in &self.inputs {
-            writeln!(f, "input  {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "input  {}: {}", port.name, port_type(port))?;
         }
         let rows: Vec<[String; 6]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
@@ -25,7 +26,7 @@ impl Display for Plan {
             writeln!(f, "{}", line.trim_end())?;
         }
         for port in &self.outputs {
-            writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "output {}: {}", port.name, port_type(port))?;
         }
         let weights: usize = self.weights.iter().map(Weight::unpacked_bytes).sum();
         let scratch = self.scratch * self.options.threads;
@@ -49,11 +50,14 @@ impl Plan {
     }
 
     fn place(&self, id: BufferId) -> String {
-        let Buffer { place, len, layout, .. } = self.buffer(id);
-        let layout = match layout {
+        let Buffer { place, len, layout, dtype, .. } = self.buffer(id);
+        let mut layout = match layout {
             Layout::Nchw => String::new(),
             Layout::Blocked { lanes } => format!(" c{lanes}"),
         };
+        if *dtype != DType::F32 {
+            layout = format!("{layout} {dtype}");
+        }
         match place {
             Place::Input(i) => format!("input {i}{layout}"),
             Place::Output(i) => format!("output {i}{layout}"),
@@ -134,6 +138,14 @@ fn kernel(kernel: &Kernel) -> String {
 fn cut(plan: &DirectPlan) -> String {
     let samples = if plan.samples > 1 { format!("x{}", plan.samples) } else { String::new() };
     format!("{}{samples}/{}", plan.rows, plan.shares)
+}
+
+/// Sizes, and the type of the elements if it is not f32.
+fn port_type(port: &Port) -> String {
+    match port.dtype {
+        DType::F32 => sizes(&port.shape),
+        other => format!("{} {other}", sizes(&port.shape)),
+    }
 }
 
 fn sizes(shape: &[usize]) -> String {

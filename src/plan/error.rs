@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::base::tensor::DType;
+
 /// Why no plan could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
@@ -20,6 +22,14 @@ pub enum PlanError {
         batch: usize,
         /// The node.
         node: String,
+    },
+    /// An output has elements of a type that outputs cannot have.
+    #[error("the output `{name}` has elements of type {dtype}: the main output has F32, and others F32, I64 or I32")]
+    OutputType {
+        /// The output.
+        name: String,
+        /// The type of its elements.
+        dtype: DType,
     },
     /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the planner: {0}; please report it")]

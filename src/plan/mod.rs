@@ -35,6 +35,7 @@ pub use train_kernel::TrainKernel;
 pub use weight::{Weight, WeightId, WeightLayout, WeightSource};
 pub use work::Family;
 
+use crate::base::tensor::DType;
 use crate::kernels::Isa;
 
 /// The configuration that a plan is made for.
@@ -60,6 +61,8 @@ impl PlanOptions {
 pub struct Port {
     /// Its name.
     pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
     /// Its sizes, the batch first.
     pub shape: Vec<usize>,
 }

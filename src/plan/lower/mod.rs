@@ -44,7 +44,7 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
         let buffer = l.buffer(id.into(), Place::Input(index))?;
         l.set(id.into(), buffer);
         let shape = network.declared_sizes(&shape);
-        l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
+        l.plan.inputs.push(Port { name: graph.node(id).name.clone(), dtype: network.types.get(id).dtype, shape });
     }
     for id in graph.order() {
         // an activation may already be fused into the previous step, and inputs have their buffers
@@ -153,7 +153,11 @@ impl Lowering<'_> {
         let id = self.operand(value)?;
         let shape = self.shape(value)?;
         let port = self.network.declared_sizes(&shape);
-        self.plan.outputs.push(Port { name: name.to_owned(), shape: port });
+        let dtype = self.network.types.get(value).dtype;
+        if dtype != DType::F32 && (index == 0 || !matches!(dtype, DType::I64 | DType::I32)) {
+            return Err(PlanError::OutputType { name: name.to_owned(), dtype });
+        }
+        self.plan.outputs.push(Port { name: name.to_owned(), dtype, shape: port });
         match self.plan.buffers[id.0].place {
             Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
             Place::Input(_) | Place::Output(_) => {

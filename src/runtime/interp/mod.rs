@@ -11,10 +11,12 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::error::RunError;
 use super::inputs;
-use super::outputs::Outputs;
+use super::outputs::{OutputArray, Outputs};
 use super::params::ParamStore;
+use crate::base::tensor::DType;
 use crate::check::SizeError;
 use crate::ir::{Node, Op, Param, ParamRole, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer};
+use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
 use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
@@ -49,11 +51,29 @@ pub fn run_exact(
     params: &ParamStore,
     inputs: &[(&str, ArrayViewD<'_, f32>)],
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
-    interpret(network, params, inputs, Stats::Running, false)
+    let outputs = interpret(network, params, inputs, Stats::Running, false)?;
+    Ok(outputs.into_iter().map(|output| (output.name, output.values)).collect())
 }
 
-fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
-    Ok(Outputs::new(outputs.into_iter().map(|(name, array)| (name, array.mapv(|v| v as f32))).collect()))
+/// An output, in f64 whatever its type.
+struct Output {
+    name: String,
+    dtype: DType,
+    values: ArrayD<f64>,
+}
+
+fn rounded(outputs: Vec<Output>) -> Result<Outputs, RunError> {
+    let round = |Output { name, dtype, values }| {
+        let array = match dtype {
+            DType::F32 => OutputArray::F32(values.mapv(|v| v as f32)),
+            DType::I64 => OutputArray::I64(values.mapv(|v| v as i64)),
+            DType::I32 => OutputArray::I32(values.mapv(|v| v as i32)),
+            _ => return Err(PlanError::OutputType { name, dtype }),
+        };
+        Ok((name, array))
+    };
+    let list = outputs.into_iter().map(round).collect::<Result<_, _>>()?;
+    Outputs::new(list).ok_or_else(|| RunError::Internal("the main output is not f32".to_owned()))
 }
 
 /// A value of a run, with its type at the sizes of the run.
@@ -68,7 +88,7 @@ fn interpret(
     given: &[(&str, ArrayViewD<'_, f32>)],
     mut stats: Stats<'_>,
     round: bool,
-) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
+) -> Result<Vec<Output>, RunError> {
     let matched = inputs::matched(network, given)?;
     let graph = network.graph();
     let mut values: HashMap<Value, Known> = HashMap::new();
@@ -123,9 +143,10 @@ fn interpret(
     }
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
-        let array = values.get(value).map(|known| known.array.clone());
-        let array = array.and_then(|a| ArrayD::from_shape_vec(network.declared_sizes(&a.shape), a.data).ok());
-        outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
+        let missing = || RunError::Internal(format!("the output `{name}` has no value"));
+        let Known { of, array } = values.get(value).ok_or_else(missing)?;
+        let values = ArrayD::from_shape_vec(network.declared_sizes(&array.shape), array.data.clone());
+        outputs.push(Output { name: name.clone(), dtype: of.dtype, values: values.map_err(|_| missing())? });
     }
     if outputs.is_empty() {
         return Err(RunError::Internal("the network has no output".to_owned()));

@@ -15,7 +15,7 @@ pub use sizes::{AxisReport, Condition, Fits, FixedSizeError, SizeError, SizeRepo
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Types, params};
+use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Types};
 
 /// Checks a network. Problems are added to `diags`; returns `None` if there is an error.
 pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
@@ -57,7 +57,7 @@ fn some_size_fits(network: &Network, types: &Types, diags: &mut Vec<Diagnostic>)
 fn name_parameters(graph: &mut Graph, types: &Types) {
     let ids: Vec<NodeId> = graph.ids().collect();
     for id in ids {
-        let list = params(&graph.node(id).op, &types.operand_shapes(graph, id));
+        let list = graph.node(id).op.params(&types.operand_shapes(graph, id));
         let node = graph.node_mut(id);
         node.params = list
             .into_iter()

@@ -146,32 +146,6 @@ fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
-/// The stride of an operator, as counted by shortcut policies.
-pub(super) fn stride(op: &Op) -> Pair {
-    match op {
-        Op::Conv(c) => c.stride,
-        Op::Pool(p) => p.stride,
-        Op::Subsample(s) => *s,
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::AdaptiveAvgPool(_)
-        | Op::Flatten
-        | Op::Linear(_)
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::GlobalMaxPool
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => [1, 1],
-    }
-}
-
 /// Whether a shape has one spatial axis (1-D inputs).
 pub(super) fn is_signal(shape: Option<&Shape>) -> bool {
     shape.and_then(Shape::dims).is_some_and(|dims| dims.len() == 2)

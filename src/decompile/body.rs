@@ -235,7 +235,7 @@ fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize
 fn strides(net: &Net, item: &Item, stride: &mut Pair) {
     match item {
         Item::Op(id) => {
-            let own = attrs::stride(&net.node(*id).op);
+            let own = net.node(*id).op.stride();
             *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
         }
         Item::Scope(scope) => scope.body.iter().for_each(|item| strides(net, item, stride)),

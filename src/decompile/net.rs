@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attrs::{self, Attr};
 use super::error::DecompileError;
-use crate::ir::{self, Epilogue, Graph, NodeId, Op, Shape, infer_shape};
+use crate::ir::{Graph, NodeId, Op, Shape, infer_shape};
 
 /// A node's place in [`Net::nodes`].
 pub(super) type Id = usize;
@@ -70,7 +70,7 @@ impl Net {
                 Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };
-            let named = !ir::params(&node.op, &shapes).is_empty();
+            let named = !node.op.params(&shapes).is_empty();
             at.insert(id, net.nodes.len());
             net.nodes.push(Node { op: node.op.clone(), operands, name: node.name.clone(), shape, named });
         }
@@ -111,13 +111,7 @@ fn live(graph: &Graph) -> Vec<bool> {
 
 /// Rejects operators without a statement in the language.
 fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
-    let fused = match op {
-        Op::Conv(c) => c.epilogue != Epilogue::default(),
-        Op::Linear(l) => l.epilogue != Epilogue::default(),
-        Op::Train(_) => true,
-        _ => false,
-    };
-    if fused {
+    if !op.is_declarable() {
         return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word() });
     }
     Ok(())

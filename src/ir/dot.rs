@@ -27,9 +27,9 @@ pub fn dot(network: &ShapedNetwork) -> String {
         }
         let node = graph.node(id);
         let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.results_text(id));
-        let color = match node.op {
-            Op::Conv(_) | Op::Linear(_) => ", style = filled, fillcolor = \"#dbe9f6\"",
-            Op::Add | Op::Mul | Op::Concat => ", shape = ellipse",
+        let color = match &node.op {
+            op if op.is_weighted() => ", style = filled, fillcolor = \"#dbe9f6\"",
+            op if op.is_join() => ", shape = ellipse",
             _ => "",
         };
         let indent = if cluster.is_some() { "    " } else { "  " };

@@ -1,5 +1,4 @@
-//! The operators. A `match` on [`Op`] never has a wildcard arm, so a new operator yields a list
-//! of compile errors to work through.
+//! The operators. What differs by operator is a fact in `ops::facts`, or an exhaustive `match` in one of the back ends.
 
 use serde::{Deserialize, Serialize};
 

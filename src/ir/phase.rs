@@ -162,7 +162,7 @@ fn lift_all(network: &mut ShapedNetwork) {
     let ids: Vec<_> = graph.ids().collect();
     for id in ids {
         for result in network.types.results_mut(id) {
-            if result.rows == Rows::PerBatch || !one_dimensional::is_1d(&result.shape) {
+            if result.rows == Rows::PerBatch || !result.shape.is_1d() {
                 continue;
             }
             result.shape = one_dimensional::lift(&result.shape);

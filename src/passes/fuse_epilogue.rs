@@ -12,24 +12,7 @@ pub(super) fn run(network: &mut ShapedNetwork) {
         match network.graph().node(id).op {
             Op::Add => fuse_add(network, id),
             Op::Act(act) => fuse_act(network, id, act),
-            Op::Input(_)
-            | Op::Conv(_)
-            | Op::BatchNorm(_)
-            | Op::Mul
-            | Op::Concat
-            | Op::Pool(_)
-            | Op::AdaptiveAvgPool(_)
-            | Op::GlobalMaxPool
-            | Op::Flatten
-            | Op::Linear(_)
-            | Op::Softmax
-            | Op::Dropout(_)
-            | Op::Pad(_)
-            | Op::Subsample(_)
-            | Op::Upsample(_)
-            | Op::Clamp(_)
-            | Op::Scale(_)
-            | Op::Train(_) => {}
+            _ => {}
         }
     }
 }
@@ -64,26 +47,5 @@ fn fuse_act(network: &mut ShapedNetwork, id: NodeId, act: Act) {
 
 /// The epilogue of a layer.
 fn epilogue(network: &mut ShapedNetwork, node: NodeId) -> Option<&mut Epilogue> {
-    match &mut network.graph_mut().node_mut(node).op {
-        Op::Conv(c) => Some(&mut c.epilogue),
-        Op::Linear(l) => Some(&mut l.epilogue),
-        Op::Train(op) => op.epilogue_mut(),
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_) => None,
-    }
+    network.graph_mut().node_mut(node).op.epilogue_mut()
 }

@@ -1,6 +1,6 @@
 //! Graph invariants.
 
-use crate::ir::{Op, ParamRole, ShapedNetwork, TensorType, infer, params};
+use crate::ir::{Op, ParamRole, ShapedNetwork, TensorType, infer};
 
 /// Verifies the graph: no cycles or dangling values, and shapes and parameters as the operators require. The error describes
 /// the violation.
@@ -29,7 +29,7 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
             }
             Err(error) => return Err(fail(error.to_string())),
         }
-        let mut expected = params(&node.op, &network.types.operand_shapes(graph, id));
+        let mut expected = node.op.params(&network.types.operand_shapes(graph, id));
         if network.is_lifted() {
             // a 1-D convolution keeps its declared weight shape
             expected.iter_mut().filter(|(_, shape)| shape.len() == 4).for_each(|(_, shape)| {

@@ -104,7 +104,7 @@ fn shrunk(checked: &Checked, size: usize) -> Option<Checked> {
         }
         let node = small.graph().node(id);
         let operands = small.types.operand_shapes(small.graph(), id);
-        let same = crate::ir::params(&node.op, &operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
+        let same = node.op.params(&operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
         if !same {
             return None;
         }

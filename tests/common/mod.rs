@@ -8,7 +8,7 @@ use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::ir::{
     Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
-    PoolKind, Shape, Types, Value, params,
+    PoolKind, Shape, Types, Value,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -93,7 +93,7 @@ impl Build {
     pub fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
         let inputs: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
         let mut list = Vec::new();
-        for (role, sizes) in params(&op, &inputs) {
+        for (role, sizes) in op.params(&inputs) {
             let full = format!("{name}.{}", role.suffix());
             list.push(Param { role, shape: sizes.clone(), source: ParamSource::Named(full.clone()) });
             let len: usize = sizes.iter().product();

@@ -29,7 +29,7 @@ pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeE
 /// handled as the feature map `channels x 1 x length`.
 pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
     arity(op, inputs.len())?;
-    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(Shape::is_1d) {
         return infer_one_dimensional(op, inputs);
     }
     let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
@@ -205,10 +205,10 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
         return Ok(Shape::Unknown);
     }
     let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
-    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| one_dimensional::is_1d(shape))) {
+    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| shape.is_1d())) {
         return Err(ShapeError::Unequal { op: op.word(), left: other.clone(), right: map.clone(), slot: 1 });
     }
-    if !one_dimensional::is_flat(op) {
+    if !op.is_flat() {
         return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();

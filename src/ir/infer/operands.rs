@@ -1,7 +1,7 @@
 //! What operators demand of their operands.
 
 use super::ShapeError;
-use crate::ir::{Conv, Dim, Linear, Op, Shape};
+use crate::ir::{Arity, Dim, Op, Shape};
 
 pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
@@ -28,37 +28,14 @@ pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result
     Err(ShapeError::Unequal { op: op.word(), left: Shape::Known(left.to_vec()), right: Shape::Known(right.to_vec()), slot })
 }
 
+/// Numbers of operands in words.
+const COUNTS: [&str; 5] = ["no", "one", "two", "three", "four"];
+
 /// Checks the number of operands.
 pub(super) fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
-    let (fits, takes) = match op {
-        Op::Input(_) => (got == 0, "no"),
-        Op::Conv(Conv { epilogue, .. }) | Op::Linear(Linear { epilogue, .. }) => {
-            if epilogue.residual {
-                (got == 2, "two")
-            } else {
-                (got == 1, "one")
-            }
-        }
-        Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(Some(_))
-        | Op::Clamp(_)
-        | Op::Scale(_) => (got == 1, "one"),
-        Op::Upsample(None) => (got == 2, "two"),
-        Op::Add | Op::Concat => (got >= 2, "two or more"),
-        Op::Mul => (got == 2, "two"),
-        Op::Train(train) => {
-            let takes = train.operands();
-            (got == takes, ["no", "one", "two", "three", "four"].get(takes).copied().unwrap_or("other"))
-        }
+    let (fits, takes) = match op.arity() {
+        Arity::Exactly(count) => (got == count, COUNTS.get(count).copied().unwrap_or("other")),
+        Arity::AtLeast(count) => (got >= count, "two or more"),
     };
     if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word(), takes, got }) }
 }

@@ -38,30 +38,8 @@ fn takes_whole_batch(op: &Train, slot: usize) -> bool {
 
 /// Whether the result belongs to the whole batch.
 fn yields_whole_batch(op: &Train) -> bool {
-    match op {
-        Train::NormStats
-        | Train::NormGradParams { .. }
-        | Train::ConvGradWeight(_)
-        | Train::BiasGrad
-        | Train::LinearGradWeight => true,
-        Train::BatchNorm { .. }
-        | Train::NormGradInput { .. }
-        | Train::ActGrad(_)
-        | Train::ConvGradInput { .. }
-        | Train::LinearGradInput { .. }
-        | Train::MaxPoolGrad(_)
-        | Train::AvgPoolGrad { .. }
-        | Train::AdaptiveAvgPoolGrad { .. }
-        | Train::Slice { .. }
-        | Train::Unpad(_)
-        | Train::SubsampleGrad { .. }
-        | Train::UpsampleGrad { .. }
-        | Train::ClampGrad(_)
-        | Train::SumPlane
-        | Train::Unflatten(_)
-        | Train::SoftmaxGrad
-        | Train::Dropout { .. }
-        | Train::CrossEntropy { .. }
-        | Train::CrossEntropyGrad { .. } => false,
-    }
+    matches!(
+        op,
+        Train::NormStats | Train::NormGradParams { .. } | Train::ConvGradWeight(_) | Train::BiasGrad | Train::LinearGradWeight
+    )
 }

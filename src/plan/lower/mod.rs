@@ -301,26 +301,7 @@ impl Lowering<'_> {
 
 /// Whether the step of this operator can apply the activation that follows (fused operators already carry theirs).
 fn takes_act(op: &Op) -> bool {
-    match op {
-        Op::BatchNorm(_) | Op::Add | Op::Mul => true,
-        Op::Input(_)
-        | Op::Conv(_)
-        | Op::Act(_)
-        | Op::Concat
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Linear(_)
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => false,
-    }
+    matches!(op, Op::BatchNorm(_) | Op::Add | Op::Mul)
 }
 
 fn residual(is: bool) -> ResidualPlan {

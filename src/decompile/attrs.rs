@@ -137,7 +137,9 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Scale(s) => {
             vec![first("times", Val::Float(shortest(s.times))), attr("plus", Val::Float(shortest(s.plus)), s.plus == 0.0)]
         }
-        Op::Act(_) | Op::Input(_) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
+        Op::Act(_) | Op::Input(_) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) | Op::Custom(_) => {
+            Vec::new()
+        }
     }
 }
 

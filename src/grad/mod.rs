@@ -330,7 +330,9 @@ impl<'a> Differentiation<'a> {
             Op::Upsample(_) => self.upsample(id, name, dy),
             Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
             Op::Scale(scale) => self.scale(id, name, *scale, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
+                Err(GradError::Internal(format!("`{name}` has no gradient")))
+            }
         }
     }
 

@@ -98,6 +98,7 @@ pub fn describe(op: &Op) -> String {
         }
         Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
         Op::Train(op) => train(&mut text, op),
+        Op::Custom(_) => {}
     }
     text
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::attrs::{Act, BatchNorm, Clamp, Conv, Linear, Pad, Pair, Pool, PoolKind, Scale};
-use super::{Shape, Train};
+use super::{CustomOp, Shape, Train};
 
-/// An operator. Operands are ordered by slot; every operator yields one value.
+/// An operator. Operands are ordered by slot. Almost every operator yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
@@ -49,6 +49,9 @@ pub enum Op {
     Scale(Scale),
     /// An operator that only training steps use.
     Train(Train),
+    /// An operator that is given by the program around this crate: no source declares it, and no file has it.
+    #[serde(skip)]
+    Custom(CustomOp),
 }
 
 impl Op {
@@ -75,6 +78,7 @@ impl Op {
             Op::Clamp(_) => "clamp",
             Op::Scale(_) => "scale",
             Op::Train(op) => op.word(),
+            Op::Custom(op) => op.0.word(),
         }
     }
 }

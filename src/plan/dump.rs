@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, Port, ResidualPlan, Step, Weight};
+use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
 use crate::base::tensor::DType;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
@@ -17,7 +17,11 @@ impl Display for Plan {
         let rows: Vec<[String; 6]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3), width(4)];
-        for row in &rows {
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(RowLoop { counts, bound, rows, .. }) = self.loops.iter().find(|l| l.steps.start == index) {
+                let counts = self.place(*counts);
+                writeln!(f, "      for each chunk of {rows} rows, of those that {counts} counts: up to {bound} of each sample")?;
+            }
             let mut line = String::new();
             for (text, width) in row.iter().zip(widths) {
                 line.push_str(&format!("{text:<width$}  "));
@@ -40,7 +44,7 @@ impl Plan {
         let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].unpacked_bytes()).sum();
         [
-            format!("{index:>4}  {}", step.name),
+            format!("{index:>4}  {}{}", if self.loops.iter().any(|l| l.steps.contains(&index)) { "  " } else { "" }, step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
             format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
@@ -127,6 +131,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
+        Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
         Kernel::Clamp { limits: [low, high] } => format!("clamp {low} to {high}"),
         Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::base::tensor::DType;
+use crate::ir::RowsError;
 
 /// Why no plan could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -31,6 +32,9 @@ pub enum PlanError {
         /// The type of its elements.
         dtype: DType,
     },
+    /// Counted rows leave their loop.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the planner: {0}; please report it")]
     Internal(String),

@@ -1,6 +1,7 @@
 //! The computations of steps.
 
 use super::TrainKernel;
+use crate::ir::CustomOp;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
@@ -163,4 +164,6 @@ pub enum Kernel {
     },
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
+    /// An operator that the program gives.
+    Custom(CustomOp),
 }

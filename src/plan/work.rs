@@ -88,7 +88,8 @@ impl Kernel {
             | Kernel::Scale { .. }
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
-            Kernel::Concat { .. }
+            Kernel::Custom(_)
+            | Kernel::Concat { .. }
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }

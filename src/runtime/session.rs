@@ -1,5 +1,6 @@
 //! A model in use by one thread.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,8 @@ impl Session {
         inputs: &[(&str, ArrayViewD<'_, f32>)],
         mut observe: impl FnMut(&Step, Duration),
     ) -> Result<Outputs, RunError> {
-        self.run_with(inputs, |pending| observe(pending.step, pending.run_timed()))
+        let mut spent = HashMap::new();
+        self.run_with(inputs, |pending| pending.run_timed(&mut spent, &mut observe))
     }
 
     /// Runs the network on inputs that led to NaN or infinity, and finds the first non-finite values in plan order: in an input, a

@@ -120,7 +120,8 @@ impl<'a> Use<'a> {
             | Op::Upsample(None)
             | Op::Clamp(_)
             | Op::Scale(_)
-            | Op::Train(_) => None,
+            | Op::Train(_)
+            | Op::Custom(_) => None,
         }
     }
 
@@ -181,6 +182,7 @@ impl<'a> Use<'a> {
             }
             Op::Scale(scale) => scaled(scale, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
+            Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
         })
     }
 

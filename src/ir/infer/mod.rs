@@ -20,6 +20,9 @@ pub const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The types of an operator's results, one for each.
 pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+    if let Op::Custom(op) = op {
+        return op.0.infer(operands);
+    }
     let shapes: Vec<Shape> = operands.iter().map(|operand| operand.shape.clone()).collect();
     let shape = infer_shape(op, &shapes)?;
     Ok(vec![TensorType { dtype: DType::F32, rows: rows(op, operands)?, shape }])
@@ -28,6 +31,10 @@ pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeE
 /// The shape of an operator's result, where it has a single one; `Unknown` if an operand is. A 1-D input, `channels x length`, is
 /// handled as the feature map `channels x 1 x length`.
 pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    if let Op::Custom(op) = op {
+        let operands: Vec<TensorType> = inputs.iter().cloned().map(TensorType::per_sample).collect();
+        return Ok(op.0.infer(&operands)?.into_iter().next().map_or(Shape::Unknown, |result| result.shape));
+    }
     arity(op, inputs.len())?;
     if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(Shape::is_1d) {
         return infer_one_dimensional(op, inputs);
@@ -191,6 +198,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             out
         }
         Op::Train(train) => infer_train(train, op, &dims)?,
+        Op::Custom(_) => return Ok(Shape::Unknown),
     };
     let elements = out.iter().try_fold(1u64, |n, d| n.checked_mul(d.fixed().unwrap_or(1) as u64));
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {

@@ -86,9 +86,18 @@ impl Op {
         }
     }
 
-    /// Whether a source can declare it: training operators and fused epilogues belong to later phases.
+    /// For an operator that begins counted rows: the slot of the operand with their counts.
+    pub fn counts(&self) -> Option<usize> {
+        match self {
+            Op::Custom(op) => op.0.counts(),
+            _ => None,
+        }
+    }
+
+    /// Whether a source can declare it: training operators and fused epilogues belong to later phases, and custom operators to
+    /// the program.
     pub fn is_declarable(&self) -> bool {
-        !matches!(self, Op::Train(_)) && self.epilogue().is_none_or(|epilogue| *epilogue == Epilogue::default())
+        !matches!(self, Op::Train(_) | Op::Custom(_)) && self.epilogue().is_none_or(|epilogue| *epilogue == Epilogue::default())
     }
 
     /// The step along height and width, as counted by shortcut policies.

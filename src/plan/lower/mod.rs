@@ -1,17 +1,18 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod rows;
 mod train;
 
 use std::collections::HashMap;
 
 use super::attrs::{activation, edge, pool_shape};
 use super::{
-    Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
-    WeightLayout, WeightSource, strategy,
+    Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Settings, Step, Weight,
+    WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Value};
+use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{Activation, ConvShape, Layout};
@@ -21,10 +22,12 @@ pub(super) struct Lowering<'a> {
     pub plan: Plan,
     /// The buffer of each value.
     buffers: HashMap<Value, BufferId>,
+    /// In a loop over counted rows, the rows of a chunk.
+    chunk: Option<usize>,
 }
 
 /// Lowers a network. All buffers but the caller's are in the arena, without offsets yet.
-pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Plan, PlanError> {
+pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
     let graph = network.graph();
     let plan = Plan {
         name: network.name().to_owned(),
@@ -34,11 +37,12 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
         buffers: Vec::new(),
         weights: Vec::new(),
         steps: Vec::new(),
+        loops: Vec::new(),
         arena: 0,
         scratch_at: 0,
         scratch: 0,
     };
-    let mut l = Lowering { network, plan, buffers: HashMap::new() };
+    let mut l = Lowering { network, plan, buffers: HashMap::new(), chunk: None };
     for (index, &id) in graph.inputs().iter().enumerate() {
         let shape = l.shape(id.into())?;
         let buffer = l.buffer(id.into(), Place::Input(index))?;
@@ -46,10 +50,10 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
         let shape = network.declared_sizes(&shape);
         l.plan.inputs.push(Port { name: graph.node(id).name.clone(), dtype: network.types.get(id).dtype, shape });
     }
-    for id in graph.order() {
-        // an activation may already be fused into the previous step, and inputs have their buffers
-        if !l.buffers.contains_key(&id.into()) {
-            l.node(id)?;
+    for unit in units(network)? {
+        match unit {
+            Unit::Node(id) => l.node(id)?,
+            Unit::Loop(rows) => l.row_loop(&rows, settings.chunk_rows)?,
         }
     }
     for (index, (name, value)) in graph.outputs().iter().enumerate() {
@@ -60,6 +64,10 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        // an activation may already be fused into the previous step, and inputs have their buffers
+        if self.buffers.contains_key(&id.into()) {
+            return Ok(());
+        }
         let graph = self.network.graph();
         let node = graph.node(id);
         let operands = graph.operands(id);
@@ -82,8 +90,8 @@ impl Lowering<'_> {
                 Kernel::Conv { shape, strategy, residual, act: conv.epilogue.act.map(activation) }
             }
             Op::Linear(linear) => {
-                let inputs = self.shape(operands[0])?[1];
-                let sizes = [self.plan.options.batch, inputs, linear.features];
+                let x = self.shape(operands[0])?;
+                let sizes = [x[0], x[1], linear.features];
                 Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act: linear.epilogue.act.map(activation) }
             }
             Op::BatchNorm(_) => Kernel::ScaleShift { plane: self.plane(result)?, act: self.following_act(id) },
@@ -107,7 +115,8 @@ impl Lowering<'_> {
             Op::Softmax => Kernel::Softmax { channels: self.shape(result)?[1], plane: self.plane(result)? },
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
-                let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
+                let x = self.shape(operands[0])?;
+                let input = [x[0], x[1], h, w];
                 Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) })
             }
             Op::GlobalMaxPool => {
@@ -120,6 +129,7 @@ impl Lowering<'_> {
             Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
+            Op::Custom(op) => return self.custom(id, op, inputs),
         };
         let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
@@ -190,7 +200,11 @@ impl Lowering<'_> {
         Ok(match of.rows {
             Rows::PerSample => [&[self.plan.options.batch], &sizes[..]].concat(),
             Rows::PerBatch => sizes,
-            Rows::Counted(_) => return Err(PlanError::Internal(format!("`{}` has counted rows", self.name(value)))),
+            Rows::Counted(_) => {
+                let outside =
+                    || PlanError::Internal(format!("the rows of `{}` are read outside of their loop", self.name(value)));
+                [&[self.chunk.ok_or_else(outside)?], &sizes[..]].concat()
+            }
         })
     }
 
@@ -265,9 +279,10 @@ impl Lowering<'_> {
     }
 
     fn conv_shape(&self, conv: &Conv, result: Value, operand: Value) -> Result<ConvShape, PlanError> {
+        let x = self.shape(operand)?;
         Ok(ConvShape {
-            batch: self.plan.options.batch,
-            channels: self.shape(operand)?[1],
+            batch: x[0],
+            channels: x[1],
             input: self.map(operand)?,
             filters: conv.filters,
             output: self.map(result)?,
@@ -280,7 +295,7 @@ impl Lowering<'_> {
     }
 
     fn pool_shape(&self, pool: &Pool, result: Value, operand: Value) -> Result<PoolShape, PlanError> {
-        let maps = self.plan.options.batch * self.shape(operand)?[1];
+        let maps = self.shape(operand)?[..2].iter().product();
         Ok(pool_shape(pool, maps, self.map(operand)?, self.map(result)?))
     }
 

@@ -6,6 +6,7 @@ mod ops;
 mod train;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -15,7 +16,7 @@ use super::outputs::{OutputArray, Outputs};
 use super::params::ParamStore;
 use crate::base::tensor::DType;
 use crate::check::SizeError;
-use crate::ir::{Node, Op, Param, ParamRole, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer};
+use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer, units};
 use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
@@ -80,6 +81,23 @@ fn rounded(outputs: Vec<Output>) -> Result<Outputs, RunError> {
 struct Known {
     of: TensorType,
     array: Array,
+    /// The number of rows of each sample, if they are counted.
+    counts: Option<Rc<[usize]>>,
+}
+
+impl Known {
+    fn reference(&self) -> Reference<'_> {
+        Reference { shape: &self.array.shape, data: &self.array.data, counts: self.counts.as_deref() }
+    }
+}
+
+/// The number of rows of each sample in the loop over counted rows that an operator begins or belongs to.
+fn counts(op: &Op, x: &[&Known]) -> Option<Rc<[usize]>> {
+    let given = || {
+        let counts = x.get(op.counts()?)?;
+        Some(counts.array.data.iter().map(|&count| count as usize).collect())
+    };
+    x.iter().find_map(|known| known.counts.clone()).or_else(given)
 }
 
 fn interpret(
@@ -90,6 +108,8 @@ fn interpret(
     round: bool,
 ) -> Result<Vec<Output>, RunError> {
     let matched = inputs::matched(network, given)?;
+    // only to refuse what cannot be computed: here, no memory is saved
+    units(network).map_err(PlanError::from)?;
     let graph = network.graph();
     let mut values: HashMap<Value, Known> = HashMap::new();
     let mut uses: HashMap<Value, usize> = HashMap::new();
@@ -105,7 +125,10 @@ fn interpret(
             _ => array.shape().to_vec(),
         };
         let of = TensorType::per_sample(Shape::fixed(&shape[1..]));
-        values.insert(id.into(), Known { of, array: Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() } });
+        values.insert(
+            id.into(),
+            Known { of, array: Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() }, counts: None },
+        );
     }
     for id in graph.order() {
         let node = graph.node(id);
@@ -118,21 +141,38 @@ fn interpret(
         let refused = |error| SizeError { height, width, node: node.name.clone(), error };
         let types: Vec<TensorType> = x.iter().map(|known| known.of.clone()).collect();
         let results = infer(&node.op, &types).map_err(refused)?;
-        let x: Vec<&Array> = x.into_iter().map(|known| &known.array).collect();
-        let [of] = <[TensorType; 1]>::try_from(results)
-            .map_err(|_| RunError::Internal(format!("`{}` has several results", node.name)))?;
-        let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
-        let rows: &[usize] = match of.rows {
-            Rows::PerSample => &[matched.batch],
-            Rows::PerBatch => &[],
-            Rows::Counted(_) => &x[0].shape[..1],
-        };
-        let mut array = Array { shape: [rows, &sizes[..]].concat(), data: Vec::new() };
-        array.data = evaluate(node, params, &x, &array.shape, &mut stats)?;
-        if round {
-            array.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        let counts = counts(&node.op, &x);
+        let mut arrays = Vec::new();
+        for of in &results {
+            let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+            let rows = match of.rows {
+                Rows::PerSample => vec![matched.batch],
+                Rows::PerBatch => Vec::new(),
+                Rows::Counted(_) => vec![counts.iter().flat_map(|counts| counts.iter()).sum()],
+            };
+            arrays.push(Array { shape: [rows, sizes].concat(), data: Vec::new() });
         }
-        values.insert(id.into(), Known { of, array });
+        let values_of = match (&node.op, &arrays[..]) {
+            (Op::Custom(op), _) => op.0.evaluate(&x.iter().map(|known| known.reference()).collect::<Vec<_>>()),
+            (_, [Array { shape, .. }]) if shape.contains(&0) => vec![Vec::new()],
+            (_, [Array { shape, .. }]) => {
+                let x: Vec<&Array> = x.iter().map(|known| &known.array).collect();
+                vec![evaluate(node, params, &x, shape, &mut stats)?]
+            }
+            _ => Vec::new(),
+        };
+        let fits = |(array, data): (&Array, &Vec<f64>)| array.shape.iter().product::<usize>() == data.len();
+        if values_of.len() != arrays.len() || !arrays.iter().zip(&values_of).all(fits) {
+            return Err(RunError::Internal(format!("`{}` has results of other sizes than inferred", node.name)));
+        }
+        for (port, ((of, mut array), mut data)) in results.into_iter().zip(arrays).zip(values_of).enumerate() {
+            if round && of.dtype == DType::F32 {
+                data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+            }
+            array.data = data;
+            let counts = counts.clone().filter(|_| matches!(of.rows, Rows::Counted(_)));
+            values.insert(Value { node: id, port: port as u8 }, Known { of, array, counts });
+        }
         for operand in operands {
             let left = uses.entry(operand).or_default();
             *left -= 1;
@@ -144,7 +184,7 @@ fn interpret(
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
         let missing = || RunError::Internal(format!("the output `{name}` has no value"));
-        let Known { of, array } = values.get(value).ok_or_else(missing)?;
+        let Known { of, array, .. } = values.get(value).ok_or_else(missing)?;
         let values = ArrayD::from_shape_vec(network.declared_sizes(&array.shape), array.data.clone());
         outputs.push(Output { name: name.clone(), dtype: of.dtype, values: values.map_err(|_| missing())? });
     }
@@ -236,6 +276,7 @@ fn evaluate(
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
+        Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {
             let [_, _, h, w] = x[0].map();
             let mut out = Vec::with_capacity(shape.iter().product());

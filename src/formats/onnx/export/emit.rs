@@ -166,6 +166,7 @@ impl<'a> Emitter<'a> {
                 self.push("Add", name, &[&product, &plus], Vec::new())
             }
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
+            Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
         // a value that is an output has the name of the output
         let result = match self.outputs.get(&id).copied() {

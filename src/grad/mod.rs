@@ -114,13 +114,16 @@ pub fn training(network: &Canonical, options: &GradOptions) -> Result<TrainingSt
     Ok(step.finish())
 }
 
-/// All sizes must be fixed, and the name of the labels must be free.
+/// All sizes must be fixed, all operators differentiable, and the name of the labels free.
 fn check_inputs(network: &ShapedNetwork) -> Result<(), GradError> {
     let graph = network.graph();
     for id in graph.order() {
         let node = graph.node(id);
         if network.shape(id).sizes().is_none() {
             return Err(GradError::Free { node: node.name.clone(), shape: network.shape(id).to_string() });
+        }
+        if let Op::Custom(_) = node.op {
+            return Err(GradError::NoGradient { node: node.name.clone(), op: node.op.word() });
         }
         if let Op::Input(_) = node.op
             && node.name == LABELS

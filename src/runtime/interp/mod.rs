@@ -11,7 +11,7 @@ use std::rc::Rc;
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::error::RunError;
-use super::inputs;
+use super::inputs::{self, Matched};
 use super::outputs::{OutputArray, Outputs};
 use super::params::ParamStore;
 use crate::base::tensor::DType;
@@ -64,8 +64,9 @@ struct Output {
 }
 
 fn rounded(outputs: Vec<Output>) -> Result<Outputs, RunError> {
-    let round = |Output { name, dtype, values }| {
+    let round = |(index, Output { name, dtype, values }): (usize, Output)| {
         let array = match dtype {
+            dtype if index == 0 && dtype != DType::F32 => return Err(PlanError::OutputType { name, dtype }),
             DType::F32 => OutputArray::F32(values.mapv(|v| v as f32)),
             DType::I64 => OutputArray::I64(values.mapv(|v| v as i64)),
             DType::I32 => OutputArray::I32(values.mapv(|v| v as i32)),
@@ -73,7 +74,7 @@ fn rounded(outputs: Vec<Output>) -> Result<Outputs, RunError> {
         };
         Ok((name, array))
     };
-    let list = outputs.into_iter().map(round).collect::<Result<_, _>>()?;
+    let list = outputs.into_iter().enumerate().map(round).collect::<Result<_, _>>()?;
     Outputs::new(list).ok_or_else(|| RunError::Internal("the main output is not f32".to_owned()))
 }
 
@@ -86,6 +87,14 @@ struct Known {
 }
 
 impl Known {
+    /// Rounded to the precision of its type: integers are exact.
+    fn rounded(mut self) -> Known {
+        if self.of.dtype == DType::F32 {
+            self.array.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        }
+        self
+    }
+
     fn reference(&self) -> Reference<'_> {
         Reference { shape: &self.array.shape, data: &self.array.data, counts: self.counts.as_deref() }
     }
@@ -137,41 +146,8 @@ fn interpret(
         }
         let operands = graph.operands(id);
         let x: Vec<&Known> = operands.iter().filter_map(|value| values.get(value)).collect();
-        let [height, width] = matched.size.map(|n| n.unwrap_or(0));
-        let refused = |error| SizeError { height, width, node: node.name.clone(), error };
-        let types: Vec<TensorType> = x.iter().map(|known| known.of.clone()).collect();
-        let results = infer(&node.op, &types).map_err(refused)?;
-        let counts = counts(&node.op, &x);
-        let mut arrays = Vec::new();
-        for of in &results {
-            let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
-            let rows = match of.rows {
-                Rows::PerSample => vec![matched.batch],
-                Rows::PerBatch => Vec::new(),
-                Rows::Counted(_) => vec![counts.iter().flat_map(|counts| counts.iter()).sum()],
-            };
-            arrays.push(Array { shape: [rows, sizes].concat(), data: Vec::new() });
-        }
-        let values_of = match (&node.op, &arrays[..]) {
-            (Op::Custom(op), _) => op.0.evaluate(&x.iter().map(|known| known.reference()).collect::<Vec<_>>()),
-            (_, [Array { shape, .. }]) if shape.contains(&0) => vec![Vec::new()],
-            (_, [Array { shape, .. }]) => {
-                let x: Vec<&Array> = x.iter().map(|known| &known.array).collect();
-                vec![evaluate(node, params, &x, shape, &mut stats)?]
-            }
-            _ => Vec::new(),
-        };
-        let fits = |(array, data): (&Array, &Vec<f64>)| array.shape.iter().product::<usize>() == data.len();
-        if values_of.len() != arrays.len() || !arrays.iter().zip(&values_of).all(fits) {
-            return Err(RunError::Internal(format!("`{}` has results of other sizes than inferred", node.name)));
-        }
-        for (port, ((of, mut array), mut data)) in results.into_iter().zip(arrays).zip(values_of).enumerate() {
-            if round && of.dtype == DType::F32 {
-                data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
-            }
-            array.data = data;
-            let counts = counts.clone().filter(|_| matches!(of.rows, Rows::Counted(_)));
-            values.insert(Value { node: id, port: port as u8 }, Known { of, array, counts });
+        for (port, known) in results(node, params, &x, &matched, &mut stats)?.into_iter().enumerate() {
+            values.insert(Value { node: id, port: port as u8 }, if round { known.rounded() } else { known });
         }
         for operand in operands {
             let left = uses.entry(operand).or_default();
@@ -192,6 +168,47 @@ fn interpret(
         return Err(RunError::Internal("the network has no output".to_owned()));
     }
     Ok(outputs)
+}
+
+/// The results of an operator.
+fn results(
+    node: &Node,
+    params: &ParamStore,
+    x: &[&Known],
+    matched: &Matched,
+    stats: &mut Stats<'_>,
+) -> Result<Vec<Known>, RunError> {
+    let [height, width] = matched.size.map(|n| n.unwrap_or(0));
+    let refused = |error| SizeError { height, width, node: node.name.clone(), error };
+    let types: Vec<TensorType> = x.iter().map(|known| known.of.clone()).collect();
+    let types = infer(&node.op, &types).map_err(refused)?;
+    let counts = counts(&node.op, x);
+    let mut shapes = Vec::new();
+    for of in &types {
+        let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+        let rows = match of.rows {
+            Rows::PerSample => vec![matched.batch],
+            Rows::PerBatch => Vec::new(),
+            Rows::Counted(_) => vec![counts.iter().flat_map(|counts| counts.iter()).sum()],
+        };
+        shapes.push([rows, sizes].concat());
+    }
+    let data = match (&node.op, &shapes[..]) {
+        (Op::Custom(op), _) => op.0.evaluate(&x.iter().map(|known| known.reference()).collect::<Vec<_>>()),
+        // there is no row
+        (_, [shape]) if shape.contains(&0) => vec![Vec::new()],
+        (_, [shape]) => vec![evaluate(node, params, &x.iter().map(|known| &known.array).collect::<Vec<_>>(), shape, stats)?],
+        _ => Vec::new(),
+    };
+    let fits = |(shape, data): (&Vec<usize>, &Vec<f64>)| shape.iter().product::<usize>() == data.len();
+    if data.len() != shapes.len() || !shapes.iter().zip(&data).all(fits) {
+        return Err(RunError::Internal(format!("`{}` has results of other sizes than inferred", node.name)));
+    }
+    let known = |((of, shape), data): ((TensorType, Vec<usize>), Vec<f64>)| {
+        let counts = counts.clone().filter(|_| matches!(of.rows, Rows::Counted(_)));
+        Known { of, array: Array { shape, data }, counts }
+    };
+    Ok(types.into_iter().zip(shapes).zip(data).map(known).collect())
 }
 
 fn evaluate(

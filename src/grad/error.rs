@@ -19,7 +19,7 @@ pub enum GradError {
         /// The node.
         node: String,
         /// Its operator.
-        op: &'static str,
+        op: String,
     },
     /// The main output is not a vector of class scores.
     #[error("the output `{node}` is {shape}, but cross-entropy needs a vector of class scores: end the network with `linear`")]

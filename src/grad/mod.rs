@@ -13,9 +13,10 @@ use std::ops::Deref;
 
 pub use error::GradError;
 
+use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
-    Canonical, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
-    ShapedNetwork, Train, Value, is_within,
+    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable,
+    Shape, ShapedNetwork, Train, Value, is_within,
 };
 
 /// The name of the input for class indices.
@@ -123,7 +124,7 @@ fn check_inputs(network: &ShapedNetwork) -> Result<(), GradError> {
             return Err(GradError::Free { node: node.name.clone(), shape: network.shape(id).to_string() });
         }
         if let Op::Custom(_) = node.op {
-            return Err(GradError::NoGradient { node: node.name.clone(), op: node.op.word() });
+            return Err(GradError::NoGradient { node: node.name.clone(), op: node.op.word().to_owned() });
         }
         if let Op::Input(_) = node.op
             && node.name == LABELS
@@ -280,7 +281,7 @@ impl<'a> Differentiation<'a> {
         }
         let loss = match losses[..] {
             [loss] => loss,
-            _ => self.add(scores.node, "loss.sum", Op::Add, &losses, Vec::new())?,
+            _ => self.total(scores.node, "loss.sum", &losses)?,
         };
         self.outputs.insert(0, (LOSS.to_owned(), loss));
         self.outputs.insert(1, (SCORES.to_owned(), scores));
@@ -299,7 +300,7 @@ impl<'a> Differentiation<'a> {
                 // the loss does not depend on it
                 [] => continue,
                 [dy] => dy,
-                _ => self.add(id, &format!("{name}.grad"), Op::Add, &parts, Vec::new())?,
+                _ => self.total(id, &format!("{name}.grad"), &parts)?,
             };
             self.node(id, &name, dy)?;
         }
@@ -315,9 +316,7 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
-            Op::Act(act) => self.act(id, name, *act, dy),
-            Op::Add => self.sum(id, dy),
-            Op::Mul => self.product(id, name, dy),
+            Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax => self.softmax(id, name, dy),
             Op::Concat => self.concat(id, name, dy),
             Op::Pool(pool) => self.pool(id, name, pool, dy),
@@ -331,8 +330,6 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
-            Op::Scale(scale) => self.scale(id, name, *scale, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }
@@ -370,6 +367,16 @@ impl<'a> Differentiation<'a> {
         let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
         self.network.infer(id).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         Ok(id.into())
+    }
+
+    /// The sum of two or more values, in groups of as many as one function can add.
+    fn total(&mut self, from: NodeId, name: &str, values: &[Value]) -> Result<Value, GradError> {
+        let Some(sum) = Elementwise::add(values.len()) else {
+            let (first, rest) = values.split_at(MAX_OPERANDS);
+            let part = self.total(from, &format!("{name}.{}", rest.len()), first)?;
+            return self.total(from, name, &[&[part], rest].concat());
+        };
+        self.add(from, name, sum.into(), values, Vec::new())
     }
 
     /// Adds a training operator without parameters.

@@ -463,12 +463,12 @@ fn counts_beyond_the_bound_are_an_error() {
 fn operators_state_what_rows_and_elements_they_take() {
     let of = |dtype, rows| TensorType { dtype, rows, shape: Shape::fixed(&[4, 3, 3]) };
     let rows = of(DType::F32, Rows::Counted(9));
-    let error = infer(&Op::Add, &[rows.clone(), of(DType::F32, Rows::PerSample)]).unwrap_err().to_string();
+    let error = infer(&Op::add(), &[rows.clone(), of(DType::F32, Rows::PerSample)]).unwrap_err().to_string();
     assert_eq!(error, "`add` needs up to 9 counted rows per sample, not a row per sample");
     let error = infer(&Op::Softmax, &[of(DType::I32, Rows::PerSample)]).unwrap_err().to_string();
     assert_eq!(error, "`softmax` needs elements of type F32, not I32");
     // otherwise rows are computed like samples
-    assert_eq!(infer(&Op::Add, &[rows.clone(), rows.clone()]), Ok(vec![rows]));
+    assert_eq!(infer(&Op::add(), &[rows.clone(), rows.clone()]), Ok(vec![rows]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(super) fn rows(op: &Op, operands: &[TensorType]) -> Result<Rows, ShapeError>
     let mut common = None;
     for (slot, operand) in operands.iter().enumerate() {
         if operand.dtype != DType::F32 {
-            return Err(ShapeError::DType { op: op.word(), needs: DType::F32, got: operand.dtype });
+            return Err(ShapeError::DType { op: op.word().to_owned(), needs: DType::F32, got: operand.dtype });
         }
         let needs = match op {
             Op::Train(train) if takes_whole_batch(train, slot) => Rows::PerBatch,
@@ -18,7 +18,7 @@ pub(super) fn rows(op: &Op, operands: &[TensorType]) -> Result<Rows, ShapeError>
             _ => *common.get_or_insert(operand.rows),
         };
         if operand.rows != needs {
-            return Err(ShapeError::Rows { op: op.word(), needs, got: operand.rows });
+            return Err(ShapeError::Rows { op: op.word().to_owned(), needs, got: operand.rows });
         }
     }
     Ok(match op {
@@ -38,8 +38,15 @@ fn takes_whole_batch(op: &Train, slot: usize) -> bool {
 
 /// Whether the result belongs to the whole batch.
 fn yields_whole_batch(op: &Train) -> bool {
-    matches!(
-        op,
-        Train::NormStats | Train::NormGradParams { .. } | Train::ConvGradWeight(_) | Train::BiasGrad | Train::LinearGradWeight
-    )
+    match op {
+        Train::Reduce(broadcast) => broadcast.is_learned(),
+        _ => matches!(
+            op,
+            Train::NormStats
+                | Train::NormGradParams { .. }
+                | Train::ConvGradWeight(_)
+                | Train::BiasGrad
+                | Train::LinearGradWeight
+        ),
+    }
 }

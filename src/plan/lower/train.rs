@@ -4,7 +4,8 @@ use super::{Lowering, residual};
 use crate::ir::{Conv, Node, NodeId, Pad, Train, Value};
 use crate::kernels::{ConvShape, Layout};
 use crate::plan::{
-    BufferId, ConvStrategy, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource, strategy,
+    BufferId, ConvStrategy, FusedFunction, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource,
+    strategy,
 };
 
 impl Lowering<'_> {
@@ -16,7 +17,10 @@ impl Lowering<'_> {
         if let Train::ConvGradInput { conv, input } = op {
             return self.conv_grad_input(id, conv, *input, &operands);
         }
+        let act = op.epilogue().and_then(|epilogue| epilogue.act.as_ref());
+        let after = act.filter(|act| !self.fuses(act, self.shape(id.into()).ok().and_then(|shape| shape.get(1).copied())));
         let kernel = TrainKernel {
+            act: act.filter(|_| after.is_none()).map(|act| FusedFunction::new(act)),
             op: op.clone(),
             operands: operands.iter().map(|&o| self.shape(o)).collect::<Result<_, _>>()?,
             per_sample: operands.iter().map(|&o| self.is_per_sample(o)).collect(),
@@ -29,7 +33,8 @@ impl Lowering<'_> {
         };
         let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         let weights = self.weights(node)?;
-        self.train_step(&node.name, kernel, inputs, weights, id)
+        self.train_step(&node.name, kernel, inputs, weights, id)?;
+        after.map_or(Ok(()), |function| self.own_step(id.into(), function))
     }
 
     fn train_step(
@@ -114,10 +119,17 @@ impl Lowering<'_> {
         for &other in &operands[1..] {
             inputs.push(self.operand(other)?);
         }
+        let act = conv.epilogue.act.as_ref();
+        let fuses = act.is_none_or(|act| self.fuses(act, Some(channels)));
         let mut result = self.buffer_of(&shape.output_sizes(), &name)?;
         self.plan.steps.push(Step {
             name: name.clone(),
-            kernel: Kernel::Conv { shape, strategy: choice.strategy, residual: residual(conv.epilogue.residual), act: None },
+            kernel: Kernel::Conv {
+                shape,
+                strategy: choice.strategy,
+                residual: residual(conv.epilogue.residual),
+                act: act.filter(|_| fuses).map(|act| FusedFunction::new(act)),
+            },
             inputs,
             outputs: vec![result],
             weights: vec![weight],
@@ -137,7 +149,7 @@ impl Lowering<'_> {
             let kernel = TrainKernel::on_map(unpad, shape.output_sizes().to_vec(), vec![batch, channels, h, w], batch);
             self.train_step(&format!("{name}.unpad"), kernel, vec![result], Vec::new(), id)?;
         }
-        Ok(())
+        act.filter(|_| !fuses).map_or(Ok(()), |act| self.own_step(id.into(), act))
     }
 
     /// Adds a step that inserts zeros between the pixels of a feature map.

@@ -143,7 +143,7 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Elementwise(function) => {
             function.numbers.iter().map(|n| attr(&n.key, Val::Float(shortest(n.value)), n.is_default)).collect()
         }
-        Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
+        Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) | Op::Custom(_) => Vec::new(),
     }
 }
 

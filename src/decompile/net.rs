@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attrs::{self, Statement};
 use super::error::DecompileError;
-use crate::ir::{Graph, NodeId, Op, Shape, infer};
+use crate::ir::{Graph, NodeId, Op, Shape, infer_shape};
 
 /// A node's place in [`Net::nodes`].
 pub(super) type Id = usize;
@@ -66,7 +66,7 @@ impl Net {
                 concats.entry(all).or_insert(net.nodes.len());
             }
             let shapes: Vec<Shape> = operands.iter().map(|&o| net.nodes[o].shape.clone()).collect();
-            let shape = match infer(&node.op, &shapes) {
+            let shape = match infer_shape(&node.op, &shapes) {
                 Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };

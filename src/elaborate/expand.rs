@@ -16,7 +16,7 @@ use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
+use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse, Types};
 use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network.
@@ -103,7 +103,7 @@ pub(super) struct Expander<'a> {
     pub diags: &'a mut Vec<Diagnostic>,
     pub graph: Graph,
     /// By node index.
-    pub shapes: Vec<Shape>,
+    pub types: Types,
     pub scopes: Vec<Scope>,
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
@@ -129,7 +129,7 @@ impl<'a> Expander<'a> {
             program,
             diags,
             graph: Graph::default(),
-            shapes: Vec::new(),
+            types: Types::default(),
             scopes: vec![Scope::default()],
             stages: Vec::new(),
             shortcuts: Vec::new(),
@@ -159,7 +159,7 @@ impl<'a> Expander<'a> {
     }
 
     pub fn shape(&self, value: ir::Value) -> &Shape {
-        self.shapes.get(value.node.index()).unwrap_or(&Shape::Unknown)
+        self.types.shape(value)
     }
 
     pub fn scope(&mut self) -> &mut Scope {
@@ -196,8 +196,6 @@ impl<'a> Expander<'a> {
 
     /// Adds a node with these operands and infers its shape. A failed shape is `Unknown` here; the checker reports it.
     pub fn node(&mut self, op: Op, name: String, span: Span, frame: Option<FrameId>, operands: &[ir::Value]) -> ir::Value {
-        let shapes: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
-        let shape = ir::infer(&op, &shapes).unwrap_or(Shape::Unknown);
         if name.len() > MAX_NAME {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
@@ -221,10 +219,8 @@ impl<'a> Expander<'a> {
         }
         self.name_bytes += name.len();
         let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
-        if self.shapes.len() <= id.index() {
-            self.shapes.resize(id.index() + 1, Shape::Unknown);
-        }
-        self.shapes[id.index()] = shape;
+        // the checker infers again, and reports errors
+        let _ = self.types.infer(&self.graph, id);
         id.into()
     }
 

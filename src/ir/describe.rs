@@ -86,6 +86,7 @@ pub fn describe(op: &Op) -> String {
         Op::Elementwise(function) => elementwise(&mut text, function),
         Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax => {}
         Op::Train(op) => train(&mut text, op),
+        Op::Custom(_) => {}
     }
     text
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, PoolKind};
-use super::{Broadcast, Elementwise, Shape, Train};
+use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
 use crate::elementwise::Program;
 
-/// An operator. Operands are ordered by slot; every operator yields one value.
+/// An operator. Operands are ordered by slot. Almost every operator yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
@@ -44,6 +44,9 @@ pub enum Op {
     Upsample(Option<Pair>),
     /// An operator that only training steps use.
     Train(Train),
+    /// An operator that is given by the program around this crate: no source declares it, and no file has it.
+    #[serde(skip)]
+    Custom(CustomOp),
 }
 
 impl Op {
@@ -65,6 +68,7 @@ impl Op {
             Op::Subsample(_) => "subsample",
             Op::Upsample(_) => "upsample",
             Op::Train(op) => op.word(),
+            Op::Custom(op) => op.0.word(),
         }
     }
 

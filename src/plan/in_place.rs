@@ -17,13 +17,16 @@ fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
 pub(super) fn overwrite(plan: &mut Plan) {
     let isa = plan.options.isa;
     for index in 0..plan.steps.len() {
-        let last = plan.last_uses();
+        let lives = plan.lifetimes();
         let step = &plan.steps[index];
         let output = step.output();
         let free = |id: BufferId| {
             let (from, to) = (plan.buffer(id), plan.buffer(output));
             // inputs belong to the caller, and outputs of the network must keep their values
-            matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
+            matches!(from.place, Place::Arena(_))
+                && lives[id.0].is_some_and(|(_, last)| last == index)
+                && from.len == to.len
+                && from.layout == to.layout
         };
         let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
         let joined = match &step.kernel {
@@ -49,7 +52,8 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. } => None,
+            | Kernel::Upsample { .. }
+            | Kernel::Custom(_) => None,
             Kernel::Train(train) => {
                 let slot = (0..step.inputs.len()).find(|&slot| {
                     let id = step.inputs[slot];

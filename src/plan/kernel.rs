@@ -1,6 +1,7 @@
 //! The computations of steps.
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
+use crate::ir::CustomOp;
 use crate::kernels::ConvShape;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
@@ -133,4 +134,6 @@ pub enum Kernel {
     },
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
+    /// An operator that the program gives.
+    Custom(CustomOp),
 }

@@ -143,16 +143,18 @@ impl Pool {
     }
 
     /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.
-    pub fn default_padding(&self) -> Sides {
-        let extent = self.extent();
-        [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
+    pub fn default_padding(kernel: Pair, dilation: Pair) -> Sides {
+        [0, 1].map(|axis| if kernel[axis] % 2 == 1 { [extent(kernel, dilation)[axis] / 2; 2] } else { [0; 2] })
     }
 
     /// The extent of a dilated window along each axis: `dilation * (kernel - 1) + 1`, saturating.
     pub fn extent(&self) -> Pair {
-        let dilation = self.dilation();
-        [0, 1].map(|axis| (self.kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
+        extent(self.kernel, self.dilation())
     }
+}
+
+fn extent(kernel: Pair, dilation: Pair) -> Pair {
+    [0, 1].map(|axis| (kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
 }
 
 /// A fully connected layer. Weight `[features, inputs]`.
@@ -179,13 +181,21 @@ pub enum PadMode {
 }
 
 impl PadMode {
+    /// All keywords.
+    pub const WORDS: &[&str] = &[PadMode::Zeros.word(), PadMode::Reflect.word(), PadMode::Replicate.word()];
+
     /// Its keyword in the language.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             PadMode::Zeros => "zeros",
             PadMode::Reflect => "reflect",
             PadMode::Replicate => "replicate",
         }
+    }
+
+    /// The mode of this keyword.
+    pub fn from_word(word: &str) -> Option<PadMode> {
+        [PadMode::Zeros, PadMode::Reflect, PadMode::Replicate].into_iter().find(|mode| mode.word() == word)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::attrs::{Act, BatchNorm, Clamp, Conv, Linear, Pad, Pair, Pool, PoolKind, Scale};
+use super::attrs::{Act, BatchNorm, Clamp, Conv, Linear, Pad, Pair, Pool, Scale};
 use super::{Shape, Train};
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -49,32 +49,4 @@ pub enum Op {
     Scale(Scale),
     /// An operator that only training steps use.
     Train(Train),
-}
-
-impl Op {
-    /// Its name in dumps and messages, which is its keyword in the language.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Op::Input(_) => "input",
-            Op::Conv(_) => "conv",
-            Op::BatchNorm(_) => "batchnorm",
-            Op::Act(Act::Relu) => "relu",
-            Op::Act(Act::Sigmoid) => "sigmoid",
-            Op::Add => "add",
-            Op::Mul => "mul",
-            Op::Concat => "concat",
-            Op::Pool(Pool { kind: PoolKind::Max { .. }, .. }) | Op::GlobalMaxPool => "maxpool",
-            Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
-            Op::Flatten => "flatten",
-            Op::Linear(_) => "linear",
-            Op::Softmax => "softmax",
-            Op::Dropout(_) => "dropout",
-            Op::Pad(_) => "pad",
-            Op::Subsample(_) => "subsample",
-            Op::Upsample(_) => "upsample",
-            Op::Clamp(_) => "clamp",
-            Op::Scale(_) => "scale",
-            Op::Train(op) => op.word(),
-        }
-    }
 }

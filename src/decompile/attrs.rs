@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ir::ops::{AttrValue, Attribute, Kind, Shown};
+use crate::ir::ops::{AttrValue, Given, Kind, Shown};
 use crate::ir::{Dim, Op, Pair, Shape, Sides};
 
 /// The value of an argument.
@@ -66,7 +66,7 @@ impl fmt::Display for Val {
 /// An argument.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Attr {
-    pub key: &'static str,
+    pub key: String,
     /// Whether it is positional, written first and without its key.
     pub first: bool,
     pub value: Val,
@@ -74,15 +74,26 @@ pub(super) struct Attr {
     pub default: bool,
 }
 
-/// The keyword and the arguments of an operator. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
-pub(super) fn statement(op: &Op, signal: bool) -> (&'static str, Vec<Attr>) {
-    let Some((schema, values)) = op.attributes() else { return (op.word(), Vec::new()) };
-    let attr = |attribute: &Attribute<'static>| {
-        let value = values.value(attribute.key)?;
-        let default = attribute.default_value(&values) == Some(value) && attribute.shown != Shown::Everywhere;
-        Some(Attr { key: attribute.key, first: attribute.is_positional, value: Val::of(value, attribute.kind, signal), default })
+/// An operator as a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Statement {
+    pub word: String,
+    /// What an `apply` computes.
+    pub expression: Option<String>,
+    pub arguments: Vec<Attr>,
+}
+
+/// An operator as a statement. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
+pub(super) fn statement(op: &Op, signal: bool) -> Statement {
+    let argument = |Given { attribute, value, is_default }: Given<'_>| Attr {
+        key: attribute.key.to_owned(),
+        first: attribute.is_positional,
+        value: Val::of(value, attribute.kind, signal),
+        default: is_default && attribute.shown != Shown::Everywhere,
     };
-    (schema.word, schema.attributes.iter().filter_map(attr).collect())
+    let arguments = op.attributes().into_iter().map(argument).collect();
+    let applied = op.as_elementwise().filter(|function| function.is_applied());
+    Statement { word: op.word().to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
 }
 
 /// Whether a shape has one spatial axis (1-D inputs).

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::attrs::{self, Attr};
+use super::attrs::{self, Statement};
 use super::error::DecompileError;
 use crate::ir::{Graph, NodeId, Op, Shape, infer};
 
@@ -86,8 +86,8 @@ impl Net {
         &self.nodes[id]
     }
 
-    /// A node as a statement: its keyword and arguments.
-    pub fn statement(&self, id: Id) -> (&'static str, Vec<Attr>) {
+    /// A node as a statement.
+    pub fn statement(&self, id: Id) -> Statement {
         let operand = self.nodes[id].operands.first().map(|&o| &self.nodes[o].shape);
         attrs::statement(&self.nodes[id].op, attrs::is_signal(operand))
     }
@@ -112,7 +112,7 @@ fn live(graph: &Graph) -> Vec<bool> {
 /// Rejects operators without a statement in the language.
 fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
     if !op.is_declarable() {
-        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word() });
+        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word().to_owned() });
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{AttrValue, Attribute, Attributes, DefaultValue, Invalid, Kind, Operator, Schema};
-use crate::ir::{Op, Pair, Sides};
+use crate::ir::{Op, Pair, Shape, Sides};
 use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
@@ -27,20 +27,32 @@ struct Reader<'a, 's, 'e> {
     failed: bool,
 }
 
-/// Builds the operator of a statement; `None` after a reported error. `call` is the statement; `signal` is whether the
-/// current value has one spatial axis.
-pub(super) fn operator(operator: &Operator, args: &[Bound], call: Span, signal: bool, eval: &mut Eval<'_>) -> Option<Op> {
-    let attributes = arguments(&operator.schema, args, call, signal, eval)?;
-    match (operator.read)(&attributes) {
+/// Builds the operator of a statement from its arguments and the shape of its operand; `None` after a reported error. `call` is the
+/// statement.
+pub(super) fn operator(operator: &Operator, args: &[Bound], call: Span, x: &Shape, eval: &mut Eval<'_>) -> Option<Op> {
+    let attributes = arguments(&operator.schema, args, call, x.is_1d(), eval)?;
+    read(operator, &attributes, std::slice::from_ref(x), call, eval)
+}
+
+/// Builds an operator from its attributes; `None` after a reported error.
+pub(super) fn read(
+    operator: &Operator,
+    attributes: &Attributes<'_>,
+    operands: &[Shape],
+    call: Span,
+    eval: &mut Eval<'_>,
+) -> Option<Op> {
+    match (operator.read)(attributes, operands) {
         Ok(op) => Some(op),
-        Err(Invalid { message, label }) => {
-            eval.diags.push(Diagnostic::error(codes::BAD_VALUE, message, call, label));
+        Err(Invalid { code, message, label }) => {
+            eval.diags.push(Diagnostic::error(code, message, call, label));
             None
         }
     }
 }
 
-/// The attributes of a statement, defaults included; `None` after a reported error.
+/// The attributes of a statement, defaults included; `None` after a reported error. `signal` is whether the current value has one
+/// spatial axis.
 pub(super) fn arguments<'s>(
     schema: &Schema<'s>,
     args: &[Bound],

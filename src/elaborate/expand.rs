@@ -385,8 +385,8 @@ impl<'a> Expander<'a> {
                 return;
             }
             let args = self.evaluator().args(&call.args, &cx.env);
-            let signal = cx.current.is_some_and(|value| self.shape(value).dims().is_some_and(|d| d.len() == 2));
-            let op = attrs::operator(operator, &args, span, signal, &mut self.evaluator());
+            let x = cx.current.map_or(Shape::Unknown, |value| self.shape(value).clone());
+            let op = attrs::operator(operator, &args, span, &x, &mut self.evaluator());
             let name = self.statement_name(schema.word, call.label.as_ref(), cx);
             let current = self.current(span, cx);
             let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {

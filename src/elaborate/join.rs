@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::attrs;
 use super::expand::{Cx, Expander, Labeled};
 use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir;
 use crate::ir::ops::{AttrValue, Attributes, Operator, Schema};
+use crate::ir::{self, Shape};
 use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Stmt};
 
 impl Expander<'_> {
@@ -159,17 +160,17 @@ impl Expander<'_> {
         }
         let operands = [self.current(span, cx), self.label(label, cx)];
         let name = self.statement_name(schema.word, call.label.as_ref(), cx);
-        let op = (operator.read)(&Attributes::default()).ok();
-        cx.current = match (operands, name, op) {
-            ([Some(x), Some(other)], Some(name), Some(op)) if fine => Some(self.node(op, name, span, cx.frame, &[x, other])),
+        cx.current = match (operands, name) {
+            ([Some(x), Some(other)], Some(name)) if fine => self.joined(operator, name, span, &[x, other], cx),
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
     }
 
-    /// The node of a join.
+    /// The join of these values; `None` after a reported error.
     fn joined(&mut self, operator: &Operator, name: String, span: Span, operands: &[ir::Value], cx: &Cx) -> Option<ir::Value> {
-        let op = (operator.read)(&Attributes::default()).ok()?;
+        let shapes: Vec<Shape> = operands.iter().map(|&operand| self.shape(operand).clone()).collect();
+        let op = attrs::read(operator, &Attributes::default(), &shapes, span, &mut self.evaluator())?;
         Some(self.node(op, name, span, cx.frame, operands))
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::ops::{AttrValue, Attribute, Attributes, Kind, Shown};
-use super::{Act, Epilogue, FrameId, Graph, Op, Pair, Train};
+use super::ops::{AttrValue, Given, Kind, Shown};
+use super::{Elementwise, Epilogue, FrameId, Graph, Op, Pair, Train};
 
 /// The scope that contains a stage's instances, and whether each instance opens its own scope (`layer1.0`) in it.
 pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
@@ -17,26 +17,30 @@ pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
 
 /// An operator with its non-default attributes: `conv 3x3, 64, stride 2`.
 pub fn describe(op: &Op) -> String {
-    let mut text = op.word().to_string();
-    if let Some((schema, values)) = op.attributes() {
-        let parts = schema.attributes.iter().filter_map(|attribute| part(attribute, values.value(attribute.key)?, &values));
-        for (i, part) in parts.enumerate() {
-            let _ = write!(text, "{} {part}", if i == 0 { "" } else { "," });
-        }
+    let mut text = op.word().to_owned();
+    if let Some(function) = op.as_elementwise() {
+        expression(&mut text, function);
     }
+    attributes(&mut text, op.attributes());
     if let Op::Train(op) = op {
         train(&mut text, op);
     }
     if let Some(fused) = op.epilogue() {
-        epilogue(&mut text, *fused);
+        epilogue(&mut text, fused);
     }
     text
 }
 
+fn attributes(text: &mut String, list: Vec<Given<'_>>) {
+    for (i, part) in list.into_iter().filter_map(part).enumerate() {
+        let _ = write!(text, "{} {part}", if i == 0 { "" } else { "," });
+    }
+}
+
 /// An attribute in a dump; `None` if it is left out.
-fn part(attribute: &Attribute<'_>, value: AttrValue, all: &Attributes<'_>) -> Option<String> {
+fn part(Given { attribute, value, is_default }: Given<'_>) -> Option<String> {
     let left_out = match attribute.shown {
-        Shown::WithKey => attribute.default_value(all) == Some(value),
+        Shown::WithKey => is_default,
         Shown::Unless(usual) => value == usual,
         Shown::Bare | Shown::Always | Shown::Everywhere => false,
     };
@@ -58,7 +62,7 @@ fn part(attribute: &Attribute<'_>, value: AttrValue, all: &Attributes<'_>) -> Op
 /// The attributes of a training operator.
 fn train(text: &mut String, op: &Train) {
     match op {
-        Train::NormGradParams { act: Some(_), .. } | Train::NormGradInput { act: Some(_), .. } => text.push_str(" + act"),
+        Train::NormGradParams { relu: true, .. } | Train::NormGradInput { relu: true, .. } => text.push_str(" + act"),
         Train::ConvGradInput { conv, .. } | Train::ConvGradWeight(conv) => {
             let _ = write!(text, " {}, {}", size(conv.kernel), conv.filters);
             stride(text, conv.stride, [1, 1]);
@@ -101,13 +105,20 @@ fn stride(text: &mut String, value: Pair, default: Pair) {
     }
 }
 
-fn epilogue(text: &mut String, epilogue: Epilogue) {
+fn epilogue(text: &mut String, epilogue: &Epilogue) {
     if epilogue.residual {
         text.push_str(" + add");
     }
-    match epilogue.act {
-        Some(Act::Relu) => text.push_str(" + relu"),
-        Some(Act::Sigmoid) => text.push_str(" + sigmoid"),
-        None => {}
+    if let Some(act) = &epilogue.act {
+        let _ = write!(text, " + {}", act.name);
+        expression(text, act);
+        attributes(text, act.attributes());
+    }
+}
+
+/// What an `apply` computes.
+fn expression(text: &mut String, function: &Elementwise) {
+    if function.is_applied() {
+        let _ = write!(text, " {}", function.expression().as_deref().unwrap_or("…"));
     }
 }

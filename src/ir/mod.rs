@@ -6,6 +6,7 @@ pub mod describe;
 mod dim;
 pub mod dot;
 pub mod dump;
+mod elementwise;
 mod graph;
 pub mod imagenet;
 pub mod infer;
@@ -22,6 +23,7 @@ mod train;
 
 pub use attrs::*;
 pub use dim::{Axis, Dim, Shape};
+pub use elementwise::{Broadcast, Elementwise, Number, Operand};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
 pub use infer::{ShapeError, infer};
 pub use naming::{LayerNumbers, is_within};

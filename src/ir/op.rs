@@ -1,9 +1,12 @@
 //! The operators. What differs by operator is a fact in `ops::facts`, or an exhaustive `match` in one of the back ends.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::attrs::{Act, BatchNorm, Clamp, Conv, Linear, Pad, Pair, Pool, Scale};
-use super::{Shape, Train};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
+use super::{Broadcast, Elementwise, Shape, Train};
+use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,12 +17,8 @@ pub enum Op {
     Conv(Conv),
     /// Batch normalization.
     BatchNorm(BatchNorm),
-    /// Activation.
-    Act(Act),
-    /// Element-wise sum of two or more operands of equal shape.
-    Add,
-    /// Element-wise product of two operands; the second may be `C x 1 x 1` against `C x H x W`.
-    Mul,
+    /// A function of each element: an activation, a sum or product of values, an expression.
+    Elementwise(Arc<Elementwise>),
     /// Concatenation of two or more operands along the channels.
     Concat,
     /// Pooling over windows.
@@ -43,10 +42,41 @@ pub enum Op {
     /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
     /// columns, or to the size of a second operand.
     Upsample(Option<Pair>),
-    /// `min(max(x, low), high)`, PyTorch's `clamp`.
-    Clamp(Clamp),
-    /// `times * x + plus`.
-    Scale(Scale),
     /// An operator that only training steps use.
     Train(Train),
+}
+
+impl Op {
+    /// `max(x, 0)`.
+    pub fn relu() -> Op {
+        Elementwise::relu().into()
+    }
+
+    /// The sum of two values.
+    pub fn add() -> Op {
+        Elementwise::new("add", vec![Broadcast::Full; 2], Program::sum(2)).into()
+    }
+
+    /// The elementwise function, if it is one.
+    pub fn as_elementwise(&self) -> Option<&Arc<Elementwise>> {
+        match self {
+            Op::Elementwise(function) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a sum of values, `add`.
+    pub fn is_add(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.name == "add")
+    }
+
+    /// Whether it is a product of two values, `mul`.
+    pub fn is_mul(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.name == "mul")
+    }
+
+    /// Whether it is a function of one value: an activation.
+    pub fn is_activation(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.values().count() == 1)
+    }
 }

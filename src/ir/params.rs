@@ -11,6 +11,8 @@ pub enum ParamRole {
     RunningMean,
     /// Running variance of a batch norm: state, not counted as a parameter.
     RunningVar,
+    /// A learned operand of an elementwise function, by its slot: a PReLU's slope.
+    Operand(u8),
 }
 
 impl ParamRole {
@@ -21,12 +23,14 @@ impl ParamRole {
             ParamRole::Bias => "bias",
             ParamRole::RunningMean => "running_mean",
             ParamRole::RunningVar => "running_var",
+            // its declaration names it: see `Op::param_name`
+            ParamRole::Operand(_) => "operand",
         }
     }
 
     /// Whether training updates it by gradient (and `params` counts it).
     pub fn is_learned(self) -> bool {
-        matches!(self, ParamRole::Weight | ParamRole::Bias)
+        matches!(self, ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_))
     }
 }
 

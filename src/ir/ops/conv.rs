@@ -26,7 +26,7 @@ pub(super) const OPERATORS: &[Operator] = &[Operator {
             Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(false), "whether a learned bias is added"),
         ],
     ),
-    read: |given| {
+    read: |given, _| {
         Ok(Op::Conv(Conv {
             filters: given.get("filters")?,
             kernel: given.get("kernel")?,

@@ -1,20 +1,17 @@
 //! Functions of each element.
 
 use super::schema::{Attribute, Kind, Operands, Operator, Schema};
-use super::value::{AttrValue, Attributes, Invalid};
-use crate::ir::attrs::{Act, Clamp, Scale};
-use crate::ir::op::Op;
+use super::value::{AttrValue, Invalid};
+use crate::base::codes;
+use crate::elementwise::MAX_OPERANDS;
+use crate::ir::elementwise::{Broadcast, Elementwise};
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator {
-        schema: Schema::new("relu", "max(x, 0).", &[]),
-        read: |_| Ok(Op::Act(Act::Relu)),
-        write: |op| matches!(op, Op::Act(Act::Relu)).then(Attributes::default),
-    },
+    Operator { schema: Schema::new("relu", "max(x, 0).", &[]), read: |_, _| Ok(Elementwise::relu().into()), write: |_| None },
     Operator {
         schema: Schema::new("sigmoid", "1 / (1 + exp(-x)).", &[]),
-        read: |_| Ok(Op::Act(Act::Sigmoid)),
-        write: |op| matches!(op, Op::Act(Act::Sigmoid)).then(Attributes::default),
+        read: |_, _| Ok(Elementwise::sigmoid().into()),
+        write: |_| None,
     },
     Operator {
         schema: Schema::new(
@@ -25,26 +22,15 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::optional("max", Kind::Real, "no limit", "the maximum"),
             ],
         ),
-        read: |given| {
-            let clamp = Clamp { min: given.find("min"), max: given.find("max") };
-            match clamp.limits() {
-                [low, high] if low > high => Err(Invalid {
-                    message: format!("nothing lies between {low} and {high}"),
-                    label: "`min` is above `max`".to_owned(),
-                }),
-                _ => Ok(Op::Clamp(clamp)),
+        read: |given, _| {
+            let low = given.find("min").unwrap_or(f32::NEG_INFINITY);
+            let high = given.find("max").unwrap_or(f32::INFINITY);
+            if low > high {
+                return Err(Invalid::new(format!("nothing lies between {low} and {high}"), "`min` is above `max`"));
             }
+            Ok(Elementwise::clamp(low, high).into())
         },
-        write: |op| {
-            let Op::Clamp(clamp) = op else { return None };
-            let mut list = Attributes::default();
-            for (key, limit) in [("min", clamp.min), ("max", clamp.max)] {
-                if let Some(limit) = limit {
-                    list.push(key, limit);
-                }
-            }
-            Some(list)
-        },
+        write: |_| None,
     },
     Operator {
         schema: Schema::new(
@@ -55,11 +41,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::with_default("plus", Kind::Real, AttrValue::Number(0.0), "what is added to the product"),
             ],
         ),
-        read: |given| Ok(Op::Scale(Scale { times: given.get("times")?, plus: given.get("plus")? })),
-        write: |op| {
-            let Op::Scale(scale) = op else { return None };
-            Some(Attributes::from([("times", scale.times.into()), ("plus", scale.plus.into())]))
-        },
+        read: |given, _| Ok(Elementwise::affine(given.get("times")?, given.get("plus")?).into()),
+        write: |_| None,
     },
     Operator {
         schema: Schema::new(
@@ -68,13 +51,26 @@ pub(super) const OPERATORS: &[Operator] = &[
             &[Attribute::optional("project_from", Kind::Label, "the block's input", "the value that a shortcut projects")],
         )
         .joins(Operands::Several),
-        read: |_| Ok(Op::Add),
-        write: |op| matches!(op, Op::Add).then(Attributes::default),
+        // too few operands are reported by the shape rule
+        read: |_, operands| match Elementwise::add(operands.len().max(2)) {
+            Some(sum) => Ok(sum.into()),
+            None => {
+                let message = format!("`add` joins {} values; at most {MAX_OPERANDS} are added at once", operands.len());
+                Err(Invalid { code: codes::LIMIT, ..Invalid::new(message, "too many") })
+            }
+        },
+        write: |_| None,
     },
     Operator {
         schema: Schema::new("mul", "`mul LABEL`: the product, element by element or channel by channel.", &[])
             .joins(Operands::Two),
-        read: |_| Ok(Op::Mul),
-        write: |op| matches!(op, Op::Mul).then(Attributes::default),
+        read: |_, operands| {
+            let factor = match operands {
+                [x, factor, ..] => Broadcast::of_factor(x, factor),
+                _ => Broadcast::Full,
+            };
+            Ok(Elementwise::mul(factor).into())
+        },
+        write: |_| None,
     },
 ];

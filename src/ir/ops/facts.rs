@@ -5,6 +5,7 @@
 
 use crate::ir::attrs::{Conv, Epilogue, Linear, Pad, PadMode, Pair, Pool};
 use crate::ir::dim::Shape;
+use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::ParamRole;
 
@@ -22,8 +23,9 @@ impl Op {
     pub fn arity(&self) -> Arity {
         let own = match self {
             Op::Input(_) => 0,
-            Op::Add | Op::Concat => return Arity::AtLeast(2),
-            Op::Mul | Op::Upsample(None) => 2,
+            Op::Concat => return Arity::AtLeast(2),
+            Op::Upsample(None) => 2,
+            Op::Elementwise(function) => function.values().count(),
             Op::Train(op) => op.operands(),
             _ => 1,
         };
@@ -69,7 +71,11 @@ impl Op {
 
     /// Whether it joins two or more values, whose sizes must agree.
     pub fn is_join(&self) -> bool {
-        matches!(self, Op::Add | Op::Mul | Op::Concat)
+        match self {
+            Op::Concat => true,
+            Op::Elementwise(function) => function.values().count() > 1,
+            _ => false,
+        }
     }
 
     /// Whether inference can replace it by its first operand.
@@ -79,8 +85,7 @@ impl Op {
             Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
             Op::Subsample(stride) => *stride == [1, 1],
             Op::Upsample(times) => *times == Some([1, 1]),
-            Op::Clamp(clamp) => clamp.min.is_none() && clamp.max.is_none(),
-            Op::Scale(scale) => scale.times == 1.0 && scale.plus == 0.0,
+            Op::Elementwise(function) => function.program.is_identity(),
             Op::Flatten => operands.first() == Some(result),
             _ => false,
         }
@@ -144,8 +149,25 @@ impl Op {
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
+            Op::Elementwise(function) => function
+                .learned()
+                .map(|slot| {
+                    let is_shared = matches!(function.operands[slot].broadcast, Broadcast::Shared { .. });
+                    (ParamRole::Operand(slot as u8), vec![if is_shared { 1 } else { channels }])
+                })
+                .collect(),
             Op::Train(op) => op.params(channels),
             _ => Vec::new(),
+        }
+    }
+
+    /// PyTorch's name for a parameter, which follows the layer's name and a dot.
+    pub fn param_name(&self, role: ParamRole) -> &str {
+        match (self, role) {
+            (Op::Elementwise(function), ParamRole::Operand(slot)) => {
+                function.operands.get(usize::from(slot)).map_or("", |operand| &operand.name)
+            }
+            _ => role.suffix(),
         }
     }
 

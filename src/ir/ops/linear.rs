@@ -15,7 +15,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(true), "whether a learned bias is added"),
             ],
         ),
-        read: |given| {
+        read: |given, _| {
             let (features, bias) = (given.get("features")?, given.get("bias")?);
             Ok(Op::Linear(Linear { features, bias, epilogue: Epilogue::default() }))
         },
@@ -26,12 +26,12 @@ pub(super) const OPERATORS: &[Operator] = &[
     },
     Operator {
         schema: Schema::new("flatten", "A feature map to a vector.", &[]),
-        read: |_| Ok(Op::Flatten),
+        read: |_, _| Ok(Op::Flatten),
         write: |op| matches!(op, Op::Flatten).then(Attributes::default),
     },
     Operator {
         schema: Schema::new("softmax", "Softmax over the features, or the channels of a feature map.", &[]),
-        read: |_| Ok(Op::Softmax),
+        read: |_, _| Ok(Op::Softmax),
         write: |op| matches!(op, Op::Softmax).then(Attributes::default),
     },
 ];

@@ -14,5 +14,5 @@ mod value;
 
 pub use facts::Arity;
 pub use schema::{Alone, Attribute, DefaultValue, Kind, Operands, Operator, Rule, Schema, Shown};
-pub use table::{find, operators};
+pub use table::{Given, find, operators};
 pub use value::{AttrValue, Attributes, Invalid};

@@ -25,7 +25,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 ),
             ],
         ),
-        read: |given| Ok(Op::BatchNorm(BatchNorm { eps: given.get("eps")?, momentum: given.get("momentum")? })),
+        read: |given, _| Ok(Op::BatchNorm(BatchNorm { eps: given.get("eps")?, momentum: given.get("momentum")? })),
         write: |op| {
             let Op::BatchNorm(norm) = op else { return None };
             Some(Attributes::from([("eps", norm.eps.into()), ("momentum", norm.momentum.into())]))
@@ -39,7 +39,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 .positional()
                 .shown(Shown::Always)],
         ),
-        read: |given| Ok(Op::Dropout(given.get("rate")?)),
+        read: |given, _| Ok(Op::Dropout(given.get("rate")?)),
         write: |op| {
             let Op::Dropout(rate) = op else { return None };
             Some(Attributes::from([("rate", (*rate).into())]))

@@ -47,7 +47,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             ],
         )
         .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }]),
-        read: |given| {
+        read: |given, _| {
             if given.find("kernel") == Some(GLOBAL) {
                 return Ok(Op::GlobalMaxPool);
             }
@@ -90,7 +90,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             ],
         )
         .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }, Alone { key: "output_size", word: None }]),
-        read: |given| {
+        read: |given, _| {
             if given.find("kernel") == Some(GLOBAL) {
                 return Ok(Op::AdaptiveAvgPool([1, 1]));
             }

@@ -4,6 +4,7 @@
 //! the dump, the decompiler's statements, the artifact, the reference in the documentation and in `resnetc explain`.
 
 use super::value::{AttrValue, Attributes, Invalid};
+use crate::ir::dim::Shape;
 use crate::ir::op::Op;
 
 /// What a statement of the language can say about an operator.
@@ -135,9 +136,9 @@ pub struct Alone {
 pub struct Operator {
     /// Its schema.
     pub schema: Schema<'static>,
-    /// The operator with these attributes.
-    pub read: fn(&Attributes<'_>) -> Result<Op, Invalid>,
-    /// The attributes of an operator; `None` if it is another one.
+    /// The operator with these attributes, for operands of these shapes.
+    pub read: fn(&Attributes<'_>, &[Shape]) -> Result<Op, Invalid>,
+    /// The attributes of an operator; `None` if it is another one. A function of each element states its own ([`Op::attributes`]).
     pub write: fn(&Op) -> Option<Attributes<'static>>,
 }
 

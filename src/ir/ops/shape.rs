@@ -19,7 +19,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::with_default("mode", Kind::Word(PadMode::WORDS), AttrValue::Word(PadMode::Zeros.word()), "what the padding is"),
             ],
         ),
-        read: |given| {
+        read: |given, _| {
             let mode = PadMode::from_word(given.get("mode")?).unwrap_or_default();
             Ok(Op::Pad(Pad { channels: given.get("channels")?, sides: given.get("sides")?, mode }))
         },
@@ -38,7 +38,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             "Every stride-th row and column, from the first.",
             &[Attribute::required("stride", Kind::Size, "the step").positional()],
         ),
-        read: |given| Ok(Op::Subsample(given.get("stride")?)),
+        read: |given, _| Ok(Op::Subsample(given.get("stride")?)),
         write: |op| {
             let Op::Subsample(stride) = op else { return None };
             Some(Attributes::from([("stride", (*stride).into())]))
@@ -57,7 +57,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             ],
         )
         .examples(&["upsample nearest, like: LABEL", "upsample nearest, scale_factor: 2"]),
-        read: |given| Ok(Op::Upsample(given.find("scale_factor"))),
+        read: |given, _| Ok(Op::Upsample(given.find("scale_factor"))),
         write: |op| {
             let Op::Upsample(times) = op else { return None };
             let mut list = Attributes::from([("mode", NEAREST.into())]);
@@ -70,7 +70,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator {
         schema: Schema::new("concat", "`concat LABEL, …`: the current value's channels, then theirs.", &[])
             .joins(Operands::Several),
-        read: |_| Ok(Op::Concat),
+        read: |_, _| Ok(Op::Concat),
         write: |op| matches!(op, Op::Concat).then(Attributes::default),
     },
 ];

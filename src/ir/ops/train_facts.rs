@@ -14,7 +14,7 @@ impl Train {
                 | Train::ConvGradWeight(_)
                 | Train::BiasGrad
                 | Train::LinearGradWeight
-        )
+        ) && !matches!(self, Train::Reduce(broadcast) if broadcast.is_learned())
     }
 
     /// Whether the operand in a slot has a batch dimension.
@@ -27,7 +27,7 @@ impl Train {
     }
 
     /// Its epilogue, if it has one.
-    pub(super) fn epilogue(&self) -> Option<&Epilogue> {
+    pub fn epilogue(&self) -> Option<&Epilogue> {
         match self {
             Train::BatchNorm { epilogue, .. } => Some(epilogue),
             Train::ConvGradInput { conv, .. } => Some(&conv.epilogue),
@@ -54,8 +54,6 @@ impl Train {
     pub(super) fn operands(&self) -> usize {
         match self {
             Train::BatchNorm { .. }
-            | Train::ActGrad(_)
-            | Train::ClampGrad(_)
             | Train::ConvGradWeight(_)
             | Train::LinearGradWeight
             | Train::MaxPoolGrad(_)
@@ -74,10 +72,10 @@ impl Train {
         let weight = (ParamRole::Weight, vec![channels]);
         let bias = (ParamRole::Bias, vec![channels]);
         match self {
-            Train::BatchNorm { .. } | Train::NormGradParams { act: Some(_), .. } | Train::NormGradInput { act: Some(_), .. } => {
+            Train::BatchNorm { .. } | Train::NormGradParams { relu: true, .. } | Train::NormGradInput { relu: true, .. } => {
                 vec![weight, bias]
             }
-            Train::NormGradInput { act: None, .. } => vec![weight],
+            Train::NormGradInput { relu: false, .. } => vec![weight],
             Train::ConvGradInput { conv, input } => {
                 let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
                 vec![(ParamRole::Weight, shape)]

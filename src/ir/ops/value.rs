@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::codes;
+use crate::base::diagnostic::Code;
 use crate::ir::attrs::{Pair, Sides};
 
 /// The value of an attribute.
@@ -26,10 +28,19 @@ pub enum AttrValue {
 /// Why attributes, each of which is valid, make no operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
+    /// The code of the error.
+    pub code: Code,
     /// What is wrong.
     pub message: String,
     /// The same, beside the statement.
     pub label: String,
+}
+
+impl Invalid {
+    /// Values that do not go together.
+    pub fn new(message: impl Into<String>, label: impl Into<String>) -> Invalid {
+        Invalid { code: codes::BAD_VALUE, message: message.into(), label: label.into() }
+    }
 }
 
 /// The attributes of an operator by key.
@@ -49,7 +60,7 @@ impl<'a> Attributes<'a> {
 
     /// Like [`Attributes::find`], for an attribute that an operator needs.
     pub fn get<T: TryFrom<AttrValue>>(&self, key: &str) -> Result<T, Invalid> {
-        self.find(key).ok_or_else(|| Invalid { message: format!("it has no `{key}`"), label: "incomplete".to_owned() })
+        self.find(key).ok_or_else(|| Invalid::new(format!("`{key}` is missing"), "incomplete"))
     }
 
     /// Adds an attribute.

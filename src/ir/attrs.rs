@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::Elementwise;
 
 /// Height, then width.
@@ -13,7 +11,7 @@ pub type Pair = [usize; 2];
 pub type Sides = [[usize; 2]; 2];
 
 /// Operations fused into a step, applied to its result in this order before it is stored: (bias), residual addition, activation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epilogue {
     /// Adds the node's last operand, which has the result's shape.
     pub residual: bool,
@@ -22,7 +20,7 @@ pub struct Epilogue {
 }
 
 /// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// Output channels.
     pub filters: usize,
@@ -57,7 +55,7 @@ impl Conv {
 }
 
 /// Batch normalization over channels (Ioffe and Szegedy 2015).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance for numerical stability.
     pub eps: f64,
@@ -71,7 +69,7 @@ impl BatchNorm {
 }
 
 /// The kind of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// Maximum; padding counts as negative infinity.
     Max {
@@ -91,7 +89,7 @@ impl PoolKind {
 }
 
 /// A pool over windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pool {
     /// Which.
     pub kind: PoolKind,
@@ -153,7 +151,7 @@ fn extent(kernel: Pair, dilation: Pair) -> Pair {
 }
 
 /// A fully connected layer. Weight `[features, inputs]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// Output features.
     pub features: usize,
@@ -164,7 +162,7 @@ pub struct Linear {
 }
 
 /// Padding mode, by PyTorch's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadMode {
     /// Zeros.
     #[default]
@@ -195,7 +193,7 @@ impl PadMode {
 }
 
 /// Padding around a feature map, and zero channels before and after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// Zero channels before and after; none in other modes than zeros.
     pub channels: [usize; 2],

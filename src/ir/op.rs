@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
 use super::{Broadcast, Elementwise, Shape, Train};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
     Input(Shape),

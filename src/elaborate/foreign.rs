@@ -2,10 +2,11 @@
 //!
 //! A context is an operator's word, or what the messages of a recipe call it: `optimizer sgd`, `schedule`, `train`.
 
-use super::operators::{self, Operator};
+use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
+use crate::ir::ops::Schema;
 use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
 pub use crate::syntax::table::Answer;
 use crate::syntax::table::Answer::{Nothing, Ours};
@@ -118,7 +119,7 @@ fn defaults(own: &str, call: &Call) -> Option<String> {
 }
 
 fn takes_nothing(word: &str) -> bool {
-    operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !operators::is_join(word))
+    operators::find(word).is_some_and(|operator| operator.schema.attributes.is_empty() && !operator.schema.is_join())
 }
 
 /// A call without its label.
@@ -127,14 +128,14 @@ fn whole(call: &Call) -> Span {
 }
 
 /// The error for `3*3` as a size, which is 9.
-pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
+pub(super) fn product(schema: &Schema<'_>, args: &[Arg]) -> Option<Diagnostic> {
     args.iter().find_map(|arg| {
-        let name = arg.key.as_ref().map_or(operator.positional?, |key| &key.node);
-        let key = operator.keys.iter().find(|key| key.name == name && key.takes.starts_with("a size"))?;
+        let name = arg.key.as_ref().map_or(schema.positional()?, |key| &key.node);
+        let key = schema.attribute(name).filter(|attribute| attribute.kind.is_size())?.key;
         let ExprKind::Binary(op, a, b) = &arg.value.kind else { return None };
         let (BinaryOp::Mul, ExprKind::Int(a), ExprKind::Int(b)) = (op.node, &a.kind, &b.kind) else { return None };
         let own = format!("{a}x{b}");
-        let message = format!("`{}` takes a size, and this is a product", key.name);
+        let message = format!("`{key}` takes a size, and this is a product");
         let diag = Diagnostic::error(codes::BAD_VALUE, message, arg.value.span, format!("is {}", a.saturating_mul(*b)));
         Some(diag.fix(format!("write `{own}`"), arg.value.span, own))
     })
@@ -143,6 +144,7 @@ pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::ops::operators;
     use crate::syntax::table::TABLE;
 
     #[test]
@@ -159,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_ours_is_not_foreign() {
-        for operator in operators::OPERATORS {
-            for key in operator.keys {
-                assert_eq!(find(operator.word, key.name), None, "{}: {}", operator.word, key.name);
+        for Schema { word, attributes, .. } in operators().map(|operator| operator.schema) {
+            for key in attributes.iter().map(|attribute| attribute.key) {
+                assert_eq!(find(word, key), None, "{word}: {key}");
             }
         }
     }
@@ -175,7 +177,7 @@ mod tests {
             }
             for context in contexts.iter().filter_map(|context| operators::find(context)) {
                 if let Ours(own) = answer {
-                    assert!(context.keys.iter().any(|key| key.name == *own), "{}: {own}", context.word);
+                    assert!(context.schema.attribute(own).is_some(), "{}: {own}", context.schema.word);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::python;
 use super::table::{self, Answer};
-use super::words::STATEMENTS;
+use super::words::{ITEMS, STATEMENTS};
 
 /// What is reported of a statement in another notation. Ranges are relative to the statement.
 pub(super) struct Advice {
@@ -54,7 +54,7 @@ pub(super) fn item(text: &str) -> Option<Advice> {
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let word = &text[..end];
     let lower = word.to_ascii_lowercase();
-    if word != lower && matches!(&*lower, "use" | "network" | "block") {
+    if word != lower && ITEMS.contains(&&*lower) {
         return Advice::own(format!("`{word}` is written `{lower}` here"), 0..end, lower);
     }
     if matches!(word, "import" | "from" | "class" | "def") { notation(text) } else { None }
@@ -66,7 +66,7 @@ pub(super) fn nested(text: &str) -> Option<Advice> {
     let follows = text[word.len()..].trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '"');
     let help = "put it in front of this network; what is used more than once is a `block NAME { … }`";
     match word {
-        "network" | "block" | "use" if follows => {
+        _ if ITEMS.contains(&word) && follows => {
             advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help)
         }
         _ => None,

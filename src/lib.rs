@@ -48,6 +48,7 @@ pub mod internal {
     pub mod decompile;
     pub mod driver;
     pub mod elaborate;
+    pub mod elementwise;
     pub mod eval;
     pub mod formats;
     pub mod grad;
@@ -65,7 +66,9 @@ pub mod internal {
 }
 
 // within the crate, `crate::ir` is `crate::internal::ir`
-use internal::{base, check, data, driver, elaborate, formats, grad, infer, ir, kernels, passes, plan, runtime, syntax, train};
+use internal::{
+    base, check, data, driver, elaborate, elementwise, formats, grad, infer, ir, kernels, passes, plan, runtime, syntax, train,
+};
 #[cfg(feature = "cli")]
 use internal::{cli, decompile, eval, torch, view};
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::prelude;
 use super::python;
 use super::table::{self, Answer};
 use super::words::{ITEMS, STATEMENTS};
@@ -306,7 +307,9 @@ fn sequential(at: Range<usize>) -> Option<Advice> {
 fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advice> {
     let whole = text.trim_end().len();
     let changes_nothing = matches!(&*text[target..whole].replace(' ', ""), "()" | "(inplace=True)" | "(True)");
-    if changes_nothing && (own.contains(' ') || own == "relu") {
+    // frameworks differ in the slopes of these
+    let is_certain = own.contains(' ') || (prelude::find(own).is_some() && !matches!(own, "leaky_relu" | "prelu"));
+    if changes_nothing && is_certain {
         return Advice::own(message, 0..whole, own);
     }
     let example = match own {

@@ -4,7 +4,7 @@ use crate::elementwise::{Binary, Unary};
 
 /// A function that every program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Primitive {
+pub(in crate::internal::elaborate) enum Primitive {
     /// Of one value.
     Unary(Unary),
     /// `min(a, b)`, `max(a, b)`.

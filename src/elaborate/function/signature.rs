@@ -6,14 +6,17 @@ use crate::elaborate::suggest::nearest;
 use crate::ir::Broadcast;
 use crate::syntax::ast::{Expr, Function, Ident, Param};
 
-/// The kinds of operands, as declared, with their meaning.
-const KINDS: [(Broadcast, &str, &str); 6] = [
-    (Broadcast::Full, "full", "of the size of the current value"),
-    (Broadcast::Channel, "channel", "C x 1 x 1"),
-    (Broadcast::Pixel, "pixel", "1 x H x W"),
-    (Broadcast::Scalar, "scalar", "1 x 1 x 1"),
-    (Broadcast::Parameter, "parameter", "learned, a number per channel"),
-    (Broadcast::Shared, "shared", "learned, one number"),
+/// The initial value of a learned operand that states none: neutral where it is a factor.
+const INIT: f32 = 1.0;
+
+/// The kinds of operands.
+const KINDS: [Broadcast; 6] = [
+    Broadcast::Full,
+    Broadcast::Channel,
+    Broadcast::Pixel,
+    Broadcast::Scalar,
+    Broadcast::Parameter { init: INIT },
+    Broadcast::Shared { init: INIT },
 ];
 
 /// The parameters of a function, after the current value.
@@ -37,7 +40,7 @@ pub(in crate::internal::elaborate) struct Parameter {
 }
 
 /// What a parameter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::internal::elaborate) enum Role {
     /// A value, which a call names by its label, or which is learned.
     Operand(Broadcast),
@@ -49,9 +52,14 @@ impl Parameter {
     /// Whether a statement can give it.
     pub fn is_given(&self) -> bool {
         match self.role {
-            Role::Operand(kind) => !is_learned(kind),
+            Role::Operand(kind) => !kind.is_learned(),
             Role::Number => true,
         }
+    }
+
+    /// Whether a statement gives it by a label.
+    pub fn is_label(&self) -> bool {
+        self.is_given() && self.role != Role::Number
     }
 }
 
@@ -70,11 +78,6 @@ impl Signature {
         is_current(first, diags);
         let parameters: Vec<_> = params.filter_map(|param| parameter(param, diags)).collect();
         (diags.len() == errors).then(|| Signature { current: first.name.clone(), parameters })
-    }
-
-    /// Finds a parameter.
-    pub fn find(&self, name: &str) -> Option<&Parameter> {
-        self.parameters.iter().find(|parameter| parameter.name.node == name)
     }
 }
 
@@ -109,7 +112,7 @@ fn parameter(param: &Param, diags: &mut Vec<Diagnostic>) -> Option<Parameter> {
         }
     };
     if let (Role::Operand(kind), Some(default)) = (role, &param.default)
-        && !is_learned(kind)
+        && !kind.is_learned()
     {
         let message = format!("operand `{}` has a default, and is given by a label", name.node);
         let diag = Diagnostic::error(codes::FUNCTION, message, default.span, "not expected here");
@@ -120,25 +123,23 @@ fn parameter(param: &Param, diags: &mut Vec<Diagnostic>) -> Option<Parameter> {
 }
 
 fn broadcast(name: &Ident, kind: &Ident, diags: &mut Vec<Diagnostic>) -> Option<Broadcast> {
-    if let Some((found, ..)) = KINDS.iter().find(|(_, word, _)| *word == kind.node) {
-        return Some(*found);
+    if let Some(found) = KINDS.into_iter().find(|known| known.word() == kind.node) {
+        return Some(found);
     }
     let message = format!("operand `{}` cannot be `{}`", name.node, kind.node);
     let diag = Diagnostic::error(codes::FUNCTION, message, kind.span, "not a kind of operand");
-    diags.push(match nearest(&kind.node, KINDS.iter().map(|(_, word, _)| *word)) {
+    diags.push(match nearest(&kind.node, KINDS.map(Broadcast::word)) {
         Some(near) => diag.fix(format!("did you mean `{near}`?"), kind.span, near),
         None => diag.rule(format!("the kinds are {}", kinds())),
     });
     None
 }
 
-/// Whether an operand is a tensor of the layer, rather than given by a label.
-pub(in crate::internal::elaborate) fn is_learned(kind: Broadcast) -> bool {
-    matches!(kind, Broadcast::Parameter | Broadcast::Shared)
-}
-
 /// All kinds with their meaning.
 fn kinds() -> String {
-    let list: Vec<String> = KINDS.iter().map(|(_, word, meaning)| format!("`{word}` ({meaning})")).collect();
+    let list = KINDS.map(|kind| match kind.is_learned() {
+        true => format!("`{}` (learned, {})", kind.word(), kind.shape()),
+        false => format!("`{}` ({})", kind.word(), kind.shape()),
+    });
     list.join(", ")
 }

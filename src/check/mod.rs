@@ -16,7 +16,7 @@ pub use sizes::{AxisReport, Condition, Fits, FixedSizeError, SizeError, SizeRepo
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Shape, params};
+use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Shape};
 
 /// Checks a network. Problems are added to `diags`; returns `None` if there is an error.
 pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
@@ -58,11 +58,15 @@ fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnosti
 fn name_parameters(graph: &mut Graph, shapes: &[Shape]) {
     let ids: Vec<NodeId> = graph.ids().collect();
     for id in ids {
-        let list = params(&graph.node(id).op, &operand_shapes(graph, shapes, id));
+        let list = graph.node(id).op.params(&operand_shapes(graph, shapes, id));
         let node = graph.node_mut(id);
         node.params = list
             .into_iter()
-            .map(|(role, shape)| Param { role, shape, source: ParamSource::Named(format!("{}.{}", node.name, role.suffix())) })
+            .map(|(role, shape)| Param {
+                role,
+                shape,
+                source: ParamSource::Named(format!("{}.{}", node.name, node.op.param_name(role))),
+            })
             .collect();
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::shapes::operand_shapes;
-use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Pad, PadMode, Runnable, Shape, ShapeError, infer};
+use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Runnable, Shape, ShapeError, infer};
 
 /// Residues for longer periods are not listed; the report then shows the conditions themselves.
 const MAX_PERIOD: i64 = 1 << 16;
@@ -100,45 +100,21 @@ fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport
 fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
     let Some(result) = shapes[node.index()].dims() else { return Vec::new() };
     let mut list = result.to_vec();
-    if let Op::Pool(pool) = &graph.node(node).op
-        && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
-    {
-        // a dilated window must not fall entirely in the padding
-        for (axis, dim) in map.iter().enumerate().filter(|(_, dim)| dim.fixed().is_none()) {
-            list.extend(dim.affine(1 - pool.min_map_size(axis) as i64, 1, 0));
-        }
-    }
-    if let Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) = &graph.node(node).op
-        && let Some(map) = operand_shapes(graph, shapes, node).first().and_then(Shape::map)
-    {
-        // reflection padding must be smaller than the feature map
-        list.extend(map.iter().zip(sides).filter_map(|(dim, [a, b])| dim.affine(-((*a).max(*b) as i64), 1, 0)));
-    }
+    let min = graph.node(node).op.min_map_size();
+    let operands = operand_shapes(graph, shapes, node);
+    // the map of a 1-D value has only the last axis
+    let map = operands.first().and_then(Shape::map).unwrap_or_default().iter().rev().zip(min.iter().rev());
+    list.extend(map.filter(|(_, min)| **min > 1).filter_map(|(dim, &min)| dim.affine(1 - min as i64, 1, 0)));
     list
 }
 
 /// The pairs of dimensions that must be equal at a node.
 fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
-    let residual = match &graph.node(node).op {
-        Op::Add | Op::Mul | Op::Concat => false,
-        Op::Conv(conv) => conv.epilogue.residual,
-        Op::Linear(linear) => linear.epilogue.residual,
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => return Vec::new(),
-    };
+    let op = &graph.node(node).op;
+    let residual = op.has_residual();
+    if !residual && !op.is_join() {
+        return Vec::new();
+    }
     let operands = graph.operands(node);
     let result = if residual { Some(node) } else { operands.first().map(|v| v.node) };
     let Some(first) = result.and_then(|id| shapes[id.index()].dims()) else { return Vec::new() };

@@ -61,7 +61,7 @@ impl fmt::Display for Val {
 /// An argument.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Attr {
-    pub key: &'static str,
+    pub key: String,
     /// Whether it is positional, written first and without its key.
     pub first: bool,
     pub value: Val,
@@ -69,22 +69,32 @@ pub(super) struct Attr {
     pub default: bool,
 }
 
-/// The keyword and the arguments of an operator. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
-pub(super) fn statement(op: &Op, signal: bool) -> (&'static str, Vec<Attr>) {
-    let mut list = arguments(op);
-    for attr in list.iter_mut().filter(|_| signal) {
+/// An operator as a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Statement {
+    pub word: String,
+    /// What an `apply` computes.
+    pub expression: Option<String>,
+    pub arguments: Vec<Attr>,
+}
+
+/// An operator as a statement. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
+pub(super) fn statement(op: &Op, signal: bool) -> Statement {
+    let mut arguments = arguments(op);
+    for attr in arguments.iter_mut().filter(|_| signal) {
         match attr.value {
             Val::Size([_, n]) => attr.value = Val::int(n),
             Val::Sides([_, width]) => attr.value = Val::Ends(width),
             _ => {}
         }
     }
-    (op.word(), list)
+    let applied = op.as_elementwise().filter(|function| function.is_applied());
+    Statement { word: op.word().to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
 }
 
 fn arguments(op: &Op) -> Vec<Attr> {
-    let first = |key, value| Attr { key, first: true, value, default: false };
-    let attr = |key, value: Val, default: bool| Attr { key, first: false, value, default };
+    let first = |key: &str, value| Attr { key: key.to_owned(), first: true, value, default: false };
+    let attr = |key: &str, value: Val, default: bool| Attr { key: key.to_owned(), first: false, value, default };
     match op {
         Op::Conv(c) => vec![
             first("kernel", Val::Size(c.kernel)),
@@ -130,46 +140,16 @@ fn arguments(op: &Op) -> Vec<Attr> {
         Op::Upsample(Some(scale_factor)) => {
             vec![first("mode", Val::Word("nearest")), attr("scale_factor", Val::pair(*scale_factor), false)]
         }
-        Op::Clamp(clamp) => {
-            let limit = |key, limit: Option<f32>| limit.map(|x| attr(key, Val::Float(shortest(x)), false));
-            [limit("min", clamp.min), limit("max", clamp.max)].into_iter().flatten().collect()
+        Op::Elementwise(function) => {
+            function.numbers.iter().map(|n| attr(&n.key, Val::Float(shortest(n.value)), n.is_default)).collect()
         }
-        Op::Scale(s) => {
-            vec![first("times", Val::Float(shortest(s.times))), attr("plus", Val::Float(shortest(s.plus)), s.plus == 0.0)]
-        }
-        Op::Act(_) | Op::Input(_) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
+        Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
     }
 }
 
 /// The `f64` with the same shortest text.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
-}
-
-/// The stride of an operator, as counted by shortcut policies.
-pub(super) fn stride(op: &Op) -> Pair {
-    match op {
-        Op::Conv(c) => c.stride,
-        Op::Pool(p) => p.stride,
-        Op::Subsample(s) => *s,
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::AdaptiveAvgPool(_)
-        | Op::Flatten
-        | Op::Linear(_)
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::GlobalMaxPool
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => [1, 1],
-    }
 }
 
 /// Whether a shape has one spatial axis (1-D inputs).

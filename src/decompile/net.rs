@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::attrs::{self, Attr};
+use super::attrs::{self, Statement};
 use super::error::DecompileError;
-use crate::ir::{self, Epilogue, Graph, NodeId, Op, Shape, infer};
+use crate::ir::{Graph, NodeId, Op, Shape, infer};
 
 /// A node's place in [`Net::nodes`].
 pub(super) type Id = usize;
@@ -70,7 +70,7 @@ impl Net {
                 Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };
-            let named = !ir::params(&node.op, &shapes).is_empty();
+            let named = !node.op.params(&shapes).is_empty();
             at.insert(id, net.nodes.len());
             net.nodes.push(Node { op: node.op.clone(), operands, name: node.name.clone(), shape, named });
         }
@@ -86,8 +86,8 @@ impl Net {
         &self.nodes[id]
     }
 
-    /// A node as a statement: its keyword and arguments.
-    pub fn statement(&self, id: Id) -> (&'static str, Vec<Attr>) {
+    /// A node as a statement.
+    pub fn statement(&self, id: Id) -> Statement {
         let operand = self.nodes[id].operands.first().map(|&o| &self.nodes[o].shape);
         attrs::statement(&self.nodes[id].op, attrs::is_signal(operand))
     }
@@ -111,14 +111,8 @@ fn live(graph: &Graph) -> Vec<bool> {
 
 /// Rejects operators without a statement in the language.
 fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
-    let fused = match op {
-        Op::Conv(c) => c.epilogue != Epilogue::default(),
-        Op::Linear(l) => l.epilogue != Epilogue::default(),
-        Op::Train(_) => true,
-        _ => false,
-    };
-    if fused {
-        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word() });
+    if !op.is_declarable() {
+        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word().to_owned() });
     }
     Ok(())
 }

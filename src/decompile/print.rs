@@ -255,14 +255,14 @@ impl<'p> Printer<'p> {
                 self.text.line(&format!("branch {pre} {{ }}"));
             }
             match stmt {
-                Stmt::Op { word, keys, leaf } => {
+                Stmt::Op { word, expression, keys, leaf } => {
                     let mut label = writer::label(numbers, word, leaf.as_deref());
                     if project_from == Some(i + 1) {
                         pre = label.unwrap_or_else(|| fresh("pre", at.used_labels));
                         label = Some(pre.clone());
                     }
                     at.used_labels.extend(label.clone());
-                    let args = self.args(word, keys, at);
+                    let args = self.args(word, expression.as_deref(), keys, at);
                     self.text.line(&with_label(format!("{word}{args}"), label.as_deref()));
                 }
                 Stmt::Join { word, arms } => {
@@ -300,8 +300,8 @@ impl<'p> Printer<'p> {
     }
 
     /// The arguments of a statement, with a leading space.
-    fn args(&self, word: &str, keys: &[&'static str], at: &mut Body<'_>) -> String {
-        let list: Vec<(&str, Option<String>)> = keys.iter().map(|&key| (key, at.holes.next().flatten())).collect();
+    fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
+        let list: Vec<(&str, Option<String>)> = keys.iter().map(|key| (key.as_str(), at.holes.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
@@ -311,7 +311,7 @@ impl<'p> Printer<'p> {
             leads = false;
             Some(if short { value } else { format!("{key}: {value}") })
         };
-        let list: Vec<String> = list.into_iter().filter_map(written).collect();
+        let list: Vec<String> = expression.map(str::to_owned).into_iter().chain(list.into_iter().filter_map(written)).collect();
         if list.is_empty() { String::new() } else { format!(" {}", list.join(", ")) }
     }
 
@@ -331,7 +331,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn join(&mut self, word: &'static str, arms: &[Arm], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
+    fn join(&mut self, word: &str, arms: &[Arm], numbers: &mut LayerNumbers, at: &mut Body<'_>) {
         let name = |arm: &Arm, fallback: &str| match &arm.name {
             Name::Plain(name) => name.clone(),
             Name::Any | Name::Main | Name::Numbered(_) => fallback.to_string(),
@@ -575,9 +575,9 @@ impl<'p> Printer<'p> {
     }
 
     fn statement(&mut self, stmt: &OpStmt, labels: &HashMap<usize, String>, numbers: &mut LayerNumbers, at: &mut Body<'_>) {
-        let label = writer::label(numbers, stmt.word, stmt.leaf.as_deref());
+        let label = writer::label(numbers, &stmt.word, stmt.leaf.as_deref());
         at.used_labels.extend(label.clone());
-        let mut line = format!("{}{}", stmt.word, self.args(stmt.word, &stmt.keys, at));
+        let mut line = format!("{}{}", stmt.word, self.args(&stmt.word, stmt.expression.as_deref(), &stmt.keys, at));
         let like = stmt.word == "upsample";
         for (i, other) in stmt.others.iter().enumerate() {
             let comma = if i == 0 && stmt.keys.is_empty() { " " } else { ", " };

@@ -396,12 +396,7 @@ impl<'a> Expander<'a> {
                 let flatten = self.scope().count("flatten");
                 operand = self.node(Op::Flatten, flatten, span, cx.frame, &[operand]);
             }
-            let step = match &op {
-                Op::Conv(c) => c.stride,
-                Op::Pool(p) => p.stride,
-                Op::Subsample(s) => *s,
-                _ => [1, 1],
-            };
+            let step = op.stride();
             let value = self.node(op, name, span, cx.frame, &[operand]);
             cx.strided(step);
             cx.current = Some(value);

@@ -267,7 +267,7 @@ impl Instruction {
 }
 
 /// Numbers in JSON, which has no infinity.
-mod number {
+pub(crate) mod number {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]

@@ -13,6 +13,7 @@ mod text;
 
 pub use builder::Builder;
 pub use gradient::{Gradient, Read};
+pub(crate) use instruction::number;
 pub use instruction::{Binary, Comparison, Instruction, Register, Unary};
 pub use program::{MAX_INSTRUCTIONS, MAX_OPERANDS, Program, ProgramError};
 

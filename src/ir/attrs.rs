@@ -1,6 +1,10 @@
 //! Attributes of operators.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use super::Elementwise;
 
 /// Height, then width.
 pub type Pair = [usize; 2];
@@ -8,26 +12,17 @@ pub type Pair = [usize; 2];
 /// Padding of a feature map: `[[top, bottom], [left, right]]`.
 pub type Sides = [[usize; 2]; 2];
 
-/// An element-wise activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Act {
-    /// `max(x, 0)`.
-    Relu,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-}
-
 /// Operations fused into a step, applied to its result in this order before it is stored: (bias), residual addition, activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epilogue {
     /// Adds the node's last operand, which has the result's shape.
     pub residual: bool,
-    /// Applies an activation last.
-    pub act: Option<Act>,
+    /// Applies a function of one value last.
+    pub act: Option<Arc<Elementwise>>,
 }
 
 /// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conv {
     /// Output channels.
     pub filters: usize,
@@ -156,7 +151,7 @@ impl Pool {
 }
 
 /// A fully connected layer. Weight `[features, inputs]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
     /// Output features.
     pub features: usize,
@@ -210,29 +205,4 @@ impl Pad {
     pub fn channels(channels: [usize; 2]) -> Pad {
         Pad { channels, sides: [[0; 2]; 2], mode: PadMode::Zeros }
     }
-}
-
-/// The limits of a clamp.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Clamp {
-    /// The minimum.
-    pub min: Option<f32>,
-    /// The maximum.
-    pub max: Option<f32>,
-}
-
-impl Clamp {
-    /// Both limits, infinite if absent.
-    pub fn limits(self) -> [f32; 2] {
-        [self.min.unwrap_or(f32::NEG_INFINITY), self.max.unwrap_or(f32::INFINITY)]
-    }
-}
-
-/// A value times a constant, plus a constant.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scale {
-    /// The factor.
-    pub times: f32,
-    /// The constant added to the product.
-    pub plus: f32,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Act, BatchNorm, Epilogue, FrameId, Graph, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
+use super::{BatchNorm, Elementwise, Epilogue, FrameId, Graph, Op, Pad, PadMode, Pair, PoolKind, Sides, Train};
 
 /// The scope that contains a stage's instances, and whether each instance opens its own scope (`layer1.0`) in it.
 pub fn around(graph: &Graph, instance: FrameId) -> (&str, bool) {
@@ -30,14 +30,14 @@ pub fn describe(op: &Op) -> String {
             if c.bias {
                 text.push_str(", bias");
             }
-            epilogue(&mut text, c.epilogue);
+            epilogue(&mut text, &c.epilogue);
         }
         Op::Linear(l) => {
             let _ = write!(text, " {}", l.features);
             if !l.bias {
                 text.push_str(", no bias");
             }
-            epilogue(&mut text, l.epilogue);
+            epilogue(&mut text, &l.epilogue);
         }
         Op::BatchNorm(n) => {
             let usual = BatchNorm::DEFAULT;
@@ -83,20 +83,8 @@ pub fn describe(op: &Op) -> String {
             let _ = write!(text, " nearest, scale_factor {}", size(*times));
         }
         Op::Upsample(None) => text.push_str(" nearest"),
-        Op::Clamp(clip) => {
-            for (word, limit) in [(" min", clip.min), (" max", clip.max)] {
-                if let Some(limit) = limit {
-                    let _ = write!(text, "{word} {limit}");
-                }
-            }
-        }
-        Op::Scale(scale) => {
-            let _ = write!(text, " {}", scale.times);
-            if scale.plus != 0.0 {
-                let _ = write!(text, ", plus {}", scale.plus);
-            }
-        }
-        Op::Input(_) | Op::Act(Act::Relu | Act::Sigmoid) | Op::Add | Op::Mul | Op::Concat | Op::Flatten | Op::Softmax => {}
+        Op::Elementwise(function) => elementwise(&mut text, function),
+        Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax => {}
         Op::Train(op) => train(&mut text, op),
     }
     text
@@ -105,13 +93,13 @@ pub fn describe(op: &Op) -> String {
 /// The attributes of a training operator.
 fn train(text: &mut String, op: &Train) {
     match op {
-        Train::BatchNorm { epilogue: e, .. } => epilogue(text, *e),
-        Train::NormGradParams { act: Some(_), .. } | Train::NormGradInput { act: Some(_), .. } => text.push_str(" + act"),
+        Train::BatchNorm { epilogue: e, .. } => epilogue(text, e),
+        Train::NormGradParams { relu: true, .. } | Train::NormGradInput { relu: true, .. } => text.push_str(" + act"),
         Train::ConvGradInput { conv, .. } | Train::ConvGradWeight(conv) => {
             let _ = write!(text, " {}, {}", size(conv.kernel), conv.filters);
             part(text, "stride", conv.stride, [1, 1]);
             if let Train::ConvGradInput { .. } = op {
-                epilogue(text, conv.epilogue);
+                epilogue(text, &conv.epilogue);
             }
         }
         Train::MaxPoolGrad(pool) | Train::AvgPoolGrad { pool, .. } => {
@@ -136,17 +124,16 @@ fn train(text: &mut String, op: &Train) {
             }
         }
         Train::NormStats
-        | Train::NormGradParams { act: None, .. }
-        | Train::NormGradInput { act: None, .. }
-        | Train::ActGrad(_)
+        | Train::NormGradParams { relu: false, .. }
+        | Train::NormGradInput { relu: false, .. }
         | Train::BiasGrad
         | Train::LinearGradInput { .. }
         | Train::LinearGradWeight
         | Train::AdaptiveAvgPoolGrad { .. }
         | Train::UpsampleGrad { .. }
-        | Train::ClampGrad(_)
         | Train::Unpad(_)
         | Train::SumPlane
+        | Train::Reduce(_)
         | Train::Unflatten(_)
         | Train::SoftmaxGrad => {}
     }
@@ -175,13 +162,22 @@ fn sides(text: &mut String, pad: Sides, default: Pair) {
     };
 }
 
-fn epilogue(text: &mut String, epilogue: Epilogue) {
+fn epilogue(text: &mut String, epilogue: &Epilogue) {
     if epilogue.residual {
         text.push_str(" + add");
     }
-    match epilogue.act {
-        Some(Act::Relu) => text.push_str(" + relu"),
-        Some(Act::Sigmoid) => text.push_str(" + sigmoid"),
-        None => {}
+    if let Some(act) = &epilogue.act {
+        let _ = write!(text, " + {}", act.name);
+        elementwise(text, act);
+    }
+}
+
+/// The expression or the numbers of a function, after its name.
+fn elementwise(text: &mut String, function: &Elementwise) {
+    if function.name == Elementwise::APPLY {
+        let _ = write!(text, " {}", function.expression().as_deref().unwrap_or("…"));
+    }
+    for number in function.given() {
+        let _ = write!(text, " {} {}", number.key, number.value);
     }
 }

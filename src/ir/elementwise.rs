@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Dim, Shape, one_dimensional};
 use crate::elementwise::{Binary, Builder, MAX_OPERANDS, Program};
 
 /// An elementwise operator: a function with its numbers filled in. The first operand is the current value.
@@ -26,6 +27,7 @@ pub struct Number {
     /// Its key.
     pub key: String,
     /// Its value.
+    #[serde(with = "crate::elementwise::number")]
     pub value: f32,
     /// Whether this is the default, which dumps leave out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -69,6 +71,19 @@ impl Broadcast {
     /// Whether it is a parameter of the operator, rather than a value of the graph.
     pub fn is_learned(self) -> bool {
         matches!(self, Broadcast::Parameter { .. } | Broadcast::Shared { .. })
+    }
+
+    /// The kind of the second factor of a `mul`: one value per channel if its shape says so, else the shape of the first.
+    pub fn of_factor(x: &Shape, factor: &Shape) -> Broadcast {
+        let (x, factor) = (one_dimensional::lift(x), one_dimensional::lift(factor));
+        match (x.dims(), factor.dims()) {
+            (Some([c, h, w]), Some([channels, Dim::Fixed(1), Dim::Fixed(1)]))
+                if c == channels && [*h, *w] != [Dim::Fixed(1); 2] =>
+            {
+                Broadcast::Channel
+            }
+            _ => Broadcast::Full,
+        }
     }
 
     /// Its keyword.
@@ -211,11 +226,6 @@ impl Elementwise {
 
 impl From<Elementwise> for super::Op {
     fn from(function: Elementwise) -> super::Op {
-        let _ = Arc::new(1);
-        match &*function.name {
-            "sigmoid" => super::Op::Act(super::Act::Sigmoid),
-            "relu" => super::Op::Act(super::Act::Relu),
-            _ => super::Op::Scale(super::Scale { times: 1.0, plus: 0.5 }),
-        }
+        super::Op::Elementwise(Arc::new(function))
     }
 }

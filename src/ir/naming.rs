@@ -27,7 +27,7 @@ impl LayerNumbers {
         let name = self.peek(word);
         match &mut self.sequence {
             Some(next) => *next += 1,
-            None => self.use_up(word),
+            None => *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1,
         }
         name
     }
@@ -40,12 +40,8 @@ impl LayerNumbers {
     /// A counted name even in a `sequential`, for a layer without its own statement, such as the flattening before a linear layer.
     pub fn count(&mut self, word: &str) -> String {
         let name = self.counted(word);
-        self.use_up(word);
-        name
-    }
-
-    fn use_up(&mut self, word: &str) {
         *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1;
+        name
     }
 
     /// Labeled statements advance the numbering of a `sequential`, but do not use their numbers.

@@ -74,8 +74,7 @@ impl ShapedNetwork {
         for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
             graph.add_output(name, if at == 0 { below } else { old });
         }
-        let is_used = graph.outputs().iter().any(|(_, other)| other.node == value.node) || !graph.users(value.node).is_empty();
-        if !is_used {
+        if !graph.is_used(value.node) {
             graph.remove(value.node);
         }
         true
@@ -153,7 +152,7 @@ fn lift_all(network: &mut ShapedNetwork) {
     let ids: Vec<_> = graph.ids().filter(|&id| graph.node(id).op.is_batched()).collect();
     for id in ids {
         let shape = &mut network.shapes[id.index()];
-        if !one_dimensional::is_1d(shape) {
+        if !shape.is_1d() {
             continue;
         }
         *shape = one_dimensional::lift(shape);

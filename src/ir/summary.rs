@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{NodeId, Op, ShapedNetwork, macs};
+use super::{NodeId, ShapedNetwork};
 
 /// A layer in a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,7 +40,7 @@ pub fn learned(network: &ShapedNetwork, id: NodeId) -> u64 {
 pub fn node_macs(network: &ShapedNetwork, id: NodeId) -> Option<u64> {
     let graph = network.graph();
     let inputs: Vec<_> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
-    macs(&graph.node(id).op, &inputs, network.shape(id))
+    graph.node(id).op.macs(&inputs, network.shape(id))
 }
 
 /// The rows, in topological order.
@@ -109,8 +109,7 @@ pub fn layers(network: &ShapedNetwork) -> u64 {
     let mut longest = 0;
     for id in graph.order() {
         let before = graph.operands(id).iter().map(|v| depth[v.node.index()]).max().unwrap_or(0);
-        let counts = matches!(graph.node(id).op, Op::Conv(_) | Op::Linear(_));
-        depth[id.index()] = before + u64::from(counts);
+        depth[id.index()] = before + u64::from(graph.node(id).op.is_weighted());
         longest = longest.max(depth[id.index()]);
     }
     longest

@@ -1,6 +1,6 @@
 //! Graph invariants.
 
-use crate::ir::{Op, ParamRole, Shape, ShapedNetwork, infer, params};
+use crate::ir::{Op, ParamRole, Shape, ShapedNetwork, infer};
 
 /// Verifies the graph: no cycles or dangling values, and shapes and parameters as the operators require. The error describes
 /// the violation.
@@ -29,7 +29,7 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
             Ok(shape) => return Err(fail(format!("has shape {}, but shape inference yields {shape}", network.shape(id)))),
             Err(error) => return Err(fail(error.to_string())),
         }
-        let mut expected = params(&node.op, &inputs);
+        let mut expected = node.op.params(&inputs);
         if network.is_lifted() {
             // a 1-D convolution keeps its declared weight shape
             expected.iter_mut().filter(|(_, shape)| shape.len() == 4).for_each(|(_, shape)| {

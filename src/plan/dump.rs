@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
-use crate::kernels::{Activation, Layout};
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +27,7 @@ impl Display for Plan {
         for port in &self.outputs {
             writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
         }
-        let weights: usize = self.weights.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+        let weights: usize = self.weights.iter().map(Weight::unpacked_bytes).sum();
         let scratch = self.scratch * self.options.threads;
         write!(f, "arena {} (scratch {}), weights {}", bytes(self.arena), bytes(scratch), bytes(weights))
     }
@@ -36,20 +36,20 @@ impl Display for Plan {
 impl Plan {
     /// Index and name, kernel, sizes, buffer places, bytes of weights, reason.
     fn row(&self, index: usize, step: &Step) -> [String; 6] {
-        let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
+        let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].unpacked_bytes()).sum();
         [
             format!("{index:>4}  {}", step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
-            format!("{} -> {}", inputs.join(", "), self.place(step.output)),
+            format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
             if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
             step.why.clone(),
         ]
     }
 
     fn place(&self, id: BufferId) -> String {
-        let Buffer { place, len, layout } = self.buffer(id);
+        let Buffer { place, len, layout, .. } = self.buffer(id);
         let layout = match layout {
             Layout::Nchw => String::new(),
             Layout::Blocked { lanes } => format!(" c{lanes}"),
@@ -69,11 +69,7 @@ impl Display for Kernel {
 }
 
 fn kernel(kernel: &Kernel) -> String {
-    let act = |act: &Option<Activation>| match act {
-        None => "",
-        Some(Activation::Relu) => " relu",
-        Some(Activation::Sigmoid) => " sigmoid",
-    };
+    let act = |act: &Option<FusedFunction>| act.as_ref().map_or(String::new(), |act| format!(" {}", act.name()));
     let residual = |residual: &ResidualPlan| match residual {
         ResidualPlan::None => "",
         ResidualPlan::InPlace => " add-in-place",
@@ -106,12 +102,9 @@ fn kernel(kernel: &Kernel) -> String {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
-        Kernel::Add { act: a } => format!("add{}", act(a)),
-        Kernel::Mul { act: a } => format!("mul{}", act(a)),
-        Kernel::ChannelMul { act: a, .. } => format!("mul by channel{}", act(a)),
+        Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
-        Kernel::Activate { act: None } => "copy".to_owned(),
-        Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
+        Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { .. } => "concat".to_owned(),
         Kernel::Pool(shape) => {
             let kind = if shape.kind == crate::kernels::pool::PoolKind::Max { "maxpool" } else { "avgpool" };
@@ -124,8 +117,6 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
-        Kernel::Clamp { limits: [low, high] } => format!("clamp {low} to {high}"),
-        Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }
@@ -140,10 +131,9 @@ fn sizes(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// A number of floats as bytes, with a unit.
-fn bytes(floats: usize) -> String {
-    let bytes = floats as f64 * 4.0;
-    match bytes {
+/// A number of bytes, with a unit.
+fn bytes(bytes: usize) -> String {
+    match bytes as f64 {
         b if b >= 1024.0 * 1024.0 => format!("{:.1} MiB", b / 1024.0 / 1024.0),
         b if b >= 1024.0 => format!("{:.1} KiB", b / 1024.0),
         b => format!("{b} B"),

@@ -105,7 +105,7 @@ fn shrunk(checked: &Checked, size: usize) -> Option<Checked> {
         let node = small.graph().node(id);
         let operands: Vec<Shape> = small.graph().operands(id).iter().map(|v| small.shape(v.node).clone()).collect();
         let shape = infer(&node.op, &operands).ok()?;
-        let same = crate::ir::params(&node.op, &operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
+        let same = node.op.params(&operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
         if !same {
             return None;
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::source::Span;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Conv, Epilogue, Graph, Linear, Node, NodeId, Op, Origin, Value};
+use crate::ir::{Graph, Node, NodeId, Op, Origin, Value};
 
 /// A node with the positions of its operands.
 #[derive(Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: S
     let mut ids: Vec<NodeId> = Vec::with_capacity(nodes.len());
     let mut names = HashSet::new();
     for node in nodes {
-        if !is_declarable(&node.op) {
+        if !node.op.is_declarable() {
             return Err(format!("`{}` is an operator that no source declares", node.name));
         }
         let reads: Option<Vec<Value>> = node.reads.iter().map(|&i| ids.get(i).map(|&id| id.into())).collect();
@@ -64,29 +64,4 @@ pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: S
         return Err("its network has no input or no output".into());
     }
     Ok(graph)
-}
-
-/// Whether a source can declare an operator: training operators and fused epilogues belong to later phases.
-fn is_declarable(op: &Op) -> bool {
-    match op {
-        Op::Conv(Conv { epilogue, .. }) | Op::Linear(Linear { epilogue, .. }) => *epilogue == Epilogue::default(),
-        Op::Train(_) => false,
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_) => true,
-    }
 }

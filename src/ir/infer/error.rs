@@ -11,7 +11,7 @@ pub enum ShapeError {
     #[error("`{op}` takes {takes} operands, not {got}")]
     Arity {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The number of operands it takes, in words.
         takes: &'static str,
         /// The number of operands given.
@@ -21,7 +21,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a {needs}, not {got}")]
     Rank {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// `feature map (channels x height x width)` or `vector of features`.
         needs: &'static str,
         /// The operand.
@@ -31,10 +31,26 @@ pub enum ShapeError {
     #[error("the operands of `{op}` differ: {left} and {right}")]
     Unequal {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// First operand.
         left: Shape,
         /// The operand that differs.
+        right: Shape,
+        /// Its slot.
+        slot: usize,
+    },
+    /// An operand of an elementwise function does not have its declared shape.
+    #[error("`{operand}` of `{op}` must be {needs} next to {left}, not {right}")]
+    Broadcast {
+        /// The function.
+        op: String,
+        /// The operand's name.
+        operand: String,
+        /// The shape that its kind stands for.
+        needs: &'static str,
+        /// First operand.
+        left: Shape,
+        /// The operand.
         right: Shape,
         /// Its slot.
         slot: usize,
@@ -89,7 +105,7 @@ pub enum ShapeError {
     #[error("`{op}` can only pad channels with zeros")]
     PadChannels {
         /// The operator.
-        op: &'static str,
+        op: String,
     },
     /// A number that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
@@ -102,7 +118,7 @@ pub enum ShapeError {
     #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
     FreeCeil {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
     },
@@ -110,7 +126,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a fixed size, and {shape} is free")]
     Free {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
     },
@@ -128,7 +144,7 @@ pub enum ShapeError {
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
     OneDimensional {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
     },

@@ -8,8 +8,7 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    Act, BatchNorm, Clamp, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork,
-    Value,
+    BatchNorm, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Value,
 };
 use crate::runtime::ParamStore;
 
@@ -111,7 +110,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Adds the values of a parameter, and returns its name in the file.
-    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+    pub(super) fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
         let Some(param) = node.params.iter().find(|p| p.role == role) else {
             return Err(unsupported(node, format!("it has no {}", role.suffix())));
         };
@@ -140,10 +139,7 @@ impl<'a> Emitter<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
-            Op::Act(act) => self.push(word(*act), name, &[one], Vec::new()),
-            Op::Add if x.len() == 2 => self.push("Add", name, &x, Vec::new()),
-            Op::Add => self.push("Sum", name, &x, Vec::new()),
-            Op::Mul => self.push("Mul", name, &x, Vec::new()),
+            Op::Elementwise(function) => self.elementwise(node, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
             Op::AdaptiveAvgPool([1, 1]) => self.push("GlobalAveragePool", name, &[one], Vec::new()),
@@ -158,13 +154,6 @@ impl<'a> Emitter<'a> {
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
-            Op::Clamp(clip) => self.clip(name, clip, one),
-            Op::Scale(scale) => {
-                let times = self.values(&format!("{name}.times"), Vec::new(), vec![scale.times]);
-                let plus = self.values(&format!("{name}.plus"), Vec::new(), vec![scale.plus]);
-                let product = self.push("Mul", &format!("{name}.product"), &[one, &times], Vec::new());
-                self.push("Add", name, &[&product, &plus], Vec::new())
-            }
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
         };
         // a value that is an output has the name of the output
@@ -196,7 +185,7 @@ impl<'a> Emitter<'a> {
         ];
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let y = self.push("Conv", &node.name, &inputs, attributes);
-        Ok(self.epilogue(node, conv.epilogue, y, x))
+        Ok(self.epilogue(node, &conv.epilogue, y, x))
     }
 
     fn linear(&mut self, node: &Node, linear: &Linear, x: &[&str]) -> Result<String, ExportError> {
@@ -206,19 +195,19 @@ impl<'a> Emitter<'a> {
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let y = self.push("Gemm", &node.name, &inputs, vec![int("transB", 1)]);
-        Ok(self.epilogue(node, linear.epilogue, y, x))
+        Ok(self.epilogue(node, &linear.epilogue, y, x))
     }
 
     /// Emits a fused epilogue as separate nodes.
-    fn epilogue(&mut self, node: &Node, epilogue: Epilogue, y: String, x: &[&str]) -> String {
+    fn epilogue(&mut self, node: &Node, epilogue: &Epilogue, y: String, x: &[&str]) -> String {
         let mut y = y;
         if epilogue.residual
             && let Some(other) = x.last()
         {
             y = self.push("Add", &format!("{}.add", node.name), &[&y, other], Vec::new());
         }
-        if let Some(act) = epilogue.act {
-            y = self.push(word(act), &format!("{}.{}", node.name, Op::Act(act).word()), &[&y], Vec::new());
+        if let Some(act) = &epilogue.act {
+            y = self.activation(&format!("{}.{}", node.name, act.name), act, &y);
         }
         y
     }
@@ -285,26 +274,10 @@ impl<'a> Emitter<'a> {
         let sizes = self.push("Concat", &format!("{name}.sizes"), &[&lead, &map], vec![int("axis", 0)]);
         self.push("Resize", name, &[one, "", "", &sizes], nearest)
     }
-
-    fn clip(&mut self, name: &str, clip: &Clamp, x: &str) -> String {
-        let mut limit = |which: &str, value: Option<f32>| match value {
-            Some(value) => self.values(&format!("{name}.{which}"), Vec::new(), vec![value]),
-            None => String::new(),
-        };
-        let (low, high) = (limit("low", clip.min), limit("high", clip.max));
-        self.push("Clip", name, &[x, &low, &high], Vec::new())
-    }
 }
 
 pub(super) fn unsupported(node: &Node, reason: String) -> ExportError {
     ExportError::Unsupported { node: node.name.clone(), reason }
-}
-
-fn word(act: Act) -> &'static str {
-    match act {
-        Act::Relu => "Relu",
-        Act::Sigmoid => "Sigmoid",
-    }
 }
 
 fn node(op: &str, name: &str, inputs: &[&str], output: &str) -> NodeProto {

@@ -1,5 +1,6 @@
 //! Writes a checked network as an ONNX file.
 
+mod elementwise;
 mod emit;
 mod error;
 mod file;

@@ -5,7 +5,7 @@ use super::call::Call;
 use super::dispatch::ImportResult;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{Clamp, Dim, Op};
+use crate::ir::{Broadcast, Dim, Elementwise, Op};
 
 /// The maximum number of copies for broadcasting along the channels.
 const MAX_COPIES: usize = 64;
@@ -24,7 +24,8 @@ impl Importer<'_> {
         let flows = (0..count).map(|slot| self.flow(call, slot)).collect::<Result<Vec<_>, _>>()?;
         let [first, rest @ ..] = &flows[..] else { return Err("it has no operand".to_owned()) };
         if rest.iter().all(|y| y.shape == first.shape) && !rest.is_empty() {
-            return self.add(call, Op::Add, &flows.iter().collect::<Vec<_>>());
+            let sum = Elementwise::add(flows.len()).ok_or("it has too many operands")?;
+            return self.add(call, sum.into(), &flows.iter().collect::<Vec<_>>());
         }
         rest.iter().try_fold(first.clone(), |x, y| self.plus(call, x, y.clone()))
     }
@@ -32,7 +33,8 @@ impl Importer<'_> {
     /// The sum of two values.
     pub(super) fn plus(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<Flow> {
         let (a, b) = self.broadcast(call, a, b)?;
-        self.add(call, Op::Add, &[&a, &b])
+        let sum = Elementwise::add(2).ok_or("it has too many operands")?;
+        self.add(call, sum.into(), &[&a, &b])
     }
 
     pub(super) fn sub(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
@@ -64,8 +66,11 @@ impl Importer<'_> {
         let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
         // the operand with one value per channel comes second
         let (a, b) = if is_channel_mul(&a, &b) { (b, a) } else { (a, b) };
-        let (a, b) = if is_channel_mul(&b, &a) { (a, b) } else { self.broadcast(call, a, b)? };
-        self.add(call, Op::Mul, &[&a, &b])
+        if is_channel_mul(&b, &a) {
+            return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[&a, &b]);
+        }
+        let (a, b) = self.broadcast(call, a, b)?;
+        self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&a, &b])
     }
 
     pub(super) fn div(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
@@ -117,25 +122,26 @@ impl Importer<'_> {
         let x = self.flow(call, 0)?;
         let (alpha, beta) = (call.float("alpha").unwrap_or(0.2), call.float("beta").unwrap_or(0.5));
         let x = self.affine(call, 0, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
-        self.add(call, Op::Clamp(Clamp { min: Some(0.0), max: Some(1.0) }), &[&x])
+        self.add(call, Elementwise::clamp(0.0, 1.0).into(), &[&x])
     }
 
     pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let gate = self.affine(call, 0, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
-        let gate = self.add(call, Op::Clamp(Clamp { min: Some(0.0), max: Some(1.0) }), &[&gate])?;
-        self.add(call, Op::Mul, &[&x, &gate])
+        let gate = self.add(call, Elementwise::clamp(0.0, 1.0).into(), &[&gate])?;
+        self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&x, &gate])
     }
 
     pub(super) fn clip(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let low = self.number(call, 1, "lower limit")?.or(call.float("min"));
         let high = self.number(call, 2, "upper limit")?.or(call.float("max"));
-        let finite = |limit: Option<f32>| limit.filter(|v| v.abs() < f32::MAX);
+        let finite = |limit: Option<f32>, none: f32| limit.filter(|v| v.abs() < f32::MAX).unwrap_or(none);
         if low.is_some_and(f32::is_nan) || high.is_some_and(f32::is_nan) {
             return Err("a limit is NaN".to_owned());
         }
-        self.add(call, Op::Clamp(Clamp { min: finite(low), max: finite(high) }), &[&x])
+        let clamp = Elementwise::clamp(finite(low, f32::NEG_INFINITY), finite(high, f32::INFINITY));
+        self.add(call, clamp.into(), &[&x])
     }
 
     pub(super) fn softmax(&mut self, call: &Call<'_>) -> ImportResult<Flow> {

@@ -4,7 +4,7 @@ use super::Importer;
 use super::call::Call;
 use super::values::{Flow, Known};
 use crate::base::tensor::Tensor;
-use crate::ir::{Act, Op};
+use crate::ir::{Elementwise, Op};
 
 /// The result of a node, or the reason why it cannot be expressed. The reason is empty if a node before it failed.
 pub(super) type ImportResult<T> = Result<T, String>;
@@ -30,8 +30,8 @@ impl Importer<'_> {
             "Sub" => Self::sub,
             "Mul" => Self::mul,
             "Div" => Self::div,
-            "Relu" => |this, call| this.one(call, Op::Act(Act::Relu)),
-            "Sigmoid" => |this, call| this.one(call, Op::Act(Act::Sigmoid)),
+            "Relu" => |this, call| this.one(call, Op::relu()),
+            "Sigmoid" => |this, call| this.one(call, Elementwise::sigmoid().into()),
             "HardSigmoid" => Self::hard_sigmoid,
             "HardSwish" => Self::hard_swish,
             "Softmax" => Self::softmax,

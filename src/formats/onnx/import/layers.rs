@@ -6,7 +6,8 @@ use super::dispatch::ImportResult;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
+use crate::elementwise::{Binary, Builder, Instruction, Program};
+use crate::ir::{BatchNorm, Conv, Dim, Elementwise, Epilogue, Linear, Op, Shape};
 
 /// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
 const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
@@ -126,12 +127,13 @@ impl Importer<'_> {
         shift: PerChannel,
     ) -> ImportResult<Flow> {
         if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
-            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
-            if let (true, Op::Scale(before)) = (is_last, &mut self.graph.node_mut(x.value.node).op) {
-                *before = Scale { times: before.times * times, plus: before.plus * times + plus };
+            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value).is_empty();
+            let before = &mut self.graph.node_mut(x.value.node).op;
+            if let Some([a, b]) = before.as_elementwise().filter(|_| is_last).and_then(|function| as_affine(&function.program)) {
+                *before = affine(a * times, b * times + plus)?.into();
                 return Ok(x.clone());
             }
-            return self.add(call, Op::Scale(Scale { times, plus }), &[x]);
+            return self.add(call, affine(times, plus)?.into(), &[x]);
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
@@ -148,7 +150,7 @@ impl Importer<'_> {
 
     /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
     pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
             return Ok(None);
         }
         let has_bias = match &mut self.graph.node_mut(x.value.node).op {
@@ -279,6 +281,40 @@ impl Importer<'_> {
         let y = self.add(call, Op::Conv(conv), &[&x])?;
         self.store(&y, "weight", weight);
         Ok(y)
+    }
+}
+
+/// `a * x + b`.
+fn affine(a: f32, b: f32) -> ImportResult<Elementwise> {
+    let mut builder = Builder::new(1);
+    let x = builder.operand(0);
+    let a = builder.constant(a);
+    let mut y = builder.binary(Binary::Mul, a, x);
+    if b != 0.0 {
+        let b = builder.constant(b);
+        y = builder.binary(Binary::Add, y, b);
+    }
+    let program = builder.finish(y).map_err(|error| error.to_string())?;
+    Ok(Elementwise::unary(Elementwise::APPLY, program))
+}
+
+/// The numbers of [`affine`].
+fn as_affine(program: &Program) -> Option<[f32; 2]> {
+    let at = |register: u8| program.instructions().get(usize::from(register)).copied();
+    let constant = |register: u8| match at(register) {
+        Some(Instruction::Constant(x)) => Some(x),
+        _ => None,
+    };
+    match at(program.result())? {
+        Instruction::Binary(Binary::Add, y, b) => match at(y)? {
+            Instruction::Operand(_) => Some([1.0, constant(b)?]),
+            Instruction::Binary(Binary::Mul, a, x) => {
+                matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, constant(b)?])
+            }
+            _ => None,
+        },
+        Instruction::Binary(Binary::Mul, a, x) => matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, 0.0]),
+        _ => None,
     }
 }
 

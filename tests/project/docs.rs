@@ -61,6 +61,7 @@ fn the_language_reference_has_the_compilers_own_tables() {
             continue;
         }
         assert_eq!(written, table, "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
+    }
 }
 
 /// Whole files in the documentation check without a word.

@@ -156,11 +156,19 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                     }
                 }
             }
-            diag.rule(match *op {
+            diag.rule(match op.as_str() {
                 "concat" => "concatenated values have equal height and width",
                 "mul" => "both factors have the same shape, or the second is `C x 1 x 1` and the first `C x H x W`",
                 _ => "added values have equal dimensions",
             })
+        }
+        ShapeError::Broadcast { operand, needs, right, slot, .. } => {
+            let mut diag = Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "computed here");
+            let at = graph.operands(id).get(*slot).map(|value| graph.node(value.node).origin.span);
+            if let Some(at) = at.filter(|at| *at != span) {
+                diag = diag.label(at, format!("`{operand}` is {right}"));
+            }
+            diag.rule(format!("the declaration of a function says how each operand is repeated; `{operand}` is {needs}"))
         }
         ShapeError::Window { window, map, .. } => {
             let mut diag = Diagnostic::error(codes::WINDOW, error.to_string(), span, reads);
@@ -219,7 +227,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Free { op, shape } => {
             // `linear` flattens a feature map implicitly, so the message names `linear`
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);
-            let op = written.map_or(*op, |user| user.op.word());
+            let op = written.map_or(op.as_str(), |user| user.op.word());
             let message = format!("`{op}` needs a fixed size, and {shape} is free");
             Diagnostic::error(codes::FREE_SIZE, message, span, reads)
                 .rule("a layer with a weight for each position needs a fixed size")

@@ -10,7 +10,7 @@ use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Act, Op, PadMode, Pair, PoolKind, Sides};
+use crate::ir::{self, Op, PadMode, Pair, PoolKind, Sides};
 use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
@@ -258,8 +258,8 @@ impl Attrs<'_, '_> {
                     momentum: self.float("momentum", usual.momentum),
                 })
             }
-            "relu" => Op::Act(Act::Relu),
-            "sigmoid" => Op::Act(Act::Sigmoid),
+            "relu" => Op::relu(),
+            "sigmoid" => ir::Elementwise::sigmoid().into(),
             "maxpool" => {
                 if self.is_global() {
                     self.alone("kernel")?;
@@ -322,8 +322,8 @@ impl Attrs<'_, '_> {
                 Op::Upsample(Some(self.pair("scale_factor", None)?))
             }
             "clamp" => {
-                let clip = ir::Clamp { min: self.signed("min"), max: self.signed("max") };
-                let [low, high] = clip.limits();
+                let low = self.signed("min").unwrap_or(f32::NEG_INFINITY);
+                let high = self.signed("max").unwrap_or(f32::INFINITY);
                 if low > high {
                     self.eval.diags.push(Diagnostic::error(
                         codes::BAD_VALUE,
@@ -333,14 +333,14 @@ impl Attrs<'_, '_> {
                     ));
                     self.failed = true;
                 }
-                Op::Clamp(clip)
+                ir::Elementwise::clamp(low, high).into()
             }
             "scale" => {
                 if self.get("times").is_none() {
                     self.missing("times");
                 }
                 let times = self.signed("times")?;
-                Op::Scale(ir::Scale { times, plus: self.signed("plus").unwrap_or(0.0) })
+                ir::Elementwise::affine(times, self.signed("plus").unwrap_or(0.0)).into()
             }
             // `add`, `mul` and `concat` join values: `expand::join` builds them
             _ => return None,

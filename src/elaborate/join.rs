@@ -6,7 +6,8 @@ use super::expand::{Cx, Expander, Labeled};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Op};
+use crate::elementwise::MAX_OPERANDS;
+use crate::ir::{self, Broadcast, Elementwise, Op};
 use crate::syntax::ast::{Call, ExprKind, Ident, Label, Spanned, Stmt};
 
 impl Expander<'_> {
@@ -66,7 +67,7 @@ impl Expander<'_> {
         let name = self.statement_name(word, label, cx);
         let operands: Option<Vec<ir::Value>> = values.into_iter().collect();
         cx.current = match (operands, name) {
-            (Some(operands), Some(name)) => Some(self.node(op_of(word), name, span, cx.frame, &operands)),
+            (Some(operands), Some(name)) => self.joined(word, name, span, cx, &operands),
             _ => None,
         };
         self.label_current(label, cx);
@@ -139,7 +140,7 @@ impl Expander<'_> {
         let node_name = self.statement_name(word, call.label.as_ref(), cx);
         let operands: Option<Vec<ir::Value>> = operands.into_iter().collect();
         cx.current = match (operands, node_name) {
-            (Some(operands), Some(name)) if fine => Some(self.node(op_of(word), name, span, cx.frame, &operands)),
+            (Some(operands), Some(name)) if fine => self.joined(word, name, span, cx, &operands),
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
@@ -169,20 +170,31 @@ impl Expander<'_> {
         self.label_current(call.label.as_ref(), cx);
     }
 
+    /// The join of these values; `None` after a reported error.
+    fn joined(&mut self, word: &str, name: String, span: Span, cx: &Cx, operands: &[ir::Value]) -> Option<ir::Value> {
+        let op = match (word, operands) {
+            ("concat", _) => Op::Concat,
+            ("mul", &[x, factor, ..]) => Elementwise::mul(Broadcast::of_factor(self.shape(x), self.shape(factor))).into(),
+            ("mul", _) => Elementwise::mul(Broadcast::Full).into(),
+            // too few operands are reported by the shape rule
+            _ => match Elementwise::add(operands.len().max(2)) {
+                Some(sum) => sum.into(),
+                None => {
+                    let message = format!("`add` joins {} values; at most {MAX_OPERANDS} are added at once", operands.len());
+                    self.error(Diagnostic::error(codes::LIMIT, message, span, "too many"));
+                    return None;
+                }
+            },
+        };
+        Some(self.node(op, name, span, cx.frame, operands))
+    }
+
     fn label_current(&mut self, label: Option<&Label>, cx: &mut Cx) {
         if let Some(label) = label
             && let Some((name, span)) = self.label_text(label, &cx.env)
         {
             cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
-    }
-}
-
-fn op_of(word: &str) -> Op {
-    match word {
-        "mul" => Op::Mul,
-        "concat" => Op::Concat,
-        _ => Op::Add,
     }
 }
 

@@ -13,8 +13,9 @@ use std::ops::Deref;
 
 pub use error::GradError;
 
+use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
-    Canonical, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
+    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
     ShapedNetwork, Train, Value, infer, is_within,
 };
 
@@ -279,7 +280,7 @@ impl<'a> Differentiation<'a> {
         }
         let loss = match losses[..] {
             [loss] => loss,
-            _ => self.add(scores.node, "loss.sum", Op::Add, &losses, Vec::new())?,
+            _ => self.total(scores.node, "loss.sum", &losses)?,
         };
         self.outputs.insert(0, (LOSS.to_owned(), loss));
         self.outputs.insert(1, (SCORES.to_owned(), scores));
@@ -298,7 +299,7 @@ impl<'a> Differentiation<'a> {
                 // the loss does not depend on it
                 [] => continue,
                 [dy] => dy,
-                _ => self.add(id, &format!("{name}.grad"), Op::Add, &parts, Vec::new())?,
+                _ => self.total(id, &format!("{name}.grad"), &parts)?,
             };
             self.node(id, &name, dy)?;
         }
@@ -314,9 +315,7 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
-            Op::Act(act) => self.act(id, name, *act, dy),
-            Op::Add => self.sum(id, dy),
-            Op::Mul => self.product(id, name, dy),
+            Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax => self.softmax(id, name, dy),
             Op::Concat => self.concat(id, name, dy),
             Op::Pool(pool) => self.pool(id, name, pool, dy),
@@ -330,8 +329,6 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
-            Op::Scale(scale) => self.scale(id, name, *scale, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
         }
     }
@@ -374,6 +371,16 @@ impl<'a> Differentiation<'a> {
         Ok(id.into())
     }
 
+    /// The sum of two or more values, in groups of as many as one function can add.
+    fn total(&mut self, from: NodeId, name: &str, values: &[Value]) -> Result<Value, GradError> {
+        let Some(sum) = Elementwise::add(values.len()) else {
+            let (first, rest) = values.split_at(MAX_OPERANDS);
+            let part = self.total(from, &format!("{name}.{}", rest.len()), first)?;
+            return self.total(from, name, &[&[part], rest].concat());
+        };
+        self.add(from, name, sum.into(), values, Vec::new())
+    }
+
     /// Adds a training operator without parameters.
     fn train(&mut self, from: NodeId, name: &str, op: Train, operands: &[Value]) -> Result<Value, GradError> {
         self.add(from, name, Op::Train(op), operands, Vec::new())
@@ -398,8 +405,7 @@ impl<'a> Differentiation<'a> {
         }
         // drop everything that the outputs do not depend on
         for id in graph.order().into_iter().rev() {
-            let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, v)| v.node == id);
-            if !used && !matches!(graph.node(id).op, Op::Input(_)) {
+            if !graph.is_used(id) && !matches!(graph.node(id).op, Op::Input(_)) {
                 graph.remove(id);
             }
         }

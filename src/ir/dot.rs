@@ -40,7 +40,7 @@ pub fn dot(network: &ShapedNetwork) -> String {
     }
     for id in graph.order() {
         for (slot, value) in graph.operands(id).iter().enumerate() {
-            let style = if slot == 1 && matches!(graph.node(id).op, Op::Add) { " [style = bold]" } else { "" };
+            let style = if slot == 1 && graph.node(id).op.is_add() { " [style = bold]" } else { "" };
             let _ = writeln!(out, "  {} -> {}{style}", key_of(graph, value.node), key_of(graph, id));
         }
     }

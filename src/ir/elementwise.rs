@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::elementwise::{MAX_OPERANDS, Program};
+use super::{Dim, Shape, one_dimensional};
+use crate::elementwise::{Binary, Builder, MAX_OPERANDS, Program};
 
 /// An elementwise operator: a function with its numbers filled in. The first operand is the current value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,19 @@ impl Broadcast {
         matches!(self, Broadcast::Parameter { .. } | Broadcast::Shared { .. })
     }
 
+    /// The kind of the second factor of a `mul`: one value per channel if its shape says so, else the shape of the first.
+    pub fn of_factor(x: &Shape, factor: &Shape) -> Broadcast {
+        let (x, factor) = (one_dimensional::lift(x), one_dimensional::lift(factor));
+        match (x.dims(), factor.dims()) {
+            (Some([c, h, w]), Some([channels, Dim::Fixed(1), Dim::Fixed(1)]))
+                if c == channels && [*h, *w] != [Dim::Fixed(1); 2] =>
+            {
+                Broadcast::Channel
+            }
+            _ => Broadcast::Full,
+        }
+    }
+
     /// Its keyword.
     pub fn word(self) -> &'static str {
         match self {
@@ -132,13 +146,27 @@ impl Elementwise {
         Elementwise::unary("sigmoid", Program::sigmoid())
     }
 
-    /// `min(max(x, min), max)`. Limits that are infinite are none.
+    /// `min(max(x, min), max)`. Limits that are infinite are none; where they cross, the result is `max`, as in PyTorch.
     pub fn clamp(min: f32, max: f32) -> Elementwise {
+        let min = min.min(max);
         let number = |key: &str, value: f32| Number { key: key.to_owned(), value, is_default: value.is_infinite() };
         Elementwise {
             numbers: vec![number("min", min), number("max", max)],
             ..Elementwise::unary("clamp", Program::clamp(min, max))
         }
+    }
+
+    /// `times * x + plus`, as an expression in place.
+    pub fn affine(times: f32, plus: f32) -> Elementwise {
+        let mut builder = Builder::new(1);
+        let x = builder.operand(0);
+        let factor = builder.constant(times);
+        let mut value = builder.binary(Binary::Mul, factor, x);
+        if plus != 0.0 {
+            let constant = builder.constant(plus);
+            value = builder.binary(Binary::Add, value, constant);
+        }
+        Elementwise::unary(Elementwise::APPLY, builder.finish(value).unwrap_or_else(|_| Program::identity()))
     }
 
     /// The sum of values of equal shape; `None` for more than a program has room for.
@@ -149,7 +177,9 @@ impl Elementwise {
 
     /// The product of two values, the second of equal shape or with one value per channel.
     pub fn mul(second: Broadcast) -> Elementwise {
-        Elementwise::new("mul", vec![Broadcast::Full, second], Program::product())
+        let mut mul = Elementwise::new("mul", vec![Broadcast::Full, second], Program::product());
+        mul.operands[1].name = "gate".to_owned();
+        mul
     }
 
     /// The slots of operands that are values of the graph, in the order of the node's operands.

@@ -27,7 +27,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One of a node's results. Every operator so far has only port 0.
+/// One of a node's results. A [`NodeId`] converts to the first, which is the only one of most operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value {
     /// The node.
@@ -172,15 +172,29 @@ impl Graph {
         list.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The uses of a node's results as `(user, slot)`, ordered. Graph outputs are not included.
-    pub fn users(&self, node: NodeId) -> Vec<(NodeId, usize)> {
+    /// The uses of a value as `(user, slot)`, ordered. Graph outputs are not included.
+    pub fn users(&self, value: impl Into<Value>) -> Vec<(NodeId, usize)> {
+        let value = value.into();
         let mut list: Vec<(NodeId, usize)> = self
             .inner
-            .edges_directed(ix(node), Direction::Outgoing)
+            .edges_directed(ix(value.node), Direction::Outgoing)
+            .filter(|e| e.weight().port == value.port)
             .map(|e| (id(e.target()), e.weight().slot as usize))
             .collect();
         list.sort_unstable();
         list
+    }
+
+    /// Whether a value is an output of the graph.
+    pub fn is_output(&self, value: impl Into<Value>) -> bool {
+        let value = value.into();
+        self.outputs.iter().any(|(_, output)| *output == value)
+    }
+
+    /// Whether any result of a node is read, or is an output of the graph.
+    pub fn is_used(&self, node: NodeId) -> bool {
+        let is_read = self.inner.edges_directed(ix(node), Direction::Outgoing).next().is_some();
+        is_read || self.outputs.iter().any(|(_, output)| output.node == node)
     }
 
     /// Appends an operand.
@@ -218,9 +232,20 @@ impl Graph {
         self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
     }
 
-    /// Removes a node that has no users.
+    /// Replaces all operands.
+    pub fn set_operands(&mut self, node: NodeId, operands: &[Value]) {
+        let old: Vec<_> = self.inner.edges_directed(ix(node), Direction::Incoming).map(|e| e.id()).collect();
+        for edge in old {
+            self.inner.remove_edge(edge);
+        }
+        for (slot, value) in operands.iter().enumerate() {
+            self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
+        }
+    }
+
+    /// Removes a node whose results nothing uses.
     pub fn remove(&mut self, node: NodeId) {
-        debug_assert!(self.users(node).is_empty(), "{node} is still used");
+        debug_assert!(!self.is_used(node), "{node} is still used");
         self.inner.remove_node(ix(node));
         self.inputs.retain(|&n| n != node);
     }

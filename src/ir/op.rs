@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, PoolKind};
-use super::{Elementwise, Shape, Train};
+use super::{Broadcast, Elementwise, Shape, Train};
+use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,11 @@ impl Op {
     /// `max(x, 0)`.
     pub fn relu() -> Op {
         Elementwise::relu().into()
+    }
+
+    /// The sum of two values.
+    pub fn add() -> Op {
+        Elementwise::new("add", vec![Broadcast::Full; 2], Program::sum(2)).into()
     }
 
     /// The elementwise function, if it is one.

@@ -74,8 +74,7 @@ impl ShapedNetwork {
         for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
             graph.add_output(name, if at == 0 { below } else { old });
         }
-        let is_used = graph.outputs().iter().any(|(_, other)| other.node == value.node) || !graph.users(value.node).is_empty();
-        if !is_used {
+        if !graph.is_used(value.node) {
             graph.remove(value.node);
         }
         true

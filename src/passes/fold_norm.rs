@@ -9,7 +9,7 @@ pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
         let Op::BatchNorm(norm) = network.graph().node(id).op else { continue };
         let Some(&operand) = network.graph().operands(id).first() else { continue };
-        if single_user(network, operand.node).is_some() && fold(network, operand.node, id, norm) {
+        if single_user(network, operand).is_some() && fold(network, operand.node, id, norm) {
             replace(network, id, Value::from(operand.node));
         }
     }

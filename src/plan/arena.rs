@@ -1,7 +1,7 @@
 //! Arena offsets: buffers with disjoint lifetimes share memory.
 
 use super::{BufferId, Place, Plan, PlanError};
-use crate::kernels::aligned::LINE;
+use crate::kernels::aligned::LINE_BYTES;
 
 /// Assigns each arena buffer its offset: largest first, each into the tightest gap between the buffers that are live at the
 /// same time. The scratch memory follows.
@@ -10,7 +10,7 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
     let mut first = vec![usize::MAX; count];
     let mut last = vec![0; count];
     for (index, step) in plan.steps.iter().enumerate() {
-        for id in step.inputs.iter().chain([&step.output]) {
+        for id in step.buffers() {
             first[id.0] = first[id.0].min(index);
             last[id.0] = last[id.0].max(index);
         }
@@ -39,17 +39,17 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
         placed.push(i);
     }
     let too_large = || PlanError::TooLarge { batch: plan.options.batch, node: plan.name.clone() };
-    let scratch = plan.steps.iter().map(|s| s.scratch).max().unwrap_or(0).next_multiple_of(LINE);
+    let scratch = plan.steps.iter().map(|s| s.scratch).max().unwrap_or(0).next_multiple_of(LINE_BYTES);
     let arena = scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(end)).ok_or_else(too_large)?;
     (plan.scratch_at, plan.scratch, plan.arena) = (end, scratch, arena);
     Ok(())
 }
 
-/// The range of floats that a placed buffer occupies, up to the end of its last cache line.
+/// The range of bytes that a placed buffer occupies, up to the end of its last cache line.
 fn range(plan: &Plan, buffer: usize) -> (usize, usize) {
     let buffer = plan.buffer(BufferId(buffer));
     match buffer.place {
-        Place::Arena(offset) => (offset, offset + buffer.len.next_multiple_of(LINE)),
+        Place::Arena(offset) => (offset, offset + buffer.len.next_multiple_of(LINE_BYTES)),
         Place::Input(_) | Place::Output(_) => (0, 0),
     }
 }

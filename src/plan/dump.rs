@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step, Weight};
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
 use crate::kernels::{Activation, Layout};
@@ -27,7 +27,7 @@ impl Display for Plan {
         for port in &self.outputs {
             writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
         }
-        let weights: usize = self.weights.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+        let weights: usize = self.weights.iter().map(Weight::unpacked_bytes).sum();
         let scratch = self.scratch * self.options.threads;
         write!(f, "arena {} (scratch {}), weights {}", bytes(self.arena), bytes(scratch), bytes(weights))
     }
@@ -36,20 +36,20 @@ impl Display for Plan {
 impl Plan {
     /// Index and name, kernel, sizes, buffer places, bytes of weights, reason.
     fn row(&self, index: usize, step: &Step) -> [String; 6] {
-        let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
+        let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].unpacked_bytes()).sum();
         [
             format!("{index:>4}  {}", step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
-            format!("{} -> {}", inputs.join(", "), self.place(step.output)),
+            format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
             if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
             step.why.clone(),
         ]
     }
 
     fn place(&self, id: BufferId) -> String {
-        let Buffer { place, len, layout } = self.buffer(id);
+        let Buffer { place, len, layout, .. } = self.buffer(id);
         let layout = match layout {
             Layout::Nchw => String::new(),
             Layout::Blocked { lanes } => format!(" c{lanes}"),
@@ -140,10 +140,9 @@ fn sizes(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// A number of floats as bytes, with a unit.
-fn bytes(floats: usize) -> String {
-    let bytes = floats as f64 * 4.0;
-    match bytes {
+/// A number of bytes, with a unit.
+fn bytes(bytes: usize) -> String {
+    match bytes as f64 {
         b if b >= 1024.0 * 1024.0 => format!("{:.1} MiB", b / 1024.0 / 1024.0),
         b if b >= 1024.0 => format!("{:.1} KiB", b / 1024.0),
         b => format!("{b} B"),

@@ -19,7 +19,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
     for index in 0..plan.steps.len() {
         let last = plan.last_uses();
         let step = &plan.steps[index];
-        let output = step.output;
+        let output = step.output();
         let free = |id: BufferId| {
             let (from, to) = (plan.buffer(id), plan.buffer(output));
             // inputs belong to the caller, and outputs of the network must keep their values
@@ -98,7 +98,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
 /// Merges `old` into `kept`, which may be an output of the network.
 fn join(plan: &mut Plan, old: BufferId, kept: BufferId) {
     for step in &mut plan.steps {
-        for id in step.inputs.iter_mut().chain([&mut step.output]) {
+        for id in step.inputs.iter_mut().chain(&mut step.outputs) {
             if *id == old {
                 *id = kept;
             }

@@ -71,15 +71,15 @@ pub struct Step {
     pub name: String,
     /// Its computation.
     pub kernel: Kernel,
-    /// The buffers it reads, in order. One that the kernel may overwrite can be `output` itself.
+    /// The buffers it reads, in order. One that the kernel may overwrite can also be an output.
     pub inputs: Vec<BufferId>,
-    /// The buffer it writes.
-    pub output: BufferId,
+    /// The buffers it writes, one for each result; at least one.
+    pub outputs: Vec<BufferId>,
     /// The weights it reads.
     pub weights: Vec<WeightId>,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
-    /// Sizes of the result, batch first.
+    /// Sizes of the first result, batch first.
     pub shape: Vec<usize>,
     /// Why a convolution's strategy was chosen, in words; empty if there was no choice.
     pub why: String,
@@ -102,12 +102,24 @@ pub struct Plan {
     pub weights: Vec<Weight>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Floats of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
+    /// Bytes of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
     pub arena: usize,
-    /// The first float of the scratch memory, which has `scratch` floats for each thread.
+    /// The first byte of the scratch memory, which has `scratch` bytes for each thread.
     pub scratch_at: usize,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
+}
+
+impl Step {
+    /// The first buffer it writes: the only one, unless its operator has several results.
+    pub fn output(&self) -> BufferId {
+        self.outputs[0]
+    }
+
+    /// All buffers that it reads or writes.
+    fn buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.inputs.iter().chain(&self.outputs).copied()
+    }
 }
 
 impl Plan {
@@ -120,7 +132,7 @@ impl Plan {
     fn last_uses(&self) -> Vec<usize> {
         let mut last = vec![0; self.buffers.len()];
         for (index, step) in self.steps.iter().enumerate() {
-            for id in step.inputs.iter().chain([&step.output]) {
+            for id in step.buffers() {
                 last[id.0] = index;
             }
         }

@@ -1,6 +1,7 @@
 //! Kernels of training steps: the buffers that they read and write, and their layouts.
 
 use super::attrs::{edge, pool_shape};
+use super::buffer::four;
 use crate::ir::{Pad, Pool, Train};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -146,8 +147,4 @@ impl TrainKernel {
             _ => 0,
         }
     }
-}
-
-fn four(sizes: &[usize]) -> [usize; 4] {
-    [0, 1, 2, 3].map(|i| sizes.get(i).copied().unwrap_or(1))
 }

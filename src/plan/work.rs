@@ -119,12 +119,12 @@ impl Plan {
         };
         let mut read = step.inputs.clone();
         if residual == ResidualPlan::InPlace {
-            read.push(step.output);
+            read.push(step.output());
         }
         read.sort_unstable();
         read.dedup();
-        let values: usize = read.iter().chain([&step.output]).map(|&id| self.buffer(id).len).sum();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len()).sum();
-        (values + weights) as u64 * size_of::<f32>() as u64
+        let values: usize = read.iter().chain(&step.outputs).map(|&id| self.buffer(id).len).sum();
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len() * size_of::<f32>()).sum();
+        (values + weights) as u64
     }
 }

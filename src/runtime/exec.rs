@@ -15,12 +15,12 @@ const ADDENDS: usize = 8;
 pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // if the first input is also the output, it is never borrowed a second time
-    let first = || (step.inputs[0] != step.output).then(|| read(0));
+    let first = || (step.inputs[0] != step.output()).then(|| read(0));
     // SAFETY: the only view of this step's output, which no view made by `read` and `first` overlaps
-    let out = unsafe { memory.write(step.output) };
+    let out = unsafe { memory.write(step.output()) };
     let isa = memory.plan().options.isa;
     // decided by the result: an operand with 1x1 pixels in whole blocks is the same in either layout
-    let in_blocks = memory.plan().buffer(step.output).layout != Layout::Nchw;
+    let in_blocks = memory.plan().buffer(step.output()).layout != Layout::Nchw;
     let size = |axis: usize| step.shape.get(axis).copied().unwrap_or(1);
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {

@@ -19,7 +19,7 @@ pub(super) fn run(
 ) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // an operand that is also the output is never borrowed a second time
-    let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
+    let apart = |slot: usize| (step.inputs[slot] != step.output()).then(|| read(slot));
     // SAFETY: the only view of the scratch
     let scratch = || unsafe { memory.scratch() };
     let (isa, layout) = (memory.plan().options.isa, kernel.layout);

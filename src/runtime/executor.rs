@@ -112,7 +112,7 @@ impl<K: PartialEq, B> Executor<K, B> {
             }
         }
         let planned = &mut self.plans[0];
-        let floats = planned.plan.arena;
+        let floats = planned.plan.arena.div_ceil(size_of::<f32>());
         if self.arena.len() < floats {
             // free the old arena first: there might not be memory for both
             self.arena = Aligned::default();
@@ -129,8 +129,8 @@ impl Workspace<'_> {
     pub fn run<'a>(
         self,
         plan: &'a Plan,
-        inputs: Vec<&'a [f32]>,
-        outputs: Vec<&'a mut [f32]>,
+        inputs: Vec<&'a [u8]>,
+        outputs: Vec<&'a mut [u8]>,
         noise: [u64; 2],
         weight: impl Fn(WeightId) -> &'a [f32],
         mut run: impl FnMut(&PendingStep<'_>),
@@ -165,11 +165,11 @@ impl PendingStep<'_> {
         start.elapsed()
     }
 
-    /// Runs the step and explains its output if that is not finite. `check` finds what is not finite in the tensor with a given
+    /// Runs the step and explains its outputs if they are not finite. `check` finds what is not finite in the tensor with a given
     /// name.
     pub fn run_checked(&self, check: impl Fn(&str) -> Option<NotFinite>) -> Option<NotFinite> {
         self.run();
-        let output = self.memory.read(self.step.output);
-        (!finite::all_finite(output)).then(|| finite::of_step(self.memory.plan(), self.step, self.weights, check))
+        let is_finite = self.step.outputs.iter().all(|&id| finite::all_finite(self.memory.read(id)));
+        (!is_finite).then(|| finite::of_step(self.memory.plan(), self.step, self.weights, check))
     }
 }

@@ -123,8 +123,8 @@ impl Session {
             plan.outputs.iter().map(|port| (port.name.clone(), ArrayD::zeros(port.shape.clone()))).collect();
         workspace.run(
             plan,
-            inputs.iter().filter_map(|x| x.as_slice()).collect(),
-            outputs.iter_mut().filter_map(|(_, y)| y.as_slice_mut()).collect(),
+            inputs.iter().filter_map(|x| x.as_slice()).map(bytemuck::cast_slice).collect(),
+            outputs.iter_mut().filter_map(|(_, y)| y.as_slice_mut()).map(bytemuck::cast_slice_mut).collect(),
             // inference has no dropout
             [0; 2],
             |id| weights[id.0].values(),

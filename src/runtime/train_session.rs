@@ -115,9 +115,10 @@ impl TrainSession {
         let Planned { plan, bound: Bound { weights, outputs }, .. } = planned;
         let packed = catch_unwind(AssertUnwindSafe(|| weights.pack(workspace.pool, given.params)));
         packed.map_err(|_| RunError::Panicked { step: "packing the weights".to_owned() })?;
-        let outputs = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let inputs = given.inputs.iter().copied().map(bytemuck::cast_slice).collect();
+        let outputs = outputs.iter_mut().map(|y| bytemuck::cast_slice_mut(y)).collect();
         let weight = |id| weights.values(id, given.params);
-        workspace.run(plan, given.inputs.to_vec(), outputs, given.noise, weight, run)
+        workspace.run(plan, inputs, outputs, given.noise, weight, run)
     }
 
     /// An output of the last run. The caller may take its memory by swapping in a vector of the same length.

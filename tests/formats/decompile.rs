@@ -312,7 +312,7 @@ fn random(seed: u64) -> (Checked, ParamStore) {
     }
     // what nothing reads yet meets at the end
     let graph = &b.graph;
-    let loose: Vec<Value> = values.iter().copied().filter(|v| graph.users(v.node).is_empty()).collect();
+    let loose: Vec<Value> = values.iter().copied().filter(|&v| graph.users(v).is_empty()).collect();
     let side = if rng.flip() { Some(values[rng.range(0, values.len() - 1)]) } else { None };
     let end = if loose.len() > 1 { b.push(Op::Concat, &loose) } else { loose[0] };
     let end = b.push(Op::Act(Act::Sigmoid), &[end]);

@@ -8,7 +8,7 @@ mod window;
 
 pub use error::ShapeError;
 
-use super::{Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
+use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
 use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
 use window::slide;
 
@@ -286,6 +286,17 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             equal(op, dims[0], dims[1], 1)?;
             fixed(&[channels, 1, 1])
         }
+        Train::Reduce(broadcast) => match (broadcast, dims[0]) {
+            (Broadcast::Full, dims) => dims.to_vec(),
+            (Broadcast::Channel, [channels, ..]) => vec![*channels, Dim::Fixed(1), Dim::Fixed(1)],
+            (Broadcast::Pixel, [_, height, width]) => vec![Dim::Fixed(1), *height, *width],
+            (Broadcast::Scalar, [_, _, _]) => fixed(&[1; 3]),
+            (Broadcast::Parameter { .. }, _) => fixed(&[channels(0)?]),
+            (Broadcast::Scalar | Broadcast::Shared { .. }, _) => fixed(&[1]),
+            (Broadcast::Channel | Broadcast::Pixel, other) => {
+                return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(other.to_vec()) });
+            }
+        },
         Train::Unflatten(map) => back(Op::Flatten, fixed(map), 0)?,
         Train::Dropout { .. } => dims[0].to_vec(),
         Train::CrossEntropy { .. } | Train::CrossEntropyGrad { .. } => {

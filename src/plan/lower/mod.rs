@@ -8,6 +8,7 @@ use super::{
     Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
     WeightLayout, WeightSource, strategy,
 };
+use crate::base::tensor::DType;
 use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -119,13 +120,22 @@ impl Lowering<'_> {
         };
         let output = self.buffer(id, Place::Arena(0))?;
         let scratch = match &kernel {
-            Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape),
+            Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;
         let shape = self.shape(id)?;
         let why = String::new();
-        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, output, weights, scratch, shape, why });
+        self.plan.steps.push(Step {
+            name: node.name.clone(),
+            kernel,
+            inputs,
+            outputs: vec![output],
+            weights,
+            scratch,
+            shape,
+            why,
+        });
         self.buffers[id.index()] = Some(output);
         if let Some(act) = self.following_act_node(id)
             && takes_act(&node.op)
@@ -149,7 +159,7 @@ impl Lowering<'_> {
                     name: format!("output {name}"),
                     kernel: Kernel::Activate { act: None },
                     inputs: vec![id],
-                    output,
+                    outputs: vec![output],
                     weights: Vec::new(),
                     scratch: 0,
                     shape,
@@ -197,14 +207,9 @@ impl Lowering<'_> {
     }
 
     fn buffer_at(&mut self, shape: &[usize], node: &str, place: Place) -> Result<BufferId, PlanError> {
-        let at = |i: usize| shape.get(i).copied().unwrap_or(1);
-        let layout = Layout::Nchw;
-        let len = layout.len([at(0), at(1), at(2), at(3)]);
-        // the limit leaves room for the sum of all sizes
-        let len = len
-            .filter(|&n| n > 0 && n < isize::MAX as usize >> 6)
-            .ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() })?;
-        self.plan.buffers.push(Buffer { len, layout, place });
+        let buffer = Buffer::new(shape, DType::F32, Layout::Nchw, place);
+        let too_large = || PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() };
+        self.plan.buffers.push(buffer.ok_or_else(too_large)?);
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
@@ -263,8 +268,7 @@ impl Lowering<'_> {
     fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
         let graph = self.network.graph();
         let [(user, _)] = graph.users(id)[..] else { return None };
-        let is_output = graph.outputs().iter().any(|(_, value)| value.node == id);
-        (!is_output && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
+        (!graph.is_output(id) && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
     }
 
     fn following_act(&self, id: NodeId) -> Option<Activation> {

@@ -40,13 +40,13 @@ impl Lowering<'_> {
     ) -> Result<(), PlanError> {
         let output = self.buffer_of(&kernel.result, name)?;
         let (shape, threads) = (kernel.result.clone(), self.plan.options.threads);
-        let scratch = kernel.scratch(self.plan.options.isa, threads).div_ceil(threads);
+        let scratch = kernel.scratch(self.plan.options.isa, threads).div_ceil(threads) * size_of::<f32>();
         let name = name.to_owned();
         self.plan.steps.push(Step {
             name,
             kernel: Kernel::Train(kernel),
             inputs,
-            output,
+            outputs: vec![output],
             weights,
             scratch,
             shape,
@@ -117,10 +117,10 @@ impl Lowering<'_> {
             name: name.clone(),
             kernel: Kernel::Conv { shape, strategy: choice.strategy, residual: residual(conv.epilogue.residual), act: None },
             inputs,
-            output: result,
+            outputs: vec![result],
             weights: vec![weight],
             scratch: match choice.strategy {
-                ConvStrategy::Gemm(tiles) => tiles.scratch(&shape),
+                ConvStrategy::Gemm(tiles) => tiles.scratch(&shape) * size_of::<f32>(),
                 _ => 0,
             },
             shape: shape.output_sizes().to_vec(),
@@ -170,7 +170,7 @@ impl Lowering<'_> {
             name: name.to_owned(),
             kernel: Kernel::Train(kernel),
             inputs: vec![from],
-            output,
+            outputs: vec![output],
             weights: Vec::new(),
             scratch: 0,
             shape: result.to_vec(),

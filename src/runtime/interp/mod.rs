@@ -2,6 +2,7 @@
 //! and shares no arithmetic with the kernels; everything fast is tested against it.
 
 mod array;
+mod elementwise;
 mod ops;
 mod train;
 
@@ -15,7 +16,7 @@ use crate::check::SizeError;
 use crate::ir::{Node, NodeId, Op, Param, ParamRole, Runnable, Shape, ShapedNetwork, infer};
 use array::Array;
 pub use ops::BatchStats;
-use ops::{activate, adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
+use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -139,18 +140,18 @@ fn evaluate(
         Ok(Some(params.evaluate(source, shape)?.iter().map(|&v| f64::from(v)).collect()))
     };
     let needed =
-        |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, role.suffix())));
+        |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, node.op.param_name(role))));
     Ok(match &node.op {
         Op::Input(_) => return Err(RunError::Internal("an input in the operator list".to_owned())),
         Op::Conv(c) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
-            epilogue(c.epilogue, sums, x.get(1).copied())
+            epilogue(&c.epilogue, sums, x.get(1).copied())
         }
         Op::Linear(l) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = linear(l, x[0], &weight, bias.as_deref());
-            epilogue(l.epilogue, sums, x.get(1).copied())
+            epilogue(&l.epilogue, sums, x.get(1).copied())
         }
         Op::BatchNorm(norm) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
@@ -164,13 +165,9 @@ fn evaluate(
             };
             normalize(norm, x[0], &weight, &bias, &mean, &var)
         }
-        Op::Act(act) => x[0].data.iter().map(|&v| activate(*act, v)).collect(),
-        Op::Add => (0..x[0].data.len()).map(|i| x.iter().map(|a| a.data[i]).sum::<f64>()).collect(),
-        Op::Mul => {
-            let whole = x[0].data.len() == x[1].data.len();
-            let plane = x[0].planes().2;
-            let gate = |i: usize| if whole { x[1].data[i] } else { x[1].data[i / plane] };
-            x[0].data.iter().enumerate().map(|(i, &v)| v * gate(i)).collect()
+        Op::Elementwise(function) => {
+            let learned = function.learned().map(|slot| needed(ParamRole::Operand(slot as u8))).collect::<Result<Vec<_>, _>>()?;
+            elementwise::evaluate(function, x, &learned)
         }
         Op::Concat => {
             let mut out = Vec::with_capacity(shape.iter().product());
@@ -190,22 +187,6 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(_) => upsample(x[0], shape),
-        Op::Clamp(clamp) => {
-            let [low, high] = clamp.limits().map(f64::from);
-            x[0].data
-                .iter()
-                .map(|&v| {
-                    if v < low {
-                        low
-                    } else if v > high {
-                        high
-                    } else {
-                        v
-                    }
-                })
-                .collect()
-        }
-        Op::Scale(scale) => x[0].data.iter().map(|&v| f64::from(scale.times) * v + f64::from(scale.plus)).collect(),
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::array::Array;
-use crate::ir::{Act, BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
 
 /// The statistics of a batch at a batch norm, one value per channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,27 +16,13 @@ pub struct BatchStats {
     pub count: usize,
 }
 
-pub(super) fn activate(act: Act, v: f64) -> f64 {
-    match act {
-        // `max` would turn NaN into 0
-        Act::Relu => {
-            if v < 0.0 {
-                0.0
-            } else {
-                v
-            }
-        }
-        Act::Sigmoid => 1.0 / (1.0 + (-v).exp()),
-    }
-}
-
-pub(super) fn epilogue(epilogue: Epilogue, sums: Vec<f64>, residual: Option<&Array>) -> Vec<f64> {
+pub(super) fn epilogue(epilogue: &Epilogue, sums: Vec<f64>, residual: Option<&Array>) -> Vec<f64> {
     let residual = residual.filter(|_| epilogue.residual);
     sums.into_iter()
         .enumerate()
         .map(|(i, sum)| {
             let sum = sum + residual.map_or(0.0, |r| r.data[i]);
-            epilogue.act.map_or(sum, |act| activate(act, sum))
+            epilogue.act.as_ref().map_or(sum, |act| act.program.evaluate(&[sum]))
         })
         .collect()
 }

@@ -127,7 +127,7 @@ impl Importer<'_> {
         shift: PerChannel,
     ) -> ImportResult<Flow> {
         if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
-            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
+            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value).is_empty();
             let before = &mut self.graph.node_mut(x.value.node).op;
             if let Some([a, b]) = before.as_elementwise().filter(|_| is_last).and_then(|function| as_affine(&function.program)) {
                 *before = affine(a * times, b * times + plus)?.into();
@@ -150,7 +150,7 @@ impl Importer<'_> {
 
     /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
     pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
             return Ok(None);
         }
         let has_bias = match &mut self.graph.node_mut(x.value.node).op {

@@ -17,6 +17,7 @@ mod meta;
 mod naming;
 pub mod operators;
 mod policy;
+pub mod prelude;
 mod set;
 mod shortcut;
 mod stage;

@@ -232,7 +232,7 @@ fn training_operators(c: &mut Criterion) {
             b.iter(|| norm::grad_input(&pool, isa, layout, sizes, &params, true, &sums, Some(&x), None, &mut out));
         });
         group.bench_function(name("ReLU gradient"), |b| {
-            b.iter(|| activation::act_grad(&pool, Activation::Relu, None, &x, &mut out));
+            b.iter(|| activation::act_grad(&pool, true, None, &x, &mut out));
         });
         let output = [h, w].map(|side| (side - 1) / 2 + 1);
         let (kind, maps, pad) = (PoolKind::Max, batch * channels, [[1; 2]; 2]);

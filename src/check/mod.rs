@@ -62,7 +62,11 @@ fn name_parameters(graph: &mut Graph, shapes: &[Shape]) {
         let node = graph.node_mut(id);
         node.params = list
             .into_iter()
-            .map(|(role, shape)| Param { role, shape, source: ParamSource::Named(format!("{}.{}", node.name, node.op.param_name(role))) })
+            .map(|(role, shape)| Param {
+                role,
+                shape,
+                source: ParamSource::Named(format!("{}.{}", node.name, node.op.param_name(role))),
+            })
             .collect();
     }
 }

@@ -205,8 +205,7 @@ fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
     for kind in [Kind::Residual, Kind::Parallel] {
         let activations_after = |range: &BlockRange| {
             let rest = signatures[range.end..].iter().zip(&items[range.end..]);
-            let acts =
-                rest.take_while(|(_, i)| matches!(i, Item::Op(id) if net.node(*id).op.is_activation()));
+            let acts = rest.take_while(|(_, i)| matches!(i, Item::Op(id) if net.node(*id).op.is_activation()));
             acts.count()
         };
         let min = ranges.iter().filter(|u| u.kind == kind).map(activations_after).min().unwrap_or(0);

@@ -15,8 +15,8 @@ pub use error::GradError;
 
 use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
-    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
-    ShapedNetwork, Train, Value, infer, is_within,
+    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable,
+    Shape, ShapedNetwork, Train, Value, infer, is_within,
 };
 
 /// The name of the input for class indices.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::describe::describe;
-use super::{Graph, NodeId, Op, ShapedNetwork};
+use super::{Graph, NodeId, ShapedNetwork};
 
 /// Renders a network as a DOT digraph; each stage instance is a cluster, and shortcuts are drawn bold.
 pub fn dot(network: &ShapedNetwork) -> String {

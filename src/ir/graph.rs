@@ -306,7 +306,7 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::base::source::SourceMap;
-    use crate::ir::{Act, Shape};
+    use crate::ir::{Elementwise, Shape};
 
     fn node(op: Op, name: &str) -> Node {
         let file = SourceMap::default().add_text("test", "");
@@ -318,8 +318,8 @@ mod tests {
     fn residual() -> (Graph, NodeId, NodeId, NodeId) {
         let mut g = Graph::default();
         let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
-        let f = g.add(node(Op::Act(Act::Relu), "relu"), &[x.into()]);
-        let y = g.add(node(Op::Add, "add"), &[f.into(), x.into()]);
+        let f = g.add(node(Op::relu(), "relu"), &[x.into()]);
+        let y = g.add(node(Op::add(), "add"), &[f.into(), x.into()]);
         g.add_output("output", y.into());
         (g, x, f, y)
     }
@@ -329,7 +329,7 @@ mod tests {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.operands(y), [f.into(), x.into()]);
         // replacing slot 0 must not move it after slot 1, whatever order petgraph lists the edges in
-        let other = g.add(node(Op::Act(Act::Sigmoid), "sigmoid"), &[x.into()]);
+        let other = g.add(node(Op::from(Elementwise::sigmoid()), "sigmoid"), &[x.into()]);
         g.replace_uses(f.into(), other.into());
         assert_eq!(g.operands(y), [other.into(), x.into()]);
         assert!(g.users(f).is_empty());
@@ -340,7 +340,7 @@ mod tests {
     fn an_operand_used_twice_is_listed_twice() {
         let mut g = Graph::default();
         let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
-        let y = g.add(node(Op::Add, "add"), &[x.into(), x.into()]);
+        let y = g.add(node(Op::add(), "add"), &[x.into(), x.into()]);
         assert_eq!(g.operands(y), [x.into(), x.into()]);
         assert_eq!(g.users(x), [(y, 0), (y, 1)]);
     }
@@ -357,7 +357,7 @@ mod tests {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.order(), [x, f, y]);
         // a node that was added later but is used by an earlier one comes first
-        let late = g.add(node(Op::Act(Act::Relu), "late"), &[x.into()]);
+        let late = g.add(node(Op::relu(), "late"), &[x.into()]);
         g.replace_uses(f.into(), late.into());
         assert_eq!(g.order(), [x, f, late, y]);
         g.remove(f);

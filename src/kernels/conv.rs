@@ -1,5 +1,8 @@
 //! Common types of the convolution kernels: sizes, operands, and the epilogue.
 
+use super::elementwise::{Activation, apply};
+use super::isa::Isa;
+
 /// The sizes of a convolution (cross-correlation). Weight `[filters, channels / groups, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
@@ -65,38 +68,6 @@ pub(crate) fn range_inside(x: usize, count: usize, len: usize, stride: usize, dx
     start..last.saturating_sub(x).clamp(start, count)
 }
 
-/// An elementwise function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// `max(x, 0)`; NaN stays NaN.
-    Relu,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-}
-
-impl Activation {
-    /// Applied to one value.
-    pub fn of(self, x: f32) -> f32 {
-        match self {
-            Activation::Relu => relu(x),
-            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        }
-    }
-
-    /// Applied to each value.
-    pub fn apply(self, values: &mut [f32]) {
-        match self {
-            Activation::Relu => values.iter_mut().for_each(|v| *v = relu(*v)),
-            Activation::Sigmoid => values.iter_mut().for_each(|v| *v = self.of(*v)),
-        }
-    }
-}
-
-/// Unlike `f32::max` this keeps NaN, so that a broken model is noticed.
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
-
 /// What is added to the output besides the bias.
 #[derive(Clone, Copy, Debug)]
 pub enum Residual<'a> {
@@ -116,36 +87,24 @@ pub struct Epilogue<'a> {
     /// Added next.
     pub residual: Residual<'a>,
     /// Applied last.
-    pub act: Option<Activation>,
+    pub act: Option<Activation<'a>>,
 }
 
 impl Epilogue<'_> {
     /// Finishes a row of sums of one filter, at offset `start` of the output. The residual must not be in the output.
-    pub(crate) fn finish(&self, filter: usize, start: usize, sums: &mut [f32]) {
+    pub(crate) fn finish(&self, isa: Isa, filter: usize, start: usize, sums: &mut [f32]) {
         let bias = self.bias.map_or(0.0, |b| b[filter]);
+        let clamp = Activation::clamp(self.act);
         match self.residual {
             Residual::From(r) => {
                 let r = &r[start..][..sums.len()];
-                match self.act {
-                    Some(Activation::Relu) => sums.iter_mut().zip(r).for_each(|(s, &r)| *s = relu(*s + bias + r)),
-                    act => {
-                        sums.iter_mut().zip(r).for_each(|(s, &r)| *s = *s + bias + r);
-                        if let Some(act) = act {
-                            act.apply(sums);
-                        }
-                    }
-                }
+                sums.iter_mut().zip(r).for_each(|(s, &r)| *s = clamp.of(*s + bias + r));
             }
             Residual::InPlace => unreachable!("a residual in place"),
-            Residual::None => match self.act {
-                Some(Activation::Relu) => sums.iter_mut().for_each(|s| *s = relu(*s + bias)),
-                act => {
-                    sums.iter_mut().for_each(|s| *s += bias);
-                    if let Some(act) = act {
-                        act.apply(sums);
-                    }
-                }
-            },
+            Residual::None => sums.iter_mut().for_each(|s| *s = clamp.of(*s + bias)),
+        }
+        if let Some(code) = Activation::program(self.act) {
+            apply(isa, code, usize::MAX, sums);
         }
     }
 }

@@ -125,6 +125,15 @@ impl VectorIsa {
     }
 }
 
+impl From<VectorIsa> for Isa {
+    fn from(isa: VectorIsa) -> Isa {
+        match isa {
+            VectorIsa::Avx2 => Isa::Avx2,
+            VectorIsa::Avx512 => Isa::Avx512,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,11 @@
 //! Fully connected layers. The weight, `[features, inputs]`, is read as stored, each element once. Packing would not help: with
 //! small batches this one pass over memory is all the work.
 
+use std::ops::Range;
+
 use super::conv::{Epilogue, Residual};
 use super::dispatch::{Kernel, instance};
+use super::elementwise::{Activation, apply};
 use super::isa::{Isa, VectorIsa};
 use super::simd::Simd;
 use super::threads::{Disjoint, ThreadPool, share};
@@ -165,6 +168,7 @@ fn vector(
 ) {
     let (dots, dot) = (instance::<DotProducts<ROWS>>(isa), instance::<DotProducts<1>>(isa));
     let groups = features.div_ceil(ROWS);
+    let features_of = |groups: Range<usize>| groups.start * ROWS..features.min(groups.end * ROWS);
     let threads = pool.threads();
     let out = Disjoint::new(out);
     pool.for_each(threads, |part, _| {
@@ -195,10 +199,11 @@ fn vector(
                 }
             }
         }
+        activate(epilogue, isa.into(), features_of(share(groups, threads, part)), [batch, features], &out);
     });
 }
 
-/// Computes the output of a feature at index `at` from its sum.
+/// Computes the output of a feature at index `at` from its sum, except for a program.
 fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mut f32) {
     let residual = match epilogue.residual {
         Residual::None => 0.0,
@@ -206,7 +211,17 @@ fn finish(epilogue: &Epilogue<'_>, feature: usize, at: usize, sum: f32, out: &mu
         Residual::From(r) => r[at],
     };
     let v = sum + epilogue.bias.map_or(0.0, |b| b[feature]) + residual;
-    *out = epilogue.act.map_or(v, |act| act.of(v));
+    *out = Activation::clamp(epilogue.act).of(v);
+}
+
+/// Applies the program of an epilogue to some features of all samples.
+fn activate(epilogue: &Epilogue<'_>, isa: Isa, mine: Range<usize>, [batch, features]: [usize; 2], out: &Disjoint<'_>) {
+    if let Some(code) = Activation::program(epilogue.act) {
+        for sample in 0..batch {
+            // SAFETY: columns of one thread only
+            apply(isa, code, usize::MAX, unsafe { out.slice(sample * features + mine.start, mine.len()) });
+        }
+    }
 }
 
 /// For instruction sets without their own kernels: `matrixmultiply`, or an auto-vectorized dot product.
@@ -252,9 +267,11 @@ fn portable(
                 for f in mine.clone() {
                     let at = n * features + f;
                     // SAFETY: a column of this part only
-                    epilogue.finish(f, at, unsafe { out.slice(at, 1) });
+                    let out = &mut unsafe { out.slice(at, 1) }[0];
+                    finish(epilogue, f, at, *out, out);
                 }
             }
+            activate(epilogue, Isa::Portable, mine, [batch, features], &out);
             return;
         }
         for f in mine.clone() {
@@ -266,6 +283,7 @@ fn portable(
                 finish(epilogue, f, at, sum, &mut unsafe { out.slice(at, 1) }[0]);
             }
         }
+        activate(epilogue, Isa::Portable, mine, [batch, features], &out);
     });
 }
 
@@ -291,8 +309,7 @@ fn plain_dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Activation;
-    use crate::kernels::reference::{Numbers, max_error};
+    use crate::kernels::reference::{Numbers, activate_f64, activations, max_error};
 
     fn expected(
         [batch, inputs, features]: [usize; 3],
@@ -300,13 +317,13 @@ mod tests {
         w: &[f32],
         bias: &[f32],
         residual: &[f32],
-        relu: bool,
+        act: Option<Activation<'_>>,
     ) -> Vec<f64> {
         let one = |i: usize| {
             let (n, f) = (i / features, i % features);
             let products = (0..inputs).map(|k| f64::from(x[n * inputs + k]) * f64::from(w[f * inputs + k]));
             let sum = products.sum::<f64>() + f64::from(bias[f]) + f64::from(residual[i]);
-            if relu { sum.max(0.0) } else { sum }
+            activate_f64(act, sum)
         };
         (0..batch * features).map(one).collect()
     }
@@ -320,13 +337,12 @@ mod tests {
                     [1 + n.below(19), n.below(if round % 9 == 0 { 3000 } else { 200 }), 1 + n.below(30)];
                 let (x, w) = (n.take(batch * inputs), n.take(features * inputs));
                 let (bias, residual) = (n.take(features), n.take(batch * features));
-                let relu = n.below(2) == 0;
-                let act = relu.then_some(Activation::Relu);
+                let act = activations()[n.below(4)];
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let mut out = residual.clone();
                 let from = if round % 2 == 0 { Residual::InPlace } else { Residual::From(&residual) };
                 linear(&pool, isa, sizes, &x, &w, &Epilogue { bias: Some(&bias), residual: from, act }, &mut out);
-                let off = max_error(&out, &expected(sizes, &x, &w, &bias, &residual, relu));
+                let off = max_error(&out, &expected(sizes, &x, &w, &bias, &residual, act));
                 assert!(off < 2e-5, "{isa} {sizes:?}: {off}");
             }
         }

@@ -12,6 +12,7 @@
 use std::mem::MaybeUninit;
 
 use super::aligned::LINE;
+use super::clamp::Clamp;
 #[cfg(target_arch = "x86_64")]
 use super::dispatch;
 use super::dispatch::{Instance, Kernel};
@@ -20,14 +21,6 @@ use super::simd::Simd;
 
 /// Pieces per subtotal.
 const PIECES: usize = 8;
-
-/// The last operation of an epilogue; a sigmoid is left to the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clamp {
-    None,
-    /// `max(x, 0)`.
-    Relu,
-}
 
 /// Operands of the micro-kernel. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
@@ -177,18 +170,18 @@ impl<const ROWS: usize, const P: usize, const BLOCKS: usize, const KB: usize> Ke
             if !t.bias.is_null() {
                 add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |_, _, o| t.bias.wrapping_add(o * S::LANES));
             }
+            if !t.residual.is_null() {
+                add_loaded::<S, ROWS, P, BLOCKS>(&mut sums, |r, p, o| {
+                    t.residual.wrapping_add(o * t.out_block + r * t.out_row + p * S::LANES)
+                });
+            }
+            if t.clamp != Clamp::None {
+                clamp_sums::<S, ROWS, P, BLOCKS>(&mut sums, t.clamp);
+            }
             for o in 0..BLOCKS {
                 for r in 0..ROWS {
                     for p in 0..P {
-                        let at = o * t.out_block + r * t.out_row + p * S::LANES;
-                        let mut v = sums[r][p][o];
-                        if !t.residual.is_null() {
-                            v = S::add(v, S::load(t.residual.add(at)));
-                        }
-                        if t.clamp == Clamp::Relu {
-                            v = S::relu(v);
-                        }
-                        S::store(t.out.add(at), v);
+                        S::store(t.out.add(o * t.out_block + r * t.out_row + p * S::LANES), sums[r][p][o]);
                     }
                 }
             }
@@ -211,6 +204,43 @@ unsafe fn add_loaded<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: u
             for o in 0..BLOCKS {
                 // SAFETY: guaranteed by the caller
                 sums[r][p][o] = unsafe { S::add(sums[r][p][o], S::load(place(r, p, o))) };
+            }
+        }
+    }
+}
+
+/// Limits each sum.
+///
+/// # Safety
+/// As [`Kernel::run`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as above")]
+unsafe fn clamp_sums<S: Simd, const ROWS: usize, const P: usize, const BLOCKS: usize>(
+    sums: &mut [[[S::V; BLOCKS]; P]; ROWS],
+    clamp: Clamp,
+) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match clamp {
+            Clamp::None => {}
+            Clamp::Relu => {
+                for r in 0..ROWS {
+                    for p in 0..P {
+                        for o in 0..BLOCKS {
+                            sums[r][p][o] = S::relu(sums[r][p][o]);
+                        }
+                    }
+                }
+            }
+            Clamp::Limits([low, high]) => {
+                let (low, high) = (S::splat(low), S::splat(high));
+                for r in 0..ROWS {
+                    for p in 0..P {
+                        for o in 0..BLOCKS {
+                            sums[r][p][o] = S::min(high, S::max(low, sums[r][p][o]));
+                        }
+                    }
+                }
             }
         }
     }

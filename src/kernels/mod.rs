@@ -1,10 +1,12 @@
-//! Arithmetic on slices: convolution, pooling, elementwise operators. Only imports `base` and knows nothing of graphs.
+//! Arithmetic on slices: convolution, pooling, elementwise operators. Only imports `base` and `elementwise`, and knows nothing of graphs.
 //!
 //! Every kernel receives the [`ThreadPool`] over which it distributes its work. The distribution depends only on sizes and the
 //! thread count, so that the same thread count gives the same bits. Kernels do not allocate: their scratch memory and packed
 //! weights are planned and passed in.
 
 pub mod aligned;
+#[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
+mod clamp;
 pub mod conv;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod dispatch;
@@ -29,7 +31,8 @@ pub mod upsample;
 pub mod winograd;
 
 pub use aligned::Aligned;
-pub use conv::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
+pub use conv::{ConvOperands, ConvShape, Epilogue, Residual};
+pub use elementwise::Activation;
 pub use isa::{Isa, IsaError};
 pub use layout::Layout;
 pub use threads::ThreadPool;

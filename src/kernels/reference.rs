@@ -1,8 +1,12 @@
 //! References for kernel tests: convolution by definition in f64, elementwise layout conversion, random numbers.
 
+use std::sync::LazyLock;
+
+use super::elementwise::Code;
 use super::pad::{Edge, PadShape};
 use super::pool::{PoolKind, PoolShape};
 use super::{Activation, ConvShape};
+use crate::elementwise::{Program, Unary};
 
 /// Reproducible random numbers (xorshift64*), roughly uniform in -1..1.
 pub(super) struct Numbers(u64);
@@ -95,7 +99,7 @@ pub(super) fn conv_f64(
     weight: &[f32],
     bias: Option<&[f32]>,
     residual: Option<&[f32]>,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
 ) -> Vec<f64> {
     let (filters, channels) = (s.filters / s.groups, s.channels / s.groups);
     let [oh, ow] = s.output;
@@ -115,11 +119,7 @@ pub(super) fn conv_f64(
                 }
             }
         }
-        match act {
-            None => sum,
-            Some(Activation::Relu) => sum.max(0.0),
-            Some(Activation::Sigmoid) => 1.0 / (1.0 + (-sum).exp()),
-        }
+        activate_f64(act, sum)
     };
     (0..s.output_sizes().iter().product()).map(one).collect()
 }
@@ -131,4 +131,36 @@ pub(super) fn max_error(found: &[f32], expected: &[f64]) -> f64 {
     let mean = expected.iter().sum::<f64>() / count;
     let deviation = (expected.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
     found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - b).abs()).fold(0.0, f64::max) / deviation.max(0.1)
+}
+
+/// The distance of two floats from each other, in units in the last place of the exact result, which are at least subnormal.
+pub(super) fn ulps(found: f32, exact: f64) -> f64 {
+    let nearest = exact as f32;
+    if nearest.is_nan() || nearest.is_infinite() || found.is_nan() {
+        let same = if nearest.is_nan() { found.is_nan() } else { found == nearest };
+        // at the limit of the range, the neighbor of infinity is as good
+        let near = nearest.is_infinite() && found == f32::MAX.copysign(nearest);
+        return if same || near { 0.0 } else { f64::INFINITY };
+    }
+    if found.is_infinite() {
+        return if nearest.abs() == f32::MAX { 0.0 } else { f64::INFINITY };
+    }
+    let exponent = ((exact.abs().to_bits() >> 52) as i32 - 1023).max(-126);
+    (f64::from(found) - exact).abs() / 2f64.powi(exponent - 23)
+}
+
+/// Each kind of activation; the program is sigmoid.
+pub(super) fn activations() -> [Option<Activation<'static>>; 4] {
+    static SIGMOID: LazyLock<Code> = LazyLock::new(|| Code::new(&Program::sigmoid()));
+    [None, Some(Activation::Relu), Some(Activation::Clamp([-1.0, 6.0])), Some(Activation::Program(&SIGMOID))]
+}
+
+/// The value of one of [`activations`] in f64.
+pub(super) fn activate_f64(act: Option<Activation<'_>>, x: f64) -> f64 {
+    match act {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Clamp([low, high])) => x.max(f64::from(low)).min(f64::from(high)),
+        Some(Activation::Program(_)) => Unary::Sigmoid.of(x),
+    }
 }

@@ -1,7 +1,6 @@
 //! Attributes of operators as kernels take them.
 
-use crate::ir::{Act, PadMode, Pool, PoolKind};
-use crate::kernels::Activation;
+use crate::ir::{PadMode, Pool, PoolKind};
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 
@@ -21,12 +20,5 @@ pub(super) fn edge(mode: PadMode) -> Edge {
         PadMode::Zeros => Edge::Zeros,
         PadMode::Reflect => Edge::Reflect,
         PadMode::Replicate => Edge::Replicate,
-    }
-}
-
-pub(super) fn activation(act: Act) -> Activation {
-    match act {
-        Act::Relu => Activation::Relu,
-        Act::Sigmoid => Activation::Sigmoid,
     }
 }

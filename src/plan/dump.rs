@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
-use crate::kernels::{Activation, Layout};
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,11 +69,7 @@ impl Display for Kernel {
 }
 
 fn kernel(kernel: &Kernel) -> String {
-    let act = |act: &Option<Activation>| match act {
-        None => "",
-        Some(Activation::Relu) => " relu",
-        Some(Activation::Sigmoid) => " sigmoid",
-    };
+    let act = |act: &Option<FusedFunction>| act.as_ref().map_or(String::new(), |act| format!(" {}", act.name()));
     let residual = |residual: &ResidualPlan| match residual {
         ResidualPlan::None => "",
         ResidualPlan::InPlace => " add-in-place",
@@ -106,12 +102,9 @@ fn kernel(kernel: &Kernel) -> String {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
-        Kernel::Add { act: a } => format!("add{}", act(a)),
-        Kernel::Mul { act: a } => format!("mul{}", act(a)),
-        Kernel::ChannelMul { act: a, .. } => format!("mul by channel{}", act(a)),
+        Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
-        Kernel::Activate { act: None } => "copy".to_owned(),
-        Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
+        Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { .. } => "concat".to_owned(),
         Kernel::Pool(shape) => {
             let kind = if shape.kind == crate::kernels::pool::PoolKind::Max { "maxpool" } else { "avgpool" };
@@ -124,8 +117,6 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
-        Kernel::Clamp { limits: [low, high] } => format!("clamp {low} to {high}"),
-        Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

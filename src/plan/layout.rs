@@ -87,19 +87,15 @@ impl Layouts {
                 let blocked = train.supports_blocked() && (0..step.inputs.len()).any(in_blocks);
                 (blocked, blocked && !in_blocks(0) && train.conv().is_some_and(|conv| strategy::reads_plain(&conv)))
             }
-            Kernel::Add { .. }
-            | Kernel::Mul { .. }
-            | Kernel::ChannelMul { .. }
+            Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
+            | Kernel::Copy
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. } => (any_blocked, false),
+            | Kernel::Upsample { .. } => (any_blocked, false),
         };
         let layout = StepLayout { blocked, plain_input };
         for (slot, id) in step.inputs.iter().enumerate() {
@@ -115,6 +111,7 @@ impl StepLayout {
     fn reads_blocked(self, step: &Step, slot: usize) -> bool {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.is_map(slot),
+            Kernel::Elementwise(function) => function.has_result_layout(slot),
             _ => true,
         };
         self.blocked && is_map && !(self.plain_input && slot == 0)

@@ -14,6 +14,7 @@ mod attrs;
 mod buffer;
 mod dump;
 pub mod error;
+mod function;
 mod in_place;
 mod kernel;
 mod layout;
@@ -28,6 +29,7 @@ mod work;
 
 pub use buffer::{Buffer, BufferId, Place};
 pub use error::PlanError;
+pub use function::{ElementwiseKernel, FusedFunction};
 pub use kernel::{ConvStrategy, Kernel, ResidualPlan};
 pub use planner::{alternatives, plan};
 pub use settings::{MAX_PACK, Settings, Tuned};

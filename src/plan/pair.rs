@@ -34,7 +34,7 @@ fn projection(plan: &Plan, index: usize) -> Option<usize> {
 fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
     let direct = |step: &Step| match &step.kernel {
         Kernel::Conv { shape, strategy: ConvStrategy::Direct { plan, plain: false }, residual, act } => {
-            Some((*shape, *plan, *residual, *act))
+            Some((*shape, *plan, *residual, act.clone()))
         }
         _ => None,
     };

@@ -1,5 +1,6 @@
 //! Kernels of training steps: the buffers that they read and write, and their layouts.
 
+use super::FusedFunction;
 use super::attrs::{edge, pool_shape};
 use super::buffer::four;
 use crate::ir::{Pad, Pool, Train};
@@ -13,6 +14,8 @@ use crate::kernels::{ConvShape, Isa, Layout};
 pub struct TrainKernel {
     /// The operator.
     pub op: Train,
+    /// The function of its epilogue.
+    pub act: Option<FusedFunction>,
     /// Sizes of each operand, batch first if it has one.
     pub operands: Vec<Vec<usize>>,
     /// Sizes of the result.
@@ -33,7 +36,7 @@ impl TrainKernel {
         match &self.op {
             Train::BatchNorm { .. } => slot == 2,
             Train::NormGradInput { .. } => slot < 2,
-            Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             Train::NormStats
             | Train::NormGradParams { .. }
             | Train::ConvGradInput { .. }
@@ -49,6 +52,7 @@ impl TrainKernel {
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
             | Train::SumPlane
+            | Train::Reduce(_)
             | Train::Unflatten(_)
             | Train::CrossEntropy { .. }
             | Train::CrossEntropyGrad { .. } => false,
@@ -62,7 +66,6 @@ impl TrainKernel {
             | Train::BatchNorm { .. }
             | Train::NormGradParams { .. }
             | Train::NormGradInput { .. }
-            | Train::ActGrad(_)
             | Train::ConvGradWeight(_)
             | Train::BiasGrad
             | Train::MaxPoolGrad(_)
@@ -72,9 +75,9 @@ impl TrainKernel {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
+            Train::Reduce(broadcast) => broadcast.is_learned() && self.operands.first().is_some_and(|sizes| sizes.len() == 4),
             // operators on vectors, or to and from them
             Train::ConvGradInput { .. }
             | Train::LinearGradInput { .. }

@@ -79,14 +79,7 @@ impl Kernel {
             Kernel::FusedConvPair { .. } => Family::Direct,
             Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
-            Kernel::Add { .. }
-            | Kernel::Mul { .. }
-            | Kernel::ChannelMul { .. }
-            | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. }
-            | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
             Kernel::Concat { .. }
             | Kernel::Pad(_)

@@ -110,12 +110,7 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Input(_)
-            | Op::Pool(_)
-            | Op::Concat
-            | Op::Pad(_)
-            | Op::Upsample(None)
-            | Op::Train(_) => None,
+            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) => None,
         }
     }
 

@@ -7,8 +7,8 @@ use ndarray::ArrayD;
 use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::ir::{
-    Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
-    PoolKind, Shape, Value, infer,
+    BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
+    ParamSource, Pool, PoolKind, Shape, Value, infer,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -95,7 +95,7 @@ impl Build {
         let shape = infer(&op, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut list = Vec::new();
         for (role, sizes) in op.params(&inputs) {
-            let full = format!("{name}.{}", role.suffix());
+            let full = format!("{name}.{}", op.param_name(role));
             list.push(Param { role, shape: sizes.clone(), source: ParamSource::Named(full.clone()) });
             let len: usize = sizes.iter().product();
             let fan = (len / sizes[0]).max(1) as f32;
@@ -106,6 +106,7 @@ impl Build {
                     (ParamRole::Weight, _) => rng.unit() * (6.0 / fan).sqrt(),
                     (ParamRole::Bias | ParamRole::RunningMean, _) => 0.3 * rng.unit(),
                     (ParamRole::RunningVar, _) => 1.0 + 0.9 * rng.unit(),
+                    (ParamRole::Operand(_), _) => 0.5 * rng.unit(),
                 })
                 .collect();
             self.tensors.push((full, Tensor::from_f32(sizes, values).unwrap()));
@@ -137,11 +138,25 @@ impl Build {
     }
 
     pub fn relu(&mut self, x: Value) -> Value {
-        self.push(Op::Act(Act::Relu), &[x])
+        self.push(Op::relu(), &[x])
+    }
+
+    pub fn sigmoid(&mut self, x: Value) -> Value {
+        self.push(Elementwise::sigmoid().into(), &[x])
+    }
+
+    /// The product with a value of the same shape, or of one number per channel.
+    pub fn times(&mut self, x: Value, factor: Value) -> Value {
+        let broadcast = Broadcast::of_factor(self.shape(x), self.shape(factor));
+        self.push(Elementwise::mul(broadcast).into(), &[x, factor])
+    }
+
+    pub fn sum(&mut self, values: &[Value]) -> Value {
+        self.push(Elementwise::add(values.len()).unwrap().into(), values)
     }
 
     pub fn plus(&mut self, a: Value, b: Value) -> Value {
-        self.push(Op::Add, &[a, b])
+        self.push(Op::add(), &[a, b])
     }
 
     pub fn maxpool(&mut self, x: Value, kernel: usize, stride: usize) -> Value {

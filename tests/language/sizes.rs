@@ -37,6 +37,8 @@ fn sizes_read_as_sentences() {
     assert_eq!(report("maxpool 3x3, stride: 2, padding: 0, ceil_mode: true\n").to_string(), "any H, W >= 2");
     let wide = check("8 x W", "maxpool 2x2\n").unwrap();
     assert_eq!(sizes(&wide).to_string(), "any W >= 2");
+    let long = check("W", "pad [8, 2], mode: reflect\n").unwrap();
+    assert_eq!(sizes(&long).to_string(), "any W >= 9");
 }
 
 #[test]

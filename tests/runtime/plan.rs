@@ -1,7 +1,7 @@
 //! What the passes make of a graph, and the plan of it, by snapshot.
 
 use crate::common::Build;
-use resnetc::internal::ir::{Act, Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
+use resnetc::internal::ir::{Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
 use resnetc::internal::plan::{PlanOptions, Settings, plan};
@@ -14,18 +14,16 @@ fn text(checked: &ShapedNetwork) -> String {
         let node = graph.node(id);
         let operands: Vec<&str> = graph.operands(id).iter().map(|v| graph.node(v.node).name.as_str()).collect();
         let epilogue = match &node.op {
-            Op::Conv(c) => Some(c.epilogue),
-            Op::Linear(l) => Some(l.epilogue),
+            Op::Conv(c) => Some(c.epilogue.clone()),
+            Op::Linear(l) => Some(l.epilogue.clone()),
             _ => None,
         };
         let mut fused = String::new();
         if let Some(e) = epilogue {
             fused += if e.residual { " +add" } else { "" };
-            fused += match e.act {
-                Some(Act::Relu) => " +relu",
-                Some(Act::Sigmoid) => " +sigmoid",
-                None => "",
-            };
+            if let Some(act) = &e.act {
+                fused += &format!(" +{}", act.name);
+            }
         }
         if node.params.iter().any(|p| !matches!(p.source, ParamSource::Named(_))) {
             fused += " +norm";

@@ -1,6 +1,8 @@
 use super::*;
 use crate::driver::Frontend;
-use crate::ir::{Act, Op};
+use std::sync::Arc;
+
+use crate::ir::{Elementwise, Op};
 use crate::runtime::RunError;
 use crate::runtime::init;
 use ndarray::ArrayD;
@@ -49,7 +51,7 @@ fn operators_of_later_phases_are_refused() {
     let graph = checked.graph_mut();
     let layer = graph.order().into_iter().find(|&id| matches!(graph.node(id).op, Op::Conv(_))).unwrap();
     if let Op::Conv(conv) = &mut graph.node_mut(layer).op {
-        conv.epilogue.act = Some(Act::Relu);
+        conv.epilogue.act = Some(Arc::new(Elementwise::relu()));
     }
     write(&path, &Contents::new(&checked, &params, &sources)).unwrap();
     let error = Model::load(&path).unwrap_err().to_string();

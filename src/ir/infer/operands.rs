@@ -25,7 +25,12 @@ pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.agrees(*b)) {
         return Ok(());
     }
-    Err(ShapeError::Unequal { op: op.word().to_owned(), left: Shape::Known(left.to_vec()), right: Shape::Known(right.to_vec()), slot })
+    Err(ShapeError::Unequal {
+        op: op.word().to_owned(),
+        left: Shape::Known(left.to_vec()),
+        right: Shape::Known(right.to_vec()),
+        slot,
+    })
 }
 
 /// Numbers of operands in words.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ir::{Axis, Conv, Epilogue, Linear, Pad, Pool, PoolKind};
+use crate::ir::{Axis, Broadcast, Conv, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind};
 
 fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
     Conv {
@@ -113,19 +113,19 @@ fn free_sizes_that_can_be_equal_may_be_added() {
     let x = Shape::Known(vec![Dim::Fixed(8), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
     let up = infer(&pool(3, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // ceil(H/2)
     let down = infer(&pool(2, 2, 0, false), std::slice::from_ref(&x)).unwrap(); // H/2
-    assert_eq!(infer(&Op::Add, &[up.clone(), down.clone()]), Ok(up.clone()));
+    assert_eq!(infer(&Op::add(), &[up.clone(), down.clone()]), Ok(up.clone()));
     assert_eq!(infer(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
     // offsets that differ by the divisor are never equal; different divisors eventually diverge
     let shifted = infer(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
-    assert!(matches!(infer(&Op::Add, &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
-    assert!(matches!(infer(&Op::Add, &[x, down]), Err(ShapeError::Unequal { .. })));
+    assert!(matches!(infer(&Op::add(), &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
+    assert!(matches!(infer(&Op::add(), &[x, down]), Err(ShapeError::Unequal { .. })));
 }
 
 #[test]
 fn a_failed_shape_silences_what_follows() {
     let linear = Op::Linear(Linear { features: 10, bias: true, epilogue: Epilogue::default() });
     assert_eq!(infer(&linear, &[Shape::Unknown]), Ok(Shape::Unknown));
-    assert_eq!(infer(&Op::Add, &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
+    assert_eq!(infer(&Op::add(), &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
 }
 
 #[test]
@@ -182,9 +182,10 @@ fn reflection_padding_is_smaller_than_the_map() {
 #[test]
 fn additions_need_equal_dimensions_and_gates_may_be_per_channel() {
     let x = Shape::fixed(&[8, 4, 4]);
-    assert!(matches!(infer(&Op::Add, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Err(ShapeError::Unequal { slot: 1, .. })));
-    assert_eq!(infer(&Op::Mul, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Ok(x.clone()));
-    assert!(infer(&Op::Mul, &[Shape::fixed(&[8, 1, 1]), x.clone()]).is_err());
+    let by_channel = Op::from(Elementwise::mul(Broadcast::Channel));
+    assert!(matches!(infer(&Op::add(), &[x.clone(), Shape::fixed(&[8, 1, 1])]), Err(ShapeError::Unequal { slot: 1, .. })));
+    assert_eq!(infer(&by_channel, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Ok(x.clone()));
+    assert!(infer(&by_channel, &[Shape::fixed(&[8, 1, 1]), x.clone()]).is_err());
     assert_eq!(infer(&Op::Concat, &[x.clone(), Shape::fixed(&[3, 4, 4])]), Ok(Shape::fixed(&[11, 4, 4])));
     assert!(infer(&Op::Concat, &[x, Shape::fixed(&[3, 4, 5])]).is_err());
 }
@@ -216,7 +217,7 @@ fn one_dimensional_values_keep_their_axis() {
     assert_eq!(infer_one(&conv_1d([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
     assert_eq!(infer_one(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
     assert_eq!(infer_one(&Op::Flatten), Ok(Shape::fixed(&[2000])));
-    assert_eq!(infer(&Op::Mul, &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
+    assert_eq!(infer(&Op::from(Elementwise::mul(Broadcast::Channel)), &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
     let pool = Pool { kind: PoolKind::MAX, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
     assert_eq!(infer_one(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
 }
@@ -229,5 +230,5 @@ fn two_dimensional_sizes_are_refused() {
     assert!(matches!(infer_one(&conv_1d([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::OneDimensional { .. })));
     assert!(matches!(infer_one(&Op::Subsample([2, 2])), Err(ShapeError::OneDimensional { .. })));
     let map = Shape::fixed(&[2, 1, 1000]);
-    assert!(matches!(infer(&Op::Add, &[x, map]), Err(ShapeError::Unequal { .. })));
+    assert!(matches!(infer(&Op::add(), &[x, map]), Err(ShapeError::Unequal { .. })));
 }

@@ -27,7 +27,7 @@ impl Train {
     }
 
     /// Its epilogue, if it has one.
-    pub(super) fn epilogue(&self) -> Option<&Epilogue> {
+    pub fn epilogue(&self) -> Option<&Epilogue> {
         match self {
             Train::BatchNorm { epilogue, .. } => Some(epilogue),
             Train::ConvGradInput { conv, .. } => Some(&conv.epilogue),

@@ -1,34 +1,38 @@
 //! Per-channel scale, or scale and shift.
 
-use crate::kernels::conv::Activation;
-use crate::kernels::elementwise::{fill, finish};
+use crate::kernels::elementwise::{Activation, fill};
+use crate::kernels::isa::Isa;
 use crate::kernels::threads::ThreadPool;
 
 /// `out = act(first * factors)`, with one factors value per feature map of `plane` elements.
 pub fn channel_mul(
     pool: &ThreadPool,
+    isa: Isa,
     first: Option<&[f32]>,
     factors: &[f32],
     plane: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
     pool.pieces(out, plane, |index, out| {
         fill(first, index * plane, out);
         let g = factors[index];
         out.iter_mut().for_each(|o| *o *= g);
-        finish(act, out);
+        if let Some(act) = act {
+            act.apply(isa, out);
+        }
     });
 }
 
 /// `out = act(first * scale + shift)`, with one scale and shift per channel, whose feature maps have `plane` elements.
 pub fn scale_shift(
     pool: &ThreadPool,
+    isa: Isa,
     first: Option<&[f32]>,
     scale: &[f32],
     shift: &[f32],
     plane: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
     let channels = scale.len();
@@ -36,6 +40,8 @@ pub fn scale_shift(
         fill(first, index * plane, out);
         let (scale, shift) = (scale[index % channels], shift[index % channels]);
         out.iter_mut().for_each(|o| *o = *o * scale + shift);
-        finish(act, out);
+        if let Some(act) = act {
+            act.apply(isa, out);
+        }
     });
 }

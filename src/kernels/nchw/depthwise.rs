@@ -2,13 +2,14 @@
 //! would spend its time packing.
 
 use crate::kernels::conv::{ConvOperands, ConvShape, Residual, range_inside};
+use crate::kernels::isa::Isa;
 use crate::kernels::threads::ThreadPool;
 
 /// Convolution of NCHW values, with the weight as stored. A task is one feature map of the output.
 ///
 /// # Panics
 /// If the residual is in the output, which holds intermediate sums.
-pub fn conv(pool: &ThreadPool, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
+pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOperands<'_>, out: &mut [f32]) {
     let ConvOperands { x, weight, epilogue } = *operands;
     assert!(!matches!(epilogue.residual, Residual::InPlace), "a residual in place");
     let [h, w] = shape.input;
@@ -41,6 +42,6 @@ pub fn conv(pool: &ThreadPool, shape: &ConvShape, operands: &ConvOperands<'_>, o
                 }
             }
         }
-        epilogue.finish(filter, index * oh * ow, sums);
+        epilogue.finish(isa, filter, index * oh * ow, sums);
     });
 }

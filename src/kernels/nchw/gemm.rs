@@ -4,6 +4,7 @@
 //! convolution with stride 1 needs no im2col. The epilogue runs on a tile while it is in cache.
 
 use crate::kernels::conv::{ConvOperands, ConvShape, Residual, range_inside};
+use crate::kernels::isa::Isa;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 
 /// How the work is split: a task is a tile of pixels times a block of filters, in one group of one sample.
@@ -49,6 +50,7 @@ impl Tiles {
 /// If a slice has the wrong length, or the residual is in the output, which holds intermediate sums.
 pub fn conv(
     pool: &ThreadPool,
+    isa: Isa,
     shape: &ConvShape,
     tiles: Tiles,
     operands: &ConvOperands<'_>,
@@ -113,7 +115,7 @@ pub fn conv(
         for f in 0..height {
             let start = start + f * pixels;
             // SAFETY: a row of this task's rectangle
-            epilogue.finish(first_filter + f, start, unsafe { out.slice(start, width) });
+            epilogue.finish(isa, first_filter + f, start, unsafe { out.slice(start, width) });
         }
     });
 }

@@ -1,9 +1,10 @@
 //! Per-channel scale, or scale and shift.
 
 use super::{runs, vector};
+use crate::kernels::clamp::Clamp;
 use crate::kernels::dispatch::{Kernel, instance};
+use crate::kernels::elementwise::apply;
 use crate::kernels::isa::Isa;
-use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, aligned::LINE};
@@ -36,8 +37,7 @@ impl Kernel for ScaleShift {
             for pixel in 0..s.pixels {
                 let x = S::load(s.x.add(pixel * S::LANES));
                 let v = if s.shift.is_null() { S::mul(x, scale) } else { S::fma(x, scale, shift) };
-                let v = if s.clamp == Clamp::Relu { S::relu(v) } else { v };
-                S::store(s.out.add(pixel * S::LANES), v);
+                S::store(s.out.add(pixel * S::LANES), s.clamp.apply::<S>(v));
             }
         }
     }
@@ -57,7 +57,7 @@ pub fn channel_mul(
     first: Option<&[f32]>,
     factors: &[f32],
     plane: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
     let lanes = vector(isa).lanes();
@@ -66,7 +66,7 @@ pub fn channel_mul(
     by_block(pool, isa, first, maps, plane, act, out, |map| {
         let mut scale = [0.0; LINE];
         scale[..lanes].copy_from_slice(&factors[map * lanes..][..lanes]);
-        (scale, None)
+        (scale, None, usize::MAX)
     });
 }
 
@@ -82,7 +82,7 @@ pub fn scale_shift(
     scale: &[f32],
     shift: &[f32],
     plane: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
     let lanes = vector(isa).lanes();
@@ -96,20 +96,21 @@ pub fn scale_shift(
         let (mut factors, mut summands) = ([0.0; LINE], [0.0; LINE]);
         factors[..count].copy_from_slice(&scale[from..][..count]);
         summands[..count].copy_from_slice(&shift[from..][..count]);
-        (factors, Some(summands))
+        (factors, Some(summands), scale.len() - from)
     });
 }
 
-/// Scales and shifts each feature map by the values that `of` returns for it.
+/// Scales and shifts each feature map by the values that `of` returns for it, along with the channels that exist from its first
+/// one on.
 fn by_block(
     pool: &ThreadPool,
     isa: Isa,
     first: Option<&[f32]>,
     maps: usize,
     plane: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
-    of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>) + Sync,
+    of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>, usize) + Sync,
 ) {
     let isa = vector(isa);
     let lanes = isa.lanes();
@@ -121,20 +122,20 @@ fn by_block(
         let (start, len) = ((map * plane + pixels.start) * lanes, pixels.len() * lanes);
         // SAFETY: pixels of this run only
         let out = unsafe { out.slice(start, len) };
-        let (scale, shift) = of(map);
+        let (scale, shift, channels) = of(map);
         let to = out.as_mut_ptr();
         let run = ScaleShift {
             x: first.map_or(to.cast_const(), |x| x[start..][..len].as_ptr()),
             pixels: pixels.len(),
             scale: scale.as_ptr(),
             shift: shift.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
-            clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+            clamp: Activation::clamp(act),
             out: to,
         };
         // SAFETY: the processor supports `isa`; operands and results have the length of the run
         unsafe { scale_shift(&run) };
-        if act == Some(Activation::Sigmoid) {
-            Activation::Sigmoid.apply(out);
+        if let Some(code) = Activation::program(act) {
+            apply(isa.into(), code, channels, out);
         }
     });
 }
@@ -143,7 +144,7 @@ fn by_block(
 mod tests {
     use super::*;
     use crate::kernels::nchw::channelwise as reference;
-    use crate::kernels::reference::{Numbers, blocked, max_error, plain};
+    use crate::kernels::reference::{Numbers, activations, blocked, max_error, plain};
 
     #[test]
     fn agree_with_the_plain_layout() {
@@ -152,7 +153,7 @@ mod tests {
             let mut n = Numbers::new(5);
             for round in 0..80 {
                 let sizes @ [batch, c, h, w] = [1 + n.below(3), 1 + n.below(40), 1 + n.below(20), 1 + n.below(20)];
-                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
+                let act = activations()[n.below(4)];
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let x = n.take(batch * c * h * w);
                 let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
@@ -162,10 +163,10 @@ mod tests {
                 let first = (round % 2 == 1).then_some(&blocked_x[..]);
                 let mut expected = vec![0.0; x.len()];
                 if round % 4 < 2 {
-                    reference::channel_mul(&pool, Some(&x), &factors, h * w, act, &mut expected);
+                    reference::channel_mul(&pool, isa, Some(&x), &factors, h * w, act, &mut expected);
                     channel_mul(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
                 } else {
-                    reference::scale_shift(&pool, Some(&x), &scale, &shift, h * w, act, &mut expected);
+                    reference::scale_shift(&pool, isa, Some(&x), &scale, &shift, h * w, act, &mut expected);
                     scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
                 }
                 assert!(out.iter().all(|v| v.is_finite()));

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::pack::{Filters, flush};
 use super::{runs, vector};
+use crate::kernels::clamp::Clamp;
 use crate::kernels::conv::range_inside;
 use crate::kernels::dispatch::{Kernel, instance};
+use crate::kernels::elementwise::apply;
 use crate::kernels::isa::Isa;
-use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
@@ -86,7 +87,7 @@ unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
             let at = (at + p) * S::LANES;
             let sum = S::add(sum, bias);
             let v = if t.residual.is_null() { sum } else { S::add(sum, S::load(t.residual.add(at))) };
-            S::store(t.out.add(at), if t.clamp == Clamp::Relu { S::relu(v) } else { v });
+            S::store(t.out.add(at), t.clamp.apply::<S>(v));
         }
     }
 }
@@ -171,7 +172,7 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
                 weight_row: kw * lanes,
                 bias,
                 residual: if residual.is_null() { residual } else { residual.wrapping_add(ox * lanes) },
-                clamp: if epilogue.act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                clamp: Activation::clamp(epilogue.act),
                 out: results.wrapping_add(ox * lanes),
                 count,
             };
@@ -184,8 +185,8 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
             run(first, last - first);
         }
         (last..ow).for_each(|ox| run(ox, 1));
-        if epilogue.act == Some(Activation::Sigmoid) {
-            Activation::Sigmoid.apply(line_out);
+        if let Some(code) = Activation::program(epilogue.act) {
+            apply(isa.into(), code, shape.channels - block * lanes, line_out);
         }
     });
 }
@@ -195,7 +196,7 @@ mod tests {
     use super::*;
     use crate::kernels::Epilogue;
     use crate::kernels::nchwc::pack::pack_channels;
-    use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
+    use crate::kernels::reference::{Numbers, activations, blocked, conv_f64, max_error, plain};
 
     #[test]
     fn agrees_with_the_definition() {
@@ -224,7 +225,7 @@ mod tests {
                     dilation,
                     groups: channels,
                 };
-                let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][below(3)];
+                let act = activations()[below(4)];
                 let x = n.take(shape.input_sizes().iter().product());
                 let weight = n.take(shape.filters * shape.depth());
                 let bias = n.take(channels);

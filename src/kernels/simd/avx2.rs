@@ -14,6 +14,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const PREFETCH_PER_CHANNEL: bool = false;
     type V = __m256;
+    type Mask = __m256;
 
     #[inline(always)]
     unsafe fn zero() -> __m256 {
@@ -52,8 +53,72 @@ impl Simd for Avx2 {
         unsafe { _mm256_fnmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    unsafe fn sqrt(a: __m256) -> __m256 {
+        unsafe { _mm256_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn floor(a: __m256) -> __m256 {
+        unsafe { _mm256_floor_ps(a) }
+    }
+    #[inline(always)]
     unsafe fn max(a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn min(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn less(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn less_equal(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_cmp_ps::<_CMP_LE_OQ>(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn equals(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn select(mask: __m256, yes: __m256, no: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(no, yes, mask) }
+    }
+    #[inline(always)]
+    unsafe fn and(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_and_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_or_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_xor_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn int_add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+    #[inline(always)]
+    unsafe fn int_sub(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+    #[inline(always)]
+    unsafe fn shift_left<const N: u32>(a: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_sll_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(N as i32))) }
+    }
+    #[inline(always)]
+    unsafe fn shift_right<const N: u32>(a: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_sra_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(N as i32))) }
+    }
+    #[inline(always)]
+    unsafe fn stream(to: *mut f32, v: __m256) {
+        unsafe { _mm256_stream_ps(to, v) }
+    }
+    #[inline(always)]
+    unsafe fn finish_streams() {
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     unsafe fn div(a: __m256, b: __m256) -> __m256 {

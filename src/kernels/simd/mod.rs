@@ -23,6 +23,8 @@ pub(super) trait Simd: Copy + 'static {
     const PREFETCH_PER_CHANNEL: bool;
     /// A vector register.
     type V: Copy;
+    /// The results of a comparison.
+    type Mask: Copy;
 
     unsafe fn zero() -> Self::V;
     unsafe fn splat(x: f32) -> Self::V;
@@ -36,8 +38,44 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded likewise.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger one; `b` if either is NaN.
+    /// `a * b + c`, rounded once even if the instruction set has to take a detour: for functions whose error depends on it.
+    #[inline(always)]
+    unsafe fn fused(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe { Self::fma(a, b, c) }
+    }
+    unsafe fn sqrt(a: Self::V) -> Self::V;
+    unsafe fn floor(a: Self::V) -> Self::V;
+    /// The larger one; `b` if either is NaN, or both are zero.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller one; `b` likewise.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// Per lane, whether `a < b`; false for NaN.
+    unsafe fn less(a: Self::V, b: Self::V) -> Self::Mask;
+    /// Per lane, whether `a <= b`; false for NaN.
+    unsafe fn less_equal(a: Self::V, b: Self::V) -> Self::Mask;
+    /// Per lane, whether `a` equals `b`; false for NaN.
+    unsafe fn equals(a: Self::V, b: Self::V) -> Self::Mask;
+    /// Per lane: `yes` where the comparison holds, else `no`.
+    unsafe fn select(mask: Self::Mask, yes: Self::V, no: Self::V) -> Self::V;
+    /// `a & b`, bit by bit.
+    unsafe fn and(a: Self::V, b: Self::V) -> Self::V;
+    /// `a | b`, bit by bit.
+    unsafe fn or(a: Self::V, b: Self::V) -> Self::V;
+    /// `a ^ b`, bit by bit.
+    unsafe fn xor(a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of the bits as integers, without overflow.
+    unsafe fn int_add(a: Self::V, b: Self::V) -> Self::V;
+    /// The difference of the bits as integers, without overflow.
+    unsafe fn int_sub(a: Self::V, b: Self::V) -> Self::V;
+    /// The bits as integers times 2 to the power `N`.
+    unsafe fn shift_left<const N: u32>(a: Self::V) -> Self::V;
+    /// The bits as signed integers divided by 2 to the power `N`, rounded down.
+    unsafe fn shift_right<const N: u32>(a: Self::V) -> Self::V;
+    /// Writes past the caches to an address that is a multiple of the vector's size. [`Simd::finish_streams`] must follow.
+    unsafe fn stream(to: *mut f32, v: Self::V);
+    /// Makes what [`Simd::stream`] wrote visible to other threads before anything that follows.
+    unsafe fn finish_streams();
     /// Per lane: `yes` if `a > b` or either is NaN, else `no`.
     unsafe fn above(a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// Per lane: `yes` if `a` equals `b`, else `no`.
@@ -55,6 +93,32 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn fence() {
         // SAFETY: empty assembly
         unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+    }
+
+    /// A vector of these bits.
+    #[inline(always)]
+    unsafe fn splat_bits(bits: u32) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe { Self::splat(f32::from_bits(bits)) }
+    }
+
+    /// The sign bit of `x`, and zeros.
+    #[inline(always)]
+    unsafe fn sign(x: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe { Self::and(x, Self::splat_bits(1 << 31)) }
+    }
+
+    #[inline(always)]
+    unsafe fn abs(x: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe { Self::and(x, Self::splat_bits(u32::MAX >> 1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn neg(x: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe { Self::xor(x, Self::splat_bits(1 << 31)) }
     }
 
     /// `max(x, 0)`; NaN stays NaN, so that a broken model is noticed.

@@ -13,6 +13,7 @@ impl Simd for Scalar {
     const LANES: usize = 1;
     const PREFETCH_PER_CHANNEL: bool = false;
     type V = f32;
+    type Mask = bool;
 
     #[inline(always)]
     unsafe fn zero() -> f32 {
@@ -54,10 +55,82 @@ impl Simd for Scalar {
     unsafe fn fnma(a: f32, b: f32, c: f32) -> f32 {
         c - a * b
     }
+    /// Through f64 where the processor is not known to have the instruction: the product is exact there and the sum almost, so
+    /// that the result differs from rounding once only if it lies within 2^-29 of halfway between two floats.
+    #[inline(always)]
+    unsafe fn fused(a: f32, b: f32, c: f32) -> f32 {
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+            a.mul_add(b, c)
+        } else {
+            (f64::from(a) * f64::from(b) + f64::from(c)) as f32
+        }
+    }
+    #[inline(always)]
+    unsafe fn sqrt(a: f32) -> f32 {
+        a.sqrt()
+    }
+    #[inline(always)]
+    unsafe fn floor(a: f32) -> f32 {
+        a.floor()
+    }
     #[inline(always)]
     unsafe fn max(a: f32, b: f32) -> f32 {
         if a > b { a } else { b }
     }
+    #[inline(always)]
+    unsafe fn min(a: f32, b: f32) -> f32 {
+        if a < b { a } else { b }
+    }
+    #[inline(always)]
+    unsafe fn less(a: f32, b: f32) -> bool {
+        a < b
+    }
+    #[inline(always)]
+    unsafe fn less_equal(a: f32, b: f32) -> bool {
+        a <= b
+    }
+    #[inline(always)]
+    unsafe fn equals(a: f32, b: f32) -> bool {
+        a == b
+    }
+    #[inline(always)]
+    unsafe fn select(mask: bool, yes: f32, no: f32) -> f32 {
+        if mask { yes } else { no }
+    }
+    #[inline(always)]
+    unsafe fn and(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() & b.to_bits())
+    }
+    #[inline(always)]
+    unsafe fn or(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() | b.to_bits())
+    }
+    #[inline(always)]
+    unsafe fn xor(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits() ^ b.to_bits())
+    }
+    #[inline(always)]
+    unsafe fn int_add(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits().wrapping_add(b.to_bits()))
+    }
+    #[inline(always)]
+    unsafe fn int_sub(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits().wrapping_sub(b.to_bits()))
+    }
+    #[inline(always)]
+    unsafe fn shift_left<const N: u32>(a: f32) -> f32 {
+        f32::from_bits(a.to_bits() << N)
+    }
+    #[inline(always)]
+    unsafe fn shift_right<const N: u32>(a: f32) -> f32 {
+        f32::from_bits((a.to_bits() as i32 >> N) as u32)
+    }
+    #[inline(always)]
+    unsafe fn stream(to: *mut f32, v: f32) {
+        unsafe { *to = v }
+    }
+    #[inline(always)]
+    unsafe fn finish_streams() {}
     #[inline(always)]
     #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN counts as above")]
     unsafe fn above(a: f32, b: f32, yes: f32, no: f32) -> f32 {

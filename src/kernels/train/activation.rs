@@ -2,17 +2,17 @@
 
 use super::feature_maps::FeatureMaps;
 use crate::kernels::aligned::LINE;
-use crate::kernels::{Activation, Layout, ThreadPool};
+use crate::kernels::{Layout, ThreadPool};
 
 /// Maximum number of floats per task, so that they stay in the L1 cache.
 const PIECE: usize = 4096;
 
-/// The gradient of an activation's input, from its output `y`: for ReLU, `dy` where `y` is above 0 and 0 elsewhere; for sigmoid,
+/// The gradient of an activation's input, from its output `y`: for ReLU (otherwise it is sigmoid), `dy` where `y` is above 0 and 0 elsewhere; for sigmoid,
 /// `dy * y * (1 - y)`. `dy` is `None` if it is already in `out`. Any layout.
 ///
 /// # Panics
 /// If the slices have different lengths.
-pub fn act_grad(pool: &ThreadPool, act: Activation, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
+pub fn act_grad(pool: &ThreadPool, relu: bool, dy: Option<&[f32]>, y: &[f32], out: &mut [f32]) {
     assert_eq!(y.len(), out.len());
     assert!(dy.is_none_or(|dy| dy.len() == out.len()));
     let tasks = out.len().div_ceil(PIECE * pool.threads()) * pool.threads();
@@ -20,15 +20,15 @@ pub fn act_grad(pool: &ThreadPool, act: Activation, dy: Option<&[f32]>, y: &[f32
     pool.pieces(out, piece, |index, out| {
         let at = index * piece..index * piece + out.len();
         let y = &y[at.clone()];
-        match (dy, act) {
-            (Some(dy), Activation::Relu) => {
+        match (dy, relu) {
+            (Some(dy), true) => {
                 out.iter_mut().zip(&dy[at]).zip(y).for_each(|((o, &dy), &y)| *o = relu_grad(dy, y));
             }
-            (None, Activation::Relu) => out.iter_mut().zip(y).for_each(|(o, &y)| *o = relu_grad(*o, y)),
-            (Some(dy), Activation::Sigmoid) => {
+            (None, true) => out.iter_mut().zip(y).for_each(|(o, &y)| *o = relu_grad(*o, y)),
+            (Some(dy), false) => {
                 out.iter_mut().zip(&dy[at]).zip(y).for_each(|((o, &dy), &y)| *o = sigmoid_grad(dy, y));
             }
-            (None, Activation::Sigmoid) => out.iter_mut().zip(y).for_each(|(o, &y)| *o = sigmoid_grad(*o, y)),
+            (None, false) => out.iter_mut().zip(y).for_each(|(o, &y)| *o = sigmoid_grad(*o, y)),
         }
     });
 }
@@ -99,20 +99,17 @@ mod tests {
             let len = batch * c * h * w;
             let (dy, mut y) = (n.take(len), n.take(len));
             y[n.below(len)] = 0.0;
-            for act in [Activation::Relu, Activation::Sigmoid] {
+            for relu in [true, false] {
                 let of = |(&dy, &y): (&f32, &f32)| {
                     let (dy, y) = (f64::from(dy), f64::from(y));
-                    match act {
-                        Activation::Relu => dy * f64::from(u8::from(y > 0.0)),
-                        Activation::Sigmoid => dy * y * (1.0 - y),
-                    }
+                    if relu { dy * f64::from(u8::from(y > 0.0)) } else { dy * y * (1.0 - y) }
                 };
                 let expected: Vec<f64> = dy.iter().zip(&y).map(of).collect();
                 let mut out = vec![f32::NAN; len];
-                act_grad(pool, act, Some(&dy), &y, &mut out);
+                act_grad(pool, relu, Some(&dy), &y, &mut out);
                 assert!(max_error(&out, &expected) < 1e-6);
                 let mut in_place = dy.clone();
-                act_grad(pool, act, None, &y, &mut in_place);
+                act_grad(pool, relu, None, &y, &mut in_place);
                 assert_eq!(in_place, out);
             }
         });

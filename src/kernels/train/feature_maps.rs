@@ -44,6 +44,11 @@ impl FeatureMaps {
         self.count() * self.plane * self.lanes
     }
 
+    /// The channels of a block that exist; any number for NCHW.
+    pub fn channels_of(&self, block: usize) -> usize {
+        if self.lanes == 1 { usize::MAX } else { self.channels - block * self.lanes }
+    }
+
     /// Pixels per run.
     pub fn chunk(&self) -> usize {
         CHUNK / self.lanes

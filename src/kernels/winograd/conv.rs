@@ -4,10 +4,12 @@ use super::size::{Size, inside, odd_lines};
 use super::transform::{self, InputTile, OutputTile};
 use super::weights;
 use crate::kernels::aligned::LINE;
-use crate::kernels::conv::{Activation, ConvOperands, ConvShape, Residual};
+use crate::kernels::clamp::Clamp;
+use crate::kernels::conv::{ConvOperands, ConvShape, Residual};
 use crate::kernels::dispatch::Instance;
+use crate::kernels::elementwise::{Activation, Code, apply};
 use crate::kernels::isa::{Isa, VectorIsa};
-use crate::kernels::microkernel::{self, Clamp, Tile};
+use crate::kernels::microkernel::{self, Tile};
 use crate::kernels::nchwc::pack::Panels;
 use crate::kernels::nchwc::vector;
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
@@ -293,7 +295,7 @@ impl Job<'_> {
                     Residual::InPlace => out,
                     Residual::From(r) => r[start..][..reach].as_ptr(),
                 },
-                clamp: if epilogue.act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+                clamp: Activation::clamp(epilogue.act),
                 out,
                 row: ow * lanes,
                 rows,
@@ -302,12 +304,29 @@ impl Job<'_> {
             // SAFETY: the processor as above. `m` holds all points of the tile; `rows` and `columns` are inside the output, and
             // no other task writes this tile of this block.
             unsafe { (self.output)(&part) };
-            if epilogue.act == Some(Activation::Sigmoid) {
-                for row in 0..rows {
-                    // SAFETY: outputs of this tile only
-                    Activation::Sigmoid.apply(unsafe { self.out.slice(start + row * ow * lanes, columns * lanes) });
-                }
+        }
+        if let Some(code) = Activation::program(epilogue.act) {
+            self.activate(tiles, block, code);
+        }
+    }
+
+    /// Applies a program to the outputs of some tiles of a block, as many at a time as are in the same row.
+    fn activate(&self, tiles: std::ops::Range<usize>, block: usize, code: &Code) {
+        let Job { shape, g, .. } = *self;
+        let (lanes, side) = (g.lanes, g.size.side());
+        let [oh, ow] = shape.output;
+        let mut tile = tiles.start;
+        while tile < tiles.end {
+            let [sample, y, x] = g.position(tile);
+            let count = (tiles.end - tile).min(g.tiles[1] - x);
+            let (rows, columns) = (side.min(oh - y * side), (count * side).min(ow - x * side));
+            for row in 0..rows {
+                let start = (((sample * g.out_blocks + block) * oh + y * side + row) * ow + x * side) * lanes;
+                // SAFETY: outputs of these tiles only
+                let values = unsafe { self.out.slice(start, columns * lanes) };
+                apply(self.isa.into(), code, shape.filters - block * lanes, values);
             }
+            tile += count;
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::kernels::nchwc::pack::pack_channels;
-use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
+use crate::kernels::reference::{Numbers, activations, blocked, conv_f64, max_error, plain};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Residual, ThreadPool};
 
 const SIZES: [Size; 2] = [Size::F2, Size::F4];
@@ -25,11 +25,11 @@ struct Case {
     residual: Vec<f32>,
     /// The residual: 0 none, 1 in place, 2 in another buffer.
     kind: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'static>>,
 }
 
 impl Case {
-    fn new(numbers: &mut Numbers, shape: ConvShape, bias: bool, kind: usize, act: Option<Activation>) -> Case {
+    fn new(numbers: &mut Numbers, shape: ConvShape, bias: bool, kind: usize, act: Option<Activation<'static>>) -> Case {
         let x = numbers.take(shape.input_sizes().iter().product());
         let weight = numbers.take(shape.filters * shape.depth());
         let bias = bias.then(|| numbers.take(shape.filters));
@@ -80,7 +80,7 @@ fn agrees_with_the_definition() {
             }
             let (channels, filters) = ([1, 16, 20, 48][n.below(4)], [16, 24, 40, 3, 64][n.below(5)]);
             let shape = shape(1 + n.below(3), channels, filters, input, pad);
-            let act = [None, Some(Activation::Relu), Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(4)];
+            let act = activations()[n.below(4)];
             let (bias, kind) = (n.below(3) > 0, n.below(3));
             let case = Case::new(&mut n, shape, bias, kind, act);
             let expected = case.expected();

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::size::Size;
+use crate::kernels::clamp::Clamp;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::VectorIsa;
-use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
 
 /// An input tile of several blocks of channels. Strides are in floats.
@@ -222,10 +222,7 @@ impl<P: Points<M, T>, const M: usize, const T: usize> Kernel for OutputTransform
                     if !t.residual.is_null() {
                         v = S::add(v, S::load(t.residual.add(at)));
                     }
-                    if t.clamp == Clamp::Relu {
-                        v = S::relu(v);
-                    }
-                    S::store(t.out.add(at), v);
+                    S::store(t.out.add(at), t.clamp.apply::<S>(v));
                 }
             }
         }

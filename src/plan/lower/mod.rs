@@ -3,16 +3,18 @@
 
 mod train;
 
-use super::attrs::{activation, edge, pool_shape};
+use std::sync::Arc;
+
+use super::attrs::{edge, pool_shape};
 use super::{
-    Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, PlanError, PlanOptions, Port, ResidualPlan, Step, Weight, WeightId,
-    WeightLayout, WeightSource, strategy,
+    Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
+    ResidualPlan, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork};
+use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Value};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
-use crate::kernels::{Activation, ConvShape, Layout};
+use crate::kernels::{ConvShape, Layout};
 
 pub(super) struct Lowering<'a> {
     pub network: &'a ShapedNetwork,
@@ -76,24 +78,20 @@ impl Lowering<'_> {
                 let shape = self.conv_shape(conv, id, operands[0])?;
                 let strategy = strategy::plain(&shape, self.plan.options.threads).strategy;
                 let residual = residual(conv.epilogue.residual);
-                Kernel::Conv { shape, strategy, residual, act: conv.epilogue.act.map(activation) }
+                let act = conv.epilogue.act.as_ref().filter(|act| self.fuses(act, Some(conv.filters)));
+                Kernel::Conv { shape, strategy, residual, act: act.map(|act| FusedFunction::new(act)) }
             }
             Op::Linear(linear) => {
                 let inputs = self.shape(operands[0])?[1];
                 let sizes = [self.plan.options.batch, inputs, linear.features];
-                Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act: linear.epilogue.act.map(activation) }
+                let act = linear.epilogue.act.as_ref().map(|act| FusedFunction::new(act));
+                Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act }
             }
-            Op::BatchNorm(_) => Kernel::ScaleShift { plane: self.plane(id)?, act: self.following_act(id) },
-            Op::Act(act) => Kernel::Activate { act: Some(activation(*act)) },
-            Op::Add => Kernel::Add { act: self.following_act(id) },
-            Op::Mul => {
-                let act = self.following_act(id);
-                if self.shape(operands[0])? == self.shape(operands[1])? {
-                    Kernel::Mul { act }
-                } else {
-                    Kernel::ChannelMul { plane: self.plane(id)?, act }
-                }
+            Op::BatchNorm(_) => {
+                let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
+                Kernel::ScaleShift { plane: self.plane(id)?, act }
             }
+            Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
                 let parts =
                     operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
@@ -113,8 +111,6 @@ impl Lowering<'_> {
                 Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
-            Op::Clamp(clamp) => Kernel::Clamp { limits: clamp.limits() },
-            Op::Scale(scale) => Kernel::Scale { times: scale.times, plus: scale.plus },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
         };
@@ -137,11 +133,42 @@ impl Lowering<'_> {
             why,
         });
         self.buffers[id.index()] = Some(output);
-        if let Some(act) = self.following_act_node(id)
-            && takes_act(&node.op)
+        if let Op::BatchNorm(_) = node.op {
+            if let Some((act, _)) = self.following_function(id) {
+                self.buffers[act.index()] = Some(output);
+            }
+        } else if let Some(act) = node.op.epilogue().and_then(|epilogue| epilogue.act.as_ref())
+            && !self.fuses(act, self.shape(id)?.get(1).copied())
         {
-            self.buffers[act.index()] = Some(output);
+            self.own_step(id, act)?;
         }
+        Ok(())
+    }
+
+    /// Whether a step can apply a function to its result, as opposed to a step of its own. Blocks of channels that are not full have
+    /// filler lanes, which must stay finite: a function of 0 that is not 0 could make them anything.
+    fn fuses(&self, function: &Elementwise, channels: Option<usize>) -> bool {
+        let is_full = channels.is_none_or(|channels| channels.is_multiple_of(self.plan.options.isa.lanes()));
+        is_full || function.program.evaluate(&[0.0]) == 0.0
+    }
+
+    /// Applies a function to the result of a node in a step of its own.
+    fn own_step(&mut self, id: NodeId, function: &Elementwise) -> Result<(), PlanError> {
+        let (input, output) = (self.operand(id)?, self.buffer(id, Place::Arena(0))?);
+        let name = format!("{}.{}", self.network.graph().node(id).name, function.name);
+        let kernel = Kernel::Elementwise(ElementwiseKernel::new(function));
+        let shape = self.shape(id)?;
+        self.plan.steps.push(Step {
+            name,
+            kernel,
+            inputs: vec![input],
+            outputs: vec![output],
+            weights: Vec::new(),
+            scratch: 0,
+            shape,
+            why: String::new(),
+        });
+        self.buffers[id.index()] = Some(output);
         Ok(())
     }
 
@@ -157,7 +184,7 @@ impl Lowering<'_> {
                 let output = self.buffer(node, Place::Output(index))?;
                 self.plan.steps.push(Step {
                     name: format!("output {name}"),
-                    kernel: Kernel::Activate { act: None },
+                    kernel: Kernel::Copy,
                     inputs: vec![id],
                     outputs: vec![output],
                     weights: Vec::new(),
@@ -233,8 +260,8 @@ impl Lowering<'_> {
         }
         for param in &node.params {
             match param.role {
-                ParamRole::Weight | ParamRole::Bias => {
-                    push(param.role.suffix(), WeightSource::Param(param.source.clone()), &param.shape)
+                ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_) => {
+                    push(node.op.param_name(param.role), WeightSource::Param(param.source.clone()), &param.shape)
                 }
                 ParamRole::RunningMean | ParamRole::RunningVar => {
                     return Err(PlanError::Internal(format!("`{}` has statistics and is no norm", node.name)));
@@ -264,24 +291,14 @@ impl Lowering<'_> {
         Ok(pool_shape(pool, maps, self.map(operand)?, self.map(id)?))
     }
 
-    /// The activation that is the only user of a node's result, if it can be applied when the result is stored.
-    fn following_act_node(&self, id: NodeId) -> Option<NodeId> {
+    /// The function that is the only user of a norm's result, with its node, if the norm's step can apply it.
+    fn following_function(&self, id: NodeId) -> Option<(NodeId, &Arc<Elementwise>)> {
         let graph = self.network.graph();
-        let [(user, _)] = graph.users(id)[..] else { return None };
-        (!graph.is_output(id) && matches!(graph.node(user).op, Op::Act(_))).then_some(user)
+        let [(user, _)] = graph.users(Value::from(id))[..] else { return None };
+        let function = graph.node(user).op.as_elementwise().filter(|function| function.is_unary())?;
+        let channels = self.network.shape(id).channels();
+        (!graph.is_output(Value::from(id)) && self.fuses(function, channels)).then_some((user, function))
     }
-
-    fn following_act(&self, id: NodeId) -> Option<Activation> {
-        match self.network.graph().node(self.following_act_node(id)?).op {
-            Op::Act(act) => Some(activation(act)),
-            _ => None,
-        }
-    }
-}
-
-/// Whether the step of this operator can apply the activation that follows (fused operators already carry theirs).
-fn takes_act(op: &Op) -> bool {
-    matches!(op, Op::BatchNorm(_) | Op::Add | Op::Mul)
 }
 
 fn residual(is: bool) -> ResidualPlan {

@@ -139,8 +139,9 @@ fn evaluate(
         let Some(Param { source, shape, .. }) = node.params.iter().find(|p| p.role == role) else { return Ok(None) };
         Ok(Some(params.evaluate(source, shape)?.iter().map(|&v| f64::from(v)).collect()))
     };
-    let needed =
-        |role: ParamRole| param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, node.op.param_name(role))));
+    let needed = |role: ParamRole| {
+        param(role)?.ok_or_else(|| RunError::Internal(format!("`{}` has no {}", node.name, node.op.param_name(role))))
+    };
     Ok(match &node.op {
         Op::Input(_) => return Err(RunError::Internal("an input in the operator list".to_owned())),
         Op::Conv(c) => {

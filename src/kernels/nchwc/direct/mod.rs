@@ -18,8 +18,10 @@ use self::tiles::StripTiles;
 use super::pack::Panels;
 use super::vector;
 use crate::kernels::aligned::LINE;
+use crate::kernels::clamp::Clamp;
+use crate::kernels::elementwise::apply;
 use crate::kernels::isa::{Isa, VectorIsa};
-use crate::kernels::microkernel::{self, Clamp, Tile};
+use crate::kernels::microkernel::{self, Tile};
 use crate::kernels::threads::{Disjoint, ThreadPool, share};
 use crate::kernels::{Activation, ConvOperands, ConvShape, Epilogue, Residual};
 
@@ -170,7 +172,7 @@ fn sum(
     line: usize,
     plan: DirectPlan,
     residual: Residual<'_>,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
@@ -221,7 +223,7 @@ struct Job<'a> {
     /// Pixels per row of a strip, if the first source is pointwise.
     line: usize,
     residual: Residual<'a>,
-    act: Option<Activation>,
+    act: Option<Activation<'a>>,
     /// Products per partial sum.
     piece: usize,
     out: Disjoint<'a>,
@@ -320,7 +322,8 @@ impl Job<'_> {
         let mut bias = [0.0; UNIT];
         let bias = if pass.last { self.bias(2 * unit * lanes..(2 * unit + width) * lanes, &mut bias) } else { None };
         let bias = bias.map_or(std::ptr::null(), <[f32]>::as_ptr);
-        let clamp = if self.act == Some(Activation::Relu) && pass.last { Clamp::Relu } else { Clamp::None };
+        let clamp = if pass.last { Activation::clamp(self.act) } else { Clamp::None };
+        let program = if pass.last { Activation::program(self.act) } else { None };
         let (mut size, mut kernel) = ((0, 0), None);
         let mut tile = 0usize;
         for sample in 0..strip.samples {
@@ -375,11 +378,12 @@ impl Job<'_> {
                 // the unit's feature maps; the panel has the length given by blocks, kernel elements and channels. Each task
                 // writes its own outputs.
                 unsafe { kernel(&tile) };
-                if self.act == Some(Activation::Sigmoid) && pass.last {
+                if let Some(code) = program {
                     for (b, r) in (0..width).flat_map(|b| (0..position.rows).map(move |r| (b, r))) {
                         let at = start + b * out_plane + at + r * g.width * lanes;
+                        let channels = shape.filters - (2 * unit + b) * lanes;
                         // SAFETY: outputs of this tile only
-                        Activation::Sigmoid.apply(unsafe { self.out.slice(at, position.pixels * lanes) });
+                        apply(self.isa.into(), code, channels, unsafe { self.out.slice(at, position.pixels * lanes) });
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernels::nchwc::pack::{pack, pack_channels};
-use crate::kernels::reference::{Numbers, blocked, conv_f64, max_error, plain};
+use crate::kernels::reference::{Numbers, activations, blocked, conv_f64, max_error, plain};
 
 /// Runs this kernel from and to NCHW values and compares with the definition in f64.
 fn check(
@@ -10,7 +10,7 @@ fn check(
     shape: ConvShape,
     plan: DirectPlan,
     threads: usize,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     residual: usize,
     from_plain: bool,
 ) {
@@ -73,7 +73,7 @@ fn agrees_with_the_definition() {
             let shape = shape(&mut n, round % 4 == 3);
             let plan =
                 DirectPlan { rows: 1 + n.below(20), samples: 1 + n.below(3), shares: 1 + n.below(3), exact: n.below(2) == 0 };
-            let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
+            let act = activations()[n.below(4)];
             let plain = shape.groups == 1 && n.below(3) == 0;
             check(isa, shape, plan, 1 + n.below(3), act, n.below(3), plain);
         }
@@ -104,7 +104,7 @@ fn a_pair_is_the_sum_of_two_convolutions() {
             let one = shape([3, 16, 40, 300][n.below(4)], [1, 1], output);
             let larger = [0, 1].map(|i| (output[i] - 1) * stride[i] + 1 + n.below(stride[i]));
             let two = shape([4, 32, 50, 520][n.below(4)], stride, larger);
-            let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][round % 3];
+            let act = activations()[round % 4];
             let mut made = [one, two].map(|s| {
                 let x = n.take(s.input_sizes().iter().product());
                 let (weight, bias) = (n.take(s.filters * s.depth()), n.take(s.filters));
@@ -115,7 +115,7 @@ fn a_pair_is_the_sum_of_two_convolutions() {
             let expected: Vec<f32> = made[0].3.iter().zip(&made[1].3).map(|(a, b)| (a + b) as f32).collect();
             let mut expected = expected;
             if let Some(act) = act {
-                act.apply(&mut expected);
+                act.apply(isa, &mut expected);
             }
             let [(x, weight, bias, _), (x2, weight2, bias2, _)] = &mut made;
             let plan =

@@ -1,7 +1,7 @@
 //! The innermost loops of batch normalization, over the pixels of one block.
 
+use crate::kernels::clamp::Clamp;
 use crate::kernels::dispatch::Kernel;
-use crate::kernels::microkernel::Clamp;
 use crate::kernels::simd::Simd;
 
 /// Independent chains of additions.
@@ -99,10 +99,7 @@ impl Kernel for Normalize {
                 if !n.residual.is_null() {
                     y = S::add(y, S::load(n.residual.add(at)));
                 }
-                if n.clamp == Clamp::Relu {
-                    y = S::relu(y);
-                }
-                S::store(n.out.add(at), y);
+                S::store(n.out.add(at), n.clamp.apply::<S>(y));
             }
         }
     }

@@ -14,7 +14,7 @@ use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
 use super::feature_maps::{FeatureMaps, join, split};
 use super::instance::instance;
 use crate::kernels::aligned::LINE;
-use crate::kernels::microkernel::Clamp;
+use crate::kernels::elementwise::apply;
 use crate::kernels::nchwc::runs;
 use crate::kernels::threads::Disjoint;
 use crate::kernels::{Activation, Isa, Layout, Residual, ThreadPool};
@@ -178,7 +178,7 @@ pub fn forward(
     params: &NormParams<'_>,
     x: &[f32],
     residual: Residual<'_>,
-    act: Option<Activation>,
+    act: Option<Activation<'_>>,
     out: &mut [f32],
 ) {
     let normalize = instance::<Normalize>(isa, layout);
@@ -204,13 +204,13 @@ pub fn forward(
                 Residual::InPlace => to,
                 Residual::From(residual) => residual[start..][..len].as_ptr(),
             },
-            clamp: if act == Some(Activation::Relu) { Clamp::Relu } else { Clamp::None },
+            clamp: Activation::clamp(act),
             out: to,
         };
         // SAFETY: the processor supports `isa`; all slices have the length of the run
         unsafe { normalize(&run) };
-        if act == Some(Activation::Sigmoid) {
-            Activation::Sigmoid.apply(out);
+        if let Some(code) = Activation::program(act) {
+            apply(if maps.lanes == 1 { Isa::Portable } else { isa }, code, maps.channels_of(map % maps.blocks), out);
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use super::super::testing::{cases, from_plain, to_plain};
 use super::*;
-use crate::kernels::reference::{Numbers, max_error};
+use crate::kernels::reference::{Numbers, activate_f64, activations, max_error};
 
 const EPS: f64 = 1e-5;
 
@@ -126,7 +126,7 @@ fn normalized_values_agree_with_their_definition() {
         let mut expected = case.reference(Some(&stats), false).y;
         let params = NormParams { stats: &stats, weight: &case.weight, bias: &case.bias, eps: EPS };
         let [x, residual] = [&case.x, &case.residual].map(|v| from_plain(layout, sizes, v));
-        let act = [None, Some(Activation::Relu), Some(Activation::Sigmoid)][n.below(3)];
+        let act = activations()[n.below(4)];
         let which = n.below(3);
         let mut out = if which == 1 { residual.clone() } else { vec![f32::NAN; x.len()] };
         let added = [Residual::None, Residual::InPlace, Residual::From(&residual)][which];
@@ -134,13 +134,7 @@ fn normalized_values_agree_with_their_definition() {
         if which > 0 {
             expected.iter_mut().zip(&case.residual).for_each(|(y, &r)| *y += f64::from(r));
         }
-        expected.iter_mut().for_each(|y| {
-            *y = match act {
-                None => *y,
-                Some(Activation::Relu) => y.max(0.0),
-                Some(Activation::Sigmoid) => 1.0 / (1.0 + (-*y).exp()),
-            }
-        });
+        expected.iter_mut().for_each(|y| *y = activate_f64(act, *y));
         assert!(out.iter().all(|v| v.is_finite()), "{isa} {sizes:?}");
         assert!(max_error(&to_plain(layout, sizes, &out), &expected) < 5e-6, "{isa} {sizes:?} {which} {act:?}");
     });

@@ -1,0 +1,139 @@
+//! Elementwise programs: any function of the elements of some values, computed in one pass over memory.
+//!
+//! A [`Program`](crate::elementwise::Program) is compiled to [`Code`] once. Code runs on strips that stay in the L1 cache, one
+//! operation after the other, with the vectors of the instruction set. Operations are rounded one by one, as IEEE 754 demands:
+//! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors [`math`] states. An element's
+//! result does not depend on its place, so that it does not depend on the number of threads either.
+//!
+//! Two instructions may be carried out as one: a ReLU as a maximum (which keeps `-0`), also with the sum before it; and
+//! `tanh(softplus(x))`, with the error that [`math`] states for it.
+
+mod activation;
+mod code;
+mod compile;
+mod copy;
+mod math;
+mod operand;
+mod run;
+mod strip;
+#[cfg(test)]
+mod tests;
+
+pub use activation::Activation;
+pub use code::Code;
+pub use copy::copy;
+pub(super) use copy::fill;
+pub use operand::{Geometry, Operand};
+pub(crate) use strip::apply;
+
+use operand::{Run, View, Walk};
+use run::Place;
+use strip::{Memory, Runner, mask};
+
+use super::aligned::LINE;
+use super::isa::Isa;
+use super::layout::Layout;
+use super::threads::{Disjoint, ThreadPool, share};
+use crate::elementwise::MAX_OPERANDS;
+
+/// Maximum number of floats per task, so that they stay in the L1 cache.
+const PIECE: usize = 4096;
+
+/// Results of at least this many floats are written past the caches, as C libraries do in `memcpy`: what does not fit in any
+/// cache would first be read from memory before it is overwritten, which costs half as much again.
+const STREAM: usize = (32 << 20) / size_of::<f32>();
+
+/// Computes the program for each element of the output. Channels that a blocked layout has only for padding become 0, so that
+/// they are finite in any case.
+///
+/// # Panics
+/// If there are not as many operands as in the program, a slice has the wrong length, or the layout has blocks of another
+/// instruction set.
+pub fn elementwise(pool: &ThreadPool, isa: Isa, code: &Code, geometry: Geometry, operands: &[Operand<'_>], out: &mut [f32]) {
+    let walk = Walk::new(geometry, operands);
+    assert_eq!((operands.len(), out.len()), (code.operands(), walk.len()));
+    let runner = Runner::new(isa, code);
+    assert!(geometry.layout == Layout::Nchw || geometry.layout == Layout::Blocked { lanes: runner.lanes }, "blocks of {isa}");
+    let mut views = [View::new(Operand::InPlace, &walk); MAX_OPERANDS];
+    for (view, &operand) in views.iter_mut().zip(operands) {
+        *view = View::new(operand, &walk);
+    }
+    // what is there already is in the caches, or read in any case
+    let in_place = operands.iter().any(|operand| matches!(operand, Operand::InPlace));
+    let stream = out.len() >= STREAM && runner.lanes > 1 && !in_place;
+    let job = Job { runner, walk, views: &views[..operands.len()], stream, out: Disjoint::new(out) };
+    let (units, tasks) = (job.units(), walk.len().div_ceil(PIECE * pool.threads()) * pool.threads());
+    pool.for_each(tasks, |task, _| job.run(share(units, tasks, task)));
+}
+
+/// What all tasks share.
+struct Job<'a> {
+    runner: Runner<'a>,
+    walk: Walk,
+    views: &'a [View<'a>],
+    stream: bool,
+    out: Disjoint<'a>,
+}
+
+impl Job<'_> {
+    /// Positions that belong to one task: a cache line of floats.
+    fn unit(&self) -> usize {
+        LINE / self.walk.group
+    }
+
+    /// All units. Those at the end of maps may be smaller.
+    fn units(&self) -> usize {
+        self.walk.samples * self.walk.maps * self.walk.positions.div_ceil(self.unit())
+    }
+
+    /// Computes a range of units, map by map.
+    fn run(&self, units: std::ops::Range<usize>) {
+        let Walk { maps, positions, .. } = self.walk;
+        let per_map = positions.div_ceil(self.unit());
+        let mut memory = Memory::new();
+        let mut at = units.start;
+        while at < units.end {
+            let (map, first) = (at / per_map, at % per_map);
+            let end = per_map.min(first + units.end - at);
+            let position = first * self.unit();
+            let count = positions.min(end * self.unit()) - position;
+            self.part(Run { sample: map / maps, map: map % maps, position, count }, &mut memory);
+            at += end - first;
+        }
+    }
+
+    /// Computes a run of positions.
+    fn part(&self, run: Run, memory: &mut Memory) {
+        let (walk, lanes) = (&self.walk, self.runner.lanes);
+        let start = ((run.sample * walk.maps + run.map) * walk.positions + run.position) * walk.group;
+        // SAFETY: tasks have different units, which do not overlap
+        let out = unsafe { self.out.slice(start, run.count * walk.group) };
+        let (whole, rest) = out.split_at_mut(out.len() / lanes * lanes);
+        let mut places = [Place::NONE; MAX_OPERANDS];
+        let places = &mut places[..self.views.len()];
+        if !whole.is_empty() {
+            let at = whole.as_mut_ptr();
+            let run = Run { count: whole.len() / walk.group, ..run };
+            for (slot, (place, view)) in places.iter_mut().zip(self.views).enumerate() {
+                *place = view.vectors(slot, run, walk, lanes, memory, at);
+            }
+            let mask = mask(lanes, walk.channels_of(run.map));
+            let stream = self.stream && at as usize % (lanes * size_of::<f32>()) == 0;
+            // SAFETY: the views have checked that operands hold the run's vectors, and `whole` does
+            unsafe { self.runner.run(memory, places, whole.len() / lanes, mask.as_ref(), stream, at) };
+        }
+        if !rest.is_empty() {
+            let done = whole.len() / walk.group;
+            let run = Run { position: run.position + done, count: run.count - done, ..run };
+            for (slot, (place, view)) in places.iter_mut().zip(self.views).enumerate() {
+                *place = view.partial(slot, run, lanes, memory, rest);
+            }
+            let at = memory.vector(MAX_OPERANDS, &[]);
+            // SAFETY: every operand is a vector, and `at` is one
+            unsafe {
+                self.runner.run(memory, places, 1, None, false, at);
+                rest.copy_from_slice(std::slice::from_raw_parts(at, rest.len()));
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Runs code on strips of vectors.
+
+use super::code::{Action, Code, Source, Target};
+use super::math;
+use crate::elementwise::{Binary, Comparison, Unary};
+use crate::kernels::dispatch::Kernel;
+use crate::kernels::simd::Simd;
+
+/// Where the vectors of an operand are.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub at: *const f32,
+    /// Floats from one vector to the next; 0 if all are the same.
+    pub step: usize,
+    /// Whether each vector consists of the one float that is found there.
+    pub expand: bool,
+}
+
+impl Place {
+    /// Before it is known.
+    pub const NONE: Place = Place { at: std::ptr::null(), step: 0, expand: false };
+}
+
+/// Consecutive vectors of a result.
+pub(super) struct Piece<'a> {
+    pub code: &'a Code,
+    /// One for each operand.
+    pub operands: &'a [Place],
+    /// Number of vectors.
+    pub vectors: usize,
+    /// Memory for registers, each of `strip` vectors: those of the code, one for each operand to expand, and one to stream from.
+    pub registers: *mut f32,
+    /// Vectors to process at a time.
+    pub strip: usize,
+    /// The results; an operand may be there.
+    pub out: *mut f32,
+    /// A vector of bits to which each result is limited; null for all.
+    pub mask: *const f32,
+    /// Whether to write past the caches: `out` is then at a multiple of the vector's size.
+    pub stream: bool,
+}
+
+/// The sources and the target of an operation on a strip.
+struct Strip {
+    sources: [Place; 4],
+    out: *mut f32,
+    vectors: usize,
+}
+
+impl Kernel for Piece<'_> {
+    type Operands = Self;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(p: &Self) {
+        // SAFETY: guaranteed by the caller, for every access below
+        unsafe {
+            let mut first = 0;
+            while first < p.vectors {
+                let vectors = p.strip.min(p.vectors - first);
+                let out = p.out.add(first * S::LANES);
+                let result = if p.stream { p.registers } else { out };
+                expand::<S>(p, first, vectors);
+                for operation in &p.code.operations {
+                    let strip = Strip {
+                        sources: operation.sources.map(|source| place::<S>(p, source, first)),
+                        out: match operation.target {
+                            Target::Register(index) => register::<S>(p, 1 + usize::from(index)),
+                            Target::Result => result,
+                        },
+                        vectors,
+                    };
+                    execute::<S>(operation.action, &strip);
+                }
+                finish::<S>(p, result, out, vectors);
+                first += vectors;
+            }
+            if p.stream {
+                S::finish_streams();
+            }
+        }
+    }
+}
+
+/// The memory of a register; the first one is the one to stream from.
+///
+/// # Safety
+/// As [`Kernel::run`], which holds for all functions of this file.
+#[inline(always)]
+unsafe fn register<S: Simd>(p: &Piece<'_>, index: usize) -> *mut f32 {
+    // SAFETY: guaranteed by the caller
+    unsafe { p.registers.add(index * p.strip * S::LANES) }
+}
+
+/// Where a source is for a strip that begins at vector `first`.
+#[inline(always)]
+unsafe fn place<S: Simd>(p: &Piece<'_>, source: Source, first: usize) -> Place {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match source {
+            Source::Constant(index) => match p.code.constants.get(usize::from(index)) {
+                Some(constant) => Place { at: constant.as_ptr(), step: 0, expand: false },
+                // not read
+                None => Place { at: p.registers, step: 0, expand: false },
+            },
+            Source::Register(index) => Place { at: register::<S>(p, 1 + usize::from(index)), step: S::LANES, expand: false },
+            Source::Operand(slot) => {
+                let slot = usize::from(slot);
+                let operand = p.operands[slot];
+                if operand.expand {
+                    let before = p.operands[..slot].iter().filter(|o| o.expand).count();
+                    Place { at: register::<S>(p, 1 + p.code.registers + before), step: S::LANES, expand: false }
+                } else {
+                    Place { at: operand.at.wrapping_add(first * operand.step), ..operand }
+                }
+            }
+        }
+    }
+}
+
+/// Makes vectors of the operands that have one float for each.
+#[inline(always)]
+unsafe fn expand<S: Simd>(p: &Piece<'_>, first: usize, vectors: usize) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        for (index, operand) in p.operands.iter().filter(|o| o.expand).enumerate() {
+            let to = register::<S>(p, 1 + p.code.registers + index);
+            for vector in 0..vectors {
+                S::store(to.add(vector * S::LANES), S::splat(*operand.at.add((first + vector) * operand.step)));
+            }
+        }
+    }
+}
+
+/// Applies the mask, and moves the results to where they belong.
+#[inline(always)]
+unsafe fn finish<S: Simd>(p: &Piece<'_>, result: *mut f32, out: *mut f32, vectors: usize) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        if !p.mask.is_null() {
+            let mask = S::load(p.mask);
+            for at in (0..vectors).map(|vector| vector * S::LANES) {
+                S::store(result.add(at), S::and(S::load(result.add(at)), mask));
+            }
+        }
+        if p.stream {
+            for at in (0..vectors).map(|vector| vector * S::LANES) {
+                S::stream(out.add(at), S::load(result.add(at)));
+            }
+        }
+    }
+}
+
+/// Stores a function of the first sources, vector by vector. A macro and not a function of a closure, which would not always be
+/// inlined and would then lose the instruction set.
+macro_rules! each {
+    ($s:ident, |$($x:ident),+| $value:expr) => {{
+        let [$($x,)+ ..] = $s.sources;
+        for vector in 0..$s.vectors {
+            $(let $x = S::load($x.at.add(vector * $x.step));)+
+            S::store($s.out.add(vector * S::LANES), $value);
+        }
+    }};
+}
+
+#[inline(always)]
+unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match action {
+            Action::Copy => each!(s, |x| x),
+            Action::Unary(op) => unary::<S>(op, s),
+            Action::Binary(op) => binary::<S>(op, s),
+            Action::Clamp => each!(s, |x, min, max| S::min(max, S::max(min, x))),
+            Action::Select(test) => choose::<S>(test, s),
+            Action::Relu => each!(s, |x| S::relu(x)),
+            Action::AddRelu => each!(s, |a, b| S::relu(S::add(a, b))),
+            Action::TanhSoftplus => each!(s, |x| math::tanh_softplus::<S>(x)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match op {
+            Unary::Neg => each!(s, |x| S::neg(x)),
+            Unary::Abs => each!(s, |x| S::abs(x)),
+            Unary::Square => each!(s, |x| S::mul(x, x)),
+            Unary::Sqrt => each!(s, |x| S::sqrt(x)),
+            Unary::Exp => each!(s, |x| math::exp::<S>(x)),
+            Unary::Expm1 => each!(s, |x| math::expm1::<S>(x)),
+            Unary::Log => each!(s, |x| math::log::<S>(x)),
+            Unary::Log1p => each!(s, |x| math::log1p::<S>(x)),
+            Unary::Tanh => each!(s, |x| math::tanh::<S>(x)),
+            Unary::Sigmoid => each!(s, |x| math::sigmoid::<S>(x)),
+            Unary::Erf => each!(s, |x| math::erf::<S>(x)),
+            Unary::Softplus => each!(s, |x| math::softplus::<S>(x)),
+            Unary::Floor => each!(s, |x| S::floor(x)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match op {
+            Binary::Add => each!(s, |a, b| S::add(a, b)),
+            Binary::Sub => each!(s, |a, b| S::sub(a, b)),
+            Binary::Mul => each!(s, |a, b| S::mul(a, b)),
+            Binary::Div => each!(s, |a, b| S::div(a, b)),
+            // the second operand is the result if either is NaN
+            Binary::Min => each!(s, |a, b| S::select(S::equals(a, a), S::min(a, b), a)),
+            Binary::Max => each!(s, |a, b| S::select(S::equals(a, a), S::max(a, b), a)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn choose<S: Simd>(test: Comparison, s: &Strip) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match test {
+            Comparison::Less => each!(s, |a, b, yes, no| S::select(S::less(a, b), yes, no)),
+            Comparison::LessEqual => each!(s, |a, b, yes, no| S::select(S::less_equal(a, b), yes, no)),
+            Comparison::Greater => each!(s, |a, b, yes, no| S::select(S::less(b, a), yes, no)),
+            Comparison::GreaterEqual => each!(s, |a, b, yes, no| S::select(S::less_equal(b, a), yes, no)),
+            Comparison::Equal => each!(s, |a, b, yes, no| S::select(S::equals(a, b), yes, no)),
+            Comparison::NotEqual => each!(s, |a, b, yes, no| S::select(S::equals(a, b), no, yes)),
+        }
+    }
+}

@@ -117,7 +117,7 @@ pub(super) struct Expander<'a> {
     steps: usize,
     /// The current nesting depth of bodies.
     pub depth: usize,
-    work: &'a Cell<usize>,
+    pub work: &'a Cell<usize>,
     /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
@@ -261,6 +261,7 @@ impl<'a> Expander<'a> {
         match &stmt.kind {
             StmtKind::Input { name, dims } => self.input(name.as_ref(), dims, stmt.span, cx),
             StmtKind::Call(call) => self.call(call, stmt.span, cx),
+            StmtKind::Apply { value, label } => self.apply(value, label.as_ref(), stmt.span, cx),
             StmtKind::Section { body, .. } => self.body(body, cx),
             StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
             StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
@@ -402,10 +403,14 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
+        let called = self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env);
+        match self.evaluator().with_prelude(called) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => {
+                self.function_call(&unit, call, span, cx)
+            }
             Value::Unknown => cx.current = None,
-            Value::Word(word) => {
+            Value::Word(word) | Value::WordCall(word, _) => {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
@@ -441,7 +446,7 @@ impl<'a> Expander<'a> {
     }
 
     /// The name of a statement's node: its label in this scope, or the next automatic name.
-    pub fn statement_name(&mut self, word: &'static str, label: Option<&Label>, cx: &Cx) -> Option<String> {
+    pub fn statement_name(&mut self, word: &str, label: Option<&Label>, cx: &Cx) -> Option<String> {
         match label {
             Some(label) => {
                 let (text, _) = self.label_text(label, &cx.env)?;

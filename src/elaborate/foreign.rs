@@ -7,6 +7,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
+use crate::syntax::prelude;
 pub use crate::syntax::table::Answer;
 use crate::syntax::table::Answer::{Nothing, Ours};
 use crate::syntax::table::{self, among, plain};
@@ -20,7 +21,10 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
     among(context, word)
         .or_else(|| among(context, &plain))
-        .or_else(|| operators::find(context).and_then(|_| among("operator", &plain)))
+        .or_else(|| {
+            let is_operator = operators::find(context).is_some() || prelude::find(context).is_some();
+            among("operator", &plain).filter(|_| is_operator)
+        })
 }
 
 /// Our word for a block of elsewhere.
@@ -76,7 +80,7 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             {
                 (through(last), format!("{own} {n}x{n}, padding: 0"))
             }
-            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
+            ("avgpool global", None, Some(_)) => {
                 (span, own.split(' ').next().unwrap_or(own).to_owned())
             }
             // the number of channels, which is inferred
@@ -119,6 +123,7 @@ fn defaults(own: &str, call: &Call) -> Option<String> {
 
 fn takes_nothing(word: &str) -> bool {
     operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !operators::is_join(word))
+        || prelude::find(word).is_some_and(|activation| activation.keys().next().is_none())
 }
 
 /// A call without its label.
@@ -171,7 +176,7 @@ mod tests {
         for (contexts, words, answer) in TABLE {
             if let (&["statement"], Ours(own)) = (*contexts, answer) {
                 let word = own.split(' ').next().unwrap_or(own);
-                assert!(operators::find(word).is_some(), "{words:?}: {own}");
+                assert!(operators::find(word).is_some() || prelude::find(word).is_some(), "{words:?}: {own}");
             }
             for context in contexts.iter().filter_map(|context| operators::find(context)) {
                 if let Ours(own) = answer {

@@ -1,7 +1,5 @@
 //! Imports functions of each element. Those of the language's library are called by name; others are programs.
 
-use std::sync::Arc;
-
 use super::super::activations::{ACTIVATIONS, Activation};
 use super::Importer;
 use super::arithmetic::chain;
@@ -11,7 +9,7 @@ use super::values::{Flow, Known};
 use crate::base::tensor::Tensor;
 use crate::elaborate::prelude;
 use crate::elementwise::{Binary, Builder, Comparison, Register, Unary};
-use crate::ir::{Elementwise, Op};
+use crate::ir::Elementwise;
 
 /// Builds the result from the registers of the operands.
 type Make = Box<dyn FnOnce(&mut Builder, &[Register]) -> Register>;
@@ -23,7 +21,7 @@ impl Importer<'_> {
         let known = ACTIVATIONS.iter().filter(|a| a.op == op).find_map(|activation| library(call, activation));
         if let Some(function) = known {
             let x = self.flow(call, 0)?;
-            return self.add(call, Op::Elementwise(function), &[&x]);
+            return self.add(call, function.into(), &[&x]);
         }
         let make = with_numbers(call).ok_or("its attributes are not supported")?;
         let x = self.term(call, 0)?;
@@ -115,7 +113,7 @@ impl Importer<'_> {
         let slope = Tensor::from_f32(vec![count], slope.to_f32().into_owned()).ok_or("its slope does not fit the channels")?;
         let parameter = function.learned().next().map(|slot| function.operands[slot].name.clone()).unwrap_or_default();
         let layer = self.layer(call, &name, &function.name);
-        let y = self.add_named(Op::Elementwise(function), layer, &[&x])?;
+        let y = self.add_named(function.into(), layer, &[&x])?;
         self.store(&y, &parameter, slope);
         Ok(y)
     }
@@ -128,7 +126,7 @@ const MAX_EXPONENT: f32 = 16.0;
 const ROUNDING: f32 = 1e-6;
 
 /// The function that an operator computes with its attributes, if it is one of the library.
-fn library(call: &Call<'_>, activation: &Activation) -> Option<Arc<Elementwise>> {
+fn library(call: &Call<'_>, activation: &Activation) -> Option<Elementwise> {
     let is_fixed = |(name, value, is_default): &(&str, f32, bool)| match call.float(name) {
         Some(stated) => (stated - value).abs() <= ROUNDING * value.abs(),
         None => *is_default,

@@ -1,6 +1,6 @@
 //! Which function of the library a program computes.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use crate::elaborate::prelude;
 use crate::elementwise::{Binary, Builder, Instruction, Program, Unary};
@@ -10,7 +10,7 @@ use crate::ir::Elementwise;
 const LIMITS: [&str; 2] = ["clamp", "hardtanh"];
 
 /// The functions with their default numbers, and their values at [`POINTS`].
-static LIBRARY: LazyLock<Vec<(Arc<Elementwise>, Vec<f64>)>> = LazyLock::new(|| {
+static LIBRARY: LazyLock<Vec<(Elementwise, Vec<f64>)>> = LazyLock::new(|| {
     let known = prelude::functions().iter().filter(|function| !LIMITS.contains(&function.name.as_str()));
     known.filter(|function| function.is_unary()).map(|function| (function.clone(), values(&function.program))).collect()
 });
@@ -28,7 +28,7 @@ const MAX_CONSTANTS: usize = 8;
 
 /// The function that a program computes: the programs agree to within the rounding of their constants, in whatever order they
 /// compute.
-pub(super) fn of(program: &Program) -> Option<Arc<Elementwise>> {
+pub(super) fn of(program: &Program) -> Option<Elementwise> {
     let with_defaults = LIBRARY.iter().find(|(_, values)| agrees(program, values.iter().copied()));
     if let Some((function, _)) = with_defaults {
         return Some(function.clone());

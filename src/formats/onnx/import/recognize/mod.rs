@@ -48,7 +48,7 @@ impl Importer<'_> {
             Some((region, function::of(&program)?))
         });
         if let Some((region, function)) = known {
-            self.replace(region, Op::Elementwise(function));
+            self.replace(region, function.into());
         }
     }
 

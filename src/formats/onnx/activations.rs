@@ -32,6 +32,8 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
     plain("Softsign", 1, "softsign"),
     plain("Mish", 18, "mish"),
     plain("HardSwish", 14, "hardswish"),
+    plain("PRelu", 7, "prelu"),
+    plain("PRelu", 7, "prelu_shared"),
     Activation { numbers: &[("alpha", "negative_slope", 0.01)], ..plain("LeakyRelu", 1, "leaky_relu") },
     Activation { numbers: &[("alpha", "alpha", 1.0)], ..plain("Elu", 1, "elu") },
     Activation { numbers: &[("alpha", "alpha", 1.0)], ..plain("Celu", 12, "celu") },
@@ -46,7 +48,7 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
 ];
 
 impl Activation {
-    /// The operator that computes this function of one value in an opset; `None` if there is none.
+    /// The operator that computes this function in an opset; `None` if there is none.
     pub fn of(function: &Elementwise, opset: i64) -> Option<&'static Activation> {
         if !prelude::contains(function) {
             return None;
@@ -55,4 +57,15 @@ impl Activation {
         let fits = |a: &&Activation| function.given().all(|number| is_number(a, &number.key));
         ACTIVATIONS.iter().filter(|a| a.function == function.name && a.since <= opset).find(fits)
     }
+}
+
+/// The limits between which a function of the library keeps its operand.
+pub(super) fn limits(function: &Elementwise) -> Option<[f32; 2]> {
+    let number = |key: &str| function.numbers.iter().find(|number| number.key == key).map(|number| number.value);
+    let limits = match function.name.as_str() {
+        "relu6" => [0.0, 6.0],
+        "hardtanh" => [number("min_val")?, number("max_val")?],
+        _ => return None,
+    };
+    prelude::contains(function).then_some(limits)
 }

@@ -11,6 +11,7 @@ use super::stage::{MapChange, Policies, Policy, map_change};
 use super::stmt::{Arm, Expr, Hole, Label, Line, Name, OpStmt, Stmt, statements};
 use super::writer::{self, Writer, fresh, with_label};
 use crate::ir::LayerNumbers;
+use crate::syntax::prelude;
 
 /// The network's name, documentation, parameters and expectations.
 pub(super) struct Header<'f> {
@@ -303,11 +304,12 @@ impl<'p> Printer<'p> {
     fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|key| (key.as_str(), at.holes.next().flatten())).collect();
         let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
+        let is_function = prelude::find(word).is_some();
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
             // a first argument without a key would be read as the positional one
-            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && first.is_some());
+            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && (first.is_some() || is_function));
             leads = false;
             Some(if short { value } else { format!("{key}: {value}") })
         };

@@ -1,6 +1,6 @@
 //! Elementwise statements: calls of functions, and `apply`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::eval::number;
 use super::expand::{Cx, Expander};
@@ -19,6 +19,8 @@ use crate::syntax::ast::{Arg, Call, Expr, ExprKind, Ident, Label, Spanned};
 struct Given {
     numbers: BTreeMap<usize, f64>,
     labels: BTreeMap<usize, Ident>,
+    /// Those of the statement itself, rather than preset.
+    written: BTreeSet<usize>,
 }
 
 impl Expander<'_> {
@@ -36,10 +38,8 @@ impl Expander<'_> {
     fn function_value(&mut self, unit: &Unit, call: &Call, span: Span, cx: &mut Cx) -> Option<ir::Value> {
         let name = self.statement_name(&unit.name, call.label.as_ref(), cx);
         let current = self.current(span, cx);
-        let Some(signature) = self.program.functions.get(&unit.def).cloned().flatten() else {
-            self.read_labels(call, cx);
-            return None;
-        };
+        self.read_labels(call, cx);
+        let signature = self.program.functions.get(&unit.def).cloned().flatten()?;
         let given = self.given(unit, &signature, call, cx)?;
         let mut operands = vec![current];
         for (i, parameter) in signature.parameters.iter().enumerate().filter(|(_, p)| p.is_label()) {
@@ -57,7 +57,7 @@ impl Expander<'_> {
         Some(self.node(op.into(), name?, span, cx.frame, &operands))
     }
 
-    /// Marks the labels of a call as used, where it cannot be built.
+    /// Marks the labels of a call as used, whatever becomes of it.
     fn read_labels(&mut self, call: &Call, cx: &mut Cx) {
         for arg in &call.args {
             if let ExprKind::Name(name) = &arg.value.kind
@@ -119,7 +119,7 @@ impl Expander<'_> {
 
     fn argument(&mut self, i: usize, parameter: &Parameter, arg: &Arg, given: &mut Given, cx: &Cx) -> bool {
         let name = &parameter.name.node;
-        if given.labels.contains_key(&i) || (given.numbers.contains_key(&i) && arg.key.is_none()) {
+        if !given.written.insert(i) {
             let at = arg.key.as_ref().map_or(arg.span, |key| key.span);
             self.error(Diagnostic::error(codes::GIVEN_TWICE, format!("`{name}` is given twice"), at, "the second time"));
             return false;

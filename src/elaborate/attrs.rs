@@ -258,8 +258,6 @@ impl Attrs<'_, '_> {
                     momentum: self.float("momentum", usual.momentum),
                 })
             }
-            "relu" => Op::relu(),
-            "sigmoid" => ir::Elementwise::sigmoid().into(),
             "maxpool" => {
                 if self.is_global() {
                     self.alone("kernel")?;
@@ -321,39 +319,9 @@ impl Attrs<'_, '_> {
                 }
                 Op::Upsample(Some(self.pair("scale_factor", None)?))
             }
-            "clamp" => {
-                let low = self.signed("min").unwrap_or(f32::NEG_INFINITY);
-                let high = self.signed("max").unwrap_or(f32::INFINITY);
-                if low > high {
-                    self.eval.diags.push(Diagnostic::error(
-                        codes::BAD_VALUE,
-                        format!("nothing lies between {low} and {high}"),
-                        self.call,
-                        "`min` is above `max`",
-                    ));
-                    self.failed = true;
-                }
-                ir::Elementwise::clamp(low, high).into()
-            }
-            "scale" => {
-                if self.get("times").is_none() {
-                    self.missing("times");
-                }
-                let times = self.signed("times")?;
-                ir::Elementwise::affine(times, self.signed("plus").unwrap_or(0.0)).into()
-            }
             // `add`, `mul` and `concat` join values: `expand::join` builds them
             _ => return None,
         })
-    }
-
-    /// A signed number, if given.
-    fn signed(&mut self, key: &'static str) -> Option<f32> {
-        let (value, span) = self.get(key).map(|(v, s)| (v.clone(), s))?;
-        match number(&value).map(|x| x as f32).filter(|x| x.is_finite()) {
-            None => self.wrong("a number", &value, span),
-            x => x,
-        }
     }
 
     /// One of several words, if given.

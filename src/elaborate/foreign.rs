@@ -6,7 +6,7 @@ use super::operators::{self, Operator};
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
-use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
+use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind, UnaryOp};
 use crate::syntax::prelude;
 pub use crate::syntax::table::Answer;
 use crate::syntax::table::Answer::{Nothing, Ours};
@@ -65,6 +65,9 @@ fn answered(
 pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
     let word = &call.name.node;
     let span = call.name.span;
+    if let Some(diag) = affine(call) {
+        return Some(diag);
+    }
     let answer = find("statement", word)?;
     let diag = answered(answer, word, codes::UNKNOWN_OPERATOR, span, missing, |own| {
         let up_to = |arg: &Arg| Span { end: arg.span.start, ..span };
@@ -104,6 +107,32 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
         }
         _ => diag,
     })
+}
+
+/// The error for our former `scale times, plus: b`.
+fn affine(call: &Call) -> Option<Diagnostic> {
+    let arg = |key: &str| call.args.iter().find(|arg| arg.key.as_ref().is_some_and(|k| k.node == key));
+    let times = arg("times").or_else(|| call.args.first().filter(|first| first.key.is_none()));
+    let (times, plus) = (times, arg("plus"));
+    if call.name.node != "scale" || call.args.is_empty() || call.args.len() != times.iter().chain(&plus).count() {
+        return None;
+    }
+    let times = times.map_or(Some("1".to_owned()), |arg| factor(&arg.value))?;
+    let plus = plus.map_or(Some(String::new()), |arg| Some(format!(" + {}", factor(&arg.value)?)))?;
+    let own = format!("apply {times} * x{plus}");
+    let diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("`scale` is written `{own}` here"), call.name.span, "another word");
+    Some(diag.fix(format!("write `{own}`"), whole(call), own).renamed())
+}
+
+/// A number or name as written.
+fn factor(value: &Expr) -> Option<String> {
+    match &value.kind {
+        ExprKind::Int(n) => Some(n.to_string()),
+        ExprKind::Float(x) => Some(format!("{x:?}")),
+        ExprKind::Name(name) => Some(name.clone()),
+        ExprKind::Unary(UnaryOp::Neg, inner) => Some(format!("-{}", factor(inner)?)),
+        _ => None,
+    }
 }
 
 /// What PyTorch and Keras do by default where our operator does something else, and the statement does not say it.

@@ -1,6 +1,7 @@
 //! The table of operators, with their keys and defaults. The reference in `docs/language.md`, completion
 //! and "did you mean" suggestions are based on it.
 
+use crate::syntax::prelude;
 use crate::syntax::words::{self, RESERVED, STATEMENTS};
 
 /// A key of an operator.
@@ -65,8 +66,6 @@ pub const OPERATORS: &[Operator] = &[
         keys: &[key("eps", "a number", Some("1e-5")), key("momentum", "a number", Some("0.1"))],
         doc: "Batch normalization (Ioffe and Szegedy 2015).",
     },
-    Operator { word: "relu", positional: None, keys: &[], doc: "max(x, 0)." },
-    Operator { word: "sigmoid", positional: None, keys: &[], doc: "1 / (1 + exp(-x))." },
     Operator {
         word: "maxpool",
         positional: Some("kernel"),
@@ -138,18 +137,6 @@ pub const OPERATORS: &[Operator] = &[
         doc: "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has (PyTorch's `interpolate`).",
     },
     Operator {
-        word: "clamp",
-        positional: None,
-        keys: &[key("min", "a number", Some("no limit")), key("max", "a number", Some("no limit"))],
-        doc: "min(max(x, min), max); `clamp min: 0, max: 6` is ReLU6.",
-    },
-    Operator {
-        word: "scale",
-        positional: Some("times"),
-        keys: &[key("times", "a number", None), key("plus", "a number", Some("0"))],
-        doc: "times * x + plus; `scale -1, plus: 1` is 1 - x.",
-    },
-    Operator {
         word: "add",
         positional: None,
         keys: &[key("project_from", "a label", Some("the block's input"))],
@@ -179,12 +166,16 @@ pub(super) fn is_join(word: &str) -> bool {
     matches!(word, "add" | "mul" | "concat")
 }
 
+/// The activations that no block or function can replace, since every reader relies on what they mean.
+const FIXED: [&str; 3] = ["clamp", "relu", "sigmoid"];
+
 /// Whether a name is reserved, so that no block or parameter can have it.
 pub fn is_reserved(name: &str) -> bool {
-    find(name).is_some() || STATEMENTS.contains(&name) || words::is_reserved(name)
+    find(name).is_some() || FIXED.contains(&name) || STATEMENTS.contains(&name) || words::is_reserved(name)
 }
 
 /// All words that can start a statement in a body.
 pub(super) fn statement_words() -> impl Iterator<Item = &'static str> {
-    OPERATORS.iter().map(|op| op.word).chain(STATEMENTS.iter().chain(RESERVED).copied())
+    let activations = prelude::activations().iter().map(|activation| activation.name);
+    OPERATORS.iter().map(|op| op.word).chain(activations).chain(STATEMENTS.iter().chain(RESERVED).copied())
 }

@@ -81,7 +81,7 @@ pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
     }
     let name = clean(&name);
     let last = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-    let is_module = last.starts_with(word) || matches!(word, "conv" | "linear" | "batchnorm");
+    let is_module = last.starts_with(word) || matches!(word, "conv" | "linear" | "batchnorm" | "prelu" | "prelu_shared");
     match (name.is_empty(), is_module) {
         (true, _) => word.to_owned(),
         (false, true) => name,

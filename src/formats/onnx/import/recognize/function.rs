@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::elaborate::prelude;
-use crate::elementwise::{Binary, Builder, Instruction, Program, Unary};
+use crate::elementwise::{Binary, Builder, Instruction, Program, Register, Unary};
 use crate::ir::Elementwise;
 
 /// Functions that limit their operand, which differ from `clamp` only in their gradients: a file does not tell them apart.
@@ -102,15 +102,29 @@ pub(super) fn affine(program: &Program) -> Option<Program> {
     }
     let [a, b] = terms.last()?.map(|v| v as f32);
     let mut builder = Builder::new(1);
+    let result = sum(&mut builder, a, b);
+    builder.finish(result).ok()
+}
+
+/// `a * x + b`, as one writes it: `2 * x`, `1 - x`, `x - 1`.
+fn sum(builder: &mut Builder, a: f32, b: f32) -> Register {
     let x = builder.operand(0);
-    let mut y = x;
-    if a != 1.0 {
-        let a = builder.constant(a);
-        y = builder.binary(Binary::Mul, a, x);
-    }
-    if b != 0.0 {
+    if a == -1.0 && b != 0.0 {
         let b = builder.constant(b);
-        y = builder.binary(Binary::Add, y, b);
+        return builder.binary(Binary::Sub, b, x);
     }
-    builder.finish(y).ok()
+    let product = match a {
+        1.0 => x,
+        -1.0 => builder.unary(Unary::Neg, x),
+        _ => {
+            let a = builder.constant(a);
+            builder.binary(Binary::Mul, a, x)
+        }
+    };
+    let (op, b) = if b < 0.0 { (Binary::Sub, -b) } else { (Binary::Add, b) };
+    if b == 0.0 {
+        return product;
+    }
+    let b = builder.constant(b);
+    builder.binary(op, product, b)
 }

@@ -50,7 +50,13 @@ impl Net {
         let live = live(graph);
         let order: Vec<NodeId> = graph.order().into_iter().filter(|id| live[id.index()]).collect();
         let mut at: HashMap<NodeId, Id> = HashMap::new();
-        let mut net = Net { nodes: Vec::with_capacity(order.len()), inputs: Vec::new(), outputs: Vec::new(), functions: Vec::new(), dead: 0 };
+        let mut net = Net {
+            nodes: Vec::with_capacity(order.len()),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            functions: Vec::new(),
+            dead: 0,
+        };
         net.dead = graph.len() - order.len();
         // if the operands of a concatenation begin with those of another, it reads that one instead
         let mut concats: HashMap<Vec<Id>, Id> = HashMap::new();

@@ -20,12 +20,10 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
     }
     let plain = plain(word);
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
-    among(context, word)
-        .or_else(|| among(context, &plain))
-        .or_else(|| {
-            let is_operator = operators::find(context).is_some() || prelude::find(context).is_some();
-            among("operator", &plain).filter(|_| is_operator)
-        })
+    among(context, word).or_else(|| among(context, &plain)).or_else(|| {
+        let is_operator = operators::find(context).is_some() || prelude::find(context).is_some();
+        among("operator", &plain).filter(|_| is_operator)
+    })
 }
 
 /// Our word for a block of elsewhere.
@@ -84,9 +82,7 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             {
                 (through(last), format!("{own} {n}x{n}, padding: 0"))
             }
-            ("avgpool global", None, Some(_)) => {
-                (span, own.split(' ').next().unwrap_or(own).to_owned())
-            }
+            ("avgpool global", None, Some(_)) => (span, own.split(' ').next().unwrap_or(own).to_owned()),
             // the number of channels, which is inferred
             ("batchnorm", Some(first), _) => match call.args.get(1) {
                 Some(next) => (up_to(next), format!("{own} ")),
@@ -121,7 +117,8 @@ fn affine(call: &Call) -> Option<Diagnostic> {
     let times = times.map_or(Some("1".to_owned()), |arg| factor(&arg.value))?;
     let plus = plus.map_or(Some(String::new()), |arg| Some(format!(" + {}", factor(&arg.value)?)))?;
     let own = format!("apply {times} * x{plus}");
-    let diag = Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("`scale` is written `{own}` here"), call.name.span, "another word");
+    let diag =
+        Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("`scale` is written `{own}` here"), call.name.span, "another word");
     Some(diag.fix(format!("write `{own}`"), whole(call), own).renamed())
 }
 

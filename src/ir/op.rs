@@ -80,3 +80,9 @@ impl Op {
         self.as_elementwise().is_some_and(|function| function.values().count() == 1)
     }
 }
+
+impl From<Elementwise> for Op {
+    fn from(function: Elementwise) -> Op {
+        Op::Elementwise(Arc::new(function))
+    }
+}

@@ -79,6 +79,7 @@ fn read_alone(sources: &SourceMap, item: &Item) {
         Item::Use(item) => (item.span, false),
         Item::Block(item) => (item.span, item.damaged),
         Item::Network(item) => (item.span, item.damaged),
+        Item::Function(item) => (item.span, item.value.is_none()),
     };
     if damaged {
         return;

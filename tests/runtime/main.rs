@@ -18,4 +18,5 @@ mod one_dimensional;
 mod plan;
 mod planning;
 mod programs;
+mod row_loops;
 mod soak;

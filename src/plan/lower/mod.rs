@@ -13,7 +13,9 @@ use super::{
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
+use crate::ir::{
+    Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units,
+};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};

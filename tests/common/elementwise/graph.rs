@@ -78,7 +78,8 @@ fn within(net: &Built, found: &Outputs, which: usize, how: &str) {
 /// Whether fused programs compute the same instructions. A function of a constant is computed when they are fused, which rounds it
 /// correctly, and `tanh(softplus(x))` in one step.
 fn keeps_bits(programs: &[Program]) -> bool {
-    let any = |op: Unary| programs.iter().flat_map(|p| p.instructions()).any(|i| matches!(i, Instruction::Unary(o, _) if *o == op));
+    let any =
+        |op: Unary| programs.iter().flat_map(|p| p.instructions()).any(|i| matches!(i, Instruction::Unary(o, _) if *o == op));
     let is_constant = |p: &Program| matches!(p.instructions().last(), Some(Instruction::Constant(_)));
     !(any(Unary::Tanh) && any(Unary::Softplus)) && !programs.iter().any(is_constant)
 }
@@ -142,7 +143,9 @@ impl Net {
         let of = if bytes.below(8) == 7 { Kind::Channel } else { Kind::Full };
         let kinds: Vec<Kind> = match of {
             Kind::Channel => vec![Kind::Full],
-            _ => (0..1 + bytes.below(3)).map(|slot| if slot == 0 || bytes.flip() { Kind::Full } else { bytes.one_of(&Kind::ALL) }).collect(),
+            _ => (0..1 + bytes.below(3))
+                .map(|slot| if slot == 0 || bytes.flip() { Kind::Full } else { bytes.one_of(&Kind::ALL) })
+                .collect(),
         };
         let program = program(bytes, kinds.len());
         // as a builder makes it

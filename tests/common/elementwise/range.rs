@@ -99,7 +99,11 @@ impl Range {
                 Range { nan: true, ..image }
             } else {
                 // the sign of a zero is that of the only corner
-                Range { low: if value <= image.low { value } else { image.low }, high: if value >= image.high { value } else { image.high }, ..image }
+                Range {
+                    low: if value <= image.low { value } else { image.low },
+                    high: if value >= image.high { value } else { image.high },
+                    ..image
+                }
             };
         }
         Range { exact: self.exact && other.exact && image.is_number(), ..image }

@@ -19,7 +19,7 @@ use resnetc::internal::ir::dump::{DumpOptions, dump};
 use resnetc::internal::ir::{Checked, Plannable, dot};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::plan::{PlanOptions, Settings, plan};
-use resnetc::internal::syntax::ast::{File, Item};
+use resnetc::internal::syntax::ast::{Block, File, Function, Item, Network};
 use resnetc::internal::{passes, syntax, torch};
 
 /// Far more than any of these texts needs.
@@ -51,6 +51,15 @@ fn parse(text: &str) {
         assert_eq!(sources.snippet(comment.span), comment.node);
     }
     for item in &file.items {
+        let names = match item {
+            Item::Use(item) => &item.names[..],
+            Item::Block(Block { name, .. }) | Item::Network(Network { name, .. }) | Item::Function(Function { name, .. }) => {
+                std::slice::from_ref(name)
+            }
+        };
+        for name in names {
+            assert_eq!(sources.snippet(name.span), name.node, "the place of a name in {text:?}");
+        }
         read_alone(&sources, item);
     }
     for (span, replacement) in edits(&diagnostics).take(3) {

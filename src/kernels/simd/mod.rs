@@ -72,6 +72,19 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn shift_left<const N: u32>(a: Self::V) -> Self::V;
     /// The bits as signed integers divided by 2 to the power `N`, rounded down.
     unsafe fn shift_right<const N: u32>(a: Self::V) -> Self::V;
+    /// `x * 2^count` for an integer `count` from -252 to 254: rounded once, which matters if it is subnormal.
+    #[inline(always)]
+    unsafe fn scale(x: Self::V, count: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            // the integer in the low bits of a float without a fraction; two factors, so that neither overflows
+            let round = Self::splat(12_582_912.0);
+            let count = Self::int_sub(Self::add(count, round), round);
+            let half = Self::shift_right::<1>(count);
+            let power = |count| Self::int_add(Self::shift_left::<23>(count), Self::splat(1.0));
+            Self::mul(Self::mul(x, power(half)), power(Self::int_sub(count, half)))
+        }
+    }
     /// Writes past the caches to an address that is a multiple of the vector's size. [`Simd::finish_streams`] must follow.
     unsafe fn stream(to: *mut f32, v: Self::V);
     /// Makes what [`Simd::stream`] wrote visible to other threads before anything that follows.

@@ -1,6 +1,6 @@
 //! Logarithms.
 
-use super::polynomial::{LN2_HIGH, LN2_LOW, polynomial};
+use super::polynomial::{LN2_HIGH, LN2_LOW, ROUND, polynomial};
 use crate::kernels::simd::Simd;
 
 /// `(log(1 + f) - f) / f^2` for |f| up to 1/3.
@@ -19,8 +19,7 @@ unsafe fn exponent<S: Simd>(x: S::V) -> (S::V, S::V) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let count = S::shift_right::<23>(S::int_sub(x, S::splat_bits(LEAST)));
-        // a small integer as the low bits of a float without a fraction
-        let float = S::sub(S::int_add(count, S::splat(12_582_912.0)), S::splat(12_582_912.0));
+        let float = S::sub(S::int_add(count, S::splat(ROUND)), S::splat(ROUND));
         (S::shift_left::<23>(count), float)
     }
 }

@@ -20,6 +20,9 @@ pub(super) unsafe fn polynomial<S: Simd, const N: usize>(x: S::V, c: &[f32; N]) 
     }
 }
 
+/// 1.5 * 2^23: a float of this size has no fraction, so that adding this rounds to an integer, and its low bits are that integer.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
 /// ln 2, rounded to 15 bits: a multiple of up to 8 bits is exact.
 pub(super) const LN2_HIGH: f32 = 0.693_145_75;
 

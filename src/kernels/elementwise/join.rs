@@ -27,9 +27,10 @@ pub(super) fn join(mut steps: Steps) -> Steps {
 /// A better action for a step, whose operands may still be needed elsewhere.
 fn alone(step: &Step, steps: &Steps) -> Option<Step> {
     match (step.action, &step.reads[..]) {
-        (Action::Unary(Unary::Tanh), &[x]) => steps.of(x).filter(|inner| inner.action == Action::Unary(Unary::Softplus)).map(
-            |softplus| Step { action: Action::TanhSoftplus, reads: softplus.reads.clone() },
-        ),
+        (Action::Unary(Unary::Tanh), &[x]) => steps
+            .of(x)
+            .filter(|inner| inner.action == Action::Unary(Unary::Softplus))
+            .map(|softplus| Step { action: Action::TanhSoftplus, reads: softplus.reads.clone() }),
         (Action::Select(test), &[x, Value::Constant(limit), Value::Constant(then), otherwise])
             if limit.to_bits() == then.to_bits() =>
         {
@@ -70,9 +71,7 @@ fn with_others(step: &Step, steps: &Steps) -> Option<Step> {
             .or_else(|| product(b, a, steps))
             .or_else(|| pair(Second::Mul, a, &[b], steps))
             .or_else(|| pair(Second::Mul, b, &[a], steps)),
-        (Action::Binary(Binary::Add), &[a, b]) => {
-            pair(Second::Add, a, &[b], steps).or_else(|| pair(Second::Add, b, &[a], steps))
-        }
+        (Action::Binary(Binary::Add), &[a, b]) => pair(Second::Add, a, &[b], steps).or_else(|| pair(Second::Add, b, &[a], steps)),
         (Action::Binary(Binary::Sub), &[a, b]) => pair(Second::Sub, a, &[b], steps),
         (Action::Binary(Binary::Div), &[a, b]) => pair(Second::Div, a, &[b], steps),
         (Action::Relu, &[x]) => pair(Second::Relu, x, &[], steps),

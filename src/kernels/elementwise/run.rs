@@ -16,11 +16,6 @@ pub(super) struct Place {
     pub expand: bool,
 }
 
-impl Place {
-    /// Before it is known.
-    pub const NONE: Place = Place { at: std::ptr::null(), step: 0, expand: false };
-}
-
 /// Consecutive vectors of a result.
 pub(super) struct Piece<'a> {
     pub code: &'a Code,

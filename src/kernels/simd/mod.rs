@@ -3,6 +3,7 @@
 //! Every operation is `#[inline(always)]` without `#[target_feature]`: it becomes a single instruction where a generic kernel is
 //! instantiated inside a function that has the target feature (see [`super::dispatch`]).
 
+pub(super) mod array;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -38,11 +39,25 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded likewise.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once even if the instruction set has to take a detour: for functions whose error depends on it.
+    /// `a * b + c`, rounded once even if the instruction set has to take a detour: for what would be lost otherwise.
     #[inline(always)]
     unsafe fn fused(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // SAFETY: guaranteed by the caller
         unsafe { Self::fma(a, b, c) }
+    }
+    /// `c[0] + c[1] x + c[2] x^2 + ...`, by Horner's rule.
+    #[inline(always)]
+    unsafe fn polynomial<const N: usize>(x: Self::V, c: &[f32; N]) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let mut sum = Self::splat(c[N - 1]);
+            let mut k = N - 1;
+            while k > 0 {
+                k -= 1;
+                sum = Self::fma(sum, x, Self::splat(c[k]));
+            }
+            sum
+        }
     }
     unsafe fn sqrt(a: Self::V) -> Self::V;
     unsafe fn floor(a: Self::V) -> Self::V;

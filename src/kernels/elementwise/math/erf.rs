@@ -1,6 +1,6 @@
 //! The error function.
 
-use super::polynomial::{ROUND, polynomial};
+use super::constants::ROUND;
 use crate::kernels::simd::Simd;
 
 /// `erf(x) / x - 1` as a polynomial in `x^2`, for |x| up to [`SMALL`].
@@ -24,13 +24,13 @@ pub(in super::super) unsafe fn erf<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let square = S::mul(x, x);
-        let near = S::fused(polynomial::<S, 6>(square, &NEAR), x, x);
+        let near = S::fma(S::polynomial(square, &NEAR), x, x);
         // the result is 1 from 3.92 on; the order keeps NaN
         let size = S::min(S::splat(4.0), S::abs(x));
-        let power = polynomial::<S, 6>(size, &FAR);
+        let power = S::polynomial(size, &FAR);
         let bits = S::add(power, S::splat(ROUND));
         let fraction = S::sub(power, S::sub(bits, S::splat(ROUND)));
-        let rest = S::int_add(polynomial::<S, 6>(fraction, &POWER), S::shift_left::<23>(bits));
+        let rest = S::int_add(S::polynomial(fraction, &POWER), S::shift_left::<23>(bits));
         let far = S::or(S::sub(S::splat(1.0), rest), S::sign(x));
         // NaN is not far
         S::select(S::less_equal(S::splat(SMALL), size), far, S::or(near, S::sign(x)))

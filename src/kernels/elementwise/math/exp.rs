@@ -1,7 +1,7 @@
 //! `exp` and what is made of it.
 
+use super::constants::{LN2_HIGH, LN2_LOW, ROUND};
 use super::log::log1p_small;
-use super::polynomial::{LN2_HIGH, LN2_LOW, ROUND, polynomial};
 use crate::kernels::simd::Simd;
 
 /// `(e^r - 1 - r) / r^2` for |r| up to ln 2 / 2.
@@ -24,12 +24,12 @@ struct Reduced<V> {
 unsafe fn reduce<S: Simd>(x: S::V) -> Reduced<S::V> {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let bits = S::fused(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
+        let bits = S::fma(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
         let count = S::sub(bits, S::splat(ROUND));
-        let exact = S::fused(count, S::splat(-LN2_HIGH), x);
-        let high = S::fused(count, S::splat(-LN2_LOW), exact);
-        let low = S::fused(count, S::splat(-LN2_LOW), S::sub(exact, high));
-        let tail = S::mul(S::mul(high, high), polynomial::<S, 6>(high, &TAIL));
+        let exact = S::fma(count, S::splat(-LN2_HIGH), x);
+        let high = S::fma(count, S::splat(-LN2_LOW), exact);
+        let low = S::fma(count, S::splat(-LN2_LOW), S::sub(exact, high));
+        let tail = S::mul(S::mul(high, high), S::polynomial(high, &TAIL));
         Reduced { count, high, low, tail }
     }
 }
@@ -74,9 +74,9 @@ pub(in super::super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
         let lost = S::sub(e, S::sub(sum, one));
         let quotient = S::div(one, sum);
         // what the quotient lacks: its own rounding error, and that of the sum
-        let lack = S::fused(S::neg(quotient), lost, S::fused(S::neg(quotient), sum, one));
+        let lack = S::fma(S::neg(quotient), lost, S::fused(S::neg(quotient), sum, one));
         let lack = S::mul(quotient, lack);
-        let negative = S::fused(e, quotient, S::mul(e, lack));
+        let negative = S::fma(e, quotient, S::mul(e, lack));
         S::select(S::less(x, S::zero()), negative, S::add(quotient, lack))
     }
 }
@@ -93,7 +93,7 @@ pub(in super::super) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let square = S::mul(x, x);
-        let small = S::fused(S::mul(square, polynomial::<S, 5>(square, &TANH)), x, x);
+        let small = S::fma(S::mul(square, S::polynomial(square, &TANH)), x, x);
         // 1 - 2 / (e^2|x| + 1), where the result is above 1/2 and the quotient's error does not matter much
         let size = S::abs(x);
         let e = exp::<S>(S::add(size, size));
@@ -117,7 +117,7 @@ pub(in super::super) unsafe fn tanh_softplus<S: Simd>(x: S::V) -> S::V {
     unsafe {
         // the result is 1 from 9 on; `n` must stay finite
         let e = exp::<S>(S::min(S::splat(20.0), x));
-        let n = S::fused(e, e, S::add(e, e));
+        let n = S::fma(e, e, S::add(e, e));
         S::div(n, S::add(n, S::splat(2.0)))
     }
 }

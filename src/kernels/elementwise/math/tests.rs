@@ -6,7 +6,7 @@ use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::Isa;
 use crate::kernels::reference::ulps;
 use crate::kernels::simd::Simd;
-use crate::kernels::simd::scalar::Scalar;
+use crate::kernels::simd::array::Array;
 
 /// Applies a function to floats, a multiple of the lanes.
 struct Map<F>(std::marker::PhantomData<F>);
@@ -32,7 +32,7 @@ impl<F: Function> Kernel for Map<F> {
 /// Each instruction set's results.
 fn results<F: Function>(x: &[f32]) -> Vec<(Isa, Vec<f32>)> {
     let run = |isa: Isa| {
-        let map: Instance<_> = isa.vector().map_or(Map::<F>::run::<Scalar>, instance::<Map<F>>);
+        let map: Instance<_> = isa.vector().map_or(Map::<F>::run::<Array>, instance::<Map<F>>);
         let mut out = vec![0.0; x.len()];
         // SAFETY: the processor supports the instruction set; the lengths are multiples of 16
         unsafe { map(&(x.as_ptr(), out.as_mut_ptr(), x.len())) };

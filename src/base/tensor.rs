@@ -89,6 +89,24 @@ impl fmt::Display for DType {
     }
 }
 
+/// A Rust type whose values a buffer can hold: any bytes are valid values.
+pub trait Element: bytemuck::Pod {
+    /// The type in buffers and files.
+    const DTYPE: DType;
+}
+
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
+}
+
+impl Element for i64 {
+    const DTYPE: DType = DType::I64;
+}
+
+impl Element for i32 {
+    const DTYPE: DType = DType::I32;
+}
+
 /// A shape and row-major values. Cheap to clone: the values are shared or in a mapped file.
 #[derive(Clone, Debug)]
 pub struct Tensor {

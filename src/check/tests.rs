@@ -3,7 +3,7 @@
 use super::check;
 use crate::base::source::{SourceMap, Span};
 use crate::ir::summary::{Totals, layers, stages};
-use crate::ir::{Act, Conv, Epilogue, Graph, Network, Node, Op, Origin, ParamSource, Shape, Value};
+use crate::ir::{Conv, Epilogue, Graph, Network, Node, Op, Origin, ParamSource, Shape, Value};
 
 struct Build {
     graph: Graph,
@@ -74,8 +74,8 @@ fn layers_count_along_the_longest_path() {
     let first = b.conv("first", 4, x);
     let second = b.conv("second", 4, first);
     let side = b.conv("side", 4, x);
-    let sum = b.add("sum", Op::Add, &[second, side]);
-    let act = b.add("act", Op::Act(Act::Relu), &[sum]);
+    let sum = b.add("sum", Op::add(), &[second, side]);
+    let act = b.add("act", Op::relu(), &[sum]);
     let last = b.conv("last", 4, act);
     let checked = check(b.network(last), &mut Vec::new()).unwrap();
     assert_eq!(layers(&checked), 3, "the convolution on the short path is not counted");
@@ -89,11 +89,11 @@ fn one_failure_is_one_error_and_no_network() {
     let mut b = Build::new();
     let x = b.add("input", Op::Input(Shape::fixed(&[3, 8, 8])), &[]);
     let wide = b.conv("wide", 8, x);
-    let sum = b.add("sum", Op::Add, &[wide, x]);
+    let sum = b.add("sum", Op::add(), &[wide, x]);
     let mut value = sum;
     for i in 0..3 {
         value = b.conv(&format!("after{i}"), 4, value);
-        value = b.add(&format!("again{i}"), Op::Add, &[value, sum]);
+        value = b.add(&format!("again{i}"), Op::add(), &[value, sum]);
     }
     let mut diags = Vec::new();
     assert!(check(b.network(value), &mut diags).is_none());
@@ -114,7 +114,7 @@ fn absurd_attributes_are_errors_and_nothing_overflows() {
         ceil: true,
     };
     let pooled = b.add("pool", Op::Pool(pool), &[x]);
-    let sum = b.add("sum", Op::Add, &[big, pooled]);
+    let sum = b.add("sum", Op::add(), &[big, pooled]);
     let mut diags = Vec::new();
     assert!(check(b.network(sum), &mut diags).is_none());
     // both have the same place in the (empty) source: one is reported, the other counted

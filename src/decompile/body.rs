@@ -148,7 +148,7 @@ impl Blocks<'_> {
     /// Converts a join that is not a shortcut.
     fn join(&mut self, join: &Join, depth: usize, out: &mut Built) {
         let node = self.net.node(join.node);
-        let (word, is_concat) = (node.op.word(), matches!(node.op, Op::Concat));
+        let (word, is_concat) = (node.op.word().to_owned(), matches!(node.op, Op::Concat));
         let single = join.arms.iter().filter(|arm| !arm.is_empty()).count() == 1;
         // the first arm of a concatenation may have no scope although all others have one
         let scoped = |arm: &Vec<Item>| arm.is_empty() || named(arm, depth).1.is_some();
@@ -235,7 +235,7 @@ fn named(items: &[Item], depth: usize) -> (Option<String>, Option<&Scope>, usize
 fn strides(net: &Net, item: &Item, stride: &mut Pair) {
     match item {
         Item::Op(id) => {
-            let own = attrs::stride(&net.node(*id).op);
+            let own = net.node(*id).op.stride();
             *stride = [stride[0].saturating_mul(own[0]), stride[1].saturating_mul(own[1])];
         }
         Item::Scope(scope) => scope.body.iter().for_each(|item| strides(net, item, stride)),

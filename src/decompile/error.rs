@@ -16,7 +16,7 @@ pub enum DecompileError {
         /// The node.
         node: String,
         /// Its operator.
-        op: &'static str,
+        op: String,
     },
     /// An operator that does not fit its operands.
     #[error("`{node}` does not fit its operands: {error}")]

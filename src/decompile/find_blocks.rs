@@ -158,10 +158,13 @@ impl Blocks<'_> {
     /// A name for a block: that of its scopes without their numbers, or one that describes its operators.
     fn block_name(&self, members: &[(&Scope, Built)]) -> String {
         let stmts = &members[0].1.stmts;
-        let convs = stmts.iter().filter(|s| matches!(s, Stmt::Op { word: "conv", .. })).count();
+        let convs = stmts.iter().filter(|s| matches!(s, Stmt::Op { word, .. } if word == "conv")).count();
         let words: Vec<&str> =
-            stmts.iter().filter_map(|s| if let Stmt::Op { word, .. } = s { Some(*word) } else { None }).collect();
-        let arms = stmts.iter().find_map(|s| if let Stmt::Join { word: "concat", arms } = s { Some(arms) } else { None });
+            stmts.iter().filter_map(|s| if let Stmt::Op { word, .. } = s { Some(word.as_str()) } else { None }).collect();
+        let arms = stmts.iter().find_map(|s| match s {
+            Stmt::Join { word, arms } if word == "concat" => Some(arms),
+            _ => None,
+        });
         let scope = members.iter().filter_map(|(scope, _)| scope.name.as_deref()).next().unwrap_or("");
         let stem = scope.trim_end_matches(|c: char| c.is_ascii_lowercase() && scope.chars().any(|c| c.is_ascii_digit()));
         let stem = stem.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
@@ -187,7 +190,8 @@ impl Blocks<'_> {
             "unit".to_string()
         };
         let name = names::word(&name, "unit");
-        let taken = |name: &str| names::is_reserved(name) || self.blocks.iter().any(|b| b.name == name);
+        let is_function = |name: &str| self.net.functions.iter().any(|function| function.name == name);
+        let taken = |name: &str| names::is_reserved(name) || is_function(name) || self.blocks.iter().any(|b| b.name == name);
         if !taken(&name) {
             return name;
         }

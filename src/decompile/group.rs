@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::net::{Id, Net};
 use super::tree::{self, Item, Join, Scope};
-use crate::ir::{Op, Pool};
+use crate::ir::Op;
 
 /// The components of a name.
 pub(super) type Path = Vec<String>;
@@ -32,7 +32,7 @@ struct Grouping<'n> {
     net: &'n Net,
     paths: &'n [Path],
     /// By kind of scope: the operators after each scope, up to the next layer.
-    trailing_ops: HashMap<BTreeSet<String>, Vec<Vec<&'static str>>>,
+    trailing_ops: HashMap<BTreeSet<String>, Vec<Vec<String>>>,
     /// The scope of an item without layers, by its value.
     owners: HashMap<Id, Path>,
     ids: usize,
@@ -134,9 +134,9 @@ impl Grouping<'_> {
     }
 
     fn count_trailing(&mut self, items: &[Item]) {
-        let mut found: Vec<(Path, Vec<&'static str>)> = Vec::new();
+        let mut found: Vec<(Path, Vec<String>)> = Vec::new();
         self.endings(items, &Path::new(), &mut |scope, trailing| {
-            let words = trailing.iter().map_while(|item| Some(self.net.node(item.value()?).op.word()));
+            let words = trailing.iter().map_while(|item| Some(self.net.node(item.value()?).op.word().to_owned()));
             found.push((scope.clone(), words.collect()));
         });
         let mut kinds: HashMap<Path, BTreeSet<String>> = HashMap::new();
@@ -170,11 +170,10 @@ impl Grouping<'_> {
     /// Whether an item without layers belongs to the end of the only scope of its kind.
     fn closes(&self, item: &Item, numbered: bool) -> bool {
         match item {
-            Item::Op(id) => match self.net.node(*id).op {
-                Op::Act(_) | Op::Clamp(_) => true,
-                Op::Pool(Pool { .. }) => numbered,
-                _ => false,
-            },
+            Item::Op(id) => {
+                let op = &self.net.node(*id).op;
+                op.is_activation() || matches!(op, Op::Pool(_)) && numbered
+            }
             _ => false,
         }
     }

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::attrs::Statement;
 use super::group::Path;
 use super::net::{Id, Net};
 use super::stmt::{Hole, Label, Line, OpStmt};
 use super::tree::Irregular;
-use crate::ir::Op;
 
 /// The nodes of the main path, after the first value up to the last one.
 fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
@@ -24,7 +24,7 @@ fn main_path(net: &Net, irregular: &Irregular) -> Vec<Id> {
         let operands = &net.node(id).operands;
         // the first operand is the current value; for a sum it may be the second
         let next = match operands[..] {
-            [first, second] if matches!(net.node(id).op, Op::Add) && !dependents.contains(&first) => Some(second),
+            [first, second] if net.node(id).op.is_add() && !dependents.contains(&first) => Some(second),
             [first, ..] => Some(first),
             [] => None,
         };
@@ -133,11 +133,11 @@ impl Builder<'_, '_> {
     }
 
     fn statement(&mut self, id: Id, others: Vec<Id>, leaf: Option<String>) -> OpStmt {
-        let (word, list) = self.net.statement(id);
+        let Statement { word, expression, arguments } = self.net.statement(id);
         let others = others.into_iter().map(|o| self.labeled(o)).collect();
-        let keys = list.iter().map(|attr| attr.key).collect();
-        self.holes.extend(list.into_iter().map(Hole::of));
-        OpStmt { word, keys, leaf, others }
+        let keys = arguments.iter().map(|attr| attr.key.clone()).collect();
+        self.holes.extend(arguments.into_iter().map(Hole::of));
+        OpStmt { word, expression, keys, leaf, others }
     }
 
     fn run(&mut self, irregular: &Irregular) {

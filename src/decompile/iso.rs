@@ -49,11 +49,7 @@ pub(super) fn same(a: &Net, b: &Net) -> Option<Vec<Id>> {
 fn commutes(net: &Net, id: Id) -> bool {
     let node = net.node(id);
     let [p, q] = node.operands[..] else { return false };
-    match node.op {
-        Op::Add => true,
-        Op::Mul => net.node(p).shape == net.node(q).shape,
-        _ => false,
-    }
+    node.op.is_add() || node.op.is_mul() && net.node(p).shape == net.node(q).shape
 }
 
 /// A hash of each node and everything that it is computed from.

@@ -90,8 +90,8 @@ impl Convs {
         for stmt in stmts {
             match stmt {
                 Stmt::Op { word, keys, .. } => {
-                    for (key, hole) in keys.iter().zip(&holes[at..]).filter(|_| *word == "conv") {
-                        match (*key, hole.value) {
+                    for (key, hole) in keys.iter().zip(&holes[at..]).filter(|_| word == "conv") {
+                        match (key.as_str(), hole.value) {
                             ("kernel", Val::Size([h, w])) if h == w && out.filters.is_empty() => out.kernel = h as i64,
                             ("kernel", Val::Int(n)) if out.filters.is_empty() => out.kernel = n,
                             ("filters", Val::Int(n)) => out.filters.push(n),

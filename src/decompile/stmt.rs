@@ -1,6 +1,6 @@
 //! The statements of a body, with their numbers kept separately as holes. Bodies with equal statements can be instances of one block.
 
-use super::attrs::{Attr, Val};
+use super::attrs::{Attr, Statement, Val};
 use super::net::Net;
 
 /// A statement, without its numbers.
@@ -8,13 +8,15 @@ use super::net::Net;
 pub(super) enum Stmt {
     /// An operator; its arguments are holes.
     Op {
-        word: &'static str,
-        keys: Vec<&'static str>,
+        word: String,
+        /// What an `apply` computes.
+        expression: Option<String>,
+        keys: Vec<String>,
         /// The layer's name in the scope; `None` if it is irrelevant or cannot be preserved.
         leaf: Option<String>,
     },
     /// Paths that fork and join.
-    Join { word: &'static str, arms: Vec<Arm> },
+    Join { word: String, arms: Vec<Arm> },
     /// A `scope` or a `sequential`.
     Scope { name: String, sequential: bool, body: Vec<Stmt> },
     /// A block; its arguments are holes.
@@ -66,8 +68,10 @@ pub(super) enum Line {
 /// An operator; its arguments are holes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpStmt {
-    pub word: &'static str,
-    pub keys: Vec<&'static str>,
+    pub word: String,
+    /// What an `apply` computes.
+    pub expression: Option<String>,
+    pub keys: Vec<String>,
     /// The layer's name in the scope.
     pub leaf: Option<String>,
     /// Further operands.
@@ -97,7 +101,7 @@ pub(super) struct Hole {
 impl Hole {
     /// An operator's argument.
     pub fn of(attr: Attr) -> Hole {
-        Hole { key: attr.key.to_string(), arm: String::new(), value: attr.value, default: attr.default }
+        Hole { key: attr.key, arm: String::new(), value: attr.value, default: attr.default }
     }
 }
 
@@ -202,10 +206,10 @@ fn name(hole: &Hole, params: &[Param]) -> String {
 
 /// Appends an operator.
 pub(super) fn push_op(net: &Net, id: usize, leaf: Option<String>, arm: &str, stmts: &mut Vec<Stmt>, holes: &mut Vec<Hole>) {
-    let (word, list) = net.statement(id);
-    let keys = list.iter().map(|a| a.key).collect();
-    holes.extend(list.into_iter().map(|attr| Hole { arm: arm.to_string(), ..Hole::of(attr) }));
-    stmts.push(Stmt::Op { word, keys, leaf });
+    let Statement { word, expression, arguments } = net.statement(id);
+    let keys = arguments.iter().map(|a| a.key.clone()).collect();
+    holes.extend(arguments.into_iter().map(|attr| Hole { arm: arm.to_string(), ..Hole::of(attr) }));
+    stmts.push(Stmt::Op { word, expression, keys, leaf });
 }
 
 /// The statements without names and scopes.
@@ -213,11 +217,13 @@ pub(super) fn without_names(stmts: &[Stmt]) -> Vec<Stmt> {
     let mut out = Vec::new();
     for stmt in stmts {
         match stmt {
-            Stmt::Op { word, keys, .. } => out.push(Stmt::Op { word, keys: keys.clone(), leaf: None }),
+            Stmt::Op { word, expression, keys, .. } => {
+                out.push(Stmt::Op { word: word.clone(), expression: expression.clone(), keys: keys.clone(), leaf: None });
+            }
             Stmt::Scope { body, .. } => out.extend(without_names(body)),
             Stmt::Join { word, arms } => {
                 let arms = arms.iter().map(|arm| Arm { name: Name::Any, body: without_names(&arm.body) }).collect();
-                out.push(Stmt::Join { word, arms });
+                out.push(Stmt::Join { word: word.clone(), arms });
             }
             other => out.push(other.clone()),
         }

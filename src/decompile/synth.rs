@@ -205,8 +205,7 @@ fn ranges(net: &Net, items: &[Item]) -> Vec<BlockRange> {
     for kind in [Kind::Residual, Kind::Parallel] {
         let activations_after = |range: &BlockRange| {
             let rest = signatures[range.end..].iter().zip(&items[range.end..]);
-            let acts =
-                rest.take_while(|(_, i)| matches!(i, Item::Op(id) if matches!(net.node(*id).op, Op::Act(_) | Op::Clamp(_))));
+            let acts = rest.take_while(|(_, i)| matches!(i, Item::Op(id) if net.node(*id).op.is_activation()));
             acts.count()
         };
         let min = ranges.iter().filter(|u| u.kind == kind).map(activations_after).min().unwrap_or(0);
@@ -220,7 +219,8 @@ fn is_block(net: &Net, path: &[Item]) -> bool {
     path.iter().all(|item| match item {
         Item::Op(_) => true,
         Item::Join(join) => {
-            matches!(net.node(join.node).op, Op::Mul | Op::Concat) && join.arms.iter().all(|arm| is_block(net, arm))
+            let op = &net.node(join.node).op;
+            (op.is_mul() || matches!(op, Op::Concat)) && join.arms.iter().all(|arm| is_block(net, arm))
         }
         Item::Scope(scope) => is_block(net, &scope.body),
         Item::Irregular(_) | Item::Output(_) | Item::Side(_) => false,
@@ -296,8 +296,8 @@ fn assign(net: &Net, items: &[Item], prefix: &[String], counts: &mut Counts, pat
                             }
                         }
                     } else {
-                        let name = match net.node(join.node).op {
-                            Op::Mul if counts.paths.is_empty() => counts.path("gate"),
+                        let name = match &net.node(join.node).op {
+                            op if op.is_mul() && counts.paths.is_empty() => counts.path("gate"),
                             Op::Concat if single => counts.path("grow"),
                             _ => counts.branch(),
                         };

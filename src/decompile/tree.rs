@@ -268,7 +268,7 @@ impl Item {
 /// The arm of a sum that can be written as a shortcut: the value itself, a projection, or subsampling and zero padding. `None` if
 /// neither arm is of such a kind, or both are empty.
 pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
-    if !matches!(net.node(join.node).op, Op::Add) || join.arms.len() != 2 {
+    if !net.node(join.node).op.is_add() || join.arms.len() != 2 {
         return None;
     }
     let gather = |arm: &[Item]| {

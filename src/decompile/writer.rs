@@ -6,7 +6,7 @@ use super::names;
 use crate::ir::LayerNumbers;
 
 /// The label that a statement needs to have this name: `None` if it is named so without one.
-pub(super) fn label(numbers: &mut LayerNumbers, word: &'static str, leaf: Option<&str>) -> Option<String> {
+pub(super) fn label(numbers: &mut LayerNumbers, word: &str, leaf: Option<&str>) -> Option<String> {
     match leaf.filter(|leaf| *leaf != numbers.peek(word)) {
         // a labeled one takes its place in a sequence, and is not counted
         Some(leaf) => {

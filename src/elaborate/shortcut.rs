@@ -159,7 +159,7 @@ impl Expander<'_> {
         let name = self.statement_name("add", label, cx);
         cx.current = match (shortcut, name) {
             (Some(shortcut), Some(name)) => {
-                let add = self.node(Op::Add, name, span, cx.frame, &[f, shortcut]);
+                let add = self.node(Op::add(), name, span, cx.frame, &[f, shortcut]);
                 let stride = cx.stride[0].max(cx.stride[1]);
                 self.shortcuts.push(ShortcutUse { add: add.node, policy: policy.kind, policy_span: policy.span, x, stride });
                 Some(add)

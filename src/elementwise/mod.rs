@@ -6,6 +6,7 @@
 //! ([`Program::text`]) and evaluated in f64 ([`Program::evaluate`]). The kernels compile them for vectors.
 
 mod builder;
+mod compose;
 mod gradient;
 mod instruction;
 mod program;
@@ -13,6 +14,7 @@ mod text;
 
 pub use builder::Builder;
 pub use gradient::{Gradient, Read};
+pub(crate) use instruction::number;
 pub use instruction::{Binary, Comparison, Instruction, Register, Unary};
 pub use program::{MAX_INSTRUCTIONS, MAX_OPERANDS, Program, ProgramError};
 

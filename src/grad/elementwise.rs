@@ -1,56 +1,75 @@
-//! Activations, sums, products, softmax, dropout.
+//! Elementwise functions, softmax, dropout.
 
-use super::{Differentiation, GradError};
-use crate::ir::{Act, Clamp, NodeId, Op, Scale, Train, Value};
+use super::{Differentiation, GRAD, GradError};
+use crate::elementwise::{Gradient, Program, Read};
+use crate::ir::{Broadcast, Elementwise, NodeId, Param, ParamRole, Train, Value};
 
 impl Differentiation<'_> {
-    pub(super) fn clamp(&mut self, id: NodeId, name: &str, clamp: Clamp, dy: Value) -> Result<(), GradError> {
-        let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::ClampGrad(clamp), &[dy, x])?;
-        self.accumulate(x, dx);
-        Ok(())
-    }
-
-    pub(super) fn scale(&mut self, id: NodeId, name: &str, scale: Scale, dy: Value) -> Result<(), GradError> {
-        let x = self.operand(id, 0)?;
-        let factor = Op::Scale(Scale { times: scale.times, plus: 0.0 });
-        let dx = self.add(id, &format!("{name}.x.grad"), factor, &[dy], Vec::new())?;
-        self.accumulate(x, dx);
-        Ok(())
-    }
-
-    pub(super) fn act(&mut self, id: NodeId, name: &str, act: Act, dy: Value) -> Result<(), GradError> {
-        let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::ActGrad(act), &[dy, id.into()])?;
-        self.accumulate(x, dx);
-        Ok(())
-    }
-
-    pub(super) fn sum(&mut self, id: NodeId, dy: Value) -> Result<(), GradError> {
-        for x in self.network.graph().operands(id) {
+    /// The gradients of a function's operands: its symbolic gradient, summed over what a broadcast operand repeats.
+    pub(super) fn elementwise(&mut self, id: NodeId, name: &str, function: &Elementwise, dy: Value) -> Result<(), GradError> {
+        let values: Vec<Value> = self.network.graph().operands(id);
+        for (x, slot) in values.iter().copied().zip(function.values()) {
             if self.needs(x) {
-                self.accumulate(x, dy);
+                let suffix = if slot == 0 { "x" } else { &function.operands[slot].name };
+                let dx = self.of_operand(id, &format!("{name}.{suffix}.grad"), function, slot, dy)?;
+                self.accumulate(x, dx);
+            }
+        }
+        for slot in function.learned() {
+            let role = ParamRole::Operand(slot as u8);
+            if let Some(parameter) = self.trained(id, role) {
+                let name = format!("{name}.{}.grad", function.operands[slot].name);
+                let grad = self.of_operand(id, &name, function, slot, dy)?;
+                self.outputs.push((format!("{GRAD}{parameter}"), grad));
             }
         }
         Ok(())
     }
 
-    pub(super) fn product(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
-        let (a, b) = (self.operand(id, 0)?, self.operand(id, 1)?);
-        if self.needs(a) {
-            let da = self.add(id, &format!("{name}.x.grad"), Op::Mul, &[dy, b], Vec::new())?;
-            self.accumulate(a, da);
+    /// The gradient of one operand, of its shape.
+    fn of_operand(&mut self, id: NodeId, name: &str, function: &Elementwise, slot: usize, dy: Value) -> Result<Value, GradError> {
+        let Gradient { program, reads } =
+            function.program.gradient(slot).map_err(|error| GradError::Internal(format!("`{name}`: {error}")))?;
+        let values: Vec<Value> = self.network.graph().operands(id);
+        let value_of = |slot: usize| function.values().position(|s| s == slot).and_then(|at| values.get(at).copied());
+        let broadcast = function.operands[slot].broadcast;
+        if broadcast == Broadcast::Channel
+            && program == Program::product()
+            && let [Read::ResultGradient, Read::Operand(other)] = reads[..]
+            && let (Broadcast::Full, Some(x)) = (function.operands[other].broadcast, value_of(other))
+        {
+            return self.train(id, name, Train::SumPlane, &[x, dy]);
         }
-        if self.needs(b) {
-            let name = format!("{name}.gate.grad");
-            let db = if self.network.shape(a.node) == self.network.shape(b.node) {
-                self.add(id, &name, Op::Mul, &[dy, a], Vec::new())?
-            } else {
-                self.train(id, &name, Train::SumPlane, &[a, dy])?
-            };
-            self.accumulate(b, db);
+        let (mut operands, mut kinds, mut params) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, read) in reads.iter().enumerate() {
+            match *read {
+                Read::ResultGradient => operands.extend([dy]),
+                Read::Result => operands.extend([Value::from(id)]),
+                Read::Operand(slot) => {
+                    operands.extend(value_of(slot));
+                    let parameter = self.param(id, ParamRole::Operand(slot as u8));
+                    params.extend(parameter.map(|param| Param { role: ParamRole::Operand(at as u8), ..param }));
+                }
+            }
+            kinds.push(match *read {
+                Read::ResultGradient | Read::Result => Broadcast::Full,
+                Read::Operand(slot) => function.operands[slot].broadcast,
+            });
         }
-        Ok(())
+        let whole = if program.is_identity() {
+            dy
+        } else {
+            let word = if program == Program::product() { "mul".to_owned() } else { format!("{}-grad", function.name) };
+            let name = if broadcast == Broadcast::Full { name.to_owned() } else { format!("{name}.products") };
+            self.add(id, &name, Elementwise::new(word, kinds, program).into(), &operands, params)?
+        };
+        match broadcast {
+            Broadcast::Full => Ok(whole),
+            Broadcast::Parameter { .. } => self.train(id, name, Train::BiasGrad, &[whole]),
+            Broadcast::Channel | Broadcast::Pixel | Broadcast::Scalar | Broadcast::Shared { .. } => {
+                self.train(id, name, Train::Reduce(broadcast), &[whole])
+            }
+        }
     }
 
     pub(super) fn softmax(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {

@@ -8,11 +8,11 @@ impl Differentiation<'_> {
         let x = self.operand(id, 0)?;
         self.bias(id, name, dy)?;
         if let Some(weight) = self.trained(id, ParamRole::Weight) {
-            let grad = self.train(id, &format!("{name}.weight.grad"), Train::ConvGradWeight(*conv), &[x, dy])?;
+            let grad = self.train(id, &format!("{name}.weight.grad"), Train::ConvGradWeight(conv.clone()), &[x, dy])?;
             self.outputs.push((format!("{GRAD}{weight}"), grad));
         }
         if self.needs(x) {
-            let op = Op::Train(Train::ConvGradInput { conv: *conv, input: self.map(x.node)? });
+            let op = Op::Train(Train::ConvGradInput { conv: conv.clone(), input: self.map(x.node)? });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[dy], weight)?;
             self.accumulate(x, dx);
@@ -48,13 +48,13 @@ impl Differentiation<'_> {
     pub(super) fn norm(&mut self, id: NodeId, name: &str, norm: BatchNorm, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let stats = self.stats[id.index()].ok_or_else(|| GradError::Internal(format!("`{name}` has no statistics")))?;
-        let op = Train::NormGradParams { norm, act: None };
+        let op = Train::NormGradParams { norm, relu: false };
         let sums = self.train(id, &format!("{name}.params.grad"), op, &[x, dy, stats])?;
         if self.trained(id, ParamRole::Weight).is_some() || self.trained(id, ParamRole::Bias).is_some() {
             self.outputs.push((format!("{GRAD}{name}"), sums));
         }
         if self.needs(x) {
-            let op = Op::Train(Train::NormGradInput { norm, act: None });
+            let op = Op::Train(Train::NormGradInput { norm, relu: false });
             let weight = self.param(id, ParamRole::Weight).into_iter().collect();
             let dx = self.add(id, &format!("{name}.x.grad"), op, &[x, dy, stats, sums], weight)?;
             self.accumulate(x, dx);

@@ -13,9 +13,10 @@ use std::ops::Deref;
 
 pub use error::GradError;
 
+use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
-    Canonical, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable, Shape,
-    ShapedNetwork, Train, Value, infer, is_within,
+    Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable,
+    Shape, ShapedNetwork, Train, Value, is_within,
 };
 
 /// The name of the input for class indices.
@@ -114,13 +115,16 @@ pub fn training(network: &Canonical, options: &GradOptions) -> Result<TrainingSt
     Ok(step.finish())
 }
 
-/// All sizes must be fixed, and the name of the labels must be free.
+/// All sizes must be fixed, all operators differentiable, and the name of the labels free.
 fn check_inputs(network: &ShapedNetwork) -> Result<(), GradError> {
     let graph = network.graph();
     for id in graph.order() {
         let node = graph.node(id);
         if network.shape(id).sizes().is_none() {
             return Err(GradError::Free { node: node.name.clone(), shape: network.shape(id).to_string() });
+        }
+        if let Op::Custom(_) = node.op {
+            return Err(GradError::NoGradient { node: node.name.clone(), op: node.op.word().to_owned() });
         }
         if let Op::Input(_) = node.op
             && node.name == LABELS
@@ -160,9 +164,7 @@ fn insert_stochastic_depth(network: &mut ShapedNetwork, p: f64) -> Result<(), Gr
         let name = format!("{}.drop", graph.node(add).name);
         let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
         graph.set_operand(add, 0, drop.into());
-        let shape = network.shape(path.node).clone();
-        network.shapes.resize(network.shapes.len().max(drop.index() + 1), Shape::Unknown);
-        network.shapes[drop.index()] = shape;
+        network.infer(drop).map_err(|error| GradError::Internal(error.to_string()))?;
     }
     Ok(())
 }
@@ -252,7 +254,7 @@ impl<'a> Differentiation<'a> {
             }
         }
         let &scores = outputs.first().ok_or(GradError::NoOutput)?;
-        let (graph, shape) = (self.network.graph(), self.network.shape(scores.node).clone());
+        let (graph, shape) = (self.network.graph(), self.network.shape(scores).clone());
         if shape.dims().is_none_or(|d| d.len() != 1) {
             return Err(GradError::NotScores { node: graph.node(scores.node).name.clone(), shape: shape.to_string() });
         }
@@ -260,7 +262,7 @@ impl<'a> Differentiation<'a> {
             return Err(GradError::NothingToTrain);
         }
         let mut auxiliary = outputs.split_off(1);
-        auxiliary.retain(|value| self.network.shape(value.node) == &shape && self.needed[value.node.index()]);
+        auxiliary.retain(|value| self.network.shape(*value) == &shape && self.needed[value.node.index()]);
         if self.options.auxiliary == 0.0 {
             auxiliary.clear();
         } else if auxiliary.is_empty() {
@@ -279,7 +281,7 @@ impl<'a> Differentiation<'a> {
         }
         let loss = match losses[..] {
             [loss] => loss,
-            _ => self.add(scores.node, "loss.sum", Op::Add, &losses, Vec::new())?,
+            _ => self.total(scores.node, "loss.sum", &losses)?,
         };
         self.outputs.insert(0, (LOSS.to_owned(), loss));
         self.outputs.insert(1, (SCORES.to_owned(), scores));
@@ -298,7 +300,7 @@ impl<'a> Differentiation<'a> {
                 // the loss does not depend on it
                 [] => continue,
                 [dy] => dy,
-                _ => self.add(id, &format!("{name}.grad"), Op::Add, &parts, Vec::new())?,
+                _ => self.total(id, &format!("{name}.grad"), &parts)?,
             };
             self.node(id, &name, dy)?;
         }
@@ -314,9 +316,7 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
-            Op::Act(act) => self.act(id, name, *act, dy),
-            Op::Add => self.sum(id, dy),
-            Op::Mul => self.product(id, name, dy),
+            Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax => self.softmax(id, name, dy),
             Op::Concat => self.concat(id, name, dy),
             Op::Pool(pool) => self.pool(id, name, pool, dy),
@@ -330,9 +330,9 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::Clamp(clamp) => self.clamp(id, name, *clamp, dy),
-            Op::Scale(scale) => self.scale(id, name, *scale, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
+                Err(GradError::Internal(format!("`{name}` has no gradient")))
+            }
         }
     }
 
@@ -362,16 +362,21 @@ impl<'a> Differentiation<'a> {
 
     /// Adds a node that originates from `from`.
     fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
-        let inputs: Vec<Shape> = operands.iter().map(|v| self.network.shape(v.node).clone()).collect();
-        let shape = infer(&op, &inputs).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         let graph = self.network.graph_mut();
         let origin = graph.node(from).origin;
         let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
-        if self.network.shapes.len() <= id.index() {
-            self.network.shapes.resize(id.index() + 1, Shape::Unknown);
-        }
-        self.network.shapes[id.index()] = shape;
+        self.network.infer(id).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         Ok(id.into())
+    }
+
+    /// The sum of two or more values, in groups of as many as one function can add.
+    fn total(&mut self, from: NodeId, name: &str, values: &[Value]) -> Result<Value, GradError> {
+        let Some(sum) = Elementwise::add(values.len()) else {
+            let (first, rest) = values.split_at(MAX_OPERANDS);
+            let part = self.total(from, &format!("{name}.{}", rest.len()), first)?;
+            return self.total(from, name, &[&[part], rest].concat());
+        };
+        self.add(from, name, sum.into(), values, Vec::new())
     }
 
     /// Adds a training operator without parameters.
@@ -398,8 +403,7 @@ impl<'a> Differentiation<'a> {
         }
         // drop everything that the outputs do not depend on
         for id in graph.order().into_iter().rev() {
-            let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, v)| v.node == id);
-            if !used && !matches!(graph.node(id).op, Op::Input(_)) {
+            if !graph.is_used(id) && !matches!(graph.node(id).op, Op::Input(_)) {
                 graph.remove(id);
             }
         }

@@ -139,6 +139,11 @@ impl Shape {
         self.dims()?.first()?.fixed()
     }
 
+    /// Whether it is `channels x length`.
+    pub fn is_1d(&self) -> bool {
+        self.dims().is_some_and(|dims| dims.len() == 2)
+    }
+
     /// The dimensions after the channels.
     pub fn map(&self) -> Option<&[Dim]> {
         self.dims()?.get(1..)

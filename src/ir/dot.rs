@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::describe::describe;
-use super::{Graph, NodeId, Op, ShapedNetwork};
+use super::{Graph, NodeId, ShapedNetwork};
 
 /// Renders a network as a DOT digraph; each stage instance is a cluster, and shortcuts are drawn bold.
 pub fn dot(network: &ShapedNetwork) -> String {
@@ -26,10 +26,10 @@ pub fn dot(network: &ShapedNetwork) -> String {
             cluster = key;
         }
         let node = graph.node(id);
-        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.shape(id));
-        let color = match node.op {
-            Op::Conv(_) | Op::Linear(_) => ", style = filled, fillcolor = \"#dbe9f6\"",
-            Op::Add | Op::Mul | Op::Concat => ", shape = ellipse",
+        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.results_text(id));
+        let color = match &node.op {
+            op if op.is_weighted() => ", style = filled, fillcolor = \"#dbe9f6\"",
+            op if op.is_join() => ", shape = ellipse",
             _ => "",
         };
         let indent = if cluster.is_some() { "    " } else { "  " };
@@ -40,7 +40,7 @@ pub fn dot(network: &ShapedNetwork) -> String {
     }
     for id in graph.order() {
         for (slot, value) in graph.operands(id).iter().enumerate() {
-            let style = if slot == 1 && matches!(graph.node(id).op, Op::Add) { " [style = bold]" } else { "" };
+            let style = if slot == 1 && graph.node(id).op.is_add() { " [style = bold]" } else { "" };
             let _ = writeln!(out, "  {} -> {}{style}", key_of(graph, value.node), key_of(graph, id));
         }
     }

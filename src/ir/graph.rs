@@ -27,7 +27,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One of a node's results. Every operator so far has only port 0.
+/// One of a node's results. A [`NodeId`] converts to the first, which is the only one of most operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value {
     /// The node.
@@ -172,15 +172,29 @@ impl Graph {
         list.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The uses of a node's results as `(user, slot)`, ordered. Graph outputs are not included.
-    pub fn users(&self, node: NodeId) -> Vec<(NodeId, usize)> {
+    /// The uses of a value as `(user, slot)`, ordered. Graph outputs are not included.
+    pub fn users(&self, value: impl Into<Value>) -> Vec<(NodeId, usize)> {
+        let value = value.into();
         let mut list: Vec<(NodeId, usize)> = self
             .inner
-            .edges_directed(ix(node), Direction::Outgoing)
+            .edges_directed(ix(value.node), Direction::Outgoing)
+            .filter(|e| e.weight().port == value.port)
             .map(|e| (id(e.target()), e.weight().slot as usize))
             .collect();
         list.sort_unstable();
         list
+    }
+
+    /// Whether a value is an output of the graph.
+    pub fn is_output(&self, value: impl Into<Value>) -> bool {
+        let value = value.into();
+        self.outputs.iter().any(|(_, output)| *output == value)
+    }
+
+    /// Whether any result of a node is read, or is an output of the graph.
+    pub fn is_used(&self, node: NodeId) -> bool {
+        let is_read = self.inner.edges_directed(ix(node), Direction::Outgoing).next().is_some();
+        is_read || self.outputs.iter().any(|(_, output)| output.node == node)
     }
 
     /// Appends an operand.
@@ -218,9 +232,20 @@ impl Graph {
         self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
     }
 
-    /// Removes a node that has no users.
+    /// Replaces all operands.
+    pub fn set_operands(&mut self, node: NodeId, operands: &[Value]) {
+        let old: Vec<_> = self.inner.edges_directed(ix(node), Direction::Incoming).map(|e| e.id()).collect();
+        for edge in old {
+            self.inner.remove_edge(edge);
+        }
+        for (slot, value) in operands.iter().enumerate() {
+            self.inner.add_edge(ix(value.node), ix(node), Edge { port: value.port, slot: slot as u32 });
+        }
+    }
+
+    /// Removes a node whose results nothing uses.
     pub fn remove(&mut self, node: NodeId) {
-        debug_assert!(self.users(node).is_empty(), "{node} is still used");
+        debug_assert!(!self.is_used(node), "{node} is still used");
         self.inner.remove_node(ix(node));
         self.inputs.retain(|&n| n != node);
     }
@@ -281,7 +306,7 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::base::source::SourceMap;
-    use crate::ir::{Act, Shape};
+    use crate::ir::{Elementwise, Shape};
 
     fn node(op: Op, name: &str) -> Node {
         let file = SourceMap::default().add_text("test", "");
@@ -293,8 +318,8 @@ mod tests {
     fn residual() -> (Graph, NodeId, NodeId, NodeId) {
         let mut g = Graph::default();
         let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
-        let f = g.add(node(Op::Act(Act::Relu), "relu"), &[x.into()]);
-        let y = g.add(node(Op::Add, "add"), &[f.into(), x.into()]);
+        let f = g.add(node(Op::relu(), "relu"), &[x.into()]);
+        let y = g.add(node(Op::add(), "add"), &[f.into(), x.into()]);
         g.add_output("output", y.into());
         (g, x, f, y)
     }
@@ -304,7 +329,7 @@ mod tests {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.operands(y), [f.into(), x.into()]);
         // replacing slot 0 must not move it after slot 1, whatever order petgraph lists the edges in
-        let other = g.add(node(Op::Act(Act::Sigmoid), "sigmoid"), &[x.into()]);
+        let other = g.add(node(Op::from(Elementwise::sigmoid()), "sigmoid"), &[x.into()]);
         g.replace_uses(f.into(), other.into());
         assert_eq!(g.operands(y), [other.into(), x.into()]);
         assert!(g.users(f).is_empty());
@@ -315,7 +340,7 @@ mod tests {
     fn an_operand_used_twice_is_listed_twice() {
         let mut g = Graph::default();
         let x = g.add(node(Op::Input(Shape::fixed(&[4])), "input"), &[]);
-        let y = g.add(node(Op::Add, "add"), &[x.into(), x.into()]);
+        let y = g.add(node(Op::add(), "add"), &[x.into(), x.into()]);
         assert_eq!(g.operands(y), [x.into(), x.into()]);
         assert_eq!(g.users(x), [(y, 0), (y, 1)]);
     }
@@ -332,7 +357,7 @@ mod tests {
         let (mut g, x, f, y) = residual();
         assert_eq!(g.order(), [x, f, y]);
         // a node that was added later but is used by an earlier one comes first
-        let late = g.add(node(Op::Act(Act::Relu), "late"), &[x.into()]);
+        let late = g.add(node(Op::relu(), "late"), &[x.into()]);
         g.replace_uses(f.into(), late.into());
         assert_eq!(g.order(), [x, f, late, y]);
         g.remove(f);

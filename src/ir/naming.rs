@@ -13,7 +13,7 @@ pub struct LayerNumbers {
     /// In `sequential`: the number of the next statement.
     sequence: Option<usize>,
     /// How many names of each stem there are.
-    counters: HashMap<&'static str, usize>,
+    counters: HashMap<String, usize>,
 }
 
 impl LayerNumbers {
@@ -23,24 +23,24 @@ impl LayerNumbers {
     }
 
     /// The name of an unlabeled statement with this operator, without the scope's prefix.
-    pub fn next(&mut self, word: &'static str) -> String {
+    pub fn next(&mut self, word: &str) -> String {
         let name = self.peek(word);
         match &mut self.sequence {
             Some(next) => *next += 1,
-            None => *self.counters.entry(stem(word).0).or_insert(0) += 1,
+            None => *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1,
         }
         name
     }
 
     /// What [`LayerNumbers::next`] returns, without using it up.
-    pub fn peek(&self, word: &'static str) -> String {
+    pub fn peek(&self, word: &str) -> String {
         self.sequence.map_or_else(|| self.counted(word), |next| next.to_string())
     }
 
     /// A counted name even in a `sequential`, for a layer without its own statement, such as the flattening before a linear layer.
-    pub fn count(&mut self, word: &'static str) -> String {
+    pub fn count(&mut self, word: &str) -> String {
         let name = self.counted(word);
-        *self.counters.entry(stem(word).0).or_insert(0) += 1;
+        *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1;
         name
     }
 
@@ -51,7 +51,7 @@ impl LayerNumbers {
         }
     }
 
-    fn counted(&self, word: &'static str) -> String {
+    fn counted(&self, word: &str) -> String {
         let (stem, from_one) = stem(word);
         match self.counters.get(stem).copied().unwrap_or(0) {
             0 if !from_one => stem.to_string(),
@@ -61,7 +61,7 @@ impl LayerNumbers {
 }
 
 /// What an operator's layers are called, and whether the first has a number too.
-fn stem(word: &'static str) -> (&'static str, bool) {
+fn stem(word: &str) -> (&str, bool) {
     match word {
         "conv" => ("conv", true),
         "batchnorm" => ("bn", true),

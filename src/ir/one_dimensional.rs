@@ -1,41 +1,7 @@
 //! 1-D inputs: values with one spatial axis, `channels x length`. After the checker they are feature maps of height 1, so that
 //! one set of passes, kernels and gradients serves both. These are the conversions of shapes.
 
-use super::{Conv, Dim, Op, Pool, Shape, ShapeError};
-
-/// Whether a shape is `channels x length`.
-pub(super) fn is_1d(shape: &Shape) -> bool {
-    shape.dims().is_some_and(|dims| dims.len() == 2)
-}
-
-/// Whether an operator leaves the height axis alone.
-pub(super) fn is_flat(op: &Op) -> bool {
-    match op {
-        Op::Conv(Conv { kernel, stride, pad, dilation, .. }) => {
-            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && dilation[0] == 1
-        }
-        Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
-            kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
-        }
-        Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
-        Op::Pad(pad) => pad.sides[0] == [0, 0],
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Linear(_)
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Upsample(None)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => true,
-    }
-}
+use super::{Dim, Shape, ShapeError};
 
 /// `channels x length` as `channels x 1 x length`; other shapes unchanged.
 pub fn lift(shape: &Shape) -> Shape {

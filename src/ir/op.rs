@@ -1,13 +1,13 @@
-//! The operators. A `match` on [`Op`] never has a wildcard arm, so a new operator yields a list
-//! of compile errors to work through.
+//! The operators. What differs by operator is a fact in `ops::facts`, or an exhaustive `match` in one of the back ends.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use super::attrs::{Act, BatchNorm, Clamp, Conv, Linear, Pad, Pair, Pool, PoolKind, Scale};
-use super::{Shape, Train};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
+use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
+use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
     Input(Shape),
@@ -15,12 +15,8 @@ pub enum Op {
     Conv(Conv),
     /// Batch normalization.
     BatchNorm(BatchNorm),
-    /// Activation.
-    Act(Act),
-    /// Element-wise sum of two or more operands of equal shape.
-    Add,
-    /// Element-wise product of two operands; the second may be `C x 1 x 1` against `C x H x W`.
-    Mul,
+    /// A function of each element: an activation, a sum or product of values, an expression.
+    Elementwise(Arc<Elementwise>),
     /// Concatenation of two or more operands along the channels.
     Concat,
     /// Pooling over windows.
@@ -44,54 +40,49 @@ pub enum Op {
     /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
     /// columns, or to the size of a second operand.
     Upsample(Option<Pair>),
-    /// `min(max(x, low), high)`, PyTorch's `clamp`.
-    Clamp(Clamp),
-    /// `times * x + plus`.
-    Scale(Scale),
     /// An operator that only training steps use.
     Train(Train),
+    /// An operator that is given by the program around this crate: no source declares it, and no file has it.
+    Custom(CustomOp),
 }
 
 impl Op {
-    /// Its name in dumps and messages, which is its keyword in the language.
-    pub fn word(&self) -> &'static str {
+    /// `max(x, 0)`.
+    pub fn relu() -> Op {
+        Elementwise::relu().into()
+    }
+
+    /// The sum of two values.
+    pub fn add() -> Op {
+        Elementwise::new("add", vec![Broadcast::Full; 2], Program::sum(2)).into()
+    }
+
+    /// The elementwise function, if it is one.
+    pub fn as_elementwise(&self) -> Option<&Arc<Elementwise>> {
         match self {
-            Op::Input(_) => "input",
-            Op::Conv(_) => "conv",
-            Op::BatchNorm(_) => "batchnorm",
-            Op::Act(Act::Relu) => "relu",
-            Op::Act(Act::Sigmoid) => "sigmoid",
-            Op::Add => "add",
-            Op::Mul => "mul",
-            Op::Concat => "concat",
-            Op::Pool(Pool { kind: PoolKind::Max { .. }, .. }) | Op::GlobalMaxPool => "maxpool",
-            Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
-            Op::Flatten => "flatten",
-            Op::Linear(_) => "linear",
-            Op::Softmax => "softmax",
-            Op::Dropout(_) => "dropout",
-            Op::Pad(_) => "pad",
-            Op::Subsample(_) => "subsample",
-            Op::Upsample(_) => "upsample",
-            Op::Clamp(_) => "clamp",
-            Op::Scale(_) => "scale",
-            Op::Train(op) => op.word(),
+            Op::Elementwise(function) => Some(function),
+            _ => None,
         }
     }
 
-    /// Whether its result has a batch dimension; otherwise it is one value for the whole batch.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Op::Train(op) => op.is_batched(),
-            _ => true,
-        }
+    /// Whether it is a sum of values, `add`.
+    pub fn is_add(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.name == "add")
     }
 
-    /// Whether its operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Op::Train(op) => op.takes_batched(slot),
-            _ => true,
-        }
+    /// Whether it is a product of two values, `mul`.
+    pub fn is_mul(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.name == "mul")
+    }
+
+    /// Whether it is a function of one value: an activation.
+    pub fn is_activation(&self) -> bool {
+        self.as_elementwise().is_some_and(|function| function.values().count() == 1)
+    }
+}
+
+impl From<Elementwise> for Op {
+    fn from(function: Elementwise) -> Op {
+        Op::Elementwise(Arc::new(function))
     }
 }

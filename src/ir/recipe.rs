@@ -144,6 +144,11 @@ impl Init {
                 he(2.0, conv.filters * conv.kernel[0] * conv.kernel[1] / conv.groups.max(1))
             }
             (Op::Linear(_), ParamRole::Weight, _) => he(1.0, fan_in()),
+            (Op::Elementwise(function), ParamRole::Operand(slot), _) => {
+                let operand = function.operands.get(usize::from(slot));
+                Initial::Constant(operand.and_then(|operand| operand.broadcast.init()).unwrap_or(0.0))
+            }
+            (_, ParamRole::Operand(_), _) => Initial::Constant(0.0),
             (_, ParamRole::Weight | ParamRole::RunningVar, _) => Initial::Constant(1.0),
             (_, ParamRole::Bias | ParamRole::RunningMean, _) => Initial::Constant(0.0),
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{NodeId, Op, ShapedNetwork, macs};
+use super::{NodeId, ShapedNetwork};
 
 /// A layer in a summary.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,8 +39,7 @@ pub fn learned(network: &ShapedNetwork, id: NodeId) -> u64 {
 /// Multiply-adds of a node for one image; `None` if the size is free.
 pub fn node_macs(network: &ShapedNetwork, id: NodeId) -> Option<u64> {
     let graph = network.graph();
-    let inputs: Vec<_> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
-    macs(&graph.node(id).op, &inputs, network.shape(id))
+    graph.node(id).op.macs(&network.types.operand_shapes(graph, id), network.shape(id))
 }
 
 /// The rows, in topological order.
@@ -51,7 +50,7 @@ pub fn rows(network: &ShapedNetwork) -> Vec<Row> {
         Row {
             name: node.name.clone(),
             operator: super::describe::describe(&node.op),
-            output: network.shape(id).to_string(),
+            output: network.results_text(id),
             params: learned(network, id),
             macs: node_macs(network, id),
         }
@@ -94,7 +93,7 @@ pub fn stages(network: &ShapedNetwork) -> Vec<StageRow> {
             before = Some(stage);
         }
         if let Some(row) = list.last_mut() {
-            row.output = network.shape(id).to_string();
+            row.output = network.results_text(id);
             row.params = row.params.saturating_add(learned(network, id));
             row.macs = row.macs.zip(node_macs(network, id)).map(|(a, b)| a.saturating_add(b));
         }
@@ -109,8 +108,7 @@ pub fn layers(network: &ShapedNetwork) -> u64 {
     let mut longest = 0;
     for id in graph.order() {
         let before = graph.operands(id).iter().map(|v| depth[v.node.index()]).max().unwrap_or(0);
-        let counts = matches!(graph.node(id).op, Op::Conv(_) | Op::Linear(_));
-        depth[id.index()] = before + u64::from(counts);
+        depth[id.index()] = before + u64::from(graph.node(id).op.is_weighted());
         longest = longest.max(depth[id.index()]);
     }
     longest

@@ -1,14 +1,13 @@
 //! Operators that only training steps use: losses, norms with batch statistics, and gradients.
 //!
 //! `x` is an operand of the operator being differentiated, `y` its result, and `dy` and `dx` the gradients of the loss with
-//! respect to them. A value is *unbatched* if it belongs to the whole batch: statistics, and parameter gradients.
+//! respect to them. A value is *unbatched* if it belongs to the whole batch ([`Rows::PerBatch`](super::Rows)): statistics, and parameter gradients.
 
-use serde::{Deserialize, Serialize};
-
-use super::attrs::{Act, BatchNorm, Clamp, Conv, Epilogue, Pad, Pair, Pool};
+use super::Broadcast;
+use super::attrs::{BatchNorm, Conv, Epilogue, Pad, Pair, Pool};
 
 /// A training operator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Train {
     /// `x` to unbatched `[2, C]`: the batch mean of each channel, then its biased variance.
     NormStats,
@@ -23,18 +22,16 @@ pub enum Train {
     NormGradParams {
         /// The norm.
         norm: BatchNorm,
-        /// `dy` is the gradient after this activation, whose result is recomputed from `x`.
-        act: Option<Act>,
+        /// Whether `dy` is the gradient after a ReLU, whose result is recomputed from `x`.
+        relu: bool,
     },
     /// `(x, dy, stats, sums)` to `dx` of a norm, where `sums` is the result of [`Train::NormGradParams`].
     NormGradInput {
         /// The norm.
         norm: BatchNorm,
         /// As in [`Train::NormGradParams`].
-        act: Option<Act>,
+        relu: bool,
     },
-    /// `(dy, y)` to `dx` of an activation.
-    ActGrad(Act),
     /// `(dy[, other])` to `dx` of a convolution, optionally added to another gradient of its operand.
     ConvGradInput {
         /// The convolution. Its epilogue belongs to the gradient: only the residual, set by the fusion pass.
@@ -88,10 +85,11 @@ pub enum Train {
         /// Height and width of its operand.
         input: Pair,
     },
-    /// `(dy, x)` to `dx` of a clamp: `dy` where `x` is within the limits, inclusive.
-    ClampGrad(Clamp),
     /// `(x, dy)` to `C x 1 x 1`: the sum of their product over each channel, the gradient of a per-channel factor.
     SumPlane,
+    /// `(g)` to the sum over what a broadcast operand repeats: the gradient of that operand. Learned operands sum over the batch
+    /// too, so that their gradient is unbatched.
+    Reduce(Broadcast),
     /// `C H W` features to a feature map of that many channels, rows and columns.
     Unflatten([usize; 3]),
     /// `(dy, y)` to `dx` of a softmax.
@@ -130,8 +128,6 @@ impl Train {
             Train::BatchNorm { .. } => "norm-train",
             Train::NormGradParams { .. } => "norm-grad-params",
             Train::NormGradInput { .. } => "norm-grad-input",
-            Train::ActGrad(Act::Relu) => "relu-grad",
-            Train::ActGrad(Act::Sigmoid) => "sigmoid-grad",
             Train::ConvGradInput { .. } => "conv-grad-input",
             Train::ConvGradWeight(_) => "conv-grad-weight",
             Train::BiasGrad => "bias-grad",
@@ -143,118 +139,14 @@ impl Train {
             Train::Unpad(_) => "unpad",
             Train::SubsampleGrad { .. } => "subsample-grad",
             Train::UpsampleGrad { .. } => "upsample-grad",
-            Train::ClampGrad(_) => "clamp-grad",
             Train::SumPlane => "sum-plane",
+            Train::Reduce(_) => "reduce",
             Train::Unflatten(_) => "unflatten",
             Train::SoftmaxGrad => "softmax-grad",
             Train::Dropout { per_sample: true, .. } => "drop-samples",
             Train::Dropout { per_sample: false, .. } => "dropout-train",
             Train::CrossEntropy { .. } => "cross-entropy",
             Train::CrossEntropyGrad { .. } => "cross-entropy-grad",
-        }
-    }
-
-    /// Whether its result has a batch dimension.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Train::NormStats
-            | Train::NormGradParams { .. }
-            | Train::ConvGradWeight(_)
-            | Train::BiasGrad
-            | Train::LinearGradWeight => false,
-            Train::BatchNorm { .. }
-            | Train::NormGradInput { .. }
-            | Train::ActGrad(_)
-            | Train::ConvGradInput { .. }
-            | Train::LinearGradInput { .. }
-            | Train::MaxPoolGrad(_)
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::ClampGrad(_)
-            | Train::SumPlane
-            | Train::Unflatten(_)
-            | Train::SoftmaxGrad
-            | Train::Dropout { .. }
-            | Train::CrossEntropy { .. }
-            | Train::CrossEntropyGrad { .. } => true,
-        }
-    }
-
-    /// Whether the operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Train::BatchNorm { .. } => slot != 1,
-            Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot < 2,
-            _ => true,
-        }
-    }
-
-    /// Its epilogue, if it supports one.
-    pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
-        match self {
-            Train::BatchNorm { epilogue, .. } => Some(epilogue),
-            // a strided 1x1 convolution is followed by zero-insertion, and padding beyond the kernel's reach by cropping
-            Train::ConvGradInput { conv, .. } => {
-                let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
-                let ends =
-                    (conv.stride == [1, 1] || conv.kernel != [1, 1]) && (0..2).all(|axis| conv.pad[axis][0] <= reach[axis]);
-                ends.then_some(&mut conv.epilogue)
-            }
-            Train::NormStats
-            | Train::NormGradParams { .. }
-            | Train::NormGradInput { .. }
-            | Train::ActGrad(_)
-            | Train::ConvGradWeight(_)
-            | Train::BiasGrad
-            | Train::LinearGradInput { .. }
-            | Train::LinearGradWeight
-            | Train::MaxPoolGrad(_)
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::ClampGrad(_)
-            | Train::SumPlane
-            | Train::Unflatten(_)
-            | Train::SoftmaxGrad
-            | Train::Dropout { .. }
-            | Train::CrossEntropy { .. }
-            | Train::CrossEntropyGrad { .. } => None,
-        }
-    }
-
-    pub(super) fn operands(&self) -> usize {
-        match self {
-            Train::ConvGradInput { conv, .. } => 1 + usize::from(conv.epilogue.residual),
-            Train::NormStats
-            | Train::BiasGrad
-            | Train::LinearGradInput { .. }
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::Unflatten(_)
-            | Train::Dropout { .. } => 1,
-            Train::BatchNorm { epilogue, .. } => 2 + usize::from(epilogue.residual),
-            Train::ActGrad(_)
-            | Train::ClampGrad(_)
-            | Train::ConvGradWeight(_)
-            | Train::LinearGradWeight
-            | Train::MaxPoolGrad(_)
-            | Train::SumPlane
-            | Train::SoftmaxGrad
-            | Train::CrossEntropy { .. }
-            | Train::CrossEntropyGrad { .. } => 2,
-            Train::NormGradParams { .. } => 3,
-            Train::NormGradInput { .. } => 4,
         }
     }
 }

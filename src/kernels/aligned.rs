@@ -7,6 +7,9 @@ use std::ops::{Deref, DerefMut};
 /// Floats per cache line.
 pub const LINE: usize = 16;
 
+/// Bytes per cache line.
+pub const LINE_BYTES: usize = LINE * size_of::<f32>();
+
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);

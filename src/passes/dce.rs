@@ -6,8 +6,7 @@ pub(super) fn run(network: &mut ShapedNetwork) {
     let order = network.graph().order();
     for id in order.into_iter().rev() {
         let graph = network.graph();
-        let used = !graph.users(id).is_empty() || graph.outputs().iter().any(|(_, value)| value.node == id);
-        if !used && !matches!(graph.node(id).op, Op::Input(_)) {
+        if !graph.is_used(id) && !matches!(graph.node(id).op, Op::Input(_)) {
             network.graph_mut().remove(id);
         }
     }

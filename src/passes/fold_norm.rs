@@ -3,13 +3,13 @@
 //! A norm whose operand has other users, or that follows an activation, stays; the planner lowers it to a scale and shift.
 
 use super::rewrite::{replace, single_user};
-use crate::ir::{BatchNorm, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
+use crate::ir::{BatchNorm, Epilogue, NodeId, Op, Param, ParamRole, ParamSource, ShapedNetwork, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
         let Op::BatchNorm(norm) = network.graph().node(id).op else { continue };
         let Some(&operand) = network.graph().operands(id).first() else { continue };
-        if single_user(network, operand.node).is_some() && fold(network, operand.node, id, norm) {
+        if single_user(network, operand).is_some() && fold(network, operand.node, id, norm) {
             replace(network, id, Value::from(operand.node));
         }
     }
@@ -19,34 +19,13 @@ pub(super) fn run(network: &mut ShapedNetwork) {
 fn fold(network: &mut ShapedNetwork, layer: NodeId, norm_node: NodeId, norm: BatchNorm) -> bool {
     let norm_name = network.graph().node(norm_node).name.clone();
     let node = network.graph_mut().node_mut(layer);
-    let (bias, epilogue, filters) = match &mut node.op {
-        Op::Conv(c) => (&mut c.bias, c.epilogue, c.filters),
-        Op::Linear(l) => (&mut l.bias, l.epilogue, l.features),
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_)
-        | Op::Train(_) => return false,
-    };
+    if node.op.epilogue().is_some_and(|epilogue| *epilogue != Epilogue::default()) {
+        return false;
+    }
     // a second norm would have to fold into parameters that are already derived
     let named = node.params.iter().all(|p| matches!(p.source, ParamSource::Named(_)));
     let Some(weight) = node.params.iter().find(|p| p.role == ParamRole::Weight).filter(|_| named) else { return false };
-    if epilogue.residual || epilogue.act.is_some() {
-        return false;
-    }
+    let Some((bias, outputs)) = node.op.bias_mut() else { return false };
     let conv_bias = std::mem::replace(bias, true);
     let conv = node.name.clone();
     let eps = norm.eps;
@@ -58,7 +37,7 @@ fn fold(network: &mut ShapedNetwork, layer: NodeId, norm_node: NodeId, norm: Bat
         },
         Param {
             role: ParamRole::Bias,
-            shape: vec![filters],
+            shape: vec![outputs],
             source: ParamSource::FoldedBias { conv, conv_bias, norm: norm_name, eps },
         },
     ];

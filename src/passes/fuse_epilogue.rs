@@ -1,35 +1,23 @@
-//! Fuses an addition and an activation into the preceding convolution, linear layer or training-time norm, and a sum of
+//! Fuses an addition and functions of one value into the preceding convolution, linear layer or training-time norm, and a sum of
 //! gradients into the convolution gradient that is one of its operands.
 //!
 //! The layer then also reads the addition's other operand. That operand cannot depend on the layer, since the addition is the
 //! only user of the layer's result, so the graph stays acyclic.
 
+use std::sync::Arc;
+
+use super::fuse_elementwise::fused_name;
 use super::rewrite::{replace, single_user};
-use crate::ir::{Act, Epilogue, NodeId, Op, ShapedNetwork, Value};
+use crate::ir::{Elementwise, Epilogue, NodeId, ShapedNetwork, Value};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
-        match network.graph().node(id).op {
-            Op::Add => fuse_add(network, id),
-            Op::Act(act) => fuse_act(network, id, act),
-            Op::Input(_)
-            | Op::Conv(_)
-            | Op::BatchNorm(_)
-            | Op::Mul
-            | Op::Concat
-            | Op::Pool(_)
-            | Op::AdaptiveAvgPool(_)
-            | Op::GlobalMaxPool
-            | Op::Flatten
-            | Op::Linear(_)
-            | Op::Softmax
-            | Op::Dropout(_)
-            | Op::Pad(_)
-            | Op::Subsample(_)
-            | Op::Upsample(_)
-            | Op::Clamp(_)
-            | Op::Scale(_)
-            | Op::Train(_) => {}
+        let op = &network.graph().node(id).op;
+        if op.is_add() {
+            fuse_add(network, id);
+        } else if let Some(function) = op.as_elementwise().filter(|function| function.is_unary()) {
+            let function = Arc::clone(function);
+            fuse_activation(network, id, function);
         }
     }
 }
@@ -40,7 +28,7 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
     let operands = network.graph().operands(add);
     let [a, b] = operands[..] else { return };
     for (layer, other) in [(a, b), (b, a)] {
-        if single_user(network, layer.node) != Some((add, usize::from(layer == b))) || layer == other {
+        if single_user(network, layer) != Some((add, usize::from(layer == b))) || layer == other {
             continue;
         }
         let free = |e: &Epilogue| !e.residual && e.act.is_none();
@@ -52,38 +40,26 @@ fn fuse_add(network: &mut ShapedNetwork, add: NodeId) {
     }
 }
 
-fn fuse_act(network: &mut ShapedNetwork, id: NodeId, act: Act) {
+/// The function becomes the last one of the layer's epilogue, after one that is already there.
+fn fuse_activation(network: &mut ShapedNetwork, id: NodeId, function: Arc<Elementwise>) {
     let Some(&operand) = network.graph().operands(id).first() else { return };
-    if single_user(network, operand.node).is_none() {
+    if single_user(network, operand).is_none() {
         return;
     }
-    let Some(epilogue) = epilogue(network, operand.node).filter(|e| e.act.is_none()) else { return };
-    epilogue.act = Some(act);
+    let Some(epilogue) = epilogue(network, operand.node) else { return };
+    let function = match &epilogue.act {
+        None => function,
+        Some(before) => match function.program.compose(0, &before.program) {
+            Ok(program) => Arc::new(Elementwise::unary(fused_name(before, &function), program)),
+            // together they are too long
+            Err(_) => return,
+        },
+    };
+    epilogue.act = Some(function);
     replace(network, id, operand);
 }
 
 /// The epilogue of a layer.
 fn epilogue(network: &mut ShapedNetwork, node: NodeId) -> Option<&mut Epilogue> {
-    match &mut network.graph_mut().node_mut(node).op {
-        Op::Conv(c) => Some(&mut c.epilogue),
-        Op::Linear(l) => Some(&mut l.epilogue),
-        Op::Train(op) => op.epilogue_mut(),
-        Op::Input(_)
-        | Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Add
-        | Op::Mul
-        | Op::Concat
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(_)
-        | Op::Clamp(_)
-        | Op::Scale(_) => None,
-    }
+    network.graph_mut().node_mut(node).op.epilogue_mut()
 }

@@ -4,6 +4,7 @@
 mod dce;
 mod drop_identity;
 mod fold_norm;
+mod fuse_elementwise;
 mod fuse_epilogue;
 mod fuse_relu_grad;
 mod rewrite;
@@ -45,11 +46,17 @@ const INFERENCE: &[Pass] = &[
     ("drop-identity", drop_identity::run),
     ("fold-norm", fold_norm::run),
     ("fuse-epilogue", fuse_epilogue::run),
+    ("fuse-elementwise", fuse_elementwise::run),
     ("dce", dce::run),
 ];
 
 /// The training pipeline, in order.
-const TRAINING: &[Pass] = &[("fuse-epilogue", fuse_epilogue::run), ("fuse-relu-grad", fuse_relu_grad::run), ("dce", dce::run)];
+const TRAINING: &[Pass] = &[
+    ("fuse-epilogue", fuse_epilogue::run),
+    ("fuse-relu-grad", fuse_relu_grad::run),
+    ("fuse-elementwise", fuse_elementwise::run),
+    ("dce", dce::run),
+];
 
 /// Optimizes a network for inference: drops identities, folds norms, fuses additions and activations.
 pub fn inference(network: Canonical) -> Optimized {

@@ -3,11 +3,10 @@
 use crate::ir::{NodeId, ShapedNetwork, Value};
 
 /// The only user of a value, with its slot; `None` if there are several, or the value is an output.
-pub(super) fn single_user(network: &ShapedNetwork, node: NodeId) -> Option<(NodeId, usize)> {
+pub(super) fn single_user(network: &ShapedNetwork, value: Value) -> Option<(NodeId, usize)> {
     let graph = network.graph();
-    let [user] = graph.users(node)[..] else { return None };
-    let is_output = graph.outputs().iter().any(|(_, value)| value.node == node);
-    (!is_output).then_some(user)
+    let [user] = graph.users(value)[..] else { return None };
+    (!graph.is_output(value)).then_some(user)
 }
 
 /// Replaces a node's result with `by`, and removes the node.

@@ -1,11 +1,6 @@
 //! Attributes of operators as kernels take them.
 
-use std::sync::LazyLock;
-
-use crate::elementwise::Program;
-use crate::ir::{Act, PadMode, Pool, PoolKind};
-use crate::kernels::Activation;
-use crate::kernels::elementwise::Code;
+use crate::ir::{PadMode, Pool, PoolKind};
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 
@@ -25,15 +20,5 @@ pub(super) fn edge(mode: PadMode) -> Edge {
         PadMode::Zeros => Edge::Zeros,
         PadMode::Reflect => Edge::Reflect,
         PadMode::Replicate => Edge::Replicate,
-    }
-}
-
-/// Compiled once.
-static SIGMOID: LazyLock<Code> = LazyLock::new(|| Code::new(&Program::sigmoid()));
-
-pub(crate) fn activation(act: Act) -> Activation<'static> {
-    match act {
-        Act::Relu => Activation::Relu,
-        Act::Sigmoid => Activation::Program(&SIGMOID),
     }
 }

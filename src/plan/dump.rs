@@ -2,21 +2,26 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan, Step};
+use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
+use crate::base::tensor::DType;
+use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
-use crate::kernels::{Activation, Layout};
 
 impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan {}  batch {}  threads {}", self.name, self.options.batch, self.options.threads)?;
         for port in &self.inputs {
-            writeln!(f, "input  {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "input  {}: {}", port.name, port_type(port))?;
         }
         let rows: Vec<[String; 6]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3), width(4)];
-        for row in &rows {
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(RowLoop { counts, bound, rows, .. }) = self.loops.iter().find(|l| l.steps.start == index) {
+                let counts = self.place(*counts);
+                writeln!(f, "      for each chunk of {rows} rows, of those that {counts} counts: up to {bound} of each sample")?;
+            }
             let mut line = String::new();
             for (text, width) in row.iter().zip(widths) {
                 line.push_str(&format!("{text:<width$}  "));
@@ -25,9 +30,9 @@ impl Display for Plan {
             writeln!(f, "{}", line.trim_end())?;
         }
         for port in &self.outputs {
-            writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "output {}: {}", port.name, port_type(port))?;
         }
-        let weights: usize = self.weights.iter().map(|w| w.shape.iter().product::<usize>()).sum();
+        let weights: usize = self.weights.iter().map(Weight::unpacked_bytes).sum();
         let scratch = self.scratch * self.options.threads;
         write!(f, "arena {} (scratch {}), weights {}", bytes(self.arena), bytes(scratch), bytes(weights))
     }
@@ -36,24 +41,27 @@ impl Display for Plan {
 impl Plan {
     /// Index and name, kernel, sizes, buffer places, bytes of weights, reason.
     fn row(&self, index: usize, step: &Step) -> [String; 6] {
-        let inputs: Vec<String> = step.inputs.iter().map(|&id| self.place(id)).collect();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].shape.iter().product::<usize>()).sum();
+        let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].unpacked_bytes()).sum();
         [
-            format!("{index:>4}  {}", step.name),
+            format!("{index:>4}  {}{}", if self.loops.iter().any(|l| l.steps.contains(&index)) { "  " } else { "" }, step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
-            format!("{} -> {}", inputs.join(", "), self.place(step.output)),
+            format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
             if weights > 0 { format!("weights {}", bytes(weights)) } else { String::new() },
             step.why.clone(),
         ]
     }
 
     fn place(&self, id: BufferId) -> String {
-        let Buffer { place, len, layout } = self.buffer(id);
-        let layout = match layout {
+        let Buffer { place, len, layout, dtype, .. } = self.buffer(id);
+        let mut layout = match layout {
             Layout::Nchw => String::new(),
             Layout::Blocked { lanes } => format!(" c{lanes}"),
         };
+        if *dtype != DType::F32 {
+            layout = format!("{layout} {dtype}");
+        }
         match place {
             Place::Input(i) => format!("input {i}{layout}"),
             Place::Output(i) => format!("output {i}{layout}"),
@@ -69,12 +77,7 @@ impl Display for Kernel {
 }
 
 fn kernel(kernel: &Kernel) -> String {
-    let act = |act: &Option<Activation<'static>>| match act {
-        None => "",
-        Some(Activation::Relu) => " relu",
-        Some(Activation::Clamp(_)) => " clamp",
-        Some(Activation::Program(_)) => " sigmoid",
-    };
+    let act = |act: &Option<FusedFunction>| act.as_ref().map_or(String::new(), |act| format!(" {}", act.name()));
     let residual = |residual: &ResidualPlan| match residual {
         ResidualPlan::None => "",
         ResidualPlan::InPlace => " add-in-place",
@@ -107,12 +110,9 @@ fn kernel(kernel: &Kernel) -> String {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
-        Kernel::Add { act: a } => format!("add{}", act(a)),
-        Kernel::Mul { act: a } => format!("mul{}", act(a)),
-        Kernel::ChannelMul { act: a, .. } => format!("mul by channel{}", act(a)),
+        Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
-        Kernel::Activate { act: None } => "copy".to_owned(),
-        Kernel::Activate { act: a } => act(a).trim_start().to_owned(),
+        Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { .. } => "concat".to_owned(),
         Kernel::Pool(shape) => {
             let kind = if shape.kind == crate::kernels::pool::PoolKind::Max { "maxpool" } else { "avgpool" };
@@ -124,9 +124,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
+        Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
-        Kernel::Clamp { limits: [low, high] } => format!("clamp {low} to {high}"),
-        Kernel::Scale { times, plus } => format!("scale {times} plus {plus}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }
@@ -137,14 +136,21 @@ fn cut(plan: &DirectPlan) -> String {
     format!("{}{samples}/{}", plan.rows, plan.shares)
 }
 
+/// Sizes, and the type of the elements if it is not f32.
+fn port_type(port: &Port) -> String {
+    match port.dtype {
+        DType::F32 => sizes(&port.shape),
+        other => format!("{} {other}", sizes(&port.shape)),
+    }
+}
+
 fn sizes(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// A number of floats as bytes, with a unit.
-fn bytes(floats: usize) -> String {
-    let bytes = floats as f64 * 4.0;
-    match bytes {
+/// A number of bytes, with a unit.
+fn bytes(bytes: usize) -> String {
+    match bytes as f64 {
         b if b >= 1024.0 * 1024.0 => format!("{:.1} MiB", b / 1024.0 / 1024.0),
         b if b >= 1024.0 => format!("{:.1} KiB", b / 1024.0),
         b => format!("{b} B"),

@@ -1,4 +1,5 @@
-//! Lets steps overwrite an operand that is not read afterwards: element-wise steps their first one, fused steps their residual.
+//! Lets steps overwrite an operand that is not read afterwards: elementwise steps any of the result's size, fused steps their
+//! residual.
 
 use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
 use crate::kernels::nchwc::direct;
@@ -17,79 +18,38 @@ fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
 pub(super) fn overwrite(plan: &mut Plan) {
     let isa = plan.options.isa;
     for index in 0..plan.steps.len() {
-        let last = plan.last_uses();
+        let lives = plan.lifetimes();
         let step = &plan.steps[index];
-        let output = step.output;
+        let output = step.output();
         let free = |id: BufferId| {
             let (from, to) = (plan.buffer(id), plan.buffer(output));
             // inputs belong to the caller, and outputs of the network must keep their values
-            matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
+            matches!(from.place, Place::Arena(_))
+                && lives[id.0].is_some_and(|(_, last)| last == index)
+                && from.len == to.len
+                && from.layout == to.layout
         };
+        let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
         let joined = match &step.kernel {
             // partial sums in the output would overwrite the residual
             Kernel::Conv { shape, strategy, residual: ResidualPlan::Operand, .. } if !overwrites(isa, shape, strategy) => None,
             Kernel::Conv { residual: ResidualPlan::Operand, .. } | Kernel::Linear { residual: ResidualPlan::Operand, .. } => {
                 // the residual must not also be the convolution's input
                 let (rest, residual) = (&step.inputs[..step.inputs.len() - 1], step.inputs[step.inputs.len() - 1]);
-                (free(residual) && !rest.contains(&residual)).then_some((step.inputs.len() - 1, residual))
+                (free(residual) && !rest.contains(&residual)).then_some(residual)
             }
-            Kernel::Add { .. } => {
-                let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
-                step.inputs.iter().position(|&id| free(id) && once(id)).map(|slot| (slot, step.inputs[slot]))
-            }
-            Kernel::Mul { .. } => {
-                let slot = step.inputs.iter().position(|&id| free(id) && step.inputs[0] != step.inputs[1]);
-                slot.map(|slot| (slot, step.inputs[slot]))
-            }
-            Kernel::ChannelMul { .. }
-            | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. }
-            | Kernel::Softmax { .. } => free(step.inputs[0]).then_some((0, step.inputs[0])),
-            Kernel::Conv { .. }
-            | Kernel::FusedConvPair { .. }
-            | Kernel::Linear { .. }
-            | Kernel::Concat { .. }
-            | Kernel::Pool(_)
-            | Kernel::AdaptiveAvg { .. }
-            | Kernel::Pad(_)
-            | Kernel::Convert { .. }
-            | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. } => None,
-            Kernel::Train(train) => {
-                let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
-                let slot = (0..step.inputs.len()).find(|&slot| {
-                    let id = step.inputs[slot];
-                    train.may_overwrite(slot) && free(id) && once(id)
-                });
-                slot.map(|slot| (slot, step.inputs[slot]))
+            kernel => {
+                let fits = |&slot: &usize| kernel.may_overwrite(slot) && free(step.inputs[slot]) && once(step.inputs[slot]);
+                (0..step.inputs.len()).find(fits).map(|slot| step.inputs[slot])
             }
         };
-        let Some((slot, operand)) = joined else { continue };
+        let Some(operand) = joined else { continue };
         let step = &mut plan.steps[index];
-        match &mut step.kernel {
-            Kernel::Conv { residual, .. } | Kernel::Linear { residual, .. } => {
-                *residual = ResidualPlan::InPlace;
-                step.inputs.pop();
-            }
-            // sums and products are commutative
-            Kernel::Add { .. } | Kernel::Mul { .. } => step.inputs.swap(0, slot),
-            Kernel::FusedConvPair { .. }
-            | Kernel::ChannelMul { .. }
-            | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. }
-            | Kernel::Concat { .. }
-            | Kernel::Pool(_)
-            | Kernel::AdaptiveAvg { .. }
-            | Kernel::Softmax { .. }
-            | Kernel::Pad(_)
-            | Kernel::Convert { .. }
-            | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. }
-            | Kernel::Train(_) => {}
+        if let Kernel::Conv { residual: residual @ ResidualPlan::Operand, .. }
+        | Kernel::Linear { residual: residual @ ResidualPlan::Operand, .. } = &mut step.kernel
+        {
+            *residual = ResidualPlan::InPlace;
+            step.inputs.pop();
         }
         join(plan, operand, output);
     }
@@ -98,7 +58,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
 /// Merges `old` into `kept`, which may be an output of the network.
 fn join(plan: &mut Plan, old: BufferId, kept: BufferId) {
     for step in &mut plan.steps {
-        for id in step.inputs.iter_mut().chain([&mut step.output]) {
+        for id in step.inputs.iter_mut().chain(&mut step.outputs) {
             if *id == old {
                 *id = kept;
             }

@@ -1,12 +1,13 @@
 //! The computations of steps.
 
-use super::TrainKernel;
+use super::{ElementwiseKernel, FusedFunction, TrainKernel};
+use crate::ir::CustomOp;
+use crate::kernels::ConvShape;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::winograd::WinogradPlan;
-use crate::kernels::{Activation, ConvShape};
 
 /// The algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,8 +53,8 @@ pub enum Kernel {
         strategy: ConvStrategy,
         /// The residual.
         residual: ResidualPlan,
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
+        /// The function applied last.
+        act: Option<FusedFunction>,
     },
     /// A pointwise convolution plus a second 1x1 convolution, possibly strided: the end of a block and its projection
     /// shortcut. Inputs: one for each. Weights: weight and bias of each.
@@ -64,8 +65,8 @@ pub enum Kernel {
         second: ConvShape,
         /// How the work is split, by output rows.
         plan: DirectPlan,
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
+        /// The function applied last.
+        act: Option<FusedFunction>,
     },
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
@@ -73,38 +74,20 @@ pub enum Kernel {
         sizes: [usize; 3],
         /// The residual.
         residual: ResidualPlan,
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
+        /// The function applied last.
+        act: Option<FusedFunction>,
     },
-    /// Sum of all inputs.
-    Add {
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
-    },
-    /// Product of two inputs.
-    Mul {
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
-    },
-    /// The first input times one number per channel from the second.
-    ChannelMul {
-        /// Elements per channel.
-        plane: usize,
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
-    },
+    /// An elementwise function.
+    Elementwise(ElementwiseKernel),
     /// Scale and shift per channel. Weights: scale, shift.
     ScaleShift {
         /// Elements per channel.
         plane: usize,
-        /// The activation, applied last.
-        act: Option<Activation<'static>>,
+        /// The function applied last.
+        act: Option<FusedFunction>,
     },
-    /// A stand-alone activation, or a copy.
-    Activate {
-        /// The activation.
-        act: Option<Activation<'static>>,
-    },
+    /// A copy.
+    Copy,
     /// Concatenation along channels.
     Concat {
         /// Floats per sample of each input.
@@ -149,18 +132,21 @@ pub enum Kernel {
         /// Height and width of the output.
         output: [usize; 2],
     },
-    /// Clamps values to limits.
-    Clamp {
-        /// The minimum and the maximum.
-        limits: [f32; 2],
-    },
-    /// Values times a constant, plus a constant.
-    Scale {
-        /// The factor.
-        times: f32,
-        /// The constant added to the product.
-        plus: f32,
-    },
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
+    /// An operator that the program gives.
+    Custom(CustomOp),
+}
+
+impl Kernel {
+    /// Whether the result may overwrite an input, if it is in the same buffer: each element is read before it is written.
+    pub fn may_overwrite(&self, slot: usize) -> bool {
+        match self {
+            Kernel::Elementwise(function) => function.is_full(slot),
+            Kernel::Train(train) => train.may_overwrite(slot),
+            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            // a residual that is overwritten is no input any more
+            _ => false,
+        }
+    }
 }

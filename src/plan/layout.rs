@@ -4,14 +4,12 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice, ConvLayout, ConvQuery};
-use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, Step, WeightSource};
+use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop, Step, WeightSource};
 use crate::kernels::Layout;
 
 /// The layouts of a plan's values. They do not depend on the strategies of its convolutions.
 pub(super) struct Layouts {
     lanes: usize,
-    /// The sizes of each buffer.
-    sizes: Vec<[usize; 4]>,
     /// Empty if all values are plain.
     steps: Vec<StepLayout>,
 }
@@ -29,16 +27,7 @@ impl Layouts {
     /// The layouts for a plan whose values are all plain. They stay so for an instruction set without its own kernels.
     pub fn of(plan: &Plan) -> Layouts {
         let lanes = plan.options.isa.lanes();
-        let mut sizes = vec![[1; 4]; plan.buffers.len()];
-        for (index, buffer) in plan.buffers.iter().enumerate() {
-            if let Place::Input(i) = buffer.place {
-                sizes[index] = four(&plan.inputs[i].shape);
-            }
-        }
-        for step in &plan.steps {
-            sizes[step.output.0] = four(&step.shape);
-        }
-        let mut layouts = Layouts { lanes, sizes, steps: Vec::new() };
+        let mut layouts = Layouts { lanes, steps: Vec::new() };
         if lanes > 1 {
             let mut has_blocked = vec![false; plan.buffers.len()];
             layouts.steps = plan.steps.iter().map(|step| layouts.step(plan, step, &mut has_blocked)).collect();
@@ -67,12 +56,24 @@ impl Layouts {
         if self.steps.is_empty() {
             return Ok(());
         }
-        let Layouts { lanes, sizes, steps: layouts } = self;
+        let Layouts { lanes, steps: layouts } = self;
         let steps = std::mem::take(&mut plan.steps);
         let mut choices = choices.into_iter();
-        let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, sizes, copies: HashMap::new() };
-        for (step, layout) in steps.into_iter().zip(layouts) {
-            assignment.step(step, layout, &mut choices)?;
+        let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, copies: HashMap::new() };
+        let loops = std::mem::take(&mut assignment.plan.loops);
+        for (index, step) in steps.iter().enumerate() {
+            if let Some(rows) = loops.iter().find(|rows| rows.steps.start == index) {
+                assignment.before_loop(&steps[rows.steps.clone()], &layouts[rows.steps.clone()])?;
+                let start = assignment.plan.steps.len();
+                assignment.plan.loops.push(RowLoop { steps: start..start, ..rows.clone() });
+            }
+            assignment.step(step.clone(), layouts[index], &mut choices)?;
+            let end = assignment.plan.steps.len();
+            if loops.iter().any(|rows| rows.steps.contains(&index))
+                && let Some(moved) = assignment.plan.loops.last_mut()
+            {
+                moved.steps.end = end;
+            }
         }
         Ok(())
     }
@@ -88,44 +89,41 @@ impl Layouts {
             },
             // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => (true, false),
-            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => (false, false),
+            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } | Kernel::Custom(_) => (false, false),
             Kernel::Train(train) => {
                 // blocked if a feature map that it reads is blocked, or has the same order in both layouts
                 let in_blocks = |slot: usize| {
                     let id = step.inputs[slot];
-                    train.is_map(slot) && (has_blocked[id.0] || is_either(self.sizes[id.0], self.lanes))
+                    train.is_map(slot) && (has_blocked[id.0] || is_either(plan.buffer(id).sizes, self.lanes))
                 };
                 let blocked = train.supports_blocked() && (0..step.inputs.len()).any(in_blocks);
                 (blocked, blocked && !in_blocks(0) && train.conv().is_some_and(|conv| strategy::reads_plain(&conv)))
             }
-            Kernel::Add { .. }
-            | Kernel::Mul { .. }
-            | Kernel::ChannelMul { .. }
+            Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
+            | Kernel::Copy
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. } => (any_blocked, false),
+            | Kernel::Upsample { .. } => (any_blocked, false),
         };
         let layout = StepLayout { blocked, plain_input };
         for (slot, id) in step.inputs.iter().enumerate() {
-            has_blocked[id.0] |= layout.reads_blocked(step, slot) && !is_either(self.sizes[id.0], self.lanes);
+            has_blocked[id.0] |= layout.reads_blocked(step, slot) && !is_either(plan.buffer(*id).sizes, self.lanes);
         }
-        has_blocked[step.output.0] |= layout.writes_blocked(step);
+        has_blocked[step.output().0] |= layout.writes_blocked(step);
         layout
     }
 }
 
 impl StepLayout {
-    /// Whether the step reads an input in blocks. Unbatched values are always plain.
+    /// Whether the step reads an input in blocks. Values of the whole batch are always plain.
     fn reads_blocked(self, step: &Step, slot: usize) -> bool {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.is_map(slot),
+            Kernel::Elementwise(function) => function.has_result_layout(slot),
             _ => true,
         };
         self.blocked && is_map && !(self.plain_input && slot == 0)
@@ -134,16 +132,11 @@ impl StepLayout {
     /// Whether the step writes its result in blocks.
     fn writes_blocked(self, step: &Step) -> bool {
         let is_map = match &step.kernel {
-            Kernel::Train(train) => train.op.is_batched(),
+            Kernel::Train(train) => train.yields_per_sample,
             _ => true,
         };
         self.blocked && is_map
     }
-}
-
-/// Sizes as samples, channels, height, width. A feature vector is a 1 x 1 feature map.
-fn four(shape: &[usize]) -> [usize; 4] {
-    [0, 1, 2, 3].map(|i| shape.get(i).copied().unwrap_or(1))
 }
 
 /// Whether a value has the same order in both layouts: 1 x 1 pixels, and channels that fill whole blocks.
@@ -155,8 +148,6 @@ struct Assignment<'a> {
     plan: &'a mut Plan,
     blocked: Layout,
     lanes: usize,
-    /// The sizes of each buffer.
-    sizes: Vec<[usize; 4]>,
     /// Copies of buffers in the other layout.
     copies: HashMap<BufferId, BufferId>,
 }
@@ -170,7 +161,7 @@ impl Assignment<'_> {
                 for (weight, layout) in step.weights.iter().zip([choice.layouts.0, choice.layouts.1]) {
                     self.plan.weights[weight.0].layout = layout;
                 }
-                (*strategy, step.scratch, step.why) = (choice.strategy, choice.scratch, choice.why);
+                (*strategy, step.scratch, step.why) = (choice.strategy, choice.scratch * size_of::<f32>(), choice.why);
             }
             Kernel::Train(train) => {
                 if layout.blocked {
@@ -178,28 +169,45 @@ impl Assignment<'_> {
                 }
                 train.plain = layout.plain_input;
                 let options = &self.plan.options;
-                step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads);
+                step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads) * size_of::<f32>();
             }
             _ => {}
         }
-        let of = |blocked: bool| if blocked { self.blocked } else { Layout::Nchw };
-        let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| of(layout.reads_blocked(&step, slot))).collect();
-        let output = of(layout.writes_blocked(&step));
+        let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| self.reads(&step, layout, slot)).collect();
+        let output = if layout.writes_blocked(&step) { self.blocked } else { Layout::Nchw };
         for (id, layout) in step.inputs.iter_mut().zip(inputs) {
             *id = self.view(*id, layout)?;
         }
         self.push(step, output)
     }
 
+    /// The layout in which a step reads an input.
+    fn reads(&self, step: &Step, layout: StepLayout, slot: usize) -> Layout {
+        if layout.reads_blocked(step, slot) { self.blocked } else { Layout::Nchw }
+    }
+
+    /// Converts what the steps of a loop read from before it, so that no chunk does it again.
+    fn before_loop(&mut self, steps: &[Step], layouts: &[StepLayout]) -> Result<(), PlanError> {
+        for (step, &layout) in steps.iter().zip(layouts) {
+            for (slot, &id) in step.inputs.iter().enumerate() {
+                if !steps.iter().any(|inner| inner.outputs.contains(&id)) {
+                    self.view(id, self.reads(step, layout, slot))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The value of a buffer in a layout: the buffer itself, or a converted copy.
     fn view(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
-        if self.plan.buffer(id).layout == layout || is_either(self.sizes[id.0], self.lanes) {
+        let buffer = self.plan.buffer(id);
+        if buffer.layout == layout || is_either(buffer.sizes, self.lanes) {
             return Ok(id);
         }
         if let Some(&copy) = self.copies.get(&id) {
             return Ok(copy);
         }
-        let copy = self.buffer(self.sizes[id.0], layout)?;
+        let copy = self.buffer_like(id, layout)?;
         self.convert(id, copy);
         self.copies.insert(id, copy);
         self.copies.insert(copy, id);
@@ -207,35 +215,34 @@ impl Assignment<'_> {
     }
 
     fn push(&mut self, mut step: Step, layout: Layout) -> Result<(), PlanError> {
-        let output = step.output;
-        let sizes = self.sizes[output.0];
+        let output = step.output();
         if layout == Layout::Nchw {
             self.plan.steps.push(step);
             return Ok(());
         }
         if let Place::Output(_) = self.plan.buffer(output).place {
             // outputs are plain
-            let inner = self.buffer(sizes, layout)?;
-            step.output = inner;
+            let inner = self.buffer_like(output, layout)?;
+            step.outputs = vec![inner];
             self.plan.steps.push(step);
             self.convert(inner, output);
             self.copies.insert(output, inner);
             self.copies.insert(inner, output);
             return Ok(());
         }
-        self.plan.buffers[output.0] = Buffer { len: self.len(sizes, layout)?, layout, place: Place::Arena(0) };
+        self.plan.buffers[output.0] = self.in_layout(output, layout)?;
         self.plan.steps.push(step);
         Ok(())
     }
 
     fn convert(&mut self, from: BufferId, to: BufferId) {
         let blocked = self.plan.buffer(to).layout == self.blocked;
-        let sizes = self.sizes[from.0];
+        let sizes = self.plan.buffer(from).sizes;
         self.plan.steps.push(Step {
             name: if blocked { "to blocks of channels" } else { "to plain maps" }.to_owned(),
             kernel: Kernel::Convert { sizes, blocked },
             inputs: vec![from],
-            output: to,
+            outputs: vec![to],
             weights: Vec::new(),
             scratch: 0,
             shape: sizes.to_vec(),
@@ -243,15 +250,16 @@ impl Assignment<'_> {
         });
     }
 
-    fn buffer(&mut self, sizes: [usize; 4], layout: Layout) -> Result<BufferId, PlanError> {
-        let len = self.len(sizes, layout)?;
-        self.plan.buffers.push(Buffer { len, layout, place: Place::Arena(0) });
-        self.sizes.push(sizes);
+    /// A new buffer for the value of another one, in this layout.
+    fn buffer_like(&mut self, id: BufferId, layout: Layout) -> Result<BufferId, PlanError> {
+        let buffer = self.in_layout(id, layout)?;
+        self.plan.buffers.push(buffer);
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    fn len(&self, sizes: [usize; 4], layout: Layout) -> Result<usize, PlanError> {
-        let len = layout.len(sizes).filter(|&n| n < isize::MAX as usize >> 6);
-        len.ok_or_else(|| PlanError::TooLarge { batch: self.plan.options.batch, node: self.plan.name.clone() })
+    fn in_layout(&self, id: BufferId, layout: Layout) -> Result<Buffer, PlanError> {
+        let Buffer { sizes, dtype, .. } = *self.plan.buffer(id);
+        let too_large = || PlanError::TooLarge { batch: self.plan.options.batch, node: self.plan.name.clone() };
+        Buffer::new(&sizes, dtype, layout, Place::Arena(0)).ok_or_else(too_large)
     }
 }

@@ -14,28 +14,32 @@ mod attrs;
 mod buffer;
 mod dump;
 pub mod error;
+mod function;
 mod in_place;
 mod kernel;
 mod layout;
 mod lower;
 mod pair;
 mod planner;
+mod row_loop;
 mod settings;
 mod strategy;
 mod train_kernel;
 mod weight;
 mod work;
 
-pub(crate) use attrs::activation;
 pub use buffer::{Buffer, BufferId, Place};
 pub use error::PlanError;
+pub use function::{ElementwiseKernel, FusedFunction};
 pub use kernel::{ConvStrategy, Kernel, ResidualPlan};
 pub use planner::{alternatives, plan};
+pub use row_loop::RowLoop;
 pub use settings::{MAX_PACK, Settings, Tuned};
 pub use train_kernel::TrainKernel;
 pub use weight::{Weight, WeightId, WeightLayout, WeightSource};
 pub use work::Family;
 
+use crate::base::tensor::DType;
 use crate::kernels::Isa;
 
 /// The configuration that a plan is made for.
@@ -61,6 +65,8 @@ impl PlanOptions {
 pub struct Port {
     /// Its name.
     pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
     /// Its sizes, the batch first.
     pub shape: Vec<usize>,
 }
@@ -72,15 +78,15 @@ pub struct Step {
     pub name: String,
     /// Its computation.
     pub kernel: Kernel,
-    /// The buffers it reads, in order. One that the kernel may overwrite can be `output` itself.
+    /// The buffers it reads, in order. One that the kernel may overwrite can also be an output.
     pub inputs: Vec<BufferId>,
-    /// The buffer it writes.
-    pub output: BufferId,
+    /// The buffers it writes, one for each result; at least one.
+    pub outputs: Vec<BufferId>,
     /// The weights it reads.
     pub weights: Vec<WeightId>,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
-    /// Sizes of the result, batch first.
+    /// Sizes of the first result, batch first.
     pub shape: Vec<usize>,
     /// Why a convolution's strategy was chosen, in words; empty if there was no choice.
     pub why: String,
@@ -103,33 +109,31 @@ pub struct Plan {
     pub weights: Vec<Weight>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Floats of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
+    /// The loops over counted rows, in the order of their steps.
+    pub loops: Vec<RowLoop>,
+    /// Bytes of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
     pub arena: usize,
-    /// The first float of the scratch memory, which has `scratch` floats for each thread.
+    /// The first byte of the scratch memory, which has `scratch` bytes for each thread.
     pub scratch_at: usize,
-    /// Floats of scratch memory per thread.
+    /// Bytes of scratch memory per thread.
     pub scratch: usize,
+}
+
+impl Step {
+    /// The first buffer it writes: the only one, unless its operator has several results.
+    pub fn output(&self) -> BufferId {
+        self.outputs[0]
+    }
+
+    /// All buffers that it reads or writes.
+    fn buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.inputs.iter().chain(&self.outputs).copied()
+    }
 }
 
 impl Plan {
     /// The buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0]
-    }
-
-    /// The step that last reads or writes each buffer. Outputs live to the end (`usize::MAX`).
-    fn last_uses(&self) -> Vec<usize> {
-        let mut last = vec![0; self.buffers.len()];
-        for (index, step) in self.steps.iter().enumerate() {
-            for id in step.inputs.iter().chain([&step.output]) {
-                last[id.0] = index;
-            }
-        }
-        for (buffer, last) in self.buffers.iter().zip(&mut last) {
-            if matches!(buffer.place, Place::Output(_)) {
-                *last = usize::MAX;
-            }
-        }
-        last
     }
 }

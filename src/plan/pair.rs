@@ -14,7 +14,7 @@ pub(super) fn join(plan: &mut Plan) {
         if let Some((at, joined)) = joined {
             plan.steps[index] = joined;
             // the projection comes earlier, so the next step moves to `index`
-            plan.steps.remove(at);
+            plan.remove_step(at);
         } else {
             index += 1;
         }
@@ -28,13 +28,13 @@ fn projection(plan: &Plan, index: usize) -> Option<usize> {
     let added = *step.inputs.last()?;
     let uses = plan.steps.iter().flat_map(|s| &s.inputs).filter(|&&id| id == added).count();
     let inner = matches!(plan.buffer(added).place, Place::Arena(_));
-    (uses == 1 && inner).then(|| plan.steps[..index].iter().rposition(|s| s.output == added))?
+    (uses == 1 && inner).then(|| plan.steps[..index].iter().rposition(|s| s.outputs == [added]))?
 }
 
 fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
     let direct = |step: &Step| match &step.kernel {
         Kernel::Conv { shape, strategy: ConvStrategy::Direct { plan, plain: false }, residual, act } => {
-            Some((*shape, *plan, *residual, *act))
+            Some((*shape, *plan, *residual, act.clone()))
         }
         _ => None,
     };
@@ -49,9 +49,9 @@ fn joined(plan: &Plan, last: &Step, projection: &Step) -> Option<Step> {
         name: format!("{} + {}", last.name, projection.name),
         kernel: Kernel::FusedConvPair { shape, second, plan: cut, act },
         inputs: vec![last.inputs[0], projection.inputs[0]],
-        output: last.output,
+        outputs: last.outputs.clone(),
         weights: last.weights.iter().chain(&projection.weights).copied().collect(),
-        scratch: direct::scratch(plan.options.isa, false, &second, cut),
+        scratch: direct::scratch(plan.options.isa, false, &second, cut) * size_of::<f32>(),
         shape: last.shape.clone(),
         why: "a projection and its addition".to_owned(),
     })

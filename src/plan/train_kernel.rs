@@ -1,6 +1,8 @@
 //! Kernels of training steps: the buffers that they read and write, and their layouts.
 
+use super::FusedFunction;
 use super::attrs::{edge, pool_shape};
+use super::buffer::four;
 use crate::ir::{Pad, Pool, Train};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -12,13 +14,19 @@ use crate::kernels::{ConvShape, Isa, Layout};
 pub struct TrainKernel {
     /// The operator.
     pub op: Train,
+    /// The function of its epilogue.
+    pub act: Option<FusedFunction>,
     /// Sizes of each operand, batch first if it has one.
     pub operands: Vec<Vec<usize>>,
+    /// Whether each operand has a row per sample; otherwise it belongs to the whole batch.
+    pub per_sample: Vec<bool>,
     /// Sizes of the result.
     pub result: Vec<usize>,
+    /// Whether the result has a row per sample.
+    pub yields_per_sample: bool,
     /// The batch size.
     pub batch: usize,
-    /// The layout of the feature maps that it reads and writes. Unbatched values are always plain.
+    /// The layout of the feature maps that it reads and writes. Values of the whole batch are always plain.
     pub layout: Layout,
     /// Whether the operand of a convolution's weight gradient is plain even if `layout` is blocked.
     pub plain: bool,
@@ -27,12 +35,28 @@ pub struct TrainKernel {
 }
 
 impl TrainKernel {
+    /// An operator on a feature map, in the plain layout.
+    pub(super) fn on_map(op: Train, operand: Vec<usize>, result: Vec<usize>, batch: usize) -> TrainKernel {
+        TrainKernel {
+            op,
+            act: None,
+            operands: vec![operand],
+            per_sample: vec![true],
+            result,
+            yields_per_sample: true,
+            batch,
+            layout: Layout::Nchw,
+            plain: false,
+            precise: false,
+        }
+    }
+
     /// Whether the result may overwrite an operand.
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
             Train::BatchNorm { .. } => slot == 2,
             Train::NormGradInput { .. } => slot < 2,
-            Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
+            Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             Train::NormStats
             | Train::NormGradParams { .. }
             | Train::ConvGradInput { .. }
@@ -48,6 +72,7 @@ impl TrainKernel {
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
             | Train::SumPlane
+            | Train::Reduce(_)
             | Train::Unflatten(_)
             | Train::CrossEntropy { .. }
             | Train::CrossEntropyGrad { .. } => false,
@@ -61,7 +86,6 @@ impl TrainKernel {
             | Train::BatchNorm { .. }
             | Train::NormGradParams { .. }
             | Train::NormGradInput { .. }
-            | Train::ActGrad(_)
             | Train::ConvGradWeight(_)
             | Train::BiasGrad
             | Train::MaxPoolGrad(_)
@@ -71,9 +95,9 @@ impl TrainKernel {
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
-            | Train::ClampGrad(_)
             | Train::SumPlane
             | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
+            Train::Reduce(broadcast) => broadcast.is_learned() && self.operands.first().is_some_and(|sizes| sizes.len() == 4),
             // operators on vectors, or to and from them
             Train::ConvGradInput { .. }
             | Train::LinearGradInput { .. }
@@ -87,7 +111,7 @@ impl TrainKernel {
 
     /// Whether an operand has the layout [`TrainKernel::layout`].
     pub(super) fn is_map(&self, slot: usize) -> bool {
-        self.op.takes_batched(slot)
+        self.per_sample.get(slot).copied().unwrap_or(false)
     }
 
     /// Samples, channels, height and width of an operand; a vector is a 1 x 1 feature map.
@@ -146,8 +170,4 @@ impl TrainKernel {
             _ => 0,
         }
     }
-}
-
-fn four(sizes: &[usize]) -> [usize; 4] {
-    [0, 1, 2, 3].map(|i| sizes.get(i).copied().unwrap_or(1))
 }

@@ -67,6 +67,11 @@ impl Weight {
         }
     }
 
+    /// Bytes of the unpacked tensor.
+    pub(super) fn unpacked_bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * size_of::<f32>()
+    }
+
     /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

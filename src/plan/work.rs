@@ -79,16 +79,10 @@ impl Kernel {
             Kernel::FusedConvPair { .. } => Family::Direct,
             Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
-            Kernel::Add { .. }
-            | Kernel::Mul { .. }
-            | Kernel::ChannelMul { .. }
-            | Kernel::ScaleShift { .. }
-            | Kernel::Activate { .. }
-            | Kernel::Clamp { .. }
-            | Kernel::Scale { .. }
-            | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
-            Kernel::Concat { .. }
+            Kernel::Custom(_)
+            | Kernel::Concat { .. }
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
@@ -119,12 +113,12 @@ impl Plan {
         };
         let mut read = step.inputs.clone();
         if residual == ResidualPlan::InPlace {
-            read.push(step.output);
+            read.push(step.output());
         }
         read.sort_unstable();
         read.dedup();
-        let values: usize = read.iter().chain([&step.output]).map(|&id| self.buffer(id).len).sum();
-        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len()).sum();
-        (values + weights) as u64 * size_of::<f32>() as u64
+        let values: usize = read.iter().chain(&step.outputs).map(|&id| self.buffer(id).len).sum();
+        let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len() * size_of::<f32>()).sum();
+        (values + weights) as u64
     }
 }

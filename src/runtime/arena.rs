@@ -2,10 +2,14 @@
 
 use std::marker::PhantomData;
 
-use crate::plan::{BufferId, Kernel, Place, Plan, PlanError};
+use crate::base::tensor::{DType, Element};
+use crate::ir::{Slice, SliceMut};
+use crate::kernels::aligned::LINE_BYTES;
+use crate::plan::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop};
 
-/// Checks what [`Memory`] relies on: within each step, the output overlaps no input, unless the kernel may overwrite that input
-/// and both are the same buffer; and every buffer is inside the arena and before the scratch.
+/// Checks what [`Memory`] relies on: within each step, no output overlaps another output or an input, unless the kernel may
+/// overwrite that input and both are the same buffer; every buffer is inside the arena, before the scratch, and aligned; and
+/// kernels get elements of the type that they compute with.
 pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
     let extent = |id: BufferId| {
         let buffer = plan.buffer(id);
@@ -15,31 +19,58 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             Place::Output(i) => (2, i, 0, buffer.len),
         }
     };
+    let overlap = |x: BufferId, y: BufferId| {
+        let (x, y) = (extent(x), extent(y));
+        (x.0, x.1) == (y.0, y.1) && x.2 < y.3 && y.2 < x.3
+    };
     for step in &plan.steps {
         let broken = |what: &str| PlanError::Internal(format!("step `{}` {what}", step.name));
-        let out = extent(step.output);
-        for (slot, &input) in step.inputs.iter().enumerate() {
-            let x = extent(input);
-            let overlaps = (x.0, x.1) == (out.0, out.1) && x.2 < out.3 && out.2 < x.3;
-            let may = match &step.kernel {
-                Kernel::Train(train) => train.may_overwrite(slot),
-                _ => slot == 0,
+        for (at, &output) in step.outputs.iter().enumerate() {
+            for (slot, &input) in step.inputs.iter().enumerate() {
+                if overlap(input, output) && !(step.kernel.may_overwrite(slot) && input == output) {
+                    return Err(broken("reads what it writes"));
+                }
+            }
+            if step.outputs[..at].iter().any(|&other| overlap(other, output)) {
+                return Err(broken("writes two results to the same place"));
+            }
+            if let Place::Input(_) = plan.buffer(output).place {
+                return Err(broken("writes an input"));
+            }
+        }
+        for &id in step.inputs.iter().chain(&step.outputs) {
+            let Buffer { dtype, place, .. } = *plan.buffer(id);
+            if let Place::Arena(offset) = place
+                && (extent(id).3 > plan.scratch_at || offset % dtype.size() != 0)
+            {
+                return Err(broken("leaves the arena, or is not aligned in it"));
+            }
+            let computes = match &step.kernel {
+                Kernel::Custom(_) => matches!(dtype, DType::F32 | DType::I64 | DType::I32),
+                _ => dtype == DType::F32,
             };
-            if overlaps && !(may && input == step.output) {
-                return Err(broken("reads what it writes"));
+            if !computes {
+                return Err(broken(&format!("cannot compute with {dtype}")));
             }
         }
-        for (space, _, _, end) in step.inputs.iter().map(|&i| extent(i)).chain([out]) {
-            if space == 0 && end > plan.scratch_at {
-                return Err(broken("leaves the arena"));
-            }
+        if step.outputs.is_empty() || step.scratch > plan.scratch {
+            return Err(broken("has no result, or needs more scratch memory than planned"));
         }
-        if out.0 == 1 || step.scratch > plan.scratch {
-            return Err(broken("writes an input, or needs more scratch memory than planned"));
+    }
+    let mut end = 0;
+    for RowLoop { steps, counts, rows, .. } in &plan.loops {
+        let Buffer { dtype, len, .. } = *plan.buffer(*counts);
+        let fits = dtype == DType::I32 && len == plan.options.batch * dtype.size() && *rows > 0;
+        if !fits || steps.start < end || steps.is_empty() || steps.end > plan.steps.len() {
+            return Err(PlanError::Internal("a loop over counted rows is not what it should be".to_owned()));
         }
+        end = steps.end;
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
         return Err(PlanError::Internal("the scratch is not the end of the arena".to_owned()));
+    }
+    if !plan.scratch_at.is_multiple_of(LINE_BYTES) {
+        return Err(PlanError::Internal("the scratch does not begin at a cache line".to_owned()));
     }
     Ok(())
 }
@@ -47,32 +78,36 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
 /// The memory of a run: the arena, the caller's inputs, and the outputs.
 pub(super) struct Memory<'a> {
     plan: &'a Plan,
-    arena: *mut f32,
-    inputs: Vec<&'a [f32]>,
-    outputs: Vec<*mut f32>,
+    arena: *mut u8,
+    inputs: Vec<&'a [u8]>,
+    outputs: Vec<*mut u8>,
     /// The seed and the step number, from which dropout derives its mask.
     pub noise: [u64; 2],
-    borrowed: PhantomData<&'a mut [f32]>,
+    borrowed: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Memory<'a> {
-    /// `None` if a slice does not have the planned length. The plan must have passed [`verify`].
+    /// `None` if a slice does not have the planned length, or is not aligned. The plan must have passed [`verify`].
     pub fn new(
         plan: &'a Plan,
         arena: &'a mut [f32],
-        inputs: Vec<&'a [f32]>,
-        outputs: Vec<&'a mut [f32]>,
+        inputs: Vec<&'a [u8]>,
+        outputs: Vec<&'a mut [u8]>,
         noise: [u64; 2],
     ) -> Option<Memory<'a>> {
-        let fits = |place: Place, len: usize| match place {
-            Place::Arena(_) => true,
-            Place::Input(i) => inputs.get(i).is_some_and(|x| x.len() == len),
-            Place::Output(i) => outputs.get(i).is_some_and(|x| x.len() == len),
+        let arena: &mut [u8] = bytemuck::cast_slice_mut(arena);
+        let fits = |buffer: &Buffer| {
+            let bytes: Option<&[u8]> = match buffer.place {
+                Place::Arena(_) => return (arena.as_ptr() as usize).is_multiple_of(buffer.dtype.size()),
+                Place::Input(i) => inputs.get(i).copied(),
+                Place::Output(i) => outputs.get(i).map(|y| &**y),
+            };
+            bytes.is_some_and(|x| x.len() == buffer.len && (x.as_ptr() as usize).is_multiple_of(buffer.dtype.size()))
         };
-        if arena.len() < plan.arena || !plan.buffers.iter().all(|b| fits(b.place, b.len)) {
+        if arena.len() < plan.arena || !plan.buffers.iter().all(fits) {
             return None;
         }
-        let outputs = outputs.into_iter().map(<[f32]>::as_mut_ptr).collect();
+        let outputs = outputs.into_iter().map(<[u8]>::as_mut_ptr).collect();
         Some(Memory { plan, arena: arena.as_mut_ptr(), inputs, outputs, noise, borrowed: PhantomData })
     }
 
@@ -81,34 +116,62 @@ impl<'a> Memory<'a> {
         self.plan
     }
 
-    fn start(&self, id: BufferId) -> (*mut f32, usize) {
+    /// The start of a buffer, and its number of elements. A kernel that asks for another type than the buffer's panics, which the
+    /// run reports as an error.
+    fn start<T: Element>(&self, id: BufferId) -> (*mut T, usize) {
         let buffer = self.plan.buffer(id);
+        assert_eq!(buffer.dtype, T::DTYPE, "the type of a buffer");
         let start = match buffer.place {
             Place::Arena(offset) => self.arena.wrapping_add(offset),
             Place::Input(i) => self.inputs[i].as_ptr().cast_mut(),
             Place::Output(i) => self.outputs[i],
         };
-        (start, buffer.len)
+        (start.cast(), buffer.len / size_of::<T>())
     }
 
     /// A buffer that the current step reads.
-    pub fn read(&self, id: BufferId) -> &[f32] {
+    pub fn read<T: Element>(&self, id: BufferId) -> &[T] {
         let (start, len) = self.start(id);
-        // SAFETY: `new` and `verify` ensure that the buffer is within memory borrowed for 'a; the step's output, the only other
-        // live view, does not overlap it
+        // SAFETY: `new` and `verify` ensure that the buffer is aligned and within memory borrowed for 'a, and any bytes are valid
+        // elements; the step's outputs, the only other live views, do not overlap it
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
-    /// The output of a step.
+    /// An output of a step.
     ///
     /// # Safety
-    /// `id` is the output of the current step, no view of that buffer exists (not even as an input), and all views of other
+    /// `id` is an output of the current step, no view of that buffer exists (not even as an input), and all views of other
     /// buffers belong to this step.
     #[allow(clippy::mut_from_ref, reason = "disjoint by the plan, as checked by `verify`")]
-    pub unsafe fn write(&self, id: BufferId) -> &mut [f32] {
+    pub unsafe fn write<T: Element>(&self, id: BufferId) -> &mut [T] {
         let (start, len) = self.start(id);
         // SAFETY: as in `read`; `verify` ensures that no network input is written
         unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Like [`Memory::read`], for a buffer of any type that an operator of the program may have.
+    pub fn slice(&self, id: BufferId) -> Slice<'_> {
+        match self.plan.buffer(id).dtype {
+            DType::I64 => Slice::I64(self.read(id)),
+            DType::I32 => Slice::I32(self.read(id)),
+            // panics if it is another one, which `verify` rules out
+            _ => Slice::F32(self.read(id)),
+        }
+    }
+
+    /// Like [`Memory::write`], for a buffer of any type that an operator of the program may have.
+    ///
+    /// # Safety
+    /// As for [`Memory::write`].
+    pub unsafe fn slice_mut(&self, id: BufferId) -> SliceMut<'_> {
+        // SAFETY: the caller's
+        unsafe {
+            match self.plan.buffer(id).dtype {
+                DType::I64 => SliceMut::I64(self.write(id)),
+                DType::I32 => SliceMut::I32(self.write(id)),
+                _ => SliceMut::F32(self.write(id)),
+            }
+        }
     }
 
     /// The scratch memory of all threads.
@@ -117,8 +180,8 @@ impl<'a> Memory<'a> {
     /// No other view of it exists.
     #[allow(clippy::mut_from_ref, reason = "after every buffer, as checked by `verify`")]
     pub unsafe fn scratch(&self) -> &mut [f32] {
-        let len = self.plan.arena - self.plan.scratch_at;
-        // SAFETY: the end of the arena; `new` checked that the arena is long enough
-        unsafe { std::slice::from_raw_parts_mut(self.arena.wrapping_add(self.plan.scratch_at), len) }
+        let len = (self.plan.arena - self.plan.scratch_at) / size_of::<f32>();
+        // SAFETY: the end of the arena, from a whole cache line; `new` checked that the arena is long enough
+        unsafe { std::slice::from_raw_parts_mut(self.arena.wrapping_add(self.plan.scratch_at).cast(), len) }
     }
 }

@@ -2,29 +2,29 @@
 
 use super::arena::Memory;
 use super::exec_train;
+use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
+use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
-use crate::kernels::{
-    Activation, ConvOperands, Epilogue, Layout, Residual, ThreadPool, elementwise, linear, nchw, nchwc, upsample, winograd,
-};
-use crate::plan::{BufferId, ConvStrategy, Kernel, ResidualPlan, Step};
+use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
+use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
-/// Operands of a sum that are added in one pass.
-const ADDENDS: usize = 8;
-
-/// Runs one step. `weights` are the step's own weights, in its order.
-pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool) {
+/// Runs one step. `weights` are the step's own weights, in its order; `chunk` are the rows to compute in a loop over counted rows.
+pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool, chunk: Option<&Chunk<'_>>) {
+    if let Kernel::Custom(op) = &step.kernel {
+        return custom(op, step, memory, chunk);
+    }
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // if the first input is also the output, it is never borrowed a second time
-    let first = || (step.inputs[0] != step.output).then(|| read(0));
+    let first = || (step.inputs[0] != step.output()).then(|| read(0));
     // SAFETY: the only view of this step's output, which no view made by `read` and `first` overlaps
-    let out = unsafe { memory.write(step.output) };
+    let out = unsafe { memory.write(step.output()) };
     let isa = memory.plan().options.isa;
     // decided by the result: an operand with 1x1 pixels in whole blocks is the same in either layout
-    let in_blocks = memory.plan().buffer(step.output).layout != Layout::Nchw;
+    let in_blocks = memory.plan().buffer(step.output()).layout != Layout::Nchw;
     let size = |axis: usize| step.shape.get(axis).copied().unwrap_or(1);
     match &step.kernel {
         Kernel::Conv { shape, strategy, residual, act } => {
-            let epilogue = epilogue(weights, *residual, *act, step, memory);
+            let epilogue = epilogue(weights, *residual, act.as_ref(), step, memory);
             let operands = ConvOperands { x: read(0), weight: weights[0], epilogue };
             match strategy {
                 ConvStrategy::Gemm(tiles) => {
@@ -48,7 +48,8 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         }
         Kernel::FusedConvPair { shape, second, plan, act } => {
             let [one, two] = [0, 2].map(|at| (weights[at], weights[at + 1]));
-            let epilogue = Epilogue { bias: Some(one.1), residual: Residual::None, act: *act };
+            let epilogue =
+                Epilogue { bias: Some(one.1), residual: Residual::None, act: act.as_ref().map(FusedFunction::activation) };
             let operands = ConvOperands { x: read(0), weight: one.0, epilogue };
             let second = Second { shape: second, x: read(1), weight: two.0, bias: Some(two.1) };
             // SAFETY: the only view of the scratch
@@ -56,17 +57,23 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
             nchwc::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
         Kernel::Linear { sizes, residual, act } => {
-            let epilogue = epilogue(weights, *residual, *act, step, memory);
+            let epilogue = epilogue(weights, *residual, act.as_ref(), step, memory);
             linear::linear(pool, isa, *sizes, read(0), weights[0], &epilogue, out);
         }
-        Kernel::Add { act } => add(step, *act, first(), memory, pool, out),
-        Kernel::Mul { act } => elementwise::mul(pool, first(), read(1), *act, out),
-        Kernel::ChannelMul { plane, act } if in_blocks => {
-            nchwc::channelwise::channel_mul(pool, isa, first(), read(1), *plane, *act, out);
-        }
+        Kernel::Elementwise(function) => function_of_elements(function, step, weights, memory, pool, out),
+        Kernel::Copy => elementwise::copy(pool, first(), out),
         Kernel::ScaleShift { plane, act } if in_blocks => {
             let (scale, shift) = (weights[0], weights[1]);
-            nchwc::channelwise::scale_shift(pool, isa, first(), scale, shift, *plane, *act, out);
+            nchwc::channelwise::scale_shift(
+                pool,
+                isa,
+                first(),
+                scale,
+                shift,
+                *plane,
+                act.as_ref().map(FusedFunction::activation),
+                out,
+            );
         }
         Kernel::Pool(shape) if in_blocks => nchwc::pool::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
@@ -89,14 +96,19 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Upsample { input, output } => {
             upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
         }
-        Kernel::Clamp { limits } => elementwise::clamp(pool, first(), *limits, out),
-        Kernel::Scale { times, plus } => elementwise::scale(pool, first(), *times, *plus, out),
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
-        Kernel::ChannelMul { plane, act } => nchw::channelwise::channel_mul(pool, isa, first(), read(1), *plane, *act, out),
         Kernel::ScaleShift { plane, act } => {
-            nchw::channelwise::scale_shift(pool, isa, first(), weights[0], weights[1], *plane, *act, out);
+            nchw::channelwise::scale_shift(
+                pool,
+                isa,
+                first(),
+                weights[0],
+                weights[1],
+                *plane,
+                act.as_ref().map(FusedFunction::activation),
+                out,
+            );
         }
-        Kernel::Activate { act } => elementwise::activate(pool, first(), *act, out),
         Kernel::Concat { parts } => {
             let whole = parts.iter().sum();
             let mut offset = 0;
@@ -111,13 +123,23 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Pad(shape) => nchw::movement::pad(pool, shape, read(0), out),
         Kernel::Subsample { input, stride } => nchw::movement::subsample(pool, *input, *stride, read(0), out),
         Kernel::Train(kernel) => exec_train::run(kernel, step, weights, memory, pool, out),
+        // above: its results may have other types than `out`
+        Kernel::Custom(_) => {}
     }
+}
+
+/// Runs an operator that the program gives.
+fn custom(op: &CustomOp, step: &Step, memory: &Memory<'_>, chunk: Option<&Chunk<'_>>) {
+    let operands: Vec<Slice<'_>> = step.inputs.iter().map(|&id| memory.slice(id)).collect();
+    // SAFETY: views of this step's outputs, each of another one; they overlap no input
+    let mut results: Vec<SliceMut<'_>> = step.outputs.iter().map(|&id| unsafe { memory.slice_mut(id) }).collect();
+    op.0.run(&operands, &mut results, chunk);
 }
 
 fn epilogue<'a>(
     weights: &[&'a [f32]],
     residual: ResidualPlan,
-    act: Option<Activation<'static>>,
+    act: Option<&'a FusedFunction>,
     step: &Step,
     memory: &'a Memory<'_>,
 ) -> Epilogue<'a> {
@@ -126,26 +148,34 @@ fn epilogue<'a>(
         ResidualPlan::InPlace => Residual::InPlace,
         ResidualPlan::Operand => Residual::From(memory.read(step.inputs[step.inputs.len() - 1])),
     };
-    Epilogue { bias: weights.get(1).copied(), residual, act }
+    Epilogue { bias: weights.get(1).copied(), residual, act: act.map(FusedFunction::activation) }
 }
 
-/// A sum of any number of operands, up to [`ADDENDS`] per pass.
-fn add(
+fn function_of_elements(
+    function: &ElementwiseKernel,
     step: &Step,
-    act: Option<Activation<'static>>,
-    mut first: Option<&[f32]>,
+    weights: &[&[f32]],
     memory: &Memory<'_>,
     pool: &ThreadPool,
     out: &mut [f32],
 ) {
-    let others: &[BufferId] = &step.inputs[1..];
-    let groups = others.len().div_ceil(ADDENDS);
-    for (index, group) in others.chunks(ADDENDS).enumerate() {
-        let mut views: [&[f32]; ADDENDS] = [&[]; ADDENDS];
-        for (view, &id) in views.iter_mut().zip(group) {
-            *view = memory.read(id);
-        }
-        let act = act.filter(|_| index + 1 == groups);
-        elementwise::add(pool, first.take(), &views[..group.len()], act, out);
+    let (mut inputs, mut weights) = (step.inputs.iter(), weights.iter());
+    let mut operands: Vec<Operand<'_>> = Vec::with_capacity(function.operands.len());
+    for broadcast in &function.operands {
+        // an operand that is also the output is never borrowed a second time
+        let mut value = || inputs.next().filter(|&&id| id != step.output()).map(|&id| memory.read(id));
+        let mut weight = || weights.next().copied().unwrap_or_default();
+        operands.push(match broadcast {
+            Broadcast::Full => value().map_or(Operand::InPlace, Operand::Full),
+            Broadcast::Channel => Operand::Channel(value().unwrap_or_default()),
+            Broadcast::Pixel => Operand::Pixel(value().unwrap_or_default()),
+            Broadcast::Scalar => Operand::Sample(value().unwrap_or_default()),
+            Broadcast::Parameter { .. } => Operand::Parameter(weight()),
+            Broadcast::Shared { .. } => Operand::Shared(weight()),
+        });
     }
+    let plan = memory.plan();
+    let buffer = plan.buffer(step.output());
+    let geometry = Geometry { sizes: buffer.sizes, layout: buffer.layout };
+    elementwise::elementwise(pool, plan.options.isa, &function.code, geometry, &operands, out);
 }

@@ -1,12 +1,13 @@
 //! Executes the training steps of a plan: see [`super::exec`].
 
 use super::arena::Memory;
-use crate::ir::{Act, Train};
+use crate::ir::{Broadcast, Train};
 use crate::kernels::train::norm::NormParams;
+use crate::kernels::train::reduce::{self, Over};
 use crate::kernels::train::{activation, channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad};
 use crate::kernels::upsample::upsample_grad;
 use crate::kernels::{Isa, Layout, Residual, ThreadPool};
-use crate::plan::{self, Step, TrainKernel};
+use crate::plan::{FusedFunction, Step, TrainKernel};
 
 /// Runs one step. `weights` are the operator's own weights, in its order.
 pub(super) fn run(
@@ -19,7 +20,7 @@ pub(super) fn run(
 ) {
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // an operand that is also the output is never borrowed a second time
-    let apart = |slot: usize| (step.inputs[slot] != step.output).then(|| read(slot));
+    let apart = |slot: usize| (step.inputs[slot] != step.output()).then(|| read(slot));
     // SAFETY: the only view of the scratch
     let scratch = || unsafe { memory.scratch() };
     let (isa, layout) = (memory.plan().options.isa, kernel.layout);
@@ -35,23 +36,22 @@ pub(super) fn run(
     };
     match &kernel.op {
         Train::NormStats => norm::stats(pool, isa, layout, sizes, read(0), scratch(), out),
-        Train::BatchNorm { norm, epilogue } => {
+        Train::BatchNorm { norm, .. } => {
             let residual = match step.inputs.get(2) {
                 None => Residual::None,
                 Some(_) => apart(2).map_or(Residual::InPlace, Residual::From),
             };
-            let act = epilogue.act.map(plan::activation);
+            let act = kernel.act.as_ref().map(FusedFunction::activation);
             norm::forward(pool, isa, layout, sizes, &norm_params(1, norm.eps), read(0), residual, act, out);
         }
-        Train::NormGradParams { norm, act } => {
+        Train::NormGradParams { norm, relu } => {
             let params = norm_params(2, norm.eps);
-            norm::grad_params(pool, isa, layout, sizes, &params, act.is_some(), read(0), read(1), scratch(), out);
+            norm::grad_params(pool, isa, layout, sizes, &params, *relu, read(0), read(1), scratch(), out);
         }
-        Train::NormGradInput { norm, act } => {
+        Train::NormGradInput { norm, relu } => {
             let params = norm_params(2, norm.eps);
-            norm::grad_input(pool, isa, layout, sizes, &params, act.is_some(), read(3), apart(0), apart(1), out);
+            norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
         }
-        Train::ActGrad(act) => activation::act_grad(pool, *act == Act::Relu, apart(0), read(1), out),
         // lowered to a convolution
         Train::ConvGradInput { .. } => {}
         Train::ConvGradWeight(_) => {
@@ -91,8 +91,8 @@ pub(super) fn run(
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
             upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
         }
-        Train::ClampGrad(clamp) => activation::clamp_grad(pool, clamp.limits(), apart(0), read(1), out),
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
+        Train::Reduce(broadcast) => reduce::reduce(pool, layout, sizes, over(*broadcast), read(0), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
         Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
         Train::Dropout { p, per_sample, key } => {
@@ -105,5 +105,15 @@ pub(super) fn run(
         Train::CrossEntropyGrad { smoothing, weight } => {
             loss::cross_entropy_grad(pool, layout, [sizes[0], sizes[1]], [*smoothing, *weight], read(0), read(1), out);
         }
+    }
+}
+
+fn over(broadcast: Broadcast) -> Over {
+    match broadcast {
+        // no operand repeats a full one
+        Broadcast::Full | Broadcast::Channel => Over::Pixels,
+        Broadcast::Pixel => Over::Channels,
+        Broadcast::Scalar => Over::Sample,
+        Broadcast::Parameter { .. } | Broadcast::Shared { .. } => Over::Everything,
     }
 }

@@ -1,5 +1,6 @@
 //! Runs the graph of a training step, with parameters that change between steps.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -77,7 +78,8 @@ impl TrainSession {
 
     /// Like [`TrainSession::run`], and reports the time of each step of the plan.
     pub fn run_timed(&mut self, inputs: &StepInputs<'_>, mut observe: impl FnMut(&Step, Duration)) -> Result<(), RunError> {
-        self.run_with(inputs, |pending| observe(pending.step, pending.run_timed()))
+        let mut spent = HashMap::new();
+        self.run_with(inputs, |pending| pending.run_timed(&mut spent, &mut observe))
     }
 
     /// Runs a step whose loss was not finite, and finds the first non-finite values in plan order: in an input, a parameter, or the
@@ -115,9 +117,10 @@ impl TrainSession {
         let Planned { plan, bound: Bound { weights, outputs }, .. } = planned;
         let packed = catch_unwind(AssertUnwindSafe(|| weights.pack(workspace.pool, given.params)));
         packed.map_err(|_| RunError::Panicked { step: "packing the weights".to_owned() })?;
-        let outputs = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let inputs = given.inputs.iter().copied().map(bytemuck::cast_slice).collect();
+        let outputs = outputs.iter_mut().map(|y| bytemuck::cast_slice_mut(y)).collect();
         let weight = |id| weights.values(id, given.params);
-        workspace.run(plan, given.inputs.to_vec(), outputs, given.noise, weight, run)
+        workspace.run(plan, inputs, outputs, given.noise, weight, run)
     }
 
     /// An output of the last run. The caller may take its memory by swapping in a vector of the same length.

@@ -59,7 +59,7 @@ impl<'t, 'a> Builder<'t, 'a> {
             }
         }
         let main = checked.graph().outputs().first().map(|(_, value)| value.node);
-        let linear = |id: NodeId| match checked.graph().node(id).op {
+        let linear = |id: NodeId| match &checked.graph().node(id).op {
             Op::Linear(linear) => Some(linear.features),
             _ => None,
         };
@@ -77,7 +77,7 @@ impl<'t, 'a> Builder<'t, 'a> {
 
     /// The number of classes, if the final layer is constructed in the network's own class.
     pub fn classes(&self) -> Option<usize> {
-        match self.tree.checked.graph().node(self.classes?).op {
+        match &self.tree.checked.graph().node(self.classes?).op {
             Op::Linear(linear) => Some(linear.features),
             _ => None,
         }
@@ -163,7 +163,7 @@ impl<'t, 'a> Builder<'t, 'a> {
         let items = self.tree.items(id);
         let graph = self.tree.checked.graph();
         let add = items.iter().rev().find_map(|item| match item {
-            Item::Node(node) if graph.node(*node).op == Op::Add && graph.operands(*node).len() == 2 => Some(*node),
+            Item::Node(node) if graph.node(*node).op.is_add() && graph.operands(*node).len() == 2 => Some(*node),
             _ => None,
         })?;
         let mut value = graph.operands(add)[1].node;

@@ -205,11 +205,12 @@ impl Forward<'_, '_, '_> {
             return false;
         }
         let Item::Node(node) = item else { return false };
-        match self.builder.tree.checked.graph().node(node).op {
-            Op::BatchNorm(_) | Op::Act(_) | Op::Clamp(_) | Op::Softmax | Op::Flatten => read.len() == 1,
-            Op::Scale(_) => read.len() == 1 && !pending.infix,
+        let op = &self.builder.tree.checked.graph().node(node).op;
+        match op {
+            Op::BatchNorm(_) | Op::Softmax | Op::Flatten => read.len() == 1,
+            Op::Elementwise(function) if function.is_unary() => !(function.is_applied() && pending.infix),
             // x with f(x)
-            Op::Add | Op::Mul | Op::Concat if !is_add && read.len() == 2 => {
+            _ if op.is_join() && !is_add && read.len() == 2 => {
                 let other = if read[0] == pending.value { read[1] } else { read[0] };
                 pending.argument.is_some() && pending.argument.as_ref() == self.vars.get(&other)
             }

@@ -14,6 +14,7 @@
 mod body;
 mod builder;
 mod class;
+mod elementwise;
 mod error;
 mod expr;
 mod forward;

@@ -1,8 +1,9 @@
 //! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
+use super::elementwise;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
-use crate::ir::{Act, Checked, Clamp, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Sides};
+use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
@@ -90,8 +91,7 @@ impl<'a> Use<'a> {
         match &self.node.op {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
-            Op::Act(Act::Relu) => call("nn.ReLU", Vec::new()),
-            Op::Act(Act::Sigmoid) => call("nn.Sigmoid", Vec::new()),
+            Op::Elementwise(function) => elementwise::module(function),
             Op::Pool(pool) if is_plain(pool) => {
                 let name = if matches!(pool.kind, PoolKind::Max { .. }) { "nn.MaxPool" } else { "nn.AvgPool" };
                 call(&self.dims(name), self.pool(pool))
@@ -110,17 +110,7 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Clamp(Clamp { min: Some(0.0), max: Some(6.0) }) => call("nn.ReLU6", Vec::new()),
-            Op::Input(_)
-            | Op::Pool(_)
-            | Op::Add
-            | Op::Mul
-            | Op::Concat
-            | Op::Pad(_)
-            | Op::Upsample(None)
-            | Op::Clamp(_)
-            | Op::Scale(_)
-            | Op::Train(_) => None,
+            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) | Op::Custom(_) => None,
         }
     }
 
@@ -136,10 +126,7 @@ impl<'a> Use<'a> {
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
-            Op::Act(Act::Relu) => with("F.relu", x, Vec::new()),
-            Op::Act(Act::Sigmoid) => with("torch.sigmoid", x, Vec::new()),
-            Op::Add => joined(all, " + "),
-            Op::Mul => joined(all, " * "),
+            Op::Elementwise(function) => elementwise::result(function, all),
             Op::Concat => Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))]),
             Op::Pool(pool) if is_plain(pool) => {
                 let name = if matches!(pool.kind, PoolKind::Max { .. }) { "F.max_pool" } else { "F.avg_pool" };
@@ -174,13 +161,8 @@ impl<'a> Use<'a> {
                 let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
-            Op::Clamp(clamp) => {
-                let limit =
-                    |key: &str, limit: Option<f32>| limit.map(|n| Arg::key(key, number("limit", Val::Float(shortest(n)))));
-                with("torch.clamp", x, [limit("min", clamp.min), limit("max", clamp.max)].into_iter().flatten().collect())
-            }
-            Op::Scale(scale) => scaled(scale, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
+            Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
         })
     }
 
@@ -248,7 +230,7 @@ impl<'a> Use<'a> {
     }
 }
 
-fn number(role: &'static str, value: Val) -> Expr {
+pub(super) fn number(role: &'static str, value: Val) -> Expr {
     Expr::number(Role::Other(role), role, value)
 }
 
@@ -263,32 +245,6 @@ fn tuple(list: &[[i64; 2]]) -> Expr {
     }
     parts.push(Expr::text(")"));
     Expr::Seq(parts)
-}
-
-fn joined(operands: Vec<Expr>, sign: &str) -> Expr {
-    let mut parts = Vec::new();
-    for (i, operand) in operands.into_iter().enumerate() {
-        if i > 0 {
-            parts.push(Expr::text(sign));
-        }
-        parts.push(operand);
-    }
-    Expr::Seq(parts)
-}
-
-fn scaled(scale: &Scale, x: Expr) -> Expr {
-    let real = |n: f32| number("factor", Val::Float(shortest(n)));
-    match (scale.times, scale.plus) {
-        (1.0, plus) => Expr::Seq(vec![x, Expr::text(" + "), real(plus)]),
-        (times, 0.0) => Expr::Seq(vec![real(times), Expr::text(" * "), x]),
-        (-1.0, plus) => Expr::Seq(vec![real(plus), Expr::text(" - "), x]),
-        (times, plus) => Expr::Seq(vec![real(times), Expr::text(" * "), x, Expr::text(" + "), real(plus)]),
-    }
-}
-
-/// The number with the same shortest text.
-fn shortest(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 fn is_even(sides: Sides) -> bool {

@@ -75,7 +75,7 @@ pub struct ViewNode {
     /// Its unique name: `layer2.0.conv1`.
     pub name: String,
     /// The operator's keyword, such as `conv`.
-    pub op: &'static str,
+    pub op: String,
     /// The operator with its attributes, `conv 3x3, 64`: index into [`ViewModel::texts`].
     pub text: usize,
     /// The output shape without the batch, `64 x 56 x 56`: index into [`ViewModel::texts`].
@@ -222,9 +222,9 @@ impl ViewModel {
             let node = graph.node(id);
             ViewNode {
                 name: node.name.clone(),
-                op: node.op.word(),
+                op: node.op.word().to_owned(),
                 text: shared.of(describe(&node.op)),
-                shape: shared.of(checked.shape(id).to_string()),
+                shape: shared.of(checked.results_text(id)),
                 params: learned(checked, id),
                 macs: node_macs(checked, id),
                 reads: graph.operands(id).iter().map(|value| index[value.node.index()]).collect(),
@@ -272,7 +272,7 @@ impl ViewModel {
         }
         for (i, own) in of_node.into_iter().enumerate() {
             let node = &self.nodes[i];
-            let step = own.or_else(|| match node.op {
+            let step = own.or_else(|| match node.op.as_str() {
                 // an addition belongs to the operand that is a layer, which has absorbed it
                 "add" => node.reads.iter().find(|&&r| self.nodes[r].op != "input").and_then(|&r| self.nodes[r].step),
                 _ => node.reads.first().and_then(|&r| self.nodes[r].step),

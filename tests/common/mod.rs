@@ -7,8 +7,8 @@ use ndarray::ArrayD;
 use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::ir::{
-    Act, BatchNorm, Checked, Conv, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole, ParamSource, Pool,
-    PoolKind, Shape, Value, infer, params,
+    BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
+    ParamSource, Pool, PoolKind, Shape, Types, Value,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -29,8 +29,8 @@ impl Rng {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
-    pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.range(0, list.len() - 1)]
+    pub fn one_of<T: Clone>(&mut self, list: &[T]) -> T {
+        list[self.range(0, list.len() - 1)].clone()
     }
 
     pub fn flip(&mut self) -> bool {
@@ -46,7 +46,7 @@ impl Rng {
 /// A network under construction.
 pub struct Build {
     pub graph: Graph,
-    pub shapes: Vec<Shape>,
+    pub types: Types,
     pub tensors: Vec<(String, Tensor)>,
     pub rng: Rng,
     /// Whether a block with a change in shape may use zero padding instead of a projection.
@@ -61,7 +61,7 @@ impl Build {
         let rng = Rng(seed);
         Build {
             graph: Graph::default(),
-            shapes: Vec::new(),
+            types: Types::default(),
             tensors: Vec::new(),
             rng,
             zeros: true,
@@ -71,7 +71,7 @@ impl Build {
     }
 
     pub fn shape(&self, value: Value) -> &Shape {
-        &self.shapes[value.node.index()]
+        self.types.shape(value)
     }
 
     pub fn sizes(&self, value: Value) -> Vec<usize> {
@@ -92,10 +92,9 @@ impl Build {
 
     pub fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
         let inputs: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
-        let shape = infer(&op, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut list = Vec::new();
-        for (role, sizes) in params(&op, &inputs) {
-            let full = format!("{name}.{}", role.suffix());
+        for (role, sizes) in op.params(&inputs) {
+            let full = format!("{name}.{}", op.param_name(role));
             list.push(Param { role, shape: sizes.clone(), source: ParamSource::Named(full.clone()) });
             let len: usize = sizes.iter().product();
             let fan = (len / sizes[0]).max(1) as f32;
@@ -106,14 +105,14 @@ impl Build {
                     (ParamRole::Weight, _) => rng.unit() * (6.0 / fan).sqrt(),
                     (ParamRole::Bias | ParamRole::RunningMean, _) => 0.3 * rng.unit(),
                     (ParamRole::RunningVar, _) => 1.0 + 0.9 * rng.unit(),
+                    (ParamRole::Operand(_), _) => 0.5 * rng.unit(),
                 })
                 .collect();
             self.tensors.push((full, Tensor::from_f32(sizes, values).unwrap()));
         }
         let origin = Origin { span: self.span, frame: None };
         let id = self.graph.add(Node { op, name: name.to_owned(), params: list, origin }, operands);
-        assert_eq!(id.index(), self.shapes.len());
-        self.shapes.push(shape);
+        self.types.infer(&self.graph, id).unwrap_or_else(|e| panic!("{name}: {e}"));
         Value::from(id)
     }
 
@@ -137,11 +136,25 @@ impl Build {
     }
 
     pub fn relu(&mut self, x: Value) -> Value {
-        self.push(Op::Act(Act::Relu), &[x])
+        self.push(Op::relu(), &[x])
+    }
+
+    pub fn sigmoid(&mut self, x: Value) -> Value {
+        self.push(Elementwise::sigmoid().into(), &[x])
+    }
+
+    /// The product with a value of the same shape, or of one number per channel.
+    pub fn times(&mut self, x: Value, factor: Value) -> Value {
+        let broadcast = Broadcast::of_factor(self.shape(x), self.shape(factor));
+        self.push(Elementwise::mul(broadcast).into(), &[x, factor])
+    }
+
+    pub fn sum(&mut self, values: &[Value]) -> Value {
+        self.push(Elementwise::add(values.len()).unwrap().into(), values)
     }
 
     pub fn plus(&mut self, a: Value, b: Value) -> Value {
-        self.push(Op::Add, &[a, b])
+        self.push(Op::add(), &[a, b])
     }
 
     pub fn maxpool(&mut self, x: Value, kernel: usize, stride: usize) -> Value {
@@ -207,7 +220,7 @@ impl Build {
             weights: None,
             recipe: None,
         };
-        (Checked::new(network, self.shapes), self.tensors.into_iter().collect())
+        (Checked::new(network, self.types), self.tensors.into_iter().collect())
     }
 }
 

@@ -14,7 +14,7 @@ use resnetc::internal::decompile::{DecompileError, Decompiled, Options, decompil
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::formats::onnx::{ExportOptions, Source, open, write};
 use resnetc::internal::ir::{
-    Act, Checked, Clamp, Conv, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
+    Checked, Conv, Elementwise, Epilogue, Graph, Node, Op, Origin, Pad, PadMode, Pool, PoolKind, Shape, Train, Value, summary,
 };
 use resnetc::internal::runtime::{ParamStore, init, interp};
 
@@ -288,9 +288,9 @@ fn random(seed: u64) -> (Checked, ParamStore) {
             0..=2 => b.conv(x, 4, rng.one_of(&[1, 3]), 1, 1),
             3 => b.norm(x),
             4 => b.relu(x),
-            5 => b.push(Op::Clamp(Clamp { min: Some(-0.5), max: Some(6.0) }), &[x]),
+            5 => b.push(Op::from(Elementwise::clamp(-0.5, 6.0)), &[x]),
             6 | 7 if alike => b.plus(x, y),
-            8 if alike => b.push(Op::Mul, &[x, y]),
+            8 if alike => b.times(x, y),
             9 if spread => b.push(Op::Concat, &[x, y]),
             10 => b.push(Op::Pad(Pad::channels([1, 0])), &[x]),
             11 => {
@@ -312,10 +312,10 @@ fn random(seed: u64) -> (Checked, ParamStore) {
     }
     // what nothing reads yet meets at the end
     let graph = &b.graph;
-    let loose: Vec<Value> = values.iter().copied().filter(|v| graph.users(v.node).is_empty()).collect();
+    let loose: Vec<Value> = values.iter().copied().filter(|&v| graph.users(v).is_empty()).collect();
     let side = if rng.flip() { Some(values[rng.range(0, values.len() - 1)]) } else { None };
     let end = if loose.len() > 1 { b.push(Op::Concat, &loose) } else { loose[0] };
-    let end = b.push(Op::Act(Act::Sigmoid), &[end]);
+    let end = b.sigmoid(end);
     match side {
         Some(side) => b.finish(&[("output", end), ("side", side)]),
         None => b.finish(&[("output", end)]),

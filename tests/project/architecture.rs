@@ -1,5 +1,6 @@
 //! The rules of the code base, scanned: see "Rules" in `docs/architecture.md`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -240,6 +241,48 @@ fn the_scan_finds_cycles() {
         assert!(with(a, text, "mod a;\nmod b;").is_empty(), "{text}");
     }
     assert!(with(a, "use super::a::f;\npub fn g() {}", "mod a;\n#[cfg(test)]\nmod b;").is_empty());
+}
+
+/// The six files that say of every operator what it is there.
+const BACK_ENDS: &[&str] = &[
+    "src/ir/infer/mod.rs",
+    "src/runtime/interp/mod.rs",
+    "src/plan/lower/mod.rs",
+    "src/grad/mod.rs",
+    "src/formats/onnx/export/emit.rs",
+    "src/torch/op.rs",
+];
+
+/// The operators that a file names.
+fn operators(text: &str) -> BTreeSet<&str> {
+    let name = |at: usize| text[at..].split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+    let names = text.match_indices("Op::").filter(|(at, _)| !text[..*at].ends_with(char::is_alphanumeric));
+    names.map(|(at, found)| name(at + found.len())).filter(|name| name.starts_with(char::is_uppercase)).collect()
+}
+
+#[test]
+fn only_the_back_ends_name_every_operator() {
+    let sources = sources();
+    let path_of = |path: &Path| path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().replace('\\', "/");
+    let code_of = |text: &str| code(text).map(|(_, line)| line).collect::<Vec<_>>().join("\n");
+    let op = sources.iter().find(|(_, path, _)| path.ends_with("src/ir/op.rs")).unwrap();
+    let body = code_of(&op.2);
+    let body = body.split("pub enum Op {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
+    let all: BTreeSet<&str> =
+        body.lines().map(|line| line.trim().split(['(', ',']).next().unwrap()).filter(|n| !n.is_empty()).collect();
+    assert!(all.contains("Conv") && all.len() > 8, "{all:?}");
+    let mut found = Vec::new();
+    for (_, path, text) in &sources {
+        let (path, code) = (path_of(path), code_of(text));
+        let named = operators(&code);
+        let missing: Vec<_> = all.difference(&named).collect();
+        if BACK_ENDS.contains(&path.as_str()) {
+            found.extend((!missing.is_empty()).then(|| format!("{path} lacks {missing:?}")));
+        } else if missing.len() < all.len() / 2 && !path.starts_with("src/ir/op") {
+            found.push(format!("{path} names {} of {} operators: ask for a fact instead", named.len(), all.len()));
+        }
+    }
+    complain(found, "the six back ends, and no other file, go through the operators");
 }
 
 #[test]

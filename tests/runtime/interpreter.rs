@@ -1,9 +1,11 @@
 //! What is fast held against the oracle: every operator on random shapes, and random networks.
 
+use std::sync::Arc;
+
 use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::internal::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -62,10 +64,13 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
                 dilation,
                 groups: if depthwise { channels } else { groups },
                 bias: r.flip(),
-                epilogue: Epilogue { residual: r.flip(), act: r.one_of(&[None, Some(Act::Relu), Some(Act::Sigmoid)]) },
+                epilogue: Epilogue {
+                    residual: r.flip(),
+                    act: r.one_of(&[None, Some(Arc::new(Elementwise::relu())), Some(Arc::new(Elementwise::sigmoid()))]),
+                },
             };
-            let plain = Conv { epilogue: Epilogue::default(), ..conv };
-            let shape = resnetc::internal::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
+            let plain = Conv { epilogue: Epilogue::default(), ..conv.clone() };
+            let shape = resnetc::internal::ir::infer_shape(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
             let mut operands = vec![x];
             if conv.epilogue.residual {
                 operands.push(other(&mut b, &shape));
@@ -78,19 +83,19 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Op::Linear(linear), &[x])
         }
         2 => b.norm(x),
-        3 => b.push(Op::Act(Act::Sigmoid), &[x]),
+        3 => b.sigmoid(x),
         4 => {
             let o = other(&mut b, &[channels, h, w]);
             let operands: Vec<Value> = (0..b.rng.range(2, 20)).map(|_| if b.rng.flip() { x } else { o }).collect();
-            b.push(Op::Add, &operands)
+            b.sum(&operands)
         }
         5 => {
             let o = other(&mut b, &[channels, h, w]);
-            b.push(Op::Mul, &[x, o])
+            b.times(x, o)
         }
         6 => {
             let o = other(&mut b, &[channels, 1, 1]);
-            b.push(Op::Mul, &[x, o])
+            b.times(x, o)
         }
         7 => {
             let c = b.rng.range(1, 5);
@@ -147,9 +152,9 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         15 => {
             let min = b.rng.flip().then_some(-0.25);
             let max = b.rng.flip().then_some(0.5);
-            b.push(Op::Clamp(Clamp { min, max }), &[x])
+            b.push(Elementwise::clamp(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY)).into(), &[x])
         }
-        16 => b.push(Op::Scale(Scale { times: -1.5, plus: 1.0 }), &[x]),
+        16 => b.push(Op::from(Elementwise::affine(-1.5, 1.0)), &[x]),
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
@@ -191,8 +196,8 @@ fn random(seed: u64) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) 
                 let g = b.conv(g, 2, 1, 1, 1);
                 let g = b.relu(g);
                 let g = b.conv(g, channels, 1, 1, 1);
-                let g = b.push(Op::Act(Act::Sigmoid), &[g]);
-                b.push(Op::Mul, &[v, g])
+                let g = b.sigmoid(g);
+                b.times(v, g)
             }
             4 => {
                 let a = b.conv(v, 4, 1, 1, 1);
@@ -207,7 +212,7 @@ fn random(seed: u64) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) 
             }
             _ => {
                 let a = b.conv(v, channels, 3, 1, channels);
-                b.push(Op::Add, &[a, v, a])
+                b.sum(&[a, v, a])
             }
         };
     }

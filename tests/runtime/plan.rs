@@ -1,7 +1,7 @@
 //! What the passes make of a graph, and the plan of it, by snapshot.
 
 use crate::common::Build;
-use resnetc::internal::ir::{Act, Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
+use resnetc::internal::ir::{Checked, Op, Pad, ParamSource, Shape, ShapedNetwork};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
 use resnetc::internal::plan::{PlanOptions, Settings, plan};
@@ -14,18 +14,16 @@ fn text(checked: &ShapedNetwork) -> String {
         let node = graph.node(id);
         let operands: Vec<&str> = graph.operands(id).iter().map(|v| graph.node(v.node).name.as_str()).collect();
         let epilogue = match &node.op {
-            Op::Conv(c) => Some(c.epilogue),
-            Op::Linear(l) => Some(l.epilogue),
+            Op::Conv(c) => Some(c.epilogue.clone()),
+            Op::Linear(l) => Some(l.epilogue.clone()),
             _ => None,
         };
         let mut fused = String::new();
         if let Some(e) = epilogue {
             fused += if e.residual { " +add" } else { "" };
-            fused += match e.act {
-                Some(Act::Relu) => " +relu",
-                Some(Act::Sigmoid) => " +sigmoid",
-                None => "",
-            };
+            if let Some(act) = &e.act {
+                fused += &format!(" +{}", act.name);
+            }
         }
         if node.params.iter().any(|p| !matches!(p.source, ParamSource::Named(_))) {
             fused += " +norm";
@@ -97,7 +95,7 @@ fn verify_finds_what_is_broken() {
         change(&mut checked);
         passes::verify(&checked).unwrap_err()
     };
-    let error = broken(&|n| n.shapes[c.node.index()] = Shape::fixed(&[4, 8, 9]));
+    let error = broken(&|n| n.types.results_mut(c.node)[0].shape = Shape::fixed(&[4, 8, 9]));
     assert!(error.contains("shape inference yields 4 x 8 x 8"), "{error}");
     let error = broken(&|n| n.network.graph.node_mut(c.node).params.clear());
     assert!(error.contains("has the parameters []"), "{error}");

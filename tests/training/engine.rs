@@ -20,7 +20,7 @@ fn network() -> (Checked, ParamStore) {
     let x = b.block(x, 8, 1, false, 1);
     let x = b.block(x, 20, 2, false, 1);
     let gate = b.push(Op::AdaptiveAvgPool([1, 1]), &[x]);
-    let x = b.push(Op::Mul, &[x, gate]);
+    let x = b.times(x, gate);
     let y = b.head(x, 5);
     b.finish(&[("output", y)])
 }

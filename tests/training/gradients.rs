@@ -6,7 +6,7 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Train, Value,
+    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Train, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -179,8 +179,8 @@ fn pools() {
 fn norms_activations_and_what_moves_values() {
     let norm = resnetc::internal::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
     between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");
-    between(2, [4, 5], Op::Act(Act::Relu)).check("relu");
-    between(3, [4, 5], Op::Act(Act::Sigmoid)).check("sigmoid");
+    between(2, [4, 5], Op::relu()).check("relu");
+    between(3, [4, 5], Op::from(Elementwise::sigmoid())).check("sigmoid");
     between(4, [4, 5], Op::Softmax).check("softmax over a map");
     between(5, [4, 5], Op::Dropout(0.4)).check("dropout");
     between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], ..Pad::zeros([[1, 0], [2, 1]]) })).check("pad");
@@ -189,8 +189,8 @@ fn norms_activations_and_what_moves_values() {
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
-    between(11, [5, 4], Op::Clamp(Clamp { min: Some(-0.3), max: Some(0.4) })).check("clip");
-    between(14, [5, 4], Op::Scale(Scale { times: -1.5, plus: 1.0 })).check("scale");
+    between(11, [5, 4], Op::from(Elementwise::clamp(-0.3, 0.4))).check("clip");
+    between(14, [5, 4], Op::from(Elementwise::affine(-1.5, 1.0))).check("scale");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));
@@ -221,10 +221,10 @@ fn a_value_used_several_times() {
         let a = b.conv(x, 2, 1, 1, 1);
         let joined = b.push(Op::Concat, &[a, x, a]);
         let gate = b.push(Op::AdaptiveAvgPool([1, 1]), &[joined]);
-        let gate = b.push(Op::Act(Act::Sigmoid), &[gate]);
-        let y = b.push(Op::Mul, &[joined, gate]);
-        let square = b.push(Op::Mul, &[y, y]);
-        let y = b.push(Op::Add, &[y, square, y]);
+        let gate = b.sigmoid(gate);
+        let y = b.times(joined, gate);
+        let square = b.times(y, y);
+        let y = b.sum(&[y, square, y]);
         b.head(y, 5)
     })
     .check("concat, gates, sums, label smoothing");
@@ -287,7 +287,7 @@ fn auxiliary_classifiers() {
         let mut b = Build::new(5);
         let x = b.input("x", Shape::fixed(&[2, 5, 4]));
         let x = b.conv(x, 4, 3, 1, 1);
-        let x = b.push(Op::Act(Act::Sigmoid), &[x]);
+        let x = b.sigmoid(x);
         let aux = b.head(x, classes);
         let aux = b.push(Op::Softmax, &[aux]);
         let y = b.conv(x, 3, 3, 1, 1);
@@ -318,7 +318,9 @@ fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
         let frozen = names.iter().map(|n| (*n).to_owned()).collect();
         training(&checked.canonical(), &GradOptions { frozen, ..GradOptions::default() })
     };
-    let words = |c: &TrainingStep| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
+    fn words(step: &TrainingStep) -> Vec<&str> {
+        step.graph().ids().map(|id| step.graph().node(id).op.word()).collect()
+    }
     let all = with(&[]).unwrap();
     // no gradient of the network's own input
     assert_eq!(words(&all).iter().filter(|w| **w == "conv-grad-input").count(), 1);

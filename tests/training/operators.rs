@@ -3,7 +3,7 @@
 use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
-use resnetc::internal::ir::{Act, Checked, Clamp, Conv, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Scale, Shape, Value};
+use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
 use resnetc::internal::runtime::{ParamStore, interp};
@@ -210,8 +210,8 @@ fn pools() {
             ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
             ("twice and thrice", Op::Upsample(Some([2, 3]))),
-            ("limits", Op::Clamp(Clamp { min: Some(0.1), max: Some(0.7) })),
-            ("scale", Op::Scale(Scale { times: -1.0, plus: 1.0 })),
+            ("limits", Op::from(Elementwise::clamp(0.1, 0.7))),
+            ("scale", Op::from(Elementwise::affine(-1.0, 1.0))),
         ] {
             check(&format!("{what}, {channels} channels"), [2, 9, 7], |b, x| {
                 let x = b.conv(x, channels, 3, 1, 1);
@@ -257,8 +257,8 @@ fn joins_and_gates() {
         let g = b.push(Op::Conv(Conv { bias: true, ..conv(4, 1) }), &[g]);
         let g = b.relu(g);
         let g = b.push(Op::Conv(Conv { bias: true, ..conv(16, 1) }), &[g]);
-        let g = b.push(Op::Act(Act::Sigmoid), &[g]);
-        let y = b.push(Op::Mul, &[x, g]);
+        let g = b.sigmoid(g);
+        let y = b.times(x, g);
         let y = b.plus(y, x);
         b.relu(y)
     });
@@ -269,15 +269,15 @@ fn joins_and_gates() {
         let top = b.push(Op::Upsample(None), &[top, x]);
         let y = b.plus(top, x);
         let max = b.push(Op::GlobalMaxPool, &[y]);
-        b.push(Op::Mul, &[y, max])
+        b.times(y, max)
     });
     check("products, and a value that several use", [2, 6, 7], |b, x| {
         let x = b.conv(x, 9, 3, 1, 1);
-        let s = b.push(Op::Act(Act::Sigmoid), &[x]);
-        let y = b.push(Op::Mul, &[x, s]);
+        let s = b.sigmoid(x);
+        let y = b.times(x, s);
         let y = b.plus(y, x);
-        let y = b.push(Op::Add, &[y, s, y]);
-        b.push(Op::Mul, &[y, y])
+        let y = b.sum(&[y, s, y]);
+        b.times(y, y)
     });
 }
 
@@ -292,7 +292,7 @@ fn layers_without_norms_and_ends() {
         let x = b.push(linear(33, true), &[x]);
         let x = b.relu(x);
         let x = b.push(linear(17, false), &[x]);
-        let x = b.push(Op::Act(Act::Sigmoid), &[x]);
+        let x = b.sigmoid(x);
         b.push(linear(CLASSES, true), &[x])
     });
     let smooth = GradOptions { smoothing: 0.2, ..GradOptions::default() };

@@ -3,7 +3,7 @@
 use crate::common::{Build, noise};
 use ndarray::ArrayD;
 use resnetc::internal::grad::{GradOptions, TrainingStep, training};
-use resnetc::internal::ir::{Act, Checked, Conv, Epilogue, Op, Shape, ShapedNetwork, Train, Value};
+use resnetc::internal::ir::{Checked, Conv, Epilogue, Op, Shape, ShapedNetwork, Train, Value};
 use resnetc::internal::passes;
 use resnetc::internal::runtime::{ParamStore, interp};
 
@@ -16,20 +16,18 @@ fn text(checked: &ShapedNetwork) -> String {
         let operands: Vec<&str> = graph.operands(id).iter().map(|v| graph.node(v.node).name.as_str()).collect();
         let mut op = node.op.clone();
         let (epilogue, through) = match &mut op {
-            Op::Conv(c) => (c.epilogue, None),
-            Op::Linear(l) => (l.epilogue, None),
-            Op::Train(Train::NormGradParams { act, .. } | Train::NormGradInput { act, .. }) => (Epilogue::default(), *act),
-            Op::Train(op) => (op.epilogue_mut().copied().unwrap_or_default(), None),
-            _ => (Epilogue::default(), None),
+            Op::Conv(c) => (c.epilogue.clone(), false),
+            Op::Linear(l) => (l.epilogue.clone(), false),
+            Op::Train(Train::NormGradParams { relu, .. } | Train::NormGradInput { relu, .. }) => (Epilogue::default(), *relu),
+            Op::Train(op) => (op.epilogue().cloned().unwrap_or_default(), false),
+            _ => (Epilogue::default(), false),
         };
         let mut fused = String::new();
         fused += if epilogue.residual { " +add" } else { "" };
-        fused += match epilogue.act {
-            Some(Act::Relu) => " +relu",
-            Some(Act::Sigmoid) => " +sigmoid",
-            None => "",
-        };
-        fused += if through.is_some() { " through relu" } else { "" };
+        if let Some(act) = &epilogue.act {
+            fused += &format!(" +{}", act.name);
+        }
+        fused += if through { " through relu" } else { "" };
         out += &format!("{}: {}{fused} ({})\n", node.name, node.op.word(), operands.join(", "));
     }
     for (name, value) in graph.outputs() {
@@ -100,7 +98,7 @@ fn the_numbers_stay() {
     same("a sum of itself", &none, |b, x| {
         let y = b.conv(x, 4, 1, 1, 1);
         let y = b.plus(y, y);
-        b.push(Op::Act(Act::Sigmoid), &[y])
+        b.sigmoid(y)
     });
     same("sums after strided and padded convolutions", &none, |b, x| {
         let wide = Conv {
@@ -113,7 +111,7 @@ fn the_numbers_stay() {
             bias: true,
             epilogue: Epilogue::default(),
         };
-        let y = b.push(Op::Conv(wide), &[x]);
+        let y = b.push(Op::Conv(wide.clone()), &[x]);
         let z = b.push(Op::Conv(Conv { kernel: [3; 2], pad: [[2; 2]; 2], ..wide }), &[x]);
         b.plus(y, z)
     });

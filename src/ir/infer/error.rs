@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use crate::ir::{Dim, Shape};
+use crate::base::tensor::DType;
+use crate::ir::{Dim, Rows, Shape};
 
 /// Why an operator does not fit its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -11,7 +12,7 @@ pub enum ShapeError {
     #[error("`{op}` takes {takes} operands, not {got}")]
     Arity {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The number of operands it takes, in words.
         takes: &'static str,
         /// The number of operands given.
@@ -21,7 +22,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a {needs}, not {got}")]
     Rank {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// `feature map (channels x height x width)` or `vector of features`.
         needs: &'static str,
         /// The operand.
@@ -31,10 +32,26 @@ pub enum ShapeError {
     #[error("the operands of `{op}` differ: {left} and {right}")]
     Unequal {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// First operand.
         left: Shape,
         /// The operand that differs.
+        right: Shape,
+        /// Its slot.
+        slot: usize,
+    },
+    /// An operand of an elementwise function does not have its declared shape.
+    #[error("`{operand}` of `{op}` must be {needs} next to {left}, not {right}")]
+    Broadcast {
+        /// The function.
+        op: String,
+        /// The operand's name.
+        operand: String,
+        /// The shape that its kind stands for.
+        needs: &'static str,
+        /// First operand.
+        left: Shape,
+        /// The operand.
         right: Shape,
         /// Its slot.
         slot: usize,
@@ -89,7 +106,7 @@ pub enum ShapeError {
     #[error("`{op}` can only pad channels with zeros")]
     PadChannels {
         /// The operator.
-        op: &'static str,
+        op: String,
     },
     /// A number that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
@@ -102,7 +119,7 @@ pub enum ShapeError {
     #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
     FreeCeil {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
     },
@@ -110,7 +127,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a fixed size, and {shape} is free")]
     Free {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
     },
@@ -128,9 +145,29 @@ pub enum ShapeError {
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
     OneDimensional {
         /// The operator.
-        op: &'static str,
+        op: String,
         /// The operand.
         shape: Shape,
+    },
+    /// Elements of another type.
+    #[error("`{op}` needs elements of type {needs}, not {got}")]
+    DType {
+        /// The operator.
+        op: String,
+        /// The type that it computes with.
+        needs: DType,
+        /// The operand's.
+        got: DType,
+    },
+    /// Rows of another kind.
+    #[error("`{op}` needs {needs}, not {got}")]
+    Rows {
+        /// The operator.
+        op: String,
+        /// The rows that it reads.
+        needs: Rows,
+        /// The operand's.
+        got: Rows,
     },
     /// Too large to count.
     #[error("the value would have more than 2^40 elements")]

@@ -1,25 +1,42 @@
-//! Shape inference. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
+//! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
 mod operands;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use error::ShapeError;
 
-use super::{Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
-use operands::{MAP, VECTOR, arity, equal, map_of, nonzero};
+use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
+use crate::base::tensor::DType;
+use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
+use rows::rows;
 use window::slide;
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// The shape of an operator's result; `Unknown` if an operand is. A 1-D input, `channels x length`, is handled as
-/// the feature map `channels x 1 x length`.
-pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+/// The types of an operator's results, one for each.
+pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+    if let Op::Custom(op) = op {
+        return op.0.infer(operands);
+    }
+    let shapes: Vec<Shape> = operands.iter().map(|operand| operand.shape.clone()).collect();
+    let shape = infer_shape(op, &shapes)?;
+    Ok(vec![TensorType { dtype: DType::F32, rows: rows(op, operands)?, shape }])
+}
+
+/// The shape of an operator's result, where it has a single one; `Unknown` if an operand is. A 1-D input, `channels x length`, is
+/// handled as the feature map `channels x 1 x length`.
+pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    if let Op::Custom(op) = op {
+        let operands: Vec<TensorType> = inputs.iter().cloned().map(TensorType::per_sample).collect();
+        return Ok(op.0.infer(&operands)?.into_iter().next().map_or(Shape::Unknown, |result| result.shape));
+    }
     arity(op, inputs.len())?;
-    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(one_dimensional::is_1d) {
+    if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(Shape::is_1d) {
         return infer_one_dimensional(op, inputs);
     }
     let mut dims: Vec<&[Dim]> = Vec::with_capacity(inputs.len());
@@ -53,27 +70,14 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::BatchNorm(_) | Op::Act(_) | Op::Softmax | Op::Dropout(_) | Op::Clamp(_) | Op::Scale(_) => dims[0].to_vec(),
-        Op::Add => {
-            for (slot, other) in dims.iter().enumerate().skip(1) {
-                equal(op, dims[0], other, slot)?;
-            }
-            dims[0].to_vec()
-        }
-        Op::Mul => {
-            let gate = dims[1];
-            let per_channel = gate.len() == 3 && dims[0].len() == 3 && gate[0] == dims[0][0] && gate[1..] == [Dim::Fixed(1); 2];
-            if !per_channel {
-                equal(op, dims[0], gate, 1)?;
-            }
-            dims[0].to_vec()
-        }
+        Op::BatchNorm(_) | Op::Softmax | Op::Dropout(_) => dims[0].to_vec(),
+        Op::Elementwise(function) => elementwise(op, function, &dims)?,
         Op::Concat => {
             let mut channels = 0usize;
             for (slot, d) in dims.iter().enumerate() {
                 let fits = d.len() == dims[0].len() && d.iter().zip(dims[0]).skip(1).all(|(a, b)| a.agrees(*b));
                 let unequal = || ShapeError::Unequal {
-                    op: op.word(),
+                    op: op.word().to_owned(),
                     left: Shape::Known(dims[0].to_vec()),
                     right: Shape::Known(d.to_vec()),
                     slot,
@@ -106,7 +110,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let drops =
                 (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > extent[axis] && map[axis].fixed().is_none());
             if p.ceil && drops {
-                return Err(ShapeError::FreeCeil { op: op.word(), shape: inputs[0].clone() });
+                return Err(ShapeError::FreeCeil { op: op.word().to_owned(), shape: inputs[0].clone() });
             }
             let [h, w] = slide(map, p.kernel, p.stride, p.pad, p.dilation(), p.ceil)?;
             vec![Dim::Fixed(channels), h, w]
@@ -123,7 +127,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Flatten => {
             let mut features = 1usize;
             for d in dims[0] {
-                let n = d.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: inputs[0].clone() })?;
+                let n = d.fixed().ok_or_else(|| ShapeError::Free { op: op.word().to_owned(), shape: inputs[0].clone() })?;
                 features = features.checked_mul(n).ok_or(ShapeError::TooLarge)?;
             }
             vec![Dim::Fixed(features)]
@@ -131,7 +135,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Linear(l) => {
             nonzero("features", &[l.features])?;
             if dims[0].len() != 1 {
-                return Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: inputs[0].clone() });
+                return Err(ShapeError::Rank { op: op.word().to_owned(), needs: VECTOR, got: inputs[0].clone() });
             }
             let out = vec![Dim::Fixed(l.features)];
             if l.epilogue.residual {
@@ -142,7 +146,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Pad(p) => {
             let (channels, map) = map_of(op, dims[0])?;
             if p.mode != PadMode::Zeros && p.channels != [0, 0] {
-                return Err(ShapeError::PadChannels { op: op.word() });
+                return Err(ShapeError::PadChannels { op: op.word().to_owned() });
             }
             for (map, sides) in map.iter().zip(p.sides) {
                 let padding = sides[0].max(sides[1]);
@@ -174,13 +178,14 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
                 let size = match dim {
                     Dim::Fixed(n) => Dim::Fixed(n.checked_mul(times).ok_or(ShapeError::TooLarge)?),
                     free if times == 1 => *free,
-                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word(), shape: inputs[0].clone() }),
+                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word().to_owned(), shape: inputs[0].clone() }),
                 };
                 out.push(size);
             }
             out
         }
         Op::Train(train) => infer_train(train, op, &dims)?,
+        Op::Custom(_) => return Ok(Shape::Unknown),
     };
     let elements = out.iter().try_fold(1u64, |n, d| n.checked_mul(d.fixed().unwrap_or(1) as u64));
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {
@@ -195,30 +200,30 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
         return Ok(Shape::Unknown);
     }
     let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
-    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| one_dimensional::is_1d(shape))) {
-        return Err(ShapeError::Unequal { op: op.word(), left: other.clone(), right: map.clone(), slot: 1 });
+    if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| shape.is_1d())) {
+        return Err(ShapeError::Unequal { op: op.word().to_owned(), left: other.clone(), right: map.clone(), slot: 1 });
     }
-    if !one_dimensional::is_flat(op) {
-        return Err(ShapeError::OneDimensional { op: op.word(), shape: inputs[0].clone() });
+    if !op.is_flat() {
+        return Err(ShapeError::OneDimensional { op: op.word().to_owned(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();
-    Ok(one_dimensional::drop_height(&infer(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
+    Ok(one_dimensional::drop_height(&infer_shape(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
 }
 
 /// The shape of a training operator's result; the number of operands is already checked.
 fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
     let channels = |slot: usize| {
         let got = Shape::Known(dims[slot].to_vec());
-        got.channels().ok_or(ShapeError::Rank { op: op.word(), needs: MAP, got })
+        got.channels().ok_or(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got })
     };
     let pair = |slot: usize| equal(op, &[Dim::Fixed(2), Dim::Fixed(channels(0)?)], dims[slot], slot);
     let vector = |slot: usize| match dims[slot] {
-        [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word(), shape: Shape::Known(vec![*n]) }),
-        other => Err(ShapeError::Rank { op: op.word(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
+        [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word().to_owned(), shape: Shape::Known(vec![*n]) }),
+        other => Err(ShapeError::Rank { op: op.word().to_owned(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
     };
     // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
     let back = |forward: Op, x: Vec<Dim>, dy: usize| {
-        let y = infer(&forward, &[Shape::Known(x.clone())])?;
+        let y = infer_shape(&forward, &[Shape::Known(x.clone())])?;
         equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
         Ok(x)
     };
@@ -243,7 +248,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             pair(3)?;
             dims[0].to_vec()
         }
-        Train::ActGrad(_) | Train::ClampGrad(_) | Train::SoftmaxGrad => {
+        Train::SoftmaxGrad => {
             equal(op, dims[0], dims[1], 1)?;
             dims[0].to_vec()
         }
@@ -269,7 +274,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
         Train::AdaptiveAvgPoolGrad { input: [h, w] } => {
             let (channels, map) = map_of(op, dims[0])?;
             let [Some(oh), Some(ow)] = map.map(Dim::fixed) else {
-                return Err(ShapeError::Free { op: op.word(), shape: Shape::Known(dims[0].to_vec()) });
+                return Err(ShapeError::Free { op: op.word().to_owned(), shape: Shape::Known(dims[0].to_vec()) });
             };
             back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
         }
@@ -299,6 +304,17 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             equal(op, dims[0], dims[1], 1)?;
             fixed(&[channels, 1, 1])
         }
+        Train::Reduce(broadcast) => match (broadcast, dims[0]) {
+            (Broadcast::Full, dims) => dims.to_vec(),
+            (Broadcast::Channel, [channels, ..]) => vec![*channels, Dim::Fixed(1), Dim::Fixed(1)],
+            (Broadcast::Pixel, [_, height, width]) => vec![Dim::Fixed(1), *height, *width],
+            (Broadcast::Scalar, [_, _, _]) => fixed(&[1; 3]),
+            (Broadcast::Parameter { .. }, _) => fixed(&[channels(0)?]),
+            (Broadcast::Scalar | Broadcast::Shared { .. }, _) => fixed(&[1]),
+            (Broadcast::Channel | Broadcast::Pixel, other) => {
+                return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(other.to_vec()) });
+            }
+        },
         Train::Unflatten(map) => back(Op::Flatten, fixed(map), 0)?,
         Train::Dropout { .. } => dims[0].to_vec(),
         Train::CrossEntropy { .. } | Train::CrossEntropyGrad { .. } => {

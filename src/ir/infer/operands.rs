@@ -1,7 +1,7 @@
 //! What operators demand of their operands.
 
 use super::ShapeError;
-use crate::ir::{Conv, Dim, Linear, Op, Shape};
+use crate::ir::{Arity, Broadcast, Dim, Elementwise, Op, Operand, Shape};
 
 pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
@@ -12,7 +12,7 @@ pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 
     {
         return Ok((*c, map));
     }
-    Err(ShapeError::Rank { op: op.word(), needs: MAP, got: Shape::Known(shape.to_vec()) })
+    Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(shape.to_vec()) })
 }
 
 pub(super) fn nonzero(what: &'static str, values: &[usize]) -> Result<(), ShapeError> {
@@ -25,40 +25,61 @@ pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.agrees(*b)) {
         return Ok(());
     }
-    Err(ShapeError::Unequal { op: op.word(), left: Shape::Known(left.to_vec()), right: Shape::Known(right.to_vec()), slot })
+    Err(ShapeError::Unequal {
+        op: op.word().to_owned(),
+        left: Shape::Known(left.to_vec()),
+        right: Shape::Known(right.to_vec()),
+        slot,
+    })
+}
+
+/// Numbers of operands in words.
+const COUNTS: [&str; 5] = ["no", "one", "two", "three", "four"];
+
+/// The result of an elementwise function, which has the shape of its first operand.
+pub(super) fn elementwise(op: &Op, function: &Elementwise, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
+    let is_first = |x: &Operand| x.broadcast == Broadcast::Full;
+    let is_valid = function.program.operands() == function.operands.len() && function.operands.first().is_some_and(is_first);
+    let Some(&first) = dims.first().filter(|_| is_valid) else {
+        // a damaged artifact
+        return Err(ShapeError::Arity { op: op.word().to_owned(), takes: "other", got: dims.len() });
+    };
+    let per_channel = function.operands.iter().any(|o| matches!(o.broadcast, Broadcast::Parameter { .. }));
+    if per_channel && first.first().and_then(|dim| dim.fixed()).is_none() {
+        return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(first.to_vec()) });
+    }
+    for (slot, (operand, &shape)) in function.values().map(|slot| &function.operands[slot]).zip(dims).enumerate().skip(1) {
+        let one = Dim::Fixed(1);
+        let needed = match (operand.broadcast, first) {
+            (Broadcast::Channel, [channels, _, _]) => vec![*channels, one, one],
+            (Broadcast::Pixel, [_, height, width]) => vec![one, *height, *width],
+            (Broadcast::Scalar, [_, _, _]) => vec![one; 3],
+            (Broadcast::Scalar, [_]) => vec![one],
+            (Broadcast::Full, _) => {
+                equal(op, first, shape, slot)?;
+                continue;
+            }
+            _ => Vec::new(),
+        };
+        if needed.len() != shape.len() || !needed.iter().zip(shape).all(|(a, b)| a.agrees(*b)) {
+            return Err(ShapeError::Broadcast {
+                op: op.word().to_owned(),
+                operand: operand.name.clone(),
+                needs: operand.broadcast.shape(),
+                left: Shape::Known(first.to_vec()),
+                right: Shape::Known(shape.to_vec()),
+                slot,
+            });
+        }
+    }
+    Ok(first.to_vec())
 }
 
 /// Checks the number of operands.
 pub(super) fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
-    let (fits, takes) = match op {
-        Op::Input(_) => (got == 0, "no"),
-        Op::Conv(Conv { epilogue, .. }) | Op::Linear(Linear { epilogue, .. }) => {
-            if epilogue.residual {
-                (got == 2, "two")
-            } else {
-                (got == 1, "one")
-            }
-        }
-        Op::BatchNorm(_)
-        | Op::Act(_)
-        | Op::Pool(_)
-        | Op::AdaptiveAvgPool(_)
-        | Op::GlobalMaxPool
-        | Op::Flatten
-        | Op::Softmax
-        | Op::Dropout(_)
-        | Op::Pad(_)
-        | Op::Subsample(_)
-        | Op::Upsample(Some(_))
-        | Op::Clamp(_)
-        | Op::Scale(_) => (got == 1, "one"),
-        Op::Upsample(None) => (got == 2, "two"),
-        Op::Add | Op::Concat => (got >= 2, "two or more"),
-        Op::Mul => (got == 2, "two"),
-        Op::Train(train) => {
-            let takes = train.operands();
-            (got == takes, ["no", "one", "two", "three", "four"].get(takes).copied().unwrap_or("other"))
-        }
+    let (fits, takes) = match op.arity() {
+        Arity::Exactly(count) => (got == count, COUNTS.get(count).copied().unwrap_or("other")),
+        Arity::AtLeast(count) => (got >= count, "two or more"),
     };
-    if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word(), takes, got }) }
+    if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word().to_owned(), takes, got }) }
 }

@@ -15,6 +15,7 @@ pub mod loss;
 pub mod movement;
 pub mod norm;
 pub mod pool;
+pub mod reduce;
 pub mod sgd;
 #[cfg(test)]
 mod testing;

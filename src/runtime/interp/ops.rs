@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::array::Array;
-use crate::ir::{Act, BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
 
 /// The statistics of a batch at a batch norm, one value per channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,27 +16,13 @@ pub struct BatchStats {
     pub count: usize,
 }
 
-pub(super) fn activate(act: Act, v: f64) -> f64 {
-    match act {
-        // `max` would turn NaN into 0
-        Act::Relu => {
-            if v < 0.0 {
-                0.0
-            } else {
-                v
-            }
-        }
-        Act::Sigmoid => 1.0 / (1.0 + (-v).exp()),
-    }
-}
-
-pub(super) fn epilogue(epilogue: Epilogue, sums: Vec<f64>, residual: Option<&Array>) -> Vec<f64> {
+pub(super) fn epilogue(epilogue: &Epilogue, sums: Vec<f64>, residual: Option<&Array>) -> Vec<f64> {
     let residual = residual.filter(|_| epilogue.residual);
     sums.into_iter()
         .enumerate()
         .map(|(i, sum)| {
             let sum = sum + residual.map_or(0.0, |r| r.data[i]);
-            epilogue.act.map_or(sum, |act| activate(act, sum))
+            epilogue.act.as_ref().map_or(sum, |act| act.program.evaluate(&[sum]))
         })
         .collect()
 }
@@ -242,7 +228,7 @@ mod tests {
     //! Expected values are from PyTorch (2.x, CPU), printed by `torch.nn.functional` for the same sequence.
 
     use super::*;
-    use crate::ir::{Op, Shape, infer};
+    use crate::ir::{Op, Shape, infer_shape};
 
     /// `((7 i + 3) mod 11 - 5) / 2`: neighbors differ, and all values are exact in f32.
     fn sequence(shape: &[usize]) -> Array {
@@ -251,7 +237,7 @@ mod tests {
     }
 
     fn shape(op: &Op, x: &Array) -> Vec<usize> {
-        let sizes = infer(op, &[Shape::fixed(&x.shape[1..])]).unwrap().sizes().unwrap();
+        let sizes = infer_shape(op, &[Shape::fixed(&x.shape[1..])]).unwrap().sizes().unwrap();
         [&x.shape[..1], &sizes[..]].concat()
     }
 
@@ -312,11 +298,11 @@ mod tests {
             bias: true,
             epilogue: Epilogue::default(),
         };
-        let shape = shape(&Op::Conv(c), &x);
+        let shape = shape(&Op::Conv(c.clone()), &x);
         assert_eq!(shape, [1, 4, 2, 5]);
         let found = conv(&c, &x, &weight.data, Some(&bias.data), &shape);
         #[rustfmt::skip]
-        close(&epilogue(c.epilogue, found, None), &[
+        close(&epilogue(&c.epilogue, found, None), &[
             -9.25, 0.0, -4.25, -3.0, -6.0, 6.25, 2.75, -6.25, -9.75, 7.25, 17.5, 8.75, -10.25, 17.5, 0.5, -7.75, 15.25, 7.5, -8.5, 0.0,
             2.75, -1.5, -2.25, 8.0, -0.75, 6.5, -6.75, -5.0, -0.5, 7.0, -4.25, 8.5, -4.25, -6.0, 2.25, -7.25, -15.75, 14.75, -9.75, -8.25,
         ]);

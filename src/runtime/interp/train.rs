@@ -2,8 +2,9 @@
 //! linear maps.
 
 use super::array::Array;
-use super::ops::{self, activate, batch_stats, inside, normalize, padded, softmax, source, window};
-use crate::ir::{Act, BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
+use super::elementwise::reduce;
+use super::ops::{self, batch_stats, inside, normalize, padded, softmax, source, window};
+use crate::ir::{BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
 
@@ -25,11 +26,11 @@ pub(super) fn evaluate(
             let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
             let (mean, var) = x[1].data.split_at(weight.len());
             let y = normalize(norm, x[0], &weight, &bias, mean, var);
-            ops::epilogue(*epilogue, y, x.get(2).copied())
+            ops::epilogue(epilogue, y, x.get(2).copied())
         }
-        Train::NormGradParams { norm, act } => {
+        Train::NormGradParams { norm, relu } => {
             let hat = Hat::new(norm, x[0], x[2]);
-            let dy = masked(*act, &hat, x[1], needed)?;
+            let dy = masked(*relu, &hat, x[1], needed)?;
             let channels = hat.channels;
             let mut sums = vec![0.0; 2 * channels];
             for (i, &dy) in dy.iter().enumerate() {
@@ -39,9 +40,9 @@ pub(super) fn evaluate(
             }
             sums
         }
-        Train::NormGradInput { norm, act } => {
+        Train::NormGradInput { norm, relu } => {
             let hat = Hat::new(norm, x[0], x[2]);
-            let dy = masked(*act, &hat, x[1], needed)?;
+            let dy = masked(*relu, &hat, x[1], needed)?;
             let weight = needed(ParamRole::Weight)?;
             let (by_weight, by_bias) = x[3].data.split_at(hat.channels);
             let count = (dy.len() / hat.channels) as f64;
@@ -50,19 +51,6 @@ pub(super) fn evaluate(
                 weight[c] * hat.inverse[c] * (dy - by_bias[c] / count - hat.values[i] * by_weight[c] / count)
             };
             dy.into_iter().enumerate().map(dx).collect()
-        }
-        Train::ActGrad(act) => {
-            let grad = |(&dy, &y): (&f64, &f64)| match act {
-                Act::Relu => {
-                    if y <= 0.0 {
-                        0.0
-                    } else {
-                        dy
-                    }
-                }
-                Act::Sigmoid => dy * y * (1.0 - y),
-            };
-            x[0].data.iter().zip(&x[1].data).map(grad).collect()
         }
         Train::ConvGradInput { conv, .. } => {
             let weight = needed(ParamRole::Weight)?;
@@ -169,11 +157,7 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::ClampGrad(clamp) => {
-            let [low, high] = clamp.limits().map(f64::from);
-            let within = |x: f64| low <= x && x <= high;
-            x[0].data.iter().zip(&x[1].data).map(|(&dy, &x)| if within(x) { dy } else { 0.0 }).collect()
-        }
+        Train::Reduce(broadcast) => reduce(*broadcast, x[0], shape),
         Train::SumPlane => {
             let plane = x[0].planes().2;
             let products = x[0].data.chunks(plane).zip(x[1].data.chunks(plane));
@@ -257,22 +241,14 @@ impl Hat {
 }
 
 /// The gradient before a batch norm's activation, from the gradient after it.
-fn masked(act: Option<Act>, hat: &Hat, dy: &Array, needed: &Needed<'_>) -> Result<Vec<f64>, RunError> {
-    let Some(act) = act else { return Ok(dy.data.clone()) };
+fn masked(relu: bool, hat: &Hat, dy: &Array, needed: &Needed<'_>) -> Result<Vec<f64>, RunError> {
+    if !relu {
+        return Ok(dy.data.clone());
+    }
     let (weight, bias) = (needed(ParamRole::Weight)?, needed(ParamRole::Bias)?);
     let one = |(i, &dy): (usize, &f64)| {
         let c = hat.channel(i);
-        let y = activate(act, weight[c] * hat.values[i] + bias[c]);
-        match act {
-            Act::Relu => {
-                if y <= 0.0 {
-                    0.0
-                } else {
-                    dy
-                }
-            }
-            Act::Sigmoid => dy * y * (1.0 - y),
-        }
+        if weight[c] * hat.values[i] + bias[c] <= 0.0 { 0.0 } else { dy }
     };
     Ok(dy.data.iter().enumerate().map(one).collect())
 }

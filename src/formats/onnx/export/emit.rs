@@ -8,8 +8,7 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    Act, BatchNorm, Clamp, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork,
-    Value,
+    BatchNorm, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Value,
 };
 use crate::runtime::ParamStore;
 
@@ -17,6 +16,7 @@ use crate::runtime::ParamStore;
 pub(super) struct Emitter<'a> {
     checked: &'a ShapedNetwork,
     params: &'a ParamStore,
+    opset: i64,
     nodes: Vec<NodeProto>,
     weights: Vec<Weight>,
     /// The name of each value that was emitted.
@@ -27,7 +27,7 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub fn new(checked: &'a ShapedNetwork, params: &'a ParamStore) -> Emitter<'a> {
+    pub fn new(checked: &'a ShapedNetwork, params: &'a ParamStore, opset: i64) -> Emitter<'a> {
         let mut outputs = HashMap::new();
         let mut taken = HashSet::new();
         for (name, value) in checked.graph().outputs() {
@@ -42,7 +42,7 @@ impl<'a> Emitter<'a> {
                 ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
             }));
         }
-        Emitter { checked, params, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
+        Emitter { checked, params, opset, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
     }
 
     /// The name of an emitted value.
@@ -97,7 +97,7 @@ impl<'a> Emitter<'a> {
     /// The shape of a node's first operand.
     pub(super) fn operand(&self, id: NodeId) -> Option<&'a Shape> {
         let first = self.checked.graph().operands(id).first().copied()?;
-        Some(self.checked.shape(first.node))
+        Some(self.checked.shape(first))
     }
 
     /// The shape of a node's result.
@@ -110,8 +110,23 @@ impl<'a> Emitter<'a> {
         self.operand(id).and_then(Shape::map).map_or(0, <[_]>::len)
     }
 
+    /// A node of the graph.
+    pub(super) fn graph_node(&self, id: NodeId) -> &'a Node {
+        self.checked.graph().node(id)
+    }
+
+    /// The opset of the file.
+    pub(super) fn opset(&self) -> i64 {
+        self.opset
+    }
+
     /// Adds the values of a parameter, and returns its name in the file.
     fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+        self.param_with_axes(node, role, 0)
+    }
+
+    /// Adds the values of a parameter with this many more axes of size 1.
+    pub(super) fn param_with_axes(&mut self, node: &Node, role: ParamRole, axes: usize) -> Result<String, ExportError> {
         let Some(param) = node.params.iter().find(|p| p.role == role) else {
             return Err(unsupported(node, format!("it has no {}", role.suffix())));
         };
@@ -122,7 +137,8 @@ impl<'a> Emitter<'a> {
             }
         };
         let values = self.params.evaluate(&param.source, &param.shape)?;
-        self.weights.push(Weight::f32(name.clone(), param.shape.clone(), values));
+        let shape = param.shape.iter().copied().chain(std::iter::repeat_n(1, axes)).collect();
+        self.weights.push(Weight::f32(name.clone(), shape, values));
         Ok(name)
     }
 
@@ -140,10 +156,7 @@ impl<'a> Emitter<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
-            Op::Act(act) => self.push(word(*act), name, &[one], Vec::new()),
-            Op::Add if x.len() == 2 => self.push("Add", name, &x, Vec::new()),
-            Op::Add => self.push("Sum", name, &x, Vec::new()),
-            Op::Mul => self.push("Mul", name, &x, Vec::new()),
+            Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
             Op::AdaptiveAvgPool([1, 1]) => self.push("GlobalAveragePool", name, &[one], Vec::new()),
@@ -158,14 +171,8 @@ impl<'a> Emitter<'a> {
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
-            Op::Clamp(clip) => self.clip(name, clip, one),
-            Op::Scale(scale) => {
-                let times = self.values(&format!("{name}.times"), Vec::new(), vec![scale.times]);
-                let plus = self.values(&format!("{name}.plus"), Vec::new(), vec![scale.plus]);
-                let product = self.push("Mul", &format!("{name}.product"), &[one, &times], Vec::new());
-                self.push("Add", name, &[&product, &plus], Vec::new())
-            }
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
+            Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
         // a value that is an output has the name of the output
         let result = match self.outputs.get(&id).copied() {
@@ -196,7 +203,7 @@ impl<'a> Emitter<'a> {
         ];
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let y = self.push("Conv", &node.name, &inputs, attributes);
-        Ok(self.epilogue(node, conv.epilogue, y, x))
+        Ok(self.epilogue(node, &conv.epilogue, y, x))
     }
 
     fn linear(&mut self, node: &Node, linear: &Linear, x: &[&str]) -> Result<String, ExportError> {
@@ -206,19 +213,19 @@ impl<'a> Emitter<'a> {
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let y = self.push("Gemm", &node.name, &inputs, vec![int("transB", 1)]);
-        Ok(self.epilogue(node, linear.epilogue, y, x))
+        Ok(self.epilogue(node, &linear.epilogue, y, x))
     }
 
     /// Emits a fused epilogue as separate nodes.
-    fn epilogue(&mut self, node: &Node, epilogue: Epilogue, y: String, x: &[&str]) -> String {
+    fn epilogue(&mut self, node: &Node, epilogue: &Epilogue, y: String, x: &[&str]) -> String {
         let mut y = y;
         if epilogue.residual
             && let Some(other) = x.last()
         {
             y = self.push("Add", &format!("{}.add", node.name), &[&y, other], Vec::new());
         }
-        if let Some(act) = epilogue.act {
-            y = self.push(word(act), &format!("{}.{}", node.name, Op::Act(act).word()), &[&y], Vec::new());
+        if let Some(act) = &epilogue.act {
+            y = self.activation(&format!("{}.{}", node.name, act.name), act, &y);
         }
         y
     }
@@ -285,26 +292,10 @@ impl<'a> Emitter<'a> {
         let sizes = self.push("Concat", &format!("{name}.sizes"), &[&lead, &map], vec![int("axis", 0)]);
         self.push("Resize", name, &[one, "", "", &sizes], nearest)
     }
-
-    fn clip(&mut self, name: &str, clip: &Clamp, x: &str) -> String {
-        let mut limit = |which: &str, value: Option<f32>| match value {
-            Some(value) => self.values(&format!("{name}.{which}"), Vec::new(), vec![value]),
-            None => String::new(),
-        };
-        let (low, high) = (limit("low", clip.min), limit("high", clip.max));
-        self.push("Clip", name, &[x, &low, &high], Vec::new())
-    }
 }
 
 pub(super) fn unsupported(node: &Node, reason: String) -> ExportError {
     ExportError::Unsupported { node: node.name.clone(), reason }
-}
-
-fn word(act: Act) -> &'static str {
-    match act {
-        Act::Relu => "Relu",
-        Act::Sigmoid => "Sigmoid",
-    }
 }
 
 fn node(op: &str, name: &str, inputs: &[&str], output: &str) -> NodeProto {
@@ -340,7 +331,7 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
 }
 
-fn float(name: &str, value: f32) -> AttributeProto {
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { f: Some(value), ..attribute(name, AttributeType::Float) }
 }
 

@@ -6,7 +6,7 @@ use super::dispatch::ImportResult;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Scale, Shape};
+use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Shape};
 
 /// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
 const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
@@ -16,7 +16,7 @@ const MAX_CHANNELS: usize = 1 << 20;
 
 impl Importer<'_> {
     /// The name of a layer: from its weight if possible and not taken by another layer; otherwise from the node.
-    fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
+    pub(super) fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
         let from_weight = names::of_tensor(weight).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")));
         from_weight.unwrap_or_else(|| names::of_node(call.node.name(), call.node.op_type(), word))
     }
@@ -26,7 +26,7 @@ impl Importer<'_> {
         self.graph.node(flow.value.node).name.clone()
     }
 
-    fn store(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
+    pub(super) fn store(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
         let name = format!("{}.{role}", self.name_of(layer));
         self.tensors.insert(name, tensor);
     }
@@ -115,23 +115,10 @@ impl Importer<'_> {
         Ok(y)
     }
 
-    /// `x * scale + shift`: the language's `scale` for single numbers; otherwise a batch norm with mean 0 and variance 1. Merged with a preceding
-    /// `scale` that nothing else reads.
-    pub(super) fn affine(
-        &mut self,
-        call: &Call<'_>,
-        slot: usize,
-        x: &Flow,
-        scale: PerChannel,
-        shift: PerChannel,
-    ) -> ImportResult<Flow> {
-        if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
-            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value.node).is_empty();
-            if let (true, Op::Scale(before)) = (is_last, &mut self.graph.node_mut(x.value.node).op) {
-                *before = Scale { times: before.times * times, plus: before.plus * times + plus };
-                return Ok(x.clone());
-            }
-            return self.add(call, Op::Scale(Scale { times, plus }), &[x]);
+    /// `x * scale + shift`, as a batch norm with mean 0 and variance 1 unless both are single numbers.
+    pub(super) fn per_channel(&mut self, call: &Call<'_>, x: &Flow, scale: PerChannel, shift: PerChannel) -> ImportResult<Flow> {
+        if let (&PerChannel::One(a), &PerChannel::One(b)) = (&scale, &shift) {
+            return self.affine(call, x, a, b);
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
@@ -148,7 +135,7 @@ impl Importer<'_> {
 
     /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
     pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value.node).is_empty() {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
             return Ok(None);
         }
         let has_bias = match &mut self.graph.node_mut(x.value.node).op {
@@ -192,7 +179,7 @@ impl Importer<'_> {
         match self.known(call, 2).cloned() {
             None => Ok(y),
             Some(Known::Value(c)) => {
-                let c = if beta == 1.0 { c } else { self.affine(call, 2, &c, PerChannel::One(beta), PerChannel::One(0.0))? };
+                let c = if beta == 1.0 { c } else { self.affine(call, &c, beta, 0.0)? };
                 self.plus(call, y, c)
             }
             Some(Known::Tensor(_, c)) => {
@@ -208,7 +195,7 @@ impl Importer<'_> {
                 self.store(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
-            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Failed) => {
+            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Condition(_) | Known::Failed) => {
                 Err("its bias is neither a constant nor a value of the network".to_owned())
             }
         }

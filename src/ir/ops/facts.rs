@@ -1,0 +1,207 @@
+//! Facts about operators, as methods. Passes, printers and front ends ask for a fact and name no operator.
+//!
+//! Each fact has one default, so an operator appears here only where it differs. What every operator must state for itself is an
+//! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
+
+use crate::ir::attrs::{Conv, Epilogue, Linear, Pad, PadMode, Pair, Pool};
+use crate::ir::dim::Shape;
+use crate::ir::elementwise::Broadcast;
+use crate::ir::op::Op;
+use crate::ir::params::ParamRole;
+
+/// How many operands an operator takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// This many.
+    Exactly(usize),
+    /// This many or more.
+    AtLeast(usize),
+}
+
+impl Op {
+    /// The number of operands, the residual of an epilogue included.
+    pub fn arity(&self) -> Arity {
+        let own = match self {
+            Op::Input(_) => 0,
+            Op::Concat => return Arity::AtLeast(2),
+            Op::Upsample(None) => 2,
+            Op::Elementwise(function) => function.values().count(),
+            Op::Train(op) => op.operands(),
+            _ => 1,
+        };
+        Arity::Exactly(own + usize::from(self.has_residual()))
+    }
+
+    /// The epilogue of an operator that supports one; its default until the fusion pass.
+    pub fn epilogue(&self) -> Option<&Epilogue> {
+        match self {
+            Op::Conv(Conv { epilogue, .. }) | Op::Linear(Linear { epilogue, .. }) => Some(epilogue),
+            Op::Train(op) => op.epilogue(),
+            _ => None,
+        }
+    }
+
+    /// The epilogue, to fuse an addition or an activation into the operator; `None` if it cannot take one.
+    pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
+        match self {
+            Op::Conv(Conv { epilogue, .. }) | Op::Linear(Linear { epilogue, .. }) => Some(epilogue),
+            Op::Train(op) => op.epilogue_mut(),
+            _ => None,
+        }
+    }
+
+    /// Whether its last operand is added to the result.
+    pub fn has_residual(&self) -> bool {
+        self.epilogue().is_some_and(|epilogue| epilogue.residual)
+    }
+
+    /// The bias of a layer that multiplies by a weight, and its number of outputs: what a following norm can be folded into.
+    pub fn bias_mut(&mut self) -> Option<(&mut bool, usize)> {
+        match self {
+            Op::Conv(Conv { bias, filters, .. }) => Some((bias, *filters)),
+            Op::Linear(Linear { bias, features, .. }) => Some((bias, *features)),
+            _ => None,
+        }
+    }
+
+    /// Whether it multiplies by a learned weight matrix: the layers that papers count.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self, Op::Conv(_) | Op::Linear(_))
+    }
+
+    /// Whether it joins two or more values, whose sizes must agree.
+    pub fn is_join(&self) -> bool {
+        match self {
+            Op::Concat => true,
+            Op::Elementwise(function) => function.values().count() > 1,
+            _ => false,
+        }
+    }
+
+    /// Whether inference can replace it by its first operand.
+    pub fn is_identity(&self, operands: &[Shape], result: &Shape) -> bool {
+        match self {
+            Op::Dropout(_) => true,
+            Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
+            Op::Subsample(stride) => *stride == [1, 1],
+            Op::Upsample(times) => *times == Some([1, 1]),
+            Op::Elementwise(function) => function.program.is_identity(),
+            Op::Flatten => operands.first() == Some(result),
+            _ => false,
+        }
+    }
+
+    /// For an operator that begins counted rows: the slot of the operand with their counts.
+    pub fn counts(&self) -> Option<usize> {
+        match self {
+            Op::Custom(op) => op.0.counts(),
+            _ => None,
+        }
+    }
+
+    /// Whether a source can declare it: training operators and fused epilogues belong to later phases, and custom operators to
+    /// the program.
+    pub fn is_declarable(&self) -> bool {
+        !matches!(self, Op::Train(_) | Op::Custom(_)) && self.epilogue().is_none_or(|epilogue| *epilogue == Epilogue::default())
+    }
+
+    /// The step along height and width, as counted by shortcut policies.
+    pub fn stride(&self) -> Pair {
+        match self {
+            Op::Conv(conv) => conv.stride,
+            Op::Pool(pool) => pool.stride,
+            Op::Subsample(stride) => *stride,
+            _ => [1, 1],
+        }
+    }
+
+    /// Whether it leaves the height axis alone, so that it also applies to 1-D values.
+    pub fn is_flat(&self) -> bool {
+        match self {
+            Op::Conv(Conv { kernel, stride, pad, dilation, .. }) => {
+                kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && dilation[0] == 1
+            }
+            Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
+                kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
+            }
+            Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
+            Op::Pad(pad) => pad.sides[0] == [0, 0],
+            _ => true,
+        }
+    }
+
+    /// The smallest height and width that it accepts, beyond those that its windows and its result imply.
+    pub fn min_map_size(&self) -> Pair {
+        match self {
+            // a dilated window must not fall entirely in the padding
+            Op::Pool(pool) => [0, 1].map(|axis| pool.min_map_size(axis)),
+            // reflection padding must be smaller than the feature map
+            Op::Pad(Pad { mode: PadMode::Reflect, sides, .. }) => {
+                sides.map(|[before, after]| before.max(after).saturating_add(1))
+            }
+            _ => [1, 1],
+        }
+    }
+
+    /// Its parameters on these operands, in the order weight, bias, running mean, running variance. Empty if an operand's channels
+    /// are unknown.
+    pub fn params(&self, operands: &[Shape]) -> Vec<(ParamRole, Vec<usize>)> {
+        let Some(channels) = operands.first().and_then(Shape::channels) else { return Vec::new() };
+        match self {
+            Op::Conv(conv) => {
+                let mut weight = vec![conv.filters, channels / conv.groups.max(1)];
+                // the weight of a 1-D convolution has one kernel axis, as in PyTorch's `Conv1d`
+                weight.extend_from_slice(if operands[0].is_1d() { &conv.kernel[1..] } else { &conv.kernel });
+                weight_and_bias(weight, conv.bias)
+            }
+            Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias),
+            Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
+                .map(|role| (role, vec![channels]))
+                .to_vec(),
+            Op::Elementwise(function) => function
+                .learned()
+                .map(|slot| {
+                    let is_shared = matches!(function.operands[slot].broadcast, Broadcast::Shared { .. });
+                    (ParamRole::Operand(slot as u8), vec![if is_shared { 1 } else { channels }])
+                })
+                .collect(),
+            Op::Train(op) => op.params(channels),
+            _ => Vec::new(),
+        }
+    }
+
+    /// PyTorch's name for a parameter, which follows the layer's name and a dot.
+    pub fn param_name(&self, role: ParamRole) -> &str {
+        match (self, role) {
+            (Op::Elementwise(function), ParamRole::Operand(slot)) => {
+                function.operands.get(usize::from(slot)).map_or("", |operand| &operand.name)
+            }
+            _ => role.suffix(),
+        }
+    }
+
+    /// Multiply-adds for one image, counted as in the paper: only convolutions and linear layers. `None` if a size is free or
+    /// unknown.
+    pub fn macs(&self, operands: &[Shape], result: &Shape) -> Option<u64> {
+        match self {
+            Op::Conv(conv) => {
+                let channels = operands.first()?.channels()?;
+                let values = result.sizes()?.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64))?;
+                let products = (channels / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1]) as u64;
+                values.checked_mul(products)
+            }
+            Op::Linear(linear) => (linear.features as u64).checked_mul(operands.first()?.channels()? as u64),
+            _ => Some(0),
+        }
+    }
+}
+
+/// A weight with a bias for each of its outputs.
+fn weight_and_bias(weight: Vec<usize>, bias: bool) -> Vec<(ParamRole, Vec<usize>)> {
+    let outputs = weight[0];
+    let mut list = vec![(ParamRole::Weight, weight)];
+    if bias {
+        list.push((ParamRole::Bias, vec![outputs]));
+    }
+    list
+}

@@ -1,0 +1,66 @@
+//! Facts about the operators of training steps, with one default each, as in `facts`.
+
+use crate::ir::attrs::Epilogue;
+use crate::ir::params::ParamRole;
+use crate::ir::train::Train;
+
+impl Train {
+    /// Its epilogue, if it has one.
+    pub fn epilogue(&self) -> Option<&Epilogue> {
+        match self {
+            Train::BatchNorm { epilogue, .. } => Some(epilogue),
+            Train::ConvGradInput { conv, .. } => Some(&conv.epilogue),
+            _ => None,
+        }
+    }
+
+    /// Its epilogue, if it supports one.
+    pub fn epilogue_mut(&mut self) -> Option<&mut Epilogue> {
+        match self {
+            Train::BatchNorm { epilogue, .. } => Some(epilogue),
+            // a strided 1x1 convolution is followed by zero-insertion, and padding beyond the kernel's reach by cropping
+            Train::ConvGradInput { conv, .. } => {
+                let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
+                let ends =
+                    (conv.stride == [1, 1] || conv.kernel != [1, 1]) && (0..2).all(|axis| conv.pad[axis][0] <= reach[axis]);
+                ends.then_some(&mut conv.epilogue)
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of operands without a residual.
+    pub(super) fn operands(&self) -> usize {
+        match self {
+            Train::BatchNorm { .. }
+            | Train::ConvGradWeight(_)
+            | Train::LinearGradWeight
+            | Train::MaxPoolGrad(_)
+            | Train::SumPlane
+            | Train::SoftmaxGrad
+            | Train::CrossEntropy { .. }
+            | Train::CrossEntropyGrad { .. } => 2,
+            Train::NormGradParams { .. } => 3,
+            Train::NormGradInput { .. } => 4,
+            _ => 1,
+        }
+    }
+
+    /// The parameters that it reads from its layer; `channels` are those of the first operand.
+    pub(super) fn params(&self, channels: usize) -> Vec<(ParamRole, Vec<usize>)> {
+        let weight = (ParamRole::Weight, vec![channels]);
+        let bias = (ParamRole::Bias, vec![channels]);
+        match self {
+            Train::BatchNorm { .. } | Train::NormGradParams { relu: true, .. } | Train::NormGradInput { relu: true, .. } => {
+                vec![weight, bias]
+            }
+            Train::NormGradInput { relu: false, .. } => vec![weight],
+            Train::ConvGradInput { conv, input } => {
+                let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
+                vec![(ParamRole::Weight, shape)]
+            }
+            Train::LinearGradInput { inputs } => vec![(ParamRole::Weight, vec![channels, *inputs])],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -110,7 +110,7 @@ pub(in super::super) unsafe fn softplus<S: Simd>(x: S::V) -> S::V {
     unsafe { S::add(S::max(S::zero(), x), log1p_small::<S>(exp::<S>(S::neg(S::abs(x))))) }
 }
 
-/// `tanh(log(1 + e^x))`, within 3 ulp: `n / (n + 2)` with `n = e^x (e^x + 2)`.
+/// `tanh(log(1 + e^x))`, within 3.5 ulp: `n / (n + 2)` with `n = e^x (e^x + 2)`.
 #[inline(always)]
 pub(in super::super) unsafe fn tanh_softplus<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller

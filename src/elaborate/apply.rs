@@ -52,7 +52,7 @@ impl Expander<'_> {
         let mut functions = self.functions();
         let compiled = functions.compile(unit.def, &signature, &given.numbers);
         functions.caused_by(span, errors);
-        let op = operator(unit, &signature, compiled?);
+        let op = operator(&unit.name, &signature, compiled?);
         let operands: Vec<ir::Value> = operands.into_iter().collect::<Option<_>>()?;
         Some(self.node(op.into(), name?, span, cx.frame, &operands))
     }
@@ -137,7 +137,9 @@ impl Expander<'_> {
                 let message = format!("operand `{name}` takes a label");
                 let diag = Diagnostic::error(codes::UNKNOWN_LABEL, message, arg.value.span, "not a label");
                 let diag = diag.label(parameter.name.span, "declared here");
-                self.error(diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name"));
+                self.error(
+                    diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name"),
+                );
                 false
             }
         }
@@ -213,14 +215,14 @@ impl Expander<'_> {
 }
 
 /// The operator of a call.
-fn operator(unit: &Unit, signature: &Signature, compiled: Compiled) -> Elementwise {
+pub(super) fn operator(name: &str, signature: &Signature, compiled: Compiled) -> Elementwise {
     let mut operands = vec![Operand { name: signature.current.node.clone(), broadcast: Broadcast::Full }];
     let mut numbers = Vec::new();
     let values = compiled.values.into_iter().zip(compiled.is_default);
     for (parameter, (value, is_default)) in signature.parameters.iter().zip(values) {
-        let name = parameter.name.node.clone();
+        let key = parameter.name.node.clone();
         match (parameter.role, value) {
-            (Role::Number, Some(value)) => numbers.push(Number { key: name, value, is_default }),
+            (Role::Number, Some(value)) => numbers.push(Number { key, value, is_default }),
             (Role::Number, None) => {}
             (Role::Operand(kind), init) => {
                 let broadcast = match (kind, init) {
@@ -228,9 +230,9 @@ fn operator(unit: &Unit, signature: &Signature, compiled: Compiled) -> Elementwi
                     (Broadcast::Shared { .. }, Some(init)) => Broadcast::Shared { init },
                     _ => kind,
                 };
-                operands.push(Operand { name, broadcast });
+                operands.push(Operand { name: key, broadcast });
             }
         }
     }
-    Elementwise { name: unit.name.to_string(), numbers, operands, program: compiled.program }
+    Elementwise { name: name.to_owned(), numbers, operands, program: compiled.program }
 }

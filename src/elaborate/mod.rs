@@ -19,6 +19,7 @@ mod meta;
 mod naming;
 pub mod operators;
 mod policy;
+pub mod prelude;
 mod set;
 mod shortcut;
 mod stage;

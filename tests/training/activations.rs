@@ -7,7 +7,9 @@ use resnetc::internal::syntax::prelude;
 
 /// Where we differ: the statement, the point, and why.
 const DIFFERS: &[(&str, f64, &str)] = &[
-    ("hardswish", f64::NEG_INFINITY, "PyTorch's gradient is 0 where its value is NaN"),
+    ("clamp min: 0, max: 6", 0.0, "ours passes the gradient at the limits"),
+    ("clamp min: 0, max: 6", 6.0, "ours passes the gradient at the limits"),
+    ("clamp max: 1", 1.0, "ours passes the gradient at the limits"),
     ("hardswish", f64::NAN, "PyTorch's gradient is 1"),
     ("hardsigmoid", f64::NAN, "PyTorch's gradient is 0"),
 ];

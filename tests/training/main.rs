@@ -6,6 +6,7 @@ mod activations;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activations;
 mod engine;
 mod gradients;
 mod operators;

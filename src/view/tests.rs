@@ -101,7 +101,7 @@ fn every_node_has_its_source_line() {
         let Place { file, line, .. } = model.places[node.place.unwrap()];
         let text = model.sources[file].text.lines().nth(line - 1).unwrap();
         // a projection's layers come from its block, and a linear layer first flattens a feature map
-        assert!(text.contains(node.op) || (node.op == "flatten" && text.contains("linear")), "{} at {line}: {text}", node.name);
+        assert!(text.contains(&node.op) || (node.op == "flatten" && text.contains("linear")), "{} at {line}: {text}", node.name);
     }
     for (i, node) in model.nodes.iter().enumerate() {
         assert!(node.reads.iter().all(|&r| r < i), "{} reads a later node", node.name);

@@ -29,8 +29,8 @@ impl Rng {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
-    pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.range(0, list.len() - 1)]
+    pub fn one_of<T: Clone>(&mut self, list: &[T]) -> T {
+        list[self.range(0, list.len() - 1)].clone()
     }
 
     pub fn flip(&mut self) -> bool {

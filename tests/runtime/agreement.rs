@@ -67,7 +67,7 @@ fn random(checked: &Checked) -> ParamStore {
             let values = match (param.role, is_norm) {
                 (ParamRole::Weight, true) => draw(0.3, 1.0),
                 (ParamRole::RunningVar, _) => draw(0.5, 1.5),
-                (ParamRole::RunningMean, _) | (ParamRole::Bias, _) => draw(-0.17, 0.17),
+                (ParamRole::RunningMean | ParamRole::Bias | ParamRole::Operand(_), _) => draw(-0.17, 0.17),
                 (ParamRole::Weight, false) => draw(-1.0, 1.0).into_iter().map(|w| w / (fan_in as f32).sqrt()).collect(),
             };
             list.push((name.clone(), Tensor::from_f32(param.shape.clone(), values).unwrap()));

@@ -68,7 +68,7 @@ fn parameters(checked: &Checked) -> ParamStore {
                 ParamRole::RunningVar => &|u| 1.0 + 0.5 * u,
                 ParamRole::Weight if matches!(node.op, Op::BatchNorm(_)) => &|u| 0.65 + 0.35 * u,
                 ParamRole::Weight => &|u| u * (6.0 / inputs as f64).sqrt() as f32,
-                ParamRole::RunningMean | ParamRole::Bias => &|u| u * 0.17,
+                ParamRole::RunningMean | ParamRole::Bias | ParamRole::Operand(_) => &|u| u * 0.17,
             };
             let values: Vec<f32> = draw(name, param.shape.iter().product()).into_iter().map(change).collect();
             list.push((name.clone(), Tensor::from_f32(param.shape.clone(), values).unwrap()));

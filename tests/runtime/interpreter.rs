@@ -1,5 +1,7 @@
 //! What is fast held against the oracle: every operator on random shapes, and random networks.
 
+use std::sync::Arc;
+
 use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;

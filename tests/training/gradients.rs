@@ -318,7 +318,9 @@ fn what_is_frozen_has_no_gradient_and_nothing_is_computed_for_it() {
         let frozen = names.iter().map(|n| (*n).to_owned()).collect();
         training(&checked.canonical(), &GradOptions { frozen, ..GradOptions::default() })
     };
-    let words = |c: &TrainingStep| c.graph().ids().map(|id| c.graph().node(id).op.word()).collect::<Vec<_>>();
+    fn words(step: &TrainingStep) -> Vec<&str> {
+        step.graph().ids().map(|id| step.graph().node(id).op.word()).collect()
+    }
     let all = with(&[]).unwrap();
     // no gradient of the network's own input
     assert_eq!(words(&all).iter().filter(|w| **w == "conv-grad-input").count(), 1);

@@ -111,7 +111,7 @@ fn the_numbers_stay() {
             bias: true,
             epilogue: Epilogue::default(),
         };
-        let y = b.push(Op::Conv(wide), &[x]);
+        let y = b.push(Op::Conv(wide.clone()), &[x]);
         let z = b.push(Op::Conv(Conv { kernel: [3; 2], pad: [[2; 2]; 2], ..wide }), &[x]);
         b.plus(y, z)
     });

@@ -197,7 +197,7 @@ fn a_gradient_has_the_shape_of_its_value() {
         let shapes: Vec<Shape> = shapes.iter().map(|s| Shape::fixed(s)).collect();
         infer(&Op::Train(op), &shapes)
     };
-    let input = Train::ConvGradInput { conv, input: [4, 9, 7] };
+    let input = Train::ConvGradInput { conv: conv.clone(), input: [4, 9, 7] };
     assert_eq!(infer_one(input.clone(), &[&[8, 5, 4]]), Ok(Shape::fixed(&[4, 9, 7])));
     assert!(infer_one(input, &[&[8, 5, 5]]).is_err());
     assert_eq!(infer_one(Train::ConvGradWeight(conv), &[&[4, 9, 7], &[8, 5, 4]]), Ok(Shape::fixed(&[8, 2, 3, 3])));

@@ -298,11 +298,11 @@ mod tests {
             bias: true,
             epilogue: Epilogue::default(),
         };
-        let shape = shape(&Op::Conv(c), &x);
+        let shape = shape(&Op::Conv(c.clone()), &x);
         assert_eq!(shape, [1, 4, 2, 5]);
         let found = conv(&c, &x, &weight.data, Some(&bias.data), &shape);
         #[rustfmt::skip]
-        close(&epilogue(c.epilogue, found, None), &[
+        close(&epilogue(&c.epilogue, found, None), &[
             -9.25, 0.0, -4.25, -3.0, -6.0, 6.25, 2.75, -6.25, -9.75, 7.25, 17.5, 8.75, -10.25, 17.5, 0.5, -7.75, 15.25, 7.5, -8.5, 0.0,
             2.75, -1.5, -2.25, 8.0, -0.75, 6.5, -6.75, -5.0, -0.5, 7.0, -4.25, 8.5, -4.25, -6.0, 2.25, -7.25, -15.75, 14.75, -9.75, -8.25,
         ]);

@@ -7,9 +7,13 @@ use crate::elementwise::MAX_OPERANDS;
 use crate::ir::elementwise::{Broadcast, Elementwise};
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator { schema: Schema::new("relu", "max(x, 0).", &[]), read: |_, _| Ok(Elementwise::relu().into()), write: |_| None },
     Operator {
-        schema: Schema::new("sigmoid", "1 / (1 + exp(-x)).", &[]),
+        schema: Schema::new("relu", "max(x, 0).", &[]).examples(&["relu"]),
+        read: |_, _| Ok(Elementwise::relu().into()),
+        write: |_| None,
+    },
+    Operator {
+        schema: Schema::new("sigmoid", "1 / (1 + exp(-x)).", &[]).examples(&["sigmoid"]),
         read: |_, _| Ok(Elementwise::sigmoid().into()),
         write: |_| None,
     },
@@ -21,7 +25,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::optional("min", Kind::Real, "no limit", "the minimum"),
                 Attribute::optional("max", Kind::Real, "no limit", "the maximum"),
             ],
-        ),
+        )
+        .examples(&["clamp min: 0, max: 6"]),
         read: |given, _| {
             let low = given.find("min").unwrap_or(f32::NEG_INFINITY);
             let high = given.find("max").unwrap_or(f32::INFINITY);
@@ -40,7 +45,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                 Attribute::required("times", Kind::Real, "the factor").positional(),
                 Attribute::with_default("plus", Kind::Real, AttrValue::Number(0.0), "what is added to the product"),
             ],
-        ),
+        )
+        .examples(&["scale -1, plus: 1"]),
         read: |given, _| Ok(Elementwise::affine(given.get("times")?, given.get("plus")?).into()),
         write: |_| None,
     },
@@ -50,7 +56,8 @@ pub(super) const OPERATORS: &[Operator] = &[
             "`add shortcut`, or `add LABEL, …`: the sum of the current value and those.",
             &[Attribute::optional("project_from", Kind::Label, "the block's input", "the value that a shortcut projects")],
         )
-        .joins(Operands::Several),
+        .joins(Operands::Several)
+        .examples(&["add shortcut", "add LABEL"]),
         // too few operands are reported by the shape rule
         read: |_, operands| match Elementwise::add(operands.len().max(2)) {
             Some(sum) => Ok(sum.into()),
@@ -63,7 +70,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     },
     Operator {
         schema: Schema::new("mul", "`mul LABEL`: the product, element by element or channel by channel.", &[])
-            .joins(Operands::Two),
+            .joins(Operands::Two)
+            .examples(&["mul LABEL"]),
         read: |_, operands| {
             let factor = match operands {
                 [x, factor, ..] => Broadcast::of_factor(x, factor),

@@ -238,9 +238,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
-        // slices occur only in training graphs, which no source contains
-        ShapeError::Arity { .. } | ShapeError::Slice { .. } => {
-            Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")
-        }
+        ShapeError::Slice { .. } => Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads),
+        ShapeError::Arity { .. } => Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here"),
     }
 }

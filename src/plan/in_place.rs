@@ -49,6 +49,7 @@ pub(super) fn overwrite(plan: &mut Plan) {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
+            | Kernel::Slice { .. }
             | Kernel::Upsample { .. } => None,
             Kernel::Train(train) => {
                 let slot = (0..step.inputs.len()).find(|&slot| {

@@ -95,6 +95,7 @@ impl Layouts {
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
+            | Kernel::Slice { .. }
             | Kernel::Upsample { .. } => (any_blocked, false),
         };
         let layout = StepLayout { blocked, plain_input };

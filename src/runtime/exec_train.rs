@@ -52,8 +52,8 @@ pub(super) fn run(
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
         }
-        // lowered to a convolution
-        Train::ConvGradInput { .. } => {}
+        // lowered to a convolution and to a slice
+        Train::ConvGradInput { .. } | Train::Slice { .. } => {}
         Train::ConvGradWeight(_) => {
             let isa = if layout == Layout::Nchw { Isa::Portable } else { isa };
             if let Some(shape) = kernel.conv() {
@@ -76,9 +76,6 @@ pub(super) fn run(
         }
         Train::AdaptiveAvgPoolGrad { .. } => {
             pool_grad::adaptive_avg_grad(pool, isa, layout, kernel.result_sizes(), [sizes[2], sizes[3]], read(0), out);
-        }
-        Train::Slice { start, .. } => {
-            movement::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
         }
         Train::Unpad(pad) => {
             let pad = kernel.pad(pad);

@@ -11,7 +11,7 @@ use super::{
     ResidualPlan, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Value};
+use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Train, Value};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -112,6 +112,7 @@ impl Lowering<'_> {
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+            Op::Train(Train::Slice { start, .. }) => Kernel::Slice { start: *start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
         };
         let output = self.buffer(id, Place::Arena(0))?;

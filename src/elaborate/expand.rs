@@ -17,7 +17,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{Kind, Schema};
-use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
+use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse, Types};
 use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network.
@@ -104,7 +104,7 @@ pub(super) struct Expander<'a> {
     pub diags: &'a mut Vec<Diagnostic>,
     pub graph: Graph,
     /// By node index.
-    pub shapes: Vec<Shape>,
+    pub types: Types,
     pub scopes: Vec<Scope>,
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
@@ -118,7 +118,7 @@ pub(super) struct Expander<'a> {
     steps: usize,
     /// The current nesting depth of bodies.
     pub depth: usize,
-    work: &'a Cell<usize>,
+    pub work: &'a Cell<usize>,
     /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
@@ -130,7 +130,7 @@ impl<'a> Expander<'a> {
             program,
             diags,
             graph: Graph::default(),
-            shapes: Vec::new(),
+            types: Types::default(),
             scopes: vec![Scope::default()],
             stages: Vec::new(),
             shortcuts: Vec::new(),
@@ -160,7 +160,7 @@ impl<'a> Expander<'a> {
     }
 
     pub fn shape(&self, value: ir::Value) -> &Shape {
-        self.shapes.get(value.node.index()).unwrap_or(&Shape::Unknown)
+        self.types.shape(value)
     }
 
     pub fn scope(&mut self) -> &mut Scope {
@@ -197,8 +197,6 @@ impl<'a> Expander<'a> {
 
     /// Adds a node with these operands and infers its shape. A failed shape is `Unknown` here; the checker reports it.
     pub fn node(&mut self, op: Op, name: String, span: Span, frame: Option<FrameId>, operands: &[ir::Value]) -> ir::Value {
-        let shapes: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
-        let shape = ir::infer(&op, &shapes).unwrap_or(Shape::Unknown);
         if name.len() > MAX_NAME {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
@@ -222,10 +220,8 @@ impl<'a> Expander<'a> {
         }
         self.name_bytes += name.len();
         let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
-        if self.shapes.len() <= id.index() {
-            self.shapes.resize(id.index() + 1, Shape::Unknown);
-        }
-        self.shapes[id.index()] = shape;
+        // the checker infers again, and reports errors
+        let _ = self.types.infer(&self.graph, id);
         id.into()
     }
 
@@ -262,6 +258,7 @@ impl<'a> Expander<'a> {
         match &stmt.kind {
             StmtKind::Input { name, dims } => self.input(name.as_ref(), dims, stmt.span, cx),
             StmtKind::Call(call) => self.call(call, stmt.span, cx),
+            StmtKind::Apply { value, label } => self.apply(value, label.as_ref(), stmt.span, cx),
             StmtKind::Section { body, .. } => self.body(body, cx),
             StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
             StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
@@ -404,10 +401,14 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
+        let called = self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env);
+        match self.evaluator().with_prelude(called) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => {
+                self.function_call(&unit, call, span, cx)
+            }
             Value::Unknown => cx.current = None,
-            Value::Word(word) => {
+            Value::Word(word) | Value::WordCall(word, _) => {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
@@ -443,7 +444,7 @@ impl<'a> Expander<'a> {
     }
 
     /// The name of a statement's node: its label in this scope, or the next automatic name.
-    pub fn statement_name(&mut self, word: &'static str, label: Option<&Label>, cx: &Cx) -> Option<String> {
+    pub fn statement_name(&mut self, word: &str, label: Option<&Label>, cx: &Cx) -> Option<String> {
         match label {
             Some(label) => {
                 let (text, _) = self.label_text(label, &cx.env)?;

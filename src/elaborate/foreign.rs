@@ -7,7 +7,8 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::ops::Schema;
-use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
+use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind, UnaryOp};
+use crate::syntax::prelude;
 pub use crate::syntax::table::Answer;
 use crate::syntax::table::Answer::{Nothing, Ours};
 use crate::syntax::table::{self, among, plain};
@@ -19,9 +20,10 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
     }
     let plain = plain(word);
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
-    among(context, word)
-        .or_else(|| among(context, &plain))
-        .or_else(|| operators::find(context).and_then(|_| among("operator", &plain)))
+    among(context, word).or_else(|| among(context, &plain)).or_else(|| {
+        let is_operator = operators::find(context).is_some() || prelude::find(context).is_some();
+        among("operator", &plain).filter(|_| is_operator)
+    })
 }
 
 /// Our word for a block of elsewhere.
@@ -62,6 +64,9 @@ fn answered(
 pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
     let word = &call.name.node;
     let span = call.name.span;
+    if let Some(diag) = affine(call) {
+        return Some(diag);
+    }
     let answer = find("statement", word)?;
     let diag = answered(answer, word, codes::UNKNOWN_OPERATOR, span, missing, |own| {
         let up_to = |arg: &Arg| Span { end: arg.span.start, ..span };
@@ -77,9 +82,7 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             {
                 (through(last), format!("{own} {n}x{n}, padding: 0"))
             }
-            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
-                (span, own.split(' ').next().unwrap_or(own).to_owned())
-            }
+            ("avgpool global", None, Some(_)) => (span, own.split(' ').next().unwrap_or(own).to_owned()),
             // the number of channels, which is inferred
             ("batchnorm", Some(first), _) => match call.args.get(1) {
                 Some(next) => (up_to(next), format!("{own} ")),
@@ -103,6 +106,33 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
     })
 }
 
+/// The error for our former `scale times, plus: b`.
+fn affine(call: &Call) -> Option<Diagnostic> {
+    let arg = |key: &str| call.args.iter().find(|arg| arg.key.as_ref().is_some_and(|k| k.node == key));
+    let times = arg("times").or_else(|| call.args.first().filter(|first| first.key.is_none()));
+    let (times, plus) = (times, arg("plus"));
+    if call.name.node != "scale" || call.args.is_empty() || call.args.len() != times.iter().chain(&plus).count() {
+        return None;
+    }
+    let times = times.map_or(Some("1".to_owned()), |arg| factor(&arg.value))?;
+    let plus = plus.map_or(Some(String::new()), |arg| Some(format!(" + {}", factor(&arg.value)?)))?;
+    let own = format!("apply {times} * x{plus}");
+    let diag =
+        Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("`scale` is written `{own}` here"), call.name.span, "another word");
+    Some(diag.fix(format!("write `{own}`"), whole(call), own).renamed())
+}
+
+/// A number or name as written.
+fn factor(value: &Expr) -> Option<String> {
+    match &value.kind {
+        ExprKind::Int(n) => Some(n.to_string()),
+        ExprKind::Float(x) => Some(format!("{x:?}")),
+        ExprKind::Name(name) => Some(name.clone()),
+        ExprKind::Unary(UnaryOp::Neg, inner) => Some(format!("-{}", factor(inner)?)),
+        _ => None,
+    }
+}
+
 /// What PyTorch and Keras do by default where our operator does something else, and the statement does not say it.
 fn defaults(own: &str, call: &Call) -> Option<String> {
     let gives = |key: &str| call.args.iter().any(|arg| arg.key.as_ref().is_some_and(|k| plain(&k.node).starts_with(key)));
@@ -120,6 +150,7 @@ fn defaults(own: &str, call: &Call) -> Option<String> {
 
 fn takes_nothing(word: &str) -> bool {
     operators::find(word).is_some_and(|operator| operator.schema.attributes.is_empty() && !operator.schema.is_join())
+        || prelude::find(word).is_some_and(|activation| activation.keys().next().is_none())
 }
 
 /// A call without its label.
@@ -173,7 +204,7 @@ mod tests {
         for (contexts, words, answer) in TABLE {
             if let (&["statement"], Ours(own)) = (*contexts, answer) {
                 let word = own.split(' ').next().unwrap_or(own);
-                assert!(operators::find(word).is_some(), "{words:?}: {own}");
+                assert!(operators::find(word).is_some() || prelude::find(word).is_some(), "{words:?}: {own}");
             }
             for context in contexts.iter().filter_map(|context| operators::find(context)) {
                 if let Ours(own) = answer {

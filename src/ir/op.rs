@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
-use super::{Broadcast, Elementwise, Shape, Train};
+use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -42,6 +42,8 @@ pub enum Op {
     Upsample(Option<Pair>),
     /// An operator that only training steps use.
     Train(Train),
+    /// An operator that is given by the program around this crate: no source declares it, and no file has it.
+    Custom(CustomOp),
 }
 
 impl Op {
@@ -76,5 +78,11 @@ impl Op {
     /// Whether it is a function of one value: an activation.
     pub fn is_activation(&self) -> bool {
         self.as_elementwise().is_some_and(|function| function.values().count() == 1)
+    }
+}
+
+impl From<Elementwise> for Op {
+    fn from(function: Elementwise) -> Op {
+        Op::Elementwise(Arc::new(function))
     }
 }

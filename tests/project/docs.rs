@@ -6,7 +6,7 @@ use resnetc::internal::base::render;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::ir::ops::{Attribute, Schema, find, operators};
 
-fn table() -> String {
+fn operators_table() -> String {
     let mut out = String::from("| operator | arguments (default) | |\n| --- | --- | --- |\n");
     for Schema { word, doc, attributes, .. } in operators().map(|operator| operator.schema) {
         let keys: Vec<String> = attributes
@@ -22,21 +22,43 @@ fn table() -> String {
     out
 }
 
-/// `RESNETC_WRITE_DOCS=1 cargo test --test project docs::` writes the table.
-#[test]
-fn the_language_reference_has_the_compilers_own_table() {
-    let text = std::fs::read_to_string("docs/language.md").unwrap();
-    let (before, rest) = text.split_once("compiler's own -->\n").unwrap();
-    let (table, after) = rest.split_once("<!-- end of operators -->").unwrap();
-    if std::env::var_os("RESNETC_WRITE_DOCS").is_some() {
-        std::fs::write(
-            "docs/language.md",
-            format!("{before}compiler's own -->\n{}<!-- end of operators -->{after}", self::table()),
-        )
-        .unwrap();
-        return;
+fn activations() -> String {
+    let mut out = String::from("| activation | arguments (default) | |\n| --- | --- | --- |\n");
+    for activation in resnetc::internal::syntax::prelude::activations() {
+        let keys = activation.params.iter().map(|param| {
+            let default = param.default.unwrap_or("1");
+            let takes = match param.kind {
+                None => "a number",
+                Some("parameter") => "learned, one number per channel",
+                Some("shared") => "learned, one number for all channels",
+                Some(kind) => return format!("`{}`: a label ({kind})", param.name),
+            };
+            format!("`{}`: {takes} ({default})", param.name)
+        });
+        let keys: Vec<String> = keys.collect();
+        let _ = writeln!(out, "| `{}` | {} | {} |", activation.name, keys.join("; "), activation.doc.replace('|', "\\|"));
     }
-    assert_eq!(table, self::table(), "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
+    out
+}
+
+/// `RESNETC_WRITE_DOCS=1 cargo test --test project docs::` writes the tables.
+#[test]
+fn the_language_reference_has_the_compilers_own_tables() {
+    let mut text = std::fs::read_to_string("docs/language.md").unwrap();
+    let tables = [
+        ("compiler's own -->\n", operators_table(), "<!-- end of operators -->"),
+        ("from the declarations -->\n", activations(), "<!-- end of activations -->"),
+    ];
+    for (start, table, end) in tables {
+        let (before, rest) = text.split_once(start).unwrap();
+        let (written, after) = rest.split_once(end).unwrap();
+        if std::env::var_os("RESNETC_WRITE_DOCS").is_some() {
+            text = format!("{before}{start}{table}{end}{after}");
+            std::fs::write("docs/language.md", &text).unwrap();
+            continue;
+        }
+        assert_eq!(written, table, "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
+    }
 }
 
 /// The examples that `resnetc explain` shows check in a block, after a branch where they name one.

@@ -1,55 +1,12 @@
-//! Functions of each element.
+//! Joins of values, element by element. Functions of one value are those of `std.activations`, and a file's own.
 
 use super::schema::{Attribute, Kind, Operands, Operator, Schema};
-use super::value::{AttrValue, Invalid};
+use super::value::Invalid;
 use crate::base::codes;
 use crate::elementwise::MAX_OPERANDS;
 use crate::ir::elementwise::{Broadcast, Elementwise};
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator {
-        schema: Schema::new("relu", "max(x, 0).", &[]).examples(&["relu"]),
-        read: |_, _| Ok(Elementwise::relu().into()),
-        write: |_| None,
-    },
-    Operator {
-        schema: Schema::new("sigmoid", "1 / (1 + exp(-x)).", &[]).examples(&["sigmoid"]),
-        read: |_, _| Ok(Elementwise::sigmoid().into()),
-        write: |_| None,
-    },
-    Operator {
-        schema: Schema::new(
-            "clamp",
-            "min(max(x, min), max); `clamp min: 0, max: 6` is ReLU6.",
-            &[
-                Attribute::optional("min", Kind::Real, "no limit", "the minimum"),
-                Attribute::optional("max", Kind::Real, "no limit", "the maximum"),
-            ],
-        )
-        .examples(&["clamp min: 0, max: 6"]),
-        read: |given, _| {
-            let low = given.find("min").unwrap_or(f32::NEG_INFINITY);
-            let high = given.find("max").unwrap_or(f32::INFINITY);
-            if low > high {
-                return Err(Invalid::new(format!("nothing lies between {low} and {high}"), "`min` is above `max`"));
-            }
-            Ok(Elementwise::clamp(low, high).into())
-        },
-        write: |_| None,
-    },
-    Operator {
-        schema: Schema::new(
-            "scale",
-            "times * x + plus; `scale -1, plus: 1` is 1 - x.",
-            &[
-                Attribute::required("times", Kind::Real, "the factor").positional(),
-                Attribute::with_default("plus", Kind::Real, AttrValue::Number(0.0), "what is added to the product"),
-            ],
-        )
-        .examples(&["scale -1, plus: 1"]),
-        read: |given, _| Ok(Elementwise::affine(given.get("times")?, given.get("plus")?).into()),
-        write: |_| None,
-    },
     Operator {
         schema: Schema::new(
             "add",

@@ -5,6 +5,7 @@ use super::output::Out;
 use crate::base::codes;
 use crate::elaborate::nearest;
 use crate::ir::ops::{Attribute, Schema, find, operators};
+use crate::syntax::prelude;
 
 /// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed; or the reference of an operator: its
 /// arguments and their defaults.
@@ -26,7 +27,11 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Done {
     if let Some(operator) = find(topic) {
         return reference(&operator.schema, out);
     }
-    let near = nearest(topic, operators().map(|operator| operator.schema.word));
+    if let Some(activation) = prelude::find(topic) {
+        out.line(format_args!("{topic}: {}\n", activation.doc))?;
+        return out.line(format_args!("    {}", activation.declaration));
+    }
+    let near = nearest(topic, words().map(|(word, _)| word));
     let hint = near.map_or("`resnetc explain` lists all of them".to_owned(), |near| format!("did you mean `{near}`?"));
     Err(Failure::Input(format!("unknown error code or operator `{topic}`; {hint}")))
 }
@@ -36,11 +41,17 @@ fn list(out: &mut Out) -> Done {
         out.line(format_args!("{}  {}", info.code.0, info.title))?;
     }
     out.line("")?;
-    let width = operators().map(|operator| operator.schema.word.len()).max().unwrap_or(0);
-    for Schema { word, doc, .. } in operators().map(|operator| operator.schema) {
+    let width = words().map(|(word, _)| word.len()).max().unwrap_or(0);
+    for (word, doc) in words() {
         out.line(format_args!("{word:width$}  {doc}"))?;
     }
     Ok(())
+}
+
+/// The operators, then the functions that every file has, with their descriptions.
+fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let activations = prelude::activations().iter().map(|activation| (activation.name, activation.doc));
+    operators().map(|operator| (operator.schema.word, operator.schema.doc)).chain(activations)
 }
 
 /// An operator's description, examples and arguments.

@@ -155,6 +155,13 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Elementwise::clamp(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY)).into(), &[x])
         }
         16 => b.push(Op::from(Elementwise::affine(-1.5, 1.0)), &[x]),
+        17 => {
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let all = b.sizes(x)[0];
+            let start = b.rng.range(0, all - 1);
+            let end = b.rng.range(start + 1, all);
+            b.push(Op::Slice(start..end), &[x])
+        }
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
@@ -229,7 +236,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..18, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..19, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

@@ -184,6 +184,14 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
+        Op::Slice(range) => {
+            let rank = || ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: inputs[0].clone() };
+            let all = inputs[0].channels().ok_or_else(rank)?;
+            if range.is_empty() || range.end > all {
+                return Err(ShapeError::Slice { start: range.start, count: range.len(), all });
+            }
+            [&[Dim::Fixed(range.len())], &dims[0][1..]].concat()
+        }
         Op::Train(train) => infer_train(train, op, &dims)?,
         Op::Custom(_) => return Ok(Shape::Unknown),
     };

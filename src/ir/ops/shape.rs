@@ -77,6 +77,25 @@ pub(super) const OPERATORS: &[Operator] = &[
         },
     },
     Operator {
+        schema: Schema::new(
+            "slice",
+            "Some of the channels of a feature map, or of the features of a vector.",
+            &[
+                Attribute::required("start", Kind::Count, "the first one, counted from 0"),
+                Attribute::required("count", Kind::Count, "how many"),
+            ],
+        )
+        .examples(&["slice start: 0, count: 2"]),
+        read: |given, _| {
+            let (start, count): (usize, usize) = (given.get("start")?, given.get("count")?);
+            Ok(Op::Slice(start..start.saturating_add(count)))
+        },
+        write: |op| {
+            let Op::Slice(range) = op else { return None };
+            Some(Attributes::from([("start", range.start.into()), ("count", range.len().into())]))
+        },
+    },
+    Operator {
         schema: Schema::new("concat", "`concat LABEL, …`: the current value's channels, then theirs.", &[])
             .joins(Operands::Several)
             .examples(&["concat LABEL"]),

@@ -260,6 +260,30 @@ fn resnets_agree_with_the_oracle() {
     }
 }
 
+/// The features of a flattened feature map are in its order, whatever the layout of the map.
+#[test]
+fn flattened_maps_are_read_in_order() {
+    for which in 0..6 {
+        let mut b = Build::new(7);
+        let x = b.input("x", Shape::fixed(&[3, 9, 9]));
+        let x = b.conv(x, 30, 3, 1, 1);
+        let v = b.push(Op::Flatten, &[x]);
+        let y = match which {
+            0 => b.push(Op::Slice(100..600), &[v]),
+            1 => b.push(Op::Concat, &[v, v]),
+            2 => b.relu(v),
+            3 => b.norm(v),
+            4 => b.sum(&[v, v]),
+            _ => {
+                let y = b.relu(v);
+                b.linear(y, 7)
+            }
+        };
+        let (checked, params) = b.finish(&[("y", y)]);
+        agrees(checked, params, &[("x", noise(5, &[3, 3, 9, 9]))], 2, 1e-4);
+    }
+}
+
 /// Features of whole blocks lie the same way in both layouts, those beside them do not.
 #[test]
 fn vectors_of_either_layout_are_joined() {

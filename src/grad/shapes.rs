@@ -42,7 +42,7 @@ impl Differentiation<'_> {
         for (slot, x) in self.network.graph().operands(id).into_iter().enumerate() {
             let count = self.sizes(x.node).first().copied().unwrap_or(0);
             if self.needs(x) {
-                let dx = self.train(id, &format!("{name}.x{slot}.grad"), Train::Slice { start, count }, &[dy])?;
+                let dx = self.add(id, &format!("{name}.x{slot}.grad"), Op::Slice(start..start + count), &[dy], Vec::new())?;
                 self.accumulate(x, dx);
             }
             start += count;

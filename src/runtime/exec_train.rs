@@ -52,8 +52,8 @@ pub(super) fn run(
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
         }
-        // lowered to a convolution and to a slice
-        Train::ConvGradInput { .. } | Train::Slice { .. } => {}
+        // lowered to a convolution
+        Train::ConvGradInput { .. } => {}
         Train::ConvGradWeight(_) => {
             let isa = if layout == Layout::Nchw { Isa::Portable } else { isa };
             if let Some(shape) = kernel.conv() {

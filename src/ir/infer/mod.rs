@@ -286,13 +286,6 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             };
             back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
         }
-        Train::Slice { start, count } => {
-            let all = channels(0)?;
-            if *count == 0 || start.checked_add(*count).is_none_or(|end| end > all) {
-                return Err(ShapeError::Slice { start: *start, count: *count, all });
-            }
-            [&[Dim::Fixed(*count)], &dims[0][1..]].concat()
-        }
         Train::Unpad(pad) => {
             let (channels, map) = map_of(op, dims[0])?;
             let small = |n: Dim, [a, b]: [usize; 2]| {

@@ -13,7 +13,7 @@ use super::{
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Train, Unit, Value, units};
+use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -124,7 +124,6 @@ impl Lowering<'_> {
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
-            Op::Train(Train::Slice { start, .. }) => Kernel::Slice { start: *start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };

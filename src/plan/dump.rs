@@ -126,6 +126,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Slice { .. } => "slice".to_owned(),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -125,6 +125,13 @@ pub enum Kernel {
         /// The stride.
         stride: [usize; 2],
     },
+    /// Some of the channels.
+    Slice {
+        /// The first.
+        start: usize,
+        /// The number of channels of the input.
+        of: usize,
+    },
     /// Nearest-neighbor upsampling.
     Upsample {
         /// Height and width.

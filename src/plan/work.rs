@@ -86,6 +86,7 @@ impl Kernel {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
+            | Kernel::Slice { .. }
             | Kernel::Upsample { .. } => Family::Movement,
         }
     }

@@ -5,6 +5,7 @@ use super::exec_train;
 use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
+use crate::kernels::train::movement;
 use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
 use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
@@ -95,6 +96,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         }
         Kernel::Upsample { input, output } => {
             upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+        }
+        Kernel::Slice { start, of } => {
+            let buffer = memory.plan().buffer(step.output());
+            movement::slice(pool, buffer.layout, buffer.sizes, *start, *of, read(0), out);
         }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {

@@ -123,6 +123,7 @@ impl Lowering<'_> {
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+            Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };

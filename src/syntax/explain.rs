@@ -108,7 +108,7 @@ fn advise(
     if rest.starts_with('*') && before.ends_with('*') {
         return diagnostic.help("a square is `square(x)`, a cube `x * x * x`");
     }
-    if word == "if" && expected.contains(&"an operator") {
+    if word == "if" && rest.contains(" else ") && !expected.contains(&"a value") {
         return diagnostic.help("the condition stands in front: `if x > 0 then x else 0`");
     }
     if rest.starts_with('\'') {

@@ -5,7 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod activations;
 mod engine;
 mod gradients;
 mod operators;

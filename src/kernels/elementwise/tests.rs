@@ -454,7 +454,7 @@ fn joined_steps_equal_separate_ones() {
             x.iter().map(|&x| rounded(&hardswish(), &[x])).collect(),
         ];
         for (program, expected) in [gelu(), gated(&Program::sigmoid()), hardswish()].iter().zip(&expected) {
-            let found = run(isa, 1, program, &[x.clone()]);
+            let found = run(isa, 1, program, std::slice::from_ref(&x));
             assert!(found.iter().zip(expected).all(|(&a, &b)| same(a, b)), "{isa} {program:?}");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attrs::{self, Statement};
 use super::error::DecompileError;
 use super::function;
-use crate::ir::{Elementwise, Graph, NodeId, Op, Shape, infer};
+use crate::ir::{Elementwise, Graph, NodeId, Op, Shape, infer_shape};
 
 /// A node's place in [`Net::nodes`].
 pub(super) type Id = usize;
@@ -50,7 +50,13 @@ impl Net {
         let live = live(graph);
         let order: Vec<NodeId> = graph.order().into_iter().filter(|id| live[id.index()]).collect();
         let mut at: HashMap<NodeId, Id> = HashMap::new();
-        let mut net = Net { nodes: Vec::with_capacity(order.len()), inputs: Vec::new(), outputs: Vec::new(), functions: Vec::new(), dead: 0 };
+        let mut net = Net {
+            nodes: Vec::with_capacity(order.len()),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            functions: Vec::new(),
+            dead: 0,
+        };
         net.dead = graph.len() - order.len();
         // if the operands of a concatenation begin with those of another, it reads that one instead
         let mut concats: HashMap<Vec<Id>, Id> = HashMap::new();
@@ -70,7 +76,7 @@ impl Net {
                 concats.entry(all).or_insert(net.nodes.len());
             }
             let shapes: Vec<Shape> = operands.iter().map(|&o| net.nodes[o].shape.clone()).collect();
-            let shape = match infer(&node.op, &shapes) {
+            let shape = match infer_shape(&node.op, &shapes) {
                 Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };

@@ -311,7 +311,7 @@ impl<'p> Printer<'p> {
     /// The arguments of a statement, with a leading space.
     fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|key| (key.as_str(), at.holes.next().flatten())).collect();
-        let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
+        let first = crate::elaborate::operators::find(word).and_then(|operator| operator.schema.positional());
         let is_function = prelude::find(word).is_some();
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {

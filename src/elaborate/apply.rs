@@ -137,7 +137,9 @@ impl Expander<'_> {
                 let message = format!("operand `{name}` takes a label");
                 let diag = Diagnostic::error(codes::UNKNOWN_LABEL, message, arg.value.span, "not a label");
                 let diag = diag.label(parameter.name.span, "declared here");
-                self.error(diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name"));
+                self.error(
+                    diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name"),
+                );
                 false
             }
         }

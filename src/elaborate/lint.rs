@@ -42,7 +42,8 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
                     );
                 }
                 // operands that are never used are errors
-                let is_number = |param: &Param| !matches!(def, Def::Function(_)) || (param.default.is_some() && param.kind.is_none());
+                let is_number =
+                    |param: &Param| !matches!(def, Def::Function(_)) || (param.default.is_some() && param.kind.is_none());
                 for param in def.params().iter().filter(|p| !used.contains(&p.name.node) && is_number(p)) {
                     diags.push(
                         Diagnostic::warning(

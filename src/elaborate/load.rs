@@ -18,8 +18,7 @@ use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::syntax::{self, ast};
 
 /// The standard library, embedded in the binary.
-const STD: &[(&str, &str)] =
-    &[("std.blocks", include_str!("../../models/std/blocks.resnet")), (PRELUDE, syntax::prelude::TEXT)];
+const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet")), (PRELUDE, syntax::prelude::TEXT)];
 
 /// The library whose functions every file has, without `use`. A definition of a file with the same name takes precedence.
 const PRELUDE: &str = "std.activations";

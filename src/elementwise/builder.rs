@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::instruction::{Binary, Comparison, Instruction, Register, Unary};
-use super::program::{MAX_INSTRUCTIONS, Program, ProgramError, clamp};
+use super::instruction::{Binary, Comparison, Instruction, Register, Unary, clamp};
+use super::program::{MAX_INSTRUCTIONS, Program, ProgramError};
 
 /// Builds a [`Program`]. Errors, such as too many instructions, are reported by [`Builder::finish`].
 #[derive(Debug)]

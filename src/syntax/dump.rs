@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::ast::{
-    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Function, Ident, Item, Label, Network, Param, Stage, Stmt,
-    StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
+    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Function, Ident, Item, Label, Network, Param, Stage,
+    Stmt, StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
 };
 
 /// Renders a tree. `text` is its source, for lines and columns.
@@ -91,9 +91,7 @@ impl Dump {
                 self.line(at, format_args!("input {name}{}", list(dims, " x ")));
             }
             StmtKind::Call(call) => self.line(at, call_text(call)),
-            StmtKind::Apply { value, label } => {
-                self.line(at, format_args!("apply {}{}", expr(value), suffix(label.as_ref())))
-            }
+            StmtKind::Apply { value, label } => self.line(at, format_args!("apply {}{}", expr(value), suffix(label.as_ref()))),
             StmtKind::Section { name, body } => self.nested(at, &name.node, body),
             StmtKind::Scope { name, body } => self.nested(at, &format!("scope {}", label(name)), body),
             StmtKind::Sequential { name, body } => self.nested(at, &format!("sequential {}", label(name)), body),

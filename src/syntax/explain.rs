@@ -186,9 +186,7 @@ fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
             (0, "`use`, `network`, `block` or `elementwise`")
         }
         Rule::statement | Rule::call => (0, "a statement"),
-        Rule::word | Rule::path | Rule::label | Rule::unit | Rule::use_names | Rule::parameter | Rule::declared => {
-            (0, "a name")
-        }
+        Rule::word | Rule::path | Rule::label | Rule::unit | Rule::use_names | Rule::parameter | Rule::declared => (0, "a name"),
         Rule::key | Rule::keyed | Rule::entry | Rule::entry_key => (0, "a key"),
         Rule::arm => (0, "an arm such as `left { … }`"),
         Rule::use_from => (0, "a library such as `std.blocks` or a file in quotes"),

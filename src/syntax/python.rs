@@ -367,7 +367,11 @@ fn activation<'a>(callee: &str, list: &[&'a str]) -> Option<(String, Arguments<'
     }
     let mut line = word.name.to_owned();
     for (key, _) in word.keys() {
-        let others = args.0.iter().map(|(given, _)| *given).find(|given| table::among(word.name, &table::plain(given)) == Some(Answer::Ours(key)));
+        let others = args
+            .0
+            .iter()
+            .map(|(given, _)| *given)
+            .find(|given| table::among(word.name, &table::plain(given)) == Some(Answer::Ours(key)));
         let given: Vec<&str> = [key].into_iter().chain(others).collect();
         let separator = if line.len() == word.name.len() { " " } else { ", " };
         if let Some(value) = args.take(&given) {

@@ -4,23 +4,20 @@ use std::fmt::Write;
 
 use resnetc::internal::base::render;
 use resnetc::internal::driver::Frontend;
-use resnetc::internal::elaborate::operators::OPERATORS;
+use resnetc::internal::ir::ops::{Attribute, Schema, find, operators};
 
-fn operators() -> String {
+fn operators_table() -> String {
     let mut out = String::from("| operator | arguments (default) | |\n| --- | --- | --- |\n");
-    for op in OPERATORS {
-        let keys: Vec<String> = op
-            .keys
+    for Schema { word, doc, attributes, .. } in operators().map(|operator| operator.schema) {
+        let keys: Vec<String> = attributes
             .iter()
-            .map(|key| {
-                let first = if op.positional == Some(key.name) { ", first" } else { "" };
-                match key.default {
-                    Some(default) => format!("`{}`: {}{first} ({default})", key.name, key.takes),
-                    None => format!("`{}`: {}{first}", key.name, key.takes),
-                }
+            .map(|attribute| {
+                let first = if attribute.is_positional { ", first" } else { "" };
+                let default = attribute.default_text().map_or(String::new(), |text| format!(" ({text})"));
+                format!("`{}`: {}{first}{default}", attribute.key, attribute.kind.takes())
             })
             .collect();
-        let _ = writeln!(out, "| `{}` | {} | {} |", op.word, keys.join("; "), op.doc);
+        let _ = writeln!(out, "| `{word}` | {} | {doc} |", keys.join("; "));
     }
     out
 }
@@ -49,7 +46,7 @@ fn activations() -> String {
 fn the_language_reference_has_the_compilers_own_tables() {
     let mut text = std::fs::read_to_string("docs/language.md").unwrap();
     let tables = [
-        ("compiler's own -->\n", operators(), "<!-- end of operators -->"),
+        ("compiler's own -->\n", operators_table(), "<!-- end of operators -->"),
         ("from the declarations -->\n", activations(), "<!-- end of activations -->"),
     ];
     for (start, table, end) in tables {
@@ -88,10 +85,9 @@ fn words_of_other_frameworks_have_an_answer() {
     for (context, words) in list.lines().skip(1).filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": ")) {
         let ours = recipe_keys(context);
         for word in words.split(' ') {
-            let is_ours = resnetc::internal::elaborate::operators::find(word).is_some()
+            let is_ours = find(word).is_some()
                 || ours.contains(&word)
-                || resnetc::internal::elaborate::operators::find(context)
-                    .is_some_and(|op| op.keys.iter().any(|key| key.name == word));
+                || find(context).is_some_and(|operator| operator.schema.attribute(word).is_some());
             if !is_ours && resnetc::internal::elaborate::foreign::find(context, word).is_none() {
                 missing.push(format!("{context}: {word}"));
             }
@@ -287,12 +283,13 @@ fn helps(path: &mut Vec<String>, out: &mut Vec<(String, String)>) {
 #[test]
 fn keys_messages_and_pages_use_the_fields_words() {
     let mut texts: Vec<(String, String)> = Vec::new();
-    for op in OPERATORS {
-        let keys = op.keys.iter().map(|key| format!("{} {} {}\n", key.name, key.takes, key.default.unwrap_or("")));
-        texts.push((format!("operator {}", op.word), format!("{}\n{}", op.doc, keys.collect::<String>())));
+    for Schema { word, doc, attributes, .. } in operators().map(|operator| operator.schema) {
+        let text =
+            |a: &Attribute<'_>| format!("{} {} {} {}\n", a.key, a.kind.takes(), a.default_text().unwrap_or_default(), a.doc);
+        texts.push((format!("operator {word}"), format!("{doc}\n{}", attributes.iter().map(text).collect::<String>())));
     }
     helps(&mut Vec::new(), &mut texts);
-    assert!(texts.len() > OPERATORS.len() + 18, "the help lists fewer commands than there are");
+    assert!(texts.len() > operators().count() + 18, "the help lists fewer commands than there are");
     let code = files("src", ".rs").into_iter().filter(|path| !path.ends_with("/tests.rs") && !path.contains("/tests/"));
     texts.extend(code.map(|path| {
         let text = literals(&std::fs::read_to_string(&path).unwrap());

@@ -15,4 +15,5 @@ mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
+mod row_loops;
 mod soak;

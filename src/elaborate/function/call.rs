@@ -186,7 +186,10 @@ impl Translator<'_, '_> {
         span: Span,
     ) -> Option<Vec<Option<Term>>> {
         let called = &name.node;
-        let all: Vec<&str> = std::iter::once(&signature.current).chain(signature.parameters.iter().map(|p| &p.name)).map(|n| n.node.as_str()).collect();
+        let all: Vec<&str> = std::iter::once(&signature.current)
+            .chain(signature.parameters.iter().map(|p| &p.name))
+            .map(|n| n.node.as_str())
+            .collect();
         let declared = self.functions.program.def(id).name().span;
         let mut given: Vec<Option<Term>> = vec![None; all.len()];
         let mut fine = true;

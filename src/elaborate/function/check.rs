@@ -28,7 +28,10 @@ pub(in crate::internal::elaborate) struct Compiled {
 }
 
 /// The signatures of all functions of a program.
-pub(in crate::internal::elaborate) fn all(program: &Program, diags: &mut Vec<Diagnostic>) -> HashMap<DefId, Option<Arc<Signature>>> {
+pub(in crate::internal::elaborate) fn all(
+    program: &Program,
+    diags: &mut Vec<Diagnostic>,
+) -> HashMap<DefId, Option<Arc<Signature>>> {
     let work = Cell::new(0);
     let mut functions = Functions::new(program, diags, &work);
     for id in program.ids().filter(|&id| matches!(program.def(id), Def::Function(_))) {

@@ -44,7 +44,8 @@ impl<'a> Functions<'a> {
         let program = self.program;
         let own = program.modules[module].scope.values().copied().chain(program.prelude_functions());
         let functions = own.map(|id| program.def(id)).filter(|def| matches!(def, Def::Function(_)));
-        let mut names: Vec<&'a str> = functions.map(|def| def.name().node.as_str()).chain(primitive::names().map(|name| -> &'a str { name })).collect();
+        let mut names: Vec<&'a str> =
+            functions.map(|def| def.name().node.as_str()).chain(primitive::names().map(|name| -> &'a str { name })).collect();
         names.sort_unstable();
         names.dedup();
         names

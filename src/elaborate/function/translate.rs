@@ -372,13 +372,9 @@ fn comparison(op: BinaryOp) -> Option<Comparison> {
         BinaryOp::Ge => Comparison::GreaterEqual,
         BinaryOp::Eq => Comparison::Equal,
         BinaryOp::Ne => Comparison::NotEqual,
-        BinaryOp::Add
-        | BinaryOp::Sub
-        | BinaryOp::Mul
-        | BinaryOp::Div
-        | BinaryOp::Rem
-        | BinaryOp::And
-        | BinaryOp::Or => return None,
+        BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem | BinaryOp::And | BinaryOp::Or => {
+            return None;
+        }
     })
 }
 

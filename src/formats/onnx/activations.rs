@@ -37,10 +37,7 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
     Activation { numbers: &[("alpha", "negative_slope", 0.01)], ..plain("LeakyRelu", 1, "leaky_relu") },
     Activation { numbers: &[("alpha", "alpha", 1.0)], ..plain("Elu", 1, "elu") },
     Activation { numbers: &[("alpha", "alpha", 1.0)], ..plain("Celu", 12, "celu") },
-    Activation {
-        fixed: &[("alpha", 1.673_263_2, true), ("gamma", 1.050_701, true)],
-        ..plain("Selu", 6, "selu")
-    },
+    Activation { fixed: &[("alpha", 1.673_263_2, true), ("gamma", 1.050_701, true)], ..plain("Selu", 6, "selu") },
     Activation { fixed: &[("alpha", 1.0 / 6.0, false), ("beta", 0.5, true)], ..plain("HardSigmoid", 6, "hardsigmoid") },
     Activation { fixed: &[("alpha", 1.0, true)], ..plain("Swish", 24, "silu") },
     Activation { mode: Some(("approximate", "none", true)), ..plain("Gelu", 20, "gelu") },

@@ -97,7 +97,7 @@ impl<'a> Emitter<'a> {
     /// The shape of a node's first operand.
     pub(super) fn operand(&self, id: NodeId) -> Option<&'a Shape> {
         let first = self.checked.graph().operands(id).first().copied()?;
-        Some(self.checked.shape(first.node))
+        Some(self.checked.shape(first))
     }
 
     /// The shape of a node's result.
@@ -172,6 +172,7 @@ impl<'a> Emitter<'a> {
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
+            Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
         // a value that is an output has the name of the output
         let result = match self.outputs.get(&id).copied() {

@@ -99,7 +99,7 @@ fn graph(checked: &ShapedNetwork, params: &ParamStore, opset: i64) -> Result<(Gr
     let mut output = Vec::new();
     for (name, value) in checked.graph().outputs() {
         out.output(name, *value);
-        output.push(info(name.clone(), checked.shape(value.node)));
+        output.push(info(name.clone(), checked.shape(*value)));
     }
     let (node, weights) = out.finish();
     Ok((GraphProto { node, name: Some(checked.network.name.clone()), input, output, ..GraphProto::default() }, weights))

@@ -30,8 +30,8 @@ impl Importer<'_> {
             "Sub" => Self::sub,
             "Mul" => Self::mul,
             "Div" => Self::div,
-            "Relu" | "Sigmoid" | "Tanh" | "Softplus" | "Softsign" | "Mish" | "HardSwish" | "LeakyRelu" | "Elu" | "Celu" | "Selu"
-            | "HardSigmoid" | "Swish" | "Gelu" | "ThresholdedRelu" | "Shrink" => Self::activation,
+            "Relu" | "Sigmoid" | "Tanh" | "Softplus" | "Softsign" | "Mish" | "HardSwish" | "LeakyRelu" | "Elu" | "Celu"
+            | "Selu" | "HardSigmoid" | "Swish" | "Gelu" | "ThresholdedRelu" | "Shrink" => Self::activation,
             "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Erf" | "Floor" | "Ceil" | "Reciprocal" | "Sign" => Self::unary,
             "Min" | "Max" => Self::extreme,
             "Mean" => Self::mean,
@@ -39,7 +39,9 @@ impl Importer<'_> {
             "PRelu" => Self::prelu,
             "Clip" => Self::clip,
             "Where" => Self::choice,
-            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" | "IsNaN" | "Not" | "And" | "Or" | "Cast" if failed => {
+            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" | "IsNaN" | "Not" | "And" | "Or" | "Cast"
+                if failed =>
+            {
                 return Err(String::new());
             }
             "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" => return self.comparison(call),

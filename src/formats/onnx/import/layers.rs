@@ -116,13 +116,7 @@ impl Importer<'_> {
     }
 
     /// `x * scale + shift`, as a batch norm with mean 0 and variance 1 unless both are single numbers.
-    pub(super) fn per_channel(
-        &mut self,
-        call: &Call<'_>,
-        x: &Flow,
-        scale: PerChannel,
-        shift: PerChannel,
-    ) -> ImportResult<Flow> {
+    pub(super) fn per_channel(&mut self, call: &Call<'_>, x: &Flow, scale: PerChannel, shift: PerChannel) -> ImportResult<Flow> {
         if let (&PerChannel::One(a), &PerChannel::One(b)) = (&scale, &shift) {
             return self.affine(call, x, a, b);
         }

@@ -30,7 +30,7 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer};
+use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer_shape};
 use crate::runtime::ParamStore;
 use call::Call;
 use names::{Functions, Names};
@@ -314,7 +314,7 @@ impl<'a> Importer<'a> {
         if self.rows.contains(info.name()) {
             let values = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(usize::try_from(size.dim_value?).ok()?));
             let shape = Shape::fixed(&[values.ok_or("its sizes are not stated")?]);
-            return infer(&Op::Input(shape), &[]).map_err(|error| error.to_string());
+            return infer_shape(&Op::Input(shape), &[]).map_err(|error| error.to_string());
         }
         if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
             return Err(format!("it has {} axes, but only 1 to 3 are supported after the batch", sizes.len()));
@@ -341,7 +341,7 @@ impl<'a> Importer<'a> {
             });
         }
         let shape = Shape::Known(dims);
-        infer(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
+        infer_shape(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
     }
 
     fn node(
@@ -452,7 +452,7 @@ impl<'a> Importer<'a> {
             return Err("its operands have different numbers of batch axes".to_owned());
         }
         let shapes: Vec<Shape> = operands.iter().map(|x| x.shape.clone()).collect();
-        let shape = infer(&op, &shapes).map_err(|error| error.to_string())?;
+        let shape = infer_shape(&op, &shapes).map_err(|error| error.to_string())?;
         if self.graph.len() >= MAX_NODES {
             return Err(format!("the network would have more than {MAX_NODES} operators"));
         }

@@ -76,7 +76,9 @@ impl Importer<'_> {
             return;
         }
         let Some(channels) = self.shapes.get(layer.node.index()).and_then(|shape| shape.channels()) else { return };
-        let Some((has_bias, _)) = self.graph.node_mut(layer.node).op.bias_mut().filter(|(has_bias, _)| !**has_bias) else { return };
+        let Some((has_bias, _)) = self.graph.node_mut(layer.node).op.bias_mut().filter(|(has_bias, _)| !**has_bias) else {
+            return;
+        };
         let Some(bias) = Tensor::from_f32(vec![channels], vec![shift; channels]) else { return };
         *has_bias = true;
         let name = format!("{}.bias", self.graph.node(layer.node).name);
@@ -121,9 +123,7 @@ fn is_operation(op: &Op) -> bool {
 fn shift(program: &Program) -> Option<f32> {
     match program.instructions() {
         [Instruction::Operand(_), Instruction::Constant(shift), Instruction::Binary(Binary::Add, ..)]
-        | [Instruction::Constant(shift), Instruction::Operand(_), Instruction::Binary(Binary::Add, ..)] => {
-            Some(*shift)
-        }
+        | [Instruction::Constant(shift), Instruction::Operand(_), Instruction::Binary(Binary::Add, ..)] => Some(*shift),
         _ => None,
     }
 }

@@ -60,7 +60,8 @@ impl Region {
         let mut result = 0;
         for &node in &self.nodes {
             let function = graph.node(node).op.as_elementwise()?;
-            let arguments: Option<Vec<Register>> = graph.operands(node).iter().map(|value| registers.get(value).copied()).collect();
+            let arguments: Option<Vec<Register>> =
+                graph.operands(node).iter().map(|value| registers.get(value).copied()).collect();
             result = builder.inline(&function.program, &arguments?);
             registers.insert(node.into(), result);
         }

@@ -3,7 +3,8 @@
 //! First, regions of nodes that compute a function of the library become a call of it. What remains of arithmetic on one value
 //! becomes an expression, if that is short, and a number that is added to a layer becomes its bias.
 
-mod function;
+mod affine;
+mod library;
 mod region;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use crate::base::tensor::Tensor;
 use crate::elaborate::prelude;
 use crate::elementwise::{Binary, Instruction, Program};
 use crate::ir::{Elementwise, NodeId, Op};
+pub(super) use library::Library;
 use region::{Region, regions};
 
 /// The largest number of operations of an expression in place.
@@ -42,10 +44,10 @@ impl Importer<'_> {
         if !self.is_arithmetic(root) {
             return;
         }
-        let found = regions(&self.graph, place, root, |_| true);
+        let found = regions(&self.graph, place, root, |_, _| true);
         let known = found.iter().rev().find_map(|region| {
             let program = region.program(&self.graph)?;
-            Some((region, function::of(&program)?))
+            Some((region, self.library.find(&program)?))
         });
         if let Some((region, function)) = known {
             self.replace(region, function.into());
@@ -57,10 +59,10 @@ impl Importer<'_> {
         if !self.is_arithmetic(root) {
             return;
         }
-        let found = regions(&self.graph, place, root, is_operation);
+        let found = regions(&self.graph, place, root, |op, is_inner| is_inner && is_operation(op));
         let merged = found.iter().rev().filter(|region| region.nodes.len() > 1).find_map(|region| {
             let program = region.program(&self.graph)?;
-            let program = function::affine(&program).unwrap_or(program);
+            let program = affine::normal(&program).unwrap_or(program);
             (program.size() <= SHORT).then_some((region, program))
         });
         if let Some((region, program)) = merged {
@@ -104,9 +106,11 @@ impl Importer<'_> {
         }
         self.graph.node_mut(root).op = op;
         self.graph.set_operands(root, &[region.input]);
-        // users before what they read
+        // users before what they read; a value that is read elsewhere too stays
         for &node in region.nodes.iter().rev().filter(|&&node| node != root) {
-            self.graph.remove(node);
+            if !self.graph.is_used(node) {
+                self.graph.remove(node);
+            }
         }
     }
 }
@@ -115,7 +119,7 @@ impl Importer<'_> {
 fn is_operation(op: &Op) -> bool {
     op.as_elementwise().is_some_and(|function| {
         let is_choice = |instruction: &Instruction| matches!(instruction, Instruction::Select { .. });
-        function.is_applied() || !function.program.instructions().iter().any(is_choice)
+        function.is_applied() || region::primitive(function).is_some() || !function.program.instructions().iter().any(is_choice)
     })
 }
 

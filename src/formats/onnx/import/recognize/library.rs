@@ -3,17 +3,27 @@
 use std::sync::LazyLock;
 
 use crate::elaborate::prelude;
-use crate::elementwise::{Instruction, Program};
+use crate::elementwise::{Builder, Instruction, Program, Unary};
 use crate::ir::Elementwise;
 
 /// Functions that limit their operand, which differ from `clamp` only in their gradients: a file does not tell them apart.
 const LIMITS: [&str; 2] = ["clamp", "hardtanh"];
 
-/// The functions with their default numbers, and their values at [`POINTS`].
+/// The functions with their default numbers, then the operations, and their values at [`POINTS`].
 static LIBRARY: LazyLock<Vec<(Elementwise, Vec<f64>)>> = LazyLock::new(|| {
     let known = prelude::functions().iter().filter(|function| !LIMITS.contains(&function.name.as_str()));
-    known.filter(|function| function.is_unary()).map(|function| (function.clone(), values(&function.program))).collect()
+    let exact = EXACT.into_iter().filter_map(|op| {
+        let mut builder = Builder::new(1);
+        let x = builder.operand(0);
+        let y = builder.unary(op, x);
+        Some(Elementwise::unary(Elementwise::APPLY, builder.finish(y).ok()?))
+    });
+    let all = known.filter(|function| function.is_unary()).cloned().chain(exact);
+    all.map(|function| (function.clone(), values(&function.program))).collect()
 });
+
+/// Operations that exporters without them compute by others: `exp(x) - 1`.
+const EXACT: [Unary; 2] = [Unary::Expm1, Unary::Log1p];
 
 /// Where two programs are compared: near kinks, in the tails, and where approximations differ most.
 const POINTS: [f64; 26] = [

@@ -1,7 +1,8 @@
 //! Recognizes functions in the elementwise nodes of a file. Exporters write many as chains: `x * sigmoid(x)` for `silu`.
 //!
 //! First, regions of nodes that compute a function of the library become a call of it. What remains of arithmetic on one value
-//! becomes an expression, if that is short, and a number that is added to a layer becomes its bias.
+//! becomes an expression, if that is short, and a number that is added to a layer becomes its bias. Functions of several values that
+//! are left get names.
 
 mod affine;
 mod library;
@@ -29,13 +30,23 @@ impl Importer<'_> {
         }
         let order = self.graph.order();
         let place: HashMap<NodeId, usize> = order.iter().copied().zip(0..).collect();
-        for pass in [Importer::call_library, Importer::merge, Importer::add_to_bias] {
+        for pass in [Importer::call_library, Importer::merge, Importer::add_to_bias, Importer::name_function] {
             for &node in order.iter().rev() {
                 // a region may have absorbed it
                 if self.graph.is_used(node) {
                     pass(self, node, &place);
                 }
             }
+        }
+    }
+
+    /// Gives functions of several values different names.
+    fn name_function(&mut self, node: NodeId, _: &HashMap<NodeId, usize>) {
+        let op = &self.graph.node(node).op;
+        let function = op.as_elementwise().filter(|function| self.is_arithmetic(node) && function.values().count() > 1);
+        if let Some(function) = function.filter(|_| !(op.is_add() || op.is_mul())) {
+            let named = self.functions.named(function);
+            self.graph.node_mut(node).op = named.into();
         }
     }
 

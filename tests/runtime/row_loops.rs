@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::common::{Build, distance, noise};
 use resnetc::internal::base::tensor::DType;
+use resnetc::internal::decompile::decompile;
+use resnetc::internal::formats::onnx;
 use resnetc::internal::grad::{self, GradOptions};
 use resnetc::internal::ir::{
     Checked, Chunk, Custom, CustomOp, Op, Reference, Rows, Shape, ShapeError, Slice, SliceMut, TensorType, Value, infer,
@@ -13,6 +15,7 @@ use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
 use resnetc::internal::plan::{Place, Plan, PlanOptions, Settings, plan};
 use resnetc::internal::runtime::{Model, OutputArray, Outputs, ParamStore, SessionOptions, interp};
+use resnetc::internal::torch;
 
 /// Sizes of a feature map.
 #[derive(Clone, Copy, Debug)]
@@ -482,7 +485,14 @@ fn only_f32_can_be_the_main_output() {
 
 #[test]
 fn what_has_no_form_elsewhere_is_refused() {
-    let (checked, _) = network(0.0);
+    let (checked, params) = network(0.0);
     let error = grad::training(&checked.canonical(), &GradOptions::default()).unwrap_err().to_string();
     assert_eq!(error, "`select3` cannot be trained through: `select` has no gradient");
+    let error = torch::write(&checked, None).unwrap_err().to_string();
+    assert_eq!(error, "`select3` cannot be exported to PyTorch: it has several results");
+    let path = std::env::temp_dir().join("never-written.onnx");
+    let error = onnx::write(&path, &checked, &params, &onnx::Source::default(), &Default::default()).unwrap_err().to_string();
+    assert!(error.contains("`select3`") && error.contains("it is not an operator of the language"), "{error}");
+    let error = decompile(checked.graph(), &Default::default()).unwrap_err().to_string();
+    assert!(error.contains("`select3` is a variant of `select` for which the language has no statement"), "{error}");
 }

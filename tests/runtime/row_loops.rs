@@ -9,7 +9,8 @@ use resnetc::internal::decompile::decompile;
 use resnetc::internal::formats::onnx;
 use resnetc::internal::grad::{self, GradOptions};
 use resnetc::internal::ir::{
-    Checked, Chunk, Custom, CustomOp, Op, Reference, Rows, Shape, ShapeError, Slice, SliceMut, TensorType, Value, infer,
+    Broadcast, Checked, Chunk, Custom, CustomOp, Elementwise, Op, Reference, Rows, Shape, ShapeError, Slice, SliceMut,
+    TensorType, Value, infer,
 };
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
@@ -201,7 +202,7 @@ fn begin(b: &mut Build, x: Value, features: Value, threshold: f64) -> (Value, Va
     (selected, rows)
 }
 
-/// Rows through a block of convolutions, a projection and linear layers, between operators that are computed once.
+/// Rows through a block of convolutions with a projection, a gate and linear layers, between operators that are computed once.
 fn network(threshold: f64) -> (Checked, ParamStore) {
     let mut b = Build::new(3);
     b.zeros = false;
@@ -210,6 +211,10 @@ fn network(threshold: f64) -> (Checked, ParamStore) {
     let features = b.relu(features);
     let (selected, rows) = begin(&mut b, x, features, threshold);
     let y = b.block(rows, 8, 1, true, 1);
+    let gate = b.push(Op::AdaptiveAvgPool([1, 1]), &[y]);
+    let gate = b.conv(gate, 32, 1, 1, 1);
+    let gate = b.push(Elementwise::sigmoid().into(), &[gate]);
+    let y = b.push(Elementwise::mul(Broadcast::Channel).into(), &[y, gate]);
     let y = b.conv(y, 24, 3, 2, 1);
     let y = b.head(y, 40);
     let y = b.relu(y);

@@ -27,12 +27,7 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
         let broken = |what: &str| PlanError::Internal(format!("step `{}` {what}", step.name));
         for (at, &output) in step.outputs.iter().enumerate() {
             for (slot, &input) in step.inputs.iter().enumerate() {
-                let may = match &step.kernel {
-                    Kernel::Train(train) => train.may_overwrite(slot),
-                    Kernel::Custom(_) => false,
-                    _ => slot == 0,
-                };
-                if overlap(input, output) && !(may && input == output) {
+                if overlap(input, output) && !(step.kernel.may_overwrite(slot) && input == output) {
                     return Err(broken("reads what it writes"));
                 }
             }

@@ -79,15 +79,15 @@ pub fn write(
     } else {
         checked
     };
-    let (graph, tensors) = graph(network, params)?;
+    let (graph, tensors) = graph(network, params, options.opset)?;
     let nodes = graph.node.len();
     let model = model(graph, network, source, options);
     let (bytes, data) = file::write(path, model, tensors, options.external_data)?;
     Ok(Exported { nodes, bytes, data })
 }
 
-fn graph(checked: &ShapedNetwork, params: &ParamStore) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
-    let mut out = Emitter::new(checked, params);
+fn graph(checked: &ShapedNetwork, params: &ParamStore, opset: i64) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
+    let mut out = Emitter::new(checked, params, opset);
     for id in checked.graph().order() {
         out.node(id)?;
     }

@@ -1,6 +1,6 @@
 //! Runs code on strips of vectors.
 
-use super::code::{Action, Code, Source, Target};
+use super::code::{Action, Code, First, Second, Source, Target};
 use super::math;
 use crate::elementwise::{Binary, Comparison, Unary};
 use crate::kernels::dispatch::Kernel;
@@ -14,11 +14,6 @@ pub(super) struct Place {
     pub step: usize,
     /// Whether each vector consists of the one float that is found there.
     pub expand: bool,
-}
-
-impl Place {
-    /// Before it is known.
-    pub const NONE: Place = Place { at: std::ptr::null(), step: 0, expand: false };
 }
 
 /// Consecutive vectors of a result.
@@ -173,8 +168,11 @@ unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
             Action::Clamp => each!(s, |x, min, max| S::min(max, S::max(min, x))),
             Action::Select(test) => choose::<S>(test, s),
             Action::Relu => each!(s, |x| S::relu(x)),
-            Action::AddRelu => each!(s, |a, b| S::relu(S::add(a, b))),
             Action::TanhSoftplus => each!(s, |x| math::tanh_softplus::<S>(x)),
+            Action::Pair(first, second) => pair::<S>(first, second, s),
+            Action::SigmoidTimes => each!(s, |a, b| S::mul(math::sigmoid::<S>(a), b)),
+            Action::TanhSoftplusTimes => each!(s, |a, b| S::mul(math::tanh_softplus::<S>(a), b)),
+            Action::ErfGate => each!(s, |a, b, c, d| S::mul(S::add(a, math::erf::<S>(S::mul(b, c))), d)),
         }
     }
 }
@@ -213,6 +211,31 @@ unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
             // the second operand is the result if either is NaN
             Binary::Min => each!(s, |a, b| S::select(S::equals(a, a), S::min(a, b), a)),
             Binary::Max => each!(s, |a, b| S::select(S::equals(a, a), S::max(a, b), a)),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn pair<S: Simd>(first: First, second: Second, s: &Strip) {
+    /// Each second operation after a first one.
+    macro_rules! then {
+        ($first:ident) => {
+            match second {
+                Second::Add => each!(s, |a, b, c| S::add(S::$first(a, b), c)),
+                Second::Sub => each!(s, |a, b, c| S::sub(S::$first(a, b), c)),
+                Second::Mul => each!(s, |a, b, c| S::mul(S::$first(a, b), c)),
+                Second::Div => each!(s, |a, b, c| S::div(S::$first(a, b), c)),
+                Second::Clamp => each!(s, |a, b, min, max| S::min(max, S::max(min, S::$first(a, b)))),
+                Second::Relu => each!(s, |a, b| S::relu(S::$first(a, b))),
+            }
+        };
+    }
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match first {
+            First::Add => then!(add),
+            First::Sub => then!(sub),
+            First::Mul => then!(mul),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Arena offsets: buffers with disjoint lifetimes share memory.
 
+use super::concat::Views;
 use super::{BufferId, Place, Plan, PlanError};
 use crate::kernels::aligned::LINE_BYTES;
 
 /// Assigns each arena buffer its offset: largest first, each into the tightest gap between the buffers that are live at the
-/// same time. The scratch memory follows.
-pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
+/// same time. The scratch memory follows. Buffers that are parts of others go with these.
+pub(super) fn place(plan: &mut Plan, views: &Views) -> Result<(), PlanError> {
     let count = plan.buffers.len();
     let mut first = vec![usize::MAX; count];
     let mut last = vec![0; count];
     for (index, step) in plan.steps.iter().enumerate() {
-        for id in step.buffers() {
+        for id in step.buffers().map(|id| views.holder(id).0) {
             first[id.0] = first[id.0].min(index);
             last[id.0] = last[id.0].max(index);
         }
@@ -37,6 +38,12 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
         plan.buffers[i].place = Place::Arena(offset);
         end = end.max(range(plan, i).1);
         placed.push(i);
+    }
+    for id in (0..count).map(BufferId) {
+        let (holder, start) = views.holder(id);
+        if let (true, Place::Arena(offset)) = (holder != id, plan.buffer(holder).place) {
+            plan.buffers[id.0].place = Place::Arena(offset + start);
+        }
     }
     let too_large = || PlanError::TooLarge { batch: plan.options.batch, node: plan.name.clone() };
     let scratch = plan.steps.iter().map(|s| s.scratch).max().unwrap_or(0).next_multiple_of(LINE_BYTES);

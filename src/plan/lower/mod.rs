@@ -93,9 +93,14 @@ impl Lowering<'_> {
             }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
-                let parts =
-                    operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
-                Kernel::Concat { parts }
+                let mut end = 0;
+                let mut part = |&operand: &NodeId| {
+                    let start = end;
+                    end += self.shape(operand)?[1..].iter().product::<usize>();
+                    Ok(start..end)
+                };
+                let parts = operands.iter().map(&mut part).collect::<Result<_, PlanError>>()?;
+                Kernel::Concat { parts, placed: 0 }
             }
             Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, id, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },

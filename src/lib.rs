@@ -79,7 +79,7 @@ pub use api::{
     Classifier, CompileOptions, Diagnostic, Error, ErrorKind, Image, LayerSummary, Model, Network, Prediction, Session,
     SessionOptions, Severity, Summary, Weights, compile,
 };
-pub use runtime::Outputs;
+pub use runtime::{OutputArray, Outputs};
 
 /// The programs of the book are compiled and run as documentation tests.
 #[cfg(doctest)]

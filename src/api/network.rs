@@ -52,7 +52,7 @@ impl Network {
     /// The names and shapes of its outputs, without the batch.
     pub fn outputs(&self) -> Vec<(String, String)> {
         let outputs = self.checked.graph().outputs().iter();
-        outputs.map(|(name, value)| (name.clone(), self.checked.shape(value.node).to_string())).collect()
+        outputs.map(|(name, value)| (name.clone(), self.checked.types.get(*value).to_string())).collect()
     }
 
     /// The names of its classes; empty if the source states none.

@@ -65,6 +65,10 @@ codes! {
     UNUSED_INPUT = "E0123", "an input is never used";
     RECIPE_VALUE = "E0124", "invalid value in the recipe";
     RECIPE_CONFLICT = "E0125", "parts of the recipe conflict";
+    FUNCTION = "E0126", "invalid declaration of a function";
+    FUNCTION_CYCLE = "E0127", "a function calls itself";
+    FUNCTION_TOO_LONG = "E0128", "a function is too long";
+    UNUSED_OPERAND = "E0129", "an operand is never used";
     UNKNOWN_KEY = "E0201", "unknown key";
     GIVEN_TWICE = "E0202", "an argument is given twice";
     MISSING_ARGUMENT = "E0203", "an argument is missing";

@@ -107,10 +107,6 @@ impl Element for i32 {
     const DTYPE: DType = DType::I32;
 }
 
-impl Element for u8 {
-    const DTYPE: DType = DType::U8;
-}
-
 /// A shape and row-major values. Cheap to clone: the values are shared or in a mapped file.
 #[derive(Clone, Debug)]
 pub struct Tensor {

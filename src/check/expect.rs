@@ -118,7 +118,7 @@ fn shape(checked: &Checked, expect: &Expect, name: Option<&str>, diags: &mut Vec
         diags.push(diag.note("`expect` takes `layers`, `params`, `macs`, `output`, or a labeled value of the network"));
         return;
     };
-    let got: &Shape = checked.shape(value.node);
+    let got: &Shape = checked.shape(value);
     if got != wanted {
         diags.push(
             Diagnostic::error(

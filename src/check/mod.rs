@@ -11,23 +11,22 @@ mod sizes;
 mod tests;
 mod usage;
 
-use shapes::operand_shapes;
 pub use sizes::{AxisReport, Condition, Fits, FixedSizeError, SizeError, SizeReport, any_size, at_size, sizes};
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Shape};
+use crate::ir::{Checked, Graph, Network, NodeId, Param, ParamSource, Types};
 
 /// Checks a network. Problems are added to `diags`; returns `None` if there is an error.
 pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checked> {
     let before = diags.len();
-    let shapes = shapes::check(&network, diags);
-    rules::check(&network, &shapes, diags);
+    let types = shapes::check(&network, diags);
+    rules::check(&network, &types, diags);
     if !diags[before..].iter().any(Diagnostic::is_error) {
-        some_size_fits(&network, &shapes, diags);
+        some_size_fits(&network, &types, diags);
     }
-    name_parameters(&mut network.graph, &shapes);
-    let checked = Checked::new(network, shapes);
+    name_parameters(&mut network.graph, &types);
+    let checked = Checked::new(network, types);
     // if shapes are wrong, failed expectations would only add noise
     if !diags[before..].iter().any(Diagnostic::is_error) {
         expect::check(&checked, diags);
@@ -37,8 +36,8 @@ pub fn check(mut network: Network, diags: &mut Vec<Diagnostic>) -> Option<Checke
 }
 
 /// Conditions on a free size can be satisfiable individually but contradict each other.
-fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
-    for axis in sizes::report(&network.graph, shapes).axes {
+fn some_size_fits(network: &Network, types: &Types, diags: &mut Vec<Diagnostic>) {
+    for axis in sizes::report(&network.graph, types).axes {
         let Fits::Never(conditions) = &axis.fits else { continue };
         let Some(input) = network.graph.inputs().first() else { continue };
         let mut diag = Diagnostic::error(
@@ -55,10 +54,10 @@ fn some_size_fits(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnosti
     }
 }
 
-fn name_parameters(graph: &mut Graph, shapes: &[Shape]) {
+fn name_parameters(graph: &mut Graph, types: &Types) {
     let ids: Vec<NodeId> = graph.ids().collect();
     for id in ids {
-        let list = graph.node(id).op.params(&operand_shapes(graph, shapes, id));
+        let list = graph.node(id).op.params(&types.operand_shapes(graph, id));
         let node = graph.node_mut(id);
         node.params = list
             .into_iter()

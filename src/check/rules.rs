@@ -3,21 +3,21 @@
 
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
-use crate::ir::{MapRule, Network, Shape, Stage};
+use crate::ir::{MapRule, Network, Shape, Stage, Types};
 
 /// Checks all stages.
-pub(super) fn check(network: &Network, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+pub(super) fn check(network: &Network, types: &Types, diags: &mut Vec<Diagnostic>) {
     for stage in &network.stages {
-        equal_blocks(stage, shapes, diags);
+        equal_blocks(stage, types, diags);
     }
     for pair in network.stages.windows(2) {
-        between(&pair[0], &pair[1], shapes, diags);
+        between(&pair[0], &pair[1], types, diags);
     }
 }
 
 /// The blocks of a stage have equal output shape.
-fn equal_blocks(stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
-    let shape = |i: usize| stage.instances.get(i).map(|(_, value)| &shapes[value.node.index()]);
+fn equal_blocks(stage: &Stage, types: &Types, diags: &mut Vec<Diagnostic>) {
+    let shape = |i: usize| stage.instances.get(i).map(|(_, value)| types.shape(*value));
     let Some(first @ Shape::Known(_)) = shape(0) else { return };
     for i in 1..stage.instances.len() {
         match shape(i) {
@@ -47,9 +47,9 @@ enum Map {
     Other,
 }
 
-fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> {
-    let before = shapes[stage.input.node.index()].map()?;
-    let after = shapes[stage.instances.last()?.1.node.index()].map()?;
+fn map_change(stage: &Stage, types: &Types) -> Option<(Map, String, String)> {
+    let before = types.shape(stage.input).map()?;
+    let after = types.shape(stage.instances.last()?.1).map()?;
     let text = |map: &[crate::ir::Dim]| map.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
     let halves = |from: crate::ir::Dim, to: crate::ir::Dim| from.affine(1, 2, 0) == Some(to) || from.affine(0, 2, 0) == Some(to);
     let change = if before == after {
@@ -63,14 +63,14 @@ fn map_change(stage: &Stage, shapes: &[Shape]) -> Option<(Map, String, String)> 
 }
 
 /// Whether a stage reads a map that cannot be halved.
-fn is_single(stage: &Stage, shapes: &[Shape]) -> bool {
-    let map = shapes[stage.input.node.index()].map();
+fn is_single(stage: &Stage, types: &Types) -> bool {
+    let map = types.shape(stage.input).map();
     map.is_some_and(|map| !map.is_empty() && map.iter().all(|dim| dim.fixed() == Some(1)))
 }
 
-fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diagnostic>) {
+fn between(before: &Stage, stage: &Stage, types: &Types, diags: &mut Vec<Diagnostic>) {
     let (Some((old, old_span)), Some((new, new_span))) = (before.filters, stage.filters) else { return };
-    let Some((change, from, to)) = map_change(stage, shapes) else { return };
+    let Some((change, from, to)) = map_change(stage, types) else { return };
     let name = &stage.name;
     match change {
         Map::Halved if new != old.saturating_mul(2) && !stage.allow_halving => {
@@ -99,7 +99,7 @@ fn between(before: &Stage, stage: &Stage, shapes: &[Shape], diags: &mut Vec<Diag
         Map::Kept if new != old && !stage.allow_doubling => {
             let advice = match stage.map {
                 (MapRule::Keep, _) => "halve the feature map (`map: halve`), or add `allow doubling` if this is intended",
-                (MapRule::Halve, _) if is_single(stage, shapes) => {
+                (MapRule::Halve, _) if is_single(stage, types) => {
                     "a 1 x 1 feature map cannot be halved: use a larger input, halve fewer times before this stage, or add `allow doubling` \
                      if this is intended"
                 }

@@ -7,37 +7,27 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Graph, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, infer};
+use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, Types, infer_shape};
 
-/// The shapes of a node's operands.
-pub(super) fn operand_shapes(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Shape> {
-    graph.operands(node).iter().map(|value| shapes[value.node.index()].clone()).collect()
-}
-
-/// Infers all shapes, and reports each failure once for all instances of a stage.
-pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape> {
+/// Infers all types, and reports each failure once for all instances of a stage.
+pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Types {
     let graph = &network.graph;
     let shortcuts: HashMap<NodeId, &ShortcutUse> = network.shortcuts.iter().map(|s| (s.add, s)).collect();
-    let mut shapes = vec![Shape::Unknown; graph.bound()];
+    let mut types = Types::default();
     // an error in a block is reported at its first use, and counted for the others
     let mut reported: HashMap<(Code, Span, String), (usize, usize)> = HashMap::new();
     for id in graph.order() {
         let node = graph.node(id);
-        let inputs = operand_shapes(graph, &shapes, id);
-        match infer(&node.op, &inputs) {
-            Ok(shape) => shapes[id.index()] = shape,
-            Err(error) => {
-                let diag = match (shortcuts.get(&id), &error) {
-                    (Some(shortcut), ShapeError::Unequal { .. }) => shortcut_differs(network, &shapes, id, shortcut),
-                    _ => explain(network, id, &inputs, &error),
-                };
-                match reported.entry((diag.code, node.origin.span, diag.message.clone())) {
-                    Entry::Occupied(mut again) => again.get_mut().1 += 1,
-                    Entry::Vacant(first) => {
-                        first.insert((diags.len(), 0));
-                        diags.push(with_frames(network, id, diag));
-                    }
-                }
+        let Err(error) = types.infer(graph, id) else { continue };
+        let diag = match (shortcuts.get(&id), &error) {
+            (Some(shortcut), ShapeError::Unequal { .. }) => shortcut_differs(network, &types, id, shortcut),
+            _ => explain(network, id, &types.operand_shapes(graph, id), &error),
+        };
+        match reported.entry((diag.code, node.origin.span, diag.message.clone())) {
+            Entry::Occupied(mut again) => again.get_mut().1 += 1,
+            Entry::Vacant(first) => {
+                first.insert((diags.len(), 0));
+                diags.push(with_frames(network, id, diag));
             }
         }
     }
@@ -45,7 +35,7 @@ pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Vec<Shape
         let uses = if more == 1 { "use" } else { "uses" };
         diags[at].notes.push(format!("note: the same happens in {more} more {uses} of this line"));
     }
-    shapes
+    types
 }
 
 /// Adds labels for the expansion of a node: the stages and calls that lead to it.
@@ -69,13 +59,13 @@ fn with_frames(network: &Network, id: NodeId, mut diag: Diagnostic) -> Diagnosti
 }
 
 /// The error for an `F(x)` and a shortcut that differ in shape.
-fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &ShortcutUse) -> Diagnostic {
+fn shortcut_differs(network: &Network, types: &Types, id: NodeId, shortcut: &ShortcutUse) -> Diagnostic {
     let graph = &network.graph;
     let node = graph.node(id);
     let operands = graph.operands(id);
-    let shape = |slot: usize| operands.get(slot).map_or(Shape::Unknown, |v| shapes[v.node.index()].clone());
+    let shape = |slot: usize| operands.get(slot).map_or(Shape::Unknown, |v| types.shape(*v).clone());
     let (f, carried) = (shape(0), shape(1));
-    let x = &shapes[shortcut.x.node.index()];
+    let x = types.shape(shortcut.x);
     let message = match (carried.channels(), f.channels()) {
         (Some(a), Some(b)) if a != b => format!("the shortcut adds {a} channels to {b}"),
         _ => format!("the shortcut adds a feature map of {} to {}", map_text(&carried), map_text(&f)),
@@ -108,7 +98,7 @@ fn shortcut_differs(network: &Network, shapes: &[Shape], id: NodeId, shortcut: &
     let (Some(from), Some(to)) = (x.channels(), f.channels()) else { return diag };
     // both policies subsample x by the path's strides, so they are suggested only if that yields F(x)'s size
     let height = if x.map().is_some_and(|map| map.len() == 2) { shortcut.stride } else { 1 };
-    let strided = infer(&Op::Subsample([height, shortcut.stride]), std::slice::from_ref(x)).ok();
+    let strided = infer_shape(&Op::Subsample([height, shortcut.stride]), std::slice::from_ref(x)).ok();
     let reaches = strided.as_ref().and_then(Shape::map).zip(f.map()).is_some_and(|(a, b)| a == b);
     if !reaches {
         return diag.help("no policy makes these sizes equal: pad the path's kernels by (k - 1) / 2, the default for odd k");
@@ -238,8 +228,8 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
-        // slices occur only in training graphs, which no source contains
-        ShapeError::Arity { .. } | ShapeError::Slice { .. } => {
+        // slices and values of other types occur only in graphs that no source declares
+        ShapeError::Arity { .. } | ShapeError::Slice { .. } | ShapeError::DType { .. } | ShapeError::Rows { .. } => {
             Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")
         }
     }

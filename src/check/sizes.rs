@@ -6,8 +6,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::shapes::operand_shapes;
-use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Runnable, Shape, ShapeError, infer};
+use crate::ir::{Axis, Checked, Dim, Graph, NodeId, Op, Runnable, Shape, ShapeError, Types};
 
 /// Residues for longer periods are not listed; the report then shows the conditions themselves.
 const MAX_PERIOD: i64 = 1 << 16;
@@ -64,28 +63,28 @@ pub struct SizeReport {
 
 /// Reports the sizes for which every window fits and every addition has equal dimensions.
 pub fn sizes(checked: &Checked) -> SizeReport {
-    report(checked.graph(), &checked.shapes)
+    report(checked.graph(), &checked.types)
 }
 
-pub(super) fn report(graph: &Graph, shapes: &[Shape]) -> SizeReport {
-    let axes = [Axis::H, Axis::W].into_iter().filter_map(|axis| axis_report(graph, shapes, axis)).collect();
+pub(super) fn report(graph: &Graph, types: &Types) -> SizeReport {
+    let axes = [Axis::H, Axis::W].into_iter().filter_map(|axis| axis_report(graph, types, axis)).collect();
     SizeReport { axes }
 }
 
-fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport> {
+fn axis_report(graph: &Graph, types: &Types, axis: Axis) -> Option<AxisReport> {
     // `floor((v + add) / div) >= 1` holds from `v = div - add` on
     let mut least: Option<i64> = None;
     let mut conditions: Vec<Condition> = Vec::new();
     let mut seen = HashSet::new();
     for node in graph.ids() {
-        for dim in at_least_one(graph, shapes, node) {
+        for dim in at_least_one(graph, types, node) {
             if let Dim::Free { axis: of, add, div } = dim
                 && of == axis
             {
                 least = least.max(Some(div.saturating_sub(add).max(1)));
             }
         }
-        for (left, right) in joined(graph, shapes, node) {
+        for (left, right) in joined(graph, types, node) {
             if matches!(left, Dim::Free { axis: of, .. } if of == axis) && left != right && seen.insert((left, right)) {
                 conditions.push(Condition { left, right, node });
             }
@@ -97,11 +96,11 @@ fn axis_report(graph: &Graph, shapes: &[Shape], axis: Axis) -> Option<AxisReport
 }
 
 /// The dimensions that a node needs to be at least 1: those of its result, and what else it asks of its operand.
-fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
-    let Some(result) = shapes[node.index()].dims() else { return Vec::new() };
+fn at_least_one(graph: &Graph, types: &Types, node: NodeId) -> Vec<Dim> {
+    let Some(result) = types.shape(node).dims() else { return Vec::new() };
     let mut list = result.to_vec();
     let min = graph.node(node).op.min_map_size();
-    let operands = operand_shapes(graph, shapes, node);
+    let operands = types.operand_shapes(graph, node);
     // the map of a 1-D value has only the last axis
     let map = operands.first().and_then(Shape::map).unwrap_or_default().iter().rev().zip(min.iter().rev());
     list.extend(map.filter(|(_, min)| **min > 1).filter_map(|(dim, &min)| dim.affine(1 - min as i64, 1, 0)));
@@ -109,7 +108,7 @@ fn at_least_one(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<Dim> {
 }
 
 /// The pairs of dimensions that must be equal at a node.
-fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
+fn joined(graph: &Graph, types: &Types, node: NodeId) -> Vec<(Dim, Dim)> {
     let op = &graph.node(node).op;
     let residual = op.has_residual();
     if !residual && !op.is_join() {
@@ -117,8 +116,8 @@ fn joined(graph: &Graph, shapes: &[Shape], node: NodeId) -> Vec<(Dim, Dim)> {
     }
     let operands = graph.operands(node);
     let result = if residual { Some(node) } else { operands.first().map(|v| v.node) };
-    let Some(first) = result.and_then(|id| shapes[id.index()].dims()) else { return Vec::new() };
-    let others = operands.iter().skip(1).filter_map(|v| shapes[v.node.index()].dims());
+    let Some(first) = result.and_then(|id| types.shape(id).dims()) else { return Vec::new() };
+    let others = operands.iter().skip(1).filter_map(|v| types.shape(*v).dims());
     // a per-channel factor fits any feature map size
     others.flat_map(|other| first.iter().copied().zip(other.iter().copied())).filter(|(_, b)| b.fixed().is_none()).collect()
 }
@@ -247,11 +246,7 @@ pub fn at_size<N: Runnable>(network: &N, [height, width]: [usize; 2]) -> Result<
         }
     }
     for id in out.graph().order() {
-        let node = out.graph().node(id);
-        match infer(&node.op, &operand_shapes(out.graph(), &out.shapes, id)) {
-            Ok(shape) => out.shapes[id.index()] = shape,
-            Err(error) => return Err(fail(&node.name, error)),
-        }
+        out.infer(id).map_err(|error| fail(&out.graph().node(id).name, error))?;
     }
     Ok(fixed)
 }
@@ -278,11 +273,7 @@ pub fn any_size(checked: &Checked) -> Result<Checked, FixedSizeError> {
         }
     }
     for id in out.graph().order() {
-        let node = out.graph().node(id);
-        match infer(&node.op, &operand_shapes(out.graph(), &out.shapes, id)) {
-            Ok(shape) => out.shapes[id.index()] = shape,
-            Err(error) => return Err(FixedSizeError { node: node.name.clone(), error }),
-        }
+        out.infer(id).map_err(|error| FixedSizeError { node: out.graph().node(id).name.clone(), error })?;
     }
     Ok(out)
 }

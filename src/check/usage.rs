@@ -7,7 +7,7 @@ use crate::ir::{Channels, Checked};
 /// Checks `labels` and `preprocess`, if stated.
 pub(super) fn check(checked: &Checked, diags: &mut Vec<Diagnostic>) {
     let network = &checked.network;
-    let classes = network.graph.outputs().first().and_then(|(_, value)| checked.shape(value.node).channels());
+    let classes = network.graph.outputs().first().and_then(|(_, value)| checked.shape(*value).channels());
     if let Some(classes) = classes
         && !network.labels.is_empty()
         && network.labels.len() != classes

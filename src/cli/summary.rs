@@ -125,7 +125,7 @@ fn names(args: &Args, front: &Frontend, named: Option<&str>, found: &mut [bool])
 
 /// The names and shapes of a network's outputs.
 fn outputs(checked: &Checked) -> Vec<(String, String)> {
-    checked.graph().outputs().iter().map(|(name, value)| (name.clone(), checked.shape(value.node).to_string())).collect()
+    checked.graph().outputs().iter().map(|(name, value)| (name.clone(), checked.types.get(*value).to_string())).collect()
 }
 
 fn free(macs: Option<u64>) -> String {

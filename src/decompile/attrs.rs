@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::ir::{BatchNorm, Conv, Dim, Op, PadMode, Pair, Pool, PoolKind, Shape, Sides};
+use crate::ir::ops::{AttrValue, Given, Kind, Shown};
+use crate::ir::{Dim, Op, Pair, Shape, Sides};
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,15 +23,19 @@ impl Val {
         Val::Int(i64::try_from(n).unwrap_or(i64::MAX))
     }
 
-    /// A stride or a similar pair: `2` for `2x2`.
-    fn pair([h, w]: Pair) -> Val {
-        if h == w { Val::int(h) } else { Val::Size([h, w]) }
-    }
-
-    fn sides(sides: Sides) -> Val {
-        match sides {
-            [[t, b], [l, r]] if t == b && l == r => Val::pair([t, l]),
-            other => Val::Sides(other),
+    fn of(value: AttrValue, kind: Kind, signal: bool) -> Val {
+        match value {
+            AttrValue::Count(n) => Val::int(n),
+            AttrValue::Size([_, n]) if signal => Val::int(n),
+            AttrValue::Size([h, w]) if h != w || matches!(kind, Kind::Window | Kind::WindowOr(_)) => Val::Size([h, w]),
+            AttrValue::Size([n, _]) => Val::int(n),
+            AttrValue::Sides([[t, b], [l, r]]) if t == b && l == r => Val::of(AttrValue::Size([t, l]), kind, signal),
+            AttrValue::Sides([_, width]) if signal => Val::Ends(width),
+            AttrValue::Sides(sides) => Val::Sides(sides),
+            AttrValue::Ends(ends) => Val::Ends(ends),
+            AttrValue::Number(x) => Val::Float(x),
+            AttrValue::Flag(on) => Val::Bool(on),
+            AttrValue::Word(word) => Val::Word(word),
         }
     }
 
@@ -80,76 +85,15 @@ pub(super) struct Statement {
 
 /// An operator as a statement. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
 pub(super) fn statement(op: &Op, signal: bool) -> Statement {
-    let mut arguments = arguments(op);
-    for attr in arguments.iter_mut().filter(|_| signal) {
-        match attr.value {
-            Val::Size([_, n]) => attr.value = Val::int(n),
-            Val::Sides([_, width]) => attr.value = Val::Ends(width),
-            _ => {}
-        }
-    }
+    let argument = |Given { attribute, value, is_default }: Given<'_>| Attr {
+        key: attribute.key.to_owned(),
+        first: attribute.is_positional,
+        value: Val::of(value, attribute.kind, signal),
+        default: is_default && attribute.shown != Shown::Everywhere,
+    };
+    let arguments = op.attributes().into_iter().map(argument).collect();
     let applied = op.as_elementwise().filter(|function| function.is_applied());
     Statement { word: op.word().to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
-}
-
-fn arguments(op: &Op) -> Vec<Attr> {
-    let first = |key: &str, value| Attr { key: key.to_owned(), first: true, value, default: false };
-    let attr = |key: &str, value: Val, default: bool| Attr { key: key.to_owned(), first: false, value, default };
-    match op {
-        Op::Conv(c) => vec![
-            first("kernel", Val::Size(c.kernel)),
-            attr("filters", Val::int(c.filters), false),
-            attr("stride", Val::pair(c.stride), c.stride == [1, 1]),
-            attr("padding", Val::sides(c.pad), Some(c.pad) == Conv::default_padding(c.kernel, c.dilation)),
-            attr("dilation", Val::pair(c.dilation), c.dilation == [1, 1]),
-            attr("groups", Val::int(c.groups), c.groups == 1),
-            attr("bias", Val::Bool(c.bias), !c.bias),
-        ],
-        Op::BatchNorm(n) => {
-            let usual = BatchNorm::DEFAULT;
-            vec![
-                attr("eps", Val::Float(n.eps), n.eps == usual.eps),
-                attr("momentum", Val::Float(n.momentum), n.momentum == usual.momentum),
-            ]
-        }
-        Op::Pool(pool @ Pool { kind, kernel, stride, pad, ceil }) => {
-            let mut list = vec![
-                first("kernel", Val::Size(*kernel)),
-                attr("stride", Val::pair(*stride), stride == kernel),
-                attr("padding", Val::sides(*pad), *pad == pool.default_padding()),
-                attr("ceil_mode", Val::Bool(*ceil), !ceil),
-            ];
-            match kind {
-                PoolKind::Max { dilation } => list.push(attr("dilation", Val::pair(*dilation), *dilation == [1, 1])),
-                PoolKind::Avg { count_pad } => list.push(attr("count_include_pad", Val::Bool(*count_pad), *count_pad)),
-            }
-            list
-        }
-        Op::AdaptiveAvgPool([1, 1]) => vec![first("kernel", Val::Word("global"))],
-        Op::AdaptiveAvgPool(size) => vec![attr("output_size", Val::Size(*size), false)],
-        Op::Linear(l) => vec![first("features", Val::int(l.features)), attr("bias", Val::Bool(l.bias), l.bias)],
-        Op::Dropout(rate) => vec![Attr { default: *rate == 0.5, ..first("rate", Val::Float(*rate)) }],
-        Op::Pad(p) => vec![
-            Attr { default: p.sides == [[0; 2]; 2], ..first("sides", Val::sides(p.sides)) },
-            attr("channels", Val::Ends(p.channels), p.channels == [0, 0]),
-            attr("mode", Val::Word(p.mode.word()), p.mode == PadMode::Zeros),
-        ],
-        Op::Subsample(stride) => vec![first("stride", Val::pair(*stride))],
-        Op::GlobalMaxPool => vec![first("kernel", Val::Word("global"))],
-        Op::Upsample(None) => vec![first("mode", Val::Word("nearest"))],
-        Op::Upsample(Some(scale_factor)) => {
-            vec![first("mode", Val::Word("nearest")), attr("scale_factor", Val::pair(*scale_factor), false)]
-        }
-        Op::Elementwise(function) => {
-            function.numbers.iter().map(|n| attr(&n.key, Val::Float(shortest(n.value)), n.is_default)).collect()
-        }
-        Op::Input(_) | Op::Concat | Op::Flatten | Op::Softmax | Op::Train(_) => Vec::new(),
-    }
-}
-
-/// The `f64` with the same shortest text.
-fn shortest(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 /// Whether a shape has one spatial axis (1-D inputs).

@@ -190,7 +190,8 @@ impl Blocks<'_> {
             "unit".to_string()
         };
         let name = names::word(&name, "unit");
-        let taken = |name: &str| names::is_reserved(name) || self.blocks.iter().any(|b| b.name == name);
+        let is_function = |name: &str| self.net.functions.iter().any(|function| function.name == name);
+        let taken = |name: &str| names::is_reserved(name) || is_function(name) || self.blocks.iter().any(|b| b.name == name);
         if !taken(&name) {
             return name;
         }

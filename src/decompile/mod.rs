@@ -20,6 +20,7 @@ mod blocks;
 mod body;
 mod error;
 mod find_blocks;
+mod function;
 mod group;
 mod irregular;
 mod iso;
@@ -105,7 +106,10 @@ pub fn decompile(graph: &Graph, options: &Options) -> Result<Decompiled, Decompi
         notes.push(format!("{} nodes that no output depends on are omitted", net.dead));
     }
     interface(&mut net, &mut notes)?;
-    let network = names::word(&options.network, "net");
+    let mut network = names::word(&options.network, "net");
+    if net.functions.iter().any(|function| function.name == network) {
+        network.push_str("_net");
+    }
     let mut why = String::new();
     let mut best: Option<Attempt> = None;
     let named = layer_paths(&net);

@@ -1,7 +1,7 @@
 //! Valid names and labels of the language.
 
 use crate::elaborate::operators;
-use crate::syntax::words;
+use crate::syntax::{prelude, words};
 
 /// Whether a text is a valid name of a block, a parameter, an input or an output.
 pub(super) fn is_word(text: &str) -> bool {
@@ -12,7 +12,8 @@ pub(super) fn is_word(text: &str) -> bool {
 pub(super) fn is_reserved(text: &str) -> bool {
     /// Words that are values in some contexts.
     const VALUES: &[&str] = &["double", "halve", "keep", "global", "identity", "projection", "none", "i", "count"];
-    !is_word(text) || operators::is_reserved(text) || VALUES.contains(&text)
+    let is_function = prelude::find(text).is_some();
+    !is_word(text) || operators::is_reserved(text) || is_function || VALUES.contains(&text)
 }
 
 /// Converts a text to a valid name, with `_` for other characters, or returns `fallback`.

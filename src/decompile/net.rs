@@ -1,10 +1,12 @@
 //! The graph in a normal form: only nodes that an output needs, consecutive ids, normalized concatenations, and a shape for each node.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::attrs::{self, Statement};
 use super::error::DecompileError;
-use crate::ir::{Graph, NodeId, Op, Shape, infer};
+use super::function;
+use crate::ir::{Elementwise, Graph, NodeId, Op, Shape, infer_shape};
 
 /// A node's place in [`Net::nodes`].
 pub(super) type Id = usize;
@@ -28,6 +30,8 @@ pub(super) struct Net {
     pub nodes: Vec<Node>,
     pub inputs: Vec<Id>,
     pub outputs: Vec<(String, Id)>,
+    /// The functions that the source declares.
+    pub functions: Vec<Arc<Elementwise>>,
     /// The number of nodes that no output needs.
     pub dead: usize,
 }
@@ -46,7 +50,13 @@ impl Net {
         let live = live(graph);
         let order: Vec<NodeId> = graph.order().into_iter().filter(|id| live[id.index()]).collect();
         let mut at: HashMap<NodeId, Id> = HashMap::new();
-        let mut net = Net { nodes: Vec::with_capacity(order.len()), inputs: Vec::new(), outputs: Vec::new(), dead: 0 };
+        let mut net = Net {
+            nodes: Vec::with_capacity(order.len()),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            functions: Vec::new(),
+            dead: 0,
+        };
         net.dead = graph.len() - order.len();
         // if the operands of a concatenation begin with those of another, it reads that one instead
         let mut concats: HashMap<Vec<Id>, Id> = HashMap::new();
@@ -66,13 +76,14 @@ impl Net {
                 concats.entry(all).or_insert(net.nodes.len());
             }
             let shapes: Vec<Shape> = operands.iter().map(|&o| net.nodes[o].shape.clone()).collect();
-            let shape = match infer(&node.op, &shapes) {
+            let shape = match infer_shape(&node.op, &shapes) {
                 Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };
             let named = !node.op.params(&shapes).is_empty();
             at.insert(id, net.nodes.len());
-            net.nodes.push(Node { op: node.op.clone(), operands, name: node.name.clone(), shape, named });
+            let op = function::declared(&node.op, &mut net.functions);
+            net.nodes.push(Node { op, operands, name: node.name.clone(), shape, named });
         }
         // unused inputs are part of the interface
         net.inputs = graph.inputs().iter().filter_map(|id| at.get(id).copied()).collect();

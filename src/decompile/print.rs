@@ -5,12 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::attrs::{self, Val};
 use super::blocks::{Block, Blocks, ByIndex, Call, Run, by_index};
 use super::body::Built;
+use super::function;
 use super::names;
 use super::net::Net;
 use super::stage::{MapChange, Policies, Policy, map_change};
 use super::stmt::{Arm, Expr, Hole, Label, Line, Name, OpStmt, Stmt, statements};
 use super::writer::{self, Writer, fresh, with_label};
 use crate::ir::LayerNumbers;
+use crate::syntax::prelude;
 
 /// The network's name, documentation, parameters and expectations.
 pub(super) struct Header<'f> {
@@ -79,6 +81,13 @@ impl<'p> Printer<'p> {
         used.dedup();
         if !used.is_empty() {
             self.text.line(&format!("use std.blocks: {}", used.join(", ")));
+        }
+        if !self.net.functions.is_empty() {
+            self.text.gap();
+        }
+        // a function that is too long has no declaration: the source is rejected, and the reason names the function
+        for declaration in self.net.functions.iter().filter_map(|function| function::declaration(function)) {
+            self.text.line(&declaration);
         }
         for (at, block) in self.blocks.blocks.iter().enumerate().filter(|(_, b)| !b.standard) {
             let mut calls: Vec<Call> = self.blocks.calls.values().filter(|call| call.block == at).cloned().collect();
@@ -302,12 +311,13 @@ impl<'p> Printer<'p> {
     /// The arguments of a statement, with a leading space.
     fn args(&self, word: &str, expression: Option<&str>, keys: &[String], at: &mut Body<'_>) -> String {
         let list: Vec<(&str, Option<String>)> = keys.iter().map(|key| (key.as_str(), at.holes.next().flatten())).collect();
-        let first = crate::elaborate::operators::find(word).and_then(|op| op.positional);
+        let first = crate::elaborate::operators::find(word).and_then(|operator| operator.schema.positional());
+        let is_function = prelude::find(word).is_some();
         let mut leads = true;
         let written = |(key, value): (&str, Option<String>)| {
             let value = value?;
             // a first argument without a key would be read as the positional one
-            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && first.is_some());
+            let short = first == Some(key) || value == key && !(std::mem::take(&mut leads) && (first.is_some() || is_function));
             leads = false;
             Some(if short { value } else { format!("{key}: {value}") })
         };
@@ -342,7 +352,8 @@ impl<'p> Printer<'p> {
             Name::Numbered(_) => false,
         };
         let Some((main, sides)) = arms.split_first() else { return };
-        let branches = word == "upsample" || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
+        let is_parallel = matches!(word, "add" | "mul" | "concat");
+        let branches = !is_parallel || (word != "concat" || main.name == Name::Main) && sides.iter().all(free);
         if branches {
             // the main path's holes come first
             let mut inner = Writer::default();

@@ -1,25 +1,25 @@
-//! Converts a statement's arguments to an operator's typed attributes.
+//! Reads a statement's arguments as the attributes that an operator's schema declares.
 
 use std::sync::Arc;
 
 use super::eval::{Eval, number};
 use super::foreign;
-use super::operators::Operator;
 use super::suggest::nearest;
 use super::value::{Bound, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, Op, PadMode, Pair, PoolKind, Sides};
+use crate::ir::ops::{AttrValue, Attribute, Attributes, DefaultValue, Invalid, Kind, Operator, Schema};
+use crate::ir::{Op, Pair, Shape, Sides};
 use crate::syntax::second_value;
 
 /// The largest number allowed in an attribute.
 const MAX_ATTR: i64 = 1 << 40;
 
 /// An operator's arguments by key.
-struct Attrs<'a, 'e> {
-    operator: &'static Operator,
-    given: Vec<(&'static str, &'a Bound)>,
+struct Reader<'a, 's, 'e> {
+    schema: Schema<'s>,
+    given: Vec<(&'s str, &'a Bound)>,
     call: Span,
     /// Whether its input is 1-D, where a size is one number.
     signal: bool,
@@ -27,19 +27,49 @@ struct Attrs<'a, 'e> {
     failed: bool,
 }
 
-/// Builds the operator of a statement; `None` after a reported error. `call` is the statement; `signal` is whether the
-/// current value has one spatial axis.
-pub(super) fn operator(operator: &'static Operator, args: &[Bound], call: Span, signal: bool, eval: &mut Eval<'_>) -> Option<Op> {
-    let given = keys(operator, args, eval);
+/// Builds the operator of a statement from its arguments and the shape of its operand; `None` after a reported error. `call` is the
+/// statement.
+pub(super) fn operator(operator: &Operator, args: &[Bound], call: Span, x: &Shape, eval: &mut Eval<'_>) -> Option<Op> {
+    let attributes = arguments(&operator.schema, args, call, x.is_1d(), eval)?;
+    read(operator, &attributes, std::slice::from_ref(x), call, eval)
+}
+
+/// Builds an operator from its attributes; `None` after a reported error.
+pub(super) fn read(
+    operator: &Operator,
+    attributes: &Attributes<'_>,
+    operands: &[Shape],
+    call: Span,
+    eval: &mut Eval<'_>,
+) -> Option<Op> {
+    match (operator.read)(attributes, operands) {
+        Ok(op) => Some(op),
+        Err(Invalid { code, message, label }) => {
+            eval.diags.push(Diagnostic::error(code, message, call, label));
+            None
+        }
+    }
+}
+
+/// The attributes of a statement, defaults included; `None` after a reported error. `signal` is whether the current value has one
+/// spatial axis.
+pub(super) fn arguments<'s>(
+    schema: &Schema<'s>,
+    args: &[Bound],
+    call: Span,
+    signal: bool,
+    eval: &mut Eval<'_>,
+) -> Option<Attributes<'s>> {
+    let given = keys(schema, args, eval);
     let failed = given.is_none();
-    let mut attrs = Attrs { operator, given: given.unwrap_or_default(), call, signal, eval, failed };
-    let op = attrs.build();
-    if attrs.failed { None } else { op }
+    let mut reader = Reader { schema: *schema, given: given.unwrap_or_default(), call, signal, eval, failed };
+    let attributes = reader.read();
+    (!reader.failed).then_some(attributes)
 }
 
 /// Finds the key of each argument; `None` after a reported error.
-fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'static str, &'b Bound)>> {
-    let mut given: Vec<(&'static str, &Bound)> = Vec::new();
+fn keys<'b, 's>(schema: &Schema<'s>, args: &'b [Bound], eval: &mut Eval<'_>) -> Option<Vec<(&'s str, &'b Bound)>> {
+    let mut given: Vec<(&str, &Bound)> = Vec::new();
     let mut fine = true;
     for (i, arg) in args.iter().enumerate() {
         if i > 0 && arg.key.is_none() {
@@ -47,7 +77,7 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
             fine = false;
             continue;
         }
-        let (name, span): (Arc<str>, Span) = match (&arg.key, operator.positional) {
+        let (name, span): (Arc<str>, Span) = match (&arg.key, schema.positional()) {
             (Some((key, span)), _) => (key.clone(), *span),
             (None, Some(positional)) => (positional.into(), arg.span),
             (None, None) if args.get(1).is_some_and(|second| second.key.is_none()) => {
@@ -55,10 +85,10 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
                 continue;
             }
             (None, None) => {
-                let takes = if operator.keys.is_empty() { "nothing" } else { "its arguments by key" };
+                let takes = if schema.attributes.is_empty() { "nothing" } else { "its arguments by key" };
                 eval.diags.push(Diagnostic::error(
                     codes::TOO_MANY_ARGUMENTS,
-                    format!("`{}` takes {takes}", operator.word),
+                    format!("`{}` takes {takes}", schema.word),
                     arg.span,
                     "not expected here",
                 ));
@@ -66,8 +96,8 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
                 continue;
             }
         };
-        match operator.keys.iter().find(|key| *key.name == *name) {
-            Some(key) if given.iter().any(|(k, _)| *k == key.name) => {
+        match schema.attribute(&name) {
+            Some(key) if given.iter().any(|(k, _)| *k == key.key) => {
                 eval.diags.push(Diagnostic::error(
                     codes::GIVEN_TWICE,
                     format!("`{name}` is given twice"),
@@ -76,28 +106,28 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
                 ));
                 fine = false;
             }
-            Some(key) => given.push((key.name, arg)),
+            Some(key) => given.push((key.key, arg)),
             None => {
                 fine = false;
-                let message = format!("`{}` has no `{name}`", operator.word);
+                let message = format!("`{}` has no `{name}`", schema.word);
                 // `linear 512, classes`: a value rather than the short form of `classes: classes`
                 let short = (i == 1 && span == arg.span && args[0].key.is_none())
-                    .then(|| second_value(operator.word, args[0].span, span))
+                    .then(|| second_value(schema.word, args[0].span, span))
                     .flatten();
                 if let Some((help, at, own)) = short {
                     let diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, format!("is short for `{name}: {name}`"));
                     eval.diags.push(diag.fix(help, at, own));
                     continue;
                 }
-                if let Some(diag) = foreign::error(operator.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
+                if let Some(diag) = foreign::error(schema.word, &name, codes::UNKNOWN_KEY, span, message.clone()) {
                     eval.diags.push(diag);
                     continue;
                 }
                 let mut diag = Diagnostic::error(codes::UNKNOWN_KEY, message, span, "not one of its keys");
-                if let Some(near) = nearest(&name, operator.keys.iter().map(|key| key.name)) {
+                if let Some(near) = nearest(&name, schema.attributes.iter().map(|key| key.key)) {
                     diag = diag.fix(format!("did you mean `{near}`?"), span, near);
-                } else if !operator.keys.is_empty() {
-                    let list: Vec<_> = operator.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+                } else if !schema.attributes.is_empty() {
+                    let list: Vec<_> = schema.attributes.iter().map(|key| format!("`{}`", key.key)).collect();
                     diag = diag.note(format!("it takes {}", list.join(", ")));
                 }
                 eval.diags.push(diag);
@@ -107,28 +137,116 @@ fn keys<'b>(operator: &'static Operator, args: &'b [Bound], eval: &mut Eval<'_>)
     fine.then_some(given)
 }
 
-impl Attrs<'_, '_> {
-    fn get(&self, key: &str) -> Option<(&Value, Span)> {
-        self.given.iter().find(|(k, _)| *k == key).map(|(_, bound)| (&bound.value, bound.span))
+impl<'s> Reader<'_, 's, '_> {
+    fn read(&mut self) -> Attributes<'s> {
+        let mut values = Attributes::default();
+        let alone = self.alone();
+        for attribute in self.schema.attributes.iter().filter(|a| alone.is_none_or(|key| key == a.key)) {
+            let value = match (self.get(attribute.key), attribute.default) {
+                (Some((value, span)), _) => self.value(attribute, &value, span),
+                (None, DefaultValue::Is(value)) => Some(value),
+                (None, DefaultValue::Required | DefaultValue::RequiredUnless(_)) => {
+                    self.missing(attribute.key, None);
+                    None
+                }
+                (None, DefaultValue::Absent(_) | DefaultValue::Rule(_)) => None,
+            };
+            if let Some(value) = value {
+                values.push(attribute.key, value);
+            }
+        }
+        if alone.is_none() && !self.failed {
+            self.follow(&mut values);
+        }
+        values
     }
 
-    fn missing(&mut self, key: &str) {
+    /// Adds the defaults that follow from other attributes.
+    fn follow(&mut self, values: &mut Attributes<'s>) {
+        for attribute in self.schema.attributes {
+            if let DefaultValue::Rule(rule) = attribute.default
+                && values.value(attribute.key).is_none()
+            {
+                match (rule.value)(values) {
+                    Some(value) => values.push(attribute.key, value),
+                    None => self.missing(attribute.key, Some(rule.missing)),
+                }
+            }
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<(Value, Span)> {
+        self.given.iter().find(|(k, _)| *k == key).map(|(_, bound)| (bound.value.clone(), bound.span))
+    }
+
+    fn missing(&mut self, key: &str, why: Option<&str>) {
         if !self.failed {
-            self.eval.diags.push(Diagnostic::error(
+            let diag = Diagnostic::error(
                 codes::MISSING_ARGUMENT,
-                format!("`{}` needs `{key}`", self.operator.word),
+                format!("`{}` needs `{key}`", self.schema.word),
                 self.call,
                 format!("`{key}` is not given"),
-            ));
+            );
+            self.eval.diags.push(why.into_iter().fold(diag, Diagnostic::note));
         }
         self.failed = true;
     }
 
-    fn wrong<T>(&mut self, needed: &str, got: &Value, span: Span) -> Option<T> {
-        let got = got.clone();
-        self.eval.mismatch(needed, &got, span);
+    fn refuse<T>(&mut self, message: String, span: Span, label: impl Into<String>) -> Option<T> {
+        self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, message, span, label));
         self.failed = true;
         None
+    }
+
+    fn wrong<T>(&mut self, needed: &str, got: &Value, span: Span) -> Option<T> {
+        self.eval.mismatch(needed, got, span);
+        self.failed = true;
+        None
+    }
+
+    /// The attribute that is given and excludes all others, which are reported.
+    fn alone(&mut self) -> Option<&'s str> {
+        let is_given = |key: &str, word: Option<&str>| {
+            let is = |value| word.is_none_or(|word| matches!(value, Value::Word(given) if *given == *word));
+            self.get(key).is_some_and(|(value, _)| is(value))
+        };
+        let key = self.schema.alone.iter().find(|alone| is_given(alone.key, alone.word))?.key;
+        if let Some((other, bound)) = self.given.iter().find(|(k, _)| *k != key) {
+            let message = format!("this `{}` has a fixed result, and no `{other}`", self.schema.word);
+            self.eval.diags.push(Diagnostic::error(codes::UNKNOWN_KEY, message, bound.span, "has no meaning here"));
+            self.failed = true;
+        }
+        Some(key)
+    }
+
+    /// The value of an attribute; `None` after a reported error.
+    fn value(&mut self, attribute: &Attribute<'_>, value: &Value, span: Span) -> Option<AttrValue> {
+        Some(match attribute.kind {
+            Kind::Count => self.count(value, span)?.into(),
+            Kind::WindowOr(word) if is_word(value, word) => word.into(),
+            Kind::Size | Kind::Window | Kind::WindowOr(_) => self.size(value, span)?.into(),
+            Kind::Sides => self.sides(value, span)?.into(),
+            Kind::Ends => match value {
+                Value::List(items) if items.len() == 2 => {
+                    AttrValue::Ends([self.count(&items[0], span)?, self.count(&items[1], span)?])
+                }
+                other => return self.wrong("[before, after]", other, span),
+            },
+            Kind::Number | Kind::Probability => self.number(attribute, value, span)?.into(),
+            Kind::Real => match number(value).map(|x| x as f32).filter(|x| x.is_finite()) {
+                Some(x) => x.into(),
+                None => return self.wrong("a number", value, span),
+            },
+            Kind::Flag => match value {
+                Value::Bool(on) => (*on).into(),
+                other => return self.wrong("true or false", other, span),
+            },
+            Kind::Word(words) => match words.iter().find(|word| is_word(value, word)) {
+                Some(word) => AttrValue::Word(word),
+                None => return self.wrong(&attribute.kind.takes(), value, span),
+            },
+            Kind::Label => return self.wrong("a label", value, span),
+        })
     }
 
     fn count(&mut self, value: &Value, span: Span) -> Option<usize> {
@@ -136,54 +254,25 @@ impl Attrs<'_, '_> {
             Value::Int(n) if (0..=MAX_ATTR).contains(n) => Some(*n as usize),
             Value::Int(n) => {
                 let label = if *n < 0 { "negative" } else { "more than 2^40" };
-                self.eval.diags.push(Diagnostic::error(codes::BAD_VALUE, format!("{n} is out of range here"), span, label));
-                self.failed = true;
-                None
+                self.refuse(format!("{n} is out of range here"), span, label)
             }
             other => self.wrong("a whole number", other, span),
         }
     }
 
-    fn int(&mut self, key: &'static str, default: Option<usize>) -> Option<usize> {
-        match self.get(key).map(|(v, s)| (v.clone(), s)) {
-            Some((value, span)) => self.count(&value, span),
-            None if default.is_some() => default,
-            None => {
-                self.missing(key);
-                None
+    fn number(&mut self, attribute: &Attribute<'_>, value: &Value, span: Span) -> Option<f64> {
+        let key = attribute.key;
+        match number(value) {
+            Some(x) if !x.is_finite() || x < 0.0 => self.refuse(format!("`{key}` cannot be {value}"), span, "out of range"),
+            Some(x) if x > 1.0 && attribute.kind == Kind::Probability => {
+                self.refuse(format!("a {key} of {x}"), span, format!("a {key} is between 0 and 1"))
             }
+            Some(x) => Some(x),
+            None => self.wrong("a number", value, span),
         }
     }
 
-    fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        match self.get(key).map(|(v, s)| (v.clone(), s)) {
-            Some((Value::Bool(b), _)) => b,
-            Some((other, span)) => self.wrong("true or false", &other, span).unwrap_or(default),
-            None => default,
-        }
-    }
-
-    fn float(&mut self, key: &'static str, default: f64) -> f64 {
-        match self.get(key).map(|(v, s)| (v.clone(), s)) {
-            Some((value, span)) => match number(&value) {
-                Some(x) if x.is_finite() && x >= 0.0 => x,
-                Some(_) => {
-                    self.eval.diags.push(Diagnostic::error(
-                        codes::BAD_VALUE,
-                        format!("`{key}` cannot be {value}"),
-                        span,
-                        "out of range",
-                    ));
-                    self.failed = true;
-                    default
-                }
-                None => self.wrong("a number", &value, span).unwrap_or(default),
-            },
-            None => default,
-        }
-    }
-
-    fn pair_of(&mut self, value: &Value, span: Span) -> Option<Pair> {
+    fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {
         match value {
             Value::Size(h, w) => Some([self.count(&int(*h), span)?, self.count(&int(*w), span)?]),
             Value::Int(_) => self.count(value, span).map(|n| [if self.signal { 1 } else { n }, n]),
@@ -191,24 +280,9 @@ impl Attrs<'_, '_> {
         }
     }
 
-    fn pair(&mut self, key: &'static str, default: Option<Pair>) -> Option<Pair> {
-        match self.get(key).map(|(v, s)| (v.clone(), s)) {
-            Some((value, span)) => self.pair_of(&value, span),
-            None if default.is_some() => default,
-            None => {
-                self.missing(key);
-                None
-            }
-        }
-    }
-
     /// `[top, bottom, left, right]` (`[left, right]` for a 1-D input), or the same on both sides of an axis.
-    fn sides(&mut self, key: &'static str, default: Option<Sides>) -> Option<Sides> {
-        let (value, span) = match self.get(key) {
-            Some((value, span)) => (value.clone(), span),
-            None => return default,
-        };
-        if let Value::List(items) = &value {
+    fn sides(&mut self, value: &Value, span: Span) -> Option<Sides> {
+        if let Value::List(items) = value {
             let mut numbers = Vec::new();
             for item in items.iter().take(5) {
                 numbers.push(self.count(item, span)?);
@@ -216,193 +290,16 @@ impl Attrs<'_, '_> {
             return match numbers[..] {
                 [left, right] if self.signal => Some([[0; 2], [left, right]]),
                 [top, bottom, left, right] => Some([[top, bottom], [left, right]]),
-                _ => self.wrong("a size, or [top, bottom, left, right]", &value, span),
+                _ => self.wrong("a size, or [top, bottom, left, right]", value, span),
             };
         }
-        let sides = self.pair_of(&value, span).map(|[h, w]| [[h, h], [w, w]])?;
+        let sides = self.size(value, span)?.map(|n| [n; 2]);
         Some(if self.signal && matches!(value, Value::Int(_)) { [[0; 2], sides[1]] } else { sides })
     }
+}
 
-    fn build(&mut self) -> Option<Op> {
-        Some(match self.operator.word {
-            "conv" => {
-                let kernel = self.pair("kernel", None);
-                let filters = self.int("filters", None);
-                let stride = self.pair("stride", Some([1; 2]))?;
-                let dilation = self.pair("dilation", Some([1; 2]))?;
-                let kernel = kernel?;
-                let pad = match self.sides("padding", ir::Conv::default_padding(kernel, dilation)) {
-                    Some(pad) => pad,
-                    None => {
-                        if !self.failed {
-                            self.missing("padding");
-                            if let Some(diag) = self.eval.diags.last_mut() {
-                                diag.notes.push(
-                                    "note: no symmetric padding of an even kernel keeps the size, so `padding` must be given"
-                                        .into(),
-                                );
-                            }
-                        }
-                        return None;
-                    }
-                };
-                let groups = self.int("groups", Some(1));
-                let bias = self.flag("bias", false);
-                let epilogue = ir::Epilogue::default();
-                Op::Conv(ir::Conv { filters: filters?, kernel, stride, pad, dilation, groups: groups?, bias, epilogue })
-            }
-            "batchnorm" => {
-                let usual = ir::BatchNorm::DEFAULT;
-                Op::BatchNorm(ir::BatchNorm {
-                    eps: self.float("eps", usual.eps),
-                    momentum: self.float("momentum", usual.momentum),
-                })
-            }
-            "relu" => Op::relu(),
-            "sigmoid" => ir::Elementwise::sigmoid().into(),
-            "maxpool" => {
-                if self.is_global() {
-                    self.alone("kernel")?;
-                    return Some(Op::GlobalMaxPool);
-                }
-                let dilation = self.pair("dilation", Some([1, 1]))?;
-                self.pool(PoolKind::Max { dilation })?
-            }
-            "avgpool" => {
-                if self.is_global() {
-                    self.alone("kernel")?;
-                    return Some(Op::AdaptiveAvgPool([1, 1]));
-                }
-                if self.get("output_size").is_some() {
-                    self.alone("output_size")?;
-                    return self.pair("output_size", None).map(Op::AdaptiveAvgPool);
-                }
-                let count_pad = self.flag("count_include_pad", true);
-                self.pool(PoolKind::Avg { count_pad })?
-            }
-            "linear" => {
-                let features = self.int("features", None)?;
-                Op::Linear(ir::Linear { features, bias: self.flag("bias", true), epilogue: ir::Epilogue::default() })
-            }
-            "flatten" => Op::Flatten,
-            "softmax" => Op::Softmax,
-            "dropout" => {
-                let rate = self.float("rate", 0.5);
-                if rate > 1.0 {
-                    let span = self.get("rate").map_or(self.call, |(_, span)| span);
-                    self.eval.diags.push(Diagnostic::error(
-                        codes::BAD_VALUE,
-                        format!("a rate of {rate}"),
-                        span,
-                        "a rate is between 0 and 1",
-                    ));
-                    self.failed = true;
-                }
-                Op::Dropout(rate)
-            }
-            "pad" => {
-                let sides = self.sides("sides", Some([[0; 2]; 2]))?;
-                let channels = match self.get("channels").map(|(v, s)| (v.clone(), s)) {
-                    None => [0, 0],
-                    Some((Value::List(items), span)) if items.len() == 2 => {
-                        [self.count(&items[0], span)?, self.count(&items[1], span)?]
-                    }
-                    Some((other, span)) => return self.wrong("[before, after]", &other, span),
-                };
-                let mode = self.word("mode", &[PadMode::Zeros, PadMode::Reflect, PadMode::Replicate].map(|m| (m.word(), m)))?;
-                Op::Pad(ir::Pad { channels, sides, mode: mode.unwrap_or_default() })
-            }
-            "subsample" => Op::Subsample(self.pair("stride", None)?),
-            "upsample" => {
-                self.word("mode", &[("nearest", ())])?;
-                if self.get("like").is_some() {
-                    let (value, span) = self.get("like").map(|(v, s)| (v.clone(), s))?;
-                    return self.wrong("a label", &value, span);
-                }
-                Op::Upsample(Some(self.pair("scale_factor", None)?))
-            }
-            "clamp" => {
-                let low = self.signed("min").unwrap_or(f32::NEG_INFINITY);
-                let high = self.signed("max").unwrap_or(f32::INFINITY);
-                if low > high {
-                    self.eval.diags.push(Diagnostic::error(
-                        codes::BAD_VALUE,
-                        format!("nothing lies between {low} and {high}"),
-                        self.call,
-                        "`min` is above `max`",
-                    ));
-                    self.failed = true;
-                }
-                ir::Elementwise::clamp(low, high).into()
-            }
-            "scale" => {
-                if self.get("times").is_none() {
-                    self.missing("times");
-                }
-                let times = self.signed("times")?;
-                ir::Elementwise::affine(times, self.signed("plus").unwrap_or(0.0)).into()
-            }
-            // `add`, `mul` and `concat` join values: `expand::join` builds them
-            _ => return None,
-        })
-    }
-
-    /// A signed number, if given.
-    fn signed(&mut self, key: &'static str) -> Option<f32> {
-        let (value, span) = self.get(key).map(|(v, s)| (v.clone(), s))?;
-        match number(&value).map(|x| x as f32).filter(|x| x.is_finite()) {
-            None => self.wrong("a number", &value, span),
-            x => x,
-        }
-    }
-
-    /// One of several words, if given.
-    fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<Option<T>> {
-        let Some((value, span)) = self.get(key).map(|(v, s)| (v.clone(), s)) else { return Some(None) };
-        let found = words.iter().find(|(word, _)| matches!(&value, Value::Word(given) if **given == **word));
-        match found {
-            Some((_, meaning)) => Some(Some(*meaning)),
-            None => {
-                let list: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-                let needed = match &list[..] {
-                    [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-                    _ => list.concat(),
-                };
-                self.wrong(&needed, &value, span)
-            }
-        }
-    }
-
-    fn is_global(&self) -> bool {
-        self.get("kernel").is_some_and(|(value, _)| matches!(value, Value::Word(w) if **w == *"global"))
-    }
-
-    /// Reports other keys beside one that excludes them.
-    fn alone(&mut self, key: &str) -> Option<()> {
-        let other = self.given.iter().find(|(k, _)| *k != key).map(|(k, bound)| (*k, bound.span));
-        match other {
-            None => Some(()),
-            Some((other, span)) => {
-                self.eval.diags.push(Diagnostic::error(
-                    codes::UNKNOWN_KEY,
-                    format!("this `{}` has a fixed result, and no `{other}`", self.operator.word),
-                    span,
-                    "has no meaning here",
-                ));
-                self.failed = true;
-                None
-            }
-        }
-    }
-
-    fn pool(&mut self, kind: PoolKind) -> Option<Op> {
-        let kernel = self.pair("kernel", None)?;
-        let stride = self.pair("stride", Some(kernel))?;
-        let ceil = self.flag("ceil_mode", false);
-        let pool = ir::Pool { kind, kernel, stride, pad: [[0; 2]; 2], ceil };
-        let pad = self.sides("padding", Some(pool.default_padding()))?;
-        Some(Op::Pool(ir::Pool { pad, ..pool }))
-    }
+fn is_word(value: &Value, word: &str) -> bool {
+    matches!(value, Value::Word(given) if **given == *word)
 }
 
 fn int(n: u64) -> Value {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::foreign;
+use super::function::primitive::Primitive;
 use super::load::{Def, MAX_ARGUMENTS, Program};
 use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
@@ -128,7 +129,17 @@ impl Eval<'_> {
                 self.fail(codes::UNKNOWN_NAME, format!("`{word}` names nothing here"), span, format!("{needed} is needed"))
             }
             _ => {
-                let message = format!("this needs {needed}, not {}", got.kind());
+                let kind = match got {
+                    Value::Unit(unit) => format!("a {}", self.program.def(unit.def).kind()),
+                    _ => got.kind().to_owned(),
+                };
+                let message = format!("this needs {needed}, not {kind}");
+                if let Some(word) = self.called_function(got) {
+                    let message = format!("`{word}` works on the values of a network, and this is a number of the source");
+                    let diag = Diagnostic::error(codes::BAD_VALUE, message, span, format!("{needed} is needed"));
+                    self.diags.push(diag.rule("functions are called in `elementwise NAME(x) = …` and in `apply`"));
+                    return Value::Unknown;
+                }
                 let diag = Diagnostic::error(codes::BAD_VALUE, message, span, format!("is {got}"));
                 self.diags.push(match got {
                     Value::Str(text) if needed.contains("number") && text.parse::<f64>().is_ok() => {
@@ -138,6 +149,17 @@ impl Eval<'_> {
                 });
                 Value::Unknown
             }
+        }
+    }
+
+    /// The name of an elementwise function, if a value is a call of it.
+    fn called_function(&self, value: &Value) -> Option<Arc<str>> {
+        match value {
+            Value::WordCall(word, _) if Primitive::find(word).is_some() || self.program.prelude(word).is_some() => {
+                Some(word.clone())
+            }
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => Some(unit.name.clone()),
+            _ => None,
         }
     }
 
@@ -153,6 +175,19 @@ impl Eval<'_> {
             return Value::Unit(Arc::new(Unit { def, name: name.into(), args: Vec::new(), depth: 0 }));
         }
         Value::Word(name.into())
+    }
+
+    /// A word that is called or passed on as a block would be, as a function that every file has.
+    pub fn with_prelude(&self, value: Value) -> Value {
+        let (word, args) = match &value {
+            Value::Word(word) => (word, Vec::new()),
+            Value::WordCall(word, args) => (word, args.to_vec()),
+            _ => return value,
+        };
+        match self.program.prelude(word) {
+            Some(def) => Value::Unit(Arc::new(Unit { def, name: word.clone(), args, depth: 0 })),
+            None => value,
+        }
     }
 
     fn index(&mut self, list: &Expr, index: &Expr, env: &Env) -> Value {
@@ -378,10 +413,7 @@ impl Eval<'_> {
                 (Some(arg), _) => arg.value.clone(),
                 (None, Some(default)) => self.eval(default, &env),
                 (None, None) => {
-                    let kind = match declared {
-                        Def::Block(_) => "block",
-                        Def::Network(_) => "network",
-                    };
+                    let kind = declared.kind();
                     let diag = Diagnostic::error(
                         codes::MISSING_ARGUMENT,
                         format!("{kind} `{}` needs `{name}`", declared.name().node),

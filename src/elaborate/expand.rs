@@ -16,7 +16,8 @@ use super::value::Value;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse};
+use crate::ir::ops::{Kind, Schema};
+use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse, Types};
 use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
 /// The maximum number of nodes of a network.
@@ -103,7 +104,7 @@ pub(super) struct Expander<'a> {
     pub diags: &'a mut Vec<Diagnostic>,
     pub graph: Graph,
     /// By node index.
-    pub shapes: Vec<Shape>,
+    pub types: Types,
     pub scopes: Vec<Scope>,
     pub stages: Vec<ir::Stage>,
     pub shortcuts: Vec<ShortcutUse>,
@@ -117,7 +118,7 @@ pub(super) struct Expander<'a> {
     steps: usize,
     /// The current nesting depth of bodies.
     pub depth: usize,
-    work: &'a Cell<usize>,
+    pub work: &'a Cell<usize>,
     /// Set when a limit is exceeded; expansion then stops.
     pub aborted: bool,
     no_input_reported: bool,
@@ -129,7 +130,7 @@ impl<'a> Expander<'a> {
             program,
             diags,
             graph: Graph::default(),
-            shapes: Vec::new(),
+            types: Types::default(),
             scopes: vec![Scope::default()],
             stages: Vec::new(),
             shortcuts: Vec::new(),
@@ -159,7 +160,7 @@ impl<'a> Expander<'a> {
     }
 
     pub fn shape(&self, value: ir::Value) -> &Shape {
-        self.shapes.get(value.node.index()).unwrap_or(&Shape::Unknown)
+        self.types.shape(value)
     }
 
     pub fn scope(&mut self) -> &mut Scope {
@@ -196,8 +197,6 @@ impl<'a> Expander<'a> {
 
     /// Adds a node with these operands and infers its shape. A failed shape is `Unknown` here; the checker reports it.
     pub fn node(&mut self, op: Op, name: String, span: Span, frame: Option<FrameId>, operands: &[ir::Value]) -> ir::Value {
-        let shapes: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
-        let shape = ir::infer(&op, &shapes).unwrap_or(Shape::Unknown);
         if name.len() > MAX_NAME {
             self.error(Diagnostic::error(codes::BAD_NAME, format!("a name of more than {MAX_NAME} bytes"), span, "too long"));
             self.aborted = true;
@@ -221,10 +220,8 @@ impl<'a> Expander<'a> {
         }
         self.name_bytes += name.len();
         let id = self.graph.add(Node { op, name, params: Vec::new(), origin: Origin { span, frame } }, operands);
-        if self.shapes.len() <= id.index() {
-            self.shapes.resize(id.index() + 1, Shape::Unknown);
-        }
-        self.shapes[id.index()] = shape;
+        // the checker infers again, and reports errors
+        let _ = self.types.infer(&self.graph, id);
         id.into()
     }
 
@@ -261,6 +258,7 @@ impl<'a> Expander<'a> {
         match &stmt.kind {
             StmtKind::Input { name, dims } => self.input(name.as_ref(), dims, stmt.span, cx),
             StmtKind::Call(call) => self.call(call, stmt.span, cx),
+            StmtKind::Apply { value, label } => self.apply(value, label.as_ref(), stmt.span, cx),
             StmtKind::Section { body, .. } => self.body(body, cx),
             StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
             StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
@@ -370,22 +368,23 @@ impl<'a> Expander<'a> {
     }
 
     fn call(&mut self, call: &Call, span: Span, cx: &mut Cx) {
-        if operators::is_join(&call.name.node) {
-            return self.join(call, span, cx);
-        }
         if let Some(operator) = operators::find(&call.name.node) {
-            if let Some(like) = like(call) {
-                return self.upsample_like(call, &like, span, cx);
+            let schema = &operator.schema;
+            if schema.is_join() {
+                return self.join(operator, call, span, cx);
             }
-            if let Some(diag) = foreign::product(operator, &call.args) {
+            if let Some((key, label)) = labeled(schema, call) {
+                return self.with_labeled(operator, call, (key, &label), span, cx);
+            }
+            if let Some(diag) = foreign::product(schema, &call.args) {
                 self.error(diag);
                 cx.current = None;
                 return;
             }
             let args = self.evaluator().args(&call.args, &cx.env);
-            let signal = cx.current.is_some_and(|value| self.shape(value).dims().is_some_and(|d| d.len() == 2));
-            let op = attrs::operator(operator, &args, span, signal, &mut self.evaluator());
-            let name = self.statement_name(operator.word, call.label.as_ref(), cx);
+            let x = cx.current.map_or(Shape::Unknown, |value| self.shape(value).clone());
+            let op = attrs::operator(operator, &args, span, &x, &mut self.evaluator());
+            let name = self.statement_name(schema.word, call.label.as_ref(), cx);
             let current = self.current(span, cx);
             let (Some(op), Some(name), Some(mut operand)) = (op, name, current) else {
                 cx.current = None;
@@ -402,10 +401,14 @@ impl<'a> Expander<'a> {
             self.remember(call.label.as_ref(), cx);
             return;
         }
-        match self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env) {
+        let called = self.eval(&Expr { kind: ExprKind::Name(call.name.node.clone()), span: call.name.span }, &cx.env);
+        match self.evaluator().with_prelude(called) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => self.block_call(&unit, call, span, cx),
+            Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Function(_)) => {
+                self.function_call(&unit, call, span, cx)
+            }
             Value::Unknown => cx.current = None,
-            Value::Word(word) => {
+            Value::Word(word) | Value::WordCall(word, _) => {
                 let module = &self.program.modules[cx.env.module];
                 let mut known: Vec<&str> = operators::statement_words().collect();
                 known.extend(module.scope.keys().map(String::as_str));
@@ -441,7 +444,7 @@ impl<'a> Expander<'a> {
     }
 
     /// The name of a statement's node: its label in this scope, or the next automatic name.
-    pub fn statement_name(&mut self, word: &'static str, label: Option<&Label>, cx: &Cx) -> Option<String> {
+    pub fn statement_name(&mut self, word: &str, label: Option<&Label>, cx: &Cx) -> Option<String> {
         match label {
             Some(label) => {
                 let (text, _) = self.label_text(label, &cx.env)?;
@@ -462,12 +465,14 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// The label in an `upsample`'s `like`.
-fn like(call: &Call) -> Option<Ident> {
-    let is_like = |key: &Ident| key.node == "like";
-    let arg = call.args.iter().find(|arg| call.name.node == "upsample" && arg.key.as_ref().is_some_and(is_like))?;
-    match &arg.value.kind {
-        ExprKind::Name(name) => Some(Spanned { node: name.clone(), span: arg.value.span }),
-        _ => None,
-    }
+/// The key and the label of an argument that names another value.
+fn labeled(schema: &Schema<'static>, call: &Call) -> Option<(&'static str, Ident)> {
+    let keys = schema.attributes.iter().filter(|attribute| attribute.kind == Kind::Label).map(|attribute| attribute.key);
+    keys.into_iter().find_map(|key| {
+        let arg = call.args.iter().find(|arg| arg.key.as_ref().is_some_and(|own| own.node == key))?;
+        match &arg.value.kind {
+            ExprKind::Name(name) => Some((key, Spanned { node: name.clone(), span: arg.value.span })),
+            _ => None,
+        }
+    })
 }

@@ -2,11 +2,13 @@
 //!
 //! A context is an operator's word, or what the messages of a recipe call it: `optimizer sgd`, `schedule`, `train`.
 
-use super::operators::{self, Operator};
+use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
-use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind};
+use crate::ir::ops::Schema;
+use crate::syntax::ast::{Arg, BinaryOp, Call, Expr, ExprKind, UnaryOp};
+use crate::syntax::prelude;
 pub use crate::syntax::table::Answer;
 use crate::syntax::table::Answer::{Nothing, Ours};
 use crate::syntax::table::{self, among, plain};
@@ -18,9 +20,10 @@ pub fn find(context: &str, word: &str) -> Option<Answer> {
     }
     let plain = plain(word);
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator
-    among(context, word)
-        .or_else(|| among(context, &plain))
-        .or_else(|| operators::find(context).and_then(|_| among("operator", &plain)))
+    among(context, word).or_else(|| among(context, &plain)).or_else(|| {
+        let is_operator = operators::find(context).is_some() || prelude::find(context).is_some();
+        among("operator", &plain).filter(|_| is_operator)
+    })
 }
 
 /// Our word for a block of elsewhere.
@@ -61,6 +64,9 @@ fn answered(
 pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
     let word = &call.name.node;
     let span = call.name.span;
+    if let Some(diag) = affine(call) {
+        return Some(diag);
+    }
     let answer = find("statement", word)?;
     let diag = answered(answer, word, codes::UNKNOWN_OPERATOR, span, missing, |own| {
         let up_to = |arg: &Arg| Span { end: arg.span.start, ..span };
@@ -76,9 +82,7 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
             {
                 (through(last), format!("{own} {n}x{n}, padding: 0"))
             }
-            ("avgpool global" | "clamp min: -1, max: 1", None, Some(_)) => {
-                (span, own.split(' ').next().unwrap_or(own).to_owned())
-            }
+            ("avgpool global", None, Some(_)) => (span, own.split(' ').next().unwrap_or(own).to_owned()),
             // the number of channels, which is inferred
             ("batchnorm", Some(first), _) => match call.args.get(1) {
                 Some(next) => (up_to(next), format!("{own} ")),
@@ -102,6 +106,33 @@ pub(super) fn statement(call: &Call, missing: String) -> Option<Diagnostic> {
     })
 }
 
+/// The error for our former `scale times, plus: b`.
+fn affine(call: &Call) -> Option<Diagnostic> {
+    let arg = |key: &str| call.args.iter().find(|arg| arg.key.as_ref().is_some_and(|k| k.node == key));
+    let times = arg("times").or_else(|| call.args.first().filter(|first| first.key.is_none()));
+    let (times, plus) = (times, arg("plus"));
+    if call.name.node != "scale" || call.args.is_empty() || call.args.len() != times.iter().chain(&plus).count() {
+        return None;
+    }
+    let times = times.map_or(Some("1".to_owned()), |arg| factor(&arg.value))?;
+    let plus = plus.map_or(Some(String::new()), |arg| Some(format!(" + {}", factor(&arg.value)?)))?;
+    let own = format!("apply {times} * x{plus}");
+    let diag =
+        Diagnostic::error(codes::UNKNOWN_OPERATOR, format!("`scale` is written `{own}` here"), call.name.span, "another word");
+    Some(diag.fix(format!("write `{own}`"), whole(call), own).renamed())
+}
+
+/// A number or name as written.
+fn factor(value: &Expr) -> Option<String> {
+    match &value.kind {
+        ExprKind::Int(n) => Some(n.to_string()),
+        ExprKind::Float(x) => Some(format!("{x:?}")),
+        ExprKind::Name(name) => Some(name.clone()),
+        ExprKind::Unary(UnaryOp::Neg, inner) => Some(format!("-{}", factor(inner)?)),
+        _ => None,
+    }
+}
+
 /// What PyTorch and Keras do by default where our operator does something else, and the statement does not say it.
 fn defaults(own: &str, call: &Call) -> Option<String> {
     let gives = |key: &str| call.args.iter().any(|arg| arg.key.as_ref().is_some_and(|k| plain(&k.node).starts_with(key)));
@@ -118,7 +149,8 @@ fn defaults(own: &str, call: &Call) -> Option<String> {
 }
 
 fn takes_nothing(word: &str) -> bool {
-    operators::find(word).is_some_and(|operator| operator.keys.is_empty() && !operators::is_join(word))
+    operators::find(word).is_some_and(|operator| operator.schema.attributes.is_empty() && !operator.schema.is_join())
+        || prelude::find(word).is_some_and(|activation| activation.keys().next().is_none())
 }
 
 /// A call without its label.
@@ -127,14 +159,14 @@ fn whole(call: &Call) -> Span {
 }
 
 /// The error for `3*3` as a size, which is 9.
-pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
+pub(super) fn product(schema: &Schema<'_>, args: &[Arg]) -> Option<Diagnostic> {
     args.iter().find_map(|arg| {
-        let name = arg.key.as_ref().map_or(operator.positional?, |key| &key.node);
-        let key = operator.keys.iter().find(|key| key.name == name && key.takes.starts_with("a size"))?;
+        let name = arg.key.as_ref().map_or(schema.positional()?, |key| &key.node);
+        let key = schema.attribute(name).filter(|attribute| attribute.kind.is_size())?.key;
         let ExprKind::Binary(op, a, b) = &arg.value.kind else { return None };
         let (BinaryOp::Mul, ExprKind::Int(a), ExprKind::Int(b)) = (op.node, &a.kind, &b.kind) else { return None };
         let own = format!("{a}x{b}");
-        let message = format!("`{}` takes a size, and this is a product", key.name);
+        let message = format!("`{key}` takes a size, and this is a product");
         let diag = Diagnostic::error(codes::BAD_VALUE, message, arg.value.span, format!("is {}", a.saturating_mul(*b)));
         Some(diag.fix(format!("write `{own}`"), arg.value.span, own))
     })
@@ -143,6 +175,7 @@ pub(super) fn product(operator: &Operator, args: &[Arg]) -> Option<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::ops::operators;
     use crate::syntax::table::TABLE;
 
     #[test]
@@ -159,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_ours_is_not_foreign() {
-        for operator in operators::OPERATORS {
-            for key in operator.keys {
-                assert_eq!(find(operator.word, key.name), None, "{}: {}", operator.word, key.name);
+        for Schema { word, attributes, .. } in operators().map(|operator| operator.schema) {
+            for key in attributes.iter().map(|attribute| attribute.key) {
+                assert_eq!(find(word, key), None, "{word}: {key}");
             }
         }
     }
@@ -171,11 +204,11 @@ mod tests {
         for (contexts, words, answer) in TABLE {
             if let (&["statement"], Ours(own)) = (*contexts, answer) {
                 let word = own.split(' ').next().unwrap_or(own);
-                assert!(operators::find(word).is_some(), "{words:?}: {own}");
+                assert!(operators::find(word).is_some() || prelude::find(word).is_some(), "{words:?}: {own}");
             }
             for context in contexts.iter().filter_map(|context| operators::find(context)) {
                 if let Ours(own) = answer {
-                    assert!(context.keys.iter().any(|key| key.name == *own), "{}: {own}", context.word);
+                    assert!(context.schema.attribute(own).is_some(), "{}: {own}", context.schema.word);
                 }
             }
         }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::attrs;
 use super::expand::{Cx, Expander, Labeled};
+use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::elementwise::MAX_OPERANDS;
-use crate::ir::{self, Broadcast, Elementwise, Op};
-use crate::syntax::ast::{Call, ExprKind, Ident, Label, Spanned, Stmt};
+use crate::ir::ops::{AttrValue, Attributes, Operator, Schema};
+use crate::ir::{self, Shape};
+use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Stmt};
 
 impl Expander<'_> {
     /// `branch NAME [from LABEL] { … }`: a branch, which opens a scope of its name.
@@ -35,20 +37,12 @@ impl Expander<'_> {
 
     /// `parallel concat { arm { … } … }`: every arm reads the same value.
     pub(super) fn parallel(&mut self, join: &Ident, arms: &[(Label, Vec<Stmt>)], label: Option<&Label>, span: Span, cx: &mut Cx) {
-        let word = match join.node.as_str() {
-            "concat" => "concat",
-            "add" => "add",
-            "mul" => "mul",
-            other => {
-                self.error(Diagnostic::error(
-                    codes::UNKNOWN_OPERATOR,
-                    format!("arms cannot be joined by `{other}`"),
-                    join.span,
-                    "one of `concat`, `add`, `mul`",
-                ));
-                cx.current = None;
-                return;
-            }
+        let Some(operator) = operators::find(&join.node).filter(|operator| operator.schema.is_join()) else {
+            let message = format!("arms cannot be joined by `{}`", join.node);
+            let label = "one of `concat`, `add`, `mul`";
+            self.error(Diagnostic::error(codes::UNKNOWN_OPERATOR, message, join.span, label));
+            cx.current = None;
+            return;
         };
         let (start, stride) = (self.current(span, cx), cx.stride);
         let mut values = Vec::new();
@@ -64,22 +58,18 @@ impl Expander<'_> {
             after = cx.stride;
         }
         cx.stride = after;
-        let name = self.statement_name(word, label, cx);
+        let name = self.statement_name(operator.schema.word, label, cx);
         let operands: Option<Vec<ir::Value>> = values.into_iter().collect();
         cx.current = match (operands, name) {
-            (Some(operands), Some(name)) => self.joined(word, name, span, cx, &operands),
+            (Some(operands), Some(name)) => self.joined(operator, name, span, &operands, cx),
             _ => None,
         };
         self.label_current(label, cx);
     }
 
     /// `add shortcut`, `add LABEL, …`, `mul LABEL`, `concat LABEL, …`.
-    pub(super) fn join(&mut self, call: &Call, span: Span, cx: &mut Cx) {
-        let word = match call.name.node.as_str() {
-            "mul" => "mul",
-            "concat" => "concat",
-            _ => "add",
-        };
+    pub(super) fn join(&mut self, operator: &Operator, call: &Call, span: Span, cx: &mut Cx) {
+        let word = operator.schema.word;
         let mut names = Vec::new();
         let mut project_from = None;
         let mut fine = true;
@@ -140,52 +130,47 @@ impl Expander<'_> {
         let node_name = self.statement_name(word, call.label.as_ref(), cx);
         let operands: Option<Vec<ir::Value>> = operands.into_iter().collect();
         cx.current = match (operands, node_name) {
-            (Some(operands), Some(name)) if fine => self.joined(word, name, span, cx, &operands),
+            (Some(operands), Some(name)) if fine => self.joined(operator, name, span, &operands, cx),
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
     }
 
-    /// `upsample nearest, like: LABEL`: to the height and width of another value.
-    pub(super) fn upsample_like(&mut self, call: &Call, like: &Ident, span: Span, cx: &mut Cx) {
+    /// `upsample nearest, like: LABEL`: an operator that also reads a labeled value, in place of other attributes.
+    pub(super) fn with_labeled(
+        &mut self,
+        operator: &Operator,
+        call: &Call,
+        (key, label): (&str, &Ident),
+        span: Span,
+        cx: &mut Cx,
+    ) {
+        let schema = &operator.schema;
         let mut fine = true;
         for arg in &call.args {
-            let key = arg.key.as_ref().map(|key| key.node.as_str());
-            let is_mode =
-                matches!(key, None | Some("mode")) && matches!(&arg.value.kind, ExprKind::Name(mode) if mode == "nearest");
-            if key != Some("like") && !is_mode {
+            let own = arg.key.as_ref().map_or(schema.positional(), |key| Some(key.node.as_str()));
+            if own != Some(key) && !states_default(schema, own, arg) {
+                let message = format!("`{} … {key}` takes nothing else", schema.word);
                 self.error(
-                    Diagnostic::error(codes::UNKNOWN_KEY, "`upsample … like` takes nothing else", arg.span, "not expected here")
-                        .rule("`upsample nearest, like: LABEL`, or `upsample nearest, scale_factor: 2`"),
+                    Diagnostic::error(codes::UNKNOWN_KEY, message, arg.span, "not expected here")
+                        .rule(schema.examples.iter().map(|example| format!("`{example}`")).collect::<Vec<_>>().join(", or ")),
                 );
                 fine = false;
             }
         }
-        let operands = [self.current(span, cx), self.label(like, cx)];
-        let name = self.statement_name("upsample", call.label.as_ref(), cx);
+        let operands = [self.current(span, cx), self.label(label, cx)];
+        let name = self.statement_name(schema.word, call.label.as_ref(), cx);
         cx.current = match (operands, name) {
-            ([Some(x), Some(like)], Some(name)) if fine => Some(self.node(Op::Upsample(None), name, span, cx.frame, &[x, like])),
+            ([Some(x), Some(other)], Some(name)) if fine => self.joined(operator, name, span, &[x, other], cx),
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
     }
 
     /// The join of these values; `None` after a reported error.
-    fn joined(&mut self, word: &str, name: String, span: Span, cx: &Cx, operands: &[ir::Value]) -> Option<ir::Value> {
-        let op = match (word, operands) {
-            ("concat", _) => Op::Concat,
-            ("mul", &[x, factor, ..]) => Elementwise::mul(Broadcast::of_factor(self.shape(x), self.shape(factor))).into(),
-            ("mul", _) => Elementwise::mul(Broadcast::Full).into(),
-            // too few operands are reported by the shape rule
-            _ => match Elementwise::add(operands.len().max(2)) {
-                Some(sum) => sum.into(),
-                None => {
-                    let message = format!("`add` joins {} values; at most {MAX_OPERANDS} are added at once", operands.len());
-                    self.error(Diagnostic::error(codes::LIMIT, message, span, "too many"));
-                    return None;
-                }
-            },
-        };
+    fn joined(&mut self, operator: &Operator, name: String, span: Span, operands: &[ir::Value], cx: &Cx) -> Option<ir::Value> {
+        let shapes: Vec<Shape> = operands.iter().map(|&operand| self.shape(operand).clone()).collect();
+        let op = attrs::read(operator, &Attributes::default(), &shapes, span, &mut self.evaluator())?;
         Some(self.node(op, name, span, cx.frame, operands))
     }
 
@@ -196,6 +181,13 @@ impl Expander<'_> {
             cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
     }
+}
+
+/// Whether an argument only states the word that is the default of its attribute.
+fn states_default(schema: &Schema<'_>, key: Option<&str>, arg: &Arg) -> bool {
+    let attribute = key.and_then(|key| schema.attribute(key));
+    let default = attribute.and_then(|attribute| attribute.default_value(&Attributes::default()));
+    matches!((default, &arg.value.kind), (Some(AttrValue::Word(word)), ExprKind::Name(name)) if name == word)
 }
 
 /// The labels visible to `expect` and `output`: all in the network's own body.

@@ -17,19 +17,15 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
             let def = program.def(id);
             let mut names = Names { used: &mut used };
             names.params(def.params());
-            let broken = match def {
-                Def::Block(block) => {
-                    names.body(&block.body);
-                    block.damaged
-                }
+            match def {
+                Def::Block(block) => names.body(&block.body),
                 Def::Network(network) => {
                     names.body(&network.body);
-                    if let Some(base) = &network.base {
-                        names.unit(base);
-                    }
-                    network.damaged
+                    network.base.iter().for_each(|base| names.unit(base));
                 }
-            };
+                Def::Function(function) => function.value.iter().for_each(|value| names.expr(value)),
+            }
+            let broken = def.is_damaged();
             damaged |= broken;
             if !broken {
                 let mut lets = Vec::new();
@@ -45,7 +41,10 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
                         .label(def.name().span, format!("in this {}", def.kind())),
                     );
                 }
-                for param in def.params().iter().filter(|p| !used.contains(&p.name.node)) {
+                // operands that are never used are errors
+                let is_number =
+                    |param: &Param| !matches!(def, Def::Function(_)) || (param.default.is_some() && param.kind.is_none());
+                for param in def.params().iter().filter(|p| !used.contains(&p.name.node) && is_number(p)) {
                     diags.push(
                         Diagnostic::warning(
                             codes::UNUSED_PARAMETER,
@@ -88,6 +87,7 @@ fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
             }
             StmtKind::Input { .. }
             | StmtKind::Call(_)
+            | StmtKind::Apply { .. }
             | StmtKind::Shortcut(_)
             | StmtKind::Stage(_)
             | StmtKind::Output { .. }
@@ -98,6 +98,13 @@ fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
             | StmtKind::Train(_) => {}
         }
     }
+}
+
+/// The names in an expression.
+pub(super) fn names(expr: &Expr) -> HashSet<String> {
+    let mut used = HashSet::new();
+    Names { used: &mut used }.expr(expr);
+    used
 }
 
 /// Collects every name that is read.
@@ -161,6 +168,11 @@ impl Names<'_> {
                     self.used.insert(call.name.node.clone());
                     self.args(&call.args);
                     self.label(call.label.as_ref());
+                }
+                StmtKind::Apply { value, label } => {
+                    // `x` is the current value, whatever else has the name
+                    self.used.extend(names(value).into_iter().filter(|name| name != "x"));
+                    self.label(label.as_ref());
                 }
                 StmtKind::Section { body, .. } | StmtKind::Branch { body, .. } => self.body(body),
                 StmtKind::Scope { name, body } | StmtKind::Sequential { name, body } => {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::foreign;
+use super::function::primitive::Primitive;
+use super::function::signature::Signature;
+use super::operators;
 use super::suggest::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -15,7 +18,10 @@ use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::syntax::{self, ast};
 
 /// The standard library, embedded in the binary.
-const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet"))];
+const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet")), (PRELUDE, syntax::prelude::TEXT)];
+
+/// The library whose functions every file has, without `use`. A definition of a file with the same name takes precedence.
+const PRELUDE: &str = "std.activations";
 
 /// The maximum number of files in a program.
 const MAX_FILES: usize = 256;
@@ -23,7 +29,7 @@ const MAX_FILES: usize = 256;
 /// The maximum number of arguments of a call, and of parameters of a declaration.
 pub(super) const MAX_ARGUMENTS: usize = 256;
 
-/// A block or network of a program.
+/// A block, network or function of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DefId(pub(super) usize);
 
@@ -34,6 +40,8 @@ pub(super) enum Def {
     Block(Arc<ast::Block>),
     /// A network.
     Network(Arc<ast::Network>),
+    /// An elementwise function.
+    Function(Arc<ast::Function>),
 }
 
 impl Def {
@@ -41,6 +49,7 @@ impl Def {
         match self {
             Def::Block(block) => &block.name,
             Def::Network(network) => &network.name,
+            Def::Function(function) => &function.name,
         }
     }
 
@@ -48,6 +57,7 @@ impl Def {
         match self {
             Def::Block(block) => &block.params,
             Def::Network(network) => &network.params,
+            Def::Function(function) => &function.params,
         }
     }
 
@@ -55,6 +65,7 @@ impl Def {
         match self {
             Def::Block(block) => &block.body,
             Def::Network(network) => &network.body,
+            Def::Function(_) => &[],
         }
     }
 
@@ -62,6 +73,7 @@ impl Def {
         match self {
             Def::Block(block) => block.span,
             Def::Network(network) => network.span,
+            Def::Function(function) => function.span,
         }
     }
 
@@ -70,6 +82,7 @@ impl Def {
         match self {
             Def::Block(block) => block.damaged,
             Def::Network(network) => network.damaged,
+            Def::Function(function) => function.value.is_none(),
         }
     }
 
@@ -77,6 +90,7 @@ impl Def {
         match self {
             Def::Block(_) => "block",
             Def::Network(_) => "network",
+            Def::Function(_) => "function",
         }
     }
 }
@@ -106,16 +120,19 @@ pub struct Program {
     pub(super) defs: Vec<(Def, usize)>,
     /// The module of the root file.
     pub(super) root: usize,
+    /// What each function takes; `None` if it has an error.
+    pub(super) functions: HashMap<DefId, Option<Arc<Signature>>>,
     /// The modules of the standard library.
     std: Vec<usize>,
+    /// The one whose functions every file has.
+    prelude: usize,
     /// Where files are read from.
     files: Arc<dyn FileSystem>,
 }
 
 impl Program {
-    /// Loads a file and everything it uses from `files`. Problems are added to `diags`; an error if the file itself cannot be
-    /// read.
-    pub fn load(
+    /// Reads a file and everything it uses.
+    pub(super) fn read(
         path: &Path,
         files: Arc<dyn FileSystem>,
         sources: &mut SourceMap,
@@ -123,11 +140,11 @@ impl Program {
     ) -> Result<Program, ReadError> {
         let text = read(&*files, path)?;
         let file = SourceFile { name: path.display().to_string(), path: Some(path.to_path_buf()), text: text.into() };
-        Ok(Program::from_source(file, files, sources, diags))
+        Ok(Program::read_source(file, files, sources, diags))
     }
 
-    /// The same from a text; paths in it are relative to the folder of `file.path`.
-    pub fn from_source(
+    /// The same from a text.
+    pub(super) fn read_source(
         file: SourceFile,
         files: Arc<dyn FileSystem>,
         sources: &mut SourceMap,
@@ -135,7 +152,15 @@ impl Program {
     ) -> Program {
         let key = file.path.as_ref().map_or(Key::Text, |path| Key::Path(files.canonical(path)));
         let mut loader = Loader {
-            program: Program { modules: Vec::new(), defs: Vec::new(), root: 0, std: Vec::new(), files },
+            program: Program {
+                modules: Vec::new(),
+                defs: Vec::new(),
+                root: 0,
+                functions: HashMap::new(),
+                std: Vec::new(),
+                prelude: 0,
+                files,
+            },
             sources,
             diags,
             done: HashMap::new(),
@@ -146,7 +171,23 @@ impl Program {
         loader.program.root = root;
         // projections use a standard block even if the file imports nothing
         loader.std("std.blocks");
+        loader.program.prelude = loader.std(PRELUDE).unwrap_or(root);
         loader.program
+    }
+
+    /// All definitions, in order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = DefId> {
+        (0..self.defs.len()).map(DefId)
+    }
+
+    /// The functions that every file has.
+    pub(super) fn prelude_functions(&self) -> impl Iterator<Item = DefId> {
+        self.modules[self.prelude].own.iter().copied().filter(|&id| matches!(self.def(id), Def::Function(_)))
+    }
+
+    /// One of these.
+    pub(super) fn prelude(&self, name: &str) -> Option<DefId> {
+        self.modules[self.prelude].scope.get(name).copied().filter(|&id| self.module_of(id) == self.prelude)
     }
 
     pub(super) fn def(&self, id: DefId) -> &Def {
@@ -284,6 +325,7 @@ impl Loader<'_> {
                 ast::Item::Use(item) => self.import(index, item),
                 ast::Item::Block(block) => self.define(index, Def::Block(Arc::new(block))),
                 ast::Item::Network(network) => self.define(index, Def::Network(Arc::new(network))),
+                ast::Item::Function(function) => self.define(index, Def::Function(Arc::new(function))),
             }
         }
         self.open.pop();
@@ -303,16 +345,21 @@ impl Loader<'_> {
             );
             return;
         }
-        if matches!(def, Def::Block(_)) && super::operators::is_reserved(&name.node) {
-            self.diags.push(
-                Diagnostic::error(
-                    codes::RESERVED_NAME,
-                    format!("`{}` is a reserved word", name.node),
-                    name.span,
-                    "choose another name",
-                )
-                .rule("a block cannot be named like an operator or keyword"),
-            );
+        let rule = match &def {
+            Def::Block(_) if operators::is_reserved(&name.node) => Some("a block cannot be named like an operator or keyword"),
+            Def::Function(_) if self.program.modules[module].is_std => None,
+            Def::Function(_) if operators::is_reserved(&name.node) => {
+                Some("a function cannot be named like an operator or keyword")
+            }
+            Def::Function(_) if Primitive::find(&name.node).is_some() => {
+                Some("every expression can call a function of this name")
+            }
+            Def::Block(_) | Def::Network(_) | Def::Function(_) => None,
+        };
+        if let Some(rule) = rule {
+            let message = format!("`{}` is a reserved word", name.node);
+            let diag = Diagnostic::error(codes::RESERVED_NAME, message, name.span, "choose another name");
+            self.diags.push(diag.rule(rule));
             return;
         }
         if let Some(extra) = def.params().get(MAX_ARGUMENTS) {

@@ -3,11 +3,13 @@
 //! [`Program::load`] reads a file and everything it uses; [`Program::elaborate`] builds one network's graph. Shapes are inferred
 //! during expansion, since shortcut policies depend on whether dimensions change. The checker reports shape errors.
 
+mod apply;
 mod attrs;
 mod block;
 mod eval;
 mod expand;
 pub mod foreign;
+mod function;
 mod input;
 mod join;
 mod labels;
@@ -17,6 +19,7 @@ mod meta;
 mod naming;
 pub mod operators;
 mod policy;
+pub mod prelude;
 mod set;
 mod shortcut;
 mod stage;
@@ -28,6 +31,7 @@ mod value;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use expand::{MAX_DEPTH, MAX_NODES};
@@ -36,7 +40,8 @@ pub use suggest::nearest;
 
 use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
-use crate::base::source::{SourceMap, Span};
+use crate::base::file_system::FileSystem;
+use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::ir;
 use crate::syntax::ast;
 use eval::{Env, Eval};
@@ -48,6 +53,33 @@ use set::Set;
 use value::{Bound, Value};
 
 impl Program {
+    /// Loads a file and everything it uses from `files`, and checks its elementwise functions. Problems are added to `diags`; an
+    /// error if the file itself cannot be read.
+    pub fn load(
+        path: &Path,
+        files: Arc<dyn FileSystem>,
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> Result<Program, ReadError> {
+        let program = Program::read(path, files, sources, diags)?;
+        Ok(program.with_functions(diags))
+    }
+
+    /// The same from a text; paths in it are relative to the folder of `file.path`.
+    pub fn from_source(
+        file: SourceFile,
+        files: Arc<dyn FileSystem>,
+        sources: &mut SourceMap,
+        diags: &mut Vec<Diagnostic>,
+    ) -> Program {
+        Program::read_source(file, files, sources, diags).with_functions(diags)
+    }
+
+    fn with_functions(mut self, diags: &mut Vec<Diagnostic>) -> Program {
+        self.functions = function::all(&self, diags);
+        self
+    }
+
     /// The networks defined in the root file, in order.
     pub fn networks(&self) -> Vec<NetworkInfo> {
         let Some(module) = self.modules.get(self.root) else { return Vec::new() };

@@ -24,7 +24,7 @@ impl Scope {
     }
 
     /// The name of an unlabeled statement with this operator.
-    pub fn next(&mut self, word: &'static str) -> String {
+    pub fn next(&mut self, word: &str) -> String {
         let name = self.numbers.next(word);
         self.full(&name)
     }
@@ -35,7 +35,7 @@ impl Scope {
     }
 
     /// A counted name for a node without its own statement, such as the implicit flattening before a linear layer.
-    pub fn count(&mut self, word: &'static str) -> String {
+    pub fn count(&mut self, word: &str) -> String {
         let name = self.numbers.count(word);
         self.full(&name)
     }

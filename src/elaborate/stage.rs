@@ -52,14 +52,16 @@ impl Expander<'_> {
             },
             span: stage.unit.span,
         };
-        let unit = match self.eval(&unit_expr, &cx.env) {
+        let unit = self.eval(&unit_expr, &cx.env);
+        let unit = match self.evaluator().with_prelude(unit) {
             Value::Unit(unit) if matches!(self.program.def(unit.def), Def::Block(_)) => Some(unit),
             Value::Word(word) | Value::WordCall(word, _) => {
                 self.unknown_block(&word, stage.unit.name.span, cx.env.module);
                 None
             }
             Value::Unit(unit) => {
-                let message = format!("`{}` is a network, and a stage is made of blocks", unit.name);
+                let kind = self.program.def(unit.def).kind();
+                let message = format!("`{}` is a {kind}, and a stage is made of blocks", unit.name);
                 self.error(Diagnostic::error(codes::BAD_VALUE, message, stage.unit.span, "not a block"));
                 None
             }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::instruction::{Binary, Comparison, Instruction, Register, Unary};
-use super::program::{MAX_INSTRUCTIONS, Program, ProgramError, clamp};
+use super::instruction::{Binary, Comparison, Instruction, Register, Unary, clamp};
+use super::program::{MAX_INSTRUCTIONS, Program, ProgramError};
 
 /// Builds a [`Program`]. Errors, such as too many instructions, are reported by [`Builder::finish`].
 #[derive(Debug)]
@@ -171,27 +171,34 @@ impl Builder {
         register
     }
 
-    /// The program with this result, without the instructions that it does not need.
+    /// The program with this result, without the instructions that it does not need. They are in the order in which an expression
+    /// reads them, so that programs of the same operations are equal, however they were built.
     pub fn finish(self, result: Register) -> Result<Program, ProgramError> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let mut is_needed = vec![false; self.instructions.len()];
-        if let Some(needed) = is_needed.get_mut(usize::from(result)) {
-            *needed = true;
-        }
-        for at in (0..self.instructions.len()).rev() {
-            if is_needed[at] {
-                self.instructions[at].reads().for_each(|register| is_needed[usize::from(register)] = true);
-            }
-        }
-        let mut places = vec![0; self.instructions.len()];
+        let mut places: Vec<Option<Register>> = vec![None; self.instructions.len()];
         let mut kept: Vec<Instruction> = Vec::new();
-        for (at, instruction) in self.instructions.iter().enumerate().filter(|&(at, _)| is_needed[at]) {
-            places[at] = kept.len() as Register;
-            kept.push(instruction.on(|register| places[usize::from(register)]));
+        if !self.instructions.is_empty() {
+            self.keep(result, &mut places, &mut kept);
         }
         Program::new(self.operands, kept)
+    }
+
+    /// Appends an instruction after those that it reads, unless it is there already, and returns its place.
+    fn keep(&self, register: Register, places: &mut [Option<Register>], kept: &mut Vec<Instruction>) -> Register {
+        let at = usize::from(register);
+        if let Some(place) = places[at] {
+            return place;
+        }
+        let instruction = self.instructions[at];
+        for read in instruction.reads() {
+            self.keep(read, places, kept);
+        }
+        kept.push(instruction.on(|read| places[usize::from(read)].unwrap_or(0)));
+        let place = (kept.len() - 1) as Register;
+        places[at] = Some(place);
+        place
     }
 }
 

@@ -266,6 +266,17 @@ impl Instruction {
     }
 }
 
+/// `min(max(x, low), high)`; NaN stays NaN.
+pub(super) fn clamp(x: f64, low: f64, high: f64) -> f64 {
+    if x < low {
+        low
+    } else if x > high {
+        high
+    } else {
+        x
+    }
+}
+
 /// Numbers in JSON, which has no infinity.
 pub(crate) mod number {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -6,6 +6,7 @@
 //! ([`Program::text`]) and evaluated in f64 ([`Program::evaluate`]). The kernels compile them for vectors.
 
 mod builder;
+mod compose;
 mod gradient;
 mod instruction;
 mod program;

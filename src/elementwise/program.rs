@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::builder::Builder;
-use super::instruction::{Comparison, Instruction, Register};
+use super::instruction::{Comparison, Instruction, Register, clamp};
 
 /// The largest number of instructions of a program.
 pub const MAX_INSTRUCTIONS: usize = 256;
@@ -133,28 +132,6 @@ impl Program {
         values[self.instructions.len() - 1]
     }
 
-    /// The program with each operand replaced by the one at `slots[slot]`, of `operands` in total.
-    pub fn with_operands(&self, operands: usize, slots: &[usize]) -> Result<Program, ProgramError> {
-        let mut builder = Builder::new(operands);
-        let arguments: Vec<Register> = slots.iter().map(|&slot| builder.operand(slot)).collect();
-        let result = builder.inline(self, &arguments);
-        builder.finish(result)
-    }
-
-    /// This program, with an operand computed by another program. The operands of `inner` follow those of this program that
-    /// remain.
-    pub fn compose(&self, slot: usize, inner: &Program) -> Result<Program, ProgramError> {
-        let rest = self.operands() - 1;
-        let mut builder = Builder::new(rest + inner.operands());
-        let arguments: Vec<Register> = (0..inner.operands()).map(|slot| builder.operand(rest + slot)).collect();
-        let value = builder.inline(inner, &arguments);
-        let arguments: Vec<Register> = (0..self.operands())
-            .map(|other| if other == slot { value } else { builder.operand(other - usize::from(other > slot)) })
-            .collect();
-        let result = builder.inline(self, &arguments);
-        builder.finish(result)
-    }
-
     /// Whether it is [`Program::relu`].
     pub fn is_relu(&self) -> bool {
         let [x, zero, Instruction::Select { test: Comparison::LessEqual, left, right, then, otherwise }] = self.instructions[..]
@@ -181,16 +158,5 @@ impl Program {
     /// Whether it is the operand itself.
     pub fn is_identity(&self) -> bool {
         self.instructions == [Instruction::Operand(0)]
-    }
-}
-
-/// `min(max(x, low), high)`; NaN stays NaN.
-pub(super) fn clamp(x: f64, low: f64, high: f64) -> f64 {
-    if x < low {
-        low
-    } else if x > high {
-        high
-    } else {
-        x
     }
 }

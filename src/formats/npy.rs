@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::base::file::write_atomically;
 use crate::base::file_system::{Disk, FileSystem};
 use crate::base::mmap::Bytes;
-use crate::base::tensor::{DType, Tensor, count};
+use crate::base::tensor::{DType, Element, Tensor, count};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -226,8 +226,8 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     text[1..].split_once(quote)
 }
 
-/// Writes a float32 array, atomically.
-pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
+/// Writes an array, atomically.
+pub fn write<T: Element>(path: &Path, array: &ArrayViewD<'_, T>) -> Result<(), NpyError> {
     write_atomically(path, |out| write_to(out, array)).map_err(|source| NpyError::Io {
         what: "write",
         path: path.to_owned(),
@@ -236,11 +236,16 @@ pub fn write(path: &Path, array: &ArrayViewD<'_, f32>) -> Result<(), NpyError> {
 }
 
 /// Writes an array to anything.
-pub fn write_to(out: &mut dyn io::Write, array: &ArrayViewD<'_, f32>) -> io::Result<()> {
-    out.write_all(&header(array.shape()))?;
+pub fn write_to<T: Element>(out: &mut dyn io::Write, array: &ArrayViewD<'_, T>) -> io::Result<()> {
+    out.write_all(&header(T::DTYPE, array.shape()))?;
     let mut buffer = Vec::with_capacity(1 << 16);
     for value in array {
-        buffer.extend_from_slice(&value.to_le_bytes());
+        let bytes = bytemuck::bytes_of(value);
+        if cfg!(target_endian = "little") {
+            buffer.extend_from_slice(bytes);
+        } else {
+            buffer.extend(bytes.iter().rev());
+        }
         if buffer.len() >= 1 << 16 {
             out.write_all(&buffer)?;
             buffer.clear();
@@ -250,11 +255,13 @@ pub fn write_to(out: &mut dyn io::Write, array: &ArrayViewD<'_, f32>) -> io::Res
 }
 
 /// The magic, version 1.0 and the dictionary, padded with spaces so that the data begins at a multiple of 64 bytes.
-fn header(shape: &[usize]) -> Vec<u8> {
+fn header(dtype: DType, shape: &[usize]) -> Vec<u8> {
+    let kind = if dtype.is_float() { 'f' } else { 'i' };
+    let size = dtype.size();
     let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();
     // a tuple of one element needs a trailing comma; others have none
     let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let mut text = format!("{{'descr': '<{kind}{size}', 'fortran_order': False, 'shape': ({sizes}), }}");
     let unpadded = MAGIC.len() + 4 + text.len() + 1;
     text.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     text.push('\n');
@@ -298,6 +305,11 @@ mod tests {
             assert_eq!(read(&path).unwrap(), array);
             assert_eq!((std::fs::read(&path).unwrap().len() - 4 * len) % 64, 0);
         }
+        let labels = ArrayD::from_shape_vec(vec![3], vec![7i64, -1, 1 << 20]).unwrap();
+        write(&path, &labels.view()).unwrap();
+        assert_eq!(read(&path).unwrap(), labels.mapv(|v| v as f32));
+        write(&path, &labels.mapv(|v| v as i32).view()).unwrap();
+        assert_eq!(read(&path).unwrap(), labels.mapv(|v| v as f32));
     }
 
     #[test]

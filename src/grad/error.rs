@@ -13,6 +13,14 @@ pub enum GradError {
         /// Its shape.
         shape: String,
     },
+    /// An operator that cannot be differentiated.
+    #[error("`{node}` cannot be trained through: `{op}` has no gradient")]
+    NoGradient {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: String,
+    },
     /// The main output is not a vector of class scores.
     #[error("the output `{node}` is {shape}, but cross-entropy needs a vector of class scores: end the network with `linear`")]
     NotScores {

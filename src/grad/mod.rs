@@ -16,7 +16,7 @@ pub use error::GradError;
 use crate::elementwise::MAX_OPERANDS;
 use crate::ir::{
     Canonical, Elementwise, Graph, Node, NodeId, Op, Param, ParamRole, ParamSource, Plannable, Pool, PoolKind, Rewrite, Runnable,
-    Shape, ShapedNetwork, Train, Value, infer, is_within,
+    Shape, ShapedNetwork, Train, Value, is_within,
 };
 
 /// The name of the input for class indices.
@@ -115,13 +115,16 @@ pub fn training(network: &Canonical, options: &GradOptions) -> Result<TrainingSt
     Ok(step.finish())
 }
 
-/// All sizes must be fixed, and the name of the labels must be free.
+/// All sizes must be fixed, all operators differentiable, and the name of the labels free.
 fn check_inputs(network: &ShapedNetwork) -> Result<(), GradError> {
     let graph = network.graph();
     for id in graph.order() {
         let node = graph.node(id);
         if network.shape(id).sizes().is_none() {
             return Err(GradError::Free { node: node.name.clone(), shape: network.shape(id).to_string() });
+        }
+        if let Op::Custom(_) = node.op {
+            return Err(GradError::NoGradient { node: node.name.clone(), op: node.op.word().to_owned() });
         }
         if let Op::Input(_) = node.op
             && node.name == LABELS
@@ -161,9 +164,7 @@ fn insert_stochastic_depth(network: &mut ShapedNetwork, p: f64) -> Result<(), Gr
         let name = format!("{}.drop", graph.node(add).name);
         let drop = graph.add(Node { op, name, params: Vec::new(), origin }, &[path]);
         graph.set_operand(add, 0, drop.into());
-        let shape = network.shape(path.node).clone();
-        network.shapes.resize(network.shapes.len().max(drop.index() + 1), Shape::Unknown);
-        network.shapes[drop.index()] = shape;
+        network.infer(drop).map_err(|error| GradError::Internal(error.to_string()))?;
     }
     Ok(())
 }
@@ -253,7 +254,7 @@ impl<'a> Differentiation<'a> {
             }
         }
         let &scores = outputs.first().ok_or(GradError::NoOutput)?;
-        let (graph, shape) = (self.network.graph(), self.network.shape(scores.node).clone());
+        let (graph, shape) = (self.network.graph(), self.network.shape(scores).clone());
         if shape.dims().is_none_or(|d| d.len() != 1) {
             return Err(GradError::NotScores { node: graph.node(scores.node).name.clone(), shape: shape.to_string() });
         }
@@ -261,7 +262,7 @@ impl<'a> Differentiation<'a> {
             return Err(GradError::NothingToTrain);
         }
         let mut auxiliary = outputs.split_off(1);
-        auxiliary.retain(|value| self.network.shape(value.node) == &shape && self.needed[value.node.index()]);
+        auxiliary.retain(|value| self.network.shape(*value) == &shape && self.needed[value.node.index()]);
         if self.options.auxiliary == 0.0 {
             auxiliary.clear();
         } else if auxiliary.is_empty() {
@@ -329,7 +330,9 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) => Err(GradError::Internal(format!("`{name}` has no gradient"))),
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
+                Err(GradError::Internal(format!("`{name}` has no gradient")))
+            }
         }
     }
 
@@ -359,15 +362,10 @@ impl<'a> Differentiation<'a> {
 
     /// Adds a node that originates from `from`.
     fn add(&mut self, from: NodeId, name: &str, op: Op, operands: &[Value], params: Vec<Param>) -> Result<Value, GradError> {
-        let inputs: Vec<Shape> = operands.iter().map(|v| self.network.shape(v.node).clone()).collect();
-        let shape = infer(&op, &inputs).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         let graph = self.network.graph_mut();
         let origin = graph.node(from).origin;
         let id = graph.add(Node { op, name: name.to_owned(), params, origin }, operands);
-        if self.network.shapes.len() <= id.index() {
-            self.network.shapes.resize(id.index() + 1, Shape::Unknown);
-        }
-        self.network.shapes[id.index()] = shape;
+        self.network.infer(id).map_err(|e| GradError::Internal(format!("`{name}`: {e}")))?;
         Ok(id.into())
     }
 

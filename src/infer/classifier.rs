@@ -100,7 +100,7 @@ impl Classifier {
         if checked.network.preprocess.is_none() {
             return Err(ClassifyError::NoPreprocess { network: network.clone() });
         }
-        let output = checked.graph().outputs().first().map(|(_, value)| checked.shape(value.node));
+        let output = checked.graph().outputs().first().map(|(_, value)| checked.shape(*value));
         if let Some(shape) = output.filter(|shape| shape.dims().is_none_or(|dims| dims.len() != 1)) {
             return Err(ClassifyError::NotScores { network: network.clone(), shape: shape.to_string() });
         }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::Elementwise;
 
 /// Height, then width.
@@ -13,7 +11,7 @@ pub type Pair = [usize; 2];
 pub type Sides = [[usize; 2]; 2];
 
 /// Operations fused into a step, applied to its result in this order before it is stored: (bias), residual addition, activation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Epilogue {
     /// Adds the node's last operand, which has the result's shape.
     pub residual: bool,
@@ -22,7 +20,7 @@ pub struct Epilogue {
 }
 
 /// A 2-D convolution (cross-correlation, as in every framework). Weight `[filters, channels / groups, kh, kw]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
     /// Output channels.
     pub filters: usize,
@@ -57,7 +55,7 @@ impl Conv {
 }
 
 /// Batch normalization over channels (Ioffe and Szegedy 2015).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance for numerical stability.
     pub eps: f64,
@@ -71,7 +69,7 @@ impl BatchNorm {
 }
 
 /// The kind of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// Maximum; padding counts as negative infinity.
     Max {
@@ -91,7 +89,7 @@ impl PoolKind {
 }
 
 /// A pool over windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pool {
     /// Which.
     pub kind: PoolKind,
@@ -138,20 +136,22 @@ impl Pool {
     }
 
     /// The default padding: half the extent of an odd kernel, which keeps the size at stride 1, and 0 for an even one.
-    pub fn default_padding(&self) -> Sides {
-        let extent = self.extent();
-        [0, 1].map(|axis| if self.kernel[axis] % 2 == 1 { [extent[axis] / 2; 2] } else { [0; 2] })
+    pub fn default_padding(kernel: Pair, dilation: Pair) -> Sides {
+        [0, 1].map(|axis| if kernel[axis] % 2 == 1 { [extent(kernel, dilation)[axis] / 2; 2] } else { [0; 2] })
     }
 
     /// The extent of a dilated window along each axis: `dilation * (kernel - 1) + 1`, saturating.
     pub fn extent(&self) -> Pair {
-        let dilation = self.dilation();
-        [0, 1].map(|axis| (self.kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
+        extent(self.kernel, self.dilation())
     }
 }
 
+fn extent(kernel: Pair, dilation: Pair) -> Pair {
+    [0, 1].map(|axis| (kernel[axis].saturating_sub(1)).saturating_mul(dilation[axis]).saturating_add(1))
+}
+
 /// A fully connected layer. Weight `[features, inputs]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// Output features.
     pub features: usize,
@@ -162,7 +162,7 @@ pub struct Linear {
 }
 
 /// Padding mode, by PyTorch's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadMode {
     /// Zeros.
     #[default]
@@ -174,18 +174,26 @@ pub enum PadMode {
 }
 
 impl PadMode {
+    /// All keywords.
+    pub const WORDS: &[&str] = &[PadMode::Zeros.word(), PadMode::Reflect.word(), PadMode::Replicate.word()];
+
     /// Its keyword in the language.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             PadMode::Zeros => "zeros",
             PadMode::Reflect => "reflect",
             PadMode::Replicate => "replicate",
         }
     }
+
+    /// The mode of this keyword.
+    pub fn from_word(word: &str) -> Option<PadMode> {
+        [PadMode::Zeros, PadMode::Reflect, PadMode::Replicate].into_iter().find(|mode| mode.word() == word)
+    }
 }
 
 /// Padding around a feature map, and zero channels before and after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// Zero channels before and after; none in other modes than zeros.
     pub channels: [usize; 2],

@@ -26,7 +26,7 @@ pub fn dot(network: &ShapedNetwork) -> String {
             cluster = key;
         }
         let node = graph.node(id);
-        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.shape(id));
+        let label = format!("{}\n{}\n{}", node.name, describe(&node.op), network.results_text(id));
         let color = match &node.op {
             op if op.is_weighted() => ", style = filled, fillcolor = \"#dbe9f6\"",
             op if op.is_join() => ", shape = ellipse",

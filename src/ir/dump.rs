@@ -93,7 +93,7 @@ pub fn dump(network: &ShapedNetwork, options: DumpOptions) -> String {
     }
     out.push('\n');
     for (label, value) in graph.outputs() {
-        let _ = writeln!(out, "output {label}: {}  {}", graph.node(value.node).name, network.shape(value.node));
+        let _ = writeln!(out, "output {label}: {}  {}", graph.node(value.node).name, network.types.get(*value));
     }
     out
 }
@@ -135,7 +135,7 @@ fn groups(network: &ShapedNetwork) -> Vec<Group> {
             0 => String::new(),
             n => thousands(n),
         };
-        let line = Line { name: relative.clone(), what, shape: network.shape(id).to_string(), params };
+        let line = Line { name: relative.clone(), what, shape: network.results_text(id), params };
         match groups.last_mut() {
             Some(group) if group.frame == frame => group.lines.push(line),
             _ => groups.push(Group { frame, lines: vec![line] }),

@@ -1,7 +1,5 @@
 //! Elementwise operators: a program, and what the language says about it.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Dim, Shape, one_dimensional};
@@ -221,11 +219,5 @@ impl Elementwise {
         const LINE: usize = 24;
         let names: Vec<&str> = self.operands.iter().map(|operand| operand.name.as_str()).collect();
         self.program.text(&names, LINE)
-    }
-}
-
-impl From<Elementwise> for super::Op {
-    fn from(function: Elementwise) -> super::Op {
-        super::Op::Elementwise(Arc::new(function))
     }
 }

@@ -2,6 +2,7 @@
 //! and the metadata for using a network. Front ends build it, passes rewrite it, and the planner reads it.
 
 mod attrs;
+mod custom;
 pub mod describe;
 mod dim;
 pub mod dot;
@@ -14,24 +15,31 @@ mod naming;
 mod network;
 pub mod one_dimensional;
 mod op;
-mod ops;
+pub mod ops;
 mod params;
 mod phase;
 mod recipe;
+mod row_loops;
 pub mod summary;
+mod tensor_type;
 mod train;
+mod types;
 
 pub use attrs::*;
+pub use custom::{Chunk, Custom, CustomOp, Reference, Slice, SliceMut};
 pub use dim::{Axis, Dim, Shape};
 pub use elementwise::{Broadcast, Elementwise, Number, Operand};
 pub use graph::{Frame, FrameId, Graph, Node, NodeId, Origin, Value};
-pub use infer::{ShapeError, infer};
+pub use infer::{ShapeError, infer, infer_shape};
 pub use naming::{LayerNumbers, is_within};
 pub use network::{Channels, Expect, ExpectValue, MapRule, Metric, Network, Preprocess, Shortcut, ShortcutUse, Stage};
 pub use op::Op;
-pub use ops::Arity;
+pub use ops::{Arity, AttrValue, Attributes, Schema};
 pub use params::{Param, ParamRole, ParamSource};
 pub(crate) use phase::Rewrite;
 pub use phase::{Canonical, Checked, Plannable, Runnable, ShapedNetwork};
 pub use recipe::{Augment, Count, Init, Initial, Loss, OnError, Recipe, Schedule, Sgd, Warmup, WeightsFrom};
+pub use row_loops::{RowLoop, RowsError, Unit, units};
+pub use tensor_type::{Rows, TensorType};
 pub use train::Train;
+pub use types::Types;

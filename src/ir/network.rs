@@ -104,7 +104,7 @@ pub enum Shortcut {
 /// An `add shortcut`, expanded to the addition of `F(x)` (slot 0) and the shortcut (slot 1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShortcutUse {
-    /// The [`super::Op::Add`].
+    /// The sum.
     pub add: NodeId,
     /// The policy in force.
     pub policy: Shortcut,

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, PoolKind};
-use super::{Broadcast, Elementwise, Shape, Train};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
+use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// The network's input, of the declared shape. No operand.
     Input(Shape),
@@ -44,30 +42,11 @@ pub enum Op {
     Upsample(Option<Pair>),
     /// An operator that only training steps use.
     Train(Train),
+    /// An operator that is given by the program around this crate: no source declares it, and no file has it.
+    Custom(CustomOp),
 }
 
 impl Op {
-    /// Its name in dumps and messages, which is its keyword in the language.
-    pub fn word(&self) -> &str {
-        match self {
-            Op::Input(_) => "input",
-            Op::Conv(_) => "conv",
-            Op::BatchNorm(_) => "batchnorm",
-            Op::Elementwise(function) => &function.name,
-            Op::Concat => "concat",
-            Op::Pool(Pool { kind: PoolKind::Max { .. }, .. }) | Op::GlobalMaxPool => "maxpool",
-            Op::Pool(Pool { kind: PoolKind::Avg { .. }, .. }) | Op::AdaptiveAvgPool(_) => "avgpool",
-            Op::Flatten => "flatten",
-            Op::Linear(_) => "linear",
-            Op::Softmax => "softmax",
-            Op::Dropout(_) => "dropout",
-            Op::Pad(_) => "pad",
-            Op::Subsample(_) => "subsample",
-            Op::Upsample(_) => "upsample",
-            Op::Train(op) => op.word(),
-        }
-    }
-
     /// `max(x, 0)`.
     pub fn relu() -> Op {
         Elementwise::relu().into()
@@ -99,5 +78,11 @@ impl Op {
     /// Whether it is a function of one value: an activation.
     pub fn is_activation(&self) -> bool {
         self.as_elementwise().is_some_and(|function| function.values().count() == 1)
+    }
+}
+
+impl From<Elementwise> for Op {
+    fn from(function: Elementwise) -> Op {
+        Op::Elementwise(Arc::new(function))
     }
 }

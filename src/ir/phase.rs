@@ -11,15 +11,15 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Graph, Network, NodeId, Op, Shape, one_dimensional};
+use super::{Graph, Network, NodeId, Op, Rows, Shape, ShapeError, Types, Value, one_dimensional};
 
-/// A network in which every value has a shape: what all phases have in common.
+/// A network in which every value has a type: what all phases have in common.
 #[derive(Clone, Debug)]
 pub struct ShapedNetwork {
     /// The network; every node's `params` are filled in.
     pub network: Network,
-    /// The shape of each node's result, by [`NodeId::index`].
-    pub shapes: Vec<Shape>,
+    /// The type of every value.
+    pub types: Types,
     /// Whether 1-D values, `channels x length`, became feature maps of height 1: see [`Canonical`].
     lifted: bool,
 }
@@ -40,9 +40,19 @@ impl ShapedNetwork {
         &mut self.network.graph
     }
 
-    /// The shape of a node's result.
-    pub fn shape(&self, node: NodeId) -> &Shape {
-        &self.shapes[node.index()]
+    /// The shape of a value.
+    pub fn shape(&self, value: impl Into<Value>) -> &Shape {
+        self.types.shape(value)
+    }
+
+    /// Infers the types of a node's results from those of its operands.
+    pub fn infer(&mut self, node: NodeId) -> Result<(), ShapeError> {
+        self.types.infer(&self.network.graph, node)
+    }
+
+    /// The types of a node's results, as dumps show them.
+    pub fn results_text(&self, node: NodeId) -> String {
+        self.types.results(node).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether 1-D values, `channels x length`, became feature maps of height 1.
@@ -67,7 +77,7 @@ impl ShapedNetwork {
     /// there was one.
     fn drop_softmax(&mut self) -> bool {
         let Some((_, value)) = self.graph().outputs().first().cloned() else { return false };
-        let is_row = self.shape(value.node).dims().is_some_and(|dims| dims.len() == 1);
+        let is_row = self.shape(value).dims().is_some_and(|dims| dims.len() == 1);
         let below = self.graph().operands(value.node).first().copied();
         let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax) else { return false };
         let graph = self.graph_mut();
@@ -86,9 +96,9 @@ impl ShapedNetwork {
 pub struct Checked(ShapedNetwork);
 
 impl Checked {
-    /// A network with the shape of each node's result. Its nodes have their parameters.
-    pub fn new(network: Network, shapes: Vec<Shape>) -> Checked {
-        Checked(ShapedNetwork { network, shapes, lifted: false })
+    /// A network with the type of every value. Its nodes have their parameters.
+    pub fn new(network: Network, types: Types) -> Checked {
+        Checked(ShapedNetwork { network, types, lifted: false })
     }
 
     /// The network in the form that passes, gradients and the interpreter read.
@@ -149,16 +159,17 @@ impl From<Checked> for Canonical {
 /// Turns every 1-D value into a feature map of height 1.
 fn lift_all(network: &mut ShapedNetwork) {
     let graph = &mut network.network.graph;
-    let ids: Vec<_> = graph.ids().filter(|&id| graph.node(id).op.is_batched()).collect();
+    let ids: Vec<_> = graph.ids().collect();
     for id in ids {
-        let shape = &mut network.shapes[id.index()];
-        if !shape.is_1d() {
-            continue;
-        }
-        *shape = one_dimensional::lift(shape);
-        network.lifted = true;
-        if let Op::Input(declared) = &mut graph.node_mut(id).op {
-            declared.clone_from(shape);
+        for result in network.types.results_mut(id) {
+            if result.rows == Rows::PerBatch || !result.shape.is_1d() {
+                continue;
+            }
+            result.shape = one_dimensional::lift(&result.shape);
+            network.lifted = true;
+            if let Op::Input(declared) = &mut graph.node_mut(id).op {
+                declared.clone_from(&result.shape);
+            }
         }
     }
 }

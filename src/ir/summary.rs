@@ -39,8 +39,7 @@ pub fn learned(network: &ShapedNetwork, id: NodeId) -> u64 {
 /// Multiply-adds of a node for one image; `None` if the size is free.
 pub fn node_macs(network: &ShapedNetwork, id: NodeId) -> Option<u64> {
     let graph = network.graph();
-    let inputs: Vec<_> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
-    graph.node(id).op.macs(&inputs, network.shape(id))
+    graph.node(id).op.macs(&network.types.operand_shapes(graph, id), network.shape(id))
 }
 
 /// The rows, in topological order.
@@ -51,7 +50,7 @@ pub fn rows(network: &ShapedNetwork) -> Vec<Row> {
         Row {
             name: node.name.clone(),
             operator: super::describe::describe(&node.op),
-            output: network.shape(id).to_string(),
+            output: network.results_text(id),
             params: learned(network, id),
             macs: node_macs(network, id),
         }
@@ -94,7 +93,7 @@ pub fn stages(network: &ShapedNetwork) -> Vec<StageRow> {
             before = Some(stage);
         }
         if let Some(row) = list.last_mut() {
-            row.output = network.shape(id).to_string();
+            row.output = network.results_text(id);
             row.params = row.params.saturating_add(learned(network, id));
             row.macs = row.macs.zip(node_macs(network, id)).map(|(a, b)| a.saturating_add(b));
         }

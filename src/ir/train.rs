@@ -1,15 +1,13 @@
 //! Operators that only training steps use: losses, norms with batch statistics, and gradients.
 //!
 //! `x` is an operand of the operator being differentiated, `y` its result, and `dy` and `dx` the gradients of the loss with
-//! respect to them. A value is *unbatched* if it belongs to the whole batch: statistics, and parameter gradients.
-
-use serde::{Deserialize, Serialize};
+//! respect to them. A value is *unbatched* if it belongs to the whole batch ([`Rows::PerBatch`](super::Rows)): statistics, and parameter gradients.
 
 use super::Broadcast;
 use super::attrs::{BatchNorm, Conv, Epilogue, Pad, Pair, Pool};
 
 /// A training operator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Train {
     /// `x` to unbatched `[2, C]`: the batch mean of each channel, then its biased variance.
     NormStats,

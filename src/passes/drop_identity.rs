@@ -1,7 +1,7 @@
 //! Drops identities in inference: dropout, empty padding, subsampling by 1, and flattening of a vector.
 
 use super::rewrite::replace;
-use crate::ir::{NodeId, Shape, ShapedNetwork};
+use crate::ir::{NodeId, ShapedNetwork};
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
@@ -15,6 +15,5 @@ pub(super) fn run(network: &mut ShapedNetwork) {
 
 fn is_identity(network: &ShapedNetwork, id: NodeId) -> bool {
     let graph = network.graph();
-    let operands: Vec<Shape> = graph.operands(id).iter().map(|x| network.shape(x.node).clone()).collect();
-    graph.node(id).op.is_identity(&operands, network.shape(id))
+    graph.node(id).op.is_identity(&network.types.operand_shapes(graph, id), network.shape(id))
 }

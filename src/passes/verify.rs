@@ -1,6 +1,6 @@
 //! Graph invariants.
 
-use crate::ir::{Op, ParamRole, Shape, ShapedNetwork, infer};
+use crate::ir::{Op, ParamRole, ShapedNetwork, TensorType, infer};
 
 /// Verifies the graph: no cycles or dangling values, and shapes and parameters as the operators require. The error describes
 /// the violation.
@@ -10,26 +10,26 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
     if order.len() != graph.len() {
         return Err("there is a cycle".to_owned());
     }
-    if network.shapes.len() < graph.bound() {
-        return Err(format!("{} shapes for nodes up to {}", network.shapes.len(), graph.bound()));
-    }
     let mut known = vec![false; graph.bound()];
     for id in order {
         known[id.index()] = true;
         let node = graph.node(id);
         let fail = |what: String| format!("{id} `{}` ({}): {what}", node.name, node.op.word());
-        for (slot, operand) in graph.operands(id).iter().enumerate() {
-            if graph.node(operand.node).op.is_batched() != node.op.takes_batched(slot) {
-                return Err(fail(format!("has a batched and an unbatched value mixed up in slot {slot}")));
-            }
+        let results = network.types.results(id);
+        if let Some(operand) = graph.operands(id).into_iter().find(|x| network.types.results(x.node).len() <= usize::from(x.port))
+        {
+            return Err(fail(format!("reads result {} of {}, which it does not have", operand.port, operand.node)));
         }
-        let inputs: Vec<Shape> = graph.operands(id).iter().map(|v| network.shape(v.node).clone()).collect();
-        match infer(&node.op, &inputs) {
-            Ok(shape) if same(&shape, network.shape(id)) => {}
-            Ok(shape) => return Err(fail(format!("has shape {}, but shape inference yields {shape}", network.shape(id)))),
+        match infer(&node.op, &network.types.operands(graph, id)) {
+            Ok(types) if types.len() == results.len() && types.iter().zip(results).all(|(a, b)| same(a, b)) => {}
+            Ok(types) => {
+                let types: Vec<String> = types.iter().map(ToString::to_string).collect();
+                let found = network.results_text(id);
+                return Err(fail(format!("has shape {found}, but shape inference yields {}", types.join(", "))));
+            }
             Err(error) => return Err(fail(error.to_string())),
         }
-        let mut expected = node.op.params(&inputs);
+        let mut expected = node.op.params(&network.types.operand_shapes(graph, id));
         if network.is_lifted() {
             // a 1-D convolution keeps its declared weight shape
             expected.iter_mut().filter(|(_, shape)| shape.len() == 4).for_each(|(_, shape)| {
@@ -45,17 +45,20 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
         }
     }
     for (name, value) in graph.outputs() {
-        if !known.get(value.node.index()).copied().unwrap_or(false) {
+        if !known.get(value.node.index()).copied().unwrap_or(false)
+            || network.types.results(value.node).len() <= usize::from(value.port)
+        {
             return Err(format!("the output `{name}` names {}, which does not exist", value.node));
         }
     }
     Ok(())
 }
 
-/// Whether shapes are equal. Free sizes may differ, since they can be equal under a condition.
-fn same(a: &Shape, b: &Shape) -> bool {
-    match (a.dims(), b.dims()) {
+/// Whether types are equal. Free sizes may differ, since they can be equal under a condition.
+fn same(a: &TensorType, b: &TensorType) -> bool {
+    let shapes = match (a.shape.dims(), b.shape.dims()) {
         (Some(a), Some(b)) if a.len() == b.len() => a.iter().zip(b).all(|(a, b)| a.agrees(*b)),
-        _ => a == b,
-    }
+        _ => a.shape == b.shape,
+    };
+    shapes && (a.dtype, a.rows) == (b.dtype, b.rows)
 }

@@ -5,25 +5,20 @@ use super::{BufferId, Place, Plan, PlanError};
 use crate::kernels::aligned::LINE_BYTES;
 
 /// Assigns each arena buffer its offset: largest first, each into the tightest gap between the buffers that are live at the
-/// same time. The scratch memory follows. Buffers that are parts of others go with these.
+/// same time. Buffers that are parts of others lie in these. The scratch memory follows.
 pub(super) fn place(plan: &mut Plan, views: &Views) -> Result<(), PlanError> {
-    let count = plan.buffers.len();
-    let mut first = vec![usize::MAX; count];
-    let mut last = vec![0; count];
-    for (index, step) in plan.steps.iter().enumerate() {
-        for id in step.buffers().map(|id| views.holder(id).0) {
-            first[id.0] = first[id.0].min(index);
-            last[id.0] = last[id.0].max(index);
-        }
-    }
+    let lives = views.lifetimes(plan);
     let mut order: Vec<usize> =
-        (0..count).filter(|&i| first[i] != usize::MAX && matches!(plan.buffers[i].place, Place::Arena(_))).collect();
+        (0..lives.len()).filter(|&i| lives[i].is_some() && matches!(plan.buffers[i].place, Place::Arena(_))).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(plan.buffers[i].len), i));
+    let together = |i: usize, j: usize| match (lives[i], lives[j]) {
+        (Some((first, last)), Some((other_first, other_last))) => first <= other_last && other_first <= last,
+        _ => false,
+    };
     let mut placed: Vec<usize> = Vec::new();
     let mut end = 0;
     for &i in &order {
-        let mut taken: Vec<(usize, usize)> =
-            placed.iter().filter(|&&j| first[i] <= last[j] && first[j] <= last[i]).map(|&j| range(plan, j)).collect();
+        let mut taken: Vec<(usize, usize)> = placed.iter().filter(|&&j| together(i, j)).map(|&j| range(plan, j)).collect();
         taken.sort_unstable();
         let len = plan.buffers[i].len;
         let mut best: Option<(usize, usize)> = None;
@@ -39,12 +34,7 @@ pub(super) fn place(plan: &mut Plan, views: &Views) -> Result<(), PlanError> {
         end = end.max(range(plan, i).1);
         placed.push(i);
     }
-    for id in (0..count).map(BufferId) {
-        let (holder, start) = views.holder(id);
-        if let (true, Place::Arena(offset)) = (holder != id, plan.buffer(holder).place) {
-            plan.buffers[id.0].place = Place::Arena(offset + start);
-        }
-    }
+    views.place(plan);
     let too_large = || PlanError::TooLarge { batch: plan.options.batch, node: plan.name.clone() };
     let scratch = plan.steps.iter().map(|s| s.scratch).max().unwrap_or(0).next_multiple_of(LINE_BYTES);
     let arena = scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(end)).ok_or_else(too_large)?;

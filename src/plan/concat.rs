@@ -3,9 +3,9 @@
 //! A part can lie in the result if its bytes are adjacent there, and if nothing overwrites them while the part is still read.
 //! Parts may be concatenations themselves: a block of a DenseNet grows in one buffer.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
-use super::{Buffer, BufferId, Kernel, Place, Plan};
+use super::{Buffer, BufferId, Kernel, Place, Plan, Step};
 use crate::kernels::Layout;
 use crate::kernels::aligned::LINE_BYTES;
 
@@ -25,13 +25,40 @@ impl Views {
         }
         (holder, start)
     }
+
+    /// [`Plan::lifetimes`], where a buffer lives as long as its parts, and these have no lifetimes of their own.
+    pub fn lifetimes(&self, plan: &Plan) -> Vec<Option<(usize, usize)>> {
+        let mut lives = plan.lifetimes();
+        for (part, holder) in self.parts() {
+            if let (Some(of_part), Some(of_holder)) = (lives[part.0].take(), &mut lives[holder.0]) {
+                *of_holder = joined(of_part, *of_holder);
+            }
+        }
+        lives
+    }
+
+    /// Places the parts of buffers that are placed.
+    pub fn place(&self, plan: &mut Plan) {
+        for (part, _) in self.parts() {
+            let (holder, start) = self.holder(part);
+            if let Place::Arena(offset) = plan.buffer(holder).place {
+                plan.buffers[part.0].place = Place::Arena(offset + start);
+            }
+        }
+    }
+
+    /// The buffers that are parts of others, with what holds them in the end.
+    fn parts(&self) -> impl Iterator<Item = (BufferId, BufferId)> {
+        let ids = (0..self.0.len()).map(BufferId).filter(|id| self.0[id.0].is_some());
+        ids.map(|id| (id, self.holder(id).0))
+    }
 }
 
 /// Places the parts of concatenations in their results, and removes the copies. A part from long before is copied all the same:
 /// the result would take its room all that time. Memory grows by a part in [`GROWTH`] at most.
 pub(super) fn place_parts(plan: &mut Plan) -> Views {
     let mut views = Views(vec![None; plan.buffers.len()]);
-    let mut uses = uses(plan);
+    let mut uses = Uses::of(plan);
     let mut memory = Memory::new(plan, &uses);
     for index in 0..plan.steps.len() {
         let step = &plan.steps[index];
@@ -45,7 +72,7 @@ pub(super) fn place_parts(plan: &mut Plan) -> Views {
             let (Some(start), true) = (start(part, whole, range), is_once) else { continue };
             let (of_part, of_whole) = (&uses[input.0], &uses[output.0]);
             if of_part.may_lie_in(of_whole, index) && memory.joins((part, of_part), (whole, of_whole)) {
-                uses[output.0].span = joined(of_part, of_whole);
+                uses[output.0].life = joined(of_part.life, of_whole.life);
                 views.0[input.0] = Some((output, start));
                 copied[slot] = false;
             }
@@ -54,7 +81,12 @@ pub(super) fn place_parts(plan: &mut Plan) -> Views {
         let mut copied = copied.into_iter();
         plan.steps[index].inputs.retain(|_| copied.next() == Some(true));
     }
-    plan.steps.retain(|step| !matches!(&step.kernel, Kernel::Concat { parts, .. } if parts.is_empty()));
+    let is_empty = |step: &Step| matches!(&step.kernel, Kernel::Concat { parts, .. } if parts.is_empty());
+    for index in (0..plan.steps.len()).rev() {
+        if is_empty(&plan.steps[index]) {
+            plan.remove_step(index);
+        }
+    }
     views
 }
 
@@ -85,37 +117,33 @@ fn start(part: &Buffer, whole: &Buffer, range: &Range<usize>) -> Option<usize> {
 /// The steps that use a buffer.
 struct Uses {
     /// From the first one to the last, those of its parts included.
-    span: RangeInclusive<usize>,
+    life: (usize, usize),
     /// Those that write it.
     writes: Vec<usize>,
 }
 
 impl Uses {
+    /// Of each buffer; empty for one that no step uses.
+    fn of(plan: &Plan) -> Vec<Uses> {
+        let life = |life: Option<(usize, usize)>| life.unwrap_or((usize::MAX, 0));
+        let mut uses: Vec<Uses> = plan.lifetimes().into_iter().map(|of| Uses { life: life(of), writes: Vec::new() }).collect();
+        for (index, step) in plan.steps.iter().enumerate() {
+            step.outputs.iter().for_each(|id| uses[id.0].writes.push(index));
+        }
+        uses
+    }
+
     /// Whether a part may lie in the result of the concatenation at `index`.
     fn may_lie_in(&self, whole: &Uses, index: usize) -> bool {
         let is_final = self.writes.last().is_some_and(|&last| last < index);
-        let is_kept = whole.writes.get(1).is_none_or(|next| self.span.end() < next);
+        let is_kept = whole.writes.get(1).is_none_or(|&next| self.life.1 < next);
         is_final && is_kept && whole.writes.first() == Some(&index)
     }
 }
 
-/// The span of a result with a part in it.
-fn joined(part: &Uses, whole: &Uses) -> RangeInclusive<usize> {
-    *part.span.start().min(whole.span.start())..=*part.span.end().max(whole.span.end())
-}
-
-fn uses(plan: &Plan) -> Vec<Uses> {
-    let mut uses: Vec<Uses> = plan.buffers.iter().map(|_| Uses { span: usize::MAX..=0, writes: Vec::new() }).collect();
-    for (index, step) in plan.steps.iter().enumerate() {
-        for id in step.buffers() {
-            let span = &mut uses[id.0].span;
-            *span = index.min(*span.start())..=index;
-        }
-        for id in &step.outputs {
-            uses[id.0].writes.push(index);
-        }
-    }
-    uses
+/// The lifetime of a result with a part in it.
+fn joined(part: (usize, usize), whole: (usize, usize)) -> (usize, usize) {
+    (part.0.min(whole.0), part.1.max(whole.1))
 }
 
 /// The bytes that are in use during each step.
@@ -127,28 +155,30 @@ struct Memory {
 
 impl Memory {
     fn new(plan: &Plan, uses: &[Uses]) -> Memory {
-        let mut live = vec![0; plan.steps.len()];
-        let in_arena = |buffer: &&Buffer| matches!(buffer.place, Place::Arena(_));
-        for (buffer, uses) in plan.buffers.iter().zip(uses).filter(|(buffer, _)| in_arena(buffer)) {
-            uses.span.clone().for_each(|step| live[step] += buffer.len);
+        // a loop's values live up to the step after it
+        let mut live = vec![0; plan.steps.len() + 1];
+        for (buffer, Uses { life: (first, last), .. }) in plan.buffers.iter().zip(uses) {
+            if let Place::Arena(_) = buffer.place {
+                (*first..=*last).for_each(|step| live[step] += buffer.len);
+            }
         }
         let peak = live.iter().copied().max().unwrap_or(0);
-        let most = peak + peak / GROWTH;
-        Memory { live, most }
+        Memory { live, most: peak + peak / GROWTH }
     }
 
     /// Puts a part in a result, unless that takes too many.
     fn joins(&mut self, (part, of_part): (&Buffer, &Uses), (whole, of_whole): (&Buffer, &Uses)) -> bool {
+        let lives = |uses: &Uses, step: usize| (uses.life.0..=uses.life.1).contains(&step);
+        let (first, last) = joined(of_part.life, of_whole.life);
         let after = |step: usize| {
-            let more = if of_whole.span.contains(&step) { 0 } else { whole.len };
-            let less = if of_part.span.contains(&step) { part.len } else { 0 };
+            let more = if lives(of_whole, step) { 0 } else { whole.len };
+            let less = if lives(of_part, step) { part.len } else { 0 };
             self.live[step] + more - less
         };
-        let span = joined(of_part, of_whole);
-        let live: Vec<usize> = span.clone().map(after).collect();
+        let live: Vec<usize> = (first..=last).map(after).collect();
         let fits = live.iter().all(|&bytes| bytes <= self.most);
         if fits {
-            self.live[span].copy_from_slice(&live);
+            self.live[first..=last].copy_from_slice(&live);
         }
         fits
     }

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display};
 
-use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, ResidualPlan, Step, Weight};
+use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
+use crate::base::tensor::DType;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::winograd::Split;
@@ -11,12 +12,16 @@ impl Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan {}  batch {}  threads {}", self.name, self.options.batch, self.options.threads)?;
         for port in &self.inputs {
-            writeln!(f, "input  {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "input  {}: {}", port.name, port_type(port))?;
         }
         let rows: Vec<[String; 6]> = self.steps.iter().enumerate().map(|(i, step)| self.row(i, step)).collect();
         let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3), width(4)];
-        for row in &rows {
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(RowLoop { counts, bound, rows, .. }) = self.loops.iter().find(|l| l.steps.start == index) {
+                let counts = self.place(*counts);
+                writeln!(f, "      for each chunk of {rows} rows, of those that {counts} counts: up to {bound} of each sample")?;
+            }
             let mut line = String::new();
             for (text, width) in row.iter().zip(widths) {
                 line.push_str(&format!("{text:<width$}  "));
@@ -25,7 +30,7 @@ impl Display for Plan {
             writeln!(f, "{}", line.trim_end())?;
         }
         for port in &self.outputs {
-            writeln!(f, "output {}: {}", port.name, sizes(&port.shape))?;
+            writeln!(f, "output {}: {}", port.name, port_type(port))?;
         }
         let weights: usize = self.weights.iter().map(Weight::unpacked_bytes).sum();
         let scratch = self.scratch * self.options.threads;
@@ -39,7 +44,7 @@ impl Plan {
         let places = |ids: &[BufferId]| ids.iter().map(|&id| self.place(id)).collect::<Vec<_>>().join(", ");
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].unpacked_bytes()).sum();
         [
-            format!("{index:>4}  {}", step.name),
+            format!("{index:>4}  {}{}", if self.loops.iter().any(|l| l.steps.contains(&index)) { "  " } else { "" }, step.name),
             kernel(&step.kernel),
             sizes(&step.shape),
             format!("{} -> {}", places(&step.inputs), places(&step.outputs)),
@@ -49,11 +54,14 @@ impl Plan {
     }
 
     fn place(&self, id: BufferId) -> String {
-        let Buffer { place, len, layout, .. } = self.buffer(id);
-        let layout = match layout {
+        let Buffer { place, len, layout, dtype, .. } = self.buffer(id);
+        let mut layout = match layout {
             Layout::Nchw => String::new(),
             Layout::Blocked { lanes } => format!(" c{lanes}"),
         };
+        if *dtype != DType::F32 {
+            layout = format!("{layout} {dtype}");
+        }
         match place {
             Place::Input(i) => format!("input {i}{layout}"),
             Place::Output(i) => format!("output {i}{layout}"),
@@ -117,6 +125,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Pad(_) => "pad".to_owned(),
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
+        Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
@@ -126,6 +135,14 @@ fn kernel(kernel: &Kernel) -> String {
 fn cut(plan: &DirectPlan) -> String {
     let samples = if plan.samples > 1 { format!("x{}", plan.samples) } else { String::new() };
     format!("{}{samples}/{}", plan.rows, plan.shares)
+}
+
+/// Sizes, and the type of the elements if it is not f32.
+fn port_type(port: &Port) -> String {
+    match port.dtype {
+        DType::F32 => sizes(&port.shape),
+        other => format!("{} {other}", sizes(&port.shape)),
+    }
 }
 
 fn sizes(shape: &[usize]) -> String {

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+use crate::base::tensor::DType;
+use crate::ir::RowsError;
+
 /// Why no plan could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
@@ -21,6 +24,17 @@ pub enum PlanError {
         /// The node.
         node: String,
     },
+    /// An output has elements of a type that outputs cannot have.
+    #[error("the output `{name}` has elements of type {dtype}: the main output has F32, and others F32, I64 or I32")]
+    OutputType {
+        /// The output.
+        name: String,
+        /// The type of its elements.
+        dtype: DType,
+    },
+    /// Counted rows leave their loop.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     /// The graph is inconsistent, which is a bug in this crate.
     #[error("internal error in the planner: {0}; please report it")]
     Internal(String),

@@ -1,4 +1,5 @@
-//! Lets steps overwrite an operand that is not read afterwards: element-wise steps their first one, fused steps their residual.
+//! Lets steps overwrite an operand that is not read afterwards: elementwise steps any of the result's size, fused steps their
+//! residual.
 
 use super::{BufferId, ConvStrategy, Kernel, Place, Plan, ResidualPlan};
 use crate::kernels::nchwc::direct;
@@ -17,13 +18,16 @@ fn overwrites(isa: Isa, shape: &ConvShape, strategy: &ConvStrategy) -> bool {
 pub(super) fn overwrite(plan: &mut Plan) {
     let isa = plan.options.isa;
     for index in 0..plan.steps.len() {
-        let last = plan.last_uses();
+        let lives = plan.lifetimes();
         let step = &plan.steps[index];
         let output = step.output();
         let free = |id: BufferId| {
             let (from, to) = (plan.buffer(id), plan.buffer(output));
             // inputs belong to the caller, and outputs of the network must keep their values
-            matches!(from.place, Place::Arena(_)) && last[id.0] == index && from.len == to.len && from.layout == to.layout
+            matches!(from.place, Place::Arena(_))
+                && lives[id.0].is_some_and(|(_, last)| last == index)
+                && from.len == to.len
+                && from.layout == to.layout
         };
         let once = |id: BufferId| step.inputs.iter().filter(|&&other| other == id).count() == 1;
         let joined = match &step.kernel {
@@ -34,28 +38,9 @@ pub(super) fn overwrite(plan: &mut Plan) {
                 let (rest, residual) = (&step.inputs[..step.inputs.len() - 1], step.inputs[step.inputs.len() - 1]);
                 (free(residual) && !rest.contains(&residual)).then_some(residual)
             }
-            // an element is read before it is written, in whichever slot
-            Kernel::Elementwise(function) => {
-                let fits = |&slot: &usize| function.is_full(slot) && free(step.inputs[slot]) && once(step.inputs[slot]);
+            kernel => {
+                let fits = |&slot: &usize| kernel.may_overwrite(slot) && free(step.inputs[slot]) && once(step.inputs[slot]);
                 (0..step.inputs.len()).find(fits).map(|slot| step.inputs[slot])
-            }
-            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => free(step.inputs[0]).then_some(step.inputs[0]),
-            Kernel::Conv { .. }
-            | Kernel::FusedConvPair { .. }
-            | Kernel::Linear { .. }
-            | Kernel::Concat { .. }
-            | Kernel::Pool(_)
-            | Kernel::AdaptiveAvg { .. }
-            | Kernel::Pad(_)
-            | Kernel::Convert { .. }
-            | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. } => None,
-            Kernel::Train(train) => {
-                let slot = (0..step.inputs.len()).find(|&slot| {
-                    let id = step.inputs[slot];
-                    train.may_overwrite(slot) && free(id) && once(id)
-                });
-                slot.map(|slot| step.inputs[slot])
             }
         };
         let Some(operand) = joined else { continue };

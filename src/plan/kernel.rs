@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
+use crate::ir::CustomOp;
 use crate::kernels::ConvShape;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
@@ -137,4 +138,19 @@ pub enum Kernel {
     },
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
+    /// An operator that the program gives.
+    Custom(CustomOp),
+}
+
+impl Kernel {
+    /// Whether the result may overwrite an input, if it is in the same buffer: each element is read before it is written.
+    pub fn may_overwrite(&self, slot: usize) -> bool {
+        match self {
+            Kernel::Elementwise(function) => function.is_full(slot),
+            Kernel::Train(train) => train.may_overwrite(slot),
+            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            // a residual that is overwritten is no input any more
+            _ => false,
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice, ConvLayout, ConvQuery};
-use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, Step, WeightSource};
+use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop, Step, WeightSource};
 use crate::kernels::Layout;
 
 /// The layouts of a plan's values. They do not depend on the strategies of its convolutions.
@@ -60,8 +60,20 @@ impl Layouts {
         let steps = std::mem::take(&mut plan.steps);
         let mut choices = choices.into_iter();
         let mut assignment = Assignment { plan, blocked: Layout::Blocked { lanes }, lanes, copies: HashMap::new() };
-        for (step, layout) in steps.into_iter().zip(layouts) {
-            assignment.step(step, layout, &mut choices)?;
+        let loops = std::mem::take(&mut assignment.plan.loops);
+        for (index, step) in steps.iter().enumerate() {
+            if let Some(rows) = loops.iter().find(|rows| rows.steps.start == index) {
+                assignment.before_loop(&steps[rows.steps.clone()], &layouts[rows.steps.clone()])?;
+                let start = assignment.plan.steps.len();
+                assignment.plan.loops.push(RowLoop { steps: start..start, ..rows.clone() });
+            }
+            assignment.step(step.clone(), layouts[index], &mut choices)?;
+            let end = assignment.plan.steps.len();
+            if loops.iter().any(|rows| rows.steps.contains(&index))
+                && let Some(moved) = assignment.plan.loops.last_mut()
+            {
+                moved.steps.end = end;
+            }
         }
         Ok(())
     }
@@ -77,7 +89,7 @@ impl Layouts {
             },
             // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => (true, false),
-            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } => (false, false),
+            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } | Kernel::Custom(_) => (false, false),
             Kernel::Train(train) => {
                 // blocked if a feature map that it reads is blocked, or has the same order in both layouts
                 let in_blocks = |slot: usize| {
@@ -107,7 +119,7 @@ impl Layouts {
 }
 
 impl StepLayout {
-    /// Whether the step reads an input in blocks. Unbatched values are always plain.
+    /// Whether the step reads an input in blocks. Values of the whole batch are always plain.
     fn reads_blocked(self, step: &Step, slot: usize) -> bool {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.is_map(slot),
@@ -120,7 +132,7 @@ impl StepLayout {
     /// Whether the step writes its result in blocks.
     fn writes_blocked(self, step: &Step) -> bool {
         let is_map = match &step.kernel {
-            Kernel::Train(train) => train.op.is_batched(),
+            Kernel::Train(train) => train.yields_per_sample,
             _ => true,
         };
         self.blocked && is_map
@@ -161,13 +173,29 @@ impl Assignment<'_> {
             }
             _ => {}
         }
-        let of = |blocked: bool| if blocked { self.blocked } else { Layout::Nchw };
-        let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| of(layout.reads_blocked(&step, slot))).collect();
-        let output = of(layout.writes_blocked(&step));
+        let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| self.reads(&step, layout, slot)).collect();
+        let output = if layout.writes_blocked(&step) { self.blocked } else { Layout::Nchw };
         for (id, layout) in step.inputs.iter_mut().zip(inputs) {
             *id = self.view(*id, layout)?;
         }
         self.push(step, output)
+    }
+
+    /// The layout in which a step reads an input.
+    fn reads(&self, step: &Step, layout: StepLayout, slot: usize) -> Layout {
+        if layout.reads_blocked(step, slot) { self.blocked } else { Layout::Nchw }
+    }
+
+    /// Converts what the steps of a loop read from before it, so that no chunk does it again.
+    fn before_loop(&mut self, steps: &[Step], layouts: &[StepLayout]) -> Result<(), PlanError> {
+        for (step, &layout) in steps.iter().zip(layouts) {
+            for (slot, &id) in step.inputs.iter().enumerate() {
+                if !steps.iter().any(|inner| inner.outputs.contains(&id)) {
+                    self.view(id, self.reads(step, layout, slot))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The value of a buffer in a layout: the buffer itself, or a converted copy.

@@ -23,6 +23,7 @@ mod layout;
 mod lower;
 mod pair;
 mod planner;
+mod row_loop;
 mod settings;
 mod strategy;
 mod train_kernel;
@@ -34,11 +35,13 @@ pub use error::PlanError;
 pub use function::{ElementwiseKernel, FusedFunction};
 pub use kernel::{ConvStrategy, Kernel, ResidualPlan};
 pub use planner::{alternatives, plan};
+pub use row_loop::RowLoop;
 pub use settings::{MAX_PACK, Settings, Tuned};
 pub use train_kernel::TrainKernel;
 pub use weight::{Weight, WeightId, WeightLayout, WeightSource};
 pub use work::Family;
 
+use crate::base::tensor::DType;
 use crate::kernels::Isa;
 
 /// The configuration that a plan is made for.
@@ -64,6 +67,8 @@ impl PlanOptions {
 pub struct Port {
     /// Its name.
     pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
     /// Its sizes, the batch first.
     pub shape: Vec<usize>,
 }
@@ -106,6 +111,8 @@ pub struct Plan {
     pub weights: Vec<Weight>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// The loops over counted rows, in the order of their steps.
+    pub loops: Vec<RowLoop>,
     /// Bytes of the arena, including the scratch memory of all threads, which begins at `scratch_at`.
     pub arena: usize,
     /// The first byte of the scratch memory, which has `scratch` bytes for each thread.
@@ -130,21 +137,5 @@ impl Plan {
     /// The buffer.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0]
-    }
-
-    /// The step that last reads or writes each buffer. Outputs live to the end (`usize::MAX`).
-    fn last_uses(&self) -> Vec<usize> {
-        let mut last = vec![0; self.buffers.len()];
-        for (index, step) in self.steps.iter().enumerate() {
-            for id in step.buffers() {
-                last[id.0] = index;
-            }
-        }
-        for (buffer, last) in self.buffers.iter().zip(&mut last) {
-            if matches!(buffer.place, Place::Output(_)) {
-                *last = usize::MAX;
-            }
-        }
-        last
     }
 }

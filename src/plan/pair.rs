@@ -14,7 +14,7 @@ pub(super) fn join(plan: &mut Plan) {
         if let Some((at, joined)) = joined {
             plan.steps[index] = joined;
             // the projection comes earlier, so the next step moves to `index`
-            plan.steps.remove(at);
+            plan.remove_step(at);
         } else {
             index += 1;
         }

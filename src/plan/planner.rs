@@ -25,7 +25,7 @@ use crate::ir::Plannable;
 /// }
 /// ```
 pub fn plan(network: &impl Plannable, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
-    let mut plan = lower::lower(network, options)?;
+    let mut plan = lower::lower(network, options, settings)?;
     for step in &mut plan.steps {
         if let Kernel::Train(train) = &mut step.kernel {
             train.precise = settings.precise;
@@ -48,7 +48,7 @@ pub fn alternatives(
     options: &PlanOptions,
     settings: &Settings,
 ) -> Result<Vec<(String, Vec<ConvStrategy>)>, PlanError> {
-    let plan = lower::lower(network, options)?;
+    let plan = lower::lower(network, options, settings)?;
     let strategies = |query: &ConvQuery<'_>| {
         let candidates = strategy::candidates(query, options, settings);
         (query.name.to_owned(), candidates.into_iter().map(|choice| choice.strategy).collect())

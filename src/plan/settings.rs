@@ -22,11 +22,14 @@ pub struct Settings {
     pub max_packed_weights: u32,
     /// Measured choices.
     pub tuned: Vec<Tuned>,
+    /// Rows of a chunk in loops over counted rows, if they are not to be chosen by the size of a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_rows: Option<usize>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { precise: false, winograd_f2_only: false, max_packed_weights: MAX_PACK, tuned: Vec::new() }
+        Settings { precise: false, winograd_f2_only: false, max_packed_weights: MAX_PACK, tuned: Vec::new(), chunk_rows: None }
     }
 }
 

@@ -18,11 +18,15 @@ pub struct TrainKernel {
     pub act: Option<FusedFunction>,
     /// Sizes of each operand, batch first if it has one.
     pub operands: Vec<Vec<usize>>,
+    /// Whether each operand has a row per sample; otherwise it belongs to the whole batch.
+    pub per_sample: Vec<bool>,
     /// Sizes of the result.
     pub result: Vec<usize>,
+    /// Whether the result has a row per sample.
+    pub yields_per_sample: bool,
     /// The batch size.
     pub batch: usize,
-    /// The layout of the feature maps that it reads and writes. Unbatched values are always plain.
+    /// The layout of the feature maps that it reads and writes. Values of the whole batch are always plain.
     pub layout: Layout,
     /// Whether the operand of a convolution's weight gradient is plain even if `layout` is blocked.
     pub plain: bool,
@@ -31,6 +35,22 @@ pub struct TrainKernel {
 }
 
 impl TrainKernel {
+    /// An operator on a feature map, in the plain layout.
+    pub(super) fn on_map(op: Train, operand: Vec<usize>, result: Vec<usize>, batch: usize) -> TrainKernel {
+        TrainKernel {
+            op,
+            act: None,
+            operands: vec![operand],
+            per_sample: vec![true],
+            result,
+            yields_per_sample: true,
+            batch,
+            layout: Layout::Nchw,
+            plain: false,
+            precise: false,
+        }
+    }
+
     /// Whether the result may overwrite an operand.
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
@@ -91,7 +111,7 @@ impl TrainKernel {
 
     /// Whether an operand has the layout [`TrainKernel::layout`].
     pub(super) fn is_map(&self, slot: usize) -> bool {
-        self.op.takes_batched(slot)
+        self.per_sample.get(slot).copied().unwrap_or(false)
     }
 
     /// Samples, channels, height and width of an operand; a vector is a 1 x 1 feature map.

@@ -81,7 +81,8 @@ impl Kernel {
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
             Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
-            Kernel::Concat { .. }
+            Kernel::Custom(_)
+            | Kernel::Concat { .. }
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use crate::base::tensor::{DType, Element};
+use crate::ir::{Slice, SliceMut};
 use crate::kernels::aligned::LINE_BYTES;
-use crate::plan::{Buffer, BufferId, Kernel, Place, Plan, PlanError};
+use crate::plan::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop};
 
 /// Checks what [`Memory`] relies on: within each step, no output overlaps another output or an input, unless the kernel may
 /// overwrite that input and both are the same buffer; every buffer is inside the arena, before the scratch, and aligned; and
@@ -26,11 +27,7 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
         let broken = |what: &str| PlanError::Internal(format!("step `{}` {what}", step.name));
         for (at, &output) in step.outputs.iter().enumerate() {
             for (slot, &input) in step.inputs.iter().enumerate() {
-                let may = match &step.kernel {
-                    Kernel::Train(train) => train.may_overwrite(slot),
-                    _ => slot == 0,
-                };
-                if overlap(input, output) && !(may && input == output) {
+                if overlap(input, output) && !(step.kernel.may_overwrite(slot) && input == output) {
                     return Err(broken("reads what it writes"));
                 }
             }
@@ -48,13 +45,26 @@ pub(super) fn verify(plan: &Plan) -> Result<(), PlanError> {
             {
                 return Err(broken("leaves the arena, or is not aligned in it"));
             }
-            if dtype != DType::F32 {
-                return Err(broken(&format!("computes with F32 and has {dtype}")));
+            let computes = match &step.kernel {
+                Kernel::Custom(_) => matches!(dtype, DType::F32 | DType::I64 | DType::I32),
+                _ => dtype == DType::F32,
+            };
+            if !computes {
+                return Err(broken(&format!("cannot compute with {dtype}")));
             }
         }
         if step.outputs.is_empty() || step.scratch > plan.scratch {
             return Err(broken("has no result, or needs more scratch memory than planned"));
         }
+    }
+    let mut end = 0;
+    for RowLoop { steps, counts, rows, .. } in &plan.loops {
+        let Buffer { dtype, len, .. } = *plan.buffer(*counts);
+        let fits = dtype == DType::I32 && len == plan.options.batch * dtype.size() && *rows > 0;
+        if !fits || steps.start < end || steps.is_empty() || steps.end > plan.steps.len() {
+            return Err(PlanError::Internal("a loop over counted rows is not what it should be".to_owned()));
+        }
+        end = steps.end;
     }
     if plan.scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(plan.scratch_at)) != Some(plan.arena) {
         return Err(PlanError::Internal("the scratch is not the end of the arena".to_owned()));
@@ -137,6 +147,31 @@ impl<'a> Memory<'a> {
         let (start, len) = self.start(id);
         // SAFETY: as in `read`; `verify` ensures that no network input is written
         unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Like [`Memory::read`], for a buffer of any type that an operator of the program may have.
+    pub fn slice(&self, id: BufferId) -> Slice<'_> {
+        match self.plan.buffer(id).dtype {
+            DType::I64 => Slice::I64(self.read(id)),
+            DType::I32 => Slice::I32(self.read(id)),
+            // panics if it is another one, which `verify` rules out
+            _ => Slice::F32(self.read(id)),
+        }
+    }
+
+    /// Like [`Memory::write`], for a buffer of any type that an operator of the program may have.
+    ///
+    /// # Safety
+    /// As for [`Memory::write`].
+    pub unsafe fn slice_mut(&self, id: BufferId) -> SliceMut<'_> {
+        // SAFETY: the caller's
+        unsafe {
+            match self.plan.buffer(id).dtype {
+                DType::I64 => SliceMut::I64(self.write(id)),
+                DType::I32 => SliceMut::I32(self.write(id)),
+                _ => SliceMut::F32(self.write(id)),
+            }
+        }
     }
 
     /// The scratch memory of all threads.

@@ -2,14 +2,17 @@
 
 use super::arena::Memory;
 use super::exec_train;
-use crate::ir::Broadcast;
+use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
 use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
 use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
-/// Runs one step. `weights` are the step's own weights, in its order.
-pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool) {
+/// Runs one step. `weights` are the step's own weights, in its order; `chunk` are the rows to compute in a loop over counted rows.
+pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &ThreadPool, chunk: Option<&Chunk<'_>>) {
+    if let Kernel::Custom(op) = &step.kernel {
+        return custom(op, step, memory, chunk);
+    }
     let read = |slot: usize| memory.read(step.inputs[slot]);
     // if the first input is also the output, it is never borrowed a second time
     let first = || (step.inputs[0] != step.output()).then(|| read(0));
@@ -115,7 +118,17 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Pad(shape) => nchw::movement::pad(pool, shape, read(0), out),
         Kernel::Subsample { input, stride } => nchw::movement::subsample(pool, *input, *stride, read(0), out),
         Kernel::Train(kernel) => exec_train::run(kernel, step, weights, memory, pool, out),
+        // above: its results may have other types than `out`
+        Kernel::Custom(_) => {}
     }
+}
+
+/// Runs an operator that the program gives.
+fn custom(op: &CustomOp, step: &Step, memory: &Memory<'_>, chunk: Option<&Chunk<'_>>) {
+    let operands: Vec<Slice<'_>> = step.inputs.iter().map(|&id| memory.slice(id)).collect();
+    // SAFETY: views of this step's outputs, each of another one; they overlap no input
+    let mut results: Vec<SliceMut<'_>> = step.outputs.iter().map(|&id| unsafe { memory.slice_mut(id) }).collect();
+    op.0.run(&operands, &mut results, chunk);
 }
 
 fn epilogue<'a>(

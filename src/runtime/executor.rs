@@ -1,6 +1,7 @@
 //! What inference and training sessions share: the thread pool, the arena, the plans of the last batch sizes, and the loop over a
 //! plan's steps.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use super::arena::{self, Memory};
 use super::error::RunError;
 use super::exec;
 use super::finite::{self, NotFinite};
+use crate::ir::{Chunk, Slice};
 use crate::kernels::{Aligned, Isa, ThreadPool};
-use crate::plan::{Plan, PlanOptions, Step, WeightId};
+use crate::plan::{Plan, PlanOptions, RowLoop, Step, WeightId};
 
 /// Session options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ pub(super) struct Workspace<'a> {
 /// A step in the run loop, before it has run.
 pub(super) struct PendingStep<'a> {
     pub step: &'a Step,
+    /// The position of the step in its plan.
+    index: usize,
+    /// The rows to compute, in a loop over counted rows.
+    chunk: Option<Chunk<'a>>,
     /// The values of the step's weights, in its order.
     weights: &'a [&'a [f32]],
     memory: &'a Memory<'a>,
@@ -142,34 +148,73 @@ impl Workspace<'_> {
         let memory = Memory::new(plan, arena, inputs, outputs, noise);
         let memory = memory.ok_or_else(|| RunError::Internal("a buffer is not as long as planned".to_owned()))?;
         let mut weights: Vec<&[f32]> = Vec::new();
-        for step in &plan.steps {
+        let mut step = |index: usize, chunk: Option<Chunk<'_>>| {
+            let step = &plan.steps[index];
             weights.clear();
             weights.extend(step.weights.iter().map(|&id| weight(id)));
-            let pending = PendingStep { step, weights: &weights, memory: &memory, pool };
-            catch_unwind(AssertUnwindSafe(|| run(&pending))).map_err(|_| RunError::Panicked { step: step.name.clone() })?;
+            let pending = PendingStep { step, index, chunk, weights: &weights, memory: &memory, pool };
+            catch_unwind(AssertUnwindSafe(|| run(&pending))).map_err(|_| RunError::Panicked { step: step.name.clone() })
+        };
+        let mut next = 0;
+        for rows in &plan.loops {
+            (next..rows.steps.start).try_for_each(|index| step(index, None))?;
+            let counts = counts(rows, &memory)?;
+            for chunk in chunks(&counts, rows.rows) {
+                rows.steps.clone().try_for_each(|index| step(index, Some(chunk)))?;
+            }
+            next = rows.steps.end;
         }
-        Ok(())
+        (next..plan.steps.len()).try_for_each(|index| step(index, None))
     }
+}
+
+/// The number of rows of each sample, of a loop whose counts are computed.
+fn counts(rows: &RowLoop, memory: &Memory<'_>) -> Result<Vec<usize>, RunError> {
+    let count = |&count: &i32| {
+        let fits = usize::try_from(count).ok().filter(|&count| count <= rows.bound);
+        fits.ok_or_else(|| RunError::Internal(format!("{count} rows are counted in a sample, which has {} at most", rows.bound)))
+    };
+    memory.read::<i32>(rows.counts).iter().map(count).collect()
+}
+
+/// The rows in chunks. If there are none at all, there is one chunk, so that the loop sets up its results.
+fn chunks(counts: &[usize], size: usize) -> impl Iterator<Item = Chunk<'_>> {
+    let all: usize = counts.iter().sum();
+    let starts = (0..all.max(1)).step_by(size);
+    starts.map(move |start| Chunk { counts, start, rows: size.min(all - start) })
 }
 
 impl PendingStep<'_> {
     /// Runs the step.
     pub fn run(&self) {
-        exec::run(self.step, self.weights, self.memory, self.pool);
+        exec::run(self.step, self.weights, self.memory, self.pool, self.chunk.as_ref());
     }
 
-    /// Runs the step and returns the time it took.
-    pub fn run_timed(&self) -> Duration {
+    /// Runs the step, and reports to `observe` the time it took, in all chunks together. `spent` keeps the times of steps that run again.
+    pub fn run_timed(&self, spent: &mut HashMap<usize, Duration>, observe: impl FnOnce(&Step, Duration)) {
         let start = Instant::now();
         self.run();
-        start.elapsed()
+        let time = start.elapsed() + spent.remove(&self.index).unwrap_or_default();
+        if self.is_last() {
+            observe(self.step, time);
+        } else {
+            spent.insert(self.index, time);
+        }
+    }
+
+    /// Whether the step does not run again in this run: in a loop over counted rows, whether this is the last chunk.
+    pub fn is_last(&self) -> bool {
+        self.chunk.is_none_or(|Chunk { counts, start, rows }| start + rows == counts.iter().sum::<usize>())
     }
 
     /// Runs the step and explains its outputs if they are not finite. `check` finds what is not finite in the tensor with a given
     /// name.
     pub fn run_checked(&self, check: impl Fn(&str) -> Option<NotFinite>) -> Option<NotFinite> {
         self.run();
-        let is_finite = self.step.outputs.iter().all(|&id| finite::all_finite(self.memory.read(id)));
+        let is_finite = self.step.outputs.iter().all(|&id| match self.memory.slice(id) {
+            Slice::F32(values) => finite::all_finite(values),
+            Slice::I64(_) | Slice::I32(_) => true,
+        });
         (!is_finite).then(|| finite::of_step(self.memory.plan(), self.step, self.weights, check))
     }
 }

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::interp::{BatchStats, run_with_batch_stats};
 use super::params::ParamStore;
 use crate::base::tensor::Tensor;
-use crate::ir::{Axis, Canonical, Checked, Dim, Init, Initial, NodeId, Op, ParamSource, Shape, infer};
+use crate::ir::{Axis, Canonical, Checked, Dim, Init, Initial, NodeId, Op, ParamSource, Shape};
 
 /// Number of noise samples.
 const BATCH: usize = 4;
@@ -103,13 +103,12 @@ fn shrunk(checked: &Checked, size: usize) -> Option<Checked> {
             }
         }
         let node = small.graph().node(id);
-        let operands: Vec<Shape> = small.graph().operands(id).iter().map(|v| small.shape(v.node).clone()).collect();
-        let shape = infer(&node.op, &operands).ok()?;
+        let operands = small.types.operand_shapes(small.graph(), id);
         let same = node.op.params(&operands).iter().map(|(_, shape)| shape).eq(node.params.iter().map(|p| &p.shape));
         if !same {
             return None;
         }
-        small.shapes[id.index()] = shape;
+        small.infer(id).ok()?;
     }
     Some(small)
 }

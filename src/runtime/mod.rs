@@ -28,7 +28,7 @@ pub use executor::SessionOptions;
 pub use finite::NotFinite;
 pub(crate) use finite::{all_finite, of_tensor};
 pub use model::Model;
-pub use outputs::Outputs;
+pub use outputs::{OutputArray, Outputs};
 pub use packed_weights::PackedWeights;
 pub use params::{ParamError, ParamStore};
 pub use session::Session;

@@ -1,9 +1,10 @@
 //! A model in use by one thread.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+use ndarray::{ArrayViewD, CowArray, IxDyn};
 
 use super::bound_weight::BoundWeight;
 use super::error::RunError;
@@ -11,9 +12,9 @@ use super::executor::{Executor, PendingStep, Planned, SessionOptions, Workspace}
 use super::finite::{self, NotFinite};
 use super::inputs::{self, Matched};
 use super::model::Model;
-use super::outputs::Outputs;
+use super::outputs::{OutputArray, Outputs};
 use crate::kernels::Isa;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Port, Step};
 
 /// Plans that a session keeps, one per batch size and input size.
 const PLANS: usize = 8;
@@ -68,7 +69,8 @@ impl Session {
         inputs: &[(&str, ArrayViewD<'_, f32>)],
         mut observe: impl FnMut(&Step, Duration),
     ) -> Result<Outputs, RunError> {
-        self.run_with(inputs, |pending| observe(pending.step, pending.run_timed()))
+        let mut spent = HashMap::new();
+        self.run_with(inputs, |pending| pending.run_timed(&mut spent, &mut observe))
     }
 
     /// Runs the network on inputs that led to NaN or infinity, and finds the first non-finite values in plan order: in an input, a
@@ -119,18 +121,18 @@ impl Session {
         let (planned, workspace) = prepare(&self.model, &mut self.executor, Key { batch, size })?;
         let Planned { plan, bound: weights, .. } = &*planned;
         let inputs: Vec<CowArray<'_, f32, IxDyn>> = order.iter().map(|&i| given[i].1.as_standard_layout()).collect();
-        let mut outputs: Vec<(String, ArrayD<f32>)> =
-            plan.outputs.iter().map(|port| (port.name.clone(), ArrayD::zeros(port.shape.clone()))).collect();
+        let zeros = |port: &Port| Some((port.name.clone(), OutputArray::zeros(port.dtype, &port.shape)?));
+        let mut outputs: Vec<(String, OutputArray)> = plan.outputs.iter().filter_map(zeros).collect();
         workspace.run(
             plan,
             inputs.iter().filter_map(|x| x.as_slice()).map(bytemuck::cast_slice).collect(),
-            outputs.iter_mut().filter_map(|(_, y)| y.as_slice_mut()).map(bytemuck::cast_slice_mut).collect(),
+            outputs.iter_mut().filter_map(|(_, y)| y.bytes_mut()).collect(),
             // inference has no dropout
             [0; 2],
             |id| weights[id.0].values(),
             run,
         )?;
-        Ok(Outputs::new(outputs))
+        Outputs::new(outputs).ok_or_else(|| RunError::Internal("the main output is not f32".to_owned()))
     }
 }
 

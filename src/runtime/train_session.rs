@@ -1,5 +1,6 @@
 //! Runs the graph of a training step, with parameters that change between steps.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -77,7 +78,8 @@ impl TrainSession {
 
     /// Like [`TrainSession::run`], and reports the time of each step of the plan.
     pub fn run_timed(&mut self, inputs: &StepInputs<'_>, mut observe: impl FnMut(&Step, Duration)) -> Result<(), RunError> {
-        self.run_with(inputs, |pending| observe(pending.step, pending.run_timed()))
+        let mut spent = HashMap::new();
+        self.run_with(inputs, |pending| pending.run_timed(&mut spent, &mut observe))
     }
 
     /// Runs a step whose loss was not finite, and finds the first non-finite values in plan order: in an input, a parameter, or the

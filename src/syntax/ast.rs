@@ -36,6 +36,8 @@ pub enum Item {
     Block(Block),
     /// `network …`
     Network(Network),
+    /// `elementwise …`
+    Function(Function),
 }
 
 /// `use std.blocks: basic, bottleneck` or `use "other.resnet": a`.
@@ -72,6 +74,8 @@ impl UsePath {
 pub struct Param {
     /// Its name.
     pub name: Ident,
+    /// Of an elementwise function's operand: how it is broadcast (`channel`), or that it is learned (`parameter`).
+    pub kind: Option<Ident>,
     /// Its default.
     pub default: Option<Expr>,
 }
@@ -91,6 +95,21 @@ pub struct Block {
     pub span: Span,
     /// Whether a syntax error was reported inside, so that missing or unused names should not be reported.
     pub damaged: bool,
+}
+
+/// `elementwise NAME(x, OPERAND: KIND, KEY = NUMBER, …) = EXPRESSION`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// `///` lines above it.
+    pub doc: Option<String>,
+    /// Its name.
+    pub name: Ident,
+    /// The current value, further operands and numbers.
+    pub params: Vec<Param>,
+    /// What it computes; `None` where that did not parse.
+    pub value: Option<Expr>,
+    /// All of it.
+    pub span: Span,
 }
 
 /// `network NAME(params) { … }` or `network NAME[(params)] = BASE(args) { … }`
@@ -157,6 +176,13 @@ pub enum StmtKind {
     },
     /// `conv 3x3, filters: 64, stride: 2 as name`: an operator, or a call of a block.
     Call(Call),
+    /// `apply EXPRESSION [as LABEL]`: what it computes from each element `x` of the current value.
+    Apply {
+        /// What is computed.
+        value: Expr,
+        /// `as LABEL`
+        label: Option<Label>,
+    },
     /// `stem { … }`, `head { … }`: a heading, no scope.
     Section {
         /// `stem` or `head`.

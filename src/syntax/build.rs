@@ -12,7 +12,7 @@ use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 
-/// The maximum number of parameters of a block or network, since each is compared with the others.
+/// The maximum number of parameters of a block, network or function, since each is compared with the others.
 const MAX_PARAMETERS: usize = 256;
 
 /// The maximum length of an `else if` chain, since the tree nests equally deep.
@@ -36,6 +36,7 @@ pub(super) fn item(cx: &mut Context, pair: Pair<Rule>) -> Option<Item> {
         Rule::use_item => use_item(cx, pair).map(Item::Use),
         Rule::network_item => network(cx, pair).map(Item::Network),
         Rule::block_item => block(cx, pair).map(Item::Block),
+        Rule::elementwise_item => function(cx, pair).map(Item::Function),
         _ => None,
     }
 }
@@ -76,6 +77,15 @@ fn block(cx: &mut Context, pair: Pair<Rule>) -> Option<Block> {
     Some(Block { doc: None, name, params, body, span, damaged: false })
 }
 
+fn function(cx: &mut Context, pair: Pair<Rule>) -> Option<Function> {
+    let span = cx.span(&pair);
+    let mut pairs = after_keyword(pair);
+    let name = cx.next_ident(&mut pairs, Rule::word)?;
+    let params = parameters(cx, next(&mut pairs, Rule::operands)?)?;
+    let value = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
+    Some(Function { doc: None, name, params, value: Some(value), span })
+}
+
 /// `Some(None)` if there is nothing to build; `None` if building failed.
 fn optional<'i, T>(pair: Option<Pair<'i, Rule>>, build: impl FnOnce(Pair<'i, Rule>) -> Option<T>) -> Option<Option<T>> {
     match pair {
@@ -84,9 +94,10 @@ fn optional<'i, T>(pair: Option<Pair<'i, Rule>>, build: impl FnOnce(Pair<'i, Rul
     }
 }
 
+/// The `parameters` of a block or network, or the `operands` of a function.
 fn parameters(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Param>> {
     let mut parameters = Vec::new();
-    for pair in pair.into_inner().filter(|pair| pair.as_rule() == Rule::parameter) {
+    for pair in pair.into_inner().filter(|pair| matches!(pair.as_rule(), Rule::parameter | Rule::declared)) {
         if parameters.len() == MAX_PARAMETERS {
             let message = format!("more than {MAX_PARAMETERS} parameters are declared");
             cx.diagnostics.push(Diagnostic::error(codes::LIMIT, message, cx.span(&pair), "one too many"));
@@ -94,8 +105,9 @@ fn parameters(cx: &mut Context, pair: Pair<Rule>) -> Option<Vec<Param>> {
         }
         let mut pairs = pair.into_inner();
         let name = cx.next_ident(&mut pairs, Rule::word)?;
+        let kind = next(&mut pairs, Rule::colon).and_then(|_| cx.next_ident(&mut pairs, Rule::word));
         let default = pairs.find(|pair| pair.as_rule() == Rule::expression);
-        parameters.push(Param { name, default: optional(default, |pair| expression(cx, pair))? });
+        parameters.push(Param { name, kind, default: optional(default, |pair| expression(cx, pair))? });
     }
     Some(parameters)
 }
@@ -177,6 +189,11 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         Rule::weights => {
             let path = after_keyword(pair).next()?;
             StmtKind::Weights(string(cx, &path))
+        }
+        Rule::apply => {
+            let mut pairs = after_keyword(pair);
+            let value = expression(cx, next(&mut pairs, Rule::expression)?)?;
+            StmtKind::Apply { value, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
         }
         Rule::train => StmtKind::Train(entries(cx, next(&mut after_keyword(pair), Rule::entries)?)?),
         Rule::call => StmtKind::Call(call(cx, pair)?),

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::ast::{
-    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Ident, Item, Label, Network, Param, Stage, Stmt,
-    StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
+    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Function, Ident, Item, Label, Network, Param, Stage,
+    Stmt, StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
 };
 
 /// Renders a tree. `text` is its source, for lines and columns.
@@ -29,6 +29,7 @@ pub fn dump(file: &File, text: &str) -> String {
             }
             Item::Block(block) => dump.block(block),
             Item::Network(network) => dump.network(network),
+            Item::Function(function) => dump.function(function),
         }
     }
     if file.damaged {
@@ -70,6 +71,12 @@ impl Dump {
         self.body(&network.body);
     }
 
+    fn function(&mut self, function: &Function) {
+        self.doc(function.doc.as_ref(), function.span.start);
+        let value = function.value.as_ref().map_or(String::new(), |value| format!(" = {}", expr(value)));
+        self.line(function.span.start, format_args!("elementwise {}{}{value}", function.name.node, params(&function.params)));
+    }
+
     fn body(&mut self, body: &[Stmt]) {
         self.depth += 1;
         body.iter().for_each(|stmt| self.stmt(stmt));
@@ -84,6 +91,7 @@ impl Dump {
                 self.line(at, format_args!("input {name}{}", list(dims, " x ")));
             }
             StmtKind::Call(call) => self.line(at, call_text(call)),
+            StmtKind::Apply { value, label } => self.line(at, format_args!("apply {}{}", expr(value), suffix(label.as_ref()))),
             StmtKind::Section { name, body } => self.nested(at, &name.node, body),
             StmtKind::Scope { name, body } => self.nested(at, &format!("scope {}", label(name)), body),
             StmtKind::Sequential { name, body } => self.nested(at, &format!("sequential {}", label(name)), body),
@@ -143,9 +151,10 @@ fn params(list: &[Param]) -> String {
     if list.is_empty() {
         return String::new();
     }
-    let one = |p: &Param| match &p.default {
-        Some(default) => format!("{} = {}", p.name.node, expr(default)),
-        None => p.name.node.clone(),
+    let one = |p: &Param| {
+        let kind = p.kind.as_ref().map_or(String::new(), |kind| format!(": {}", kind.node));
+        let default = p.default.as_ref().map_or(String::new(), |default| format!(" = {}", expr(default)));
+        format!("{}{kind}{default}", p.name.node)
     };
     format!("({})", list.iter().map(one).collect::<Vec<_>>().join(", "))
 }

@@ -182,9 +182,11 @@ const OPERATOR: u8 = 8;
 /// Describes a rule, with its rank in the list of expected tokens.
 fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
     let rank_and_word = match rule {
-        Rule::item | Rule::file | Rule::use_item | Rule::network_item | Rule::block_item => (0, "`use`, `network` or `block`"),
+        Rule::item | Rule::file | Rule::use_item | Rule::network_item | Rule::block_item | Rule::elementwise_item => {
+            (0, "`use`, `network`, `block` or `elementwise`")
+        }
         Rule::statement | Rule::call => (0, "a statement"),
-        Rule::word | Rule::path | Rule::label | Rule::unit | Rule::use_names | Rule::parameter => (0, "a name"),
+        Rule::word | Rule::path | Rule::label | Rule::unit | Rule::use_names | Rule::parameter | Rule::declared => (0, "a name"),
         Rule::key | Rule::keyed | Rule::entry | Rule::entry_key => (0, "a key"),
         Rule::arm => (0, "an arm such as `left { … }`"),
         Rule::use_from => (0, "a library such as `std.blocks` or a file in quotes"),
@@ -204,7 +206,7 @@ fn in_words(rule: Rule) -> Option<(u8, &'static str)> {
         Rule::integer | Rule::float | Rule::version => (0, "a number"),
         Rule::string => (0, "a text in quotes"),
         Rule::times => (1, "`x`"),
-        Rule::parameters => (1, "`(`"),
+        Rule::parameters | Rule::operands => (1, "`(`"),
         Rule::base | Rule::assign => (1, "`=`"),
         Rule::colon => (1, "`:`"),
         Rule::about => (2, "`~=`"),

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::prelude;
 use super::python;
 use super::table::{self, Answer};
-use super::words::STATEMENTS;
+use super::words::{ITEMS, STATEMENTS};
 
 /// What is reported of a statement in another notation. Ranges are relative to the statement.
 pub(super) struct Advice {
@@ -54,7 +55,7 @@ pub(super) fn item(text: &str) -> Option<Advice> {
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let word = &text[..end];
     let lower = word.to_ascii_lowercase();
-    if word != lower && matches!(&*lower, "use" | "network" | "block") {
+    if word != lower && ITEMS.contains(&&*lower) {
         return Advice::own(format!("`{word}` is written `{lower}` here"), 0..end, lower);
     }
     if matches!(word, "import" | "from" | "class" | "def") { notation(text) } else { None }
@@ -66,7 +67,7 @@ pub(super) fn nested(text: &str) -> Option<Advice> {
     let follows = text[word.len()..].trim_start().starts_with(|c: char| c.is_ascii_alphabetic() || c == '"');
     let help = "put it in front of this network; what is used more than once is a `block NAME { … }`";
     match word {
-        "network" | "block" | "use" if follows => {
+        _ if ITEMS.contains(&word) && follows => {
             advice(format!("`{word}` stands in a file, not in a network"), 0..word.len(), help)
         }
         _ => None,
@@ -306,7 +307,9 @@ fn sequential(at: Range<usize>) -> Option<Advice> {
 fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advice> {
     let whole = text.trim_end().len();
     let changes_nothing = matches!(&*text[target..whole].replace(' ', ""), "()" | "(inplace=True)" | "(True)");
-    if changes_nothing && (own.contains(' ') || own == "relu") {
+    // frameworks differ in the slopes of these
+    let is_certain = own.contains(' ') || (prelude::find(own).is_some() && !matches!(own, "leaky_relu" | "prelu"));
+    if changes_nothing && is_certain {
         return Advice::own(message, 0..whole, own);
     }
     let example = match own {

@@ -13,6 +13,7 @@ mod expressions;
 mod foreign;
 mod grammar;
 mod limits;
+pub mod prelude;
 mod python;
 mod recover;
 mod scan;

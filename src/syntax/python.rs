@@ -1,6 +1,8 @@
 //! Layers as Python constructs them with PyTorch or Keras, translated to statements: defaults that differ here are written out, so
 //! that the statement computes the same.
 
+use super::prelude;
+use super::table::{self, Answer};
 use super::words::is_name;
 
 /// The statements of `nn.Conv2d(3, 64, 7, stride=2)`, `x = F.relu(x)`, `self.fc = nn.Linear(512, 10)`, `model.add(Dense(10))` or a
@@ -153,6 +155,11 @@ fn number(value: &str) -> Option<String> {
     let digit = |c: char| c.is_ascii_digit();
     let is_own = value.starts_with(digit) && value.ends_with(digit) && !value.contains(".e");
     (is_own && value.parse::<f64>().is_ok_and(f64::is_finite)).then(|| value.to_owned())
+}
+
+/// A number with or without a sign.
+fn signed(value: &str) -> Option<String> {
+    number(value.strip_prefix('-').unwrap_or(value)).map(|_| value.to_owned())
 }
 
 /// One whole number, or two: `3x3` for `(3, 3)` and `[3, 3]`.
@@ -319,19 +326,75 @@ fn layer<'a>(callee: &str, arguments: &'a str) -> Option<(Vec<String>, Option<&'
             args.take(&["start_dim"]).is_none_or(|dim| dim == "1").then_some(args)?
         }
         "Activation" => read(&["activation"])?,
-        "ReLU" | "relu" | "Sigmoid" | "sigmoid" => {
-            lines.push(class.to_ascii_lowercase());
-            read(&["inplace"])?
+        _ => {
+            let (line, args) = activation(callee, &list)?;
+            lines.push(line);
+            args
         }
-        _ => return None,
     };
     let mut args = args;
     if let Some(activation) = args.take(&["activation"]) {
         let word = activation.trim_matches(['\'', '"']);
-        lines.push(["relu", "sigmoid", "softmax"].into_iter().find(|own| *own == word)?.to_owned());
+        lines.push(keras_activation(word)?.to_owned());
     }
     args.done()?;
     Some((lines, function_of))
+}
+
+/// An activation as a layer or function.
+fn activation<'a>(callee: &str, list: &[&'a str]) -> Option<(String, Arguments<'a>)> {
+    let class = callee.rsplit('.').next()?;
+    let is_torch = ["nn.", "torch.", "F."].iter().any(|module| callee.contains(module));
+    let mut word = table::activation(class)?;
+    let keys: Vec<&str> = match word.name {
+        "prelu" => vec!["num_parameters", "init"],
+        "relu" => vec!["inplace"],
+        _ => word.keys().map(|(key, _)| key).collect(),
+    };
+    let mut args = Arguments::read(list, &keys)?;
+    match word.name {
+        // the default slope is 0.01 in PyTorch, and 0.2 or 0.3 in Keras
+        "leaky_relu" if !is_torch && list.is_empty() => return None,
+        // one slope in PyTorch unless it says how many, and one per element in Keras
+        "prelu" if !is_torch => return None,
+        "prelu" if matches!(args.take(&["num_parameters"]), None | Some("1")) => word = prelude::find("prelu_shared")?,
+        "gelu" => match args.take(&["approximate"]).map(unquoted) {
+            None | Some("none" | "False") => {}
+            Some("tanh" | "True") => word = prelude::find("gelu_tanh")?,
+            Some(_) => return None,
+        },
+        _ => {}
+    }
+    let mut line = word.name.to_owned();
+    for (key, _) in word.keys() {
+        let others = args
+            .0
+            .iter()
+            .map(|(given, _)| *given)
+            .find(|given| table::among(word.name, &table::plain(given)) == Some(Answer::Ours(key)));
+        let given: Vec<&str> = [key].into_iter().chain(others).collect();
+        let separator = if line.len() == word.name.len() { " " } else { ", " };
+        if let Some(value) = args.take(&given) {
+            line += &format!("{separator}{key}: {}", signed(value)?);
+        }
+    }
+    if word.name.starts_with("prelu") && args.take(&["init"]).is_some_and(|init| init != "0.25") {
+        return None;
+    }
+    Some((line, args))
+}
+
+/// Keras's `activation='relu'`.
+fn keras_activation(word: &str) -> Option<&'static str> {
+    match word {
+        "softmax" => Some("softmax"),
+        // the slope is another one in Keras
+        "leaky_relu" => None,
+        _ => match table::statement(word)? {
+            Answer::Ours(own) => prelude::find(own).map(|activation| activation.name),
+            Answer::Nothing(_) => None,
+        },
+    }
 }
 
 fn convolution(args: &mut Arguments) -> Option<String> {
@@ -391,6 +454,14 @@ mod tests {
             ("x = F.max_pool2d(F.relu(x), 2)", "relu; maxpool 2x2, padding: 0"),
             ("nn.AdaptiveAvgPool2d((1, 1))", "avgpool global"),
             ("self.fc = nn.Linear(512, 10)", "linear 10 as fc"),
+            ("nn.GELU()", "gelu"),
+            ("nn.GELU(approximate='tanh')", "gelu_tanh"),
+            ("nn.SiLU(inplace=True), nn.Hardswish()", "silu; hardswish"),
+            ("x = F.leaky_relu(x, 0.2, inplace=True)", "leaky_relu negative_slope: 0.2"),
+            ("LeakyReLU(alpha=0.1)", "leaky_relu negative_slope: 0.1"),
+            ("nn.Hardtanh(-2.0, 2.0)", "hardtanh min_val: -2.0, max_val: 2.0"),
+            ("nn.PReLU(), nn.PReLU(64)", "prelu_shared; prelu"),
+            ("Dense(10, activation='swish')", "linear 10; silu"),
             ("Dense(units=10, activation='softmax')", "linear 10; softmax"),
         ] {
             assert_eq!(statements(python), Some((own.to_owned(), python.len())), "{python}");
@@ -430,9 +501,12 @@ mod tests {
             "a, b = nn.ReLU()",
             "self.features[0] = nn.ReLU()",
             "x: Tensor = nn.ReLU()",
-            "nn.GELU()",
+            "LeakyReLU()",
+            "nn.PReLU(8, init=0.1)",
+            "nn.GELU(approximate=mode)",
+            "nn.RReLU()",
             "x = self.conv1(x)",
-            "Dense(10, activation='gelu')",
+            "Dense(10, activation='leaky_relu')",
             "nn.Softmax(dim=0)",
             "nn.Conv2d(3, 64, 3",
             "nn.Conv2d()",

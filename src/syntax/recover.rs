@@ -16,6 +16,7 @@ use super::explain;
 use super::foreign;
 use super::grammar::{Grammar, Rule};
 use super::scan::{Mark, MarkKind, Scan};
+use super::words::ITEMS;
 use super::{MAX_ERRORS, VERSION};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -109,7 +110,7 @@ impl<'a> Recovery<'a> {
                 return;
             }
             let word = self.first_word(&piece.range);
-            if matches!(word, "use" | "network" | "block") {
+            if ITEMS.contains(&word) {
                 astray = false;
                 let before = self.diagnostics.len();
                 let item = self.item(piece, word);
@@ -174,7 +175,7 @@ impl<'a> Recovery<'a> {
         }
         let span = explain::token_span(self.file, self.clean, piece.range.start);
         let found = explain::token(self.clean, piece.range.start);
-        let message = format!("expected `use`, `network` or `block`, found {found}");
+        let message = format!("expected `use`, `network`, `block` or `elementwise`, found {found}");
         let mut diagnostic = Diagnostic::error(codes::SYNTAX, message, span, "not expected here");
         if word == "resnet" {
             diagnostic = diagnostic.note("the version stands in the first line, once");
@@ -192,6 +193,7 @@ impl<'a> Recovery<'a> {
                 *doc = self.doc(span.range().start, &tree.comments);
                 *damaged = is_damaged;
             }
+            Item::Function(function) => function.doc = self.doc(function.span.range().start, &tree.comments),
         }
         item
     }
@@ -218,8 +220,9 @@ impl<'a> Recovery<'a> {
         {
             return self.built(&piece.range, vec![(0, piece.range.start)], |cx| build::item(cx, pairs.next()?));
         }
-        if word == "use" {
-            return self.leaf(&piece.range, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
+        if matches!(word, "use" | "elementwise") {
+            let item = self.leaf(&piece.range, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
+            return if word == "use" { item } else { item.or_else(|| self.name_only(piece, word)) };
         }
         let braces = self.braces(piece);
         let head = self.hollow(piece, &braces, Rule::only_item, |cx, mut pairs| build::item(cx, pairs.next()?));
@@ -247,6 +250,7 @@ impl<'a> Recovery<'a> {
         let (params, body, damaged) = (Vec::new(), Vec::new(), true);
         Some(match word {
             "network" => Item::Network(Network { doc: None, name, params, base: None, body, span, damaged }),
+            "elementwise" => Item::Function(Function { doc: None, name, params, value: None, span }),
             _ => Item::Block(Block { doc: None, name, params, body, span, damaged }),
         })
     }

@@ -1,5 +1,6 @@
 //! The table of foreign words: operators and keys of PyTorch, torchvision, Keras, Darknet and Caffe, and former words of ours.
 
+use super::prelude::{self, Activation};
 use Answer::{Nothing, Ours};
 
 /// What a foreign word is here.
@@ -14,7 +15,10 @@ pub enum Answer {
 /// Contexts, words as [`plain`] writes them, answer.
 pub type Row = (&'static [&'static str], &'static [&'static str], Answer);
 
-const ACTIVATION: Answer = Nothing("the activations are `relu`, `sigmoid` and `clamp min: 0, max: 6` (ReLU6)");
+const ACTIVATION: Answer = Nothing(
+    "there is no such activation; a file declares its own: `elementwise NAME(x) = if x > 0 then x else 0.1 * x` in front of this network",
+);
+const EXPRESSION: Answer = Nothing("`apply` computes an expression of the current value `x`: `apply exp(x)`, `apply 1 - x`");
 const NORMALIZATION: Answer = Nothing("the only normalization is `batchnorm`");
 const INFERRED: Answer = Nothing("the width is inferred from the incoming value: leave this out");
 const OPTIMIZER: Answer = Nothing("the only optimizer is `sgd`: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
@@ -50,6 +54,12 @@ pub fn plain(word: &str) -> String {
     word.rsplit('.').next().unwrap_or(word).to_ascii_lowercase().replace('_', "")
 }
 
+/// The activation that has this name elsewhere: `nn.LeakyReLU`, `hard_swish`.
+pub fn activation(word: &str) -> Option<&'static Activation> {
+    let word = plain(word);
+    prelude::activations().iter().find(|activation| plain(activation.name) == word)
+}
+
 /// What a word is in a context, spelled as in the table.
 pub fn among(context: &str, word: &str) -> Option<Answer> {
     TABLE.iter().find(|(contexts, words, _)| contexts.contains(&context) && words.contains(&word)).map(|row| row.2)
@@ -58,7 +68,8 @@ pub fn among(context: &str, word: &str) -> Option<Answer> {
 /// What a statement's word of elsewhere is here.
 pub fn statement(word: &str) -> Option<Answer> {
     let plain = plain(word);
-    among("statement", &plain).or_else(|| {
+    let activation = || activation(word).map(|activation| Ours(activation.name));
+    among("statement", &plain).or_else(activation).or_else(|| {
         let base = plain.strip_prefix("lazy").unwrap_or(&plain);
         let base = ["1d", "2d", "3d"].iter().fold(base.to_owned(), |base, dims| base.replace(dims, ""));
         if base.ends_with("loss") {
@@ -93,8 +104,6 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["replicationpad"], Nothing("write `pad 1, mode: replicate`")),
     (&["statement"], &["circularpad"], Nothing("`pad` fills with zeros, with `mode: reflect` or with `mode: replicate`")),
     (&["statement"], &["clip", "clamp", "clipbyvalue"], Ours("clamp")),
-    (&["statement"], &["hardtanh"], Ours("clamp min: -1, max: 1")),
-    (&["statement"], &["relu6"], Ours("clamp min: 0, max: 6")),
     (&["statement"], &["sum", "plus", "add"], Ours("add")),
     (&["statement"], &["multiply", "mul"], Ours("mul")),
     (&["statement"], &["relu"], Ours("relu")),
@@ -105,7 +114,12 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["dropout1d", "dropout2d", "dropout3d", "spatialdropout1d", "spatialdropout2d", "spatialdropout3d", "alphadropout", "featurealphadropout", "gaussiandropout", "dropblock", "droppath", "stochasticdepth"], Nothing("`dropout` drops single values; whole blocks are dropped by `train { stochastic_depth 0.2 }`")),
     (&["statement"], &["flatten"], Ours("flatten")),
     (&["statement"], &["scale", "bias"], Nothing("`batchnorm` scales and shifts already: leave this out")),
-    (&["statement"], &["leakyrelu", "leaky", "gelu", "silu", "swish", "mish", "elu", "selu", "celu", "prelu", "rrelu", "tanh", "tanhshrink", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "softsign", "softplus", "logsigmoid", "glu", "threshold", "activation", "thresholdedrelu", "absval", "bnll", "exp", "log", "power", "relie", "hardtan", "lhtan", "plse", "ramp", "loggy", "stair", "squareplus", "sparseplus", "sparsesigmoid", "normalizechan"], ACTIVATION),
+    (&["statement"], &["swish"], Ours("silu")),
+    (&["statement"], &["hardsilu"], Ours("hardswish")),
+    // Darknet's slope
+    (&["statement"], &["leaky"], Ours("leaky_relu negative_slope: 0.1")),
+    (&["statement"], &["absval", "abs", "exp", "log", "power", "pow", "square", "sqrt", "neg", "negative", "erf", "floor", "expm1", "log1p", "reciprocal"], EXPRESSION),
+    (&["statement"], &["rrelu", "glu", "threshold", "activation", "thresholdedrelu", "bnll", "relie", "hardtan", "lhtan", "plse", "ramp", "loggy", "stair", "squareplus", "sparseplus", "sparsesigmoid", "normalizechan"], ACTIVATION),
     (&["statement"], &["layernorm", "layernormalization", "groupnorm", "groupnormalization", "instancenorm", "rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
     (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
     (&["statement"], &["depthwiseconv", "separableconv"], Nothing("a depthwise convolution is `conv` with as many `groups` as filters: `conv 3x3, filters: 64, groups: 64`")),
@@ -149,7 +163,7 @@ pub const TABLE: &[Row] = &[
     (&["batchnorm"], &["affine", "trackrunningstats", "scale", "center", "scalebias", "useglobalstats", "renorm", "synchronized", "bias"], Nothing("`batchnorm` always scales, shifts and keeps running statistics: leave this out")),
     (&["batchnorm"], &["movingaveragefraction"], Nothing("it is `1 - momentum`: `momentum` is the share of the new batch, as in PyTorch")),
     (&["conv", "linear"], &["usebias", "biasterm"], Ours("bias")),
-    (WEIGHTED, &["activation"], Nothing("an activation is a statement of its own, in the next line: `relu`, `sigmoid` or `clamp`")),
+    (WEIGHTED, &["activation"], Nothing("an activation is a statement of its own, in the next line: `relu`")),
     (WEIGHTED, &["inputshape"], Nothing("`input` states the shape: leave this out")),
     (POOLS, &["ceil"], Ours("ceil_mode")),
     (POOLS, &["roundmode"], Nothing("write `ceil_mode: true` where sizes are rounded up")),
@@ -164,7 +178,12 @@ pub const TABLE: &[Row] = &[
     (&["upsample"], &["aligncorners", "recomputescalefactor"], Nothing("it has no meaning for the nearest value: leave this out")),
     (&["dropout"], &["p", "prob", "probability", "dropoutratio"], Ours("rate")),
     (&["dropout"], &["noiseshape", "seed"], UNNEEDED),
-    (&["relu"], &["negativeslope", "maxvalue", "threshold"], ACTIVATION),
+    (&["relu"], &["negativeslope"], Nothing("write `leaky_relu negative_slope: 0.01`")),
+    (&["relu"], &["maxvalue"], Nothing("write `relu6`, or `hardtanh min_val: 0, max_val: 6`")),
+    (&["relu"], &["threshold"], ACTIVATION),
+    (&["leaky_relu"], &["alpha", "slope"], Ours("negative_slope")),
+    (&["hardtanh"], &["min", "minvalue"], Ours("min_val")),
+    (&["hardtanh"], &["max", "maxvalue"], Ours("max_val")),
     (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree", "groups"], Nothing("it works on the channels or features: leave this out")),
     (&["flatten"], &["startdim", "enddim", "axis", "endaxis"], Nothing("everything but the batch is flattened: leave this out")),
     (&["pad"], &["padding", "pad"], Ours("sides")),

@@ -3,12 +3,16 @@
 /// Words that can never be names.
 pub const RESERVED: &[&str] = &["and", "as", "else", "false", "from", "if", "not", "of", "or", "then", "true"];
 
+/// Words that open an item of a file.
+pub const ITEMS: &[&str] = &["use", "network", "block", "elementwise"];
+
 /// Words that open a statement or an item. The grammar takes them for names elsewhere; a block of such a name could not be called.
 pub const STATEMENTS: &[&str] = &[
     "resnet",
     "use",
     "network",
     "block",
+    "elementwise",
     "input",
     "stem",
     "head",
@@ -27,6 +31,7 @@ pub const STATEMENTS: &[&str] = &[
     "weights",
     "train",
     "allow",
+    "apply",
 ];
 
 /// Whether a text can never be a name.

@@ -110,7 +110,7 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) => None,
+            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) | Op::Custom(_) => None,
         }
     }
 
@@ -162,6 +162,7 @@ impl<'a> Use<'a> {
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
             }
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
+            Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
         })
     }
 

@@ -32,7 +32,7 @@ pub fn script(checked: &Checked, script: &Script<'_>) -> Result<String, TorchErr
         return Err(fails("its input size is free: derive a network with a fixed size"));
     };
     let Some((_, main)) = graph.outputs().first() else { return Err(fails("it has no output")) };
-    let Some([outputs]) = checked.shape(main.node).sizes().and_then(|sizes| <[usize; 1]>::try_from(sizes).ok()) else {
+    let Some([outputs]) = checked.shape(*main).sizes().and_then(|sizes| <[usize; 1]>::try_from(sizes).ok()) else {
         return Err(fails("its output is a feature map, but the loss is that of a classifier"));
     };
     let mut fill = Fill::default();
@@ -156,7 +156,7 @@ impl Fill {
         let classes = checked.shape(main);
         let auxiliary: Vec<String> = outputs[1..]
             .iter()
-            .filter(|(_, value)| recipe.loss.auxiliary != 0.0 && checked.shape(value.node) == classes)
+            .filter(|(_, value)| recipe.loss.auxiliary != 0.0 && checked.shape(*value) == classes)
             .map(|(name, _)| name.clone())
             .collect();
         self.when("auxiliary", !auxiliary.is_empty());

@@ -145,7 +145,7 @@ impl GraphEngine {
     /// Checks that a batch fits the network. Copies its images if they are not contiguous.
     fn check_batch<'a>(&self, batch: &'a Batch<'_>) -> Result<Cow<'a, [f32]>, TrainError> {
         let graph = self.network.graph();
-        let classes = graph.outputs().first().and_then(|(_, v)| self.network.shape(v.node).sizes()).map_or(0, |s| s[0]);
+        let classes = graph.outputs().first().and_then(|(_, v)| self.network.shape(*v).sizes()).map_or(0, |s| s[0]);
         if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
             return Err(TrainError::Recipe(format!("class {label} is out of range: the network has {classes} classes")));
         }

@@ -11,7 +11,7 @@ use crate::runtime::{ParamStore, SessionOptions};
 /// The number of classes of a network: the length of its first output.
 pub fn classes(checked: &ShapedNetwork) -> Option<usize> {
     let (_, value) = checked.graph().outputs().first()?;
-    checked.shape(value.node).channels()
+    checked.shape(*value).channels()
 }
 
 /// An engine that computes a network's gradients as a recipe specifies.

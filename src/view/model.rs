@@ -224,7 +224,7 @@ impl ViewModel {
                 name: node.name.clone(),
                 op: node.op.word().to_owned(),
                 text: shared.of(describe(&node.op)),
-                shape: shared.of(checked.shape(id).to_string()),
+                shape: shared.of(checked.results_text(id)),
                 params: learned(checked, id),
                 macs: node_macs(checked, id),
                 reads: graph.operands(id).iter().map(|value| index[value.node.index()]).collect(),

@@ -162,7 +162,7 @@ fn a_graph_without_a_source_is_grouped_by_its_names() {
         ids.insert(id, graph.add(node, &operands));
     }
     let network = crate::ir::Network { graph, ..checked.network.clone() };
-    let model = ViewModel::new(&Checked::new(network, checked.shapes.clone()), "net.rnx", None);
+    let model = ViewModel::new(&Checked::new(network, checked.types.clone()), "net.rnx", None);
     assert!(model.places.is_empty() && model.sources.is_empty());
     assert!(model.nodes.iter().all(|n| n.place.is_none()));
     insta::assert_snapshot!(tree(&model));

@@ -8,7 +8,7 @@ use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::ir::{
     BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
-    ParamSource, Pool, PoolKind, Shape, Value, infer,
+    ParamSource, Pool, PoolKind, Shape, Types, Value,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -46,7 +46,7 @@ impl Rng {
 /// A network under construction.
 pub struct Build {
     pub graph: Graph,
-    pub shapes: Vec<Shape>,
+    pub types: Types,
     pub tensors: Vec<(String, Tensor)>,
     pub rng: Rng,
     /// Whether a block with a change in shape may use zero padding instead of a projection.
@@ -61,7 +61,7 @@ impl Build {
         let rng = Rng(seed);
         Build {
             graph: Graph::default(),
-            shapes: Vec::new(),
+            types: Types::default(),
             tensors: Vec::new(),
             rng,
             zeros: true,
@@ -71,7 +71,7 @@ impl Build {
     }
 
     pub fn shape(&self, value: Value) -> &Shape {
-        &self.shapes[value.node.index()]
+        self.types.shape(value)
     }
 
     pub fn sizes(&self, value: Value) -> Vec<usize> {
@@ -92,7 +92,6 @@ impl Build {
 
     pub fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
         let inputs: Vec<Shape> = operands.iter().map(|&v| self.shape(v).clone()).collect();
-        let shape = infer(&op, &inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut list = Vec::new();
         for (role, sizes) in op.params(&inputs) {
             let full = format!("{name}.{}", op.param_name(role));
@@ -113,8 +112,7 @@ impl Build {
         }
         let origin = Origin { span: self.span, frame: None };
         let id = self.graph.add(Node { op, name: name.to_owned(), params: list, origin }, operands);
-        assert_eq!(id.index(), self.shapes.len());
-        self.shapes.push(shape);
+        self.types.infer(&self.graph, id).unwrap_or_else(|e| panic!("{name}: {e}"));
         Value::from(id)
     }
 
@@ -222,7 +220,7 @@ impl Build {
             weights: None,
             recipe: None,
         };
-        (Checked::new(network, self.shapes), self.tensors.into_iter().collect())
+        (Checked::new(network, self.types), self.tensors.into_iter().collect())
     }
 }
 

@@ -171,7 +171,18 @@ fn how() -> impl Strategy<Value = How> {
 
 /// Steps of a template, with paths and scopes nested up to this depth.
 fn step(depth: u32) -> BoxedStrategy<Step> {
-    let plain = select(&["relu", "batchnorm", "sigmoid", "maxpool 3x3, stride: 1", "scale 0.5, plus: 1", "dropout 0.2"][..]);
+    let plain = select(
+        &[
+            "relu",
+            "batchnorm",
+            "sigmoid",
+            "maxpool 3x3, stride: 1",
+            "apply 0.5 * x + 1",
+            "gelu",
+            "leaky_relu negative_slope: 0.2",
+            "dropout 0.2",
+        ][..],
+    );
     let sequence =
         (select(&["layers", "mlp"][..]), vec(width(), 1..4)).prop_map(|(name, widths)| Step::Sequence { name, widths });
     let leaf = prop_oneof![

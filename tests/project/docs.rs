@@ -4,42 +4,61 @@ use std::fmt::Write;
 
 use resnetc::internal::base::render;
 use resnetc::internal::driver::Frontend;
-use resnetc::internal::elaborate::operators::OPERATORS;
+use resnetc::internal::ir::ops::{Attribute, Schema, find, operators};
 
-fn operators() -> String {
+fn operators_table() -> String {
     let mut out = String::from("| operator | arguments (default) | |\n| --- | --- | --- |\n");
-    for op in OPERATORS {
-        let keys: Vec<String> = op
-            .keys
+    for Schema { word, doc, attributes, .. } in operators().map(|operator| operator.schema) {
+        let keys: Vec<String> = attributes
             .iter()
-            .map(|key| {
-                let first = if op.positional == Some(key.name) { ", first" } else { "" };
-                match key.default {
-                    Some(default) => format!("`{}`: {}{first} ({default})", key.name, key.takes),
-                    None => format!("`{}`: {}{first}", key.name, key.takes),
-                }
+            .map(|attribute| {
+                let first = if attribute.is_positional { ", first" } else { "" };
+                let default = attribute.default_text().map_or(String::new(), |text| format!(" ({text})"));
+                format!("`{}`: {}{first}{default}", attribute.key, attribute.kind.takes())
             })
             .collect();
-        let _ = writeln!(out, "| `{}` | {} | {} |", op.word, keys.join("; "), op.doc);
+        let _ = writeln!(out, "| `{word}` | {} | {doc} |", keys.join("; "));
     }
     out
 }
 
-/// `RESNETC_WRITE_DOCS=1 cargo test --test project docs::` writes the table.
-#[test]
-fn the_language_reference_has_the_compilers_own_table() {
-    let text = std::fs::read_to_string("docs/language.md").unwrap();
-    let (before, rest) = text.split_once("compiler's own -->\n").unwrap();
-    let (table, after) = rest.split_once("<!-- end of operators -->").unwrap();
-    if std::env::var_os("RESNETC_WRITE_DOCS").is_some() {
-        std::fs::write(
-            "docs/language.md",
-            format!("{before}compiler's own -->\n{}<!-- end of operators -->{after}", operators()),
-        )
-        .unwrap();
-        return;
+fn activations() -> String {
+    let mut out = String::from("| activation | arguments (default) | |\n| --- | --- | --- |\n");
+    for activation in resnetc::internal::syntax::prelude::activations() {
+        let keys = activation.params.iter().map(|param| {
+            let default = param.default.unwrap_or("1");
+            let takes = match param.kind {
+                None => "a number",
+                Some("parameter") => "learned, one number per channel",
+                Some("shared") => "learned, one number for all channels",
+                Some(kind) => return format!("`{}`: a label ({kind})", param.name),
+            };
+            format!("`{}`: {takes} ({default})", param.name)
+        });
+        let keys: Vec<String> = keys.collect();
+        let _ = writeln!(out, "| `{}` | {} | {} |", activation.name, keys.join("; "), activation.doc.replace('|', "\\|"));
     }
-    assert_eq!(table, operators(), "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
+    out
+}
+
+/// `RESNETC_WRITE_DOCS=1 cargo test --test project docs::` writes the tables.
+#[test]
+fn the_language_reference_has_the_compilers_own_tables() {
+    let mut text = std::fs::read_to_string("docs/language.md").unwrap();
+    let tables = [
+        ("compiler's own -->\n", operators_table(), "<!-- end of operators -->"),
+        ("from the declarations -->\n", activations(), "<!-- end of activations -->"),
+    ];
+    for (start, table, end) in tables {
+        let (before, rest) = text.split_once(start).unwrap();
+        let (written, after) = rest.split_once(end).unwrap();
+        if std::env::var_os("RESNETC_WRITE_DOCS").is_some() {
+            text = format!("{before}{start}{table}{end}{after}");
+            std::fs::write("docs/language.md", &text).unwrap();
+            continue;
+        }
+        assert_eq!(written, table, "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
+    }
 }
 
 /// Whole files in the documentation check without a word.
@@ -66,10 +85,9 @@ fn words_of_other_frameworks_have_an_answer() {
     for (context, words) in list.lines().skip(1).filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(": ")) {
         let ours = recipe_keys(context);
         for word in words.split(' ') {
-            let is_ours = resnetc::internal::elaborate::operators::find(word).is_some()
+            let is_ours = find(word).is_some()
                 || ours.contains(&word)
-                || resnetc::internal::elaborate::operators::find(context)
-                    .is_some_and(|op| op.keys.iter().any(|key| key.name == word));
+                || find(context).is_some_and(|operator| operator.schema.attribute(word).is_some());
             if !is_ours && resnetc::internal::elaborate::foreign::find(context, word).is_none() {
                 missing.push(format!("{context}: {word}"));
             }
@@ -265,12 +283,13 @@ fn helps(path: &mut Vec<String>, out: &mut Vec<(String, String)>) {
 #[test]
 fn keys_messages_and_pages_use_the_fields_words() {
     let mut texts: Vec<(String, String)> = Vec::new();
-    for op in OPERATORS {
-        let keys = op.keys.iter().map(|key| format!("{} {} {}\n", key.name, key.takes, key.default.unwrap_or("")));
-        texts.push((format!("operator {}", op.word), format!("{}\n{}", op.doc, keys.collect::<String>())));
+    for Schema { word, doc, attributes, .. } in operators().map(|operator| operator.schema) {
+        let text =
+            |a: &Attribute<'_>| format!("{} {} {} {}\n", a.key, a.kind.takes(), a.default_text().unwrap_or_default(), a.doc);
+        texts.push((format!("operator {word}"), format!("{doc}\n{}", attributes.iter().map(text).collect::<String>())));
     }
     helps(&mut Vec::new(), &mut texts);
-    assert!(texts.len() > OPERATORS.len() + 18, "the help lists fewer commands than there are");
+    assert!(texts.len() > operators().count() + 18, "the help lists fewer commands than there are");
     let code = files("src", ".rs").into_iter().filter(|path| !path.ends_with("/tests.rs") && !path.contains("/tests/"));
     texts.extend(code.map(|path| {
         let text = literals(&std::fs::read_to_string(&path).unwrap());

@@ -70,7 +70,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
                 },
             };
             let plain = Conv { epilogue: Epilogue::default(), ..conv.clone() };
-            let shape = resnetc::internal::ir::infer(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
+            let shape = resnetc::internal::ir::infer_shape(&Op::Conv(plain), &[b.shape(x).clone()]).unwrap().sizes().unwrap();
             let mut operands = vec![x];
             if conv.epilogue.residual {
                 operands.push(other(&mut b, &shape));

@@ -16,4 +16,5 @@ mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
+mod row_loops;
 mod soak;

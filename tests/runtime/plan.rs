@@ -95,7 +95,7 @@ fn verify_finds_what_is_broken() {
         change(&mut checked);
         passes::verify(&checked).unwrap_err()
     };
-    let error = broken(&|n| n.shapes[c.node.index()] = Shape::fixed(&[4, 8, 9]));
+    let error = broken(&|n| n.types.results_mut(c.node)[0].shape = Shape::fixed(&[4, 8, 9]));
     assert!(error.contains("shape inference yields 4 x 8 x 8"), "{error}");
     let error = broken(&|n| n.network.graph.node_mut(c.node).params.clear());
     assert!(error.contains("has the parameters []"), "{error}");

@@ -9,6 +9,7 @@ use super::super::failure::{Done, Failure};
 use super::super::output::{Out, writable};
 use super::args::Args;
 use crate::formats::npy;
+use crate::runtime::OutputArray;
 
 /// `aux1=y.npy` as a name and a path; without a name, the main output is meant. What is not a name before `=`, as in `./a=b.npy`,
 /// belongs to the path.
@@ -41,8 +42,15 @@ pub(super) fn run(args: &Args, input: &Path, out: &mut Out) -> Done {
     args.model.note_packs(&session, out);
     let mut bad = Vec::new();
     for (name, path) in targets {
-        let y = name.and_then(|name| outputs.get(name)).unwrap_or_else(|| outputs.main());
-        npy::write(path, &y.view()).map_err(Failure::input)?;
+        let y = name.and_then(|name| outputs.array(name));
+        let written = match y {
+            Some(OutputArray::I64(y)) => npy::write(path, &y.view()),
+            Some(OutputArray::I32(y)) => npy::write(path, &y.view()),
+            Some(OutputArray::F32(y)) => npy::write(path, &y.view()),
+            None => npy::write(path, &outputs.main().view()),
+        };
+        written.map_err(Failure::input)?;
+        let Some(y) = y.map_or(Some(outputs.main()), OutputArray::as_f32) else { continue };
         let count = y.iter().filter(|v| !v.is_finite()).count();
         if count > 0 {
             bad.push(format!("`{}` ({count} of {} values)", path.display(), y.len()));

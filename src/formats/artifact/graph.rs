@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::op::StoredOp;
 use crate::base::source::Span;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Graph, Node, NodeId, Op, Origin, Value};
+use crate::ir::{Graph, Node, NodeId, Origin, Value};
 
 /// A node with the positions of its operands.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredNode {
     name: String,
-    op: Op,
+    #[serde(flatten)]
+    op: StoredOp,
     reads: Vec<usize>,
 }
 
@@ -29,7 +31,9 @@ pub(super) fn store(graph: &Graph) -> Result<Stored, String> {
     for id in graph.order() {
         let reads = graph.operands(id).iter().map(|v| at(&positions, v)).collect::<Result<_, _>>()?;
         positions.insert(id, nodes.len());
-        nodes.push(StoredNode { name: graph.node(id).name.clone(), op: graph.node(id).op.clone(), reads });
+        let node = graph.node(id);
+        let op = StoredOp::new(&node.op).ok_or_else(|| format!("no source declares the operator of `{}`", node.name))?;
+        nodes.push(StoredNode { name: node.name.clone(), op, reads });
     }
     let outputs =
         graph.outputs().iter().map(|(name, v)| Ok((name.clone(), at(&positions, v)?))).collect::<Result<_, String>>()?;
@@ -45,16 +49,14 @@ pub(super) fn restore(nodes: &[StoredNode], outputs: &[(String, usize)], span: S
     let mut ids: Vec<NodeId> = Vec::with_capacity(nodes.len());
     let mut names = HashSet::new();
     for node in nodes {
-        if !node.op.is_declarable() {
-            return Err(format!("`{}` is an operator that no source declares", node.name));
-        }
+        let op = node.op.read().map_err(|error| format!("`{}`: {error}", node.name))?;
         let reads: Option<Vec<Value>> = node.reads.iter().map(|&i| ids.get(i).map(|&id| id.into())).collect();
         let reads = reads.ok_or_else(|| format!("`{}` reads a node that does not come before it", node.name))?;
         if !names.insert(&node.name) {
             return Err(format!("two nodes are named `{}`", node.name));
         }
         let origin = Origin { span, frame: None };
-        ids.push(graph.add(Node { op: node.op.clone(), name: node.name.clone(), params: Vec::new(), origin }, &reads));
+        ids.push(graph.add(Node { op, name: node.name.clone(), params: Vec::new(), origin }, &reads));
     }
     for (name, i) in outputs {
         let id = *ids.get(*i).ok_or_else(|| format!("the output `{name}` is not a node"))?;

@@ -14,6 +14,7 @@
 //! loading maps them without reading them.
 
 mod graph;
+mod op;
 mod write;
 
 use std::io;
@@ -44,7 +45,7 @@ const ALIGN: usize = 64;
 /// The alignment of the tensor and packed-weight sections, in bytes.
 const PAGE: usize = 4096;
 /// The version of the format.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// The version of the settings; settings of another version are ignored.
 const SETTINGS: u32 = 1;
 /// The maximum number of measured choices.

@@ -53,9 +53,28 @@ fn operators_of_later_phases_are_refused() {
     if let Op::Conv(conv) = &mut graph.node_mut(layer).op {
         conv.epilogue.act = Some(Arc::new(Elementwise::relu()));
     }
-    write(&path, &Contents::new(&checked, &params, &sources)).unwrap();
-    let error = Model::load(&path).unwrap_err().to_string();
-    assert!(error.contains("`conv1` is an operator that no source declares"), "{error}");
+    let error = write(&path, &Contents::new(&checked, &params, &sources)).unwrap_err().to_string();
+    assert!(error.contains("no source declares the operator of `conv1`"), "{error}");
+}
+
+#[test]
+fn operators_are_stored_with_the_words_and_keys_of_the_language() {
+    let (_dir, path) = written();
+    let whole = std::fs::read(&path).unwrap();
+    let header: serde_json::Value = serde_json::from_str(&split(&whole).0).unwrap();
+    let stored = |name: &str| header["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
+    assert_eq!(
+        *stored("conv1"),
+        serde_json::json!({
+            "name": "conv1",
+            "op": "conv",
+            "attributes": {
+                "kernel": [3, 3], "filters": 4, "stride": [1, 1], "padding": [[1, 1], [1, 1]], "dilation": [1, 1], "groups": 1, "bias": false
+            },
+            "reads": [0]
+        })
+    );
+    assert_eq!(stored("avgpool")["attributes"], serde_json::json!({ "kernel": "global" }));
 }
 
 #[test]
@@ -134,7 +153,13 @@ fn a_forged_header_is_an_error() {
         std::fs::write(&path, join(&text.replacen(from, to, 1), data)).unwrap();
         Model::load(&path).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(forge("\"version\":4", "\"version\":9").contains("reads version 4: compile the network again"));
+    assert!(
+        forge("\"version\":5", "\"version\":4").contains("of version 4; this resnetc reads version 5: compile the network again")
+    );
+    assert!(forge("\"op\":\"conv\"", "\"op\":\"bias-grad\"").contains("`bias-grad` is an operator that no source declares"));
+    assert!(forge("\"groups\":1", "\"classes\":1").contains("`conv` has no `classes`"));
+    assert!(forge("\"groups\":1", "\"groups\":-1").contains("`groups` of `conv` cannot be -1"));
+    assert!(forge("\"groups\":1,", "").contains("`conv1`: `conv`: `groups` is missing"));
     assert!(forge("\"reads\":[0]", "\"reads\":[900]").contains("does not come before"));
     assert!(forge("\"offset\":0", "\"offset\":18446744073709551552").contains("is not inside the file"));
     assert!(forge("\"filters\":4", "\"filters\":4000").contains("damaged"));

@@ -4,6 +4,7 @@
 //! is limited before it is decoded, sizes are checked before memory is allocated, and external data is only read from the folder of the file.
 //! Everything that the language cannot express is reported at once.
 
+mod activations;
 mod error;
 mod export;
 mod import;

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use crate::ir::{Dim, Shape};
+use crate::base::tensor::DType;
+use crate::ir::{Dim, Rows, Shape};
 
 /// Why an operator does not fit its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -147,6 +148,26 @@ pub enum ShapeError {
         op: String,
         /// The operand.
         shape: Shape,
+    },
+    /// Elements of another type.
+    #[error("`{op}` needs elements of type {needs}, not {got}")]
+    DType {
+        /// The operator.
+        op: String,
+        /// The type that it computes with.
+        needs: DType,
+        /// The operand's.
+        got: DType,
+    },
+    /// Rows of another kind.
+    #[error("`{op}` needs {needs}, not {got}")]
+    Rows {
+        /// The operator.
+        op: String,
+        /// The rows that it reads.
+        needs: Rows,
+        /// The operand's.
+        got: Rows,
     },
     /// Too large to count.
     #[error("the value would have more than 2^40 elements")]

@@ -1,23 +1,40 @@
-//! Shape inference. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
+//! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
 mod operands;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use error::ShapeError;
 
-use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, Train, one_dimensional};
+use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
+use crate::base::tensor::DType;
 use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
+use rows::rows;
 use window::slide;
 
 /// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
 pub const MAX_ELEMENTS: u64 = 1 << 40;
 
-/// The shape of an operator's result; `Unknown` if an operand is. A 1-D input, `channels x length`, is handled as
-/// the feature map `channels x 1 x length`.
-pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+/// The types of an operator's results, one for each.
+pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {
+    if let Op::Custom(op) = op {
+        return op.0.infer(operands);
+    }
+    let shapes: Vec<Shape> = operands.iter().map(|operand| operand.shape.clone()).collect();
+    let shape = infer_shape(op, &shapes)?;
+    Ok(vec![TensorType { dtype: DType::F32, rows: rows(op, operands)?, shape }])
+}
+
+/// The shape of an operator's result, where it has a single one; `Unknown` if an operand is. A 1-D input, `channels x length`, is
+/// handled as the feature map `channels x 1 x length`.
+pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+    if let Op::Custom(op) = op {
+        let operands: Vec<TensorType> = inputs.iter().cloned().map(TensorType::per_sample).collect();
+        return Ok(op.0.infer(&operands)?.into_iter().next().map_or(Shape::Unknown, |result| result.shape));
+    }
     arity(op, inputs.len())?;
     if !matches!(op, Op::Input(_) | Op::Train(_)) && inputs.iter().any(Shape::is_1d) {
         return infer_one_dimensional(op, inputs);
@@ -168,6 +185,7 @@ pub fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             out
         }
         Op::Train(train) => infer_train(train, op, &dims)?,
+        Op::Custom(_) => return Ok(Shape::Unknown),
     };
     let elements = out.iter().try_fold(1u64, |n, d| n.checked_mul(d.fixed().unwrap_or(1) as u64));
     if elements.is_none_or(|n| n > MAX_ELEMENTS) {
@@ -189,7 +207,7 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
         return Err(ShapeError::OneDimensional { op: op.word().to_owned(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();
-    Ok(one_dimensional::drop_height(&infer(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
+    Ok(one_dimensional::drop_height(&infer_shape(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
 }
 
 /// The shape of a training operator's result; the number of operands is already checked.
@@ -205,7 +223,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
     };
     // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
     let back = |forward: Op, x: Vec<Dim>, dy: usize| {
-        let y = infer(&forward, &[Shape::Known(x.clone())])?;
+        let y = infer_shape(&forward, &[Shape::Known(x.clone())])?;
         equal(op, y.dims().unwrap_or_default(), dims[dy], dy)?;
         Ok(x)
     };

@@ -1,7 +1,7 @@
 //! What operators demand of their operands.
 
 use super::ShapeError;
-use crate::ir::{Arity, Broadcast, Dim, Elementwise, Op, Shape};
+use crate::ir::{Arity, Broadcast, Dim, Elementwise, Op, Operand, Shape};
 
 pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
@@ -38,11 +38,12 @@ const COUNTS: [&str; 5] = ["no", "one", "two", "three", "four"];
 
 /// The result of an elementwise function, which has the shape of its first operand.
 pub(super) fn elementwise(op: &Op, function: &Elementwise, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
-    let first = dims[0];
-    if function.program.operands() != function.operands.len() || function.operands[0].broadcast != Broadcast::Full {
+    let is_first = |x: &Operand| x.broadcast == Broadcast::Full;
+    let is_valid = function.program.operands() == function.operands.len() && function.operands.first().is_some_and(is_first);
+    let Some(&first) = dims.first().filter(|_| is_valid) else {
         // a damaged artifact
         return Err(ShapeError::Arity { op: op.word().to_owned(), takes: "other", got: dims.len() });
-    }
+    };
     let per_channel = function.operands.iter().any(|o| matches!(o.broadcast, Broadcast::Parameter { .. }));
     if per_channel && first.first().and_then(|dim| dim.fixed()).is_none() {
         return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(first.to_vec()) });

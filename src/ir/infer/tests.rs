@@ -23,7 +23,7 @@ fn pool(k: usize, stride: usize, pad: usize, ceil: bool) -> Op {
 }
 
 fn shape(op: &Op, dims: &[usize]) -> Result<Shape, ShapeError> {
-    infer(op, &[Shape::fixed(dims)])
+    infer_shape(op, &[Shape::fixed(dims)])
 }
 
 #[test]
@@ -100,32 +100,32 @@ fn absurd_numbers_are_errors_not_overflows() {
 #[test]
 fn free_sizes_stay_free_and_known_ones_do_not() {
     let x = Shape::Known(vec![Dim::Fixed(3), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
-    let y = infer(&Op::Conv(conv(64, 7, 2, 3)), &[x]).unwrap();
+    let y = infer_shape(&Op::Conv(conv(64, 7, 2, 3)), &[x]).unwrap();
     assert_eq!(y.to_string(), "64 x ceil(H/2) x ceil(W/2)");
-    let y = infer(&pool(3, 2, 1, false), &[y]).unwrap();
+    let y = infer_shape(&pool(3, 2, 1, false), &[y]).unwrap();
     assert_eq!(y.to_string(), "64 x ceil(H/4) x ceil(W/4)");
-    assert!(matches!(infer(&Op::Flatten, std::slice::from_ref(&y)), Err(ShapeError::Free { .. })));
-    assert_eq!(infer(&Op::AdaptiveAvgPool([1, 1]), &[y]), Ok(Shape::fixed(&[64, 1, 1])));
+    assert!(matches!(infer_shape(&Op::Flatten, std::slice::from_ref(&y)), Err(ShapeError::Free { .. })));
+    assert_eq!(infer_shape(&Op::AdaptiveAvgPool([1, 1]), &[y]), Ok(Shape::fixed(&[64, 1, 1])));
 }
 
 #[test]
 fn free_sizes_that_can_be_equal_may_be_added() {
     let x = Shape::Known(vec![Dim::Fixed(8), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
-    let up = infer(&pool(3, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // ceil(H/2)
-    let down = infer(&pool(2, 2, 0, false), std::slice::from_ref(&x)).unwrap(); // H/2
-    assert_eq!(infer(&Op::add(), &[up.clone(), down.clone()]), Ok(up.clone()));
-    assert_eq!(infer(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
+    let up = infer_shape(&pool(3, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // ceil(H/2)
+    let down = infer_shape(&pool(2, 2, 0, false), std::slice::from_ref(&x)).unwrap(); // H/2
+    assert_eq!(infer_shape(&Op::add(), &[up.clone(), down.clone()]), Ok(up.clone()));
+    assert_eq!(infer_shape(&Op::Concat, &[down.clone(), up]).map(|s| s.channels()), Ok(Some(16)));
     // offsets that differ by the divisor are never equal; different divisors eventually diverge
-    let shifted = infer(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
-    assert!(matches!(infer(&Op::add(), &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
-    assert!(matches!(infer(&Op::add(), &[x, down]), Err(ShapeError::Unequal { .. })));
+    let shifted = infer_shape(&pool(2, 2, 1, false), std::slice::from_ref(&x)).unwrap(); // (H+2)/2
+    assert!(matches!(infer_shape(&Op::add(), &[down.clone(), shifted]), Err(ShapeError::Unequal { .. })));
+    assert!(matches!(infer_shape(&Op::add(), &[x, down]), Err(ShapeError::Unequal { .. })));
 }
 
 #[test]
 fn a_failed_shape_silences_what_follows() {
     let linear = Op::Linear(Linear { features: 10, bias: true, epilogue: Epilogue::default() });
-    assert_eq!(infer(&linear, &[Shape::Unknown]), Ok(Shape::Unknown));
-    assert_eq!(infer(&Op::add(), &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
+    assert_eq!(infer_shape(&linear, &[Shape::Unknown]), Ok(Shape::Unknown));
+    assert_eq!(infer_shape(&Op::add(), &[Shape::fixed(&[4]), Shape::Unknown]), Ok(Shape::Unknown));
 }
 
 #[test]
@@ -152,7 +152,8 @@ fn the_extent_of_a_window_includes_its_dilation() {
     for (dilation, pad, stride, map) in (0..3000).map(|i| (1 + i % 5, i / 5 % 7, 1 + i / 35 % 3, 1 + i / 105 % 9)) {
         let kind = PoolKind::Max { dilation: [dilation; 2] };
         let pool = Pool { kind, kernel: [3; 2], stride: [stride; 2], pad: [[pad; 2]; 2], ceil: false };
-        let Ok(out) = infer(&Op::Pool(Pool { pad: [[0; 2]; 2], ..pool }), &[Shape::fixed(&[1, map + 2 * pad, 1 + 2 * dilation])])
+        let Ok(out) =
+            infer_shape(&Op::Pool(Pool { pad: [[0; 2]; 2], ..pool }), &[Shape::fixed(&[1, map + 2 * pad, 1 + 2 * dilation])])
         else {
             continue;
         };
@@ -183,11 +184,11 @@ fn reflection_padding_is_smaller_than_the_map() {
 fn additions_need_equal_dimensions_and_gates_may_be_per_channel() {
     let x = Shape::fixed(&[8, 4, 4]);
     let by_channel = Op::from(Elementwise::mul(Broadcast::Channel));
-    assert!(matches!(infer(&Op::add(), &[x.clone(), Shape::fixed(&[8, 1, 1])]), Err(ShapeError::Unequal { slot: 1, .. })));
-    assert_eq!(infer(&by_channel, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Ok(x.clone()));
-    assert!(infer(&by_channel, &[Shape::fixed(&[8, 1, 1]), x.clone()]).is_err());
-    assert_eq!(infer(&Op::Concat, &[x.clone(), Shape::fixed(&[3, 4, 4])]), Ok(Shape::fixed(&[11, 4, 4])));
-    assert!(infer(&Op::Concat, &[x, Shape::fixed(&[3, 4, 5])]).is_err());
+    assert!(matches!(infer_shape(&Op::add(), &[x.clone(), Shape::fixed(&[8, 1, 1])]), Err(ShapeError::Unequal { slot: 1, .. })));
+    assert_eq!(infer_shape(&by_channel, &[x.clone(), Shape::fixed(&[8, 1, 1])]), Ok(x.clone()));
+    assert!(infer_shape(&by_channel, &[Shape::fixed(&[8, 1, 1]), x.clone()]).is_err());
+    assert_eq!(infer_shape(&Op::Concat, &[x.clone(), Shape::fixed(&[3, 4, 4])]), Ok(Shape::fixed(&[11, 4, 4])));
+    assert!(infer_shape(&Op::Concat, &[x, Shape::fixed(&[3, 4, 5])]).is_err());
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn a_gradient_has_the_shape_of_its_value() {
     let conv = Conv { groups: 2, ..conv(8, 3, 2, 1) };
     let infer_one = |op: Train, shapes: &[&[usize]]| {
         let shapes: Vec<Shape> = shapes.iter().map(|s| Shape::fixed(s)).collect();
-        infer(&Op::Train(op), &shapes)
+        infer_shape(&Op::Train(op), &shapes)
     };
     let input = Train::ConvGradInput { conv: conv.clone(), input: [4, 9, 7] };
     assert_eq!(infer_one(input.clone(), &[&[8, 5, 4]]), Ok(Shape::fixed(&[4, 9, 7])));
@@ -213,11 +214,11 @@ fn a_gradient_has_the_shape_of_its_value() {
 #[test]
 fn one_dimensional_values_keep_their_axis() {
     let x = Shape::fixed(&[2, 1000]);
-    let infer_one = |op: &Op| infer(op, std::slice::from_ref(&x));
+    let infer_one = |op: &Op| infer_shape(op, std::slice::from_ref(&x));
     assert_eq!(infer_one(&conv_1d([1, 7], [1, 2], [[0, 0], [3, 3]])), Ok(Shape::fixed(&[8, 500])));
     assert_eq!(infer_one(&Op::AdaptiveAvgPool([1, 1])), Ok(Shape::fixed(&[2, 1])));
     assert_eq!(infer_one(&Op::Flatten), Ok(Shape::fixed(&[2000])));
-    assert_eq!(infer(&Op::from(Elementwise::mul(Broadcast::Channel)), &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
+    assert_eq!(infer_shape(&Op::from(Elementwise::mul(Broadcast::Channel)), &[x.clone(), Shape::fixed(&[2, 1])]), Ok(x.clone()));
     let pool = Pool { kind: PoolKind::MAX, kernel: [1, 3], stride: [1, 2], pad: [[0, 0], [1, 1]], ceil: false };
     assert_eq!(infer_one(&Op::Pool(pool)), Ok(Shape::fixed(&[2, 500])));
 }
@@ -225,10 +226,10 @@ fn one_dimensional_values_keep_their_axis() {
 #[test]
 fn two_dimensional_sizes_are_refused() {
     let x = Shape::fixed(&[2, 1000]);
-    let infer_one = |op: &Op| infer(op, std::slice::from_ref(&x));
+    let infer_one = |op: &Op| infer_shape(op, std::slice::from_ref(&x));
     assert!(matches!(infer_one(&conv_1d([3, 3], [1, 1], [[1, 1]; 2])), Err(ShapeError::OneDimensional { .. })));
     assert!(matches!(infer_one(&conv_1d([1, 3], [2, 2], [[0, 0], [1, 1]])), Err(ShapeError::OneDimensional { .. })));
     assert!(matches!(infer_one(&Op::Subsample([2, 2])), Err(ShapeError::OneDimensional { .. })));
     let map = Shape::fixed(&[2, 1, 1000]);
-    assert!(matches!(infer(&Op::add(), &[x, map]), Err(ShapeError::Unequal { .. })));
+    assert!(matches!(infer_shape(&Op::add(), &[x, map]), Err(ShapeError::Unequal { .. })));
 }

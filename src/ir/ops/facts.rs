@@ -91,9 +91,18 @@ impl Op {
         }
     }
 
-    /// Whether a source can declare it: training operators and fused epilogues belong to later phases.
+    /// For an operator that begins counted rows: the slot of the operand with their counts.
+    pub fn counts(&self) -> Option<usize> {
+        match self {
+            Op::Custom(op) => op.0.counts(),
+            _ => None,
+        }
+    }
+
+    /// Whether a source can declare it: training operators and fused epilogues belong to later phases, and custom operators to
+    /// the program.
     pub fn is_declarable(&self) -> bool {
-        !matches!(self, Op::Train(_)) && self.epilogue().is_none_or(|epilogue| *epilogue == Epilogue::default())
+        !matches!(self, Op::Train(_) | Op::Custom(_)) && self.epilogue().is_none_or(|epilogue| *epilogue == Epilogue::default())
     }
 
     /// The step along height and width, as counted by shortcut policies.
@@ -183,22 +192,6 @@ impl Op {
             }
             Op::Linear(linear) => (linear.features as u64).checked_mul(operands.first()?.channels()? as u64),
             _ => Some(0),
-        }
-    }
-
-    /// Whether its result has a batch dimension; otherwise it is one value for the whole batch.
-    pub fn is_batched(&self) -> bool {
-        match self {
-            Op::Train(op) => op.is_batched(),
-            _ => true,
-        }
-    }
-
-    /// Whether its operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Op::Train(op) => op.takes_batched(slot),
-            _ => true,
         }
     }
 }

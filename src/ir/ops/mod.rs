@@ -1,6 +1,18 @@
-//! What the compiler knows about each operator beyond its attributes.
+//! What the compiler knows about each operator beyond its meaning: how it is declared, a file for each family, and facts.
 
+mod conv;
+mod elementwise;
 mod facts;
+mod linear;
+mod norm;
+mod pool;
+mod schema;
+mod shape;
+mod table;
 mod train_facts;
+mod value;
 
 pub use facts::Arity;
+pub use schema::{Alone, Attribute, DefaultValue, Kind, Operands, Operator, Rule, Schema, Shown};
+pub use table::{Given, find, operators};
+pub use value::{AttrValue, Attributes, Invalid};

@@ -5,27 +5,6 @@ use crate::ir::params::ParamRole;
 use crate::ir::train::Train;
 
 impl Train {
-    /// Whether its result has a batch dimension.
-    pub fn is_batched(&self) -> bool {
-        !matches!(
-            self,
-            Train::NormStats
-                | Train::NormGradParams { .. }
-                | Train::ConvGradWeight(_)
-                | Train::BiasGrad
-                | Train::LinearGradWeight
-        ) && !matches!(self, Train::Reduce(broadcast) if broadcast.is_learned())
-    }
-
-    /// Whether the operand in a slot has a batch dimension.
-    pub fn takes_batched(&self, slot: usize) -> bool {
-        match self {
-            Train::BatchNorm { .. } => slot != 1,
-            Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot < 2,
-            _ => true,
-        }
-    }
-
     /// Its epilogue, if it has one.
     pub fn epilogue(&self) -> Option<&Epilogue> {
         match self {

@@ -2,11 +2,11 @@
 //!
 //! A [`Program`](crate::elementwise::Program) is compiled to [`Code`] once. Code runs on strips that stay in the L1 cache, one
 //! operation after the other, with the vectors of the instruction set. Operations are rounded one by one, as IEEE 754 demands:
-//! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors [`math`] states. An element's
+//! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors `math` states. An element's
 //! result does not depend on its place, so that it does not depend on the number of threads either.
 //!
 //! Two instructions may be carried out as one: a ReLU as a maximum (which keeps `-0`), also with the sum before it; and
-//! `tanh(softplus(x))`, with the error that [`math`] states for it.
+//! `tanh(softplus(x))`, with the error that `math` states for it.
 
 mod activation;
 mod code;

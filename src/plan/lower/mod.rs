@@ -1,17 +1,19 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod rows;
 mod train;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attrs::{edge, pool_shape};
 use super::{
     Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
-    ResidualPlan, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
+    ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, ShapedNetwork, Value};
+use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -19,12 +21,14 @@ use crate::kernels::{ConvShape, Layout};
 pub(super) struct Lowering<'a> {
     pub network: &'a ShapedNetwork,
     pub plan: Plan,
-    /// The buffer of each node's result.
-    buffers: Vec<Option<BufferId>>,
+    /// The buffer of each value.
+    buffers: HashMap<Value, BufferId>,
+    /// In a loop over counted rows, the rows of a chunk.
+    chunk: Option<usize>,
 }
 
 /// Lowers a network. All buffers but the caller's are in the arena, without offsets yet.
-pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Plan, PlanError> {
+pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions, settings: &Settings) -> Result<Plan, PlanError> {
     let graph = network.graph();
     let plan = Plan {
         name: network.name().to_owned(),
@@ -34,35 +38,41 @@ pub(super) fn lower(network: &ShapedNetwork, options: &PlanOptions) -> Result<Pl
         buffers: Vec::new(),
         weights: Vec::new(),
         steps: Vec::new(),
+        loops: Vec::new(),
         arena: 0,
         scratch_at: 0,
         scratch: 0,
     };
-    let mut l = Lowering { network, plan, buffers: vec![None; graph.bound()] };
+    let mut l = Lowering { network, plan, buffers: HashMap::new(), chunk: None };
     for (index, &id) in graph.inputs().iter().enumerate() {
-        let shape = l.shape(id)?;
-        let buffer = l.buffer(id, Place::Input(index))?;
-        l.buffers[id.index()] = Some(buffer);
+        let shape = l.shape(id.into())?;
+        let buffer = l.buffer(id.into(), Place::Input(index))?;
+        l.set(id.into(), buffer);
         let shape = network.declared_sizes(&shape);
-        l.plan.inputs.push(Port { name: graph.node(id).name.clone(), shape });
+        l.plan.inputs.push(Port { name: graph.node(id).name.clone(), dtype: network.types.get(id).dtype, shape });
     }
-    for id in graph.order() {
-        // an activation may already be fused into the previous step, and inputs have their buffers
-        if l.buffers[id.index()].is_none() {
-            l.node(id)?;
+    for unit in units(network)? {
+        match unit {
+            Unit::Node(id) => l.node(id)?,
+            Unit::Loop(rows) => l.row_loop(&rows, settings.chunk_rows)?,
         }
     }
     for (index, (name, value)) in graph.outputs().iter().enumerate() {
-        l.output(index, name, value.node)?;
+        l.output(index, name, *value)?;
     }
     Ok(l.plan)
 }
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        // an activation may already be fused into the previous step, and inputs have their buffers
+        if self.buffers.contains_key(&id.into()) {
+            return Ok(());
+        }
         let graph = self.network.graph();
         let node = graph.node(id);
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        let operands = graph.operands(id);
+        let result = Value::from(id);
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         if let Op::Upsample(None) = node.op {
             // only the sizes of the second operand matter
@@ -71,30 +81,30 @@ impl Lowering<'_> {
         let kernel = match &node.op {
             Op::Input(_) => return Err(PlanError::Internal(format!("the input `{}` is not declared", node.name))),
             Op::Flatten | Op::Dropout(_) => {
-                self.buffers[id.index()] = Some(inputs[0]);
+                self.set(result, inputs[0]);
                 return Ok(());
             }
             Op::Conv(conv) => {
-                let shape = self.conv_shape(conv, id, operands[0])?;
+                let shape = self.conv_shape(conv, result, operands[0])?;
                 let strategy = strategy::plain(&shape, self.plan.options.threads).strategy;
                 let residual = residual(conv.epilogue.residual);
                 let act = conv.epilogue.act.as_ref().filter(|act| self.fuses(act, Some(conv.filters)));
                 Kernel::Conv { shape, strategy, residual, act: act.map(|act| FusedFunction::new(act)) }
             }
             Op::Linear(linear) => {
-                let inputs = self.shape(operands[0])?[1];
-                let sizes = [self.plan.options.batch, inputs, linear.features];
+                let x = self.shape(operands[0])?;
+                let sizes = [x[0], x[1], linear.features];
                 let act = linear.epilogue.act.as_ref().map(|act| FusedFunction::new(act));
                 Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act }
             }
             Op::BatchNorm(_) => {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
-                Kernel::ScaleShift { plane: self.plane(id)?, act }
+                Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
                 let mut end = 0;
-                let mut part = |&operand: &NodeId| {
+                let mut part = |&operand: &Value| {
                     let start = end;
                     end += self.shape(operand)?[1..].iter().product::<usize>();
                     Ok(start..end)
@@ -102,30 +112,32 @@ impl Lowering<'_> {
                 let parts = operands.iter().map(&mut part).collect::<Result<_, PlanError>>()?;
                 Kernel::Concat { parts, placed: 0 }
             }
-            Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, id, operands[0])?),
+            Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
-            Op::Softmax => Kernel::Softmax { channels: self.shape(id)?[1], plane: self.plane(id)? },
+            Op::Softmax => Kernel::Softmax { channels: self.shape(result)?[1], plane: self.plane(result)? },
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
-                let input = [self.plan.options.batch, self.shape(operands[0])?[1], h, w];
+                let x = self.shape(operands[0])?;
+                let input = [x[0], x[1], h, w];
                 Kernel::Pad(PadShape { input, channels: pad.channels, sides: pad.sides, edge: edge(pad.mode) })
             }
             Op::GlobalMaxPool => {
                 let map = self.map(operands[0])?;
                 let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
-                Kernel::Pool(self.pool_shape(&pool, id, operands[0])?)
+                Kernel::Pool(self.pool_shape(&pool, result, operands[0])?)
             }
-            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(id)? },
+            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Train(op) => return self.train(id, op),
+            Op::Custom(op) => return self.custom(id, op, inputs),
         };
-        let output = self.buffer(id, Place::Arena(0))?;
+        let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;
-        let shape = self.shape(id)?;
+        let shape = self.shape(result)?;
         let why = String::new();
         self.plan.steps.push(Step {
             name: node.name.clone(),
@@ -137,15 +149,15 @@ impl Lowering<'_> {
             shape,
             why,
         });
-        self.buffers[id.index()] = Some(output);
+        self.set(result, output);
         if let Op::BatchNorm(_) = node.op {
             if let Some((act, _)) = self.following_function(id) {
-                self.buffers[act.index()] = Some(output);
+                self.set(act.into(), output);
             }
-        } else if let Some(act) = node.op.epilogue().and_then(|epilogue| epilogue.act.as_ref())
-            && !self.fuses(act, self.shape(id)?.get(1).copied())
+        } else if let Op::Conv(conv) = &node.op
+            && let Some(act) = conv.epilogue.act.as_ref().filter(|act| !self.fuses(act, Some(conv.filters)))
         {
-            self.own_step(id, act)?;
+            self.own_step(result, act)?;
         }
         Ok(())
     }
@@ -157,12 +169,12 @@ impl Lowering<'_> {
         is_full || function.program.evaluate(&[0.0]) == 0.0
     }
 
-    /// Applies a function to the result of a node in a step of its own.
-    fn own_step(&mut self, id: NodeId, function: &Elementwise) -> Result<(), PlanError> {
-        let (input, output) = (self.operand(id)?, self.buffer(id, Place::Arena(0))?);
-        let name = format!("{}.{}", self.network.graph().node(id).name, function.name);
+    /// Applies a function to a value in a step of its own.
+    fn own_step(&mut self, value: Value, function: &Elementwise) -> Result<(), PlanError> {
+        let (input, output) = (self.operand(value)?, self.buffer(value, Place::Arena(0))?);
+        let name = format!("{}.{}", self.name(value), function.name);
         let kernel = Kernel::Elementwise(ElementwiseKernel::new(function));
-        let shape = self.shape(id)?;
+        let shape = self.shape(value)?;
         self.plan.steps.push(Step {
             name,
             kernel,
@@ -173,20 +185,24 @@ impl Lowering<'_> {
             shape,
             why: String::new(),
         });
-        self.buffers[id.index()] = Some(output);
+        self.set(value, output);
         Ok(())
     }
 
     /// Binds an output of the network to the buffer of its value, or to a copy if that is the caller's or already an output.
-    fn output(&mut self, index: usize, name: &str, node: NodeId) -> Result<(), PlanError> {
-        let id = self.operand(node)?;
-        let shape = self.shape(node)?;
+    fn output(&mut self, index: usize, name: &str, value: Value) -> Result<(), PlanError> {
+        let id = self.operand(value)?;
+        let shape = self.shape(value)?;
         let port = self.network.declared_sizes(&shape);
-        self.plan.outputs.push(Port { name: name.to_owned(), shape: port });
+        let dtype = self.network.types.get(value).dtype;
+        if dtype != DType::F32 && (index == 0 || !matches!(dtype, DType::I64 | DType::I32)) {
+            return Err(PlanError::OutputType { name: name.to_owned(), dtype });
+        }
+        self.plan.outputs.push(Port { name: name.to_owned(), dtype, shape: port });
         match self.plan.buffers[id.0].place {
             Place::Arena(_) => self.plan.buffers[id.0].place = Place::Output(index),
             Place::Input(_) | Place::Output(_) => {
-                let output = self.buffer(node, Place::Output(index))?;
+                let output = self.buffer(value, Place::Output(index))?;
                 self.plan.steps.push(Step {
                     name: format!("output {name}"),
                     kernel: Kernel::Copy,
@@ -202,52 +218,69 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn operand(&self, id: NodeId) -> Result<BufferId, PlanError> {
-        self.buffers[id.index()].ok_or_else(|| PlanError::Internal(format!("{id} is used before it is computed")))
+    fn operand(&self, value: Value) -> Result<BufferId, PlanError> {
+        let found = self.buffers.get(&value).copied();
+        found.ok_or_else(|| PlanError::Internal(format!("{} is used before it is computed", value.node)))
     }
 
-    /// Sizes of a node's result, batch first if it has one.
-    fn shape(&self, id: NodeId) -> Result<Vec<usize>, PlanError> {
-        let shape = self.network.shape(id);
-        let sizes = shape
-            .sizes()
-            .ok_or_else(|| PlanError::FreeShape { node: self.network.graph().node(id).name.clone(), shape: shape.to_string() })?;
-        let batched = self.network.graph().node(id).op.is_batched();
-        Ok(if batched { [&[self.plan.options.batch], &sizes[..]].concat() } else { sizes })
+    /// Sizes of a value, batch first if it has one.
+    fn shape(&self, value: Value) -> Result<Vec<usize>, PlanError> {
+        let of = self.network.types.get(value);
+        let free = || PlanError::FreeShape { node: self.name(value).to_owned(), shape: of.shape.to_string() };
+        let sizes = of.shape.sizes().ok_or_else(free)?;
+        Ok(match of.rows {
+            Rows::PerSample => [&[self.plan.options.batch], &sizes[..]].concat(),
+            Rows::PerBatch => sizes,
+            Rows::Counted(_) => {
+                let outside =
+                    || PlanError::Internal(format!("the rows of `{}` are read outside of their loop", self.name(value)));
+                [&[self.chunk.ok_or_else(outside)?], &sizes[..]].concat()
+            }
+        })
     }
 
-    fn map(&self, id: NodeId) -> Result<[usize; 2], PlanError> {
-        let shape = self.shape(id)?;
+    /// Whether a value has a row per sample.
+    fn is_per_sample(&self, value: Value) -> bool {
+        self.network.types.get(value).rows == Rows::PerSample
+    }
+
+    /// The name of the node that yields a value.
+    fn name(&self, value: Value) -> &str {
+        &self.network.graph().node(value.node).name
+    }
+
+    fn map(&self, value: Value) -> Result<[usize; 2], PlanError> {
+        let shape = self.shape(value)?;
         let map = shape.get(2..).and_then(|map| <[usize; 2]>::try_from(map).ok());
-        map.ok_or_else(|| PlanError::Internal(format!("{id} is not a map")))
+        map.ok_or_else(|| PlanError::Internal(format!("`{}` is not a map", self.name(value))))
     }
 
     /// Elements of one channel.
-    fn plane(&self, id: NodeId) -> Result<usize, PlanError> {
-        Ok(self.shape(id)?[2..].iter().product())
+    fn plane(&self, value: Value) -> Result<usize, PlanError> {
+        Ok(self.shape(value)?[2..].iter().product())
     }
 
-    /// The buffer of a node's result.
-    fn buffer(&mut self, id: NodeId, place: Place) -> Result<BufferId, PlanError> {
-        let (network, shape) = (self.network, self.shape(id)?);
-        self.buffer_at(&shape, &network.graph().node(id).name, place)
+    /// The buffer of a value.
+    fn buffer(&mut self, value: Value, place: Place) -> Result<BufferId, PlanError> {
+        let (network, shape) = (self.network, self.shape(value)?);
+        self.buffer_at(&shape, network.types.get(value).dtype, &network.graph().node(value.node).name, place)
     }
 
-    /// An arena buffer for a value of these sizes. `node` is the node's name, for errors.
+    /// An arena buffer for an f32 value of these sizes. `node` is the node's name, for errors.
     fn buffer_of(&mut self, shape: &[usize], node: &str) -> Result<BufferId, PlanError> {
-        self.buffer_at(shape, node, Place::Arena(0))
+        self.buffer_at(shape, DType::F32, node, Place::Arena(0))
     }
 
-    fn buffer_at(&mut self, shape: &[usize], node: &str, place: Place) -> Result<BufferId, PlanError> {
-        let buffer = Buffer::new(shape, DType::F32, Layout::Nchw, place);
+    fn buffer_at(&mut self, shape: &[usize], dtype: DType, node: &str, place: Place) -> Result<BufferId, PlanError> {
+        let buffer = Buffer::new(shape, dtype, Layout::Nchw, place);
         let too_large = || PlanError::TooLarge { batch: self.plan.options.batch, node: node.to_owned() };
         self.plan.buffers.push(buffer.ok_or_else(too_large)?);
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    /// Records the buffer of a node's result.
-    fn set(&mut self, id: NodeId, buffer: BufferId) {
-        self.buffers[id.index()] = Some(buffer);
+    /// Records the buffer of a value.
+    fn set(&mut self, value: Value, buffer: BufferId) {
+        self.buffers.insert(value, buffer);
     }
 
     fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
@@ -276,13 +309,14 @@ impl Lowering<'_> {
         Ok(list)
     }
 
-    fn conv_shape(&self, conv: &Conv, id: NodeId, operand: NodeId) -> Result<ConvShape, PlanError> {
+    fn conv_shape(&self, conv: &Conv, result: Value, operand: Value) -> Result<ConvShape, PlanError> {
+        let x = self.shape(operand)?;
         Ok(ConvShape {
-            batch: self.plan.options.batch,
-            channels: self.shape(operand)?[1],
+            batch: x[0],
+            channels: x[1],
             input: self.map(operand)?,
             filters: conv.filters,
-            output: self.map(id)?,
+            output: self.map(result)?,
             kernel: conv.kernel,
             stride: conv.stride,
             pad: conv.pad,
@@ -291,9 +325,9 @@ impl Lowering<'_> {
         })
     }
 
-    fn pool_shape(&self, pool: &Pool, id: NodeId, operand: NodeId) -> Result<PoolShape, PlanError> {
-        let maps = self.plan.options.batch * self.shape(operand)?[1];
-        Ok(pool_shape(pool, maps, self.map(operand)?, self.map(id)?))
+    fn pool_shape(&self, pool: &Pool, result: Value, operand: Value) -> Result<PoolShape, PlanError> {
+        let maps = self.shape(operand)?[..2].iter().product();
+        Ok(pool_shape(pool, maps, self.map(operand)?, self.map(result)?))
     }
 
     /// The function that is the only user of a norm's result, with its node, if the norm's step can apply it.

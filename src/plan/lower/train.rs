@@ -1,7 +1,7 @@
 //! Lowers the operators of training steps.
 
 use super::{Lowering, residual};
-use crate::ir::{Conv, Node, NodeId, Pad, Train};
+use crate::ir::{Conv, Node, NodeId, Pad, Train, Value};
 use crate::kernels::{ConvShape, Layout};
 use crate::plan::{
     BufferId, ConvStrategy, FusedFunction, Kernel, PlanError, Step, TrainKernel, Weight, WeightId, WeightLayout, WeightSource,
@@ -13,17 +13,19 @@ impl Lowering<'_> {
     pub(super) fn train(&mut self, id: NodeId, op: &Train) -> Result<(), PlanError> {
         let graph = self.network.graph();
         let node = graph.node(id);
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|v| v.node).collect();
+        let operands = graph.operands(id);
         if let Train::ConvGradInput { conv, input } = op {
             return self.conv_grad_input(id, conv, *input, &operands);
         }
         let act = op.epilogue().and_then(|epilogue| epilogue.act.as_ref());
-        let after = act.filter(|act| !self.fuses(act, self.shape(id).ok().and_then(|shape| shape.get(1).copied())));
+        let after = act.filter(|act| !self.fuses(act, self.shape(id.into()).ok().and_then(|shape| shape.get(1).copied())));
         let kernel = TrainKernel {
             act: act.filter(|_| after.is_none()).map(|act| FusedFunction::new(act)),
             op: op.clone(),
             operands: operands.iter().map(|&o| self.shape(o)).collect::<Result<_, _>>()?,
-            result: self.shape(id)?,
+            per_sample: operands.iter().map(|&o| self.is_per_sample(o)).collect(),
+            result: self.shape(id.into())?,
+            yields_per_sample: self.is_per_sample(id.into()),
             batch: self.plan.options.batch,
             layout: Layout::Nchw,
             plain: false,
@@ -32,7 +34,7 @@ impl Lowering<'_> {
         let inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
         let weights = self.weights(node)?;
         self.train_step(&node.name, kernel, inputs, weights, id)?;
-        after.map_or(Ok(()), |function| self.own_step(id, function))
+        after.map_or(Ok(()), |function| self.own_step(id.into(), function))
     }
 
     fn train_step(
@@ -57,14 +59,14 @@ impl Lowering<'_> {
             shape,
             why: String::new(),
         });
-        self.set(id, output);
+        self.set(id.into(), output);
         Ok(())
     }
 
     /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
     /// [`WeightSource::Transposed`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
     /// For a 1x1 kernel without padding, the result is zero-inserted instead.
-    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[NodeId]) -> Result<(), PlanError> {
+    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[Value]) -> Result<(), PlanError> {
         let dy = operands[0];
         let node = self.network.graph().node(id);
         let name = node.name.clone();
@@ -141,22 +143,13 @@ impl Lowering<'_> {
         if insert_after {
             result = self.zero_insert(&format!("{name}.zero_insert"), conv.stride, [batch, channels, h, w], result, map)?;
         }
-        self.set(id, result);
+        self.set(id.into(), result);
         if padded != [[0; 2]; 2] {
-            let pad = Pad::zeros(padded);
-            let kernel = TrainKernel {
-                act: None,
-                op: Train::Unpad(pad),
-                operands: vec![shape.output_sizes().to_vec()],
-                result: vec![batch, channels, h, w],
-                batch,
-                layout: Layout::Nchw,
-                plain: false,
-                precise: false,
-            };
+            let unpad = Train::Unpad(Pad::zeros(padded));
+            let kernel = TrainKernel::on_map(unpad, shape.output_sizes().to_vec(), vec![batch, channels, h, w], batch);
             self.train_step(&format!("{name}.unpad"), kernel, vec![result], Vec::new(), id)?;
         }
-        act.filter(|_| !fuses).map_or(Ok(()), |act| self.own_step(id, act))
+        act.filter(|_| !fuses).map_or(Ok(()), |act| self.own_step(id.into(), act))
     }
 
     /// Adds a step that inserts zeros between the pixels of a feature map.
@@ -169,16 +162,8 @@ impl Lowering<'_> {
         map: [usize; 2],
     ) -> Result<BufferId, PlanError> {
         let [batch, channels, h, w] = result;
-        let kernel = TrainKernel {
-            act: None,
-            op: Train::SubsampleGrad { stride, input: [h, w] },
-            operands: vec![vec![batch, channels, map[0], map[1]]],
-            result: result.to_vec(),
-            batch,
-            layout: Layout::Nchw,
-            plain: false,
-            precise: false,
-        };
+        let insert = Train::SubsampleGrad { stride, input: [h, w] };
+        let kernel = TrainKernel::on_map(insert, vec![batch, channels, map[0], map[1]], result.to_vec(), batch);
         let output = self.buffer_of(&result, name)?;
         self.plan.steps.push(Step {
             name: name.to_owned(),

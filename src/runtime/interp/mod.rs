@@ -6,14 +6,19 @@ mod elementwise;
 mod ops;
 mod train;
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::error::RunError;
-use super::inputs;
-use super::outputs::Outputs;
+use super::inputs::{self, Matched};
+use super::outputs::{OutputArray, Outputs};
 use super::params::ParamStore;
+use crate::base::tensor::DType;
 use crate::check::SizeError;
-use crate::ir::{Node, NodeId, Op, Param, ParamRole, Runnable, Shape, ShapedNetwork, infer};
+use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer, units};
+use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
 use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
@@ -48,16 +53,61 @@ pub fn run_exact(
     params: &ParamStore,
     inputs: &[(&str, ArrayViewD<'_, f32>)],
 ) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
-    interpret(network, params, inputs, Stats::Running, false)
+    let outputs = interpret(network, params, inputs, Stats::Running, false)?;
+    Ok(outputs.into_iter().map(|output| (output.name, output.values)).collect())
 }
 
-fn rounded(outputs: Vec<(String, ArrayD<f64>)>) -> Result<Outputs, RunError> {
-    Ok(Outputs::new(outputs.into_iter().map(|(name, array)| (name, array.mapv(|v| v as f32))).collect()))
+/// An output, in f64 whatever its type.
+struct Output {
+    name: String,
+    dtype: DType,
+    values: ArrayD<f64>,
 }
 
-/// A value's shape in the graph, which has no batch axis.
-fn value_shape(network: &ShapedNetwork, id: NodeId, array: &Array) -> Shape {
-    Shape::fixed(&array.shape[usize::from(network.graph().node(id).op.is_batched())..])
+fn rounded(outputs: Vec<Output>) -> Result<Outputs, RunError> {
+    let round = |(index, Output { name, dtype, values }): (usize, Output)| {
+        let array = match dtype {
+            dtype if index == 0 && dtype != DType::F32 => return Err(PlanError::OutputType { name, dtype }),
+            DType::F32 => OutputArray::F32(values.mapv(|v| v as f32)),
+            DType::I64 => OutputArray::I64(values.mapv(|v| v as i64)),
+            DType::I32 => OutputArray::I32(values.mapv(|v| v as i32)),
+            _ => return Err(PlanError::OutputType { name, dtype }),
+        };
+        Ok((name, array))
+    };
+    let list = outputs.into_iter().enumerate().map(round).collect::<Result<_, _>>()?;
+    Outputs::new(list).ok_or_else(|| RunError::Internal("the main output is not f32".to_owned()))
+}
+
+/// A value of a run, with its type at the sizes of the run.
+struct Known {
+    of: TensorType,
+    array: Array,
+    /// The number of rows of each sample, if they are counted.
+    counts: Option<Rc<[usize]>>,
+}
+
+impl Known {
+    /// Rounded to the precision of its type: integers are exact.
+    fn rounded(mut self) -> Known {
+        if self.of.dtype == DType::F32 {
+            self.array.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        }
+        self
+    }
+
+    fn reference(&self) -> Reference<'_> {
+        Reference { shape: &self.array.shape, data: &self.array.data, counts: self.counts.as_deref() }
+    }
+}
+
+/// The number of rows of each sample in the loop over counted rows that an operator begins or belongs to.
+fn counts(op: &Op, x: &[&Known]) -> Option<Rc<[usize]>> {
+    let given = || {
+        let counts = x.get(op.counts()?)?;
+        Some(counts.array.data.iter().map(|&count| count as usize).collect())
+    };
+    x.iter().find_map(|known| known.counts.clone()).or_else(given)
 }
 
 fn interpret(
@@ -66,16 +116,16 @@ fn interpret(
     given: &[(&str, ArrayViewD<'_, f32>)],
     mut stats: Stats<'_>,
     round: bool,
-) -> Result<Vec<(String, ArrayD<f64>)>, RunError> {
+) -> Result<Vec<Output>, RunError> {
     let matched = inputs::matched(network, given)?;
+    // only to refuse what cannot be computed: here, no memory is saved
+    units(network).map_err(PlanError::from)?;
     let graph = network.graph();
-    let mut values: Vec<Option<Array>> = vec![None; graph.bound()];
-    let mut uses: Vec<usize> = vec![0; graph.bound()];
-    for (_, value) in graph.outputs() {
-        uses[value.node.index()] += 1;
-    }
-    for id in graph.ids() {
-        uses[id.index()] += graph.users(id).len();
+    let mut values: HashMap<Value, Known> = HashMap::new();
+    let mut uses: HashMap<Value, usize> = HashMap::new();
+    let operands = graph.ids().flat_map(|id| graph.operands(id));
+    for value in operands.chain(graph.outputs().iter().map(|(_, value)| *value)) {
+        *uses.entry(value).or_default() += 1;
     }
     for (slot, &id) in graph.inputs().iter().enumerate() {
         let array = &given[matched.order[slot]].1;
@@ -84,7 +134,11 @@ fn interpret(
             [batch, channels, length] => vec![batch, channels, 1, length],
             _ => array.shape().to_vec(),
         };
-        values[id.index()] = Some(Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() });
+        let of = TensorType::per_sample(Shape::fixed(&shape[1..]));
+        values.insert(
+            id.into(),
+            Known { of, array: Array { shape, data: array.iter().map(|&v| f64::from(v)).collect() }, counts: None },
+        );
     }
     for id in graph.order() {
         let node = graph.node(id);
@@ -92,40 +146,70 @@ fn interpret(
             continue;
         }
         let operands = graph.operands(id);
-        let shapes: Vec<Shape> = operands
-            .iter()
-            .map(|v| values[v.node.index()].as_ref().map_or(Shape::Unknown, |a| value_shape(network, v.node, a)))
-            .collect();
-        let [height, width] = matched.size.map(|n| n.unwrap_or(0));
-        let refused = |error| SizeError { height, width, node: node.name.clone(), error };
-        let shape = infer(&node.op, &shapes).map_err(refused)?;
-        let sizes = shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
-        let x: Vec<&Array> = operands.iter().filter_map(|v| values[v.node.index()].as_ref()).collect();
-        let batch: &[usize] = if node.op.is_batched() { &[matched.batch] } else { &[] };
-        let mut out = Array { shape: [batch, &sizes[..]].concat(), data: Vec::new() };
-        out.data = evaluate(node, params, &x, &out.shape, &mut stats)?;
-        if round {
-            out.data.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+        let x: Vec<&Known> = operands.iter().filter_map(|value| values.get(value)).collect();
+        for (port, known) in results(node, params, &x, &matched, &mut stats)?.into_iter().enumerate() {
+            values.insert(Value { node: id, port: port as u8 }, if round { known.rounded() } else { known });
         }
-        values[id.index()] = Some(out);
         for operand in operands {
-            let left = &mut uses[operand.node.index()];
+            let left = uses.entry(operand).or_default();
             *left -= 1;
             if *left == 0 {
-                values[operand.node.index()] = None;
+                values.remove(&operand);
             }
         }
     }
     let mut outputs = Vec::new();
     for (name, value) in graph.outputs() {
-        let array = values[value.node.index()].clone();
-        let array = array.and_then(|a| ArrayD::from_shape_vec(network.declared_sizes(&a.shape), a.data).ok());
-        outputs.push((name.clone(), array.ok_or_else(|| RunError::Internal(format!("the output `{name}` has no value")))?));
+        let missing = || RunError::Internal(format!("the output `{name}` has no value"));
+        let Known { of, array, .. } = values.get(value).ok_or_else(missing)?;
+        let values = ArrayD::from_shape_vec(network.declared_sizes(&array.shape), array.data.clone());
+        outputs.push(Output { name: name.clone(), dtype: of.dtype, values: values.map_err(|_| missing())? });
     }
     if outputs.is_empty() {
         return Err(RunError::Internal("the network has no output".to_owned()));
     }
     Ok(outputs)
+}
+
+/// The results of an operator.
+fn results(
+    node: &Node,
+    params: &ParamStore,
+    x: &[&Known],
+    matched: &Matched,
+    stats: &mut Stats<'_>,
+) -> Result<Vec<Known>, RunError> {
+    let [height, width] = matched.size.map(|n| n.unwrap_or(0));
+    let refused = |error| SizeError { height, width, node: node.name.clone(), error };
+    let types: Vec<TensorType> = x.iter().map(|known| known.of.clone()).collect();
+    let types = infer(&node.op, &types).map_err(refused)?;
+    let counts = counts(&node.op, x);
+    let mut shapes = Vec::new();
+    for of in &types {
+        let sizes = of.shape.sizes().ok_or_else(|| RunError::Internal(format!("`{}` has no shape", node.name)))?;
+        let rows = match of.rows {
+            Rows::PerSample => vec![matched.batch],
+            Rows::PerBatch => Vec::new(),
+            Rows::Counted(_) => vec![counts.iter().flat_map(|counts| counts.iter()).sum()],
+        };
+        shapes.push([rows, sizes].concat());
+    }
+    let data = match (&node.op, &shapes[..]) {
+        (Op::Custom(op), _) => op.0.evaluate(&x.iter().map(|known| known.reference()).collect::<Vec<_>>()),
+        // there is no row
+        (_, [shape]) if shape.contains(&0) => vec![Vec::new()],
+        (_, [shape]) => vec![evaluate(node, params, &x.iter().map(|known| &known.array).collect::<Vec<_>>(), shape, stats)?],
+        _ => Vec::new(),
+    };
+    let fits = |(shape, data): (&Vec<usize>, &Vec<f64>)| shape.iter().product::<usize>() == data.len();
+    if data.len() != shapes.len() || !shapes.iter().zip(&data).all(fits) {
+        return Err(RunError::Internal(format!("`{}` has results of other sizes than inferred", node.name)));
+    }
+    let known = |((of, shape), data): ((TensorType, Vec<usize>), Vec<f64>)| {
+        let counts = counts.clone().filter(|_| matches!(of.rows, Rows::Counted(_)));
+        Known { of, array: Array { shape, data }, counts }
+    };
+    Ok(types.into_iter().zip(shapes).zip(data).map(known).collect())
 }
 
 fn evaluate(
@@ -191,6 +275,7 @@ fn evaluate(
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
+        Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {
             let [_, _, h, w] = x[0].map();
             let mut out = Vec::with_capacity(shape.iter().product());

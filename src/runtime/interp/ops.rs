@@ -228,7 +228,7 @@ mod tests {
     //! Expected values are from PyTorch (2.x, CPU), printed by `torch.nn.functional` for the same sequence.
 
     use super::*;
-    use crate::ir::{Op, Shape, infer};
+    use crate::ir::{Op, Shape, infer_shape};
 
     /// `((7 i + 3) mod 11 - 5) / 2`: neighbors differ, and all values are exact in f32.
     fn sequence(shape: &[usize]) -> Array {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn shape(op: &Op, x: &Array) -> Vec<usize> {
-        let sizes = infer(op, &[Shape::fixed(&x.shape[1..])]).unwrap().sizes().unwrap();
+        let sizes = infer_shape(op, &[Shape::fixed(&x.shape[1..])]).unwrap().sizes().unwrap();
         [&x.shape[..1], &sizes[..]].concat()
     }
 

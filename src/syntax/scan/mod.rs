@@ -8,6 +8,7 @@ mod tokens;
 
 use std::ops::Range;
 
+use super::words::ITEMS;
 use super::{MAX_ERRORS, MAX_NESTING, MAX_TOKENS};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
@@ -278,7 +279,7 @@ impl Scanner<'_> {
             end = self.word_end(end + 1);
         }
         let word = &self.text[start..end];
-        let opens_item = fresh && matches!(word, "network" | "block" | "use") && self.something_follows(end) && !self.is_nested();
+        let opens_item = fresh && ITEMS.contains(&word) && self.something_follows(end) && !self.is_nested();
         if opens_item && !self.open.is_empty() {
             if self.in_parentheses() {
                 self.give_up_parentheses();
@@ -289,7 +290,7 @@ impl Scanner<'_> {
             }
             self.close_all(Some(start..end));
         }
-        if opens_item && word != "use" && self.item.is_none_or(|(item, _)| item.at != start) {
+        if opens_item && matches!(word, "network" | "block") && self.item.is_none_or(|(item, _)| item.at != start) {
             self.item = Some((self.checkpoint(), Braces::InOrder));
         }
         if word == "else"

@@ -24,7 +24,7 @@ fn holds(text: &str) {
 
 /// Words and signs of the language, and some that are none.
 fn token() -> impl Strategy<Value = String> {
-    let words = "resnet use network block input stem head scope sequential shortcut stage repeat branch parallel if else let output \
+    let words = "resnet use network block elementwise apply input stem head scope sequential shortcut stage repeat branch parallel if else let output \
         expect preprocess labels weights train allow and or not as from of then true false conv relu filters x depths 1 64 3x3 0.5 \
         1e-4 1_000 ( ) [ ] { } , : ; = == != < <= > >= + - * / % ~= . \" // @ é \\ \n \n \n";
     let words: Vec<String> = words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();

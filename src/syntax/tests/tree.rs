@@ -104,7 +104,7 @@ fn what_recovery_reads_is_what_is_read_otherwise() {
             let count = |item: &Item| match item {
                 Item::Network(network) => Some(network.body.len()),
                 Item::Block(block) => Some(block.body.len()),
-                Item::Use(_) => None,
+                Item::Use(_) | Item::Function(_) => None,
             };
             file.items.iter().filter_map(count).collect()
         };

@@ -1,19 +1,25 @@
 //! Exports elementwise functions: as the ONNX operator that computes the same, or their programs as nodes.
 
+use super::super::activations::{Activation, limits};
+use super::super::proto::AttributeProto;
 use super::ExportError;
-use super::emit::Emitter;
+use super::emit::{Emitter, float, text};
 use crate::elementwise::{Binary, Comparison, Instruction, Program, Register, Unary};
-use crate::ir::{Elementwise, Node, ParamRole};
+use crate::ir::{Broadcast, Elementwise, NodeId, ParamRole};
 
 impl Emitter<'_> {
     /// Emits an elementwise function on these values.
-    pub(super) fn elementwise(&mut self, node: &Node, function: &Elementwise, values: &[&str]) -> Result<String, ExportError> {
+    pub(super) fn elementwise(&mut self, id: NodeId, function: &Elementwise, values: &[&str]) -> Result<String, ExportError> {
+        let node = self.graph_node(id);
         let mut operands = vec![String::new(); function.operands.len()];
         for (slot, value) in function.values().zip(values) {
             (*value).clone_into(&mut operands[slot]);
         }
+        let rank = self.rank(id);
         for slot in function.learned() {
-            operands[slot] = self.param(node, ParamRole::Operand(slot as u8))?;
+            // one number per channel: aligned at the last axis, those of the map follow
+            let axes = if matches!(function.operands[slot].broadcast, Broadcast::Parameter { .. }) { rank } else { 0 };
+            operands[slot] = self.param_with_axes(node, ParamRole::Operand(slot as u8), axes)?;
         }
         Ok(self.function(&node.name, function, &operands))
     }
@@ -23,19 +29,20 @@ impl Emitter<'_> {
         self.function(name, function, &[x.to_owned()])
     }
 
+    /// Emits a function: as the operator that computes it, if the opset has one.
     fn function(&mut self, name: &str, function: &Elementwise, operands: &[String]) -> String {
-        let program = &function.program;
         let values: Vec<&str> = operands.iter().map(String::as_str).collect();
-        let op = if program.is_relu() {
-            "Relu"
-        } else if *program == Program::sigmoid() {
-            "Sigmoid"
-        } else if function.is_sum() {
-            if values.len() == 2 { "Add" } else { "Sum" }
-        } else {
-            return self.program(name, program, operands);
-        };
-        self.push(op, name, &values, Vec::new())
+        if function.is_sum() {
+            return self.push(if values.len() == 2 { "Add" } else { "Sum" }, name, &values, Vec::new());
+        }
+        if let Some(activation) = Activation::of(function, self.opset()) {
+            return self.push(activation.op, name, &values, attributes(activation, function));
+        }
+        // which gradient holds at the limits does not matter here
+        match limits(function) {
+            Some([min, max]) => self.program(name, &Program::clamp(min, max), operands),
+            None => self.program(name, &function.program, operands),
+        }
     }
 
     /// Emits a program as nodes; the last one has this name.
@@ -153,6 +160,15 @@ impl Nodes<'_, '_> {
         let is_near = self.node("Less", &[&size, &half], false);
         self.node("Where", &[&is_near, &near, &far], is_last)
     }
+}
+
+/// The attributes with which an operator computes a function.
+fn attributes(activation: &Activation, function: &Elementwise) -> Vec<AttributeProto> {
+    let value = |key: &str| function.numbers.iter().find(|number| number.key == key).map(|number| number.value);
+    let numbers = activation.numbers.iter().filter_map(|(name, key, _)| Some(float(name, value(key)?)));
+    let fixed = activation.fixed.iter().filter(|(_, _, is_default)| !is_default).map(|(name, value, _)| float(name, *value));
+    let mode = activation.mode.filter(|(_, _, is_default)| !is_default).map(|(name, value, _)| text(name, value));
+    numbers.chain(fixed).chain(mode).collect()
 }
 
 fn binary(op: Binary) -> &'static str {

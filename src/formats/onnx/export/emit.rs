@@ -16,6 +16,7 @@ use crate::runtime::ParamStore;
 pub(super) struct Emitter<'a> {
     checked: &'a ShapedNetwork,
     params: &'a ParamStore,
+    opset: i64,
     nodes: Vec<NodeProto>,
     weights: Vec<Weight>,
     /// The name of each value that was emitted.
@@ -26,7 +27,7 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub fn new(checked: &'a ShapedNetwork, params: &'a ParamStore) -> Emitter<'a> {
+    pub fn new(checked: &'a ShapedNetwork, params: &'a ParamStore, opset: i64) -> Emitter<'a> {
         let mut outputs = HashMap::new();
         let mut taken = HashSet::new();
         for (name, value) in checked.graph().outputs() {
@@ -41,7 +42,7 @@ impl<'a> Emitter<'a> {
                 ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
             }));
         }
-        Emitter { checked, params, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
+        Emitter { checked, params, opset, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
     }
 
     /// The name of an emitted value.
@@ -96,7 +97,7 @@ impl<'a> Emitter<'a> {
     /// The shape of a node's first operand.
     pub(super) fn operand(&self, id: NodeId) -> Option<&'a Shape> {
         let first = self.checked.graph().operands(id).first().copied()?;
-        Some(self.checked.shape(first.node))
+        Some(self.checked.shape(first))
     }
 
     /// The shape of a node's result.
@@ -109,8 +110,23 @@ impl<'a> Emitter<'a> {
         self.operand(id).and_then(Shape::map).map_or(0, <[_]>::len)
     }
 
+    /// A node of the graph.
+    pub(super) fn graph_node(&self, id: NodeId) -> &'a Node {
+        self.checked.graph().node(id)
+    }
+
+    /// The opset of the file.
+    pub(super) fn opset(&self) -> i64 {
+        self.opset
+    }
+
     /// Adds the values of a parameter, and returns its name in the file.
-    pub(super) fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+        self.param_with_axes(node, role, 0)
+    }
+
+    /// Adds the values of a parameter with this many more axes of size 1.
+    pub(super) fn param_with_axes(&mut self, node: &Node, role: ParamRole, axes: usize) -> Result<String, ExportError> {
         let Some(param) = node.params.iter().find(|p| p.role == role) else {
             return Err(unsupported(node, format!("it has no {}", role.suffix())));
         };
@@ -121,7 +137,8 @@ impl<'a> Emitter<'a> {
             }
         };
         let values = self.params.evaluate(&param.source, &param.shape)?;
-        self.weights.push(Weight::f32(name.clone(), param.shape.clone(), values));
+        let shape = param.shape.iter().copied().chain(std::iter::repeat_n(1, axes)).collect();
+        self.weights.push(Weight::f32(name.clone(), shape, values));
         Ok(name)
     }
 
@@ -139,7 +156,7 @@ impl<'a> Emitter<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
-            Op::Elementwise(function) => self.elementwise(node, function, &x)?,
+            Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
             Op::AdaptiveAvgPool([1, 1]) => self.push("GlobalAveragePool", name, &[one], Vec::new()),
@@ -155,6 +172,7 @@ impl<'a> Emitter<'a> {
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
+            Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
         // a value that is an output has the name of the output
         let result = match self.outputs.get(&id).copied() {
@@ -313,7 +331,7 @@ pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
 }
 
-fn float(name: &str, value: f32) -> AttributeProto {
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { f: Some(value), ..attribute(name, AttributeType::Float) }
 }
 

@@ -79,15 +79,15 @@ pub fn write(
     } else {
         checked
     };
-    let (graph, tensors) = graph(network, params)?;
+    let (graph, tensors) = graph(network, params, options.opset)?;
     let nodes = graph.node.len();
     let model = model(graph, network, source, options);
     let (bytes, data) = file::write(path, model, tensors, options.external_data)?;
     Ok(Exported { nodes, bytes, data })
 }
 
-fn graph(checked: &ShapedNetwork, params: &ParamStore) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
-    let mut out = Emitter::new(checked, params);
+fn graph(checked: &ShapedNetwork, params: &ParamStore, opset: i64) -> Result<(GraphProto, Vec<file::Weight>), ExportError> {
+    let mut out = Emitter::new(checked, params, opset);
     for id in checked.graph().order() {
         out.node(id)?;
     }
@@ -99,7 +99,7 @@ fn graph(checked: &ShapedNetwork, params: &ParamStore) -> Result<(GraphProto, Ve
     let mut output = Vec::new();
     for (name, value) in checked.graph().outputs() {
         out.output(name, *value);
-        output.push(info(name.clone(), checked.shape(value.node)));
+        output.push(info(name.clone(), checked.shape(*value)));
     }
     let (node, weights) = out.finish();
     Ok((GraphProto { node, name: Some(checked.network.name.clone()), input, output, ..GraphProto::default() }, weights))

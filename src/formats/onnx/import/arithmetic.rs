@@ -1,33 +1,35 @@
-//! Imports sums, products and elementwise operators.
+//! Imports sums, differences, products and quotients.
 
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, PerChannel, per_channel};
+use super::values::{Flow, Known, PerChannel, Term, per_channel};
 use crate::base::tensor::Tensor;
+use crate::elementwise::{Binary, Builder, Register};
 use crate::ir::{Broadcast, Dim, Elementwise, Op};
-
-/// The maximum number of copies for broadcasting along the channels.
-const MAX_COPIES: usize = 64;
 
 impl Importer<'_> {
     pub(super) fn sum(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let count = call.node.input.len();
-        if let (2, Some((slot, constant))) = (count, self.constant_operand(call)) {
+        if let Some((slot, constant)) = self.list_operand(call) {
             let x = self.flow(call, 1 - slot)?;
             if let Some(y) = self.bias(call, 1 - slot, &x, &constant)? {
                 return Ok(y);
             }
             let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-            return self.affine(call, 1 - slot, &x, PerChannel::One(1.0), shift);
+            return self.per_channel(call, &x, PerChannel::One(1.0), shift);
         }
-        let flows = (0..count).map(|slot| self.flow(call, slot)).collect::<Result<Vec<_>, _>>()?;
-        let [first, rest @ ..] = &flows[..] else { return Err("it has no operand".to_owned()) };
-        if rest.iter().all(|y| y.shape == first.shape) && !rest.is_empty() {
-            let sum = Elementwise::add(flows.len()).ok_or("it has too many operands")?;
-            return self.add(call, sum.into(), &flows.iter().collect::<Vec<_>>());
+        let terms = self.terms(call)?;
+        let flows: Option<Vec<&Flow>> = terms.iter().map(Term::flow).collect();
+        match flows.as_deref() {
+            Some([first, rest @ ..]) if !rest.is_empty() && rest.iter().all(|y| y.shape == first.shape) => {
+                let sum = Elementwise::add(terms.len()).ok_or("it has too many operands")?;
+                self.add(call, sum.into(), &[&[*first], rest].concat())
+            }
+            Some([first, rest @ ..]) if !rest.is_empty() => {
+                rest.iter().try_fold((*first).clone(), |x, y| self.plus(call, x, (*y).clone()))
+            }
+            _ => self.pointwise(call, "sum", &terms, |b, x| chain(b, Binary::Add, x)),
         }
-        rest.iter().try_fold(first.clone(), |x, y| self.plus(call, x, y.clone()))
     }
 
     /// The sum of two values.
@@ -38,110 +40,60 @@ impl Importer<'_> {
     }
 
     pub(super) fn sub(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        match self.constant_operand(call) {
-            Some((1, constant)) => {
-                let x = self.flow(call, 0)?;
-                let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-                self.affine(call, 0, &x, PerChannel::One(1.0), each(shift, |v| -v))
-            }
-            Some((_, constant)) => {
-                let x = self.flow(call, 1)?;
-                let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-                self.affine(call, 1, &x, PerChannel::One(-1.0), shift)
-            }
-            None => {
-                let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
-                let b = self.affine(call, 1, &b, PerChannel::One(-1.0), PerChannel::One(0.0))?;
-                self.plus(call, a, b)
-            }
+        if let Some((slot, constant)) = self.list_operand(call) {
+            let x = self.flow(call, 1 - slot)?;
+            let values = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
+            return match slot {
+                0 => self.per_channel(call, &x, PerChannel::One(-1.0), values),
+                _ => self.per_channel(call, &x, PerChannel::One(1.0), each(values, |v| -v)),
+            };
         }
+        let terms = self.terms(call)?;
+        self.pointwise(call, "subtract", &terms, |b, x| chain(b, Binary::Sub, x))
     }
 
     pub(super) fn mul(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        if let Some((slot, constant)) = self.constant_operand(call) {
+        if let Some((slot, constant)) = self.list_operand(call) {
             let x = self.flow(call, 1 - slot)?;
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-            return self.affine(call, 1 - slot, &x, scale, PerChannel::One(0.0));
+            return self.per_channel(call, &x, scale, PerChannel::One(0.0));
         }
-        let (a, b) = (self.flow(call, 0)?, self.flow(call, 1)?);
+        let terms = self.terms(call)?;
+        let [Term::Flow(a), Term::Flow(b)] = &terms[..] else {
+            return self.pointwise(call, "multiply", &terms, |b, x| chain(b, Binary::Mul, x));
+        };
         // the operand with one value per channel comes second
-        let (a, b) = if is_channel_mul(&a, &b) { (b, a) } else { (a, b) };
-        if is_channel_mul(&b, &a) {
-            return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[&a, &b]);
+        for (x, gate) in [(a, b), (b, a)] {
+            if is_gate(gate, x) {
+                return self.add(call, Elementwise::mul(Broadcast::Channel).into(), &[x, gate]);
+            }
         }
-        let (a, b) = self.broadcast(call, a, b)?;
+        let (a, b) = self.broadcast(call, a.clone(), b.clone())?;
         self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&a, &b])
     }
 
     pub(super) fn div(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let Some((1, constant)) = self.constant_operand(call) else {
-            return Err("it divides by a value that is not constant".to_owned());
-        };
-        let x = self.flow(call, 0)?;
-        let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
-        self.affine(call, 0, &x, each(scale, |v| 1.0 / v), PerChannel::One(0.0))
+        if let Some((1, constant)) = self.list_operand(call) {
+            let x = self.flow(call, 0)?;
+            let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
+            return self.per_channel(call, &x, each(scale, |v| 1.0 / v), PerChannel::One(0.0));
+        }
+        let terms = self.terms(call)?;
+        self.pointwise(call, "divide", &terms, |b, x| chain(b, Binary::Div, x))
     }
 
-    fn constant_operand(&self, call: &Call<'_>) -> Option<(usize, Tensor)> {
-        (0..2).find_map(|slot| match self.known(call, slot) {
-            Some(Known::Tensor(_, tensor)) => Some((slot, tensor.clone())),
+    /// `a * x + b`.
+    pub(super) fn affine(&mut self, call: &Call<'_>, x: &Flow, a: f32, b: f32) -> ImportResult<Flow> {
+        let terms = [Term::Number(a), Term::Flow(x.clone()), Term::Number(b)];
+        self.pointwise(call, "affine", &terms, |builder, registers| affine(builder, registers, [a, b]))
+    }
+
+    /// The one of two operands that is a constant with more than one value.
+    fn list_operand(&self, call: &Call<'_>) -> Option<(usize, Tensor)> {
+        (0..2).filter(|_| call.node.input.len() == 2).find_map(|slot| match self.known(call, slot) {
+            Some(Known::Tensor(_, tensor)) if tensor.len() != 1 => Some((slot, tensor.clone())),
             _ => None,
         })
-    }
-
-    /// Broadcasts two values to a common shape.
-    fn broadcast(&mut self, call: &Call<'_>, a: Flow, b: Flow) -> ImportResult<(Flow, Flow)> {
-        if a.dims().len() != b.dims().len() || a.dims().iter().zip(b.dims()).all(|(m, n)| m.agrees(*n)) {
-            return Ok((a, b));
-        }
-        let a = self.broadcast_to(call, a, &b)?;
-        let b = self.broadcast_to(call, b, &a)?;
-        Ok((a, b))
-    }
-
-    /// Broadcasts a value to the shape of another: axes of size 1 are repeated.
-    fn broadcast_to(&mut self, call: &Call<'_>, x: Flow, like: &Flow) -> ImportResult<Flow> {
-        let mut x = x;
-        let grows = |axis: usize, x: &Flow| x.dims()[axis] == Dim::Fixed(1) && like.dims()[axis] != Dim::Fixed(1);
-        if (1..x.dims().len()).any(|axis| grows(axis, &x)) {
-            let fits = (1..x.dims().len()).all(|axis| grows(axis, &x) || x.dims()[axis].agrees(like.dims()[axis]));
-            if !fits {
-                return Err(format!("it adds or multiplies values of shapes {} and {}", x.shape, like.shape));
-            }
-            x = self.add(call, Op::Upsample(None), &[&x, like])?;
-        }
-        if grows(0, &x) {
-            let copies =
-                like.shape.channels().filter(|&n| n <= MAX_COPIES).ok_or("it broadcasts a single channel to too many")?;
-            x = self.add(call, Op::Concat, &vec![&x; copies])?;
-        }
-        Ok(x)
-    }
-
-    pub(super) fn hard_sigmoid(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
-        let (alpha, beta) = (call.float("alpha").unwrap_or(0.2), call.float("beta").unwrap_or(0.5));
-        let x = self.affine(call, 0, &x, PerChannel::One(alpha), PerChannel::One(beta))?;
-        self.add(call, Elementwise::clamp(0.0, 1.0).into(), &[&x])
-    }
-
-    pub(super) fn hard_swish(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
-        let gate = self.affine(call, 0, &x, PerChannel::One(1.0 / 6.0), PerChannel::One(0.5))?;
-        let gate = self.add(call, Elementwise::clamp(0.0, 1.0).into(), &[&gate])?;
-        self.add(call, Elementwise::mul(Broadcast::Full).into(), &[&x, &gate])
-    }
-
-    pub(super) fn clip(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
-        let low = self.number(call, 1, "lower limit")?.or(call.float("min"));
-        let high = self.number(call, 2, "upper limit")?.or(call.float("max"));
-        let finite = |limit: Option<f32>, none: f32| limit.filter(|v| v.abs() < f32::MAX).unwrap_or(none);
-        if low.is_some_and(f32::is_nan) || high.is_some_and(f32::is_nan) {
-            return Err("a limit is NaN".to_owned());
-        }
-        let clamp = Elementwise::clamp(finite(low, f32::NEG_INFINITY), finite(high, f32::INFINITY));
-        self.add(call, clamp.into(), &[&x])
     }
 
     pub(super) fn softmax(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
@@ -162,8 +114,21 @@ impl Importer<'_> {
 
 const NOT_PER_CHANNEL: &str = "its constant has more than one value per channel";
 
+/// `x0 + x1 + …`, or with another operation.
+pub(super) fn chain(builder: &mut Builder, op: Binary, registers: &[Register]) -> Register {
+    let (first, rest) = registers.split_first().map_or((0, registers), |(first, rest)| (*first, rest));
+    rest.iter().fold(first, |x, &y| builder.binary(op, x, y))
+}
+
+/// `a * x + b`, without a factor of 1 or a summand of 0.
+fn affine(builder: &mut Builder, registers: &[Register], [a, b]: [f32; 2]) -> Register {
+    let &[factor, x, shift] = registers else { return 0 };
+    let product = if a == 1.0 { x } else { builder.binary(Binary::Mul, factor, x) };
+    if b == 0.0 { product } else { builder.binary(Binary::Add, product, shift) }
+}
+
 /// Whether `gate` has a single value for each channel of `x`, as in squeeze-and-excitation.
-fn is_channel_mul(gate: &Flow, x: &Flow) -> bool {
+fn is_gate(gate: &Flow, x: &Flow) -> bool {
     let (gate, x) = (gate.dims(), x.dims());
     gate.len() == x.len() && gate.len() > 1 && gate[0] == x[0] && gate[1..].iter().all(|d| *d == Dim::Fixed(1)) && gate != x
 }

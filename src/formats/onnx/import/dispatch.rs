@@ -4,7 +4,7 @@ use super::Importer;
 use super::call::Call;
 use super::values::{Flow, Known};
 use crate::base::tensor::Tensor;
-use crate::ir::{Elementwise, Op};
+use crate::ir::Op;
 
 /// The result of a node, or the reason why it cannot be expressed. The reason is empty if a node before it failed.
 pub(super) type ImportResult<T> = Result<T, String>;
@@ -14,7 +14,7 @@ impl Importer<'_> {
         let op = call.node.op_type();
         let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
         let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows = operands().any(|known| matches!(known, Known::Value(_) | Known::Lowest(..)));
+        let flows = operands().any(|known| matches!(known, Known::Value(_) | Known::Lowest(..) | Known::Condition(_)));
         if !flows
             && !failed
             && let Some(known) = self.fold(call)?
@@ -30,12 +30,25 @@ impl Importer<'_> {
             "Sub" => Self::sub,
             "Mul" => Self::mul,
             "Div" => Self::div,
-            "Relu" => |this, call| this.one(call, Op::relu()),
-            "Sigmoid" => |this, call| this.one(call, Elementwise::sigmoid().into()),
-            "HardSigmoid" => Self::hard_sigmoid,
-            "HardSwish" => Self::hard_swish,
-            "Softmax" => Self::softmax,
+            "Relu" | "Sigmoid" | "Tanh" | "Softplus" | "Softsign" | "Mish" | "HardSwish" | "LeakyRelu" | "Elu" | "Celu"
+            | "Selu" | "HardSigmoid" | "Swish" | "Gelu" | "ThresholdedRelu" | "Shrink" => Self::activation,
+            "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Erf" | "Floor" | "Ceil" | "Reciprocal" | "Sign" => Self::unary,
+            "Min" | "Max" => Self::extreme,
+            "Mean" => Self::mean,
+            "Pow" => Self::power,
+            "PRelu" => Self::prelu,
             "Clip" => Self::clip,
+            "Where" => Self::choice,
+            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" | "IsNaN" | "Not" | "And" | "Or" | "Cast"
+                if failed =>
+            {
+                return Err(String::new());
+            }
+            "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" => return self.comparison(call),
+            "Cast" => return self.cast(call),
+            "IsNaN" => return self.is_nan(call),
+            "Not" | "And" | "Or" => return self.logic(call),
+            "Softmax" => Self::softmax,
             "MaxPool" => Self::max_pool,
             "AveragePool" => Self::average_pool,
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
@@ -50,7 +63,6 @@ impl Importer<'_> {
             "Squeeze" => Self::squeeze,
             "Dropout" => Self::dropout,
             "Identity" => Self::identity,
-            "Cast" => Self::cast,
             "Transpose" => Self::transpose,
             "Resize" | "Upsample" => Self::resize,
             "Shape" if failed => return Err(String::new()),
@@ -79,6 +91,7 @@ impl Importer<'_> {
             Some(Known::Lowest(..)) => {
                 Err("it reads a value padded with the smallest number, which only max pools support".to_owned())
             }
+            Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),
         }

@@ -6,8 +6,7 @@ use super::dispatch::ImportResult;
 use super::names;
 use super::values::{Flow, Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
-use crate::elementwise::{Binary, Builder, Instruction, Program};
-use crate::ir::{BatchNorm, Conv, Dim, Elementwise, Epilogue, Linear, Op, Shape};
+use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Shape};
 
 /// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
 const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
@@ -17,7 +16,7 @@ const MAX_CHANNELS: usize = 1 << 20;
 
 impl Importer<'_> {
     /// The name of a layer: from its weight if possible and not taken by another layer; otherwise from the node.
-    fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
+    pub(super) fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
         let from_weight = names::of_tensor(weight).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")));
         from_weight.unwrap_or_else(|| names::of_node(call.node.name(), call.node.op_type(), word))
     }
@@ -27,7 +26,7 @@ impl Importer<'_> {
         self.graph.node(flow.value.node).name.clone()
     }
 
-    fn store(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
+    pub(super) fn store(&mut self, layer: &Flow, role: &str, tensor: Tensor) {
         let name = format!("{}.{role}", self.name_of(layer));
         self.tensors.insert(name, tensor);
     }
@@ -116,24 +115,10 @@ impl Importer<'_> {
         Ok(y)
     }
 
-    /// `x * scale + shift`: the language's `scale` for single numbers; otherwise a batch norm with mean 0 and variance 1. Merged with a preceding
-    /// `scale` that nothing else reads.
-    pub(super) fn affine(
-        &mut self,
-        call: &Call<'_>,
-        slot: usize,
-        x: &Flow,
-        scale: PerChannel,
-        shift: PerChannel,
-    ) -> ImportResult<Flow> {
-        if let (&PerChannel::One(times), &PerChannel::One(plus)) = (&scale, &shift) {
-            let is_last = self.is_single_use(call, slot) && self.graph.users(x.value).is_empty();
-            let before = &mut self.graph.node_mut(x.value.node).op;
-            if let Some([a, b]) = before.as_elementwise().filter(|_| is_last).and_then(|function| as_affine(&function.program)) {
-                *before = affine(a * times, b * times + plus)?.into();
-                return Ok(x.clone());
-            }
-            return self.add(call, affine(times, plus)?.into(), &[x]);
+    /// `x * scale + shift`, as a batch norm with mean 0 and variance 1 unless both are single numbers.
+    pub(super) fn per_channel(&mut self, call: &Call<'_>, x: &Flow, scale: PerChannel, shift: PerChannel) -> ImportResult<Flow> {
+        if let (&PerChannel::One(a), &PerChannel::One(b)) = (&scale, &shift) {
+            return self.affine(call, x, a, b);
         }
         let channels = x.shape.channels().filter(|&n| n <= MAX_CHANNELS).ok_or("it has too many channels")?;
         let name = names::of_node(call.node.name(), call.node.op_type(), "batchnorm");
@@ -194,7 +179,7 @@ impl Importer<'_> {
         match self.known(call, 2).cloned() {
             None => Ok(y),
             Some(Known::Value(c)) => {
-                let c = if beta == 1.0 { c } else { self.affine(call, 2, &c, PerChannel::One(beta), PerChannel::One(0.0))? };
+                let c = if beta == 1.0 { c } else { self.affine(call, &c, beta, 0.0)? };
                 self.plus(call, y, c)
             }
             Some(Known::Tensor(_, c)) => {
@@ -210,7 +195,7 @@ impl Importer<'_> {
                 self.store(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
-            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Failed) => {
+            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Condition(_) | Known::Failed) => {
                 Err("its bias is neither a constant nor a value of the network".to_owned())
             }
         }
@@ -281,40 +266,6 @@ impl Importer<'_> {
         let y = self.add(call, Op::Conv(conv), &[&x])?;
         self.store(&y, "weight", weight);
         Ok(y)
-    }
-}
-
-/// `a * x + b`.
-fn affine(a: f32, b: f32) -> ImportResult<Elementwise> {
-    let mut builder = Builder::new(1);
-    let x = builder.operand(0);
-    let a = builder.constant(a);
-    let mut y = builder.binary(Binary::Mul, a, x);
-    if b != 0.0 {
-        let b = builder.constant(b);
-        y = builder.binary(Binary::Add, y, b);
-    }
-    let program = builder.finish(y).map_err(|error| error.to_string())?;
-    Ok(Elementwise::unary(Elementwise::APPLY, program))
-}
-
-/// The numbers of [`affine`].
-fn as_affine(program: &Program) -> Option<[f32; 2]> {
-    let at = |register: u8| program.instructions().get(usize::from(register)).copied();
-    let constant = |register: u8| match at(register) {
-        Some(Instruction::Constant(x)) => Some(x),
-        _ => None,
-    };
-    match at(program.result())? {
-        Instruction::Binary(Binary::Add, y, b) => match at(y)? {
-            Instruction::Operand(_) => Some([1.0, constant(b)?]),
-            Instruction::Binary(Binary::Mul, a, x) => {
-                matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, constant(b)?])
-            }
-            _ => None,
-        },
-        Instruction::Binary(Binary::Mul, a, x) => matches!(at(x), Some(Instruction::Operand(_))).then_some([constant(a)?, 0.0]),
-        _ => None,
     }
 }
 

@@ -2,10 +2,14 @@
 
 mod arithmetic;
 mod call;
+mod conditions;
 mod dispatch;
+mod functions;
 mod layers;
 mod names;
 mod order;
+mod pointwise;
+mod recognize;
 mod reshape;
 mod resize;
 mod shapes;
@@ -26,10 +30,10 @@ use crate::base::mmap::Bytes;
 use crate::base::source::{FileId, SourceMap, Span};
 use crate::base::tensor::Tensor;
 use crate::elaborate::MAX_NODES;
-use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer};
+use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer_shape};
 use crate::runtime::ParamStore;
 use call::Call;
-use names::Names;
+use names::{Functions, Names};
 use order::sorted;
 use tensors::TensorReader;
 use values::{Flow, Known};
@@ -144,6 +148,7 @@ pub fn read(file: &Bytes, folder: &Path, options: &ReadOptions) -> Result<Import
         importer.node(index, node, functions.contains(&(node.domain(), node.op_type())), &mut reader)?;
     }
     importer.outputs(graph);
+    importer.recognize();
     let mut imported = importer.finish()?;
     imported.data_files = reader.files();
     imported.metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
@@ -177,6 +182,9 @@ struct Importer<'a> {
     uses: HashMap<&'a str, usize>,
     tensors: BTreeMap<String, Tensor>,
     names: Names,
+    functions: Functions,
+    /// The name and the operator in the file of each elementwise node of the graph.
+    origins: HashMap<NodeId, (String, String)>,
     unsupported: Unsupported,
     notes: BTreeSet<String>,
     transposed: Vec<String>,
@@ -214,6 +222,8 @@ impl<'a> Importer<'a> {
             uses,
             tensors: BTreeMap::new(),
             names: Names::default(),
+            functions: Functions::default(),
+            origins: HashMap::new(),
             unsupported: Unsupported::default(),
             notes: BTreeSet::new(),
             transposed: Vec::new(),
@@ -304,7 +314,7 @@ impl<'a> Importer<'a> {
         if self.rows.contains(info.name()) {
             let values = sizes.iter().try_fold(1usize, |n, size| n.checked_mul(usize::try_from(size.dim_value?).ok()?));
             let shape = Shape::fixed(&[values.ok_or("its sizes are not stated")?]);
-            return infer(&Op::Input(shape), &[]).map_err(|error| error.to_string());
+            return infer_shape(&Op::Input(shape), &[]).map_err(|error| error.to_string());
         }
         if sizes.len() < lead || !(1..=3).contains(&(sizes.len() - lead)) {
             return Err(format!("it has {} axes, but only 1 to 3 are supported after the batch", sizes.len()));
@@ -331,7 +341,7 @@ impl<'a> Importer<'a> {
             });
         }
         let shape = Shape::Known(dims);
-        infer(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
+        infer_shape(&Op::Input(shape.clone()), &[]).map_err(|error| error.to_string())
     }
 
     fn node(
@@ -390,6 +400,9 @@ impl<'a> Importer<'a> {
                 Some(Known::Lowest(..)) => {
                     self.unsupported.add("output", name, "it is padded with the smallest number".to_owned());
                 }
+                Some(Known::Condition(_)) => {
+                    self.unsupported.add("output", name, "it is a comparison".to_owned());
+                }
                 Some(Known::Tensor(..) | Known::Sizes(..)) => {
                     self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
                 }
@@ -425,7 +438,12 @@ impl<'a> Importer<'a> {
     /// Adds an operator to the graph; an error if its operands do not fit.
     fn add(&mut self, call: &Call<'_>, op: Op, operands: &[&Flow]) -> Result<Flow, String> {
         let name = names::of_node(call.node.name(), call.node.op_type(), op.word());
-        self.add_named(op, name, operands)
+        let is_elementwise = op.as_elementwise().is_some();
+        let flow = self.add_named(op, name, operands)?;
+        if is_elementwise {
+            self.origins.insert(flow.value.node, (call.node.name().to_owned(), call.node.op_type().to_owned()));
+        }
+        Ok(flow)
     }
 
     fn add_named(&mut self, op: Op, name: String, operands: &[&Flow]) -> Result<Flow, String> {
@@ -434,7 +452,7 @@ impl<'a> Importer<'a> {
             return Err("its operands have different numbers of batch axes".to_owned());
         }
         let shapes: Vec<Shape> = operands.iter().map(|x| x.shape.clone()).collect();
-        let shape = infer(&op, &shapes).map_err(|error| error.to_string())?;
+        let shape = infer_shape(&op, &shapes).map_err(|error| error.to_string())?;
         if self.graph.len() >= MAX_NODES {
             return Err(format!("the network would have more than {MAX_NODES} operators"));
         }

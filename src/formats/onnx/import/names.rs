@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::ir::Elementwise;
+
 /// The names in use, each with the next suffix to try.
 #[derive(Default)]
 pub(super) struct Names(HashMap<String, usize>);
@@ -22,6 +24,28 @@ impl Names {
                 return name;
             }
         }
+    }
+}
+
+/// Names of functions of several values, which the library does not have.
+#[derive(Default)]
+pub(super) struct Functions(Vec<Elementwise>);
+
+impl Functions {
+    /// The function with a name that no other function has.
+    pub fn named(&mut self, mut function: Elementwise) -> Elementwise {
+        let same = |known: &&Elementwise| known.operands == function.operands && known.program == function.program;
+        if let Some(known) = self.0.iter().find(same) {
+            return known.clone();
+        }
+        let stem = function.name.clone();
+        let mut number = 1;
+        while self.0.iter().any(|known| known.name == function.name) {
+            number += 1;
+            function.name = format!("{stem}{number}");
+        }
+        self.0.push(function.clone());
+        function
     }
 }
 
@@ -57,7 +81,7 @@ pub(super) fn of_node(node: &str, op: &str, word: &str) -> String {
     }
     let name = clean(&name);
     let last = name.rsplit('.').next().unwrap_or("").to_ascii_lowercase();
-    let is_module = last.starts_with(word) || matches!(word, "conv" | "linear" | "batchnorm");
+    let is_module = last.starts_with(word) || matches!(word, "conv" | "linear" | "batchnorm" | "prelu" | "prelu_shared");
     match (name.is_empty(), is_module) {
         (true, _) => word.to_owned(),
         (false, true) => name,

@@ -3,18 +3,27 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Size};
+use super::values::{Flow, Known, Size};
 use crate::ir::{Dim, Op};
+
+/// ONNX's number of the type of conditions.
+const BOOL: i64 = 9;
 
 impl Importer<'_> {
     pub(super) fn identity(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         self.flow(call, 0)
     }
 
-    pub(super) fn cast(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        match call.int("to") {
+    pub(super) fn cast(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let condition = match self.known(call, 0) {
+            Some(Known::Condition(condition)) => Some(condition.clone()),
+            _ => None,
+        };
+        match (call.int("to"), condition) {
             // f32, f16, f64, bf16: all computations are in f32
-            Some(1 | 10 | 11 | 16) => self.flow(call, 0),
+            (Some(1 | 10 | 11 | 16), Some(condition)) => self.truth(call, &condition).map(Known::Value),
+            (Some(1 | 10 | 11 | 16), None) => self.flow(call, 0).map(Known::Value),
+            (Some(BOOL), Some(condition)) => Ok(Known::Condition(condition)),
             _ => Err("its result is not floating-point".to_owned()),
         }
     }

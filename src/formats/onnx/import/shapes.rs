@@ -67,7 +67,8 @@ impl Importer<'_> {
                 list.map(|list| Known::Sizes(list, Rank::List))
             }
             "Slice" => self.sliced(call),
-            "Add" | "Sub" | "Mul" | "Div" => self.computed(call),
+            "Add" | "Sub" | "Mul" | "Div" => self.computed(call).or_else(|| self.constant_number(call)),
+            "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Reciprocal" | "Pow" => self.constant_number(call),
             _ => None,
         };
         match folded {

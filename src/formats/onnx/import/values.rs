@@ -1,6 +1,7 @@
 //! What is known about the values of a file during the import.
 
 use crate::base::tensor::{DType, Tensor};
+use crate::elementwise::Comparison;
 use crate::ir::{Dim, Shape, Sides, Value};
 
 /// The maximum length of tracked integer lists: shapes, axes, pads.
@@ -17,6 +18,8 @@ pub(super) enum Known {
     Tensor(String, Tensor),
     /// Integers that are computed from shapes.
     Sizes(Vec<Size>, Rank),
+    /// Whether comparisons hold for each element.
+    Condition(Condition),
     /// The result of a node that cannot be expressed. Nodes that read it report no errors.
     Failed,
 }
@@ -48,6 +51,46 @@ impl Flow {
         let counted = if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
         counted.filter(|a| (0..=rank).contains(a)).map(|a| a as usize).ok_or_else(|| format!("it has no axis {axis}"))
     }
+}
+
+/// An operand of an elementwise node.
+#[derive(Clone, Debug)]
+pub(super) enum Term {
+    /// A value of the network.
+    Flow(Flow),
+    /// A constant that is the same for all elements.
+    Number(f32),
+}
+
+impl Term {
+    /// The value, unless it is a constant.
+    pub fn flow(&self) -> Option<&Flow> {
+        match self {
+            Term::Flow(flow) => Some(flow),
+            Term::Number(_) => None,
+        }
+    }
+
+    /// Where the value is in a list of values; `None` for a constant.
+    pub fn slot(&self, flows: &[Flow]) -> Option<usize> {
+        match self {
+            Term::Flow(flow) => flows.iter().position(|other| other.value == flow.value),
+            Term::Number(_) => None,
+        }
+    }
+}
+
+/// A condition on the elements of values.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// A comparison.
+    Compare(Comparison, Box<[Term; 2]>),
+    /// The opposite.
+    Not(Box<Condition>),
+    /// Both.
+    And(Box<[Condition; 2]>),
+    /// Either.
+    Or(Box<[Condition; 2]>),
 }
 
 /// Whether integers are a list or a scalar.
@@ -99,7 +142,28 @@ impl Known {
                 };
                 Some((numbers.into_iter().map(Size::Number).collect(), rank))
             }
-            Known::Value(_) | Known::Lowest(..) | Known::Failed => None,
+            Known::Value(_) | Known::Lowest(..) | Known::Condition(_) | Known::Failed => None,
+        }
+    }
+
+    /// The number, if it is a single one.
+    pub fn single(&self) -> Option<f32> {
+        match self {
+            Known::Tensor(_, tensor) if tensor.len() == 1 => tensor.to_f32().first().copied(),
+            Known::Sizes(list, _) => match list[..] {
+                [size] => size.number().map(|n| n as f32),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The number of axes of a constant.
+    pub fn rank(&self) -> usize {
+        match self {
+            Known::Tensor(_, tensor) => tensor.shape().len(),
+            Known::Sizes(_, Rank::List) => 1,
+            _ => 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, PerChannel};
+use super::values::{Flow, Known};
 use crate::ir::{Dim, Op, Pad, PadMode, Pair, Pool, PoolKind, Sides};
 
 /// A sliding window.
@@ -166,9 +166,9 @@ impl Importer<'_> {
             return Err(format!("it pads with {value}"));
         }
         // shift so that the padding value is 0, and shift back
-        let shifted = self.affine(call, 0, &x, PerChannel::One(1.0), PerChannel::One(-value))?;
+        let shifted = self.affine(call, &x, 1.0, -value)?;
         let padded = self.add(call, op, &[&shifted])?;
-        self.affine(call, 0, &padded, PerChannel::One(1.0), PerChannel::One(value)).map(Known::Value)
+        self.affine(call, &padded, 1.0, value).map(Known::Value)
     }
 
     /// A slice that subsamples rows and columns, starting with the first.

@@ -1,0 +1,76 @@
+//! Operators that pad, thin out or enlarge feature maps, and that join them.
+
+use super::schema::{Attribute, Kind, Operands, Operator, Schema, Shown};
+use super::value::{AttrValue, Attributes};
+use crate::ir::attrs::{Pad, PadMode};
+use crate::ir::op::Op;
+
+const NEAREST: &str = "nearest";
+
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator {
+        schema: Schema::new(
+            "pad",
+            "Zeros around the feature map and the channels; or around the map its values reflected at the border (`reflect`), or the border's values repeated (`replicate`): PyTorch's `F.pad`.",
+            &[
+                Attribute::with_default("sides", Kind::Sides, AttrValue::Sides([[0; 2]; 2]), "rows and columns on each side")
+                    .positional(),
+                Attribute::with_default("channels", Kind::Ends, AttrValue::Ends([0, 0]), "zero channels before and after"),
+                Attribute::with_default("mode", Kind::Word(PadMode::WORDS), AttrValue::Word(PadMode::Zeros.word()), "what the padding is"),
+            ],
+        ),
+        read: |given, _| {
+            let mode = PadMode::from_word(given.get("mode")?).unwrap_or_default();
+            Ok(Op::Pad(Pad { channels: given.get("channels")?, sides: given.get("sides")?, mode }))
+        },
+        write: |op| {
+            let Op::Pad(pad) = op else { return None };
+            Some(Attributes::from([
+                ("sides", pad.sides.into()),
+                ("channels", AttrValue::Ends(pad.channels)),
+                ("mode", pad.mode.word().into()),
+            ]))
+        },
+    },
+    Operator {
+        schema: Schema::new(
+            "subsample",
+            "Every stride-th row and column, from the first.",
+            &[Attribute::required("stride", Kind::Size, "the step").positional()],
+        ),
+        read: |given, _| Ok(Op::Subsample(given.get("stride")?)),
+        write: |op| {
+            let Op::Subsample(stride) = op else { return None };
+            Some(Attributes::from([("stride", (*stride).into())]))
+        },
+    },
+    Operator {
+        schema: Schema::new(
+            "upsample",
+            "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has (PyTorch's `interpolate`).",
+            &[
+                Attribute::with_default("mode", Kind::Word(&[NEAREST]), AttrValue::Word(NEAREST), "where a new value comes from")
+                    .positional()
+                    .shown(Shown::Everywhere),
+                Attribute::required_unless("scale_factor", Kind::Size, "none, where `like` is given", "how many times larger"),
+                Attribute::optional("like", Kind::Label, "none", "the value that has the result's height and width"),
+            ],
+        )
+        .examples(&["upsample nearest, like: LABEL", "upsample nearest, scale_factor: 2"]),
+        read: |given, _| Ok(Op::Upsample(given.find("scale_factor"))),
+        write: |op| {
+            let Op::Upsample(times) = op else { return None };
+            let mut list = Attributes::from([("mode", NEAREST.into())]);
+            if let Some(times) = times {
+                list.push("scale_factor", *times);
+            }
+            Some(list)
+        },
+    },
+    Operator {
+        schema: Schema::new("concat", "`concat LABEL, …`: the current value's channels, then theirs.", &[])
+            .joins(Operands::Several),
+        read: |_, _| Ok(Op::Concat),
+        write: |op| matches!(op, Op::Concat).then(Attributes::default),
+    },
+];

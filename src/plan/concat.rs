@@ -110,8 +110,7 @@ fn start(part: &Buffer, whole: &Buffer, range: &Range<usize>) -> Option<usize> {
     let (first, end) = (range.start / plane, range.end / plane);
     let has_whole_blocks = first.is_multiple_of(lanes) && (end.is_multiple_of(lanes) || end == channels);
     let start = range.start * whole.dtype.size();
-    let is_adjacent = batch == 1 || end - first == channels;
-    (has_whole_blocks && is_adjacent && start.is_multiple_of(LINE_BYTES)).then_some(start)
+    (batch == 1 && has_whole_blocks && start.is_multiple_of(LINE_BYTES)).then_some(start)
 }
 
 /// The steps that use a buffer.

@@ -29,7 +29,7 @@ fn random(seed: u64) -> (Checked, ParamStore, [usize; 3]) {
             4 => b.plus(x, x),
             _ => {
                 // often the last values, as in a dense block
-                let count = b.rng.range(1, 4);
+                let count = b.rng.range(2, 4);
                 let last = values.len() - 1;
                 let operands: Vec<Value> =
                     (0..count).map(|i| if b.rng.flip() { values[last - i.min(last)] } else { b.rng.one_of(&values) }).collect();
@@ -111,7 +111,7 @@ fn a_dense_block_grows_in_one_buffer() {
         // with several samples, the parts of each are apart
         let copied = plan(&dense(6), 3, isa);
         assert_eq!(concats(&copied), 6, "{isa}");
-        assert!(3 * (grown.arena - grown.scratch_at) >= 0 && 3 * grown.scratch_at <= copied.scratch_at, "{isa}");
+        assert!(3 * grown.scratch_at <= copied.scratch_at, "{isa}");
     }
 }
 

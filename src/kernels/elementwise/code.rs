@@ -40,6 +40,10 @@ pub(super) enum Action {
     Relu,
     /// The same of a sum.
     AddRelu,
+    /// The sum of the product of the first two sources and the third, each rounded.
+    MulAdd,
+    /// The ReLU of that.
+    MulAddRelu,
     /// `tanh(softplus(x))`, in one step.
     TanhSoftplus,
 }

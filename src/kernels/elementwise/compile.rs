@@ -46,7 +46,10 @@ fn steps(program: &Program) -> Vec<Option<Step>> {
                 _ => step(Action::Unary(Unary::Tanh), &[x]),
             }),
             Instruction::Unary(op, x) => Some(step(Action::Unary(op), &[x])),
-            Instruction::Binary(op, a, b) => Some(step(Action::Binary(op), &[a, b])),
+            Instruction::Binary(op, a, b) => Some(match product(program, instruction) {
+                Some(reads) => step(Action::MulAdd, &reads),
+                None => step(Action::Binary(op), &[a, b]),
+            }),
             Instruction::Clamp { x, min, max } => {
                 let mut step = step(Action::Clamp, &[x]);
                 step.reads.extend([Value::Constant(min), Value::Constant(max)]);
@@ -54,7 +57,10 @@ fn steps(program: &Program) -> Vec<Option<Step>> {
             }
             Instruction::Select { test, left, right, then, otherwise } => Some(match relu(program, instruction) {
                 Some(x) => match instructions[usize::from(x)] {
-                    Instruction::Binary(Binary::Add, a, b) if reads(program, x) == 2 => step(Action::AddRelu, &[a, b]),
+                    sum @ Instruction::Binary(Binary::Add, a, b) if reads(program, x) == 2 => match product(program, sum) {
+                        Some(reads) => step(Action::MulAddRelu, &reads),
+                        None => step(Action::AddRelu, &[a, b]),
+                    },
                     _ => step(Action::Relu, &[x]),
                 },
                 None => step(Action::Select(test), &[left, right, then, otherwise]),
@@ -78,6 +84,15 @@ fn relu(program: &Program, instruction: Instruction) -> Option<Register> {
         }
         _ => None,
     }
+}
+
+/// The factors and the summand of an instruction that adds to a product, if only it reads the product.
+fn product(program: &Program, instruction: Instruction) -> Option<[Register; 3]> {
+    let Instruction::Binary(Binary::Add, a, b) = instruction else { return None };
+    [(a, b), (b, a)].into_iter().find_map(|(product, summand)| match program.instructions()[usize::from(product)] {
+        Instruction::Binary(Binary::Mul, x, y) if reads(program, product) == 1 => Some([x, y, summand]),
+        _ => None,
+    })
 }
 
 /// How often instructions read a register.

@@ -5,8 +5,8 @@
 //! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors `math` states. An element's
 //! result does not depend on its place, so that it does not depend on the number of threads either.
 //!
-//! Two instructions may be carried out as one: a ReLU as a maximum (which keeps `-0`), also with the sum before it; and
-//! `tanh(softplus(x))`, with the error that `math` states for it.
+//! Several instructions may be carried out as one: a ReLU as a maximum (which keeps `-0`), a product with the sum and the ReLU after
+//! it; and `tanh(softplus(x))`, with the error that `math` states for it.
 
 mod activation;
 mod code;
@@ -91,26 +91,26 @@ impl Job<'_> {
         let Walk { maps, positions, .. } = self.walk;
         let per_map = positions.div_ceil(self.unit());
         let mut memory = Memory::new();
+        let mut places = [Place::NONE; MAX_OPERANDS];
+        let places = &mut places[..self.views.len()];
         let mut at = units.start;
         while at < units.end {
             let (map, first) = (at / per_map, at % per_map);
             let end = per_map.min(first + units.end - at);
             let position = first * self.unit();
             let count = positions.min(end * self.unit()) - position;
-            self.part(Run { sample: map / maps, map: map % maps, position, count }, &mut memory);
+            self.part(Run { sample: map / maps, map: map % maps, position, count }, places, &mut memory);
             at += end - first;
         }
     }
 
-    /// Computes a run of positions.
-    fn part(&self, run: Run, memory: &mut Memory) {
+    /// Computes a run of positions. `places` has room for those of all operands.
+    fn part(&self, run: Run, places: &mut [Place], memory: &mut Memory) {
         let (walk, lanes) = (&self.walk, self.runner.lanes);
         let start = ((run.sample * walk.maps + run.map) * walk.positions + run.position) * walk.group;
         // SAFETY: tasks have different units, which do not overlap
         let out = unsafe { self.out.slice(start, run.count * walk.group) };
         let (whole, rest) = out.split_at_mut(out.len() / lanes * lanes);
-        let mut places = [Place::NONE; MAX_OPERANDS];
-        let places = &mut places[..self.views.len()];
         if !whole.is_empty() {
             let at = whole.as_mut_ptr();
             let run = Run { count: whole.len() / walk.group, ..run };

@@ -171,12 +171,12 @@ macro_rules! quick {
         let mut first = 0;
         while first + AT_A_TIME <= vectors {
             let mut values = [S::zero(); AT_A_TIME];
-            for (vector, value) in values.iter_mut().enumerate() {
+            for vector in 0..AT_A_TIME {
                 $(let $x = S::load($x.at.add((first + vector) * $x.step));)+
-                *value = $value;
+                values[vector] = $value;
             }
-            for (vector, value) in values.into_iter().enumerate() {
-                S::store(out.add((first + vector) * S::LANES), value);
+            for vector in 0..AT_A_TIME {
+                S::store(out.add((first + vector) * S::LANES), values[vector]);
             }
             first += AT_A_TIME;
         }
@@ -188,6 +188,7 @@ macro_rules! quick {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
@@ -229,6 +230,7 @@ unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {

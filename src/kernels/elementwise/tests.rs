@@ -193,19 +193,25 @@ fn programs_equal_their_instructions_one_by_one() {
     }
 }
 
-#[test]
-fn a_product_and_a_sum_are_rounded_twice() {
-    let program = Builder::new(3);
-    let mut b = program;
+/// `op(x * y, z)`.
+fn of_product(op: Binary) -> Program {
+    let mut b = Builder::new(3);
     let (x, y, z) = (b.operand(0), b.operand(1), b.operand(2));
     let product = b.binary(Binary::Mul, x, y);
-    let sum = b.binary(Binary::Sub, product, z);
-    let program = b.finish(sum).unwrap();
+    let result = b.binary(op, product, z);
+    b.finish(result).unwrap()
+}
+
+#[test]
+fn a_product_and_a_sum_are_rounded_twice() {
     // a fused multiply-add would find the rounding error of the square
     let x = vec![1.000_000_1f32; 33];
     let square = x[0] * x[0];
+    let sum_relu = Program::relu().compose(0, &of_product(Binary::Add)).unwrap();
     for isa in available() {
-        assert!(run(isa, 1, &program, &[x.clone(), x.clone(), vec![square; 33]]).iter().all(|&v| v == 0.0));
+        for (program, z) in [(of_product(Binary::Sub), square), (of_product(Binary::Add), -square), (sum_relu.clone(), -square)] {
+            assert!(run(isa, 1, &program, &[x.clone(), x.clone(), vec![z; 33]]).iter().all(|&v| v == 0.0), "{isa} {program:?}");
+        }
     }
 }
 
@@ -385,6 +391,8 @@ fn steps_are_joined_where_they_can_be() {
     assert_eq!(actions(&Program::relu()), [code::Action::Relu]);
     let sum_relu = Program::relu().compose(0, &Program::sum(3)).unwrap();
     assert_eq!(actions(&sum_relu), [code::Action::Binary(Binary::Add), code::Action::AddRelu]);
+    assert_eq!(actions(&of_product(Binary::Add)), [code::Action::MulAdd]);
+    assert_eq!(actions(&Program::relu().compose(0, &of_product(Binary::Add)).unwrap()), [code::Action::MulAddRelu]);
     let softplus = Program::new(1, vec![Instruction::Operand(0), Instruction::Unary(Unary::Softplus, 0)]).unwrap();
     let tanh = Program::new(1, vec![Instruction::Operand(0), Instruction::Unary(Unary::Tanh, 0)]).unwrap();
     assert_eq!(actions(&tanh.compose(0, &softplus).unwrap()), [code::Action::TanhSoftplus]);

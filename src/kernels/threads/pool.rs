@@ -331,7 +331,7 @@ mod tests {
             let called = AtomicUsize::new(0);
             pool.deal(3, |_, tasks| {
                 called.fetch_add(1, Ordering::Relaxed);
-                sum.fetch_add(tasks.map(|task| task + round).sum(), Ordering::Relaxed);
+                sum.fetch_add(tasks.map(|task| task + round).sum::<usize>(), Ordering::Relaxed);
             });
             without += usize::from(called.into_inner() < 3);
             if round % 20 == 0 {
@@ -339,7 +339,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        assert_eq!(sum.into_inner(), (0..2000).map(|round| 3 * round + 3).sum());
+        assert_eq!(sum.into_inner(), (0..2000).map(|round| 3 * round + 3).sum::<usize>());
         assert!(without > 0);
         // and those that were passed over still work
         let hits = AtomicUsize::new(0);

@@ -1,6 +1,6 @@
 //! Runs code on strips of vectors.
 
-use super::code::{Action, Code, Source, Target};
+use super::code::{Action, Code, First, Second, Source, Target};
 use super::math;
 use crate::elementwise::{Binary, Comparison, Unary};
 use crate::kernels::dispatch::Kernel;
@@ -14,11 +14,6 @@ pub(super) struct Place {
     pub step: usize,
     /// Whether each vector consists of the one float that is found there.
     pub expand: bool,
-}
-
-impl Place {
-    /// Before it is known.
-    pub const NONE: Place = Place { at: std::ptr::null(), step: 0, expand: false };
 }
 
 /// Consecutive vectors of a result.
@@ -196,13 +191,15 @@ unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
             Action::Copy => quick!(s, |x| x),
             Action::Unary(op) => unary::<S>(op, s),
             Action::Binary(op) => binary::<S>(op, s),
-            Action::Clamp => each!(s, |x, min, max| S::min(max, S::max(min, x))),
+            Action::Clamp => quick!(s, |x, min, max| S::min(max, S::max(min, x))),
             Action::Select(test) => choose::<S>(test, s),
             Action::Relu => quick!(s, |x| S::relu(x)),
-            Action::AddRelu => quick!(s, |a, b| S::relu(S::add(a, b))),
-            Action::MulAdd => quick!(s, |a, b, c| S::add(S::mul(a, b), c)),
-            Action::MulAddRelu => quick!(s, |a, b, c| S::relu(S::add(S::mul(a, b), c))),
             Action::TanhSoftplus => each!(s, |x| math::tanh_softplus::<S>(x)),
+            Action::MulAddRelu => quick!(s, |a, b, c| S::relu(S::add(S::mul(a, b), c))),
+            Action::Pair(first, second) => pair::<S>(first, second, s),
+            Action::SigmoidTimes => each!(s, |a, b| S::mul(math::sigmoid::<S>(a), b)),
+            Action::TanhSoftplusTimes => each!(s, |a, b| S::mul(math::tanh_softplus::<S>(a), b)),
+            Action::ErfGate => each!(s, |a, b, c, d| S::mul(S::add(a, math::erf::<S>(S::mul(b, c))), d)),
         }
     }
 }
@@ -242,6 +239,32 @@ unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
             // the second operand is the result if either is NaN
             Binary::Min => each!(s, |a, b| S::select(S::equals(a, a), S::min(a, b), a)),
             Binary::Max => each!(s, |a, b| S::select(S::equals(a, a), S::max(a, b), a)),
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+unsafe fn pair<S: Simd>(first: First, second: Second, s: &Strip) {
+    /// Each second operation after a first one.
+    macro_rules! then {
+        ($first:ident) => {
+            match second {
+                Second::Add => quick!(s, |a, b, c| S::add(S::$first(a, b), c)),
+                Second::Sub => quick!(s, |a, b, c| S::sub(S::$first(a, b), c)),
+                Second::Mul => quick!(s, |a, b, c| S::mul(S::$first(a, b), c)),
+                Second::Div => quick!(s, |a, b, c| S::div(S::$first(a, b), c)),
+                Second::Clamp => quick!(s, |a, b, min, max| S::min(max, S::max(min, S::$first(a, b)))),
+                Second::Relu => quick!(s, |a, b| S::relu(S::$first(a, b))),
+            }
+        };
+    }
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        match first {
+            First::Add => then!(add),
+            First::Sub => then!(sub),
+            First::Mul => then!(mul),
         }
     }
 }

@@ -80,14 +80,11 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
         }
-        Kernel::Concat { parts } if in_blocks => {
+        Kernel::Concat { parts, .. } if in_blocks => {
             let plane = size(2) * size(3);
-            let whole = size(1);
-            let mut offset = 0;
-            for (slot, &part) in parts.iter().enumerate() {
-                let channels = part / plane.max(1);
-                nchwc::movement::concat_part(pool, isa.lanes(), [channels, offset, whole], plane, read(slot), out);
-                offset += channels;
+            for (slot, part) in parts.iter().enumerate() {
+                let [channels, offset] = [part.len(), part.start].map(|floats| floats / plane.max(1));
+                nchwc::movement::concat_part(pool, isa.lanes(), [channels, offset, size(1)], plane, read(slot), out);
             }
         }
         Kernel::Pad(shape) if in_blocks => nchwc::movement::pad(pool, isa.lanes(), shape, read(0), out),
@@ -114,12 +111,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
                 out,
             );
         }
-        Kernel::Concat { parts } => {
-            let whole = parts.iter().sum();
-            let mut offset = 0;
-            for (slot, &part) in parts.iter().enumerate() {
-                nchw::movement::concat_part(pool, read(slot), part, offset, whole, out);
-                offset += part;
+        Kernel::Concat { parts, .. } => {
+            let whole = step.shape[1..].iter().product();
+            for (slot, part) in parts.iter().enumerate() {
+                nchw::movement::concat_part(pool, read(slot), part.len(), part.start, whole, out);
             }
         }
         Kernel::Pool(shape) => nchw::pool::pool(pool, shape, read(0), out),

@@ -8,6 +8,7 @@ mod command;
 mod common;
 
 mod agreement;
+mod concat;
 mod families;
 mod interpreter;
 mod isa;

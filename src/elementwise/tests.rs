@@ -62,7 +62,7 @@ fn gradients_read_the_result_where_they_can() {
     assert_eq!(gradient(&Program::sigmoid(), 0).0, "dy * (1 - y) * y");
     assert_eq!(gradient(&Program::sum(3), 1), ("dy".to_owned(), vec![Read::ResultGradient]));
     assert_eq!(gradient(&Program::product(), 0).0, "dy * b");
-    assert_eq!(gradient(&Program::clamp(0.0, 6.0), 0).0, "if a >= 0 then (if a <= 6 then dy else 0) else 0");
+    assert_eq!(gradient(&Program::clamp(0.0, 6.0), 0).0, "if a > 0 then (if a < 6 then dy else 0) else 0");
 }
 
 #[test]

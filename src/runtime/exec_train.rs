@@ -77,9 +77,6 @@ pub(super) fn run(
         Train::AdaptiveAvgPoolGrad { .. } => {
             pool_grad::adaptive_avg_grad(pool, isa, layout, kernel.result_sizes(), [sizes[2], sizes[3]], read(0), out);
         }
-        Train::Slice { start, .. } => {
-            movement::slice(pool, layout, kernel.result_sizes(), *start, sizes[1], read(0), out);
-        }
         Train::Unpad(pad) => {
             let pad = kernel.pad(pad);
             movement::unpad(pool, layout, &pad, read(0), out);

@@ -77,6 +77,23 @@ fn the_fuzzers_dictionary_has_every_word() {
     assert!(missing.is_empty(), "add {missing:?} to fuzz/source.dict");
 }
 
+/// The examples that `resnetc explain` shows check in a block, after a branch where they name one.
+#[test]
+fn examples_of_operators_check() {
+    for Schema { word, examples, .. } in operators().map(|operator| operator.schema) {
+        assert!(!examples.is_empty(), "{word}");
+        for example in examples {
+            assert!(example.starts_with(word), "{example}");
+            let branch = if example.contains("LABEL") { "branch LABEL { relu }\n" } else { "" };
+            let text = format!("resnet 1\nblock b {{\n{branch}{example}\n}}\nnetwork net {{\ninput 4 x 16 x 16\nb\n}}\n");
+            let mut front = Frontend::text("example.resnet", &text);
+            front.check("net", &[]);
+            let said = render::terminal(&front.diagnostics, &front.sources, false);
+            assert!(front.diagnostics.is_empty(), "{example}:\n{said}");
+        }
+    }
+}
+
 /// Whole files in the documentation check without a word.
 #[test]
 fn examples_in_the_documentation_check() {

@@ -10,6 +10,7 @@ mod common;
 mod elementwise;
 
 mod agreement;
+mod concat;
 mod families;
 mod interpreter;
 mod isa;

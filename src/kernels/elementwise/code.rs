@@ -38,10 +38,37 @@ pub(super) enum Action {
     Select(Comparison),
     /// `max(x, 0)`, of a single value.
     Relu,
-    /// The same of a sum.
-    AddRelu,
     /// `tanh(softplus(x))`, in one step.
     TanhSoftplus,
+    /// An operation on the first two sources, and one on its result and the sources that follow.
+    Pair(First, Second),
+    /// `max(a * b + c, 0)`: the end of a block with a gate.
+    MulAddRelu,
+    /// `sigmoid(a) * b`.
+    SigmoidTimes,
+    /// `tanh(softplus(a)) * b`.
+    TanhSoftplusTimes,
+    /// `(a + erf(b * c)) * d`.
+    ErfGate,
+}
+
+/// The first operation of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    Add,
+    Sub,
+    Mul,
+}
+
+/// The second operation of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Second {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Clamp,
+    Relu,
 }
 
 /// Where an operation finds a value.

@@ -1,108 +1,18 @@
-//! Compiles programs: chooses an action for each instruction, or for a few that are one step on vectors, and assigns registers.
+//! Compiles programs: [`steps`] chooses an action for each instruction, [`join`] makes one step of several, and registers are
+//! assigned here.
 
-use super::code::{Action, Code, Operation, Source, Target};
-use crate::elementwise::{Binary, Comparison, Instruction, Program, Register, Unary};
+use super::code::{Code, Operation, Source, Target};
+use super::join::join;
+use super::steps::{Step, Value, steps};
+use crate::elementwise::{Program, Register};
 use crate::kernels::aligned::LINE;
-
-/// What an action reads.
-#[derive(Clone, Copy)]
-enum Value {
-    Operand(u8),
-    Constant(f32),
-    /// The result of the instruction in this register.
-    Step(Register),
-}
-
-/// An action and the values that it reads.
-#[derive(Clone)]
-struct Step {
-    action: Action,
-    reads: Vec<Value>,
-}
 
 impl Code {
     /// Compiles a program.
     pub fn new(program: &Program) -> Code {
-        let steps = needed(steps(program));
+        let steps = join(steps(program)).numbered();
         Allocator::new(program, &steps).allocate(&steps)
     }
-}
-
-/// A step for each instruction. Operands and constants need none, unless they are the result.
-fn steps(program: &Program) -> Vec<Option<Step>> {
-    let instructions = program.instructions();
-    let value = |register: Register| match instructions[usize::from(register)] {
-        Instruction::Operand(slot) => Value::Operand(slot),
-        Instruction::Constant(x) => Value::Constant(x),
-        _ => Value::Step(register),
-    };
-    let step = |action: Action, reads: &[Register]| Step { action, reads: reads.iter().map(|&r| value(r)).collect() };
-    let mut steps: Vec<Option<Step>> = instructions
-        .iter()
-        .map(|&instruction| match instruction {
-            Instruction::Operand(_) | Instruction::Constant(_) => None,
-            Instruction::Unary(Unary::Tanh, x) => Some(match instructions[usize::from(x)] {
-                Instruction::Unary(Unary::Softplus, x) => step(Action::TanhSoftplus, &[x]),
-                _ => step(Action::Unary(Unary::Tanh), &[x]),
-            }),
-            Instruction::Unary(op, x) => Some(step(Action::Unary(op), &[x])),
-            Instruction::Binary(op, a, b) => Some(step(Action::Binary(op), &[a, b])),
-            Instruction::Clamp { x, min, max } => {
-                let mut step = step(Action::Clamp, &[x]);
-                step.reads.extend([Value::Constant(min), Value::Constant(max)]);
-                Some(step)
-            }
-            Instruction::Select { test, left, right, then, otherwise } => Some(match relu(program, instruction) {
-                Some(x) => match instructions[usize::from(x)] {
-                    Instruction::Binary(Binary::Add, a, b) if reads(program, x) == 2 => step(Action::AddRelu, &[a, b]),
-                    _ => step(Action::Relu, &[x]),
-                },
-                None => step(Action::Select(test), &[left, right, then, otherwise]),
-            }),
-        })
-        .collect();
-    if let (Some(last), result) = (steps.last_mut(), program.result()) {
-        last.get_or_insert_with(|| step(Action::Copy, &[result]));
-    }
-    steps
-}
-
-/// The value whose ReLU an instruction is: `if x <= 0 then 0 else x`.
-fn relu(program: &Program, instruction: Instruction) -> Option<Register> {
-    match instruction {
-        Instruction::Select { test: Comparison::LessEqual, left, right, then, otherwise }
-            if left == otherwise && right == then =>
-        {
-            let zero = program.instructions()[usize::from(right)] == Instruction::Constant(0.0);
-            zero.then_some(left)
-        }
-        _ => None,
-    }
-}
-
-/// How often instructions read a register.
-fn reads(program: &Program, register: Register) -> usize {
-    program.instructions().iter().flat_map(|i| i.reads()).filter(|&r| r == register).count()
-}
-
-/// The steps on which the last one depends, with the registers of their instructions.
-fn needed(steps: Vec<Option<Step>>) -> Vec<(Register, Step)> {
-    let mut is_needed = vec![false; steps.len()];
-    if let Some(last) = is_needed.last_mut() {
-        *last = true;
-    }
-    for at in (0..steps.len()).rev().filter(|&at| steps[at].is_some()) {
-        if is_needed[at] {
-            let reads = steps[at].iter().flat_map(|step| &step.reads);
-            reads.for_each(|read| {
-                if let Value::Step(register) = *read {
-                    is_needed[usize::from(register)] = true
-                }
-            });
-        }
-    }
-    let numbered = steps.into_iter().enumerate().filter(|&(at, _)| is_needed[at]);
-    numbered.filter_map(|(at, step)| Some((at as Register, step?))).collect()
 }
 
 /// Assigns registers in the order of the steps. A register is free again when the last step that reads it has read it, so that

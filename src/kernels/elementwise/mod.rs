@@ -5,16 +5,18 @@
 //! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors `math` states. An element's
 //! result does not depend on its place, so that it does not depend on the number of threads either.
 //!
-//! Two instructions may be carried out as one: a ReLU as a maximum (which keeps `-0`), also with the sum before it; and
-//! `tanh(softplus(x))`, with the error that `math` states for it.
+//! Several instructions may be carried out as one step. That gives the same bits, except for limits, which keep `-0`, and
+//! `tanh(softplus(x))`, whose error `math` states too.
 
 mod activation;
 mod code;
 mod compile;
 mod copy;
+mod join;
 mod math;
 mod operand;
 mod run;
+mod steps;
 mod strip;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,6 @@ pub use operand::{Geometry, Operand};
 pub(crate) use strip::apply;
 
 use operand::{Run, View, Walk};
-use run::Place;
 use strip::{Memory, Runner, mask};
 
 use super::aligned::LINE;
@@ -54,14 +55,10 @@ pub fn elementwise(pool: &ThreadPool, isa: Isa, code: &Code, geometry: Geometry,
     assert_eq!((operands.len(), out.len()), (code.operands(), walk.len()));
     let runner = Runner::new(isa, code);
     assert!(geometry.layout == Layout::Nchw || geometry.layout == Layout::Blocked { lanes: runner.lanes }, "blocks of {isa}");
-    let mut views = [View::new(Operand::InPlace, &walk); MAX_OPERANDS];
-    for (view, &operand) in views.iter_mut().zip(operands) {
-        *view = View::new(operand, &walk);
-    }
     // what is there already is in the caches, or read in any case
     let in_place = operands.iter().any(|operand| matches!(operand, Operand::InPlace));
-    let stream = out.len() >= STREAM && runner.lanes > 1 && !in_place;
-    let job = Job { runner, walk, views: &views[..operands.len()], stream, out: Disjoint::new(out) };
+    let stream = out.len() >= STREAM && isa.vector().is_some() && !in_place;
+    let job = Job { runner, walk, operands, stream, out: Disjoint::new(out) };
     let (units, tasks) = (job.units(), walk.len().div_ceil(PIECE * pool.threads()) * pool.threads());
     pool.for_each(tasks, |task, _| job.run(share(units, tasks, task)));
 }
@@ -70,7 +67,7 @@ pub fn elementwise(pool: &ThreadPool, isa: Isa, code: &Code, geometry: Geometry,
 struct Job<'a> {
     runner: Runner<'a>,
     walk: Walk,
-    views: &'a [View<'a>],
+    operands: &'a [Operand<'a>],
     stream: bool,
     out: Disjoint<'a>,
 }
@@ -109,29 +106,29 @@ impl Job<'_> {
         // SAFETY: tasks have different units, which do not overlap
         let out = unsafe { self.out.slice(start, run.count * walk.group) };
         let (whole, rest) = out.split_at_mut(out.len() / lanes * lanes);
-        let mut places = [Place::NONE; MAX_OPERANDS];
-        let places = &mut places[..self.views.len()];
         if !whole.is_empty() {
             let at = whole.as_mut_ptr();
             let run = Run { count: whole.len() / walk.group, ..run };
-            for (slot, (place, view)) in places.iter_mut().zip(self.views).enumerate() {
-                *place = view.vectors(slot, run, walk, lanes, memory, at);
+            for (slot, &operand) in self.operands.iter().enumerate() {
+                let place = View::new(operand, walk).vectors(slot, run, walk, lanes, memory, at);
+                memory.put(slot, place);
             }
             let mask = mask(lanes, walk.channels_of(run.map));
-            let stream = self.stream && at as usize % (lanes * size_of::<f32>()) == 0;
-            // SAFETY: the views have checked that operands hold the run's vectors, and `whole` does
-            unsafe { self.runner.run(memory, places, whole.len() / lanes, mask.as_ref(), stream, at) };
+            let stream = self.stream && (at as usize).is_multiple_of(lanes * size_of::<f32>());
+            // SAFETY: the places are those of all operands, which hold the run's vectors as checked, and so does `whole`
+            unsafe { self.runner.run(memory, whole.len() / lanes, mask.as_ref(), stream, at) };
         }
         if !rest.is_empty() {
             let done = whole.len() / walk.group;
             let run = Run { position: run.position + done, count: run.count - done, ..run };
-            for (slot, (place, view)) in places.iter_mut().zip(self.views).enumerate() {
-                *place = view.partial(slot, run, lanes, memory, rest);
+            for (slot, &operand) in self.operands.iter().enumerate() {
+                let place = View::new(operand, walk).partial(slot, run, lanes, memory, rest);
+                memory.put(slot, place);
             }
             let at = memory.vector(MAX_OPERANDS, &[]);
             // SAFETY: every operand is a vector, and `at` is one
             unsafe {
-                self.runner.run(memory, places, 1, None, false, at);
+                self.runner.run(memory, 1, None, false, at);
                 rest.copy_from_slice(std::slice::from_raw_parts(at, rest.len()));
             }
         }

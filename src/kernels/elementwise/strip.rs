@@ -8,7 +8,8 @@ use crate::elementwise::MAX_OPERANDS;
 use crate::kernels::aligned::LINE;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::{Isa, VectorIsa};
-use crate::kernels::simd::scalar::Scalar;
+use crate::kernels::simd::Simd;
+use crate::kernels::simd::array::Array;
 
 /// Floats for all registers of a strip: they fit in the L1 cache.
 const REGISTERS: usize = 8192;
@@ -21,11 +22,19 @@ const STRIP: usize = 512;
 pub(super) struct Memory {
     registers: MaybeUninit<[f32; REGISTERS]>,
     vectors: MaybeUninit<[[f32; LINE]; MAX_OPERANDS + 1]>,
+    places: MaybeUninit<[Place; MAX_OPERANDS]>,
 }
 
 impl Memory {
     pub fn new() -> Memory {
-        Memory { registers: MaybeUninit::uninit(), vectors: MaybeUninit::uninit() }
+        Memory { registers: MaybeUninit::uninit(), vectors: MaybeUninit::uninit(), places: MaybeUninit::uninit() }
+    }
+
+    /// Sets where an operand is.
+    pub fn put(&mut self, slot: usize, place: Place) {
+        assert!(slot < MAX_OPERANDS);
+        // SAFETY: inside the array, as asserted
+        unsafe { self.places.as_mut_ptr().cast::<Place>().add(slot).write(place) };
     }
 
     /// A vector for an operand, or for results at `MAX_OPERANDS`: these values, and zeros.
@@ -52,24 +61,17 @@ pub(super) struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub fn new(isa: Isa, code: &'a Code) -> Runner<'a> {
         let isa = isa.vector();
-        Runner { code, lanes: isa.map_or(1, VectorIsa::lanes), isa }
+        Runner { code, lanes: isa.map_or(Array::LANES, VectorIsa::lanes), isa }
     }
 
     /// Computes `vectors` vectors. `mask` limits their bits.
     ///
     /// # Safety
-    /// The places of the operands are valid for as many vectors, as is `out` for writing; to stream, `out` must be at a multiple
-    /// of the vector's size.
-    pub unsafe fn run(
-        &self,
-        memory: &mut Memory,
-        operands: &[Place],
-        vectors: usize,
-        mask: Option<&[u32; LINE]>,
-        stream: bool,
-        out: *mut f32,
-    ) {
-        assert_eq!(operands.len(), self.code.operands());
+    /// All operands have been put to places that are valid for as many vectors, as is `out` for writing; to stream, `out` must be
+    /// at a multiple of the vector's size.
+    pub unsafe fn run(&self, memory: &mut Memory, vectors: usize, mask: Option<&[u32; LINE]>, stream: bool, out: *mut f32) {
+        // SAFETY: the caller has put them there
+        let operands = unsafe { std::slice::from_raw_parts(memory.places.as_ptr().cast::<Place>(), self.code.operands()) };
         let expanded = operands.iter().filter(|operand| operand.expand).count();
         let registers = 1 + self.code.registers + expanded;
         let strip = (REGISTERS / (registers * self.lanes)).clamp(1, STRIP / self.lanes);
@@ -84,7 +86,7 @@ impl<'a> Runner<'a> {
             mask: mask.map_or(std::ptr::null(), |mask| mask.as_ptr().cast()),
             stream,
         };
-        let run: Instance<Piece<'_>> = self.isa.map_or(Piece::run::<Scalar>, instance::<Piece<'_>>);
+        let run: Instance<Piece<'_>> = self.isa.map_or(Piece::run::<Array>, instance::<Piece<'_>>);
         // SAFETY: the processor supports the instruction set; registers have room as asserted; the caller guarantees the rest
         unsafe { run(&piece) };
     }
@@ -106,14 +108,16 @@ pub(crate) fn apply(isa: Isa, code: &Code, channels: usize, values: &mut [f32]) 
     let (whole, rest) = values.split_at_mut(values.len() / lanes * lanes);
     let mask = mask(lanes, channels);
     let at = whole.as_mut_ptr();
-    let place = |at: *mut f32| [Place { at, step: lanes, expand: false }];
+    assert_eq!(code.operands(), 1, "a function of one operand");
+    memory.put(0, Place { at, step: lanes, expand: false });
     // SAFETY: the slice holds the vectors
-    unsafe { runner.run(&mut memory, &place(at), whole.len() / lanes, mask.as_ref(), false, at) };
+    unsafe { runner.run(&mut memory, whole.len() / lanes, mask.as_ref(), false, at) };
     if !rest.is_empty() {
         let at = memory.vector(0, rest);
+        memory.put(0, Place { at, step: lanes, expand: false });
         // SAFETY: a vector
         unsafe {
-            runner.run(&mut memory, &place(at), 1, None, false, at);
+            runner.run(&mut memory, 1, None, false, at);
             rest.copy_from_slice(std::slice::from_raw_parts(at, rest.len()));
         }
     }

@@ -113,6 +113,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_castsi512_ps(_mm512_sra_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128(N as i32))) }
     }
     #[inline(always)]
+    unsafe fn scale(x: __m512, count: __m512) -> __m512 {
+        unsafe { _mm512_scalef_ps(x, count) }
+    }
+    #[inline(always)]
     unsafe fn stream(to: *mut f32, v: __m512) {
         unsafe { _mm512_stream_ps(to, v) }
     }

@@ -3,6 +3,7 @@
 //! Every operation is `#[inline(always)]` without `#[target_feature]`: it becomes a single instruction where a generic kernel is
 //! instantiated inside a function that has the target feature (see [`super::dispatch`]).
 
+pub(super) mod array;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -38,11 +39,25 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `c - a * b`, rounded likewise.
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `a * b + c`, rounded once even if the instruction set has to take a detour: for functions whose error depends on it.
+    /// `a * b + c`, rounded once even if the instruction set has to take a detour: for what would be lost otherwise.
     #[inline(always)]
     unsafe fn fused(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // SAFETY: guaranteed by the caller
         unsafe { Self::fma(a, b, c) }
+    }
+    /// `c[0] + c[1] x + c[2] x^2 + ...`, by Horner's rule.
+    #[inline(always)]
+    unsafe fn polynomial<const N: usize>(x: Self::V, c: &[f32; N]) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            let mut sum = Self::splat(c[N - 1]);
+            let mut k = N - 1;
+            while k > 0 {
+                k -= 1;
+                sum = Self::fma(sum, x, Self::splat(c[k]));
+            }
+            sum
+        }
     }
     unsafe fn sqrt(a: Self::V) -> Self::V;
     unsafe fn floor(a: Self::V) -> Self::V;
@@ -72,6 +87,19 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn shift_left<const N: u32>(a: Self::V) -> Self::V;
     /// The bits as signed integers divided by 2 to the power `N`, rounded down.
     unsafe fn shift_right<const N: u32>(a: Self::V) -> Self::V;
+    /// `x * 2^count` for an integer `count` from -252 to 254: rounded once, which matters if it is subnormal.
+    #[inline(always)]
+    unsafe fn scale(x: Self::V, count: Self::V) -> Self::V {
+        // SAFETY: guaranteed by the caller
+        unsafe {
+            // the integer in the low bits of a float without a fraction; two factors, so that neither overflows
+            let round = Self::splat(12_582_912.0);
+            let count = Self::int_sub(Self::add(count, round), round);
+            let half = Self::shift_right::<1>(count);
+            let power = |count| Self::int_add(Self::shift_left::<23>(count), Self::splat(1.0));
+            Self::mul(Self::mul(x, power(half)), power(Self::int_sub(count, half)))
+        }
+    }
     /// Writes past the caches to an address that is a multiple of the vector's size. [`Simd::finish_streams`] must follow.
     unsafe fn stream(to: *mut f32, v: Self::V);
     /// Makes what [`Simd::stream`] wrote visible to other threads before anything that follows.

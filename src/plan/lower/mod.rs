@@ -105,9 +105,14 @@ impl Lowering<'_> {
             }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
-                let parts =
-                    operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
-                Kernel::Concat { parts }
+                let mut end = 0;
+                let mut part = |&operand: &Value| {
+                    let start = end;
+                    end += self.shape(operand)?[1..].iter().product::<usize>();
+                    Ok(start..end)
+                };
+                let parts = operands.iter().map(&mut part).collect::<Result<_, PlanError>>()?;
+                Kernel::Concat { parts, placed: 0 }
             }
             Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
@@ -125,6 +130,7 @@ impl Lowering<'_> {
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+            Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };
@@ -151,8 +157,8 @@ impl Lowering<'_> {
             if let Some((act, _)) = self.following_function(id) {
                 self.set(act.into(), output);
             }
-        } else if let Some(act) = node.op.epilogue().and_then(|epilogue| epilogue.act.as_ref())
-            && !self.fuses(act, self.shape(result)?.get(1).copied())
+        } else if let Op::Conv(conv) = &node.op
+            && let Some(act) = conv.epilogue.act.as_ref().filter(|act| !self.fuses(act, Some(conv.filters)))
         {
             self.own_step(result, act)?;
         }

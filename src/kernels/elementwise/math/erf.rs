@@ -1,15 +1,16 @@
 //! The error function.
 
-use super::exp::exp;
-use super::polynomial::polynomial;
+use super::constants::ROUND;
 use crate::kernels::simd::Simd;
 
 /// `erf(x) / x - 1` as a polynomial in `x^2`, for |x| up to [`SMALL`].
-const NEAR: [f32; 7] = [0.128_379_17, -0.376_126_3, 0.112_836_24, -0.026_855_588, 0.005_191_948, -0.000_804_384, 7.969_663e-5];
+const NEAR: [f32; 6] = [0.128_379_15, -0.376_124_98, 0.112_818_27, -0.026_766_231, 0.004_991_762, -0.000_598_021_4];
 
-/// `(log(1 - erf(x)) + x) / x` for x from [`SMALL`] to 4.
-const FAR: [f32; 7] =
-    [-0.128_648_49, -0.635_151_3, -0.106_236_845, 0.023_762_02, -0.003_642_429_6, 0.000_322_794_05, -1.123_003_4e-5];
+/// The logarithm to base 2 of `1 - erf(x)`, for x from [`SMALL`] to 4.
+const FAR: [f32; 6] = [-0.002_836_176_7, -1.615_649_5, -0.939_446_9, -0.131_040_22, 0.022_345_359, -0.001_789_140_2];
+
+/// `2^x` for |x| up to 1/2. There is no need for more accuracy: it is subtracted from 1, and below 1/5.
+const POWER: [f32; 6] = [1.000_000_1, 0.693_147_24, 0.240_219_85, 0.055_502_77, 0.009_679_481, 0.001_340_226_5];
 
 /// Where the two meet.
 const SMALL: f32 = 0.925;
@@ -23,11 +24,15 @@ pub(in super::super) unsafe fn erf<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let square = S::mul(x, x);
-        let near = S::fused(polynomial::<S, 7>(square, &NEAR), x, x);
+        let near = S::fma(S::polynomial(square, &NEAR), x, x);
         // the result is 1 from 3.92 on; the order keeps NaN
         let size = S::min(S::splat(4.0), S::abs(x));
-        let power = S::fused(polynomial::<S, 7>(size, &FAR), size, S::neg(size));
-        let far = S::sub(S::splat(1.0), exp::<S>(power));
-        S::select(S::less(size, S::splat(SMALL)), near, S::or(far, S::sign(x)))
+        let power = S::polynomial(size, &FAR);
+        let bits = S::add(power, S::splat(ROUND));
+        let fraction = S::sub(power, S::sub(bits, S::splat(ROUND)));
+        let rest = S::int_add(S::polynomial(fraction, &POWER), S::shift_left::<23>(bits));
+        let far = S::or(S::sub(S::splat(1.0), rest), S::sign(x));
+        // NaN is not far
+        S::select(S::less_equal(S::splat(SMALL), size), far, S::or(near, S::sign(x)))
     }
 }

@@ -1,19 +1,16 @@
 //! `exp` and what is made of it.
 
+use super::constants::{LN2_HIGH, LN2_LOW, ROUND};
 use super::log::log1p_small;
-use super::polynomial::{LN2_HIGH, LN2_LOW, polynomial};
 use crate::kernels::simd::Simd;
-
-/// 1.5 * 2^23: a float of this size has no fraction, so that adding this rounds to an integer.
-const ROUND: f32 = 12_582_912.0;
 
 /// `(e^r - 1 - r) / r^2` for |r| up to ln 2 / 2.
 const TAIL: [f32; 6] = [0.5, 0.166_666_67, 0.041_666_49, 0.008_333_208, 0.001_393_272_3, 0.000_199_442_71];
 
 /// `x = count * ln 2 + high + low`.
 struct Reduced<V> {
-    /// The count, as the low bits of a float.
-    bits: V,
+    /// An integer.
+    count: V,
     high: V,
     /// The rounding error of `high`.
     low: V,
@@ -27,26 +24,13 @@ struct Reduced<V> {
 unsafe fn reduce<S: Simd>(x: S::V) -> Reduced<S::V> {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let bits = S::fused(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
+        let bits = S::fma(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
         let count = S::sub(bits, S::splat(ROUND));
-        let exact = S::fused(count, S::splat(-LN2_HIGH), x);
-        let high = S::fused(count, S::splat(-LN2_LOW), exact);
-        let low = S::fused(count, S::splat(-LN2_LOW), S::sub(exact, high));
-        let tail = S::mul(S::mul(high, high), polynomial::<S, 6>(high, &TAIL));
-        Reduced { bits, high, low, tail }
-    }
-}
-
-/// `x * 2^count`, for a count (as in [`Reduced::bits`]) from -252 to 254: in two steps, so that neither factor overflows and the
-/// result is rounded once if it is subnormal.
-#[inline(always)]
-unsafe fn scale<S: Simd>(x: S::V, bits: S::V) -> S::V {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let count = S::int_sub(bits, S::splat(ROUND));
-        let half = S::shift_right::<1>(count);
-        let power = |count| S::int_add(S::shift_left::<23>(count), S::splat(1.0));
-        S::mul(S::mul(x, power(half)), power(S::int_sub(count, half)))
+        let exact = S::fma(count, S::splat(-LN2_HIGH), x);
+        let high = S::fma(count, S::splat(-LN2_LOW), exact);
+        let low = S::fma(count, S::splat(-LN2_LOW), S::sub(exact, high));
+        let tail = S::mul(S::mul(high, high), S::polynomial(high, &TAIL));
+        Reduced { count, high, low, tail }
     }
 }
 
@@ -58,7 +42,7 @@ pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
         // beyond, the result is 0 or infinite; the order keeps NaN
         let x = S::min(S::splat(89.0), S::max(S::splat(-105.0), x));
         let r = reduce::<S>(x);
-        scale::<S>(S::add(S::splat(1.0), S::add(r.high, r.tail)), r.bits)
+        S::scale(S::add(S::splat(1.0), S::add(r.high, r.tail)), r.count)
     }
 }
 
@@ -70,11 +54,11 @@ pub(in super::super) unsafe fn expm1<S: Simd>(x: S::V) -> S::V {
         let limited = S::min(S::splat(89.0), S::max(S::splat(-30.0), x));
         let r = reduce::<S>(limited);
         // 2^count ((1 - 2^-count) + e^r - 1)
-        let inverse = S::int_sub(S::splat(1.0), S::shift_left::<23>(S::int_sub(r.bits, S::splat(ROUND))));
-        let one = S::sub(S::splat(1.0), S::max(inverse, S::zero()));
+        let inverse = S::scale(S::splat(1.0), S::neg(r.count));
+        let one = S::sub(S::splat(1.0), inverse);
         let sum = S::add(S::add(r.high, one), S::add(r.tail, r.low));
         // -0 stays -0
-        S::or(scale::<S>(sum, r.bits), S::sign(x))
+        S::or(S::scale(sum, r.count), S::sign(x))
     }
 }
 
@@ -90,9 +74,9 @@ pub(in super::super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
         let lost = S::sub(e, S::sub(sum, one));
         let quotient = S::div(one, sum);
         // what the quotient lacks: its own rounding error, and that of the sum
-        let lack = S::fused(S::neg(quotient), lost, S::fused(S::neg(quotient), sum, one));
+        let lack = S::fma(S::neg(quotient), lost, S::fused(S::neg(quotient), sum, one));
         let lack = S::mul(quotient, lack);
-        let negative = S::fused(e, quotient, S::mul(e, lack));
+        let negative = S::fma(e, quotient, S::mul(e, lack));
         S::select(S::less(x, S::zero()), negative, S::add(quotient, lack))
     }
 }
@@ -109,7 +93,7 @@ pub(in super::super) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let square = S::mul(x, x);
-        let small = S::fused(S::mul(square, polynomial::<S, 5>(square, &TANH)), x, x);
+        let small = S::fma(S::mul(square, S::polynomial(square, &TANH)), x, x);
         // 1 - 2 / (e^2|x| + 1), where the result is above 1/2 and the quotient's error does not matter much
         let size = S::abs(x);
         let e = exp::<S>(S::add(size, size));
@@ -126,14 +110,14 @@ pub(in super::super) unsafe fn softplus<S: Simd>(x: S::V) -> S::V {
     unsafe { S::add(S::max(S::zero(), x), log1p_small::<S>(exp::<S>(S::neg(S::abs(x))))) }
 }
 
-/// `tanh(log(1 + e^x))`, within 3 ulp: `n / (n + 2)` with `n = e^x (e^x + 2)`.
+/// `tanh(log(1 + e^x))`, within 3.5 ulp: `n / (n + 2)` with `n = e^x (e^x + 2)`.
 #[inline(always)]
 pub(in super::super) unsafe fn tanh_softplus<S: Simd>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         // the result is 1 from 9 on; `n` must stay finite
         let e = exp::<S>(S::min(S::splat(20.0), x));
-        let n = S::fused(e, e, S::add(e, e));
+        let n = S::fma(e, e, S::add(e, e));
         S::div(n, S::add(n, S::splat(2.0)))
     }
 }

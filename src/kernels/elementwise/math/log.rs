@@ -1,6 +1,6 @@
 //! Logarithms.
 
-use super::polynomial::{LN2_HIGH, LN2_LOW, polynomial};
+use super::constants::{LN2_HIGH, LN2_LOW, ROUND};
 use crate::kernels::simd::Simd;
 
 /// `(log(1 + f) - f) / f^2` for |f| up to 1/3.
@@ -19,8 +19,7 @@ unsafe fn exponent<S: Simd>(x: S::V) -> (S::V, S::V) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let count = S::shift_right::<23>(S::int_sub(x, S::splat_bits(LEAST)));
-        // a small integer as the low bits of a float without a fraction
-        let float = S::sub(S::int_add(count, S::splat(12_582_912.0)), S::splat(12_582_912.0));
+        let float = S::sub(S::int_add(count, S::splat(ROUND)), S::splat(ROUND));
         (S::shift_left::<23>(count), float)
     }
 }
@@ -30,8 +29,8 @@ unsafe fn exponent<S: Simd>(x: S::V) -> (S::V, S::V) {
 unsafe fn sum<S: Simd>(count: S::V, f: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
-        let tail = S::mul(S::mul(f, f), polynomial::<S, 9>(f, &TAIL));
-        let low = S::fused(count, S::splat(LN2_LOW), tail);
+        let tail = S::mul(S::mul(f, f), S::polynomial(f, &TAIL));
+        let low = S::fma(count, S::splat(LN2_LOW), tail);
         let base = S::mul(count, S::splat(LN2_HIGH));
         let high = S::add(base, f);
         let lost = S::sub(f, S::sub(high, base));
@@ -98,6 +97,6 @@ unsafe fn fraction<S: Simd>(x: S::V, bits: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let power = S::int_sub(S::splat(1.0), bits);
-        S::fused(x, power, S::sub(power, S::splat(1.0)))
+        S::fma(x, power, S::sub(power, S::splat(1.0)))
     }
 }

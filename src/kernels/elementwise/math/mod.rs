@@ -3,10 +3,10 @@
 //! AVX2 and AVX-512 give the same bits. Scalars may differ from them in the last bit, within the same bounds: see
 //! [`Simd::fused`](crate::kernels::simd::Simd::fused).
 
+mod constants;
 mod erf;
 mod exp;
 mod log;
-mod polynomial;
 #[cfg(test)]
 mod tests;
 

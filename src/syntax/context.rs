@@ -28,8 +28,9 @@ impl Context<'_> {
     /// The file span of a range in the matched text.
     pub fn span_at(&self, range: Range<usize>) -> Span {
         let start = self.place(range.start);
-        // The end is looked up by the last byte, since another piece may begin after it.
-        let end = if range.is_empty() { start } else { self.place(range.end - 1) + 1 };
+        // The end is looked up by the last byte, since another piece may begin after it. A brace that the text lacks has no width:
+        // the piece after it begins where it does.
+        let end = if range.is_empty() { start } else { (self.place(range.end - 1) + 1).min(self.place(range.end)) };
         Span::new(self.file, start..end)
     }
 

@@ -113,6 +113,21 @@ fn a_missing_brace_is_found_by_the_indentation() {
 }
 
 #[test]
+fn a_statement_without_its_closing_brace_ends_with_the_text() {
+    for text in [
+        "resnet 1\nnetwork net {\n  preprocess {",
+        "resnet 1\nnetwork net {\n  input H",
+        "resnet 1\nnetwork net {\n  scope s {\n    relu // é",
+    ] {
+        let (file, ..) = read(text);
+        let [Item::Network(net)] = file.items.as_slice() else { panic!() };
+        let statement = net.body[0].span.range();
+        assert_eq!((net.span.range().end, statement.end > statement.start), (text.len(), true));
+        assert!(text.get(statement).is_some(), "{:?} of {text:?}", net.body[0]);
+    }
+}
+
+#[test]
 fn a_brace_too_many_is_found_by_the_indentation() {
     let text = "resnet 1\nblock a {\n  scope inner {\n    relu\n  }\n  }\n  batchnorm\n}\nblock b { }\n";
     let (file, diagnostics, said) = read(text);

@@ -148,16 +148,19 @@ fn is_same_or_opposite(a: &Adjoint, b: &Adjoint) -> bool {
 impl Reverse<'_> {
     fn run(&mut self, dy: Register, slot: usize) -> Register {
         self.adjoints[usize::from(self.of.result())] = vec![Adjoint { value: dy, masks: Vec::new() }];
+        let mut total: Option<Register> = None;
         for at in (0..self.of.instructions().len()).rev().filter(|&at| self.varies[at]).collect::<Vec<_>>() {
             let Some(adjoint) = self.sum(at) else { continue };
             let instruction = self.of.instructions()[at];
             if matches!(instruction, Instruction::Operand(s) if usize::from(s) == slot) {
-                // equal reads of an operand are one instruction
-                return self.applied(&adjoint, 0);
+                // a program from a file may read an operand more than once
+                let part = self.applied(&adjoint, 0);
+                total = Some(total.map_or(part, |sum| self.builder.binary(Binary::Add, sum, part)));
+            } else {
+                self.propagate(at as Register, instruction, &adjoint);
             }
-            self.propagate(at as Register, instruction, &adjoint);
         }
-        self.builder.constant(0.0)
+        total.unwrap_or_else(|| self.builder.constant(0.0))
     }
 
     /// The value of a register. The result is read, everything else is computed again.

@@ -86,6 +86,18 @@ fn a_gradient_agrees_with_finite_differences() {
 }
 
 #[test]
+fn a_gradient_sums_all_reads_of_an_operand() {
+    // as a file may say it: a builder reads each operand once
+    let square = vec![
+        Instruction::Operand(0),
+        Instruction::Unary(Unary::Square, 0),
+        Instruction::Operand(0),
+        Instruction::Binary(Binary::Sub, 1, 2),
+    ];
+    assert_eq!(gradient(&Program::new(1, square).unwrap(), 0).0, "-dy + dy * a * 2");
+}
+
+#[test]
 fn composition_shares_what_is_equal() {
     let mut program = hardswish();
     for _ in 0..4 {

@@ -13,7 +13,9 @@ use super::{
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
+use crate::ir::{
+    Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units,
+};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -286,21 +288,26 @@ impl Lowering<'_> {
 
     fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
         let mut list = Vec::new();
-        let mut push = |suffix: &str, source, shape: &[usize]| {
+        let own_name = |suffix: &str| format!("{}.{suffix}", node.name);
+        let mut push = |name: String, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
-            let name = format!("{}.{suffix}", node.name);
             self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), layout: WeightLayout::Plain });
         };
         if let Op::BatchNorm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
-            push("scale", WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
-            push("shift", WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push(own_name("scale"), WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push(own_name("shift"), WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
             return Ok(list);
         }
         for param in &node.params {
             match param.role {
                 ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_) => {
-                    push(node.op.param_name(param.role), WeightSource::Param(param.source.clone()), &param.shape)
+                    let name = match (&param.source, param.role) {
+                        // fused functions may have named their parameters alike
+                        (ParamSource::Named(name), ParamRole::Operand(_)) => name.clone(),
+                        _ => own_name(node.op.param_name(param.role)),
+                    };
+                    push(name, WeightSource::Param(param.source.clone()), &param.shape);
                 }
                 ParamRole::RunningMean | ParamRole::RunningVar => {
                     return Err(PlanError::Internal(format!("`{}` has statistics and is no norm", node.name)));

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-mod activations;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activations;
 mod engine;
 mod gradients;
 mod operators;

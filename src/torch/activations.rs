@@ -69,11 +69,7 @@ pub(super) fn prelu(function: &Elementwise, channels: usize) -> Option<Expr> {
         "prelu_shared" => 1,
         _ => return None,
     };
-    let slopes = Arg {
-        key: None,
-        value: Expr::channels("num_parameters", count),
-        default: (count == 1).then_some(Val::Int(1)),
-    };
+    let slopes = Arg { key: None, value: Expr::channels("num_parameters", count), default: (count == 1).then_some(Val::Int(1)) };
     prelude::contains(function).then(|| Expr::call("nn.PReLU", vec![slopes]))
 }
 
@@ -82,7 +78,8 @@ impl Activation {
         let usual = prelude::call(self.name, &[]);
         let mut list: Vec<Arg> = prelude::keys(self.name)
             .filter_map(|key| {
-                let value = |of: &Elementwise| of.numbers.iter().find(|number| number.key == key).map(|number| shortest(number.value));
+                let value =
+                    |of: &Elementwise| of.numbers.iter().find(|number| number.key == key).map(|number| shortest(number.value));
                 let default = usual.as_ref().and_then(value)?;
                 let number = Expr::number(Role::Other(key), key, Val::Float(value(function)?));
                 Some(Arg { key: Some(key.to_owned()), value: number, default: Some(Val::Float(default)) })

@@ -70,7 +70,15 @@ impl<'t, 'a> Builder<'t, 'a> {
         let classes =
             main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
         let outputs = outputs.into_iter().map(|(_, value)| value.node).collect();
-        Builder { tree, constructors: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, functions, outputs, classes }
+        Builder {
+            tree,
+            constructors: (0..tree.modules.len()).map(|_| None).collect(),
+            drops,
+            labels,
+            functions,
+            outputs,
+            classes,
+        }
     }
 
     /// A node in terms of PyTorch.

@@ -243,7 +243,8 @@ impl Forward<'_, '_, '_> {
         let uses = self.uses.get(&value).copied().unwrap_or(0);
         let label = self.builder.labels.get(&value).filter(|_| uses > 1 || self.builder.outputs.contains(&value)).cloned();
         let key = match item {
-            Item::Call(_) => Some(self.builder.tree.key(item).to_owned()).filter(|key| names::is_local(key) && !self.builder.functions.contains(key)),
+            Item::Call(_) => Some(self.builder.tree.key(item).to_owned())
+                .filter(|key| names::is_local(key) && !self.builder.functions.contains(key)),
             Item::Node(_) => None,
         };
         let is_plain = |name: &str| name == "x" || name == "out";

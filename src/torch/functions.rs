@@ -135,7 +135,8 @@ fn body(program: &Program, operands: &[String], text: &mut Text) {
 fn module(name: &str, function: &Elementwise, text: &mut Text) {
     let names = operands(function);
     text.open(&format!("class {name}(nn.Module):"));
-    let takes: Vec<String> = ["self".to_owned()].into_iter().chain(has_channels(function).then(|| "channels".to_owned())).collect();
+    let takes: Vec<String> =
+        ["self".to_owned()].into_iter().chain(has_channels(function).then(|| "channels".to_owned())).collect();
     text.def("__init__", &takes);
     text.line("super().__init__()");
     for slot in function.learned() {

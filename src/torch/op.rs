@@ -109,7 +109,11 @@ impl<'a> Use<'a> {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
             Op::Elementwise(function) if function.learned().next().is_some() => {
-                if function.values().count() == 1 { self.layer() } else { None }
+                if function.values().count() == 1 {
+                    self.layer()
+                } else {
+                    None
+                }
             }
             Op::Elementwise(function) if function.program.as_clamp() == Some([0.0, 6.0]) => call("nn.ReLU6", Vec::new()),
             Op::Elementwise(function) => activations::module(function),

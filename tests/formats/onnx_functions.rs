@@ -123,7 +123,9 @@ fn functions_go_out_and_come_in_again() {
                 let written = operators(&path);
                 let has = |op: &str| written.iter().any(|other| other == op);
                 assert_eq!((has("Mish"), has("Gelu"), has("Swish")), (opset >= 18, opset >= 20, opset >= 24), "{opset}");
-                for op in ["PRelu", "Elu", "Celu", "Selu", "LeakyRelu", "HardSwish", "HardSigmoid", "Softplus", "Softsign", "Tanh"] {
+                for op in
+                    ["PRelu", "Elu", "Celu", "Selu", "LeakyRelu", "HardSwish", "HardSigmoid", "Softplus", "Softsign", "Tanh"]
+                {
                     assert!(has(op), "{op} by opset {opset}");
                 }
             }

@@ -62,7 +62,8 @@ impl Library {
                 for &x in &constants {
                     let others = keys[i + 1..].iter().flat_map(|&other| constants.iter().map(move |&y| [(key, x), (other, y)]));
                     let alone = self.call(function, &[(key, x)], program);
-                    if let Some(known) = alone.or_else(|| others.into_iter().find_map(|pair| self.call(function, &pair, program))) {
+                    if let Some(known) = alone.or_else(|| others.into_iter().find_map(|pair| self.call(function, &pair, program)))
+                    {
                         return Some(known);
                     }
                 }

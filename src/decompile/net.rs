@@ -47,6 +47,10 @@ impl Net {
         if graph.inputs().is_empty() || graph.outputs().is_empty() {
             return Err(DecompileError::Empty);
         }
+        if let Some(value) = graph.further_result() {
+            let node = graph.node(value.node);
+            return Err(DecompileError::Unsupported { node: node.name.clone(), op: node.op.word().to_string() });
+        }
         let live = live(graph);
         let order: Vec<NodeId> = graph.order().into_iter().filter(|id| live[id.index()]).collect();
         let mut at: HashMap<NodeId, Id> = HashMap::new();

@@ -9,6 +9,7 @@ mod error;
 mod layers;
 mod shapes;
 
+use std::collections::HashMap;
 use std::ops::Deref;
 
 pub use error::GradError;
@@ -187,8 +188,8 @@ struct Differentiation<'a> {
     order: Vec<NodeId>,
     /// By node: whether its gradient is needed.
     needed: Vec<bool>,
-    /// By node: the contributions to its gradient.
-    parts: Vec<Vec<Value>>,
+    /// The contributions to the gradient of each value.
+    parts: HashMap<Value, Vec<Value>>,
     /// By node: the statistics of a norm.
     stats: Vec<Option<Value>>,
     /// Gradients and statistics.
@@ -211,7 +212,7 @@ impl<'a> Differentiation<'a> {
             needed[id.index()] = node.params.iter().filter_map(name).any(|n| !options.is_frozen(n))
                 || graph.operands(id).iter().any(|x| needed[x.node.index()]);
         }
-        let (parts, stats) = (vec![Vec::new(); bound], vec![None; bound]);
+        let (parts, stats) = (HashMap::new(), vec![None; bound]);
         Differentiation { network, options, order, needed, parts, stats, outputs: Vec::new(), dropouts: 0 }
     }
 
@@ -277,7 +278,7 @@ impl<'a> Differentiation<'a> {
             losses.push(self.add(scores.node, &name, loss, &[scores, labels], Vec::new())?);
             let grad = Op::Train(Train::CrossEntropyGrad { smoothing, weight });
             let grad = self.add(scores.node, &format!("{name}.grad"), grad, &[scores, labels], Vec::new())?;
-            self.parts[scores.node.index()].push(grad);
+            self.parts.entry(scores).or_default().push(grad);
         }
         let loss = match losses[..] {
             [loss] => loss,
@@ -290,9 +291,9 @@ impl<'a> Differentiation<'a> {
 
     fn backward(&mut self) -> Result<(), GradError> {
         for id in self.order.clone().into_iter().rev() {
-            let index = id.index();
-            let parts = std::mem::take(&mut self.parts[index]);
-            if !self.needed[index] {
+            // every operator with a gradient has one result
+            let parts = self.parts.remove(&id.into()).unwrap_or_default();
+            if !self.needed[id.index()] {
                 continue;
             }
             let name = self.network.graph().node(id).name.clone();
@@ -330,6 +331,7 @@ impl<'a> Differentiation<'a> {
                 self.pool(id, name, &pool, dy)
             }
             Op::Upsample(_) => self.upsample(id, name, dy),
+            Op::Slice(range) => self.slice(id, name, range, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }
@@ -357,7 +359,7 @@ impl<'a> Differentiation<'a> {
 
     /// Accumulates the gradient of an operand, if it is needed.
     fn accumulate(&mut self, x: Value, part: Value) {
-        self.parts[x.node.index()].push(part);
+        self.parts.entry(x).or_default().push(part);
     }
 
     /// Adds a node that originates from `from`.

@@ -197,6 +197,12 @@ impl Graph {
         is_read || self.outputs.iter().any(|(_, output)| output.node == node)
     }
 
+    /// A value in use that is not the first result of its node: what a front end that knows only operators with one result rejects.
+    pub fn further_result(&self) -> Option<Value> {
+        let operands = self.ids().flat_map(|id| self.operands(id));
+        operands.chain(self.outputs.iter().map(|(_, value)| *value)).find(|value| value.port > 0)
+    }
+
     /// Appends an operand.
     pub fn push_operand(&mut self, node: NodeId, value: Value) {
         let slot = self.operands(node).len() as u32;

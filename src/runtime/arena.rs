@@ -185,3 +185,82 @@ impl<'a> Memory<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.arena.wrapping_add(self.plan.scratch_at).cast(), len) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::driver::Frontend;
+    use crate::kernels::{Aligned, Isa};
+    use crate::passes;
+    use crate::plan::{PlanOptions, Settings, Step, plan};
+
+    /// Two convolutions, and a sum of both: three buffers in the arena.
+    fn planned() -> Plan {
+        let text = "resnet 1\nnetwork net {\ninput 4 x 8 x 8\nconv 3x3, filters: 4 as a\nconv 3x3, filters: 4\nadd a\n\
+                    conv 3x3, filters: 4\nflatten\n}\n";
+        let mut front = Frontend::text("net.resnet", text);
+        let checked = front.check("net", &[]).unwrap();
+        plan(&passes::inference(checked.canonical()), &PlanOptions::new(2, 1, Isa::Portable), &Settings::default()).unwrap()
+    }
+
+    #[test]
+    fn a_plan_that_breaks_what_views_rely_on_is_refused() {
+        assert_eq!(verify(&planned()), Ok(()));
+        let refused = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = planned();
+            change(&mut plan);
+            verify(&plan).unwrap_err().to_string()
+        };
+        let in_arena = |plan: &Plan| plan.steps.iter().map(Step::output).find(|id| is_in_arena(plan, *id)).unwrap();
+        let said = refused(&|plan| {
+            let id = in_arena(plan).0;
+            plan.buffers[id].dtype = DType::I32;
+        });
+        assert!(said.contains("cannot compute with I32"), "{said}");
+        let said = refused(&|plan| {
+            let id = in_arena(plan).0;
+            plan.buffers[id].place = Place::Arena(2);
+        });
+        assert!(said.contains("is not aligned in it"), "{said}");
+        let said = refused(&|plan| {
+            let id = in_arena(plan).0;
+            plan.buffers[id].place = Place::Arena(plan.scratch_at);
+        });
+        assert!(said.contains("leaves the arena"), "{said}");
+        let said = refused(&|plan| {
+            let output = plan.steps[0].output();
+            plan.steps[0].outputs.push(output);
+        });
+        assert!(said.contains("writes two results to the same place"), "{said}");
+        let said = refused(&|plan| plan.steps[0].outputs.clear());
+        assert!(said.contains("has no result"), "{said}");
+        let said = refused(&|plan| plan.steps[0].outputs = plan.steps[0].inputs.clone());
+        assert!(said.contains("reads what it writes") || said.contains("writes an input"), "{said}");
+        let said = refused(&|plan| {
+            let counts = plan.steps[0].output();
+            plan.loops.push(RowLoop { steps: 1..2, counts, bound: 4, rows: 1 });
+        });
+        assert!(said.contains("a loop over counted rows"), "{said}");
+    }
+
+    fn is_in_arena(plan: &Plan, id: BufferId) -> bool {
+        matches!(plan.buffer(id).place, Place::Arena(_))
+    }
+
+    #[test]
+    fn a_view_of_another_type_is_an_error() {
+        let plan = planned();
+        let (input, mut output) = (vec![0f32; 2 * 4 * 64], vec![0f32; 2 * 4 * 64]);
+        let (mut arena, mut other) = (Aligned::zeroed(plan.arena / 4).unwrap(), Aligned::zeroed(plan.arena / 4).unwrap());
+        let inputs = || vec![bytemuck::cast_slice(&input)];
+        let mut short = output[1..].to_vec();
+        assert!(Memory::new(&plan, &mut other, inputs(), vec![bytemuck::cast_slice_mut(&mut short)], [0; 2]).is_none());
+        let memory = Memory::new(&plan, &mut arena, inputs(), vec![bytemuck::cast_slice_mut(&mut output)], [0; 2]).unwrap();
+        let id = plan.steps[0].output();
+        assert_eq!(memory.read::<f32>(id).len(), 2 * 4 * 64);
+        assert!(catch_unwind(AssertUnwindSafe(|| memory.read::<i32>(id).len())).is_err());
+        assert!(matches!(memory.slice(id), Slice::F32(_)));
+    }
+}

@@ -135,7 +135,14 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) | Op::Custom(_) => None,
+            Op::Input(_)
+            | Op::Pool(_)
+            | Op::Concat
+            | Op::Pad(_)
+            | Op::Upsample(None)
+            | Op::Slice(_)
+            | Op::Train(_)
+            | Op::Custom(_) => None,
         }
     }
 
@@ -192,6 +199,10 @@ impl<'a> Use<'a> {
             Op::Upsample(None) => {
                 let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
+            }
+            Op::Slice(range) => {
+                let [start, end] = [range.start, range.end].map(|n| number("channel", Val::int(n)));
+                Expr::Seq(vec![x, Expr::text("[:, "), start, Expr::text(":"), end, Expr::text("]")])
             }
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
             Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),

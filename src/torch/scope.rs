@@ -74,6 +74,10 @@ pub(super) struct Tree<'a> {
 impl<'a> Tree<'a> {
     pub fn of(checked: &'a Checked) -> Result<Tree<'a>, TorchError> {
         let graph = checked.graph();
+        if let Some(value) = graph.further_result() {
+            let reason = "it has several results".to_owned();
+            return Err(TorchError::Unsupported { node: graph.node(value.node).name.clone(), reason });
+        }
         let order = graph.order();
         let mut position = vec![0; graph.bound()];
         order.iter().enumerate().for_each(|(i, id)| position[id.index()] = i);

@@ -23,6 +23,9 @@ pub(super) type Stored = (Vec<StoredNode>, Vec<(String, usize)>);
 
 /// The nodes and outputs of a checked graph, before passes.
 pub(super) fn store(graph: &Graph) -> Result<Stored, String> {
+    if let Some(value) = graph.further_result() {
+        return Err(format!("`{}` has several results, for which the format has no place", graph.node(value.node).name));
+    }
     let mut positions: HashMap<NodeId, usize> = HashMap::new();
     let mut nodes = Vec::new();
     let at = |positions: &HashMap<NodeId, usize>, v: &Value| {

@@ -3,6 +3,8 @@
 
 use prost::bytes::Bytes;
 
+use crate::base::tensor::DType;
+
 /// An ONNX file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
@@ -221,6 +223,23 @@ pub enum DataType {
     Double = 11,
     /// bf16.
     Bfloat16 = 16,
+}
+
+impl From<DType> for DataType {
+    fn from(dtype: DType) -> DataType {
+        match dtype {
+            DType::F64 => DataType::Double,
+            DType::F32 => DataType::Float,
+            DType::F16 => DataType::Float16,
+            DType::BF16 => DataType::Bfloat16,
+            DType::I64 => DataType::Int64,
+            DType::I32 => DataType::Int32,
+            DType::I16 => DataType::Int16,
+            DType::I8 => DataType::Int8,
+            DType::U8 => DataType::Uint8,
+            DType::Bool => DataType::Bool,
+        }
+    }
 }
 
 /// A named value.

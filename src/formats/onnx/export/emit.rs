@@ -20,9 +20,9 @@ pub(super) struct Emitter<'a> {
     nodes: Vec<NodeProto>,
     weights: Vec<Weight>,
     /// The name of each value that was emitted.
-    names: HashMap<NodeId, String>,
+    names: HashMap<Value, String>,
     /// The output names of values that are outputs.
-    outputs: HashMap<NodeId, &'a str>,
+    outputs: HashMap<Value, &'a str>,
     taken: HashSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Emitter<'a> {
         for (name, value) in checked.graph().outputs() {
             taken.insert(name.clone());
             if !checked.graph().inputs().contains(&value.node) {
-                outputs.entry(value.node).or_insert(name.as_str());
+                outputs.entry(*value).or_insert(name.as_str());
             }
         }
         for id in checked.graph().ids() {
@@ -47,7 +47,7 @@ impl<'a> Emitter<'a> {
 
     /// The name of an emitted value.
     pub fn value(&self, value: Value) -> String {
-        self.names.get(&value.node).cloned().unwrap_or_default()
+        self.names.get(&value).cloned().unwrap_or_default()
     }
 
     /// Makes a value an output with this name.
@@ -171,11 +171,16 @@ impl<'a> Emitter<'a> {
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
+            Op::Slice(range) => {
+                let ends = [("starts", range.start), ("ends", range.end), ("axes", 1)];
+                let ends = ends.map(|(key, n)| self.numbers(&format!("{name}.{key}"), &[i64::try_from(n).unwrap_or(i64::MAX)]));
+                self.push("Slice", name, &[one, &ends[0], &ends[1], &ends[2]], Vec::new())
+            }
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
             Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
         // a value that is an output has the name of the output
-        let result = match self.outputs.get(&id).copied() {
+        let result = match self.outputs.get(&id.into()).copied() {
             Some(output) if self.nodes.len() > before => {
                 if let Some(name) = self.nodes.last_mut().and_then(|n| n.output.first_mut()) {
                     output.clone_into(name);
@@ -184,7 +189,7 @@ impl<'a> Emitter<'a> {
             }
             _ => result,
         };
-        self.names.insert(id, result);
+        self.names.insert(id.into(), result);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use super::proto::{
     TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::base::source::SourceMap;
-use crate::ir::{Checked, Dim, Shape, ShapedNetwork};
+use crate::ir::{Checked, Dim, ShapedNetwork, TensorType};
 use crate::passes;
 use crate::runtime::ParamStore;
 use emit::Emitter;
@@ -93,13 +93,13 @@ fn graph(checked: &ShapedNetwork, params: &ParamStore, opset: i64) -> Result<(Gr
     }
     let inputs = checked.graph().inputs().iter().map(|&id| {
         let name = out.value(id.into());
-        info(name, checked.shape(id))
+        info(name, checked.types.get(id))
     });
     let input = inputs.collect();
     let mut output = Vec::new();
     for (name, value) in checked.graph().outputs() {
         out.output(name, *value);
-        output.push(info(name.clone(), checked.shape(*value)));
+        output.push(info(name.clone(), checked.types.get(*value)));
     }
     let (node, weights) = out.finish();
     Ok((GraphProto { node, name: Some(checked.network.name.clone()), input, output, ..GraphProto::default() }, weights))
@@ -148,17 +148,17 @@ fn ir_version(opset: i64) -> i64 {
 }
 
 /// The description of an input or output: its name, and its shape after the batch.
-fn info(name: String, shape: &Shape) -> ValueInfoProto {
+fn info(name: String, of: &TensorType) -> ValueInfoProto {
     let known = |n: usize| DimensionProto { dim_value: i64::try_from(n).ok(), dim_param: None };
     let named = |name: String| DimensionProto { dim_value: None, dim_param: Some(name) };
     let mut dim = vec![named("batch".to_owned())];
-    for size in shape.dims().unwrap_or(&[]) {
+    for size in of.shape.dims().unwrap_or(&[]) {
         dim.push(match *size {
             Dim::Fixed(n) => known(n),
             // the axis itself is named `H`; derived sizes are named by their formula
             free @ Dim::Free { .. } => named(free.to_string()),
         });
     }
-    let tensor = TensorTypeProto { elem_type: Some(DataType::Float as i32), shape: Some(TensorShapeProto { dim }) };
+    let tensor = TensorTypeProto { elem_type: Some(DataType::from(of.dtype) as i32), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

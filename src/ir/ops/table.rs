@@ -53,6 +53,7 @@ impl Op {
             Op::Input(_) => "input",
             Op::Elementwise(function) => &function.name,
             Op::Train(op) => op.word(),
+            Op::Custom(op) => op.0.word(),
             op => operators().find(|own| (own.write)(op).is_some()).map_or("operator", |own| own.schema.word),
         }
     }

@@ -62,7 +62,7 @@ fn main() {
     let (mut x, mut out) = (Aligned::zeroed(len).unwrap(), Aligned::zeroed(len).unwrap());
     x.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 7919 % 20_011) as f32 / 1500.0 - 6.67);
     out.fill(1.0);
-    println!("{isa}, {} MB, {THREADS} threads, time relative to memcpy", len * size_of::<f32>() >> 20);
+    println!("{isa}, {} MB, {THREADS} threads, time relative to memcpy", (len * size_of::<f32>()) >> 20);
     let programs: Vec<(&str, Program)> = vec![
         ("relu", Program::relu()),
         ("hardswish", program(hardswish)),

@@ -228,8 +228,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
-        // slices and values of other types occur only in graphs that no source declares
-        ShapeError::Arity { .. } | ShapeError::Slice { .. } | ShapeError::DType { .. } | ShapeError::Rows { .. } => {
+        ShapeError::Slice { .. } => Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads),
+        // values of other types occur only in graphs that no source declares
+        ShapeError::Arity { .. } | ShapeError::DType { .. } | ShapeError::Rows { .. } => {
             Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")
         }
     }

@@ -3,26 +3,78 @@
 use super::failure::{Done, Failure};
 use super::output::Out;
 use crate::base::codes;
+use crate::elaborate::nearest;
+use crate::ir::ops::{Attribute, Schema, find, operators};
+use crate::syntax::prelude;
 
-/// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed.
+/// Prints the page of an error code: the rule, a file that breaks it, and the same file fixed; or the reference of an operator: its
+/// arguments and their defaults.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain          list all codes")]
+#[command(
+    after_help = "Examples:\n  resnetc explain E0301\n  resnetc explain conv\n  resnetc explain          list all codes and operators"
+)]
 pub(super) struct Args {
-    /// Error code, such as E0301 [default: list all codes]
-    code: Option<String>,
+    /// Error code, such as E0301, or operator, such as conv [default: list all]
+    #[arg(value_name = "CODE|OPERATOR")]
+    topic: Option<String>,
 }
 
 pub(super) fn run(args: &Args, out: &mut Out) -> Done {
-    match &args.code {
-        None => {
-            for info in codes::ALL {
-                out.line(format_args!("{}  {}", info.code.0, info.title))?;
-            }
-            Ok(())
-        }
-        Some(code) => match codes::find(code) {
-            Some(info) => out.text(info.page),
-            None => Err(Failure::Input(format!("unknown error code `{code}`; `resnetc explain` lists all of them"))),
-        },
+    let Some(topic) = &args.topic else { return list(out) };
+    if let Some(info) = codes::find(topic) {
+        return out.text(info.page);
     }
+    if let Some(operator) = find(topic) {
+        return reference(&operator.schema, out);
+    }
+    if let Some(activation) = prelude::find(topic) {
+        out.line(format_args!("{topic}: {}\n", activation.doc))?;
+        return out.line(format_args!("    {}", activation.declaration));
+    }
+    let near = nearest(topic, words().map(|(word, _)| word));
+    let hint = near.map_or("`resnetc explain` lists all of them".to_owned(), |near| format!("did you mean `{near}`?"));
+    Err(Failure::Input(format!("unknown error code or operator `{topic}`; {hint}")))
+}
+
+fn list(out: &mut Out) -> Done {
+    for info in codes::ALL {
+        out.line(format_args!("{}  {}", info.code.0, info.title))?;
+    }
+    out.line("")?;
+    let width = words().map(|(word, _)| word.len()).max().unwrap_or(0);
+    for (word, doc) in words() {
+        out.line(format_args!("{word:width$}  {doc}"))?;
+    }
+    Ok(())
+}
+
+/// The operators, then the functions that every file has, with their descriptions.
+fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let activations = prelude::activations().iter().map(|activation| (activation.name, activation.doc));
+    operators().map(|operator| (operator.schema.word, operator.schema.doc)).chain(activations)
+}
+
+/// An operator's description, examples and arguments.
+fn reference(schema: &Schema<'_>, out: &mut Out) -> Done {
+    out.line(format_args!("{}: {}\n", schema.word, schema.doc))?;
+    for example in schema.examples {
+        out.line(format_args!("    {example}"))?;
+    }
+    for attribute in schema.attributes {
+        out.line(format_args!("\n{}: {}\n    {}", attribute.key, takes(attribute), sentence(attribute.doc)))?;
+    }
+    Ok(())
+}
+
+/// What an argument takes, and what it is if it is not given.
+fn takes(attribute: &Attribute<'_>) -> String {
+    let first = if attribute.is_positional { "; first, without its key" } else { "" };
+    let default = attribute.default_text().map_or("; must be given".to_owned(), |text| format!("; default: {text}"));
+    format!("{}{first}{default}", attribute.kind.takes())
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    format!("{}{}.", first.map(String::from).unwrap_or_default(), letters.as_str())
 }

@@ -85,7 +85,7 @@ enum Command {
     Import(import::Args),
     /// Create a commented starter file
     New(new::Args),
-    /// Explain an error code
+    /// Explain an error code or an operator
     Explain(explain::Args),
 }
 

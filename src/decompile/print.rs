@@ -325,6 +325,17 @@ impl<'p> Printer<'p> {
         if list.is_empty() { String::new() } else { format!(" {}", list.join(", ")) }
     }
 
+    /// The operands of a statement after the current value. Those of a function that has several are given by their names.
+    fn operands(&self, word: &str, labels: Vec<String>) -> Vec<String> {
+        match self.net.functions.iter().find(|function| function.name == word) {
+            Some(function) if labels.len() > 1 => {
+                let names = function.values().skip(1).map(|slot| &function.operands[slot].name);
+                names.zip(labels).map(|(name, label)| if *name == label { label } else { format!("{name}: {label}") }).collect()
+            }
+            _ => labels,
+        }
+    }
+
     fn scope(&mut self, name: &str, sequential: bool, body: &[Stmt], at: &mut Body<'_>) {
         let word = if sequential { "sequential" } else { "scope" };
         if at.top {
@@ -389,7 +400,7 @@ impl<'p> Printer<'p> {
             self.policy = after;
             self.text.out.push_str(&main_text.out);
             let how = if word == "upsample" { "nearest, like: " } else { "" };
-            self.text.line(&format!("{word} {how}{}", operands.join(", ")));
+            self.text.line(&format!("{word} {how}{}", self.operands(word, operands).join(", ")));
             return;
         }
         let (filters, last_stage) = (at.filters, self.last_stage);
@@ -590,9 +601,10 @@ impl<'p> Printer<'p> {
         at.used_labels.extend(label.clone());
         let mut line = format!("{}{}", stmt.word, self.args(&stmt.word, stmt.expression.as_deref(), &stmt.keys, at));
         let like = stmt.word == "upsample";
-        for (i, other) in stmt.others.iter().enumerate() {
+        let others = stmt.others.iter().map(|other| label_text(other, labels)).collect();
+        for (i, other) in self.operands(&stmt.word, others).into_iter().enumerate() {
             let comma = if i == 0 && stmt.keys.is_empty() { " " } else { ", " };
-            line.push_str(&format!("{comma}{}{}", if like { "like: " } else { "" }, label_text(other, labels)));
+            line.push_str(&format!("{comma}{}{other}", if like { "like: " } else { "" }));
         }
         self.text.line(&with_label(line, label.as_deref()));
     }

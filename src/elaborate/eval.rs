@@ -19,7 +19,7 @@ use crate::syntax::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 const MAX_LIST: usize = 100_000;
 /// The maximum number of values that the expansion of a network computes, compares or binds. A million layers take about 20
 /// million. More than that means a long list evaluated for each of very many blocks, which would take minutes.
-const MAX_WORK: usize = 50_000_000;
+const MAX_WORK: usize = if cfg!(fuzzing) { 100_000 } else { 50_000_000 };
 
 /// The names visible to an expression.
 #[derive(Clone, Debug)]

@@ -20,8 +20,8 @@ use crate::ir::ops::{Kind, Schema};
 use crate::ir::{self, FrameId, Graph, Node, Op, Origin, Shape, ShortcutUse, Types};
 use crate::syntax::ast::{Call, Expr, ExprKind, Ident, Label, Spanned, Stmt, StmtKind};
 
-/// The maximum number of nodes of a network.
-pub const MAX_NODES: usize = 1_000_000;
+/// The maximum number of nodes of a network. A fuzzer, which would mostly wait for the largest ones, gets smaller ones.
+pub const MAX_NODES: usize = if cfg!(fuzzing) { 2_000 } else { 1_000_000 };
 /// The maximum nesting depth of bodies: blocks, stage units, branches, conditions, scopes.
 pub const MAX_DEPTH: usize = 64;
 /// The maximum number of expanded statements, which also bounds blocks without nodes.

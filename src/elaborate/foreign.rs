@@ -16,7 +16,12 @@ use crate::syntax::table::{self, among, plain};
 /// What a word of elsewhere is in this context.
 pub fn find(context: &str, word: &str) -> Option<Answer> {
     if context == "statement" {
-        return table::statement(word);
+        // an operator of ours that is spelled differently needs no row
+        let own = || operators::find(&plain(word)).map(|operator| Ours(operator.schema.word));
+        return match table::statement(word) {
+            Some(Ours(written)) => Some(Ours(written)),
+            answer => own().or(answer),
+        };
     }
     let plain = plain(word);
     // a former word of ours can be spelled like another one of elsewhere; some keys mean nothing to any operator

@@ -43,6 +43,11 @@ pub fn contains(function: &Elementwise) -> bool {
     call(&function.name, &given).is_some_and(|known| known == *function)
 }
 
+/// The numbers of the function of this name.
+pub fn keys(name: &str) -> impl Iterator<Item = &'static str> {
+    prelude::find(name).into_iter().flat_map(|activation| activation.keys().map(|(key, _)| key))
+}
+
 /// Whether there is a function of this name.
 pub fn has(name: &str) -> bool {
     prelude::find(name).is_some()

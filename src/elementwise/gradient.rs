@@ -41,7 +41,7 @@ impl Program {
             of: self,
             builder: Builder::new(operands),
             values: vec![None; count],
-            adjoints: vec![None; count],
+            adjoints: vec![Vec::new(); count],
             varies: self.varies(slot),
         };
         let dy = reverse.builder.operand(0);
@@ -93,25 +93,74 @@ struct Reverse<'a> {
     builder: Builder,
     /// The registers of the program's values, where they were needed.
     values: Vec<Option<Register>>,
-    /// The sum of the contributions to each value's gradient so far.
-    adjoints: Vec<Option<Register>>,
+    /// The contributions to each value's gradient so far.
+    adjoints: Vec<Vec<Adjoint>>,
     /// Whether each value depends on the operand in question.
     varies: Vec<bool>,
 }
 
+/// A contribution to a gradient: a value where all masks hold, else 0.
+///
+/// Masks are applied last. What is computed from a branch that is not taken can be infinite or NaN, and 0 times that is not 0: the
+/// gradient of `if x > 0 then x else exp(x)` at 100 would be NaN.
+#[derive(Clone, Debug)]
+struct Adjoint {
+    value: Register,
+    /// From the outermost selection on.
+    masks: Vec<Mask>,
+}
+
+/// A comparison of two registers, and whether it must hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mask {
+    test: Comparison,
+    left: Register,
+    right: Register,
+    holds: bool,
+}
+
+impl Mask {
+    fn is_opposite(self, other: Mask) -> bool {
+        self == Mask { holds: !other.holds, ..other }
+    }
+}
+
+impl Adjoint {
+    /// Another value under the same masks.
+    fn with(&self, value: Register) -> Adjoint {
+        Adjoint { value, masks: self.masks.clone() }
+    }
+
+    /// The same value where another mask holds, too.
+    fn masked(&self, mask: Mask) -> Adjoint {
+        Adjoint { value: self.value, masks: self.masks.iter().copied().chain([mask]).collect() }
+    }
+}
+
+/// Whether two contributions have the same masks, or are those of two branches of one selection.
+fn is_same_or_opposite(a: &Adjoint, b: &Adjoint) -> bool {
+    match (a.masks.as_slice(), b.masks.as_slice()) {
+        ([a @ .., last], [b @ .., other]) => a == b && (last == other || last.is_opposite(*other)),
+        (a, b) => a.is_empty() && b.is_empty(),
+    }
+}
+
 impl Reverse<'_> {
     fn run(&mut self, dy: Register, slot: usize) -> Register {
-        self.adjoints[usize::from(self.of.result())] = Some(dy);
-        for at in (0..self.of.instructions().len()).rev() {
-            let Some(dy) = self.adjoints[at].filter(|_| self.varies[at]) else { continue };
+        self.adjoints[usize::from(self.of.result())] = vec![Adjoint { value: dy, masks: Vec::new() }];
+        let mut total: Option<Register> = None;
+        for at in (0..self.of.instructions().len()).rev().filter(|&at| self.varies[at]).collect::<Vec<_>>() {
+            let Some(adjoint) = self.sum(at) else { continue };
             let instruction = self.of.instructions()[at];
             if matches!(instruction, Instruction::Operand(s) if usize::from(s) == slot) {
-                // equal reads of an operand are one instruction
-                return dy;
+                // a program from a file may read an operand more than once
+                let part = self.applied(&adjoint, 0);
+                total = Some(total.map_or(part, |sum| self.builder.binary(Binary::Add, sum, part)));
+            } else {
+                self.propagate(at as Register, instruction, &adjoint);
             }
-            self.propagate(at as Register, instruction, dy);
         }
-        self.builder.constant(0.0)
+        total.unwrap_or_else(|| self.builder.constant(0.0))
     }
 
     /// The value of a register. The result is read, everything else is computed again.
@@ -137,12 +186,45 @@ impl Reverse<'_> {
         value
     }
 
-    fn add(&mut self, register: Register, part: Register) {
-        let at = usize::from(register);
-        self.adjoints[at] = Some(match self.adjoints[at] {
-            None => part,
-            Some(sum) => self.builder.binary(Binary::Add, sum, part),
-        });
+    fn add(&mut self, register: Register, part: Adjoint) {
+        self.adjoints[usize::from(register)].push(part);
+    }
+
+    /// The sum of the contributions to a value's gradient. Those of two branches of a selection become a selection.
+    fn sum(&mut self, at: usize) -> Option<Adjoint> {
+        let mut parts = std::mem::take(&mut self.adjoints[at]);
+        while parts.len() > 1 {
+            let pairs = || (0..parts.len()).flat_map(|i| (0..i).map(move |j| (j, i)));
+            let pair = pairs().find(|&(j, i)| is_same_or_opposite(&parts[j], &parts[i])).unwrap_or((0, 1));
+            let second = parts.remove(pair.1);
+            parts[pair.0] = self.sum_of_two(&parts[pair.0], &second);
+        }
+        parts.pop()
+    }
+
+    fn sum_of_two(&mut self, a: &Adjoint, b: &Adjoint) -> Adjoint {
+        let common = a.masks.iter().zip(&b.masks).take_while(|(a, b)| a == b).count();
+        let masks = a.masks[..common].to_vec();
+        let value = match (&a.masks[common..], &b.masks[common..]) {
+            ([mask], [other]) if mask.is_opposite(*other) => {
+                let (then, otherwise) = if mask.holds { (a.value, b.value) } else { (b.value, a.value) };
+                self.builder.select(mask.test, mask.left, mask.right, then, otherwise)
+            }
+            _ => {
+                let (a, b) = (self.applied(a, common), self.applied(b, common));
+                self.binary(Binary::Add, a, b)
+            }
+        };
+        Adjoint { value, masks }
+    }
+
+    /// The value of a contribution with the masks from this one on applied.
+    fn applied(&mut self, adjoint: &Adjoint, from: usize) -> Register {
+        adjoint.masks[from..].iter().rev().fold(adjoint.value, |value, mask| {
+            let zero = self.builder.constant(0.0);
+            let (then, otherwise) = if mask.holds { (value, zero) } else { (zero, value) };
+            self.builder.select(mask.test, mask.left, mask.right, then, otherwise)
+        })
     }
 
     fn varies(&self, register: Register) -> bool {
@@ -157,44 +239,41 @@ impl Reverse<'_> {
         self.builder.unary(op, x)
     }
 
-    /// Adds the contributions of an instruction with the gradient `dy` to the gradients of what it reads.
-    fn propagate(&mut self, at: Register, instruction: Instruction, dy: Register) {
+    /// Adds the contributions of an instruction with this gradient to the gradients of what it reads.
+    fn propagate(&mut self, at: Register, instruction: Instruction, adjoint: &Adjoint) {
+        let dy = adjoint.value;
         match instruction {
             Instruction::Operand(_) | Instruction::Constant(_) => {}
             Instruction::Unary(op, x) => {
                 if let Some(part) = self.of_unary(at, op, x, dy) {
-                    self.add(x, part);
+                    self.add(x, adjoint.with(part));
                 }
             }
             Instruction::Binary(op, a, b) => {
                 for (slot, register) in [a, b].into_iter().enumerate() {
                     if self.varies(register) {
                         let part = self.of_binary(at, op, [a, b], slot, dy);
-                        self.add(register, part);
+                        self.add(register, adjoint.with(part));
                     }
                 }
             }
             Instruction::Clamp { x, min, max } => {
                 let (value, zero) = (self.value(x), self.builder.constant(0.0));
                 let mut part = dy;
-                for (limit, test) in [(max, Comparison::LessEqual), (min, Comparison::GreaterEqual)] {
+                for (limit, test) in [(max, Comparison::Less), (min, Comparison::Greater)] {
                     if limit.is_finite() {
                         let limit = self.builder.constant(limit);
                         part = self.builder.select(test, value, limit, part, zero);
                     }
                 }
-                self.add(x, part);
+                self.add(x, adjoint.with(part));
             }
             Instruction::Select { test, left, right, then, otherwise } => {
                 let (left, right) = self.test(at, test, [left, right], [then, otherwise]);
-                let zero = self.builder.constant(0.0);
-                if self.varies(then) {
-                    let part = self.builder.select(test, left, right, dy, zero);
-                    self.add(then, part);
-                }
-                if self.varies(otherwise) {
-                    let part = self.builder.select(test, left, right, zero, dy);
-                    self.add(otherwise, part);
+                for (branch, holds) in [(then, true), (otherwise, false)] {
+                    if self.varies(branch) {
+                        self.add(branch, adjoint.masked(Mask { test, left, right, holds }));
+                    }
                 }
             }
         }

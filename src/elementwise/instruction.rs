@@ -85,7 +85,7 @@ pub enum Instruction {
     Unary(Unary, Register),
     /// A function of two values.
     Binary(Binary, Register, Register),
-    /// `min(max(x, min), max)`. NaN stays NaN. The gradient passes at the limits, as in PyTorch.
+    /// `min(max(x, min), max)`. NaN stays NaN. The gradient at the limits is 0, as that of PyTorch's `clamp` with numbers (2.15).
     Clamp {
         /// The value.
         x: Register,

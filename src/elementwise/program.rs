@@ -115,11 +115,21 @@ impl Program {
 
     /// Its value in f64, with an operand for each slot.
     pub fn evaluate(&self, operands: &[f64]) -> f64 {
+        self.evaluate_with(|slot| operands.get(slot).copied().unwrap_or(f64::NAN), |value| value)
+    }
+
+    /// Its value if the result of each instruction is rounded to f32: what kernels compute, up to the errors of their functions.
+    pub fn evaluate_rounded(&self, operands: &[f32]) -> f32 {
+        let operand = |slot| f64::from(operands.get(slot).copied().unwrap_or(f32::NAN));
+        self.evaluate_with(operand, |value| f64::from(value as f32)) as f32
+    }
+
+    fn evaluate_with(&self, operand: impl Fn(usize) -> f64, round: impl Fn(f64) -> f64) -> f64 {
         let mut values = [0.0; MAX_INSTRUCTIONS];
         for (at, &instruction) in self.instructions.iter().enumerate() {
             let value = |register: Register| values[usize::from(register)];
-            values[at] = match instruction {
-                Instruction::Operand(slot) => operands.get(usize::from(slot)).copied().unwrap_or(f64::NAN),
+            values[at] = round(match instruction {
+                Instruction::Operand(slot) => operand(usize::from(slot)),
                 Instruction::Constant(x) => f64::from(x),
                 Instruction::Unary(op, x) => op.of(value(x)),
                 Instruction::Binary(op, a, b) => op.of(value(a), value(b)),
@@ -127,7 +137,7 @@ impl Program {
                 Instruction::Select { test, left, right, then, otherwise } => {
                     value(if test.holds(value(left), value(right)) { then } else { otherwise })
                 }
-            };
+            });
         }
         values[self.instructions.len() - 1]
     }

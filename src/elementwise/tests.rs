@@ -62,7 +62,7 @@ fn gradients_read_the_result_where_they_can() {
     assert_eq!(gradient(&Program::sigmoid(), 0).0, "dy * (1 - y) * y");
     assert_eq!(gradient(&Program::sum(3), 1), ("dy".to_owned(), vec![Read::ResultGradient]));
     assert_eq!(gradient(&Program::product(), 0).0, "dy * b");
-    assert_eq!(gradient(&Program::clamp(0.0, 6.0), 0).0, "if a >= 0 then (if a <= 6 then dy else 0) else 0");
+    assert_eq!(gradient(&Program::clamp(0.0, 6.0), 0).0, "if a > 0 then (if a < 6 then dy else 0) else 0");
 }
 
 #[test]
@@ -83,6 +83,18 @@ fn a_gradient_agrees_with_finite_differences() {
             .collect();
         assert!((gradient.program.evaluate(&values) - numeric).abs() < 1e-6, "at {x}");
     }
+}
+
+#[test]
+fn a_gradient_sums_all_reads_of_an_operand() {
+    // as a file may say it: a builder reads each operand once
+    let square = vec![
+        Instruction::Operand(0),
+        Instruction::Unary(Unary::Square, 0),
+        Instruction::Operand(0),
+        Instruction::Binary(Binary::Sub, 1, 2),
+    ];
+    assert_eq!(gradient(&Program::new(1, square).unwrap(), 0).0, "-dy + dy * a * 2");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Pools, and operators that only move values.
 
+use std::ops::Range;
+
 use super::{Differentiation, GradError};
-use crate::ir::{NodeId, Pad, Pair, Pool, PoolKind, Train, Value};
+use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Train, Value};
 
 impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
@@ -40,11 +42,29 @@ impl Differentiation<'_> {
         for (slot, x) in self.network.graph().operands(id).into_iter().enumerate() {
             let count = self.sizes(x.node).first().copied().unwrap_or(0);
             if self.needs(x) {
-                let dx = self.train(id, &format!("{name}.x{slot}.grad"), Train::Slice { start, count }, &[dy])?;
+                let dx = self.add(id, &format!("{name}.x{slot}.grad"), Op::Slice(start..start + count), &[dy], Vec::new())?;
                 self.accumulate(x, dx);
             }
             start += count;
         }
+        Ok(())
+    }
+
+    /// The gradient is zero in the other channels.
+    pub(super) fn slice(&mut self, id: NodeId, name: &str, range: &Range<usize>, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let sizes = self.sizes(x.node);
+        let after = sizes.first().map_or(0, |all| all - range.end);
+        let (pad, whole) = (Op::Pad(Pad::channels([range.start, after])), format!("{name}.x.grad"));
+        let dx = if sizes.len() == 3 {
+            self.add(id, &whole, pad, &[dy], Vec::new())?
+        } else {
+            // a vector is padded as a 1 x 1 feature map
+            let map = self.train(id, &format!("{name}.map.grad"), Train::Unflatten([range.len(), 1, 1]), &[dy])?;
+            let padded = self.add(id, &format!("{name}.pad.grad"), pad, &[map], Vec::new())?;
+            self.add(id, &whole, Op::Flatten, &[padded], Vec::new())?
+        };
+        self.accumulate(x, dx);
         Ok(())
     }
 

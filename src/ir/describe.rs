@@ -71,9 +71,6 @@ fn train(text: &mut String, op: &Train) {
             let _ = write!(text, " {}", size(pool.kernel));
             stride(text, pool.stride, [0, 0]);
         }
-        Train::Slice { start, count } => {
-            let _ = write!(text, " {count} from {start}");
-        }
         Train::SubsampleGrad { stride, .. } => {
             let _ = write!(text, " {}", size(*stride));
         }

@@ -40,6 +40,8 @@ pub enum Op {
     /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
     /// columns, or to the size of a second operand.
     Upsample(Option<Pair>),
+    /// The channels (or features) of this range.
+    Slice(std::ops::Range<usize>),
     /// An operator that only training steps use.
     Train(Train),
     /// An operator that is given by the program around this crate: no source declares it, and no file has it.

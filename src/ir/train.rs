@@ -64,13 +64,6 @@ pub enum Train {
         /// Height and width of its operand.
         input: Pair,
     },
-    /// `count` channels (or features) from `start`: the gradient of one operand of a concatenation.
-    Slice {
-        /// The first.
-        start: usize,
-        /// How many.
-        count: usize,
-    },
     /// The inverse of zero padding: crops the padding off.
     Unpad(Pad),
     /// `(dy)` to `dx` of a subsampling, with zeros for the skipped positions.
@@ -135,7 +128,6 @@ impl Train {
             Train::LinearGradWeight => "linear-grad-weight",
             Train::MaxPoolGrad(_) => "maxpool-grad",
             Train::AvgPoolGrad { .. } | Train::AdaptiveAvgPoolGrad { .. } => "avgpool-grad",
-            Train::Slice { .. } => "slice",
             Train::Unpad(_) => "unpad",
             Train::SubsampleGrad { .. } => "subsample-grad",
             Train::UpsampleGrad { .. } => "upsample-grad",

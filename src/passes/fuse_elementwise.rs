@@ -13,8 +13,10 @@ const MAX_VALUES: usize = 12;
 
 pub(super) fn run(network: &mut ShapedNetwork) {
     for id in network.graph().order() {
-        let Some((user, slot)) = single_user(network, Value::from(id)) else { continue };
-        if let Some((function, operands, params)) = fused(network, id, user, slot) {
+        // as long as another one follows
+        while let Some((user, slot)) = single_user(network, Value::from(id))
+            && let Some((function, operands, params)) = fused(network, id, user, slot)
+        {
             let graph = network.graph_mut();
             let node = graph.node_mut(id);
             node.op = function.into();

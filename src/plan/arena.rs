@@ -1,12 +1,13 @@
 //! Arena offsets: buffers with disjoint lifetimes share memory.
 
+use super::concat::Views;
 use super::{BufferId, Place, Plan, PlanError};
 use crate::kernels::aligned::LINE_BYTES;
 
 /// Assigns each arena buffer its offset: largest first, each into the tightest gap between the buffers that are live at the
-/// same time. The scratch memory follows.
-pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
-    let lives = plan.lifetimes();
+/// same time. Buffers that are parts of others lie in these. The scratch memory follows.
+pub(super) fn place(plan: &mut Plan, views: &Views) -> Result<(), PlanError> {
+    let lives = views.lifetimes(plan);
     let mut order: Vec<usize> =
         (0..lives.len()).filter(|&i| lives[i].is_some() && matches!(plan.buffers[i].place, Place::Arena(_))).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(plan.buffers[i].len), i));
@@ -33,6 +34,7 @@ pub(super) fn place(plan: &mut Plan) -> Result<(), PlanError> {
         end = end.max(range(plan, i).1);
         placed.push(i);
     }
+    views.place(plan);
     let too_large = || PlanError::TooLarge { batch: plan.options.batch, node: plan.name.clone() };
     let scratch = plan.steps.iter().map(|s| s.scratch).max().unwrap_or(0).next_multiple_of(LINE_BYTES);
     let arena = scratch.checked_mul(plan.options.threads).and_then(|n| n.checked_add(end)).ok_or_else(too_large)?;

@@ -113,7 +113,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
         Kernel::Copy => "copy".to_owned(),
-        Kernel::Concat { .. } => "concat".to_owned(),
+        Kernel::Concat { placed: 0, .. } => "concat".to_owned(),
+        Kernel::Concat { placed, .. } => format!("concat, {placed} in place"),
         Kernel::Pool(shape) => {
             let kind = if shape.kind == crate::kernels::pool::PoolKind::Max { "maxpool" } else { "avgpool" };
             format!("{kind} {}x{}/{}", shape.kernel[0], shape.kernel[1], shape.stride[0])
@@ -126,6 +127,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Slice { .. } => "slice".to_owned(),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

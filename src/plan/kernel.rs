@@ -1,5 +1,7 @@
 //! The computations of steps.
 
+use std::ops::Range;
+
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
 use crate::ir::CustomOp;
 use crate::kernels::ConvShape;
@@ -90,8 +92,10 @@ pub enum Kernel {
     Copy,
     /// Concatenation along channels.
     Concat {
-        /// Floats per sample of each input.
-        parts: Vec<usize>,
+        /// The floats of each sample of the result that each input becomes.
+        parts: Vec<Range<usize>>,
+        /// The number of parts that were computed in the result, and are not copied.
+        placed: usize,
     },
     /// Pool over windows.
     Pool(PoolShape),
@@ -124,6 +128,13 @@ pub enum Kernel {
         input: [usize; 2],
         /// The stride.
         stride: [usize; 2],
+    },
+    /// Some of the channels.
+    Slice {
+        /// The first.
+        start: usize,
+        /// The number of channels of the input.
+        of: usize,
     },
     /// Nearest-neighbor upsampling.
     Upsample {

@@ -107,7 +107,8 @@ impl Layouts {
             | Kernel::AdaptiveAvg { .. }
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
-            | Kernel::Upsample { .. } => (any_blocked, false),
+            | Kernel::Slice { .. }
+            | Kernel::Upsample { .. } => (any_blocked && !reads_flattened(plan, step), false),
         };
         let layout = StepLayout { blocked, plain_input };
         for (slot, id) in step.inputs.iter().enumerate() {
@@ -137,6 +138,15 @@ impl StepLayout {
         };
         self.blocked && is_map
     }
+}
+
+/// Whether a step reads a feature map as the vector of its features, whose order is that of the plain layout.
+fn reads_flattened(plan: &Plan, step: &Step) -> bool {
+    let is_map = |id: &BufferId| {
+        let [.., h, w] = plan.buffer(*id).sizes;
+        h * w > 1
+    };
+    step.shape.len() == 2 && step.inputs.iter().any(is_map)
 }
 
 /// Whether a value has the same order in both layouts: 1 x 1 pixels, and channels that fill whole blocks.

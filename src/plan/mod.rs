@@ -6,12 +6,14 @@
 //!   -> layout: blocked values, a strategy per convolution
 //!   -> pairs: a projection and the convolution that adds it in one step
 //!   -> in place: operands that may be overwritten
+//!   -> parts of concatenations in their results
 //!   -> arena: lifetimes and offsets
 //! ```
 
 mod arena;
 mod attrs;
 mod buffer;
+mod concat;
 mod dump;
 pub mod error;
 mod function;

@@ -2,7 +2,7 @@
 
 use super::layout::Layouts;
 use super::strategy::ConvQuery;
-use super::{ConvStrategy, Kernel, Plan, PlanError, PlanOptions, Settings, arena, in_place, lower, pair, strategy};
+use super::{ConvStrategy, Kernel, Plan, PlanError, PlanOptions, Settings, arena, concat, in_place, lower, pair, strategy};
 use crate::ir::Plannable;
 
 /// Plans an optimized network or a training step. All its sizes must be fixed.
@@ -37,7 +37,8 @@ pub fn plan(network: &impl Plannable, options: &PlanOptions, settings: &Settings
     layouts.assign(&mut plan, choices)?;
     pair::join(&mut plan);
     in_place::overwrite(&mut plan);
-    arena::place(&mut plan)?;
+    let views = concat::place_parts(&mut plan);
+    arena::place(&mut plan, &views)?;
     Ok(plan)
 }
 

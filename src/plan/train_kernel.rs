@@ -67,7 +67,6 @@ impl TrainKernel {
             | Train::MaxPoolGrad(_)
             | Train::AvgPoolGrad { .. }
             | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }
@@ -91,7 +90,6 @@ impl TrainKernel {
             | Train::MaxPoolGrad(_)
             | Train::AvgPoolGrad { .. }
             | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Slice { .. }
             | Train::Unpad(_)
             | Train::SubsampleGrad { .. }
             | Train::UpsampleGrad { .. }

@@ -86,6 +86,7 @@ impl Kernel {
             | Kernel::Pad(_)
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
+            | Kernel::Slice { .. }
             | Kernel::Upsample { .. } => Family::Movement,
         }
     }
@@ -105,7 +106,7 @@ impl Step {
 
 impl Plan {
     /// Bytes that a step must move: its inputs and output once each, and its packed weights. A result that
-    /// accumulates in place is read and written.
+    /// accumulates in place is read and written; of a concatenation, only the parts that are copied are written.
     pub fn bytes_moved(&self, step: &Step) -> u64 {
         let residual = match &step.kernel {
             Kernel::Conv { residual, .. } | Kernel::Linear { residual, .. } => *residual,
@@ -117,7 +118,8 @@ impl Plan {
         }
         read.sort_unstable();
         read.dedup();
-        let values: usize = read.iter().chain(&step.outputs).map(|&id| self.buffer(id).len).sum();
+        let written = if let Kernel::Concat { .. } = step.kernel { &step.inputs } else { &step.outputs };
+        let values: usize = read.iter().chain(written).map(|&id| self.buffer(id).len).sum();
         let weights: usize = step.weights.iter().map(|w| self.weights[w.0].len() * size_of::<f32>()).sum();
         (values + weights) as u64
     }

@@ -5,6 +5,7 @@ use super::exec_train;
 use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
+use crate::kernels::train::movement;
 use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
 use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
@@ -79,14 +80,11 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
         }
-        Kernel::Concat { parts } if in_blocks => {
+        Kernel::Concat { parts, .. } if in_blocks => {
             let plane = size(2) * size(3);
-            let whole = size(1);
-            let mut offset = 0;
-            for (slot, &part) in parts.iter().enumerate() {
-                let channels = part / plane.max(1);
-                nchwc::movement::concat_part(pool, isa.lanes(), [channels, offset, whole], plane, read(slot), out);
-                offset += channels;
+            for (slot, part) in parts.iter().enumerate() {
+                let [channels, offset] = [part.len(), part.start].map(|floats| floats / plane.max(1));
+                nchwc::movement::concat_part(pool, isa.lanes(), [channels, offset, size(1)], plane, read(slot), out);
             }
         }
         Kernel::Pad(shape) if in_blocks => nchwc::movement::pad(pool, isa.lanes(), shape, read(0), out),
@@ -95,6 +93,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         }
         Kernel::Upsample { input, output } => {
             upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+        }
+        Kernel::Slice { start, of } => {
+            let buffer = memory.plan().buffer(step.output());
+            movement::slice(pool, buffer.layout, buffer.sizes, *start, *of, read(0), out);
         }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {
@@ -109,12 +111,10 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
                 out,
             );
         }
-        Kernel::Concat { parts } => {
-            let whole = parts.iter().sum();
-            let mut offset = 0;
-            for (slot, &part) in parts.iter().enumerate() {
-                nchw::movement::concat_part(pool, read(slot), part, offset, whole, out);
-                offset += part;
+        Kernel::Concat { parts, .. } => {
+            let whole = step.shape[1..].iter().product();
+            for (slot, part) in parts.iter().enumerate() {
+                nchw::movement::concat_part(pool, read(slot), part.len(), part.start, whole, out);
             }
         }
         Kernel::Pool(shape) => nchw::pool::pool(pool, shape, read(0), out),

@@ -105,6 +105,12 @@ fn advise(
         let own = respelled();
         return diagnostic.fix(format!("write `{key}{own}`"), tail, own);
     }
+    if rest.starts_with('*') && before.ends_with('*') {
+        return diagnostic.help("a square is `square(x)`, a cube `x * x * x`");
+    }
+    if word == "if" && rest.contains(" else ") && !expected.contains(&"a value") {
+        return diagnostic.help("the condition stands in front: `if x > 0 then x else 0`");
+    }
     if rest.starts_with('\'') {
         return diagnostic.fix("words stand without quotes, texts in double quotes", tail, respelled());
     }

@@ -79,6 +79,9 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     let line = rest.lines().next().unwrap_or("");
+    if let Some(found) = in_place(text, word) {
+        return Some(found);
+    }
     if word.starts_with(|c: char| c.is_ascii_digit()) {
         let message = format!("`{word}` stands without its operator");
         return advice(message, 0..end, "an operator and its arguments stand in one line: `conv 3x3, filters: 32`");
@@ -159,6 +162,21 @@ pub(super) fn notation(text: &str) -> Option<Advice> {
         return comma(text, word, end + line.len() - line.trim_start().len());
     }
     kernel(text)
+}
+
+/// `1 - x`, and `x * torch.sigmoid(x)`: an expression without `apply`.
+fn in_place(text: &str, word: &str) -> Option<Advice> {
+    let message = "an expression of the current value is a statement with `apply`";
+    let tail = text[word.len()..].trim_start();
+    let sign = ['+', '-', '*', '/'].into_iter().find(|&sign| tail.starts_with(sign))?;
+    let rest = &tail[1..];
+    let is_plain = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '.' | '+' | '-' | '*' | '/' | '(' | ')' | 'x');
+    let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+    if text.chars().all(is_plain) && text.contains('x') && !rest.starts_with(['=', '*']) && (is_number || word == "x") {
+        return Advice::own(message, 0..text.trim_end().len(), format!("apply {}", text.trim_end()));
+    }
+    let is_product = word == "x" && sign != '+' && !rest.starts_with('=');
+    if is_product { advice(message, 0..word.len(), "write `apply` in front: `apply x * sigmoid(x)`") } else { None }
 }
 
 /// `conv, 3x3, filters: 8` and `relu, relu`.

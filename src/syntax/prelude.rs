@@ -15,6 +15,8 @@ pub struct Activation {
     pub name: &'static str,
     /// The first line above it.
     pub doc: &'static str,
+    /// The declaration.
+    pub declaration: &'static str,
     /// Its parameters after the current value.
     pub params: Vec<Param>,
 }
@@ -70,7 +72,7 @@ fn declaration(line: &'static str, doc: &'static str) -> Option<Activation> {
         let (name, kind) = param.split_once(':').map_or((param, None), |(name, kind)| (name, Some(kind.trim())));
         Param { name: name.trim(), kind, default }
     });
-    Some(Activation { name, doc, params: params.collect() })
+    Some(Activation { name, doc, declaration: line, params: params.collect() })
 }
 
 #[cfg(test)]

@@ -77,7 +77,8 @@ fn inputs(builder: &Builder<'_, '_>, id: ModuleId) -> Vec<String> {
     let reads = &builder.tree.modules[id].reads;
     let graph = builder.tree.checked.graph();
     let known = |node: &NodeId| match graph.node(*node).op {
-        Op::Input(_) => Some(&graph.node(*node).name).filter(|name| *name != "input" && names::is_local(name)),
+        Op::Input(_) => Some(&graph.node(*node).name)
+            .filter(|name| *name != "input" && names::is_local(name) && !builder.functions.contains(name)),
         _ => builder.labels.get(node),
     };
     let mut list: Vec<String> = Vec::new();

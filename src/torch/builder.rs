@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::error::TorchError;
 use super::expr::{Arg, Expr};
+use super::functions::Functions;
 use super::names;
 use super::op::Use;
 use super::scope::{Holder, Item, ModuleId, Tree};
@@ -41,6 +42,8 @@ pub(super) struct Builder<'t, 'a> {
     pub drops: HashMap<NodeId, f64>,
     /// Names of values in the source.
     pub labels: HashMap<NodeId, String>,
+    /// Elementwise functions that the file defines.
+    pub functions: Functions,
     /// Values that are named outputs.
     pub outputs: HashSet<NodeId>,
     /// The layer whose output features are the network's classes.
@@ -48,13 +51,13 @@ pub(super) struct Builder<'t, 'a> {
 }
 
 impl<'t, 'a> Builder<'t, 'a> {
-    pub fn new(tree: &'t Tree<'a>, drops: HashMap<NodeId, f64>) -> Builder<'t, 'a> {
+    pub fn new(tree: &'t Tree<'a>, drops: HashMap<NodeId, f64>, functions: Functions) -> Builder<'t, 'a> {
         let checked = tree.checked;
         let mut labels = HashMap::new();
         let outputs: Vec<_> = checked.graph().outputs().iter().filter(|(name, _)| name != "output").collect();
         for (name, value) in outputs.iter().copied().chain(&checked.network.labeled) {
             let last = name.rsplit('.').next().unwrap_or(name);
-            if names::is_local(last) {
+            if names::is_local(last) && !functions.contains(last) {
                 labels.entry(value.node).or_insert_with(|| last.to_owned());
             }
         }
@@ -67,12 +70,20 @@ impl<'t, 'a> Builder<'t, 'a> {
         let classes =
             main.filter(|&id| linear(id).is_some() && outputs.iter().all(|(_, v)| v.node == id || linear(v.node) != linear(id)));
         let outputs = outputs.into_iter().map(|(_, value)| value.node).collect();
-        Builder { tree, constructors: (0..tree.modules.len()).map(|_| None).collect(), drops, labels, outputs, classes }
+        Builder {
+            tree,
+            constructors: (0..tree.modules.len()).map(|_| None).collect(),
+            drops,
+            labels,
+            functions,
+            outputs,
+            classes,
+        }
     }
 
     /// A node in terms of PyTorch.
-    pub fn op(&self, id: NodeId) -> Use<'a> {
-        Use::of(self.tree.checked, id, self.classes == Some(id))
+    pub fn op(&self, id: NodeId) -> Use<'_> {
+        Use::of(self.tree.checked, &self.functions, id, self.classes == Some(id))
     }
 
     /// The number of classes, if the final layer is constructed in the network's own class.

@@ -55,6 +55,7 @@ pub(super) fn classes(builder: &mut Builder<'_, '_>, name: &str, doc: Option<&st
     let mut taken = HashSet::new();
     let root = names::class(name, "Net");
     taken.insert(root.clone());
+    taken.extend(builder.functions.names());
     let mut out = Vec::new();
     let mut left: Vec<ModuleId> = (1..builder.tree.modules.len()).filter(|&id| builder.tree.modules[id].called).collect();
     while !left.is_empty() {

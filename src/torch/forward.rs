@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::builder::{Builder, ShortcutSlot};
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Stmt, Val};
+use super::functions;
 use super::names;
 use super::scope::{Item, ModuleId, ROOT};
 use crate::ir::{NodeId, Op};
@@ -208,7 +209,10 @@ impl Forward<'_, '_, '_> {
         let op = &self.builder.tree.checked.graph().node(node).op;
         match op {
             Op::BatchNorm(_) | Op::Softmax | Op::Flatten => read.len() == 1,
-            Op::Elementwise(function) if function.is_unary() => !(function.is_applied() && pending.infix),
+            Op::Elementwise(function) if function.values().count() == 1 => {
+                let is_call = self.builder.op(node).is_call();
+                is_call || functions::reads_once(function) && !pending.infix
+            }
             // x with f(x)
             _ if op.is_join() && !is_add && read.len() == 2 => {
                 let other = if read[0] == pending.value { read[1] } else { read[0] };
@@ -239,7 +243,8 @@ impl Forward<'_, '_, '_> {
         let uses = self.uses.get(&value).copied().unwrap_or(0);
         let label = self.builder.labels.get(&value).filter(|_| uses > 1 || self.builder.outputs.contains(&value)).cloned();
         let key = match item {
-            Item::Call(_) => Some(self.builder.tree.key(item).to_owned()).filter(|key| names::is_local(key)),
+            Item::Call(_) => Some(self.builder.tree.key(item).to_owned())
+                .filter(|key| names::is_local(key) && !self.builder.functions.contains(key)),
             Item::Node(_) => None,
         };
         let is_plain = |name: &str| name == "x" || name == "out";

@@ -9,15 +9,18 @@
 //! - `body` writes the code of each module (`forward`, `loops`) with its numbers kept separate (`expr`); `builder` knows
 //!   how modules are constructed, and `op` maps operators to PyTorch.
 //! - `class` turns modules that differ only in numbers into one class with parameters.
+//! - `activations` lists the functions that PyTorch has too; `functions` defines the others, as tensor code (`code`).
 //! - `script` writes the training script.
 
+mod activations;
 mod body;
 mod builder;
 mod class;
-mod elementwise;
+mod code;
 mod error;
 mod expr;
 mod forward;
+mod functions;
 mod loops;
 mod names;
 mod op;
@@ -30,6 +33,7 @@ use std::collections::HashMap;
 use crate::ir::Checked;
 use builder::Builder;
 pub use error::TorchError;
+use functions::Functions;
 use scope::Tree;
 pub use script::{MEAN_EXTENSION, Script, mean_file, script};
 use text::Text;
@@ -139,9 +143,10 @@ const HELPERS: &[(&str, &str)] = &[
 /// Writes a checked network, before passes. `doc` is the docstring of its class.
 pub fn write(checked: &Checked, doc: Option<&str>) -> Result<Source, TorchError> {
     let tree = Tree::of(checked)?;
-    let mut builder = Builder::new(&tree, drops(checked));
+    let mut builder = Builder::new(&tree, drops(checked), Functions::of(checked)?);
     let classes = class::classes(&mut builder, &checked.network.name, doc)?;
     let mut body = Text::default();
+    builder.functions.write(&mut body);
     for class in &classes {
         body.line("");
         body.line("");

@@ -1,13 +1,15 @@
 //! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
-use super::elementwise;
+use super::activations;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
+use super::functions::{self, Functions};
 use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
     pub node: &'a Node,
+    functions: &'a Functions,
     /// The first operand's shape.
     x: &'a Shape,
     /// Whether it is the final layer of the network.
@@ -15,9 +17,9 @@ pub(super) struct Use<'a> {
 }
 
 impl<'a> Use<'a> {
-    pub fn of(checked: &'a Checked, id: NodeId, classes: bool) -> Use<'a> {
+    pub fn of(checked: &'a Checked, functions: &'a Functions, id: NodeId, classes: bool) -> Use<'a> {
         let x = checked.graph().operands(id).first().map_or(id, |x| x.node);
-        Use { node: checked.graph().node(id), x: checked.shape(x), classes }
+        Use { node: checked.graph().node(id), functions, x: checked.shape(x), classes }
     }
 
     /// Number of axes after the channels.
@@ -81,7 +83,22 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call(&self.dims("nn.BatchNorm"), args))
             }
+            Op::Elementwise(function) if function.learned().next().is_some() => {
+                let own = || self.functions.name(function).map(|name| functions::make(name, function, self.channels()));
+                activations::prelu(function, self.channels()).or_else(own)
+            }
             _ => None,
+        }
+    }
+
+    /// Whether it is a call, rather than an expression.
+    pub fn is_call(&self) -> bool {
+        match &self.node.op {
+            Op::Elementwise(function) => {
+                let is_known = activations::module(function).is_some() || self.functions.name(function).is_some();
+                is_known || function.program.as_clamp().is_some()
+            }
+            _ => true,
         }
     }
 
@@ -91,7 +108,15 @@ impl<'a> Use<'a> {
         match &self.node.op {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
-            Op::Elementwise(function) => elementwise::module(function),
+            Op::Elementwise(function) if function.learned().next().is_some() => {
+                if function.values().count() == 1 {
+                    self.layer()
+                } else {
+                    None
+                }
+            }
+            Op::Elementwise(function) if function.program.as_clamp() == Some([0.0, 6.0]) => call("nn.ReLU6", Vec::new()),
+            Op::Elementwise(function) => activations::module(function),
             Op::Pool(pool) if is_plain(pool) => {
                 let name = if matches!(pool.kind, PoolKind::Max { .. }) { "nn.MaxPool" } else { "nn.AvgPool" };
                 call(&self.dims(name), self.pool(pool))
@@ -110,7 +135,14 @@ impl<'a> Use<'a> {
             Op::Upsample(Some(times)) => {
                 call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
             }
-            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Upsample(None) | Op::Train(_) | Op::Custom(_) => None,
+            Op::Input(_)
+            | Op::Pool(_)
+            | Op::Concat
+            | Op::Pad(_)
+            | Op::Upsample(None)
+            | Op::Slice(_)
+            | Op::Train(_)
+            | Op::Custom(_) => None,
         }
     }
 
@@ -126,7 +158,14 @@ impl<'a> Use<'a> {
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
-            Op::Elementwise(function) => elementwise::result(function, all),
+            Op::Elementwise(function) if function.learned().next().is_some() => {
+                Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())
+            }
+            Op::Elementwise(function) => match (activations::call(function, x), self.functions.name(function)) {
+                (Some(call), _) => call,
+                (None, Some(name)) => functions::call(name, all),
+                (None, None) => functions::inline(function, &all),
+            },
             Op::Concat => Expr::call("torch.cat", vec![Arg::plain(Expr::List(all)), Arg::key("dim", Expr::text("1"))]),
             Op::Pool(pool) if is_plain(pool) => {
                 let name = if matches!(pool.kind, PoolKind::Max { .. }) { "F.max_pool" } else { "F.avg_pool" };
@@ -160,6 +199,10 @@ impl<'a> Use<'a> {
             Op::Upsample(None) => {
                 let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
                 with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
+            }
+            Op::Slice(range) => {
+                let [start, end] = [range.start, range.end].map(|n| number("channel", Val::int(n)));
+                Expr::Seq(vec![x, Expr::text("[:, "), start, Expr::text(":"), end, Expr::text("]")])
             }
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
             Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
@@ -230,7 +273,7 @@ impl<'a> Use<'a> {
     }
 }
 
-pub(super) fn number(role: &'static str, value: Val) -> Expr {
+fn number(role: &'static str, value: Val) -> Expr {
     Expr::number(Role::Other(role), role, value)
 }
 

@@ -190,6 +190,14 @@ fn explain_prints_the_page_of_a_code() {
 }
 
 #[test]
+fn explain_prints_the_reference_of_an_operator() {
+    insta::assert_snapshot!(resnetc(&["explain", "avgpool"]).fine().out);
+    let activation = resnetc(&["explain", "elu"]).fine().out;
+    assert!(activation.contains("\n    elementwise elu(x, alpha = 1) = if x > 0 then x else"), "{activation}");
+    resnetc(&["explain", "convv"]).refused("did you mean `conv`?");
+}
+
+#[test]
 fn usage_errors_have_their_own_code() {
     for args in
         [&["frobnicate"][..], &["check"], &["run", "models/fashion.resnet"], &["bench", "models/fashion.resnet", "--batch", "0"]]

@@ -90,6 +90,20 @@ fn layers(checked: &Checked) -> Vec<(String, String, String)> {
     list
 }
 
+/// Functions of the library are words; a file's own are declared again, with the kinds of their operands. The two calls of `gated` with
+/// different numbers become two functions.
+#[test]
+fn functions_are_called_or_declared() {
+    for network in ["library", "own"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/functions.resnet");
+        let checked = Frontend::open(&path).unwrap().check(network, &[]).unwrap();
+        let found = decompile(&bare(checked.graph(), false), &options(network)).unwrap();
+        assert_eq!(found.renamed().next(), None, "{}", found.source);
+        assert_eq!(layers(&compiled(&found)).len(), layers(&checked).len(), "{}", found.source);
+        insta::assert_snapshot!(format!("functions_{network}"), found.source);
+    }
+}
+
 #[test]
 fn every_network_comes_back_with_its_names() {
     let mut count = 0;

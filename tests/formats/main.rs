@@ -14,5 +14,6 @@ mod loader;
 mod onnx;
 mod onnx_bad_input;
 mod onnx_conformance;
+mod onnx_functions;
 mod preprocess;
 mod torch;

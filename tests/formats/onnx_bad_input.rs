@@ -368,14 +368,14 @@ fn structure_out_of_proportion_is_refused() {
 fn all_that_cannot_be_said_is_one_report() {
     let mut model = sample();
     let graph = model.graph.as_mut().unwrap();
-    graph.node[2].op_type = Some("Gelu".into());
+    graph.node[2].op_type = Some("Einsum".into());
     graph.node[4].op_type = Some("LSTM".into());
-    graph.node.insert(5, node("Gelu", &["e"], &["f"]));
+    graph.node.insert(5, node("Einsum", &["e"], &["f"]));
     graph.node[6].input[0] = "f".into();
     assert_eq!(
         refused(&model),
         "3 nodes of the ONNX file cannot be expressed in the language:\n  \
-         2 x Gelu (`c`, `f`): the language has no equivalent operator\n  \
+         2 x Einsum (`c`, `f`): the language has no equivalent operator\n  \
          1 x LSTM (`e`): the language has no equivalent operator"
     );
 }

@@ -68,6 +68,16 @@ fn sources_read_as_a_person_writes_them() {
     }
 }
 
+/// Functions that PyTorch has are called by name; a file's own become Python functions, and modules if they have parameters.
+#[test]
+fn functions_are_called_or_defined() {
+    for network in ["library", "own"] {
+        let source = write(&check(Path::new("tests/reference/functions.resnet"), network, &[]), None).unwrap().text;
+        is_python(&source);
+        assert_snapshot!(format!("functions_{network}"), source);
+    }
+}
+
 #[test]
 fn every_network_of_models_has_a_source() {
     let mut files: Vec<PathBuf> = std::fs::read_dir("models").unwrap().map(|e| e.unwrap().path()).collect();

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "../common/source.rs"]
+mod source;
+
 mod cases;
 mod models;
 mod parser;

@@ -1,26 +1,9 @@
 //! Whatever the text, the front end answers: no panic, no endless work, and never an error-free answer to what is damaged.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
-use resnetc::internal::base::render;
 use resnetc::internal::driver::Frontend;
 
-/// Reads, checks and renders; far more than any of these texts needs is allowed.
-fn survives(text: &str) {
-    let start = Instant::now();
-    let mut front = Frontend::text("fuzz.resnet", text);
-    let names: Vec<String> = front.networks().into_iter().filter(|n| n.open.is_empty()).map(|n| n.name).take(4).collect();
-    for name in names {
-        front.check(&name, &[]);
-    }
-    let rendered = render::terminal(&front.diagnostics[..front.diagnostics.len().min(50)], &front.sources, false);
-    assert_eq!(rendered.is_empty(), front.diagnostics.is_empty());
-    for diag in front.diagnostics.iter().take(10) {
-        render::json(diag, &front.sources);
-    }
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?} for {} bytes", start.elapsed(), text.len());
-}
+use crate::source::check;
 
 const TOKENS: &[&str] = &[
     "resnet 1\n",
@@ -115,13 +98,13 @@ proptest! {
 
     #[test]
     fn random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        survives(&String::from_utf8_lossy(&bytes));
+        check(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
     fn random_words(words in proptest::collection::vec(proptest::sample::select(TOKENS), 0..300), headed in any::<bool>()) {
         let text: String = words.join(" ");
-        survives(&if headed { format!("resnet 1\nnetwork net {{\ninput 3 x 8 x 8\n{text}\n}}\n") } else { text });
+        check(&if headed { format!("resnet 1\nnetwork net {{\ninput 3 x 8 x 8\n{text}\n}}\n") } else { text });
     }
 
     #[test]
@@ -132,7 +115,7 @@ proptest! {
             let end = (at + cut).min(text.len());
             text.splice(at..end, token.chars());
         }
-        survives(&text.into_iter().collect::<String>());
+        check(&text.into_iter().collect::<String>());
     }
 }
 
@@ -162,8 +145,8 @@ fn long_runs() {
         "\"{",
         ". ",
     ] {
-        survives(&format!("{head}{}", piece.repeat(20_000)));
-        survives(&piece.repeat(20_000));
+        check(&format!("{head}{}", piece.repeat(20_000)));
+        check(&piece.repeat(20_000));
     }
 }
 

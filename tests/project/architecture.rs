@@ -20,6 +20,7 @@ const TOP: &[&str] = &[
     "clippy.toml",
     "docs",
     "examples",
+    "fuzz",
     "grammar",
     "models",
     "rustfmt.toml",

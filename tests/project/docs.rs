@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use resnetc::internal::base::render;
 use resnetc::internal::driver::Frontend;
+use resnetc::internal::elementwise::Unary;
 use resnetc::internal::ir::ops::{Attribute, Schema, find, operators};
+use resnetc::internal::syntax::words::{RESERVED, STATEMENTS};
 
 fn operators_table() -> String {
     let mut out = String::from("| operator | arguments (default) | |\n| --- | --- | --- |\n");
@@ -59,6 +61,37 @@ fn the_language_reference_has_the_compilers_own_tables() {
         }
         assert_eq!(written, table, "RESNETC_WRITE_DOCS=1 cargo test --test project docs:: writes it");
     }
+}
+
+/// The examples that `resnetc explain` shows check in a block, after a branch where they name one.
+#[test]
+fn examples_of_operators_check() {
+    for Schema { word, examples, .. } in operators().map(|operator| operator.schema) {
+        assert!(!examples.is_empty(), "{word}");
+        for example in examples {
+            assert!(example.starts_with(word), "{example}");
+            let branch = if example.contains("LABEL") { "branch LABEL { relu }\n" } else { "" };
+            let text = format!("resnet 1\nblock b {{\n{branch}{example}\n}}\nnetwork net {{\ninput 4 x 16 x 16\nb\n}}\n");
+            let mut front = Frontend::text("example.resnet", &text);
+            front.check("net", &[]);
+            let said = render::terminal(&front.diagnostics, &front.sources, false);
+            assert!(front.diagnostics.is_empty(), "{example}:\n{said}");
+        }
+    }
+}
+
+/// Words of the language in `fuzz/source.dict`, which a packaged crate does not have.
+#[test]
+fn the_fuzzers_dictionary_has_every_word() {
+    let Ok(dictionary) = std::fs::read_to_string("fuzz/source.dict") else { return };
+    let operators: Vec<&Schema<'_>> = operators().map(|operator| &operator.schema).collect();
+    let keys = operators.iter().flat_map(|schema| schema.attributes).map(|attribute| attribute.key);
+    let activations = resnetc::internal::syntax::prelude::activations();
+    let primitives = Unary::ALL.into_iter().filter(|op| *op != Unary::Neg).map(Unary::word);
+    let words = RESERVED.iter().chain(STATEMENTS).copied().chain(operators.iter().map(|schema| schema.word)).chain(keys);
+    let words = words.chain(primitives).chain(activations.iter().map(|activation| &*activation.name));
+    let missing: Vec<&str> = words.filter(|word| !dictionary.contains(&format!("\"{word}\"\n"))).collect();
+    assert!(missing.is_empty(), "add {missing:?} to fuzz/source.dict");
 }
 
 /// Whole files in the documentation check without a word.

@@ -158,7 +158,8 @@ def parameters(net):
         elif role == "weight":
             values *= np.float32(np.sqrt(6 / np.prod(tensor.shape[1:])))
         else:
-            assert role in ("running_mean", "bias"), name
+            # or a learned operand of an elementwise function
+            assert tensor.dim() == 1, name
             values *= np.float32(0.17)
         tensor.copy_(torch.from_numpy(values))
 

@@ -2,7 +2,7 @@
 
 usage: torch_out.py [--resnetc PATH] [SOURCE[:NETWORK,...] ...]
 
-For each network of models/*.resnet and of onnx_operators.resnet (or those named): the source is imported, its parameters are drawn
+For each network of models/*.resnet, of onnx_operators.resnet and of functions.resnet (or those named): the source is imported, its parameters are drawn
 by the rule of families.py, and saved under the names that PyTorch gives them; `resnetc run` must load them by name and compute the
 same. Differences are shown over the standard deviation of the outputs; 1e-3 and more is an error. Needs torch, torchvision, timm,
 safetensors and numpy.
@@ -92,7 +92,8 @@ def main():
     parser.add_argument("sources", nargs="*")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    sources = args.sources or [*sorted((ROOT / "models").glob("*.resnet")), ROOT / "tests/reference/onnx_operators.resnet"]
+    sources = args.sources or [*sorted((ROOT / "models").glob("*.resnet")), ROOT / "tests/reference/onnx_operators.resnet",
+                               ROOT / "tests/reference/functions.resnet"]
     largest, count = 0.0, 0
     for source in sources:
         source, _, chosen = str(source).partition(":")

@@ -155,6 +155,13 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Elementwise::clamp(min.unwrap_or(f32::NEG_INFINITY), max.unwrap_or(f32::INFINITY)).into(), &[x])
         }
         16 => b.push(Op::from(Elementwise::affine(-1.5, 1.0)), &[x]),
+        17 => {
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let all = b.sizes(x)[0];
+            let start = b.rng.range(0, all - 1);
+            let end = b.rng.range(start + 1, all);
+            b.push(Op::Slice(start..end), &[x])
+        }
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
@@ -229,7 +236,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..18, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..19, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }
@@ -250,6 +257,30 @@ fn resnets_agree_with_the_oracle() {
     for bottleneck in [false, true] {
         let (checked, params) = crate::common::resnet([2, 2, 2, 2], bottleneck, 64);
         agrees(checked, params, &[("input", noise(3, &[2, 3, 64, 64]))], 2, 1e-4);
+    }
+}
+
+/// The features of a flattened feature map are in its order, whatever the layout of the map.
+#[test]
+fn flattened_maps_are_read_in_order() {
+    for which in 0..6 {
+        let mut b = Build::new(7);
+        let x = b.input("x", Shape::fixed(&[3, 9, 9]));
+        let x = b.conv(x, 30, 3, 1, 1);
+        let v = b.push(Op::Flatten, &[x]);
+        let y = match which {
+            0 => b.push(Op::Slice(100..600), &[v]),
+            1 => b.push(Op::Concat, &[v, v]),
+            2 => b.relu(v),
+            3 => b.norm(v),
+            4 => b.sum(&[v, v]),
+            _ => {
+                let y = b.relu(v);
+                b.linear(y, 7)
+            }
+        };
+        let (checked, params) = b.finish(&[("y", y)]);
+        agrees(checked, params, &[("x", noise(5, &[3, 3, 9, 9]))], 2, 1e-4);
     }
 }
 

@@ -6,8 +6,11 @@
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/elementwise/mod.rs"]
+mod elementwise;
 
 mod agreement;
+mod concat;
 mod families;
 mod interpreter;
 mod isa;
@@ -15,5 +18,6 @@ mod kernels;
 mod one_dimensional;
 mod plan;
 mod planning;
+mod programs;
 mod row_loops;
 mod soak;

@@ -1,7 +1,8 @@
 //! What the passes make of a graph, and the plan of it, by snapshot.
 
 use crate::common::Build;
-use resnetc::internal::ir::{Checked, Op, Pad, ParamSource, Rows, Shape, ShapedNetwork, Value};
+use resnetc::internal::elementwise::Program;
+use resnetc::internal::ir::{Broadcast, Checked, Elementwise, Op, Pad, ParamSource, Rows, Shape, ShapedNetwork, Value};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
 use resnetc::internal::plan::{PlanOptions, Settings, plan};
@@ -115,4 +116,20 @@ fn verify_finds_what_is_broken() {
     assert!(error.contains("reads result 3 of %1, which it does not have"), "{error}");
     let error = broken(&|n| n.network.graph.push_operand(c.node, c));
     assert!(error.contains("cycle"), "{error}");
+}
+
+#[test]
+fn fused_functions_may_name_their_parameters_alike() {
+    let mut b = Build::new(1);
+    let mut x = b.input("x", Shape::fixed(&[3, 2, 2]));
+    for _ in 0..2 {
+        let operands = vec![Broadcast::Full, Broadcast::Parameter { init: 0.25 }];
+        x = b.push(Elementwise::new("scaled", operands, Program::product()).into(), &[x]);
+    }
+    let (checked, _) = b.finish(&[("output", x)]);
+    let optimized = passes::inference(checked.canonical());
+    let plan = plan(&optimized, &PlanOptions::new(1, 1, Isa::Portable), &Settings::default()).unwrap();
+    assert_eq!(plan.steps.len(), 1);
+    let names: Vec<&str> = plan.weights.iter().map(|weight| &*weight.name).collect();
+    assert_eq!(names, ["scaled1.x1", "scaled2.x1"]);
 }

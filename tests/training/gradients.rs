@@ -191,6 +191,16 @@ fn norms_activations_and_what_moves_values() {
     between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
     between(11, [5, 4], Op::from(Elementwise::clamp(-0.3, 0.4))).check("clip");
     between(14, [5, 4], Op::from(Elementwise::affine(-1.5, 1.0))).check("scale");
+    for (seed, range) in [(15, 0..3), (16, 1..2), (17, 2..4)] {
+        between(seed, [5, 4], Op::Slice(range)).check("slice");
+    }
+    case(18, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[5]));
+        let y = b.linear(x, 4);
+        let y = b.push(Op::Slice(1..4), &[y]);
+        b.linear(y, 3)
+    })
+    .check("slice of a vector");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));

@@ -9,10 +9,12 @@ use super::translate::{Key, Names, Translator};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
+use crate::elaborate::foreign;
 use crate::elaborate::load::{Def, DefId, MAX_ARGUMENTS};
 use crate::elaborate::suggest::nearest;
 use crate::elementwise::Register;
 use crate::syntax::ast::{Arg, Expr, Ident};
+use crate::syntax::table;
 
 impl Translator<'_, '_> {
     /// The result of a call.
@@ -55,8 +57,19 @@ impl Translator<'_, '_> {
             return Diagnostic::error(codes::UNKNOWN_NAME, message, name.span, "not a function");
         }
         let message = format!("there is no function `{word}`");
+        let known = self.functions.names(names.module);
+        // `torch.exp`, `F.leaky_relu`
+        if let Some(own) = known.iter().find(|known| table::plain(known) == table::plain(word)) {
+            let message = format!("`{word}` is written `{own}` here");
+            let diag = Diagnostic::error(codes::UNKNOWN_NAME, message, name.span, "another word");
+            return diag.fix(format!("write `{own}`"), name.span, *own);
+        }
+        let missing = message.clone();
+        if let Some(diag) = foreign::error("function", word, codes::UNKNOWN_NAME, name.span, missing) {
+            return diag;
+        }
         let diag = Diagnostic::error(codes::UNKNOWN_NAME, message, name.span, "not known");
-        match nearest(word, self.functions.names(names.module)) {
+        match nearest(word, known) {
             Some(near) => diag.fix(format!("did you mean `{near}`?"), name.span, near),
             None => {
                 let list: Vec<_> = primitive::names().map(|name| format!("`{name}`")).collect();
@@ -115,7 +128,11 @@ impl Translator<'_, '_> {
     }
 
     fn function(&mut self, id: DefId, name: &Ident, args: &[Arg], span: Span, names: &Names<'_>) -> Term {
-        let signature = self.functions.signature(id, name.span);
+        let mut signature = None;
+        self.called(name.span, |this| {
+            signature = this.functions.signature(id, name.span);
+            Term::Unknown
+        });
         let terms: Vec<(Term, &Arg)> = args.iter().map(|arg| (self.term(&arg.value, names), arg)).collect();
         let Some(signature) = signature else { return Term::Unknown };
         let Some(given) = self.arguments(&signature, id, name, terms, span) else { return Term::Unknown };
@@ -132,7 +149,7 @@ impl Translator<'_, '_> {
             return known.clone();
         }
         let errors = self.functions.diags.len();
-        let term = self.body(id, &signature, given);
+        let term = self.called(span, |this| this.body(id, &signature, given));
         self.functions.caused_by(span, errors);
         if self.untaken == 0 {
             self.calls.insert((id, key), term.clone());

@@ -140,7 +140,7 @@ impl Functions<'_> {
         let result = translator.term(value, &Names { module, own, env: None });
         let what = format!("function `{}`", function.name.node);
         let program = translator.finish(result, value, &what, function.name.span)?;
-        (self.diags.len() == errors).then(|| Compiled { program, values, is_default })
+        (self.diags.len() == errors).then_some(Compiled { program, values, is_default })
     }
 
     /// The program of `apply EXPRESSION`.

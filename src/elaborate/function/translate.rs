@@ -16,8 +16,10 @@ use crate::elaborate::value::Value;
 use crate::elementwise::{self, Binary, Builder, Comparison, MAX_INSTRUCTIONS, Program, Register, Unary};
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 
-/// The maximum nesting depth of expressions, those of called functions included, since translation is recursive.
+/// The maximum nesting depth of an expression, since translation is recursive. Called functions are part of it.
 const MAX_DEPTH: usize = 600;
+/// What a call adds to the depth: its translation takes more of the stack.
+const DEPTH_OF_CALL: usize = 10;
 /// The maximum number of translated expressions, since a long chain of functions can stand for a short program.
 const MAX_STEPS: usize = 100_000;
 
@@ -115,18 +117,37 @@ impl<'t, 'a> Translator<'t, 'a> {
         }
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            self.stopped = true;
-            let diag = Diagnostic::error(codes::FUNCTION_TOO_LONG, "the functions take too long to translate", expr.span, "");
-            return self.report(diag.rule(format!("calls expand to at most {MAX_STEPS} expressions")));
+            return self.endless(expr.span);
         }
-        if self.functions.depth == MAX_DEPTH {
-            self.stopped = true;
-            return self.fail(codes::TOO_DEEP, "expressions and calls nest too deeply", expr.span, "one level too many");
+        self.nested(1, expr.span, |this| this.term_of(expr, names))
+    }
+
+    /// Translates something at a greater depth, unless that would be too deep.
+    fn nested(&mut self, levels: usize, span: Span, translate: impl FnOnce(&mut Self) -> Term) -> Term {
+        if self.functions.depth + levels > MAX_DEPTH {
+            return self.too_deep(span);
         }
-        self.functions.depth += 1;
-        let term = self.term_of(expr, names);
-        self.functions.depth -= 1;
+        self.functions.depth += levels;
+        let term = translate(self);
+        self.functions.depth -= levels;
         term
+    }
+
+    /// Translates the body of a function.
+    pub fn called(&mut self, span: Span, translate: impl FnOnce(&mut Self) -> Term) -> Term {
+        self.nested(DEPTH_OF_CALL, span, translate)
+    }
+
+    fn endless(&mut self, span: Span) -> Term {
+        self.stopped = true;
+        let diag = Diagnostic::error(codes::FUNCTION_TOO_LONG, "the functions take too long to translate", span, "");
+        self.report(diag.rule(format!("calls expand to at most {MAX_STEPS} expressions")))
+    }
+
+    fn too_deep(&mut self, span: Span) -> Term {
+        self.stopped = true;
+        let diag = Diagnostic::error(codes::TOO_DEEP, "functions call each other too deeply", span, "one call too many");
+        self.report(diag.rule("a function calls others up to about 50 levels deep"))
     }
 
     fn term_of(&mut self, expr: &Expr, names: &Names<'_>) -> Term {
@@ -136,13 +157,7 @@ impl<'t, 'a> Translator<'t, 'a> {
             ExprKind::Bool(known) => Term::Condition(Condition::Known(*known)),
             ExprKind::Name(name) => self.name(name, expr, names),
             ExprKind::Call(name, args) => self.call(name, args, expr.span, names),
-            ExprKind::Unary(UnaryOp::Neg, inner) => match self.term(inner, names) {
-                Term::Number(x) => Term::Number(-x),
-                other => match self.register(other, inner.span) {
-                    Some(x) => self.value(|builder| builder.unary(Unary::Neg, x)),
-                    None => Term::Unknown,
-                },
-            },
+            ExprKind::Unary(UnaryOp::Neg, inner) => self.negated(inner, names),
             ExprKind::Unary(UnaryOp::Not, inner) => match self.condition(inner, names) {
                 Some(condition) => Term::Condition(condition.negated()),
                 None => Term::Unknown,
@@ -150,15 +165,24 @@ impl<'t, 'a> Translator<'t, 'a> {
             ExprKind::Binary(op, a, b) => self.binary(op.node, a, b, expr.span, names),
             ExprKind::If(condition, then, otherwise) => self.choice(condition, then, otherwise, names),
             ExprKind::Index(..) if names.env.is_some() => self.surrounding(expr, names),
-            ExprKind::Str(_) | ExprKind::Size(..) | ExprKind::List(_) | ExprKind::Index(..) => {
-                let what = match &expr.kind {
-                    ExprKind::Str(_) => "a text",
-                    ExprKind::Size(..) => "a size",
-                    ExprKind::List(_) => "a list",
-                    _ => "an item of a list",
-                };
-                self.fail(codes::BAD_VALUE, format!("this needs a number, not {what}"), expr.span, "not a number")
-            }
+            ExprKind::Str(_) => self.not_a_number("a text", expr.span),
+            ExprKind::Size(..) => self.not_a_number("a size", expr.span),
+            ExprKind::List(_) => self.not_a_number("a list", expr.span),
+            ExprKind::Index(..) => self.not_a_number("an item of a list", expr.span),
+        }
+    }
+
+    fn not_a_number(&mut self, what: &str, span: Span) -> Term {
+        self.fail(codes::BAD_VALUE, format!("this needs a number, not {what}"), span, "not a number")
+    }
+
+    fn negated(&mut self, inner: &Expr, names: &Names<'_>) -> Term {
+        match self.term(inner, names) {
+            Term::Number(x) => Term::Number(-x),
+            other => match self.register(other, inner.span) {
+                Some(x) => self.value(|builder| builder.unary(Unary::Neg, x)),
+                None => Term::Unknown,
+            },
         }
     }
 

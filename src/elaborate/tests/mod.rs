@@ -2,6 +2,7 @@
 //! `tests/cases`.
 
 mod files;
+mod functions;
 
 use std::sync::Arc;
 

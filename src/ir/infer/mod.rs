@@ -184,6 +184,14 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
+        Op::Slice(range) => {
+            let rank = || ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: inputs[0].clone() };
+            let all = inputs[0].channels().ok_or_else(rank)?;
+            if range.is_empty() || range.end > all {
+                return Err(ShapeError::Slice { start: range.start, count: range.len(), all });
+            }
+            [&[Dim::Fixed(range.len())], &dims[0][1..]].concat()
+        }
         Op::Train(train) => infer_train(train, op, &dims)?,
         Op::Custom(_) => return Ok(Shape::Unknown),
     };
@@ -277,13 +285,6 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
                 return Err(ShapeError::Free { op: op.word().to_owned(), shape: Shape::Known(dims[0].to_vec()) });
             };
             back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
-        }
-        Train::Slice { start, count } => {
-            let all = channels(0)?;
-            if *count == 0 || start.checked_add(*count).is_none_or(|end| end > all) {
-                return Err(ShapeError::Slice { start: *start, count: *count, all });
-            }
-            [&[Dim::Fixed(*count)], &dims[0][1..]].concat()
         }
         Train::Unpad(pad) => {
             let (channels, map) = map_of(op, dims[0])?;

@@ -25,7 +25,8 @@ pub(super) const OPERATORS: &[Operator] = &[Operator {
             Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself"),
             Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(false), "whether a learned bias is added"),
         ],
-    ),
+    )
+    .examples(&["conv 3x3, filters: 64, stride: 2"]),
     read: |given, _| {
         Ok(Op::Conv(Conv {
             filters: given.get("filters")?,

@@ -13,7 +13,8 @@ pub(super) const OPERATORS: &[Operator] = &[
             "`add shortcut`, or `add LABEL, …`: the sum of the current value and those.",
             &[Attribute::optional("project_from", Kind::Label, "the block's input", "the value that a shortcut projects")],
         )
-        .joins(Operands::Several),
+        .joins(Operands::Several)
+        .examples(&["add shortcut", "add LABEL"]),
         // too few operands are reported by the shape rule
         read: |_, operands| match Elementwise::add(operands.len().max(2)) {
             Some(sum) => Ok(sum.into()),
@@ -26,7 +27,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     },
     Operator {
         schema: Schema::new("mul", "`mul LABEL`: the product, element by element or channel by channel.", &[])
-            .joins(Operands::Two),
+            .joins(Operands::Two)
+            .examples(&["mul LABEL"]),
         read: |_, operands| {
             let factor = match operands {
                 [x, factor, ..] => Broadcast::of_factor(x, factor),

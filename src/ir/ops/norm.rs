@@ -24,7 +24,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                     "the weight of the new batch in the running statistics",
                 ),
             ],
-        ),
+        )
+        .examples(&["batchnorm", "batchnorm eps: 1e-3"]),
         read: |given, _| Ok(Op::BatchNorm(BatchNorm { eps: given.get("eps")?, momentum: given.get("momentum")? })),
         write: |op| {
             let Op::BatchNorm(norm) = op else { return None };
@@ -38,7 +39,8 @@ pub(super) const OPERATORS: &[Operator] = &[
             &[Attribute::with_default("rate", Kind::Probability, AttrValue::Number(0.5), "the share of values set to zero")
                 .positional()
                 .shown(Shown::Always)],
-        ),
+        )
+        .examples(&["dropout 0.2"]),
         read: |given, _| Ok(Op::Dropout(given.get("rate")?)),
         write: |op| {
             let Op::Dropout(rate) = op else { return None };

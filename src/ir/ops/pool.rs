@@ -46,7 +46,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                 CEIL,
             ],
         )
-        .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }]),
+        .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }])
+        .examples(&["maxpool 3x3, stride: 2", "maxpool global"]),
         read: |given, _| {
             if given.find("kernel") == Some(GLOBAL) {
                 return Ok(Op::GlobalMaxPool);
@@ -89,7 +90,8 @@ pub(super) const OPERATORS: &[Operator] = &[
                 ),
             ],
         )
-        .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }, Alone { key: "output_size", word: None }]),
+        .alone(&[Alone { key: "kernel", word: Some(GLOBAL) }, Alone { key: "output_size", word: None }])
+        .examples(&["avgpool global", "avgpool 2x2", "avgpool output_size: 7x7"]),
         read: |given, _| {
             if given.find("kernel") == Some(GLOBAL) {
                 return Ok(Op::AdaptiveAvgPool([1, 1]));

@@ -11,14 +11,21 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator {
         schema: Schema::new(
             "pad",
-            "Zeros around the feature map and the channels; or around the map its values reflected at the border (`reflect`), or the border's values repeated (`replicate`): PyTorch's `F.pad`.",
+            "Zeros around the feature map and the channels; or around the map its values reflected at the border (`reflect`), \
+             or the border's values repeated (`replicate`): PyTorch's `F.pad`.",
             &[
                 Attribute::with_default("sides", Kind::Sides, AttrValue::Sides([[0; 2]; 2]), "rows and columns on each side")
                     .positional(),
                 Attribute::with_default("channels", Kind::Ends, AttrValue::Ends([0, 0]), "zero channels before and after"),
-                Attribute::with_default("mode", Kind::Word(PadMode::WORDS), AttrValue::Word(PadMode::Zeros.word()), "what the padding is"),
+                Attribute::with_default(
+                    "mode",
+                    Kind::Word(PadMode::WORDS),
+                    AttrValue::Word(PadMode::Zeros.word()),
+                    "what the padding is",
+                ),
             ],
-        ),
+        )
+        .examples(&["pad 3, mode: reflect", "pad channels: [0, 16]"]),
         read: |given, _| {
             let mode = PadMode::from_word(given.get("mode")?).unwrap_or_default();
             Ok(Op::Pad(Pad { channels: given.get("channels")?, sides: given.get("sides")?, mode }))
@@ -37,7 +44,8 @@ pub(super) const OPERATORS: &[Operator] = &[
             "subsample",
             "Every stride-th row and column, from the first.",
             &[Attribute::required("stride", Kind::Size, "the step").positional()],
-        ),
+        )
+        .examples(&["subsample 2"]),
         read: |given, _| Ok(Op::Subsample(given.get("stride")?)),
         write: |op| {
             let Op::Subsample(stride) = op else { return None };
@@ -47,7 +55,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator {
         schema: Schema::new(
             "upsample",
-            "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has (PyTorch's `interpolate`).",
+            "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has \
+             (PyTorch's `interpolate`).",
             &[
                 Attribute::with_default("mode", Kind::Word(&[NEAREST]), AttrValue::Word(NEAREST), "where a new value comes from")
                     .positional()
@@ -68,8 +77,28 @@ pub(super) const OPERATORS: &[Operator] = &[
         },
     },
     Operator {
+        schema: Schema::new(
+            "slice",
+            "Some of the channels of a feature map, or of the features of a vector.",
+            &[
+                Attribute::required("start", Kind::Count, "the first one, counted from 0"),
+                Attribute::required("count", Kind::Count, "how many"),
+            ],
+        )
+        .examples(&["slice start: 0, count: 2"]),
+        read: |given, _| {
+            let (start, count): (usize, usize) = (given.get("start")?, given.get("count")?);
+            Ok(Op::Slice(start..start.saturating_add(count)))
+        },
+        write: |op| {
+            let Op::Slice(range) = op else { return None };
+            Some(Attributes::from([("start", range.start.into()), ("count", range.len().into())]))
+        },
+    },
+    Operator {
         schema: Schema::new("concat", "`concat LABEL, …`: the current value's channels, then theirs.", &[])
-            .joins(Operands::Several),
+            .joins(Operands::Several)
+            .examples(&["concat LABEL"]),
         read: |_, _| Ok(Op::Concat),
         write: |op| matches!(op, Op::Concat).then(Attributes::default),
     },

@@ -42,6 +42,8 @@ pub(super) enum Action {
     TanhSoftplus,
     /// An operation on the first two sources, and one on its result and the sources that follow.
     Pair(First, Second),
+    /// `max(a * b + c, 0)`: the end of a block with a gate.
+    MulAddRelu,
     /// `sigmoid(a) * b`.
     SigmoidTimes,
     /// `tanh(softplus(a)) * b`.

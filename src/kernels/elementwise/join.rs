@@ -74,7 +74,7 @@ fn with_others(step: &Step, steps: &Steps) -> Option<Step> {
         (Action::Binary(Binary::Add), &[a, b]) => pair(Second::Add, a, &[b], steps).or_else(|| pair(Second::Add, b, &[a], steps)),
         (Action::Binary(Binary::Sub), &[a, b]) => pair(Second::Sub, a, &[b], steps),
         (Action::Binary(Binary::Div), &[a, b]) => pair(Second::Div, a, &[b], steps),
-        (Action::Relu, &[x]) => pair(Second::Relu, x, &[], steps),
+        (Action::Relu, &[x]) => gate_relu(x, steps).or_else(|| pair(Second::Relu, x, &[], steps)),
         (Action::Clamp, &[x, min, max]) => pair(Second::Clamp, x, &[min, max], steps),
         _ => None,
     }
@@ -91,6 +91,12 @@ fn pair(second: Second, inner: Value, others: &[Value], steps: &Steps) -> Option
     };
     let reads = step.reads.iter().chain(others).copied().collect();
     Some(Step { action: Action::Pair(first, second), reads })
+}
+
+/// The ReLU of a product and a sum that are joined already.
+fn gate_relu(inner: Value, steps: &Steps) -> Option<Step> {
+    let step = steps.only(inner).filter(|step| step.action == Action::Pair(First::Mul, Second::Add))?;
+    Some(Step { action: Action::MulAddRelu, reads: step.reads.clone() })
 }
 
 /// The product of a function that is often multiplied with something.

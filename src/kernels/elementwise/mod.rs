@@ -114,7 +114,7 @@ impl Job<'_> {
                 memory.put(slot, place);
             }
             let mask = mask(lanes, walk.channels_of(run.map));
-            let stream = self.stream && at as usize % (lanes * size_of::<f32>()) == 0;
+            let stream = self.stream && (at as usize).is_multiple_of(lanes * size_of::<f32>());
             // SAFETY: the places are those of all operands, which hold the run's vectors as checked, and so does `whole`
             unsafe { self.runner.run(memory, whole.len() / lanes, mask.as_ref(), stream, at) };
         }

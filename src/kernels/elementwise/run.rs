@@ -157,18 +157,45 @@ macro_rules! each {
     }};
 }
 
+/// The same for functions that take less time than the loop around them: several vectors at a time.
+macro_rules! quick {
+    ($s:ident, |$($x:ident),+| $value:expr) => {{
+        const AT_A_TIME: usize = 4;
+        let [$($x,)+ ..] = $s.sources;
+        let (vectors, out) = ($s.vectors, $s.out);
+        let mut first = 0;
+        while first + AT_A_TIME <= vectors {
+            let mut values = [S::zero(); AT_A_TIME];
+            for vector in 0..AT_A_TIME {
+                $(let $x = S::load($x.at.add((first + vector) * $x.step));)+
+                values[vector] = $value;
+            }
+            for vector in 0..AT_A_TIME {
+                S::store(out.add((first + vector) * S::LANES), values[vector]);
+            }
+            first += AT_A_TIME;
+        }
+        for vector in first..vectors {
+            $(let $x = S::load($x.at.add(vector * $x.step));)+
+            S::store(out.add(vector * S::LANES), $value);
+        }
+    }};
+}
+
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match action {
-            Action::Copy => each!(s, |x| x),
+            Action::Copy => quick!(s, |x| x),
             Action::Unary(op) => unary::<S>(op, s),
             Action::Binary(op) => binary::<S>(op, s),
-            Action::Clamp => each!(s, |x, min, max| S::min(max, S::max(min, x))),
+            Action::Clamp => quick!(s, |x, min, max| S::min(max, S::max(min, x))),
             Action::Select(test) => choose::<S>(test, s),
-            Action::Relu => each!(s, |x| S::relu(x)),
+            Action::Relu => quick!(s, |x| S::relu(x)),
             Action::TanhSoftplus => each!(s, |x| math::tanh_softplus::<S>(x)),
+            Action::MulAddRelu => quick!(s, |a, b, c| S::relu(S::add(S::mul(a, b), c))),
             Action::Pair(first, second) => pair::<S>(first, second, s),
             Action::SigmoidTimes => each!(s, |a, b| S::mul(math::sigmoid::<S>(a), b)),
             Action::TanhSoftplusTimes => each!(s, |a, b| S::mul(math::tanh_softplus::<S>(a), b)),
@@ -200,13 +227,14 @@ unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match op {
-            Binary::Add => each!(s, |a, b| S::add(a, b)),
-            Binary::Sub => each!(s, |a, b| S::sub(a, b)),
-            Binary::Mul => each!(s, |a, b| S::mul(a, b)),
+            Binary::Add => quick!(s, |a, b| S::add(a, b)),
+            Binary::Sub => quick!(s, |a, b| S::sub(a, b)),
+            Binary::Mul => quick!(s, |a, b| S::mul(a, b)),
             Binary::Div => each!(s, |a, b| S::div(a, b)),
             // the second operand is the result if either is NaN
             Binary::Min => each!(s, |a, b| S::select(S::equals(a, a), S::min(a, b), a)),
@@ -216,17 +244,18 @@ unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
 unsafe fn pair<S: Simd>(first: First, second: Second, s: &Strip) {
     /// Each second operation after a first one.
     macro_rules! then {
         ($first:ident) => {
             match second {
-                Second::Add => each!(s, |a, b, c| S::add(S::$first(a, b), c)),
-                Second::Sub => each!(s, |a, b, c| S::sub(S::$first(a, b), c)),
-                Second::Mul => each!(s, |a, b, c| S::mul(S::$first(a, b), c)),
-                Second::Div => each!(s, |a, b, c| S::div(S::$first(a, b), c)),
-                Second::Clamp => each!(s, |a, b, min, max| S::min(max, S::max(min, S::$first(a, b)))),
-                Second::Relu => each!(s, |a, b| S::relu(S::$first(a, b))),
+                Second::Add => quick!(s, |a, b, c| S::add(S::$first(a, b), c)),
+                Second::Sub => quick!(s, |a, b, c| S::sub(S::$first(a, b), c)),
+                Second::Mul => quick!(s, |a, b, c| S::mul(S::$first(a, b), c)),
+                Second::Div => quick!(s, |a, b, c| S::div(S::$first(a, b), c)),
+                Second::Clamp => quick!(s, |a, b, min, max| S::min(max, S::max(min, S::$first(a, b)))),
+                Second::Relu => quick!(s, |a, b| S::relu(S::$first(a, b))),
             }
         };
     }

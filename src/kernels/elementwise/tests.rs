@@ -205,6 +205,7 @@ fn a_product_and_a_sum_are_rounded_twice() {
     let x = vec![1.000_000_1f32; 33];
     let square = x[0] * x[0];
     for isa in available() {
+        assert!(run(isa, 1, &gate_relu(), &[x.clone(), x.clone(), vec![-square; 33]]).iter().all(|&v| v == 0.0));
         assert!(run(isa, 1, &program, &[x.clone(), x.clone(), vec![square; 33]]).iter().all(|&v| v == 0.0));
     }
 }
@@ -391,6 +392,7 @@ fn steps_are_joined_where_they_can_be() {
     assert_eq!(actions(&Program::identity()), [Action::Copy]);
     let sum_relu = Program::relu().compose(0, &Program::sum(3)).unwrap();
     assert_eq!(actions(&sum_relu), [Action::Pair(First::Add, Second::Add), Action::Relu]);
+    assert_eq!(actions(&gate_relu()), [Action::MulAddRelu]);
     let sum_clamp = Program::clamp(0.0, 6.0).compose(0, &Program::sum(2)).unwrap();
     assert_eq!(actions(&sum_clamp), [Action::Pair(First::Add, Second::Clamp)]);
     let mish = unary(Unary::Tanh).compose(0, &unary(Unary::Softplus)).unwrap();
@@ -401,6 +403,15 @@ fn steps_are_joined_where_they_can_be() {
     assert_eq!(actions(&gelu()), [Action::Binary(Binary::Mul), Action::ErfGate]);
     // a register is used again when nothing reads it any more
     assert_eq!(Code::new(&weighted(20)).registers, 3);
+}
+
+/// `relu(x * y + z)`.
+fn gate_relu() -> Program {
+    let mut b = Builder::new(3);
+    let (x, y, z) = (b.operand(0), b.operand(1), b.operand(2));
+    let product = b.binary(Binary::Mul, x, y);
+    let sum = b.binary(Binary::Add, z, product);
+    Program::relu().compose(0, &b.finish(sum).unwrap()).unwrap()
 }
 
 /// `x * f(x)`.
@@ -454,7 +465,7 @@ fn joined_steps_equal_separate_ones() {
             x.iter().map(|&x| rounded(&hardswish(), &[x])).collect(),
         ];
         for (program, expected) in [gelu(), gated(&Program::sigmoid()), hardswish()].iter().zip(&expected) {
-            let found = run(isa, 1, program, &[x.clone()]);
+            let found = run(isa, 1, program, std::slice::from_ref(&x));
             assert!(found.iter().zip(expected).all(|(&a, &b)| same(a, b)), "{isa} {program:?}");
         }
     }

@@ -13,6 +13,9 @@ pub mod movement;
 pub mod pack;
 pub mod pool;
 
+/// Parts of the work for each thread: several, so that others can take over from a thread that is preempted.
+const PARTS: usize = 4;
+
 /// An instruction set that must have kernels for the blocked layout.
 ///
 /// # Panics
@@ -21,9 +24,9 @@ pub(super) fn vector(isa: Isa) -> VectorIsa {
     isa.vector().unwrap_or_else(|| panic!("no kernels for {isa}"))
 }
 
-/// Gives each thread an equal share of the `places` (pixels or rows) of `maps` feature maps, in runs of at most `most`
-/// neighboring places of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls
-/// `task(map, places)` for each run.
+/// Distributes the `places` (pixels or rows) of `maps` feature maps in equal parts, in runs of at most `most` neighboring places
+/// of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls `task(map, places)` for each
+/// run.
 pub(super) fn runs(pool: &ThreadPool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
     let walk = |part: Range<usize>| {
         let mut at = part.start;
@@ -34,8 +37,9 @@ pub(super) fn runs(pool: &ThreadPool, maps: usize, places: usize, most: usize, t
             at += count;
         }
     };
-    let (total, threads) = (maps * places, pool.threads());
-    if threads == 1 { walk(0..total) } else { pool.run(&|thread| walk(share(total, threads, thread))) }
+    let total = maps * places;
+    let parts = if pool.threads() == 1 { 1 } else { total.min(PARTS * pool.threads()) };
+    pool.for_each(parts, |part, _| walk(share(total, parts, part)));
 }
 
 #[cfg(test)]

@@ -25,10 +25,12 @@ type Job = *const (dyn Fn(usize) + Sync);
 struct CachePadded<T>(T);
 
 struct Shared {
-    /// Counts jobs; when a worker sees a new value, the next job is in `job`.
+    /// Counts jobs; when a worker sees a new value, the next job is in `job`, unless it is withdrawn.
     epoch: CachePadded<AtomicU64>,
     /// Workers that have not finished the job.
     left: CachePadded<AtomicUsize>,
+    /// For each worker, the last job that it began or that was withdrawn from it.
+    begun: Vec<CachePadded<AtomicU64>>,
     job: UnsafeCell<Option<Job>>,
     asleep: Vec<AtomicBool>,
     /// The remaining tasks of each thread for [`ThreadPool::deal`]: the first in the low half, the end in the high half.
@@ -38,7 +40,7 @@ struct Shared {
 }
 
 // SAFETY: only `job` is not `Sync`. The pool writes it before it increments `epoch`, workers read it after they see the
-// increment, and the pool does not write it again before every worker has decremented `left`.
+// increment and only if they have begun the job, and the pool does not write it again before each of these has decremented `left`.
 unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `job` is to a `Sync` closure
 unsafe impl Send for Shared {}
@@ -59,6 +61,7 @@ impl ThreadPool {
         let shared = Arc::new(Shared {
             epoch: CachePadded(AtomicU64::new(0)),
             left: CachePadded(AtomicUsize::new(0)),
+            begun: (0..count).map(|_| CachePadded(AtomicU64::new(0))).collect(),
             job: UnsafeCell::new(None),
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
             left_over: (0..=count).map(|_| CachePadded(AtomicU64::new(0))).collect(),
@@ -81,19 +84,25 @@ impl ThreadPool {
 
     /// Calls `job` once on each thread, with the thread's index, and waits for all. A panic in any of them is resumed here.
     pub fn run(&self, job: &(dyn Fn(usize) + Sync)) {
+        self.start(job, false);
+    }
+
+    /// Calls `job` on each thread and waits. If `withdraw`, workers that have not begun when this thread is done do not begin.
+    fn start(&self, job: &(dyn Fn(usize) + Sync), withdraw: bool) {
         if self.workers.is_empty() {
             return job(0);
         }
-        // SAFETY: only the lifetime changes. Every worker is done with the job when this function returns or unwinds, since it
-        // first waits for `left` to reach 0.
+        // SAFETY: only the lifetime changes. No worker has the job any more when this function returns or unwinds, since it first
+        // waits for all that have begun, and others cannot begin a job that was withdrawn.
         let job_ptr: Job = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(job) };
         self.shared.left.0.store(self.workers.len(), Ordering::Relaxed);
         // SAFETY: no worker reads between the end of the last job and the next increment of `epoch`
         unsafe { *self.shared.job.get() = Some(job_ptr) };
-        self.publish();
+        let number = self.publish();
         let own = catch_unwind(AssertUnwindSafe(|| job(0)));
+        let withdrawn = if withdraw { self.shared.begun.iter().filter(|begun| begin(begun, number)).count() } else { 0 };
         let mut spins = 0;
-        while self.shared.left.0.load(Ordering::Acquire) != 0 {
+        while self.shared.left.0.load(Ordering::Acquire) != withdrawn {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
@@ -111,9 +120,10 @@ impl ThreadPool {
         self.deal(count, |thread, tasks| tasks.for_each(|index| task(index, thread)));
     }
 
-    /// Distributes the indices below `count` and calls `work(thread, tasks)` once on each thread. A thread draws neighboring
+    /// Distributes the indices below `count` and calls `work(thread, tasks)` on each thread. A thread draws neighboring
     /// indices, which keep it within its part of memory, and then steals the last ones of other threads, so that nobody waits
-    /// long for a preempted thread. The result must not depend on which thread draws an index.
+    /// long for a preempted thread, nor at all for one that wakes up when all is done: for that one, `work` may not be called.
+    /// The result must not depend on which thread draws an index.
     pub fn deal(&self, count: usize, work: impl Fn(usize, &mut Tasks<'_>) + Sync) {
         let threads = self.threads();
         let Some(last) = u32::try_from(count).ok().filter(|&n| n > 1 && threads > 1) else {
@@ -125,7 +135,7 @@ impl ThreadPool {
             own.0.store((part.end as u64) << 32 | part.start as u64, Ordering::Relaxed);
         }
         let from = &self.shared.left_over[..];
-        self.run(&|thread| work(thread, &mut Tasks { from, thread, rest: 0..0 }));
+        self.start(&|thread| work(thread, &mut Tasks { from, thread, rest: 0..0 }), true);
     }
 
     /// Splits `out` into pieces of `piece` floats (the last may be shorter) and calls `task(index, piece)` for each.
@@ -141,15 +151,22 @@ impl ThreadPool {
         });
     }
 
-    fn publish(&self) {
-        self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
+    /// Lets workers see a new job, and returns its number.
+    fn publish(&self) -> u64 {
+        let number = self.shared.epoch.0.fetch_add(1, Ordering::SeqCst) + 1;
         for ((thread, _), asleep) in self.workers.iter().zip(&self.shared.asleep) {
             // a worker sets `asleep` before its last look at `epoch`, so either this sees the flag or the worker sees the epoch
             if asleep.swap(false, Ordering::SeqCst) {
                 thread.unpark();
             }
         }
+        number
     }
+}
+
+/// Begins a job on behalf of a worker, or withdraws it: whoever is first. Every job is either begun or withdrawn before the next.
+fn begin(begun: &CachePadded<AtomicU64>, number: u64) -> bool {
+    begun.0.compare_exchange(number - 1, number, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 impl Drop for ThreadPool {
@@ -232,7 +249,11 @@ fn work(shared: &Shared, index: usize) {
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        // SAFETY: `epoch` changed, so the job was written before, and remains until this thread decrements `left`
+        if !begin(&shared.begun[index], seen) {
+            continue;
+        }
+        // SAFETY: `epoch` changed, so the job was written before, and it was not withdrawn, so it remains until this thread
+        // decrements `left`
         let job = unsafe { *shared.job.get() };
         if let Some(job) = job {
             // SAFETY: `ThreadPool::run` keeps the closure alive until `left` is 0
@@ -300,6 +321,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_has_not_begun() {
+        let pool = ThreadPool::new(3).unwrap();
+        let (mut without, sum) = (0, AtomicUsize::new(0));
+        for round in 0..2000 {
+            let called = AtomicUsize::new(0);
+            pool.deal(3, |_, tasks| {
+                called.fetch_add(1, Ordering::Relaxed);
+                sum.fetch_add(tasks.map(|task| task + round).sum::<usize>(), Ordering::Relaxed);
+            });
+            without += usize::from(called.into_inner() < 3);
+            if round % 20 == 0 {
+                // long enough for workers to fall asleep
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(sum.into_inner(), (0..2000).map(|round| 3 * round + 3).sum::<usize>());
+        assert!(without > 0);
+        // and those that were passed over still work
+        let hits = AtomicUsize::new(0);
+        pool.run(&|_| {
+            hits.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(hits.into_inner(), 3);
     }
 
     #[test]

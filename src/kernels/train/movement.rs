@@ -7,12 +7,12 @@ use crate::kernels::pad::{Edge, PadShape};
 use crate::kernels::threads::Disjoint;
 use crate::kernels::{Layout, ThreadPool};
 
-/// The gradient of one operand of a concatenation: the `sizes[1]` channels of `dy` starting at channel `offset`. `sizes` are
-/// those of the operand: samples, channels, height, width; `whole` is the number of channels of `dy`.
+/// The `sizes[1]` channels of `x` starting at channel `offset`. `sizes` are those of the result: samples, channels, height, width;
+/// `whole` is the number of channels of `x`.
 ///
 /// # Panics
 /// If a slice has the wrong length, or the channels are out of range.
-pub fn slice(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, dy: &[f32], out: &mut [f32]) {
+pub fn slice(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], offset: usize, whole: usize, x: &[f32], out: &mut [f32]) {
     let [batch, channels, h, w] = sizes;
     let before = [offset, whole.saturating_sub(offset + channels)];
     assert!(offset + channels <= whole, "{channels} channels from {offset} on of {whole}");
@@ -20,7 +20,7 @@ pub fn slice(pool: &ThreadPool, layout: Layout, sizes: [usize; 4], offset: usize
         pool,
         layout,
         &PadShape { input: [batch, channels, h, w], channels: before, sides: [[0; 2]; 2], edge: Edge::Zeros },
-        dy,
+        x,
         out,
     );
 }

@@ -13,7 +13,9 @@ use super::{
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
-use crate::ir::{Conv, Elementwise, Node, NodeId, Op, ParamRole, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units};
+use crate::ir::{
+    Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units,
+};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::{ConvShape, Layout};
@@ -103,9 +105,14 @@ impl Lowering<'_> {
             }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
-                let parts =
-                    operands.iter().map(|&o| Ok(self.shape(o)?[1..].iter().product())).collect::<Result<_, PlanError>>()?;
-                Kernel::Concat { parts }
+                let mut end = 0;
+                let mut part = |&operand: &Value| {
+                    let start = end;
+                    end += self.shape(operand)?[1..].iter().product::<usize>();
+                    Ok(start..end)
+                };
+                let parts = operands.iter().map(&mut part).collect::<Result<_, PlanError>>()?;
+                Kernel::Concat { parts, placed: 0 }
             }
             Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
@@ -123,6 +130,7 @@ impl Lowering<'_> {
             }
             Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
+            Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };
@@ -149,8 +157,8 @@ impl Lowering<'_> {
             if let Some((act, _)) = self.following_function(id) {
                 self.set(act.into(), output);
             }
-        } else if let Some(act) = node.op.epilogue().and_then(|epilogue| epilogue.act.as_ref())
-            && !self.fuses(act, self.shape(result)?.get(1).copied())
+        } else if let Op::Conv(conv) = &node.op
+            && let Some(act) = conv.epilogue.act.as_ref().filter(|act| !self.fuses(act, Some(conv.filters)))
         {
             self.own_step(result, act)?;
         }
@@ -280,21 +288,26 @@ impl Lowering<'_> {
 
     fn weights(&mut self, node: &Node) -> Result<Vec<WeightId>, PlanError> {
         let mut list = Vec::new();
-        let mut push = |suffix: &str, source, shape: &[usize]| {
+        let own_name = |suffix: &str| format!("{}.{suffix}", node.name);
+        let mut push = |name: String, source, shape: &[usize]| {
             list.push(WeightId(self.plan.weights.len()));
-            let name = format!("{}.{suffix}", node.name);
             self.plan.weights.push(Weight { name, source, shape: shape.to_vec(), layout: WeightLayout::Plain });
         };
         if let Op::BatchNorm(norm) = &node.op {
             let shape = node.params.first().map(|p| p.shape.clone()).unwrap_or_default();
-            push("scale", WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
-            push("shift", WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push(own_name("scale"), WeightSource::NormScale { norm: node.name.clone(), eps: norm.eps }, &shape);
+            push(own_name("shift"), WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
             return Ok(list);
         }
         for param in &node.params {
             match param.role {
                 ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_) => {
-                    push(node.op.param_name(param.role), WeightSource::Param(param.source.clone()), &param.shape)
+                    let name = match (&param.source, param.role) {
+                        // fused functions may have named their parameters alike
+                        (ParamSource::Named(name), ParamRole::Operand(_)) => name.clone(),
+                        _ => own_name(node.op.param_name(param.role)),
+                    };
+                    push(name, WeightSource::Param(param.source.clone()), &param.shape);
                 }
                 ParamRole::RunningMean | ParamRole::RunningVar => {
                     return Err(PlanError::Internal(format!("`{}` has statistics and is no norm", node.name)));

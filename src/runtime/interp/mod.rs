@@ -274,6 +274,11 @@ fn evaluate(
         Op::Upsample(_) => upsample(x[0], shape),
         Op::Softmax => softmax(x[0]),
         Op::Pad(p) => pad(p, x[0], shape),
+        Op::Slice(range) => {
+            let (_, channels, plane) = x[0].planes();
+            let samples = x[0].data.chunks(channels * plane);
+            samples.flat_map(|sample| &sample[range.start * plane..range.end * plane]).copied().collect()
+        }
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
         Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {

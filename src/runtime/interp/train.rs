@@ -123,10 +123,6 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::Slice { start, count } => {
-            let (_, channels, plane) = x[0].planes();
-            x[0].data.chunks(channels * plane).flat_map(|sample| &sample[start * plane..][..count * plane]).copied().collect()
-        }
         Train::Unpad(pad) => {
             let [_, channels, oh, ow] = x[0].map();
             let [h, w] = [shape[2], shape[3]];

@@ -102,6 +102,7 @@ impl Scanner<'_> {
             "'" => diagnostic.help("texts stand in double quotes"),
             "&" | "&&" => diagnostic.fix("write `and`", span, "and"),
             "|" | "||" => diagnostic.fix("write `or`", span, "or"),
+            "^" => diagnostic.help("a square is `square(x)`, a cube `x * x * x`"),
             "!" => diagnostic.help("write `not` and a blank"),
             "×" => diagnostic.fix("write the letter `x`", span, "x"),
             _ => diagnostic,

@@ -50,6 +50,8 @@ network net(unit, depths = [3, 4, 6, 3], wide = false, classes = 1_000) {
   concat [side, other], width
   upsample nearest, like: layer2.0
   avgpool output_size: 7x7
+  apply 1 - x * width as carry
+  apply if x > 0 then x else elu(x, alpha: -0.5)
   head { linear classes as fc }
   output c3 from layer2.1.conv1
   output main
@@ -73,6 +75,8 @@ network derived = net(basic, n: 2, depths: [1, 2]) {
     batch 128
   }
 }
+/// A learned slope.
+elementwise slope(x, weight: parameter = 0.25, gate: full, alpha = 1,) = gate * max(x, 0) + weight * -min(x, alpha) // !
 network twin = derived
 block empty() { }
 "#;

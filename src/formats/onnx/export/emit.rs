@@ -171,6 +171,11 @@ impl<'a> Emitter<'a> {
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
             Op::Upsample(times) => self.upsample(id, name, *times, &x),
+            Op::Slice(range) => {
+                let ends = [("starts", range.start), ("ends", range.end), ("axes", 1)];
+                let ends = ends.map(|(key, n)| self.numbers(&format!("{name}.{key}"), &[i64::try_from(n).unwrap_or(i64::MAX)]));
+                self.push("Slice", name, &[one, &ends[0], &ends[1], &ends[2]], Vec::new())
+            }
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
             Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };

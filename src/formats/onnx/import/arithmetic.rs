@@ -5,7 +5,7 @@ use super::call::Call;
 use super::dispatch::ImportResult;
 use super::values::{Flow, Known, PerChannel, Term, per_channel};
 use crate::base::tensor::Tensor;
-use crate::elementwise::{Binary, Builder, Register};
+use crate::elementwise::{Binary, Builder, Register, Unary};
 use crate::ir::{Broadcast, Dim, Elementwise, Op};
 
 impl Importer<'_> {
@@ -62,6 +62,9 @@ impl Importer<'_> {
         let [Term::Flow(a), Term::Flow(b)] = &terms[..] else {
             return self.pointwise(call, "multiply", &terms, |b, x| chain(b, Binary::Mul, x));
         };
+        if a.value == b.value {
+            return self.pointwise(call, "square", &terms[..1], |b, x| b.unary(Unary::Square, x.first().copied().unwrap_or(0)));
+        }
         // the operand with one value per channel comes second
         for (x, gate) in [(a, b), (b, a)] {
             if is_gate(gate, x) {

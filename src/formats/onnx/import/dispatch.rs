@@ -32,7 +32,7 @@ impl Importer<'_> {
             "Div" => Self::div,
             "Relu" | "Sigmoid" | "Tanh" | "Softplus" | "Softsign" | "Mish" | "HardSwish" | "LeakyRelu" | "Elu" | "Celu"
             | "Selu" | "HardSigmoid" | "Swish" | "Gelu" | "ThresholdedRelu" | "Shrink" => Self::activation,
-            "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Erf" | "Floor" | "Ceil" | "Reciprocal" | "Sign" => Self::unary,
+            "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Erf" | "Floor" | "Ceil" | "Reciprocal" | "Sign" | "Atanh" => Self::unary,
             "Min" | "Max" => Self::extreme,
             "Mean" => Self::mean,
             "Pow" => Self::power,

@@ -103,7 +103,9 @@ impl Importer<'_> {
         // the last axes are those of the map
         let map = x.dims().len() - 1;
         let is_list = |at: usize| at + map + 1 == axes;
-        let fits = slope.shape().iter().enumerate().all(|(at, &n)| n == 1 || n == channels && is_list(at));
+        // early opsets have a list of slopes
+        let is_early = self.opset < 7 && axes == 1;
+        let fits = slope.shape().iter().enumerate().all(|(at, &n)| n == 1 || n == channels && (is_list(at) || is_early));
         let (function, count) = match slope.len() {
             1 => ("prelu_shared", 1),
             _ if fits => ("prelu", channels),
@@ -216,6 +218,12 @@ fn of_one(b: &mut Builder, op: &str, x: Register) -> Register {
             let floor = b.unary(Unary::Neg, x);
             let floor = b.unary(Unary::Floor, floor);
             b.unary(Unary::Neg, floor)
+        }
+        "Atanh" => {
+            let (minus, half) = (b.unary(Unary::Neg, x), b.constant(0.5));
+            let (above, below) = (b.unary(Unary::Log1p, x), b.unary(Unary::Log1p, minus));
+            let difference = b.binary(Binary::Sub, above, below);
+            b.binary(Binary::Mul, half, difference)
         }
         "Reciprocal" => {
             let one = b.constant(1.0);

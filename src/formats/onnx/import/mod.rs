@@ -35,6 +35,7 @@ use crate::runtime::ParamStore;
 use call::Call;
 use names::{Functions, Names};
 use order::sorted;
+use recognize::Library;
 use tensors::TensorReader;
 use values::{Flow, Known};
 
@@ -183,6 +184,7 @@ struct Importer<'a> {
     tensors: BTreeMap<String, Tensor>,
     names: Names,
     functions: Functions,
+    library: Library,
     /// The name and the operator in the file of each elementwise node of the graph.
     origins: HashMap<NodeId, (String, String)>,
     unsupported: Unsupported,
@@ -223,6 +225,7 @@ impl<'a> Importer<'a> {
             tensors: BTreeMap::new(),
             names: Names::default(),
             functions: Functions::default(),
+            library: Library::default(),
             origins: HashMap::new(),
             unsupported: Unsupported::default(),
             notes: BTreeSet::new(),

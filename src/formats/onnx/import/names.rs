@@ -33,7 +33,12 @@ pub(super) struct Functions(Vec<Elementwise>);
 
 impl Functions {
     /// The function with a name that no other function has.
-    pub fn named(&mut self, mut function: Elementwise) -> Elementwise {
+    pub fn named(&mut self, function: &Elementwise) -> Elementwise {
+        let mut function = function.clone();
+        // as in mathematics: x, y, z
+        for (operand, name) in function.operands.iter_mut().zip(["x", "y", "z"]) {
+            name.clone_into(&mut operand.name);
+        }
         let same = |known: &&Elementwise| known.operands == function.operands && known.program == function.program;
         if let Some(known) = self.0.iter().find(same) {
             return known.clone();

@@ -77,7 +77,7 @@ impl Importer<'_> {
         let (flows, kinds): (Vec<Flow>, Vec<Broadcast>) = operands.into_iter().unzip();
         let function = match kinds.len() {
             1 => Elementwise::unary(Elementwise::APPLY, program),
-            _ => self.functions.named(Elementwise::new(word, kinds, program)),
+            _ => Elementwise::new(word, kinds, program),
         };
         self.add(call, function.into(), &flows.iter().collect::<Vec<_>>())
     }

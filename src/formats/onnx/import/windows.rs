@@ -171,7 +171,7 @@ impl Importer<'_> {
         self.affine(call, &padded, 1.0, value).map(Known::Value)
     }
 
-    /// A slice that subsamples rows and columns, starting with the first.
+    /// A slice of the channels, or one that subsamples rows and columns, starting with the first.
     pub(super) fn slice(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let starts = self.list(call, "starts", 1)?.ok_or("it has no starts")?;
@@ -181,11 +181,15 @@ impl Importer<'_> {
         if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
             return Err("its starts, ends, axes and steps differ in length".to_owned());
         }
-        let mut stride = [1; 2];
+        let (mut stride, mut channels) = ([1; 2], None);
         for (i, &axis) in axes.iter().enumerate() {
             let axis = x.axis(axis)?;
             let size = axis.checked_sub(x.lead).and_then(|own| x.dims().get(own)).and_then(|d| d.fixed());
             let whole = starts[i] == 0 && (ends[i] >= FAR || size.is_some_and(|n| ends[i] >= n as i64));
+            if let (Some(size), true, true) = (size, axis == x.lead, !whole && steps[i] == 1) {
+                channels = Some(counted(starts[i], size)..counted(ends[i], size));
+                continue;
+            }
             if !whole || steps[i] < 1 {
                 return Err("it crops its operand".to_owned());
             }
@@ -197,8 +201,20 @@ impl Importer<'_> {
                 _ => return Err("it subsamples the channels or the batch".to_owned()),
             }
         }
+        let x = match channels {
+            Some(range) if range.is_empty() => return Err("it yields no channels".to_owned()),
+            Some(range) => self.add(call, Op::Slice(range), &[&x])?,
+            None => x,
+        };
         if stride == [1; 2] { Ok(x) } else { self.add(call, Op::Subsample(stride), &[&x]) }
     }
+}
+
+/// The position of a slice's limit among `size` elements; a negative one counts from the end.
+fn counted(limit: i64, size: usize) -> usize {
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let at = if limit < 0 { limit.saturating_add(size) } else { limit };
+    usize::try_from(at.clamp(0, size)).unwrap_or(0)
 }
 
 /// The total padding of ONNX's `SAME` modes: the output size is the input size divided by the stride, rounded up.

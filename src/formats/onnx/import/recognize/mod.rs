@@ -1,9 +1,11 @@
 //! Recognizes functions in the elementwise nodes of a file. Exporters write many as chains: `x * sigmoid(x)` for `silu`.
 //!
 //! First, regions of nodes that compute a function of the library become a call of it. What remains of arithmetic on one value
-//! becomes an expression, if that is short, and a number that is added to a layer becomes its bias.
+//! becomes an expression, if that is short, and a number that is added to a layer becomes its bias. Functions of several values that
+//! are left get names.
 
-mod function;
+mod affine;
+mod library;
 mod region;
 
 use std::collections::HashMap;
@@ -14,6 +16,7 @@ use crate::base::tensor::Tensor;
 use crate::elaborate::prelude;
 use crate::elementwise::{Binary, Instruction, Program};
 use crate::ir::{Elementwise, NodeId, Op};
+pub(super) use library::Library;
 use region::{Region, regions};
 
 /// The largest number of operations of an expression in place.
@@ -27,7 +30,7 @@ impl Importer<'_> {
         }
         let order = self.graph.order();
         let place: HashMap<NodeId, usize> = order.iter().copied().zip(0..).collect();
-        for pass in [Importer::call_library, Importer::merge, Importer::add_to_bias] {
+        for pass in [Importer::call_library, Importer::merge, Importer::add_to_bias, Importer::name_function] {
             for &node in order.iter().rev() {
                 // a region may have absorbed it
                 if self.graph.is_used(node) {
@@ -37,15 +40,25 @@ impl Importer<'_> {
         }
     }
 
+    /// Gives functions of several values different names.
+    fn name_function(&mut self, node: NodeId, _: &HashMap<NodeId, usize>) {
+        let op = &self.graph.node(node).op;
+        let function = op.as_elementwise().filter(|function| self.is_arithmetic(node) && function.values().count() > 1);
+        if let Some(function) = function.filter(|_| !(op.is_add() || op.is_mul())) {
+            let named = self.functions.named(function);
+            self.graph.node_mut(node).op = named.into();
+        }
+    }
+
     /// Replaces the largest region with this result that computes a function of the library.
     fn call_library(&mut self, root: NodeId, place: &HashMap<NodeId, usize>) {
         if !self.is_arithmetic(root) {
             return;
         }
-        let found = regions(&self.graph, place, root, |_| true);
+        let found = regions(&self.graph, place, root, |_, _| true);
         let known = found.iter().rev().find_map(|region| {
             let program = region.program(&self.graph)?;
-            Some((region, function::of(&program)?))
+            Some((region, self.library.find(&program)?))
         });
         if let Some((region, function)) = known {
             self.replace(region, function.into());
@@ -57,10 +70,10 @@ impl Importer<'_> {
         if !self.is_arithmetic(root) {
             return;
         }
-        let found = regions(&self.graph, place, root, is_operation);
+        let found = regions(&self.graph, place, root, |op, is_inner| is_inner && is_operation(op));
         let merged = found.iter().rev().filter(|region| region.nodes.len() > 1).find_map(|region| {
             let program = region.program(&self.graph)?;
-            let program = function::affine(&program).unwrap_or(program);
+            let program = affine::normal(&program).unwrap_or(program);
             (program.size() <= SHORT).then_some((region, program))
         });
         if let Some((region, program)) = merged {
@@ -104,9 +117,11 @@ impl Importer<'_> {
         }
         self.graph.node_mut(root).op = op;
         self.graph.set_operands(root, &[region.input]);
-        // users before what they read
+        // users before what they read; a value that is read elsewhere too stays
         for &node in region.nodes.iter().rev().filter(|&&node| node != root) {
-            self.graph.remove(node);
+            if !self.graph.is_used(node) {
+                self.graph.remove(node);
+            }
         }
     }
 }
@@ -115,7 +130,7 @@ impl Importer<'_> {
 fn is_operation(op: &Op) -> bool {
     op.as_elementwise().is_some_and(|function| {
         let is_choice = |instruction: &Instruction| matches!(instruction, Instruction::Select { .. });
-        function.is_applied() || !function.program.instructions().iter().any(is_choice)
+        function.is_applied() || region::primitive(function).is_some() || !function.program.instructions().iter().any(is_choice)
     })
 }
 

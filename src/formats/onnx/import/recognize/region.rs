@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::elementwise::{Builder, Program, Register};
-use crate::ir::{Broadcast, Graph, NodeId, Op, Value};
+use crate::elaborate::prelude;
+use crate::elementwise::{Builder, Program, Register, Unary};
+use crate::ir::{Broadcast, Elementwise, Graph, NodeId, Op, Value};
 
-/// Nodes whose results nothing outside reads but the last one's, and which read a single value from outside.
+/// Nodes from which one result is computed, and which read a single value from outside.
 pub(super) struct Region {
     /// Operands before their users; the last one has the result.
     pub nodes: Vec<NodeId>,
@@ -16,8 +17,14 @@ pub(super) struct Region {
 /// The largest number of nodes of a region.
 const MAX_NODES: usize = 16;
 
-/// All regions with this result, the smallest first. Their nodes, besides the last one, `fit`.
-pub(super) fn regions(graph: &Graph, place: &HashMap<NodeId, usize>, root: NodeId, fits: impl Fn(&Op) -> bool) -> Vec<Region> {
+/// All regions with this result, the smallest first. Their nodes, besides the last one, `fit`; an argument is a node's operator, and
+/// whether only the region reads its result.
+pub(super) fn regions(
+    graph: &Graph,
+    place: &HashMap<NodeId, usize>,
+    root: NodeId,
+    fits: impl Fn(&Op, bool) -> bool,
+) -> Vec<Region> {
     let mut found = Vec::new();
     // by their places, so that the last one is the next to be examined: nothing in the region reads it later
     let mut nodes: BTreeMap<usize, NodeId> = BTreeMap::new();
@@ -33,7 +40,7 @@ pub(super) fn regions(graph: &Graph, place: &HashMap<NodeId, usize>, root: NodeI
         }
         let is_inner = !graph.is_output(value) && graph.users(value).iter().all(|(user, _)| nodes.contains_key(&at(*user)));
         let op = &graph.node(value.node).op;
-        if !is_inner || !is_plain(op) || !fits(op) {
+        if !is_plain(op) || !fits(op, is_inner) {
             break;
         }
         open.pop_last();
@@ -45,6 +52,13 @@ pub(super) fn regions(graph: &Graph, place: &HashMap<NodeId, usize>, root: NodeI
 /// Whether an operator is a function of values of one shape.
 fn is_plain(op: &Op) -> bool {
     op.as_elementwise().is_some_and(|function| function.operands.iter().all(|operand| operand.broadcast == Broadcast::Full))
+}
+
+/// The operation of a program that computes a function of the library: `softplus` there is linear above a threshold, which a file
+/// does not have.
+pub(super) fn primitive(function: &Elementwise) -> Option<Unary> {
+    let is_usual = prelude::has(&function.name) && function.given().next().is_none();
+    Unary::ALL.into_iter().find(|op| is_usual && op.word() == function.name)
 }
 
 impl Region {
@@ -62,7 +76,11 @@ impl Region {
             let function = graph.node(node).op.as_elementwise()?;
             let arguments: Option<Vec<Register>> =
                 graph.operands(node).iter().map(|value| registers.get(value).copied()).collect();
-            result = builder.inline(&function.program, &arguments?);
+            let arguments = arguments?;
+            result = match (primitive(function), &arguments[..]) {
+                (Some(op), &[x]) => builder.unary(op, x),
+                _ => builder.inline(&function.program, &arguments),
+            };
             registers.insert(node.into(), result);
         }
         builder.finish(result).ok()

@@ -1,38 +1,13 @@
-//! Elementwise functions in terms of PyTorch: its own functions where it has the same, else their programs as tensor code.
+//! Programs as tensor code.
 
-use super::expr::{Arg, Expr, Val};
-use super::op::number;
+use std::collections::HashMap;
+
+use super::expr::{Arg, Expr, Role, Val};
 use crate::elementwise::{Binary, Instruction, Program, Register, Unary};
-use crate::ir::Elementwise;
-
-/// The module that computes a function; `None` if PyTorch has none.
-pub(super) fn module(function: &Elementwise) -> Option<Expr> {
-    let program = &function.program;
-    let head = if program.is_relu() {
-        "nn.ReLU"
-    } else if *program == Program::sigmoid() {
-        "nn.Sigmoid"
-    } else if program.as_clamp() == Some([0.0, 6.0]) {
-        "nn.ReLU6"
-    } else {
-        return None;
-    };
-    Some(Expr::call(head, Vec::new()))
-}
-
-/// The expression for a function of these operands.
-pub(super) fn result(function: &Elementwise, operands: Vec<Expr>) -> Expr {
-    let program = &function.program;
-    if program.is_relu() {
-        return Expr::call("F.relu", operands.into_iter().map(Arg::plain).collect());
-    }
-    let code = Code { program, operands: &operands };
-    code.value(program.result()).0
-}
 
 /// How tightly Python code binds.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Strength {
+pub(super) enum Strength {
     Comparison,
     Sum,
     Product,
@@ -41,18 +16,43 @@ enum Strength {
 }
 
 /// A program as tensor code.
-struct Code<'p> {
-    program: &'p Program,
-    operands: &'p [Expr],
+pub(super) struct Code<'p> {
+    pub program: &'p Program,
+    pub operands: &'p [Expr],
+    /// The variables of values that were assigned.
+    pub variables: HashMap<Register, String>,
 }
 
 impl Code<'_> {
+    /// The result.
+    pub fn result(&self) -> Expr {
+        let result = self.program.result();
+        match self.program.instructions()[usize::from(result)] {
+            Instruction::Constant(x) => {
+                let like = self.operands.first().cloned().unwrap_or_else(|| Expr::text("None"));
+                Expr::call("torch.full_like", vec![Arg::plain(like), Arg::plain(constant(x))])
+            }
+            _ => self.value(result).0,
+        }
+    }
+
+    /// An operand of a function that only takes tensors.
+    fn tensor(&self, register: Register) -> Arg {
+        Arg::plain(match self.program.instructions()[usize::from(register)] {
+            Instruction::Constant(x) => Expr::call("torch.tensor", vec![Arg::plain(constant(x))]),
+            _ => self.value(register).0,
+        })
+    }
+
     fn at_least(&self, register: Register, strength: Strength) -> Expr {
         let (code, own) = self.value(register);
         if own < strength { Expr::Seq(vec![Expr::text("("), code, Expr::text(")")]) } else { code }
     }
 
-    fn value(&self, register: Register) -> (Expr, Strength) {
+    pub fn value(&self, register: Register) -> (Expr, Strength) {
+        if let Some(variable) = self.variables.get(&register) {
+            return (Expr::text(variable.clone()), Strength::Name);
+        }
         let argument = |register: Register| Arg::plain(self.value(register).0);
         let call = |head: &str, args: Vec<Arg>| (Expr::call(head, args), Strength::Name);
         let infix = |a: Expr, word: &str, b: Expr| Expr::Seq(vec![a, Expr::text(format!(" {word} ")), b]);
@@ -64,7 +64,7 @@ impl Code<'_> {
             }
             Instruction::Constant(x) => {
                 let strength = if x.is_sign_negative() { Strength::Sign } else { Strength::Name };
-                (number("number", Val::Float(shortest(x))), strength)
+                (constant(x), strength)
             }
             Instruction::Unary(Unary::Neg, x) => {
                 (Expr::Seq(vec![Expr::text("-"), self.at_least(x, Strength::Name)]), Strength::Sign)
@@ -72,8 +72,8 @@ impl Code<'_> {
             Instruction::Unary(op, x) => call(unary(op), vec![argument(x)]),
             Instruction::Binary(op, a, b) => {
                 let own = match op {
-                    Binary::Min => return call("torch.minimum", vec![argument(a), argument(b)]),
-                    Binary::Max => return call("torch.maximum", vec![argument(a), argument(b)]),
+                    Binary::Min => return call("torch.minimum", vec![self.tensor(a), self.tensor(b)]),
+                    Binary::Max => return call("torch.maximum", vec![self.tensor(a), self.tensor(b)]),
                     Binary::Add | Binary::Sub => Strength::Sum,
                     Binary::Mul | Binary::Div => Strength::Product,
                 };
@@ -93,9 +93,8 @@ impl Code<'_> {
     }
 }
 
-/// The number with the same shortest text.
-fn shortest(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or(f64::from(x))
+fn constant(x: f32) -> Expr {
+    number("number", Val::Float(shortest(x)))
 }
 
 fn unary(op: Unary) -> &'static str {
@@ -114,4 +113,13 @@ fn unary(op: Unary) -> &'static str {
         Unary::Softplus => "F.softplus",
         Unary::Floor => "torch.floor",
     }
+}
+
+fn number(role: &'static str, value: Val) -> Expr {
+    Expr::number(Role::Other(role), role, value)
+}
+
+/// The number with the same shortest text.
+pub(super) fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }

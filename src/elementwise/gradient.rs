@@ -147,20 +147,22 @@ fn is_same_or_opposite(a: &Adjoint, b: &Adjoint) -> bool {
 
 impl Reverse<'_> {
     fn run(&mut self, dy: Register, slot: usize) -> Register {
+        let reads_operand = |instruction: &Instruction| matches!(*instruction, Instruction::Operand(s) if usize::from(s) == slot);
+        let first = self.of.instructions().iter().position(reads_operand).unwrap_or(0);
         self.adjoints[usize::from(self.of.result())] = vec![Adjoint { value: dy, masks: Vec::new() }];
-        let mut total: Option<Register> = None;
         for at in (0..self.of.instructions().len()).rev().filter(|&at| self.varies[at]).collect::<Vec<_>>() {
             let Some(adjoint) = self.sum(at) else { continue };
             let instruction = self.of.instructions()[at];
-            if matches!(instruction, Instruction::Operand(s) if usize::from(s) == slot) {
+            if at == first {
+                return self.applied(&adjoint, 0);
+            } else if reads_operand(&instruction) {
                 // a program from a file may read an operand more than once
-                let part = self.applied(&adjoint, 0);
-                total = Some(total.map_or(part, |sum| self.builder.binary(Binary::Add, sum, part)));
+                self.add(first as Register, adjoint);
             } else {
                 self.propagate(at as Register, instruction, &adjoint);
             }
         }
-        total.unwrap_or_else(|| self.builder.constant(0.0))
+        self.builder.constant(0.0)
     }
 
     /// The value of a register. The result is read, everything else is computed again.

@@ -94,7 +94,7 @@ fn a_gradient_sums_all_reads_of_an_operand() {
         Instruction::Operand(0),
         Instruction::Binary(Binary::Sub, 1, 2),
     ];
-    assert_eq!(gradient(&Program::new(1, square).unwrap(), 0).0, "-dy + dy * a * 2");
+    assert_eq!(gradient(&Program::new(1, square).unwrap(), 0).0, "-dy + dy * (a * 2)");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use resnetc::internal::kernels::nchwc::{depthwise, pack, pool};
 use resnetc::internal::kernels::pool::{PoolKind, PoolShape};
 use resnetc::internal::kernels::train::conv_weight::{self, conv_weight};
 use resnetc::internal::kernels::train::norm::{self, NormParams};
-use resnetc::internal::kernels::train::{activation, pool as pool_grad};
+use resnetc::internal::kernels::train::pool as pool_grad;
 use resnetc::internal::kernels::winograd::{self, Size, Split, WinogradPlan};
 use resnetc::internal::kernels::{Activation, Aligned, ConvOperands, ConvShape, Epilogue, Isa, Layout, Residual, ThreadPool};
 
@@ -230,9 +230,6 @@ fn training_operators(c: &mut Criterion) {
         group.throughput(bytes(3));
         group.bench_function(name("batch norm input gradient"), |b| {
             b.iter(|| norm::grad_input(&pool, isa, layout, sizes, &params, true, &sums, Some(&x), None, &mut out));
-        });
-        group.bench_function(name("ReLU gradient"), |b| {
-            b.iter(|| activation::act_grad(&pool, true, None, &x, &mut out));
         });
         let output = [h, w].map(|side| (side - 1) / 2 + 1);
         let (kind, maps, pad) = (PoolKind::Max, batch * channels, [[1; 2]; 2]);

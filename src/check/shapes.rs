@@ -152,11 +152,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 _ => "added values have equal dimensions",
             })
         }
-        ShapeError::Broadcast { operand, needs, right, slot, .. } => {
+        ShapeError::Broadcast { operand, needs, shapes, slot, .. } => {
             let mut diag = Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "computed here");
             let at = graph.operands(id).get(*slot).map(|value| graph.node(value.node).origin.span);
             if let Some(at) = at.filter(|at| *at != span) {
-                diag = diag.label(at, format!("`{operand}` is {right}"));
+                diag = diag.label(at, format!("`{operand}` is {}", shapes[1]));
             }
             diag.rule(format!("the declaration of a function says how each operand is repeated; `{operand}` is {needs}"))
         }

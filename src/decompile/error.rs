@@ -24,7 +24,7 @@ pub enum DecompileError {
         /// The node.
         node: String,
         /// The cause.
-        error: ShapeError,
+        error: Box<ShapeError>,
     },
     /// An input of a shape that cannot be declared.
     #[error("the input `{node}` has a shape that cannot be declared")]

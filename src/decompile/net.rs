@@ -81,7 +81,7 @@ impl Net {
             }
             let shapes: Vec<Shape> = operands.iter().map(|&o| net.nodes[o].shape.clone()).collect();
             let shape = match infer_shape(&node.op, &shapes) {
-                Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error }),
+                Err(error) if strict => return Err(DecompileError::Shape { node: node.name.clone(), error: error.into() }),
                 shape => shape.unwrap_or(Shape::Unknown),
             };
             let named = !node.op.params(&shapes).is_empty();

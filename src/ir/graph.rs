@@ -352,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn each_result_has_its_own_users() {
+        let (mut g, x, f, y) = residual();
+        assert_eq!(g.further_result(), None);
+        let second = Value { node: f, port: 1 };
+        g.set_operand(y, 1, second);
+        assert_eq!((g.users(f), g.users(second), g.users(x)), (vec![(y, 0)], vec![(y, 1)], vec![(f, 0)]));
+        assert_eq!(g.further_result(), Some(second));
+        // the first result is replaced, and the second stays
+        g.replace_uses(f.into(), x.into());
+        assert_eq!((g.operands(y), g.users(f), g.is_used(f)), (vec![x.into(), second], Vec::new(), true));
+        g.add_output("second", second);
+        assert!(g.is_output(second) && !g.is_output(f));
+    }
+
+    #[test]
     fn replacing_reaches_outputs() {
         let (mut g, x, _, y) = residual();
         g.replace_uses(y.into(), x.into());

@@ -23,9 +23,7 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
         match infer(&node.op, &network.types.operands(graph, id)) {
             Ok(types) if types.len() == results.len() && types.iter().zip(results).all(|(a, b)| same(a, b)) => {}
             Ok(types) => {
-                let types: Vec<String> = types.iter().map(ToString::to_string).collect();
-                let found = network.results_text(id);
-                return Err(fail(format!("has shape {found}, but shape inference yields {}", types.join(", "))));
+                return Err(fail(format!("has shape {}, but shape inference yields {}", text(results), text(&types))));
             }
             Err(error) => return Err(fail(error.to_string())),
         }
@@ -52,6 +50,12 @@ pub fn verify(network: &ShapedNetwork) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// All that a type states.
+fn text(types: &[TensorType]) -> String {
+    let list: Vec<String> = types.iter().map(|of| format!("{} ({}, {})", of.shape, of.dtype, of.rows)).collect();
+    list.join(", ")
 }
 
 /// Whether types are equal. Free sizes may differ, since they can be equal under a condition.

@@ -9,8 +9,7 @@ use super::{Buffer, BufferId, Kernel, Place, Plan, Step};
 use crate::kernels::Layout;
 use crate::kernels::aligned::LINE_BYTES;
 
-/// The part of the memory by which it may grow: of a DenseNet's blocks, all but the last layer needs less than before, and that
-/// one a twentieth more.
+/// The part of the memory by which it may grow: a block of DenseNet-121 in one buffer needs a twentieth more.
 const GROWTH: usize = 8;
 
 /// The buffers that are parts of others, each with the byte at which it begins there.
@@ -30,8 +29,8 @@ impl Views {
     pub fn lifetimes(&self, plan: &Plan) -> Vec<Option<(usize, usize)>> {
         let mut lives = plan.lifetimes();
         for (part, holder) in self.parts() {
-            if let (Some(of_part), Some(of_holder)) = (lives[part.0].take(), &mut lives[holder.0]) {
-                *of_holder = joined(of_part, *of_holder);
+            if let Some(of_part) = lives[part.0].take() {
+                lives[holder.0] = Some(lives[holder.0].map_or(of_part, |of_holder| joined(of_part, of_holder)));
             }
         }
         lives

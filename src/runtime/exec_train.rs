@@ -4,7 +4,7 @@ use super::arena::Memory;
 use crate::ir::{Broadcast, Train};
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::reduce::{self, Over};
-use crate::kernels::train::{activation, channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad};
+use crate::kernels::train::{channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad, softmax};
 use crate::kernels::upsample::upsample_grad;
 use crate::kernels::{Isa, Layout, Residual, ThreadPool};
 use crate::plan::{FusedFunction, Step, TrainKernel};
@@ -91,7 +91,7 @@ pub(super) fn run(
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Reduce(broadcast) => reduce::reduce(pool, layout, sizes, over(*broadcast), read(0), out),
         Train::Unflatten(_) => out.copy_from_slice(read(0)),
-        Train::SoftmaxGrad => activation::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
+        Train::SoftmaxGrad => softmax::softmax_grad(pool, layout, sizes, apart(0), read(1), out),
         Train::Dropout { p, per_sample, key } => {
             let [seed, at] = memory.noise;
             dropout::dropout(pool, layout, sizes, *p, *per_sample, dropout::key(seed, at, *key), apart(0), out);

@@ -85,8 +85,9 @@ fn chains_of_exporters_are_functions() {
             assert_eq!(describe(&imported.graph.node(value.node).op), expected, "{exporter}: {name}");
         }
         let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
+        let input = imported.graph.node(imported.graph.inputs()[0]).name.clone();
         let model = Model::new(checked(&imported), imported.params()).unwrap();
-        let found = model.session().unwrap().run(&[("x", x.view())]).unwrap();
+        let found = model.session().unwrap().run(&[(input.as_str(), x.view())]).unwrap();
         for (i, name) in names.iter().enumerate() {
             let expected = y.index_axis(Axis(0), i).to_owned();
             let differs = far(found.get(name).unwrap(), &expected);

@@ -12,3 +12,4 @@ mod imports;
 mod public_api;
 mod readme;
 mod stability;
+mod support;

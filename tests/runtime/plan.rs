@@ -2,7 +2,7 @@
 
 use crate::common::Build;
 use resnetc::internal::elementwise::Program;
-use resnetc::internal::ir::{Broadcast, Checked, Elementwise, Op, Pad, ParamSource, Shape, ShapedNetwork};
+use resnetc::internal::ir::{Broadcast, Checked, Elementwise, Op, Pad, ParamSource, Rows, Shape, ShapedNetwork, Value};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::passes;
 use resnetc::internal::plan::{PlanOptions, Settings, plan};
@@ -100,6 +100,20 @@ fn verify_finds_what_is_broken() {
     assert!(error.contains("shape inference yields 4 x 8 x 8"), "{error}");
     let error = broken(&|n| n.network.graph.node_mut(c.node).params.clear());
     assert!(error.contains("has the parameters []"), "{error}");
+    let error = broken(&|n| n.types.results_mut(c.node)[0].rows = Rows::PerBatch);
+    assert!(
+        error.contains(
+            "has shape 4 x 8 x 8 (F32, one value for the whole batch), but shape inference yields 4 x 8 x 8 (F32, a row"
+        ),
+        "{error}"
+    );
+    let error = broken(&|n| n.network.graph.add_output("more", Value { port: 3, ..c }));
+    assert!(error.contains("the output `more` names"), "{error}");
+    let error = broken(&|n| {
+        let user = n.network.graph.users(c)[0].0;
+        n.network.graph.set_operand(user, 0, Value { port: 3, ..c });
+    });
+    assert!(error.contains("reads result 3 of %1, which it does not have"), "{error}");
     let error = broken(&|n| n.network.graph.push_operand(c.node, c));
     assert!(error.contains("cycle"), "{error}");
 }

@@ -215,6 +215,8 @@ fn network(threshold: f64) -> (Checked, ParamStore) {
     let gate = b.conv(gate, 32, 1, 1, 1);
     let gate = b.push(Elementwise::sigmoid().into(), &[gate]);
     let y = b.push(Elementwise::mul(Broadcast::Channel).into(), &[y, gate]);
+    let more = b.conv(y, 16, 1, 1, 1);
+    let y = b.push(Op::Concat, &[y, more]);
     let y = b.conv(y, 24, 3, 2, 1);
     let y = b.head(y, 40);
     let y = b.relu(y);

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod activations;
 mod engine;
 mod gradients;
 mod operators;

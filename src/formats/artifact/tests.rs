@@ -1,5 +1,6 @@
 use super::*;
 use crate::driver::Frontend;
+use crate::ir::ops::operators;
 use std::sync::Arc;
 
 use crate::ir::{Elementwise, Op};
@@ -75,6 +76,21 @@ fn operators_are_stored_with_the_words_and_keys_of_the_language() {
         })
     );
     assert_eq!(stored("avgpool")["attributes"], serde_json::json!({ "kernel": "global" }));
+}
+
+#[test]
+fn every_operator_is_read_back() {
+    let examples = operators().flat_map(|operator| operator.schema.examples).filter(|example| !example.contains("LABEL"));
+    for example in examples {
+        let text = format!("resnet 1\nblock b {{\n{example}\n}}\nnetwork net {{\ninput 4 x 16 x 16\nb\n}}\n");
+        let checked = Frontend::text("net.resnet", &text).check("net", &[]).unwrap();
+        for id in checked.graph().order() {
+            let op = &checked.graph().node(id).op;
+            let stored = serde_json::to_string(&op::StoredOp::new(op).unwrap()).unwrap();
+            let read: op::StoredOp = serde_json::from_str(&stored).unwrap();
+            assert_eq!(read.read().as_ref(), Ok(op), "{example}: {stored}");
+        }
+    }
 }
 
 #[test]

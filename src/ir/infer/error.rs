@@ -41,18 +41,16 @@ pub enum ShapeError {
         slot: usize,
     },
     /// An operand of an elementwise function does not have its declared shape.
-    #[error("`{operand}` of `{op}` must be {needs} next to {left}, not {right}")]
+    #[error("`{operand}` of `{op}` must be {needs} next to {}, not {}", shapes[0], shapes[1])]
     Broadcast {
         /// The function.
         op: String,
         /// The operand's name.
-        operand: String,
+        operand: Box<str>,
         /// The shape that its kind stands for.
         needs: &'static str,
-        /// First operand.
-        left: Shape,
-        /// The operand.
-        right: Shape,
+        /// The first operand, and this one; boxed, so that results stay small.
+        shapes: Box<[Shape; 2]>,
         /// Its slot.
         slot: usize,
     },

@@ -64,10 +64,9 @@ pub(super) fn elementwise(op: &Op, function: &Elementwise, dims: &[&[Dim]]) -> R
         if needed.len() != shape.len() || !needed.iter().zip(shape).all(|(a, b)| a.agrees(*b)) {
             return Err(ShapeError::Broadcast {
                 op: op.word().to_owned(),
-                operand: operand.name.clone(),
+                operand: operand.name.as_str().into(),
                 needs: operand.broadcast.shape(),
-                left: Shape::Known(first.to_vec()),
-                right: Shape::Known(shape.to_vec()),
+                shapes: Box::new([first, shape].map(|dims| Shape::Known(dims.to_vec()))),
                 slot,
             });
         }

@@ -1,28 +1,8 @@
-//! Per-channel scale, or scale and shift.
+//! Scale and shift per channel.
 
 use crate::kernels::elementwise::{Activation, fill};
 use crate::kernels::isa::Isa;
 use crate::kernels::threads::ThreadPool;
-
-/// `out = act(first * factors)`, with one factors value per feature map of `plane` elements.
-pub fn channel_mul(
-    pool: &ThreadPool,
-    isa: Isa,
-    first: Option<&[f32]>,
-    factors: &[f32],
-    plane: usize,
-    act: Option<Activation<'_>>,
-    out: &mut [f32],
-) {
-    pool.pieces(out, plane, |index, out| {
-        fill(first, index * plane, out);
-        let g = factors[index];
-        out.iter_mut().for_each(|o| *o *= g);
-        if let Some(act) = act {
-            act.apply(isa, out);
-        }
-    });
-}
 
 /// `out = act(first * scale + shift)`, with one scale and shift per channel, whose feature maps have `plane` elements.
 pub fn scale_shift(

@@ -46,35 +46,11 @@ impl Kernel for ScaleShift {
 /// Pixels per run, few enough that a sigmoid still finds them in the L1 cache.
 const PIXELS: usize = 256;
 
-/// `out = act(first * factors)`, where feature maps have `plane` pixels and the factors (blocked) has one; `first` is `None` if it is
-/// already in `out`.
-///
-/// # Panics
-/// If the instruction set has no kernels, or a slice has the wrong length.
-pub fn channel_mul(
-    pool: &ThreadPool,
-    isa: Isa,
-    first: Option<&[f32]>,
-    factors: &[f32],
-    plane: usize,
-    act: Option<Activation<'_>>,
-    out: &mut [f32],
-) {
-    let lanes = vector(isa).lanes();
-    assert_eq!(factors.len() * plane, out.len());
-    let maps = factors.len() / lanes;
-    by_block(pool, isa, first, maps, plane, act, out, |map| {
-        let mut scale = [0.0; LINE];
-        scale[..lanes].copy_from_slice(&factors[map * lanes..][..lanes]);
-        (scale, None, usize::MAX)
-    });
-}
-
 /// `out = act(first * scale + shift)`, where feature maps have `plane` pixels; `scale` and `shift` have one value per channel,
 /// without padding. `first` is `None` if it is already in `out`.
 ///
 /// # Panics
-/// Like [`channel_mul`].
+/// If the instruction set has no kernels, or a slice has the wrong length.
 pub fn scale_shift(
     pool: &ThreadPool,
     isa: Isa,
@@ -96,7 +72,7 @@ pub fn scale_shift(
         let (mut factors, mut summands) = ([0.0; LINE], [0.0; LINE]);
         factors[..count].copy_from_slice(&scale[from..][..count]);
         summands[..count].copy_from_slice(&shift[from..][..count]);
-        (factors, Some(summands), scale.len() - from)
+        (factors, summands, scale.len() - from)
     });
 }
 
@@ -110,7 +86,7 @@ fn by_block(
     plane: usize,
     act: Option<Activation<'_>>,
     out: &mut [f32],
-    of: impl Fn(usize) -> ([f32; LINE], Option<[f32; LINE]>, usize) + Sync,
+    of: impl Fn(usize) -> ([f32; LINE], [f32; LINE], usize) + Sync,
 ) {
     let isa = vector(isa);
     let lanes = isa.lanes();
@@ -128,7 +104,7 @@ fn by_block(
             x: first.map_or(to.cast_const(), |x| x[start..][..len].as_ptr()),
             pixels: pixels.len(),
             scale: scale.as_ptr(),
-            shift: shift.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
+            shift: shift.as_ptr(),
             clamp: Activation::clamp(act),
             out: to,
         };
@@ -156,19 +132,14 @@ mod tests {
                 let act = activations()[n.below(4)];
                 let pool = ThreadPool::new(1 + n.below(3)).unwrap();
                 let x = n.take(batch * c * h * w);
-                let (scale, shift, factors) = (n.take(c), n.take(c), n.take(batch * c));
+                let (scale, shift) = (n.take(c), n.take(c));
                 let blocked_x = blocked(&x, sizes, lanes);
                 // in place, or not
                 let mut out = if round % 2 == 0 { blocked_x.clone() } else { vec![f32::NAN; blocked_x.len()] };
                 let first = (round % 2 == 1).then_some(&blocked_x[..]);
                 let mut expected = vec![0.0; x.len()];
-                if round % 4 < 2 {
-                    reference::channel_mul(&pool, isa, Some(&x), &factors, h * w, act, &mut expected);
-                    channel_mul(&pool, isa, first, &blocked(&factors, [batch, c, 1, 1], lanes), h * w, act, &mut out);
-                } else {
-                    reference::scale_shift(&pool, isa, Some(&x), &scale, &shift, h * w, act, &mut expected);
-                    scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
-                }
+                reference::scale_shift(&pool, isa, Some(&x), &scale, &shift, h * w, act, &mut expected);
+                scale_shift(&pool, isa, first, &scale, &shift, h * w, act, &mut out);
                 assert!(out.iter().all(|v| v.is_finite()));
                 let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
                 assert!(max_error(&plain(&out, sizes, lanes), &expected) < 1e-5, "{isa} {sizes:?} {round}");
@@ -181,7 +152,8 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.vector().is_some()) {
             let pool = ThreadPool::new(1).unwrap();
             let mut out = vec![f32::NAN; isa.lanes()];
-            channel_mul(&pool, isa, None, &vec![1.0; isa.lanes()], 1, Some(Activation::Relu), &mut out);
+            let (scale, shift) = (vec![1.0; isa.lanes()], vec![0.0; isa.lanes()]);
+            scale_shift(&pool, isa, None, &scale, &shift, 1, Some(Activation::Relu), &mut out);
             assert!(out.iter().all(|v| v.is_nan()));
         }
     }

@@ -4,7 +4,6 @@
 //! scratch memory of a kernel. Sums over samples and pixels are added in an order that depends only on sizes, so that the same
 //! operands give the same bits.
 
-pub mod activation;
 pub mod channel_mul;
 pub mod conv_weight;
 pub mod dropout;
@@ -17,5 +16,6 @@ pub mod norm;
 pub mod pool;
 pub mod reduce;
 pub mod sgd;
+pub mod softmax;
 #[cfg(test)]
 mod testing;

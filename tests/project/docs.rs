@@ -89,7 +89,7 @@ fn the_fuzzers_dictionary_has_every_word() {
     let activations = resnetc::internal::syntax::prelude::activations();
     let primitives = Unary::ALL.into_iter().filter(|op| *op != Unary::Neg).map(Unary::word);
     let words = RESERVED.iter().chain(STATEMENTS).copied().chain(operators.iter().map(|schema| schema.word)).chain(keys);
-    let words = words.chain(primitives).chain(activations.iter().map(|activation| &*activation.name));
+    let words = words.chain(primitives).chain(activations.iter().map(|activation| activation.name));
     let missing: Vec<&str> = words.filter(|word| !dictionary.contains(&format!("\"{word}\"\n"))).collect();
     assert!(missing.is_empty(), "add {missing:?} to fuzz/source.dict");
 }

@@ -81,7 +81,8 @@ fn keeps_bits(programs: &[Program]) -> bool {
     let any =
         |op: Unary| programs.iter().flat_map(|p| p.instructions()).any(|i| matches!(i, Instruction::Unary(o, _) if *o == op));
     let is_constant = |p: &Program| matches!(p.instructions().last(), Some(Instruction::Constant(_)));
-    !(any(Unary::Tanh) && any(Unary::Softplus)) && !programs.iter().any(is_constant)
+    let is_joined = any(Unary::Tanh) && any(Unary::Softplus);
+    !is_joined && !programs.iter().any(is_constant)
 }
 
 fn built(bytes: &mut Bytes<'_>, all: bool) -> Built {

@@ -146,7 +146,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                     }
                 }
             }
-            diag.rule(match op.as_str() {
+            diag.rule(match &**op {
                 "concat" => "concatenated values have equal height and width",
                 "mul" => "both factors have the same shape, or the second is `C x 1 x 1` and the first `C x H x W`",
                 _ => "added values have equal dimensions",
@@ -217,7 +217,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Free { op, shape } => {
             // `linear` flattens a feature map implicitly, so the message names `linear`
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);
-            let op = written.map_or(op.as_str(), |user| user.op.word());
+            let op = written.map_or(&**op, |user| user.op.word());
             let message = format!("`{op}` needs a fixed size, and {shape} is free");
             Diagnostic::error(codes::FREE_SIZE, message, span, reads)
                 .rule("a layer with a weight for each position needs a fixed size")

@@ -127,7 +127,7 @@ fn live(graph: &Graph) -> Vec<bool> {
 /// Rejects operators without a statement in the language.
 fn supported(op: &Op, name: &str) -> Result<(), DecompileError> {
     if !op.is_declarable() {
-        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word().to_owned() });
+        return Err(DecompileError::Unsupported { node: name.to_string(), op: op.word().into() });
     }
     Ok(())
 }

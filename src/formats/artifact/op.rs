@@ -28,7 +28,7 @@ const INPUT: &str = "input";
 impl StoredOp {
     /// The operator as data; `None` if no source declares it.
     pub fn new(op: &Op) -> Option<StoredOp> {
-        let mut stored = StoredOp { op: op.word().to_owned(), attributes: Map::new(), shape: None, function: None };
+        let mut stored = StoredOp { op: op.word().into(), attributes: Map::new(), shape: None, function: None };
         match op {
             Op::Input(shape) => stored.shape = Some(shape.clone()),
             Op::Elementwise(function) => stored.function = Some(function.clone()),

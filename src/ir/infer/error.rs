@@ -12,7 +12,7 @@ pub enum ShapeError {
     #[error("`{op}` takes {takes} operands, not {got}")]
     Arity {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The number of operands it takes, in words.
         takes: &'static str,
         /// The number of operands given.
@@ -22,7 +22,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a {needs}, not {got}")]
     Rank {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// `feature map (channels x height x width)` or `vector of features`.
         needs: &'static str,
         /// The operand.
@@ -32,7 +32,7 @@ pub enum ShapeError {
     #[error("the operands of `{op}` differ: {left} and {right}")]
     Unequal {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// First operand.
         left: Shape,
         /// The operand that differs.
@@ -44,7 +44,7 @@ pub enum ShapeError {
     #[error("`{operand}` of `{op}` must be {needs} next to {}, not {}", shapes[0], shapes[1])]
     Broadcast {
         /// The function.
-        op: String,
+        op: Box<str>,
         /// The operand's name.
         operand: Box<str>,
         /// The shape that its kind stands for.
@@ -104,7 +104,7 @@ pub enum ShapeError {
     #[error("`{op}` can only pad channels with zeros")]
     PadChannels {
         /// The operator.
-        op: String,
+        op: Box<str>,
     },
     /// A number that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
@@ -117,7 +117,7 @@ pub enum ShapeError {
     #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]
     FreeCeil {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The operand.
         shape: Shape,
     },
@@ -125,7 +125,7 @@ pub enum ShapeError {
     #[error("`{op}` needs a fixed size, and {shape} is free")]
     Free {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The operand.
         shape: Shape,
     },
@@ -143,7 +143,7 @@ pub enum ShapeError {
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]
     OneDimensional {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The operand.
         shape: Shape,
     },
@@ -151,7 +151,7 @@ pub enum ShapeError {
     #[error("`{op}` needs elements of type {needs}, not {got}")]
     DType {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The type that it computes with.
         needs: DType,
         /// The operand's.
@@ -161,7 +161,7 @@ pub enum ShapeError {
     #[error("`{op}` needs {needs}, not {got}")]
     Rows {
         /// The operator.
-        op: String,
+        op: Box<str>,
         /// The rows that it reads.
         needs: Rows,
         /// The operand's.

@@ -77,7 +77,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             for (slot, d) in dims.iter().enumerate() {
                 let fits = d.len() == dims[0].len() && d.iter().zip(dims[0]).skip(1).all(|(a, b)| a.agrees(*b));
                 let unequal = || ShapeError::Unequal {
-                    op: op.word().to_owned(),
+                    op: op.word().into(),
                     left: Shape::Known(dims[0].to_vec()),
                     right: Shape::Known(d.to_vec()),
                     slot,
@@ -110,7 +110,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let drops =
                 (0..2).any(|axis| p.pad[axis][1].saturating_add(p.stride[axis]) > extent[axis] && map[axis].fixed().is_none());
             if p.ceil && drops {
-                return Err(ShapeError::FreeCeil { op: op.word().to_owned(), shape: inputs[0].clone() });
+                return Err(ShapeError::FreeCeil { op: op.word().into(), shape: inputs[0].clone() });
             }
             let [h, w] = slide(map, p.kernel, p.stride, p.pad, p.dilation(), p.ceil)?;
             vec![Dim::Fixed(channels), h, w]
@@ -127,7 +127,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Flatten => {
             let mut features = 1usize;
             for d in dims[0] {
-                let n = d.fixed().ok_or_else(|| ShapeError::Free { op: op.word().to_owned(), shape: inputs[0].clone() })?;
+                let n = d.fixed().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: inputs[0].clone() })?;
                 features = features.checked_mul(n).ok_or(ShapeError::TooLarge)?;
             }
             vec![Dim::Fixed(features)]
@@ -135,7 +135,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Linear(l) => {
             nonzero("features", &[l.features])?;
             if dims[0].len() != 1 {
-                return Err(ShapeError::Rank { op: op.word().to_owned(), needs: VECTOR, got: inputs[0].clone() });
+                return Err(ShapeError::Rank { op: op.word().into(), needs: VECTOR, got: inputs[0].clone() });
             }
             let out = vec![Dim::Fixed(l.features)];
             if l.epilogue.residual {
@@ -146,7 +146,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::Pad(p) => {
             let (channels, map) = map_of(op, dims[0])?;
             if p.mode != PadMode::Zeros && p.channels != [0, 0] {
-                return Err(ShapeError::PadChannels { op: op.word().to_owned() });
+                return Err(ShapeError::PadChannels { op: op.word().into() });
             }
             for (map, sides) in map.iter().zip(p.sides) {
                 let padding = sides[0].max(sides[1]);
@@ -178,14 +178,14 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
                 let size = match dim {
                     Dim::Fixed(n) => Dim::Fixed(n.checked_mul(times).ok_or(ShapeError::TooLarge)?),
                     free if times == 1 => *free,
-                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word().to_owned(), shape: inputs[0].clone() }),
+                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word().into(), shape: inputs[0].clone() }),
                 };
                 out.push(size);
             }
             out
         }
         Op::Slice(range) => {
-            let rank = || ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: inputs[0].clone() };
+            let rank = || ShapeError::Rank { op: op.word().into(), needs: MAP, got: inputs[0].clone() };
             let all = inputs[0].channels().ok_or_else(rank)?;
             if range.is_empty() || range.end > all {
                 return Err(ShapeError::Slice { start: range.start, count: range.len(), all });
@@ -209,10 +209,10 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
     }
     let map = inputs.iter().find(|shape| shape.dims().is_some_and(|dims| dims.len() == 3));
     if let (Some(map), Some(other)) = (map, inputs.iter().find(|shape| shape.is_1d())) {
-        return Err(ShapeError::Unequal { op: op.word().to_owned(), left: other.clone(), right: map.clone(), slot: 1 });
+        return Err(ShapeError::Unequal { op: op.word().into(), left: other.clone(), right: map.clone(), slot: 1 });
     }
     if !op.is_flat() {
-        return Err(ShapeError::OneDimensional { op: op.word().to_owned(), shape: inputs[0].clone() });
+        return Err(ShapeError::OneDimensional { op: op.word().into(), shape: inputs[0].clone() });
     }
     let lifted: Vec<Shape> = inputs.iter().map(one_dimensional::lift).collect();
     Ok(one_dimensional::drop_height(&infer_shape(op, &lifted).map_err(|error| one_dimensional::lower(error, inputs))?))
@@ -222,12 +222,12 @@ fn infer_one_dimensional(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError>
 fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, ShapeError> {
     let channels = |slot: usize| {
         let got = Shape::Known(dims[slot].to_vec());
-        got.channels().ok_or(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got })
+        got.channels().ok_or(ShapeError::Rank { op: op.word().into(), needs: MAP, got })
     };
     let pair = |slot: usize| equal(op, &[Dim::Fixed(2), Dim::Fixed(channels(0)?)], dims[slot], slot);
     let vector = |slot: usize| match dims[slot] {
-        [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word().to_owned(), shape: Shape::Known(vec![*n]) }),
-        other => Err(ShapeError::Rank { op: op.word().to_owned(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
+        [n] => n.fixed().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: Shape::Known(vec![*n]) }),
+        other => Err(ShapeError::Rank { op: op.word().into(), needs: VECTOR, got: Shape::Known(other.to_vec()) }),
     };
     // the gradient with respect to an operand has the operand's shape, given a gradient of the result's shape
     let back = |forward: Op, x: Vec<Dim>, dy: usize| {
@@ -282,7 +282,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
         Train::AdaptiveAvgPoolGrad { input: [h, w] } => {
             let (channels, map) = map_of(op, dims[0])?;
             let [Some(oh), Some(ow)] = map.map(Dim::fixed) else {
-                return Err(ShapeError::Free { op: op.word().to_owned(), shape: Shape::Known(dims[0].to_vec()) });
+                return Err(ShapeError::Free { op: op.word().into(), shape: Shape::Known(dims[0].to_vec()) });
             };
             back(Op::AdaptiveAvgPool([oh, ow]), fixed(&[channels, *h, *w]), 0)?
         }
@@ -313,7 +313,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             (Broadcast::Parameter { .. }, _) => fixed(&[channels(0)?]),
             (Broadcast::Scalar | Broadcast::Shared { .. }, _) => fixed(&[1]),
             (Broadcast::Channel | Broadcast::Pixel, other) => {
-                return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(other.to_vec()) });
+                return Err(ShapeError::Rank { op: op.word().into(), needs: MAP, got: Shape::Known(other.to_vec()) });
             }
         },
         Train::Unflatten(map) => back(Op::Flatten, fixed(map), 0)?,

@@ -12,7 +12,7 @@ pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 
     {
         return Ok((*c, map));
     }
-    Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(shape.to_vec()) })
+    Err(ShapeError::Rank { op: op.word().into(), needs: MAP, got: Shape::Known(shape.to_vec()) })
 }
 
 pub(super) fn nonzero(what: &'static str, values: &[usize]) -> Result<(), ShapeError> {
@@ -26,7 +26,7 @@ pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result
         return Ok(());
     }
     Err(ShapeError::Unequal {
-        op: op.word().to_owned(),
+        op: op.word().into(),
         left: Shape::Known(left.to_vec()),
         right: Shape::Known(right.to_vec()),
         slot,
@@ -42,11 +42,11 @@ pub(super) fn elementwise(op: &Op, function: &Elementwise, dims: &[&[Dim]]) -> R
     let is_valid = function.program.operands() == function.operands.len() && function.operands.first().is_some_and(is_first);
     let Some(&first) = dims.first().filter(|_| is_valid) else {
         // a damaged artifact
-        return Err(ShapeError::Arity { op: op.word().to_owned(), takes: "other", got: dims.len() });
+        return Err(ShapeError::Arity { op: op.word().into(), takes: "other", got: dims.len() });
     };
     let per_channel = function.operands.iter().any(|o| matches!(o.broadcast, Broadcast::Parameter { .. }));
     if per_channel && first.first().and_then(|dim| dim.fixed()).is_none() {
-        return Err(ShapeError::Rank { op: op.word().to_owned(), needs: MAP, got: Shape::Known(first.to_vec()) });
+        return Err(ShapeError::Rank { op: op.word().into(), needs: MAP, got: Shape::Known(first.to_vec()) });
     }
     for (slot, (operand, &shape)) in function.values().map(|slot| &function.operands[slot]).zip(dims).enumerate().skip(1) {
         let one = Dim::Fixed(1);
@@ -63,7 +63,7 @@ pub(super) fn elementwise(op: &Op, function: &Elementwise, dims: &[&[Dim]]) -> R
         };
         if needed.len() != shape.len() || !needed.iter().zip(shape).all(|(a, b)| a.agrees(*b)) {
             return Err(ShapeError::Broadcast {
-                op: op.word().to_owned(),
+                op: op.word().into(),
                 operand: operand.name.as_str().into(),
                 needs: operand.broadcast.shape(),
                 shapes: Box::new([first, shape].map(|dims| Shape::Known(dims.to_vec()))),
@@ -80,5 +80,5 @@ pub(super) fn arity(op: &Op, got: usize) -> Result<(), ShapeError> {
         Arity::Exactly(count) => (got == count, COUNTS.get(count).copied().unwrap_or("other")),
         Arity::AtLeast(count) => (got >= count, "two or more"),
     };
-    if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word().to_owned(), takes, got }) }
+    if fits { Ok(()) } else { Err(ShapeError::Arity { op: op.word().into(), takes, got }) }
 }

@@ -9,7 +9,7 @@ pub(super) fn rows(op: &Op, operands: &[TensorType]) -> Result<Rows, ShapeError>
     let mut common = None;
     for (slot, operand) in operands.iter().enumerate() {
         if operand.dtype != DType::F32 {
-            return Err(ShapeError::DType { op: op.word().to_owned(), needs: DType::F32, got: operand.dtype });
+            return Err(ShapeError::DType { op: op.word().into(), needs: DType::F32, got: operand.dtype });
         }
         let needs = match op {
             Op::Train(train) if takes_whole_batch(train, slot) => Rows::PerBatch,
@@ -18,7 +18,7 @@ pub(super) fn rows(op: &Op, operands: &[TensorType]) -> Result<Rows, ShapeError>
             _ => *common.get_or_insert(operand.rows),
         };
         if operand.rows != needs {
-            return Err(ShapeError::Rows { op: op.word().to_owned(), needs, got: operand.rows });
+            return Err(ShapeError::Rows { op: op.word().into(), needs, got: operand.rows });
         }
     }
     Ok(match op {

@@ -48,7 +48,7 @@ const EXPECTED: [&str; 30] = [
     "softsign",
     "logsigmoid",
     "tanhshrink",
-    "apply x * sigmoid(x * 1.702)",
+    "quick_gelu",
     "apply if x > 0.5 then x else x * 0.1",
     "apply 1.2 * x - 0.2",
     "subtract",

@@ -23,6 +23,7 @@ FUNCTIONS = [
     ("selu", F.selu),
     ("gelu", F.gelu),
     ("gelu_tanh", lambda x: F.gelu(x, approximate="tanh")),
+    ("quick_gelu", lambda x: x * torch.sigmoid(1.702 * x)),
     ("silu", F.silu),
     ("mish", F.mish),
     ("sigmoid", torch.sigmoid),

@@ -57,45 +57,13 @@ impl TrainKernel {
             Train::BatchNorm { .. } => slot == 2,
             Train::NormGradInput { .. } => slot < 2,
             Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
-            Train::NormStats
-            | Train::NormGradParams { .. }
-            | Train::ConvGradInput { .. }
-            | Train::ConvGradWeight(_)
-            | Train::BiasGrad
-            | Train::LinearGradInput { .. }
-            | Train::LinearGradWeight
-            | Train::MaxPoolGrad(_)
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::SumPlane
-            | Train::Reduce(_)
-            | Train::Unflatten(_)
-            | Train::CrossEntropy { .. }
-            | Train::CrossEntropyGrad { .. } => false,
+            _ => false,
         }
     }
 
     /// Whether the kernel supports the blocked layout; otherwise its values are plain.
     pub(super) fn supports_blocked(&self) -> bool {
         match &self.op {
-            Train::NormStats
-            | Train::BatchNorm { .. }
-            | Train::NormGradParams { .. }
-            | Train::NormGradInput { .. }
-            | Train::ConvGradWeight(_)
-            | Train::BiasGrad
-            | Train::MaxPoolGrad(_)
-            | Train::AvgPoolGrad { .. }
-            | Train::AdaptiveAvgPoolGrad { .. }
-            | Train::Unpad(_)
-            | Train::SubsampleGrad { .. }
-            | Train::UpsampleGrad { .. }
-            | Train::SumPlane
-            | Train::Dropout { .. } => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
-            Train::Reduce(broadcast) => broadcast.is_learned() && self.operands.first().is_some_and(|sizes| sizes.len() == 4),
             // operators on vectors, or to and from them
             Train::ConvGradInput { .. }
             | Train::LinearGradInput { .. }
@@ -104,6 +72,9 @@ impl TrainKernel {
             | Train::SoftmaxGrad
             | Train::CrossEntropy { .. }
             | Train::CrossEntropyGrad { .. } => false,
+            // sums for values, as opposed to parameters, are in the plain layout
+            Train::Reduce(broadcast) if !broadcast.is_learned() => false,
+            _ => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
         }
     }
 

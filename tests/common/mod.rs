@@ -6,6 +6,7 @@
 use ndarray::ArrayD;
 use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
+use resnetc::internal::elementwise::{Binary, Builder, Unary};
 use resnetc::internal::ir::{
     BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
     ParamSource, Pool, PoolKind, Shape, Types, Value,
@@ -147,6 +148,32 @@ impl Build {
     pub fn times(&mut self, x: Value, factor: Value) -> Value {
         let broadcast = Broadcast::of_factor(self.shape(x), self.shape(factor));
         self.push(Elementwise::mul(broadcast).into(), &[x, factor])
+    }
+
+    /// `x c c + p s y + tanh(w x) u`, with an operand of each kind, computed from `x`: `c` for each channel, `p` for each pixel, `s` for
+    /// each sample, `y` for each element, `w` a parameter for each channel and `u` one for all.
+    pub fn each_kind(&mut self, x: Value, channels: usize) -> Value {
+        let first = self.conv(x, channels, 1, 1, 1);
+        let y = self.conv(x, channels, 3, 1, 1);
+        let channel = self.push(Op::AdaptiveAvgPool([1, 1]), &[y]);
+        let pixel = self.conv(x, 1, 3, 1, 1);
+        let sample = self.push(Op::AdaptiveAvgPool([1, 1]), &[pixel]);
+        let mut b = Builder::new(7);
+        let [x, c, p, s, w, u, z] = [0, 1, 2, 3, 4, 5, 6].map(|slot| b.operand(slot));
+        let gated = b.binary(Binary::Mul, x, c);
+        let gated = b.binary(Binary::Mul, gated, c);
+        let spread = b.binary(Binary::Mul, p, s);
+        let spread = b.binary(Binary::Mul, spread, z);
+        let scaled = b.binary(Binary::Mul, w, x);
+        let bent = b.unary(Unary::Tanh, scaled);
+        let bent = b.binary(Binary::Mul, bent, u);
+        let sum = b.binary(Binary::Add, gated, spread);
+        let sum = b.binary(Binary::Add, sum, bent);
+        let (parameter, shared) = (Broadcast::Parameter { init: 0.5 }, Broadcast::Shared { init: 0.5 });
+        let kinds =
+            vec![Broadcast::Full, Broadcast::Channel, Broadcast::Pixel, Broadcast::Scalar, parameter, shared, Broadcast::Full];
+        let function = Elementwise::new("each_kind", kinds, b.finish(sum).unwrap());
+        self.push(function.into(), &[first, channel, pixel, sample, y])
     }
 
     pub fn sum(&mut self, values: &[Value]) -> Value {

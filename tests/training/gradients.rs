@@ -241,6 +241,16 @@ fn a_value_used_several_times() {
 }
 
 #[test]
+fn operands_that_are_repeated() {
+    case(7, 0.1, |b| {
+        let x = b.input("x", Shape::fixed(&[2, 5, 4]));
+        let y = b.each_kind(x, 3);
+        b.head(y, 5)
+    })
+    .check("an operand of each kind");
+}
+
+#[test]
 fn residual_blocks() {
     for seed in 0..3 {
         case(seed, 0.0, |b| {

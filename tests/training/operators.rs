@@ -262,6 +262,10 @@ fn joins_and_gates() {
         let y = b.plus(y, x);
         b.relu(y)
     });
+    check("an operand of each kind", [2, 6, 7], |b, x| {
+        let x = b.conv(x, 9, 3, 1, 1);
+        b.each_kind(x, 18)
+    });
     check("a pyramid's way down, and the global maximum", [2, 9, 7], |b, x| {
         let x = b.conv(x, 16, 3, 1, 1);
         let x = b.relu(x);

@@ -140,6 +140,30 @@ fn parts_that_cannot_lie_in_the_result_are_copied() {
     assert_eq!(copied(32, false, true), 0);
 }
 
+/// A part that is read after a later step overwrites the result is copied: the sum must not see the ReLU.
+#[test]
+fn a_part_that_outlives_the_result_is_copied() {
+    let mut b = Build::new(5);
+    let x = b.input("input", Shape::fixed(&[16, 6, 6]));
+    let part = b.conv(x, 32, 3, 1, 1);
+    let other = b.conv(x, 32, 3, 1, 1);
+    let whole = b.push(Op::Concat, &[part, other]);
+    let bent = b.norm(whole);
+    let y = b.conv(bent, 32, 3, 1, 1);
+    let pooled = b.maxpool(y, 3, 1);
+    let sum = b.plus(pooled, part);
+    let (checked, params) = b.finish(&[("last", sum)]);
+    let input = noise(5, &[1, 16, 6, 6]);
+    let expected = interp::run(&checked.canonical(), &params, &[("input", input.view())]).unwrap();
+    let model = Model::new(checked, params).unwrap();
+    for isa in available() {
+        let mut session = model.session_with(SessionOptions { threads: 1, isa: Some(isa) }).unwrap();
+        let found = session.run(&[("input", input.view())]).unwrap();
+        let off = distance(found.main(), expected.main());
+        assert!(off < 1e-4, "{isa}: {off}\n{}", session.last_plan().unwrap());
+    }
+}
+
 /// A part from long before the result would take the result's room all that time.
 #[test]
 fn memory_does_not_grow() {

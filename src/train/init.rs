@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::tensor::Tensor;
 use crate::data::Rng;
 use crate::formats::{Tensors, weights};
-use crate::ir::{Checked, Initial, NodeId, Op, ParamRole, ParamSource, Recipe, is_within};
+use crate::ir::{Checked, Initial, NodeId, ParamRole, ParamSource, Recipe, is_within};
 use crate::runtime::ParamStore;
 
 use super::TrainError;
@@ -56,7 +56,7 @@ fn last_norms(checked: &Checked) -> Vec<NodeId> {
     let graph = checked.graph();
     let first = |add: NodeId| graph.operands(add).first().map(|v| v.node);
     let path = checked.network.shortcuts.iter().filter_map(|s| first(s.add));
-    path.filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_))).collect()
+    path.filter(|&id| graph.node(id).op.is_norm()).collect()
 }
 
 /// The tensors of a file, if one is given, with random values for the layers in `except`. Any other tensor that the file lacks, or has with

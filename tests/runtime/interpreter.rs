@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
+use resnetc::internal::ir::{
+    Checked, Conv, Elementwise, Epilogue, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Shape, Value,
+};
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -162,9 +164,15 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let end = b.rng.range(start + 1, all);
             b.push(Op::Slice(start..end), &[x])
         }
-        _ => {
+        18 => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
+        }
+        _ => {
+            let over = b.rng.one_of(&[NormOver::Channels, NormOver::All, NormOver::Groups(groups), NormOver::Places]);
+            let x = if over != NormOver::Places && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let y = b.sample_norm(x, over);
+            if b.rng.flip() { b.relu(y) } else { y }
         }
     };
     let (checked, params) = b.finish(&[("y", y)]);
@@ -236,7 +244,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..19, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..20, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

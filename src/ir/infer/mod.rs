@@ -1,6 +1,7 @@
 //! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
+mod norm;
 mod operands;
 mod rows;
 #[cfg(test)]
@@ -11,6 +12,7 @@ pub use error::ShapeError;
 
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
+use norm::sample_norm;
 use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
@@ -71,6 +73,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             out
         }
         Op::BatchNorm(_) | Op::Softmax | Op::Dropout(_) => dims[0].to_vec(),
+        Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
         Op::Elementwise(function) => elementwise(op, function, &dims)?,
         Op::Concat => {
             let mut channels = 0usize;
@@ -256,7 +259,13 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             pair(3)?;
             dims[0].to_vec()
         }
-        Train::SoftmaxGrad => {
+        Train::SampleNormGradParams(norm) => {
+            equal(op, dims[0], dims[1], 1)?;
+            let got = Shape::Known(dims[0].to_vec());
+            let sizes = got.sizes().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: got })?;
+            fixed(&[&[2], &norm.param_shape(&sizes)[..]].concat())
+        }
+        Train::SoftmaxGrad | Train::SampleNormGradInput(_) => {
             equal(op, dims[0], dims[1], 1)?;
             dims[0].to_vec()
         }

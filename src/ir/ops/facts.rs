@@ -3,7 +3,7 @@
 //! Each fact has one default, so an operator appears here only where it differs. What every operator must state for itself is an
 //! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
 
-use crate::ir::attrs::{Conv, Epilogue, Linear, Pad, PadMode, Pair, Pool};
+use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool};
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
@@ -62,6 +62,11 @@ impl Op {
             Op::Linear(Linear { bias, features, .. }) => Some((bias, *features)),
             _ => None,
         }
+    }
+
+    /// Whether it is a norm: its weight and bias are exempt from what is meant for the weights of layers.
+    pub fn is_norm(&self) -> bool {
+        matches!(self, Op::BatchNorm(_) | Op::SampleNorm(_))
     }
 
     /// Whether it multiplies by a learned weight matrix: the layers that papers count.
@@ -158,6 +163,13 @@ impl Op {
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
+            Op::SampleNorm(norm) => {
+                let Some(sizes) = operands[0].sizes().or_else(|| (norm.over != NormOver::All).then(|| vec![channels])) else {
+                    return Vec::new();
+                };
+                let shape = norm.param_shape(&sizes);
+                if norm.affine { vec![(ParamRole::Weight, shape.clone()), (ParamRole::Bias, shape)] } else { Vec::new() }
+            }
             Op::Elementwise(function) => function
                 .learned()
                 .map(|slot| {
@@ -165,7 +177,7 @@ impl Op {
                     (ParamRole::Operand(slot as u8), vec![if is_shared { 1 } else { channels }])
                 })
                 .collect(),
-            Op::Train(op) => op.params(channels),
+            Op::Train(op) => op.params(&operands[0], channels),
             _ => Vec::new(),
         }
     }

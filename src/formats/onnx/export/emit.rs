@@ -121,7 +121,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Adds the values of a parameter, and returns its name in the file.
-    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+    pub(super) fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
         self.param_with_axes(node, role, 0)
     }
 
@@ -156,6 +156,7 @@ impl<'a> Emitter<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
+            Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
@@ -329,7 +330,11 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
 }
 
 pub(super) fn int(name: &str, value: usize) -> AttributeProto {
-    AttributeProto { i: Some(i64::try_from(value).unwrap_or(i64::MAX)), ..attribute(name, AttributeType::Int) }
+    signed(name, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+pub(super) fn signed(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
 }
 
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {

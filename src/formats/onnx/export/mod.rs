@@ -4,6 +4,7 @@ mod elementwise;
 mod emit;
 mod error;
 mod file;
+mod norms;
 mod options;
 mod pools;
 

@@ -64,7 +64,7 @@ fn name_parameters(graph: &mut Graph, types: &Types) {
             .map(|(role, shape)| Param {
                 role,
                 shape,
-                source: ParamSource::Named(format!("{}.{}", node.name, node.op.param_name(role))),
+                source: ParamSource::Named(node.op.full_param_name(&node.name, role)),
             })
             .collect();
     }

@@ -85,6 +85,9 @@ impl<'a> Use<'a> {
             }
             Op::SampleNorm(norm) if norm.affine => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
+                if self.node.op.is_parameter(&self.node.name) {
+                    return Some(functions::parameter(function, self.channels()));
+                }
                 let own = || self.functions.name(function).map(|name| functions::make(name, function, self.channels()));
                 activations::prelu(function, self.channels()).or_else(own)
             }
@@ -111,7 +114,7 @@ impl<'a> Use<'a> {
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
             Op::SampleNorm(norm) => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
-                if function.values().count() == 1 {
+                if function.values().count() == 1 && !self.node.op.is_parameter(&self.node.name) {
                     self.layer()
                 } else {
                     None
@@ -162,6 +165,9 @@ impl<'a> Use<'a> {
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
             Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
             Op::SampleNorm(norm) => self.plain_norm(norm, x),
+            Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
+                functions::with_parameter(function, member, all, self.rank())
+            }
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())
             }

@@ -84,7 +84,7 @@ pub fn initial_params(
                 "`{path}` has no `{name}`; list the layers to initialize randomly: from: \"…\" except [LABEL, …]"
             )));
         };
-        if given.shape() != tensor.shape() {
+        if !given.has_sizes(tensor.shape()) {
             return Err(TrainError::Recipe(format!(
                 "`{path}` has `{name}` with shape {:?}, but the network needs {:?}; list the layers to initialize randomly: \
                  from: \"…\" except [LABEL, …]",
@@ -93,7 +93,7 @@ pub fn initial_params(
             )));
         }
         let values = given.to_f32().into_owned();
-        *tensor = Tensor::from_f32(given.shape().to_vec(), values)
+        *tensor = Tensor::from_f32(tensor.shape().to_vec(), values)
             .ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
     }
     let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_excepted(name));

@@ -192,6 +192,21 @@ impl Op {
         }
     }
 
+    /// The full name of a parameter of a layer. The only parameter of a function has the layer's name if that ends with its own, as a
+    /// parameter has that belongs to a block itself: `gamma: layer_scale` is `blocks.0.gamma`, not `blocks.0.gamma.gamma`.
+    pub fn full_param_name(&self, layer: &str, role: ParamRole) -> String {
+        if self.is_parameter(layer) { layer.to_owned() } else { format!("{layer}.{}", self.param_name(role)) }
+    }
+
+    /// Whether a layer of this name stands for its only parameter: see [`Op::full_param_name`].
+    pub fn is_parameter(&self, layer: &str) -> bool {
+        let Op::Elementwise(function) = self else { return false };
+        let mut learned = function.learned();
+        let (first, more) = (learned.next(), learned.next());
+        let is_named = |slot: usize| layer.rsplit('.').next() == Some(&function.operands[slot].name);
+        first.is_some_and(is_named) && more.is_none()
+    }
+
     /// Multiply-adds for one image, counted as in the paper: only convolutions and linear layers. `None` if a size is free or
     /// unknown.
     pub fn macs(&self, operands: &[Shape], result: &Shape) -> Option<u64> {

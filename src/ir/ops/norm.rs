@@ -92,7 +92,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 affine(true),
             ],
         )
-        .examples(&["groupnorm groups: 8", "groupnorm"]),
+        .examples(&["groupnorm groups: 2", "groupnorm groups: 4, affine: false"]),
         read: |given, _| read_norm(given, NormOver::Groups(given.get("groups")?)),
         write: |op| {
             let Op::SampleNorm(norm @ SampleNorm { over: NormOver::Groups(groups), .. }) = op else { return None };

@@ -299,5 +299,6 @@ pub const TABLE: &[Row] = &[
     (&["value"], &["false"], Ours("false")),
     (&["value"], &["none", "null", "nil"], Nothing("there is no such value: leave the key out to get its default")),
     (&["value"], &["same"], Nothing("padding is a number; an odd kernel keeps the size by default (with stride 1): leave the key out")),
+    (&["value"], &["inchannels"], Nothing("in a block, `in_channels` is the number of channels of its input; a parameter can have it as its default: `block unit(hidden = in_channels * 6)`")),
     (&["value"], &["valid"], Nothing("write `padding: 0`")),
 ];

@@ -89,6 +89,25 @@ fn a_block_knows_the_channels_of_its_input() {
 }
 
 #[test]
+fn a_depthwise_convolution_is_a_conv_of_single_channels() {
+    let short = good(
+        "network net {\n input 4 x 8 x 8\n conv 1x1, filters: 6\n depthwise 3x3, stride: 2\n depthwise 5x5, multiplier: 2\n}\n",
+    );
+    let long = good(
+        "network net {\n input 4 x 8 x 8\n conv 1x1, filters: 6\n conv 3x3, filters: 6, groups: 6, stride: 2\n \
+         conv 5x5, filters: 12, groups: 6\n}\n",
+    );
+    let layers = |net: &crate::ir::Network| {
+        net.graph.ids().map(|id| net.graph.node(id).clone()).map(|n| (n.op, n.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(layers(&short), layers(&long));
+    assert_eq!(codes("network net {\n input 4\n depthwise 3x3\n}\n", &[]), [""; 0]); // the checker reports the rank
+    assert_eq!(codes("network net {\n input 4 x 8 x 8\n depthwise 3x3, filters: 4\n}\n", &[]), ["E0201"]);
+    let many = "network net {\n input 1_000_000_000 x 1 x 1\n depthwise 1x1, multiplier: 1_000_000_000_000\n}\n";
+    assert_eq!(codes(many, &[]), ["E0109"]);
+}
+
+#[test]
 fn there_is_no_block_around_a_network() {
     let (_, diags) = elaborate("network net {\n input 4 x 8 x 8\n conv 1x1, filters: in_channels\n}\n", &[]);
     let told: Vec<_> = diags.iter().map(|d| (d.code.0, d.helps[0].text.contains("in a block"))).collect();

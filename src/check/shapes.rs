@@ -188,6 +188,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 .rule("`groups` divides the channels and the filters");
             let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
+            if *groups == filters && *groups > 1 {
+                diag = diag.help(format!("`depthwise` has a group and a filter for each of the {channels} channels"));
+            }
             let both = gcd(channels, filters);
             if let Some(near) = (2..=both.min(*groups)).rev().find(|g| both.is_multiple_of(*g)) {
                 diag = diag.help(format!("`groups: {near}` divides the {channels} channels and the {filters} filters"));

@@ -152,7 +152,7 @@ impl<'a> Expander<'a> {
     }
 
     pub fn evaluator(&mut self) -> Eval<'_> {
-        Eval { program: self.program, diags: self.diags, work: self.work }
+        Eval::new(self.program, self.diags, self.work)
     }
 
     pub fn error(&mut self, diag: Diagnostic) {
@@ -350,7 +350,7 @@ impl<'a> Expander<'a> {
         cx.current
     }
 
-    fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
+    pub fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
         let Some((name, _)) = self.label_text(name, &cx.env) else {
             cx.current = None;
             return;

@@ -35,8 +35,15 @@ impl Expander<'_> {
         cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
     }
 
-    /// `parallel concat { arm { … } … }`: every arm reads the same value.
-    pub(super) fn parallel(&mut self, join: &Ident, arms: &[(Label, Vec<Stmt>)], label: Option<&Label>, span: Span, cx: &mut Cx) {
+    /// `parallel concat { [NAME] { … } … }`: every arm reads the same value; a name opens a scope.
+    pub(super) fn parallel(
+        &mut self,
+        join: &Ident,
+        arms: &[(Option<Label>, Vec<Stmt>)],
+        label: Option<&Label>,
+        span: Span,
+        cx: &mut Cx,
+    ) {
         let Some(operator) = operators::find(&join.node).filter(|operator| operator.schema.is_join()) else {
             let message = format!("arms cannot be joined by `{}`", join.node);
             let label = "one of `concat`, `add`, `mul`";
@@ -48,12 +55,11 @@ impl Expander<'_> {
         let mut values = Vec::new();
         let mut after = stride;
         for (arm, body) in arms {
-            let Some((name, _)) = self.label_text(arm, &cx.env) else {
-                values.push(None);
-                continue;
-            };
             (cx.current, cx.stride) = (start, stride);
-            self.in_scope(&name, false, |this| this.body(body, cx));
+            match arm {
+                Some(name) => self.scoped(name, false, body, cx),
+                None => self.body(body, cx),
+            }
             values.push(cx.current);
             after = cx.stride;
         }

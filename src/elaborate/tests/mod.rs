@@ -3,6 +3,7 @@
 
 mod files;
 mod functions;
+mod numbers;
 
 use std::sync::Arc;
 
@@ -84,6 +85,15 @@ fn a_sequence_numbers_what_unlabeled_blocks_yield() {
          repeat 2 of unit { filters: 4 }\n maxpool 2x2\n unit 8\n }\n}\n",
     );
     assert_eq!(names(&net), (0..7).map(|i| format!("features.{i}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_arm_without_a_name_opens_no_scope() {
+    let net = good(
+        "network net {\n input 3 x 8 x 8\n scope fire {\n conv 1x1, filters: 4 as squeeze\n parallel concat {\n { }\n \
+         { conv 1x1, filters: 4 as expand1x1 }\n named { conv 3x3, filters: 4 }\n {\n conv 3x3, filters: 4\n }\n }\n conv 1x1, filters: 4\n }\n}\n",
+    );
+    assert_eq!(names(&net), ["fire.squeeze", "fire.expand1x1", "fire.named.conv1", "fire.conv1", "fire.concat", "fire.conv2"]);
 }
 
 #[test]

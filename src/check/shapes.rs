@@ -216,7 +216,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             reads,
         )
         .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
-        .help("`upsample nearest, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
+        .help("`upsample …, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
         ShapeError::Free { op, shape } => {
             // `linear` flattens a feature map implicitly, so the message names `linear`
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);

@@ -87,7 +87,8 @@ impl Kernel {
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
-            | Kernel::Upsample { .. } => Family::Movement,
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => Family::Movement,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod resize;
 mod rows;
 mod train;
 
@@ -76,7 +77,7 @@ impl Lowering<'_> {
         let operands = graph.operands(id);
         let result = Value::from(id);
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
-        if let Op::Upsample(None) = node.op {
+        if let Op::Upsample(_) = node.op {
             // only the sizes of the second operand matter
             inputs.truncate(1);
         }
@@ -128,7 +129,7 @@ impl Lowering<'_> {
                 let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 Kernel::Pool(self.pool_shape(&pool, result, operands[0])?)
             }
-            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
+            Op::Upsample(upsample) => self.upsample(upsample, self.map(operands[0])?, self.map(result)?, &node.name)?,
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Train(op) => return self.train(id, op),
@@ -137,6 +138,7 @@ impl Lowering<'_> {
         let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
+            Kernel::Interpolate(map) => map.scratch(1) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;

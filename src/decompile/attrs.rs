@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ir::ops::{AttrValue, Given, Kind, Shown};
+use crate::ir::ops::{AttrValue, Given, Kind, Shown, shape_text};
 use crate::ir::{Dim, Op, Pair, Shape, Sides};
 
 /// The value of an argument.
@@ -12,6 +12,7 @@ pub(super) enum Val {
     Size(Pair),
     Sides(Sides),
     Ends([usize; 2]),
+    Shape([Option<usize>; 3]),
     Float(f64),
     Bool(bool),
     /// A word of the language: `global`.
@@ -33,6 +34,7 @@ impl Val {
             AttrValue::Sides([_, width]) if signal => Val::Ends(width),
             AttrValue::Sides(sides) => Val::Sides(sides),
             AttrValue::Ends(ends) => Val::Ends(ends),
+            AttrValue::Shape(sizes) => Val::Shape(sizes),
             AttrValue::Number(x) => Val::Float(x),
             AttrValue::Flag(on) => Val::Bool(on),
             AttrValue::Word(word) => Val::Word(word),
@@ -54,6 +56,7 @@ impl fmt::Display for Val {
             Val::Size([h, w]) => write!(f, "{h}x{w}"),
             Val::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             Val::Ends([a, b]) => write!(f, "[{a}, {b}]"),
+            Val::Shape(sizes) => f.write_str(&shape_text(*sizes)),
             // the shortest text that parses to the same number
             Val::Float(x) if *x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", *x as i64),
             Val::Float(x) => write!(f, "{x:?}"),

@@ -128,6 +128,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Custom(op) => op.0.word().to_owned(),
         Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
         Kernel::Slice { .. } => "slice".to_owned(),
+        Kernel::Rearrange { .. } => "rearrange".to_owned(),
+        Kernel::Shuffle { groups, .. } => format!("shuffle groups {groups}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -17,6 +17,8 @@ pub enum AttrValue {
     Sides(Sides),
     /// Before and after.
     Ends([usize; 2]),
+    /// Channels, height and width; `None` is what the others leave.
+    Shape([Option<usize>; 3]),
     /// A real number.
     Number(f64),
     /// On or off.
@@ -105,6 +107,7 @@ macro_rules! field {
 field!(usize, Count, Count);
 field!(Pair, Size, Size | Ends);
 field!(Sides, Sides, Sides);
+field!([Option<usize>; 3], Shape, Shape);
 field!(f64, Number, Number);
 field!(bool, Flag, Flag);
 field!(&'static str, Word, Word);
@@ -134,6 +137,7 @@ impl fmt::Display for AttrValue {
             AttrValue::Sides([[t, b], [l, r]]) if t == b && l == r => write!(f, "{}", AttrValue::Size([t, l])),
             AttrValue::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             AttrValue::Ends([before, after]) => write!(f, "[{before}, {after}]"),
+            AttrValue::Shape(sizes) => f.write_str(&shape_text(sizes)),
             // the shortest text that parses to the same number
             AttrValue::Number(x) if x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", x as i64),
             AttrValue::Number(x) => write!(f, "{x:?}"),
@@ -141,4 +145,10 @@ impl fmt::Display for AttrValue {
             AttrValue::Word(word) => f.write_str(word),
         }
     }
+}
+
+/// `[64, 7, -1]`, where -1 is what the others leave.
+pub fn shape_text(sizes: [Option<usize>; 3]) -> String {
+    let [c, h, w] = sizes.map(|size| size.map_or("-1".to_owned(), |size| size.to_string()));
+    format!("[{c}, {h}, {w}]")
 }

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod options;
 mod pools;
+mod rearrange;
 
 pub use error::ExportError;
 pub use options::{ExportOptions, FIRST_OPSET, LAST_OPSET};

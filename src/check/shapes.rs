@@ -189,6 +189,9 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 if filters.is_some() { "`groups` divides the channels and the filters" } else { "`groups` divides the channels" };
             let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule(rule);
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
+            if filters == Some(*groups) && *groups > 1 {
+                diag = diag.help(format!("`depthwise` has a group and a filter for each of the {channels} channels"));
+            }
             let both = gcd(channels, filters.unwrap_or(channels));
             if let Some(near) = (2..=both.min(*groups)).rev().find(|g| both.is_multiple_of(*g)) {
                 let filters = filters.map_or(String::new(), |filters| format!(" and the {filters} filters"));

@@ -86,17 +86,19 @@ pub(super) struct Statement {
     pub arguments: Vec<Attr>,
 }
 
-/// An operator as a statement. `signal`: whether its operand has one spatial axis, so that sizes are single numbers.
-pub(super) fn statement(op: &Op, signal: bool) -> Statement {
+/// An operator as a statement on an operand of this shape. On one with a single spatial axis, sizes are single numbers.
+pub(super) fn statement(op: &Op, operand: Option<&Shape>) -> Statement {
+    let signal = is_signal(operand);
     let argument = |Given { attribute, value, is_default }: Given<'_>| Attr {
         key: attribute.key.to_owned(),
         first: attribute.is_positional,
         value: Val::of(value, attribute.kind, signal),
         default: is_default && attribute.shown != Shown::Everywhere,
     };
-    let arguments = op.attributes().into_iter().map(argument).collect();
+    let (word, attributes) = op.statement(operand.and_then(Shape::channels));
+    let arguments = attributes.into_iter().map(argument).collect();
     let applied = op.as_elementwise().filter(|function| function.is_applied());
-    Statement { word: op.word().to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
+    Statement { word: word.to_owned(), expression: applied.and_then(|function| function.expression()), arguments }
 }
 
 /// Whether a shape has one spatial axis (1-D inputs).

@@ -152,7 +152,7 @@ impl<'a> Expander<'a> {
     }
 
     pub fn evaluator(&mut self) -> Eval<'_> {
-        Eval { program: self.program, diags: self.diags, work: self.work }
+        Eval::new(self.program, self.diags, self.work)
     }
 
     pub fn error(&mut self, diag: Diagnostic) {

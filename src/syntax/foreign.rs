@@ -332,6 +332,7 @@ fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advi
     }
     let example = match own {
         "conv" => "conv 3x3, filters: 64",
+        "depthwise" => "depthwise 3x3",
         "upsample" => "upsample 2",
         "pad" => "pad 1",
         "linear" => "linear 10",

@@ -3,6 +3,7 @@
 
 mod files;
 mod functions;
+mod numbers;
 
 use std::sync::Arc;
 

@@ -19,10 +19,13 @@ use resnetc::internal::train::{Batch, Engine, EngineOptions, GraphEngine};
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [file, network, weights, images, labels, out, rest @ ..] = &args[..] else {
-        return Err("usage: gradients FILE NETWORK WEIGHTS IMAGES.npy LABELS.npy OUT.safetensors [AUXILIARY] [NAME=VALUE …]".into());
+        return Err(
+            "usage: gradients FILE NETWORK WEIGHTS IMAGES.npy LABELS.npy OUT.safetensors [AUXILIARY] [NAME=VALUE …]".into()
+        );
     };
     let auxiliary = rest.first().map_or(Ok(0.0), |text| text.parse())?;
-    let set = rest.iter().skip(1).filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
+    let set =
+        rest.iter().skip(1).filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect();
     let options = CompileOptions { network: Some(network.clone()), set, weights: Weights::File(weights.into()) };
     let (checked, params) = Frontend::open(Path::new(file))?.bound(&options)?;
 

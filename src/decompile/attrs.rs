@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::ir::ops::{AttrValue, Given, Kind, Shown, shape_text};
-use crate::ir::{Dim, Op, Pair, Shape, Sides};
+use crate::ir::ops::{AttrValue, Given, Kind, Shown};
+use crate::ir::{Dim, Op, Pair, Shape, Sides, shape_text};
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]

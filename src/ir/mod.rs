@@ -39,7 +39,7 @@ pub use ops::{Arity, AttrValue, Attributes, Schema};
 pub use params::{Param, ParamRole, ParamSource};
 pub(crate) use phase::Rewrite;
 pub use phase::{Canonical, Checked, Plannable, Runnable, ShapedNetwork};
-pub use rearrange::{Moves, Rearrange, SquareOrder, Squares, reshaped};
+pub use rearrange::{Moves, Rearrange, SquareOrder, Squares, reshaped, shape_text};
 pub use recipe::{Augment, Count, Init, Initial, Loss, OnError, Recipe, Schedule, Sgd, Warmup, WeightsFrom};
 pub use row_loops::{RowLoop, RowsError, Unit, units};
 pub use tensor_type::{Rows, TensorType};

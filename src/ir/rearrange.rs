@@ -105,6 +105,12 @@ pub fn reshaped(sizes: [Option<usize>; 3], values: usize) -> [usize; 3] {
     sizes.map(|size| size.unwrap_or(values / stated))
 }
 
+/// `[64, 7, -1]`, where -1 is what the others leave.
+pub fn shape_text(sizes: [Option<usize>; 3]) -> String {
+    let [c, h, w] = sizes.map(|size| size.map_or("-1".to_owned(), |size| size.to_string()));
+    format!("[{c}, {h}, {w}]")
+}
+
 impl Moves {
     /// The same with as few axes as possible: axes of size 1 are dropped, and those that stay together are one. No axis is left
     /// if every value stays where it is and there is only one.

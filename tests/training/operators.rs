@@ -319,8 +319,11 @@ fn layers_without_norms_and_ends() {
         let x = b.push(Op::Rearrange(Rearrange::Shuffle(2)), &[x]);
         let x = b.conv(x, 24, 1, 1, 1);
         let x = b.push(Op::Softmax(Some(2)), &[x]);
+        let x = b.conv(x, 24, 1, 1, 1);
         let x = b.push(Op::Rearrange(Rearrange::transpose("whc").unwrap()), &[x]);
-        b.conv(x, 8, 1, 1, 1)
+        let x = b.conv(x, 8, 3, 1, 1);
+        let x = b.norm(x);
+        b.relu(x)
     });
     check("dropout", [2, 5, 6], |b, x| {
         let x = b.conv(x, 21, 3, 1, 1);

@@ -3,8 +3,7 @@
 use thiserror::Error;
 
 use crate::base::tensor::DType;
-use crate::ir::ops::shape_text;
-use crate::ir::{Dim, Rows, Shape};
+use crate::ir::{Dim, Rows, Shape, shape_text};
 
 /// Why an operator does not fit its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

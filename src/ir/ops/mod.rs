@@ -16,4 +16,4 @@ mod value;
 pub use facts::Arity;
 pub use schema::{Alone, Attribute, DefaultValue, Kind, Operands, Operator, Rule, Schema, Shown};
 pub use table::{Given, find, operators};
-pub use value::{AttrValue, Attributes, Invalid, shape_text};
+pub use value::{AttrValue, Attributes, Invalid};

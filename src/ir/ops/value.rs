@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::codes;
 use crate::base::diagnostic::Code;
 use crate::ir::attrs::{Pair, Sides};
+use crate::ir::rearrange::shape_text;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -145,10 +146,4 @@ impl fmt::Display for AttrValue {
             AttrValue::Word(word) => f.write_str(word),
         }
     }
-}
-
-/// `[64, 7, -1]`, where -1 is what the others leave.
-pub fn shape_text(sizes: [Option<usize>; 3]) -> String {
-    let [c, h, w] = sizes.map(|size| size.map_or("-1".to_owned(), |size| size.to_string()));
-    format!("[{c}, {h}, {w}]")
 }

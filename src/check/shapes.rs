@@ -218,7 +218,7 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             reads,
         )
         .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
-        .help("`upsample nearest, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
+        .help("`upsample …, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
         ShapeError::Free { .. } if matches!(node.op, Op::Rearrange(_)) => {
             Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
                 .rule("what rearranges rows and columns needs to know how many there are")

@@ -13,6 +13,7 @@ pub(super) enum Val {
     Sides(Sides),
     Ends([usize; 2]),
     Shape([Option<usize>; 3]),
+    Factors([f64; 2]),
     Float(f64),
     Bool(bool),
     /// A word of the language: `global`.
@@ -22,6 +23,11 @@ pub(super) enum Val {
 impl Val {
     pub fn int(n: usize) -> Val {
         Val::Int(i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    /// A factor, as a whole number if it is one.
+    fn factor(x: f64) -> Val {
+        if x.fract() == 0.0 && x < 1e15 { Val::Int(x as i64) } else { Val::Float(x) }
     }
 
     fn of(value: AttrValue, kind: Kind, signal: bool) -> Val {
@@ -35,6 +41,11 @@ impl Val {
             AttrValue::Sides(sides) => Val::Sides(sides),
             AttrValue::Ends(ends) => Val::Ends(ends),
             AttrValue::Shape(sizes) => Val::Shape(sizes),
+            AttrValue::Factors([h, w]) if signal || h == w => Val::factor(w),
+            AttrValue::Factors([h, w]) => match [h, w].map(Val::factor) {
+                [Val::Int(_), Val::Int(_)] => Val::Size([h as usize, w as usize]),
+                _ => Val::Factors([h, w]),
+            },
             AttrValue::Number(x) => Val::Float(x),
             AttrValue::Flag(on) => Val::Bool(on),
             AttrValue::Word(word) => Val::Word(word),
@@ -57,6 +68,7 @@ impl fmt::Display for Val {
             Val::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             Val::Ends([a, b]) => write!(f, "[{a}, {b}]"),
             Val::Shape(sizes) => f.write_str(&shape_text(*sizes)),
+            Val::Factors(factors) => write!(f, "[{}, {}]", Val::Float(factors[0]), Val::Float(factors[1])),
             // the shortest text that parses to the same number
             Val::Float(x) if *x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", *x as i64),
             Val::Float(x) => write!(f, "{x:?}"),

@@ -233,6 +233,7 @@ impl<'s> Reader<'_, 's, '_> {
                 other => return self.wrong("[before, after]", other, span),
             },
             Kind::Shape => AttrValue::Shape(self.shape(value, span)?),
+            Kind::Factors => AttrValue::Factors(self.factors(attribute, value, span)?),
             Kind::Number | Kind::Probability => self.number(attribute, value, span)?.into(),
             Kind::Real => match number(value).map(|x| x as f32).filter(|x| x.is_finite()) {
                 Some(x) => x.into(),
@@ -258,6 +259,18 @@ impl<'s> Reader<'_, 's, '_> {
                 self.refuse(format!("{n} is out of range here"), span, label)
             }
             other => self.wrong("a whole number", other, span),
+        }
+    }
+
+    /// `2`, `1.5`, `2x3` or `[1.5, 2]`; one number is for the length of a 1-D input.
+    fn factors(&mut self, attribute: &Attribute<'_>, value: &Value, span: Span) -> Option<[f64; 2]> {
+        match value {
+            Value::Size(h, w) => Some([*h as f64, *w as f64]),
+            Value::List(items) if items.len() == 2 => {
+                Some([self.number(attribute, &items[0], span)?, self.number(attribute, &items[1], span)?])
+            }
+            Value::List(_) => self.wrong(&attribute.kind.takes(), value, span),
+            _ => self.number(attribute, value, span).map(|factor| [if self.signal { 1.0 } else { factor }, factor]),
         }
     }
 

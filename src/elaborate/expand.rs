@@ -350,7 +350,7 @@ impl<'a> Expander<'a> {
         cx.current
     }
 
-    fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
+    pub fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
         let Some((name, _)) = self.label_text(name, &cx.env) else {
             cx.current = None;
             return;

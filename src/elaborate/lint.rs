@@ -187,7 +187,7 @@ impl Names<'_> {
                 }
                 StmtKind::Parallel { arms, label, .. } => {
                     for (name, body) in arms {
-                        self.label(Some(name));
+                        self.label(name.as_ref());
                         self.body(body);
                     }
                     self.label(label.as_ref());

@@ -330,7 +330,7 @@ impl<'a> Differentiation<'a> {
                 let pool = Pool { kind: PoolKind::MAX, kernel: [h, w], stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 self.pool(id, name, &pool, dy)
             }
-            Op::Upsample(_) => self.upsample(id, name, dy),
+            Op::Upsample(upsample) => self.upsample(id, name, *upsample, dy),
             Op::Slice(range) => self.slice(id, name, range, dy),
             Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Differentiation, GradError};
-use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Train, Value};
+use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Train, Upsample, Value};
 
 impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
@@ -88,12 +88,13 @@ impl Differentiation<'_> {
         Ok(())
     }
 
-    pub(super) fn upsample(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+    pub(super) fn upsample(&mut self, id: NodeId, name: &str, upsample: Upsample, dy: Value) -> Result<(), GradError> {
         // only the size of a second operand matters
         let x = self.operand(id, 0)?;
         if self.needs(x) {
             let [_, h, w] = self.map(x.node)?;
-            let dx = self.train(id, &format!("{name}.x.grad"), Train::UpsampleGrad { input: [h, w] }, &[dy])?;
+            let grad = Train::UpsampleGrad { upsample, input: [h, w] };
+            let dx = self.train(id, &format!("{name}.x.grad"), grad, &[dy])?;
             self.accumulate(x, dx);
         }
         Ok(())

@@ -25,6 +25,7 @@ pub mod summary;
 mod tensor_type;
 mod train;
 mod types;
+mod upsample;
 
 pub use attrs::*;
 pub use custom::{Chunk, Custom, CustomOp, Reference, Slice, SliceMut};
@@ -45,3 +46,4 @@ pub use row_loops::{RowLoop, RowsError, Unit, units};
 pub use tensor_type::{Rows, TensorType};
 pub use train::Train;
 pub use types::Types;
+pub use upsample::{Interpolation, Target, Upsample};

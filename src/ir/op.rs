@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
-use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train};
+use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -38,9 +38,8 @@ pub enum Op {
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
-    /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
-    /// columns, or to the size of a second operand.
-    Upsample(Option<Pair>),
+    /// A feature map at another size. A second operand may have the size.
+    Upsample(Upsample),
     /// The channels (or features) of this range.
     Slice(std::ops::Range<usize>),
     /// Channels, rows and columns in another order: shuffles, transpositions, squares of pixels as channels.

@@ -1,14 +1,17 @@
 //! The computations of steps.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
 use crate::ir::CustomOp;
 use crate::kernels::ConvShape;
+use crate::kernels::interpolate::Interpolation;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
+use crate::kernels::upsample::Nearest;
 use crate::kernels::winograd::WinogradPlan;
 
 /// The algorithm of a convolution.
@@ -151,12 +154,9 @@ pub enum Kernel {
         groups: usize,
     },
     /// Nearest-neighbor upsampling.
-    Upsample {
-        /// Height and width.
-        input: [usize; 2],
-        /// Height and width of the output.
-        output: [usize; 2],
-    },
+    Upsample(Nearest),
+    /// Interpolation, or its gradient.
+    Interpolate(Arc<Interpolation>),
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
     /// An operator that the program gives.

@@ -113,7 +113,8 @@ impl Layouts {
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
             | Kernel::Shuffle { .. }
-            | Kernel::Upsample { .. } => (any_blocked && !reads_flattened(plan, step), false),
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => (any_blocked && !reads_flattened(plan, step), false),
         };
         let layout = StepLayout { blocked, plain_input };
         for (slot, id) in step.inputs.iter().enumerate() {
@@ -186,6 +187,7 @@ impl Assignment<'_> {
                 let options = &self.plan.options;
                 step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads) * size_of::<f32>();
             }
+            Kernel::Interpolate(map) if layout.blocked => step.scratch = map.scratch(self.lanes) * size_of::<f32>(),
             _ => {}
         }
         let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| self.reads(&step, layout, slot)).collect();

@@ -89,7 +89,8 @@ impl Kernel {
             | Kernel::Slice { .. }
             | Kernel::Rearrange { .. }
             | Kernel::Shuffle { .. }
-            | Kernel::Upsample { .. } => Family::Movement,
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => Family::Movement,
         }
     }
 }

@@ -217,12 +217,12 @@ pub enum StmtKind {
         /// Inside.
         body: Vec<Stmt>,
     },
-    /// `parallel concat { arm { … } … } [as LABEL]`
+    /// `parallel concat { [NAME] { … } … } [as LABEL]`
     Parallel {
         /// `concat`, `add` or `mul`.
         join: Ident,
-        /// Name and body of each arm, in order. An empty body passes its input on.
-        arms: Vec<(Label, Vec<Stmt>)>,
+        /// Name, which opens a scope, and body of each arm, in order. An empty body passes its input on.
+        arms: Vec<(Option<Label>, Vec<Stmt>)>,
         /// `as LABEL`
         label: Option<Label>,
     },

@@ -326,9 +326,10 @@ pub(super) fn list_of_keys(cx: &mut Context, pairs: Pairs<Rule>) -> Option<(Vec<
     Some((args, allows))
 }
 
-pub(super) fn arm(cx: &mut Context, pair: Pair<Rule>) -> Option<(Label, Vec<Stmt>)> {
-    let mut pairs = pair.into_inner();
-    Some((label(cx, pairs.next()?)?, body(cx, pairs.next()?)?))
+pub(super) fn arm(cx: &mut Context, pair: Pair<Rule>) -> Option<(Option<Label>, Vec<Stmt>)> {
+    let mut pairs = pair.into_inner().peekable();
+    let name = pairs.next_if(|pair| pair.as_rule() == Rule::label);
+    Some((optional(name, |pair| label(cx, pair))?, body(cx, pairs.next()?)?))
 }
 
 /// An `else if` becomes the only statement of an `else`.

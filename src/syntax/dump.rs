@@ -105,10 +105,12 @@ impl Dump {
                 self.depth += 1;
                 for (name, body) in arms {
                     let at = match name {
-                        Label::Name(name) => name.span.start,
-                        Label::Template(template) => template.span.start,
+                        Some(Label::Name(name)) => name.span.start,
+                        Some(Label::Template(template)) => template.span.start,
+                        None => body.first().map_or(at, |stmt| stmt.span.start),
                     };
-                    self.nested(at, &format!("arm {}", label(name)), body);
+                    let name = name.as_ref().map(|name| format!(" {}", label(name))).unwrap_or_default();
+                    self.nested(at, &format!("arm{name}"), body);
                 }
                 self.depth -= 1;
             }

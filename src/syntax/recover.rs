@@ -320,14 +320,14 @@ impl<'a> Recovery<'a> {
         result
     }
 
-    fn arms(&mut self, braces: &Braces) -> Vec<(Label, Vec<Stmt>)> {
+    fn arms(&mut self, braces: &Braces) -> Vec<(Option<Label>, Vec<Stmt>)> {
         let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
         let mut arms = Vec::new();
         for piece in pieces {
             let inside = self.braces(&piece);
             let arm = self.hollow(&piece, &inside, Rule::only_arm, |cx, mut pairs| build::arm(cx, pairs.next()?));
             let body = inside.iter().flat_map(|inside| self.statements(inside)).collect();
-            arms.extend(arm.map(|(label, _)| (label, body)));
+            arms.extend(arm.map(|(name, _)| (name, body)));
         }
         arms
     }

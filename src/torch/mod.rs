@@ -25,6 +25,7 @@ mod loops;
 mod names;
 mod op;
 mod rearrange;
+mod resize;
 mod scope;
 mod script;
 mod text;

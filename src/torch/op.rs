@@ -24,7 +24,7 @@ impl<'a> Use<'a> {
     }
 
     /// Number of axes after the channels.
-    fn rank(&self) -> usize {
+    pub(super) fn rank(&self) -> usize {
         self.x.map().map_or(0, <[_]>::len)
     }
 
@@ -133,8 +133,8 @@ impl<'a> Use<'a> {
                 let end = |hint, n| Arg::plain(Expr::number(Role::Other(hint), hint, Val::int(n)));
                 call("PadChannels", vec![end("before", before), end("after", after)])
             }
-            Op::Upsample(Some(times)) => {
-                call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
+            Op::Upsample(upsample) => {
+                self.upsample_size(upsample).and_then(|size| call("nn.Upsample", self.upsample(upsample, size)))
             }
             Op::Rearrange(of) => rearrange::module(of),
             Op::Input(_)
@@ -142,7 +142,6 @@ impl<'a> Use<'a> {
             | Op::Concat
             | Op::Softmax(Some(_))
             | Op::Pad(_)
-            | Op::Upsample(None)
             | Op::Slice(_)
             | Op::Train(_)
             | Op::Custom(_) => None,
@@ -197,12 +196,10 @@ impl<'a> Use<'a> {
                 parts.extend([step(w), Expr::text("]")]);
                 Expr::Seq(parts)
             }
-            Op::Upsample(Some(times)) => {
-                with("F.interpolate", x, vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
-            }
-            Op::Upsample(None) => {
-                let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
-                with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
+            Op::Upsample(upsample) => {
+                let like = second.map(|like| Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")])));
+                let size = self.upsample_size(upsample).or(like).ok_or_else(|| self.fails("its second operand is missing"))?;
+                with("F.interpolate", x, self.upsample(upsample, size))
             }
             Op::Slice(range) => {
                 let [start, end] = [range.start, range.end].map(|n| number("channel", Val::int(n)));
@@ -278,7 +275,7 @@ impl<'a> Use<'a> {
     }
 }
 
-fn number(role: &'static str, value: Val) -> Expr {
+pub(super) fn number(role: &'static str, value: Val) -> Expr {
     Expr::number(Role::Other(role), role, value)
 }
 

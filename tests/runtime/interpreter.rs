@@ -6,7 +6,8 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder, Squares, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
+    Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
@@ -142,14 +143,20 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         12 => b.push(Op::GlobalMaxPool, &[x]),
         13 => {
-            let times = [b.rng.range(1, 4), b.rng.range(1, 4)];
-            b.push(Op::Upsample(Some(times)), &[x])
+            let target = if b.rng.flip() {
+                Target::Factor([0; 2].map(|_| b.rng.one_of(&[1.0, 1.5, 2.0, 2.7, 3.0, 4.0])))
+            } else {
+                Target::Size(side(&mut b.rng))
+            };
+            let upsample = upsample(&mut b, target);
+            b.push(Op::Upsample(upsample), &[x])
         }
         14 => {
             // smaller or larger
             let [oh, ow] = side(&mut b.rng);
             let like = other(&mut b, &[2, oh, ow]);
-            b.push(Op::Upsample(None), &[x, like])
+            let upsample = upsample(&mut b, Target::Like);
+            b.push(Op::Upsample(upsample), &[x, like])
         }
         15 => {
             let min = b.rng.flip().then_some(-0.25);
@@ -195,6 +202,12 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
     };
     let (checked, params) = b.finish(&[("y", y)]);
     (checked, params, inputs)
+}
+
+/// An upsampling in any mode.
+fn upsample(b: &mut Build, target: Target) -> Upsample {
+    let mode = b.rng.one_of(&[Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic]);
+    Upsample { mode, target, align_corners: mode != Interpolation::Nearest && b.rng.flip() }
 }
 
 /// A network of random blocks, pre-activations, gates, branches and outputs.

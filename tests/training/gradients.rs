@@ -6,8 +6,8 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder, Squares,
-    Train, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
+    Squares, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -189,7 +189,14 @@ fn norms_activations_and_what_moves_values() {
         between(seed, [3, 4], Op::Pad(Pad { mode, ..Pad::zeros([[1, 2], [3, 0]]) })).check(mode.word());
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
-    between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
+    between(10, [3, 4], Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))).check("upsample");
+    for (mode, align_corners) in
+        [(Interpolation::Bilinear, false), (Interpolation::Bilinear, true), (Interpolation::Bicubic, false)]
+    {
+        for target in [Target::Factor([1.5, 2.0]), Target::Size([2, 7])] {
+            between(10, [3, 4], Op::Upsample(Upsample { mode, target, align_corners })).check(mode.word());
+        }
+    }
     between(11, [5, 4], Op::from(Elementwise::clamp(-0.3, 0.4))).check("clip");
     between(14, [5, 4], Op::from(Elementwise::affine(-1.5, 1.0))).check("scale");
     for (seed, range) in [(15, 0..3), (16, 1..2), (17, 2..4)] {
@@ -228,7 +235,7 @@ fn norms_activations_and_what_moves_values() {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));
         let x = b.conv(x, 3, 3, 1, 1);
         let small = b.conv(x, 4, 3, 2, 1);
-        let y = b.push(Op::Upsample(None), &[small, x]);
+        let y = b.push(Op::Upsample(Upsample::nearest(Target::Like)), &[small, x]);
         let y = b.push(Op::Flatten, &[y]);
         b.linear(y, 3)
     })

@@ -4,7 +4,8 @@ use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Target,
+    Upsample, Value,
 };
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
@@ -211,7 +212,19 @@ fn pools() {
             ("repeated", Op::Pad(Pad { mode: PadMode::Replicate, ..Pad::zeros([[1, 0], [2, 3]]) })),
             ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
-            ("twice and thrice", Op::Upsample(Some([2, 3]))),
+            ("twice and thrice", Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))),
+            (
+                "bilinear",
+                Op::Upsample(Upsample {
+                    mode: Interpolation::Bilinear,
+                    target: Target::Factor([2.0, 1.5]),
+                    align_corners: false,
+                }),
+            ),
+            (
+                "bicubic",
+                Op::Upsample(Upsample { mode: Interpolation::Bicubic, target: Target::Size([13, 5]), align_corners: true }),
+            ),
             ("limits", Op::from(Elementwise::clamp(0.1, 0.7))),
             ("scale", Op::from(Elementwise::affine(-1.0, 1.0))),
         ] {
@@ -272,7 +285,7 @@ fn joins_and_gates() {
         let x = b.conv(x, 16, 3, 1, 1);
         let x = b.relu(x);
         let top = b.conv(x, 16, 3, 2, 1);
-        let top = b.push(Op::Upsample(None), &[top, x]);
+        let top = b.push(Op::Upsample(Upsample::nearest(Target::Like)), &[top, x]);
         let y = b.plus(top, x);
         let max = b.push(Op::GlobalMaxPool, &[y]);
         b.times(y, max)

@@ -88,6 +88,15 @@ fn a_sequence_numbers_what_unlabeled_blocks_yield() {
 }
 
 #[test]
+fn an_arm_without_a_name_opens_no_scope() {
+    let net = good(
+        "network net {\n input 3 x 8 x 8\n scope fire {\n conv 1x1, filters: 4 as squeeze\n parallel concat {\n { }\n \
+         { conv 1x1, filters: 4 as expand1x1 }\n named { conv 3x3, filters: 4 }\n {\n conv 3x3, filters: 4\n }\n }\n conv 1x1, filters: 4\n }\n}\n",
+    );
+    assert_eq!(names(&net), ["fire.squeeze", "fire.expand1x1", "fire.named.conv1", "fire.conv1", "fire.concat", "fire.conv2"]);
+}
+
+#[test]
 fn identity_adds_the_input_and_leaves_what_does_not_fit_to_the_checker() {
     let net = good(&residual("identity"));
     let used = &net.shortcuts[0];

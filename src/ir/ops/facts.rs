@@ -9,6 +9,7 @@ use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::ParamRole;
 use crate::ir::rearrange::Rearrange;
+use crate::ir::upsample::{Target, Upsample};
 
 /// How many operands an operator takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Op {
         let own = match self {
             Op::Input(_) => 0,
             Op::Concat => return Arity::AtLeast(2),
-            Op::Upsample(None) => 2,
+            Op::Upsample(Upsample { target: Target::Like, .. }) => 2,
             Op::Elementwise(function) => function.values().count(),
             Op::Train(op) => op.operands(),
             _ => 1,
@@ -85,7 +86,7 @@ impl Op {
             Op::Dropout(_) => true,
             Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
             Op::Subsample(stride) => *stride == [1, 1],
-            Op::Upsample(times) => *times == Some([1, 1]),
+            Op::Upsample(upsample) => upsample.target == Target::Factor([1.0; 2]),
             Op::Elementwise(function) => function.program.is_identity(),
             Op::Flatten => operands.first() == Some(result),
             Op::Slice(_) => operands.first() == Some(result),
@@ -127,7 +128,8 @@ impl Op {
             Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
                 kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
             }
-            Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
+            Op::AdaptiveAvgPool(size) | Op::Subsample(size) => size[0] == 1,
+            Op::Upsample(upsample) => upsample.is_flat(),
             Op::Pad(pad) => pad.sides[0] == [0, 0],
             Op::Rearrange(rearrange) => {
                 matches!(rearrange, Rearrange::Shuffle(_) | Rearrange::Transpose([_, 1, _]))

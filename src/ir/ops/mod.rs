@@ -11,6 +11,7 @@ mod schema;
 mod shape;
 mod table;
 mod train_facts;
+mod upsample;
 mod value;
 
 pub use facts::Arity;

@@ -2,6 +2,7 @@
 //! their operand's buffer.
 
 mod rearrange;
+mod resize;
 mod rows;
 mod train;
 
@@ -77,7 +78,7 @@ impl Lowering<'_> {
         let operands = graph.operands(id);
         let result = Value::from(id);
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
-        if let Op::Upsample(None) = node.op {
+        if let Op::Upsample(_) = node.op {
             // only the sizes of the second operand matter
             inputs.truncate(1);
         }
@@ -129,7 +130,7 @@ impl Lowering<'_> {
                 let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 Kernel::Pool(self.pool_shape(&pool, result, operands[0])?)
             }
-            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
+            Op::Upsample(upsample) => self.upsample(upsample, self.map(operands[0])?, self.map(result)?, &node.name)?,
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Rearrange(rearrange) => self.rearrange(rearrange, operands[0])?,
@@ -139,6 +140,7 @@ impl Lowering<'_> {
         let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
+            Kernel::Interpolate(map) => map.scratch(1) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;

@@ -5,6 +5,7 @@ mod array;
 mod elementwise;
 mod ops;
 mod rearrange;
+mod resize;
 mod train;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, Sh
 use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
+use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -272,7 +273,7 @@ fn evaluate(
             let plane = x[0].planes().2;
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
-        Op::Upsample(_) => upsample(x[0], shape),
+        Op::Upsample(upsample) => resize::upsample(upsample, x[0], shape),
         Op::Softmax(groups) => softmax(x[0], *groups),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Slice(range) => {

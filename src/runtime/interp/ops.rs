@@ -141,24 +141,6 @@ pub(super) fn greater(m: f64, v: f64) -> f64 {
     if v > m || v.is_nan() { v } else { m }
 }
 
-/// PyTorch's `nearest`, with the scale computed in f32.
-pub(super) fn source(at: usize, from: usize, to: usize) -> usize {
-    let scale = from as f32 / to as f32;
-    ((at as f32 * scale).floor() as usize).min(from - 1)
-}
-
-pub(super) fn upsample(x: &Array, shape: &[usize]) -> Vec<f64> {
-    let [_, _, h, w] = x.map();
-    let mut out = Vec::with_capacity(shape.iter().product());
-    for plane in x.data.chunks(h * w) {
-        for oy in 0..shape[2] {
-            let row = &plane[source(oy, h, shape[2]) * w..][..w];
-            out.extend((0..shape[3]).map(|ox| row[source(ox, w, shape[3])]));
-        }
-    }
-    out
-}
-
 pub(super) fn adaptive(x: &Array, shape: &[usize]) -> Vec<f64> {
     let [_, _, h, w] = x.map();
     let (oh, ow) = (shape[2], shape[3]);

@@ -151,7 +151,7 @@ impl<'p> Printer<'p> {
         let mut id = self.net.outputs[0].1;
         while !matches!(self.net.node(id).op, crate::ir::Op::Linear(_)) {
             match (&self.net.node(id).op, &self.net.node(id).operands[..]) {
-                (crate::ir::Op::Softmax, [only]) => id = *only,
+                (crate::ir::Op::Softmax(None), [only]) => id = *only,
                 _ => return None,
             }
         }

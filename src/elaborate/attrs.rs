@@ -232,6 +232,7 @@ impl<'s> Reader<'_, 's, '_> {
                 }
                 other => return self.wrong("[before, after]", other, span),
             },
+            Kind::Shape => AttrValue::Shape(self.shape(value, span)?),
             Kind::Factors => AttrValue::Factors(self.factors(attribute, value, span)?),
             Kind::Number | Kind::Probability => self.number(attribute, value, span)?.into(),
             Kind::Real => match number(value).map(|x| x as f32).filter(|x| x.is_finite()) {
@@ -283,6 +284,20 @@ impl<'s> Reader<'_, 's, '_> {
             Some(x) => Some(x),
             None => self.wrong("a number", value, span),
         }
+    }
+
+    /// `[channels, height, width]`, one of which may be -1: what the others leave.
+    fn shape(&mut self, value: &Value, span: Span) -> Option<[Option<usize>; 3]> {
+        let Value::List(items) = value else { return self.wrong("[channels, height, width]", value, span) };
+        let [channels, height, width] = &items[..] else { return self.wrong("[channels, height, width]", value, span) };
+        let mut sizes = [None; 3];
+        for (size, item) in sizes.iter_mut().zip([channels, height, width]) {
+            *size = if *item == Value::Int(-1) { None } else { Some(self.count(item, span)?) };
+        }
+        if sizes.iter().filter(|size| size.is_none()).count() > 1 {
+            return self.refuse("only one size can be -1: what the others leave".to_owned(), span, "more than one is open");
+        }
+        Some(sizes)
     }
 
     fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {

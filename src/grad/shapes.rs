@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Differentiation, GradError};
-use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Train, Upsample, Value};
+use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Train, Upsample, Value};
 
 impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
@@ -64,6 +64,19 @@ impl Differentiation<'_> {
             let padded = self.add(id, &format!("{name}.pad.grad"), pad, &[map], Vec::new())?;
             self.add(id, &whole, Op::Flatten, &[padded], Vec::new())?
         };
+        self.accumulate(x, dx);
+        Ok(())
+    }
+
+    /// The gradient is rearranged back.
+    pub(super) fn rearrange(&mut self, id: NodeId, name: &str, rearrange: &Rearrange, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let back = match self.sizes(x.node)[..] {
+            [c, h, w] => Op::Rearrange(rearrange.inverse([c, h, w])),
+            // only a reshape reads a vector
+            _ => Op::Flatten,
+        };
+        let dx = self.add(id, &format!("{name}.x.grad"), back, &[dy], Vec::new())?;
         self.accumulate(x, dx);
         Ok(())
     }

@@ -130,6 +130,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Upsample(Nearest { output: [h, w], .. }) => format!("upsample to {h}x{w}"),
         Kernel::Interpolate(map) => format!("interpolate to {}x{}", map.rows.to(), map.columns.to()),
         Kernel::Slice { .. } => "slice".to_owned(),
+        Kernel::Rearrange { .. } => "rearrange".to_owned(),
+        Kernel::Shuffle { groups, .. } => format!("shuffle groups {groups}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

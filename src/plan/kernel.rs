@@ -139,6 +139,20 @@ pub enum Kernel {
         /// The number of channels of the input.
         of: usize,
     },
+    /// Values in another order.
+    Rearrange {
+        /// The sizes of the axes of the operand.
+        sizes: Vec<usize>,
+        /// The axes in the order of the result.
+        order: Vec<usize>,
+    },
+    /// Interleaved groups of channels.
+    Shuffle {
+        /// Samples, channels, and elements per channel.
+        sizes: [usize; 3],
+        /// The number of groups.
+        groups: usize,
+    },
     /// Nearest-neighbor upsampling.
     Upsample(Nearest),
     /// Interpolation, or its gradient.

@@ -89,7 +89,11 @@ impl Layouts {
             },
             // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => (true, false),
-            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } | Kernel::Custom(_) => (false, false),
+            Kernel::Linear { .. }
+            | Kernel::Softmax { .. }
+            | Kernel::Rearrange { .. }
+            | Kernel::Convert { .. }
+            | Kernel::Custom(_) => (false, false),
             Kernel::Train(train) => {
                 // blocked if a feature map that it reads is blocked, or has the same order in both layouts
                 let in_blocks = |slot: usize| {
@@ -108,6 +112,7 @@ impl Layouts {
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
+            | Kernel::Shuffle { .. }
             | Kernel::Upsample(_)
             | Kernel::Interpolate(_) => (any_blocked && !reads_flattened(plan, step), false),
         };

@@ -87,6 +87,8 @@ impl Kernel {
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
+            | Kernel::Rearrange { .. }
+            | Kernel::Shuffle { .. }
             | Kernel::Upsample(_)
             | Kernel::Interpolate(_) => Family::Movement,
         }

@@ -104,6 +104,14 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
             let buffer = memory.plan().buffer(step.output());
             movement::slice(pool, buffer.layout, buffer.sizes, *start, *of, read(0), out);
         }
+        Kernel::Rearrange { sizes, order } => nchw::rearrange::rearrange(pool, sizes, order, read(0), out),
+        Kernel::Shuffle { sizes, groups } if in_blocks => {
+            nchwc::shuffle::shuffle(pool, isa.lanes(), *sizes, *groups, read(0), out);
+        }
+        Kernel::Shuffle { sizes: [batch, channels, plane], groups } => {
+            let sizes = [*batch, *groups, channels / groups, *plane];
+            nchw::rearrange::rearrange(pool, &sizes, &[0, 2, 1, 3], read(0), out);
+        }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {
             nchw::channelwise::scale_shift(

@@ -193,7 +193,7 @@ pub const TABLE: &[Row] = &[
     (&["leaky_relu"], &["alpha", "slope"], Ours("negative_slope")),
     (&["hardtanh"], &["min", "minvalue"], Ours("min_val")),
     (&["hardtanh"], &["max", "maxvalue"], Ours("max_val")),
-    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree", "groups"], Nothing("it works on the channels or features: leave this out")),
+    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree"], Nothing("it works on the channels or features: leave this out")),
     (&["flatten"], &["startdim", "enddim", "axis", "endaxis"], Nothing("everything but the batch is flattened: leave this out")),
     (&["pad"], &["padding", "pad"], Ours("sides")),
     (&["pad"], &["paddingmode"], Ours("mode")),

@@ -24,6 +24,7 @@ mod functions;
 mod loops;
 mod names;
 mod op;
+mod rearrange;
 mod resize;
 mod scope;
 mod script;

@@ -4,6 +4,7 @@ use super::activations;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
+use super::rearrange;
 use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
@@ -124,7 +125,7 @@ impl<'a> Use<'a> {
             Op::AdaptiveAvgPool(size) => call(&self.dims("nn.AdaptiveAvgPool"), vec![self.size(*size)]),
             Op::GlobalMaxPool => call(&self.dims("nn.AdaptiveMaxPool"), vec![self.size([1, 1])]),
             Op::Flatten => call("nn.Flatten", Vec::new()),
-            Op::Softmax => call("nn.Softmax", vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Softmax(None) => call("nn.Softmax", vec![Arg::key("dim", Expr::text("1"))]),
             Op::Dropout(rate) => call("nn.Dropout", vec![Arg::plain(number("rate", Val::Float(*rate)))]),
             Op::Subsample(stride) => call("Subsample", vec![self.size(*stride)]),
             Op::Pad(pad) if pad.sides == [[0; 2]; 2] => {
@@ -135,7 +136,15 @@ impl<'a> Use<'a> {
             Op::Upsample(upsample) => {
                 self.upsample_size(upsample).and_then(|size| call("nn.Upsample", self.upsample(upsample, size)))
             }
-            Op::Input(_) | Op::Pool(_) | Op::Concat | Op::Pad(_) | Op::Slice(_) | Op::Train(_) | Op::Custom(_) => None,
+            Op::Rearrange(of) => rearrange::module(of),
+            Op::Input(_)
+            | Op::Pool(_)
+            | Op::Concat
+            | Op::Softmax(Some(_))
+            | Op::Pad(_)
+            | Op::Slice(_)
+            | Op::Train(_)
+            | Op::Custom(_) => None,
         }
     }
 
@@ -168,7 +177,8 @@ impl<'a> Use<'a> {
             Op::AdaptiveAvgPool(size) => with(&self.dims("F.adaptive_avg_pool"), x, vec![self.size(*size)]),
             Op::GlobalMaxPool => with(&self.dims("F.adaptive_max_pool"), x, vec![self.size([1, 1])]),
             Op::Flatten => with("torch.flatten", x, vec![Arg::plain(Expr::text("1"))]),
-            Op::Softmax => with("F.softmax", x, vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Softmax(Some(groups)) => rearrange::grouped_softmax(*groups, x),
+            Op::Softmax(None) => with("F.softmax", x, vec![Arg::key("dim", Expr::text("1"))]),
             Op::Dropout(rate) => {
                 let rate = Arg::plain(number("rate", Val::Float(*rate)));
                 with("F.dropout", x, vec![rate, Arg::plain(Expr::text("self.training"))])
@@ -195,6 +205,7 @@ impl<'a> Use<'a> {
                 let [start, end] = [range.start, range.end].map(|n| number("channel", Val::int(n)));
                 Expr::Seq(vec![x, Expr::text("[:, "), start, Expr::text(":"), end, Expr::text("]")])
             }
+            Op::Rearrange(of) => rearrange::call(of, self.x, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
             Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
         })

@@ -6,7 +6,8 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Target, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
+    Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
@@ -124,7 +125,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         10 => {
             let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
-            b.push(Op::Softmax, &[x])
+            b.push(Op::Softmax(None), &[x])
         }
         11 => {
             let r = &mut b.rng;
@@ -169,6 +170,30 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let start = b.rng.range(0, all - 1);
             let end = b.rng.range(start + 1, all);
             b.push(Op::Slice(start..end), &[x])
+        }
+        18 => b.push(Op::Rearrange(Rearrange::Shuffle(groups)), &[x]),
+        19 => {
+            let side = b.rng.range(1, 3);
+            let squares = Squares { side, order: b.rng.one_of(&[SquareOrder::ByPixel, SquareOrder::ByChannel]) };
+            let channels = b.rng.range(1, 4);
+            let x = b.conv(x, channels * side * side, 1, 1, 1);
+            let wide = b.push(Op::Rearrange(Rearrange::DepthToSpace(squares)), &[x]);
+            let narrow = b.conv(wide, 3, 1, 1, 1);
+            b.push(Op::Rearrange(Rearrange::SpaceToDepth(squares)), &[narrow])
+        }
+        20 => {
+            let name = b.rng.one_of(Rearrange::PERMUTATIONS);
+            b.push(Op::Rearrange(Rearrange::transpose(name).unwrap()), &[x])
+        }
+        21 => {
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let y = b.push(Op::Rearrange(Rearrange::Reshape([Some(h), None, Some(channels)])), &[x]);
+            b.sigmoid(y)
+        }
+        22 => {
+            let x = if b.rng.flip() { b.push(Op::AdaptiveAvgPool([1, 1]), &[x]) } else { x };
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            b.push(Op::Softmax(Some(groups)), &[x])
         }
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
@@ -238,7 +263,7 @@ fn random(seed: u64) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) 
         };
     }
     let y = b.head(v, 11);
-    let p = b.push(Op::Softmax, &[y]);
+    let p = b.push(Op::Softmax(None), &[y]);
     let mut named = vec![("p", p), ("y", y), ("again", y), ("x", x)];
     named.extend(outputs.iter().zip(["a", "b", "c", "d", "e"]).map(|(&v, n)| (n, v)));
     let (checked, params) = b.finish(&named);
@@ -250,7 +275,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..19, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..24, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

@@ -4,7 +4,8 @@ use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Target, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Target,
+    Upsample, Value,
 };
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
@@ -319,12 +320,23 @@ fn layers_without_norms_and_ends() {
         let x = b.norm(x);
         let x = b.relu(x);
         let x = b.head(x, CLASSES);
-        b.push(Op::Softmax, &[x])
+        b.push(Op::Softmax(None), &[x])
     });
     check("softmax in the middle, norm of features", [2, 5, 6], |b, x| {
         let x = b.conv(x, 6, 3, 1, 1);
-        let x = b.push(Op::Softmax, &[x]);
+        let x = b.push(Op::Softmax(None), &[x]);
         b.conv(x, 8, 1, 1, 1)
+    });
+    check("rearranged values", [2, 4, 6], |b, x| {
+        let x = b.conv(x, 24, 3, 1, 1);
+        let x = b.push(Op::Rearrange(Rearrange::Shuffle(2)), &[x]);
+        let x = b.conv(x, 24, 1, 1, 1);
+        let x = b.push(Op::Softmax(Some(2)), &[x]);
+        let x = b.conv(x, 24, 1, 1, 1);
+        let x = b.push(Op::Rearrange(Rearrange::transpose("whc").unwrap()), &[x]);
+        let x = b.conv(x, 8, 3, 1, 1);
+        let x = b.norm(x);
+        b.relu(x)
     });
     check("dropout", [2, 5, 6], |b, x| {
         let x = b.conv(x, 21, 3, 1, 1);

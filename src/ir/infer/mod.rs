@@ -2,6 +2,7 @@
 
 mod error;
 mod operands;
+mod rearrange;
 mod resize;
 mod rows;
 #[cfg(test)]
@@ -71,7 +72,8 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::BatchNorm(_) | Op::Softmax | Op::Dropout(_) => dims[0].to_vec(),
+        Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
+        Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
         Op::Elementwise(function) => elementwise(op, function, &dims)?,
         Op::Concat => {
             let mut channels = 0usize;
@@ -175,6 +177,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             [&[Dim::Fixed(range.len())], &dims[0][1..]].concat()
         }
+        Op::Rearrange(rearrange) => rearrange::rearranged(op, rearrange, dims[0])?,
         Op::Train(train) => infer_train(train, op, &dims)?,
         Op::Custom(_) => return Ok(Shape::Unknown),
     };

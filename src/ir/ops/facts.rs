@@ -8,6 +8,7 @@ use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::ParamRole;
+use crate::ir::rearrange::Rearrange;
 use crate::ir::upsample::{Target, Upsample};
 
 /// How many operands an operator takes.
@@ -88,6 +89,8 @@ impl Op {
             Op::Upsample(upsample) => upsample.target == Target::Factor([1.0; 2]),
             Op::Elementwise(function) => function.program.is_identity(),
             Op::Flatten => operands.first() == Some(result),
+            Op::Slice(_) => operands.first() == Some(result),
+            Op::Rearrange(rearrange) => operands.first() == Some(result) && keeps_order(rearrange, result),
             _ => false,
         }
     }
@@ -128,6 +131,9 @@ impl Op {
             Op::AdaptiveAvgPool(size) | Op::Subsample(size) => size[0] == 1,
             Op::Upsample(upsample) => upsample.is_flat(),
             Op::Pad(pad) => pad.sides[0] == [0, 0],
+            Op::Rearrange(rearrange) => {
+                matches!(rearrange, Rearrange::Shuffle(_) | Rearrange::Transpose([_, 1, _]))
+            }
             _ => true,
         }
     }
@@ -196,6 +202,12 @@ impl Op {
             _ => Some(0),
         }
     }
+}
+
+/// Whether a rearrangement of a value of this shape leaves every value where it is.
+fn keeps_order(rearrange: &Rearrange, shape: &Shape) -> bool {
+    let sizes = shape.sizes().and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.is_some_and(|sizes| rearrange.moves(sizes).keeps_order())
 }
 
 /// A weight with a bias for each of its outputs.

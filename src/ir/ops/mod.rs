@@ -6,6 +6,7 @@ mod facts;
 mod linear;
 mod norm;
 mod pool;
+mod rearrange;
 mod schema;
 mod shape;
 mod table;

@@ -12,6 +12,7 @@ pub mod direct;
 pub mod movement;
 pub mod pack;
 pub mod pool;
+pub mod shuffle;
 
 /// Parts of the work for each thread: several, so that others can take over from a thread that is preempted.
 const PARTS: usize = 4;

@@ -1,6 +1,7 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod rearrange;
 mod resize;
 mod rows;
 mod train;
@@ -117,7 +118,7 @@ impl Lowering<'_> {
             }
             Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
-            Op::Softmax => Kernel::Softmax { channels: self.shape(result)?[1], plane: self.plane(result)? },
+            Op::Softmax(groups) => self.softmax(*groups, result)?,
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
                 let x = self.shape(operands[0])?;
@@ -132,6 +133,7 @@ impl Lowering<'_> {
             Op::Upsample(upsample) => self.upsample(upsample, self.map(operands[0])?, self.map(result)?, &node.name)?,
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
+            Op::Rearrange(rearrange) => self.rearrange(rearrange, operands[0])?,
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };

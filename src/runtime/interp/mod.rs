@@ -4,6 +4,7 @@
 mod array;
 mod elementwise;
 mod ops;
+mod rearrange;
 mod resize;
 mod train;
 
@@ -273,13 +274,14 @@ fn evaluate(
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
         Op::Upsample(upsample) => resize::upsample(upsample, x[0], shape),
-        Op::Softmax => softmax(x[0]),
+        Op::Softmax(groups) => softmax(x[0], *groups),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Slice(range) => {
             let (_, channels, plane) = x[0].planes();
             let samples = x[0].data.chunks(channels * plane);
             samples.flat_map(|sample| &sample[range.start * plane..range.end * plane]).copied().collect()
         }
+        Op::Rearrange(rearrange) => rearrange::rearranged(rearrange, x[0]),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
         Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {

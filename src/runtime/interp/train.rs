@@ -186,7 +186,7 @@ pub(super) fn evaluate(
         }
         Train::CrossEntropyGrad { smoothing, weight } => {
             let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
-            let mut out = softmax(x[0]);
+            let mut out = softmax(x[0], None);
             for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
                 let label = class(label, classes).ok_or_else(|| no_class(node))?;
                 for (c, p) in p.iter_mut().enumerate() {

@@ -163,7 +163,8 @@ impl<'a> Emitter<'a> {
             Op::AdaptiveAvgPool(_) => self.adaptive(id, node, one)?,
             Op::GlobalMaxPool => self.push("GlobalMaxPool", name, &[one], Vec::new()),
             Op::Flatten => self.push("Flatten", name, &[one], vec![int("axis", 1)]),
-            Op::Softmax => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
+            Op::Softmax(None) => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
+            Op::Softmax(Some(groups)) => self.grouped_softmax(id, name, *groups, one),
             Op::Dropout(probability) => {
                 let ratio = self.values(&format!("{name}.ratio"), Vec::new(), vec![*probability as f32]);
                 self.push("Dropout", name, &[one, &ratio], Vec::new())
@@ -176,6 +177,7 @@ impl<'a> Emitter<'a> {
                 let ends = ends.map(|(key, n)| self.numbers(&format!("{name}.{key}"), &[i64::try_from(n).unwrap_or(i64::MAX)]));
                 self.push("Slice", name, &[one, &ends[0], &ends[1], &ends[2]], Vec::new())
             }
+            Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, one),
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
             Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod options;
 mod pools;
+mod rearrange;
 mod resize;
 
 pub use error::ExportError;

@@ -1,10 +1,11 @@
 //! Attributes of operators as kernels take them.
 
-use crate::ir::{NormOver, PadMode, Pool, PoolKind, SampleNorm};
+use crate::ir::{NormOver, PadMode, Pair, Pool, PoolKind, SampleNorm, Upsample};
 use crate::kernels::norm::groups;
 use crate::kernels::norm::strips::{self, Over};
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
+use crate::kernels::upsample::Nearest;
 use crate::kernels::{Isa, Layout};
 
 /// A pool over `maps` channels in total.
@@ -36,4 +37,9 @@ pub(super) fn edge(mode: PadMode) -> Edge {
         PadMode::Reflect => Edge::Reflect,
         PadMode::Replicate => Edge::Replicate,
     }
+}
+
+/// The sizes and steps of an upsampling that copies values.
+pub(super) fn nearest(upsample: &Upsample, input: Pair, output: Pair) -> Nearest {
+    Nearest { input, output, step: [0, 1].map(|axis| upsample.step(axis, input[axis], output[axis]) as f32) }
 }

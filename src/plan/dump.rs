@@ -7,6 +7,7 @@ use crate::base::tensor::DType;
 use crate::ir::Op;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
+use crate::kernels::upsample::Nearest;
 use crate::kernels::winograd::Split;
 
 impl Display for Plan {
@@ -128,8 +129,11 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Custom(op) => op.0.word().to_owned(),
-        Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Upsample(Nearest { output: [h, w], .. }) => format!("upsample to {h}x{w}"),
+        Kernel::Interpolate(map) => format!("interpolate to {}x{}", map.rows.to(), map.columns.to()),
         Kernel::Slice { .. } => "slice".to_owned(),
+        Kernel::Rearrange { .. } => "rearrange".to_owned(),
+        Kernel::Shuffle { groups, .. } => format!("shuffle groups {groups}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -91,7 +91,10 @@ impl Kernel {
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
-            | Kernel::Upsample { .. } => Family::Movement,
+            | Kernel::Rearrange { .. }
+            | Kernel::Shuffle { .. }
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => Family::Movement,
         }
     }
 }

@@ -189,7 +189,8 @@ pub(super) fn with_parameter(function: &Elementwise, parameter: Expr, values: Ve
     let view = format!(".view(-1{})", ", 1".repeat(rank));
     let (mut values, mut parameter) = (values.into_iter(), Some(Expr::Seq(vec![parameter, Expr::text(view)])));
     let is_learned = |slot: usize| function.learned().any(|learned| learned == slot);
-    let operands = (0..function.operands.len()).filter_map(|slot| if is_learned(slot) { parameter.take() } else { values.next() });
+    let operands =
+        (0..function.operands.len()).filter_map(|slot| if is_learned(slot) { parameter.take() } else { values.next() });
     let operands: Vec<Expr> = operands.collect();
     inline(function, &operands)
 }

@@ -25,6 +25,8 @@ mod loops;
 mod names;
 mod norms;
 mod op;
+mod rearrange;
+mod resize;
 mod scope;
 mod script;
 mod text;

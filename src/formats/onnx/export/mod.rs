@@ -7,6 +7,8 @@ mod file;
 mod norms;
 mod options;
 mod pools;
+mod rearrange;
+mod resize;
 
 pub use error::ExportError;
 pub use options::{ExportOptions, FIRST_OPSET, LAST_OPSET};

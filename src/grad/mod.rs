@@ -177,7 +177,7 @@ const BLOCKS: u64 = 1 << 32;
 fn name(param: &Param) -> Option<&str> {
     match &param.source {
         ParamSource::Named(name) => param.role.is_learned().then_some(name.as_str()),
-        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
+        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => None,
     }
 }
 
@@ -318,6 +318,8 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
+            Op::OverChannels(reduction) => self.over_channels(id, name, *reduction, dy),
+            Op::L2Norm { eps } => self.l2_norm(id, name, *eps, dy),
             Op::SampleNorm(norm) => self.sample_norm(id, name, *norm, dy),
             Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax(groups) => self.softmax(id, name, *groups, dy),

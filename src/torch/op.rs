@@ -5,7 +5,7 @@ use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
 use super::rearrange;
-use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
+use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Reduction, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
@@ -139,6 +139,8 @@ impl<'a> Use<'a> {
             }
             Op::Rearrange(of) => rearrange::module(of),
             Op::Input(_)
+            | Op::OverChannels(_)
+            | Op::L2Norm { .. }
             | Op::Pool(_)
             | Op::Concat
             | Op::Softmax(Some(_))
@@ -163,6 +165,9 @@ impl<'a> Use<'a> {
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
             Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
             Op::SampleNorm(norm) => self.plain_norm(norm, x),
+            Op::OverChannels(Reduction::Mean) => Expr::Seq(vec![x, Expr::text(".mean(1, keepdim=True)")]),
+            Op::OverChannels(Reduction::Max) => Expr::Seq(vec![x, Expr::text(".max(1, keepdim=True).values")]),
+            Op::L2Norm { eps } => with("F.normalize", x, vec![Arg::kw("eps", Val::Float(*eps), Val::Float(1e-12))]),
             Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
                 functions::with_parameter(function, member, all, self.rank())
             }

@@ -196,6 +196,22 @@ fn norms_of_each_sample() {
 }
 
 #[test]
+fn what_becomes_of_the_channels_of_a_place() {
+    for (seed, op) in
+        [(1, Op::OverChannels(Reduction::Mean)), (2, Op::OverChannels(Reduction::Max)), (3, Op::L2Norm { eps: 1e-12 })]
+    {
+        between(seed, [4, 5], op.clone()).check(op.word());
+        case(seed + 3, 0.0, |b| {
+            let x = b.input("x", Shape::fixed(&[5]));
+            let y = b.linear(x, 6);
+            let y = b.push(op.clone(), &[y]);
+            b.linear(y, 3)
+        })
+        .check(op.word());
+    }
+}
+
+#[test]
 fn norms_activations_and_what_moves_values() {
     let norm = resnetc::internal::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
     between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");

@@ -7,6 +7,7 @@ mod linear;
 mod norm;
 mod pool;
 mod rearrange;
+mod reduce;
 mod schema;
 mod shape;
 mod table;

@@ -106,6 +106,8 @@ impl Lowering<'_> {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
+            Op::OverChannels(reduction) => Kernel::OverChannels(*reduction),
+            Op::L2Norm { eps } => Kernel::L2Norm { eps: *eps },
             Op::SampleNorm(norm) => {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::SampleNorm { norm: *norm, act }

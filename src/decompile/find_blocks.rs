@@ -158,7 +158,8 @@ impl Blocks<'_> {
     /// A name for a block: that of its scopes without their numbers, or one that describes its operators.
     fn block_name(&self, members: &[(&Scope, Built)]) -> String {
         let stmts = &members[0].1.stmts;
-        let convs = stmts.iter().filter(|s| matches!(s, Stmt::Op { word, .. } if word == "conv")).count();
+        let convs =
+            stmts.iter().filter(|s| matches!(s, Stmt::Op { word, .. } if matches!(&**word, "conv" | "depthwise"))).count();
         let words: Vec<&str> =
             stmts.iter().filter_map(|s| if let Stmt::Op { word, .. } = s { Some(word.as_str()) } else { None }).collect();
         let arms = stmts.iter().find_map(|s| match s {

@@ -104,7 +104,7 @@ impl Net {
     /// A node as a statement.
     pub fn statement(&self, id: Id) -> Statement {
         let operand = self.nodes[id].operands.first().map(|&o| &self.nodes[o].shape);
-        attrs::statement(&self.nodes[id].op, attrs::is_signal(operand))
+        attrs::statement(&self.nodes[id].op, operand)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::expand::{Cx, Expander, MAX_DEPTH};
 use super::load::{Def, DefId};
 use super::policy::Policy;
-use super::value::{Bound, Unit};
+use super::value::{Bound, Unit, Value};
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
@@ -57,13 +57,9 @@ impl Expander<'_> {
         let Some(input) = self.current(span, cx) else { return };
         let args = merge(&unit.args, args);
         let policy = cx.policy.clone();
-        let out = match label {
-            Some(label) => {
-                self.scope().skip();
-                self.in_scope(&label, false, |this| this.block(unit.def, &args, input, None, &policy, span, cx.frame))
-            }
-            None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
-        };
+        let frame = cx.frame;
+        let expand = |this: &mut Self| this.block(unit.def, &args, input, None, &policy, span, frame);
+        let out = self.in_statement(label.as_deref(), expand);
         cx.current = out.value;
         // a block's stride is part of the path of the calling block
         cx.strided(out.stride);
@@ -105,7 +101,9 @@ impl Expander<'_> {
             return Expanded::FAILED;
         }
         let errors = self.diags.len();
-        let env = self.evaluator().bind(def, args, call);
+        let width = self.shape(input).channels().and_then(|channels| i64::try_from(channels).ok());
+        let in_channels = width.map_or(Value::Unknown, Value::Int);
+        let env = self.evaluator().bind(def, args, call, Some(in_channels));
         let broken = self.diags.len() > errors;
         let scope = self.scope().prefix.clone();
         let frame = self.graph.add_frame(Frame { parent, scope, unit: block.name.node.clone(), span: call, instance });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::foreign;
 use super::function::primitive::Primitive;
 use super::load::{Def, MAX_ARGUMENTS, Program};
+use super::numbers::NumberFunction;
 use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
 use crate::base::codes;
@@ -21,6 +22,9 @@ const MAX_LIST: usize = 100_000;
 /// million. More than that means a long list evaluated for each of very many blocks, which would take minutes.
 const MAX_WORK: usize = if cfg!(fuzzing) { 100_000 } else { 50_000_000 };
 
+/// What to write where a number must be whole.
+const ROUNDING: &str = "`floor(a / b)` rounds down, `ceil(a / b)` up, and `round_to(a / b, 8)` to a multiple of 8";
+
 /// The names visible to an expression.
 #[derive(Clone, Debug)]
 pub(super) struct Env {
@@ -28,6 +32,29 @@ pub(super) struct Env {
     pub module: usize,
     /// Parameters and `let`s.
     pub vars: BTreeMap<String, Value>,
+    /// In a block: the number of channels of its input, which the name `in_channels` has unless a parameter takes it.
+    pub in_channels: Option<Value>,
+}
+
+/// The name of the number of channels of a block's input.
+const IN_CHANNELS: &str = "in_channels";
+
+impl Env {
+    /// Only what a module itself defines.
+    pub fn of_module(module: usize) -> Env {
+        Env { module, vars: BTreeMap::new(), in_channels: None }
+    }
+
+    /// The value of a name that is known here.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let own = || self.in_channels.as_ref().filter(|_| name == IN_CHANNELS);
+        self.vars.get(name).or_else(own)
+    }
+
+    /// Every such name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.vars.keys().map(String::as_str).chain(self.in_channels.iter().map(|_| IN_CHANNELS))
+    }
 }
 
 /// Evaluates expressions of a program.
@@ -36,6 +63,8 @@ pub(super) struct Eval<'a> {
     pub diags: &'a mut Vec<Diagnostic>,
     /// The work done for this network so far.
     pub work: &'a Cell<usize>,
+    /// Whether a division of whole numbers must not leave a remainder.
+    pub exact: bool,
 }
 
 /// Whether the work limit is exceeded, so that evaluation must stop.
@@ -43,7 +72,11 @@ pub(super) fn exhausted(work: &Cell<usize>) -> bool {
     work.get() > MAX_WORK
 }
 
-impl Eval<'_> {
+impl<'a> Eval<'a> {
+    pub fn new(program: &'a Program, diags: &'a mut Vec<Diagnostic>, work: &'a Cell<usize>) -> Eval<'a> {
+        Eval { program, diags, work, exact: true }
+    }
+
     /// Counts work. Returns `false` if the limit is exceeded, and reports it the first time.
     fn charge(&mut self, amount: usize, span: Span) -> bool {
         let before = exhausted(self.work);
@@ -140,8 +173,13 @@ impl Eval<'_> {
                     self.diags.push(diag.rule("functions are called in `elementwise NAME(x) = …` and in `apply`"));
                     return Value::Unknown;
                 }
-                let diag = Diagnostic::error(codes::BAD_VALUE, message, span, format!("is {got}"));
+                let is = match got {
+                    Value::Float(x) => format!("is {x:?}"), // 16.0, which is no whole number
+                    _ => format!("is {got}"),
+                };
+                let diag = Diagnostic::error(codes::BAD_VALUE, message, span, is);
                 self.diags.push(match got {
+                    Value::Float(_) if needed.starts_with("a whole number") => diag.help(ROUNDING),
                     Value::Str(text) if needed.contains("number") && text.parse::<f64>().is_ok() => {
                         diag.fix("numbers stand without quotes", span, &**text)
                     }
@@ -168,7 +206,7 @@ impl Eval<'_> {
     }
 
     fn name(&mut self, name: &str, env: &Env) -> Value {
-        if let Some(value) = env.vars.get(name) {
+        if let Some(value) = env.get(name) {
             return value.clone();
         }
         if let Some(&def) = self.program.modules[env.module].scope.get(name) {
@@ -206,8 +244,14 @@ impl Eval<'_> {
     }
 
     fn call(&mut self, name: &crate::syntax::ast::Ident, args: &[Arg], env: &Env) -> Value {
+        let called = self.name(&name.node, env);
+        if let Value::Word(word) = &called
+            && let Some(function) = NumberFunction::find(word)
+        {
+            return self.number_function(function, name, args, env);
+        }
         let bound = self.args(args, env);
-        match self.name(&name.node, env) {
+        match called {
             Value::Unit(unit) => {
                 let mut unit = (*unit).clone();
                 let params = self.program.def(unit.def).params();
@@ -350,13 +394,12 @@ impl Eval<'_> {
             }
             BinaryOp::Div => match x.checked_rem(y) {
                 Some(0) => x.checked_div(y),
+                Some(_) if !self.exact => return Value::Float(x as f64 / y as f64),
                 Some(rest) => {
-                    return self.fail(
-                        codes::ARITHMETIC,
-                        format!("{x} / {y} leaves a remainder of {rest}"),
-                        span,
-                        "integer division must be exact",
-                    );
+                    let message = format!("{x} / {y} leaves a remainder of {rest}");
+                    let diag = Diagnostic::error(codes::ARITHMETIC, message, span, "integer division must be exact");
+                    self.diags.push(diag.help(ROUNDING));
+                    return Value::Unknown;
                 }
                 None => None,
             },
@@ -375,13 +418,13 @@ impl Eval<'_> {
     }
 
     /// Binds arguments to the parameters of a block or network: given ones, then defaults, which can refer to earlier parameters.
-    /// Reports unknown and missing keys.
-    pub fn bind(&mut self, def: super::load::DefId, args: &[Bound], call: Span) -> Env {
+    /// Reports unknown and missing keys. `in_channels` is that of a block's input.
+    pub fn bind(&mut self, def: super::load::DefId, args: &[Bound], call: Span, in_channels: Option<Value>) -> Env {
         let program = self.program;
         let declared = program.def(def);
         let params = declared.params();
         self.charge(params.len() * (args.len() + 1), call);
-        let mut env = Env { module: program.module_of(def), vars: BTreeMap::new() };
+        let mut env = Env { in_channels, ..Env::of_module(program.module_of(def)) };
         for arg in args {
             let Some((key, span)) = &arg.key else { continue };
             if !params.iter().any(|p| p.name.node == **key) {

@@ -17,6 +17,7 @@ mod lint;
 mod load;
 mod meta;
 mod naming;
+mod numbers;
 pub mod operators;
 mod policy;
 pub mod prelude;
@@ -119,8 +120,8 @@ impl Program {
         let work = Cell::new(0);
         let (of_train, set): (Vec<Set>, Vec<Set>) =
             set::parse(set, sources, &mut found).into_iter().partition(|s| s.name.starts_with("train."));
-        let mut eval = Eval { program: self, diags: &mut found, work: &work };
-        let env = Env { module: self.root, vars: BTreeMap::new() };
+        let mut eval = Eval::new(self, &mut found, &work);
+        let env = Env::of_module(self.root);
         let train = train::of_command(&of_train, &env, &mut eval);
         let (levels, moved) = self.levels(top, set, &mut eval);
         let out = levels.and_then(|levels| self.expand(top, &levels, moved, train, &mut found, &work));
@@ -164,7 +165,7 @@ impl Program {
         work: &Cell<usize>,
     ) -> Option<ir::Network> {
         let base = levels.last()?;
-        let meta = Meta::gather(levels, train, &mut Eval { program: self, diags, work });
+        let meta = Meta::gather(levels, train, &mut Eval::new(self, diags, work));
         let mut expander = Expander::new(self, diags, work, meta);
         let policy = match expander.meta.shortcut.clone() {
             Some((expr, env)) => expander.policy(&expr, &env),
@@ -267,7 +268,7 @@ impl Program {
                     );
                     continue;
                 }
-                let env = Env { module: self.module_of(id), vars: BTreeMap::new() };
+                let env = Env::of_module(self.module_of(id));
                 let value = eval.eval(&given.expr, &env);
                 if let Some(default) = &param.default
                     && let default = eval.eval(default, &env)
@@ -290,7 +291,7 @@ impl Program {
                 args.push(Bound { key: Some((name.as_str().into(), given.span)), value, span: given.span });
             }
             let errors = eval.diags.len();
-            let env = eval.bind(id, &args, call);
+            let env = eval.bind(id, &args, call, None);
             if let Some(last) =
                 eval.diags.get(errors..).and_then(|new| new.iter().position(|d| d.code == codes::MISSING_ARGUMENT))
                 && levels.is_empty()

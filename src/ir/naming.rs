@@ -63,7 +63,7 @@ impl LayerNumbers {
 /// What an operator's layers are called, and whether the first has a number too.
 fn stem(word: &str) -> (&str, bool) {
     match word {
-        "conv" => ("conv", true),
+        "conv" | "depthwise" => ("conv", true),
         "batchnorm" => ("bn", true),
         "linear" => ("fc", false),
         "relu" => ("relu", true),

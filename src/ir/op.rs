@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
-use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
+use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -13,6 +13,9 @@ pub enum Op {
     Input(Shape),
     /// Convolution. Operands: `x`, then the residual if the epilogue has one.
     Conv(Conv),
+    /// Convolution of the channels of a 1 x 1 feature map, or of the features of a vector, by one filter with this many elements. Weight
+    /// `[1, 1, kernel]`, zero padding that keeps the size.
+    ChannelConv(usize),
     /// Batch normalization.
     BatchNorm(BatchNorm),
     /// A function of each element: an activation, a sum or product of values, an expression.
@@ -29,19 +32,21 @@ pub enum Op {
     Flatten,
     /// Fully connected.
     Linear(Linear),
-    /// Softmax over the features, or over the channels of a feature map.
-    Softmax,
+    /// Softmax over the features, or over the channels of a feature map; or over this many groups of them, so that the values of a
+    /// channel add up to 1 over the groups.
+    Softmax(Option<usize>),
     /// Dropout with this probability; the identity in inference.
     Dropout(f64),
     /// Padding.
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
-    /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
-    /// columns, or to the size of a second operand.
-    Upsample(Option<Pair>),
+    /// A feature map at another size. A second operand may have the size.
+    Upsample(Upsample),
     /// The channels (or features) of this range.
     Slice(std::ops::Range<usize>),
+    /// Channels, rows and columns in another order: shuffles, transpositions, squares of pixels as channels.
+    Rearrange(Rearrange),
     /// An operator that only training steps use.
     Train(Train),
     /// An operator that is given by the program around this crate: no source declares it, and no file has it.

@@ -5,6 +5,7 @@
 
 use super::Broadcast;
 use super::attrs::{BatchNorm, Conv, Epilogue, Pad, Pair, Pool};
+use super::upsample::Upsample;
 
 /// A training operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,8 +74,10 @@ pub enum Train {
         /// Height and width of its operand.
         input: Pair,
     },
-    /// `(dy)` to `dx` of a nearest-neighbor upsampling: the sum over the copies of each pixel.
+    /// `(dy)` to `dx` of an upsampling, its transpose: each pixel gets its share of every value that was made from it.
     UpsampleGrad {
+        /// The upsampling.
+        upsample: Upsample,
         /// Height and width of its operand.
         input: Pair,
     },

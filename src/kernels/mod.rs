@@ -11,6 +11,7 @@ pub mod conv;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod dispatch;
 pub mod elementwise;
+pub mod interpolate;
 pub mod isa;
 pub mod layout;
 pub mod linear;

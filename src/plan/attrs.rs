@@ -1,8 +1,9 @@
 //! Attributes of operators as kernels take them.
 
-use crate::ir::{PadMode, Pool, PoolKind};
+use crate::ir::{PadMode, Pair, Pool, PoolKind, Upsample};
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
+use crate::kernels::upsample::Nearest;
 
 /// A pool over `maps` channels in total.
 pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
@@ -21,4 +22,9 @@ pub(super) fn edge(mode: PadMode) -> Edge {
         PadMode::Reflect => Edge::Reflect,
         PadMode::Replicate => Edge::Replicate,
     }
+}
+
+/// The sizes and steps of an upsampling that copies values.
+pub(super) fn nearest(upsample: &Upsample, input: Pair, output: Pair) -> Nearest {
+    Nearest { input, output, step: [0, 1].map(|axis| upsample.step(axis, input[axis], output[axis]) as f32) }
 }

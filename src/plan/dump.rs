@@ -6,6 +6,7 @@ use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, 
 use crate::base::tensor::DType;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
+use crate::kernels::upsample::Nearest;
 use crate::kernels::winograd::Split;
 
 impl Display for Plan {
@@ -109,6 +110,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::FusedConvPair { second, plan, act: a, .. } => {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
+        Kernel::ChannelConv(_) => "channel conv".to_owned(),
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
@@ -126,8 +128,11 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Custom(op) => op.0.word().to_owned(),
-        Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Upsample(Nearest { output: [h, w], .. }) => format!("upsample to {h}x{w}"),
+        Kernel::Interpolate(map) => format!("interpolate to {}x{}", map.rows.to(), map.columns.to()),
         Kernel::Slice { .. } => "slice".to_owned(),
+        Kernel::Rearrange { .. } => "rearrange".to_owned(),
+        Kernel::Shuffle { groups, .. } => format!("shuffle groups {groups}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

@@ -89,7 +89,12 @@ impl Layouts {
             },
             // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => (true, false),
-            Kernel::Linear { .. } | Kernel::Softmax { .. } | Kernel::Convert { .. } | Kernel::Custom(_) => (false, false),
+            Kernel::ChannelConv(_)
+            | Kernel::Linear { .. }
+            | Kernel::Softmax { .. }
+            | Kernel::Rearrange { .. }
+            | Kernel::Convert { .. }
+            | Kernel::Custom(_) => (false, false),
             Kernel::Train(train) => {
                 // blocked if a feature map that it reads is blocked, or has the same order in both layouts
                 let in_blocks = |slot: usize| {
@@ -108,7 +113,9 @@ impl Layouts {
             | Kernel::Pad(_)
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
-            | Kernel::Upsample { .. } => (any_blocked && !reads_flattened(plan, step), false),
+            | Kernel::Shuffle { .. }
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => (any_blocked && !reads_flattened(plan, step), false),
         };
         let layout = StepLayout { blocked, plain_input };
         for (slot, id) in step.inputs.iter().enumerate() {
@@ -181,6 +188,7 @@ impl Assignment<'_> {
                 let options = &self.plan.options;
                 step.scratch = train.scratch(options.isa, options.threads).div_ceil(options.threads) * size_of::<f32>();
             }
+            Kernel::Interpolate(map) if layout.blocked => step.scratch = map.scratch(self.lanes) * size_of::<f32>(),
             _ => {}
         }
         let inputs: Vec<Layout> = (0..step.inputs.len()).map(|slot| self.reads(&step, layout, slot)).collect();

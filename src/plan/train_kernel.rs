@@ -1,12 +1,13 @@
 //! Kernels of training steps: the buffers that they read and write, and their layouts.
 
 use super::FusedFunction;
-use super::attrs::{edge, pool_shape};
+use super::attrs::{edge, nearest, pool_shape};
 use super::buffer::four;
 use crate::ir::{Pad, Pool, Train};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::train::{conv_weight, norm};
+use crate::kernels::upsample::Nearest;
 use crate::kernels::{ConvShape, Isa, Layout};
 
 /// A training operator with its operands' sizes.
@@ -121,6 +122,13 @@ impl TrainKernel {
             Train::AvgPoolGrad { pool, .. } => Some(shape(pool, self.result_sizes(), self.sizes(0))),
             _ => None,
         }
+    }
+
+    /// The shape of the upsampling whose gradient this computes.
+    pub fn upsample(&self) -> Option<Nearest> {
+        let Train::UpsampleGrad { upsample, input } = &self.op else { return None };
+        let [.., h, w] = self.sizes(0);
+        Some(nearest(upsample, *input, [h, w]))
     }
 
     /// The shape of the padding whose gradient this computes.

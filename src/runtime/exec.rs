@@ -6,7 +6,9 @@ use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
 use crate::kernels::train::movement;
-use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
+use crate::kernels::{
+    ConvOperands, Epilogue, Layout, Residual, ThreadPool, interpolate, linear, nchw, nchwc, upsample, winograd,
+};
 use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
 /// Runs one step. `weights` are the step's own weights, in its order; `chunk` are the rows to compute in a loop over counted rows.
@@ -57,6 +59,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
             let scratch = unsafe { memory.scratch() };
             nchwc::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
+        Kernel::ChannelConv(channels) => nchw::channel_conv::channel_conv(pool, *channels, read(0), weights[0], out),
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, act.as_ref(), step, memory);
             linear::linear(pool, isa, *sizes, read(0), weights[0], &epilogue, out);
@@ -91,12 +94,24 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Subsample { input, stride } if in_blocks => {
             nchwc::movement::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
         }
-        Kernel::Upsample { input, output } => {
-            upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+        Kernel::Upsample(shape) => upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, shape, read(0), out),
+        Kernel::Interpolate(map) => {
+            let lanes = if in_blocks { isa.lanes() } else { 1 };
+            // SAFETY: the only view of the scratch
+            let scratch = unsafe { memory.scratch() };
+            interpolate::interpolate(pool, isa, lanes, map, read(0), scratch, out);
         }
         Kernel::Slice { start, of } => {
             let buffer = memory.plan().buffer(step.output());
             movement::slice(pool, buffer.layout, buffer.sizes, *start, *of, read(0), out);
+        }
+        Kernel::Rearrange { sizes, order } => nchw::rearrange::rearrange(pool, sizes, order, read(0), out),
+        Kernel::Shuffle { sizes, groups } if in_blocks => {
+            nchwc::shuffle::shuffle(pool, isa.lanes(), *sizes, *groups, read(0), out);
+        }
+        Kernel::Shuffle { sizes: [batch, channels, plane], groups } => {
+            let sizes = [*batch, *groups, channels / groups, *plane];
+            nchw::rearrange::rearrange(pool, &sizes, &[0, 2, 1, 3], read(0), out);
         }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {

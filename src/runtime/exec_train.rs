@@ -84,9 +84,11 @@ pub(super) fn run(
         Train::SubsampleGrad { stride, .. } => {
             movement::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
         }
-        Train::UpsampleGrad { input } => {
+        Train::UpsampleGrad { .. } => {
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
-            upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
+            if let Some(shape) = kernel.upsample() {
+                upsample_grad(pool, lanes, &shape, read(0), out);
+            }
         }
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Reduce(broadcast) => reduce::reduce(pool, layout, sizes, over(*broadcast), read(0), out),

@@ -197,10 +197,12 @@ pub enum StmtKind {
         /// Inside.
         body: Vec<Stmt>,
     },
-    /// `sequential NAME { … }`
+    /// `sequential [flat] [NAME] { … }`
     Sequential {
-        /// The prefix.
-        name: Label,
+        /// The prefix; without one, the numbers are names of the scope around it.
+        name: Option<Label>,
+        /// Whether the statements of the blocks inside are numbered, rather than the blocks.
+        flat: bool,
         /// Inside; numbered from 0.
         body: Vec<Stmt>,
     },
@@ -208,21 +210,30 @@ pub enum StmtKind {
     Shortcut(Expr),
     /// `stage LABEL: COUNT of UNIT { … }` and `repeat [LABEL:] COUNT of UNIT { … }`
     Stage(Stage),
-    /// `branch NAME [from LABEL] { … }`
+    /// `branch [NAME] [from LABEL] { … }`
     Branch {
-        /// Its name.
-        name: Ident,
+        /// Its name, and the scope of its layers; without one, they are in the scope around it.
+        name: Option<Ident>,
         /// The label that it reads; otherwise the current value.
         from: Option<Ident>,
         /// Inside.
         body: Vec<Stmt>,
     },
-    /// `parallel concat { arm { … } … } [as LABEL]`
+    /// `mul { … } [as LABEL]`: the current value, joined with what the body makes of it.
+    Joined {
+        /// `add`, `mul` or `concat`.
+        join: Ident,
+        /// Inside.
+        body: Vec<Stmt>,
+        /// `as LABEL`
+        label: Option<Label>,
+    },
+    /// `parallel concat { [NAME] { … } … } [as LABEL]`
     Parallel {
         /// `concat`, `add` or `mul`.
         join: Ident,
-        /// Name and body of each arm, in order. An empty body passes its input on.
-        arms: Vec<(Label, Vec<Stmt>)>,
+        /// Name, which opens a scope, and body of each arm, in order. An empty body passes its input on.
+        arms: Vec<(Option<Label>, Vec<Stmt>)>,
         /// `as LABEL`
         label: Option<Label>,
     },
@@ -306,12 +317,16 @@ pub struct Stage {
     pub is_stage: bool,
     /// Its label; a `stage` always has one.
     pub label: Option<Ident>,
+    /// Of a `repeat` without a label: the names of its instances, which the text computes from `i`.
+    pub names: Option<Label>,
     /// The number of instances.
     pub count: Expr,
     /// The unit.
     pub unit: UnitRef,
     /// `filters: double`, `map: halve`, …
     pub args: Vec<Arg>,
+    /// `first stride: 2`: those of the first instance, instead of the same ones of all.
+    pub first: Vec<Arg>,
     /// `allow doubling`, `allow halving`.
     pub allows: Vec<Ident>,
 }

@@ -94,21 +94,32 @@ impl Dump {
             StmtKind::Apply { value, label } => self.line(at, format_args!("apply {}{}", expr(value), suffix(label.as_ref()))),
             StmtKind::Section { name, body } => self.nested(at, &name.node, body),
             StmtKind::Scope { name, body } => self.nested(at, &format!("scope {}", label(name)), body),
-            StmtKind::Sequential { name, body } => self.nested(at, &format!("sequential {}", label(name)), body),
+            StmtKind::Sequential { name, flat, body } => {
+                let name = name.iter().map(|name| format!(" {}", label(name)));
+                let flat = flat.then(|| " flat".to_owned());
+                let words: Vec<String> = ["sequential".to_owned()].into_iter().chain(flat).chain(name).collect();
+                self.nested(at, &words.concat(), body);
+            }
+            StmtKind::Joined { join, body, label } => {
+                self.nested(at, &format!("{}{}", join.node, suffix(label.as_ref())), body);
+            }
             StmtKind::Shortcut(policy) => self.line(at, format_args!("shortcut: {}", expr(policy))),
             StmtKind::Stage(stage) => self.line(at, stage_text(stage)),
             StmtKind::Branch { name, from, body } => {
-                self.nested(at, &format!("branch {}{}", name.node, source(from.as_ref())), body)
+                let name = name.as_ref().map_or(String::new(), |name| format!(" {}", name.node));
+                self.nested(at, &format!("branch{name}{}", source(from.as_ref())), body)
             }
             StmtKind::Parallel { join, arms, label: name } => {
                 self.line(at, format_args!("parallel {}{}", join.node, suffix(name.as_ref())));
                 self.depth += 1;
                 for (name, body) in arms {
                     let at = match name {
-                        Label::Name(name) => name.span.start,
-                        Label::Template(template) => template.span.start,
+                        Some(Label::Name(name)) => name.span.start,
+                        Some(Label::Template(template)) => template.span.start,
+                        None => body.first().map_or(at, |stmt| stmt.span.start),
                     };
-                    self.nested(at, &format!("arm {}", label(name)), body);
+                    let name = name.as_ref().map(|name| format!(" {}", label(name))).unwrap_or_default();
+                    self.nested(at, &format!("arm{name}"), body);
                 }
                 self.depth -= 1;
             }
@@ -199,8 +210,10 @@ fn call_text(call: &Call) -> String {
 
 fn stage_text(stage: &Stage) -> String {
     let word = if stage.is_stage { "stage" } else { "repeat" };
-    let label = stage.label.as_ref().map_or(String::new(), |l| format!(" {}:", l.node));
-    let allows: String = stage.allows.iter().map(|a| format!(" allow {}", a.node)).collect();
+    let label = stage.label.as_ref().map(|l| l.node.clone()).or_else(|| stage.names.as_ref().map(label));
+    let label = label.map_or(String::new(), |label| format!(" {label}:"));
+    let first = stage.first.iter().map(|arg| format!(" first {}", args(std::slice::from_ref(arg))));
+    let allows: String = first.chain(stage.allows.iter().map(|a| format!(" allow {}", a.node))).collect();
     let keys = if stage.args.is_empty() { String::new() } else { format!(" {{ {} }}", args(&stage.args)) };
     format!("{word}{label} {} of {}{keys}{allows}", expr(&stage.count), unit(&stage.unit))
 }

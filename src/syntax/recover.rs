@@ -300,14 +300,16 @@ impl<'a> Recovery<'a> {
             "stage" | "repeat" if result.is_none() && !self.clean[piece.range.start..braces[0].open].contains(" of ") => {}
             "stage" | "repeat" | "preprocess" => {
                 let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_keys, build::list_of_keys));
-                let (args, allows): (Vec<_>, Vec<_>) = lists.unzip();
-                match result.as_mut().map(|stmt| &mut stmt.kind) {
-                    Some(StmtKind::Stage(stage)) => {
-                        stage.args = args.into_iter().flatten().collect();
-                        stage.allows = allows.into_iter().flatten().collect();
+                for keys in lists.collect::<Vec<_>>() {
+                    match result.as_mut().map(|stmt| &mut stmt.kind) {
+                        Some(StmtKind::Stage(stage)) => {
+                            stage.args.extend(keys.args);
+                            stage.first.extend(keys.first);
+                            stage.allows.extend(keys.allows);
+                        }
+                        Some(StmtKind::Preprocess(args)) => args.extend(keys.args),
+                        _ => {}
                     }
-                    Some(StmtKind::Preprocess(empty)) => *empty = args.into_iter().flatten().collect(),
-                    _ => {}
                 }
             }
             _ => {
@@ -320,14 +322,14 @@ impl<'a> Recovery<'a> {
         result
     }
 
-    fn arms(&mut self, braces: &Braces) -> Vec<(Label, Vec<Stmt>)> {
+    fn arms(&mut self, braces: &Braces) -> Vec<(Option<Label>, Vec<Stmt>)> {
         let pieces = self.cut(braces.open + 1..braces.close.at, braces.marks.clone());
         let mut arms = Vec::new();
         for piece in pieces {
             let inside = self.braces(&piece);
             let arm = self.hollow(&piece, &inside, Rule::only_arm, |cx, mut pairs| build::arm(cx, pairs.next()?));
             let body = inside.iter().flat_map(|inside| self.statements(inside)).collect();
-            arms.extend(arm.map(|(label, _)| (label, body)));
+            arms.extend(arm.map(|(name, _)| (name, body)));
         }
         arms
     }
@@ -487,6 +489,7 @@ fn fill(stmt: &mut Stmt, bodies: Vec<Vec<Stmt>>) {
             StmtKind::Section { body, .. }
             | StmtKind::Scope { body, .. }
             | StmtKind::Sequential { body, .. }
+            | StmtKind::Joined { body, .. }
             | StmtKind::Branch { body, .. } => {
                 *body = bodies.next().unwrap_or_default();
                 return;

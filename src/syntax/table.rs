@@ -45,9 +45,9 @@ const BOTH_AXES: Answer = Nothing("a size has both axes, `3x5` (height x width),
 const LOSS: Answer = Nothing("a loss stands in the recipe: `train { loss cross_entropy }`");
 const THREE_AXES: Answer = Nothing("an input has one axis (channels x length) or two (channels x height x width)");
 
-const WEIGHTED: &[&str] = &["conv", "batchnorm", "linear"];
+const WEIGHTED: &[&str] = &["conv", "depthwise", "batchnorm", "linear"];
 const POOLS: &[&str] = &["maxpool", "avgpool"];
-const WINDOWS: &[&str] = &["conv", "maxpool", "avgpool"];
+const WINDOWS: &[&str] = &["conv", "depthwise", "maxpool", "avgpool"];
 
 /// A word in lower case, without prefixes such as `nn.` and without underscores.
 pub fn plain(word: &str) -> String {
@@ -98,7 +98,9 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["pooling"], Nothing("write `maxpool 2x2` or `avgpool 2x2`")),
     (&["statement"], &["cat", "concatenate", "concat", "route"], Ours("concat")),
     (&["statement"], &["interpolate", "resize", "upsampling", "upsample", "upsamplingnearest", "upsamplenearest"], Ours("upsample")),
-    (&["statement"], &["upsamplingbilinear", "upsamplebilinear", "gridsample", "affinegrid"], Nothing("`upsample` takes the nearest value; there is no other interpolation")),
+    (&["statement"], &["upsamplingbilinear", "upsamplebilinear"], Ours("upsample bilinear")),
+    (&["statement"], &["upsamplebicubic"], Ours("upsample bicubic")),
+    (&["statement"], &["gridsample", "affinegrid"], Nothing("`upsample` resizes the whole feature map; there is no sampling at computed places")),
     (&["statement"], &["zeropad", "zeropadding", "constantpad", "pad"], Ours("pad")),
     (&["statement"], &["reflectionpad"], Nothing("write `pad 1, mode: reflect`")),
     (&["statement"], &["replicationpad"], Nothing("write `pad 1, mode: replicate`")),
@@ -122,7 +124,11 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["rrelu", "glu", "threshold", "activation", "thresholdedrelu", "bnll", "relie", "hardtan", "lhtan", "plse", "ramp", "loggy", "stair", "squareplus", "sparseplus", "sparsesigmoid", "normalizechan"], ACTIVATION),
     (&["statement"], &["layernorm", "layernormalization", "groupnorm", "groupnormalization", "instancenorm", "rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
     (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
-    (&["statement"], &["depthwiseconv", "separableconv"], Nothing("a depthwise convolution is `conv` with as many `groups` as filters: `conv 3x3, filters: 64, groups: 64`")),
+    (&["statement"], &["depthwiseconv", "depthwiseconv2d", "depthwiseconv1d"], Ours("depthwise")),
+    (&["statement"], &["separableconv"], Nothing("a separable convolution is two statements: `depthwise 3x3` and `conv 1x1, filters: 64`")),
+    (&["depthwise"], &["depthmultiplier"], Ours("multiplier")),
+    (&["depthwise"], &["filters", "outchannels", "numoutput", "numfilters", "channels"], Nothing("there is a filter for each channel: leave this out, or write `multiplier: 2` for two")),
+    (&["depthwise"], &["groups", "group"], Nothing("there is a group for each channel: leave this out")),
     (&["statement"], &["local", "locallyconnected", "convlstm", "convtbc", "im2col"], Nothing("the only convolution is `conv`, whose kernel is the same everywhere")),
     (&["statement"], &["reshape", "view", "unflatten", "permute", "transpose", "squeeze", "unsqueeze", "repeatvector", "cropping", "crop", "slice", "split", "fold", "unfold", "reorg", "reorg3d", "reorgold", "tile", "pixelshuffle", "pixelunshuffle", "channelshuffle", "nativechannelshuffle", "shufflechannel"], RESHAPE),
     (&["statement"], &["identity", "silence", "blank", "empty"], Nothing("what changes nothing is not written: leave this out")),
@@ -148,9 +154,9 @@ pub const TABLE: &[Row] = &[
     (WINDOWS, &["bordermode"], Nothing("an odd kernel keeps the size by default (with stride 1); `padding: 0` is `valid`")),
     (&["conv"], &["outchannels", "numoutput", "filter", "out", "numfilters", "nbfilter", "outplanes", "channels", "planes"], Ours("filters")),
     (&["conv"], &["inchannels", "inplanes", "inputchannels", "inchans"], INFERRED),
-    (&["conv", "maxpool"], &["dilationrate", "dilations", "dilate"], Ours("dilation")),
+    (&["conv", "depthwise", "maxpool"], &["dilationrate", "dilations", "dilate"], Ours("dilation")),
     (&["conv"], &["group", "numgroup", "cardinality"], Ours("groups")),
-    (&["conv"], &["depthmultiplier"], Nothing("write `filters` as a multiple of the incoming channels, and `groups`")),
+    (&["conv"], &["depthmultiplier"], Nothing("a convolution of each channel by itself is `depthwise 3x3, multiplier: 2`")),
     (&["conv"], &["paddingmode"], Nothing("write `pad` in front, with its `mode`, and `padding: 0` here")),
     (&["conv"], &["outputpadding"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
     (&["conv"], &["batchnormalize", "norm", "batchnorm"], Nothing("batch normalization is a statement of its own: `batchnorm` in the next line")),
@@ -162,7 +168,7 @@ pub const TABLE: &[Row] = &[
     (&["batchnorm"], &["epsilon"], Ours("eps")),
     (&["batchnorm"], &["affine", "trackrunningstats", "scale", "center", "scalebias", "useglobalstats", "renorm", "synchronized", "bias"], Nothing("`batchnorm` always scales, shifts and keeps running statistics: leave this out")),
     (&["batchnorm"], &["movingaveragefraction"], Nothing("it is `1 - momentum`: `momentum` is the share of the new batch, as in PyTorch")),
-    (&["conv", "linear"], &["usebias", "biasterm"], Ours("bias")),
+    (&["conv", "depthwise", "linear"], &["usebias", "biasterm"], Ours("bias")),
     (WEIGHTED, &["activation"], Nothing("an activation is a statement of its own, in the next line: `relu`")),
     (WEIGHTED, &["inputshape"], Nothing("`input` states the shape: leave this out")),
     (POOLS, &["ceil"], Ours("ceil_mode")),
@@ -173,9 +179,12 @@ pub const TABLE: &[Row] = &[
     (&["avgpool"], &["to"], Ours("output_size")),
     (&["clamp"], &["low", "minval", "minvalue"], Ours("min")),
     (&["clamp"], &["high", "maxval", "maxvalue"], Ours("max")),
-    (&["upsample"], &["times", "scale", "factor", "size", "stride"], Ours("scale_factor")),
+    (&["upsample"], &["times", "scale", "factor", "stride"], Ours("scale_factor")),
+    (&["upsample"], &["outputsize", "to"], Ours("size")),
     (&["upsample"], &["interpolation"], Ours("mode")),
-    (&["upsample"], &["aligncorners", "recomputescalefactor"], Nothing("it has no meaning for the nearest value: leave this out")),
+    (&["upsample"], &["aligncorners"], Ours("align_corners")),
+    (&["upsample"], &["recomputescalefactor"], Nothing("coordinates follow `scale_factor` as it is written, as PyTorch's do by default: leave this out")),
+    (&["upsample"], &["antialias"], Nothing("values are interpolated without antialiasing: leave this out")),
     (&["dropout"], &["p", "prob", "probability", "dropoutratio"], Ours("rate")),
     (&["dropout"], &["noiseshape", "seed"], UNNEEDED),
     (&["relu"], &["negativeslope"], Nothing("write `leaky_relu negative_slope: 0.01`")),
@@ -184,7 +193,7 @@ pub const TABLE: &[Row] = &[
     (&["leaky_relu"], &["alpha", "slope"], Ours("negative_slope")),
     (&["hardtanh"], &["min", "minvalue"], Ours("min_val")),
     (&["hardtanh"], &["max", "maxvalue"], Ours("max_val")),
-    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree", "groups"], Nothing("it works on the channels or features: leave this out")),
+    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree"], Nothing("it works on the channels or features: leave this out")),
     (&["flatten"], &["startdim", "enddim", "axis", "endaxis"], Nothing("everything but the batch is flattened: leave this out")),
     (&["pad"], &["padding", "pad"], Ours("sides")),
     (&["pad"], &["paddingmode"], Ours("mode")),
@@ -299,5 +308,6 @@ pub const TABLE: &[Row] = &[
     (&["value"], &["false"], Ours("false")),
     (&["value"], &["none", "null", "nil"], Nothing("there is no such value: leave the key out to get its default")),
     (&["value"], &["same"], Nothing("padding is a number; an odd kernel keeps the size by default (with stride 1): leave the key out")),
+    (&["value"], &["inchannels"], Nothing("in a block, `in_channels` is the number of channels of its input; a parameter can have it as its default: `block unit(hidden = in_channels * 6)`")),
     (&["value"], &["valid"], Nothing("write `padding: 0`")),
 ];

@@ -165,7 +165,7 @@ impl Fill {
         self.set("auxiliary_list", &list(&auxiliary));
         // parameters that the loss does not depend on have no gradient
         self.set("unused", py_bool(outputs.len() > 1 && auxiliary.len() + 1 < outputs.len()));
-        let is_softmax = graph.node(main).op == Op::Softmax;
+        let is_softmax = graph.node(main).op == Op::Softmax(None);
         self.when("softmax", is_softmax);
         let wrapped = |text: String| if is_softmax { format!("logits({text})") } else { text };
         let first = quoted(&outputs[0].0);

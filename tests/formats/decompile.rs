@@ -497,3 +497,22 @@ fn structured_networks_come_back() {
         share(it.within, it.repeated)
     );
 }
+
+/// A convolution of single channels is written `depthwise`, in a block too; other groups stay.
+#[test]
+fn depthwise_convolutions_come_back_as_such() {
+    let text = "resnet 1\nblock unit(kernel, stride = 1) {\n  depthwise kernel, stride\n  batchnorm\n  conv 1x1, filters: 8\n}\n\
+                network net {\n  input 4 x 16 x 16\n  unit 3x3 as a\n  unit 5x5, stride: 2 as b\n  depthwise 3x3, multiplier: 2 as c\n  \
+                conv 3x3, filters: 8, groups: 4 as d\n}\n";
+    let mut front = Frontend::text("net.resnet", text);
+    let checked = front.check("net", &[]).unwrap();
+    let found = decompile(&bare(checked.graph(), false), &options("net")).unwrap();
+    assert_eq!(layers(&compiled(&found)), layers(&checked), "{}", found.source);
+    assert_eq!(found.source.matches("depthwise kernel").count(), 1, "{}", found.source);
+    assert!(found.source.contains("depthwise 3x3, multiplier: 2 as c\n"), "{}", found.source);
+    assert!(
+        found.source.contains("conv 3x3, 8, groups: 4 as d\n") || found.source.contains("filters: 8, groups: 4 as d\n"),
+        "{}",
+        found.source
+    );
+}

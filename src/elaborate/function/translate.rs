@@ -242,7 +242,7 @@ impl<'t, 'a> Translator<'t, 'a> {
         if let Some(term) = names.own.get(name) {
             return term.clone();
         }
-        if names.env.is_some_and(|env| env.vars.contains_key(name)) {
+        if names.env.is_some_and(|env| env.get(name).is_some()) {
             return self.surrounding(expr, names);
         }
         if let Some(x) = primitive::constant(name) {
@@ -250,7 +250,7 @@ impl<'t, 'a> Translator<'t, 'a> {
         }
         let is_function = Primitive::find(name).is_some() || self.functions.find(name, names.module).is_some();
         let mut diag = Diagnostic::error(codes::UNKNOWN_NAME, format!("`{name}` names nothing here"), expr.span, "not known");
-        let in_scope = || names.own.keys().chain(names.env.iter().flat_map(|env| env.vars.keys())).map(String::as_str);
+        let in_scope = || names.own.keys().map(String::as_str).chain(names.env.iter().flat_map(|env| env.names()));
         if is_function {
             diag = diag.help(format!("a function is called with its arguments: `{name}(x)`"));
         } else if let Some(near) = nearest(name, in_scope().chain(["inf", "pi"])) {
@@ -271,7 +271,7 @@ impl<'t, 'a> Translator<'t, 'a> {
     fn surrounding(&mut self, expr: &Expr, names: &Names<'_>) -> Term {
         let Some(env) = names.env else { return Term::Unknown };
         let Functions { program, diags, work, .. } = &mut *self.functions;
-        let mut eval = Eval { program, diags, work };
+        let mut eval = Eval::new(program, diags, work);
         match eval.eval(expr, env) {
             Value::Int(n) => Term::Number(n as f64),
             Value::Float(x) => Term::Number(x),

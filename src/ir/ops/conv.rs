@@ -1,8 +1,10 @@
-//! Convolution.
+//! Convolutions.
 
+use super::channel_conv::CHANNEL_CONV;
 use super::schema::{Attribute, Kind, Operator, Rule, Schema, Shown};
-use super::value::{AttrValue, Attributes};
+use super::value::{AttrValue, Attributes, Invalid};
 use crate::ir::attrs::{Conv, Epilogue};
+use crate::ir::dim::Shape;
 use crate::ir::op::Op;
 
 /// The padding that keeps the size at stride 1.
@@ -12,43 +14,106 @@ const SAME: Rule = Rule {
     missing: "no symmetric padding of an even kernel keeps the size, so `padding` must be given",
 };
 
-pub(super) const OPERATORS: &[Operator] = &[Operator {
+const KERNEL: Attribute<'static> = Attribute::required("kernel", Kind::Window, "the window").positional();
+const STRIDE: Attribute<'static> =
+    Attribute::with_default("stride", Kind::Size, AttrValue::Size([1, 1]), "the step of the window");
+const PADDING: Attribute<'static> = Attribute::with_rule("padding", Kind::Sides, &SAME, "zeros around the feature map");
+const DILATION: Attribute<'static> =
+    Attribute::with_default("dilation", Kind::Size, AttrValue::Size([1, 1]), "the distance between kernel elements");
+const BIAS: Attribute<'static> =
+    Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(false), "whether a learned bias is added");
+
+/// The convolution of these attributes.
+fn conv(given: &Attributes<'_>, filters: usize, groups: usize) -> Result<Op, Invalid> {
+    Ok(Op::Conv(Conv {
+        filters,
+        kernel: given.get("kernel")?,
+        stride: given.get("stride")?,
+        pad: given.get("padding")?,
+        dilation: given.get("dilation")?,
+        groups,
+        bias: given.get("bias")?,
+        epilogue: Epilogue::default(),
+    }))
+}
+
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator {
+        schema: Schema::new(
+            "conv",
+            "Convolution.",
+            &[
+                KERNEL,
+                Attribute::required("filters", Kind::Count, "output channels").shown(Shown::Bare),
+                STRIDE,
+                PADDING,
+                DILATION,
+                Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself"),
+                BIAS,
+            ],
+        )
+        .examples(&["conv 3x3, filters: 64, stride: 2"]),
+        read: |given, _| conv(given, given.get("filters")?, given.get("groups")?),
+        write: |op| {
+            let Op::Conv(conv) = op else { return None };
+            Some(Attributes::from([
+                ("kernel", conv.kernel.into()),
+                ("filters", conv.filters.into()),
+                ("stride", conv.stride.into()),
+                ("padding", conv.pad.into()),
+                ("dilation", conv.dilation.into()),
+                ("groups", conv.groups.into()),
+                ("bias", conv.bias.into()),
+            ]))
+        },
+    },
+    DEPTHWISE,
+    CHANNEL_CONV,
+];
+
+/// A convolution of each channel by itself, which is a `conv` once the channels are known.
+const DEPTHWISE: Operator = Operator {
     schema: Schema::new(
-        "conv",
-        "Convolution.",
+        "depthwise",
+        "Depthwise convolution: `conv` with a filter, and a group, for each channel.",
         &[
-            Attribute::required("kernel", Kind::Window, "the window").positional(),
-            Attribute::required("filters", Kind::Count, "output channels").shown(Shown::Bare),
-            Attribute::with_default("stride", Kind::Size, AttrValue::Size([1, 1]), "the step of the window"),
-            Attribute::with_rule("padding", Kind::Sides, &SAME, "zeros around the feature map"),
-            Attribute::with_default("dilation", Kind::Size, AttrValue::Size([1, 1]), "the distance between kernel elements"),
-            Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself"),
-            Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(false), "whether a learned bias is added"),
+            KERNEL,
+            Attribute::with_default("multiplier", Kind::Count, AttrValue::Count(1), "filters for each channel"),
+            STRIDE,
+            PADDING,
+            DILATION,
+            BIAS,
         ],
     )
-    .examples(&["conv 3x3, filters: 64, stride: 2"]),
-    read: |given, _| {
-        Ok(Op::Conv(Conv {
-            filters: given.get("filters")?,
-            kernel: given.get("kernel")?,
-            stride: given.get("stride")?,
-            pad: given.get("padding")?,
-            dilation: given.get("dilation")?,
-            groups: given.get("groups")?,
-            bias: given.get("bias")?,
-            epilogue: Epilogue::default(),
-        }))
+    .examples(&["depthwise 3x3, stride: 2"]),
+    read: |given, operands| {
+        // without known channels there is an error already, and no node
+        let channels = operands.first().and_then(Shape::channels).unwrap_or(1);
+        let multiplier: usize = given.get("multiplier")?;
+        let Some(filters) = channels.checked_mul(multiplier) else {
+            let message = format!("{multiplier} filters for each of {channels} channels are too many");
+            return Err(Invalid::new(message, "out of range"));
+        };
+        conv(given, filters, channels)
     },
-    write: |op| {
-        let Op::Conv(conv) = op else { return None };
-        Some(Attributes::from([
-            ("kernel", conv.kernel.into()),
-            ("filters", conv.filters.into()),
-            ("stride", conv.stride.into()),
-            ("padding", conv.pad.into()),
-            ("dilation", conv.dilation.into()),
-            ("groups", conv.groups.into()),
-            ("bias", conv.bias.into()),
-        ]))
-    },
-}];
+    write: |_| None,
+};
+
+impl Conv {
+    /// `depthwise` and its attributes, if each of several channels is convolved by itself.
+    pub(super) fn depthwise(&self, channels: usize) -> Option<(&'static Schema<'static>, Attributes<'static>)> {
+        let multiplier = self.filters.checked_div(channels)?;
+        let is_depthwise = channels > 1 && self.groups == channels && multiplier > 0 && self.filters == channels * multiplier;
+        is_depthwise.then(|| {
+            let attributes = Attributes::from([
+                ("kernel", self.kernel.into()),
+                ("multiplier", multiplier.into()),
+                ("stride", self.stride.into()),
+                ("padding", self.pad.into()),
+                ("dilation", self.dilation.into()),
+                ("bias", self.bias.into()),
+            ]);
+            (&DEPTHWISE.schema, attributes)
+        })
+    }
+}

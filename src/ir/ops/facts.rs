@@ -8,6 +8,8 @@ use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::ParamRole;
+use crate::ir::rearrange::Rearrange;
+use crate::ir::upsample::{Target, Upsample};
 
 /// How many operands an operator takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Op {
         let own = match self {
             Op::Input(_) => 0,
             Op::Concat => return Arity::AtLeast(2),
-            Op::Upsample(None) => 2,
+            Op::Upsample(Upsample { target: Target::Like, .. }) => 2,
             Op::Elementwise(function) => function.values().count(),
             Op::Train(op) => op.operands(),
             _ => 1,
@@ -84,9 +86,11 @@ impl Op {
             Op::Dropout(_) => true,
             Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
             Op::Subsample(stride) => *stride == [1, 1],
-            Op::Upsample(times) => *times == Some([1, 1]),
+            Op::Upsample(upsample) => upsample.target == Target::Factor([1.0; 2]),
             Op::Elementwise(function) => function.program.is_identity(),
             Op::Flatten => operands.first() == Some(result),
+            Op::Slice(_) => operands.first() == Some(result),
+            Op::Rearrange(rearrange) => operands.first() == Some(result) && keeps_order(rearrange, result),
             _ => false,
         }
     }
@@ -124,8 +128,12 @@ impl Op {
             Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
                 kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
             }
-            Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
+            Op::AdaptiveAvgPool(size) | Op::Subsample(size) => size[0] == 1,
+            Op::Upsample(upsample) => upsample.is_flat(),
             Op::Pad(pad) => pad.sides[0] == [0, 0],
+            Op::Rearrange(rearrange) => {
+                matches!(rearrange, Rearrange::Shuffle(_) | Rearrange::Transpose([_, 1, _]))
+            }
             _ => true,
         }
     }
@@ -154,6 +162,7 @@ impl Op {
                 weight.extend_from_slice(if operands[0].is_1d() { &conv.kernel[1..] } else { &conv.kernel });
                 weight_and_bias(weight, conv.bias)
             }
+            Op::ChannelConv(kernel) => vec![(ParamRole::Weight, vec![1, 1, *kernel])],
             Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias),
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
@@ -191,9 +200,16 @@ impl Op {
                 values.checked_mul(products)
             }
             Op::Linear(linear) => (linear.features as u64).checked_mul(operands.first()?.channels()? as u64),
+            Op::ChannelConv(kernel) => (*kernel as u64).checked_mul(operands.first()?.channels()? as u64),
             _ => Some(0),
         }
     }
+}
+
+/// Whether a rearrangement of a value of this shape leaves every value where it is.
+fn keeps_order(rearrange: &Rearrange, shape: &Shape) -> bool {
+    let sizes = shape.sizes().and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.is_some_and(|sizes| rearrange.moves(sizes).keeps_order())
 }
 
 /// A weight with a bias for each of its outputs.

@@ -1,15 +1,18 @@
 //! What the compiler knows about each operator beyond its meaning: how it is declared, a file for each family, and facts.
 
+mod channel_conv;
 mod conv;
 mod elementwise;
 mod facts;
 mod linear;
 mod norm;
 mod pool;
+mod rearrange;
 mod schema;
 mod shape;
 mod table;
 mod train_facts;
+mod upsample;
 mod value;
 
 pub use facts::Arity;

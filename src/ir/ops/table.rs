@@ -1,14 +1,21 @@
 //! All operators of the language.
 
-use super::schema::{Attribute, Kind, Operator};
-use super::value::AttrValue;
-use super::{conv, elementwise, linear, norm, pool, shape};
+use super::schema::{Attribute, Kind, Operator, Schema};
+use super::value::{AttrValue, Attributes};
+use super::{conv, elementwise, linear, norm, pool, rearrange, shape};
 use crate::ir::elementwise::{Elementwise, Number};
 use crate::ir::op::Op;
 
 /// The families, in the order of the reference.
-const FAMILIES: &[&[Operator]] =
-    &[conv::OPERATORS, norm::OPERATORS, elementwise::OPERATORS, pool::OPERATORS, linear::OPERATORS, shape::OPERATORS];
+const FAMILIES: &[&[Operator]] = &[
+    conv::OPERATORS,
+    norm::OPERATORS,
+    elementwise::OPERATORS,
+    pool::OPERATORS,
+    linear::OPERATORS,
+    shape::OPERATORS,
+    rearrange::OPERATORS,
+];
 
 /// All operators of the language, grouped by function.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
@@ -37,14 +44,17 @@ impl Op {
         if let Op::Elementwise(function) = self {
             return function.attributes();
         }
-        let Some((schema, values)) = operators().find_map(|own| Some((own.schema, (own.write)(self)?))) else {
-            return Vec::new();
+        let found = operators().find_map(|own| Some((&own.schema, (own.write)(self)?)));
+        found.map_or_else(Vec::new, |(schema, values)| given(schema, &values))
+    }
+
+    /// The shortest statement of it on an operand of these channels: its word, and its attributes in the order of the schema.
+    pub fn statement(&self, channels: Option<usize>) -> (&str, Vec<Given<'_>>) {
+        let depthwise = match self {
+            Op::Conv(conv) => channels.and_then(|channels| conv.depthwise(channels)),
+            _ => None,
         };
-        let given = |attribute: &Attribute<'static>| {
-            let value = values.value(attribute.key)?;
-            Some(Given { attribute: *attribute, value, is_default: attribute.default_value(&values) == Some(value) })
-        };
-        schema.attributes.iter().filter_map(given).collect()
+        depthwise.map_or_else(|| (self.word(), self.attributes()), |(schema, values)| (schema.word, given(schema, &values)))
     }
 
     /// Its name in dumps and messages, which is its keyword in the language.
@@ -57,6 +67,15 @@ impl Op {
             op => operators().find(|own| (own.write)(op).is_some()).map_or("operator", |own| own.schema.word),
         }
     }
+}
+
+/// These values as attributes of their schema.
+fn given(schema: &Schema<'static>, values: &Attributes<'static>) -> Vec<Given<'static>> {
+    let given = |attribute: &Attribute<'static>| {
+        let value = values.value(attribute.key)?;
+        Some(Given { attribute: *attribute, value, is_default: attribute.default_value(values) == Some(value) })
+    };
+    schema.attributes.iter().filter_map(given).collect()
 }
 
 impl Elementwise {

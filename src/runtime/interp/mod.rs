@@ -4,6 +4,8 @@
 mod array;
 mod elementwise;
 mod ops;
+mod rearrange;
+mod resize;
 mod train;
 
 use std::collections::HashMap;
@@ -21,7 +23,7 @@ use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, Sh
 use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
+use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -233,6 +235,7 @@ fn evaluate(
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
             epilogue(&c.epilogue, sums, x.get(1).copied())
         }
+        Op::ChannelConv(_) => channel_conv(x[0], &needed(ParamRole::Weight)?),
         Op::Linear(l) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = linear(l, x[0], &weight, bias.as_deref());
@@ -271,14 +274,15 @@ fn evaluate(
             let plane = x[0].planes().2;
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
-        Op::Upsample(_) => upsample(x[0], shape),
-        Op::Softmax => softmax(x[0]),
+        Op::Upsample(upsample) => resize::upsample(upsample, x[0], shape),
+        Op::Softmax(groups) => softmax(x[0], *groups),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Slice(range) => {
             let (_, channels, plane) = x[0].planes();
             let samples = x[0].data.chunks(channels * plane);
             samples.flat_map(|sample| &sample[range.start * plane..range.end * plane]).copied().collect()
         }
+        Op::Rearrange(rearrange) => rearrange::rearranged(rearrange, x[0]),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
         Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {

@@ -3,7 +3,8 @@
 
 use super::array::Array;
 use super::elementwise::reduce;
-use super::ops::{self, batch_stats, inside, normalize, padded, softmax, source, window};
+use super::ops::{self, batch_stats, inside, normalize, padded, softmax, window};
+use super::resize;
 use crate::ir::{BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -145,14 +146,7 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::UpsampleGrad { input: [h, w] } => {
-            let (oh, ow) = (x[0].shape[2], x[0].shape[3]);
-            let mut dx = vec![0.0; shape.iter().product()];
-            for (i, &dy) in x[0].data.iter().enumerate() {
-                dx[(i / (oh * ow) * h + source(i / ow % oh, *h, oh)) * w + source(i % ow, *w, ow)] += dy;
-            }
-            dx
-        }
+        Train::UpsampleGrad { upsample, .. } => resize::upsample_grad(upsample, x[0], shape),
         Train::Reduce(broadcast) => reduce(*broadcast, x[0], shape),
         Train::SumPlane => {
             let plane = x[0].planes().2;
@@ -192,7 +186,7 @@ pub(super) fn evaluate(
         }
         Train::CrossEntropyGrad { smoothing, weight } => {
             let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
-            let mut out = softmax(x[0]);
+            let mut out = softmax(x[0], None);
             for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
                 let label = class(label, classes).ok_or_else(|| no_class(node))?;
                 for (c, p) in p.iter_mut().enumerate() {

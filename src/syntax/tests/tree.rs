@@ -43,6 +43,7 @@ network net(unit, depths = [3, 4, 6, 3], wide = false, classes = 1_000) {
   parallel concat {
     left { conv 1x1, filters: 8 }
     "right.{i}" { }
+    { conv 1x1, filters: 8 as plain }
   } as joined
   if not wide and classes >= 10 { relu } else if wide { batchnorm }
   // between

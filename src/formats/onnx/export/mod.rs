@@ -1,11 +1,14 @@
 //! Writes a checked network as an ONNX file.
 
+mod convolutions;
 mod elementwise;
 mod emit;
 mod error;
 mod file;
 mod options;
 mod pools;
+mod rearrange;
+mod resize;
 
 pub use error::ExportError;
 pub use options::{ExportOptions, FIRST_OPSET, LAST_OPSET};

@@ -111,7 +111,7 @@ impl Importer<'_> {
                 x.rank()
             ));
         }
-        self.add(call, Op::Softmax, &[&x])
+        self.add(call, Op::Softmax(None), &[&x])
     }
 }
 

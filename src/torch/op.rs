@@ -1,6 +1,7 @@
 //! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
 use super::activations;
+use super::convolutions;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
@@ -76,6 +77,7 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call("nn.Linear", args))
             }
+            Op::ChannelConv(kernel) => Some(convolutions::channel_conv(*kernel)),
             Op::BatchNorm(norm) => {
                 let args = vec![
                     Arg::plain(Expr::channels("channels", self.channels())),
@@ -141,6 +143,7 @@ impl<'a> Use<'a> {
             Op::Input(_)
             | Op::OverChannels(_)
             | Op::L2Norm { .. }
+            | Op::ChannelConv(_)
             | Op::Pool(_)
             | Op::Concat
             | Op::Softmax(Some(_))
@@ -171,6 +174,7 @@ impl<'a> Use<'a> {
             Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
                 functions::with_parameter(function, member, all, self.rank())
             }
+            Op::ChannelConv(_) => convolutions::along_channels(member, x, self.rank()),
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())
             }

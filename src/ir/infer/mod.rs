@@ -15,7 +15,7 @@ pub use error::ShapeError;
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Reduction, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
 use norm::{sample_norm, with_channels};
-use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
+use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
 
@@ -77,6 +77,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
         Op::L2Norm { .. } => with_channels(op, dims[0])?.to_vec(),
         Op::OverChannels(_) => [&[Dim::Fixed(1)], &with_channels(op, dims[0])?[1..]].concat(),
+        Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
         Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
         Op::Elementwise(function) => elementwise(op, function, &dims)?,

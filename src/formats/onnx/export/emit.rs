@@ -154,6 +154,7 @@ impl<'a> Emitter<'a> {
         let result = match &node.op {
             Op::Input(_) => self.fresh(name),
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
+            Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
             Op::OverChannels(reduction) => self.over_channels(name, *reduction, one),

@@ -339,7 +339,7 @@ impl<'a> Differentiation<'a> {
             Op::Upsample(upsample) => self.upsample(id, name, *upsample, dy),
             Op::Slice(range) => self.slice(id, name, range, dy),
             Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Gem { .. } | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }
         }

@@ -37,6 +37,14 @@ pub enum Op {
         /// The smallest norm that is divided by.
         eps: f64,
     },
+    /// Generalized-mean pooling of the whole feature map (Radenovic et al. 2018): the `p`-th root of the mean of `max(x, eps)` to the
+    /// power of `p`, which is learned.
+    Gem {
+        /// The initial power.
+        p: f64,
+        /// The smallest value that is raised to it.
+        eps: f64,
+    },
     /// `C x H x W` to `C H W` features.
     Flatten,
     /// Fully connected.

@@ -206,9 +206,15 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Op::Subsample(stride), &[x])
         }
         25 => {
-            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
-            let op = [Op::OverChannels(Reduction::Mean), Op::OverChannels(Reduction::Max), Op::L2Norm { eps: 1e-12 }];
+            let op = [
+                Op::Gem { p: 3.0, eps: 1e-6 },
+                Op::OverChannels(Reduction::Mean),
+                Op::OverChannels(Reduction::Max),
+                Op::L2Norm { eps: 1e-12 },
+            ];
             let op = b.rng.one_of(&op);
+            let takes_vectors = !matches!(op, Op::Gem { .. });
+            let x = if takes_vectors && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
             b.push(op, &[x])
         }
         _ => {

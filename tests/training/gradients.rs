@@ -274,6 +274,15 @@ fn norms_activations_and_what_moves_values() {
     })
     .check("softmax over groups, and a reshape, of a vector");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
+    case(21, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[2, 5, 4]));
+        let x = b.conv(x, 4, 3, 1, 1);
+        let x = b.sigmoid(x);
+        let y = b.push(Op::Gem { p: 3.0, eps: 1e-6 }, &[x]);
+        let y = b.push(Op::Flatten, &[y]);
+        b.linear(y, 3)
+    })
+    .check("generalized mean");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));
         let x = b.conv(x, 3, 3, 1, 1);

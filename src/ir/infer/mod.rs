@@ -129,7 +129,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the output size", size)?;
             vec![Dim::Fixed(channels), Dim::Fixed(size[0]), Dim::Fixed(size[1])]
         }
-        Op::GlobalMaxPool => {
+        Op::GlobalMaxPool | Op::Gem { .. } => {
             let (channels, _) = map_of(op, dims[0])?;
             vec![Dim::Fixed(channels), Dim::Fixed(1), Dim::Fixed(1)]
         }

@@ -1,4 +1,4 @@
-//! Values over their channels or places: mean, maximum, Euclidean norm.
+//! Values over their channels or places: mean, maximum, Euclidean norm, generalized mean.
 
 use super::schema::{Attribute, Kind, Operator, Schema, Shown};
 use super::value::{AttrValue, Attributes};
@@ -55,6 +55,22 @@ pub(super) const OPERATORS: &[Operator] = &[
         write: |op| {
             let Op::L2Norm { eps } = op else { return None };
             Some(Attributes::from([("eps", (*eps).into())]))
+        },
+    },
+    Operator {
+        schema: Schema::new(
+            "gem",
+            "Generalized-mean pooling of the whole feature map (Radenovic et al. 2018), with a learned power `p`.",
+            &[
+                Attribute::with_default("p", Kind::Number, AttrValue::Number(3.0), "the initial power; 1 is the mean"),
+                Attribute::with_default("eps", Kind::Number, AttrValue::Number(1e-6), "the smallest value that is raised to it"),
+            ],
+        )
+        .examples(&["gem"]),
+        read: |given, _| Ok(Op::Gem { p: given.get("p")?, eps: given.get("eps")? }),
+        write: |op| {
+            let Op::Gem { p, eps } = op else { return None };
+            Some(Attributes::from([("p", (*p).into()), ("eps", (*eps).into())]))
         },
     },
 ];

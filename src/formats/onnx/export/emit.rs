@@ -157,6 +157,7 @@ impl<'a> Emitter<'a> {
             Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
+            Op::Gem { eps, .. } => self.gem(node, *eps, one)?,
             Op::OverChannels(reduction) => self.over_channels(name, *reduction, one),
             Op::L2Norm { eps } => self.l2_norm(name, *eps, one),
             Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,

@@ -146,4 +146,16 @@ impl Emitter<'_> {
         let norm = self.push("Max", &format!("{name}.divisor"), &[&norm, &least], Vec::new());
         self.push("Div", name, &[x, &norm], Vec::new())
     }
+
+    /// A power, a mean and a root.
+    pub(super) fn gem(&mut self, node: &Node, eps: f64, x: &str) -> Result<String, ExportError> {
+        let step = |step: &str| format!("{}.{step}", node.name);
+        let p = self.param(node, ParamRole::Operand(0))?;
+        let least = self.values(&step("eps"), Vec::new(), vec![eps as f32]);
+        let x = self.push("Clip", &step("clipped"), &[x, &least], Vec::new());
+        let powers = self.push("Pow", &step("powers"), &[&x, &p], Vec::new());
+        let mean = self.push("GlobalAveragePool", &step("mean"), &[&powers], Vec::new());
+        let root = self.push("Reciprocal", &step("root"), &[&p], Vec::new());
+        Ok(self.push("Pow", &node.name, &[&mean, &root], Vec::new()))
+    }
 }

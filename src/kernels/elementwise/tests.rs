@@ -405,6 +405,20 @@ fn steps_are_joined_where_they_can_be() {
     assert_eq!(Code::new(&weighted(20)).registers, 3);
 }
 
+#[test]
+fn functions_that_limit_their_operand_are_found() {
+    let mut b = Builder::new(1);
+    let (x, zero, six) = (b.operand(0), b.constant(0.0), b.constant(6.0));
+    let upper = b.select(Comparison::GreaterEqual, x, six, six, x);
+    let relu6 = b.select(Comparison::LessEqual, x, zero, zero, upper);
+    assert_eq!(Code::new(&b.finish(relu6).unwrap()).as_clamp(), Some([0.0, 6.0]));
+    assert_eq!(Code::new(&Program::clamp(-1.0, f32::INFINITY)).as_clamp(), Some([-1.0, f32::INFINITY]));
+    let of_a_sum = Program::clamp(0.0, 6.0).compose(0, &Program::sum(2)).unwrap();
+    for other in [Program::relu(), Program::sigmoid(), hardswish(), of_a_sum] {
+        assert_eq!(Code::new(&other).as_clamp(), None);
+    }
+}
+
 /// `relu(x * y + z)`.
 fn gate_relu() -> Program {
     let mut b = Builder::new(3);

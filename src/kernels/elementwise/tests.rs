@@ -466,14 +466,8 @@ fn joined_steps_equal_separate_ones() {
     let mut n = Numbers::new(7);
     let x: Vec<f32> = n.take(5000).iter().map(|x| x * 8.0).chain(SPECIAL).collect();
     for isa in available() {
-        // the sigmoid itself is not rounded correctly, but the same where it stands alone
-        let sigmoid = run(isa, 1, &Program::sigmoid(), std::slice::from_ref(&x));
-        let expected: [Vec<f32>; 2] =
-            [x.iter().zip(sigmoid).map(|(x, s)| x * s).collect(), x.iter().map(|&x| rounded(&hardswish(), &[x])).collect()];
-        for (program, expected) in [gated(&Program::sigmoid()), hardswish()].iter().zip(&expected) {
-            let found = run(isa, 1, program, std::slice::from_ref(&x));
-            assert!(found.iter().zip(expected).all(|(&a, &b)| same(a, b)), "{isa} {program:?}");
-        }
+        let found = run(isa, 1, &hardswish(), std::slice::from_ref(&x));
+        assert!(found.iter().zip(&x).all(|(&found, &x)| same(found, rounded(&hardswish(), &[x]))), "{isa}");
     }
 }
 

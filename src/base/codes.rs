@@ -91,6 +91,7 @@ codes! {
     IMAGE_DIFFERS = "E0315", "preprocessing does not produce the network's input";
     NO_HEIGHT = "E0316", "a 1-D input has no height";
     PAD_MODE = "E0317", "the padding mode does not fit the input";
+    SIZES = "E0318", "the sizes do not fit the value";
     EXPECT_LAYERS = "E0401", "the number of layers is not as expected";
     EXPECT_PARAMS = "E0402", "the number of parameters is not as expected";
     EXPECT_MACS = "E0403", "the number of multiply-adds is not as expected";

@@ -184,16 +184,18 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 .help("use a second `pad` for the channels")
         }
         ShapeError::Groups { count, groups, .. } => {
-            let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads)
-                .rule("`groups` divides the channels and the filters");
-            let filters = if let Op::Conv(conv) = &node.op { conv.filters } else { *count };
+            let filters = if let Op::Conv(conv) = &node.op { Some(conv.filters) } else { None };
+            let rule =
+                if filters.is_some() { "`groups` divides the channels and the filters" } else { "`groups` divides the channels" };
+            let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule(rule);
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
-            if *groups == filters && *groups > 1 {
+            if filters == Some(*groups) && *groups > 1 {
                 diag = diag.help(format!("`depthwise` has a group and a filter for each of the {channels} channels"));
             }
-            let both = gcd(channels, filters);
+            let both = gcd(channels, filters.unwrap_or(channels));
             if let Some(near) = (2..=both.min(*groups)).rev().find(|g| both.is_multiple_of(*g)) {
-                diag = diag.help(format!("`groups: {near}` divides the {channels} channels and the {filters} filters"));
+                let filters = filters.map_or(String::new(), |filters| format!(" and the {filters} filters"));
+                diag = diag.help(format!("`groups: {near}` divides the {channels} channels{filters}"));
             }
             diag
         }
@@ -216,7 +218,12 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             reads,
         )
         .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
-        .help("`upsample nearest, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
+        .help("`upsample …, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
+        ShapeError::Free { .. } if matches!(node.op, Op::Rearrange(_)) => {
+            Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+                .rule("what rearranges rows and columns needs to know how many there are")
+                .help("fix the input's size")
+        }
         ShapeError::Free { op, shape } => {
             // `linear` flattens a feature map implicitly, so the message names `linear`
             let written = graph.users(id).first().map(|(user, _)| graph.node(*user)).filter(|user| user.origin.span == span);
@@ -231,6 +238,12 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             .help("omit `ceil_mode`, pad by at most the window minus the stride, or fix the input size"),
         ShapeError::Zero { .. } => Diagnostic::error(codes::ZERO, error.to_string(), span, "is 0 here"),
         ShapeError::TooLarge => Diagnostic::error(codes::VALUE_TOO_LARGE, error.to_string(), span, reads),
+        ShapeError::Blocks { what, block, .. } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
+            .rule(format!("the {what} are a multiple of {block}: no square of pixels is cut off"))
+            .help("pad the feature map, or choose another block size"),
+        ShapeError::Reshape { values, .. } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
+            .rule("a reshape keeps every value and adds none: the product of the sizes stays the same")
+            .help(format!("-1 stands for what the other sizes leave of the {values} values, if they divide them")),
         ShapeError::Slice { .. } => Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads),
         // values of other types occur only in graphs that no source declares
         ShapeError::Arity { .. } | ShapeError::DType { .. } | ShapeError::Rows { .. } => {

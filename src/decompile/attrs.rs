@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::ir::ops::{AttrValue, Given, Kind, Shown};
-use crate::ir::{Dim, Op, Pair, Shape, Sides};
+use crate::ir::{Dim, Op, Pair, Shape, Sides, shape_text};
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub(super) enum Val {
     Size(Pair),
     Sides(Sides),
     Ends([usize; 2]),
+    Shape([Option<usize>; 3]),
+    Factors([f64; 2]),
     Float(f64),
     Bool(bool),
     /// A word of the language: `global`.
@@ -21,6 +23,11 @@ pub(super) enum Val {
 impl Val {
     pub fn int(n: usize) -> Val {
         Val::Int(i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    /// A factor, as a whole number if it is one.
+    fn factor(x: f64) -> Val {
+        if x.fract() == 0.0 && x < 1e15 { Val::Int(x as i64) } else { Val::Float(x) }
     }
 
     fn of(value: AttrValue, kind: Kind, signal: bool) -> Val {
@@ -33,6 +40,12 @@ impl Val {
             AttrValue::Sides([_, width]) if signal => Val::Ends(width),
             AttrValue::Sides(sides) => Val::Sides(sides),
             AttrValue::Ends(ends) => Val::Ends(ends),
+            AttrValue::Shape(sizes) => Val::Shape(sizes),
+            AttrValue::Factors([h, w]) if signal || h == w => Val::factor(w),
+            AttrValue::Factors([h, w]) => match [h, w].map(Val::factor) {
+                [Val::Int(_), Val::Int(_)] => Val::Size([h as usize, w as usize]),
+                _ => Val::Factors([h, w]),
+            },
             AttrValue::Number(x) => Val::Float(x),
             AttrValue::Flag(on) => Val::Bool(on),
             AttrValue::Word(word) => Val::Word(word),
@@ -54,6 +67,8 @@ impl fmt::Display for Val {
             Val::Size([h, w]) => write!(f, "{h}x{w}"),
             Val::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             Val::Ends([a, b]) => write!(f, "[{a}, {b}]"),
+            Val::Shape(sizes) => f.write_str(&shape_text(*sizes)),
+            Val::Factors(factors) => write!(f, "[{}, {}]", Val::Float(factors[0]), Val::Float(factors[1])),
             // the shortest text that parses to the same number
             Val::Float(x) if *x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", *x as i64),
             Val::Float(x) => write!(f, "{x:?}"),

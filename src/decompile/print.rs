@@ -151,7 +151,7 @@ impl<'p> Printer<'p> {
         let mut id = self.net.outputs[0].1;
         while !matches!(self.net.node(id).op, crate::ir::Op::Linear(_)) {
             match (&self.net.node(id).op, &self.net.node(id).operands[..]) {
-                (crate::ir::Op::Softmax, [only]) => id = *only,
+                (crate::ir::Op::Softmax(None), [only]) => id = *only,
                 _ => return None,
             }
         }
@@ -278,7 +278,10 @@ impl<'p> Printer<'p> {
                     numbers.next(word);
                     self.join(word, arms, numbers, at);
                 }
-                Stmt::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
+                Stmt::Scope { name, sequential, body } => {
+                    numbers.skip(1);
+                    self.scope(name, *sequential, body, at);
+                }
                 Stmt::Call { block, label } => self.call(*block, label.as_deref(), numbers, at),
                 Stmt::Shortcut => {
                     numbers.next("add");
@@ -337,7 +340,17 @@ impl<'p> Printer<'p> {
     }
 
     fn scope(&mut self, name: &str, sequential: bool, body: &[Stmt], at: &mut Body<'_>) {
-        let word = if sequential { "sequential" } else { "scope" };
+        // a block or run without a name stands for its statements
+        let is_flat = |stmt: &Stmt| match stmt {
+            Stmt::Call { label, .. } => label.is_none(),
+            Stmt::Run(run) => self.blocks.runs[*run].label.is_none(),
+            _ => false,
+        };
+        let word = match sequential {
+            true if body.iter().any(is_flat) => "sequential flat",
+            true => "sequential",
+            false => "scope",
+        };
         if at.top {
             self.text.gap();
         }

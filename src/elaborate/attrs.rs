@@ -232,6 +232,8 @@ impl<'s> Reader<'_, 's, '_> {
                 }
                 other => return self.wrong("[before, after]", other, span),
             },
+            Kind::Shape => AttrValue::Shape(self.shape(value, span)?),
+            Kind::Factors => AttrValue::Factors(self.factors(attribute, value, span)?),
             Kind::Number | Kind::Probability => self.number(attribute, value, span)?.into(),
             Kind::Real => match number(value).map(|x| x as f32).filter(|x| x.is_finite()) {
                 Some(x) => x.into(),
@@ -260,6 +262,18 @@ impl<'s> Reader<'_, 's, '_> {
         }
     }
 
+    /// `2`, `1.5`, `2x3` or `[1.5, 2]`; one number is for the length of a 1-D input.
+    fn factors(&mut self, attribute: &Attribute<'_>, value: &Value, span: Span) -> Option<[f64; 2]> {
+        match value {
+            Value::Size(h, w) => Some([*h as f64, *w as f64]),
+            Value::List(items) if items.len() == 2 => {
+                Some([self.number(attribute, &items[0], span)?, self.number(attribute, &items[1], span)?])
+            }
+            Value::List(_) => self.wrong(&attribute.kind.takes(), value, span),
+            _ => self.number(attribute, value, span).map(|factor| [if self.signal { 1.0 } else { factor }, factor]),
+        }
+    }
+
     fn number(&mut self, attribute: &Attribute<'_>, value: &Value, span: Span) -> Option<f64> {
         let key = attribute.key;
         match number(value) {
@@ -270,6 +284,20 @@ impl<'s> Reader<'_, 's, '_> {
             Some(x) => Some(x),
             None => self.wrong("a number", value, span),
         }
+    }
+
+    /// `[channels, height, width]`, one of which may be -1: what the others leave.
+    fn shape(&mut self, value: &Value, span: Span) -> Option<[Option<usize>; 3]> {
+        let Value::List(items) = value else { return self.wrong("[channels, height, width]", value, span) };
+        let [channels, height, width] = &items[..] else { return self.wrong("[channels, height, width]", value, span) };
+        let mut sizes = [None; 3];
+        for (size, item) in sizes.iter_mut().zip([channels, height, width]) {
+            *size = if *item == Value::Int(-1) { None } else { Some(self.count(item, span)?) };
+        }
+        if sizes.iter().filter(|size| size.is_none()).count() > 1 {
+            return self.refuse("only one size can be -1: what the others leave".to_owned(), span, "more than one is open");
+        }
+        Some(sizes)
     }
 
     fn size(&mut self, value: &Value, span: Span) -> Option<Pair> {

@@ -8,7 +8,7 @@ use super::operators;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::ops::{AttrValue, Attributes, Operator, Schema};
+use crate::ir::ops::{Attributes, Operator};
 use crate::ir::{self, Shape};
 use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Stmt};
 
@@ -29,10 +29,37 @@ impl Expander<'_> {
         }
         let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
         cx.current = start;
-        self.in_scope(&name.node, false, |this| this.body(body, cx));
+        self.in_scope(&name.node, |this| this.body(body, cx));
         let value = cx.current;
         (cx.current, cx.stride, cx.policy) = (main, stride, policy);
         cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
+    }
+
+    /// `mul { … } as NAME`: a branch that is joined at once.
+    pub(super) fn joined_at_once(&mut self, join: &Ident, body: &[Stmt], label: Option<&Label>, span: Span, cx: &mut Cx) {
+        let Some(operator) = operators::find(&join.node) else { return };
+        let name = match label.map(|label| self.label_text(label, &cx.env)) {
+            Some(None) => {
+                cx.current = None;
+                return;
+            }
+            Some(Some((name, _))) => Some(name),
+            None => None,
+        };
+        let (start, stride, policy) = (self.current(span, cx), cx.stride, cx.policy.clone());
+        let own = name.clone().or_else(|| self.scope().number());
+        self.in_statement(name.as_deref(), |this| this.body(body, cx));
+        let node_name = match own {
+            Some(name) => self.scope().full(&name),
+            None => self.scope().next(operator.schema.word),
+        };
+        let side = cx.current;
+        (cx.stride, cx.policy) = (stride, policy);
+        cx.current = match (start, side) {
+            (Some(x), Some(side)) => self.joined(operator, &Attributes::default(), node_name, span, &[x, side], cx),
+            _ => None,
+        };
+        self.label_current(label, cx);
     }
 
     /// `parallel concat { [NAME] { … } … }`: every arm reads the same value; a name opens a scope.
@@ -57,7 +84,10 @@ impl Expander<'_> {
         for (arm, body) in arms {
             (cx.current, cx.stride) = (start, stride);
             match arm {
-                Some(name) => self.scoped(name, false, body, cx),
+                Some(name) => match self.label_text(name, &cx.env) {
+                    Some((name, _)) => self.in_scope(&name, |this| this.body(body, cx)),
+                    None => cx.current = None,
+                },
                 None => self.body(body, cx),
             }
             values.push(cx.current);
@@ -67,7 +97,7 @@ impl Expander<'_> {
         let name = self.statement_name(operator.schema.word, label, cx);
         let operands: Option<Vec<ir::Value>> = values.into_iter().collect();
         cx.current = match (operands, name) {
-            (Some(operands), Some(name)) => self.joined(operator, name, span, &operands, cx),
+            (Some(operands), Some(name)) => self.joined(operator, &Attributes::default(), name, span, &operands, cx),
             _ => None,
         };
         self.label_current(label, cx);
@@ -136,13 +166,13 @@ impl Expander<'_> {
         let node_name = self.statement_name(word, call.label.as_ref(), cx);
         let operands: Option<Vec<ir::Value>> = operands.into_iter().collect();
         cx.current = match (operands, node_name) {
-            (Some(operands), Some(name)) if fine => self.joined(operator, name, span, &operands, cx),
+            (Some(operands), Some(name)) if fine => self.joined(operator, &Attributes::default(), name, span, &operands, cx),
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
     }
 
-    /// `upsample nearest, like: LABEL`: an operator that also reads a labeled value, in place of other attributes.
+    /// `upsample nearest, like: LABEL`: an operator that also reads a labeled value.
     pub(super) fn with_labeled(
         &mut self,
         operator: &Operator,
@@ -152,31 +182,34 @@ impl Expander<'_> {
         cx: &mut Cx,
     ) {
         let schema = &operator.schema;
-        let mut fine = true;
-        for arg in &call.args {
-            let own = arg.key.as_ref().map_or(schema.positional(), |key| Some(key.node.as_str()));
-            if own != Some(key) && !states_default(schema, own, arg) {
-                let message = format!("`{} … {key}` takes nothing else", schema.word);
-                self.error(
-                    Diagnostic::error(codes::UNKNOWN_KEY, message, arg.span, "not expected here")
-                        .rule(schema.examples.iter().map(|example| format!("`{example}`")).collect::<Vec<_>>().join(", or ")),
-                );
-                fine = false;
-            }
-        }
+        let others: Vec<Arg> =
+            call.args.iter().filter(|arg| arg.key.as_ref().is_none_or(|own| own.node != key)).cloned().collect();
+        let others = self.evaluator().args(&others, &cx.env);
         let operands = [self.current(span, cx), self.label(label, cx)];
+        let signal = operands[0].is_some_and(|x| self.shape(x).is_1d());
+        let attributes = attrs::arguments(schema, &others, span, signal, &mut self.evaluator());
         let name = self.statement_name(schema.word, call.label.as_ref(), cx);
-        cx.current = match (operands, name) {
-            ([Some(x), Some(other)], Some(name)) if fine => self.joined(operator, name, span, &[x, other], cx),
+        cx.current = match (operands, name, attributes) {
+            ([Some(x), Some(other)], Some(name), Some(attributes)) => {
+                self.joined(operator, &attributes, name, span, &[x, other], cx)
+            }
             _ => None,
         };
         self.label_current(call.label.as_ref(), cx);
     }
 
     /// The join of these values; `None` after a reported error.
-    fn joined(&mut self, operator: &Operator, name: String, span: Span, operands: &[ir::Value], cx: &Cx) -> Option<ir::Value> {
+    fn joined(
+        &mut self,
+        operator: &Operator,
+        attributes: &Attributes<'_>,
+        name: String,
+        span: Span,
+        operands: &[ir::Value],
+        cx: &Cx,
+    ) -> Option<ir::Value> {
         let shapes: Vec<Shape> = operands.iter().map(|&operand| self.shape(operand).clone()).collect();
-        let op = attrs::read(operator, &Attributes::default(), &shapes, span, &mut self.evaluator())?;
+        let op = attrs::read(operator, attributes, &shapes, span, &mut self.evaluator())?;
         Some(self.node(op, name, span, cx.frame, operands))
     }
 
@@ -187,13 +220,6 @@ impl Expander<'_> {
             cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
         }
     }
-}
-
-/// Whether an argument only states the word that is the default of its attribute.
-fn states_default(schema: &Schema<'_>, key: Option<&str>, arg: &Arg) -> bool {
-    let attribute = key.and_then(|key| schema.attribute(key));
-    let default = attribute.and_then(|attribute| attribute.default_value(&Attributes::default()));
-    matches!((default, &arg.value.kind), (Some(AttrValue::Word(word)), ExprKind::Name(name)) if name == word)
 }
 
 /// The labels visible to `expect` and `output`: all in the network's own body.

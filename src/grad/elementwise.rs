@@ -2,7 +2,7 @@
 
 use super::{Differentiation, GRAD, GradError};
 use crate::elementwise::{Gradient, Program, Read};
-use crate::ir::{Broadcast, Elementwise, NodeId, Param, ParamRole, Train, Value};
+use crate::ir::{Broadcast, Elementwise, NodeId, Op, Param, ParamRole, Rearrange, Train, Value};
 
 impl Differentiation<'_> {
     /// The gradients of a function's operands: its symbolic gradient, summed over what a broadcast operand repeats.
@@ -72,9 +72,25 @@ impl Differentiation<'_> {
         }
     }
 
-    pub(super) fn softmax(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+    pub(super) fn softmax(&mut self, id: NodeId, name: &str, groups: Option<usize>, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
-        let dx = self.train(id, &format!("{name}.x.grad"), Train::SoftmaxGrad, &[dy, id.into()])?;
+        let whole = format!("{name}.x.grad");
+        let Some(groups) = groups else {
+            let dx = self.train(id, &whole, Train::SoftmaxGrad, &[dy, id.into()])?;
+            self.accumulate(x, dx);
+            return Ok(());
+        };
+        // each group is one channel, whose elements are all of its channels
+        let sizes = self.sizes(id);
+        let split = Op::Rearrange(Rearrange::Reshape([Some(groups), None, Some(sizes.get(2).copied().unwrap_or(1))]));
+        let y = self.add(id, &format!("{name}.split"), split.clone(), &[id.into()], Vec::new())?;
+        let dy = self.add(id, &format!("{name}.split.grad"), split, &[dy], Vec::new())?;
+        let dx = self.train(id, &format!("{name}.groups.grad"), Train::SoftmaxGrad, &[dy, y])?;
+        let merged = match sizes[..] {
+            [c, h, w] => Op::Rearrange(Rearrange::Reshape([Some(c), Some(h), Some(w)])),
+            _ => Op::Flatten,
+        };
+        let dx = self.add(id, &whole, merged, &[dx], Vec::new())?;
         self.accumulate(x, dx);
         Ok(())
     }

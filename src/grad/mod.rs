@@ -7,6 +7,7 @@
 mod elementwise;
 mod error;
 mod layers;
+mod norm;
 mod shapes;
 
 use std::collections::HashMap;
@@ -249,7 +250,7 @@ impl<'a> Differentiation<'a> {
         let graph = self.network.graph();
         let mut outputs = graph.outputs().iter().map(|(_, value)| *value).collect::<Vec<_>>();
         for scores in &mut outputs {
-            if graph.node(scores.node).op == Op::Softmax {
+            if graph.node(scores.node).op == Op::Softmax(None) {
                 // cross-entropy includes the softmax, so it takes the scores before it
                 *scores = self.operand(scores.node, 0)?;
             }
@@ -317,8 +318,9 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
+            Op::SampleNorm(norm) => self.sample_norm(id, name, *norm, dy),
             Op::Elementwise(function) => self.elementwise(id, name, function, dy),
-            Op::Softmax => self.softmax(id, name, dy),
+            Op::Softmax(groups) => self.softmax(id, name, *groups, dy),
             Op::Concat => self.concat(id, name, dy),
             Op::Pool(pool) => self.pool(id, name, pool, dy),
             Op::AdaptiveAvgPool(_) => self.adaptive(id, name, dy),
@@ -330,8 +332,9 @@ impl<'a> Differentiation<'a> {
                 let pool = Pool { kind: PoolKind::MAX, kernel: [h, w], stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 self.pool(id, name, &pool, dy)
             }
-            Op::Upsample(_) => self.upsample(id, name, dy),
+            Op::Upsample(upsample) => self.upsample(id, name, *upsample, dy),
             Op::Slice(range) => self.slice(id, name, range, dy),
+            Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, dy),
             Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }

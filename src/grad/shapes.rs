@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Differentiation, GradError};
-use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Train, Value};
+use crate::ir::{NodeId, Op, Pad, Pair, Pool, PoolKind, Rearrange, Train, Upsample, Value};
 
 impl Differentiation<'_> {
     pub(super) fn pool(&mut self, id: NodeId, name: &str, pool: &Pool, dy: Value) -> Result<(), GradError> {
@@ -68,6 +68,19 @@ impl Differentiation<'_> {
         Ok(())
     }
 
+    /// The gradient is rearranged back.
+    pub(super) fn rearrange(&mut self, id: NodeId, name: &str, rearrange: &Rearrange, dy: Value) -> Result<(), GradError> {
+        let x = self.operand(id, 0)?;
+        let back = match self.sizes(x.node)[..] {
+            [c, h, w] => Op::Rearrange(rearrange.inverse([c, h, w])),
+            // only a reshape reads a vector
+            _ => Op::Flatten,
+        };
+        let dx = self.add(id, &format!("{name}.x.grad"), back, &[dy], Vec::new())?;
+        self.accumulate(x, dx);
+        Ok(())
+    }
+
     pub(super) fn pad(&mut self, id: NodeId, name: &str, pad: &Pad, dy: Value) -> Result<(), GradError> {
         let x = self.operand(id, 0)?;
         let dx = self.train(id, &format!("{name}.x.grad"), Train::Unpad(*pad), &[dy])?;
@@ -75,12 +88,13 @@ impl Differentiation<'_> {
         Ok(())
     }
 
-    pub(super) fn upsample(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+    pub(super) fn upsample(&mut self, id: NodeId, name: &str, upsample: Upsample, dy: Value) -> Result<(), GradError> {
         // only the size of a second operand matters
         let x = self.operand(id, 0)?;
         if self.needs(x) {
             let [_, h, w] = self.map(x.node)?;
-            let dx = self.train(id, &format!("{name}.x.grad"), Train::UpsampleGrad { input: [h, w] }, &[dy])?;
+            let grad = Train::UpsampleGrad { upsample, input: [h, w] };
+            let dx = self.train(id, &format!("{name}.x.grad"), grad, &[dy])?;
             self.accumulate(x, dx);
         }
         Ok(())

@@ -33,7 +33,7 @@ impl ImagePipeline {
             return Err(InferError::NotAnImage(shape.to_string()));
         }
         let preprocess = checked.network.preprocess.clone().unwrap_or_else(|| default_preprocess(shape.channels().unwrap_or(3)));
-        let ends_in_softmax = graph.outputs().first().is_some_and(|(_, v)| matches!(graph.node(v.node).op, Op::Softmax));
+        let ends_in_softmax = graph.outputs().first().is_some_and(|(_, v)| matches!(graph.node(v.node).op, Op::Softmax(None)));
         Ok(ImagePipeline { input: graph.node(*id).name.clone(), shape, preprocess, ends_in_softmax })
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
-use super::{Broadcast, CustomOp, Elementwise, Shape, Train};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, SampleNorm};
+use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -15,6 +15,8 @@ pub enum Op {
     Conv(Conv),
     /// Batch normalization.
     BatchNorm(BatchNorm),
+    /// Normalization of each sample on its own: layer norm, group norm, instance norm.
+    SampleNorm(SampleNorm),
     /// A function of each element: an activation, a sum or product of values, an expression.
     Elementwise(Arc<Elementwise>),
     /// Concatenation of two or more operands along the channels.
@@ -29,19 +31,21 @@ pub enum Op {
     Flatten,
     /// Fully connected.
     Linear(Linear),
-    /// Softmax over the features, or over the channels of a feature map.
-    Softmax,
+    /// Softmax over the features, or over the channels of a feature map; or over this many groups of them, so that the values of a
+    /// channel add up to 1 over the groups.
+    Softmax(Option<usize>),
     /// Dropout with this probability; the identity in inference.
     Dropout(f64),
     /// Padding.
     Pad(Pad),
     /// Every `stride`-th row and column from the first (`x[:, :, ::s, ::s]`).
     Subsample(Pair),
-    /// Nearest-neighbor upsampling (PyTorch's `interpolate` in mode `nearest`), by a factor for the rows and
-    /// columns, or to the size of a second operand.
-    Upsample(Option<Pair>),
+    /// A feature map at another size. A second operand may have the size.
+    Upsample(Upsample),
     /// The channels (or features) of this range.
     Slice(std::ops::Range<usize>),
+    /// Channels, rows and columns in another order: shuffles, transpositions, squares of pixels as channels.
+    Rearrange(Rearrange),
     /// An operator that only training steps use.
     Train(Train),
     /// An operator that is given by the program around this crate: no source declares it, and no file has it.

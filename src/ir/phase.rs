@@ -79,7 +79,7 @@ impl ShapedNetwork {
         let Some((_, value)) = self.graph().outputs().first().cloned() else { return false };
         let is_row = self.shape(value).dims().is_some_and(|dims| dims.len() == 1);
         let below = self.graph().operands(value.node).first().copied();
-        let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax) else { return false };
+        let Some(below) = below.filter(|_| is_row && self.graph().node(value.node).op == Op::Softmax(None)) else { return false };
         let graph = self.graph_mut();
         for (at, (name, old)) in graph.take_outputs().into_iter().enumerate() {
             graph.add_output(name, if at == 0 { below } else { old });

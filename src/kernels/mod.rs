@@ -11,6 +11,7 @@ pub mod conv;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod dispatch;
 pub mod elementwise;
+pub mod interpolate;
 pub mod isa;
 pub mod layout;
 pub mod linear;
@@ -18,6 +19,7 @@ pub mod linear;
 mod microkernel;
 pub mod nchw;
 pub mod nchwc;
+pub mod norm;
 pub mod pad;
 pub mod peak;
 pub mod pool;

@@ -4,8 +4,10 @@ use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
 use crate::base::tensor::DType;
+use crate::ir::Op;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
+use crate::kernels::upsample::Nearest;
 use crate::kernels::winograd::Split;
 
 impl Display for Plan {
@@ -112,6 +114,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
+        Kernel::SampleNorm { norm, act: a } => format!("{}{}", Op::SampleNorm(*norm).word(), act(a)),
         Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { placed: 0, .. } => "concat".to_owned(),
         Kernel::Concat { placed, .. } => format!("concat, {placed} in place"),
@@ -126,8 +129,11 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Convert { .. } => "convert".to_owned(),
         Kernel::Train(train) => train.op.word().to_owned(),
         Kernel::Custom(op) => op.0.word().to_owned(),
-        Kernel::Upsample { output: [h, w], .. } => format!("upsample to {h}x{w}"),
+        Kernel::Upsample(Nearest { output: [h, w], .. }) => format!("upsample to {h}x{w}"),
+        Kernel::Interpolate(map) => format!("interpolate to {}x{}", map.rows.to(), map.columns.to()),
         Kernel::Slice { .. } => "slice".to_owned(),
+        Kernel::Rearrange { .. } => "rearrange".to_owned(),
+        Kernel::Shuffle { groups, .. } => format!("shuffle groups {groups}"),
         Kernel::Subsample { stride, .. } => format!("subsample /{}", stride[0]),
     }
 }

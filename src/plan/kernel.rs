@@ -1,14 +1,17 @@
 //! The computations of steps.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
-use crate::ir::CustomOp;
+use crate::ir::{CustomOp, SampleNorm};
 use crate::kernels::ConvShape;
+use crate::kernels::interpolate::Interpolation;
 use crate::kernels::nchw::gemm::Tiles;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
+use crate::kernels::upsample::Nearest;
 use crate::kernels::winograd::WinogradPlan;
 
 /// The algorithm of a convolution.
@@ -88,6 +91,13 @@ pub enum Kernel {
         /// The function applied last.
         act: Option<FusedFunction>,
     },
+    /// A norm of each sample. Weights: weight and bias, if it has them.
+    SampleNorm {
+        /// The norm.
+        norm: SampleNorm,
+        /// The function applied last, by norms of groups of channels.
+        act: Option<FusedFunction>,
+    },
     /// A copy.
     Copy,
     /// Concatenation along channels.
@@ -136,13 +146,24 @@ pub enum Kernel {
         /// The number of channels of the input.
         of: usize,
     },
-    /// Nearest-neighbor upsampling.
-    Upsample {
-        /// Height and width.
-        input: [usize; 2],
-        /// Height and width of the output.
-        output: [usize; 2],
+    /// Values in another order.
+    Rearrange {
+        /// The sizes of the axes of the operand.
+        sizes: Vec<usize>,
+        /// The axes in the order of the result.
+        order: Vec<usize>,
     },
+    /// Interleaved groups of channels.
+    Shuffle {
+        /// Samples, channels, and elements per channel.
+        sizes: [usize; 3],
+        /// The number of groups.
+        groups: usize,
+    },
+    /// Nearest-neighbor upsampling.
+    Upsample(Nearest),
+    /// Interpolation, or its gradient.
+    Interpolate(Arc<Interpolation>),
     /// A training operator. Weights: those of the operator, in order.
     Train(TrainKernel),
     /// An operator that the program gives.
@@ -155,7 +176,7 @@ impl Kernel {
         match self {
             Kernel::Elementwise(function) => function.is_full(slot),
             Kernel::Train(train) => train.may_overwrite(slot),
-            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            Kernel::ScaleShift { .. } | Kernel::SampleNorm { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
             // a residual that is overwritten is no input any more
             _ => false,
         }

@@ -79,7 +79,11 @@ impl Kernel {
             Kernel::FusedConvPair { .. } => Family::Direct,
             Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
-            Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Elementwise(_)
+            | Kernel::ScaleShift { .. }
+            | Kernel::SampleNorm { .. }
+            | Kernel::Copy
+            | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
             Kernel::Custom(_)
             | Kernel::Concat { .. }
@@ -87,7 +91,10 @@ impl Kernel {
             | Kernel::Convert { .. }
             | Kernel::Subsample { .. }
             | Kernel::Slice { .. }
-            | Kernel::Upsample { .. } => Family::Movement,
+            | Kernel::Rearrange { .. }
+            | Kernel::Shuffle { .. }
+            | Kernel::Upsample(_)
+            | Kernel::Interpolate(_) => Family::Movement,
         }
     }
 }

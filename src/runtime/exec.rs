@@ -1,12 +1,15 @@
 //! Executes a step of a plan: calls its kernel on its buffers and weights.
 
 use super::arena::Memory;
+use super::exec_norm::Norm;
 use super::exec_train;
 use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
 use crate::kernels::train::movement;
-use crate::kernels::{ConvOperands, Epilogue, Layout, Residual, ThreadPool, linear, nchw, nchwc, upsample, winograd};
+use crate::kernels::{
+    ConvOperands, Epilogue, Layout, Residual, ThreadPool, interpolate, linear, nchw, nchwc, upsample, winograd,
+};
 use crate::plan::{ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, ResidualPlan, Step};
 
 /// Runs one step. `weights` are the step's own weights, in its order; `chunk` are the rows to compute in a loop over counted rows.
@@ -80,6 +83,13 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
         }
+        Kernel::SampleNorm { norm, act } => {
+            let buffer = memory.plan().buffer(step.output());
+            let norm = Norm { norm, pool, isa, layout: buffer.layout, sizes: buffer.sizes };
+            // SAFETY: the only view of the scratch
+            let scratch = unsafe { memory.scratch() };
+            norm.forward(weights, first(), act.as_ref().map(FusedFunction::activation), scratch, out);
+        }
         Kernel::Concat { parts, .. } if in_blocks => {
             let plane = size(2) * size(3);
             for (slot, part) in parts.iter().enumerate() {
@@ -91,12 +101,24 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Subsample { input, stride } if in_blocks => {
             nchwc::movement::subsample(pool, isa.lanes(), *input, *stride, read(0), out);
         }
-        Kernel::Upsample { input, output } => {
-            upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, *input, *output, read(0), out);
+        Kernel::Upsample(shape) => upsample::upsample(pool, if in_blocks { isa.lanes() } else { 1 }, shape, read(0), out),
+        Kernel::Interpolate(map) => {
+            let lanes = if in_blocks { isa.lanes() } else { 1 };
+            // SAFETY: the only view of the scratch
+            let scratch = unsafe { memory.scratch() };
+            interpolate::interpolate(pool, isa, lanes, map, read(0), scratch, out);
         }
         Kernel::Slice { start, of } => {
             let buffer = memory.plan().buffer(step.output());
             movement::slice(pool, buffer.layout, buffer.sizes, *start, *of, read(0), out);
+        }
+        Kernel::Rearrange { sizes, order } => nchw::rearrange::rearrange(pool, sizes, order, read(0), out),
+        Kernel::Shuffle { sizes, groups } if in_blocks => {
+            nchwc::shuffle::shuffle(pool, isa.lanes(), *sizes, *groups, read(0), out);
+        }
+        Kernel::Shuffle { sizes: [batch, channels, plane], groups } => {
+            let sizes = [*batch, *groups, channels / groups, *plane];
+            nchw::rearrange::rearrange(pool, &sizes, &[0, 2, 1, 3], read(0), out);
         }
         Kernel::Convert { sizes, blocked } => nchwc::convert::convert(pool, isa, *sizes, *blocked, read(0), out),
         Kernel::ScaleShift { plane, act } => {

@@ -1,6 +1,7 @@
 //! Executes the training steps of a plan: see [`super::exec`].
 
 use super::arena::Memory;
+use super::exec_norm::Norm;
 use crate::ir::{Broadcast, Train};
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::reduce::{self, Over};
@@ -52,6 +53,12 @@ pub(super) fn run(
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
         }
+        Train::SampleNormGradParams(norm) => {
+            Norm { norm, pool, isa, layout, sizes }.grad_params(read(0), read(1), scratch(), out);
+        }
+        Train::SampleNormGradInput(norm) => {
+            Norm { norm, pool, isa, layout, sizes }.grad_input(weights, apart(0), apart(1), scratch(), out);
+        }
         // lowered to a convolution
         Train::ConvGradInput { .. } => {}
         Train::ConvGradWeight(_) => {
@@ -84,9 +91,11 @@ pub(super) fn run(
         Train::SubsampleGrad { stride, .. } => {
             movement::upsample(pool, layout, kernel.result_sizes(), *stride, read(0), out);
         }
-        Train::UpsampleGrad { input } => {
+        Train::UpsampleGrad { .. } => {
             let lanes = if layout == Layout::Nchw { 1 } else { isa.lanes() };
-            upsample_grad(pool, lanes, *input, [sizes[2], sizes[3]], read(0), out);
+            if let Some(shape) = kernel.upsample() {
+                upsample_grad(pool, lanes, &shape, read(0), out);
+            }
         }
         Train::SumPlane => channel_mul::sum_plane(pool, isa, layout, sizes, read(0), read(1), out),
         Train::Reduce(broadcast) => reduce::reduce(pool, layout, sizes, over(*broadcast), read(0), out),

@@ -19,7 +19,7 @@ const ACTIVATION: Answer = Nothing(
     "there is no such activation; a file declares its own: `elementwise NAME(x) = if x > 0 then x else 0.1 * x` in front of this network",
 );
 const EXPRESSION: Answer = Nothing("`apply` computes an expression of the current value `x`: `apply exp(x)`, `apply 1 - x`");
-const NORMALIZATION: Answer = Nothing("the only normalization is `batchnorm`");
+const NORMALIZATION: Answer = Nothing("the normalizations are `batchnorm`, `layernorm`, `groupnorm` and `instancenorm`");
 const INFERRED: Answer = Nothing("the width is inferred from the incoming value: leave this out");
 const OPTIMIZER: Answer = Nothing("the only optimizer is `sgd`: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
 const OF_OPTIMIZER: Answer =
@@ -98,7 +98,9 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["pooling"], Nothing("write `maxpool 2x2` or `avgpool 2x2`")),
     (&["statement"], &["cat", "concatenate", "concat", "route"], Ours("concat")),
     (&["statement"], &["interpolate", "resize", "upsampling", "upsample", "upsamplingnearest", "upsamplenearest"], Ours("upsample")),
-    (&["statement"], &["upsamplingbilinear", "upsamplebilinear", "gridsample", "affinegrid"], Nothing("`upsample` takes the nearest value; there is no other interpolation")),
+    (&["statement"], &["upsamplingbilinear", "upsamplebilinear"], Ours("upsample bilinear")),
+    (&["statement"], &["upsamplebicubic"], Ours("upsample bicubic")),
+    (&["statement"], &["gridsample", "affinegrid"], Nothing("`upsample` resizes the whole feature map; there is no sampling at computed places")),
     (&["statement"], &["zeropad", "zeropadding", "constantpad", "pad"], Ours("pad")),
     (&["statement"], &["reflectionpad"], Nothing("write `pad 1, mode: reflect`")),
     (&["statement"], &["replicationpad"], Nothing("write `pad 1, mode: replicate`")),
@@ -120,7 +122,10 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["leaky"], Ours("leaky_relu negative_slope: 0.1")),
     (&["statement"], &["absval", "abs", "exp", "log", "power", "pow", "square", "sqrt", "neg", "negative", "erf", "floor", "expm1", "log1p", "reciprocal", "lambda"], EXPRESSION),
     (&["statement"], &["rrelu", "glu", "threshold", "activation", "thresholdedrelu", "bnll", "relie", "hardtan", "lhtan", "plse", "ramp", "loggy", "stair", "squareplus", "sparseplus", "sparsesigmoid", "normalizechan"], ACTIVATION),
-    (&["statement"], &["layernorm", "layernormalization", "groupnorm", "groupnormalization", "instancenorm", "rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
+    (&["statement"], &["layernorm", "layernormalization"], Ours("layernorm")),
+    (&["statement"], &["groupnorm", "groupnormalization"], Ours("groupnorm")),
+    (&["statement"], &["instancenorm", "instancenormalization"], Ours("instancenorm")),
+    (&["statement"], &["rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
     (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
     (&["statement"], &["depthwiseconv", "depthwiseconv2d", "depthwiseconv1d"], Ours("depthwise")),
     (&["statement"], &["separableconv"], Nothing("a separable convolution is two statements: `depthwise 3x3` and `conv 1x1, filters: 64`")),
@@ -177,9 +182,12 @@ pub const TABLE: &[Row] = &[
     (&["avgpool"], &["to"], Ours("output_size")),
     (&["clamp"], &["low", "minval", "minvalue"], Ours("min")),
     (&["clamp"], &["high", "maxval", "maxvalue"], Ours("max")),
-    (&["upsample"], &["times", "scale", "factor", "size", "stride"], Ours("scale_factor")),
+    (&["upsample"], &["times", "scale", "factor", "stride"], Ours("scale_factor")),
+    (&["upsample"], &["outputsize", "to"], Ours("size")),
     (&["upsample"], &["interpolation"], Ours("mode")),
-    (&["upsample"], &["aligncorners", "recomputescalefactor"], Nothing("it has no meaning for the nearest value: leave this out")),
+    (&["upsample"], &["aligncorners"], Ours("align_corners")),
+    (&["upsample"], &["recomputescalefactor"], Nothing("coordinates follow `scale_factor` as it is written, as PyTorch's do by default: leave this out")),
+    (&["upsample"], &["antialias"], Nothing("values are interpolated without antialiasing: leave this out")),
     (&["dropout"], &["p", "prob", "probability", "dropoutratio"], Ours("rate")),
     (&["dropout"], &["noiseshape", "seed"], UNNEEDED),
     (&["relu"], &["negativeslope"], Nothing("write `leaky_relu negative_slope: 0.01`")),
@@ -188,7 +196,7 @@ pub const TABLE: &[Row] = &[
     (&["leaky_relu"], &["alpha", "slope"], Ours("negative_slope")),
     (&["hardtanh"], &["min", "minvalue"], Ours("min_val")),
     (&["hardtanh"], &["max", "maxvalue"], Ours("max_val")),
-    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree", "groups"], Nothing("it works on the channels or features: leave this out")),
+    (&["softmax", "concat"], &["dim", "axis", "concatdim", "temperature", "tree"], Nothing("it works on the channels or features: leave this out")),
     (&["flatten"], &["startdim", "enddim", "axis", "endaxis"], Nothing("everything but the batch is flattened: leave this out")),
     (&["pad"], &["padding", "pad"], Ours("sides")),
     (&["pad"], &["paddingmode"], Ours("mode")),

@@ -4,6 +4,7 @@ use super::activations;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
+use super::rearrange;
 use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
@@ -11,7 +12,7 @@ pub(super) struct Use<'a> {
     pub node: &'a Node,
     functions: &'a Functions,
     /// The first operand's shape.
-    x: &'a Shape,
+    pub(super) x: &'a Shape,
     /// Whether it is the final layer of the network.
     classes: bool,
 }
@@ -23,16 +24,16 @@ impl<'a> Use<'a> {
     }
 
     /// Number of axes after the channels.
-    fn rank(&self) -> usize {
+    pub(super) fn rank(&self) -> usize {
         self.x.map().map_or(0, <[_]>::len)
     }
 
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.x.channels().unwrap_or(0)
     }
 
     /// `nn.Conv2d`, or `nn.Conv1d` for 1-D inputs.
-    fn dims(&self, name: &str) -> String {
+    pub(super) fn dims(&self, name: &str) -> String {
         format!("{name}{}d", self.rank().max(1))
     }
 
@@ -83,7 +84,11 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call(&self.dims("nn.BatchNorm"), args))
             }
+            Op::SampleNorm(norm) if norm.affine => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
+                if self.node.op.is_parameter(&self.node.name) {
+                    return Some(functions::parameter(function, self.channels()));
+                }
                 let own = || self.functions.name(function).map(|name| functions::make(name, function, self.channels()));
                 activations::prelu(function, self.channels()).or_else(own)
             }
@@ -108,12 +113,9 @@ impl<'a> Use<'a> {
         match &self.node.op {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
+            Op::SampleNorm(norm) => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
-                if function.values().count() == 1 {
-                    self.layer()
-                } else {
-                    None
-                }
+                if function.values().count() == 1 && !self.node.op.is_parameter(&self.node.name) { self.layer() } else { None }
             }
             Op::Elementwise(function) if function.program.as_clamp() == Some([0.0, 6.0]) => call("nn.ReLU6", Vec::new()),
             Op::Elementwise(function) => activations::module(function),
@@ -124,7 +126,7 @@ impl<'a> Use<'a> {
             Op::AdaptiveAvgPool(size) => call(&self.dims("nn.AdaptiveAvgPool"), vec![self.size(*size)]),
             Op::GlobalMaxPool => call(&self.dims("nn.AdaptiveMaxPool"), vec![self.size([1, 1])]),
             Op::Flatten => call("nn.Flatten", Vec::new()),
-            Op::Softmax => call("nn.Softmax", vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Softmax(None) => call("nn.Softmax", vec![Arg::key("dim", Expr::text("1"))]),
             Op::Dropout(rate) => call("nn.Dropout", vec![Arg::plain(number("rate", Val::Float(*rate)))]),
             Op::Subsample(stride) => call("Subsample", vec![self.size(*stride)]),
             Op::Pad(pad) if pad.sides == [[0; 2]; 2] => {
@@ -132,14 +134,15 @@ impl<'a> Use<'a> {
                 let end = |hint, n| Arg::plain(Expr::number(Role::Other(hint), hint, Val::int(n)));
                 call("PadChannels", vec![end("before", before), end("after", after)])
             }
-            Op::Upsample(Some(times)) => {
-                call("nn.Upsample", vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
+            Op::Upsample(upsample) => {
+                self.upsample_size(upsample).and_then(|size| call("nn.Upsample", self.upsample(upsample, size)))
             }
+            Op::Rearrange(of) => rearrange::module(of),
             Op::Input(_)
             | Op::Pool(_)
             | Op::Concat
+            | Op::Softmax(Some(_))
             | Op::Pad(_)
-            | Op::Upsample(None)
             | Op::Slice(_)
             | Op::Train(_)
             | Op::Custom(_) => None,
@@ -158,6 +161,11 @@ impl<'a> Use<'a> {
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
+            Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
+            Op::SampleNorm(norm) => self.plain_norm(norm, x),
+            Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
+                functions::with_parameter(function, member, all, self.rank())
+            }
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())
             }
@@ -175,7 +183,8 @@ impl<'a> Use<'a> {
             Op::AdaptiveAvgPool(size) => with(&self.dims("F.adaptive_avg_pool"), x, vec![self.size(*size)]),
             Op::GlobalMaxPool => with(&self.dims("F.adaptive_max_pool"), x, vec![self.size([1, 1])]),
             Op::Flatten => with("torch.flatten", x, vec![Arg::plain(Expr::text("1"))]),
-            Op::Softmax => with("F.softmax", x, vec![Arg::key("dim", Expr::text("1"))]),
+            Op::Softmax(Some(groups)) => rearrange::grouped_softmax(*groups, x),
+            Op::Softmax(None) => with("F.softmax", x, vec![Arg::key("dim", Expr::text("1"))]),
             Op::Dropout(rate) => {
                 let rate = Arg::plain(number("rate", Val::Float(*rate)));
                 with("F.dropout", x, vec![rate, Arg::plain(Expr::text("self.training"))])
@@ -193,17 +202,16 @@ impl<'a> Use<'a> {
                 parts.extend([step(w), Expr::text("]")]);
                 Expr::Seq(parts)
             }
-            Op::Upsample(Some(times)) => {
-                with("F.interpolate", x, vec![Arg::key("scale_factor", number("scale", Val::size(*times, self.rank())))])
-            }
-            Op::Upsample(None) => {
-                let like = second.ok_or_else(|| self.fails("its second operand is missing"))?;
-                with("F.interpolate", x, vec![Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")]))])
+            Op::Upsample(upsample) => {
+                let like = second.map(|like| Arg::key("size", Expr::Seq(vec![like, Expr::text(".shape[2:]")])));
+                let size = self.upsample_size(upsample).or(like).ok_or_else(|| self.fails("its second operand is missing"))?;
+                with("F.interpolate", x, self.upsample(upsample, size))
             }
             Op::Slice(range) => {
                 let [start, end] = [range.start, range.end].map(|n| number("channel", Val::int(n)));
                 Expr::Seq(vec![x, Expr::text("[:, "), start, Expr::text(":"), end, Expr::text("]")])
             }
+            Op::Rearrange(of) => rearrange::call(of, self.x, x),
             Op::Input(_) | Op::Train(_) => return Err(self.fails("it is a training operator")),
             Op::Custom(_) => return Err(self.fails("it is not an operator of the language")),
         })
@@ -273,7 +281,7 @@ impl<'a> Use<'a> {
     }
 }
 
-fn number(role: &'static str, value: Val) -> Expr {
+pub(super) fn number(role: &'static str, value: Val) -> Expr {
     Expr::number(Role::Other(role), role, value)
 }
 

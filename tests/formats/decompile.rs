@@ -510,5 +510,9 @@ fn depthwise_convolutions_come_back_as_such() {
     assert_eq!(layers(&compiled(&found)), layers(&checked), "{}", found.source);
     assert_eq!(found.source.matches("depthwise kernel").count(), 1, "{}", found.source);
     assert!(found.source.contains("depthwise 3x3, multiplier: 2 as c\n"), "{}", found.source);
-    assert!(found.source.contains("conv 3x3, 8, groups: 4 as d\n") || found.source.contains("filters: 8, groups: 4 as d\n"), "{}", found.source);
+    assert!(
+        found.source.contains("conv 3x3, 8, groups: 4 as d\n") || found.source.contains("filters: 8, groups: 4 as d\n"),
+        "{}",
+        found.source
+    );
 }

@@ -68,6 +68,7 @@ const EVERY_CODE: &[&str] = &[
     "E0315: preprocessing does not produce the network's input",
     "E0316: a 1-D input has no height",
     "E0317: the padding mode does not fit the input",
+    "E0318: the sizes do not fit the value",
     "E0401: the number of layers is not as expected",
     "E0402: the number of parameters is not as expected",
     "E0403: the number of multiply-adds is not as expected",

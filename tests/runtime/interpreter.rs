@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
-use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
+use resnetc::internal::ir::{
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape,
+    SquareOrder, Squares, Target, Upsample, Value,
+};
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
 /// What rounding may come to: Winograd's of a layer, magnified by a softmax over large numbers. A mistake is far above it.
@@ -122,7 +125,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         10 => {
             let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
-            b.push(Op::Softmax, &[x])
+            b.push(Op::Softmax(None), &[x])
         }
         11 => {
             let r = &mut b.rng;
@@ -140,14 +143,20 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         12 => b.push(Op::GlobalMaxPool, &[x]),
         13 => {
-            let times = [b.rng.range(1, 4), b.rng.range(1, 4)];
-            b.push(Op::Upsample(Some(times)), &[x])
+            let target = if b.rng.flip() {
+                Target::Factor([0; 2].map(|_| b.rng.one_of(&[1.0, 1.5, 2.0, 2.7, 3.0, 4.0])))
+            } else {
+                Target::Size(side(&mut b.rng))
+            };
+            let upsample = upsample(&mut b, target);
+            b.push(Op::Upsample(upsample), &[x])
         }
         14 => {
             // smaller or larger
             let [oh, ow] = side(&mut b.rng);
             let like = other(&mut b, &[2, oh, ow]);
-            b.push(Op::Upsample(None), &[x, like])
+            let upsample = upsample(&mut b, Target::Like);
+            b.push(Op::Upsample(upsample), &[x, like])
         }
         15 => {
             let min = b.rng.flip().then_some(-0.25);
@@ -162,13 +171,49 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let end = b.rng.range(start + 1, all);
             b.push(Op::Slice(start..end), &[x])
         }
-        _ => {
+        18 => b.push(Op::Rearrange(Rearrange::Shuffle(groups)), &[x]),
+        19 => {
+            let side = b.rng.range(1, 3);
+            let squares = Squares { side, order: b.rng.one_of(&[SquareOrder::ByPixel, SquareOrder::ByChannel]) };
+            let channels = b.rng.range(1, 4);
+            let x = b.conv(x, channels * side * side, 1, 1, 1);
+            let wide = b.push(Op::Rearrange(Rearrange::DepthToSpace(squares)), &[x]);
+            let narrow = b.conv(wide, 3, 1, 1, 1);
+            b.push(Op::Rearrange(Rearrange::SpaceToDepth(squares)), &[narrow])
+        }
+        20 => {
+            let name = b.rng.one_of(Rearrange::PERMUTATIONS);
+            b.push(Op::Rearrange(Rearrange::transpose(name).unwrap()), &[x])
+        }
+        21 => {
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let y = b.push(Op::Rearrange(Rearrange::Reshape([Some(h), None, Some(channels)])), &[x]);
+            b.sigmoid(y)
+        }
+        22 => {
+            let x = if b.rng.flip() { b.push(Op::AdaptiveAvgPool([1, 1]), &[x]) } else { x };
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            b.push(Op::Softmax(Some(groups)), &[x])
+        }
+        23 => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
+        }
+        _ => {
+            let over = b.rng.one_of(&[NormOver::Channels, NormOver::All, NormOver::Groups(groups), NormOver::Places]);
+            let x = if over != NormOver::Places && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let y = b.sample_norm(x, over);
+            if b.rng.flip() { b.relu(y) } else { y }
         }
     };
     let (checked, params) = b.finish(&[("y", y)]);
     (checked, params, inputs)
+}
+
+/// An upsampling in any mode.
+fn upsample(b: &mut Build, target: Target) -> Upsample {
+    let mode = b.rng.one_of(&[Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic]);
+    Upsample { mode, target, align_corners: mode != Interpolation::Nearest && b.rng.flip() }
 }
 
 /// A network of random blocks, pre-activations, gates, branches and outputs.
@@ -224,7 +269,7 @@ fn random(seed: u64) -> (Checked, ParamStore, Vec<(&'static str, ArrayD<f32>)>) 
         };
     }
     let y = b.head(v, 11);
-    let p = b.push(Op::Softmax, &[y]);
+    let p = b.push(Op::Softmax(None), &[y]);
     let mut named = vec![("p", p), ("y", y), ("again", y), ("x", x)];
     named.extend(outputs.iter().zip(["a", "b", "c", "d", "e"]).map(|(&v, n)| (n, v)));
     let (checked, params) = b.finish(&named);
@@ -236,7 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..19, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..25, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

@@ -11,6 +11,7 @@ mod elementwise;
 
 mod agreement;
 mod concat;
+mod convolutions;
 mod families;
 mod interpreter;
 mod isa;

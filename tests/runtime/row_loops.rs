@@ -474,7 +474,7 @@ fn operators_state_what_rows_and_elements_they_take() {
     let rows = of(DType::F32, Rows::Counted(9));
     let error = infer(&Op::add(), &[rows.clone(), of(DType::F32, Rows::PerSample)]).unwrap_err().to_string();
     assert_eq!(error, "`add` needs up to 9 counted rows per sample, not a row per sample");
-    let error = infer(&Op::Softmax, &[of(DType::I32, Rows::PerSample)]).unwrap_err().to_string();
+    let error = infer(&Op::Softmax(None), &[of(DType::I32, Rows::PerSample)]).unwrap_err().to_string();
     assert_eq!(error, "`softmax` needs elements of type F32, not I32");
     // otherwise rows are computed like samples
     assert_eq!(infer(&Op::add(), &[rows.clone(), rows.clone()]), Ok(vec![rows]));

@@ -6,7 +6,8 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Train, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -88,7 +89,7 @@ impl Case {
             if role.starts_with("running") || self.options.is_frozen(name) {
                 continue;
             }
-            let norm = found.iter().any(|(n, _)| *n == format!("stats.{layer}"));
+            let norm = found.iter().any(|(n, _)| *n == format!("grad.{layer}"));
             let len: usize = tensor.shape().iter().product();
             let gradient: Vec<f64> = match (norm, role) {
                 (false, _) => get(&format!("grad.{name}")).iter().copied().collect(),
@@ -176,19 +177,45 @@ fn pools() {
 }
 
 #[test]
+fn norms_of_each_sample() {
+    for (seed, over) in [(1, NormOver::Channels), (2, NormOver::All), (3, NormOver::Groups(2)), (4, NormOver::Places)] {
+        for affine in [true, false] {
+            let norm = Op::SampleNorm(SampleNorm { over, eps: 1e-3, affine });
+            between(seed, [4, 5], norm.clone()).check(&format!("{over:?}"));
+            if over != NormOver::Places {
+                case(seed + 4, 0.0, |b| {
+                    let x = b.input("x", Shape::fixed(&[5]));
+                    let y = b.linear(x, 6);
+                    let y = b.push(norm, &[y]);
+                    b.linear(y, 3)
+                })
+                .check(&format!("{over:?} of a vector"));
+            }
+        }
+    }
+}
+
+#[test]
 fn norms_activations_and_what_moves_values() {
     let norm = resnetc::internal::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
     between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");
     between(2, [4, 5], Op::relu()).check("relu");
     between(3, [4, 5], Op::from(Elementwise::sigmoid())).check("sigmoid");
-    between(4, [4, 5], Op::Softmax).check("softmax over a map");
+    between(4, [4, 5], Op::Softmax(None)).check("softmax over a map");
     between(5, [4, 5], Op::Dropout(0.4)).check("dropout");
     between(6, [3, 4], Op::Pad(Pad { channels: [1, 2], ..Pad::zeros([[1, 0], [2, 1]]) })).check("pad");
     for (seed, mode) in [(8, PadMode::Reflect), (9, PadMode::Replicate)] {
         between(seed, [3, 4], Op::Pad(Pad { mode, ..Pad::zeros([[1, 2], [3, 0]]) })).check(mode.word());
     }
     between(7, [5, 6], Op::Subsample([2, 3])).check("subsample");
-    between(10, [3, 4], Op::Upsample(Some([2, 3]))).check("upsample");
+    between(10, [3, 4], Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))).check("upsample");
+    for (mode, align_corners) in
+        [(Interpolation::Bilinear, false), (Interpolation::Bilinear, true), (Interpolation::Bicubic, false)]
+    {
+        for target in [Target::Factor([1.5, 2.0]), Target::Size([2, 7])] {
+            between(10, [3, 4], Op::Upsample(Upsample { mode, target, align_corners })).check(mode.word());
+        }
+    }
     between(11, [5, 4], Op::from(Elementwise::clamp(-0.3, 0.4))).check("clip");
     between(14, [5, 4], Op::from(Elementwise::affine(-1.5, 1.0))).check("scale");
     for (seed, range) in [(15, 0..3), (16, 1..2), (17, 2..4)] {
@@ -201,12 +228,33 @@ fn norms_activations_and_what_moves_values() {
         b.linear(y, 3)
     })
     .check("slice of a vector");
+    for (seed, order) in [(19, SquareOrder::ByPixel), (20, SquareOrder::ByChannel)] {
+        let squares = Squares { side: 2, order };
+        between(seed, [4, 6], Op::Rearrange(Rearrange::SpaceToDepth(squares))).check("space to depth");
+        between(seed, [3, 5], Op::Rearrange(Rearrange::DepthToSpace(squares))).check("depth to space");
+    }
+    between(21, [3, 5], Op::Rearrange(Rearrange::Shuffle(2))).check("shuffle");
+    for (seed, name) in [(22, "hwc"), (23, "wch"), (24, "cwh")] {
+        between(seed, [3, 5], Op::Rearrange(Rearrange::transpose(name).unwrap())).check(name);
+    }
+    between(25, [3, 4], Op::Rearrange(Rearrange::Reshape([Some(2), Some(8), None]))).check("reshape");
+    between(26, [3, 4], Op::Softmax(Some(2))).check("softmax over groups");
+    case(27, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[5]));
+        let y = b.linear(x, 12);
+        let y = b.push(Op::Softmax(Some(3)), &[y]);
+        let y = b.push(Op::Rearrange(Rearrange::Reshape([Some(3), Some(2), None])), &[y]);
+        let y = b.conv(y, 4, 1, 1, 1);
+        let y = b.push(Op::Flatten, &[y]);
+        b.linear(y, 3)
+    })
+    .check("softmax over groups, and a reshape, of a vector");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));
         let x = b.conv(x, 3, 3, 1, 1);
         let small = b.conv(x, 4, 3, 2, 1);
-        let y = b.push(Op::Upsample(None), &[small, x]);
+        let y = b.push(Op::Upsample(Upsample::nearest(Target::Like)), &[small, x]);
         let y = b.push(Op::Flatten, &[y]);
         b.linear(y, 3)
     })
@@ -218,7 +266,7 @@ fn norms_activations_and_what_moves_values() {
         let y = b.push(Op::BatchNorm(norm), &[y]);
         let y = b.push(Op::Linear(Linear { features: 3, bias: false, epilogue: Epilogue::default() }), &[y]);
         let y = b.push(Op::Flatten, &[y]);
-        b.push(Op::Softmax, &[y])
+        b.push(Op::Softmax(None), &[y])
     })
     .check("norm of a vector, and a softmax at the end");
 }
@@ -309,7 +357,7 @@ fn auxiliary_classifiers() {
         let x = b.conv(x, 4, 3, 1, 1);
         let x = b.sigmoid(x);
         let aux = b.head(x, classes);
-        let aux = b.push(Op::Softmax, &[aux]);
+        let aux = b.push(Op::Softmax(None), &[aux]);
         let y = b.conv(x, 3, 3, 1, 1);
         let y = b.head(y, 3);
         b.finish(&[("output", y), ("aux", aux), ("map", x)])

@@ -3,7 +3,10 @@
 use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
-use resnetc::internal::ir::{Checked, Conv, Elementwise, Epilogue, Linear, Op, Pad, PadMode, Pool, PoolKind, Shape, Value};
+use resnetc::internal::ir::{
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Target,
+    Upsample, Value,
+};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
 use resnetc::internal::runtime::{ParamStore, interp};
@@ -209,7 +212,19 @@ fn pools() {
             ("repeated", Op::Pad(Pad { mode: PadMode::Replicate, ..Pad::zeros([[1, 0], [2, 3]]) })),
             ("max 3/1 with holes", Op::Pool(pool(PoolKind::Max { dilation: [2, 2] }, 3, 1, 2, false))),
             ("every third", Op::Subsample([3, 2])),
-            ("twice and thrice", Op::Upsample(Some([2, 3]))),
+            ("twice and thrice", Op::Upsample(Upsample::nearest(Target::Factor([2.0, 3.0])))),
+            (
+                "bilinear",
+                Op::Upsample(Upsample {
+                    mode: Interpolation::Bilinear,
+                    target: Target::Factor([2.0, 1.5]),
+                    align_corners: false,
+                }),
+            ),
+            (
+                "bicubic",
+                Op::Upsample(Upsample { mode: Interpolation::Bicubic, target: Target::Size([13, 5]), align_corners: true }),
+            ),
             ("limits", Op::from(Elementwise::clamp(0.1, 0.7))),
             ("scale", Op::from(Elementwise::affine(-1.0, 1.0))),
         ] {
@@ -270,7 +285,7 @@ fn joins_and_gates() {
         let x = b.conv(x, 16, 3, 1, 1);
         let x = b.relu(x);
         let top = b.conv(x, 16, 3, 2, 1);
-        let top = b.push(Op::Upsample(None), &[top, x]);
+        let top = b.push(Op::Upsample(Upsample::nearest(Target::Like)), &[top, x]);
         let y = b.plus(top, x);
         let max = b.push(Op::GlobalMaxPool, &[y]);
         b.times(y, max)
@@ -305,12 +320,23 @@ fn layers_without_norms_and_ends() {
         let x = b.norm(x);
         let x = b.relu(x);
         let x = b.head(x, CLASSES);
-        b.push(Op::Softmax, &[x])
+        b.push(Op::Softmax(None), &[x])
     });
     check("softmax in the middle, norm of features", [2, 5, 6], |b, x| {
         let x = b.conv(x, 6, 3, 1, 1);
-        let x = b.push(Op::Softmax, &[x]);
+        let x = b.push(Op::Softmax(None), &[x]);
         b.conv(x, 8, 1, 1, 1)
+    });
+    check("rearranged values", [2, 4, 6], |b, x| {
+        let x = b.conv(x, 24, 3, 1, 1);
+        let x = b.push(Op::Rearrange(Rearrange::Shuffle(2)), &[x]);
+        let x = b.conv(x, 24, 1, 1, 1);
+        let x = b.push(Op::Softmax(Some(2)), &[x]);
+        let x = b.conv(x, 24, 1, 1, 1);
+        let x = b.push(Op::Rearrange(Rearrange::transpose("whc").unwrap()), &[x]);
+        let x = b.conv(x, 8, 3, 1, 1);
+        let x = b.norm(x);
+        b.relu(x)
     });
     check("dropout", [2, 5, 6], |b, x| {
         let x = b.conv(x, 21, 3, 1, 1);

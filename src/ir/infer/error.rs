@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::base::tensor::DType;
-use crate::ir::{Dim, Rows, Shape};
+use crate::ir::{Dim, Rows, Shape, shape_text};
 
 /// Why an operator does not fit its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -138,6 +138,26 @@ pub enum ShapeError {
         count: usize,
         /// Of how many.
         all: usize,
+    },
+    /// Rows, columns or channels that are no whole number of blocks.
+    #[error("{count} {what} are no whole number of blocks of {block}")]
+    Blocks {
+        /// `rows`, `columns` or `channels`.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// How many make a block.
+        block: usize,
+    },
+    /// A reshape to another number of values.
+    #[error("{from} has {values} values, which {} cannot hold", shape_text(*to))]
+    Reshape {
+        /// The operand.
+        from: Shape,
+        /// Its values.
+        values: usize,
+        /// The sizes of the result.
+        to: [Option<usize>; 3],
     },
     /// A 2-D window, stride or padding on a 1-D input.
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]

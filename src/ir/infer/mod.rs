@@ -1,7 +1,10 @@
 //! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
+mod norm;
 mod operands;
+mod rearrange;
+mod resize;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -11,6 +14,7 @@ pub use error::ShapeError;
 
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
+use norm::sample_norm;
 use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
@@ -70,7 +74,9 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
-        Op::BatchNorm(_) | Op::Softmax | Op::Dropout(_) => dims[0].to_vec(),
+        Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
+        Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
+        Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
         Op::Elementwise(function) => elementwise(op, function, &dims)?,
         Op::Concat => {
             let mut channels = 0usize;
@@ -165,25 +171,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             let [h, w] = slide(map, [1, 1], *stride, [[0; 2]; 2], [1, 1], false)?;
             vec![Dim::Fixed(channels), h, w]
         }
-        Op::Upsample(None) => {
-            let (channels, _) = map_of(op, dims[0])?;
-            let (_, [h, w]) = map_of(op, dims[1])?;
-            vec![Dim::Fixed(channels), *h, *w]
-        }
-        Op::Upsample(Some(times)) => {
-            let (channels, map) = map_of(op, dims[0])?;
-            nonzero("the factor", times)?;
-            let mut out = vec![Dim::Fixed(channels)];
-            for (dim, &times) in map.iter().zip(times) {
-                let size = match dim {
-                    Dim::Fixed(n) => Dim::Fixed(n.checked_mul(times).ok_or(ShapeError::TooLarge)?),
-                    free if times == 1 => *free,
-                    Dim::Free { .. } => return Err(ShapeError::Free { op: op.word().into(), shape: inputs[0].clone() }),
-                };
-                out.push(size);
-            }
-            out
-        }
+        Op::Upsample(upsample) => resize::upsample(op, upsample, &dims)?,
         Op::Slice(range) => {
             let rank = || ShapeError::Rank { op: op.word().into(), needs: MAP, got: inputs[0].clone() };
             let all = inputs[0].channels().ok_or_else(rank)?;
@@ -192,6 +180,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             [&[Dim::Fixed(range.len())], &dims[0][1..]].concat()
         }
+        Op::Rearrange(rearrange) => rearrange::rearranged(op, rearrange, dims[0])?,
         Op::Train(train) => infer_train(train, op, &dims)?,
         Op::Custom(_) => return Ok(Shape::Unknown),
     };
@@ -256,7 +245,13 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             pair(3)?;
             dims[0].to_vec()
         }
-        Train::SoftmaxGrad => {
+        Train::SampleNormGradParams(norm) => {
+            equal(op, dims[0], dims[1], 1)?;
+            let got = Shape::Known(dims[0].to_vec());
+            let sizes = got.sizes().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: got })?;
+            fixed(&[&[2], &norm.param_shape(&sizes)[..]].concat())
+        }
+        Train::SoftmaxGrad | Train::SampleNormGradInput(_) => {
             equal(op, dims[0], dims[1], 1)?;
             dims[0].to_vec()
         }
@@ -296,7 +291,7 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             vec![small(Dim::Fixed(channels), pad.channels)?, small(map[0], pad.sides[0])?, small(map[1], pad.sides[1])?]
         }
         Train::SubsampleGrad { stride, input: [h, w] } => back(Op::Subsample(*stride), fixed(&[channels(0)?, *h, *w]), 0)?,
-        Train::UpsampleGrad { input: [h, w] } => {
+        Train::UpsampleGrad { input: [h, w], .. } => {
             let (channels, _) = map_of(op, dims[0])?;
             fixed(&[channels, *h, *w])
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ir::{Axis, Broadcast, Conv, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind};
+use crate::ir::{Axis, Broadcast, Conv, Elementwise, Epilogue, Linear, Pad, Pool, PoolKind, Rearrange, SquareOrder, Squares};
 
 fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
     Conv {
@@ -82,6 +82,39 @@ fn slices_keep_the_map_and_stay_in_their_operand() {
     assert_eq!(shape(&Op::Slice(2..5), &[8, 40]), Ok(Shape::fixed(&[3, 40])));
     assert_eq!(shape(&Op::Slice(7..9), &[8, 4, 3]), Err(ShapeError::Slice { start: 7, count: 2, all: 8 }));
     assert!(shape(&Op::Slice(2..2), &[8, 4, 3]).is_err());
+}
+
+#[test]
+fn rearranged_values_keep_every_value() {
+    let squares = |side, order| Squares { side, order };
+    let pixels = |side| squares(side, SquareOrder::ByChannel);
+    let of = |rearrange, x: &[usize]| shape(&Op::Rearrange(rearrange), x);
+    assert_eq!(of(Rearrange::Shuffle(4), &[12, 5, 5]), Ok(Shape::fixed(&[12, 5, 5])));
+    assert_eq!(of(Rearrange::Shuffle(5), &[12, 5, 5]), Err(ShapeError::Groups { what: "channels", count: 12, groups: 5 }));
+    assert_eq!(of(Rearrange::SpaceToDepth(pixels(3)), &[2, 6, 9]), Ok(Shape::fixed(&[18, 2, 3])));
+    assert_eq!(
+        of(Rearrange::SpaceToDepth(pixels(2)), &[2, 6, 9]),
+        Err(ShapeError::Blocks { what: "columns", count: 9, block: 2 })
+    );
+    assert_eq!(of(Rearrange::DepthToSpace(pixels(3)), &[18, 2, 3]), Ok(Shape::fixed(&[2, 6, 9])));
+    assert_eq!(
+        of(Rearrange::DepthToSpace(pixels(2)), &[6, 2, 3]),
+        Err(ShapeError::Blocks { what: "channels", count: 6, block: 4 })
+    );
+    assert_eq!(of(Rearrange::Transpose([2, 0, 1]), &[2, 3, 4]), Ok(Shape::fixed(&[4, 2, 3])));
+    assert_eq!(of(Rearrange::Reshape([Some(4), None, Some(2)]), &[2, 3, 4]), Ok(Shape::fixed(&[4, 3, 2])));
+    assert_eq!(of(Rearrange::Reshape([Some(4), None, Some(2)]), &[24]), Ok(Shape::fixed(&[4, 3, 2])));
+    assert!(matches!(of(Rearrange::Reshape([Some(5), None, Some(2)]), &[2, 3, 4]), Err(ShapeError::Reshape { values: 24, .. })));
+    assert_eq!(shape(&Op::Softmax(Some(2)), &[6, 1, 1]), Ok(Shape::fixed(&[6, 1, 1])));
+    assert_eq!(shape(&Op::Softmax(Some(4)), &[6]), Err(ShapeError::Groups { what: "channels", count: 6, groups: 4 }));
+    // a free size passes where nothing depends on it
+    let free = Shape::Known(vec![Dim::Fixed(6), Dim::axis(Axis::H), Dim::axis(Axis::W)]);
+    let of = |rearrange| infer_shape(&Op::Rearrange(rearrange), std::slice::from_ref(&free));
+    assert_eq!(of(Rearrange::Shuffle(2)), Ok(free.clone()));
+    assert!(of(Rearrange::Transpose([0, 2, 1])).is_ok());
+    for other in [Rearrange::Transpose([1, 0, 2]), Rearrange::SpaceToDepth(pixels(2)), Rearrange::Reshape([None; 3])] {
+        assert!(matches!(of(other), Err(ShapeError::Free { .. })), "{other:?}");
+    }
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! Each fact has one default, so an operator appears here only where it differs. What every operator must state for itself is an
 //! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
 
-use crate::ir::attrs::{Conv, Epilogue, Linear, Pad, PadMode, Pair, Pool};
+use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool};
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
 use crate::ir::params::ParamRole;
+use crate::ir::rearrange::Rearrange;
+use crate::ir::upsample::{Target, Upsample};
 
 /// How many operands an operator takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Op {
         let own = match self {
             Op::Input(_) => 0,
             Op::Concat => return Arity::AtLeast(2),
-            Op::Upsample(None) => 2,
+            Op::Upsample(Upsample { target: Target::Like, .. }) => 2,
             Op::Elementwise(function) => function.values().count(),
             Op::Train(op) => op.operands(),
             _ => 1,
@@ -64,6 +66,11 @@ impl Op {
         }
     }
 
+    /// Whether it is a norm: its weight and bias are exempt from what is meant for the weights of layers.
+    pub fn is_norm(&self) -> bool {
+        matches!(self, Op::BatchNorm(_) | Op::SampleNorm(_))
+    }
+
     /// Whether it multiplies by a learned weight matrix: the layers that papers count.
     pub fn is_weighted(&self) -> bool {
         matches!(self, Op::Conv(_) | Op::Linear(_))
@@ -84,9 +91,11 @@ impl Op {
             Op::Dropout(_) => true,
             Op::Pad(pad) => pad.channels == [0; 2] && pad.sides == [[0; 2]; 2],
             Op::Subsample(stride) => *stride == [1, 1],
-            Op::Upsample(times) => *times == Some([1, 1]),
+            Op::Upsample(upsample) => upsample.target == Target::Factor([1.0; 2]),
             Op::Elementwise(function) => function.program.is_identity(),
             Op::Flatten => operands.first() == Some(result),
+            Op::Slice(_) => operands.first() == Some(result),
+            Op::Rearrange(rearrange) => operands.first() == Some(result) && keeps_order(rearrange, result),
             _ => false,
         }
     }
@@ -124,8 +133,12 @@ impl Op {
             Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
                 kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
             }
-            Op::AdaptiveAvgPool(size) | Op::Subsample(size) | Op::Upsample(Some(size)) => size[0] == 1,
+            Op::AdaptiveAvgPool(size) | Op::Subsample(size) => size[0] == 1,
+            Op::Upsample(upsample) => upsample.is_flat(),
             Op::Pad(pad) => pad.sides[0] == [0, 0],
+            Op::Rearrange(rearrange) => {
+                matches!(rearrange, Rearrange::Shuffle(_) | Rearrange::Transpose([_, 1, _]))
+            }
             _ => true,
         }
     }
@@ -158,6 +171,13 @@ impl Op {
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
+            Op::SampleNorm(norm) => {
+                let Some(sizes) = operands[0].sizes().or_else(|| (norm.over != NormOver::All).then(|| vec![channels])) else {
+                    return Vec::new();
+                };
+                let shape = norm.param_shape(&sizes);
+                if norm.affine { vec![(ParamRole::Weight, shape.clone()), (ParamRole::Bias, shape)] } else { Vec::new() }
+            }
             Op::Elementwise(function) => function
                 .learned()
                 .map(|slot| {
@@ -165,7 +185,7 @@ impl Op {
                     (ParamRole::Operand(slot as u8), vec![if is_shared { 1 } else { channels }])
                 })
                 .collect(),
-            Op::Train(op) => op.params(channels),
+            Op::Train(op) => op.params(&operands[0], channels),
             _ => Vec::new(),
         }
     }
@@ -178,6 +198,21 @@ impl Op {
             }
             _ => role.suffix(),
         }
+    }
+
+    /// The full name of a parameter of a layer. The only parameter of a function has the layer's name if that ends with its own, as a
+    /// parameter has that belongs to a block itself: `gamma: layer_scale` is `blocks.0.gamma`, not `blocks.0.gamma.gamma`.
+    pub fn full_param_name(&self, layer: &str, role: ParamRole) -> String {
+        if self.is_parameter(layer) { layer.to_owned() } else { format!("{layer}.{}", self.param_name(role)) }
+    }
+
+    /// Whether a layer of this name stands for its only parameter: see [`Op::full_param_name`].
+    pub fn is_parameter(&self, layer: &str) -> bool {
+        let Op::Elementwise(function) = self else { return false };
+        let mut learned = function.learned();
+        let (first, more) = (learned.next(), learned.next());
+        let is_named = |slot: usize| layer.rsplit('.').next() == Some(&function.operands[slot].name);
+        first.is_some_and(is_named) && more.is_none()
     }
 
     /// Multiply-adds for one image, counted as in the paper: only convolutions and linear layers. `None` if a size is free or
@@ -194,6 +229,12 @@ impl Op {
             _ => Some(0),
         }
     }
+}
+
+/// Whether a rearrangement of a value of this shape leaves every value where it is.
+fn keeps_order(rearrange: &Rearrange, shape: &Shape) -> bool {
+    let sizes = shape.sizes().and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.is_some_and(|sizes| rearrange.moves(sizes).keeps_order())
 }
 
 /// A weight with a bias for each of its outputs.

@@ -31,9 +31,17 @@ pub(super) const OPERATORS: &[Operator] = &[
         write: |op| matches!(op, Op::Flatten).then(Attributes::default),
     },
     Operator {
-        schema: Schema::new("softmax", "Softmax over the features, or the channels of a feature map.", &[])
-            .examples(&["softmax"]),
-        read: |_, _| Ok(Op::Softmax),
-        write: |op| matches!(op, Op::Softmax).then(Attributes::default),
+        schema: Schema::new(
+            "softmax",
+            "Softmax over the features, or the channels of a feature map; or over groups of them, so that the values of a channel \
+             add up to 1 over the groups, as the branches of a selective kernel do (Li et al. 2019).",
+            &[Attribute::optional("groups", Kind::Count, "one for each channel", "how many groups, which divide the channels")],
+        )
+        .examples(&["softmax", "softmax groups: 2"]),
+        read: |given, _| Ok(Op::Softmax(given.find("groups"))),
+        write: |op| {
+            let Op::Softmax(groups) = op else { return None };
+            Some(groups.map_or_else(Attributes::default, |groups| Attributes::from([("groups", groups.into())])))
+        },
     },
 ];

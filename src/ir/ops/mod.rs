@@ -6,10 +6,12 @@ mod facts;
 mod linear;
 mod norm;
 mod pool;
+mod rearrange;
 mod schema;
 mod shape;
 mod table;
 mod train_facts;
+mod upsample;
 mod value;
 
 pub use facts::Arity;

@@ -67,6 +67,10 @@ pub enum Kind {
     Sides,
     /// Channels before and after.
     Ends,
+    /// Channels, height and width in a list, one of which may be -1.
+    Shape,
+    /// Factors of a height and a width, or one for both; they may be fractions.
+    Factors,
     /// A number that is not negative.
     Number,
     /// A number from 0 to 1.
@@ -248,6 +252,8 @@ impl Kind {
             Kind::WindowOr(word) => format!("a size, or `{word}`"),
             Kind::Sides => "a size, or [top, bottom, left, right]".to_owned(),
             Kind::Ends => "[before, after]".to_owned(),
+            Kind::Shape => "[channels, height, width]".to_owned(),
+            Kind::Factors => "a number, a size, or [height, width]".to_owned(),
             Kind::Number | Kind::Real => "a number".to_owned(),
             Kind::Probability => "a number from 0 to 1".to_owned(),
             Kind::Flag => "true or false".to_owned(),

@@ -1,11 +1,10 @@
 //! Operators that pad, thin out or enlarge feature maps, and that join them.
 
-use super::schema::{Attribute, Kind, Operands, Operator, Schema, Shown};
+use super::schema::{Attribute, Kind, Operands, Operator, Schema};
+use super::upsample;
 use super::value::{AttrValue, Attributes};
 use crate::ir::attrs::{Pad, PadMode};
 use crate::ir::op::Op;
-
-const NEAREST: &str = "nearest";
 
 pub(super) const OPERATORS: &[Operator] = &[
     Operator {
@@ -52,30 +51,7 @@ pub(super) const OPERATORS: &[Operator] = &[
             Some(Attributes::from([("stride", (*stride).into())]))
         },
     },
-    Operator {
-        schema: Schema::new(
-            "upsample",
-            "A larger feature map: `scale_factor` times the rows and columns, or as many as another value has \
-             (PyTorch's `interpolate`).",
-            &[
-                Attribute::with_default("mode", Kind::Word(&[NEAREST]), AttrValue::Word(NEAREST), "where a new value comes from")
-                    .positional()
-                    .shown(Shown::Everywhere),
-                Attribute::required_unless("scale_factor", Kind::Size, "none, where `like` is given", "how many times larger"),
-                Attribute::optional("like", Kind::Label, "none", "the value that has the result's height and width"),
-            ],
-        )
-        .examples(&["upsample nearest, like: LABEL", "upsample nearest, scale_factor: 2"]),
-        read: |given, _| Ok(Op::Upsample(given.find("scale_factor"))),
-        write: |op| {
-            let Op::Upsample(times) = op else { return None };
-            let mut list = Attributes::from([("mode", NEAREST.into())]);
-            if let Some(times) = times {
-                list.push("scale_factor", *times);
-            }
-            Some(list)
-        },
-    },
+    upsample::UPSAMPLE,
     Operator {
         schema: Schema::new(
             "slice",

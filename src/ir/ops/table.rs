@@ -2,13 +2,20 @@
 
 use super::schema::{Attribute, Kind, Operator, Schema};
 use super::value::{AttrValue, Attributes};
-use super::{conv, elementwise, linear, norm, pool, shape};
+use super::{conv, elementwise, linear, norm, pool, rearrange, shape};
 use crate::ir::elementwise::{Elementwise, Number};
 use crate::ir::op::Op;
 
 /// The families, in the order of the reference.
-const FAMILIES: &[&[Operator]] =
-    &[conv::OPERATORS, norm::OPERATORS, elementwise::OPERATORS, pool::OPERATORS, linear::OPERATORS, shape::OPERATORS];
+const FAMILIES: &[&[Operator]] = &[
+    conv::OPERATORS,
+    norm::OPERATORS,
+    elementwise::OPERATORS,
+    pool::OPERATORS,
+    linear::OPERATORS,
+    shape::OPERATORS,
+    rearrange::OPERATORS,
+];
 
 /// All operators of the language, grouped by function.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::codes;
 use crate::base::diagnostic::Code;
 use crate::ir::attrs::{Pair, Sides};
+use crate::ir::rearrange::shape_text;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +18,10 @@ pub enum AttrValue {
     Sides(Sides),
     /// Before and after.
     Ends([usize; 2]),
+    /// Channels, height and width; `None` is what the others leave.
+    Shape([Option<usize>; 3]),
+    /// Factors of height and width.
+    Factors([f64; 2]),
     /// A real number.
     Number(f64),
     /// On or off.
@@ -105,6 +110,8 @@ macro_rules! field {
 field!(usize, Count, Count);
 field!(Pair, Size, Size | Ends);
 field!(Sides, Sides, Sides);
+field!([Option<usize>; 3], Shape, Shape);
+field!([f64; 2], Factors, Factors);
 field!(f64, Number, Number);
 field!(bool, Flag, Flag);
 field!(&'static str, Word, Word);
@@ -134,6 +141,10 @@ impl fmt::Display for AttrValue {
             AttrValue::Sides([[t, b], [l, r]]) if t == b && l == r => write!(f, "{}", AttrValue::Size([t, l])),
             AttrValue::Sides([[t, b], [l, r]]) => write!(f, "[{t}, {b}, {l}, {r}]"),
             AttrValue::Ends([before, after]) => write!(f, "[{before}, {after}]"),
+            AttrValue::Shape(sizes) => f.write_str(&shape_text(sizes)),
+            AttrValue::Factors([h, w]) if h == w => write!(f, "{}", AttrValue::Number(h)),
+            AttrValue::Factors([h, w]) if h.fract() == 0.0 && w.fract() == 0.0 => write!(f, "{h}x{w}"),
+            AttrValue::Factors(factors) => write!(f, "[{}, {}]", AttrValue::Number(factors[0]), AttrValue::Number(factors[1])),
             // the shortest text that parses to the same number
             AttrValue::Number(x) if x == x.trunc() && x.abs() < 1e15 => write!(f, "{}", x as i64),
             AttrValue::Number(x) => write!(f, "{x:?}"),

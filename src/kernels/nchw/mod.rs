@@ -5,4 +5,5 @@ pub mod depthwise;
 pub mod gemm;
 pub mod movement;
 pub mod pool;
+pub mod rearrange;
 pub mod softmax;

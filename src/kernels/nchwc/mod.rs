@@ -12,6 +12,7 @@ pub mod direct;
 pub mod movement;
 pub mod pack;
 pub mod pool;
+pub mod shuffle;
 
 /// Parts of the work for each thread: several, so that others can take over from a thread that is preempted.
 const PARTS: usize = 4;
@@ -28,18 +29,29 @@ pub(super) fn vector(isa: Isa) -> VectorIsa {
 /// of one feature map. Few large feature maps are distributed as evenly as many small ones. Calls `task(map, places)` for each
 /// run.
 pub(super) fn runs(pool: &ThreadPool, maps: usize, places: usize, most: usize, task: impl Fn(usize, Range<usize>) + Sync) {
-    let walk = |part: Range<usize>| {
+    runs_with_thread(pool, maps, places, most, |map, places, _| task(map, places));
+}
+
+/// Like [`runs`]; the task also gets the number of its thread.
+pub(super) fn runs_with_thread(
+    pool: &ThreadPool,
+    maps: usize,
+    places: usize,
+    most: usize,
+    task: impl Fn(usize, Range<usize>, usize) + Sync,
+) {
+    let walk = |part: Range<usize>, thread: usize| {
         let mut at = part.start;
         while at < part.end {
             let (map, first) = (at / places, at % places);
             let count = (part.end - at).min(places - first).min(most);
-            task(map, first..first + count);
+            task(map, first..first + count, thread);
             at += count;
         }
     };
     let total = maps * places;
     let parts = if pool.threads() == 1 { 1 } else { total.min(PARTS * pool.threads()) };
-    pool.for_each(parts, |part, _| walk(share(total, parts, part)));
+    pool.for_each(parts, |part, thread| walk(share(total, parts, part), thread));
 }
 
 #[cfg(test)]

@@ -1,20 +1,23 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod rearrange;
+mod resize;
 mod rows;
 mod train;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::attrs::{edge, pool_shape};
+use super::attrs::{edge, norm_scratch, pool_shape};
 use super::{
     Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
 use crate::ir::{
-    Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units,
+    Conv, Elementwise, Node, NodeId, NormOver, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, SampleNorm, ShapedNetwork, Unit,
+    Value, units,
 };
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -76,7 +79,7 @@ impl Lowering<'_> {
         let operands = graph.operands(id);
         let result = Value::from(id);
         let mut inputs = operands.iter().map(|&o| self.operand(o)).collect::<Result<Vec<_>, _>>()?;
-        if let Op::Upsample(None) = node.op {
+        if let Op::Upsample(_) = node.op {
             // only the sizes of the second operand matter
             inputs.truncate(1);
         }
@@ -103,6 +106,10 @@ impl Lowering<'_> {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
+            Op::SampleNorm(norm) => {
+                let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
+                Kernel::SampleNorm { norm: *norm, act }
+            }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
                 let mut end = 0;
@@ -116,7 +123,7 @@ impl Lowering<'_> {
             }
             Op::Pool(pool) => Kernel::Pool(self.pool_shape(pool, result, operands[0])?),
             Op::AdaptiveAvgPool(output) => Kernel::AdaptiveAvg { input: self.map(operands[0])?, output: *output },
-            Op::Softmax => Kernel::Softmax { channels: self.shape(result)?[1], plane: self.plane(result)? },
+            Op::Softmax(groups) => self.softmax(*groups, result)?,
             Op::Pad(pad) => {
                 let [h, w] = self.map(operands[0])?;
                 let x = self.shape(operands[0])?;
@@ -128,15 +135,21 @@ impl Lowering<'_> {
                 let pool = Pool { kind: PoolKind::MAX, kernel: map, stride: [1, 1], pad: [[0; 2]; 2], ceil: false };
                 Kernel::Pool(self.pool_shape(&pool, result, operands[0])?)
             }
-            Op::Upsample(_) => Kernel::Upsample { input: self.map(operands[0])?, output: self.map(result)? },
+            Op::Upsample(upsample) => self.upsample(upsample, self.map(operands[0])?, self.map(result)?, &node.name)?,
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
+            Op::Rearrange(rearrange) => self.rearrange(rearrange, operands[0])?,
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };
         let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
+            Kernel::SampleNorm { norm, .. } => {
+                let floats = norm_scratch(norm, self.plan.options.isa, Layout::Nchw, self.plan.buffer(output).sizes, false);
+                floats.div_ceil(self.plan.options.threads) * size_of::<f32>()
+            }
+            Kernel::Interpolate(map) => map.scratch(1) * size_of::<f32>(),
             _ => 0,
         };
         let weights = self.weights(node)?;
@@ -153,7 +166,7 @@ impl Lowering<'_> {
             why,
         });
         self.set(result, output);
-        if let Op::BatchNorm(_) = node.op {
+        if let Op::BatchNorm(_) | Op::SampleNorm(_) = node.op {
             if let Some((act, _)) = self.following_function(id) {
                 self.set(act.into(), output);
             }
@@ -342,6 +355,9 @@ impl Lowering<'_> {
     fn following_function(&self, id: NodeId) -> Option<(NodeId, &Arc<Elementwise>)> {
         let graph = self.network.graph();
         let [(user, _)] = graph.users(Value::from(id))[..] else { return None };
+        if matches!(graph.node(id).op, Op::SampleNorm(SampleNorm { over: NormOver::Channels | NormOver::All, .. })) {
+            return None;
+        }
         let function = graph.node(user).op.as_elementwise().filter(|function| function.is_unary())?;
         let channels = self.network.shape(id).channels();
         (!graph.is_output(Value::from(id)) && self.fuses(function, channels)).then_some((user, function))

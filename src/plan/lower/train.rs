@@ -17,6 +17,11 @@ impl Lowering<'_> {
         if let Train::ConvGradInput { conv, input } = op {
             return self.conv_grad_input(id, conv, *input, &operands);
         }
+        if let Train::UpsampleGrad { upsample, input } = op
+            && self.interpolate_grad(id, upsample, *input, operands[0])?
+        {
+            return Ok(());
+        }
         let act = op.epilogue().and_then(|epilogue| epilogue.act.as_ref());
         let after = act.filter(|act| !self.fuses(act, self.shape(id.into()).ok().and_then(|shape| shape.get(1).copied())));
         let kernel = TrainKernel {

@@ -3,7 +3,10 @@
 
 mod array;
 mod elementwise;
+mod norm;
 mod ops;
+mod rearrange;
+mod resize;
 mod train;
 
 use std::collections::HashMap;
@@ -20,8 +23,9 @@ use crate::check::SizeError;
 use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer, units};
 use crate::plan::PlanError;
 use array::Array;
+use norm::sample_norm;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax, upsample};
+use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -250,6 +254,10 @@ fn evaluate(
             };
             normalize(norm, x[0], &weight, &bias, &mean, &var)
         }
+        Op::SampleNorm(norm) => {
+            let (weight, bias) = (param(ParamRole::Weight)?, param(ParamRole::Bias)?);
+            sample_norm(norm, x[0], weight.as_deref(), bias.as_deref())
+        }
         Op::Elementwise(function) => {
             let learned = function.learned().map(|slot| needed(ParamRole::Operand(slot as u8))).collect::<Result<Vec<_>, _>>()?;
             elementwise::evaluate(function, x, &learned)
@@ -271,14 +279,15 @@ fn evaluate(
             let plane = x[0].planes().2;
             x[0].data.chunks(plane).map(|map| map.iter().copied().fold(f64::NEG_INFINITY, greater)).collect()
         }
-        Op::Upsample(_) => upsample(x[0], shape),
-        Op::Softmax => softmax(x[0]),
+        Op::Upsample(upsample) => resize::upsample(upsample, x[0], shape),
+        Op::Softmax(groups) => softmax(x[0], *groups),
         Op::Pad(p) => pad(p, x[0], shape),
         Op::Slice(range) => {
             let (_, channels, plane) = x[0].planes();
             let samples = x[0].data.chunks(channels * plane);
             samples.flat_map(|sample| &sample[range.start * plane..range.end * plane]).copied().collect()
         }
+        Op::Rearrange(rearrange) => rearrange::rearranged(rearrange, x[0]),
         Op::Train(op) => train::evaluate(op, node, x, shape, &needed)?,
         Op::Custom(_) => return Err(RunError::Internal("a custom operator in the list of the language's".to_owned())),
         Op::Subsample(stride) => {

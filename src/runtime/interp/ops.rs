@@ -141,24 +141,6 @@ pub(super) fn greater(m: f64, v: f64) -> f64 {
     if v > m || v.is_nan() { v } else { m }
 }
 
-/// PyTorch's `nearest`, with the scale computed in f32.
-pub(super) fn source(at: usize, from: usize, to: usize) -> usize {
-    let scale = from as f32 / to as f32;
-    ((at as f32 * scale).floor() as usize).min(from - 1)
-}
-
-pub(super) fn upsample(x: &Array, shape: &[usize]) -> Vec<f64> {
-    let [_, _, h, w] = x.map();
-    let mut out = Vec::with_capacity(shape.iter().product());
-    for plane in x.data.chunks(h * w) {
-        for oy in 0..shape[2] {
-            let row = &plane[source(oy, h, shape[2]) * w..][..w];
-            out.extend((0..shape[3]).map(|ox| row[source(ox, w, shape[3])]));
-        }
-    }
-    out
-}
-
 pub(super) fn adaptive(x: &Array, shape: &[usize]) -> Vec<f64> {
     let [_, _, h, w] = x.map();
     let (oh, ow) = (shape[2], shape[3]);
@@ -177,8 +159,11 @@ pub(super) fn adaptive(x: &Array, shape: &[usize]) -> Vec<f64> {
     out
 }
 
-pub(super) fn softmax(x: &Array) -> Vec<f64> {
-    let (batch, channels, plane) = x.planes();
+/// Softmax over the channels, or over groups of them: then each group counts as a channel with all values of its own.
+pub(super) fn softmax(x: &Array, groups: Option<usize>) -> Vec<f64> {
+    let (batch, all, plane) = x.planes();
+    let channels = groups.unwrap_or(all);
+    let plane = all / channels * plane;
     let mut out = vec![0f64; x.data.len()];
     for n in 0..batch {
         for i in 0..plane {
@@ -326,7 +311,15 @@ mod tests {
     }
 
     #[test]
+    fn softmax_over_groups_adds_up_to_one_over_the_groups() {
+        let wave: Vec<f64> = (0..8).map(|i| f64::from(i).sin()).collect();
+        let y = softmax(&Array { shape: vec![1, 4, 1, 2], data: wave }, Some(2));
+        // PyTorch's, as `x.reshape(1, 2, 2, 1, 2).softmax(1)`
+        close(&y, &[0.68066, 0.8582, 0.76651, 0.37382, 0.31934, 0.1418, 0.23349, 0.62618]);
+    }
+
+    #[test]
     fn softmax_goes_over_the_channels_of_a_map() {
-        close(&softmax(&sequence(&[1, 3, 1, 2])), &[0.03911, 0.90876, 0.17529, 0.01664, 0.7856, 0.0746]);
+        close(&softmax(&sequence(&[1, 3, 1, 2]), None), &[0.03911, 0.90876, 0.17529, 0.01664, 0.7856, 0.0746]);
     }
 }

@@ -3,7 +3,9 @@
 
 use super::array::Array;
 use super::elementwise::reduce;
-use super::ops::{self, batch_stats, inside, normalize, padded, softmax, source, window};
+use super::norm;
+use super::ops::{self, batch_stats, inside, normalize, padded, softmax, window};
+use super::resize;
 use crate::ir::{BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -51,6 +53,12 @@ pub(super) fn evaluate(
                 weight[c] * hat.inverse[c] * (dy - by_bias[c] / count - hat.values[i] * by_weight[c] / count)
             };
             dy.into_iter().enumerate().map(dx).collect()
+        }
+        Train::SampleNormGradParams(of) => norm::grad_params(of, x[0], &x[1].data, shape.iter().product()),
+        Train::SampleNormGradInput(of) => {
+            let weight = if of.affine { Some(needed(ParamRole::Weight)?) } else { None };
+            let weighted = norm::weighted(of, x[0], &x[1].data, weight.as_deref());
+            norm::Hat::new(of, x[0]).grad_input(&weighted)
         }
         Train::ConvGradInput { conv, .. } => {
             let weight = needed(ParamRole::Weight)?;
@@ -145,14 +153,7 @@ pub(super) fn evaluate(
             }
             dx
         }
-        Train::UpsampleGrad { input: [h, w] } => {
-            let (oh, ow) = (x[0].shape[2], x[0].shape[3]);
-            let mut dx = vec![0.0; shape.iter().product()];
-            for (i, &dy) in x[0].data.iter().enumerate() {
-                dx[(i / (oh * ow) * h + source(i / ow % oh, *h, oh)) * w + source(i % ow, *w, ow)] += dy;
-            }
-            dx
-        }
+        Train::UpsampleGrad { upsample, .. } => resize::upsample_grad(upsample, x[0], shape),
         Train::Reduce(broadcast) => reduce(*broadcast, x[0], shape),
         Train::SumPlane => {
             let plane = x[0].planes().2;
@@ -192,7 +193,7 @@ pub(super) fn evaluate(
         }
         Train::CrossEntropyGrad { smoothing, weight } => {
             let (batch, classes) = (x[0].shape[0], x[0].shape[1]);
-            let mut out = softmax(x[0]);
+            let mut out = softmax(x[0], None);
             for (p, &label) in out.chunks_mut(classes).zip(&x[1].data) {
                 let label = class(label, classes).ok_or_else(|| no_class(node))?;
                 for (c, p) in p.iter_mut().enumerate() {

@@ -121,7 +121,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Adds the values of a parameter, and returns its name in the file.
-    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+    pub(super) fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
         self.param_with_axes(node, role, 0)
     }
 
@@ -156,6 +156,7 @@ impl<'a> Emitter<'a> {
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
+            Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
@@ -163,19 +164,21 @@ impl<'a> Emitter<'a> {
             Op::AdaptiveAvgPool(_) => self.adaptive(id, node, one)?,
             Op::GlobalMaxPool => self.push("GlobalMaxPool", name, &[one], Vec::new()),
             Op::Flatten => self.push("Flatten", name, &[one], vec![int("axis", 1)]),
-            Op::Softmax => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
+            Op::Softmax(None) => self.push("Softmax", name, &[one], vec![int("axis", 1)]),
+            Op::Softmax(Some(groups)) => self.grouped_softmax(id, name, *groups, one),
             Op::Dropout(probability) => {
                 let ratio = self.values(&format!("{name}.ratio"), Vec::new(), vec![*probability as f32]);
                 self.push("Dropout", name, &[one, &ratio], Vec::new())
             }
             Op::Pad(pad) => self.pad(id, name, pad, one),
             Op::Subsample(stride) => self.subsample(id, name, *stride, one),
-            Op::Upsample(times) => self.upsample(id, name, *times, &x),
+            Op::Upsample(upsample) => self.upsample(id, upsample, &x)?,
             Op::Slice(range) => {
                 let ends = [("starts", range.start), ("ends", range.end), ("axes", 1)];
                 let ends = ends.map(|(key, n)| self.numbers(&format!("{name}.{key}"), &[i64::try_from(n).unwrap_or(i64::MAX)]));
                 self.push("Slice", name, &[one, &ends[0], &ends[1], &ends[2]], Vec::new())
             }
+            Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, one),
             Op::Train(_) => return Err(unsupported(node, "it is a training operator".to_owned())),
             Op::Custom(_) => return Err(unsupported(node, "it is not an operator of the language".to_owned())),
         };
@@ -279,24 +282,6 @@ impl<'a> Emitter<'a> {
         let steps = self.numbers(&format!("{name}.steps"), &steps);
         self.push("Slice", name, &[x, &starts, &ends, &over, &steps], Vec::new())
     }
-
-    /// Nearest-neighbor upsampling as in PyTorch: pixel `floor(i * from / to)`.
-    fn upsample(&mut self, id: NodeId, name: &str, times: Option<[usize; 2]>, x: &[&str]) -> String {
-        let nearest =
-            vec![text("coordinate_transformation_mode", "asymmetric"), text("mode", "nearest"), text("nearest_mode", "floor")];
-        let one = x.first().copied().unwrap_or_default();
-        if let Some(times) = times {
-            let mut scales = vec![1.0, 1.0];
-            scales.extend(axes(times, self.rank(id)).iter().map(|&n| n as f32));
-            let scales = self.values(&format!("{name}.scales"), vec![scales.len()], scales);
-            return self.push("Resize", name, &[one, "", &scales], nearest);
-        }
-        let like = x.get(1).copied().unwrap_or_default();
-        let lead = self.push("Shape", &format!("{name}.lead"), &[one], vec![int("end", 2)]);
-        let map = self.push("Shape", &format!("{name}.map"), &[like], vec![int("start", 2)]);
-        let sizes = self.push("Concat", &format!("{name}.sizes"), &[&lead, &map], vec![int("axis", 0)]);
-        self.push("Resize", name, &[one, "", "", &sizes], nearest)
-    }
 }
 
 pub(super) fn unsupported(node: &Node, reason: String) -> ExportError {
@@ -329,7 +314,11 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
 }
 
 pub(super) fn int(name: &str, value: usize) -> AttributeProto {
-    AttributeProto { i: Some(i64::try_from(value).unwrap_or(i64::MAX)), ..attribute(name, AttributeType::Int) }
+    signed(name, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+pub(super) fn signed(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
 }
 
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {

@@ -4,8 +4,11 @@ mod elementwise;
 mod emit;
 mod error;
 mod file;
+mod norms;
 mod options;
 mod pools;
+mod rearrange;
+mod resize;
 
 pub use error::ExportError;
 pub use options::{ExportOptions, FIRST_OPSET, LAST_OPSET};

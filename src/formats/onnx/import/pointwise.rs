@@ -5,7 +5,7 @@ use super::call::Call;
 use super::dispatch::ImportResult;
 use super::values::{Flow, Known, Term};
 use crate::elementwise::{Builder, Register};
-use crate::ir::{Broadcast, Dim, Elementwise, Op};
+use crate::ir::{Broadcast, Dim, Elementwise, Op, Target, Upsample};
 
 /// The maximum number of copies for broadcasting along the channels.
 const MAX_COPIES: usize = 64;
@@ -121,7 +121,7 @@ impl Importer<'_> {
             if !fits {
                 return Err(format!("it combines values of shapes {} and {}", x.shape, like.shape));
             }
-            x = self.add(call, Op::Upsample(None), &[&x, like])?;
+            x = self.add(call, Op::Upsample(Upsample::nearest(Target::Like)), &[&x, like])?;
         }
         if grows(0, &x) {
             let copies =

@@ -1,48 +1,42 @@
-//! Imports upsampling by integer factors, or to the size of another value.
+//! Imports resampling: by factors, to a size, or to the size of another value.
 
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::values::{Flow, Known, Size};
-use crate::ir::{Op, Shape, Value};
+use crate::ir::{Interpolation, Op, Shape, Target, Upsample, Value};
+
+/// How the file computes the place in the operand of each position.
+struct Coordinates<'a> {
+    transform: &'a str,
+    /// How `nearest` rounds a place.
+    nearest: &'a str,
+}
 
 impl Importer<'_> {
     pub(super) fn resize(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let mode = call.text("mode", "nearest");
-        if mode != "nearest" {
-            return Err(format!("its mode is `{mode}`, but the language only has nearest-neighbor upsampling"));
-        }
         if !(1..=2).contains(&(x.dims().len().saturating_sub(1))) {
             return Err(format!("it resizes {}", x.shape));
         }
+        let mode = interpolation(call, &x)?;
         // the scales of Upsample, and of Resize in opset 10, are operand 1; later opsets have a region there
         let early = call.node.op_type() == "Upsample" || self.opset < 11;
         let scales = self.scales(call, if early { 1 } else { 2 })?;
         let sizes = if early { None } else { self.known(call, 3).filter(|_| call.has(3)).cloned() };
-        let transform = call.text("coordinate_transformation_mode", if early { "asymmetric" } else { "half_pixel" });
-        let nearest = call.text("nearest_mode", if early { "floor" } else { "round_prefer_floor" });
-        let asymmetric = transform == "asymmetric" && nearest == "floor";
-        let times = match (&scales, &sizes) {
-            (Some(scales), _) => integer_factors(scales, x.lead + 1),
-            (None, Some(sizes)) => self.factors(&x, sizes),
+        let axes = resized_axes(call, &x)?;
+        let coordinates = Coordinates {
+            transform: call.text("coordinate_transformation_mode", if early { "asymmetric" } else { "half_pixel" }),
+            nearest: call.text("nearest_mode", if early { "floor" } else { "round_prefer_floor" }),
+        };
+        let (target, like) = match (&scales, &sizes) {
+            (Some(scales), _) => (Target::Factor(factors(scales, &axes, &x)?), None),
+            (None, Some(sizes)) => self.target(&x, sizes, &axes)?,
             (None, None) => return Err("it has neither scales nor sizes".to_owned()),
         };
-        if let Some(times) = times {
-            // for integer factors, the center of each pixel is nearest to the pixel that contains it
-            let centered =
-                matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric") && nearest.starts_with("round");
-            if !(asymmetric || centered) || (transform == "pytorch_half_pixel" && x.dims().iter().any(|d| d.fixed() == Some(1))) {
-                return Err(format!("its coordinates are computed by `{transform}`, `{nearest}`"));
-            }
-            return self.add(call, Op::Upsample(Some(times)), &[&x]);
-        }
-        let like = sizes.as_ref().and_then(|sizes| self.like(&x, sizes));
-        match like {
-            Some(like) if asymmetric => self.add(call, Op::Upsample(None), &[&x, &like]),
-            Some(_) => Err(format!("its coordinates are computed by `{transform}`, `{nearest}`")),
-            None => Err("its factors are not integers".to_owned()),
-        }
+        let align_corners = coordinates.aligned(mode, target, &x)?;
+        let operands: Vec<&Flow> = std::iter::once(&x).chain(&like).collect();
+        self.add(call, Op::Upsample(Upsample { mode, target, align_corners }), &operands)
     }
 
     fn scales(&self, call: &Call<'_>, slot: usize) -> ImportResult<Option<Vec<f32>>> {
@@ -53,32 +47,48 @@ impl Importer<'_> {
         Ok(scales.map(|(_, tensor)| tensor.to_f32().into_owned()).filter(|scales| !scales.is_empty()))
     }
 
-    /// The factors to known sizes, if they are integers.
-    fn factors(&self, x: &Flow, sizes: &Known) -> Option<[usize; 2]> {
-        let list = sizes.sizes()?.0;
-        let own = list.get(x.lead..)?;
-        if own.len() != x.dims().len() || own[0].number()? != i64::try_from(x.dims()[0].fixed()?).ok()? {
-            return None;
-        }
-        let mut times = [1; 2];
-        for (axis, (size, dim)) in own.iter().zip(x.dims()).enumerate().skip(1) {
-            let (to, from) = (usize::try_from(size.number()?).ok()?, dim.fixed()?);
-            if to == 0 || to % from != 0 {
-                return None;
+    /// The size that `sizes` states for some axes: as factors, if they are integers.
+    fn target(&self, x: &Flow, sizes: &Known, axes: &[usize]) -> ImportResult<(Target, Option<Flow>)> {
+        let list = sizes.sizes().ok_or("its sizes are no integers")?.0;
+        let (mut times, mut size, mut is_fixed) = ([1.0; 2], [1; 2], list.len() == axes.len());
+        let is_factor = |to: usize, from: usize| to > 0 && to.is_multiple_of(from.max(1));
+        let mut are_factors = true;
+        for (axis, dim) in x.dims().iter().enumerate() {
+            let stated = axes.iter().position(|&own| own == x.lead + axis).and_then(|at| list.get(at));
+            let to = match stated {
+                Some(stated) => stated.number().and_then(|n| usize::try_from(n).ok()),
+                None => dim.fixed(),
+            };
+            match (axis, to, dim.fixed()) {
+                (0, Some(to), Some(from)) => is_fixed &= to == from,
+                (0, ..) => {}
+                (_, Some(to), from) => {
+                    let at = axis + 2 - x.dims().len();
+                    size[at] = to;
+                    let from = from.filter(|&from| is_factor(to, from));
+                    are_factors &= from.is_some();
+                    times[at] = to as f64 / from.unwrap_or(1) as f64;
+                }
+                (_, None, _) => is_fixed = false,
             }
-            times[axis + 2 - x.dims().len()] = to / from;
         }
-        Some(times)
+        if is_fixed && are_factors {
+            return Ok((Target::Factor(times), None));
+        }
+        match self.like(x, &list, axes) {
+            Some(like) => Ok((Target::Like, Some(like))),
+            None if is_fixed => Ok((Target::Size(size), None)),
+            None => Err("its sizes are neither fixed nor those of another value".to_owned()),
+        }
     }
 
     /// The value with these spatial sizes.
-    fn like(&self, x: &Flow, sizes: &Known) -> Option<Flow> {
-        let list = sizes.sizes()?.0;
-        let own = list.get(x.lead + 1..)?;
+    fn like(&self, x: &Flow, list: &[Size], axes: &[usize]) -> Option<Flow> {
         let mut found: Option<Value> = None;
-        for (i, size) in own.iter().enumerate() {
-            let Size::Of { value, axis, .. } = *size else { return None };
-            if axis != i + 1 || found.is_some_and(|v| v != value) {
+        for axis in 1..x.dims().len() {
+            let at = axes.iter().position(|&own| own == x.lead + axis)?;
+            let Size::Of { value, axis: own, .. } = *list.get(at)? else { return None };
+            if own != axis || found.is_some_and(|v| v != value) {
                 return None;
             }
             found = Some(value);
@@ -89,16 +99,88 @@ impl Importer<'_> {
     }
 }
 
-/// The spatial factors, if they are integers and those of the batch and the channels are 1.
-fn integer_factors(scales: &[f32], map: usize) -> Option<[usize; 2]> {
-    let (lead, own) = scales.split_at_checked(map)?;
-    let is_whole = |s: &f32| (1.0..65536.0).contains(s) && s.fract() == 0.0;
-    if !lead.iter().all(|s| *s == 1.0) || !own.iter().all(is_whole) {
-        return None;
+impl Coordinates<'_> {
+    /// Whether corners are aligned; an error if the language has no such coordinates.
+    fn aligned(&self, mode: Interpolation, target: Target, x: &Flow) -> ImportResult<bool> {
+        let Coordinates { transform, nearest } = *self;
+        let has_one = x.dims()[1..].iter().any(|dim| dim.fixed() == Some(1));
+        let is_whole = matches!(target, Target::Factor(factors) if factors.iter().all(|factor| factor.fract() == 0.0));
+        let refused = if mode == Interpolation::Nearest {
+            // for integer factors, the center of each pixel is nearest to the pixel that contains it
+            let centered = matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric")
+                && nearest.starts_with("round")
+                && is_whole;
+            let floor = transform == "asymmetric" && nearest == "floor";
+            !(floor || centered) || (transform == "pytorch_half_pixel" && has_one)
+        } else {
+            match transform {
+                "half_pixel" | "align_corners" => false,
+                // a result with one row or column takes the first, rather than the middle
+                "pytorch_half_pixel" => !is_whole || has_one,
+                // where the sizes need no rounding
+                "half_pixel_symmetric" => !is_whole,
+                _ => true,
+            }
+        };
+        if refused {
+            let rounding = if mode == Interpolation::Nearest { format!(", `{nearest}`") } else { String::new() };
+            return Err(format!("its coordinates are computed by `{transform}`{rounding}, and not as PyTorch does"));
+        }
+        Ok(transform == "align_corners")
     }
-    match *own {
-        [w] => Some([1, w as usize]),
-        [h, w] => Some([h as usize, w as usize]),
-        _ => None,
+}
+
+/// The mode, if the other attributes leave it as PyTorch's.
+fn interpolation(call: &Call<'_>, x: &Flow) -> ImportResult<Interpolation> {
+    let mode = match call.text("mode", "nearest") {
+        "nearest" => Interpolation::Nearest,
+        // of opset 7 to 9, and of later ones
+        "bilinear" | "linear" => Interpolation::Bilinear,
+        "cubic" if x.dims().len() == 2 => return Err("it is cubic along a single axis".to_owned()),
+        "cubic" => Interpolation::Bicubic,
+        mode => return Err(format!("its mode is `{mode}`, which the language does not have")),
+    };
+    let coefficient = call.float("cubic_coeff_a").unwrap_or(-0.75);
+    if mode == Interpolation::Bicubic && (coefficient != -0.75 || call.flag("exclude_outside")) {
+        return Err(format!(
+            "its cubic coefficient is {coefficient}{}, but `bicubic` has -0.75 and repeats the border, as in PyTorch",
+            if call.flag("exclude_outside") { " and it excludes what is outside" } else { "" }
+        ));
     }
+    if mode != Interpolation::Nearest && call.flag("antialias") {
+        return Err("it is antialiased, which `upsample` is not".to_owned());
+    }
+    match call.text("keep_aspect_ratio_policy", "stretch") {
+        "stretch" => Ok(mode),
+        policy => Err(format!("its keep_aspect_ratio_policy is `{policy}`, which depends on the input")),
+    }
+}
+
+/// The axes that `scales` and `sizes` are for; all of them in early opsets.
+fn resized_axes(call: &Call<'_>, x: &Flow) -> ImportResult<Vec<usize>> {
+    match call.ints("axes").filter(|axes| !axes.is_empty()) {
+        Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect(),
+        None => Ok((0..x.rank()).collect()),
+    }
+}
+
+/// The factors of rows and columns, if those of the batch and the channels are 1.
+fn factors(scales: &[f32], axes: &[usize], x: &Flow) -> ImportResult<[f64; 2]> {
+    if scales.len() != axes.len() {
+        return Err(format!("it has {} scales for {} axes", scales.len(), axes.len()));
+    }
+    let mut factors = [1.0; 2];
+    for (&scale, &axis) in scales.iter().zip(axes) {
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(format!("one of its scales is {scale}"));
+        }
+        // the decimal that was written, not its neighbor in f32
+        let scale = scale.to_string().parse().unwrap_or(f64::from(scale));
+        match axis.checked_sub(x.lead) {
+            Some(own @ 1..) => factors[own + 2 - x.dims().len()] = scale,
+            _ if scale == 1.0 => {}
+            _ => return Err("it resizes the batch or the channels".to_owned()),
+        }
+    }
+    Ok(factors)
 }

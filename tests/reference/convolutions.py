@@ -1,0 +1,48 @@
+"""What PyTorch computes, in float64, for statements that resample and convolve: `tests/fixtures/convolutions.txt`.
+
+    python tests/reference/convolutions.py > tests/fixtures/convolutions.txt
+
+Each case has three lines: the statement; the sizes of the input; the sizes and the values of the result. The values of the input and
+of parameters follow from their positions (`fill`), so that `tests/runtime/convolutions.rs` makes the same ones.
+"""
+
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+
+
+def fill(sizes, seed):
+    """Multiples of 1/8 from -2 to 2."""
+    count = torch.Size(sizes).numel()
+    return (((torch.arange(count) * 7919 + seed * 104729) % 33 - 16) / 8).reshape(sizes)
+
+
+def case(statement, sizes, compute):
+    x = fill([1, *sizes], 1)
+    y = compute(x)
+    print(statement)
+    print(" x ".join(map(str, sizes)))
+    print(" x ".join(map(str, y.shape[1:])) + ":", " ".join(f"{v:.9g}" for v in y.flatten().tolist()))
+
+
+def upsample(arguments, sizes=(2, 3, 4), **options):
+    case(f"upsample {arguments}", sizes, lambda x: F.interpolate(x, **options))
+
+
+upsample("bilinear, scale_factor: 2", mode="bilinear", scale_factor=2)
+upsample("bilinear, scale_factor: 1.7", mode="bilinear", scale_factor=1.7)
+upsample("bilinear, scale_factor: [1.7, 2.6], align_corners: true", mode="bilinear", scale_factor=(1.7, 2.6), align_corners=True)
+upsample("bilinear, scale_factor: 0.6", mode="bilinear", scale_factor=0.6)
+upsample("bilinear, size: 5x6", mode="bilinear", size=(5, 6))
+upsample("bilinear, size: 5x6, align_corners: true", mode="bilinear", size=(5, 6), align_corners=True)
+upsample("bilinear, size: 2x1", mode="bilinear", size=(2, 1))
+upsample("bilinear, size: 2x1, align_corners: true", mode="bilinear", size=(2, 1), align_corners=True)
+upsample("bicubic, scale_factor: 1.7", mode="bicubic", scale_factor=1.7)
+upsample("bicubic, size: 5x3", mode="bicubic", size=(5, 3))
+upsample("bicubic, size: 5x3, align_corners: true", mode="bicubic", size=(5, 3), align_corners=True)
+upsample("nearest, scale_factor: 1.7", mode="nearest", scale_factor=1.7)
+upsample("nearest, scale_factor: [0.6, 2.6]", mode="nearest", scale_factor=(0.6, 2.6))
+upsample("nearest, size: 5x6", mode="nearest", size=(5, 6))
+upsample("bilinear, scale_factor: 1.5", sizes=(2, 5), mode="linear", scale_factor=1.5)
+upsample("bilinear, size: 7, align_corners: true", sizes=(2, 5), mode="linear", size=7, align_corners=True)

@@ -1,6 +1,6 @@
 """Holds a network of models/ against its public implementation, with weights as alive as trained ones: outputs, and gradients.
 
-usage: alive.py FILE NETWORK REFERENCE [--size 3x96x64] [--gradients] [--batch 6] [--batches 3] [--resnetc PATH] [--example PATH] [--set NAME=VALUE ...]
+usage: alive.py FILE NETWORK REFERENCE [--size 3x96x64] [--gradients] [--fuse] [--batch 6] [--batches 3] [--resnetc PATH] [--example PATH] [--set NAME=VALUE ...]
 
 REFERENCE is `torchvision:mobilenet_v2`, `timm:dla34`, or a class or function of networks.py, `networks:Signal`; FILE is the name of a file in models/ or
 a path. What the reference's constructor takes can follow: `timm:repvgg_a0,num_classes=10`.
@@ -131,7 +131,7 @@ class Subject:
     def outputs(self, x, names):
         np.save(self.folder / "x.npy", x.numpy())
         sets = [part for pair in self.args.set for part in ("--set", pair)]
-        command = [self.args.resnetc, "run", self.file, "--network", "small", "--threads", 2, *sets,
+        command = [self.args.resnetc, "run", self.file, "--network", "small", "--threads", 1, *sets,
                    "--weights", self.folder / "w.pth", "--input", self.folder / "x.npy"]
         for name in names:
             command += ["--output", self.folder / "output.npy" if len(names) == 1 else f"{name}={self.folder / name}.npy"]
@@ -254,16 +254,19 @@ def main():
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--gradients", action="store_true")
+    parser.add_argument("--fuse", action="store_true", help="compare with what timm's reparameterize_model makes of the network")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--resnetc", default=ROOT / "target/release/resnetc")
     parser.add_argument("--example", default=ROOT / "target/release/examples/gradients")
     args = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     path = pathlib.Path(args.file)
     args.source = path if path.exists() else ROOT / "models" / f"{args.file}.resnet"
     shape = tuple(map(int, args.size.split("x")))
     torch.manual_seed(0)
     net = make_alive(build(args.reference), torch.randn(6, *shape))
+    if args.fuse:
+        net = timm.utils.model.reparameterize_model(net)
     auxiliary = AUXILIARY.get(args.reference.partition(":")[2].split(",")[0], {})
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject(args, pathlib.Path(folder))

@@ -269,7 +269,7 @@ impl Counts {
 
     fn next(&mut self, op: &Op) -> String {
         self.layers.next(match op {
-            op if op.is_norm() => op.word(),
+            Op::BatchNorm(_) => "batchnorm",
             Op::Linear(_) => "linear",
             _ => "conv",
         })

@@ -188,7 +188,9 @@ impl Names<'_> {
                 StmtKind::Stage(stage) => {
                     self.expr(&stage.count);
                     self.unit(&stage.unit);
+                    self.label(stage.names.as_ref());
                     self.args(&stage.args);
+                    self.args(&stage.first);
                 }
                 StmtKind::Parallel { arms, label, .. } => {
                     for (name, body) in arms {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, SampleNorm};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
 use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
@@ -13,10 +13,11 @@ pub enum Op {
     Input(Shape),
     /// Convolution. Operands: `x`, then the residual if the epilogue has one.
     Conv(Conv),
+    /// Convolution of the channels of a 1 x 1 feature map, or of the features of a vector, by one filter with this many elements. Weight
+    /// `[1, 1, kernel]`, zero padding that keeps the size.
+    ChannelConv(usize),
     /// Batch normalization.
     BatchNorm(BatchNorm),
-    /// Normalization of each sample on its own: layer norm, group norm, instance norm.
-    SampleNorm(SampleNorm),
     /// A function of each element: an activation, a sum or product of values, an expression.
     Elementwise(Arc<Elementwise>),
     /// Concatenation of two or more operands along the channels.

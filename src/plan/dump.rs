@@ -4,7 +4,6 @@ use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
 use crate::base::tensor::DType;
-use crate::ir::Op;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::upsample::Nearest;
@@ -111,10 +110,10 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::FusedConvPair { second, plan, act: a, .. } => {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
+        Kernel::ChannelConv(_) => "channel conv".to_owned(),
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
-        Kernel::SampleNorm { norm, act: a } => format!("{}{}", Op::SampleNorm(*norm).word(), act(a)),
         Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { placed: 0, .. } => "concat".to_owned(),
         Kernel::Concat { placed, .. } => format!("concat, {placed} in place"),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
-use crate::ir::{CustomOp, SampleNorm};
+use crate::ir::CustomOp;
 use crate::kernels::ConvShape;
 use crate::kernels::interpolate::Interpolation;
 use crate::kernels::nchw::gemm::Tiles;
@@ -73,6 +73,8 @@ pub enum Kernel {
         /// The function applied last.
         act: Option<FusedFunction>,
     },
+    /// A convolution over this many channels of a value with one pixel. Weights: weight.
+    ChannelConv(usize),
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
         /// Batch, inputs, features.
@@ -89,13 +91,6 @@ pub enum Kernel {
         /// Elements per channel.
         plane: usize,
         /// The function applied last.
-        act: Option<FusedFunction>,
-    },
-    /// A norm of each sample. Weights: weight and bias, if it has them.
-    SampleNorm {
-        /// The norm.
-        norm: SampleNorm,
-        /// The function applied last, by norms of groups of channels.
         act: Option<FusedFunction>,
     },
     /// A copy.
@@ -176,7 +171,7 @@ impl Kernel {
         match self {
             Kernel::Elementwise(function) => function.is_full(slot),
             Kernel::Train(train) => train.may_overwrite(slot),
-            Kernel::ScaleShift { .. } | Kernel::SampleNorm { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
             // a residual that is overwritten is no input any more
             _ => false,
         }

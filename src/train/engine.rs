@@ -52,8 +52,8 @@ pub enum LayerKind {
     Conv,
     /// A linear layer.
     Linear,
-    /// A norm.
-    Norm,
+    /// A batch norm.
+    BatchNorm,
 }
 
 /// A trainable parameter.

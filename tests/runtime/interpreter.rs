@@ -6,8 +6,8 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape,
-    SquareOrder, Squares, Target, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
+    Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
@@ -196,14 +196,14 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             b.push(Op::Softmax(Some(groups)), &[x])
         }
         23 => {
-            let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
-            b.push(Op::Subsample(stride), &[x])
+            let x = b.push(Op::AdaptiveAvgPool([1, 1]), &[x]);
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let kernel = 2 * b.rng.range(0, 4) + 1;
+            b.push(Op::ChannelConv(kernel), &[x])
         }
         _ => {
-            let over = b.rng.one_of(&[NormOver::Channels, NormOver::All, NormOver::Groups(groups), NormOver::Places]);
-            let x = if over != NormOver::Places && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
-            let y = b.sample_norm(x, over);
-            if b.rng.flip() { b.relu(y) } else { y }
+            let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
+            b.push(Op::Subsample(stride), &[x])
         }
     };
     let (checked, params) = b.finish(&[("y", y)]);

@@ -3,7 +3,6 @@
 
 mod array;
 mod elementwise;
-mod norm;
 mod ops;
 mod rearrange;
 mod resize;
@@ -23,9 +22,8 @@ use crate::check::SizeError;
 use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer, units};
 use crate::plan::PlanError;
 use array::Array;
-use norm::sample_norm;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
+use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -237,6 +235,7 @@ fn evaluate(
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
             epilogue(&c.epilogue, sums, x.get(1).copied())
         }
+        Op::ChannelConv(_) => channel_conv(x[0], &needed(ParamRole::Weight)?),
         Op::Linear(l) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = linear(l, x[0], &weight, bias.as_deref());
@@ -253,10 +252,6 @@ fn evaluate(
                 }
             };
             normalize(norm, x[0], &weight, &bias, &mean, &var)
-        }
-        Op::SampleNorm(norm) => {
-            let (weight, bias) = (param(ParamRole::Weight)?, param(ParamRole::Bias)?);
-            sample_norm(norm, x[0], weight.as_deref(), bias.as_deref())
         }
         Op::Elementwise(function) => {
             let learned = function.learned().map(|slot| needed(ParamRole::Operand(slot as u8))).collect::<Result<Vec<_>, _>>()?;

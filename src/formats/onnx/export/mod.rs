@@ -1,10 +1,10 @@
 //! Writes a checked network as an ONNX file.
 
+mod convolutions;
 mod elementwise;
 mod emit;
 mod error;
 mod file;
-mod norms;
 mod options;
 mod pools;
 mod rearrange;

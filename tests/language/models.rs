@@ -42,11 +42,6 @@ fn crepe() {
 }
 
 #[test]
-fn cspnet() {
-    dumps("cspnet.resnet");
-}
-
-#[test]
 fn darknet() {
     dumps("darknet.resnet");
 }
@@ -139,11 +134,6 @@ fn regnet() {
 #[test]
 fn repvgg() {
     dumps("repvgg.resnet");
-}
-
-#[test]
-fn res2net() {
-    dumps("res2net.resnet");
 }
 
 #[test]

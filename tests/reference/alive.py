@@ -13,7 +13,7 @@ than 1e-3 is a failure.
 With --gradients, a training step of a cross-entropy on a random batch, without dropout: each parameter's relative L2 error from the gradients
 of PyTorch in float64 may be three times that of PyTorch in float32, or 1e-6 if that is more. A gradient that is zero by construction (of a
 bias before a batch norm) is rounding noise: its L2 norm may be three times PyTorch's in float32, or 1e-6 of that of all gradients together.
-Where a value is within rounding of a ReLU's kink, its gradient is there or not by chance, in PyTorch as in resnetc. So a network with kinks is
+Where a value is within rounding of a ReLU's kink, its gradient is there or not by chance, in PyTorch as in resnetc. So a network is
 judged twice: with SiLU in place of its ReLUs, on one batch; and as it is, by the smallest or the largest errors of several batches.
 `--example` is the built examples/gradients.rs.
 
@@ -41,7 +41,7 @@ import networks
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 1e-3
 FACTOR, FLOOR = 3, 1e-6
-SMOOTH = {"relu": "silu", "relu6": "silu", "leaky_relu": "silu", "hardswish": "silu", "hardsigmoid": "sigmoid"}
+SMOOTH = {"relu": "silu", "relu6": "silu", "hardtanh": "silu", "leaky_relu": "silu", "hardswish": "silu", "hardsigmoid": "sigmoid"}
 """What takes the place of a function with a kink."""
 KINKS = re.compile(rf"(?<![\w.])({'|'.join(SMOOTH)})(?!\w)")
 ZERO = 1e-9
@@ -149,19 +149,15 @@ class Subject:
 
 
 def prepare(subject, shape, smooth=False):
-    """Copies the source and its neighbors, without dropout, and derives a network with a smaller input than the paper's. Whether there are kinks."""
-    args, kinks = subject.args, False
-    models = args.source.resolve().parent
-    for path in [*models.glob("*.resnet"), *(ROOT / "models/std").glob("*.resnet")]:
+    """Copies the source and its neighbors, without dropout, and derives a network with a smaller input than the paper's."""
+    args = subject.args
+    for path in [*args.source.resolve().parent.glob("*.resnet"), *(ROOT / "models/std").glob("*.resnet")]:
         text = re.sub(r"^(\s*dropout\b).*", r"\1 0", path.read_text(), flags=re.M)
         text = re.sub(r"use std\.(\w+)", r'use "\1.resnet"', text)
-        without = KINKS.sub(lambda found: SMOOTH[found[1]], text)
-        kinks |= path.parent == models and without != text
-        (subject.folder / path.name).write_text(without if smooth else text)
+        (subject.folder / path.name).write_text(KINKS.sub(lambda found: SMOOTH[found[1]], text) if smooth else text)
     subject.file = subject.folder / "small.resnet"
     subject.file.write_text(f'resnet 1\nuse "{args.source.name}": {args.network}\nnetwork small = {args.network} {{\n'
                             f"  input {' x '.join(map(str, shape))}\n}}\n")
-    return kinks
 
 
 @contextlib.contextmanager
@@ -271,17 +267,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject(args, pathlib.Path(folder))
         torch.save(net.state_dict(), subject.folder / "w.pth")
-        kinks = prepare(subject, shape)
+        prepare(subject, shape)
         good = compare_outputs(subject, net, shape, auxiliary)
         if args.gradients:
             weight = 0.3 if auxiliary else 0.0
             torch.manual_seed(2)
-            batches = [torch.randn(args.batch, *shape) for _ in range(args.batches if kinks else 1)]
+            batches = [torch.randn(args.batch, *shape) for _ in range(args.batches)]
             good &= compare_gradients("as it is", [errors(subject, net, x, weight) for x in batches])
-            if kinks:
-                prepare(subject, shape, smooth=True)
-                with smoothed():
-                    good &= compare_gradients("smooth", [errors(subject, net, batches[0], weight)])
+            prepare(subject, shape, smooth=True)
+            with smoothed():
+                good &= compare_gradients("smooth", [errors(subject, net, batches[0], weight)])
     if not good:
         sys.exit("that is too far")
 

@@ -2,11 +2,13 @@
 
 mod arithmetic;
 mod call;
+mod channels_last;
 mod conditions;
 mod dispatch;
 mod functions;
 mod layers;
 mod names;
+mod norms;
 mod order;
 mod pointwise;
 mod recognize;
@@ -192,6 +194,8 @@ struct Importer<'a> {
     transposed: Vec<String>,
     /// Inputs whose only use is flattened to a row.
     rows: HashSet<&'a str>,
+    /// Values whose only use is an instance norm.
+    normalized: HashSet<&'a str>,
     opset: i64,
     /// The sizes of the batch axes, if the file states them.
     batch: Vec<Option<i64>>,
@@ -217,6 +221,8 @@ impl<'a> Importer<'a> {
         for name in graph.node.iter().flat_map(|n| n.input.iter().map(String::as_str)).chain(outputs) {
             *uses.entry(name).or_default() += 1;
         }
+        let norms = graph.node.iter().filter(|node| node.op_type() == "InstanceNormalization");
+        let normalized = norms.filter_map(|node| node.input.first()).map(String::as_str).filter(|name| uses[name] == 1).collect();
         Ok(Importer {
             graph: Graph::default(),
             shapes: Vec::new(),
@@ -231,6 +237,7 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
+            normalized,
             opset,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
@@ -405,6 +412,12 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Condition(_)) => {
                     self.unsupported.add("output", name, "it is a comparison".to_owned());
+                }
+                Some(Known::ChannelsLast(_)) => {
+                    self.unsupported.add("output", name, "its channels come last".to_owned());
+                }
+                Some(Known::Grouped(..)) => {
+                    self.unsupported.add("output", name, "its channels are in groups".to_owned());
                 }
                 Some(Known::Tensor(..) | Known::Sizes(..)) => {
                     self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());

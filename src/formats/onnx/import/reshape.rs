@@ -28,10 +28,13 @@ impl Importer<'_> {
         }
     }
 
-    pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+    pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let x = self.flow(call, 0)?;
-        let same = call.ints("perm").is_some_and(|perm| perm.iter().enumerate().all(|(i, &axis)| axis == i as i64));
-        if same { Ok(x) } else { Err("it reorders axes".to_owned()) }
+        let perm = call.ints("perm").ok_or("it reorders axes")?;
+        if perm.iter().enumerate().all(|(i, &axis)| axis == i as i64) {
+            return Ok(Known::Value(x));
+        }
+        if Self::is_channels_last(&x, perm, false) { Ok(Known::ChannelsLast(x)) } else { Err("it reorders axes".to_owned()) }
     }
 
     pub(super) fn dropout(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
@@ -96,8 +99,12 @@ impl Importer<'_> {
         self.flattened(call, x, lead)
     }
 
-    pub(super) fn reshape(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
+    pub(super) fn reshape(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        // whatever it is split into, the same shape as before is the same value
+        let (x, is_grouped) = match self.known(call, 0) {
+            Some(Known::Grouped(x, _)) => (x.clone(), true),
+            _ => (self.flow(call, 0)?, false),
+        };
         let goal = match self.known(call, 1) {
             Some(known) => known.sizes().ok_or("its shape depends on the input's values")?.0,
             None => call.ints("shape").ok_or("it has no shape")?.iter().map(|&n| Size::Number(n)).collect(),
@@ -113,13 +120,19 @@ impl Importer<'_> {
             }
             let open = batch.contains(&Size::Number(-1));
             if own.len() == x.dims().len() && own.iter().zip(x.dims()).all(|(size, dim)| is_dim(*size, *dim, open)) {
-                return Ok(Flow { lead, ..x });
+                return Ok(Known::Value(Flow { lead, ..x }));
+            }
+            if is_grouped {
+                continue;
+            }
+            if let Some(groups) = self.grouped(call, &x, own) {
+                return Ok(Known::Grouped(x, groups));
             }
             let features = x.dims().iter().try_fold(1i64, |n, dim| n.checked_mul(i64::try_from(dim.fixed()?).ok()?));
             if let [size] = *own
                 && ((size == Size::Number(-1) && !open) || (size.number().is_some() && size.number() == features))
             {
-                return self.flattened(call, x, lead);
+                return self.flattened(call, x, lead).map(Known::Value);
             }
         }
         Err(format!("it reshapes {}, which the language can only flatten", x.shape))

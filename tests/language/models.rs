@@ -42,6 +42,16 @@ fn convnext() {
 }
 
 #[test]
+fn crepe() {
+    dumps("crepe.resnet");
+}
+
+#[test]
+fn darknet() {
+    dumps("darknet.resnet");
+}
+
+#[test]
 fn densenet() {
     dumps("densenet.resnet");
 }
@@ -49,6 +59,21 @@ fn densenet() {
 #[test]
 fn dilated() {
     dumps("dilated.resnet");
+}
+
+#[test]
+fn dla() {
+    dumps("dla.resnet");
+}
+
+#[test]
+fn efficientnet() {
+    dumps("efficientnet.resnet");
+}
+
+#[test]
+fn efficientnetv2() {
+    dumps("efficientnetv2.resnet");
 }
 
 #[test]
@@ -77,6 +102,31 @@ fn highway() {
 }
 
 #[test]
+fn hrnet() {
+    dumps("hrnet.resnet");
+}
+
+#[test]
+fn inception() {
+    dumps("inception.resnet");
+}
+
+#[test]
+fn mnasnet() {
+    dumps("mnasnet.resnet");
+}
+
+#[test]
+fn mobilenetv2() {
+    dumps("mobilenetv2.resnet");
+}
+
+#[test]
+fn mobilenetv3() {
+    dumps("mobilenetv3.resnet");
+}
+
+#[test]
 fn plain() {
     dumps("plain.resnet");
 }
@@ -84,6 +134,16 @@ fn plain() {
 #[test]
 fn preact() {
     dumps("preact.resnet");
+}
+
+#[test]
+fn regnet() {
+    dumps("regnet.resnet");
+}
+
+#[test]
+fn repvgg() {
+    dumps("repvgg.resnet");
 }
 
 #[test]
@@ -109,6 +169,11 @@ fn senet() {
 #[test]
 fn signal() {
     dumps("signal.resnet");
+}
+
+#[test]
+fn squeezenet() {
+    dumps("squeezenet.resnet");
 }
 
 #[test]

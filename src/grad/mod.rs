@@ -321,7 +321,7 @@ impl<'a> Differentiation<'a> {
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
             Op::OverChannels(reduction) => self.over_channels(id, name, *reduction, dy),
-            Op::L2Norm { eps } => self.l2_norm(id, name, *eps, dy),
+            Op::L2Norm(eps) => self.l2_norm(id, name, *eps, dy),
             Op::SampleNorm(norm) => self.sample_norm(id, name, *norm, dy),
             Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax(groups) => self.softmax(id, name, *groups, dy),
@@ -339,7 +339,7 @@ impl<'a> Differentiation<'a> {
             Op::Upsample(upsample) => self.upsample(id, name, *upsample, dy),
             Op::Slice(range) => self.slice(id, name, range, dy),
             Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Gem { .. } | Op::Train(_) | Op::Custom(_) => {
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Gem(_) | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }
         }

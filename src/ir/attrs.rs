@@ -115,6 +115,16 @@ impl SampleNorm {
     }
 }
 
+/// Generalized-mean pooling (Radenovic et al. 2018): the `p`-th root of the mean of `max(x, eps)` to the power of `p`, which is
+/// learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gem {
+    /// The initial power.
+    pub p: f64,
+    /// The smallest value that is raised to it.
+    pub eps: f64,
+}
+
 /// What becomes of the channels of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduction {

@@ -1,23 +1,22 @@
 //! Generalized-mean pooling in terms of other operators: a power of each value, their mean, and its root.
 
-use super::{Broadcast, Elementwise, Node, NodeId, Op, Param, ParamRole, ShapedNetwork, Value};
+use super::{Broadcast, Elementwise, Gem, Graph, Node, NodeId, Op, Param, ParamRole, Types, Value};
 use crate::elementwise::{Binary, Builder, Program, ProgramError, Unary};
 
 /// Replaces each pool by a power, a mean and a root, the last of which keeps its place in the graph. Both functions read the same
 /// parameter.
-pub(super) fn expand_all(network: &mut ShapedNetwork) {
-    let ids: Vec<NodeId> = network.graph().ids().collect();
+pub(super) fn expand_all(graph: &mut Graph, types: &mut Types) {
+    let ids: Vec<NodeId> = graph.ids().collect();
     for id in ids {
-        let Op::Gem { p, eps } = network.graph().node(id).op else { continue };
+        let Op::Gem(Gem { p, eps }) = graph.node(id).op else { continue };
         // a program of a few instructions is never too long
         if let (Ok(power), Ok(root)) = (power(eps as f32), root()) {
-            expand(network, id, p as f32, [power, root]);
+            expand(graph, types, id, p as f32, [power, root]);
         }
     }
 }
 
-fn expand(network: &mut ShapedNetwork, id: NodeId, p: f32, [power, root]: [Program; 2]) {
-    let graph = network.graph_mut();
+fn expand(graph: &mut Graph, types: &mut Types, id: NodeId, p: f32, [power, root]: [Program; 2]) {
     let Some(&x) = graph.operands(id).first() else { return };
     let Node { name, origin, params, .. } = graph.node(id).clone();
     let params: Vec<Param> = params.into_iter().map(|param| Param { role: ParamRole::Operand(1), ..param }).collect();
@@ -36,7 +35,7 @@ fn expand(network: &mut ShapedNetwork, id: NodeId, p: f32, [power, root]: [Progr
     graph.set_operands(id, &[Value::from(mean)]);
     for new in [powers, mean] {
         // the pool's own shape rule accepted the operand
-        let _ = network.infer(new);
+        let _ = types.infer(graph, new);
     }
 }
 

@@ -153,7 +153,7 @@ impl Canonical {
 impl From<Checked> for Canonical {
     fn from(Checked(mut network): Checked) -> Canonical {
         lift_all(&mut network);
-        gem::expand_all(&mut network);
+        gem::expand_all(&mut network.network.graph, &mut network.types);
         Canonical(network)
     }
 }

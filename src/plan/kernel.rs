@@ -101,7 +101,12 @@ pub enum Kernel {
         act: Option<FusedFunction>,
     },
     /// One value for the channels of each place, in the plain layout.
-    OverChannels(Reduction),
+    OverChannels {
+        /// Which.
+        reduction: Reduction,
+        /// Samples, channels, height and width of the input.
+        sizes: [usize; 4],
+    },
     /// The channels of each place over their Euclidean norm.
     L2Norm {
         /// The smallest norm that is divided by.

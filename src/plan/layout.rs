@@ -110,7 +110,7 @@ impl Layouts {
             Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
             | Kernel::SampleNorm { .. }
-            | Kernel::OverChannels(_)
+            | Kernel::OverChannels { .. }
             | Kernel::L2Norm { .. }
             | Kernel::Copy
             | Kernel::Concat { .. }
@@ -148,7 +148,7 @@ impl StepLayout {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.yields_per_sample,
             // a single channel
-            Kernel::OverChannels(_) => false,
+            Kernel::OverChannels { .. } => false,
             _ => true,
         };
         self.blocked && is_map

@@ -83,7 +83,7 @@ impl Kernel {
             | Kernel::ScaleShift { .. }
             | Kernel::SampleNorm { .. }
             | Kernel::L2Norm { .. }
-            | Kernel::OverChannels(_)
+            | Kernel::OverChannels { .. }
             | Kernel::Copy
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,

@@ -86,13 +86,13 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
         }
-        Kernel::OverChannels(reduction) => {
-            let buffer = memory.plan().buffer(step.inputs[0]);
+        Kernel::OverChannels { reduction, sizes } => {
+            let layout = memory.plan().buffer(step.inputs[0]).layout;
             let fold = match reduction {
                 Reduction::Mean => Fold::Mean,
                 Reduction::Max => Fold::Max,
             };
-            fold_channels(pool, isa, buffer.layout, buffer.sizes, fold, read(0), out);
+            fold_channels(pool, isa, layout, *sizes, fold, read(0), out);
         }
         Kernel::L2Norm { eps } => {
             let buffer = memory.plan().buffer(step.output());

@@ -6,7 +6,7 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    Checked, Conv, Elementwise, Epilogue, Gem, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
     Reduction, Shape, SquareOrder, Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
@@ -207,13 +207,13 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
         }
         25 => {
             let op = [
-                Op::Gem { p: 3.0, eps: 1e-6 },
+                Op::Gem(Gem { p: 3.0, eps: 1e-6 }),
                 Op::OverChannels(Reduction::Mean),
                 Op::OverChannels(Reduction::Max),
-                Op::L2Norm { eps: 1e-12 },
+                Op::L2Norm(1e-12),
             ];
             let op = b.rng.one_of(&op);
-            let takes_vectors = !matches!(op, Op::Gem { .. });
+            let takes_vectors = !matches!(op, Op::Gem(_));
             let x = if takes_vectors && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
             b.push(op, &[x])
         }

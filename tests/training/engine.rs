@@ -23,7 +23,7 @@ fn network() -> (Checked, ParamStore) {
     let x = b.block(x, 20, 2, false, 1);
     let mean = b.push(Op::OverChannels(Reduction::Mean), &[x]);
     let largest = b.push(Op::OverChannels(Reduction::Max), &[x]);
-    let unit = b.push(Op::L2Norm { eps: 1e-12 }, &[x]);
+    let unit = b.push(Op::L2Norm(1e-12), &[x]);
     let both = b.push(Op::Concat, &[mean, largest, unit]);
     let both = b.conv(both, 20, 3, 1, 1);
     let x = b.plus(x, both);

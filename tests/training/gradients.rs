@@ -6,7 +6,7 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    Checked, Conv, Elementwise, Epilogue, Gem, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
     Reduction, SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
@@ -197,9 +197,7 @@ fn norms_of_each_sample() {
 
 #[test]
 fn what_becomes_of_the_channels_of_a_place() {
-    for (seed, op) in
-        [(1, Op::OverChannels(Reduction::Mean)), (2, Op::OverChannels(Reduction::Max)), (3, Op::L2Norm { eps: 1e-12 })]
-    {
+    for (seed, op) in [(1, Op::OverChannels(Reduction::Mean)), (2, Op::OverChannels(Reduction::Max)), (3, Op::L2Norm(1e-12))] {
         between(seed, [4, 5], op.clone()).check(op.word());
         case(seed + 3, 0.0, |b| {
             let x = b.input("x", Shape::fixed(&[5]));
@@ -278,7 +276,7 @@ fn norms_activations_and_what_moves_values() {
         let x = b.input("x", Shape::fixed(&[2, 5, 4]));
         let x = b.conv(x, 4, 3, 1, 1);
         let x = b.sigmoid(x);
-        let y = b.push(Op::Gem { p: 3.0, eps: 1e-6 }, &[x]);
+        let y = b.push(Op::Gem(Gem { p: 3.0, eps: 1e-6 }), &[x]);
         let y = b.push(Op::Flatten, &[y]);
         b.linear(y, 3)
     })

@@ -75,7 +75,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             out
         }
         Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
-        Op::L2Norm { .. } => with_channels(op, dims[0])?.to_vec(),
+        Op::L2Norm(_) => with_channels(op, dims[0])?.to_vec(),
         Op::OverChannels(_) => [&[Dim::Fixed(1)], &with_channels(op, dims[0])?[1..]].concat(),
         Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
@@ -129,7 +129,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the output size", size)?;
             vec![Dim::Fixed(channels), Dim::Fixed(size[0]), Dim::Fixed(size[1])]
         }
-        Op::GlobalMaxPool | Op::Gem { .. } => {
+        Op::GlobalMaxPool | Op::Gem(_) => {
             let (channels, _) = map_of(op, dims[0])?;
             vec![Dim::Fixed(channels), Dim::Fixed(1), Dim::Fixed(1)]
         }

@@ -2,7 +2,7 @@
 
 use super::schema::{Attribute, Kind, Operator, Schema, Shown};
 use super::value::{AttrValue, Attributes};
-use crate::ir::attrs::Reduction;
+use crate::ir::attrs::{Gem, Reduction};
 use crate::ir::op::Op;
 
 const CHANNELS: &str = "channels";
@@ -51,9 +51,9 @@ pub(super) const OPERATORS: &[Operator] = &[
             &[Attribute::with_default("eps", Kind::Number, AttrValue::Number(1e-12), "the smallest norm that is divided by")],
         )
         .examples(&["l2norm"]),
-        read: |given, _| Ok(Op::L2Norm { eps: given.get("eps")? }),
+        read: |given, _| Ok(Op::L2Norm(given.get("eps")?)),
         write: |op| {
-            let Op::L2Norm { eps } = op else { return None };
+            let Op::L2Norm(eps) = op else { return None };
             Some(Attributes::from([("eps", (*eps).into())]))
         },
     },
@@ -67,9 +67,9 @@ pub(super) const OPERATORS: &[Operator] = &[
             ],
         )
         .examples(&["gem"]),
-        read: |given, _| Ok(Op::Gem { p: given.get("p")?, eps: given.get("eps")? }),
+        read: |given, _| Ok(Op::Gem(Gem { p: given.get("p")?, eps: given.get("eps")? })),
         write: |op| {
-            let Op::Gem { p, eps } = op else { return None };
+            let Op::Gem(Gem { p, eps }) = op else { return None };
             Some(Attributes::from([("p", (*p).into()), ("eps", (*eps).into())]))
         },
     },

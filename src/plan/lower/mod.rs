@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attrs::{edge, norm_scratch, pool_shape};
+use super::buffer::four;
 use super::{
     Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
@@ -107,9 +108,9 @@ impl Lowering<'_> {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
-            Op::Gem { .. } => return Err(PlanError::Internal(format!("`{}` is not in terms of powers", node.name))),
-            Op::OverChannels(reduction) => Kernel::OverChannels(*reduction),
-            Op::L2Norm { eps } => Kernel::L2Norm { eps: *eps },
+            Op::Gem(_) => return Err(PlanError::Internal(format!("`{}` is not in terms of powers", node.name))),
+            Op::OverChannels(reduction) => Kernel::OverChannels { reduction: *reduction, sizes: four(&self.shape(operands[0])?) },
+            Op::L2Norm(eps) => Kernel::L2Norm { eps: *eps },
             Op::SampleNorm(norm) => {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::SampleNorm { norm: *norm, act }

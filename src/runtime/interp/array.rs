@@ -10,7 +10,7 @@ pub(super) struct Array {
 impl Array {
     /// Samples, channels, and elements per channel.
     pub fn planes(&self) -> (usize, usize, usize) {
-        (self.shape[0], self.shape[1], self.shape[2..].iter().product())
+        (self.shape[0], self.shape.get(1).copied().unwrap_or(1), self.shape.iter().skip(2).product())
     }
 
     /// Samples, channels, height, width. The shape rule ensures rank 4.

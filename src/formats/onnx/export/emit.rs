@@ -8,7 +8,7 @@ use super::super::proto::{AttributeProto, AttributeType, NodeProto};
 use super::ExportError;
 use super::file::Weight;
 use crate::ir::{
-    BatchNorm, Conv, Epilogue, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Value,
+    BatchNorm, Conv, Epilogue, Gem, Linear, Node, NodeId, Op, Pad, PadMode, ParamRole, ParamSource, Shape, ShapedNetwork, Value,
 };
 use crate::runtime::ParamStore;
 
@@ -157,9 +157,9 @@ impl<'a> Emitter<'a> {
             Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
-            Op::Gem { eps, .. } => self.gem(node, *eps, one)?,
+            Op::Gem(Gem { eps, .. }) => self.gem(node, *eps, one)?,
             Op::OverChannels(reduction) => self.over_channels(name, *reduction, one),
-            Op::L2Norm { eps } => self.l2_norm(name, *eps, one),
+            Op::L2Norm(eps) => self.l2_norm(name, *eps, one),
             Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),

@@ -187,7 +187,7 @@ impl Importer<'_> {
         if call.int("p").unwrap_or(2) != 2 || x.axis(call.int("axis").unwrap_or(-1))? != x.lead {
             return Err("the language's `l2norm` is the Euclidean norm over the channels".to_owned());
         }
-        self.add(call, Op::L2Norm { eps: 1e-12 }, &[&x])
+        self.add(call, Op::L2Norm(1e-12), &[&x])
     }
 
     /// The result of a node that reads a norm; `None` if it reads none.
@@ -206,7 +206,7 @@ impl Importer<'_> {
             },
             "Expand" | "Identity" | "Cast" => Ok(Known::Norm(x, least)),
             "Div" if slot == 1 && matches!(self.flow(call, 0), Ok(whole) if whole.value == x.value) => {
-                self.add(call, Op::L2Norm { eps: decimal(least) }, &[&x]).map(Known::Value)
+                self.add(call, Op::L2Norm(decimal(least)), &[&x]).map(Known::Value)
             }
             _ => Err("it reads a Euclidean norm, which only its values may be divided by".to_owned()),
         })

@@ -106,6 +106,8 @@ def families():
         cifar("wide", "wrn_16_8", lambda: networks.Wide(16, 8), (3, 16, 16)),
         cifar("wide", "wrn_28_10", lambda: networks.Wide(28, 10), None),
         ti("senet", "seresnet50"),
+        ti("groupnorm", "resnet50_gn"),
+        tv("convnext", "convnext_tiny"),
         tv("densenet", "densenet121"),
         imagenet("googlenet", "googlenet", "torchvision",
                  torchvision_model("googlenet", transform_input=False, aux_logits=True, init_weights=False),

@@ -47,6 +47,11 @@ fn crepe() {
 }
 
 #[test]
+fn cspnet() {
+    dumps("cspnet.resnet");
+}
+
+#[test]
 fn darknet() {
     dumps("darknet.resnet");
 }
@@ -144,6 +149,11 @@ fn regnet() {
 #[test]
 fn repvgg() {
     dumps("repvgg.resnet");
+}
+
+#[test]
+fn res2net() {
+    dumps("res2net.resnet");
 }
 
 #[test]

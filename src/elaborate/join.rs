@@ -10,7 +10,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{Attributes, Operator};
 use crate::ir::{self, Shape};
-use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Stmt};
+use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Split, Stmt};
 
 impl Expander<'_> {
     /// `branch NAME [from LABEL] { … }`: a branch, which opens a scope of its name.
@@ -35,10 +35,11 @@ impl Expander<'_> {
         cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
     }
 
-    /// `parallel concat { [NAME] { … } … }`: every arm reads the same value; a name opens a scope.
+    /// `parallel concat [split] { [NAME] { … } … }`: every arm reads the same value, or a share of it; a name opens a scope.
     pub(super) fn parallel(
         &mut self,
         join: &Ident,
+        split: Option<&Split>,
         arms: &[(Option<Label>, Vec<Stmt>)],
         label: Option<&Label>,
         span: Span,
@@ -52,9 +53,13 @@ impl Expander<'_> {
             return;
         };
         let (start, stride) = (self.current(span, cx), cx.stride);
+        let starts = match split {
+            Some(split) => self.shares(split, arms.len(), start, span, cx),
+            None => vec![start; arms.len()],
+        };
         let mut values = Vec::new();
         let mut after = stride;
-        for (arm, body) in arms {
+        for ((arm, body), start) in arms.iter().zip(starts) {
             (cx.current, cx.stride) = (start, stride);
             match arm {
                 Some(name) => self.scoped(name, false, body, cx),

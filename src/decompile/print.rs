@@ -278,7 +278,10 @@ impl<'p> Printer<'p> {
                     numbers.next(word);
                     self.join(word, arms, numbers, at);
                 }
-                Stmt::Scope { name, sequential, body } => self.scope(name, *sequential, body, at),
+                Stmt::Scope { name, sequential, body } => {
+                    numbers.skip(1);
+                    self.scope(name, *sequential, body, at);
+                }
                 Stmt::Call { block, label } => self.call(*block, label.as_deref(), numbers, at),
                 Stmt::Shortcut => {
                     numbers.next("add");
@@ -337,7 +340,17 @@ impl<'p> Printer<'p> {
     }
 
     fn scope(&mut self, name: &str, sequential: bool, body: &[Stmt], at: &mut Body<'_>) {
-        let word = if sequential { "sequential" } else { "scope" };
+        // a block or run without a name stands for its statements
+        let is_flat = |stmt: &Stmt| match stmt {
+            Stmt::Call { label, .. } => label.is_none(),
+            Stmt::Run(run) => self.blocks.runs[*run].label.is_none(),
+            _ => false,
+        };
+        let word = match sequential {
+            true if body.iter().any(is_flat) => "sequential flat",
+            true => "sequential",
+            false => "scope",
+        };
         if at.top {
             self.text.gap();
         }

@@ -57,13 +57,9 @@ impl Expander<'_> {
         let Some(input) = self.current(span, cx) else { return };
         let args = merge(&unit.args, args);
         let policy = cx.policy.clone();
-        let out = match label {
-            Some(label) => {
-                self.scope().skip();
-                self.in_scope(&label, false, |this| this.block(unit.def, &args, input, None, &policy, span, cx.frame))
-            }
-            None => self.block(unit.def, &args, input, None, &policy, span, cx.frame),
-        };
+        let frame = cx.frame;
+        let expand = |this: &mut Self| this.block(unit.def, &args, input, None, &policy, span, frame);
+        let out = self.in_statement(label.as_deref(), expand);
         cx.current = out.value;
         // a block's stride is part of the path of the calling block
         cx.strided(out.stride);

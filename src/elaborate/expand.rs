@@ -8,7 +8,7 @@ use super::eval::{Env, Eval, exhausted};
 use super::foreign;
 use super::load::{Def, Program};
 use super::meta::Meta;
-use super::naming::{MAX_NAME, Scope};
+use super::naming::{MAX_NAME, Numbering, Scope};
 use super::operators;
 use super::policy::Policy;
 use super::suggest::nearest;
@@ -260,8 +260,11 @@ impl<'a> Expander<'a> {
             StmtKind::Call(call) => self.call(call, stmt.span, cx),
             StmtKind::Apply { value, label } => self.apply(value, label.as_ref(), stmt.span, cx),
             StmtKind::Section { body, .. } => self.body(body, cx),
-            StmtKind::Scope { name, body } => self.scoped(name, false, body, cx),
-            StmtKind::Sequential { name, body } => self.scoped(name, true, body, cx),
+            StmtKind::Scope { name, body } => self.scoped(Some(name), Numbering::Counted, body, cx),
+            StmtKind::Sequential { name, flat, body } => {
+                let numbering = if *flat { Numbering::Flat } else { Numbering::Sequential };
+                self.scoped(name.as_ref(), numbering, body, cx);
+            }
             StmtKind::Shortcut(expr) => {
                 // a derived network's statement overrides its base's
                 if cx.in_block || self.meta.shortcut.is_none() {
@@ -270,6 +273,7 @@ impl<'a> Expander<'a> {
             }
             StmtKind::Stage(stage) => self.stage(stage, stmt.span, cx),
             StmtKind::Branch { name, from, body } => self.branch(name, from.as_ref(), body, cx),
+            StmtKind::Joined { join, body, label } => self.joined_at_once(join, body, label.as_ref(), stmt.span, cx),
             StmtKind::Parallel { join, split, arms, label } => {
                 self.parallel(join, split.as_ref(), arms, label.as_ref(), stmt.span, cx);
             }
@@ -352,18 +356,48 @@ impl<'a> Expander<'a> {
         cx.current
     }
 
-    pub fn scoped(&mut self, name: &Label, sequential: bool, body: &[Stmt], cx: &mut Cx) {
-        let Some((name, _)) = self.label_text(name, &cx.env) else {
-            cx.current = None;
-            return;
+    /// A `scope` or `sequential`, which is one statement of a `sequential` around it.
+    fn scoped(&mut self, name: Option<&Label>, numbering: Numbering, body: &[Stmt], cx: &mut Cx) {
+        let name = match name.map(|name| self.label_text(name, &cx.env)) {
+            Some(None) => {
+                cx.current = None;
+                return;
+            }
+            Some(Some((name, _))) => Some(name),
+            None if self.scope().is_flat() => return self.body(body, cx),
+            None => self.scope().number(),
         };
-        self.in_scope(&name, sequential, |this| this.body(body, cx));
+        let prefix = match name {
+            Some(name) => {
+                self.scope().skip();
+                self.scope().full(&name)
+            }
+            None => self.scope().prefix.clone(),
+        };
+        self.in_prefix(prefix, numbering, |this| this.body(body, cx));
     }
 
-    /// Runs `inside` within a scope.
-    pub fn in_scope<T>(&mut self, name: &str, sequential: bool, inside: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs `inside` within a scope of its own.
+    pub fn in_scope<T>(&mut self, name: &str, inside: impl FnOnce(&mut Self) -> T) -> T {
         let prefix = self.scope().full(name);
-        self.scopes.push(Scope::new(prefix, sequential));
+        self.in_prefix(prefix, Numbering::Counted, inside)
+    }
+
+    /// Runs what is one statement: in the scope of its label; without one in that of its number, where it has one, or else in the
+    /// scope around it.
+    pub fn in_statement<T>(&mut self, label: Option<&str>, inside: impl FnOnce(&mut Self) -> T) -> T {
+        let number = self.scope().number();
+        match label.map(str::to_owned).or(number) {
+            Some(name) => {
+                self.scope().skip();
+                self.in_scope(&name, inside)
+            }
+            None => inside(self),
+        }
+    }
+
+    fn in_prefix<T>(&mut self, prefix: String, numbering: Numbering, inside: impl FnOnce(&mut Self) -> T) -> T {
+        self.scopes.push(Scope::new(prefix, numbering));
         let out = inside(self);
         self.scopes.pop();
         out

@@ -29,10 +29,37 @@ impl Expander<'_> {
         }
         let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
         cx.current = start;
-        self.in_scope(&name.node, false, |this| this.body(body, cx));
+        self.in_scope(&name.node, |this| this.body(body, cx));
         let value = cx.current;
         (cx.current, cx.stride, cx.policy) = (main, stride, policy);
         cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
+    }
+
+    /// `mul { … } as NAME`: a branch that is joined at once.
+    pub(super) fn joined_at_once(&mut self, join: &Ident, body: &[Stmt], label: Option<&Label>, span: Span, cx: &mut Cx) {
+        let Some(operator) = operators::find(&join.node) else { return };
+        let name = match label.map(|label| self.label_text(label, &cx.env)) {
+            Some(None) => {
+                cx.current = None;
+                return;
+            }
+            Some(Some((name, _))) => Some(name),
+            None => None,
+        };
+        let (start, stride, policy) = (self.current(span, cx), cx.stride, cx.policy.clone());
+        let own = name.clone().or_else(|| self.scope().number());
+        self.in_statement(name.as_deref(), |this| this.body(body, cx));
+        let node_name = match own {
+            Some(name) => self.scope().full(&name),
+            None => self.scope().next(operator.schema.word),
+        };
+        let side = cx.current;
+        (cx.stride, cx.policy) = (stride, policy);
+        cx.current = match (start, side) {
+            (Some(x), Some(side)) => self.joined(operator, &Attributes::default(), node_name, span, &[x, side], cx),
+            _ => None,
+        };
+        self.label_current(label, cx);
     }
 
     /// `parallel concat [split] { [NAME] { … } … }`: every arm reads the same value, or a share of it; a name opens a scope.
@@ -62,7 +89,10 @@ impl Expander<'_> {
         for ((arm, body), start) in arms.iter().zip(starts) {
             (cx.current, cx.stride) = (start, stride);
             match arm {
-                Some(name) => self.scoped(name, false, body, cx),
+                Some(name) => match self.label_text(name, &cx.env) {
+                    Some((name, _)) => self.in_scope(&name, |this| this.body(body, cx)),
+                    None => cx.current = None,
+                },
                 None => self.body(body, cx),
             }
             values.push(cx.current);

@@ -79,6 +79,7 @@ fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
             StmtKind::Section { body, .. }
             | StmtKind::Scope { body, .. }
             | StmtKind::Sequential { body, .. }
+            | StmtKind::Joined { body, .. }
             | StmtKind::Branch { body, .. } => gather_lets(body, out),
             StmtKind::Parallel { arms, .. } => arms.iter().for_each(|(_, body)| gather_lets(body, out)),
             StmtKind::If { then, otherwise, .. } => {
@@ -175,8 +176,12 @@ impl Names<'_> {
                     self.label(label.as_ref());
                 }
                 StmtKind::Section { body, .. } | StmtKind::Branch { body, .. } => self.body(body),
-                StmtKind::Scope { name, body } | StmtKind::Sequential { name, body } => {
+                StmtKind::Scope { name, body } => {
                     self.label(Some(name));
+                    self.body(body);
+                }
+                StmtKind::Sequential { name: label, body, .. } | StmtKind::Joined { label, body, .. } => {
+                    self.label(label.as_ref());
                     self.body(body);
                 }
                 StmtKind::Shortcut(expr) | StmtKind::Labels(expr) => self.expr(expr),

@@ -5,17 +5,41 @@ use crate::ir::LayerNumbers;
 /// The maximum length of a node's name.
 pub(super) const MAX_NAME: usize = 1000;
 
+/// How a scope numbers its unlabeled statements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Numbering {
+    /// Operators of a kind: `conv1`, `conv2`.
+    #[default]
+    Counted,
+    /// Every statement, from 0; a block or a join with its body is one.
+    Sequential,
+    /// Every operator, from 0, those of blocks included.
+    Flat,
+}
+
 /// An open scope: `layer2.0`.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     /// Its full name; empty at the top level.
     pub prefix: String,
+    numbering: Numbering,
     numbers: LayerNumbers,
 }
 
 impl Scope {
-    pub fn new(prefix: String, sequential: bool) -> Scope {
-        Scope { prefix, numbers: if sequential { LayerNumbers::sequential() } else { LayerNumbers::default() } }
+    pub fn new(prefix: String, numbering: Numbering) -> Scope {
+        let numbers = if numbering == Numbering::Counted { LayerNumbers::default() } else { LayerNumbers::sequential() };
+        Scope { prefix, numbering, numbers }
+    }
+
+    /// The number of the next statement, as the name of its scope; `None` where only operators have one.
+    pub fn number(&self) -> Option<String> {
+        (self.numbering == Numbering::Sequential).then(|| self.numbers.peek(""))
+    }
+
+    /// Whether the statements of what is in it are numbered like its own.
+    pub fn is_flat(&self) -> bool {
+        self.numbering == Numbering::Flat
     }
 
     /// `name` with this scope's prefix.
@@ -43,14 +67,14 @@ impl Scope {
 
 #[cfg(test)]
 mod tests {
-    use super::Scope;
+    use super::{Numbering, Scope};
 
     #[test]
     fn names_have_the_prefix_of_their_scope() {
-        let mut scope = Scope::new("layer1.0".into(), false);
+        let mut scope = Scope::new("layer1.0".into(), Numbering::Counted);
         assert_eq!((scope.next("conv"), scope.next("batchnorm")), ("layer1.0.conv1".into(), "layer1.0.bn1".into()));
         assert_eq!(Scope::default().next("linear"), "fc");
-        let mut scope = Scope::new("features".into(), true);
+        let mut scope = Scope::new("features".into(), Numbering::Flat);
         scope.skip();
         assert_eq!((scope.next("conv"), scope.count("flatten")), ("features.1".into(), "features.flatten".into()));
     }

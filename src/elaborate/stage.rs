@@ -202,7 +202,7 @@ impl Expander<'_> {
                 let instance = Some((i, count));
                 let frame = cx.frame;
                 let run = |this: &mut Self| this.block(unit.def, &args, value, instance, &policy, span, frame);
-                let out = if label.is_some() { this.in_scope(&i.to_string(), false, run) } else { run(this) };
+                let out = if label.is_some() { this.in_scope(&i.to_string(), run) } else { this.in_statement(None, run) };
                 current = out.value;
                 stride = [0, 1].map(|axis| stride[axis].saturating_mul(out.stride[axis]));
                 if let (Some(value), Some(frame)) = (out.value, out.frame) {
@@ -211,7 +211,7 @@ impl Expander<'_> {
             }
         };
         match &label {
-            Some(label) => self.in_scope(label, false, |this| expand(this)),
+            Some(label) => self.in_scope(label, |this| expand(this)),
             None => expand(self),
         }
         cx.current = current;

@@ -4,6 +4,7 @@
 //! It works in reverse mode: from the loss back, each node accumulates its operands' gradients by the chain rule. Values that
 //! need no gradient get none: inputs, and everything before the first trained parameter.
 
+mod channel_conv;
 mod elementwise;
 mod error;
 mod layers;
@@ -314,6 +315,7 @@ impl<'a> Differentiation<'a> {
         match &op {
             Op::Input(_) => Ok(()),
             Op::Conv(conv) => self.conv(id, name, conv, dy),
+            Op::ChannelConv(kernel) => self.channel_conv(id, name, *kernel, dy),
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),

@@ -13,6 +13,9 @@ pub enum Op {
     Input(Shape),
     /// Convolution. Operands: `x`, then the residual if the epilogue has one.
     Conv(Conv),
+    /// Convolution of the channels of a 1 x 1 feature map, or of the features of a vector, by one filter with this many elements. Weight
+    /// `[1, 1, kernel]`, zero padding that keeps the size.
+    ChannelConv(usize),
     /// Batch normalization.
     BatchNorm(BatchNorm),
     /// A function of each element: an activation, a sum or product of values, an expression.

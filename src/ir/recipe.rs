@@ -143,7 +143,7 @@ impl Init {
             (Op::Conv(conv), ParamRole::Weight, Init::HeFanOut) => {
                 he(2.0, conv.filters * conv.kernel[0] * conv.kernel[1] / conv.groups.max(1))
             }
-            (Op::Linear(_), ParamRole::Weight, _) => he(1.0, fan_in()),
+            (Op::Linear(_) | Op::ChannelConv(_), ParamRole::Weight, _) => he(1.0, fan_in()),
             (Op::Elementwise(function), ParamRole::Operand(slot), _) => {
                 let operand = function.operands.get(usize::from(slot));
                 Initial::Constant(operand.and_then(|operand| operand.broadcast.init()).unwrap_or(0.0))

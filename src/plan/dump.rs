@@ -110,6 +110,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::FusedConvPair { second, plan, act: a, .. } => {
             format!("conv 1x1/1 + conv 1x1/{} direct {}{}", second.stride[0], cut(plan), act(a))
         }
+        Kernel::ChannelConv(_) => "channel conv".to_owned(),
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),

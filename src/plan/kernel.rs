@@ -73,6 +73,8 @@ pub enum Kernel {
         /// The function applied last.
         act: Option<FusedFunction>,
     },
+    /// A convolution over this many channels of a value with one pixel. Weights: weight.
+    ChannelConv(usize),
     /// A fully connected layer. Weights: weight, bias if any.
     Linear {
         /// Batch, inputs, features.

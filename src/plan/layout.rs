@@ -89,7 +89,8 @@ impl Layouts {
             },
             // fused from two blocked convolutions, after layouts are assigned
             Kernel::FusedConvPair { .. } => (true, false),
-            Kernel::Linear { .. }
+            Kernel::ChannelConv(_)
+            | Kernel::Linear { .. }
             | Kernel::Softmax { .. }
             | Kernel::Rearrange { .. }
             | Kernel::Convert { .. }

@@ -77,7 +77,7 @@ impl Kernel {
         match self {
             Kernel::Conv { strategy, .. } => strategy.family(),
             Kernel::FusedConvPair { .. } => Family::Direct,
-            Kernel::Linear { .. } => Family::Linear,
+            Kernel::ChannelConv(_) | Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
             Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,

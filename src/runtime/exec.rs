@@ -59,6 +59,7 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
             let scratch = unsafe { memory.scratch() };
             nchwc::direct::pair(pool, isa, shape, *plan, &operands, &second, scratch, out);
         }
+        Kernel::ChannelConv(channels) => nchw::channel_conv::channel_conv(pool, *channels, read(0), weights[0], out),
         Kernel::Linear { sizes, residual, act } => {
             let epilogue = epilogue(weights, *residual, act.as_ref(), step, memory);
             linear::linear(pool, isa, *sizes, read(0), weights[0], &epilogue, out);

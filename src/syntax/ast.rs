@@ -197,10 +197,12 @@ pub enum StmtKind {
         /// Inside.
         body: Vec<Stmt>,
     },
-    /// `sequential NAME { … }`
+    /// `sequential [flat] [NAME] { … }`
     Sequential {
-        /// The prefix.
-        name: Label,
+        /// The prefix; without one, the numbers are names of the scope around it.
+        name: Option<Label>,
+        /// Whether the statements of the blocks inside are numbered, rather than the blocks.
+        flat: bool,
         /// Inside; numbered from 0.
         body: Vec<Stmt>,
     },
@@ -216,6 +218,15 @@ pub enum StmtKind {
         from: Option<Ident>,
         /// Inside.
         body: Vec<Stmt>,
+    },
+    /// `mul { … } [as LABEL]`: the current value, joined with what the body makes of it.
+    Joined {
+        /// `add`, `mul` or `concat`.
+        join: Ident,
+        /// Inside.
+        body: Vec<Stmt>,
+        /// `as LABEL`
+        label: Option<Label>,
     },
     /// `parallel concat [split] { [NAME] { … } … } [as LABEL]`
     Parallel {

@@ -148,7 +148,9 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         }
         Rule::sequential => {
             let mut pairs = after_keyword(pair);
-            StmtKind::Sequential { name: label(cx, pairs.next()?)?, body: body(cx, pairs.next()?)? }
+            let flat = next(&mut pairs, Rule::flat).is_some();
+            let name = optional(next(&mut pairs, Rule::label), |pair| label(cx, pair))?;
+            StmtKind::Sequential { name, flat, body: body(cx, pairs.next()?)? }
         }
         Rule::shortcut => StmtKind::Shortcut(only_expression(cx, pair)?),
         Rule::stage => StmtKind::Stage(stage(cx, pair, true)?),
@@ -158,6 +160,12 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
             let name = cx.next_ident(&mut pairs, Rule::path)?;
             let from = from_label(cx, &mut pairs)?;
             StmtKind::Branch { name, from, body: body(cx, pairs.next()?)? }
+        }
+        Rule::joined => {
+            let mut pairs = pair.into_inner();
+            let join = cx.next_ident(&mut pairs, Rule::join_word)?;
+            let body = body(cx, pairs.next()?)?;
+            StmtKind::Joined { join, body, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
         }
         Rule::parallel => {
             let mut pairs = after_keyword(pair);

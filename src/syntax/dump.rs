@@ -94,7 +94,15 @@ impl Dump {
             StmtKind::Apply { value, label } => self.line(at, format_args!("apply {}{}", expr(value), suffix(label.as_ref()))),
             StmtKind::Section { name, body } => self.nested(at, &name.node, body),
             StmtKind::Scope { name, body } => self.nested(at, &format!("scope {}", label(name)), body),
-            StmtKind::Sequential { name, body } => self.nested(at, &format!("sequential {}", label(name)), body),
+            StmtKind::Sequential { name, flat, body } => {
+                let name = name.iter().map(|name| format!(" {}", label(name)));
+                let flat = flat.then(|| " flat".to_owned());
+                let words: Vec<String> = ["sequential".to_owned()].into_iter().chain(flat).chain(name).collect();
+                self.nested(at, &words.concat(), body);
+            }
+            StmtKind::Joined { join, body, label } => {
+                self.nested(at, &format!("{}{}", join.node, suffix(label.as_ref())), body);
+            }
             StmtKind::Shortcut(policy) => self.line(at, format_args!("shortcut: {}", expr(policy))),
             StmtKind::Stage(stage) => self.line(at, stage_text(stage)),
             StmtKind::Branch { name, from, body } => {

@@ -16,8 +16,22 @@ use crate::base::source::{FileId, Span};
 
 /// Whether statements that start with this word have braces.
 pub(super) fn has_braces(word: &str) -> bool {
-    const WITH_BRACES: [&str; 11] =
-        ["stem", "head", "scope", "sequential", "branch", "parallel", "if", "stage", "repeat", "preprocess", "train"];
+    const WITH_BRACES: [&str; 14] = [
+        "stem",
+        "head",
+        "scope",
+        "sequential",
+        "branch",
+        "parallel",
+        "add",
+        "mul",
+        "concat",
+        "if",
+        "stage",
+        "repeat",
+        "preprocess",
+        "train",
+    ];
     WITH_BRACES.contains(&word)
 }
 

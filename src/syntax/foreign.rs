@@ -333,7 +333,7 @@ fn of_ours(text: &str, target: usize, message: String, own: &str) -> Option<Advi
     let example = match own {
         "conv" => "conv 3x3, filters: 64",
         "depthwise" => "depthwise 3x3",
-        "upsample" => "upsample 2",
+        "upsample" => "upsample nearest, scale_factor: 2",
         "pad" => "pad 1",
         "linear" => "linear 10",
         "maxpool" => "maxpool 2x2, padding: 0",

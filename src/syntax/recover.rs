@@ -487,6 +487,7 @@ fn fill(stmt: &mut Stmt, bodies: Vec<Vec<Stmt>>) {
             StmtKind::Section { body, .. }
             | StmtKind::Scope { body, .. }
             | StmtKind::Sequential { body, .. }
+            | StmtKind::Joined { body, .. }
             | StmtKind::Branch { body, .. } => {
                 *body = bodies.next().unwrap_or_default();
                 return;

@@ -17,6 +17,7 @@ mod body;
 mod builder;
 mod class;
 mod code;
+mod convolutions;
 mod error;
 mod expr;
 mod forward;

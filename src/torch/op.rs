@@ -1,6 +1,7 @@
 //! Operators in terms of PyTorch: as modules with parameters, as modules of a sequence, and as functions.
 
 use super::activations;
+use super::convolutions;
 use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
@@ -76,6 +77,7 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call("nn.Linear", args))
             }
+            Op::ChannelConv(kernel) => Some(convolutions::channel_conv(*kernel)),
             Op::BatchNorm(norm) => {
                 let args = vec![
                     Arg::plain(Expr::channels("channels", self.channels())),
@@ -138,6 +140,7 @@ impl<'a> Use<'a> {
             }
             Op::Rearrange(of) => rearrange::module(of),
             Op::Input(_)
+            | Op::ChannelConv(_)
             | Op::Pool(_)
             | Op::Concat
             | Op::Softmax(Some(_))
@@ -160,6 +163,7 @@ impl<'a> Use<'a> {
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
+            Op::ChannelConv(_) => convolutions::along_channels(member, x, self.rank()),
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())
             }

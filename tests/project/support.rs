@@ -21,7 +21,12 @@ const USES: [&str; 5] = ["f32", "training", "ONNX out", "ONNX in", "PyTorch out"
 
 /// A network in which a statement reads a feature map, and a layer reads the statement's result.
 fn network(statement: &str) -> Checked {
-    let branch = if statement.contains("LABEL") { "branch LABEL { relu }\n" } else { "" };
+    let branch = match statement {
+        _ if statement.contains("LABEL") => "branch LABEL { relu }\n",
+        // reads values with one pixel
+        _ if statement.starts_with("channel_conv") => "avgpool global\n",
+        _ => "",
+    };
     let body = format!("conv 3x3, filters: 4\n{branch}{statement}");
     let source = format!("resnet 1\nblock tried {{\n{body}\n}}\nnetwork net {{\ninput 4 x 16 x 16\ntried\nlinear 3\n}}\n");
     let mut front = Frontend::text("operator.resnet", &source);

@@ -26,6 +26,19 @@ def case(statement, sizes, compute):
     print(" x ".join(map(str, y.shape[1:])) + ":", " ".join(f"{v:.9g}" for v in y.flatten().tolist()))
 
 
+def parameter(sizes, number=0):
+    """The values of the network's parameter of this number."""
+    return fill(sizes, number + 2)
+
+
+def channel_conv(kernel, sizes):
+    def compute(x):
+        y = F.conv1d(x.flatten(1).unsqueeze(1), parameter([1, 1, kernel]), padding=kernel // 2)
+        return y.reshape(x.shape)
+
+    case(f"channel_conv {kernel}", sizes, compute)
+
+
 def upsample(arguments, sizes=(2, 3, 4), **options):
     case(f"upsample {arguments}", sizes, lambda x: F.interpolate(x, **options))
 
@@ -46,3 +59,9 @@ upsample("nearest, scale_factor: [0.6, 2.6]", mode="nearest", scale_factor=(0.6,
 upsample("nearest, size: 5x6", mode="nearest", size=(5, 6))
 upsample("bilinear, scale_factor: 1.5", sizes=(2, 5), mode="linear", scale_factor=1.5)
 upsample("bilinear, size: 7, align_corners: true", sizes=(2, 5), mode="linear", size=7, align_corners=True)
+
+channel_conv(3, (8, 1, 1))
+channel_conv(5, (7, 1, 1))
+channel_conv(7, (19,))
+channel_conv(9, (2, 1))
+channel_conv(1, (5,))

@@ -195,6 +195,12 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
             b.push(Op::Softmax(Some(groups)), &[x])
         }
+        23 => {
+            let x = b.push(Op::AdaptiveAvgPool([1, 1]), &[x]);
+            let x = if b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let kernel = 2 * b.rng.range(0, 4) + 1;
+            b.push(Op::ChannelConv(kernel), &[x])
+        }
         _ => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
@@ -275,7 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..24, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..25, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

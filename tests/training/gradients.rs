@@ -197,6 +197,14 @@ fn norms_activations_and_what_moves_values() {
             between(10, [3, 4], Op::Upsample(Upsample { mode, target, align_corners })).check(mode.word());
         }
     }
+    between(10, [1, 1], Op::ChannelConv(3)).check("over channels");
+    case(19, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[5]));
+        let y = b.linear(x, 4);
+        let y = b.push(Op::ChannelConv(5), &[y]);
+        b.linear(y, 3)
+    })
+    .check("over the features of a vector");
     between(11, [5, 4], Op::from(Elementwise::clamp(-0.3, 0.4))).check("clip");
     between(14, [5, 4], Op::from(Elementwise::affine(-1.5, 1.0))).check("scale");
     for (seed, range) in [(15, 0..3), (16, 1..2), (17, 2..4)] {

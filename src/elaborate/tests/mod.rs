@@ -79,12 +79,71 @@ fn names_are_torchvisions() {
 }
 
 #[test]
-fn a_sequence_numbers_what_unlabeled_blocks_yield() {
+fn a_sequence_numbers_statements_and_a_flat_one_those_of_its_blocks() {
+    let net = |sequential: &str| {
+        good(&format!(
+            "block unit(filters) {{\n conv 3x3, filters\n relu\n}}\nnetwork net {{\n input 3 x 8 x 8\n {sequential} {{\n \
+             repeat 2 of unit {{ filters: 4 }}\n maxpool 2x2\n unit 8\n unit 8 as last\n relu\n }}\n}}\n"
+        ))
+    };
+    let flat = ["0", "1", "2", "3", "4", "5", "6", "last.conv1", "last.relu1", "8"].map(|name| format!("features.{name}"));
+    assert_eq!(names(&net("sequential flat features")), flat);
+    let each = ["0.conv1", "0.relu1", "1.conv1", "1.relu1", "2", "3.conv1", "3.relu1", "last.conv1", "last.relu1", "5"];
+    assert_eq!(names(&net("sequential features")), each.map(|name| format!("features.{name}")));
+    // the numbers are names of the scope around it
+    assert_eq!(names(&net("sequential")), each);
+    // a name like any other
+    assert_eq!(names(&net("sequential flat"))[0], "flat.0.conv1");
+}
+
+/// torchvision's MobileNetV2: `features.1.conv.0.0.weight`.
+#[test]
+fn sequences_nest_as_pytorchs_do() {
     let net = good(
-        "block unit(filters) {\n conv 3x3, filters\n relu\n}\nnetwork net {\n input 3 x 8 x 8\n sequential features {\n \
-         repeat 2 of unit { filters: 4 }\n maxpool 2x2\n unit 8\n }\n}\n",
+        "block conv_norm(kernel, filters, groups = 1) {\n sequential {\n conv kernel, filters, groups\n batchnorm\n relu6\n }\n}\n\
+         block inverted(filters) {\n sequential conv {\n conv_norm 3x3, filters: in_channels, groups: in_channels\n \
+         conv 1x1, filters\n batchnorm\n }\n add shortcut\n}\n\
+         network net {\n input 3 x 8 x 8\n sequential features {\n conv_norm 3x3, filters: 4\n repeat 2 of inverted { filters: 4 }\n \
+         conv_norm 1x1, filters: 8\n }\n}\n",
     );
-    assert_eq!(names(&net), (0..7).map(|i| format!("features.{i}")).collect::<Vec<_>>());
+    let mut expected = ["0.0", "0.1", "0.2"].map(str::to_owned).to_vec();
+    for i in 1..3 {
+        expected.extend(["conv.0.0", "conv.0.1", "conv.0.2", "conv.1", "conv.2", "add"].map(|name| format!("{i}.{name}")));
+    }
+    expected.extend(["3.0", "3.1", "3.2"].map(str::to_owned));
+    assert_eq!(names(&net), expected.iter().map(|name| format!("features.{name}")).collect::<Vec<_>>());
+    let net = |outer: &str| {
+        let inner = "sequential {\n relu\n relu\n }\n scope s {\n relu\n }\n relu\n";
+        good(&format!("network net {{\n input 3 x 8 x 8\n {outer} {{\n {inner} }}\n}}\n"))
+    };
+    assert_eq!(names(&net("sequential a")), ["a.0.0", "a.0.1", "a.s.relu1", "a.2"]);
+    assert_eq!(names(&net("sequential flat a")), ["a.0", "a.1", "a.s.relu1", "a.3"]);
+}
+
+/// Without a label a join with a body opens no scope, and so it can stand twice.
+#[test]
+fn a_branch_that_is_joined_at_once_needs_no_label() {
+    let gate = "mul {\n avgpool global\n conv 1x1, filters: in_channels\n sigmoid\n }\n";
+    let net = |body: &str| good(&format!("block unit {{\n {body}}}\nnetwork net {{\n input 4 x 8 x 8\n unit\n}}\n"));
+    let twice = net(&format!("{gate}{gate}"));
+    assert_eq!(names(&twice), ["avgpool", "conv1", "sigmoid", "mul", "avgpool2", "conv2", "sigmoid2", "mul2"]);
+    // the current value comes first
+    let muls: Vec<_> = twice.graph.ids().filter(|&id| twice.graph.node(id).name.starts_with("mul")).collect();
+    for (mul, x) in muls.into_iter().zip(["input", "mul"]) {
+        let operands: Vec<_> = twice.graph.operands(mul).iter().map(|value| twice.graph.node(value.node).name.as_str()).collect();
+        assert_eq!(operands[0], x);
+        assert!(operands[1].starts_with("sigmoid"));
+    }
+    // a label names its scope and its value
+    let labeled = net("mul {\n conv 1x1, filters: 4\n } as se\n relu\n add se\n");
+    assert_eq!(names(&labeled), ["se.conv1", "se", "relu1", "add"]);
+    // in a sequence it is one statement
+    let numbered = net("sequential s {\n relu\n concat {\n conv 1x1, filters: 4\n }\n relu\n }\n");
+    assert_eq!(names(&numbered), ["s.0", "s.1.conv1", "s.1", "s.2"]);
+    // strides inside are those of a branch
+    let strided =
+        net("add {\n conv 3x3, filters: 4, stride: 2\n upsample nearest, scale_factor: 2\n }\n shortcut: pad\n add shortcut\n");
+    assert_eq!(names(&strided), ["conv1", "upsample", "add", "add2"]);
 }
 
 #[test]

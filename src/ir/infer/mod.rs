@@ -13,7 +13,7 @@ pub use error::ShapeError;
 
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
-use operands::{MAP, VECTOR, arity, elementwise, equal, map_of, nonzero};
+use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
 
@@ -72,6 +72,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
+        Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
         Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
         Op::Elementwise(function) => elementwise(op, function, &dims)?,

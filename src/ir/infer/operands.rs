@@ -5,6 +5,10 @@ use crate::ir::{Arity, Broadcast, Dim, Elementwise, Op, Operand, Shape};
 
 pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
+const ONE_PIXEL: &str = "value with one pixel (channels x 1 x 1), or a vector of features";
+
+/// The largest kernel of a convolution over channels.
+const MAX_CHANNEL_KERNEL: usize = 1 << 24;
 
 pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 2]), ShapeError> {
     if let [Dim::Fixed(c), rest @ ..] = shape
@@ -13,6 +17,17 @@ pub(super) fn map_of<'a>(op: &Op, shape: &'a [Dim]) -> Result<(usize, &'a [Dim; 
         return Ok((*c, map));
     }
     Err(ShapeError::Rank { op: op.word().into(), needs: MAP, got: Shape::Known(shape.to_vec()) })
+}
+
+/// The shape of a convolution over channels, which has no other axes.
+pub(super) fn channel_conv(op: &Op, kernel: usize, shape: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
+    match shape {
+        [Dim::Fixed(_)] | [Dim::Fixed(_), Dim::Fixed(1), Dim::Fixed(1)] if kernel > MAX_CHANNEL_KERNEL => {
+            Err(ShapeError::TooLarge)
+        }
+        [Dim::Fixed(_)] | [Dim::Fixed(_), Dim::Fixed(1), Dim::Fixed(1)] => Ok(shape.to_vec()),
+        other => Err(ShapeError::Rank { op: op.word().into(), needs: ONE_PIXEL, got: Shape::Known(other.to_vec()) }),
+    }
 }
 
 pub(super) fn nonzero(what: &'static str, values: &[usize]) -> Result<(), ShapeError> {

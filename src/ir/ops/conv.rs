@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::channel_conv::CHANNEL_CONV;
 use super::schema::{Attribute, Kind, Operator, Rule, Schema, Shown};
 use super::value::{AttrValue, Attributes, Invalid};
 use crate::ir::attrs::{Conv, Epilogue};
@@ -67,6 +68,7 @@ pub(super) const OPERATORS: &[Operator] = &[
         },
     },
     DEPTHWISE,
+    CHANNEL_CONV,
 ];
 
 /// A convolution of each channel by itself, which is a `conv` once the channels are known.

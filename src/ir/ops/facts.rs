@@ -162,6 +162,7 @@ impl Op {
                 weight.extend_from_slice(if operands[0].is_1d() { &conv.kernel[1..] } else { &conv.kernel });
                 weight_and_bias(weight, conv.bias)
             }
+            Op::ChannelConv(kernel) => vec![(ParamRole::Weight, vec![1, 1, *kernel])],
             Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias),
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
@@ -199,6 +200,7 @@ impl Op {
                 values.checked_mul(products)
             }
             Op::Linear(linear) => (linear.features as u64).checked_mul(operands.first()?.channels()? as u64),
+            Op::ChannelConv(kernel) => (*kernel as u64).checked_mul(operands.first()?.channels()? as u64),
             _ => Some(0),
         }
     }

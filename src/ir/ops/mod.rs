@@ -1,5 +1,6 @@
 //! What the compiler knows about each operator beyond its meaning: how it is declared, a file for each family, and facts.
 
+mod channel_conv;
 mod conv;
 mod elementwise;
 mod facts;

@@ -1,5 +1,6 @@
 //! Kernels for plain layout ([`super::Layout::Nchw`]), for any processor.
 
+pub mod channel_conv;
 pub mod channelwise;
 pub mod depthwise;
 pub mod gemm;

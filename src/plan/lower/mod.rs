@@ -101,6 +101,7 @@ impl Lowering<'_> {
                 let act = linear.epilogue.act.as_ref().map(|act| FusedFunction::new(act));
                 Kernel::Linear { sizes, residual: residual(linear.epilogue.residual), act }
             }
+            Op::ChannelConv(_) => Kernel::ChannelConv(self.shape(result)?[1]),
             Op::BatchNorm(_) => {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }

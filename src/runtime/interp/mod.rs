@@ -23,7 +23,7 @@ use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, Sh
 use crate::plan::PlanError;
 use array::Array;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
+use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -235,6 +235,7 @@ fn evaluate(
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
             epilogue(&c.epilogue, sums, x.get(1).copied())
         }
+        Op::ChannelConv(_) => channel_conv(x[0], &needed(ParamRole::Weight)?),
         Op::Linear(l) => {
             let (weight, bias) = (needed(ParamRole::Weight)?, if l.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = linear(l, x[0], &weight, bias.as_deref());

@@ -70,6 +70,20 @@ pub(super) fn conv(c: &Conv, x: &Array, weight: &[f64], bias: Option<&[f64]>, sh
     out
 }
 
+/// The channels of each sample as a 1-D value.
+pub(super) fn channel_conv(x: &Array, weight: &[f64]) -> Vec<f64> {
+    let (channels, middle) = (x.shape[1], weight.len() / 2);
+    let value = |i: usize| {
+        let (sample, channel) = (i / channels * channels, i % channels);
+        let seen = weight.iter().enumerate().filter_map(|(k, w)| {
+            let neighbor = (channel + k).checked_sub(middle).filter(|&c| c < channels)?;
+            Some(w * x.data[sample + neighbor])
+        });
+        seen.sum()
+    };
+    (0..x.data.len()).map(value).collect()
+}
+
 pub(super) fn linear(l: &Linear, x: &Array, weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
     let inputs = x.shape[1];
     let mut out = Vec::with_capacity(x.shape[0] * l.features);

@@ -216,3 +216,12 @@ fn fixes_mend_the_text() {
         fine(&mended);
     }
 }
+
+#[test]
+fn errors_in_a_join_with_a_body_are_found_one_by_one() {
+    let (file, diagnostics, _) = read("resnet 1\nblock a {\n  mul {\n    relu 1 2\n    relu\n    relu 1 2\n  }\n  relu\n}\n");
+    assert_eq!(diagnostics.len(), 2);
+    let [Item::Block(a)] = file.items.as_slice() else { panic!() };
+    let StmtKind::Joined { body, .. } = &a.body[0].kind else { panic!() };
+    assert_eq!((a.body.len(), body.len()), (2, 1));
+}

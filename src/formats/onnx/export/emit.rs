@@ -121,7 +121,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Adds the values of a parameter, and returns its name in the file.
-    fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
+    pub(super) fn param(&mut self, node: &Node, role: ParamRole) -> Result<String, ExportError> {
         self.param_with_axes(node, role, 0)
     }
 
@@ -154,6 +154,7 @@ impl<'a> Emitter<'a> {
         let result = match &node.op {
             Op::Input(_) => self.fresh(name),
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
+            Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,

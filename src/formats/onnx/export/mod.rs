@@ -1,5 +1,6 @@
 //! Writes a checked network as an ONNX file.
 
+mod convolutions;
 mod elementwise;
 mod emit;
 mod error;

@@ -14,7 +14,8 @@ impl Importer<'_> {
         let op = call.node.op_type();
         let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
         let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows = operands().any(|known| matches!(known, Known::Value(_) | Known::Lowest(..) | Known::Condition(_)));
+        let flows =
+            operands().any(|known| matches!(known, Known::Value(_) | Known::Axes(_) | Known::Lowest(..) | Known::Condition(_)));
         if !flows
             && !failed
             && let Some(known) = self.fold(call)?
@@ -48,7 +49,13 @@ impl Importer<'_> {
             "Cast" => return self.cast(call),
             "IsNaN" => return self.is_nan(call),
             "Not" | "And" | "Or" => return self.logic(call),
-            "Softmax" => Self::softmax,
+            "Softmax" | "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" if failed => return Err(String::new()),
+            "Softmax" => return self.softmax(call),
+            "Reshape" => return self.reshape(call),
+            "Transpose" => return self.transpose(call),
+            "Squeeze" => return self.squeeze(call),
+            "Unsqueeze" => return self.unsqueeze(call),
+            "SpaceToDepth" | "DepthToSpace" => Self::squares,
             "MaxPool" => Self::max_pool,
             "AveragePool" => Self::average_pool,
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
@@ -59,11 +66,8 @@ impl Importer<'_> {
             "Slice" => Self::slice,
             "Concat" => Self::concat,
             "Flatten" => Self::flatten,
-            "Reshape" => Self::reshape,
-            "Squeeze" => Self::squeeze,
             "Dropout" => Self::dropout,
             "Identity" => Self::identity,
-            "Transpose" => Self::transpose,
             "Resize" | "Upsample" => Self::resize,
             "Shape" if failed => return Err(String::new()),
             "Shape" => return self.shape_of(call),
@@ -92,6 +96,7 @@ impl Importer<'_> {
                 Err("it reads a value padded with the smallest number, which only max pools support".to_owned())
             }
             Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
+            Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),
         }

@@ -195,7 +195,7 @@ impl Importer<'_> {
                 self.store(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
-            Some(Known::Sizes(..) | Known::Lowest(..) | Known::Condition(_) | Known::Failed) => {
+            Some(Known::Sizes(..) | Known::Axes(_) | Known::Lowest(..) | Known::Condition(_) | Known::Failed) => {
                 Err("its bias is neither a constant nor a value of the network".to_owned())
             }
         }

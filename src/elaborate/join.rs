@@ -13,12 +13,13 @@ use crate::ir::{self, Shape};
 use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Split, Stmt};
 
 impl Expander<'_> {
-    /// `branch NAME [from LABEL] { … }`: a branch, which opens a scope of its name.
-    pub(super) fn branch(&mut self, name: &Ident, from: Option<&Ident>, body: &[Stmt], cx: &mut Cx) {
+    /// `branch [NAME] [from LABEL] { … }`: a branch. A name opens a scope, and is the label of its result.
+    pub(super) fn branch(&mut self, name: Option<&Ident>, from: Option<&Ident>, body: &[Stmt], span: Span, cx: &mut Cx) {
         let start = match from {
             Some(label) => self.label(label, cx),
-            None => self.current(name.span, cx),
+            None => self.current(name.map_or(span, |name| name.span), cx),
         };
+        let Some(name) = name else { return self.branch_without_name(start, body, span, cx) };
         if cx.labels.contains_key(&name.node) {
             self.error(Diagnostic::error(
                 codes::DUPLICATE_NAME,
@@ -33,6 +34,27 @@ impl Expander<'_> {
         let value = cx.current;
         (cx.current, cx.stride, cx.policy) = (main, stride, policy);
         cx.labels.insert(name.node.clone(), Labeled { value, span: name.span, must_join: true, used: false });
+    }
+
+    /// `branch from LABEL { … }`, whose layers are in the scope around it. The label of its last statement is that of its result,
+    /// unless that is an output.
+    fn branch_without_name(&mut self, start: Option<ir::Value>, body: &[Stmt], span: Span, cx: &mut Cx) {
+        let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
+        cx.current = start;
+        self.body(body, cx);
+        let value = cx.current;
+        (cx.current, cx.stride, cx.policy) = (main, stride, policy);
+        let Some(value) = value else { return };
+        if self.graph.outputs().iter().any(|(_, output)| *output == value) {
+            return;
+        }
+        match cx.labels.values_mut().find(|label| label.value == Some(value) && Some(value) != start) {
+            Some(label) => label.must_join = true,
+            None => self.error(
+                Diagnostic::error(codes::UNUSED_BRANCH, "this branch is never joined", span, "its result has no name")
+                    .help("name the branch (`branch NAME { … }`), or its last statement (`as NAME`)"),
+            ),
+        }
     }
 
     /// `mul { … } as NAME`: a branch that is joined at once.

@@ -188,7 +188,9 @@ impl Names<'_> {
                 StmtKind::Stage(stage) => {
                     self.expr(&stage.count);
                     self.unit(&stage.unit);
+                    self.label(stage.names.as_ref());
                     self.args(&stage.args);
+                    self.args(&stage.first);
                 }
                 StmtKind::Parallel { split, arms, label, .. } => {
                     split.iter().flat_map(|split| &split.shares).for_each(|shares| self.expr(shares));

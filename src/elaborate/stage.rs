@@ -88,11 +88,10 @@ impl Expander<'_> {
             ("dilate", "dilation", has_dilation, keys.dilate.map(|(_, at)| at), keys.dilate.is_some()),
         ];
         let by_hand = |name: &str| {
-            let args = keys.others.iter().filter_map(|a| a.key.as_ref());
+            let args = keys.others.iter().copied().chain(&stage.first).filter_map(|a| a.key.as_ref());
             let mut all = args.map(|k| (k.node.as_str(), k.span)).chain(unit_keys(&unit));
             all.find(|(key, _)| *key == name).map(|(_, span)| span)
         };
-        let (hand_stride, hand_dilation) = (by_hand("stride"), by_hand("dilation"));
         let mut fine = true;
         for (key, param, has, at, needed) in stated {
             let Some(at) = at else { continue };
@@ -102,7 +101,7 @@ impl Expander<'_> {
                 let declared = self.program.def(unit.def).name().span;
                 self.error(Diagnostic::error(codes::UNKNOWN_KEY, message, at, label).label(declared, "declared here"));
                 fine = false;
-            } else if let Some(span) = if param == "stride" { hand_stride } else { hand_dilation } {
+            } else if let Some(span) = by_hand(param) {
                 self.error(
                     Diagnostic::error(codes::GIVEN_TWICE, format!("`{param}` is given twice"), span, "given here")
                         .label(at, "and by this"),
@@ -136,9 +135,11 @@ impl Expander<'_> {
             Some((Dilate::To(n), _)) => (n, n),
             None => (cx.last_dilation, cx.last_dilation),
         };
-        let dilates = has_dilation && hand_dilation.is_none() && (keys.dilate.is_some() || dilation != 1);
+        let dilates = has_dilation && (keys.dilate.is_some() || dilation != 1);
         cx.last_dilation = dilation;
-        let policy = keys.policy.unwrap_or_else(|| cx.policy.clone());
+        // what the unit or a key states is not set by the stage
+        let preset = |name: &str| unit_keys(&unit).any(|(key, _)| key == name);
+        let (preset_stride, preset_dilation) = (preset("stride"), preset("dilation"));
         let mut record = ir::Stage {
             name: String::new(),
             span,
@@ -168,7 +169,15 @@ impl Expander<'_> {
                 }
                 env.vars.insert("i".to_string(), Value::Int(i as i64));
                 let mut args: Vec<Bound> = Vec::new();
-                for arg in &keys.others {
+                let first: &[Arg] = if i == 0 { &stage.first } else { &[] };
+                let replaced = |arg: &Arg| first.iter().any(|own| key_of(own) == key_of(arg));
+                let others = keys.others.iter().copied().filter(|arg| !replaced(arg));
+                let mut policy = keys.policy;
+                for arg in others.chain(first) {
+                    if key_of(arg) == Some("shortcut") {
+                        policy = Some(arg);
+                        continue;
+                    }
                     let value = this.eval(&arg.value, &env);
                     if let Some(key) = &arg.key {
                         if let ("filters", Value::Int(n)) = (key.node.as_str(), &value) {
@@ -186,10 +195,10 @@ impl Expander<'_> {
                 if let Some((filters, at)) = keys.filters {
                     give("filters", filters, at);
                 }
-                if has_stride && hand_stride.is_none() {
+                if has_stride && !preset_stride {
                     give("stride", if halve && i == 0 { 2 } else { 1 }, keys.map.1.unwrap_or(span));
                 }
-                if dilates {
+                if dilates && !preset_dilation {
                     give("dilation", if i == 0 { first_dilation } else { dilation }, span);
                 }
                 if has_i {
@@ -199,10 +208,21 @@ impl Expander<'_> {
                     give("count", count as i64, span);
                 }
                 let args = merge(&unit.args, args);
+                let policy = policy.map_or_else(|| cx.policy.clone(), |arg| this.policy(&arg.value, &env));
                 let instance = Some((i, count));
                 let frame = cx.frame;
                 let run = |this: &mut Self| this.block(unit.def, &args, value, instance, &policy, span, frame);
-                let out = if label.is_some() { this.in_scope(&i.to_string(), run) } else { this.in_statement(None, run) };
+                let out = match (&label, &stage.names) {
+                    (Some(_), _) => this.in_scope(&i.to_string(), run),
+                    (None, Some(names)) => match this.label_text(names, &env) {
+                        Some((name, _)) => this.in_statement(Some(&name), run),
+                        None => {
+                            current = None;
+                            break;
+                        }
+                    },
+                    (None, None) => this.in_statement(None, run),
+                };
                 current = out.value;
                 stride = [0, 1].map(|axis| stride[axis].saturating_mul(out.stride[axis]));
                 if let (Some(value), Some(frame)) = (out.value, out.frame) {
@@ -366,7 +386,7 @@ impl Expander<'_> {
                     diag.into_iter().for_each(|diag| self.error(diag));
                     keys.failed = true;
                 }
-                "shortcut" => keys.policy = Some(self.policy(&arg.value, &cx.env)),
+                "shortcut" => keys.policy = Some(arg),
                 _ => keys.others.push(arg),
             }
         }
@@ -417,6 +437,11 @@ enum Dilate {
     To(i64),
 }
 
+/// The key of an argument.
+fn key_of(arg: &Arg) -> Option<&str> {
+    arg.key.as_ref().map(|key| key.node.as_str())
+}
+
 /// The preset arguments of a unit.
 fn unit_keys(unit: &Unit) -> impl Iterator<Item = (&str, Span)> {
     unit.args.iter().filter_map(|a| a.key.as_ref().map(|(key, span)| (&**key, *span)))
@@ -427,7 +452,8 @@ struct Keys<'s> {
     filters: Option<(i64, Span)>,
     map: (MapRule, Option<Span>),
     dilate: Option<(Dilate, Span)>,
-    policy: Option<super::policy::Policy>,
+    /// The policy, which may depend on the instance.
+    policy: Option<&'s Arg>,
     allow_doubling: bool,
     allow_halving: bool,
     others: Vec<&'s Arg>,

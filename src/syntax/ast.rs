@@ -210,10 +210,10 @@ pub enum StmtKind {
     Shortcut(Expr),
     /// `stage LABEL: COUNT of UNIT { … }` and `repeat [LABEL:] COUNT of UNIT { … }`
     Stage(Stage),
-    /// `branch NAME [from LABEL] { … }`
+    /// `branch [NAME] [from LABEL] { … }`
     Branch {
-        /// Its name.
-        name: Ident,
+        /// Its name, and the scope of its layers; without one, they are in the scope around it.
+        name: Option<Ident>,
         /// The label that it reads; otherwise the current value.
         from: Option<Ident>,
         /// Inside.
@@ -328,12 +328,16 @@ pub struct Stage {
     pub is_stage: bool,
     /// Its label; a `stage` always has one.
     pub label: Option<Ident>,
+    /// Of a `repeat` without a label: the names of its instances, which the text computes from `i`.
+    pub names: Option<Label>,
     /// The number of instances.
     pub count: Expr,
     /// The unit.
     pub unit: UnitRef,
     /// `filters: double`, `map: halve`, …
     pub args: Vec<Arg>,
+    /// `first stride: 2`: those of the first instance, instead of the same ones of all.
+    pub first: Vec<Arg>,
     /// `allow doubling`, `allow halving`.
     pub allows: Vec<Ident>,
 }

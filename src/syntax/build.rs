@@ -157,7 +157,7 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         Rule::repeat => StmtKind::Stage(stage(cx, pair, false)?),
         Rule::branch => {
             let mut pairs = after_keyword(pair);
-            let name = cx.next_ident(&mut pairs, Rule::path)?;
+            let name = cx.next_ident(&mut pairs, Rule::path);
             let from = from_label(cx, &mut pairs)?;
             StmtKind::Branch { name, from, body: body(cx, pairs.next()?)? }
         }
@@ -187,12 +187,16 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         }
         Rule::expect => StmtKind::Expect(expect(cx, pair)?),
         Rule::preprocess => {
-            let (args, allows) = keys(cx, next(&mut after_keyword(pair), Rule::keys)?)?;
-            if let Some(allow) = allows.first() {
+            let keys = keys(cx, next(&mut after_keyword(pair), Rule::keys)?)?;
+            if let Some(allow) = keys.allows.first() {
                 let message = "`allow` belongs to a stage";
                 cx.diagnostics.push(Diagnostic::error(codes::SYNTAX, message, allow.span, "nothing to allow here"));
             }
-            StmtKind::Preprocess(args)
+            if let Some(first) = keys.first.first() {
+                let message = "`first` belongs to a stage or a `repeat`";
+                cx.diagnostics.push(Diagnostic::error(codes::SYNTAX, message, first.span, "nothing is repeated here"));
+            }
+            StmtKind::Preprocess(keys.args)
         }
         Rule::labels => StmtKind::Labels(only_expression(cx, pair)?),
         Rule::weights => {
@@ -316,29 +320,48 @@ fn from_label(cx: &Context, pairs: &mut Pairs<Rule>) -> Option<Option<Ident>> {
 
 fn stage(cx: &mut Context, pair: Pair<Rule>, is_stage: bool) -> Option<Stage> {
     let mut pairs = after_keyword(pair);
-    let label = cx.next_ident(&mut pairs, Rule::path);
+    let label = match next(&mut pairs, Rule::label) {
+        Some(pair) => Some(label(cx, pair)?),
+        None => cx.next_ident(&mut pairs, Rule::path).map(Label::Name),
+    };
+    let (label, names) = match label {
+        Some(Label::Name(name)) => (Some(name), None),
+        names => (None, names),
+    };
     let count = expression(cx, pairs.find(|pair| pair.as_rule() == Rule::expression)?)?;
     let unit = unit(cx, pairs.find(|pair| pair.as_rule() == Rule::unit)?)?;
-    let (args, allows) = optional(next(&mut pairs, Rule::keys), |pair| keys(cx, pair))?.unwrap_or_default();
-    Some(Stage { is_stage, label, count, unit, args, allows })
+    let Keys { args, first, allows } = optional(next(&mut pairs, Rule::keys), |pair| keys(cx, pair))?.unwrap_or_default();
+    Some(Stage { is_stage, label, names, count, unit, args, first, allows })
+}
+
+/// The keys in braces.
+#[derive(Default)]
+pub(super) struct Keys {
+    /// `filters: 64`, `filters`
+    pub args: Vec<Arg>,
+    /// `first stride: 2`
+    pub first: Vec<Arg>,
+    /// `allow doubling`
+    pub allows: Vec<Ident>,
 }
 
 /// `{ filters: double, map: halve, allow doubling }`, or only the keys.
-pub(super) fn keys(cx: &mut Context, pair: Pair<Rule>) -> Option<(Vec<Arg>, Vec<Ident>)> {
+pub(super) fn keys(cx: &mut Context, pair: Pair<Rule>) -> Option<Keys> {
     list_of_keys(cx, pair.into_inner())
 }
 
-pub(super) fn list_of_keys(cx: &mut Context, pairs: Pairs<Rule>) -> Option<(Vec<Arg>, Vec<Ident>)> {
-    let (mut args, mut allows) = (Vec::new(), Vec::new());
+pub(super) fn list_of_keys(cx: &mut Context, pairs: Pairs<Rule>) -> Option<Keys> {
+    let mut keys = Keys::default();
     for pair in pairs.filter(|pair| pair.as_rule() == Rule::key) {
         let inner = pair.into_inner().next()?;
         match inner.as_rule() {
-            Rule::keyed => args.push(keyed(cx, inner)?),
-            Rule::allow => allows.push(cx.next_ident(&mut after_keyword(inner), Rule::word)?),
-            _ => args.push(shorthand(cx.ident(&inner))),
+            Rule::first => keys.first.push(keyed(cx, next(&mut after_keyword(inner), Rule::keyed)?)?),
+            Rule::keyed => keys.args.push(keyed(cx, inner)?),
+            Rule::allow => keys.allows.push(cx.next_ident(&mut after_keyword(inner), Rule::word)?),
+            _ => keys.args.push(shorthand(cx.ident(&inner))),
         }
     }
-    Some((args, allows))
+    Some(keys)
 }
 
 pub(super) fn arm(cx: &mut Context, pair: Pair<Rule>) -> Option<(Option<Label>, Vec<Stmt>)> {

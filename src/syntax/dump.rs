@@ -106,7 +106,8 @@ impl Dump {
             StmtKind::Shortcut(policy) => self.line(at, format_args!("shortcut: {}", expr(policy))),
             StmtKind::Stage(stage) => self.line(at, stage_text(stage)),
             StmtKind::Branch { name, from, body } => {
-                self.nested(at, &format!("branch {}{}", name.node, source(from.as_ref())), body)
+                let name = name.as_ref().map_or(String::new(), |name| format!(" {}", name.node));
+                self.nested(at, &format!("branch{name}{}", source(from.as_ref())), body)
             }
             StmtKind::Parallel { join, split, arms, label: name } => {
                 let shares = |split: &Split| split.shares.as_ref().map_or(String::new(), |list| format!(": {}", expr(list)));
@@ -211,8 +212,10 @@ fn call_text(call: &Call) -> String {
 
 fn stage_text(stage: &Stage) -> String {
     let word = if stage.is_stage { "stage" } else { "repeat" };
-    let label = stage.label.as_ref().map_or(String::new(), |l| format!(" {}:", l.node));
-    let allows: String = stage.allows.iter().map(|a| format!(" allow {}", a.node)).collect();
+    let label = stage.label.as_ref().map(|l| l.node.clone()).or_else(|| stage.names.as_ref().map(label));
+    let label = label.map_or(String::new(), |label| format!(" {label}:"));
+    let first = stage.first.iter().map(|arg| format!(" first {}", args(std::slice::from_ref(arg))));
+    let allows: String = first.chain(stage.allows.iter().map(|a| format!(" allow {}", a.node))).collect();
     let keys = if stage.args.is_empty() { String::new() } else { format!(" {{ {} }}", args(&stage.args)) };
     format!("{word}{label} {} of {}{keys}{allows}", expr(&stage.count), unit(&stage.unit))
 }

@@ -300,14 +300,16 @@ impl<'a> Recovery<'a> {
             "stage" | "repeat" if result.is_none() && !self.clean[piece.range.start..braces[0].open].contains(" of ") => {}
             "stage" | "repeat" | "preprocess" => {
                 let lists = braces.iter().flat_map(|inside| self.each(inside, Rule::only_keys, build::list_of_keys));
-                let (args, allows): (Vec<_>, Vec<_>) = lists.unzip();
-                match result.as_mut().map(|stmt| &mut stmt.kind) {
-                    Some(StmtKind::Stage(stage)) => {
-                        stage.args = args.into_iter().flatten().collect();
-                        stage.allows = allows.into_iter().flatten().collect();
+                for keys in lists.collect::<Vec<_>>() {
+                    match result.as_mut().map(|stmt| &mut stmt.kind) {
+                        Some(StmtKind::Stage(stage)) => {
+                            stage.args.extend(keys.args);
+                            stage.first.extend(keys.first);
+                            stage.allows.extend(keys.allows);
+                        }
+                        Some(StmtKind::Preprocess(args)) => args.extend(keys.args),
+                        _ => {}
                     }
-                    Some(StmtKind::Preprocess(empty)) => *empty = args.into_iter().flatten().collect(),
-                    _ => {}
                 }
             }
             _ => {

@@ -156,6 +156,86 @@ fn an_arm_without_a_name_opens_no_scope() {
 }
 
 #[test]
+fn a_branch_without_a_name_opens_no_scope() {
+    let net = |body: &str| {
+        format!("network net {{\n input 4 x 8 x 8\n relu as x\n branch from x {{\n{body}\n}}\n conv 1x1, filters: 4\n")
+    };
+    let joined = good(&(net("conv 1x1, filters: 4\n relu as side") + " add side\n}\n"));
+    assert_eq!(names(&joined), ["x", "conv1", "side", "conv2", "add"]);
+    let output = good(&(net("conv 1x1, filters: 4\n output aux") + "}\n"));
+    assert_eq!(output.graph.outputs().len(), 2);
+    // what is not joined is reported, and so is what has no name to join it by
+    assert_eq!(codes(&(net("conv 1x1, filters: 4\n relu as side") + "}\n"), &[]), ["E0117"]);
+    assert_eq!(codes(&(net("conv 1x1, filters: 4") + "}\n"), &[]), ["E0117"]);
+}
+
+#[test]
+fn instances_can_have_names_of_their_own() {
+    let unit = "block unit {\n conv 1x1, filters: 4\n}\n";
+    let net = good(&format!("{unit}network net {{\n input 4 x 8 x 8\n repeat \"layer{{i + 1}}-x\": 2 of unit\n}}\n"));
+    assert_eq!(names(&net), ["layer1-x.conv1", "layer2-x.conv1"]);
+    let same = format!("{unit}network net {{\n input 4 x 8 x 8\n repeat \"same{{count}}\": 2 of unit\n}}\n");
+    assert_eq!(codes(&same, &[]), ["E0119"]);
+    assert_eq!(codes(&same.replace("same", "no name "), &[]), ["E0118"]);
+}
+
+#[test]
+fn the_first_instance_can_differ_by_a_key() {
+    let net = |keys: &str| {
+        format!(
+            "block unit(filters, stride = 1, policy = none) {{\n shortcut: policy\n conv 3x3, filters, stride\n add shortcut\n}}\n\
+             network net {{\n input 4 x 8 x 8\n repeat r: 3 of unit {{ {keys} }}\n}}\n"
+        )
+    };
+    let strides = |net: &Network| {
+        let stride = |op: &Op| if let Op::Conv(conv) = op { Some(conv.stride[0]) } else { None };
+        net.graph.ids().filter_map(|id| stride(&net.graph.node(id).op)).collect::<Vec<_>>()
+    };
+    assert_eq!(strides(&good(&net("filters: 8, first stride: 2"))), [2, 1, 1]);
+    assert_eq!(strides(&good(&net("filters: 8, stride: 2, first stride: 1"))), [1, 2, 2]);
+    assert_eq!(filters(&good(&net("first filters: 4, filters: 8"))), [4, 8, 8]);
+    // a policy is a value
+    let policies = good(&net("filters: 4, policy: identity, first policy: projection(when: always)"));
+    assert_eq!(
+        policies.shortcuts.iter().map(|used| used.policy).collect::<Vec<_>>(),
+        [Shortcut::ProjectionAlways, Shortcut::Identity, Shortcut::Identity]
+    );
+    assert_eq!(codes(&net("first filters: 4"), &[]), ["E0203"]);
+    assert_eq!(codes(&net("filters: 4, first width: 4"), &[]), ["E0201"]);
+    let stage = net("filters: 8, map: halve, first stride: 2").replace("repeat", "stage");
+    assert_eq!(codes(&stage, &[]), ["E0202"]);
+    // it is a name elsewhere
+    let named = "block first(first) {\n conv 1x1, filters: first\n}\nnetwork net {\n input 4 x 8 x 8\n repeat 2 of first { first: 3 }\n}\n";
+    assert_eq!(filters(&good(&named.replace("repeat 2", "repeat first: 2"))), [3, 3]);
+}
+
+/// The policy of a stage's key may depend on the instance: here that of its first block.
+#[test]
+fn the_policy_of_the_first_instance_can_differ() {
+    let net = |keys: &str| {
+        format!("{BASIC}network net {{\n input 8 x 8 x 8\n repeat layer1: 3 of basic {{ filters: 8, {keys} }}\n}}\n")
+    };
+    for keys in [
+        "shortcut: identity, first shortcut: projection(when: always)",
+        "first shortcut: projection(when: always)",
+        "shortcut: if i == 0 then projection(when: always) else identity",
+    ] {
+        let used: Vec<_> = good(&net(keys)).shortcuts.iter().map(|used| used.policy).collect();
+        assert_eq!(used, [Shortcut::ProjectionAlways, Shortcut::Identity, Shortcut::Identity], "{keys}");
+    }
+}
+
+/// dlib's shortcut: the pooled input, with zero channels appended. The block of a projection knows the channels that it reads.
+#[test]
+fn the_block_of_a_projection_knows_the_channels_of_its_input() {
+    let pooled =
+        "block pooled(filters, stride) {\n avgpool 2x2, stride, padding: 0\n pad channels: [0, filters - in_channels]\n}\n";
+    let net = good(&(pooled.to_owned() + &residual("projection(unit: pooled)")));
+    let pads = |op: &Op| if let Op::Pad(pad) = op { Some(pad.channels) } else { None };
+    assert_eq!(net.graph.ids().filter_map(|id| pads(&net.graph.node(id).op)).collect::<Vec<_>>(), [[0, 4]]);
+}
+
+#[test]
 fn identity_adds_the_input_and_leaves_what_does_not_fit_to_the_checker() {
     let net = good(&residual("identity"));
     let used = &net.shortcuts[0];

@@ -17,12 +17,15 @@ pub struct Code {
     pub(super) operations: Vec<Operation>,
 }
 
+/// The most sources that an action has.
+pub(super) const MAX_SOURCES: usize = 6;
+
 /// An operation on strips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Operation {
     pub action: Action,
     /// As many as the action has; the others are not read.
-    pub sources: [Source; 4],
+    pub sources: [Source; MAX_SOURCES],
     pub target: Target,
 }
 
@@ -48,8 +51,10 @@ pub(super) enum Action {
     SigmoidTimes,
     /// `tanh(softplus(a)) * b`.
     TanhSoftplusTimes,
-    /// `(a + erf(b * c)) * d`.
+    /// `(1 + erf(a * b)) * (c * d)`: GELU.
     ErfGate,
+    /// `clamp(a + b, min, max) * c / d`: hardswish.
+    ClampGate,
 }
 
 /// The first operation of a pair.

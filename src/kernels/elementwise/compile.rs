@@ -1,7 +1,7 @@
 //! Compiles programs: [`steps`] chooses an action for each instruction, [`join`] makes one step of several, and registers are
 //! assigned here.
 
-use super::code::{Code, Operation, Source, Target};
+use super::code::{Code, MAX_SOURCES, Operation, Source, Target};
 use super::join::join;
 use super::steps::{Step, Value, steps};
 use crate::elementwise::{Program, Register};
@@ -43,7 +43,7 @@ impl Allocator {
 
     fn allocate(mut self, steps: &[(Register, Step)]) -> Code {
         for (at, (register, step)) in steps.iter().enumerate() {
-            let mut sources = [Source::Constant(0); 4];
+            let mut sources = [Source::Constant(0); MAX_SOURCES];
             for (source, &read) in sources.iter_mut().zip(&step.reads) {
                 *source = self.source(read);
             }

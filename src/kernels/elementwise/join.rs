@@ -1,5 +1,5 @@
 //! Makes one step of several where vectors can compute them together. The result is that of the separate steps, bit by bit,
-//! except that limits keep the sign of zero, and for `tanh(softplus(x))`.
+//! except that limits keep the sign of zero, and for `tanh(softplus(x))` and `1 + erf(x)`, which are more exact.
 
 use super::code::{Action, First, Second};
 use super::steps::{Step, Steps, Value};
@@ -73,7 +73,7 @@ fn with_others(step: &Step, steps: &Steps) -> Option<Step> {
             .or_else(|| pair(Second::Mul, b, &[a], steps)),
         (Action::Binary(Binary::Add), &[a, b]) => pair(Second::Add, a, &[b], steps).or_else(|| pair(Second::Add, b, &[a], steps)),
         (Action::Binary(Binary::Sub), &[a, b]) => pair(Second::Sub, a, &[b], steps),
-        (Action::Binary(Binary::Div), &[a, b]) => pair(Second::Div, a, &[b], steps),
+        (Action::Binary(Binary::Div), &[a, b]) => clamp_gate(a, b, steps).or_else(|| pair(Second::Div, a, &[b], steps)),
         (Action::Relu, &[x]) => gate_relu(x, steps).or_else(|| pair(Second::Relu, x, &[], steps)),
         (Action::Clamp, &[x, min, max]) => pair(Second::Clamp, x, &[min, max], steps),
         _ => None,
@@ -110,19 +110,29 @@ fn product(inner: Value, other: Value, steps: &Steps) -> Option<Step> {
     Some(Step { action, reads: vec![step.reads[0], other] })
 }
 
-/// `(a + erf(b * c)) * d`, where the sum is `inner` and `d` is `other`.
+/// `(1 + erf(a * b)) * (c * d)`, where the sum is `inner`; factors that are not there are 1.
 fn erf_gate(inner: Value, other: Value, steps: &Steps) -> Option<Step> {
     let sum = steps.only(inner).filter(|step| step.action == Action::Binary(Binary::Add))?;
-    let is_erf = |value: Value| steps.only(value).filter(|step| step.action == Action::Unary(Unary::Erf));
-    let (erf, a) = match (is_erf(sum.reads[0]), is_erf(sum.reads[1])) {
-        (Some(_), _) => (sum.reads[0], sum.reads[1]),
-        (None, Some(_)) => (sum.reads[1], sum.reads[0]),
+    let erf = match sum.reads[..] {
+        [Value::Constant(1.0), erf] | [erf, Value::Constant(1.0)] => erf,
+        _ => return None,
+    };
+    let erf = steps.only(erf).filter(|step| step.action == Action::Unary(Unary::Erf))?;
+    let factors = |value| match steps.only(value) {
+        Some(Step { action: Action::Binary(Binary::Mul), reads }) => [reads[0], reads[1]],
+        _ => [value, Value::Constant(1.0)],
+    };
+    Some(Step { action: Action::ErfGate, reads: [factors(erf.reads[0]), factors(other)].concat() })
+}
+
+/// `clamp(a + b, min, max) * c / d`, where the product is `inner`.
+fn clamp_gate(inner: Value, divisor: Value, steps: &Steps) -> Option<Step> {
+    let product = steps.only(inner).filter(|step| step.action == Action::Binary(Binary::Mul))?;
+    let clamp = |value| steps.only(value).filter(|step| step.action == Action::Pair(First::Add, Second::Clamp));
+    let (clamp, factor) = match (clamp(product.reads[0]), clamp(product.reads[1])) {
+        (Some(clamp), _) => (clamp, product.reads[1]),
+        (None, Some(clamp)) => (clamp, product.reads[0]),
         (None, None) => return None,
     };
-    let x = steps.of(erf)?.reads[0];
-    let [b, c] = match steps.only(x) {
-        Some(Step { action: Action::Binary(Binary::Mul), reads }) => [reads[0], reads[1]],
-        _ => [x, Value::Constant(1.0)],
-    };
-    Some(Step { action: Action::ErfGate, reads: vec![a, b, c, other] })
+    Some(Step { action: Action::ClampGate, reads: clamp.reads.iter().copied().chain([factor, divisor]).collect() })
 }

@@ -5,8 +5,8 @@
 //! a product and a sum are never contracted. Functions such as `exp` are polynomials, whose errors `math` states. An element's
 //! result does not depend on its place, so that it does not depend on the number of threads either.
 //!
-//! Several instructions may be carried out as one step. That gives the same bits, except for limits, which keep `-0`, and
-//! `tanh(softplus(x))`, whose error `math` states too.
+//! Several instructions may be carried out as one step. That gives the same bits, except for limits, which keep `-0`, and for
+//! `tanh(softplus(x))` and `1 + erf(x)` where they are factors, whose error `math` states too.
 
 mod activation;
 mod code;

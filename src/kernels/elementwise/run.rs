@@ -1,10 +1,12 @@
 //! Runs code on strips of vectors.
 
-use super::code::{Action, Code, First, Second, Source, Target};
+use super::super::aligned::LINE;
+use super::code::{Action, Code, First, MAX_SOURCES, Second, Source, Target};
 use super::math;
 use crate::elementwise::{Binary, Comparison, Unary};
 use crate::kernels::dispatch::Kernel;
 use crate::kernels::simd::Simd;
+use crate::kernels::simd::several::Several;
 
 /// Where the vectors of an operand are.
 #[derive(Clone, Copy)]
@@ -37,7 +39,7 @@ pub(super) struct Piece<'a> {
 
 /// The sources and the target of an operation on a strip.
 struct Strip {
-    sources: [Place; 4],
+    sources: [Place; MAX_SOURCES],
     out: *mut f32,
     vectors: usize,
 }
@@ -46,6 +48,7 @@ impl Kernel for Piece<'_> {
     type Operands = Self;
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn run<S: Simd>(p: &Self) {
         // SAFETY: guaranteed by the caller, for every access below
         unsafe {
@@ -53,24 +56,48 @@ impl Kernel for Piece<'_> {
             while first < p.vectors {
                 let vectors = p.strip.min(p.vectors - first);
                 let out = p.out.add(first * S::LANES);
-                let result = if p.stream { p.registers } else { out };
+                if p.stream {
+                    prefetch::<S>(p, first + vectors);
+                }
                 expand::<S>(p, first, vectors);
                 for operation in &p.code.operations {
+                    let mut sources = [Place { at: std::ptr::null(), step: 0, expand: false }; MAX_SOURCES];
+                    // not `map`, which is not inlined
+                    for index in 0..MAX_SOURCES {
+                        sources[index] = place::<S>(p, operation.sources[index], first);
+                    }
                     let strip = Strip {
-                        sources: operation.sources.map(|source| place::<S>(p, source, first)),
+                        sources,
                         out: match operation.target {
                             Target::Register(index) => register::<S>(p, 1 + usize::from(index)),
-                            Target::Result => result,
+                            Target::Result => out,
                         },
                         vectors,
                     };
-                    execute::<S>(operation.action, &strip);
+                    if p.stream && matches!(operation.target, Target::Result) {
+                        execute::<S, true>(operation.action, &strip);
+                    } else {
+                        execute::<S, false>(operation.action, &strip);
+                    }
                 }
-                finish::<S>(p, result, out, vectors);
+                finish::<S>(p, out, vectors);
                 first += vectors;
             }
             if p.stream {
                 S::finish_streams();
+            }
+        }
+    }
+}
+
+/// Prefetches the next strip while this one is computed: a processor that is busy with a strip does not look far enough ahead.
+#[inline(always)]
+unsafe fn prefetch<S: Simd>(p: &Piece<'_>, first: usize) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        for operand in p.operands.iter().filter(|operand| operand.step == S::LANES) {
+            for at in (0..p.strip * S::LANES).step_by(LINE) {
+                S::prefetch(operand.at.wrapping_add(first * S::LANES + at));
             }
         }
     }
@@ -126,22 +153,27 @@ unsafe fn expand<S: Simd>(p: &Piece<'_>, first: usize, vectors: usize) {
     }
 }
 
-/// Applies the mask, and moves the results to where they belong.
+/// Limits the bits of the results.
 #[inline(always)]
-unsafe fn finish<S: Simd>(p: &Piece<'_>, result: *mut f32, out: *mut f32, vectors: usize) {
+unsafe fn finish<S: Simd>(p: &Piece<'_>, out: *mut f32, vectors: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
         if !p.mask.is_null() {
             let mask = S::load(p.mask);
             for at in (0..vectors).map(|vector| vector * S::LANES) {
-                S::store(result.add(at), S::and(S::load(result.add(at)), mask));
+                S::store(out.add(at), S::and(S::load(out.add(at)), mask));
             }
         }
-        if p.stream {
-            for at in (0..vectors).map(|vector| vector * S::LANES) {
-                S::stream(out.add(at), S::load(result.add(at)));
-            }
-        }
+    }
+}
+
+/// Writes a vector of results, past the caches if `STREAM`.
+#[inline(always)]
+unsafe fn put<S: Simd, const STREAM: bool>(s: &Strip, vector: usize, value: S::V) {
+    // SAFETY: guaranteed by the caller
+    unsafe {
+        let to = s.out.add(vector * S::LANES);
+        if STREAM { S::stream(to, value) } else { S::store(to, value) }
     }
 }
 
@@ -152,7 +184,7 @@ macro_rules! each {
         let [$($x,)+ ..] = $s.sources;
         for vector in 0..$s.vectors {
             $(let $x = S::load($x.at.add(vector * $x.step));)+
-            S::store($s.out.add(vector * S::LANES), $value);
+            put::<S, STREAM>($s, vector, $value);
         }
     }};
 }
@@ -162,7 +194,7 @@ macro_rules! quick {
     ($s:ident, |$($x:ident),+| $value:expr) => {{
         const AT_A_TIME: usize = 4;
         let [$($x,)+ ..] = $s.sources;
-        let (vectors, out) = ($s.vectors, $s.out);
+        let vectors = $s.vectors;
         let mut first = 0;
         while first + AT_A_TIME <= vectors {
             let mut values = [S::zero(); AT_A_TIME];
@@ -171,41 +203,71 @@ macro_rules! quick {
                 values[vector] = $value;
             }
             for vector in 0..AT_A_TIME {
-                S::store(out.add((first + vector) * S::LANES), values[vector]);
+                put::<S, STREAM>($s, first + vector, values[vector]);
             }
             first += AT_A_TIME;
         }
         for vector in first..vectors {
             $(let $x = S::load($x.at.add(vector * $x.step));)+
-            S::store(out.add(vector * S::LANES), $value);
+            put::<S, STREAM>($s, vector, $value);
+        }
+    }};
+}
+
+/// The same for functions that are chains of many operations: several vectors at a time, which do not wait for each other.
+macro_rules! chains {
+    ($s:ident, |$($x:ident),+| $function:path) => {{
+        use $function as function;
+        const AT_A_TIME: usize = 4;
+        let [$($x,)+ ..] = $s.sources;
+        let mut first = 0;
+        while first + AT_A_TIME <= $s.vectors {
+            $(
+                let mut values = [S::zero(); AT_A_TIME];
+                for vector in 0..AT_A_TIME {
+                    values[vector] = S::load($x.at.add((first + vector) * $x.step));
+                }
+                let $x = values;
+            )+
+            let values = function::<Several<S, AT_A_TIME>>($($x),+);
+            for vector in 0..AT_A_TIME {
+                put::<S, STREAM>($s, first + vector, values[vector]);
+            }
+            first += AT_A_TIME;
+        }
+        for vector in first..$s.vectors {
+            $(let $x = S::load($x.at.add(vector * $x.step));)+
+            put::<S, STREAM>($s, vector, function::<S>($($x),+));
         }
     }};
 }
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-unsafe fn execute<S: Simd>(action: Action, s: &Strip) {
+unsafe fn execute<S: Simd, const STREAM: bool>(action: Action, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match action {
             Action::Copy => quick!(s, |x| x),
-            Action::Unary(op) => unary::<S>(op, s),
-            Action::Binary(op) => binary::<S>(op, s),
+            Action::Unary(op) => unary::<S, STREAM>(op, s),
+            Action::Binary(op) => binary::<S, STREAM>(op, s),
             Action::Clamp => quick!(s, |x, min, max| S::min(max, S::max(min, x))),
-            Action::Select(test) => choose::<S>(test, s),
+            Action::Select(test) => choose::<S, STREAM>(test, s),
             Action::Relu => quick!(s, |x| S::relu(x)),
-            Action::TanhSoftplus => each!(s, |x| math::tanh_softplus::<S>(x)),
+            Action::TanhSoftplus => chains!(s, |x| math::tanh_softplus),
             Action::MulAddRelu => quick!(s, |a, b, c| S::relu(S::add(S::mul(a, b), c))),
-            Action::Pair(first, second) => pair::<S>(first, second, s),
-            Action::SigmoidTimes => each!(s, |a, b| S::mul(math::sigmoid::<S>(a), b)),
-            Action::TanhSoftplusTimes => each!(s, |a, b| S::mul(math::tanh_softplus::<S>(a), b)),
-            Action::ErfGate => each!(s, |a, b, c, d| S::mul(S::add(a, math::erf::<S>(S::mul(b, c))), d)),
+            Action::Pair(first, second) => pair::<S, STREAM>(first, second, s),
+            Action::SigmoidTimes => chains!(s, |a, b| math::sigmoid_times),
+            Action::TanhSoftplusTimes => chains!(s, |a, b| math::tanh_softplus_times),
+            Action::ErfGate => chains!(s, |a, b, c, d| math::erf_gate),
+            Action::ClampGate => chains!(s, |a, b, min, max, c, d| math::clamp_gate),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
+#[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
+unsafe fn unary<S: Simd, const STREAM: bool>(op: Unary, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match op {
@@ -213,14 +275,14 @@ unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
             Unary::Abs => each!(s, |x| S::abs(x)),
             Unary::Square => each!(s, |x| S::mul(x, x)),
             Unary::Sqrt => each!(s, |x| S::sqrt(x)),
-            Unary::Exp => each!(s, |x| math::exp::<S>(x)),
-            Unary::Expm1 => each!(s, |x| math::expm1::<S>(x)),
-            Unary::Log => each!(s, |x| math::log::<S>(x)),
-            Unary::Log1p => each!(s, |x| math::log1p::<S>(x)),
-            Unary::Tanh => each!(s, |x| math::tanh::<S>(x)),
-            Unary::Sigmoid => each!(s, |x| math::sigmoid::<S>(x)),
-            Unary::Erf => each!(s, |x| math::erf::<S>(x)),
-            Unary::Softplus => each!(s, |x| math::softplus::<S>(x)),
+            Unary::Exp => chains!(s, |x| math::exp),
+            Unary::Expm1 => chains!(s, |x| math::expm1),
+            Unary::Log => chains!(s, |x| math::log),
+            Unary::Log1p => chains!(s, |x| math::log1p),
+            Unary::Tanh => chains!(s, |x| math::tanh),
+            Unary::Sigmoid => chains!(s, |x| math::sigmoid),
+            Unary::Erf => chains!(s, |x| math::erf),
+            Unary::Softplus => chains!(s, |x| math::softplus),
             Unary::Floor => each!(s, |x| S::floor(x)),
         }
     }
@@ -228,7 +290,7 @@ unsafe fn unary<S: Simd>(op: Unary, s: &Strip) {
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
+unsafe fn binary<S: Simd, const STREAM: bool>(op: Binary, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match op {
@@ -245,7 +307,7 @@ unsafe fn binary<S: Simd>(op: Binary, s: &Strip) {
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-unsafe fn pair<S: Simd>(first: First, second: Second, s: &Strip) {
+unsafe fn pair<S: Simd, const STREAM: bool>(first: First, second: Second, s: &Strip) {
     /// Each second operation after a first one.
     macro_rules! then {
         ($first:ident) => {
@@ -270,7 +332,7 @@ unsafe fn pair<S: Simd>(first: First, second: Second, s: &Strip) {
 }
 
 #[inline(always)]
-unsafe fn choose<S: Simd>(test: Comparison, s: &Strip) {
+unsafe fn choose<S: Simd, const STREAM: bool>(test: Comparison, s: &Strip) {
     // SAFETY: guaranteed by the caller
     unsafe {
         match test {

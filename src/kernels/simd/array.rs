@@ -3,8 +3,8 @@
 
 use std::array::from_fn;
 
-use super::Simd;
 use super::scalar::Scalar;
+use super::{Arithmetic, Simd};
 
 /// An array of floats. Elementwise kernels use it, which do not depend on a layout of blocks.
 #[derive(Clone, Copy)]
@@ -41,12 +41,9 @@ macro_rules! comparisons {
 
 // SAFETY of every block: the trait's contract; pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
-impl Simd for Array {
-    const LANES: usize = 4;
-    const PREFETCH_PER_CHANNEL: bool = false;
+impl Arithmetic for Array {
     type V = V;
     type Mask = Mask;
-
     lanes! {
         add(a, b);
         sub(a, b);
@@ -59,8 +56,6 @@ impl Simd for Array {
         floor(a);
         max(a, b);
         min(a, b);
-        above(a, b, yes, no);
-        equal(a, b, yes, no);
         and(a, b);
         or(a, b);
         xor(a, b);
@@ -68,7 +63,6 @@ impl Simd for Array {
         int_sub(a, b);
     }
     comparisons!(less, less_equal, equals);
-
     #[inline(always)]
     unsafe fn zero() -> V {
         [0.0; Array::LANES]
@@ -76,14 +70,6 @@ impl Simd for Array {
     #[inline(always)]
     unsafe fn splat(x: f32) -> V {
         [x; Array::LANES]
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> V {
-        unsafe { from.cast::<V>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, v: V) {
-        unsafe { to.cast::<V>().write_unaligned(v) }
     }
     #[inline(always)]
     unsafe fn select(mask: Mask, yes: V, no: V) -> V {
@@ -96,6 +82,26 @@ impl Simd for Array {
     #[inline(always)]
     unsafe fn shift_right<const N: u32>(a: V) -> V {
         from_fn(|i| unsafe { Scalar::shift_right::<N>(a[i]) })
+    }
+}
+
+// SAFETY of every block: as above
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+impl Simd for Array {
+    const LANES: usize = 4;
+    const PREFETCH_PER_CHANNEL: bool = false;
+
+    lanes! {
+        above(a, b, yes, no);
+        equal(a, b, yes, no);
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> V {
+        unsafe { from.cast::<V>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: V) {
+        unsafe { to.cast::<V>().write_unaligned(v) }
     }
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: V) {

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Arithmetic, Simd};
 
 /// AVX2 with FMA.
 #[derive(Clone, Copy)]
@@ -10,12 +10,9 @@ pub(in crate::internal::kernels) struct Avx2;
 
 // SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
-impl Simd for Avx2 {
-    const LANES: usize = 8;
-    const PREFETCH_PER_CHANNEL: bool = false;
+impl Arithmetic for Avx2 {
     type V = __m256;
     type Mask = __m256;
-
     #[inline(always)]
     unsafe fn zero() -> __m256 {
         unsafe { _mm256_setzero_ps() }
@@ -23,14 +20,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {
         unsafe { _mm256_set1_ps(x) }
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m256 {
-        unsafe { _mm256_loadu_ps(from) }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, v: __m256) {
-        unsafe { _mm256_storeu_ps(to, v) }
     }
     #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {
@@ -113,16 +102,31 @@ impl Simd for Avx2 {
         unsafe { _mm256_castsi256_ps(_mm256_sra_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128(N as i32))) }
     }
     #[inline(always)]
+    unsafe fn div(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_div_ps(a, b) }
+    }
+}
+
+// SAFETY of every block: as above
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    const PREFETCH_PER_CHANNEL: bool = false;
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m256) {
+        unsafe { _mm256_storeu_ps(to, v) }
+    }
+    #[inline(always)]
     unsafe fn stream(to: *mut f32, v: __m256) {
         unsafe { _mm256_stream_ps(to, v) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {
         unsafe { _mm_sfence() }
-    }
-    #[inline(always)]
-    unsafe fn div(a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_div_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn above(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Arithmetic, Simd};
 
 /// AVX-512 (F).
 #[derive(Clone, Copy)]
@@ -10,12 +10,9 @@ pub(in crate::internal::kernels) struct Avx512;
 
 // SAFETY of every block: the trait's contract; the processor has the instructions and pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
-impl Simd for Avx512 {
-    const LANES: usize = 16;
-    const PREFETCH_PER_CHANNEL: bool = true;
+impl Arithmetic for Avx512 {
     type V = __m512;
     type Mask = __mmask16;
-
     #[inline(always)]
     unsafe fn zero() -> __m512 {
         unsafe { _mm512_setzero_ps() }
@@ -23,14 +20,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
         unsafe { _mm512_set1_ps(x) }
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, v: __m512) {
-        unsafe { _mm512_storeu_ps(to, v) }
     }
     #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
@@ -117,16 +106,31 @@ impl Simd for Avx512 {
         unsafe { _mm512_scalef_ps(x, count) }
     }
     #[inline(always)]
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_div_ps(a, b) }
+    }
+}
+
+// SAFETY of every block: as above
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    const PREFETCH_PER_CHANNEL: bool = true;
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: __m512) {
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+    #[inline(always)]
     unsafe fn stream(to: *mut f32, v: __m512) {
         unsafe { _mm512_stream_ps(to, v) }
     }
     #[inline(always)]
     unsafe fn finish_streams() {
         unsafe { _mm_sfence() }
-    }
-    #[inline(always)]
-    unsafe fn div(a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
     unsafe fn above(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {

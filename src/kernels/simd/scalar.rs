@@ -1,7 +1,7 @@
 //! Scalar implementation for any processor: NCHW is a blocked layout with one channel per block, and the compiler vectorizes
 //! loops over pixels where it can.
 
-use super::Simd;
+use super::{Arithmetic, Simd};
 
 /// No vectors.
 #[derive(Clone, Copy)]
@@ -9,12 +9,9 @@ pub(in crate::internal::kernels) struct Scalar;
 
 // SAFETY of every block: the trait's contract; pointers are valid
 #[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
-impl Simd for Scalar {
-    const LANES: usize = 1;
-    const PREFETCH_PER_CHANNEL: bool = false;
+impl Arithmetic for Scalar {
     type V = f32;
     type Mask = bool;
-
     #[inline(always)]
     unsafe fn zero() -> f32 {
         0.0
@@ -22,14 +19,6 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn splat(x: f32) -> f32 {
         x
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> f32 {
-        unsafe { *from }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, v: f32) {
-        unsafe { *to = v }
     }
     #[inline(always)]
     unsafe fn add(a: f32, b: f32) -> f32 {
@@ -124,6 +113,21 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn shift_right<const N: u32>(a: f32) -> f32 {
         f32::from_bits((a.to_bits() as i32 >> N) as u32)
+    }
+}
+
+// SAFETY of every block: as above
+#[allow(clippy::undocumented_unsafe_blocks, reason = "one reason for all, stated above")]
+impl Simd for Scalar {
+    const LANES: usize = 1;
+    const PREFETCH_PER_CHANNEL: bool = false;
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> f32 {
+        unsafe { *from }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: f32) {
+        unsafe { *to = v }
     }
     #[inline(always)]
     unsafe fn stream(to: *mut f32, v: f32) {

@@ -36,6 +36,11 @@ impl Range {
         if x.is_nan() { Range { nan: true, ..Range::NONE } } else { Range { low: x, high: x, exact: true, ..Range::NONE } }
     }
 
+    /// With an absolute error in addition.
+    fn widened(self, error: f64) -> Range {
+        Range { low: self.low - error, high: self.high + error, exact: false, ..self }
+    }
+
     /// All numbers between two.
     pub fn between(low: f64, high: f64) -> Range {
         Range { low, high, ..Range::NONE }
@@ -239,6 +244,9 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
         Instruction::Binary(op, a, b) => {
             let (a, b) = (of(a), of(b));
             match op {
+                Binary::Add if is_one_plus_erf(program, instruction) && rounding != Rounding::Double => {
+                    a.sum(b).rounded(rounding, Some(0.5)).widened(1.4e-7)
+                }
                 Binary::Add => a.sum(b).rounded(rounding, Some(0.5)),
                 Binary::Sub => a.sum(unary(Unary::Neg, b)).rounded(rounding, Some(0.5)),
                 Binary::Mul => a.product(b).rounded(rounding, Some(0.5)),
@@ -265,6 +273,12 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
             if is_relu { chosen.with_any_zero() } else { chosen }
         }
     }
+}
+
+/// Whether it may be computed as one function of the argument of `erf`, whose error is absolute.
+fn is_one_plus_erf(program: &Program, sum: Instruction) -> bool {
+    let reads: Vec<Instruction> = sum.reads().map(|register| program.instructions()[usize::from(register)]).collect();
+    reads.contains(&Instruction::Constant(1.0)) && reads.iter().any(|read| matches!(read, Instruction::Unary(Unary::Erf, _)))
 }
 
 fn unary(op: Unary, x: Range) -> Range {

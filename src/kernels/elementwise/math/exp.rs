@@ -2,7 +2,7 @@
 
 use super::constants::{LN2_HIGH, LN2_LOW, ROUND};
 use super::log::log1p_small;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::Arithmetic;
 
 /// `(e^r - 1 - r) / r^2` for |r| up to ln 2 / 2.
 const TAIL: [f32; 6] = [0.5, 0.166_666_67, 0.041_666_49, 0.008_333_208, 0.001_393_272_3, 0.000_199_442_71];
@@ -21,7 +21,7 @@ struct Reduced<V> {
 /// # Safety
 /// The processor supports `S`. (This holds for all functions of this file.)
 #[inline(always)]
-unsafe fn reduce<S: Simd>(x: S::V) -> Reduced<S::V> {
+unsafe fn reduce<S: Arithmetic>(x: S::V) -> Reduced<S::V> {
     // SAFETY: guaranteed by the caller
     unsafe {
         let bits = S::fma(x, S::splat(std::f32::consts::LOG2_E), S::splat(ROUND));
@@ -36,7 +36,7 @@ unsafe fn reduce<S: Simd>(x: S::V) -> Reduced<S::V> {
 
 /// `e^x`, within 1 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn exp<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         // beyond, the result is 0 or infinite; the order keeps NaN
@@ -48,7 +48,7 @@ pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
 
 /// `e^x - 1`, within 2 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn expm1<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn expm1<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let limited = S::min(S::splat(89.0), S::max(S::splat(-30.0), x));
@@ -64,7 +64,7 @@ pub(in super::super) unsafe fn expm1<S: Simd>(x: S::V) -> S::V {
 
 /// `1 / (1 + e^-x)`, within 2 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn sigmoid<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let one = S::splat(1.0);
@@ -89,7 +89,7 @@ const TANH_SMALL: f32 = 0.55;
 
 /// `tanh(x)`, within 2 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn tanh<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let square = S::mul(x, x);
@@ -105,14 +105,14 @@ pub(in super::super) unsafe fn tanh<S: Simd>(x: S::V) -> S::V {
 
 /// `log(1 + e^x)`, within 2 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn softplus<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn softplus<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe { S::add(S::max(S::zero(), x), log1p_small::<S>(exp::<S>(S::neg(S::abs(x))))) }
 }
 
 /// `tanh(log(1 + e^x))`, within 3.5 ulp: `n / (n + 2)` with `n = e^x (e^x + 2)`.
 #[inline(always)]
-pub(in super::super) unsafe fn tanh_softplus<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn tanh_softplus<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         // the result is 1 from 9 on; `n` must stay finite

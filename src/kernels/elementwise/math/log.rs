@@ -1,7 +1,7 @@
 //! Logarithms.
 
 use super::constants::{LN2_HIGH, LN2_LOW, ROUND};
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::Arithmetic;
 
 /// `(log(1 + f) - f) / f^2` for |f| up to 1/3.
 const TAIL: [f32; 9] =
@@ -15,7 +15,7 @@ const LEAST: u32 = 0x3f2a_aaab;
 /// # Safety
 /// The processor supports `S`. (This holds for all functions of this file.)
 #[inline(always)]
-unsafe fn exponent<S: Simd>(x: S::V) -> (S::V, S::V) {
+unsafe fn exponent<S: Arithmetic>(x: S::V) -> (S::V, S::V) {
     // SAFETY: guaranteed by the caller
     unsafe {
         let count = S::shift_right::<23>(S::int_sub(x, S::splat_bits(LEAST)));
@@ -26,7 +26,7 @@ unsafe fn exponent<S: Simd>(x: S::V) -> (S::V, S::V) {
 
 /// `log(2^count (1 + f))`.
 #[inline(always)]
-unsafe fn sum<S: Simd>(count: S::V, f: S::V) -> S::V {
+unsafe fn sum<S: Arithmetic>(count: S::V, f: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let tail = S::mul(S::mul(f, f), S::polynomial(f, &TAIL));
@@ -40,7 +40,7 @@ unsafe fn sum<S: Simd>(count: S::V, f: S::V) -> S::V {
 
 /// Infinity for infinity, minus infinity at 0, NaN below it, and else `y`; `x` is the argument of the logarithm.
 #[inline(always)]
-unsafe fn edges<S: Simd>(x: S::V, y: S::V) -> S::V {
+unsafe fn edges<S: Arithmetic>(x: S::V, y: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let infinity = S::splat(f32::INFINITY);
@@ -53,7 +53,7 @@ unsafe fn edges<S: Simd>(x: S::V, y: S::V) -> S::V {
 
 /// `log(x)`, within 1 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn log<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn log<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         // subnormal numbers are scaled to normal ones
@@ -68,7 +68,7 @@ pub(in super::super) unsafe fn log<S: Simd>(x: S::V) -> S::V {
 
 /// `log(1 + x)`, within 2 ulp.
 #[inline(always)]
-pub(in super::super) unsafe fn log1p<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn log1p<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let whole = S::add(x, S::splat(1.0));
@@ -83,7 +83,7 @@ pub(in super::super) unsafe fn log1p<S: Simd>(x: S::V) -> S::V {
 
 /// `log(1 + x)` for x from 0 to 1, within 2 ulp.
 #[inline(always)]
-pub(super) unsafe fn log1p_small<S: Simd>(x: S::V) -> S::V {
+pub(super) unsafe fn log1p_small<S: Arithmetic>(x: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let (bits, count) = exponent::<S>(S::add(x, S::splat(1.0)));
@@ -93,7 +93,7 @@ pub(super) unsafe fn log1p_small<S: Simd>(x: S::V) -> S::V {
 
 /// `(1 + x) / 2^count - 1`, rounded once: 1 + x itself is only needed to count.
 #[inline(always)]
-unsafe fn fraction<S: Simd>(x: S::V, bits: S::V) -> S::V {
+unsafe fn fraction<S: Arithmetic>(x: S::V, bits: S::V) -> S::V {
     // SAFETY: guaranteed by the caller
     unsafe {
         let power = S::int_sub(S::splat(1.0), bits);

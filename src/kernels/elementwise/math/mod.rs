@@ -10,6 +10,41 @@ mod log;
 #[cfg(test)]
 mod tests;
 
+use erf::one_plus_erf;
+
 pub(super) use erf::erf;
 pub(super) use exp::{exp, expm1, sigmoid, softplus, tanh, tanh_softplus};
 pub(super) use log::{log, log1p};
+
+use crate::kernels::simd::Arithmetic;
+
+/// `a * sigmoid(x)`.
+///
+/// # Safety
+/// The processor supports `S`. (This holds for all functions of this file.)
+#[inline(always)]
+pub(super) unsafe fn sigmoid_times<S: Arithmetic>(x: S::V, a: S::V) -> S::V {
+    // SAFETY: guaranteed by the caller
+    unsafe { S::mul(sigmoid::<S>(x), a) }
+}
+
+/// `a * tanh(log(1 + e^x))`.
+#[inline(always)]
+pub(super) unsafe fn tanh_softplus_times<S: Arithmetic>(x: S::V, a: S::V) -> S::V {
+    // SAFETY: guaranteed by the caller
+    unsafe { S::mul(tanh_softplus::<S>(x), a) }
+}
+
+/// `(1 + erf(a * b)) * (c * d)`.
+#[inline(always)]
+pub(super) unsafe fn erf_gate<S: Arithmetic>(a: S::V, b: S::V, c: S::V, d: S::V) -> S::V {
+    // SAFETY: guaranteed by the caller
+    unsafe { S::mul(one_plus_erf::<S>(S::mul(a, b)), S::mul(c, d)) }
+}
+
+/// `clamp(a + b, min, max) * c / d`.
+#[inline(always)]
+pub(super) unsafe fn clamp_gate<S: Arithmetic>(a: S::V, b: S::V, min: S::V, max: S::V, c: S::V, d: S::V) -> S::V {
+    // SAFETY: guaranteed by the caller
+    unsafe { S::div(S::mul(S::min(max, S::max(min, S::add(a, b))), c), d) }
+}

@@ -114,3 +114,27 @@ function!(tanh_is_within_two_ulp, tanh, |x| Unary::Tanh.of(x), 2.0);
 function!(softplus_is_within_two_ulp, softplus, |x| Unary::Softplus.of(x), 2.0);
 function!(tanh_of_softplus_is_within_three_and_a_half_ulp, tanh_softplus, |x| Unary::Softplus.of(x).tanh(), 3.5);
 function!(erf_is_within_two_ulp, erf, |x| Unary::Erf.of(x), 2.0);
+
+#[test]
+fn one_plus_erf_is_within_its_bounds() {
+    struct F;
+    impl Function for F {
+        #[inline(always)]
+        unsafe fn of<S: Simd>(x: S::V) -> S::V {
+            // SAFETY: guaranteed by the caller
+            unsafe { one_plus_erf::<S>(x) }
+        }
+    }
+    let x = arguments();
+    for (isa, found) in results::<F>(&x) {
+        for (&x, &found) in x.iter().zip(&found) {
+            let exact = libm::erfc(-f64::from(x));
+            let error = (f64::from(found) - exact).abs();
+            assert!(error <= 1.4e-7 || x.is_nan() && found.is_nan(), "{isa}: {x:e} gives {found:e} instead of {exact:e}");
+            assert!(
+                x < -5.0 || x > 0.0 || x.is_nan() || error <= 1.4e-3 * exact,
+                "{isa}: {x:e} gives {found:e} instead of {exact:e}"
+            );
+        }
+    }
+}

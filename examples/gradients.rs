@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (checked, params) = Frontend::open(Path::new(file))?.bound(&options)?;
 
     let what = GradOptions { auxiliary, ..GradOptions::default() };
-    let session = SessionOptions { threads: 2, isa: None };
+    let session = SessionOptions { threads: 1, isa: None };
     let mut engine = GraphEngine::new(&checked, &params, &what, EngineOptions { session, seed: 0, precise: false })?;
     let images = four_axes(npy::read(Path::new(images))?)?;
     let labels: Vec<u32> = npy::read(Path::new(labels))?.iter().map(|&label| label as u32).collect();

@@ -125,6 +125,12 @@ pub fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
 }
 
+/// The sizes up to the last one that is not 1.
+fn without_ones(sizes: &[usize]) -> &[usize] {
+    let end = sizes.iter().rposition(|&size| size != 1).map_or(0, |last| last + 1);
+    &sizes[..end]
+}
+
 impl Tensor {
     /// A tensor that owns its values; `None` if the number of values does not match the shape.
     pub fn from_f32(shape: Vec<usize>, values: impl Into<Arc<[f32]>>) -> Option<Tensor> {
@@ -141,6 +147,16 @@ impl Tensor {
     /// The shape.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// Whether it has these sizes, up to axes of size 1 at the end: a matrix is a 1x1 convolution's weight.
+    pub fn has_sizes(&self, sizes: &[usize]) -> bool {
+        without_ones(&self.shape) == without_ones(sizes)
+    }
+
+    /// The same values with these sizes; `None` unless [`Tensor::has_sizes`].
+    pub fn with_sizes(&self, sizes: &[usize]) -> Option<Tensor> {
+        self.has_sizes(sizes).then(|| Tensor { shape: sizes.to_vec(), data: self.data.clone() })
     }
 
     /// The values, if stored as f32 and aligned.

@@ -61,11 +61,7 @@ fn name_parameters(graph: &mut Graph, types: &Types) {
         let node = graph.node_mut(id);
         node.params = list
             .into_iter()
-            .map(|(role, shape)| Param {
-                role,
-                shape,
-                source: ParamSource::Named(format!("{}.{}", node.name, node.op.param_name(role))),
-            })
+            .map(|(role, shape)| Param { role, shape, source: ParamSource::Named(node.op.full_param_name(&node.name, role)) })
             .collect();
     }
 }

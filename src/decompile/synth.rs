@@ -269,7 +269,7 @@ impl Counts {
 
     fn next(&mut self, op: &Op) -> String {
         self.layers.next(match op {
-            Op::BatchNorm(_) => "batchnorm",
+            op if op.is_norm() => op.word(),
             Op::Linear(_) => "linear",
             _ => "conv",
         })

@@ -281,7 +281,7 @@ pub(super) fn shortcut(net: &Net, join: &Join) -> Option<usize> {
         (list.iter().filter(|op| matches!(op, Op::Conv(_))).count(), list.len())
     };
     let simple = |arm: &[Item]| {
-        let fits = |op: &&Op| matches!(op, Op::Conv(_) | Op::BatchNorm(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
+        let fits = |op: &&Op| op.is_norm() || matches!(op, Op::Conv(_) | Op::Pool(_) | Op::Subsample(_) | Op::Pad(_));
         work(arm).0 <= 1 && work(arm).1 <= 4 && gather(arm).iter().all(fits)
     };
     let slot = usize::from(work(&join.arms[0]) >= work(&join.arms[1]));

@@ -65,7 +65,7 @@ pub(super) fn report(
     let others = unread.iter().filter(|(_, unread)| unread.is_tensor).map(|(name, _)| name);
     let unused = given.keys().chain(others).copied().filter(|name| !expected.contains_key(name)).filter(rest).collect();
     let both = || expected.iter().filter_map(|(name, w)| Some((*name, w, *given.get(name)?)));
-    let reshaped = both().filter(|(_, w, t)| w.shape != t.shape()).map(|(name, ..)| name).filter(rest).collect();
+    let reshaped = both().filter(|(_, w, t)| !t.has_sizes(w.shape)).map(|(name, ..)| name).filter(rest).collect();
     let integers = both().filter(|(_, _, t)| !t.dtype().is_float()).map(|(name, ..)| name).collect();
     group(codes::WEIGHTS_MISSING, missing, &span, "lacks tensors that the network needs", "needed here");
     group(codes::WEIGHTS_UNUSED, unused, &|_| place, "has tensors that the network does not", "in this network");

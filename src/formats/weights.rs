@@ -30,7 +30,8 @@ pub fn bind(checked: &Checked, tensors: &Tensors) -> Result<ParamStore, Mismatch
     if !report.diagnostics.is_empty() {
         return Err(report);
     }
-    Ok(expected.keys().filter_map(|name| Some(((*name).to_owned(), (*given.get(*name)?).clone()))).collect())
+    let bound = |(name, needs): (&&str, &Expected<'_>)| Some(((*name).to_owned(), given.get(*name)?.with_sizes(needs.shape)?));
+    Ok(expected.iter().filter_map(bound).collect())
 }
 
 /// The tensors of a file by a network's names, even if some are missing: like [`bind`], without wrapper prefixes, counters and optimizer

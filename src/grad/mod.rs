@@ -8,6 +8,7 @@ mod channel_conv;
 mod elementwise;
 mod error;
 mod layers;
+mod norm;
 mod shapes;
 
 use std::collections::HashMap;
@@ -319,6 +320,7 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
+            Op::SampleNorm(norm) => self.sample_norm(id, name, *norm, dy),
             Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax(groups) => self.softmax(id, name, *groups, dy),
             Op::Concat => self.concat(id, name, dy),

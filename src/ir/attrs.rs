@@ -68,6 +68,53 @@ impl BatchNorm {
     pub const DEFAULT: BatchNorm = BatchNorm { eps: 1e-5, momentum: 0.1 };
 }
 
+/// The values of a sample that share a mean and a variance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormOver {
+    /// The channels of a place; the features of a vector.
+    Channels,
+    /// All of them.
+    All,
+    /// Those of each of this many groups of channels (Wu and He 2018).
+    Groups(usize),
+    /// The places of a channel (Ulyanov et al. 2016).
+    Places,
+}
+
+impl NormOver {
+    /// The number of groups of channels that have a mean and a variance each, if these are taken over places too.
+    pub fn groups(self, channels: usize) -> Option<usize> {
+        match self {
+            NormOver::Groups(groups) => Some(groups),
+            NormOver::Places => Some(channels),
+            NormOver::Channels | NormOver::All => None,
+        }
+    }
+}
+
+/// Normalization of each sample by its own mean and biased variance, in training as in inference: layer norm (Ba et al. 2016),
+/// group norm, instance norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleNorm {
+    /// What is normalized together.
+    pub over: NormOver,
+    /// Added to the variance for numerical stability.
+    pub eps: f64,
+    /// Whether it has a learned weight and bias: one for each value with [`NormOver::All`], otherwise one for each channel.
+    pub affine: bool,
+}
+
+impl SampleNorm {
+    /// What a source leaves out of the epsilon, as in PyTorch.
+    pub const EPS: f64 = 1e-5;
+
+    /// The sizes of its weight, and of its bias, for an operand of these sizes.
+    pub fn param_shape(&self, operand: &[usize]) -> Vec<usize> {
+        let axes = if self.over == NormOver::All { operand.len() } else { 1 };
+        operand.iter().copied().take(axes).collect()
+    }
+}
+
 /// The kind of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {

@@ -65,6 +65,7 @@ fn stem(word: &str) -> (&str, bool) {
     match word {
         "conv" | "depthwise" => ("conv", true),
         "batchnorm" => ("bn", true),
+        "layernorm" | "groupnorm" | "instancenorm" => ("norm", true),
         "linear" => ("fc", false),
         "relu" => ("relu", true),
         other => (other, false),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, SampleNorm};
 use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
@@ -18,6 +18,8 @@ pub enum Op {
     ChannelConv(usize),
     /// Batch normalization.
     BatchNorm(BatchNorm),
+    /// Normalization of each sample on its own: layer norm, group norm, instance norm.
+    SampleNorm(SampleNorm),
     /// A function of each element: an activation, a sum or product of values, an expression.
     Elementwise(Arc<Elementwise>),
     /// Concatenation of two or more operands along the channels.

@@ -4,7 +4,7 @@
 //! respect to them. A value is *unbatched* if it belongs to the whole batch ([`Rows::PerBatch`](super::Rows)): statistics, and parameter gradients.
 
 use super::Broadcast;
-use super::attrs::{BatchNorm, Conv, Epilogue, Pad, Pair, Pool};
+use super::attrs::{BatchNorm, Conv, Epilogue, Pad, Pair, Pool, SampleNorm};
 use super::upsample::Upsample;
 
 /// A training operator.
@@ -33,6 +33,10 @@ pub enum Train {
         /// As in [`Train::NormGradParams`].
         relu: bool,
     },
+    /// `(x, dy)` to unbatched `[2, …]`: the gradients of the weight and bias of a norm of each sample.
+    SampleNormGradParams(SampleNorm),
+    /// `(x, dy)` to `dx` of a norm of each sample.
+    SampleNormGradInput(SampleNorm),
     /// `(dy[, other])` to `dx` of a convolution, optionally added to another gradient of its operand.
     ConvGradInput {
         /// The convolution. Its epilogue belongs to the gradient: only the residual, set by the fusion pass.
@@ -124,6 +128,8 @@ impl Train {
             Train::BatchNorm { .. } => "norm-train",
             Train::NormGradParams { .. } => "norm-grad-params",
             Train::NormGradInput { .. } => "norm-grad-input",
+            Train::SampleNormGradParams(_) => "sample-norm-grad-params",
+            Train::SampleNormGradInput(_) => "sample-norm-grad-input",
             Train::ConvGradInput { .. } => "conv-grad-input",
             Train::ConvGradWeight(_) => "conv-grad-weight",
             Train::BiasGrad => "bias-grad",

@@ -19,6 +19,7 @@ pub mod linear;
 mod microkernel;
 pub mod nchw;
 pub mod nchwc;
+pub mod norm;
 pub mod pad;
 pub mod peak;
 pub mod pool;

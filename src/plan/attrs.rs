@@ -1,9 +1,12 @@
 //! Attributes of operators as kernels take them.
 
-use crate::ir::{PadMode, Pair, Pool, PoolKind, Upsample};
+use crate::ir::{NormOver, PadMode, Pair, Pool, PoolKind, SampleNorm, Upsample};
+use crate::kernels::norm::groups;
+use crate::kernels::norm::strips::{self, Over};
 use crate::kernels::pad::Edge;
 use crate::kernels::pool::{PoolKind as KernelPool, PoolShape};
 use crate::kernels::upsample::Nearest;
+use crate::kernels::{Isa, Layout};
 
 /// A pool over `maps` channels in total.
 pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [usize; 2]) -> PoolShape {
@@ -13,6 +16,18 @@ pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [u
     };
     let Pool { kernel, stride, pad, .. } = *pool;
     PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
+}
+
+/// Scratch floats of a norm of each sample, or of its gradients; `params` for those of its parameters.
+pub(super) fn norm_scratch(norm: &SampleNorm, isa: Isa, layout: Layout, sizes: [usize; 4], params: bool) -> usize {
+    if norm.over.groups(sizes[1]).is_some() {
+        groups::scratch(sizes)
+    } else if params {
+        let over = if norm.over == NormOver::All { Over::All } else { Over::Channels };
+        strips::scratch(isa, layout, over, sizes)
+    } else {
+        0
+    }
 }
 
 /// The kernel's padding mode.

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use super::{Buffer, BufferId, ConvStrategy, FusedFunction, Kernel, Place, Plan, Port, ResidualPlan, RowLoop, Step, Weight};
 use crate::base::tensor::DType;
+use crate::ir::Op;
 use crate::kernels::Layout;
 use crate::kernels::nchwc::direct::DirectPlan;
 use crate::kernels::upsample::Nearest;
@@ -114,6 +115,7 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Linear { residual: r, act: a, .. } => format!("linear{}{}", residual(r), act(a)),
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
+        Kernel::SampleNorm { norm, act: a } => format!("{}{}", Op::SampleNorm(*norm).word(), act(a)),
         Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { placed: 0, .. } => "concat".to_owned(),
         Kernel::Concat { placed, .. } => format!("concat, {placed} in place"),

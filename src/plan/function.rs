@@ -12,7 +12,12 @@ pub enum FusedFunction {
     /// `max(x, 0)`, in the registers of the kernel.
     Relu,
     /// `min(max(x, low), high)`, likewise.
-    Clamp([f32; 2]),
+    Clamp {
+        /// Its name.
+        name: String,
+        /// Low and high.
+        limits: [f32; 2],
+    },
     /// Any other, while the result is in the cache.
     Code {
         /// Its name.
@@ -28,9 +33,10 @@ impl FusedFunction {
         if function.program.is_relu() {
             return FusedFunction::Relu;
         }
-        match function.program.as_clamp() {
-            Some(limits) => FusedFunction::Clamp(limits),
-            None => FusedFunction::Code { name: function.name.clone(), code: Arc::new(Code::new(&function.program)) },
+        let (name, code) = (function.name.clone(), Code::new(&function.program));
+        match code.as_clamp() {
+            Some(limits) => FusedFunction::Clamp { name, limits },
+            None => FusedFunction::Code { name, code: Arc::new(code) },
         }
     }
 
@@ -38,7 +44,7 @@ impl FusedFunction {
     pub fn activation(&self) -> Activation<'_> {
         match self {
             FusedFunction::Relu => Activation::Relu,
-            FusedFunction::Clamp(limits) => Activation::Clamp(*limits),
+            FusedFunction::Clamp { limits, .. } => Activation::Clamp(*limits),
             FusedFunction::Code { code, .. } => Activation::Program(code),
         }
     }
@@ -47,8 +53,7 @@ impl FusedFunction {
     pub(super) fn name(&self) -> &str {
         match self {
             FusedFunction::Relu => "relu",
-            FusedFunction::Clamp(_) => "clamp",
-            FusedFunction::Code { name, .. } => name,
+            FusedFunction::Clamp { name, .. } | FusedFunction::Code { name, .. } => name,
         }
     }
 }

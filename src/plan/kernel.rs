@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
-use crate::ir::CustomOp;
+use crate::ir::{CustomOp, SampleNorm};
 use crate::kernels::ConvShape;
 use crate::kernels::interpolate::Interpolation;
 use crate::kernels::nchw::gemm::Tiles;
@@ -93,6 +93,13 @@ pub enum Kernel {
         /// The function applied last.
         act: Option<FusedFunction>,
     },
+    /// A norm of each sample. Weights: weight and bias, if it has them.
+    SampleNorm {
+        /// The norm.
+        norm: SampleNorm,
+        /// The function applied last, by norms of groups of channels.
+        act: Option<FusedFunction>,
+    },
     /// A copy.
     Copy,
     /// Concatenation along channels.
@@ -171,7 +178,7 @@ impl Kernel {
         match self {
             Kernel::Elementwise(function) => function.is_full(slot),
             Kernel::Train(train) => train.may_overwrite(slot),
-            Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            Kernel::ScaleShift { .. } | Kernel::SampleNorm { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
             // a residual that is overwritten is no input any more
             _ => false,
         }

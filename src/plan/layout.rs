@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::strategy::{self, Choice, ConvLayout, ConvQuery};
-use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop, Step, WeightSource};
+use super::{Buffer, BufferId, Kernel, Place, Plan, PlanError, RowLoop, Step, WeightId, WeightLayout, WeightSource};
+use crate::ir::{NormOver, SampleNorm, Train};
 use crate::kernels::Layout;
 
 /// The layouts of a plan's values. They do not depend on the strategies of its convolutions.
@@ -39,7 +40,7 @@ impl Layouts {
     pub fn queries<'a>(&self, plan: &'a Plan) -> Vec<ConvQuery<'a>> {
         let query = |(step, layout): (&'a Step, &StepLayout)| {
             let Kernel::Conv { shape, .. } = &step.kernel else { return None };
-            let is_gradient = |w: &super::WeightId| matches!(plan.weights[w.0].source, WeightSource::Transposed { .. });
+            let is_gradient = |w: &WeightId| matches!(plan.weights[w.0].source, WeightSource::Transposed { .. });
             let gradient = step.weights.first().is_some_and(is_gradient);
             let layout = match *layout {
                 StepLayout { blocked: false, .. } => ConvLayout::Plain,
@@ -104,8 +105,11 @@ impl Layouts {
                 let blocked = train.supports_blocked() && (0..step.inputs.len()).any(in_blocks);
                 (blocked, blocked && !in_blocks(0) && train.conv().is_some_and(|conv| strategy::reads_plain(&conv)))
             }
+            // each value has its weight, in the plain order
+            Kernel::SampleNorm { norm: SampleNorm { over: NormOver::All, .. }, .. } => (false, false),
             Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
+            | Kernel::SampleNorm { .. }
             | Kernel::Copy
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
@@ -180,9 +184,15 @@ impl Assignment<'_> {
                 }
                 (*strategy, step.scratch, step.why) = (choice.strategy, choice.scratch * size_of::<f32>(), choice.why);
             }
+            Kernel::SampleNorm { norm: SampleNorm { over: NormOver::Channels, .. }, .. } if layout.blocked => {
+                self.fill_blocks(&step.weights);
+            }
             Kernel::Train(train) => {
                 if layout.blocked {
                     train.layout = self.blocked;
+                    if let Train::SampleNormGradInput(SampleNorm { over: NormOver::Channels, .. }) = train.op {
+                        self.fill_blocks(&step.weights);
+                    }
                 }
                 train.plain = layout.plain_input;
                 let options = &self.plan.options;
@@ -197,6 +207,13 @@ impl Assignment<'_> {
             *id = self.view(*id, layout)?;
         }
         self.push(step, output)
+    }
+
+    /// Fills weights of one number for each channel up to whole blocks.
+    fn fill_blocks(&mut self, weights: &[WeightId]) {
+        for weight in weights {
+            self.plan.weights[weight.0].layout = WeightLayout::Channels { lanes: self.lanes };
+        }
     }
 
     /// The layout in which a step reads an input.

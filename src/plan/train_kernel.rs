@@ -1,9 +1,9 @@
 //! Kernels of training steps: the buffers that they read and write, and their layouts.
 
 use super::FusedFunction;
-use super::attrs::{edge, nearest, pool_shape};
+use super::attrs::{self, edge, nearest, pool_shape};
 use super::buffer::four;
-use crate::ir::{Pad, Pool, Train};
+use crate::ir::{NormOver, Pad, Pool, Train};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
 use crate::kernels::train::{conv_weight, norm};
@@ -56,7 +56,7 @@ impl TrainKernel {
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
             Train::BatchNorm { .. } => slot == 2,
-            Train::NormGradInput { .. } => slot < 2,
+            Train::NormGradInput { .. } | Train::SampleNormGradInput(_) => slot < 2,
             Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             _ => false,
         }
@@ -73,6 +73,7 @@ impl TrainKernel {
             | Train::SoftmaxGrad
             | Train::CrossEntropy { .. }
             | Train::CrossEntropyGrad { .. } => false,
+            Train::SampleNormGradParams(norm) | Train::SampleNormGradInput(norm) if norm.over == NormOver::All => false,
             // sums for values, as opposed to parameters, are in the plain layout
             Train::Reduce(broadcast) if !broadcast.is_learned() => false,
             _ => self.operands.first().is_some_and(|sizes| sizes.len() == 4),
@@ -140,6 +141,8 @@ impl TrainKernel {
     pub fn scratch(&self, isa: Isa, threads: usize) -> usize {
         match &self.op {
             Train::NormStats | Train::NormGradParams { .. } => norm::scratch(self.layout, self.sizes(0)),
+            Train::SampleNormGradParams(norm) => attrs::norm_scratch(norm, isa, self.layout, self.sizes(0), true),
+            Train::SampleNormGradInput(norm) => attrs::norm_scratch(norm, isa, self.layout, self.sizes(0), false),
             Train::ConvGradWeight(_) => {
                 let isa = if self.layout == Layout::Nchw { Isa::Portable } else { isa };
                 self.conv().map_or(0, |shape| conv_weight::scratch(isa, self.plain, self.precise, &shape, threads))

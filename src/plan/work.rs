@@ -79,7 +79,11 @@ impl Kernel {
             Kernel::FusedConvPair { .. } => Family::Direct,
             Kernel::ChannelConv(_) | Kernel::Linear { .. } => Family::Linear,
             Kernel::Pool(_) | Kernel::AdaptiveAvg { .. } => Family::Pooling,
-            Kernel::Elementwise(_) | Kernel::ScaleShift { .. } | Kernel::Copy | Kernel::Softmax { .. } => Family::Elementwise,
+            Kernel::Elementwise(_)
+            | Kernel::ScaleShift { .. }
+            | Kernel::SampleNorm { .. }
+            | Kernel::Copy
+            | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,
             Kernel::Custom(_)
             | Kernel::Concat { .. }

@@ -1,6 +1,7 @@
 //! Executes a step of a plan: calls its kernel on its buffers and weights.
 
 use super::arena::Memory;
+use super::exec_norm::Norm;
 use super::exec_train;
 use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
@@ -82,6 +83,13 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Pool(shape) if in_blocks => nchwc::pool::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
+        }
+        Kernel::SampleNorm { norm, act } => {
+            let buffer = memory.plan().buffer(step.output());
+            let norm = Norm { norm, pool, isa, layout: buffer.layout, sizes: buffer.sizes };
+            // SAFETY: the only view of the scratch
+            let scratch = unsafe { memory.scratch() };
+            norm.forward(weights, first(), act.as_ref().map(FusedFunction::activation), scratch, out);
         }
         Kernel::Concat { parts, .. } if in_blocks => {
             let plane = size(2) * size(3);

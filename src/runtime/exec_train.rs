@@ -1,6 +1,7 @@
 //! Executes the training steps of a plan: see [`super::exec`].
 
 use super::arena::Memory;
+use super::exec_norm::Norm;
 use crate::ir::{Broadcast, Train};
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::reduce::{self, Over};
@@ -51,6 +52,12 @@ pub(super) fn run(
         Train::NormGradInput { norm, relu } => {
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
+        }
+        Train::SampleNormGradParams(norm) => {
+            Norm { norm, pool, isa, layout, sizes }.grad_params(read(0), read(1), scratch(), out);
+        }
+        Train::SampleNormGradInput(norm) => {
+            Norm { norm, pool, isa, layout, sizes }.grad_input(weights, apart(0), apart(1), scratch(), out);
         }
         // lowered to a convolution
         Train::ConvGradInput { .. } => {}

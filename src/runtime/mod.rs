@@ -7,6 +7,7 @@ mod arena;
 mod bound_weight;
 pub mod error;
 mod exec;
+mod exec_norm;
 mod exec_train;
 mod executor;
 mod finite;

@@ -288,6 +288,26 @@ fn layer<'a>(callee: &str, arguments: &'a str) -> Option<(Vec<String>, Option<&'
             lines.push(format!("batchnorm{}", (eps? + &momentum?).replacen(',', "", 1)));
             args
         }
+        "GroupNorm" => {
+            let mut args = read(&["num_groups", "num_channels", "eps", "affine"])?;
+            let groups = count(args.take(&["num_groups"])?)?;
+            args.take(&["num_channels"]);
+            let eps = args.keyed("eps", &["eps"], number, "")?;
+            lines.push(format!("groupnorm groups: {groups}{eps}{}", args.keyed("affine", &["affine"], truth, "")?));
+            args
+        }
+        "LayerNorm" | "LayerNorm2d" | "InstanceNorm2d" => {
+            let (word, keys) = match class {
+                "InstanceNorm2d" => ("instancenorm", ["num_features", "eps", "momentum", "affine"]),
+                _ => ("layernorm", ["normalized_shape", "eps", "elementwise_affine", "bias"]),
+            };
+            let mut args = read(&keys)?;
+            args.take(&["num_features", "normalized_shape"]);
+            let eps = args.keyed("eps", &["eps"], number, "")?;
+            let affine = args.keyed("affine", &["affine", "elementwise_affine"], truth, "")?;
+            lines.push(format!("{word}{}", (eps + &affine).replacen(',', "", 1)));
+            args
+        }
         "BatchNormalization" => {
             // Keras's momentum is the share that stays
             lines.push("batchnorm eps: 1e-3, momentum: 0.01".to_owned());
@@ -451,6 +471,9 @@ mod tests {
             ("self.input = nn.Linear(512, 10)", "linear 10"),
             ("nn.BatchNorm2d(64), nn.ReLU(inplace=True),", "batchnorm; relu"),
             ("nn.BatchNorm2d(64, eps=0.001)", "batchnorm eps: 0.001"),
+            ("nn.GroupNorm(32, 64)", "groupnorm groups: 32"),
+            ("nn.LayerNorm(96, eps=1e-6)", "layernorm eps: 1e-6"),
+            ("nn.InstanceNorm2d(64, affine=True)", "instancenorm affine: true"),
             ("x = F.max_pool2d(F.relu(x), 2)", "relu; maxpool 2x2, padding: 0"),
             ("nn.AdaptiveAvgPool2d((1, 1))", "avgpool global"),
             ("self.fc = nn.Linear(512, 10)", "linear 10 as fc"),

@@ -19,7 +19,7 @@ const ACTIVATION: Answer = Nothing(
     "there is no such activation; a file declares its own: `elementwise NAME(x) = if x > 0 then x else 0.1 * x` in front of this network",
 );
 const EXPRESSION: Answer = Nothing("`apply` computes an expression of the current value `x`: `apply exp(x)`, `apply 1 - x`");
-const NORMALIZATION: Answer = Nothing("the only normalization is `batchnorm`");
+const NORMALIZATION: Answer = Nothing("the normalizations are `batchnorm`, `layernorm`, `groupnorm` and `instancenorm`");
 const INFERRED: Answer = Nothing("the width is inferred from the incoming value: leave this out");
 const OPTIMIZER: Answer = Nothing("the only optimizer is `sgd`: `optimizer sgd { lr: 0.1, momentum: 0.9, weight_decay: 1e-4 }`");
 const OF_OPTIMIZER: Answer =
@@ -124,7 +124,10 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["leaky"], Ours("leaky_relu negative_slope: 0.1")),
     (&["statement"], &["absval", "abs", "exp", "log", "power", "pow", "square", "sqrt", "neg", "negative", "erf", "floor", "expm1", "log1p", "reciprocal", "lambda"], EXPRESSION),
     (&["statement"], &["rrelu", "glu", "threshold", "activation", "thresholdedrelu", "bnll", "relie", "hardtan", "lhtan", "plse", "ramp", "loggy", "stair", "squareplus", "sparseplus", "sparsesigmoid", "normalizechan"], ACTIVATION),
-    (&["statement"], &["layernorm", "layernormalization", "groupnorm", "groupnormalization", "instancenorm", "rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
+    (&["statement"], &["layernorm", "layernormalization"], Ours("layernorm")),
+    (&["statement"], &["groupnorm", "groupnormalization"], Ours("groupnorm")),
+    (&["statement"], &["instancenorm", "instancenormalization"], Ours("instancenorm")),
+    (&["statement"], &["rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalize", "normalization", "l2norm", "unitnormalization", "spectralnormalization"], NORMALIZATION),
     (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
     (&["statement"], &["depthwiseconv", "depthwiseconv2d", "depthwiseconv1d"], Ours("depthwise")),
     (&["statement"], &["separableconv"], Nothing("a separable convolution is two statements: `depthwise 3x3` and `conv 1x1, filters: 64`")),

@@ -69,7 +69,7 @@ impl Body {
 }
 
 fn is_norm(tree: &Tree<'_>, item: Item) -> bool {
-    matches!(item, Item::Node(id) if matches!(tree.checked.graph().node(id).op, Op::BatchNorm(_)))
+    matches!(item, Item::Node(id) if tree.checked.graph().node(id).op.is_norm())
 }
 
 /// Names of the arguments of `forward`.

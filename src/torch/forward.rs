@@ -208,7 +208,7 @@ impl Forward<'_, '_, '_> {
         let Item::Node(node) = item else { return false };
         let op = &self.builder.tree.checked.graph().node(node).op;
         match op {
-            Op::BatchNorm(_) | Op::Softmax(None) | Op::Flatten => read.len() == 1,
+            Op::BatchNorm(_) | Op::SampleNorm(_) | Op::Softmax(None) | Op::Flatten => read.len() == 1,
             Op::Elementwise(function) if function.values().count() == 1 => {
                 let is_call = self.builder.op(node).is_call();
                 is_call || functions::reads_once(function) && !pending.infix

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::activations;
-use super::code::Code;
+use super::code::{Code, shortest};
 use super::error::TorchError;
-use super::expr::{Arg, Expr};
+use super::expr::{Arg, Expr, Val};
 use super::names;
 use super::text::Text;
 use crate::elementwise::{Instruction, Program};
@@ -33,6 +33,9 @@ impl Functions {
         for id in graph.order() {
             let node = graph.node(id);
             let Some(function) = node.op.as_elementwise().filter(|function| is_own(&node.op, function)) else { continue };
+            if node.op.is_parameter(&node.name) {
+                continue;
+            }
             if all.name(function).is_some() {
                 continue;
             }
@@ -142,7 +145,7 @@ fn module(name: &str, function: &Elementwise, text: &mut Text) {
     for slot in function.learned() {
         let operand = &function.operands[slot];
         let count = if matches!(operand.broadcast, Broadcast::Shared { .. }) { "1" } else { "channels" };
-        let init = super::expr::Val::Float(super::code::shortest(operand.broadcast.init().unwrap_or_default()));
+        let init = Val::Float(shortest(operand.broadcast.init().unwrap_or_default()));
         text.line(&format!("self.{} = nn.Parameter(torch.full(({count},), {init}))", operand.name));
     }
     text.close();
@@ -166,6 +169,30 @@ fn has_channels(function: &Elementwise) -> bool {
 pub(super) fn make(name: &str, function: &Elementwise, channels: usize) -> Expr {
     let channels = has_channels(function).then(|| Arg::plain(Expr::channels("channels", channels)));
     Expr::call(name, channels.into_iter().collect())
+}
+
+/// The parameter that is all there is of a layer.
+pub(super) fn parameter(function: &Elementwise, channels: usize) -> Expr {
+    let operand = function.learned().next().map(|slot| function.operands[slot].broadcast);
+    let count = match operand {
+        Some(Broadcast::Parameter { .. }) => Expr::channels("channels", channels),
+        _ => Expr::text("1"),
+    };
+    let init = Val::Float(shortest(operand.and_then(Broadcast::init).unwrap_or_default()));
+    let shape = Expr::Seq(vec![Expr::text("("), count, Expr::text(",)")]);
+    let full = Expr::call("torch.full", vec![Arg::plain(shape), Arg::plain(Expr::text(init.to_string()))]);
+    Expr::call("nn.Parameter", vec![Arg::plain(full)])
+}
+
+/// A function in place with its only parameter, for values with this many axes after the channels.
+pub(super) fn with_parameter(function: &Elementwise, parameter: Expr, values: Vec<Expr>, rank: usize) -> Expr {
+    let view = format!(".view(-1{})", ", 1".repeat(rank));
+    let (mut values, mut parameter) = (values.into_iter(), Some(Expr::Seq(vec![parameter, Expr::text(view)])));
+    let is_learned = |slot: usize| function.learned().any(|learned| learned == slot);
+    let operands =
+        (0..function.operands.len()).filter_map(|slot| if is_learned(slot) { parameter.take() } else { values.next() });
+    let operands: Vec<Expr> = operands.collect();
+    inline(function, &operands)
 }
 
 /// The call of a function that the file defines.

@@ -24,6 +24,7 @@ mod forward;
 mod functions;
 mod loops;
 mod names;
+mod norms;
 mod op;
 mod rearrange;
 mod resize;
@@ -99,6 +100,16 @@ const HELPERS: &[(&str, &str)] = &[
     rest = ceil_mode_padding(x, kernel_size, stride, pad) if ceil_mode else [0, 0] * (len(pad) // 2)
     x, ones = F.pad(F.pad(x, pad), rest), F.pad(ones, rest)
     return pool(x, kernel_size, stride) / pool(ones, kernel_size, stride)
+"#,
+    ),
+    (
+        "LayerNorm2d(",
+        r#"class LayerNorm2d(nn.LayerNorm):
+    """Layer normalization of the channels at every place."""
+
+    def forward(self, x):
+        x = F.layer_norm(x.movedim(1, -1), self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
 "#,
     ),
     (

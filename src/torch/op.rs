@@ -13,7 +13,7 @@ pub(super) struct Use<'a> {
     pub node: &'a Node,
     functions: &'a Functions,
     /// The first operand's shape.
-    x: &'a Shape,
+    pub(super) x: &'a Shape,
     /// Whether it is the final layer of the network.
     classes: bool,
 }
@@ -29,12 +29,12 @@ impl<'a> Use<'a> {
         self.x.map().map_or(0, <[_]>::len)
     }
 
-    fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.x.channels().unwrap_or(0)
     }
 
     /// `nn.Conv2d`, or `nn.Conv1d` for 1-D inputs.
-    fn dims(&self, name: &str) -> String {
+    pub(super) fn dims(&self, name: &str) -> String {
         format!("{name}{}d", self.rank().max(1))
     }
 
@@ -86,7 +86,11 @@ impl<'a> Use<'a> {
                 ];
                 Some(Expr::call(&self.dims("nn.BatchNorm"), args))
             }
+            Op::SampleNorm(norm) if norm.affine => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
+                if self.node.op.is_parameter(&self.node.name) {
+                    return Some(functions::parameter(function, self.channels()));
+                }
                 let own = || self.functions.name(function).map(|name| functions::make(name, function, self.channels()));
                 activations::prelu(function, self.channels()).or_else(own)
             }
@@ -111,12 +115,9 @@ impl<'a> Use<'a> {
         match &self.node.op {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
+            Op::SampleNorm(norm) => Some(self.sample_norm(norm)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
-                if function.values().count() == 1 {
-                    self.layer()
-                } else {
-                    None
-                }
+                if function.values().count() == 1 && !self.node.op.is_parameter(&self.node.name) { self.layer() } else { None }
             }
             Op::Elementwise(function) if function.program.as_clamp() == Some([0.0, 6.0]) => call("nn.ReLU6", Vec::new()),
             Op::Elementwise(function) => activations::module(function),
@@ -163,6 +164,11 @@ impl<'a> Use<'a> {
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
+            Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
+            Op::SampleNorm(norm) => self.plain_norm(norm, x),
+            Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
+                functions::with_parameter(function, member, all, self.rank())
+            }
             Op::ChannelConv(_) => convolutions::along_channels(member, x, self.rank()),
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 Expr::Call(Box::new(member), all.into_iter().map(Arg::plain).collect())

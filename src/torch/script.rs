@@ -77,6 +77,7 @@ impl Fill {
         self.set("nesterov", py_bool(sgd.nesterov));
         self.set("decay", &py_float(sgd.weight_decay));
         self.when("decay_all", sgd.decay_norm && sgd.decay_bias);
+        self.when("decay_some", !(sgd.decay_norm && sgd.decay_bias));
         self.set("decay_norm", py_bool(sgd.decay_norm));
         self.set("decay_bias", if sgd.decay_bias { "True" } else { "name != \"bias\"" });
         self.set("smoothing", &py_float(recipe.loss.label_smoothing));
@@ -180,7 +181,7 @@ impl Fill {
             .shortcuts
             .iter()
             .filter_map(|s| path(s.add))
-            .filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_)))
+            .filter(|&id| graph.node(id).op.is_norm() && !graph.node(id).params.is_empty())
             .map(|id| graph.node(id).name.clone())
             .collect();
         self.when("zero_init", recipe.zero_init_residual && !norms.is_empty());

@@ -52,8 +52,8 @@ pub enum LayerKind {
     Conv,
     /// A linear layer.
     Linear,
-    /// A batch norm.
-    BatchNorm,
+    /// A norm.
+    Norm,
 }
 
 /// A trainable parameter.

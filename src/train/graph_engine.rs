@@ -74,8 +74,9 @@ impl GraphEngine {
                 Op::BatchNorm(norm) => {
                     let plane = network.shape(id).sizes().map_or(1, |sizes| sizes[1..].iter().product());
                     norms.push(NormStats { layer: node.name.clone(), norm: *norm, plane, index: running_stats.len() });
-                    LayerKind::BatchNorm
+                    LayerKind::Norm
                 }
+                op if op.is_norm() => LayerKind::Norm,
                 Op::Linear(_) => LayerKind::Linear,
                 _ => LayerKind::Conv,
             };
@@ -88,10 +89,10 @@ impl GraphEngine {
                     continue;
                 }
                 let source = (!what.is_frozen(name)).then(|| match (layer, param.role) {
-                    (LayerKind::BatchNorm, ParamRole::Bias) => {
+                    (LayerKind::Norm, ParamRole::Bias) => {
                         GradientSource { output: format!("{}{}", grad::GRAD, node.name), start: len }
                     }
-                    (LayerKind::BatchNorm, _) => GradientSource { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
+                    (LayerKind::Norm, _) => GradientSource { output: format!("{}{}", grad::GRAD, node.name), start: 0 },
                     (LayerKind::Conv | LayerKind::Linear, _) => {
                         GradientSource { output: format!("{}{name}", grad::GRAD), start: 0 }
                     }

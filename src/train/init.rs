@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::tensor::Tensor;
 use crate::data::Rng;
 use crate::formats::{Tensors, weights};
-use crate::ir::{Checked, Initial, NodeId, Op, ParamRole, ParamSource, Recipe, is_within};
+use crate::ir::{Checked, Initial, NodeId, ParamRole, ParamSource, Recipe, is_within};
 use crate::runtime::ParamStore;
 
 use super::TrainError;
@@ -56,7 +56,7 @@ fn last_norms(checked: &Checked) -> Vec<NodeId> {
     let graph = checked.graph();
     let first = |add: NodeId| graph.operands(add).first().map(|v| v.node);
     let path = checked.network.shortcuts.iter().filter_map(|s| first(s.add));
-    path.filter(|&id| matches!(graph.node(id).op, Op::BatchNorm(_))).collect()
+    path.filter(|&id| graph.node(id).op.is_norm()).collect()
 }
 
 /// The tensors of a file, if one is given, with random values for the layers in `except`. Any other tensor that the file lacks, or has with
@@ -84,7 +84,7 @@ pub fn initial_params(
                 "`{path}` has no `{name}`; list the layers to initialize randomly: from: \"…\" except [LABEL, …]"
             )));
         };
-        if given.shape() != tensor.shape() {
+        if !given.has_sizes(tensor.shape()) {
             return Err(TrainError::Recipe(format!(
                 "`{path}` has `{name}` with shape {:?}, but the network needs {:?}; list the layers to initialize randomly: \
                  from: \"…\" except [LABEL, …]",
@@ -93,7 +93,7 @@ pub fn initial_params(
             )));
         }
         let values = given.to_f32().into_owned();
-        *tensor = Tensor::from_f32(given.shape().to_vec(), values)
+        *tensor = Tensor::from_f32(tensor.shape().to_vec(), values)
             .ok_or_else(|| TrainError::Recipe(format!("the shape of `{name}` is invalid")))?;
     }
     let unused = stored.into_keys().filter(|name| !tensors.contains_key(*name) || is_excepted(name));

@@ -39,7 +39,7 @@ impl Optimizer {
                 continue;
             }
             let decays = match (param.layer, param.role) {
-                (LayerKind::BatchNorm, _) => decay_norm,
+                (LayerKind::Norm, _) => decay_norm,
                 (_, ParamRole::Bias) => decay_bias,
                 _ => true,
             };
@@ -117,7 +117,7 @@ mod tests {
     fn excluded_parameters_do_not_decay_and_frozen_ones_do_not_change() {
         let sgd = Sgd { lr: 0.1, momentum: 0.0, weight_decay: 0.5, decay_norm: false, decay_bias: false, nesterov: false };
         let mut params = [
-            param(ParamRole::Weight, LayerKind::BatchNorm, &[0.0; 3]),
+            param(ParamRole::Weight, LayerKind::Norm, &[0.0; 3]),
             param(ParamRole::Bias, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Linear, &[0.0; 3]),
             param(ParamRole::Weight, LayerKind::Conv, &[]),

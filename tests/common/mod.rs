@@ -8,8 +8,8 @@ use resnetc::internal::base::source::{SourceMap, Span};
 use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::elementwise::{Binary, Builder, Unary};
 use resnetc::internal::ir::{
-    BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, Op, Origin, Pad, Param, ParamRole,
-    ParamSource, Pool, PoolKind, Shape, Types, Value,
+    BatchNorm, Broadcast, Checked, Conv, Elementwise, Epilogue, Graph, Linear, Network, Node, NormOver, Op, Origin, Pad, Param,
+    ParamRole, ParamSource, Pool, PoolKind, SampleNorm, Shape, Types, Value,
 };
 use resnetc::internal::runtime::ParamStore;
 
@@ -134,6 +134,12 @@ impl Build {
 
     pub fn norm(&mut self, x: Value) -> Value {
         self.push(Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1 }), &[x])
+    }
+
+    /// A norm of each sample.
+    pub fn sample_norm(&mut self, x: Value, over: NormOver) -> Value {
+        let norm = SampleNorm { over, eps: 1e-5, affine: self.rng.flip() };
+        self.push(Op::SampleNorm(norm), &[x])
     }
 
     pub fn relu(&mut self, x: Value) -> Value {

@@ -37,6 +37,16 @@ fn cifar() {
 }
 
 #[test]
+fn crepe() {
+    dumps("crepe.resnet");
+}
+
+#[test]
+fn darknet() {
+    dumps("darknet.resnet");
+}
+
+#[test]
 fn densenet() {
     dumps("densenet.resnet");
 }
@@ -44,6 +54,21 @@ fn densenet() {
 #[test]
 fn dilated() {
     dumps("dilated.resnet");
+}
+
+#[test]
+fn dla() {
+    dumps("dla.resnet");
+}
+
+#[test]
+fn efficientnet() {
+    dumps("efficientnet.resnet");
+}
+
+#[test]
+fn efficientnetv2() {
+    dumps("efficientnetv2.resnet");
 }
 
 #[test]
@@ -67,6 +92,31 @@ fn highway() {
 }
 
 #[test]
+fn hrnet() {
+    dumps("hrnet.resnet");
+}
+
+#[test]
+fn inception() {
+    dumps("inception.resnet");
+}
+
+#[test]
+fn mnasnet() {
+    dumps("mnasnet.resnet");
+}
+
+#[test]
+fn mobilenetv2() {
+    dumps("mobilenetv2.resnet");
+}
+
+#[test]
+fn mobilenetv3() {
+    dumps("mobilenetv3.resnet");
+}
+
+#[test]
 fn plain() {
     dumps("plain.resnet");
 }
@@ -74,6 +124,16 @@ fn plain() {
 #[test]
 fn preact() {
     dumps("preact.resnet");
+}
+
+#[test]
+fn regnet() {
+    dumps("regnet.resnet");
+}
+
+#[test]
+fn repvgg() {
+    dumps("repvgg.resnet");
 }
 
 #[test]
@@ -99,6 +159,11 @@ fn senet() {
 #[test]
 fn signal() {
     dumps("signal.resnet");
+}
+
+#[test]
+fn squeezenet() {
+    dumps("squeezenet.resnet");
 }
 
 #[test]

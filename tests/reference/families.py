@@ -26,6 +26,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+import alive
 import networks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -58,15 +59,9 @@ def timm_model(name, **options):
     return lambda: timm.create_model(name, **options)
 
 
-def googlenet_outputs(net, x):
-    """torchvision leaves out the auxiliary classifiers in inference: they are called on the maps that they read."""
-    maps = {}
-    hooks = [getattr(net, name).register_forward_hook(lambda module, inputs, output, name=name: maps.update({name: output}))
-             for name in ("inception4a", "inception4d")]
-    y = net(x)
-    for hook in hooks:
-        hook.remove()
-    return {"output": y, "aux1": net.aux1(maps["inception4a"]), "aux2": net.aux2(maps["inception4d"])}
+def with_auxiliary(net, x):
+    """Its auxiliary classifiers too, which torchvision leaves out in inference."""
+    return alive.outputs(net, x, alive.AUXILIARY["inception_v3" if hasattr(net, "Mixed_6e") else "googlenet"])
 
 
 def fpn_outputs(net, x):
@@ -114,7 +109,7 @@ def families():
         tv("densenet", "densenet121"),
         imagenet("googlenet", "googlenet", "torchvision",
                  torchvision_model("googlenet", transform_input=False, aux_logits=True, init_weights=False),
-                 outputs=googlenet_outputs),
+                 outputs=with_auxiliary),
         dilated("resnet50_os16", [False, False, True]),
         dilated("resnet50_os8", [False, True, True]),
         imagenet("fpn", "resnet50_fpn_224", "torchvision `resnet_fpn_backbone`",
@@ -124,6 +119,24 @@ def families():
         *(Family("highway", f"highway{depth}", "networks.py", lambda depth=depth: networks.Highway(depth), (1, 28, 28), small)
           for depth, small in ((10, (1, 28, 28)), (100, None))),
         Family("signal", "signal18", "networks.py", networks.Signal, (1, 1000), (1, 250)),
+        tv("mobilenetv2", "mobilenet_v2"),
+        tv("mobilenetv3", "mobilenet_v3_small"),
+        tv("efficientnet", "efficientnet_b0"),
+        tv("efficientnetv2", "efficientnet_v2_s", shape=(3, 384, 384), small=None),
+        tv("mnasnet", "mnasnet1_0"),
+        tv("squeezenet", "squeezenet1_1"),
+        tv("regnet", "regnet_y_400mf"),
+        ti("repvgg", "repvgg_a0"),
+        imagenet("repvgg", "repvgg_a0_fused", "timm", lambda: timm.utils.model.reparameterize_model(timm.create_model("repvgg_a0"))),
+        ti("darknet", "darknet53", shape=(3, 256, 256), small=None),
+        ti("cspnet", "cspresnet50", shape=(3, 256, 256)),
+        ti("res2net", "res2net50_26w_4s"),
+        ti("dla", "dla34"),
+        ti("hrnet", "hrnet_w18_small"),
+        imagenet("inception", "inception_v3", "torchvision",
+                 torchvision_model("inception_v3", transform_input=False, aux_logits=True, init_weights=False),
+                 shape=(3, 299, 299), small=None, outputs=with_auxiliary),
+        Family("crepe", "crepe_tiny", "networks.py", networks.Crepe, (1, 1024, 1), (1, 1024, 1)),
     ]
 
 

@@ -213,3 +213,24 @@ class Signal(nn.Module):
         x = self.maxpool(self.bn1(self.conv1(x)).relu())
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean(2))
+
+
+class Crepe(nn.Module):
+    """Kim et al. 2018, "CREPE": six convolutions along a signal that is a map of width 1, with torchcrepe's names and order of layers."""
+
+    def __init__(self, width=64, pitches=360):
+        super().__init__()
+        channels = 1
+        for n, filters in enumerate((2 * width, width // 4, width // 4, width // 4, width // 2, width), 1):
+            kernel, stride = ((512, 1), (4, 1)) if n == 1 else ((64, 1), (1, 1))
+            setattr(self, f"conv{n}", nn.Conv2d(channels, filters, kernel, stride))
+            setattr(self, f"conv{n}_BN", nn.BatchNorm2d(filters, eps=0.001, momentum=0.0))
+            channels = filters
+        self.classifier = nn.Linear(4 * width, pitches)
+
+    def forward(self, x):
+        for n in range(1, 7):
+            x = nn.functional.pad(x, (0, 0, 254, 254) if n == 1 else (0, 0, 31, 32))
+            x = getattr(self, f"conv{n}_BN")(getattr(self, f"conv{n}")(x).relu())
+            x = nn.functional.max_pool2d(x, (2, 1))
+        return self.classifier(x.transpose(1, 2).flatten(1)).sigmoid()

@@ -6,8 +6,8 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
-    Squares, Target, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape,
+    SquareOrder, Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
@@ -201,9 +201,15 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let kernel = 2 * b.rng.range(0, 4) + 1;
             b.push(Op::ChannelConv(kernel), &[x])
         }
-        _ => {
+        24 => {
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
+        }
+        _ => {
+            let over = b.rng.one_of(&[NormOver::Channels, NormOver::All, NormOver::Groups(groups), NormOver::Places]);
+            let x = if over != NormOver::Places && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            let y = b.sample_norm(x, over);
+            if b.rng.flip() { b.relu(y) } else { y }
         }
     };
     let (checked, params) = b.finish(&[("y", y)]);
@@ -281,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..25, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..26, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

@@ -6,8 +6,8 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, SquareOrder,
-    Squares, Target, Train, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -89,7 +89,7 @@ impl Case {
             if role.starts_with("running") || self.options.is_frozen(name) {
                 continue;
             }
-            let norm = found.iter().any(|(n, _)| *n == format!("stats.{layer}"));
+            let norm = found.iter().any(|(n, _)| *n == format!("grad.{layer}"));
             let len: usize = tensor.shape().iter().product();
             let gradient: Vec<f64> = match (norm, role) {
                 (false, _) => get(&format!("grad.{name}")).iter().copied().collect(),
@@ -174,6 +174,25 @@ fn pools() {
     }
     between(3, [5, 7], Op::AdaptiveAvgPool([2, 3])).check("adaptive");
     between(4, [5, 7], Op::AdaptiveAvgPool([1, 1])).check("global");
+}
+
+#[test]
+fn norms_of_each_sample() {
+    for (seed, over) in [(1, NormOver::Channels), (2, NormOver::All), (3, NormOver::Groups(2)), (4, NormOver::Places)] {
+        for affine in [true, false] {
+            let norm = Op::SampleNorm(SampleNorm { over, eps: 1e-3, affine });
+            between(seed, [4, 5], norm.clone()).check(&format!("{over:?}"));
+            if over != NormOver::Places {
+                case(seed + 4, 0.0, |b| {
+                    let x = b.input("x", Shape::fixed(&[5]));
+                    let y = b.linear(x, 6);
+                    let y = b.push(norm, &[y]);
+                    b.linear(y, 3)
+                })
+                .check(&format!("{over:?} of a vector"));
+            }
+        }
+    }
 }
 
 #[test]

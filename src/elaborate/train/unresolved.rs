@@ -4,7 +4,7 @@ use super::super::suggest::nearest;
 use crate::base::codes;
 use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
-use crate::ir::{Graph, Op, Recipe, is_within};
+use crate::ir::{Graph, Recipe, is_within};
 
 /// A recipe whose labels are not yet resolved in the graph.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl UnresolvedRecipe {
         let last = (0..order.len()).rev().find(|&i| in_stage(i));
         let layers = |from: usize, to: usize| {
             let own = order.get(from..to).unwrap_or(&[]).iter().map(|&id| graph.node(id));
-            own.filter(|node| matches!(node.op, Op::Conv(_) | Op::BatchNorm(_) | Op::Linear(_))).map(|n| n.name.clone()).collect()
+            own.filter(|node| node.op.is_norm() || node.op.is_weighted()).map(|n| n.name.clone()).collect()
         };
         let mut named = |labels: Vec<(String, Span)>| {
             let mut names: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
 mod error;
+mod norm;
 mod operands;
 mod rearrange;
 mod resize;
@@ -13,6 +14,7 @@ pub use error::ShapeError;
 
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
+use norm::sample_norm;
 use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
@@ -72,6 +74,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             }
             out
         }
+        Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
         Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
         Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
@@ -243,7 +246,13 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             pair(3)?;
             dims[0].to_vec()
         }
-        Train::SoftmaxGrad => {
+        Train::SampleNormGradParams(norm) => {
+            equal(op, dims[0], dims[1], 1)?;
+            let got = Shape::Known(dims[0].to_vec());
+            let sizes = got.sizes().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: got })?;
+            fixed(&[&[2], &norm.param_shape(&sizes)[..]].concat())
+        }
+        Train::SoftmaxGrad | Train::SampleNormGradInput(_) => {
             equal(op, dims[0], dims[1], 1)?;
             dims[0].to_vec()
         }

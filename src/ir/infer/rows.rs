@@ -44,6 +44,7 @@ fn yields_whole_batch(op: &Train) -> bool {
             op,
             Train::NormStats
                 | Train::NormGradParams { .. }
+                | Train::SampleNormGradParams(_)
                 | Train::ConvGradWeight(_)
                 | Train::BiasGrad
                 | Train::LinearGradWeight

@@ -3,7 +3,7 @@
 //! Each fact has one default, so an operator appears here only where it differs. What every operator must state for itself is an
 //! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
 
-use crate::ir::attrs::{Conv, Epilogue, Linear, Pad, PadMode, Pair, Pool};
+use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool};
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
@@ -64,6 +64,11 @@ impl Op {
             Op::Linear(Linear { bias, features, .. }) => Some((bias, *features)),
             _ => None,
         }
+    }
+
+    /// Whether it is a norm: its weight and bias are exempt from what is meant for the weights of layers.
+    pub fn is_norm(&self) -> bool {
+        matches!(self, Op::BatchNorm(_) | Op::SampleNorm(_))
     }
 
     /// Whether it multiplies by a learned weight matrix: the layers that papers count.
@@ -167,6 +172,13 @@ impl Op {
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
+            Op::SampleNorm(norm) => {
+                let Some(sizes) = operands[0].sizes().or_else(|| (norm.over != NormOver::All).then(|| vec![channels])) else {
+                    return Vec::new();
+                };
+                let shape = norm.param_shape(&sizes);
+                if norm.affine { vec![(ParamRole::Weight, shape.clone()), (ParamRole::Bias, shape)] } else { Vec::new() }
+            }
             Op::Elementwise(function) => function
                 .learned()
                 .map(|slot| {
@@ -174,7 +186,7 @@ impl Op {
                     (ParamRole::Operand(slot as u8), vec![if is_shared { 1 } else { channels }])
                 })
                 .collect(),
-            Op::Train(op) => op.params(channels),
+            Op::Train(op) => op.params(&operands[0], channels),
             _ => Vec::new(),
         }
     }
@@ -187,6 +199,21 @@ impl Op {
             }
             _ => role.suffix(),
         }
+    }
+
+    /// The full name of a parameter of a layer. The only parameter of a function has the layer's name if that ends with its own, as a
+    /// parameter has that belongs to a block itself: `gamma: layer_scale` is `blocks.0.gamma`, not `blocks.0.gamma.gamma`.
+    pub fn full_param_name(&self, layer: &str, role: ParamRole) -> String {
+        if self.is_parameter(layer) { layer.to_owned() } else { format!("{layer}.{}", self.param_name(role)) }
+    }
+
+    /// Whether a layer of this name stands for its only parameter: see [`Op::full_param_name`].
+    pub fn is_parameter(&self, layer: &str) -> bool {
+        let Op::Elementwise(function) = self else { return false };
+        let mut learned = function.learned();
+        let (first, more) = (learned.next(), learned.next());
+        let is_named = |slot: usize| layer.rsplit('.').next() == Some(&function.operands[slot].name);
+        first.is_some_and(is_named) && more.is_none()
     }
 
     /// Multiply-adds for one image, counted as in the paper: only convolutions and linear layers. `None` if a size is free or

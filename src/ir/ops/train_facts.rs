@@ -1,6 +1,7 @@
 //! Facts about the operators of training steps, with one default each, as in `facts`.
 
 use crate::ir::attrs::Epilogue;
+use crate::ir::dim::Shape;
 use crate::ir::params::ParamRole;
 use crate::ir::train::Train;
 
@@ -33,6 +34,8 @@ impl Train {
     pub(super) fn operands(&self) -> usize {
         match self {
             Train::BatchNorm { .. }
+            | Train::SampleNormGradParams(_)
+            | Train::SampleNormGradInput(_)
             | Train::ConvGradWeight(_)
             | Train::LinearGradWeight
             | Train::MaxPoolGrad(_)
@@ -46,8 +49,8 @@ impl Train {
         }
     }
 
-    /// The parameters that it reads from its layer; `channels` are those of the first operand.
-    pub(super) fn params(&self, channels: usize) -> Vec<(ParamRole, Vec<usize>)> {
+    /// The parameters that it reads from its layer; `operand` is the first one, with its channels.
+    pub(super) fn params(&self, operand: &Shape, channels: usize) -> Vec<(ParamRole, Vec<usize>)> {
         let weight = (ParamRole::Weight, vec![channels]);
         let bias = (ParamRole::Bias, vec![channels]);
         match self {
@@ -55,6 +58,9 @@ impl Train {
                 vec![weight, bias]
             }
             Train::NormGradInput { relu: false, .. } => vec![weight],
+            Train::SampleNormGradInput(norm) if norm.affine => {
+                operand.sizes().map(|sizes| (ParamRole::Weight, norm.param_shape(&sizes))).into_iter().collect()
+            }
             Train::ConvGradInput { conv, input } => {
                 let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
                 vec![(ParamRole::Weight, shape)]

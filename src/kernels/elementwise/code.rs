@@ -96,4 +96,15 @@ impl Code {
     pub fn operands(&self) -> usize {
         self.operands
     }
+
+    /// The limits, if all that it does is to limit its operand: `clamp`, and functions such as `relu6`.
+    pub fn as_clamp(&self) -> Option<[f32; 2]> {
+        let [Operation { action: Action::Clamp, sources, .. }] = &self.operations[..] else { return None };
+        match sources[..3] {
+            [Source::Operand(0), Source::Constant(min), Source::Constant(max)] => {
+                Some([min, max].map(|index| self.constants[usize::from(index)][0]))
+            }
+            _ => None,
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Makes one step of several where vectors can compute them together. The result is that of the separate steps, bit by bit,
-//! except that limits keep the sign of zero, and for `tanh(softplus(x))` and `1 + erf(x)`, which are more exact.
+//! except that limits keep the sign of zero, and for `tanh(softplus(x))`, `1 + erf(x)` and products of `sigmoid(x)`.
 
 use super::code::{Action, First, Second};
 use super::steps::{Step, Steps, Value};

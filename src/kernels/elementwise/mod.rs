@@ -6,7 +6,7 @@
 //! result does not depend on its place, so that it does not depend on the number of threads either.
 //!
 //! Several instructions may be carried out as one step. That gives the same bits, except for limits, which keep `-0`, and for
-//! `tanh(softplus(x))` and `1 + erf(x)` where they are factors, whose error `math` states too.
+//! `tanh(softplus(x))`, and products of `sigmoid(x)` and of `1 + erf(x)`, whose error `math` states too.
 
 mod activation;
 mod code;

@@ -15,7 +15,7 @@ const PARTS: usize = 32;
 
 /// The sizes of a value, as kernels iterate over it: feature maps of vectors of `lanes` channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FeatureMaps {
+pub(in crate::internal::kernels) struct FeatureMaps {
     pub batch: usize,
     pub channels: usize,
     pub blocks: usize,

@@ -7,7 +7,7 @@
 pub mod channel_mul;
 pub mod conv_weight;
 pub mod dropout;
-mod feature_maps;
+pub(super) mod feature_maps;
 mod instance;
 pub mod linear;
 pub mod loss;

@@ -9,14 +9,15 @@ mod train;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::attrs::{edge, pool_shape};
+use super::attrs::{edge, norm_scratch, pool_shape};
 use super::{
     Buffer, BufferId, ConvStrategy, ElementwiseKernel, FusedFunction, Kernel, Place, Plan, PlanError, PlanOptions, Port,
     ResidualPlan, Settings, Step, Weight, WeightId, WeightLayout, WeightSource, strategy,
 };
 use crate::base::tensor::DType;
 use crate::ir::{
-    Conv, Elementwise, Node, NodeId, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, ShapedNetwork, Unit, Value, units,
+    Conv, Elementwise, Node, NodeId, NormOver, Op, ParamRole, ParamSource, Pool, PoolKind, Rows, SampleNorm, ShapedNetwork, Unit,
+    Value, units,
 };
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
@@ -106,6 +107,10 @@ impl Lowering<'_> {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
+            Op::SampleNorm(norm) => {
+                let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
+                Kernel::SampleNorm { norm: *norm, act }
+            }
             Op::Elementwise(function) => Kernel::Elementwise(ElementwiseKernel::new(function)),
             Op::Concat => {
                 let mut end = 0;
@@ -141,6 +146,10 @@ impl Lowering<'_> {
         let output = self.buffer(result, Place::Arena(0))?;
         let scratch = match &kernel {
             Kernel::Conv { shape, strategy: ConvStrategy::Gemm(tiles), .. } => tiles.scratch(shape) * size_of::<f32>(),
+            Kernel::SampleNorm { norm, .. } => {
+                let floats = norm_scratch(norm, self.plan.options.isa, Layout::Nchw, self.plan.buffer(output).sizes, false);
+                floats.div_ceil(self.plan.options.threads) * size_of::<f32>()
+            }
             Kernel::Interpolate(map) => map.scratch(1) * size_of::<f32>(),
             _ => 0,
         };
@@ -158,7 +167,7 @@ impl Lowering<'_> {
             why,
         });
         self.set(result, output);
-        if let Op::BatchNorm(_) = node.op {
+        if let Op::BatchNorm(_) | Op::SampleNorm(_) = node.op {
             if let Some((act, _)) = self.following_function(id) {
                 self.set(act.into(), output);
             }
@@ -347,6 +356,9 @@ impl Lowering<'_> {
     fn following_function(&self, id: NodeId) -> Option<(NodeId, &Arc<Elementwise>)> {
         let graph = self.network.graph();
         let [(user, _)] = graph.users(Value::from(id))[..] else { return None };
+        if matches!(graph.node(id).op, Op::SampleNorm(SampleNorm { over: NormOver::Channels | NormOver::All, .. })) {
+            return None;
+        }
         let function = graph.node(user).op.as_elementwise().filter(|function| function.is_unary())?;
         let channels = self.network.shape(id).channels();
         (!graph.is_output(Value::from(id)) && self.fuses(function, channels)).then_some((user, function))

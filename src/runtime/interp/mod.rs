@@ -3,6 +3,7 @@
 
 mod array;
 mod elementwise;
+mod norm;
 mod ops;
 mod rearrange;
 mod resize;
@@ -22,6 +23,7 @@ use crate::check::SizeError;
 use crate::ir::{Node, Op, Param, ParamRole, Reference, Rows, Runnable, Shape, ShapedNetwork, TensorType, Value, infer, units};
 use crate::plan::PlanError;
 use array::Array;
+use norm::sample_norm;
 pub use ops::BatchStats;
 use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
 
@@ -252,6 +254,10 @@ fn evaluate(
                 }
             };
             normalize(norm, x[0], &weight, &bias, &mean, &var)
+        }
+        Op::SampleNorm(norm) => {
+            let (weight, bias) = (param(ParamRole::Weight)?, param(ParamRole::Bias)?);
+            sample_norm(norm, x[0], weight.as_deref(), bias.as_deref())
         }
         Op::Elementwise(function) => {
             let learned = function.learned().map(|slot| needed(ParamRole::Operand(slot as u8))).collect::<Result<Vec<_>, _>>()?;

@@ -3,6 +3,7 @@
 
 use super::array::Array;
 use super::elementwise::reduce;
+use super::norm;
 use super::ops::{self, batch_stats, inside, normalize, padded, softmax, window};
 use super::resize;
 use crate::ir::{BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
@@ -52,6 +53,12 @@ pub(super) fn evaluate(
                 weight[c] * hat.inverse[c] * (dy - by_bias[c] / count - hat.values[i] * by_weight[c] / count)
             };
             dy.into_iter().enumerate().map(dx).collect()
+        }
+        Train::SampleNormGradParams(of) => norm::grad_params(of, x[0], &x[1].data, shape.iter().product()),
+        Train::SampleNormGradInput(of) => {
+            let weight = if of.affine { Some(needed(ParamRole::Weight)?) } else { None };
+            let weighted = norm::weighted(of, x[0], &x[1].data, weight.as_deref());
+            norm::Hat::new(of, x[0]).grad_input(&weighted)
         }
         Train::ConvGradInput { conv, .. } => {
             let weight = needed(ParamRole::Weight)?;

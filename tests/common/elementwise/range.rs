@@ -237,7 +237,9 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
                 Unary::Exp | Unary::Log => Some(1.0),
                 // may be computed as one function of the softplus's argument
                 Unary::Tanh => Some(3.0),
-                Unary::Expm1 | Unary::Log1p | Unary::Sigmoid | Unary::Erf | Unary::Softplus => Some(2.0),
+                // a product of it may be computed as a quotient
+                Unary::Sigmoid => Some(3.0),
+                Unary::Expm1 | Unary::Log1p | Unary::Erf | Unary::Softplus => Some(2.0),
             };
             unary(op, of(x)).rounded(rounding, errors)
         }
@@ -249,6 +251,11 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
                 }
                 Binary::Add => a.sum(b).rounded(rounding, Some(0.5)),
                 Binary::Sub => a.sum(unary(Unary::Neg, b)).rounded(rounding, Some(0.5)),
+                // a quotient whose divisor overflows
+                Binary::Mul if is_gate(program, instruction) && rounding != Rounding::Double => {
+                    let size = [a.low, a.high, b.low, b.high].into_iter().fold(0.0, |most, end| end.abs().max(most));
+                    a.product(b).rounded(rounding, Some(0.5)).widened((size * 3e-39).min(f64::from(f32::MAX)))
+                }
                 Binary::Mul => a.product(b).rounded(rounding, Some(0.5)),
                 Binary::Div => a.quotient(b).rounded(rounding, Some(0.5)),
                 Binary::Min => a.corners(b, f64::min).with_any_zero(),
@@ -273,6 +280,12 @@ fn step(program: &Program, instruction: Instruction, operands: &[Range], values:
             if is_relu { chosen.with_any_zero() } else { chosen }
         }
     }
+}
+
+/// Whether it is a product of a sigmoid.
+fn is_gate(program: &Program, product: Instruction) -> bool {
+    let mut reads = product.reads().map(|register| program.instructions()[usize::from(register)]);
+    reads.any(|read| matches!(read, Instruction::Unary(Unary::Sigmoid, _)))
 }
 
 /// Whether it may be computed as one function of the argument of `erf`, whose error is absolute.

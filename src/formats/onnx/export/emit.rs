@@ -157,6 +157,7 @@ impl<'a> Emitter<'a> {
             Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
+            Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),
             Op::Pool(pool) => self.pool(id, node, pool, one),
@@ -314,7 +315,11 @@ fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
 }
 
 pub(super) fn int(name: &str, value: usize) -> AttributeProto {
-    AttributeProto { i: Some(i64::try_from(value).unwrap_or(i64::MAX)), ..attribute(name, AttributeType::Int) }
+    signed(name, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+pub(super) fn signed(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
 }
 
 pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {

@@ -5,6 +5,7 @@ mod elementwise;
 mod emit;
 mod error;
 mod file;
+mod norms;
 mod options;
 mod pools;
 mod rearrange;

@@ -15,6 +15,9 @@ impl Importer<'_> {
             if let Some(y) = self.bias(call, 1 - slot, &x, &constant)? {
                 return Ok(y);
             }
+            if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, true)? {
+                return Ok(y);
+            }
             let shift = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, PerChannel::One(1.0), shift);
         }
@@ -55,6 +58,9 @@ impl Importer<'_> {
     pub(super) fn mul(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         if let Some((slot, constant)) = self.list_operand(call) {
             let x = self.flow(call, 1 - slot)?;
+            if let Some(y) = self.norm_affine(call, 1 - slot, &x, &constant, false)? {
+                return Ok(y);
+            }
             let scale = per_channel(&constant, &x).ok_or(NOT_PER_CHANNEL)?;
             return self.per_channel(call, &x, scale, PerChannel::One(0.0));
         }

@@ -14,17 +14,23 @@ impl Importer<'_> {
         let op = call.node.op_type();
         let operands = || call.node.input.iter().filter_map(|name| self.values.get(name.as_str()));
         let failed = operands().any(|known| matches!(known, Known::Failed));
-        let flows =
-            operands().any(|known| matches!(known, Known::Value(_) | Known::Axes(_) | Known::Lowest(..) | Known::Condition(_)));
+        let flows = operands().any(|known| !matches!(known, Known::Tensor(..) | Known::Sizes(..) | Known::Failed));
         if !flows
             && !failed
             && let Some(known) = self.fold(call)?
         {
             return Ok(known);
         }
+        if !failed && let Some(result) = self.channels_last(call) {
+            return result;
+        }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
             "Conv" => Self::conv,
             "BatchNormalization" => Self::norm,
+            "LayerNormalization" => Self::layer_norm,
+            "GroupNormalization" => Self::group_norm,
+            "InstanceNormalization" if failed => return Err(String::new()),
+            "InstanceNormalization" => return self.instance_norm(call),
             "Gemm" => Self::gemm,
             "MatMul" => Self::matmul,
             "Add" | "Sum" => Self::sum,
@@ -97,6 +103,8 @@ impl Importer<'_> {
             }
             Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
             Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
+            Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
+            Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),
         }

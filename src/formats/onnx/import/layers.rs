@@ -195,9 +195,7 @@ impl Importer<'_> {
                 self.store(&y, "bias", tensor.ok_or("its bias does not fit the features")?);
                 Ok(y)
             }
-            Some(Known::Sizes(..) | Known::Axes(_) | Known::Lowest(..) | Known::Condition(_) | Known::Failed) => {
-                Err("its bias is neither a constant nor a value of the network".to_owned())
-            }
+            Some(_) => Err("its bias is neither a constant nor a value of the network".to_owned()),
         }
     }
 
@@ -270,7 +268,7 @@ impl Importer<'_> {
 }
 
 /// A matrix times a number, transposed if `transpose` is set.
-fn scaled(matrix: &Tensor, transpose: bool, alpha: f32) -> Option<Tensor> {
+pub(super) fn scaled(matrix: &Tensor, transpose: bool, alpha: f32) -> Option<Tensor> {
     let &[rows, columns] = matrix.shape() else { return None };
     let values = matrix.to_f32();
     let times = |v: f32| if alpha == 1.0 { v } else { v * alpha };
@@ -287,6 +285,6 @@ fn scaled(matrix: &Tensor, transpose: bool, alpha: f32) -> Option<Tensor> {
 }
 
 /// The shortest decimal for an f32: 1e-5, not 9.999999747e-6.
-fn decimal(value: f32) -> f64 {
+pub(super) fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -3,11 +3,13 @@
 mod arithmetic;
 mod axes;
 mod call;
+mod channels_last;
 mod conditions;
 mod dispatch;
 mod functions;
 mod layers;
 mod names;
+mod norms;
 mod order;
 mod pointwise;
 mod rearrange;
@@ -197,6 +199,10 @@ struct Importer<'a> {
     rows: HashSet<&'a str>,
     /// Values that only operators read which take any axes.
     any_axes: HashSet<&'a str>,
+    /// Values that only operators read which take channels that come last.
+    channels_last: HashSet<&'a str>,
+    /// Values whose only use is an instance norm.
+    normalized: HashSet<&'a str>,
     opset: i64,
     /// The sizes of the batch axes, if the file states them.
     batch: Vec<Option<i64>>,
@@ -222,6 +228,8 @@ impl<'a> Importer<'a> {
         for name in graph.node.iter().flat_map(|n| n.input.iter().map(String::as_str)).chain(outputs) {
             *uses.entry(name).or_default() += 1;
         }
+        let norms = graph.node.iter().filter(|node| node.op_type() == "InstanceNormalization");
+        let normalized = norms.filter_map(|node| node.input.first()).map(String::as_str).filter(|name| uses[name] == 1).collect();
         Ok(Importer {
             graph: Graph::default(),
             shapes: Vec::new(),
@@ -236,7 +244,9 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
-            any_axes: any_axes(graph),
+            any_axes: read_only_by(graph, rearrange::takes_any_axes),
+            channels_last: read_only_by(graph, |node, _| channels_last::takes(node.op_type())),
+            normalized,
             opset,
             batch: vec![None; options.batch_axes],
             name: graph.name(),
@@ -416,6 +426,12 @@ impl<'a> Importer<'a> {
                 Some(Known::Axes(_)) => {
                     self.unsupported.add("output", name, "it is no feature map".to_owned());
                 }
+                Some(Known::ChannelsLast(_)) => {
+                    self.unsupported.add("output", name, "its channels come last".to_owned());
+                }
+                Some(Known::Grouped(..)) => {
+                    self.unsupported.add("output", name, "its channels are in groups".to_owned());
+                }
                 Some(Known::Tensor(..) | Known::Sizes(..)) => {
                     self.unsupported.add("output", name, "it does not depend on the input's values".to_owned());
                 }
@@ -487,12 +503,11 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// The values that are read only by operators that take any axes.
-fn any_axes(graph: &GraphProto) -> HashSet<&str> {
-    let takes_any = |node: &NodeProto, slot: usize| slot == 0 && rearrange::READ_ANY_AXES.contains(&node.op_type());
+/// The values that only nodes read which take them; a node is asked with the slot of its operand.
+fn read_only_by(graph: &GraphProto, takes: impl Fn(&NodeProto, usize) -> bool) -> HashSet<&str> {
     let reads = graph.node.iter().flat_map(|node| node.input.iter().enumerate().map(move |(slot, name)| (node, slot, name)));
     let mut others: HashSet<&str> =
-        reads.filter(|(node, slot, _)| !takes_any(node, *slot)).map(|(_, _, name)| name.as_str()).collect();
+        reads.filter(|(node, slot, _)| !takes(node, *slot)).map(|(_, _, name)| name.as_str()).collect();
     others.extend(graph.output.iter().map(|output| output.name()));
     let all = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
     all.filter(|name| !others.contains(name)).collect()

@@ -1,5 +1,6 @@
 //! Imports operators that split, permute and merge axes. Several of them in a row are usually one of the language.
 
+use super::super::proto::NodeProto;
 use super::Importer;
 use super::axes::Axes;
 use super::call::Call;
@@ -8,7 +9,12 @@ use super::values::{Flow, Known, Size};
 use crate::ir::{Op, Rearrange, SquareOrder, Squares};
 
 /// The operators whose operand may have any axes.
-pub(super) const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+
+/// Whether a node takes an operand with any axes in this slot.
+pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
+    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+}
 
 impl Importer<'_> {
     /// An operand with its axes.
@@ -51,10 +57,14 @@ impl Importer<'_> {
         let lead = axes.x.lead;
         let moved = || format!("it reshapes {}, and its batch too", axes.x.shape);
         let (batch, own) = goal.split_at_checked(lead).ok_or_else(moved)?;
-        if !self.is_batch(&axes.x, batch) {
+        let zero_copies = !call.flag("allowzero");
+        let copied = |(axis, size): (usize, &Size)| match size {
+            Size::Number(0) if zero_copies => Size::Batch(axis),
+            size => *size,
+        };
+        if !self.is_batch(&axes.x, &batch.iter().enumerate().map(copied).collect::<Vec<_>>()) {
             return Err(moved());
         }
-        let zero_copies = !call.flag("allowzero");
         let present = axes.dims();
         let size = |(i, size): (usize, &Size)| match size {
             Size::Number(-1) => Ok(None),
@@ -74,6 +84,12 @@ impl Importer<'_> {
 
     pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         let order = call.ints("perm").ok_or("it reverses all axes, the batch too")?;
+        if let (Some(Known::Value(x)), Some(name)) = (self.known(call, 0), call.node.output.first())
+            && self.channels_last.contains(name.as_str())
+            && Self::is_channels_last(x, order, false)
+        {
+            return Ok(Known::ChannelsLast(x.clone()));
+        }
         let axes = self.axes(call)?.transposed(order)?;
         self.settled(call, axes)
     }

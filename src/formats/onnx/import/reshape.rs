@@ -98,11 +98,17 @@ impl Importer<'_> {
     }
 
     pub(super) fn reshape(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        // whatever it is split into, the same shape as before is the same value
+        let (x, is_grouped) = match self.known(call, 0) {
+            Some(Known::Grouped(x, _)) => (Some(x.clone()), true),
+            Some(Known::Value(x)) => (Some(x.clone()), false),
+            _ => (None, false),
+        };
         let goal = match self.known(call, 1) {
             Some(known) => known.sizes().ok_or("its shape depends on the input's values")?.0,
             None => call.ints("shape").ok_or("it has no shape")?.iter().map(|&n| Size::Number(n)).collect(),
         };
-        let Some(Known::Value(x)) = self.known(call, 0).cloned() else { return self.reshaped(call, &goal) };
+        let Some(x) = x else { return self.reshaped(call, &goal) };
         let zero_copies = !call.flag("allowzero");
         let goal: Vec<Size> =
             goal.into_iter().enumerate().map(|(i, size)| if zero_copies { copied_size(&x, i, size) } else { size }).collect();
@@ -115,6 +121,12 @@ impl Importer<'_> {
             let open = batch.contains(&Size::Number(-1));
             if own.len() == x.dims().len() && own.iter().zip(x.dims()).all(|(size, dim)| is_dim(*size, *dim, open)) {
                 return Ok(Known::Value(Flow { lead, ..x }));
+            }
+            if is_grouped {
+                continue;
+            }
+            if let Some(groups) = self.grouped(call, &x, own) {
+                return Ok(Known::Grouped(x, groups));
             }
             let features = x.dims().iter().try_fold(1i64, |n, dim| n.checked_mul(i64::try_from(dim.fixed()?).ok()?));
             if let [size] = *own

@@ -17,6 +17,10 @@ pub(super) enum Known {
     Axes(Axes),
     /// A value of the network, padded with the smallest number. The padding becomes part of the max pools that read it.
     Lowest(Flow, Sides),
+    /// A feature map whose channels come last in the file; its shape has them first.
+    ChannelsLast(Flow),
+    /// A value whose channels are in this many groups in the file, each of them a channel of its own there.
+    Grouped(Flow, usize),
     /// A constant, with the name of its initializer.
     Tensor(String, Tensor),
     /// Integers that are computed from shapes.
@@ -145,7 +149,13 @@ impl Known {
                 };
                 Some((numbers.into_iter().map(Size::Number).collect(), rank))
             }
-            Known::Value(_) | Known::Axes(_) | Known::Lowest(..) | Known::Condition(_) | Known::Failed => None,
+            Known::Value(_)
+            | Known::Axes(_)
+            | Known::ChannelsLast(_)
+            | Known::Grouped(..)
+            | Known::Lowest(..)
+            | Known::Condition(_)
+            | Known::Failed => None,
         }
     }
 

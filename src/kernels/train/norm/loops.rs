@@ -8,7 +8,7 @@ use crate::kernels::simd::Simd;
 const CHAINS: usize = 4;
 
 /// Pixels whose moments are computed.
-pub(super) struct Moments {
+pub(in crate::internal::kernels) struct Moments {
     /// The pixels.
     pub x: *const f32,
     /// Number of pixels.
@@ -63,14 +63,14 @@ unsafe fn total<S: Simd>(v: &[S::V; CHAINS]) -> S::V {
 
 /// The function of a batch norm: `(x - mean) * scale + bias`, one vector of channels each.
 #[derive(Clone, Copy)]
-pub(super) struct Affine {
+pub(in crate::internal::kernels) struct Affine {
     pub mean: *const f32,
     pub scale: *const f32,
     pub bias: *const f32,
 }
 
 /// Pixels to normalize.
-pub(super) struct Normalize {
+pub(in crate::internal::kernels) struct Normalize {
     /// The pixels; may be `out`.
     pub x: *const f32,
     /// Number of pixels.
@@ -106,7 +106,7 @@ impl Kernel for Normalize {
 }
 
 /// Pixels of a batch norm's input and of its output gradient, for the parameters' gradients.
-pub(super) struct GradSums {
+pub(in crate::internal::kernels) struct GradSums {
     /// The input.
     pub x: *const f32,
     /// The output gradient.
@@ -169,7 +169,7 @@ unsafe fn pair<S: Simd>(g: &GradSums, pixel: usize, mean: S::V, scale: S::V, bia
 }
 
 /// Pixels whose gradient is computed: `scale * dy + slope * (x - mean) + constant`.
-pub(super) struct InputGrad {
+pub(in crate::internal::kernels) struct InputGrad {
     /// The batch norm's input; may be `out`.
     pub x: *const f32,
     /// The output gradient; may be `out`.

@@ -6,14 +6,17 @@
 //!
 //! Sums of a few thousand values are computed in single precision, and sums of those in double precision.
 
-mod loops;
+pub(in crate::internal::kernels) mod loops;
 #[cfg(test)]
 mod tests;
+
+use std::ops::Range;
 
 use self::loops::{Affine, GradSums, InputGrad, Moments, Normalize};
 use super::feature_maps::{FeatureMaps, join, split};
 use super::instance::instance;
 use crate::kernels::aligned::LINE;
+use crate::kernels::dispatch::Instance;
 use crate::kernels::elementwise::apply;
 use crate::kernels::nchwc::runs;
 use crate::kernels::threads::Disjoint;
@@ -100,35 +103,7 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
     assert_eq!((x.len(), out.len()), (maps.len(), 2 * maps.channels));
     let lanes = maps.lanes;
     reduce(pool, &maps, scratch, |block, part| {
-        let mut found = [Welford::default(); LINE];
-        let mut count = 0.0;
-        for range in maps.part(block, part) {
-            let x = &x[range];
-            let pixels = x.len() / lanes;
-            let sum = |shift: &[f32; LINE]| {
-                let mut sums = [0.0; 2 * LINE];
-                let run = Moments { x: x.as_ptr(), pixels, shift: shift.as_ptr(), sums: sums.as_mut_ptr() };
-                // SAFETY: the processor supports `isa`; all slices hold their vectors
-                unsafe { moments(&run) };
-                sums
-            };
-            // the mean so far is subtracted before summing, so that a mean that is large relative to the deviation costs no
-            // digits
-            let mut shift = [0.0; LINE];
-            if count == 0.0 {
-                let sums = sum(&shift);
-                shift.iter_mut().zip(&sums).take(lanes).for_each(|(s, sum)| *s = sum / pixels as f32);
-            } else {
-                shift.iter_mut().zip(&found).for_each(|(s, found)| *s = found.mean as f32);
-            }
-            let sums = sum(&shift);
-            for (lane, found) in found[..lanes].iter_mut().enumerate() {
-                let more =
-                    Welford::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
-                found.join(count, more, pixels as f64);
-            }
-            count += pixels as f64;
-        }
+        let (found, _) = welford(moments, lanes, x, maps.part(block, part));
         found.map(|found| [found.mean, found.squares])
     });
     let (means, variances) = out.split_at_mut(maps.channels);
@@ -143,11 +118,48 @@ pub fn stats(pool: &ThreadPool, isa: Isa, layout: Layout, sizes: [usize; 4], x: 
     }
 }
 
+/// The moments of each lane of `lanes`, over these ranges of floats of `x`, and the number of values in each lane.
+pub(in crate::internal::kernels) fn welford(
+    moments: Instance<Moments>,
+    lanes: usize,
+    x: &[f32],
+    ranges: impl Iterator<Item = Range<usize>>,
+) -> ([Welford; LINE], f64) {
+    let mut found = [Welford::default(); LINE];
+    let mut count = 0.0;
+    for range in ranges {
+        let x = &x[range];
+        let pixels = x.len() / lanes;
+        let sum = |shift: &[f32; LINE]| {
+            let mut sums = [0.0; 2 * LINE];
+            let run = Moments { x: x.as_ptr(), pixels, shift: shift.as_ptr(), sums: sums.as_mut_ptr() };
+            // SAFETY: the processor supports the instance's instruction set; all slices hold their vectors
+            unsafe { moments(&run) };
+            sums
+        };
+        // the mean so far is subtracted before summing, so that a mean that is large relative to the deviation costs no digits
+        let mut shift = [0.0; LINE];
+        if count == 0.0 {
+            let sums = sum(&shift);
+            shift.iter_mut().zip(&sums).take(lanes).for_each(|(s, sum)| *s = sum / pixels as f32);
+        } else {
+            shift.iter_mut().zip(&found).for_each(|(s, found)| *s = found.mean as f32);
+        }
+        let sums = sum(&shift);
+        for (lane, found) in found[..lanes].iter_mut().enumerate() {
+            let more = Welford::of(f64::from(shift[lane]), pixels as f64, f64::from(sums[lane]), f64::from(sums[lanes + lane]));
+            found.join(count, more, pixels as f64);
+        }
+        count += pixels as f64;
+    }
+    (found, count)
+}
+
 /// Mean of some values, and the sum of their squared deviations.
 #[derive(Clone, Copy, Default)]
-struct Welford {
-    mean: f64,
-    squares: f64,
+pub(in crate::internal::kernels) struct Welford {
+    pub mean: f64,
+    pub squares: f64,
 }
 
 impl Welford {
@@ -158,7 +170,7 @@ impl Welford {
     }
 
     /// Merges `added` more values into `count` values (Chan, Golub and LeVeque 1979).
-    fn join(&mut self, count: f64, more: Welford, added: f64) {
+    pub fn join(&mut self, count: f64, more: Welford, added: f64) {
         let distance = more.mean - self.mean;
         let part = added / (count + added);
         self.mean += distance * part;

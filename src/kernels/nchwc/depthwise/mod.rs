@@ -1,96 +1,22 @@
 //! Depthwise convolution, one vector of channels and one kernel element at a time.
 
+mod padded;
+mod row;
+
 use std::collections::TryReserveError;
 use std::ops::Range;
 
+use padded::{Padded, Scratch};
+use row::Row;
+
 use super::pack::{Filters, flush};
 use super::{runs, vector};
-use crate::kernels::clamp::Clamp;
 use crate::kernels::conv::range_inside;
-use crate::kernels::dispatch::{Kernel, instance};
+use crate::kernels::dispatch::{Instance, instance};
 use crate::kernels::elementwise::apply;
 use crate::kernels::isa::Isa;
-use crate::kernels::simd::Simd;
 use crate::kernels::threads::{Disjoint, ThreadPool};
 use crate::kernels::{Activation, Aligned, ConvOperands, ConvShape, Residual};
-
-/// A row of outputs that use the same kernel elements. Strides are in floats.
-struct Row {
-    /// What the first output reads at the first kernel element.
-    x: *const f32,
-    /// Stride between the input pixels of consecutive outputs.
-    step: usize,
-    /// Rows and columns of kernel elements.
-    elements: [usize; 2],
-    /// Input strides between rows and between columns of kernel elements.
-    strides: [usize; 2],
-    /// The weight of the first kernel element; columns are contiguous.
-    weight: *const f32,
-    /// Weight stride between rows of kernel elements.
-    weight_row: usize,
-    /// A vector that is added to the complete sum; null for none.
-    bias: *const f32,
-    /// Added before the activation, with the layout of the output (and possibly the output itself); null for none.
-    residual: *const f32,
-    /// Applied last.
-    clamp: Clamp,
-    /// The first output; the others follow.
-    out: *mut f32,
-    /// Number of outputs.
-    count: usize,
-}
-
-impl Kernel for Row {
-    type Operands = Self;
-
-    /// Computes the outputs, several at a time.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(t: &Self) {
-        let mut at = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while at + 8 <= t.count {
-                some::<S, 8>(t, at);
-                at += 8;
-            }
-            if at + 4 <= t.count {
-                some::<S, 4>(t, at);
-                at += 4;
-            }
-            while at < t.count {
-                some::<S, 1>(t, at);
-                at += 1;
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As [`Kernel::run`].
-#[inline(always)]
-unsafe fn some<S: Simd, const P: usize>(t: &Row, at: usize) {
-    // SAFETY: guaranteed by the caller
-    unsafe {
-        let mut sums = [S::zero(); P];
-        for ky in 0..t.elements[0] {
-            for kx in 0..t.elements[1] {
-                let weight = S::load(t.weight.add(ky * t.weight_row + kx * S::LANES));
-                let x = t.x.add(at * t.step + ky * t.strides[0] + kx * t.strides[1]);
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::fma(S::load(x.add(p * t.step)), weight, *sum);
-                }
-            }
-        }
-        // added last, since the rounding error of a sum is relative to its magnitude
-        let bias = if t.bias.is_null() { S::zero() } else { S::load(t.bias) };
-        for (p, &sum) in sums.iter().enumerate() {
-            let at = (at + p) * S::LANES;
-            let sum = S::add(sum, bias);
-            let v = if t.residual.is_null() { sum } else { S::add(sum, S::load(t.residual.add(at))) };
-            S::store(t.out.add(at), t.clamp.apply::<S>(v));
-        }
-    }
-}
 
 /// Whether this kernel supports the convolution.
 pub fn supports(shape: &ConvShape) -> bool {
@@ -135,60 +61,139 @@ pub fn conv(pool: &ThreadPool, isa: Isa, shape: &ConvShape, operands: &ConvOpera
     if let Residual::From(r) = epilogue.residual {
         assert_eq!(r.len(), out.len());
     }
-    // output columns whose kernel elements are all inside the feature map
-    let (stride, left, reach) = (shape.stride[1], shape.pad[1][0], (kw - 1) * shape.dilation[1] + 1);
-    let first = left.div_ceil(stride).min(ow);
-    let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
-    let inside = |axis: usize, at: usize| -> (Range<usize>, usize) {
-        let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
-        let elements = range_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
-        let pixel = if elements.is_empty() { 0 } else { (from + (elements.start * shape.dilation[axis]) as isize) as usize };
-        (elements, pixel)
-    };
-    let out = Disjoint::new(out);
-    runs(pool, maps, oh, 1, |map, line| {
-        let plane = &x[map * h * w * lanes..][..h * w * lanes];
-        let block = map % blocks;
-        let weight = &weight[block * kh * kw * lanes..][..kh * kw * lanes];
-        let bias = epilogue.bias.map_or(std::ptr::null(), |b| b[block * lanes..][..lanes].as_ptr());
-        let start = (map * oh + line.start) * ow * lanes;
-        // SAFETY: an output row of this run only
-        let line_out = unsafe { out.slice(start, ow * lanes) };
-        let results = line_out.as_mut_ptr();
-        let residual = match epilogue.residual {
-            Residual::None => std::ptr::null(),
-            Residual::InPlace => results.cast_const(),
-            Residual::From(r) => r[start..][..ow * lanes].as_ptr(),
-        };
-        let (rows, y) = inside(0, line.start);
+    let job = Job { shape, operands, conv_row, isa: isa.into(), lanes, blocks, out: Disjoint::new(out) };
+    match Padded::new(shape, lanes) {
+        Some(padded) => runs(pool, maps, oh, padded.lines, |map, lines| job.padded(padded, map, lines)),
+        None => runs(pool, maps, oh, 1, |map, line| job.line(map, line.start)),
+    }
+}
+
+/// What all tasks share.
+struct Job<'a> {
+    shape: &'a ConvShape,
+    operands: &'a ConvOperands<'a>,
+    conv_row: Instance<Row>,
+    isa: Isa,
+    lanes: usize,
+    /// Blocks of channels.
+    blocks: usize,
+    out: Disjoint<'a>,
+}
+
+impl Job<'_> {
+    /// A feature map of the input.
+    fn plane(&self, map: usize) -> &[f32] {
+        let len = self.shape.input.iter().product::<usize>() * self.lanes;
+        &self.operands.x[map * len..][..len]
+    }
+
+    /// A row that reads every kernel element, with everything that does not depend on the input.
+    fn row(&self, map: usize, line: usize) -> Row {
+        let (shape, lanes, epilogue) = (self.shape, self.lanes, self.operands.epilogue);
+        let ([oh, ow], [kh, kw]) = (shape.output, shape.kernel);
+        let block = map % self.blocks;
+        let start = (map * oh + line) * ow * lanes;
+        // SAFETY: an output row that belongs to this run only
+        let out = unsafe { self.out.slice(start, ow * lanes) }.as_mut_ptr();
+        Row {
+            x: std::ptr::null(),
+            step: shape.stride[1] * lanes,
+            elements: [kh, kw],
+            strides: [0, shape.dilation[1] * lanes],
+            weight: self.operands.weight[block * kh * kw * lanes..][..kh * kw * lanes].as_ptr(),
+            weight_row: kw * lanes,
+            bias: epilogue.bias.map_or(std::ptr::null(), |bias| bias[block * lanes..][..lanes].as_ptr()),
+            residual: match epilogue.residual {
+                Residual::None => std::ptr::null(),
+                Residual::InPlace => out.cast_const(),
+                Residual::From(residual) => residual[start..][..ow * lanes].as_ptr(),
+            },
+            clamp: Activation::clamp(epilogue.act),
+            out,
+            count: ow,
+        }
+    }
+
+    /// Computes an output row from the feature map itself. Outputs that miss kernel elements outside of it are computed one by one.
+    fn line(&self, map: usize, line: usize) {
+        let (shape, lanes) = (self.shape, self.lanes);
+        let ([_, w], [_, ow]) = (shape.input, shape.output);
+        let plane = self.plane(map);
+        let whole = self.row(map, line);
+        let (rows, y) = inside(shape, 0, line);
         let run = |ox: usize, count: usize| {
-            let (columns, x) = inside(1, ox);
+            let (columns, x) = inside(shape, 1, ox);
             let row = Row {
                 x: plane[(y * w + x) * lanes..].as_ptr(),
-                step: stride * lanes,
                 elements: [rows.len(), columns.len()],
-                strides: [shape.dilation[0] * w * lanes, shape.dilation[1] * lanes],
-                weight: weight.as_ptr().wrapping_add((rows.start * kw + columns.start) * lanes),
-                weight_row: kw * lanes,
-                bias,
-                residual: if residual.is_null() { residual } else { residual.wrapping_add(ox * lanes) },
-                clamp: Activation::clamp(epilogue.act),
-                out: results.wrapping_add(ox * lanes),
+                strides: [shape.dilation[0] * w * lanes, whole.strides[1]],
+                weight: whole.weight.wrapping_add(rows.start * whole.weight_row + columns.start * lanes),
+                residual: if whole.residual.is_null() { whole.residual } else { whole.residual.wrapping_add(ox * lanes) },
+                out: whole.out.wrapping_add(ox * lanes),
                 count,
+                ..whole
             };
             // SAFETY: the processor supports `isa`; `inside` drops kernel elements outside of the
             // feature map, and those of `first..last` are all inside; weight, bias, residual and row have the asserted lengths
-            unsafe { conv_row(&row) };
+            unsafe { (self.conv_row)(&row) };
         };
+        let Range { start: first, end: last } = complete(shape);
         (0..first).for_each(|ox| run(ox, 1));
         if first < last {
             run(first, last - first);
         }
         (last..ow).for_each(|ox| run(ox, 1));
-        if let Some(code) = Activation::program(epilogue.act) {
-            apply(isa.into(), code, shape.channels - block * lanes, line_out);
+        self.finish(map, line);
+    }
+
+    /// Computes output rows from a copy of what they read, with zeros around it.
+    fn padded(&self, padded: Padded, map: usize, lines: Range<usize>) {
+        let mut copy = Scratch::new();
+        padded.copy(self.shape, self.plane(map), &lines, self.lanes, &mut copy);
+        for (index, line) in lines.enumerate() {
+            let whole = self.row(map, line);
+            let row = Row {
+                x: copy.at(index * self.shape.stride[0] * padded.width * self.lanes),
+                strides: [self.shape.dilation[0] * padded.width * self.lanes, whole.strides[1]],
+                ..whole
+            };
+            // SAFETY: as above, and the copy holds all that these rows read
+            unsafe { (self.conv_row)(&row) };
+            self.finish(map, line);
         }
-    });
+    }
+
+    /// Applies a function that does not fit in the registers of the kernel.
+    fn finish(&self, map: usize, line: usize) {
+        if let Some(code) = Activation::program(self.operands.epilogue.act) {
+            let ([oh, ow], lanes) = (self.shape.output, self.lanes);
+            // SAFETY: an output row that belongs to this run only
+            let out = unsafe { self.out.slice((map * oh + line) * ow * lanes, ow * lanes) };
+            apply(self.isa, code, self.shape.channels - map % self.blocks * lanes, out);
+        }
+    }
+}
+
+/// The kernel elements of an output's row or column that are inside the feature map, and where the first one is.
+fn inside(shape: &ConvShape, axis: usize, at: usize) -> (Range<usize>, usize) {
+    let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
+    let elements = range_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
+    let pixel = if elements.is_empty() { 0 } else { (from + (elements.start * shape.dilation[axis]) as isize) as usize };
+    (elements, pixel)
+}
+
+/// The output columns whose kernel elements are all inside the feature map.
+fn complete(shape: &ConvShape) -> Range<usize> {
+    let (w, ow) = (shape.input[1], shape.output[1]);
+    let (stride, left, reach) = (shape.stride[1], shape.pad[1][0], reach(shape, 1));
+    let first = left.div_ceil(stride).min(ow);
+    let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
+    first..last
+}
+
+/// Rows or columns from the first kernel element to the last.
+fn reach(shape: &ConvShape, axis: usize) -> usize {
+    (shape.kernel[axis] - 1) * shape.dilation[axis] + 1
 }
 
 #[cfg(test)]

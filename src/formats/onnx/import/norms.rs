@@ -1,0 +1,165 @@
+//! Imports norms of each sample.
+
+use super::Importer;
+use super::call::Call;
+use super::dispatch::ImportResult;
+use super::layers::decimal;
+use super::names;
+use super::values::{Flow, Known, PerChannel, Size, per_channel};
+use crate::base::tensor::Tensor;
+use crate::ir::{NormOver, Op, SampleNorm};
+
+/// A weight and a bias.
+type Affine = Option<[Tensor; 2]>;
+
+impl Importer<'_> {
+    /// Layer norm over the last axes: the features of a vector, or all values of a sample.
+    pub(super) fn layer_norm(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        let x = self.flow(call, 0)?;
+        let axis = x.axis(call.int("axis").unwrap_or(-1))?;
+        if axis != x.lead {
+            return Err(format!("it normalizes the axes from {axis} of {}, but the language's `layernorm` all", x.rank()));
+        }
+        let over = if x.dims().len() == 1 { NormOver::Channels } else { NormOver::All };
+        self.layer_norm_over(call, &x, over)
+    }
+
+    /// Layer norm over the channels of a feature map whose channels come last in the file.
+    pub(super) fn layer_norm_of_places(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
+        let last = x.rank() as i64 - 1;
+        if !matches!(call.int("axis"), None | Some(-1)) && call.int("axis") != Some(last) {
+            return Err("it normalizes more than the channels, which come last here".to_owned());
+        }
+        self.layer_norm_over(call, x, NormOver::Channels)
+    }
+
+    fn layer_norm_over(&mut self, call: &Call<'_>, x: &Flow, over: NormOver) -> ImportResult<Flow> {
+        let sizes = x.shape.sizes().or_else(|| (over != NormOver::All).then(|| x.shape.channels().into_iter().collect()));
+        let sizes = sizes.ok_or_else(|| format!("its weight is for a size of {} that is free", x.shape))?;
+        let norm = SampleNorm { over, eps: epsilon(call), affine: true };
+        self.normalized(call, x, norm, &norm.param_shape(&sizes))
+    }
+
+    pub(super) fn group_norm(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        let x = self.flow(call, 0)?;
+        let groups = call.int("num_groups").and_then(|n| usize::try_from(n).ok()).ok_or("it has no `num_groups`")?;
+        let channels = x.shape.channels().unwrap_or(0);
+        let norm = SampleNorm { over: NormOver::Groups(groups), eps: epsilon(call), affine: true };
+        self.normalized(call, &x, norm, &[channels])
+    }
+
+    /// Instance norm, of channels or of the groups that a reshape has made channels.
+    pub(super) fn instance_norm(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let (x, groups) = match self.known(call, 0) {
+            Some(Known::Grouped(x, groups)) => (x.clone(), Some(*groups)),
+            _ => (self.flow(call, 0)?, None),
+        };
+        let channels = x.shape.channels().unwrap_or(0);
+        let over = groups.map_or(NormOver::Places, NormOver::Groups);
+        let y = self.normalized(call, &x, SampleNorm { over, eps: epsilon(call), affine: true }, &[channels])?;
+        Ok(match groups {
+            None => Known::Value(y),
+            Some(groups) => Known::Grouped(y, groups),
+        })
+    }
+
+    /// A norm with the weight and bias of a node, which may be left out if they change nothing.
+    fn normalized(&mut self, call: &Call<'_>, x: &Flow, norm: SampleNorm, sizes: &[usize]) -> ImportResult<Flow> {
+        let (name, weight) = self.weight(call, 1, "scale")?;
+        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
+        let affine = self.affine_of(&weight, bias.as_ref(), sizes)?;
+        let word = Op::SampleNorm(norm).word().to_owned();
+        let layer = match affine {
+            Some(_) => self.layer(call, &name, &word),
+            None => names::of_node(call.node.name(), call.node.op_type(), &word),
+        };
+        let y = self.add_named(Op::SampleNorm(SampleNorm { affine: affine.is_some(), ..norm }), layer, &[x])?;
+        if let Some([weight, bias]) = affine {
+            self.store(&y, "weight", weight);
+            self.store(&y, "bias", bias);
+        }
+        Ok(y)
+    }
+
+    /// Both as tensors of these sizes; `None` if the weight is 1 and the bias 0 everywhere.
+    fn affine_of(&self, weight: &Tensor, bias: Option<&Tensor>, sizes: &[usize]) -> ImportResult<Affine> {
+        let is_all = |tensor: &Tensor, value: f32| tensor.to_f32().iter().all(|&v| v == value);
+        if is_all(weight, 1.0) && bias.is_none_or(|bias| is_all(bias, 0.0)) {
+            return Ok(None);
+        }
+        let len: usize = sizes.iter().product();
+        let spread = |tensor: &Tensor, what: &str| {
+            let values = tensor.to_f32();
+            // older group norms have one value for each group
+            let times = len.checked_div(values.len()).filter(|times| times * values.len() == len && sizes.len() == 1);
+            match times {
+                _ if tensor.shape() == sizes => Ok(tensor.clone()),
+                Some(times) if tensor.shape().len() == 1 => {
+                    let values: Vec<f32> = values.iter().flat_map(|&v| std::iter::repeat_n(v, times)).collect();
+                    Tensor::from_f32(sizes.to_vec(), values).ok_or_else(|| format!("its {what} is too large"))
+                }
+                _ => Err(format!("its {what} has shape {:?}, not {sizes:?}", tensor.shape())),
+            }
+        };
+        let zeros = || Tensor::from_f32(sizes.to_vec(), vec![0.0; len]).ok_or_else(|| "its bias is too large".to_owned());
+        let bias = bias.map_or_else(zeros, |bias| spread(bias, "bias"))?;
+        Ok(Some([spread(weight, "scale")?, bias]))
+    }
+
+    /// The groups of channels, if a reshape only makes each of them a channel for the instance norm that follows.
+    pub(super) fn grouped(&self, call: &Call<'_>, x: &Flow, own: &[Size]) -> Option<usize> {
+        let output = call.node.output.first()?;
+        let [groups, _] = own else { return None };
+        let groups = usize::try_from(groups.number()?).ok().filter(|&n| n > 0)?;
+        let is_split = x.shape.channels()?.is_multiple_of(groups) && self.normalized.contains(output.as_str());
+        is_split.then_some(groups)
+    }
+
+    /// Makes a constant that is multiplied or added for each channel the weight or bias of the norm before it, as PyTorch's
+    /// exporter writes group norm.
+    pub(super) fn norm_affine(
+        &mut self,
+        call: &Call<'_>,
+        slot: usize,
+        x: &Flow,
+        constant: &Tensor,
+        is_bias: bool,
+    ) -> ImportResult<Option<Flow>> {
+        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
+            return Ok(None);
+        }
+        let Op::SampleNorm(norm) = self.graph.node(x.value.node).op else { return Ok(None) };
+        let (Some(channels), Some(PerChannel::Each(values))) = (x.shape.channels(), per_channel(constant, x)) else {
+            return Ok(None);
+        };
+        if norm.over == NormOver::All || norm.affine != is_bias {
+            return Ok(None);
+        }
+        let node_name = self.graph.node(x.value.node).name.clone();
+        let has_bias = |tensor: &Tensor| tensor.to_f32().iter().any(|&v| v != 0.0);
+        if is_bias && self.tensors.get(&format!("{node_name}.bias")).is_some_and(has_bias) {
+            return Ok(None);
+        }
+        let tensor = |values: Vec<f32>| {
+            Tensor::from_f32(vec![channels], values).ok_or_else(|| "its constant does not fit the channels".to_owned())
+        };
+        if is_bias {
+            self.store(x, "bias", tensor(values)?);
+            return Ok(Some(x.clone()));
+        }
+        if let Some(Known::Tensor(name, _)) = self.known(call, 1 - slot)
+            && let Some(layer) = names::of_tensor(name).filter(|layer| !self.tensors.contains_key(&format!("{layer}.weight")))
+        {
+            let layer = self.names.fresh(layer);
+            self.graph.node_mut(x.value.node).name = layer;
+        }
+        self.graph.node_mut(x.value.node).op = Op::SampleNorm(SampleNorm { affine: true, ..norm });
+        self.store(x, "weight", tensor(values)?);
+        self.store(x, "bias", tensor(vec![0.0; channels])?);
+        Ok(Some(x.clone()))
+    }
+}
+
+fn epsilon(call: &Call<'_>) -> f64 {
+    call.float("epsilon").map_or(SampleNorm::EPS, decimal)
+}

@@ -149,9 +149,13 @@ impl Tensor {
         &self.shape
     }
 
-    /// Whether it has these sizes, up to axes of size 1 at the end: a matrix is a 1x1 convolution's weight.
+    /// Whether it has these sizes, up to axes of size 1 at the end: a matrix is a 1x1 convolution's weight. Numbers of channels can
+    /// also have such axes in front: `1 x C x 1 x 1`.
     pub fn has_sizes(&self, sizes: &[usize]) -> bool {
-        without_ones(&self.shape) == without_ones(sizes)
+        match sizes {
+            [_] => self.shape.iter().filter(|size| **size != 1).eq(sizes.iter().filter(|size| **size != 1)),
+            _ => without_ones(&self.shape) == without_ones(sizes),
+        }
     }
 
     /// The same values with these sizes; `None` unless [`Tensor::has_sizes`].

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::attrs;
 use super::eval::{Env, Eval, exhausted};
 use super::foreign;
-use super::load::{Def, Program};
+use super::load::{Def, Program, library_of};
 use super::meta::Meta;
 use super::naming::{MAX_NAME, Numbering, Scope};
 use super::operators;
@@ -461,8 +461,8 @@ impl<'a> Expander<'a> {
                     diag = diag.fix(format!("write `{own}`"), span, own);
                 } else if let Some(near) = nearest(&word, known) {
                     diag = diag.fix(format!("did you mean `{near}`?"), call.name.span, near);
-                } else if self.program.std_block(own).is_some() {
-                    diag = diag.help(format!("it is in the standard library: `use std.blocks: {own}`"));
+                } else if let Some(library) = library_of(own) {
+                    diag = diag.help(format!("it is in the standard library: `use {library}: {own}`"));
                 }
                 self.error(diag);
                 cx.current = None;

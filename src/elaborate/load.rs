@@ -18,7 +18,11 @@ use crate::base::source::{SourceFile, SourceMap, Span};
 use crate::syntax::{self, ast};
 
 /// The standard library, embedded in the binary.
-const STD: &[(&str, &str)] = &[("std.blocks", include_str!("../../models/std/blocks.resnet")), (PRELUDE, syntax::prelude::TEXT)];
+const STD: &[(&str, &str)] = &[
+    ("std.blocks", include_str!("../../models/std/blocks.resnet")),
+    ("std.layers", include_str!("../../models/std/layers.resnet")),
+    (PRELUDE, syntax::prelude::TEXT),
+];
 
 /// The library whose functions every file has, without `use`. A definition of a file with the same name takes precedence.
 const PRELUDE: &str = "std.activations";
@@ -232,6 +236,15 @@ impl Program {
         let of = |&module: &usize| self.modules[module].scope.get(name).copied();
         self.std.iter().find_map(of).filter(|&id| matches!(self.def(id), Def::Block(_)))
     }
+}
+
+/// The embedded library that declares a block or function of this name.
+pub(super) fn library_of(name: &str) -> Option<&'static str> {
+    let declares = |line: &str| {
+        let rest = line.strip_prefix("block ").or_else(|| line.strip_prefix("elementwise "));
+        rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with(['(', ' ']))
+    };
+    STD.iter().find(|(_, text)| text.lines().any(declares)).map(|(library, _)| *library)
 }
 
 /// Why a file could not be read.

@@ -20,9 +20,20 @@ impl Differentiation<'_> {
             if let Some(parameter) = self.trained(id, role) {
                 let name = format!("{name}.{}.grad", function.operands[slot].name);
                 let grad = self.of_operand(id, &name, function, slot, dy)?;
-                self.outputs.push((format!("{GRAD}{parameter}"), grad));
+                self.parameter_gradient(id, format!("{GRAD}{parameter}"), grad)?;
             }
         }
+        Ok(())
+    }
+
+    /// Adds the gradient of a parameter, which several functions may read.
+    fn parameter_gradient(&mut self, id: NodeId, name: String, grad: Value) -> Result<(), GradError> {
+        let Some(at) = self.outputs.iter().position(|(other, _)| *other == name) else {
+            self.outputs.push((name, grad));
+            return Ok(());
+        };
+        let before = self.outputs[at].1;
+        self.outputs[at].1 = self.total(id, &format!("{name}.sum"), &[before, grad])?;
         Ok(())
     }
 

@@ -178,7 +178,7 @@ const BLOCKS: u64 = 1 << 32;
 fn name(param: &Param) -> Option<&str> {
     match &param.source {
         ParamSource::Named(name) => param.role.is_learned().then_some(name.as_str()),
-        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
+        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => None,
     }
 }
 
@@ -320,6 +320,8 @@ impl<'a> Differentiation<'a> {
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),
+            Op::OverChannels(reduction) => self.over_channels(id, name, *reduction, dy),
+            Op::L2Norm { eps } => self.l2_norm(id, name, *eps, dy),
             Op::SampleNorm(norm) => self.sample_norm(id, name, *norm, dy),
             Op::Elementwise(function) => self.elementwise(id, name, function, dy),
             Op::Softmax(groups) => self.softmax(id, name, *groups, dy),
@@ -337,7 +339,7 @@ impl<'a> Differentiation<'a> {
             Op::Upsample(upsample) => self.upsample(id, name, *upsample, dy),
             Op::Slice(range) => self.slice(id, name, range, dy),
             Op::Rearrange(rearrange) => self.rearrange(id, name, rearrange, dy),
-            Op::BatchNorm(_) | Op::Dropout(_) | Op::Train(_) | Op::Custom(_) => {
+            Op::BatchNorm(_) | Op::Dropout(_) | Op::Gem { .. } | Op::Train(_) | Op::Custom(_) => {
                 Err(GradError::Internal(format!("`{name}` has no gradient")))
             }
         }

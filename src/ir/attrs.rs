@@ -115,6 +115,15 @@ impl SampleNorm {
     }
 }
 
+/// What becomes of the channels of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Their mean.
+    Mean,
+    /// The largest of them; the first of equal ones gets the gradient.
+    Max,
+}
+
 /// The kind of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {

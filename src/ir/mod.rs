@@ -8,6 +8,7 @@ mod dim;
 pub mod dot;
 pub mod dump;
 mod elementwise;
+mod gem;
 mod graph;
 pub mod imagenet;
 pub mod infer;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, SampleNorm};
+use super::attrs::{BatchNorm, Conv, Linear, Pad, Pair, Pool, Reduction, SampleNorm};
 use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
@@ -30,6 +30,21 @@ pub enum Op {
     AdaptiveAvgPool(Pair),
     /// Maximum over the whole feature map.
     GlobalMaxPool,
+    /// One value for the channels of each place: `C x H x W` to `1 x H x W`, and features to one.
+    OverChannels(Reduction),
+    /// The channels of each place over their Euclidean norm (PyTorch's `F.normalize`).
+    L2Norm {
+        /// The smallest norm that is divided by.
+        eps: f64,
+    },
+    /// Generalized-mean pooling of the whole feature map (Radenovic et al. 2018): the `p`-th root of the mean of `max(x, eps)` to the
+    /// power of `p`, which is learned.
+    Gem {
+        /// The initial power.
+        p: f64,
+        /// The smallest value that is raised to it.
+        eps: f64,
+    },
     /// `C x H x W` to `C H W` features.
     Flatten,
     /// Fully connected.

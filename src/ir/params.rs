@@ -59,6 +59,13 @@ pub enum ParamSource {
         /// The norm's epsilon.
         eps: f64,
     },
+    /// A parameter times a learned factor: filter by filter, or all by the same.
+    Scaled {
+        /// The parameter of a convolution or linear layer.
+        of: Box<ParamSource>,
+        /// The factor.
+        factor: Box<Param>,
+    },
 }
 
 /// A parameter of a node.

@@ -11,7 +11,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{Graph, Network, NodeId, Op, Rows, Shape, ShapeError, Types, Value, one_dimensional};
+use super::{Graph, Network, NodeId, Op, Rows, Shape, ShapeError, Types, Value, gem, one_dimensional};
 
 /// A network in which every value has a type: what all phases have in common.
 #[derive(Clone, Debug)]
@@ -135,7 +135,8 @@ impl From<Checked> for ShapedNetwork {
     }
 }
 
-/// A network whose 1-D values are feature maps of height 1, so that one set of passes, kernels and gradients serves both.
+/// A network whose 1-D values are feature maps of height 1, so that one set of passes, kernels and gradients serves both, and whose
+/// generalized-mean pools are powers, means and roots.
 ///
 /// Parameters keep their sizes: a 1-D convolution's weight is `[filters, channels / groups, length]`.
 #[derive(Clone, Debug)]
@@ -152,6 +153,7 @@ impl Canonical {
 impl From<Checked> for Canonical {
     fn from(Checked(mut network): Checked) -> Canonical {
         lift_all(&mut network);
+        gem::expand_all(&mut network);
         Canonical(network)
     }
 }

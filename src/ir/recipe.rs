@@ -148,6 +148,7 @@ impl Init {
                 let operand = function.operands.get(usize::from(slot));
                 Initial::Constant(operand.and_then(|operand| operand.broadcast.init()).unwrap_or(0.0))
             }
+            (Op::Gem { p, .. }, ParamRole::Operand(_), _) => Initial::Constant(*p as f32),
             (_, ParamRole::Operand(_), _) => Initial::Constant(0.0),
             (_, ParamRole::Weight | ParamRole::RunningVar, _) => Initial::Constant(1.0),
             (_, ParamRole::Bias | ParamRole::RunningMean, _) => Initial::Constant(0.0),

@@ -37,6 +37,13 @@ pub enum Train {
     SampleNormGradParams(SampleNorm),
     /// `(x, dy)` to `dx` of a norm of each sample.
     SampleNormGradInput(SampleNorm),
+    /// `(x, dy)` to `dx` of values over their Euclidean norm.
+    L2NormGrad {
+        /// The smallest norm that is divided by.
+        eps: f64,
+    },
+    /// `(x, dy)` to `dx` of a maximum over channels: the first of the largest ones gets the gradient.
+    MaxOverChannelsGrad,
     /// `(dy[, other])` to `dx` of a convolution, optionally added to another gradient of its operand.
     ConvGradInput {
         /// The convolution. Its epilogue belongs to the gradient: only the residual, set by the fusion pass.
@@ -129,6 +136,8 @@ impl Train {
             Train::NormGradParams { .. } => "norm-grad-params",
             Train::NormGradInput { .. } => "norm-grad-input",
             Train::SampleNormGradParams(_) => "sample-norm-grad-params",
+            Train::L2NormGrad { .. } => "l2norm-grad",
+            Train::MaxOverChannelsGrad => "max-over-channels-grad",
             Train::SampleNormGradInput(_) => "sample-norm-grad-input",
             Train::ConvGradInput { .. } => "conv-grad-input",
             Train::ConvGradWeight(_) => "conv-grad-weight",

@@ -4,6 +4,7 @@
 mod dce;
 mod drop_identity;
 mod fold_norm;
+mod fold_scale;
 mod fuse_elementwise;
 mod fuse_epilogue;
 mod fuse_relu_grad;
@@ -45,6 +46,7 @@ type Pass = (&'static str, fn(&mut ShapedNetwork));
 const INFERENCE: &[Pass] = &[
     ("drop-identity", drop_identity::run),
     ("fold-norm", fold_norm::run),
+    ("fold-scale", fold_scale::run),
     ("fuse-epilogue", fuse_epilogue::run),
     ("fuse-elementwise", fuse_elementwise::run),
     ("dce", dce::run),

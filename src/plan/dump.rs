@@ -116,6 +116,8 @@ fn kernel(kernel: &Kernel) -> String {
         Kernel::Elementwise(function) => function.name.clone(),
         Kernel::ScaleShift { act: a, .. } => format!("scale-shift{}", act(a)),
         Kernel::SampleNorm { norm, act: a } => format!("{}{}", Op::SampleNorm(*norm).word(), act(a)),
+        Kernel::OverChannels(reduction) => format!("{} over channels", Op::OverChannels(*reduction).word()),
+        Kernel::L2Norm { eps } => Op::L2Norm { eps: *eps }.word().to_owned(),
         Kernel::Copy => "copy".to_owned(),
         Kernel::Concat { placed: 0, .. } => "concat".to_owned(),
         Kernel::Concat { placed, .. } => format!("concat, {placed} in place"),

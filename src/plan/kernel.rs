@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{ElementwiseKernel, FusedFunction, TrainKernel};
-use crate::ir::{CustomOp, SampleNorm};
+use crate::ir::{CustomOp, Reduction, SampleNorm};
 use crate::kernels::ConvShape;
 use crate::kernels::interpolate::Interpolation;
 use crate::kernels::nchw::gemm::Tiles;
@@ -100,6 +100,13 @@ pub enum Kernel {
         /// The function applied last, by norms of groups of channels.
         act: Option<FusedFunction>,
     },
+    /// One value for the channels of each place, in the plain layout.
+    OverChannels(Reduction),
+    /// The channels of each place over their Euclidean norm.
+    L2Norm {
+        /// The smallest norm that is divided by.
+        eps: f64,
+    },
     /// A copy.
     Copy,
     /// Concatenation along channels.
@@ -178,7 +185,11 @@ impl Kernel {
         match self {
             Kernel::Elementwise(function) => function.is_full(slot),
             Kernel::Train(train) => train.may_overwrite(slot),
-            Kernel::ScaleShift { .. } | Kernel::SampleNorm { .. } | Kernel::Copy | Kernel::Softmax { .. } => slot == 0,
+            Kernel::ScaleShift { .. }
+            | Kernel::SampleNorm { .. }
+            | Kernel::L2Norm { .. }
+            | Kernel::Copy
+            | Kernel::Softmax { .. } => slot == 0,
             // a residual that is overwritten is no input any more
             _ => false,
         }

@@ -110,6 +110,8 @@ impl Layouts {
             Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
             | Kernel::SampleNorm { .. }
+            | Kernel::OverChannels(_)
+            | Kernel::L2Norm { .. }
             | Kernel::Copy
             | Kernel::Concat { .. }
             | Kernel::Pool(_)
@@ -145,6 +147,8 @@ impl StepLayout {
     fn writes_blocked(self, step: &Step) -> bool {
         let is_map = match &step.kernel {
             Kernel::Train(train) => train.yields_per_sample,
+            // a single channel
+            Kernel::OverChannels(_) => false,
             _ => true,
         };
         self.blocked && is_map

@@ -56,7 +56,7 @@ impl TrainKernel {
     pub fn may_overwrite(&self, slot: usize) -> bool {
         match &self.op {
             Train::BatchNorm { .. } => slot == 2,
-            Train::NormGradInput { .. } | Train::SampleNormGradInput(_) => slot < 2,
+            Train::NormGradInput { .. } | Train::SampleNormGradInput(_) | Train::L2NormGrad { .. } => slot < 2,
             Train::SoftmaxGrad | Train::Dropout { .. } => slot == 0,
             _ => false,
         }
@@ -70,6 +70,7 @@ impl TrainKernel {
             | Train::LinearGradInput { .. }
             | Train::LinearGradWeight
             | Train::Unflatten(_)
+            | Train::MaxOverChannelsGrad
             | Train::SoftmaxGrad
             | Train::CrossEntropy { .. }
             | Train::CrossEntropyGrad { .. } => false,

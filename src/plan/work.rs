@@ -82,6 +82,8 @@ impl Kernel {
             Kernel::Elementwise(_)
             | Kernel::ScaleShift { .. }
             | Kernel::SampleNorm { .. }
+            | Kernel::L2Norm { .. }
+            | Kernel::OverChannels(_)
             | Kernel::Copy
             | Kernel::Softmax { .. } => Family::Elementwise,
             Kernel::Train(_) => Family::Train,

@@ -3,9 +3,11 @@
 use super::arena::Memory;
 use super::exec_norm::Norm;
 use super::exec_train;
-use crate::ir::{Broadcast, Chunk, CustomOp, Slice, SliceMut};
+use crate::ir::{Broadcast, Chunk, CustomOp, Reduction, Slice, SliceMut};
 use crate::kernels::elementwise::{self, Geometry, Operand};
 use crate::kernels::nchwc::direct::Second;
+use crate::kernels::norm::fold::{Fold, fold_channels};
+use crate::kernels::norm::l2::l2_norm;
 use crate::kernels::train::movement;
 use crate::kernels::{
     ConvOperands, Epilogue, Layout, Residual, ThreadPool, interpolate, linear, nchw, nchwc, upsample, winograd,
@@ -83,6 +85,18 @@ pub(super) fn run(step: &Step, weights: &[&[f32]], memory: &Memory<'_>, pool: &T
         Kernel::Pool(shape) if in_blocks => nchwc::pool::pool(pool, isa, shape, read(0), out),
         Kernel::AdaptiveAvg { input, output } if in_blocks => {
             nchwc::pool::adaptive_avg(pool, isa, size(0), size(1), *input, *output, read(0), out);
+        }
+        Kernel::OverChannels(reduction) => {
+            let buffer = memory.plan().buffer(step.inputs[0]);
+            let fold = match reduction {
+                Reduction::Mean => Fold::Mean,
+                Reduction::Max => Fold::Max,
+            };
+            fold_channels(pool, isa, buffer.layout, buffer.sizes, fold, read(0), out);
+        }
+        Kernel::L2Norm { eps } => {
+            let buffer = memory.plan().buffer(step.output());
+            l2_norm(pool, isa, buffer.layout, buffer.sizes, *eps, first(), None, out);
         }
         Kernel::SampleNorm { norm, act } => {
             let buffer = memory.plan().buffer(step.output());

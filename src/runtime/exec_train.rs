@@ -3,6 +3,8 @@
 use super::arena::Memory;
 use super::exec_norm::Norm;
 use crate::ir::{Broadcast, Train};
+use crate::kernels::norm::fold::max_grad;
+use crate::kernels::norm::l2::l2_norm;
 use crate::kernels::train::norm::NormParams;
 use crate::kernels::train::reduce::{self, Over};
 use crate::kernels::train::{channel_mul, conv_weight, dropout, linear, loss, movement, norm, pool as pool_grad, softmax};
@@ -53,6 +55,8 @@ pub(super) fn run(
             let params = norm_params(2, norm.eps);
             norm::grad_input(pool, isa, layout, sizes, &params, *relu, read(3), apart(0), apart(1), out);
         }
+        Train::L2NormGrad { eps } => l2_norm(pool, isa, layout, sizes, *eps, apart(0), Some(apart(1)), out),
+        Train::MaxOverChannelsGrad => max_grad(pool, sizes, read(0), read(1), out),
         Train::SampleNormGradParams(norm) => {
             Norm { norm, pool, isa, layout, sizes }.grad_params(read(0), read(1), scratch(), out);
         }

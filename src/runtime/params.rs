@@ -91,6 +91,10 @@ impl ParamStore {
                 }
                 norm(n, len)
             }
+            ParamSource::Scaled { of, factor } => {
+                self.has(of, shape)?;
+                self.has(&factor.source, &factor.shape)
+            }
         }
     }
 
@@ -119,6 +123,12 @@ impl ParamStore {
                     (0..len).map(|i| (shift[i] + own.as_ref().map_or(0.0, |b| f64::from(b[i])) * scale[i]) as f32).collect();
                 Ok(Cow::Owned(folded))
             }
+            ParamSource::Scaled { of, factor } => {
+                let (values, factors) = (self.evaluate(of, shape)?, self.evaluate(&factor.source, &factor.shape)?);
+                let depth = values.len() / factors.len().max(1);
+                let times = |(i, &v): (usize, &f32)| (f64::from(v) * f64::from(factors[i / depth.max(1)])) as f32;
+                Ok(Cow::Owned(values.iter().enumerate().map(times).collect()))
+            }
         }
     }
 
@@ -127,6 +137,7 @@ impl ParamStore {
         let tensor = match source {
             ParamSource::Named(name) => self.get(name),
             ParamSource::FoldedWeight { conv, .. } => self.get(&format!("{conv}.weight")),
+            ParamSource::Scaled { of, .. } => return self.release(of),
             // only a few floats per filter
             ParamSource::FoldedBias { .. } => None,
         };

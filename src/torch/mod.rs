@@ -103,6 +103,21 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     (
+        "GeM(",
+        r#"class GeM(nn.Module):
+    """Generalized-mean pooling of the whole feature map (Radenovic et al. 2018)."""
+
+    def __init__(self, p=3.0, eps=1e-06):
+        super().__init__()
+        self.p = nn.Parameter(torch.full((1,), p))
+        self.eps = eps
+
+    def forward(self, x):
+        powers = x.clamp(min=self.eps).pow(self.p)
+        return powers.mean(tuple(range(2, x.dim())), keepdim=True).pow(1.0 / self.p)
+"#,
+    ),
+    (
         "LayerNorm2d(",
         r#"class LayerNorm2d(nn.LayerNorm):
     """Layer normalization of the channels at every place."""

@@ -13,7 +13,7 @@ const USED: &[&str] =
 
 /// Helper functions and classes that the generated file may contain.
 const HELPERS: &[&str] =
-    &["LayerNorm2d", "PadChannels", "Scope", "Subsample", "avg_pool", "ceil_mode_padding", "drop_path", "max_pool_ceil"];
+    &["GeM", "LayerNorm2d", "PadChannels", "Scope", "Subsample", "avg_pool", "ceil_mode_padding", "drop_path", "max_pool_ceil"];
 
 /// Attributes that `nn.Module` assigns to itself (`train()`, `eval()`, `compile()`, hooks). PyTorch raises an error if a submodule has
 /// that name, no matter how it was registered.
@@ -209,7 +209,7 @@ mod tests {
         for name in HELPERS
             .iter()
             .chain(USED)
-            .filter(|name| !["LayerNorm2d", "Scope", "PadChannels", "Subsample", "OrderedDict", "F"].contains(name))
+            .filter(|name| !["GeM", "LayerNorm2d", "Scope", "PadChannels", "Subsample", "OrderedDict", "F"].contains(name))
         {
             assert!(!is_local(name), "{name}");
         }

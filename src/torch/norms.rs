@@ -27,6 +27,12 @@ impl Use<'_> {
         }
     }
 
+    /// The module of generalized-mean pooling.
+    pub(super) fn gem(p: f64, eps: f64) -> Expr {
+        let power = Arg::kw("p", Val::Float(p), Val::Float(3.0));
+        Expr::call("GeM", vec![power, Arg::kw("eps", Val::Float(eps), Val::Float(1e-6))])
+    }
+
     /// The call that computes a norm without parameters.
     pub(super) fn plain_norm(&self, norm: &SampleNorm, x: Expr) -> Expr {
         let eps = Arg::kw("eps", Val::Float(norm.eps), Val::Float(SampleNorm::EPS));

@@ -6,7 +6,7 @@ use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
 use super::rearrange;
-use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Shape, Sides};
+use crate::ir::{Checked, Conv, Epilogue, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Reduction, Shape, Sides};
 
 /// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
@@ -87,6 +87,7 @@ impl<'a> Use<'a> {
                 Some(Expr::call(&self.dims("nn.BatchNorm"), args))
             }
             Op::SampleNorm(norm) if norm.affine => Some(self.sample_norm(norm)),
+            Op::Gem { p, eps } => Some(Self::gem(*p, *eps)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 if self.node.op.is_parameter(&self.node.name) {
                     return Some(functions::parameter(function, self.channels()));
@@ -116,6 +117,7 @@ impl<'a> Use<'a> {
             Op::Conv(conv) if !is_even(conv.pad) => None,
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
             Op::SampleNorm(norm) => Some(self.sample_norm(norm)),
+            Op::Gem { p, eps } => Some(Self::gem(*p, *eps)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
                 if function.values().count() == 1 && !self.node.op.is_parameter(&self.node.name) { self.layer() } else { None }
             }
@@ -141,6 +143,8 @@ impl<'a> Use<'a> {
             }
             Op::Rearrange(of) => rearrange::module(of),
             Op::Input(_)
+            | Op::OverChannels(_)
+            | Op::L2Norm { .. }
             | Op::ChannelConv(_)
             | Op::Pool(_)
             | Op::Concat
@@ -165,7 +169,11 @@ impl<'a> Use<'a> {
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
             Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
             Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
+            Op::Gem { .. } => Expr::apply(member, x),
             Op::SampleNorm(norm) => self.plain_norm(norm, x),
+            Op::OverChannels(Reduction::Mean) => Expr::Seq(vec![x, Expr::text(".mean(1, keepdim=True)")]),
+            Op::OverChannels(Reduction::Max) => Expr::Seq(vec![x, Expr::text(".max(1, keepdim=True).values")]),
+            Op::L2Norm { eps } => with("F.normalize", x, vec![Arg::kw("eps", Val::Float(*eps), Val::Float(1e-12))]),
             Op::Elementwise(function) if self.node.op.is_parameter(&self.node.name) => {
                 functions::with_parameter(function, member, all, self.rank())
             }

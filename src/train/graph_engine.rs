@@ -82,6 +82,10 @@ impl GraphEngine {
             };
             for param in &node.params {
                 let ParamSource::Named(name) = &param.source else { continue };
+                // two functions may read the same one
+                if params.iter().any(|known: &TrainedParam| known.name == *name) {
+                    continue;
+                }
                 let len = param.shape.iter().product();
                 let values = store.values(name, len).map_err(RunError::from)?.into_owned();
                 if !param.role.is_learned() {

@@ -37,6 +37,11 @@ fn cifar() {
 }
 
 #[test]
+fn convnext() {
+    dumps("convnext.resnet");
+}
+
+#[test]
 fn crepe() {
     dumps("crepe.resnet");
 }
@@ -84,6 +89,11 @@ fn fpn() {
 #[test]
 fn googlenet() {
     dumps("googlenet.resnet");
+}
+
+#[test]
+fn groupnorm() {
+    dumps("groupnorm.resnet");
 }
 
 #[test]
@@ -190,11 +200,13 @@ fn every_model_has_its_test() {
         [
             "antialias.resnet",
             "cifar.resnet",
+            "convnext.resnet",
             "densenet.resnet",
             "dilated.resnet",
             "fashion.resnet",
             "fpn.resnet",
             "googlenet.resnet",
+            "groupnorm.resnet",
             "highway.resnet",
             "plain.resnet",
             "preact.resnet",

@@ -6,8 +6,8 @@ use crate::common::{Build, Rng, distance, noise};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape,
-    SquareOrder, Squares, Target, Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    Reduction, Shape, SquareOrder, Squares, Target, Upsample, Value,
 };
 use resnetc::internal::runtime::{Model, ParamStore, SessionOptions, interp};
 
@@ -205,6 +205,18 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
             let stride = [b.rng.range(1, 4), b.rng.range(1, 4)];
             b.push(Op::Subsample(stride), &[x])
         }
+        25 => {
+            let op = [
+                Op::Gem { p: 3.0, eps: 1e-6 },
+                Op::OverChannels(Reduction::Mean),
+                Op::OverChannels(Reduction::Max),
+                Op::L2Norm { eps: 1e-12 },
+            ];
+            let op = b.rng.one_of(&op);
+            let takes_vectors = !matches!(op, Op::Gem { .. });
+            let x = if takes_vectors && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
+            b.push(op, &[x])
+        }
         _ => {
             let over = b.rng.one_of(&[NormOver::Channels, NormOver::All, NormOver::Groups(groups), NormOver::Places]);
             let x = if over != NormOver::Places && b.rng.flip() { b.push(Op::Flatten, &[x]) } else { x };
@@ -287,7 +299,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..26, threads in 1usize..4) {
+    fn each_operator_agrees_with_the_oracle(seed in any::<u64>(), which in 0usize..27, threads in 1usize..4) {
         let (checked, params, inputs) = single(seed >> 1, which);
         agrees(checked, params, &inputs, threads, ROUNDING);
     }

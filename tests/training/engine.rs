@@ -3,7 +3,7 @@
 use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4};
 use resnetc::internal::grad::{GradOptions, training};
-use resnetc::internal::ir::{Checked, NormOver, Op, SampleNorm, Shape};
+use resnetc::internal::ir::{Checked, NormOver, Op, Reduction, SampleNorm, Shape};
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::plan::Settings;
 use resnetc::internal::runtime::SessionOptions;
@@ -21,6 +21,12 @@ fn network() -> (Checked, ParamStore) {
     let x = b.block(x, 8, 1, false, 1);
     let x = b.push(Op::SampleNorm(SampleNorm { over: NormOver::Groups(4), eps: 1e-5, affine: true }), &[x]);
     let x = b.block(x, 20, 2, false, 1);
+    let mean = b.push(Op::OverChannels(Reduction::Mean), &[x]);
+    let largest = b.push(Op::OverChannels(Reduction::Max), &[x]);
+    let unit = b.push(Op::L2Norm { eps: 1e-12 }, &[x]);
+    let both = b.push(Op::Concat, &[mean, largest, unit]);
+    let both = b.conv(both, 20, 3, 1, 1);
+    let x = b.plus(x, both);
     let gate = b.push(Op::AdaptiveAvgPool([1, 1]), &[x]);
     let x = b.times(x, gate);
     let y = b.head(x, 5);

@@ -7,7 +7,7 @@ use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
     Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
-    SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
+    Reduction, SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -196,6 +196,22 @@ fn norms_of_each_sample() {
 }
 
 #[test]
+fn what_becomes_of_the_channels_of_a_place() {
+    for (seed, op) in
+        [(1, Op::OverChannels(Reduction::Mean)), (2, Op::OverChannels(Reduction::Max)), (3, Op::L2Norm { eps: 1e-12 })]
+    {
+        between(seed, [4, 5], op.clone()).check(op.word());
+        case(seed + 3, 0.0, |b| {
+            let x = b.input("x", Shape::fixed(&[5]));
+            let y = b.linear(x, 6);
+            let y = b.push(op.clone(), &[y]);
+            b.linear(y, 3)
+        })
+        .check(op.word());
+    }
+}
+
+#[test]
 fn norms_activations_and_what_moves_values() {
     let norm = resnetc::internal::ir::BatchNorm { eps: 1e-3, momentum: 0.1 };
     between(1, [4, 5], Op::BatchNorm(norm)).check("batchnorm");
@@ -258,6 +274,15 @@ fn norms_activations_and_what_moves_values() {
     })
     .check("softmax over groups, and a reshape, of a vector");
     between(12, [5, 4], Op::GlobalMaxPool).check("global maximum");
+    case(21, 0.0, |b| {
+        let x = b.input("x", Shape::fixed(&[2, 5, 4]));
+        let x = b.conv(x, 4, 3, 1, 1);
+        let x = b.sigmoid(x);
+        let y = b.push(Op::Gem { p: 3.0, eps: 1e-6 }, &[x]);
+        let y = b.push(Op::Flatten, &[y]);
+        b.linear(y, 3)
+    })
+    .check("generalized mean");
     case(13, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[2, 5, 7]));
         let x = b.conv(x, 3, 3, 1, 1);

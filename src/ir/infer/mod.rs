@@ -12,9 +12,9 @@ mod window;
 
 pub use error::ShapeError;
 
-use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Shape, TensorType, Train, one_dimensional};
+use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Reduction, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
-use norm::sample_norm;
+use norm::{sample_norm, with_channels};
 use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, map_of, nonzero};
 use rows::rows;
 use window::slide;
@@ -75,6 +75,8 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             out
         }
         Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
+        Op::L2Norm { .. } => with_channels(op, dims[0])?.to_vec(),
+        Op::OverChannels(_) => [&[Dim::Fixed(1)], &with_channels(op, dims[0])?[1..]].concat(),
         Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
         Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,
@@ -127,7 +129,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the output size", size)?;
             vec![Dim::Fixed(channels), Dim::Fixed(size[0]), Dim::Fixed(size[1])]
         }
-        Op::GlobalMaxPool => {
+        Op::GlobalMaxPool | Op::Gem { .. } => {
             let (channels, _) = map_of(op, dims[0])?;
             vec![Dim::Fixed(channels), Dim::Fixed(1), Dim::Fixed(1)]
         }
@@ -252,7 +254,8 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             let sizes = got.sizes().ok_or_else(|| ShapeError::Free { op: op.word().into(), shape: got })?;
             fixed(&[&[2], &norm.param_shape(&sizes)[..]].concat())
         }
-        Train::SoftmaxGrad | Train::SampleNormGradInput(_) => {
+        Train::MaxOverChannelsGrad => back(Op::OverChannels(Reduction::Max), dims[0].to_vec(), 1)?,
+        Train::SoftmaxGrad | Train::SampleNormGradInput(_) | Train::L2NormGrad { .. } => {
             equal(op, dims[0], dims[1], 1)?;
             dims[0].to_vec()
         }

@@ -4,6 +4,12 @@ use super::ShapeError;
 use super::operands::{MAP, map_of, nonzero};
 use crate::ir::{Dim, NormOver, Op, SampleNorm, Shape};
 
+/// The operand, if the number of its channels is known.
+pub(super) fn with_channels<'a>(op: &Op, x: &'a [Dim]) -> Result<&'a [Dim], ShapeError> {
+    let got = Shape::Known(x.to_vec());
+    if got.channels().is_some() { Ok(x) } else { Err(ShapeError::Rank { op: op.word().into(), needs: MAP, got }) }
+}
+
 /// The result, which has the operand's shape.
 pub(super) fn sample_norm(op: &Op, norm: &SampleNorm, x: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
     let got = || Shape::Known(x.to_vec());

@@ -172,6 +172,7 @@ impl Op {
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
+            Op::Gem { .. } => vec![(ParamRole::Operand(0), vec![1])],
             Op::SampleNorm(norm) => {
                 let Some(sizes) = operands[0].sizes().or_else(|| (norm.over != NormOver::All).then(|| vec![channels])) else {
                     return Vec::new();
@@ -197,6 +198,7 @@ impl Op {
             (Op::Elementwise(function), ParamRole::Operand(slot)) => {
                 function.operands.get(usize::from(slot)).map_or("", |operand| &operand.name)
             }
+            (Op::Gem { .. }, ParamRole::Operand(_)) => "p",
             _ => role.suffix(),
         }
     }

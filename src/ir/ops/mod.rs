@@ -8,6 +8,7 @@ mod linear;
 mod norm;
 mod pool;
 mod rearrange;
+mod reduce;
 mod schema;
 mod shape;
 mod table;

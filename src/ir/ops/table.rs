@@ -2,7 +2,7 @@
 
 use super::schema::{Attribute, Kind, Operator, Schema};
 use super::value::{AttrValue, Attributes};
-use super::{conv, elementwise, linear, norm, pool, rearrange, shape};
+use super::{conv, elementwise, linear, norm, pool, rearrange, reduce, shape};
 use crate::ir::elementwise::{Elementwise, Number};
 use crate::ir::op::Op;
 
@@ -12,6 +12,7 @@ const FAMILIES: &[&[Operator]] = &[
     norm::OPERATORS,
     elementwise::OPERATORS,
     pool::OPERATORS,
+    reduce::OPERATORS,
     linear::OPERATORS,
     shape::OPERATORS,
     rearrange::OPERATORS,

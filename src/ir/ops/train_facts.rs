@@ -36,6 +36,8 @@ impl Train {
             Train::BatchNorm { .. }
             | Train::SampleNormGradParams(_)
             | Train::SampleNormGradInput(_)
+            | Train::L2NormGrad { .. }
+            | Train::MaxOverChannelsGrad
             | Train::ConvGradWeight(_)
             | Train::LinearGradWeight
             | Train::MaxPoolGrad(_)

@@ -4,7 +4,7 @@ use crate::kernels::dispatch::Kernel;
 use crate::kernels::simd::Simd;
 
 /// Places that are computed together, so that additions do not wait for each other, and what they share is loaded once.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 
 /// Vectors whose values are summed before the sum is added to that of all: nested sums have smaller rounding errors.
 const CHUNK: usize = 64;
@@ -64,7 +64,7 @@ impl Strip {
     /// # Safety
     /// As [`Kernel::run`].
     #[inline(always)]
-    unsafe fn total<S: Simd, const T: usize>(&self, sums: &mut [S::V; T]) {
+    pub unsafe fn total<S: Simd, const T: usize>(&self, sums: &mut [S::V; T]) {
         if self.across {
             // SAFETY: guaranteed by the caller
             (0..T).for_each(|t| unsafe { sums[t] = S::splat(S::sum(sums[t])) });
@@ -77,7 +77,7 @@ impl Strip {
     /// As [`Kernel::run`].
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
-    unsafe fn sums<S: Simd, const T: usize, const SQUARES: bool>(&self, x: *const f32, center: &[S::V; T]) -> [S::V; T] {
+    pub unsafe fn sums<S: Simd, const T: usize, const SQUARES: bool>(&self, x: *const f32, center: &[S::V; T]) -> [S::V; T] {
         // SAFETY: guaranteed by the caller
         unsafe {
             let mut totals = [S::zero(); T];

@@ -2,10 +2,14 @@
 //! eps)` and `y = weight * xhat + bias`.
 //!
 //! [`strips`] normalizes the channels of each place, or all values of a sample; [`groups`] the values of each group of channels.
-//! Both read the values of a mean twice, first for the mean and then for the squared differences from it, since the difference of
+//! [`l2`] divides the channels of each place by their Euclidean norm, and [`fold`] takes their mean or maximum.
+//!
+//! Norms read the values of a mean twice, first for the mean and then for the squared differences from it, since the difference of
 //! two large sums would lose the digits of a small variance.
 
+pub mod fold;
 pub mod groups;
+pub mod l2;
 mod loops;
 pub mod strips;
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum Over {
 }
 
 /// Places of a run.
-const PLACES: usize = 256;
+pub(super) const PLACES: usize = 256;
 
 /// Places whose products are summed in single precision for a parameter's gradient.
 const SUMMED: usize = 256;
@@ -35,10 +35,10 @@ const PARTS: usize = 64;
 
 /// How a norm walks through a value.
 #[derive(Clone, Copy)]
-struct Walk {
-    samples: usize,
+pub(super) struct Walk {
+    pub samples: usize,
     /// Places of each sample.
-    places: usize,
+    pub places: usize,
     /// Values of a place.
     values: usize,
     /// Vectors of a place, or vectors of neighboring places if those are in a vector.
@@ -46,9 +46,9 @@ struct Walk {
     /// Floats from a vector to the next one of the same places.
     step: usize,
     /// Floats from a place to the next one.
-    place: usize,
+    pub place: usize,
     /// Floats from a sample to the next one.
-    sample: usize,
+    pub sample: usize,
     /// The instruction set of the vectors; none for single floats.
     isa: Option<VectorIsa>,
     /// Whether the lanes of a vector are values of one place; otherwise they are places.
@@ -56,7 +56,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(isa: Isa, layout: Layout, over: Over, [batch, channels, height, width]: [usize; 4]) -> Walk {
+    pub fn new(isa: Isa, layout: Layout, over: Over, [batch, channels, height, width]: [usize; 4]) -> Walk {
         let plane = height * width;
         let row = match over {
             Over::All => channels * plane,
@@ -90,13 +90,13 @@ impl Walk {
     }
 
     /// Places that are computed together at least, and how many of these a sample has.
-    fn unit(&self) -> (usize, usize) {
+    pub fn unit(&self) -> (usize, usize) {
         let unit = if self.across { 1 } else { self.lanes() };
         (unit, self.places.div_ceil(unit))
     }
 
     /// Floats of the value, those that fill the last block included.
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.samples * self.vectors * self.places * if self.across { self.lanes() } else { 1 }
     }
 
@@ -112,14 +112,14 @@ impl Walk {
     }
 
     /// Checks that the slices have the sizes of the value.
-    fn check(&self, params: &NormParams<'_>, values: &[Option<usize>]) {
+    pub fn check(&self, params: &NormParams<'_>, values: &[Option<usize>]) {
         assert!(values.iter().flatten().all(|&len| len == self.len()), "{values:?} of {}", self.len());
         assert!([params.weight, params.bias].into_iter().flatten().all(|list| list.len() == self.learned()));
     }
 
     /// Calls a kernel for some units of a sample: with vectors, and with single floats for places that fill none. `operands` makes
     /// what it reads from the strip and from the index of its first float.
-    fn run<K: Kernel>(
+    pub fn run<K: Kernel>(
         &self,
         sample: usize,
         units: Range<usize>,

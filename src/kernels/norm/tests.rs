@@ -1,5 +1,7 @@
 //! Comparison with the definition in double precision, on random sizes, in either layout.
 
+use super::fold::{Fold, fold_channels, max_grad};
+use super::l2::l2_norm;
 use super::strips::Over;
 use super::*;
 use crate::kernels::reference::{Numbers, activate_f64, activations, blocked, max_error, plain};
@@ -196,6 +198,76 @@ fn gradients_agree_with_their_definition() {
             let error = max_error(&found, expected);
             // a small deviation magnifies rounding twice
             assert!(error < tolerance(case) * expected_inverse, "{what} {isa} {layout:?} {:?} {sizes:?}: {error}", case.set);
+        }
+    });
+}
+
+/// The channels of each place of a value, in the order of the places.
+fn places(case: &Case, values: &[f32]) -> Vec<Vec<f64>> {
+    let [n, c, h, w] = case.sizes;
+    let at = |place: usize, channel: usize| (place / (h * w) * c + channel) * h * w + place % (h * w);
+    (0..n * h * w).map(|place| (0..c).map(|channel| f64::from(values[at(place, channel)])).collect()).collect()
+}
+
+#[test]
+fn means_and_maxima_over_channels_agree_with_their_definition() {
+    cases(5, |_, pool, isa, layout, case| {
+        let x = to_layout(layout, case.sizes, &case.x);
+        for fold in [Fold::Mean, Fold::Max] {
+            let expected: Vec<f64> = places(case, &case.x)
+                .iter()
+                .map(|channels| match fold {
+                    Fold::Mean => channels.iter().sum::<f64>() / channels.len() as f64,
+                    Fold::Max => channels.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                })
+                .collect();
+            let mut out = vec![f32::NAN; expected.len()];
+            fold_channels(pool, isa, layout, case.sizes, fold, &x, &mut out);
+            let error = max_error(&out, &expected);
+            assert!(error < tolerance(case), "{isa} {layout:?} {fold:?} {:?}: {error}", case.sizes);
+        }
+    });
+}
+
+#[test]
+fn the_first_of_the_largest_channels_gets_the_gradient() {
+    let pool = ThreadPool::new(2).unwrap();
+    let nan = f32::NAN;
+    // three channels of four places
+    let x = [1.0, 2.0, -1.0, 0.0, 1.0, 3.0, f32::NEG_INFINITY, nan, 0.5, 3.0, -1.0, 5.0];
+    let mut dx = [9.0; 12];
+    max_grad(&pool, [1, 3, 2, 2], &x, &[1.0, 2.0, 3.0, 4.0], &mut dx);
+    assert_eq!(dx, [1.0, 0.0, 3.0, 0.0, 0.0, 2.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
+    let mut largest = [0.0; 4];
+    fold_channels(&pool, Isa::Portable, Layout::Nchw, [1, 3, 2, 2], Fold::Max, &x, &mut largest);
+    assert!(largest[..3] == [1.0, 3.0, -1.0] && largest[3].is_nan());
+}
+
+#[test]
+fn values_over_their_norm_and_their_gradient_agree_with_the_definition() {
+    cases(6, |n, pool, isa, layout, case| {
+        let sizes = case.sizes;
+        // sometimes below the smallest norm
+        let eps = [1e-12, 1e4][n.below(2)];
+        let [x, dy] = [&case.x, &case.dy].map(|values| to_layout(layout, sizes, values));
+        let (mut y, mut dx) = (x.clone(), dy.clone());
+        l2_norm(pool, isa, layout, sizes, eps, None, None, &mut y);
+        l2_norm(pool, isa, layout, sizes, eps, Some(&x), Some(None), &mut dx);
+        let (given, gradients) = (places(case, &case.x), places(case, &case.dy));
+        let (found_y, found_dx) = (from_layout(layout, sizes, &y), from_layout(layout, sizes, &dx));
+        let found = [found_y, found_dx].map(|values| places(case, &values));
+        for (place, x) in given.iter().enumerate() {
+            let norm = x.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let along =
+                if norm > eps { x.iter().zip(&gradients[place]).map(|(x, dy)| x * dy).sum::<f64>() / (norm * norm) } else { 0.0 };
+            for (channel, &v) in x.iter().enumerate() {
+                let (y, dx) = (v / norm.max(eps), (gradients[place][channel] - v * along) / norm.max(eps));
+                assert!((found[0][place][channel] - y).abs() < 1e-5, "{isa} {layout:?} {sizes:?}");
+                assert!(
+                    (found[1][place][channel] - dx).abs() < 1e-4 * (1.0 / norm.max(eps)).max(1.0),
+                    "{isa} {layout:?} {sizes:?}"
+                );
+            }
         }
     });
 }

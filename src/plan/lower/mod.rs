@@ -107,6 +107,9 @@ impl Lowering<'_> {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::ScaleShift { plane: self.plane(result)?, act }
             }
+            Op::Gem { .. } => return Err(PlanError::Internal(format!("`{}` is not in terms of powers", node.name))),
+            Op::OverChannels(reduction) => Kernel::OverChannels(*reduction),
+            Op::L2Norm { eps } => Kernel::L2Norm { eps: *eps },
             Op::SampleNorm(norm) => {
                 let act = self.following_function(id).map(|(_, act)| FusedFunction::new(act));
                 Kernel::SampleNorm { norm: *norm, act }

@@ -255,6 +255,9 @@ fn evaluate(
             };
             normalize(norm, x[0], &weight, &bias, &mean, &var)
         }
+        Op::Gem { .. } => return Err(RunError::Internal(format!("`{}` is not in terms of powers", node.name))),
+        Op::OverChannels(reduction) => norm::over_channels(*reduction, x[0]),
+        Op::L2Norm { eps } => norm::l2_norm(*eps, x[0]),
         Op::SampleNorm(norm) => {
             let (weight, bias) = (param(ParamRole::Weight)?, param(ParamRole::Bias)?);
             sample_norm(norm, x[0], weight.as_deref(), bias.as_deref())

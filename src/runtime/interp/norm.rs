@@ -1,7 +1,8 @@
 //! Norms of each sample, by their definition.
 
 use super::array::Array;
-use crate::ir::{NormOver, SampleNorm};
+use super::ops::greater;
+use crate::ir::{NormOver, Reduction, SampleNorm};
 
 /// The normalized values before weight and bias, and the reciprocal of each value's deviation.
 pub(super) struct Hat {
@@ -98,4 +99,49 @@ pub(super) fn grad_params(norm: &SampleNorm, x: &Array, dy: &[f64], len: usize) 
         sums[len / 2 + at] += dy;
     }
     sums
+}
+
+/// The mean or maximum of each place's channels.
+pub(super) fn over_channels(reduction: Reduction, x: &Array) -> Vec<f64> {
+    let places = sets(NormOver::Channels, x);
+    let one = |set: &Vec<usize>| match reduction {
+        Reduction::Mean => mean(set, |i| x.data[i]),
+        Reduction::Max => set.iter().map(|&i| x.data[i]).fold(f64::NEG_INFINITY, greater),
+    };
+    places.iter().map(one).collect()
+}
+
+/// The gradient of the maximum: that of the result for the first of the largest values.
+pub(super) fn max_grad(x: &Array, dy: &[f64]) -> Vec<f64> {
+    let mut dx = vec![0.0; x.data.len()];
+    for (set, dy) in sets(NormOver::Channels, x).iter().zip(dy) {
+        let first = set.iter().copied().reduce(|best, i| {
+            let (v, best_v) = (x.data[i], x.data[best]);
+            if v > best_v || (v.is_nan() && !best_v.is_nan()) { i } else { best }
+        });
+        first.into_iter().for_each(|i| dx[i] = *dy);
+    }
+    dx
+}
+
+/// Each place's channels over their norm, or over the smallest norm.
+pub(super) fn l2_norm(eps: f64, x: &Array) -> Vec<f64> {
+    let mut y = x.data.clone();
+    for set in sets(NormOver::Channels, x) {
+        let norm = set.iter().map(|&i| x.data[i].powi(2)).sum::<f64>().sqrt();
+        set.iter().for_each(|&i| y[i] /= norm.max(eps));
+    }
+    y
+}
+
+/// The gradient: `(dy - y * sum(y * dy)) / norm`, and `dy / eps` below the smallest norm.
+pub(super) fn l2_norm_grad(eps: f64, x: &Array, dy: &[f64]) -> Vec<f64> {
+    let y = l2_norm(eps, x);
+    let mut dx = dy.to_vec();
+    for set in sets(NormOver::Channels, x) {
+        let norm = set.iter().map(|&i| x.data[i].powi(2)).sum::<f64>().sqrt();
+        let along = if norm > eps { set.iter().map(|&i| y[i] * dy[i]).sum::<f64>() } else { 0.0 };
+        set.iter().for_each(|&i| dx[i] = (dy[i] - y[i] * along) / norm.max(eps));
+    }
+    dx
 }

@@ -54,6 +54,8 @@ pub(super) fn evaluate(
             };
             dy.into_iter().enumerate().map(dx).collect()
         }
+        Train::L2NormGrad { eps } => norm::l2_norm_grad(*eps, x[0], &x[1].data),
+        Train::MaxOverChannelsGrad => norm::max_grad(x[0], &x[1].data),
         Train::SampleNormGradParams(of) => norm::grad_params(of, x[0], &x[1].data, shape.iter().product()),
         Train::SampleNormGradInput(of) => {
             let weight = if of.affine { Some(needed(ParamRole::Weight)?) } else { None };

@@ -39,7 +39,7 @@ impl<'a> Emitter<'a> {
         for id in checked.graph().ids() {
             taken.extend(checked.graph().node(id).params.iter().filter_map(|p| match &p.source {
                 ParamSource::Named(name) => Some(name.clone()),
-                ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => None,
+                ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => None,
             }));
         }
         Emitter { checked, params, opset, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
@@ -132,7 +132,7 @@ impl<'a> Emitter<'a> {
         };
         let name = match &param.source {
             ParamSource::Named(name) => name.clone(),
-            ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } => {
+            ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => {
                 self.fresh(&format!("{}.{}", node.name, role.suffix()))
             }
         };
@@ -157,6 +157,9 @@ impl<'a> Emitter<'a> {
             Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
+            Op::Gem { eps, .. } => self.gem(node, *eps, one)?,
+            Op::OverChannels(reduction) => self.over_channels(name, *reduction, one),
+            Op::L2Norm { eps } => self.l2_norm(name, *eps, one),
             Op::SampleNorm(norm) => self.sample_norm(id, node, norm, one)?,
             Op::Elementwise(function) => self.elementwise(id, function, &x)?,
             Op::Concat => self.push("Concat", name, &x, vec![int("axis", 1)]),

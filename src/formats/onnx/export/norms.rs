@@ -2,7 +2,7 @@
 
 use super::ExportError;
 use super::emit::{Emitter, float, int, ints, signed};
-use crate::ir::{Node, NodeId, NormOver, ParamRole, SampleNorm, Shape};
+use crate::ir::{Node, NodeId, NormOver, ParamRole, Reduction, SampleNorm, Shape};
 
 /// The first opset with `LayerNormalization`.
 const LAYER_NORM: i64 = 17;
@@ -121,5 +121,41 @@ impl Emitter<'_> {
         let bias = self.param_with_axes(node, ParamRole::Bias, axes)?;
         let y = self.push("Mul", &format!("{}.scaled", node.name), &[y, &weight], Vec::new());
         Ok(self.push("Add", &node.name, &[&y, &bias], Vec::new()))
+    }
+
+    /// From opset 18 on, the axes are an operand.
+    fn reduce(&mut self, op: &str, name: &str, x: &str) -> String {
+        if self.opset() < 18 {
+            return self.push(op, name, &[x], vec![ints("axes", &[1]), int("keepdims", 1)]);
+        }
+        let axes = self.numbers(&format!("{name}.axes"), &[1]);
+        self.push(op, name, &[x, &axes], vec![int("keepdims", 1)])
+    }
+
+    pub(super) fn over_channels(&mut self, name: &str, reduction: Reduction, x: &str) -> String {
+        match reduction {
+            Reduction::Mean => self.reduce("ReduceMean", name, x),
+            Reduction::Max => self.reduce("ReduceMax", name, x),
+        }
+    }
+
+    /// As PyTorch exports `F.normalize`.
+    pub(super) fn l2_norm(&mut self, name: &str, eps: f64, x: &str) -> String {
+        let norm = self.reduce("ReduceL2", &format!("{name}.norm"), x);
+        let least = self.values(&format!("{name}.eps"), Vec::new(), vec![eps as f32]);
+        let norm = self.push("Max", &format!("{name}.divisor"), &[&norm, &least], Vec::new());
+        self.push("Div", name, &[x, &norm], Vec::new())
+    }
+
+    /// A power, a mean and a root.
+    pub(super) fn gem(&mut self, node: &Node, eps: f64, x: &str) -> Result<String, ExportError> {
+        let step = |step: &str| format!("{}.{step}", node.name);
+        let p = self.param(node, ParamRole::Operand(0))?;
+        let least = self.values(&step("eps"), Vec::new(), vec![eps as f32]);
+        let x = self.push("Clip", &step("clipped"), &[x, &least], Vec::new());
+        let powers = self.push("Pow", &step("powers"), &[&x, &p], Vec::new());
+        let mean = self.push("GlobalAveragePool", &step("mean"), &[&powers], Vec::new());
+        let root = self.push("Reciprocal", &step("root"), &[&p], Vec::new());
+        Ok(self.push("Pow", &node.name, &[&mean, &root], Vec::new()))
     }
 }

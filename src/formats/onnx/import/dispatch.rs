@@ -24,6 +24,9 @@ impl Importer<'_> {
         if !failed && let Some(result) = self.channels_last(call) {
             return result;
         }
+        if !failed && let Some(result) = self.of_norm(call) {
+            return result;
+        }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
             "Conv" => Self::conv,
             "BatchNormalization" => Self::norm,
@@ -67,6 +70,9 @@ impl Importer<'_> {
             "GlobalAveragePool" => |this, call| this.one(call, Op::AdaptiveAvgPool([1, 1])),
             "GlobalMaxPool" => |this, call| this.one(call, Op::GlobalMaxPool),
             "ReduceMean" | "ReduceMax" => Self::reduce,
+            "ReduceL2" if failed => return Err(String::new()),
+            "ReduceL2" => return self.l2(call),
+            "LpNormalization" => Self::lp_normalization,
             "Pad" if failed => return Err(String::new()),
             "Pad" => return self.pad(call),
             "Slice" => Self::slice,
@@ -104,6 +110,7 @@ impl Importer<'_> {
             Some(Known::Condition(_)) => Err(format!("its operand {slot} is a comparison")),
             Some(Known::Axes(_)) => Err(format!("its operand {slot} has axes that are no feature map")),
             Some(Known::ChannelsLast(x)) => Err(format!("its operand {slot} is {} with the channels last", x.shape)),
+            Some(Known::Norm(..)) => Err(format!("its operand {slot} is a norm, which only its values may be divided by")),
             Some(Known::Grouped(..)) => Err(format!("its operand {slot} has its channels in groups")),
             Some(_) => Err(format!("its operand {slot} is a constant")),
             None => Err(format!("it has no operand {slot}")),

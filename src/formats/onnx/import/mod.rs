@@ -429,6 +429,9 @@ impl<'a> Importer<'a> {
                 Some(Known::ChannelsLast(_)) => {
                     self.unsupported.add("output", name, "its channels come last".to_owned());
                 }
+                Some(Known::Norm(..)) => {
+                    self.unsupported.add("output", name, "it is a Euclidean norm".to_owned());
+                }
                 Some(Known::Grouped(..)) => {
                     self.unsupported.add("output", name, "its channels are in groups".to_owned());
                 }

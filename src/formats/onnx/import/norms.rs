@@ -7,7 +7,7 @@ use super::layers::decimal;
 use super::names;
 use super::values::{Flow, Known, PerChannel, Size, per_channel};
 use crate::base::tensor::Tensor;
-use crate::ir::{NormOver, Op, SampleNorm};
+use crate::ir::{NormOver, Op, Reduction, SampleNorm};
 
 /// A weight and a bias.
 type Affine = Option<[Tensor; 2]>;
@@ -157,6 +157,59 @@ impl Importer<'_> {
         self.store(x, "weight", tensor(values)?);
         self.store(x, "bias", tensor(vec![0.0; channels])?);
         Ok(Some(x.clone()))
+    }
+
+    /// Whether a reduction is over the channels alone.
+    pub(super) fn is_over_channels(&self, call: &Call<'_>, x: &Flow) -> ImportResult<bool> {
+        let axes = self.list(call, "axes", 1)?.unwrap_or_default();
+        let keeps = call.int("keepdims") != Some(0);
+        Ok(keeps && matches!(axes[..], [axis] if x.axis(axis)? == x.lead))
+    }
+
+    /// The mean or maximum of the channels of each place.
+    pub(super) fn over_channels(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Flow> {
+        let reduction = if call.node.op_type() == "ReduceMax" { Reduction::Max } else { Reduction::Mean };
+        self.add(call, Op::OverChannels(reduction), &[x])
+    }
+
+    /// A Euclidean norm, which only its values may be divided by.
+    pub(super) fn l2(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let x = self.flow(call, 0)?;
+        if !self.is_over_channels(call, &x)? {
+            return Err("it is a norm over other axes than the channels, or drops them".to_owned());
+        }
+        Ok(Known::Norm(x, 0.0))
+    }
+
+    /// ONNX's own operator for values over their norm; it divides by no smallest norm.
+    pub(super) fn lp_normalization(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        let x = self.flow(call, 0)?;
+        if call.int("p").unwrap_or(2) != 2 || x.axis(call.int("axis").unwrap_or(-1))? != x.lead {
+            return Err("the language's `l2norm` is the Euclidean norm over the channels".to_owned());
+        }
+        self.add(call, Op::L2Norm { eps: 1e-12 }, &[&x])
+    }
+
+    /// The result of a node that reads a norm; `None` if it reads none.
+    pub(super) fn of_norm(&mut self, call: &Call<'_>) -> Option<ImportResult<Known>> {
+        let norm = |slot: usize| match self.known(call, slot) {
+            Some(Known::Norm(x, least)) => Some((x.clone(), *least)),
+            _ => None,
+        };
+        let (slot, (x, least)) = (0..call.node.input.len()).find_map(|slot| Some((slot, norm(slot)?)))?;
+        let constant = |slot: usize| self.known(call, slot).and_then(Known::single);
+        Some(match call.node.op_type() {
+            "Clip" if !call.has(2) => Ok(Known::Norm(x, constant(1).or(call.float("min")).unwrap_or(0.0).max(least))),
+            "Max" if call.node.input.len() == 2 => match constant(1 - slot) {
+                Some(value) => Ok(Known::Norm(x, value.max(least))),
+                None => Err("it reads a norm".to_owned()),
+            },
+            "Expand" | "Identity" | "Cast" => Ok(Known::Norm(x, least)),
+            "Div" if slot == 1 && matches!(self.flow(call, 0), Ok(whole) if whole.value == x.value) => {
+                self.add(call, Op::L2Norm { eps: decimal(least) }, &[&x]).map(Known::Value)
+            }
+            _ => Err("it reads a Euclidean norm, which only its values may be divided by".to_owned()),
+        })
     }
 }
 

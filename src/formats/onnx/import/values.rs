@@ -21,6 +21,8 @@ pub(super) enum Known {
     ChannelsLast(Flow),
     /// A value whose channels are in this many groups in the file, each of them a channel of its own there.
     Grouped(Flow, usize),
+    /// The Euclidean norm of a value's channels, or this number if that is larger.
+    Norm(Flow, f32),
     /// A constant, with the name of its initializer.
     Tensor(String, Tensor),
     /// Integers that are computed from shapes.
@@ -153,6 +155,7 @@ impl Known {
             | Known::Axes(_)
             | Known::ChannelsLast(_)
             | Known::Grouped(..)
+            | Known::Norm(..)
             | Known::Lowest(..)
             | Known::Condition(_)
             | Known::Failed => None,

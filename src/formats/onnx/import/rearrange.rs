@@ -80,8 +80,16 @@ impl Importer<'_> {
         for open in sizes.iter_mut().filter(|size| size.is_none()) {
             *open = Some(all / stated);
         }
-        let axes = axes.reshaped(&sizes.into_iter().flatten().collect::<Vec<_>>())?;
-        self.settled(call, axes)
+        let sizes: Vec<usize> = sizes.into_iter().flatten().collect();
+        match (axes.reshaped(&sizes), &sizes[..]) {
+            (Ok(axes), _) => self.settled(call, axes),
+            // sizes without common factors: no axis can be told from another
+            (Err(_), &[c, h, w]) if !axes.is_free() => {
+                let x = self.rearranged(call, &axes)?;
+                self.add(call, Op::Rearrange(Rearrange::Reshape([c, h, w].map(Some))), &[&x]).map(Known::Value)
+            }
+            (Err(reason), _) => Err(reason),
+        }
     }
 
     pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {

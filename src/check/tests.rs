@@ -30,6 +30,7 @@ impl Build {
             dilation: [1; 2],
             groups: 1,
             bias: true,
+            standardize: None,
             epilogue: Epilogue::default(),
         });
         self.add(name, op, &[from])

@@ -16,6 +16,7 @@ impl Differentiation<'_> {
             dilation: [1, 1],
             groups: 1,
             bias: false,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         let dy = self.as_row(id, &format!("{name}.grad"), dy)?;

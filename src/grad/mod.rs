@@ -178,7 +178,10 @@ const BLOCKS: u64 = 1 << 32;
 fn name(param: &Param) -> Option<&str> {
     match &param.source {
         ParamSource::Named(name) => param.role.is_learned().then_some(name.as_str()),
-        ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => None,
+        ParamSource::FoldedWeight { .. }
+        | ParamSource::FoldedBias { .. }
+        | ParamSource::Standardized { .. }
+        | ParamSource::Scaled { .. } => None,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Conv {
     pub groups: usize,
     /// Whether it has a bias.
     pub bias: bool,
+    /// How the weight is standardized, if it is.
+    pub standardize: Option<Standardize>,
     /// Set by the fusion pass; the front end leaves it empty.
     pub epilogue: Epilogue,
 }
@@ -52,6 +54,17 @@ impl Conv {
         }
         Some(pad)
     }
+}
+
+/// Weight standardization (Qiao et al. 2019): a convolution's filters are shifted and scaled to mean 0 and variance 1 before it uses
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standardize {
+    /// Added to the variance for numerical stability.
+    pub eps: f64,
+    /// For scaled standardization (Brock et al. 2021): each filter is multiplied by a learned gain, and by this number over the square
+    /// root of its fan-in.
+    pub gain: Option<f64>,
 }
 
 /// Batch normalization over channels (Ioffe and Szegedy 2015).

@@ -22,6 +22,7 @@ mod phase;
 mod rearrange;
 mod recipe;
 mod row_loops;
+mod standardize;
 pub mod summary;
 mod tensor_type;
 mod train;

@@ -11,6 +11,8 @@ pub enum ParamRole {
     RunningMean,
     /// Running variance of a batch norm: state, not counted as a parameter.
     RunningVar,
+    /// Learned factor of each filter of a convolution with standardized weights.
+    Gain,
     /// A learned operand of an elementwise function, by its slot: a PReLU's slope.
     Operand(u8),
 }
@@ -23,6 +25,7 @@ impl ParamRole {
             ParamRole::Bias => "bias",
             ParamRole::RunningMean => "running_mean",
             ParamRole::RunningVar => "running_var",
+            ParamRole::Gain => "gain",
             // its declaration names it: see `Op::param_name`
             ParamRole::Operand(_) => "operand",
         }
@@ -30,7 +33,7 @@ impl ParamRole {
 
     /// Whether training updates it by gradient (and `params` counts it).
     pub fn is_learned(self) -> bool {
-        matches!(self, ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_))
+        matches!(self, ParamRole::Weight | ParamRole::Bias | ParamRole::Gain | ParamRole::Operand(_))
     }
 }
 
@@ -58,6 +61,19 @@ pub enum ParamSource {
         norm: String,
         /// The norm's epsilon.
         eps: f64,
+    },
+    /// Each filter of a weight with mean 0 and variance 1, times a factor.
+    Standardized {
+        /// The tensor of the weight.
+        weight: String,
+        /// The tensor of the gains, one for each filter.
+        gain: Option<String>,
+        /// The number of filters.
+        filters: usize,
+        /// Added to the variance.
+        eps: f64,
+        /// The factor besides the gain.
+        scale: f64,
     },
     /// A parameter times a learned factor: filter by filter, or all by the same.
     Scaled {

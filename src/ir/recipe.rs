@@ -150,7 +150,7 @@ impl Init {
             }
             (Op::Gem { p, .. }, ParamRole::Operand(_), _) => Initial::Constant(*p as f32),
             (_, ParamRole::Operand(_), _) => Initial::Constant(0.0),
-            (_, ParamRole::Weight | ParamRole::RunningVar, _) => Initial::Constant(1.0),
+            (_, ParamRole::Weight | ParamRole::Gain | ParamRole::RunningVar, _) => Initial::Constant(1.0),
             (_, ParamRole::Bias | ParamRole::RunningMean, _) => Initial::Constant(0.0),
         }
     }

@@ -53,6 +53,15 @@ pub enum Train {
     },
     /// `(x, dy)` to the unbatched gradient of a convolution's weight.
     ConvGradWeight(Conv),
+    /// `(dw)`, the gradient of a convolution's standardized weight, to that of the weight or of the gains.
+    StandardizeGrad {
+        /// The convolution.
+        conv: Conv,
+        /// Channels of its operand.
+        channels: usize,
+        /// Whether it is the gradient of the gains.
+        gains: bool,
+    },
     /// `(dy)` to unbatched `[C]`: the gradient of the bias of a convolution or linear layer.
     BiasGrad,
     /// `(dy)` to `dx` of a linear layer with that many inputs.
@@ -141,6 +150,7 @@ impl Train {
             Train::SampleNormGradInput(_) => "sample-norm-grad-input",
             Train::ConvGradInput { .. } => "conv-grad-input",
             Train::ConvGradWeight(_) => "conv-grad-weight",
+            Train::StandardizeGrad { .. } => "standardize-grad",
             Train::BiasGrad => "bias-grad",
             Train::LinearGradInput { .. } => "linear-grad-input",
             Train::LinearGradWeight => "linear-grad-weight",

@@ -27,6 +27,7 @@ pub mod pool;
 mod reference;
 #[allow(dead_code, reason = "off x86-64 no instruction set has kernels of its own yet")]
 mod simd;
+pub mod standardize;
 pub mod threads;
 pub mod train;
 pub mod upsample;

@@ -9,6 +9,7 @@ mod fuse_elementwise;
 mod fuse_epilogue;
 mod fuse_relu_grad;
 mod rewrite;
+mod standardize;
 mod verify;
 
 use std::ops::Deref;
@@ -45,6 +46,7 @@ type Pass = (&'static str, fn(&mut ShapedNetwork));
 /// The inference pipeline, in order.
 const INFERENCE: &[Pass] = &[
     ("drop-identity", drop_identity::run),
+    ("standardize", standardize::run),
     ("fold-norm", fold_norm::run),
     ("fold-scale", fold_scale::run),
     ("fuse-epilogue", fuse_epilogue::run),
@@ -54,6 +56,7 @@ const INFERENCE: &[Pass] = &[
 
 /// The training pipeline, in order.
 const TRAINING: &[Pass] = &[
+    ("standardize", standardize::run),
     ("fuse-epilogue", fuse_epilogue::run),
     ("fuse-relu-grad", fuse_relu_grad::run),
     ("fuse-elementwise", fuse_elementwise::run),

@@ -6,6 +6,7 @@ use super::buffer::four;
 use crate::ir::{NormOver, Pad, Pool, Train};
 use crate::kernels::pad::PadShape;
 use crate::kernels::pool::PoolShape;
+use crate::kernels::standardize::Standardization;
 use crate::kernels::train::{conv_weight, norm};
 use crate::kernels::upsample::Nearest;
 use crate::kernels::{ConvShape, Isa, Layout};
@@ -67,6 +68,7 @@ impl TrainKernel {
         match &self.op {
             // operators on vectors, or to and from them
             Train::ConvGradInput { .. }
+            | Train::StandardizeGrad { .. }
             | Train::LinearGradInput { .. }
             | Train::LinearGradWeight
             | Train::Unflatten(_)
@@ -112,6 +114,14 @@ impl TrainKernel {
             dilation: conv.dilation,
             groups: conv.groups,
         })
+    }
+
+    /// The standardization whose gradient this computes.
+    pub fn standardization(&self) -> Option<Standardization> {
+        let Train::StandardizeGrad { conv, channels, .. } = &self.op else { return None };
+        let standardize = conv.standardize?;
+        let fan_in = channels / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1];
+        Some(Standardization { fan_in, eps: standardize.eps, scale: standardize.scale(fan_in) })
     }
 
     /// The shape of the pool whose gradient this computes.

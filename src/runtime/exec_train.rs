@@ -71,6 +71,14 @@ pub(super) fn run(
                 conv_weight::conv_weight(pool, isa, kernel.plain, kernel.precise, &shape, read(0), read(1), scratch(), out);
             }
         }
+        Train::StandardizeGrad { gains, .. } => {
+            if let (Some(of), Some(&weight)) = (kernel.standardization(), weights.first()) {
+                match gains {
+                    true => of.grad_gains(weight, read(0), out),
+                    false => of.grad_weight(pool, weight, weights.get(1).copied(), read(0), out),
+                }
+            }
+        }
         Train::BiasGrad => linear::grad_bias(pool, layout, sizes, read(0), out),
         Train::LinearGradInput { inputs } => {
             linear::grad_input(pool, [sizes[0], *inputs, sizes[1]], read(0), weights[0], out);

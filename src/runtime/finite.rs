@@ -98,6 +98,7 @@ fn tensors(source: &ParamSource, names: &mut BTreeSet<String>) {
             names.insert(format!("{conv}.weight"));
             of_norm(norm, names);
         }
+        ParamSource::Standardized { weight, gain, .. } => names.extend([weight].into_iter().chain(gain).cloned()),
         ParamSource::FoldedBias { conv, conv_bias, norm, .. } => {
             if *conv_bias {
                 names.insert(format!("{conv}.bias"));

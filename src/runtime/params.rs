@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::base::tensor::Tensor;
 use crate::ir::{ParamRole, ParamSource};
+use crate::kernels::standardize::Standardization;
 
 /// Why a parameter is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -85,6 +86,10 @@ impl ParamStore {
                 self.tensor(&format!("{conv}.weight"), len)?;
                 norm(n, shape.first().copied().unwrap_or(0))
             }
+            ParamSource::Standardized { weight, gain, filters, .. } => {
+                self.tensor(weight, len)?;
+                gain.as_ref().map_or(Ok(()), |gain| self.tensor(gain, *filters).map(|_| ()))
+            }
             ParamSource::FoldedBias { conv, conv_bias, norm: n, .. } => {
                 if *conv_bias {
                     self.tensor(&format!("{conv}.bias"), len)?;
@@ -116,6 +121,16 @@ impl ParamStore {
                     .collect();
                 Ok(Cow::Owned(folded))
             }
+            ParamSource::Standardized { weight, gain, filters, eps, scale } => {
+                let weight = self.values(weight, len)?;
+                let gains = gain.as_ref().map(|gain| self.values(gain, *filters)).transpose()?;
+                let of = Standardization { fan_in: len / (*filters).max(1), eps: *eps, scale: *scale };
+                let mut out = vec![0.0; len];
+                for (filter, (from, to)) in weight.chunks(of.fan_in.max(1)).zip(out.chunks_mut(of.fan_in.max(1))).enumerate() {
+                    of.filter(from, of.factor(gains.as_deref(), filter), to);
+                }
+                Ok(Cow::Owned(out))
+            }
             ParamSource::FoldedBias { conv, conv_bias, norm, eps } => {
                 let (scale, shift) = self.norm(norm, *eps, len)?;
                 let own = if *conv_bias { Some(self.values(&format!("{conv}.bias"), len)?) } else { None };
@@ -137,6 +152,7 @@ impl ParamStore {
         let tensor = match source {
             ParamSource::Named(name) => self.get(name),
             ParamSource::FoldedWeight { conv, .. } => self.get(&format!("{conv}.weight")),
+            ParamSource::Standardized { weight, .. } => self.get(weight),
             ParamSource::Scaled { of, .. } => return self.release(of),
             // only a few floats per filter
             ParamSource::FoldedBias { .. } => None,

@@ -7,6 +7,7 @@ use super::weights::four;
 use crate::ir::ParamSource;
 use crate::kernels::nchwc::depthwise;
 use crate::kernels::nchwc::pack::{self, Filters};
+use crate::kernels::standardize::Standardization;
 use crate::kernels::{Aligned, ThreadPool, winograd};
 use crate::plan::{Plan, Weight, WeightId, WeightLayout, WeightSource};
 
@@ -23,8 +24,17 @@ struct Packed {
     shape: [usize; 4],
     groups: usize,
     transposed: bool,
+    standardized: Option<Standardized>,
     packing: Packing,
     /// Empty if the parameter is used as stored.
+    values: Aligned,
+}
+
+/// A weight that is standardized before it is packed.
+struct Standardized {
+    of: Standardization,
+    /// Index of the parameter with the gains.
+    gains: Option<usize>,
     values: Aligned,
 }
 
@@ -51,11 +61,17 @@ impl TrainWeights {
 
     /// Repacks all weights from the parameters' values.
     pub fn pack(&mut self, pool: &ThreadPool, params: &[&[f32]]) {
+        for Packed { param, standardized, .. } in &mut self.weights {
+            if let Some(Standardized { of, gains, values }) = standardized {
+                of.run(pool, params[*param], gains.map(|gains| params[gains]), values);
+            }
+        }
         let mut tasks: Vec<Mutex<Task<'_>>> = Vec::new();
         for weight in &mut self.weights {
-            let Packed { param, shape, groups, transposed, packing, values } = weight;
+            let Packed { param, shape, groups, transposed, standardized, packing, values } = weight;
+            let used = standardized.as_ref().map_or(params[*param], |standardized| &standardized.values);
             let read = if *transposed { Filters::transposed } else { Filters::stored };
-            let (packing, shape, from) = (*packing, *shape, read(params[*param], *shape, *groups));
+            let (packing, shape, from) = (*packing, *shape, read(used, *shape, *groups));
             let len = values.len();
             let mut rest: &mut [f32] = values;
             let mut cut = |unit: usize, len: usize| {
@@ -78,14 +94,15 @@ impl TrainWeights {
     pub fn values<'a>(&'a self, id: WeightId, params: &[&'a [f32]]) -> &'a [f32] {
         let weight = &self.weights[id.0];
         match weight.packing {
-            Packing::Stored => params[weight.param],
+            Packing::Stored => weight.standardized.as_ref().map_or(params[weight.param], |standardized| &standardized.values),
             _ => &weight.values,
         }
     }
 
     /// Bytes of all packed values.
     pub fn bytes(&self) -> usize {
-        self.weights.iter().map(|w| size_of_val::<[f32]>(&w.values)).sum()
+        let standardized = |w: &Packed| w.standardized.as_ref().map_or(0, |s| size_of_val::<[f32]>(&s.values));
+        self.weights.iter().map(|w| size_of_val::<[f32]>(&w.values) + standardized(w)).sum()
     }
 }
 
@@ -118,7 +135,10 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
         WeightSource::Transposed { param, groups } => (param, *groups, true),
         WeightSource::NormScale { .. } | WeightSource::NormShift { .. } => return Err(broken("is only used in inference")),
     };
-    let ParamSource::Named(name) = source else { return Err(broken("is derived")) };
+    let name = match source {
+        ParamSource::Named(name) | ParamSource::Standardized { weight: name, .. } => name,
+        _ => return Err(broken("is derived")),
+    };
     let (param, len) = find(name).ok_or_else(|| broken("has no parameter"))?;
     let shape = four(&weight.shape);
     if len != shape.iter().product::<usize>() {
@@ -135,7 +155,21 @@ fn packed(weight: &Weight, find: &dyn Fn(&str) -> Option<(usize, usize)>) -> Res
         WeightLayout::Winograd { lanes, size } => (Packing::Winograd(winograd::Units::new(lanes, [filters, channels], size)), 1),
         WeightLayout::Depthwise { lanes } => (Packing::Depthwise { lanes }, filters),
     };
+    let standardized = match source {
+        ParamSource::Standardized { gain, filters, eps, scale, .. } => {
+            let gains = gain.as_ref().map(|gain| find(gain).ok_or_else(|| broken("has no gains"))).transpose()?;
+            if gains.is_some_and(|(_, gains)| gains != *filters) {
+                return Err(broken("does not have a gain for each filter"));
+            }
+            let of = Standardization { fan_in: len / (*filters).max(1), eps: *eps, scale: *scale };
+            Some(Standardized { of, gains: gains.map(|(index, _)| index), values: zeroed(len)? })
+        }
+        _ => None,
+    };
     let floats = if matches!(packing, Packing::Stored) { 0 } else { weight.len() };
-    let values = Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })?;
-    Ok(Packed { param, shape, groups, transposed, packing, values })
+    Ok(Packed { param, shape, groups, transposed, standardized, packing, values: zeroed(floats)? })
+}
+
+fn zeroed(floats: usize) -> Result<Aligned, RunError> {
+    Aligned::zeroed(floats).map_err(|_| RunError::Memory { bytes: floats.saturating_mul(size_of::<f32>()) })
 }

@@ -103,6 +103,40 @@ const HELPERS: &[(&str, &str)] = &[
 "#,
     ),
     (
+        "StandardizedWeight,",
+        r#"class StandardizedWeight:
+    """A convolution whose filters are shifted and scaled to mean 0 and variance 1 (Qiao et al. 2019). With `gamma`, each is then
+    multiplied by a learned gain, and by gamma over the square root of its size (Brock et al. 2021)."""
+
+    def __init__(self, *args, eps=1e-6, gamma=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.eps = eps
+        self.gamma = gamma
+        if gamma is not None:
+            self.gain = nn.Parameter(torch.ones(self.out_channels, *[1] * (self.weight.dim() - 1)))
+
+    def forward(self, x):
+        filters = self.weight.flatten(1)
+        var, mean = torch.var_mean(filters, dim=1, correction=0, keepdim=True)
+        filters = (filters - mean) / torch.sqrt(var + self.eps)
+        if self.gamma is not None:
+            filters = filters * self.gain.flatten(1) * (self.gamma / filters.shape[1] ** 0.5)
+        return self._conv_forward(x, filters.view_as(self.weight), self.bias)
+"#,
+    ),
+    (
+        "StdConv1d(",
+        r#"class StdConv1d(StandardizedWeight, nn.Conv1d):
+    pass
+"#,
+    ),
+    (
+        "StdConv2d(",
+        r#"class StdConv2d(StandardizedWeight, nn.Conv2d):
+    pass
+"#,
+    ),
+    (
         "GeM(",
         r#"class GeM(nn.Module):
     """Generalized-mean pooling of the whole feature map (Radenovic et al. 2018)."""

@@ -57,7 +57,7 @@ impl<'a> Use<'a> {
             Op::Conv(conv) => {
                 let pad = if is_even(conv.pad) { [conv.pad[0][0], conv.pad[1][0]] } else { [0, 0] };
                 let groups = Expr::channels("groups", conv.groups);
-                let args = vec![
+                let mut args = vec![
                     Arg::plain(Expr::channels("in_channels", self.channels())),
                     out("channels", conv.filters),
                     Arg::plain(number("kernel_size", Val::size(conv.kernel, self.rank()))),
@@ -67,7 +67,10 @@ impl<'a> Use<'a> {
                     Arg { key: Some("groups".to_owned()), value: groups, default: Some(Val::Int(1)) },
                     bias(conv.bias),
                 ];
-                Some(Expr::call(&self.dims("nn.Conv"), args))
+                let Some(standardize) = conv.standardize else { return Some(Expr::call(&self.dims("nn.Conv"), args)) };
+                args.push(Arg::kw("eps", Val::Float(standardize.eps), Val::Float(1e-6)));
+                args.extend(standardize.gain.map(|gain| Arg::key("gamma", number("gamma", Val::Float(gain)))));
+                Some(Expr::call(&self.dims("StdConv"), args))
             }
             Op::Linear(linear) => {
                 let args = vec![

@@ -106,6 +106,7 @@ impl Build {
                     (ParamRole::Weight, _) => rng.unit() * (6.0 / fan).sqrt(),
                     (ParamRole::Bias | ParamRole::RunningMean, _) => 0.3 * rng.unit(),
                     (ParamRole::RunningVar, _) => 1.0 + 0.9 * rng.unit(),
+                    (ParamRole::Gain, _) => 1.0 + 0.5 * rng.unit(),
                     (ParamRole::Operand(_), _) if matches!(op, Op::Gem { .. }) => 3.0 + rng.unit(),
                     (ParamRole::Operand(_), _) => 0.5 * rng.unit(),
                 })
@@ -128,6 +129,7 @@ impl Build {
             dilation: [1; 2],
             groups,
             bias: false,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         self.push(Op::Conv(conv), &[x])

@@ -283,7 +283,17 @@ fn what_no_statement_says_is_an_error() {
 fn conv(filters: usize, kernel: usize, stride: usize) -> Conv {
     let pad = [[kernel / 2; 2]; 2];
     let epilogue = Epilogue::default();
-    Conv { filters, kernel: [kernel; 2], stride: [stride; 2], pad, dilation: [1; 2], groups: 1, bias: false, epilogue }
+    Conv {
+        filters,
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        pad,
+        dilation: [1; 2],
+        groups: 1,
+        bias: false,
+        standardize: None,
+        epilogue,
+    }
 }
 
 /// A small graph: each step reads one or more of the last values, so that paths part, cross and meet anywhere.

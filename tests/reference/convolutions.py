@@ -8,6 +8,7 @@ of parameters follow from their positions (`fill`), so that `tests/runtime/convo
 
 import torch
 import torch.nn.functional as F
+from timm.layers import ScaledStdConv2d, StdConv2d
 
 torch.set_default_dtype(torch.float64)
 
@@ -39,6 +40,15 @@ def channel_conv(kernel, sizes):
     case(f"channel_conv {kernel}", sizes, compute)
 
 
+def standardized(gain, layer):
+    """A convolution of timm with standardized weights."""
+    layer = layer.double()
+    for number, (_, values) in enumerate(sorted(layer.named_parameters(), key=lambda p: ["weight", "bias", "gain"].index(p[0]))):
+        values.data = parameter(values.shape, number)
+    arguments = "3x3, filters: 6, stride: 2, groups: 2, bias: true, standardize: 1e-3"
+    case(f"conv {arguments}{gain}", (4, 7, 6), lambda x: layer(x).detach())
+
+
 def upsample(arguments, sizes=(2, 3, 4), **options):
     case(f"upsample {arguments}", sizes, lambda x: F.interpolate(x, **options))
 
@@ -65,3 +75,7 @@ channel_conv(5, (7, 1, 1))
 channel_conv(7, (19,))
 channel_conv(9, (2, 1))
 channel_conv(1, (5,))
+
+how = dict(stride=2, padding=1, groups=2, bias=True, eps=1e-3)
+standardized("", StdConv2d(4, 6, 3, **how))
+standardized(", gain: 1.7", ScaledStdConv2d(4, 6, 3, gamma=1.7, **how))

@@ -66,6 +66,7 @@ fn random(checked: &Checked) -> ParamStore {
                 |low: f32, high: f32| (0..len).map(|_| low + (high - low) * (rng.unit() + 1.0) / 2.0).collect::<Vec<_>>();
             let values = match (param.role, is_norm) {
                 (ParamRole::Weight, true) => draw(0.3, 1.0),
+                (ParamRole::Gain, _) => draw(0.5, 1.5),
                 (ParamRole::RunningVar, _) => draw(0.5, 1.5),
                 (ParamRole::RunningMean | ParamRole::Bias | ParamRole::Operand(_), _) => draw(-0.17, 0.17),
                 (ParamRole::Weight, false) => draw(-1.0, 1.0).into_iter().map(|w| w / (fan_in as f32).sqrt()).collect(),

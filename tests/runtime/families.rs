@@ -76,7 +76,7 @@ fn parameters(checked: &Checked) -> ParamStore {
             let ParamSource::Named(name) = &param.source else { panic!("{} is derived", node.name) };
             let inputs: usize = param.shape.iter().skip(1).product();
             let change: &dyn Fn(f32) -> f32 = match param.role {
-                ParamRole::RunningVar => &|u| 1.0 + 0.5 * u,
+                ParamRole::RunningVar | ParamRole::Gain => &|u| 1.0 + 0.5 * u,
                 ParamRole::Weight if matches!(node.op, Op::BatchNorm(_)) => &|u| 0.65 + 0.35 * u,
                 ParamRole::Weight => &|u| u * (6.0 / inputs as f64).sqrt() as f32,
                 ParamRole::RunningMean | ParamRole::Bias | ParamRole::Operand(_) => &|u| u * 0.17,

@@ -67,6 +67,7 @@ fn single(seed: u64, which: usize) -> (Checked, ParamStore, Vec<(&'static str, A
                 dilation,
                 groups: if depthwise { channels } else { groups },
                 bias: r.flip(),
+                standardize: None,
                 epilogue: Epilogue {
                     residual: r.flip(),
                     act: r.one_of(&[None, Some(Arc::new(Elementwise::relu())), Some(Arc::new(Elementwise::sigmoid()))]),

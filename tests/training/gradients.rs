@@ -7,7 +7,7 @@ use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
     Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
-    Reduction, SampleNorm, Shape, SquareOrder, Squares, Target, Train, Upsample, Value,
+    Reduction, SampleNorm, Shape, SquareOrder, Squares, Standardize, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -145,6 +145,7 @@ fn conv(filters: usize, kernel: [usize; 2]) -> Conv {
         dilation: [1, 1],
         groups: 1,
         bias: true,
+        standardize: None,
         epilogue: Epilogue::default(),
     }
 }
@@ -156,6 +157,10 @@ fn convolutions() {
         .check("strided, unevenly padded");
     between(3, [7, 7], Op::Conv(Conv { dilation: [2, 1], groups: 2, pad: [[2, 2], [1, 1]], ..conv(6, [3, 3]) })).check("groups");
     between(4, [6, 5], Op::Conv(Conv { groups: 4, stride: [2, 2], pad: [[1; 2]; 2], ..conv(8, [3, 3]) })).check("depthwise");
+    let standardized = |eps, gain| Some(Standardize { eps, gain });
+    between(6, [5, 6], Op::Conv(Conv { standardize: standardized(1e-3, None), ..conv(3, [3, 2]) })).check("standardized");
+    let scaled = Conv { standardize: standardized(1e-6, Some(1.7)), groups: 2, stride: [2, 2], ..conv(6, [3, 3]) };
+    between(7, [7, 6], Op::Conv(scaled)).check("standardized, with gains");
     // padding beyond what taps reach, rows that no tap sees
     between(5, [7, 6], Op::Conv(Conv { stride: [3, 3], pad: [[3, 0], [2, 2]], ..conv(2, [2, 2]) })).check("sparse");
 }

@@ -4,8 +4,8 @@ use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Target,
-    Upsample, Value,
+    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Standardize,
+    Target, Upsample, Value,
 };
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
@@ -113,7 +113,7 @@ fn behind(what: &str, input: [usize; 3], channels: usize, then: Conv) {
 fn conv(filters: usize, kernel: usize) -> Conv {
     let pad = [[kernel / 2; 2]; 2];
     let (stride, dilation, epilogue) = ([1; 2], [1; 2], Epilogue::default());
-    Conv { filters, kernel: [kernel; 2], stride, pad, dilation, groups: 1, bias: false, epilogue }
+    Conv { filters, kernel: [kernel; 2], stride, pad, dilation, groups: 1, bias: false, standardize: None, epilogue }
 }
 
 #[test]
@@ -189,6 +189,28 @@ fn blocks_of_the_paper() {
         let x = b.relu(x);
         b.block(x, 12, 1, false, 1)
     });
+}
+
+#[test]
+fn standardized_weights() {
+    // no norm behind, for which the gains would not matter
+    let standardized = |what: &str, channels: usize, then: Conv| {
+        check(what, [2, 9, 7], |b, x| {
+            let x = b.conv(x, channels, 3, 1, 1);
+            let x = b.relu(x);
+            let y = b.push(Op::Conv(then), &[x]);
+            b.relu(y)
+        });
+    };
+    for gain in [None, Some(1.7)] {
+        let standardize = Some(Standardize { eps: 1e-5, gain });
+        for channels in [16, 7] {
+            standardized("strided", channels, Conv { standardize, stride: [2, 2], bias: true, ..conv(channels, 3) });
+            standardized("every pixel", channels, Conv { standardize, ..conv(32, 3) });
+            standardized("pointwise", channels, Conv { standardize, ..conv(16, 1) });
+        }
+        standardized("groups", 32, Conv { standardize, groups: 16, ..conv(32, 3) });
+    }
 }
 
 #[test]

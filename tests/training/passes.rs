@@ -109,6 +109,7 @@ fn the_numbers_stay() {
             dilation: [1; 2],
             groups: 1,
             bias: true,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         let y = b.push(Op::Conv(wide.clone()), &[x]);

@@ -270,6 +270,11 @@ fn infer_train(train: &Train, op: &Op, dims: &[&[Dim]]) -> Result<Vec<Dim>, Shap
             back(Op::Conv(plain(conv)), dims[0].to_vec(), 1)?;
             fixed(&[conv.filters, channels(0)? / conv.groups, conv.kernel[0], conv.kernel[1]])
         }
+        Train::StandardizeGrad { conv, channels, gains } => {
+            let weight = fixed(&[conv.filters, channels / conv.groups, conv.kernel[0], conv.kernel[1]]);
+            equal(op, &weight, dims[0], 0)?;
+            if *gains { fixed(&[conv.filters, 1, 1, 1]) } else { weight }
+        }
         Train::BiasGrad => fixed(&[channels(0)?]),
         Train::LinearGradInput { inputs } => {
             vector(0)?;

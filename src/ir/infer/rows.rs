@@ -30,6 +30,7 @@ pub(super) fn rows(op: &Op, operands: &[TensorType]) -> Result<Rows, ShapeError>
 /// Whether the operand in a slot belongs to the whole batch.
 fn takes_whole_batch(op: &Train, slot: usize) -> bool {
     match op {
+        Train::StandardizeGrad { .. } => true,
         Train::BatchNorm { .. } => slot == 1,
         Train::NormGradParams { .. } | Train::NormGradInput { .. } => slot >= 2,
         _ => false,
@@ -46,6 +47,7 @@ fn yields_whole_batch(op: &Train) -> bool {
                 | Train::NormGradParams { .. }
                 | Train::SampleNormGradParams(_)
                 | Train::ConvGradWeight(_)
+                | Train::StandardizeGrad { .. }
                 | Train::BiasGrad
                 | Train::LinearGradWeight
         ),

@@ -10,6 +10,7 @@ fn conv(filters: usize, k: usize, stride: usize, pad: usize) -> Conv {
         dilation: [1; 2],
         groups: 1,
         bias: false,
+        standardize: None,
         epilogue: Epilogue::default(),
     }
 }

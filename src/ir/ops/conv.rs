@@ -3,7 +3,7 @@
 use super::channel_conv::CHANNEL_CONV;
 use super::schema::{Attribute, Kind, Operator, Rule, Schema, Shown};
 use super::value::{AttrValue, Attributes, Invalid};
-use crate::ir::attrs::{Conv, Epilogue};
+use crate::ir::attrs::{Conv, Epilogue, Standardize};
 use crate::ir::dim::Shape;
 use crate::ir::op::Op;
 
@@ -33,8 +33,19 @@ fn conv(given: &Attributes<'_>, filters: usize, groups: usize) -> Result<Op, Inv
         dilation: given.get("dilation")?,
         groups,
         bias: given.get("bias")?,
+        standardize: standardize(given)?,
         epilogue: Epilogue::default(),
     }))
+}
+
+/// The standardization of the weight; a `gain` only goes with one.
+fn standardize(given: &Attributes<'_>) -> Result<Option<Standardize>, Invalid> {
+    match (given.find("standardize"), given.find("gain")) {
+        (None, Some::<f64>(_)) => {
+            Err(Invalid::new("`gain` scales standardized filters, and needs `standardize`", "there is no `standardize: 1e-6`"))
+        }
+        (eps, gain) => Ok(eps.map(|eps| Standardize { eps, gain })),
+    }
 }
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -50,13 +61,25 @@ pub(super) const OPERATORS: &[Operator] = &[
                 DILATION,
                 Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself"),
                 BIAS,
+                Attribute::optional(
+                    "standardize",
+                    Kind::Number,
+                    "none",
+                    "each filter is shifted and scaled to mean 0 and variance 1 first; the number is added to the variance",
+                ),
+                Attribute::optional(
+                    "gain",
+                    Kind::Number,
+                    "none",
+                    "with `standardize`: filters are multiplied by a learned `gain`, and by this number over the square root of their size",
+                ),
             ],
         )
-        .examples(&["conv 3x3, filters: 64, stride: 2"]),
+        .examples(&["conv 3x3, filters: 64, stride: 2", "conv 3x3, filters: 8, standardize: 1e-6"]),
         read: |given, _| conv(given, given.get("filters")?, given.get("groups")?),
         write: |op| {
             let Op::Conv(conv) = op else { return None };
-            Some(Attributes::from([
+            let mut list = Attributes::from([
                 ("kernel", conv.kernel.into()),
                 ("filters", conv.filters.into()),
                 ("stride", conv.stride.into()),
@@ -64,7 +87,12 @@ pub(super) const OPERATORS: &[Operator] = &[
                 ("dilation", conv.dilation.into()),
                 ("groups", conv.groups.into()),
                 ("bias", conv.bias.into()),
-            ]))
+            ]);
+            if let Some(Standardize { eps, gain }) = conv.standardize {
+                list.push("standardize", eps);
+                gain.into_iter().for_each(|gain| list.push("gain", gain));
+            }
+            Some(list)
         },
     },
     DEPTHWISE,
@@ -103,7 +131,11 @@ impl Conv {
     /// `depthwise` and its attributes, if each of several channels is convolved by itself.
     pub(super) fn depthwise(&self, channels: usize) -> Option<(&'static Schema<'static>, Attributes<'static>)> {
         let multiplier = self.filters.checked_div(channels)?;
-        let is_depthwise = channels > 1 && self.groups == channels && multiplier > 0 && self.filters == channels * multiplier;
+        let is_depthwise = channels > 1
+            && self.standardize.is_none()
+            && self.groups == channels
+            && multiplier > 0
+            && self.filters == channels * multiplier;
         is_depthwise.then(|| {
             let attributes = Attributes::from([
                 ("kernel", self.kernel.into()),

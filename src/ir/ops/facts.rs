@@ -165,7 +165,11 @@ impl Op {
                 let mut weight = vec![conv.filters, channels / conv.groups.max(1)];
                 // the weight of a 1-D convolution has one kernel axis, as in PyTorch's `Conv1d`
                 weight.extend_from_slice(if operands[0].is_1d() { &conv.kernel[1..] } else { &conv.kernel });
-                weight_and_bias(weight, conv.bias)
+                let gain = conv.standardize.and_then(|standardize| standardize.gain);
+                // broadcasts against the weight
+                let gain =
+                    gain.map(|_| (ParamRole::Gain, std::iter::once(conv.filters).chain(weight[1..].iter().map(|_| 1)).collect()));
+                weight_and_bias(weight, conv.bias).into_iter().chain(gain).collect()
             }
             Op::ChannelConv(kernel) => vec![(ParamRole::Weight, vec![1, 1, *kernel])],
             Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias),

@@ -1,6 +1,6 @@
 //! Facts about the operators of training steps, with one default each, as in `facts`.
 
-use crate::ir::attrs::Epilogue;
+use crate::ir::attrs::{Conv, Epilogue};
 use crate::ir::dim::Shape;
 use crate::ir::params::ParamRole;
 use crate::ir::train::Train;
@@ -60,15 +60,21 @@ impl Train {
                 vec![weight, bias]
             }
             Train::NormGradInput { relu: false, .. } => vec![weight],
+            Train::ConvGradInput { conv, input } => weight_and_gain(conv, input[0]),
+            Train::StandardizeGrad { conv, channels, .. } => weight_and_gain(conv, *channels),
             Train::SampleNormGradInput(norm) if norm.affine => {
                 operand.sizes().map(|sizes| (ParamRole::Weight, norm.param_shape(&sizes))).into_iter().collect()
-            }
-            Train::ConvGradInput { conv, input } => {
-                let shape = vec![conv.filters, input[0] / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
-                vec![(ParamRole::Weight, shape)]
             }
             Train::LinearGradInput { inputs } => vec![(ParamRole::Weight, vec![channels, *inputs])],
             _ => Vec::new(),
         }
     }
+}
+
+/// The weight of a convolution of this many channels, and the gains of its filters.
+fn weight_and_gain(conv: &Conv, channels: usize) -> Vec<(ParamRole, Vec<usize>)> {
+    let weight = vec![conv.filters, channels / conv.groups.max(1), conv.kernel[0], conv.kernel[1]];
+    let gain = conv.standardize.and_then(|standardize| standardize.gain);
+    let gain = gain.map(|_| (ParamRole::Gain, vec![conv.filters, 1, 1, 1]));
+    std::iter::once((ParamRole::Weight, weight)).chain(gain).collect()
 }

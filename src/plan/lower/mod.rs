@@ -316,9 +316,12 @@ impl Lowering<'_> {
             push(own_name("shift"), WeightSource::NormShift { norm: node.name.clone(), eps: norm.eps }, &shape);
             return Ok(list);
         }
+        if let Op::Conv(Conv { standardize: Some(_), .. }) = node.op {
+            return Err(PlanError::Internal(format!("the weight of `{}` is not standardized yet", node.name)));
+        }
         for param in &node.params {
             match param.role {
-                ParamRole::Weight | ParamRole::Bias | ParamRole::Operand(_) => {
+                ParamRole::Weight | ParamRole::Bias | ParamRole::Gain | ParamRole::Operand(_) => {
                     let name = match (&param.source, param.role) {
                         // fused functions may have named their parameters alike
                         (ParamSource::Named(name), ParamRole::Operand(_)) => name.clone(),

@@ -7,6 +7,7 @@ mod norm;
 mod ops;
 mod rearrange;
 mod resize;
+mod standardize;
 mod train;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use array::Array;
 use norm::sample_norm;
 pub use ops::BatchStats;
 use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
+use standardize::used_weight;
 
 /// The statistics that batch norms use.
 enum Stats<'a> {
@@ -233,7 +235,7 @@ fn evaluate(
     Ok(match &node.op {
         Op::Input(_) => return Err(RunError::Internal("an input in the operator list".to_owned())),
         Op::Conv(c) => {
-            let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            let (weight, bias) = (used_weight(c, &needed)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
             epilogue(&c.epilogue, sums, x.get(1).copied())
         }

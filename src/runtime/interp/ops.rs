@@ -295,6 +295,7 @@ mod tests {
             dilation: [1, 2],
             groups: 2,
             bias: true,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         let shape = shape(&Op::Conv(c.clone()), &x);

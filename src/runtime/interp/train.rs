@@ -6,6 +6,7 @@ use super::elementwise::reduce;
 use super::norm;
 use super::ops::{self, batch_stats, inside, normalize, padded, softmax, window};
 use super::resize;
+use super::standardize::{self, used_weight};
 use crate::ir::{BatchNorm, Conv, Node, ParamRole, Pool, PoolKind, Train};
 use crate::kernels::train::dropout;
 use crate::runtime::RunError;
@@ -63,7 +64,7 @@ pub(super) fn evaluate(
             norm::Hat::new(of, x[0]).grad_input(&weighted)
         }
         Train::ConvGradInput { conv, .. } => {
-            let weight = needed(ParamRole::Weight)?;
+            let weight = used_weight(conv, needed)?;
             let mut dx = x.get(1).map_or_else(|| vec![0.0; shape.iter().product()], |other| other.data.clone());
             pairs(conv, [shape[0], shape[1], shape[2], shape[3]], [x[0].shape[2], x[0].shape[3]], |x_at, w_at, y_at| {
                 dx[x_at] += weight[w_at] * x[0].data[y_at];
@@ -77,6 +78,7 @@ pub(super) fn evaluate(
             });
             dw
         }
+        Train::StandardizeGrad { conv, gains, .. } => standardize::grad(conv, *gains, x[0], needed)?,
         Train::BiasGrad => {
             let (_, channels, plane) = x[0].planes();
             let mut sums = vec![0.0; channels];

@@ -39,7 +39,10 @@ impl<'a> Emitter<'a> {
         for id in checked.graph().ids() {
             taken.extend(checked.graph().node(id).params.iter().filter_map(|p| match &p.source {
                 ParamSource::Named(name) => Some(name.clone()),
-                ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => None,
+                ParamSource::FoldedWeight { .. }
+                | ParamSource::FoldedBias { .. }
+                | ParamSource::Standardized { .. }
+                | ParamSource::Scaled { .. } => None,
             }));
         }
         Emitter { checked, params, opset, nodes: Vec::new(), weights: Vec::new(), names: HashMap::new(), outputs, taken }
@@ -132,9 +135,10 @@ impl<'a> Emitter<'a> {
         };
         let name = match &param.source {
             ParamSource::Named(name) => name.clone(),
-            ParamSource::FoldedWeight { .. } | ParamSource::FoldedBias { .. } | ParamSource::Scaled { .. } => {
-                self.fresh(&format!("{}.{}", node.name, role.suffix()))
-            }
+            ParamSource::FoldedWeight { .. }
+            | ParamSource::FoldedBias { .. }
+            | ParamSource::Standardized { .. }
+            | ParamSource::Scaled { .. } => self.fresh(&format!("{}.{}", node.name, role.suffix())),
         };
         let values = self.params.evaluate(&param.source, &param.shape)?;
         let shape = param.shape.iter().copied().chain(std::iter::repeat_n(1, axes)).collect();
@@ -201,6 +205,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn conv(&mut self, id: NodeId, node: &Node, conv: &Conv, x: &[&str]) -> Result<String, ExportError> {
+        // ONNX has no such layer: the weight is written as it is used
+        let standardized = conv.standardized(&node.params).map(|params| Node { params, ..node.clone() });
+        let node = standardized.as_ref().unwrap_or(node);
         let mut inputs = vec![x.first().copied().unwrap_or_default().to_owned(), self.param(node, ParamRole::Weight)?];
         if conv.bias {
             inputs.push(self.param(node, ParamRole::Bias)?);

@@ -101,6 +101,7 @@ impl Importer<'_> {
             dilation: [1; 2],
             groups: 1,
             bias: false,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         let layer = self.layer(call, &name, "conv");

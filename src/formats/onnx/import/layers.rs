@@ -62,6 +62,7 @@ impl Importer<'_> {
             dilation: window.dilation,
             groups,
             bias: bias.is_some(),
+            standardize: None,
             epilogue: Epilogue::default(),
         });
         let layer = self.layer(call, &name, "conv");
@@ -259,6 +260,7 @@ impl Importer<'_> {
             dilation: [1; 2],
             groups: 1,
             bias: false,
+            standardize: None,
             epilogue: Epilogue::default(),
         };
         let y = self.add(call, Op::Conv(conv), &[&x])?;

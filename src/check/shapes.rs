@@ -146,6 +146,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                     }
                 }
             }
+            if let ("mul", Some(x), Some(gate)) = (&**op, left.channels(), right.channels())
+                && x != gate
+            {
+                diag = diag.help(format!("a gate has as many channels as the value that it multiplies: {x}, not {gate}"));
+            }
             diag.rule(match &**op {
                 "concat" => "concatenated values have equal height and width",
                 "mul" => "both factors have the same shape, or the second is `C x 1 x 1` and the first `C x H x W`",
@@ -244,7 +249,10 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         ShapeError::Reshape { values, .. } => Diagnostic::error(codes::SIZES, error.to_string(), span, reads)
             .rule("a reshape keeps every value and adds none: the product of the sizes stays the same")
             .help(format!("-1 stands for what the other sizes leave of the {values} values, if they divide them")),
-        ShapeError::Slice { .. } => Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads),
+        ShapeError::Slice { start, all, .. } => {
+            let diag = Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads);
+            diag.rule(format!("channels are counted from 0: from {start} on there are {}", all.saturating_sub(*start)))
+        }
         // values of other types occur only in graphs that no source declares
         ShapeError::Arity { .. } | ShapeError::DType { .. } | ShapeError::Rows { .. } => {
             Diagnostic::error(codes::OPERANDS_DIFFER, error.to_string(), span, "joined here")

@@ -22,7 +22,7 @@ const MAX_LIST: usize = 100_000;
 /// million. More than that means a long list evaluated for each of very many blocks, which would take minutes.
 const MAX_WORK: usize = if cfg!(fuzzing) { 100_000 } else { 50_000_000 };
 
-/// What to write where a number must be whole.
+/// What to write where a division leaves a remainder.
 const ROUNDING: &str = "`floor(a / b)` rounds down, `ceil(a / b)` up, and `round_to(a / b, 8)` to a multiple of 8";
 
 /// The names visible to an expression.
@@ -179,7 +179,8 @@ impl<'a> Eval<'a> {
                 };
                 let diag = Diagnostic::error(codes::BAD_VALUE, message, span, is);
                 self.diags.push(match got {
-                    Value::Float(_) if needed.starts_with("a whole number") => diag.help(ROUNDING),
+                    Value::Float(_) if needed.starts_with("a whole number") => diag
+                        .help("`floor(x)` rounds down, `ceil(x)` up, and `round_to(x, 8)` to a multiple of 8, as MobileNets do"),
                     Value::Str(text) if needed.contains("number") && text.parse::<f64>().is_ok() => {
                         diag.fix("numbers stand without quotes", span, &**text)
                     }

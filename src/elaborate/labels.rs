@@ -11,6 +11,9 @@ use crate::base::source::Span;
 use crate::ir;
 use crate::syntax::ast::{Ident, Label, Template, TemplatePart};
 
+/// What a block's input is called elsewhere.
+const INPUT: [&str; 8] = ["x", "input", "inputs", "identity", "residual", "skip", "res", "shortcut"];
+
 impl Expander<'_> {
     /// A labeled value, for joins and `from`; reports an unknown label.
     pub(super) fn label(&mut self, name: &Ident, cx: &mut Cx) -> Option<ir::Value> {
@@ -22,6 +25,9 @@ impl Expander<'_> {
             Diagnostic::error(codes::UNKNOWN_LABEL, format!("no value is called `{}`", name.node), name.span, "not found");
         if let Some(near) = nearest(&name.node, cx.labels.keys().map(String::as_str)) {
             diag = diag.fix(format!("did you mean `{near}`?"), name.span, near);
+        } else if cx.in_block && INPUT.contains(&name.node.to_ascii_lowercase().as_str()) {
+            let mark = format!("to read it elsewhere, name it in the block's first line: `branch {} {{ }}`", name.node);
+            diag = diag.help("`add shortcut` adds the block's input, by the current policy").help(mark);
         } else {
             diag = diag.rule("a `branch NAME`, a stage or a statement with `as NAME` before this line gives a value a name");
         }

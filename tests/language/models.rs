@@ -32,6 +32,11 @@ fn antialias() {
 }
 
 #[test]
+fn bit() {
+    dumps("bit.resnet");
+}
+
+#[test]
 fn cifar() {
     dumps("cifar.resnet");
 }
@@ -69,6 +74,11 @@ fn dilated() {
 #[test]
 fn dla() {
     dumps("dla.resnet");
+}
+
+#[test]
+fn ecanet() {
+    dumps("ecanet.resnet");
 }
 
 #[test]
@@ -129,6 +139,11 @@ fn mobilenetv2() {
 #[test]
 fn mobilenetv3() {
     dumps("mobilenetv3.resnet");
+}
+
+#[test]
+fn nfnet() {
+    dumps("nfnet.resnet");
 }
 
 #[test]

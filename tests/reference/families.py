@@ -130,12 +130,16 @@ def families():
         tv("efficientnetv2", "efficientnet_v2_s", shape=(3, 384, 384), small=None),
         tv("mnasnet", "mnasnet1_0"),
         tv("squeezenet", "squeezenet1_1"),
+        tv("shufflenet", "shufflenet_v2_x0_5", small=None),
+        tv("shufflenet", "shufflenet_v2_x1_0"),
         tv("regnet", "regnet_y_400mf"),
         ti("repvgg", "repvgg_a0"),
         imagenet("repvgg", "repvgg_a0_fused", "timm", lambda: timm.utils.model.reparameterize_model(timm.create_model("repvgg_a0"))),
         ti("darknet", "darknet53", shape=(3, 256, 256), small=None),
         ti("cspnet", "cspresnet50", shape=(3, 256, 256)),
         ti("res2net", "res2net50_26w_4s"),
+        ti("resnest", "resnest14d"),
+        ti("sknet", "skresnet18"),
         ti("dla", "dla34"),
         ti("hrnet", "hrnet_w18_small"),
         imagenet("inception", "inception_v3", "torchvision",
@@ -169,7 +173,7 @@ def parameters(net):
             continue
         layer, _, role = name.rpartition(".")
         values = draw(name, tuple(tensor.shape))
-        if role == "running_var":
+        if role in ("running_var", "gain"):
             values = np.float32(1) + np.float32(0.5) * values
         elif role == "weight" and f"{layer}.running_var" in state:
             values = np.float32(0.65) + np.float32(0.35) * values

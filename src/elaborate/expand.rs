@@ -274,7 +274,9 @@ impl<'a> Expander<'a> {
             StmtKind::Stage(stage) => self.stage(stage, stmt.span, cx),
             StmtKind::Branch { name, from, body } => self.branch(name.as_ref(), from.as_ref(), body, stmt.span, cx),
             StmtKind::Joined { join, body, label } => self.joined_at_once(join, body, label.as_ref(), stmt.span, cx),
-            StmtKind::Parallel { join, arms, label } => self.parallel(join, arms, label.as_ref(), stmt.span, cx),
+            StmtKind::Parallel { join, split, arms, label } => {
+                self.parallel(join, split.as_ref(), arms, label.as_ref(), stmt.span, cx);
+            }
             StmtKind::If { cond, then, otherwise } => match self.eval(cond, &cx.env) {
                 Value::Bool(true) => self.body(then, cx),
                 Value::Bool(false) => self.body(otherwise, cx),

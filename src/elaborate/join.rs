@@ -10,7 +10,7 @@ use crate::base::diagnostic::Diagnostic;
 use crate::base::source::Span;
 use crate::ir::ops::{Attributes, Operator};
 use crate::ir::{self, Shape};
-use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Stmt};
+use crate::syntax::ast::{Arg, Call, ExprKind, Ident, Label, Spanned, Split, Stmt};
 
 impl Expander<'_> {
     /// `branch [NAME] [from LABEL] { … }`: a branch. A name opens a scope, and is the label of its result.
@@ -84,10 +84,11 @@ impl Expander<'_> {
         self.label_current(label, cx);
     }
 
-    /// `parallel concat { [NAME] { … } … }`: every arm reads the same value; a name opens a scope.
+    /// `parallel concat [split] { [NAME] { … } … }`: every arm reads the same value, or a share of it; a name opens a scope.
     pub(super) fn parallel(
         &mut self,
         join: &Ident,
+        split: Option<&Split>,
         arms: &[(Option<Label>, Vec<Stmt>)],
         label: Option<&Label>,
         span: Span,
@@ -101,9 +102,13 @@ impl Expander<'_> {
             return;
         };
         let (start, stride) = (self.current(span, cx), cx.stride);
+        let starts = match split {
+            Some(split) => self.shares(split, arms.len(), start, span, cx),
+            None => vec![start; arms.len()],
+        };
         let mut values = Vec::new();
         let mut after = stride;
-        for (arm, body) in arms {
+        for ((arm, body), start) in arms.iter().zip(starts) {
             (cx.current, cx.stride) = (start, stride);
             match arm {
                 Some(name) => match self.label_text(name, &cx.env) {

@@ -192,7 +192,8 @@ impl Names<'_> {
                     self.args(&stage.args);
                     self.args(&stage.first);
                 }
-                StmtKind::Parallel { arms, label, .. } => {
+                StmtKind::Parallel { split, arms, label, .. } => {
+                    split.iter().flat_map(|split| &split.shares).for_each(|shares| self.expr(shares));
                     for (name, body) in arms {
                         self.label(name.as_ref());
                         self.body(body);

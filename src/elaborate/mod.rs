@@ -23,6 +23,7 @@ mod policy;
 pub mod prelude;
 mod set;
 mod shortcut;
+mod split;
 mod stage;
 mod suggest;
 #[cfg(test)]

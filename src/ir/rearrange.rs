@@ -127,7 +127,10 @@ impl Moves {
         }
         let mut by_axis: Vec<usize> = (0..runs.len()).collect();
         by_axis.sort_by_key(|&run| runs[run][0]);
-        let sizes = by_axis.iter().map(|&run| runs[run].iter().map(|&axis| self.sizes[axis]).product()).collect();
+        let sizes = by_axis
+            .iter()
+            .map(|&run| runs[run].iter().fold(1usize, |product, &axis| product.saturating_mul(self.sizes[axis])))
+            .collect();
         let order = (0..runs.len()).map(|run| by_axis.iter().position(|&other| other == run).unwrap_or(run)).collect();
         (sizes, order)
     }

@@ -228,10 +228,12 @@ pub enum StmtKind {
         /// `as LABEL`
         label: Option<Label>,
     },
-    /// `parallel concat { [NAME] { … } … } [as LABEL]`
+    /// `parallel concat [split] { [NAME] { … } … } [as LABEL]`
     Parallel {
         /// `concat`, `add` or `mul`.
         join: Ident,
+        /// Whether each arm reads a share of the channels.
+        split: Option<Split>,
         /// Name, which opens a scope, and body of each arm, in order. An empty body passes its input on.
         arms: Vec<(Option<Label>, Vec<Stmt>)>,
         /// `as LABEL`
@@ -308,6 +310,15 @@ pub enum TemplatePart {
     Text(String),
     /// `{expr}`
     Expr(Expr),
+}
+
+/// `split`, `split: [n, …]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// Where it is written.
+    pub span: Span,
+    /// The channels of each arm; equal shares otherwise.
+    pub shares: Option<Expr>,
 }
 
 /// A stage or repeat.

@@ -170,8 +170,9 @@ pub(super) fn statement(cx: &mut Context, pair: Pair<Rule>) -> Option<Stmt> {
         Rule::parallel => {
             let mut pairs = after_keyword(pair);
             let join = cx.next_ident(&mut pairs, Rule::word)?;
+            let split = optional(next(&mut pairs, Rule::split), |pair| shares(cx, pair))?;
             let arms = next(&mut pairs, Rule::arms)?.into_inner().map(|pair| arm(cx, pair)).collect::<Option<_>>()?;
-            StmtKind::Parallel { join, arms, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
+            StmtKind::Parallel { join, split, arms, label: optional(pairs.next(), |pair| as_label(cx, pair))? }
         }
         Rule::if_statement => if_statement(cx, pair)?,
         Rule::let_statement => {
@@ -301,6 +302,12 @@ pub(crate) fn second_value(word: &str, first: Span, second: Span) -> Option<(Str
         }
         _ => None,
     }
+}
+
+fn shares(cx: &mut Context, pair: Pair<Rule>) -> Option<Split> {
+    let span = cx.span(&pair);
+    let list = after_keyword(pair).find(|pair| pair.as_rule() == Rule::expression);
+    Some(Split { span, shares: optional(list, |pair| expression(cx, pair))? })
 }
 
 fn as_label(cx: &mut Context, pair: Pair<Rule>) -> Option<Label> {

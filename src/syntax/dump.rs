@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::ast::{
-    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Function, Ident, Item, Label, Network, Param, Stage,
-    Stmt, StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
+    Arg, Block, Call, Entry, Expect, ExpectValue, Expr, ExprKind, File, Function, Ident, Item, Label, Network, Param, Split,
+    Stage, Stmt, StmtKind, TemplatePart, UnaryOp, UnitRef, UsePath,
 };
 
 /// Renders a tree. `text` is its source, for lines and columns.
@@ -109,8 +109,10 @@ impl Dump {
                 let name = name.as_ref().map_or(String::new(), |name| format!(" {}", name.node));
                 self.nested(at, &format!("branch{name}{}", source(from.as_ref())), body)
             }
-            StmtKind::Parallel { join, arms, label: name } => {
-                self.line(at, format_args!("parallel {}{}", join.node, suffix(name.as_ref())));
+            StmtKind::Parallel { join, split, arms, label: name } => {
+                let shares = |split: &Split| split.shares.as_ref().map_or(String::new(), |list| format!(": {}", expr(list)));
+                let split = split.as_ref().map_or(String::new(), |split| format!(" split{}", shares(split)));
+                self.line(at, format_args!("parallel {}{split}{}", join.node, suffix(name.as_ref())));
                 self.depth += 1;
                 for (name, body) in arms {
                     let at = match name {

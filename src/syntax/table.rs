@@ -31,7 +31,9 @@ const LENGTH_IS_KNOWN: Answer =
     Nothing("the schedule lasts as long as the training, which `epochs` or `steps` sets: leave this out");
 const NOT_A_STATEMENT: Answer =
     Nothing("the value flows from each statement to the next: write only the operator, `conv 3x3, filters: 64`");
-const RESHAPE: Answer = Nothing("`flatten` makes a feature map a vector; there is no other reshape");
+const RESHAPE: Answer = Nothing(
+    "`flatten` makes a feature map a vector, `reshape [64, 7, 7]` gives it other sizes, and `transpose hwc` another order",
+);
 const ARITHMETIC: Answer = Nothing("values are joined by `add` (a sum), `mul` (a product) and `concat`");
 const IMAGES: Answer = Nothing(
     "images are prepared by `preprocess { … }`, and augmented in the recipe: `train { augment { pad: 4, crop: 32, flip: horizontal } }`",
@@ -134,7 +136,13 @@ pub const TABLE: &[Row] = &[
     (&["depthwise"], &["filters", "outchannels", "numoutput", "numfilters", "channels"], Nothing("there is a filter for each channel: leave this out, or write `multiplier: 2` for two")),
     (&["depthwise"], &["groups", "group"], Nothing("there is a group for each channel: leave this out")),
     (&["statement"], &["local", "locallyconnected", "convlstm", "convtbc", "im2col"], Nothing("the only convolution is `conv`, whose kernel is the same everywhere")),
-    (&["statement"], &["reshape", "view", "unflatten", "permute", "transpose", "squeeze", "unsqueeze", "repeatvector", "cropping", "crop", "slice", "split", "fold", "unfold", "reorg", "reorg3d", "reorgold", "tile", "pixelshuffle", "pixelunshuffle", "channelshuffle", "nativechannelshuffle", "shufflechannel"], RESHAPE),
+    (&["statement"], &["squeeze", "unsqueeze", "repeatvector", "cropping", "crop", "fold", "unfold", "reorg", "reorg3d", "reorgold", "tile"], RESHAPE),
+    (&["statement"], &["view", "unflatten"], Ours("reshape")),
+    (&["statement"], &["permute", "swapaxes"], Ours("transpose")),
+    (&["statement"], &["channelshuffle", "nativechannelshuffle", "shufflechannel"], Ours("shuffle")),
+    (&["statement"], &["pixelshuffle"], Ours("pixel_shuffle")),
+    (&["statement"], &["pixelunshuffle"], Ours("pixel_unshuffle")),
+    (&["statement"], &["split", "chunk", "tensorsplit"], Nothing("`parallel concat split { … }` gives each arm a share of the channels, and `slice start: 0, count: 32` takes some")),
     (&["statement"], &["identity", "silence", "blank", "empty"], Nothing("what changes nothing is not written: leave this out")),
     (&["statement"], &["eltwise", "elementwise", "subtract", "sub", "div", "divide", "average", "maximum", "minimum", "dot", "matmul", "einsum", "einsumdense", "bilinear", "cosinesimilarity", "pairwisedistance", "pdist", "reduction", "filter", "batchreindex", "scalechannels", "sam", "implicit", "implicitadd", "implicitmul", "scaledmm", "scaledaddmm", "groupedmm", "scaledgroupedmm"], ARITHMETIC),
     (&["statement"], &["rnn", "rnnbase", "rnncell", "rnncellbase", "lstm", "lstmcell", "gru", "grucell", "simplernn", "simplernncell", "stackedrnncells", "bidirectional", "timedistributed", "recurrent", "crnn"], Nothing("values flow forward only: there is no recurrent layer")),

@@ -52,6 +52,11 @@ fn crepe() {
 }
 
 #[test]
+fn cspnet() {
+    dumps("cspnet.resnet");
+}
+
+#[test]
 fn darknet() {
     dumps("darknet.resnet");
 }
@@ -159,6 +164,11 @@ fn regnet() {
 #[test]
 fn repvgg() {
     dumps("repvgg.resnet");
+}
+
+#[test]
+fn res2net() {
+    dumps("res2net.resnet");
 }
 
 #[test]

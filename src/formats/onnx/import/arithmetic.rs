@@ -105,7 +105,11 @@ impl Importer<'_> {
         })
     }
 
-    pub(super) fn softmax(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+    pub(super) fn softmax(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        if let Some(Known::Axes(axes)) = self.known(call, 0) {
+            let axes = axes.clone();
+            return self.grouped_softmax(call, &axes);
+        }
         let x = self.flow(call, 0)?;
         let is_recent = self.opset >= 13;
         let axis = x.axis(call.int("axis").unwrap_or(if is_recent { -1 } else { 1 }))?;
@@ -117,7 +121,7 @@ impl Importer<'_> {
                 x.rank()
             ));
         }
-        self.add(call, Op::Softmax(None), &[&x])
+        self.add(call, Op::Softmax(None), &[&x]).map(Known::Value)
     }
 }
 

@@ -43,6 +43,11 @@ const ELEMENTWISE: &[&str] = &[
     "Tanh",
 ];
 
+/// Whether an operator takes a value whose channels come last.
+pub(super) fn takes(op: &str) -> bool {
+    matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
+}
+
 impl Importer<'_> {
     /// Whether a transposition puts the channels last, or back in front if they are.
     pub(super) fn is_channels_last(x: &Flow, perm: &[i64], back: bool) -> bool {

@@ -1,6 +1,7 @@
 //! Imports an ONNX file as a graph of the language's operators, with its tensors.
 
 mod arithmetic;
+mod axes;
 mod call;
 mod channels_last;
 mod conditions;
@@ -11,10 +12,12 @@ mod names;
 mod norms;
 mod order;
 mod pointwise;
+mod rearrange;
 mod recognize;
 mod reshape;
 mod resize;
 mod shapes;
+mod split;
 mod tensors;
 mod values;
 mod windows;
@@ -194,6 +197,10 @@ struct Importer<'a> {
     transposed: Vec<String>,
     /// Inputs whose only use is flattened to a row.
     rows: HashSet<&'a str>,
+    /// Values that only operators read which take any axes.
+    any_axes: HashSet<&'a str>,
+    /// Values that only operators read which take channels that come last.
+    channels_last: HashSet<&'a str>,
     /// Values whose only use is an instance norm.
     normalized: HashSet<&'a str>,
     opset: i64,
@@ -237,6 +244,8 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
+            any_axes: read_only_by(graph, rearrange::takes_any_axes),
+            channels_last: read_only_by(graph, |node, _| channels_last::takes(node.op_type())),
             normalized,
             opset,
             batch: vec![None; options.batch_axes],
@@ -366,27 +375,28 @@ impl<'a> Importer<'a> {
         if let Some(name) = node.output.iter().find(|name| !name.is_empty() && self.values.contains_key(name.as_str())) {
             return Err(OnnxError::Damaged { reason: format!("two nodes produce `{name}`") });
         }
-        let result = if is_function || !matches!(node.domain(), "" | "ai.onnx") {
+        let is_split = !is_function && matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "Split";
+        let result = if is_split {
+            self.split(&call)
+        } else if is_function || !matches!(node.domain(), "" | "ai.onnx") {
             Err(format!(
                 "it is an operator of {}",
                 if node.domain().is_empty() { "the file itself".to_owned() } else { format!("`{}`", node.domain()) }
             ))
         } else if node.op_type() == "Constant" {
-            self.constant(&call, reader)?
+            self.constant(&call, reader)?.map(|known| vec![known])
         } else {
-            self.call(&call)
+            self.call(&call).map(|known| vec![known])
         };
-        let known = match result {
-            Ok(known) => known,
-            Err(reason) if reason.is_empty() => Known::Failed,
-            Err(reason) => {
+        let results = result.unwrap_or_else(|reason| {
+            if !reason.is_empty() {
                 self.unsupported.add(node.op_type(), &call.name(), reason);
-                Known::Failed
             }
-        };
+            vec![Known::Failed]
+        });
         for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let known = if i == 0 { known.clone() } else { Known::Failed };
-            if i > 0
+            let known = results.get(i).cloned().unwrap_or(Known::Failed);
+            if i >= results.len()
                 && self.uses.contains_key(name.as_str())
                 && !matches!(self.values.get(node.output[0].as_str()), Some(Known::Failed))
             {
@@ -412,6 +422,9 @@ impl<'a> Importer<'a> {
                 }
                 Some(Known::Condition(_)) => {
                     self.unsupported.add("output", name, "it is a comparison".to_owned());
+                }
+                Some(Known::Axes(_)) => {
+                    self.unsupported.add("output", name, "it is no feature map".to_owned());
                 }
                 Some(Known::ChannelsLast(_)) => {
                     self.unsupported.add("output", name, "its channels come last".to_owned());
@@ -491,6 +504,16 @@ impl<'a> Importer<'a> {
     fn is_single_use(&self, call: &Call<'_>, slot: usize) -> bool {
         call.node.input.get(slot).is_some_and(|name| self.uses.get(name.as_str()) == Some(&1))
     }
+}
+
+/// The values that only nodes read which take them; a node is asked with the slot of its operand.
+fn read_only_by(graph: &GraphProto, takes: impl Fn(&NodeProto, usize) -> bool) -> HashSet<&str> {
+    let reads = graph.node.iter().flat_map(|node| node.input.iter().enumerate().map(move |(slot, name)| (node, slot, name)));
+    let mut others: HashSet<&str> =
+        reads.filter(|(node, slot, _)| !takes(node, *slot)).map(|(_, _, name)| name.as_str()).collect();
+    others.extend(graph.output.iter().map(|output| output.name()));
+    let all = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
+    all.filter(|name| !others.contains(name)).collect()
 }
 
 /// Whether all uses of an input without a batch flatten it.

@@ -1,4 +1,4 @@
-//! Imports operators that only change shapes. The language only has flattening; identities are dropped.
+//! Imports operators that only change shapes; identities are dropped.
 
 use super::Importer;
 use super::call::Call;
@@ -28,15 +28,6 @@ impl Importer<'_> {
         }
     }
 
-    pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
-        let x = self.flow(call, 0)?;
-        let perm = call.ints("perm").ok_or("it reorders axes")?;
-        if perm.iter().enumerate().all(|(i, &axis)| axis == i as i64) {
-            return Ok(Known::Value(x));
-        }
-        if Self::is_channels_last(&x, perm, false) { Ok(Known::ChannelsLast(x)) } else { Err("it reorders axes".to_owned()) }
-    }
-
     pub(super) fn dropout(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
         let training = self.tensor(call, 2, "mode")?.is_some_and(|(_, mode)| mode.to_f32().iter().any(|&v| v != 0.0));
@@ -64,6 +55,13 @@ impl Importer<'_> {
     }
 
     pub(super) fn flatten(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        if let Some(Known::Axes(axes)) = self.known(call, 0) {
+            let axes = axes.clone();
+            let axis = axes.axis(call.int("axis").unwrap_or(1))?;
+            let features = axes.dims().iter().fold(1, |product: usize, &size| product.saturating_mul(size));
+            let features = axes.reshaped(&[features])?;
+            return if axis == axes.x.lead { self.rearranged(call, &features) } else { Err("it flattens the batch".to_owned()) };
+        }
         let x = self.flow(call, 0)?;
         if call.node.input.first().is_some_and(|name| self.rows.contains(name.as_str())) {
             return Ok(Flow { lead: 1, ..x });
@@ -83,9 +81,9 @@ impl Importer<'_> {
         Ok(Flow { lead, ..y })
     }
 
-    /// Drops axes of size 1. All spatial axes must be dropped.
-    pub(super) fn squeeze(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
-        let x = self.flow(call, 0)?;
+    /// Drops axes of size 1: all spatial axes, which is a flattening, or some.
+    pub(super) fn squeeze(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let Some(Known::Value(x)) = self.known(call, 0).cloned() else { return self.squeezed(call) };
         let map: Vec<usize> = (x.lead + 1..x.rank()).collect();
         let axes = match self.list(call, "axes", 1)? {
             Some(axes) => axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?,
@@ -93,22 +91,24 @@ impl Importer<'_> {
         };
         let single = x.dims().iter().skip(1).all(|d| *d == Dim::Fixed(1));
         if !single || axes.len() != map.len() || !map.iter().all(|axis| axes.contains(axis)) {
-            return Err("it drops axes other than all spatial axes of size 1".to_owned());
+            return self.squeezed(call);
         }
         let lead = x.lead;
-        self.flattened(call, x, lead)
+        self.flattened(call, x, lead).map(Known::Value)
     }
 
     pub(super) fn reshape(&mut self, call: &Call<'_>) -> ImportResult<Known> {
         // whatever it is split into, the same shape as before is the same value
         let (x, is_grouped) = match self.known(call, 0) {
-            Some(Known::Grouped(x, _)) => (x.clone(), true),
-            _ => (self.flow(call, 0)?, false),
+            Some(Known::Grouped(x, _)) => (Some(x.clone()), true),
+            Some(Known::Value(x)) => (Some(x.clone()), false),
+            _ => (None, false),
         };
         let goal = match self.known(call, 1) {
             Some(known) => known.sizes().ok_or("its shape depends on the input's values")?.0,
             None => call.ints("shape").ok_or("it has no shape")?.iter().map(|&n| Size::Number(n)).collect(),
         };
+        let Some(x) = x else { return self.reshaped(call, &goal) };
         let zero_copies = !call.flag("allowzero");
         let goal: Vec<Size> =
             goal.into_iter().enumerate().map(|(i, size)| if zero_copies { copied_size(&x, i, size) } else { size }).collect();
@@ -135,11 +135,11 @@ impl Importer<'_> {
                 return self.flattened(call, x, lead).map(Known::Value);
             }
         }
-        Err(format!("it reshapes {}, which the language can only flatten", x.shape))
+        self.reshaped(call, &goal)
     }
 
     /// Whether the first axes of a reshaped value are still its batch.
-    fn is_batch(&self, x: &Flow, sizes: &[Size]) -> bool {
+    pub(super) fn is_batch(&self, x: &Flow, sizes: &[Size]) -> bool {
         let stated = |axis: usize| self.batch.get(axis).copied().flatten();
         if sizes.len() == x.lead {
             let open = sizes.iter().filter(|size| **size == Size::Number(-1)).count();

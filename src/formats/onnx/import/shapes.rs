@@ -33,6 +33,14 @@ impl Importer<'_> {
 
     /// The shape of a value, or a slice of it.
     pub(super) fn shape_of(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        if let Some(Known::Axes(axes)) = self.known(call, 0) {
+            if axes.is_free() {
+                return Err("its size depends on the input, whose axes are split".to_owned());
+            }
+            let own = axes.dims().into_iter().map(|size| Size::Number(i64::try_from(size).unwrap_or(i64::MAX)));
+            let all: Vec<Size> = (0..axes.x.lead).map(Size::Batch).chain(own).collect();
+            return Ok(Known::Sizes(slice(&all, call.int("start"), call.int("end")), Rank::List));
+        }
         let x = self.flow(call, 0)?;
         let batch = (0..x.lead).map(Size::Batch);
         let own = x.dims().iter().enumerate().map(|(axis, &dim)| Size::Of { dim, value: x.value, axis });

@@ -1,5 +1,6 @@
 //! What is known about the values of a file during the import.
 
+use super::axes::Axes;
 use crate::base::tensor::{DType, Tensor};
 use crate::elementwise::Comparison;
 use crate::ir::{Dim, Shape, Sides, Value};
@@ -12,6 +13,8 @@ const MAX_LIST: usize = 64;
 pub(super) enum Known {
     /// A value that is computed by the network.
     Value(Flow),
+    /// A value of the network whose axes are split or in another order.
+    Axes(Axes),
     /// A value of the network, padded with the smallest number. The padding becomes part of the max pools that read it.
     Lowest(Flow, Sides),
     /// A feature map whose channels come last in the file; its shape has them first.
@@ -149,6 +152,7 @@ impl Known {
                 Some((numbers.into_iter().map(Size::Number).collect(), rank))
             }
             Known::Value(_)
+            | Known::Axes(_)
             | Known::ChannelsLast(_)
             | Known::Grouped(..)
             | Known::Norm(..)

@@ -1,0 +1,157 @@
+//! Imports operators that split, permute and merge axes. Several of them in a row are usually one of the language.
+
+use super::super::proto::NodeProto;
+use super::Importer;
+use super::axes::Axes;
+use super::call::Call;
+use super::dispatch::ImportResult;
+use super::values::{Flow, Known, Size};
+use crate::ir::{Op, Rearrange, SquareOrder, Squares};
+
+/// The operators whose operand may have any axes.
+const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+
+/// Whether a node takes an operand with any axes in this slot.
+pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
+    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+}
+
+impl Importer<'_> {
+    /// An operand with its axes.
+    pub(super) fn axes(&self, call: &Call<'_>) -> ImportResult<Axes> {
+        match self.known(call, 0) {
+            Some(Known::Axes(axes)) => Ok(axes.clone()),
+            _ => self.flow(call, 0).map(Axes::of),
+        }
+    }
+
+    /// The result of a node: axes, if only operators read it that take any, and a value of the network otherwise. What is one
+    /// operator of the language is not joined with what follows.
+    pub(super) fn settled(&mut self, call: &Call<'_>, axes: Axes) -> ImportResult<Known> {
+        let is_whole = matches!(axes.rearrangements().as_deref(), Some([step]) if !matches!(step, Rearrange::Reshape(_)));
+        match call.node.output.first() {
+            Some(name) if !is_whole && self.any_axes.contains(name.as_str()) => Ok(Known::Axes(axes)),
+            _ => self.rearranged(call, &axes).map(Known::Value),
+        }
+    }
+
+    /// The value of the network that has these axes.
+    pub(super) fn rearranged(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Flow> {
+        let (dims, own) = (axes.dims(), axes.x.dims().len());
+        let none = || format!("its result {dims:?} is no feature map of a shuffle, a transposition or a reshape");
+        let mut steps = axes.rearrangements().ok_or_else(none)?;
+        if let (true, [c, h, w], true) = (steps.is_empty(), &dims[..], own == 1) {
+            steps.push(Rearrange::Reshape([*c, *h, *w].map(Some)));
+        }
+        let mut flow = axes.x.clone();
+        for step in steps {
+            flow = self.add(call, Op::Rearrange(step), &[&flow])?;
+        }
+        if dims.len() == 1 && flow.dims().len() > 1 {
+            flow = self.add(call, Op::Flatten, &[&flow])?;
+        }
+        if flow.dims().len() == dims.len() { Ok(flow) } else { Err(none()) }
+    }
+
+    /// A reshape of the axes after the batch.
+    pub(super) fn reshaped(&mut self, call: &Call<'_>, goal: &[Size]) -> ImportResult<Known> {
+        let axes = self.axes(call)?;
+        let lead = axes.x.lead;
+        let moved = || format!("it reshapes {}, and its batch too", axes.x.shape);
+        let (batch, own) = goal.split_at_checked(lead).ok_or_else(moved)?;
+        let zero_copies = !call.flag("allowzero");
+        let copied = |(axis, size): (usize, &Size)| match size {
+            Size::Number(0) if zero_copies => Size::Batch(axis),
+            size => *size,
+        };
+        if !self.is_batch(&axes.x, &batch.iter().enumerate().map(copied).collect::<Vec<_>>()) {
+            return Err(moved());
+        }
+        let present = axes.dims();
+        let size = |(i, size): (usize, &Size)| match size {
+            Size::Number(-1) => Ok(None),
+            Size::Number(0) if zero_copies => Ok(present.get(i).copied()),
+            size => axes.number(*size).map(Some).ok_or("its shape depends on the input's values"),
+        };
+        let mut sizes = own.iter().enumerate().map(size).collect::<Result<Vec<_>, _>>()?;
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).ok_or("it is too large");
+        let stated: Vec<usize> = sizes.iter().copied().flatten().collect();
+        let (all, stated) = (product(&present)?, product(&stated)?.max(1));
+        for open in sizes.iter_mut().filter(|size| size.is_none()) {
+            *open = Some(all / stated);
+        }
+        let sizes: Vec<usize> = sizes.into_iter().flatten().collect();
+        match (axes.reshaped(&sizes), &sizes[..]) {
+            (Ok(axes), _) => self.settled(call, axes),
+            // sizes without common factors: no axis can be told from another
+            (Err(_), &[c, h, w]) if !axes.is_free() => {
+                let x = self.rearranged(call, &axes)?;
+                self.add(call, Op::Rearrange(Rearrange::Reshape([c, h, w].map(Some))), &[&x]).map(Known::Value)
+            }
+            (Err(reason), _) => Err(reason),
+        }
+    }
+
+    pub(super) fn transpose(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let order = call.ints("perm").ok_or("it reverses all axes, the batch too")?;
+        if let (Some(Known::Value(x)), Some(name)) = (self.known(call, 0), call.node.output.first())
+            && self.channels_last.contains(name.as_str())
+            && Self::is_channels_last(x, order, false)
+        {
+            return Ok(Known::ChannelsLast(x.clone()));
+        }
+        let axes = self.axes(call)?.transposed(order)?;
+        self.settled(call, axes)
+    }
+
+    /// Adds axes of size 1.
+    pub(super) fn unsqueeze(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let mut axes = self.axes(call)?;
+        let given = self.list(call, "axes", 1)?.ok_or("its axes are not stated")?;
+        let rank = axes.rank().saturating_add(given.len()) as i64;
+        let mut places: Vec<i64> = given.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+        places.sort_unstable();
+        for place in places {
+            axes = axes.with(usize::try_from(place).map_err(|_| "it adds an axis before the batch")?)?;
+        }
+        self.settled(call, axes)
+    }
+
+    /// Drops axes of size 1.
+    pub(super) fn squeezed(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+        let mut axes = self.axes(call)?;
+        let given = self.list(call, "axes", 1)?.ok_or("it drops all axes of size 1, which may be the batch too")?;
+        let mut places = given.iter().map(|&axis| axes.axis(axis)).collect::<Result<Vec<_>, _>>()?;
+        places.sort_unstable();
+        for place in places.into_iter().rev() {
+            axes = axes.without(place)?;
+        }
+        self.settled(call, axes)
+    }
+
+    /// Softmax over an axis of groups.
+    pub(super) fn grouped_softmax(&mut self, call: &Call<'_>, axes: &Axes) -> ImportResult<Known> {
+        let axis = axes.axis(call.int("axis").unwrap_or(-1))?;
+        let groups = axes.groups().filter(|_| axis == axes.x.lead && self.opset >= 13);
+        let groups = groups
+            .ok_or_else(|| format!("it normalizes over axis {axis} of {}, which are no groups of channels", axes.rank()))?;
+        let x = self.add(call, Op::Softmax(Some(groups)), &[&axes.x])?;
+        self.settled(call, axes.on(x))
+    }
+
+    /// Squares of pixels as channels, or back.
+    pub(super) fn squares(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
+        let x = self.flow(call, 0)?;
+        let side = call.int("blocksize").and_then(|n| usize::try_from(n).ok()).ok_or("it has no block size")?;
+        let order = match call.text("mode", "DCR") {
+            "CRD" => SquareOrder::ByChannel,
+            _ => SquareOrder::ByPixel,
+        };
+        let squares = Squares { side, order };
+        let rearrange = match call.node.op_type() {
+            "SpaceToDepth" => Rearrange::SpaceToDepth(squares),
+            _ => Rearrange::DepthToSpace(squares),
+        };
+        self.add(call, Op::Rearrange(rearrange), &[&x])
+    }
+}

@@ -32,6 +32,11 @@ fn antialias() {
 }
 
 #[test]
+fn bit() {
+    dumps("bit.resnet");
+}
+
+#[test]
 fn cifar() {
     dumps("cifar.resnet");
 }
@@ -44,6 +49,11 @@ fn convnext() {
 #[test]
 fn crepe() {
     dumps("crepe.resnet");
+}
+
+#[test]
+fn cspnet() {
+    dumps("cspnet.resnet");
 }
 
 #[test]
@@ -64,6 +74,11 @@ fn dilated() {
 #[test]
 fn dla() {
     dumps("dla.resnet");
+}
+
+#[test]
+fn ecanet() {
+    dumps("ecanet.resnet");
 }
 
 #[test]
@@ -127,6 +142,11 @@ fn mobilenetv3() {
 }
 
 #[test]
+fn nfnet() {
+    dumps("nfnet.resnet");
+}
+
+#[test]
 fn plain() {
     dumps("plain.resnet");
 }
@@ -144,6 +164,11 @@ fn regnet() {
 #[test]
 fn repvgg() {
     dumps("repvgg.resnet");
+}
+
+#[test]
+fn res2net() {
+    dumps("res2net.resnet");
 }
 
 #[test]

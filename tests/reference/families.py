@@ -173,7 +173,7 @@ def parameters(net):
             continue
         layer, _, role = name.rpartition(".")
         values = draw(name, tuple(tensor.shape))
-        if role == "running_var":
+        if role in ("running_var", "gain"):
             values = np.float32(1) + np.float32(0.5) * values
         elif role == "weight" and f"{layer}.running_var" in state:
             values = np.float32(0.65) + np.float32(0.35) * values

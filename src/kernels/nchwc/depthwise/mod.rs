@@ -1,17 +1,18 @@
 //! Depthwise convolution, one vector of channels and one kernel element at a time.
 
+mod borders;
 mod padded;
 mod row;
 
 use std::collections::TryReserveError;
 use std::ops::Range;
 
+use borders::{complete, inside};
 use padded::{Padded, Scratch};
 use row::Row;
 
 use super::pack::{Filters, flush};
 use super::{runs, vector};
-use crate::kernels::conv::range_inside;
 use crate::kernels::dispatch::{Instance, instance};
 use crate::kernels::elementwise::apply;
 use crate::kernels::isa::Isa;
@@ -172,28 +173,6 @@ impl Job<'_> {
             apply(self.isa, code, self.shape.channels - map % self.blocks * lanes, out);
         }
     }
-}
-
-/// The kernel elements of an output's row or column that are inside the feature map, and where the first one is.
-fn inside(shape: &ConvShape, axis: usize, at: usize) -> (Range<usize>, usize) {
-    let from = (at * shape.stride[axis]) as isize - shape.pad[axis][0] as isize;
-    let elements = range_inside(0, shape.kernel[axis], shape.input[axis], shape.dilation[axis], from);
-    let pixel = if elements.is_empty() { 0 } else { (from + (elements.start * shape.dilation[axis]) as isize) as usize };
-    (elements, pixel)
-}
-
-/// The output columns whose kernel elements are all inside the feature map.
-fn complete(shape: &ConvShape) -> Range<usize> {
-    let (w, ow) = (shape.input[1], shape.output[1]);
-    let (stride, left, reach) = (shape.stride[1], shape.pad[1][0], reach(shape, 1));
-    let first = left.div_ceil(stride).min(ow);
-    let last = if w + left >= reach { ((w + left - reach) / stride + 1).clamp(first, ow) } else { first };
-    first..last
-}
-
-/// Rows or columns from the first kernel element to the last.
-fn reach(shape: &ConvShape, axis: usize) -> usize {
-    (shape.kernel[axis] - 1) * shape.dilation[axis] + 1
 }
 
 #[cfg(test)]

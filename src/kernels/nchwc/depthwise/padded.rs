@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::{complete, reach};
+use super::borders::{complete, reach};
 use crate::kernels::ConvShape;
 
 /// Floats of a copy: it stays in the caches.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::foreign;
 use super::function::primitive::Primitive;
 use super::load::{Def, MAX_ARGUMENTS, Program};
-use super::numbers::NumberFunction;
+use super::number_function::NumberFunction;
 use super::suggest::nearest;
 use super::value::{Bound, List, MAX_VALUE_DEPTH, Unit, Value};
 use crate::base::codes;

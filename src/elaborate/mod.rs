@@ -17,6 +17,7 @@ mod lint;
 mod load;
 mod meta;
 mod naming;
+mod number_function;
 mod numbers;
 pub mod operators;
 mod policy;

@@ -194,7 +194,6 @@ pub const TABLE: &[Row] = &[
     (&["upsample"], &["times", "scale", "factor", "stride"], Ours("scale_factor")),
     (&["upsample"], &["outputsize", "to"], Ours("size")),
     (&["upsample"], &["interpolation"], Ours("mode")),
-    (&["upsample"], &["aligncorners"], Ours("align_corners")),
     (&["upsample"], &["recomputescalefactor"], Nothing("coordinates follow `scale_factor` as it is written, as PyTorch's do by default: leave this out")),
     (&["upsample"], &["antialias"], Nothing("values are interpolated without antialiasing: leave this out")),
     (&["dropout"], &["p", "prob", "probability", "dropoutratio"], Ours("rate")),

@@ -172,6 +172,11 @@ fn res2net() {
 }
 
 #[test]
+fn resnest() {
+    dumps("resnest.resnet");
+}
+
+#[test]
 fn resnet() {
     dumps("resnet.resnet");
 }
@@ -192,8 +197,18 @@ fn senet() {
 }
 
 #[test]
+fn shufflenet() {
+    dumps("shufflenet.resnet");
+}
+
+#[test]
 fn signal() {
     dumps("signal.resnet");
+}
+
+#[test]
+fn sknet() {
+    dumps("sknet.resnet");
 }
 
 #[test]
@@ -224,22 +239,43 @@ fn every_model_has_its_test() {
         files,
         [
             "antialias.resnet",
+            "bit.resnet",
             "cifar.resnet",
             "convnext.resnet",
+            "crepe.resnet",
+            "cspnet.resnet",
+            "darknet.resnet",
             "densenet.resnet",
             "dilated.resnet",
+            "dla.resnet",
+            "ecanet.resnet",
+            "efficientnet.resnet",
+            "efficientnetv2.resnet",
             "fashion.resnet",
             "fpn.resnet",
             "googlenet.resnet",
             "groupnorm.resnet",
             "highway.resnet",
+            "hrnet.resnet",
+            "inception.resnet",
+            "mnasnet.resnet",
+            "mobilenetv2.resnet",
+            "mobilenetv3.resnet",
+            "nfnet.resnet",
             "plain.resnet",
             "preact.resnet",
+            "regnet.resnet",
+            "repvgg.resnet",
+            "res2net.resnet",
+            "resnest.resnet",
             "resnet.resnet",
             "resnet_d.resnet",
             "resnext.resnet",
             "senet.resnet",
+            "shufflenet.resnet",
             "signal.resnet",
+            "sknet.resnet",
+            "squeezenet.resnet",
             "vgg.resnet",
             "wide.resnet",
         ]

@@ -3,7 +3,8 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, PerChannel, Term, per_channel};
+use super::flow::Flow;
+use super::values::{Known, PerChannel, Term, per_channel};
 use crate::base::tensor::Tensor;
 use crate::elementwise::{Binary, Builder, Register, Unary};
 use crate::ir::{Broadcast, Dim, Elementwise, Op};

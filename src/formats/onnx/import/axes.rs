@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::values::{Flow, Size};
+use super::flow::{Flow, Size};
 use crate::ir::{Axis, Dim, Moves, Rearrange, SquareOrder, Squares};
 
 /// What a free height and width count as. Whatever keeps a free axis whole keeps its number.

@@ -4,49 +4,11 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known};
+use super::flow::Flow;
+use super::readers::ELEMENTWISE;
+use super::values::Known;
 use crate::base::tensor::Tensor;
 use crate::ir::{Conv, Epilogue, Op};
-
-/// Operators that compute each element on its own.
-const ELEMENTWISE: &[&str] = &[
-    "Abs",
-    "Add",
-    "Cast",
-    "Celu",
-    "Clip",
-    "Div",
-    "Dropout",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Gelu",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LeakyRelu",
-    "Log",
-    "Mish",
-    "Mul",
-    "Neg",
-    "Pow",
-    "Reciprocal",
-    "Relu",
-    "Selu",
-    "Sigmoid",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Sub",
-    "Sum",
-    "Swish",
-    "Tanh",
-];
-
-/// Whether an operator takes a value whose channels come last.
-pub(super) fn takes(op: &str) -> bool {
-    matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
-}
 
 impl Importer<'_> {
     /// Whether a transposition puts the channels last, or back in front if they are.

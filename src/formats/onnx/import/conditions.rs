@@ -3,7 +3,8 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Condition, Flow, Known, Term};
+use super::flow::Flow;
+use super::values::{Condition, Known, Term};
 use crate::elementwise::{Builder, Comparison, Register};
 
 /// The maximum number of comparisons of a condition.

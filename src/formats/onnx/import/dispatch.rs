@@ -2,7 +2,8 @@
 
 use super::Importer;
 use super::call::Call;
-use super::values::{Flow, Known};
+use super::flow::Flow;
+use super::values::Known;
 use crate::base::tensor::Tensor;
 use crate::ir::Op;
 

@@ -3,8 +3,9 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
+use super::flow::Flow;
 use super::names;
-use super::values::{Flow, Known, PerChannel, per_channel};
+use super::values::{Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Shape};
 

@@ -6,12 +6,14 @@ mod call;
 mod channels_last;
 mod conditions;
 mod dispatch;
+mod flow;
 mod functions;
 mod layers;
 mod names;
 mod norms;
 mod order;
 mod pointwise;
+mod readers;
 mod rearrange;
 mod recognize;
 mod reshape;
@@ -38,11 +40,12 @@ use crate::elaborate::MAX_NODES;
 use crate::ir::{Axis, Channels, Dim, Graph, Network, Node, NodeId, Op, Origin, Preprocess, Shape, Value, infer_shape};
 use crate::runtime::ParamStore;
 use call::Call;
+use flow::Flow;
 use names::{Functions, Names};
 use order::sorted;
 use recognize::Library;
 use tensors::TensorReader;
-use values::{Flow, Known};
+use values::Known;
 
 /// Options of the import.
 #[derive(Clone, Debug)]
@@ -244,8 +247,8 @@ impl<'a> Importer<'a> {
             notes: BTreeSet::new(),
             transposed: Vec::new(),
             rows: HashSet::new(),
-            any_axes: read_only_by(graph, rearrange::takes_any_axes),
-            channels_last: read_only_by(graph, |node, _| channels_last::takes(node.op_type())),
+            any_axes: read_only_by(graph, readers::takes_any_axes),
+            channels_last: read_only_by(graph, |node, _| readers::takes_channels_last(node.op_type())),
             normalized,
             opset,
             batch: vec![None; options.batch_axes],

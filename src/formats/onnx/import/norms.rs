@@ -3,9 +3,10 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
+use super::flow::{Flow, Size};
 use super::layers::decimal;
 use super::names;
-use super::values::{Flow, Known, PerChannel, Size, per_channel};
+use super::values::{Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
 use crate::ir::{NormOver, Op, Reduction, SampleNorm};
 

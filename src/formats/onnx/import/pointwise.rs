@@ -3,7 +3,8 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, Term};
+use super::flow::Flow;
+use super::values::{Known, Term};
 use crate::elementwise::{Builder, Register};
 use crate::ir::{Broadcast, Dim, Elementwise, Op, Target, Upsample};
 

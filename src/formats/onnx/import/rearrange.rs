@@ -1,20 +1,12 @@
 //! Imports operators that split, permute and merge axes. Several of them in a row are usually one of the language.
 
-use super::super::proto::NodeProto;
 use super::Importer;
 use super::axes::Axes;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, Size};
+use super::flow::{Flow, Size};
+use super::values::Known;
 use crate::ir::{Op, Rearrange, SquareOrder, Squares};
-
-/// The operators whose operand may have any axes.
-const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
-
-/// Whether a node takes an operand with any axes in this slot.
-pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
-    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
-}
 
 impl Importer<'_> {
     /// An operand with its axes.

@@ -3,7 +3,8 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, Size};
+use super::flow::{Flow, Size};
+use super::values::Known;
 use crate::ir::{Dim, Op};
 
 /// ONNX's number of the type of conditions.

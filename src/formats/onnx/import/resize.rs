@@ -3,8 +3,9 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known, Size};
-use crate::ir::{Interpolation, Op, Shape, Target, Upsample, Value};
+use super::flow::{Flow, Size};
+use super::values::Known;
+use crate::ir::{Dim, Interpolation, Op, Shape, Target, Upsample, Value};
 
 /// How the file computes the place in the operand of each position.
 struct Coordinates<'a> {
@@ -105,6 +106,16 @@ impl Coordinates<'_> {
         let Coordinates { transform, nearest } = *self;
         let has_one = x.dims()[1..].iter().any(|dim| dim.fixed() == Some(1));
         let is_whole = matches!(target, Target::Factor(factors) if factors.iter().all(|factor| factor.fract() == 0.0));
+        let exact = |dim: &Dim, factor: f64| match dim.fixed() {
+            Some(size) => (size as f64 * factor).fract() == 0.0,
+            None => factor.fract() == 0.0,
+        };
+        let is_exact = match target {
+            Target::Factor(factors) => {
+                x.dims()[1..].iter().rev().zip(factors.iter().rev()).all(|(dim, factor)| exact(dim, *factor))
+            }
+            _ => true,
+        };
         let refused = if mode == Interpolation::Nearest {
             // for integer factors, the center of each pixel is nearest to the pixel that contains it
             let centered = matches!(transform, "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric")
@@ -114,7 +125,9 @@ impl Coordinates<'_> {
             !(floor || centered) || (transform == "pytorch_half_pixel" && has_one)
         } else {
             match transform {
-                "half_pixel" | "align_corners" => false,
+                "half_pixel" => false,
+                // ONNX divides by the size before it is rounded
+                "align_corners" => !is_exact,
                 // a result with one row or column takes the first, rather than the middle
                 "pytorch_half_pixel" => !is_whole || has_one,
                 // where the sizes need no rounding

@@ -4,8 +4,9 @@ use super::super::error::OnnxError;
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
+use super::flow::Size;
 use super::tensors::TensorReader;
-use super::values::{Known, Rank, Size};
+use super::values::{Known, Rank};
 use crate::base::tensor::Tensor;
 
 impl Importer<'_> {

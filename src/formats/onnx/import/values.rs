@@ -1,9 +1,10 @@
 //! What is known about the values of a file during the import.
 
 use super::axes::Axes;
+use super::flow::{Flow, Size};
 use crate::base::tensor::{DType, Tensor};
 use crate::elementwise::Comparison;
-use crate::ir::{Dim, Shape, Sides, Value};
+use crate::ir::Sides;
 
 /// The maximum length of tracked integer lists: shapes, axes, pads.
 const MAX_LIST: usize = 64;
@@ -31,35 +32,6 @@ pub(super) enum Known {
     Condition(Condition),
     /// The result of a node that cannot be expressed. Nodes that read it report no errors.
     Failed,
-}
-
-/// A value of the network.
-#[derive(Clone, Debug)]
-pub(super) struct Flow {
-    /// The value in the graph.
-    pub value: Value,
-    /// Its shape without the batch.
-    pub shape: Shape,
-    /// The number of its batch axes in the file.
-    pub lead: usize,
-}
-
-impl Flow {
-    pub fn dims(&self) -> &[Dim] {
-        self.shape.dims().unwrap_or(&[])
-    }
-
-    /// The number of axes in the file.
-    pub fn rank(&self) -> usize {
-        self.lead + self.dims().len()
-    }
-
-    /// Resolves an axis, which may be negative.
-    pub fn axis(&self, axis: i64) -> Result<usize, String> {
-        let rank = self.rank() as i64;
-        let counted = if axis < 0 { axis.checked_add(rank) } else { Some(axis) };
-        counted.filter(|a| (0..=rank).contains(a)).map(|a| a as usize).ok_or_else(|| format!("it has no axis {axis}"))
-    }
 }
 
 /// An operand of an elementwise node.
@@ -107,28 +79,6 @@ pub(super) enum Condition {
 pub(super) enum Rank {
     Scalar,
     List,
-}
-
-/// An integer that may depend on the input.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Size {
-    /// A known integer.
-    Number(i64),
-    /// The size of an axis of the batch.
-    Batch(usize),
-    /// The size of a non-batch axis of a value.
-    Of { dim: Dim, value: Value, axis: usize },
-}
-
-impl Size {
-    /// The integer, unless it depends on the input.
-    pub fn number(self) -> Option<i64> {
-        match self {
-            Size::Number(n) => Some(n),
-            Size::Batch(_) => None,
-            Size::Of { dim, .. } => dim.fixed().and_then(|n| i64::try_from(n).ok()),
-        }
-    }
 }
 
 impl Known {

@@ -3,7 +3,8 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::{Flow, Known};
+use super::flow::Flow;
+use super::values::Known;
 use crate::ir::{Dim, Op, Pad, PadMode, Pair, Pool, PoolKind, Sides};
 
 /// A sliding window.

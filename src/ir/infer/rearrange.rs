@@ -3,7 +3,7 @@
 use super::ShapeError;
 use super::operands::{MAP, map_of, nonzero};
 use crate::ir::rearrange::{Rearrange, Squares, reshaped};
-use crate::ir::{Dim, Op, Shape};
+use crate::ir::{Dim, Op, Shape, shape_text};
 
 /// The shape of a rearranged value.
 pub(super) fn rearranged(op: &Op, rearrange: &Rearrange, x: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
@@ -45,7 +45,7 @@ pub(super) fn rearranged(op: &Op, rearrange: &Rearrange, x: &[Dim]) -> Result<Ve
             let to = reshaped(sizes, values);
             let fits = times(1, &to)? == values && sizes.iter().filter(|size| size.is_none()).count() <= 1;
             if !fits {
-                return Err(ShapeError::Reshape { from: Shape::Known(x.to_vec()), values, to: sizes });
+                return Err(ShapeError::Reshape { from: Shape::Known(x.to_vec()), values, to: shape_text(sizes) });
             }
             Ok(to.map(Dim::Fixed).to_vec())
         }

@@ -77,7 +77,7 @@ impl Axes {
                 let has = next.sizes[part];
                 if has > rest {
                     // the part is split, and its second half belongs to the next axis
-                    if has % rest != 0 {
+                    if !has.is_multiple_of(rest) {
                         return Err(cannot());
                     }
                     next.split(part, rest);

@@ -329,7 +329,7 @@ fn joins_and_gates() {
             let x = b.push(Op::ConvTranspose(ConvTranspose { output_padding: [0, 1], bias: false, ..one }), &[x]);
             // output padding of a stride, and more padding than the kernel reaches
             let last =
-                ConvTranspose { dilation: [3, 1], pad: [[0, 7], [0, 1]], output_padding: [2, 0], groups: 1, filters: 4, ..up };
+                ConvTranspose { dilation: [3, 1], pad: [[0, 9], [0, 1]], output_padding: [2, 0], groups: 1, filters: 4, ..up };
             b.push(Op::ConvTranspose(last), &[x])
         });
     }

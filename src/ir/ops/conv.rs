@@ -1,7 +1,6 @@
 //! Convolutions.
 
 use super::channel_conv::CHANNEL_CONV;
-use super::conv_transpose::CONV_TRANSPOSE;
 use super::schema::{Attribute, Kind, Operator, Rule, Schema, Shown};
 use super::value::{AttrValue, Attributes, Invalid};
 use crate::ir::attrs::{Conv, Epilogue, Standardize};
@@ -100,7 +99,6 @@ pub(super) const OPERATORS: &[Operator] = &[
     },
     DEPTHWISE,
     CHANNEL_CONV,
-    CONV_TRANSPOSE,
 ];
 
 /// A convolution of each channel by itself, which is a `conv` once the channels are known.

@@ -6,7 +6,9 @@ use super::value::{AttrValue, Attributes};
 use crate::ir::conv_transpose::ConvTranspose;
 use crate::ir::op::Op;
 
-pub(super) const CONV_TRANSPOSE: Operator = Operator {
+pub(super) const OPERATORS: &[Operator] = &[CONV_TRANSPOSE];
+
+const CONV_TRANSPOSE: Operator = Operator {
     schema: Schema::new(
         "conv_transpose",
         "Transposed convolution, which enlarges a feature map by its stride: PyTorch's `nn.ConvTranspose2d`. The size is `(size - 1) * \

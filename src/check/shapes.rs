@@ -7,7 +7,7 @@ use crate::base::codes;
 use crate::base::diagnostic::{Code, Diagnostic};
 use crate::base::source::Span;
 use crate::ir::summary::thousands;
-use crate::ir::{Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, Types, infer_shape};
+use crate::ir::{Conv, ConvTranspose, Network, NodeId, Op, Shape, ShapeError, Shortcut, ShortcutUse, Types, infer_shape};
 
 /// Infers all types, and reports each failure once for all instances of a stage.
 pub(super) fn check(network: &Network, diags: &mut Vec<Diagnostic>) -> Types {
@@ -172,6 +172,14 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
             }
             diag.rule("a window fits into the padded feature map at least once")
         }
+        ShapeError::OutputPadding { .. } => Diagnostic::error(codes::BAD_VALUE, error.to_string(), span, reads)
+            .rule(
+                "`output_padding` chooses among the sizes that a convolution with this stride or dilation takes to the same one",
+            )
+            .help("more rows and columns than that come from `pad`, from a larger kernel, or from `upsample`"),
+        ShapeError::NothingLeft { .. } => Diagnostic::error(codes::WINDOW, error.to_string(), span, reads)
+            .rule("the padding of a transposed convolution is left out of its result, on both sides")
+            .help("use less padding, a larger input, or a larger kernel"),
         ShapeError::PoolPadding { .. } => {
             Diagnostic::error(codes::POOL_PADDING, error.to_string(), span, "a window over nothing but padding has no value")
                 .rule("the padding of a pool is smaller than its window")
@@ -189,12 +197,15 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
                 .help("use a second `pad` for the channels")
         }
         ShapeError::Groups { count, groups, .. } => {
-            let filters = if let Op::Conv(conv) = &node.op { Some(conv.filters) } else { None };
+            let filters = match &node.op {
+                Op::Conv(Conv { filters, .. }) | Op::ConvTranspose(ConvTranspose { filters, .. }) => Some(*filters),
+                _ => None,
+            };
             let rule =
                 if filters.is_some() { "`groups` divides the channels and the filters" } else { "`groups` divides the channels" };
             let mut diag = Diagnostic::error(codes::GROUPS, error.to_string(), span, reads).rule(rule);
             let channels = inputs.first().and_then(Shape::channels).unwrap_or(*count);
-            if filters == Some(*groups) && *groups > 1 {
+            if filters == Some(*groups) && *groups > 1 && matches!(node.op, Op::Conv(_)) {
                 diag = diag.help(format!("`depthwise` has a group and a filter for each of the {channels} channels"));
             }
             let both = gcd(channels, filters.unwrap_or(channels));
@@ -224,6 +235,11 @@ fn explain(network: &Network, id: NodeId, inputs: &[Shape], error: &ShapeError) 
         )
         .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
         .help("`upsample …, like: LABEL` makes as many rows and columns as another value has; or fix the input's size"),
+        ShapeError::Free { .. } if matches!(node.op, Op::ConvTranspose(_)) => {
+            Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
+                .rule("a free size may be divided, as strides do it; a multiple of one has no form that sizes are compared in")
+                .help("fix the input's size, or enlarge the feature map with `upsample …, like: LABEL`")
+        }
         ShapeError::Free { .. } if matches!(node.op, Op::Rearrange(_)) => {
             Diagnostic::error(codes::FREE_SIZE, error.to_string(), span, reads)
                 .rule("what rearranges rows and columns needs to know how many there are")

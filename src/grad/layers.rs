@@ -63,7 +63,7 @@ impl Differentiation<'_> {
         Ok(())
     }
 
-    fn bias(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
+    pub(super) fn bias(&mut self, id: NodeId, name: &str, dy: Value) -> Result<(), GradError> {
         if let Some(bias) = self.trained(id, ParamRole::Bias) {
             let grad = self.train(id, &format!("{name}.bias.grad"), Train::BiasGrad, &[dy])?;
             self.outputs.push((format!("{GRAD}{bias}"), grad));

@@ -5,6 +5,7 @@
 //! need no gradient get none: inputs, and everything before the first trained parameter.
 
 mod channel_conv;
+mod conv_transpose;
 mod elementwise;
 mod error;
 mod layers;
@@ -320,6 +321,7 @@ impl<'a> Differentiation<'a> {
             Op::Input(_) => Ok(()),
             Op::Conv(conv) => self.conv(id, name, conv, dy),
             Op::ChannelConv(kernel) => self.channel_conv(id, name, *kernel, dy),
+            Op::ConvTranspose(conv) => self.conv_transpose(id, name, conv, dy),
             Op::Linear(linear) => self.linear(id, name, linear, dy),
             Op::Train(Train::BatchNorm { norm, .. }) => self.norm(id, name, *norm, dy),
             Op::Train(drop @ Train::Dropout { .. }) => self.dropout(id, name, drop, dy),

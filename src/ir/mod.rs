@@ -2,6 +2,7 @@
 //! and the metadata for using a network. Front ends build it, passes rewrite it, and the planner reads it.
 
 mod attrs;
+mod conv_transpose;
 mod custom;
 pub mod describe;
 mod dim;
@@ -30,6 +31,7 @@ mod types;
 mod upsample;
 
 pub use attrs::*;
+pub use conv_transpose::ConvTranspose;
 pub use custom::{Chunk, Custom, CustomOp, Reference, Slice, SliceMut};
 pub use dim::{Axis, Dim, Shape};
 pub use elementwise::{Broadcast, Elementwise, Number, Operand};

@@ -63,7 +63,7 @@ impl LayerNumbers {
 /// What an operator's layers are called, and whether the first has a number too.
 fn stem(word: &str) -> (&str, bool) {
     match word {
-        "conv" | "depthwise" => ("conv", true),
+        "conv" | "depthwise" | "conv_transpose" => ("conv", true),
         "batchnorm" => ("bn", true),
         "layernorm" | "groupnorm" | "instancenorm" => ("norm", true),
         "linear" => ("fc", false),

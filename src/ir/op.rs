@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attrs::{BatchNorm, Conv, Gem, Linear, Pad, Pair, Pool, Reduction, SampleNorm};
-use super::{Broadcast, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
+use super::{Broadcast, ConvTranspose, CustomOp, Elementwise, Rearrange, Shape, Train, Upsample};
 use crate::elementwise::Program;
 
 /// An operator. Operands are ordered by slot; every operator yields one value.
@@ -16,6 +16,8 @@ pub enum Op {
     /// Convolution of the channels of a 1 x 1 feature map, or of the features of a vector, by one filter with this many elements. Weight
     /// `[1, 1, kernel]`, zero padding that keeps the size.
     ChannelConv(usize),
+    /// Transposed convolution.
+    ConvTranspose(ConvTranspose),
     /// Batch normalization.
     BatchNorm(BatchNorm),
     /// Normalization of each sample on its own: layer norm, group norm, instance norm.

@@ -143,6 +143,12 @@ impl Init {
             (Op::Conv(conv), ParamRole::Weight, Init::HeFanOut) => {
                 he(2.0, conv.filters * conv.kernel[0] * conv.kernel[1] / conv.groups.max(1))
             }
+            // each value of the result is a sum over the kernel elements that meet it: one of a stride's
+            (Op::ConvTranspose(conv), ParamRole::Weight, Init::HeFanIn) => {
+                let channels = param.shape.first().copied().unwrap_or(0);
+                he(2.0, channels * conv.kernel[0] * conv.kernel[1] / (conv.groups * conv.stride[0] * conv.stride[1]).max(1))
+            }
+            (Op::ConvTranspose(_), ParamRole::Weight, Init::HeFanOut) => he(2.0, fan_in()),
             (Op::Linear(_) | Op::ChannelConv(_), ParamRole::Weight, _) => he(1.0, fan_in()),
             (Op::Elementwise(function), ParamRole::Operand(slot), _) => {
                 let operand = function.operands.get(usize::from(slot));

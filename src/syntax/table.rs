@@ -47,9 +47,9 @@ const BOTH_AXES: Answer = Nothing("a size has both axes, `3x5` (height x width),
 const LOSS: Answer = Nothing("a loss stands in the recipe: `train { loss cross_entropy }`");
 const THREE_AXES: Answer = Nothing("an input has one axis (channels x length) or two (channels x height x width)");
 
-const WEIGHTED: &[&str] = &["conv", "depthwise", "batchnorm", "linear"];
+const WEIGHTED: &[&str] = &["conv", "conv_transpose", "depthwise", "batchnorm", "linear"];
 const POOLS: &[&str] = &["maxpool", "avgpool"];
-const WINDOWS: &[&str] = &["conv", "depthwise", "maxpool", "avgpool"];
+const WINDOWS: &[&str] = &["conv", "conv_transpose", "depthwise", "maxpool", "avgpool"];
 
 /// A word in lower case, without prefixes such as `nn.` and without underscores.
 pub fn plain(word: &str) -> String {
@@ -129,7 +129,7 @@ pub const TABLE: &[Row] = &[
     (&["statement"], &["instancenorm", "instancenormalization"], Ours("instancenorm")),
     (&["statement"], &["normalize", "l2norm", "unitnormalization"], Ours("l2norm")),
     (&["statement"], &["rmsnorm", "rmsnormalization", "lrn", "localresponsenorm", "crossmaplrn", "mvn", "normalization", "spectralnormalization"], NORMALIZATION),
-    (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
+    (&["statement"], &["convtranspose", "deconv", "deconvolution", "deconvolutional", "transposedconv"], Ours("conv_transpose")),
     (&["statement"], &["depthwiseconv", "depthwiseconv2d", "depthwiseconv1d"], Ours("depthwise")),
     (&["statement"], &["separableconv"], Nothing("a separable convolution is two statements: `depthwise 3x3` and `conv 1x1, filters: 64`")),
     (&["depthwise"], &["depthmultiplier"], Ours("multiplier")),
@@ -163,15 +163,15 @@ pub const TABLE: &[Row] = &[
     (WINDOWS, &["kernelh", "kernelw", "strideh", "stridew", "padh", "padw", "stridex", "stridey"], BOTH_AXES),
     (WINDOWS, &["strides", "stridesize", "subsample"], Ours("stride")),
     (WINDOWS, &["pad", "pads"], Ours("padding")),
-    (WINDOWS, &["bordermode"], Nothing("an odd kernel keeps the size by default (with stride 1); `padding: 0` is `valid`")),
-    (&["conv"], &["outchannels", "numoutput", "filter", "out", "numfilters", "nbfilter", "outplanes", "channels", "planes"], Ours("filters")),
-    (&["conv"], &["inchannels", "inplanes", "inputchannels", "inchans"], INFERRED),
-    (&["conv", "depthwise", "maxpool"], &["dilationrate", "dilations", "dilate"], Ours("dilation")),
-    (&["conv"], &["group", "numgroup", "cardinality"], Ours("groups")),
+    (&["conv", "depthwise", "maxpool", "avgpool"], &["bordermode"], Nothing("an odd kernel keeps the size by default (with stride 1); `padding: 0` is `valid`")),
+    (&["conv", "conv_transpose"], &["outchannels", "numoutput", "filter", "out", "numfilters", "nbfilter", "outplanes", "channels", "planes"], Ours("filters")),
+    (&["conv", "conv_transpose"], &["inchannels", "inplanes", "inputchannels", "inchans"], INFERRED),
+    (&["conv", "conv_transpose", "depthwise", "maxpool"], &["dilationrate", "dilations", "dilate"], Ours("dilation")),
+    (&["conv", "conv_transpose"], &["group", "numgroup", "cardinality"], Ours("groups")),
     (&["conv"], &["depthmultiplier"], Nothing("a convolution of each channel by itself is `depthwise 3x3, multiplier: 2`")),
     (&["conv"], &["paddingmode"], Nothing("write `pad` in front, with its `mode`, and `padding: 0` here")),
-    (&["conv"], &["outputpadding"], Nothing("there is no transposed convolution; `upsample` enlarges a feature map")),
-    (&["conv"], &["batchnormalize", "norm", "batchnorm"], Nothing("batch normalization is a statement of its own: `batchnorm` in the next line")),
+    (&["conv"], &["outputpadding"], Nothing("it belongs to a transposed convolution, `conv_transpose 2x2, filters: 64, stride: 2`")),
+    (&["conv", "conv_transpose"], &["batchnormalize", "norm", "batchnorm"], Nothing("batch normalization is a statement of its own: `batchnorm` in the next line")),
     (&["conv"], &["binary", "xnor", "flipped", "antialiasing", "deform", "assistedexcitation"], UNNEEDED),
     (&["linear"], &["infeatures", "inputdim", "inchannels", "inplanes"], INFERRED),
     (&["linear"], &["outfeatures", "units", "numoutput", "classes", "numclasses", "filters", "outputdim", "output"], Ours("features")),

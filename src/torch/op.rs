@@ -6,7 +6,9 @@ use super::error::TorchError;
 use super::expr::{Arg, Expr, Role, Val};
 use super::functions::{self, Functions};
 use super::rearrange;
-use crate::ir::{Checked, Conv, Epilogue, Gem, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Reduction, Shape, Sides};
+use crate::ir::{
+    Checked, Conv, ConvTranspose, Epilogue, Gem, Node, NodeId, Op, Pad, PadMode, Pool, PoolKind, Reduction, Shape, Sides,
+};
 
 /// A node with everything that its PyTorch form depends on.
 pub(super) struct Use<'a> {
@@ -72,6 +74,7 @@ impl<'a> Use<'a> {
                 args.extend(standardize.gain.map(|gain| Arg::key("gamma", number("gamma", Val::Float(gain)))));
                 Some(Expr::call(&self.dims("StdConv"), args))
             }
+            Op::ConvTranspose(conv) => Some(self.conv_transpose(conv, out("channels", conv.filters))),
             Op::Linear(linear) => {
                 let args = vec![
                     Arg::plain(Expr::channels("in_features", self.channels())),
@@ -117,8 +120,8 @@ impl<'a> Use<'a> {
     pub fn module(&self) -> Option<Expr> {
         let call = |head: &str, args: Vec<Arg>| Some(Expr::call(head, args));
         match &self.node.op {
-            Op::Conv(conv) if !is_even(conv.pad) => None,
-            Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
+            Op::Conv(Conv { pad, .. }) | Op::ConvTranspose(ConvTranspose { pad, .. }) if !is_even(*pad) => None,
+            Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_) | Op::BatchNorm(_) => self.layer(),
             Op::SampleNorm(norm) => Some(self.sample_norm(norm)),
             Op::Gem(Gem { p, eps }) => Some(Self::gem(*p, *eps)),
             Op::Elementwise(function) if function.learned().next().is_some() => {
@@ -170,7 +173,8 @@ impl<'a> Use<'a> {
                 return Err(self.fails("another operator is fused into it"));
             }
             Op::Conv(conv) if !is_even(conv.pad) => Expr::apply(member, with("F.pad", x, vec![self.sides(conv.pad)])),
-            Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
+            Op::ConvTranspose(conv) if !is_even(conv.pad) => with("F.pad", Expr::apply(member, x), vec![self.without(conv.pad)]),
+            Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_) | Op::BatchNorm(_) => Expr::apply(member, x),
             Op::SampleNorm(norm) if norm.affine => Expr::apply(member, x),
             Op::Gem(_) => Expr::apply(member, x),
             Op::SampleNorm(norm) => self.plain_norm(norm, x),
@@ -284,6 +288,30 @@ impl<'a> Use<'a> {
 
     fn sides(&self, sides: Sides) -> Arg {
         let list: Vec<[i64; 2]> = self.axes().map(|axis| sides[axis].map(|n| n as i64)).collect();
+        Arg::plain(tuple(&list))
+    }
+
+    /// `nn.ConvTranspose2d`. Padding that is not the same on both sides is cut off afterwards.
+    fn conv_transpose(&self, conv: &ConvTranspose, filters: Arg) -> Expr {
+        let pad = if is_even(conv.pad) { [conv.pad[0][0], conv.pad[1][0]] } else { [0, 0] };
+        let groups = Expr::channels("groups", conv.groups);
+        let args = vec![
+            Arg::plain(Expr::channels("in_channels", self.channels())),
+            filters,
+            Arg::plain(number("kernel_size", Val::size(conv.kernel, self.rank()))),
+            self.kw("stride", conv.stride, [1, 1]),
+            self.kw("dilation", conv.dilation, [1, 1]),
+            self.kw("padding", pad, [0, 0]),
+            self.kw("output_padding", conv.output_padding, [0, 0]),
+            Arg { key: Some("groups".to_owned()), value: groups, default: Some(Val::Int(1)) },
+            Arg::kw("bias", Val::Bool(conv.bias), Val::Bool(true)),
+        ];
+        Expr::call(&self.dims("nn.ConvTranspose"), args)
+    }
+
+    /// The padding that takes off these sides.
+    fn without(&self, sides: Sides) -> Arg {
+        let list: Vec<[i64; 2]> = self.axes().map(|axis| sides[axis].map(|n| -(n as i64))).collect();
         Arg::plain(tuple(&list))
     }
 

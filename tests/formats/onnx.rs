@@ -43,7 +43,7 @@ fn input(checked: &Checked, batch: usize) -> ArrayD<f32> {
 #[test]
 fn what_goes_out_comes_in_again() {
     let dir = tempfile::tempdir().unwrap();
-    for network in ["maps", "signals", "rearranged"] {
+    for network in ["maps", "signals", "rearranged", "transposed", "transposed_signals"] {
         let (_, checked) = checked(OPERATORS, network);
         let params = init::init(&checked, 3).unwrap();
         for opset in [15, 17, 28] {

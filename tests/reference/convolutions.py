@@ -70,6 +70,14 @@ upsample("nearest, size: 5x6", mode="nearest", size=(5, 6))
 upsample("bilinear, scale_factor: 1.5", sizes=(2, 5), mode="linear", scale_factor=1.5)
 upsample("bilinear, size: 7, align_corners: true", sizes=(2, 5), mode="linear", size=7, align_corners=True)
 
+def conv_transpose(arguments, sizes, filters, kernel, bias=False, groups=1, **options):
+    compute = F.conv_transpose1d if len(sizes) == 2 else F.conv_transpose2d
+    weight = parameter([sizes[0], filters // groups, *kernel])
+    bias = parameter([filters], 1) if bias else None
+    statement = f"conv_transpose {arguments}"
+    case(statement, sizes, lambda x: compute(x, weight, bias, groups=groups, **options))
+
+
 channel_conv(3, (8, 1, 1))
 channel_conv(5, (7, 1, 1))
 channel_conv(7, (19,))
@@ -79,3 +87,13 @@ channel_conv(1, (5,))
 how = dict(stride=2, padding=1, groups=2, bias=True, eps=1e-3)
 standardized("", StdConv2d(4, 6, 3, **how))
 standardized(", gain: 1.7", ScaledStdConv2d(4, 6, 3, gamma=1.7, **how))
+
+conv_transpose("2x2, filters: 3, stride: 2", (4, 3, 5), 3, [2, 2], stride=2)
+conv_transpose("3x3, filters: 6, stride: 2, padding: 1, output_padding: 1, bias: true", (4, 3, 4), 6, [3, 3], True, stride=2, padding=1, output_padding=1)
+conv_transpose("3x2, filters: 6, stride: 2x3, groups: 2, bias: true", (4, 3, 2), 6, [3, 2], True, 2, stride=(2, 3))
+conv_transpose("3x3, filters: 4, padding: 1, groups: 4", (4, 4, 4), 4, [3, 3], groups=4, padding=1)
+conv_transpose("1x1, filters: 3, stride: 2, output_padding: 1, bias: true", (2, 3, 2), 3, [1, 1], True, stride=2, output_padding=1)
+conv_transpose("1x1, filters: 3, stride: 3", (2, 3, 2), 3, [1, 1], stride=3)
+conv_transpose("2x3, filters: 3, stride: 2, padding: 2x3", (2, 4, 5), 3, [2, 3], stride=2, padding=(2, 3))
+conv_transpose("2x3, filters: 2, stride: 1x2, dilation: 3, output_padding: 2", (3, 3, 2), 2, [2, 3], stride=(1, 2), dilation=3, output_padding=2)
+conv_transpose("2, filters: 3, stride: 2, bias: true", (4, 5), 3, [2], True, stride=2)

@@ -70,7 +70,7 @@ def draw(command, common, folder):
     resnetc(command, "export", "onnx", *common, "--weights", "init:1", "-o", path)
     random, tensors = np.random.default_rng(1), {}
     model = onnx.load(path)
-    used = {name for node in model.graph.node if node.op_type in ("Conv", "Gemm", "BatchNormalization") for name in node.input[1:]}
+    used = {name for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization") for name in node.input[1:]}
     for tensor in model.graph.initializer:
         if tensor.name not in used:
             continue

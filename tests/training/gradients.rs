@@ -6,8 +6,8 @@ use resnetc::internal::base::tensor::Tensor;
 use resnetc::internal::driver::Frontend;
 use resnetc::internal::grad::{GradError, GradOptions, TrainingStep, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Gem, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
-    Reduction, SampleNorm, Shape, SquareOrder, Squares, Standardize, Target, Train, Upsample, Value,
+    Checked, Conv, ConvTranspose, Elementwise, Epilogue, Gem, Interpolation, Linear, NormOver, Op, Pad, PadMode, Pool, PoolKind,
+    Rearrange, Reduction, SampleNorm, Shape, SquareOrder, Squares, Standardize, Target, Train, Upsample, Value,
 };
 use resnetc::internal::passes;
 use resnetc::internal::runtime::init::init;
@@ -236,6 +236,21 @@ fn norms_activations_and_what_moves_values() {
         }
     }
     between(10, [1, 1], Op::ChannelConv(3)).check("over channels");
+    let transposed = ConvTranspose {
+        filters: 4,
+        kernel: [3, 2],
+        stride: [2, 1],
+        pad: [[1, 0], [0, 1]],
+        output_padding: [1, 0],
+        dilation: [1, 2],
+        groups: 2,
+        bias: true,
+    };
+    between(10, [3, 4], Op::ConvTranspose(transposed.clone())).check("transposed convolution");
+    let room = ConvTranspose { stride: [1, 2], output_padding: [0, 3], dilation: [2, 4], ..transposed.clone() };
+    between(10, [3, 2], Op::ConvTranspose(room)).check("transposed convolution with more output padding than a stride");
+    let cut = ConvTranspose { kernel: [1, 1], stride: [2, 3], pad: [[0, 1], [1, 0]], ..transposed };
+    between(10, [3, 3], Op::ConvTranspose(cut)).check("transposed convolution with more padding than it reaches");
     case(19, 0.0, |b| {
         let x = b.input("x", Shape::fixed(&[5]));
         let y = b.linear(x, 4);

@@ -4,8 +4,8 @@ use crate::common::{Build, distance, noise};
 use ndarray::{ArrayD, Axis, Ix4, Slice};
 use resnetc::internal::grad::{GradOptions, training};
 use resnetc::internal::ir::{
-    Checked, Conv, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange, Shape, Standardize,
-    Target, Upsample, Value,
+    Checked, Conv, ConvTranspose, Elementwise, Epilogue, Interpolation, Linear, Op, Pad, PadMode, Pool, PoolKind, Rearrange,
+    Shape, Standardize, Target, Upsample, Value,
 };
 use resnetc::internal::kernels::Isa;
 use resnetc::internal::runtime::SessionOptions;
@@ -307,6 +307,30 @@ fn joins_and_gates() {
             let g = b.push(Op::ChannelConv(3), &[g]);
             let g = b.sigmoid(g);
             b.times(x, g)
+        });
+    }
+    for (channels, groups) in [(16, 2), (6, 1), (5, 5)] {
+        check("transposed convolutions", [2, 6, 7], |b, x| {
+            let x = b.conv(x, channels, 3, 1, 1);
+            let up = ConvTranspose {
+                filters: 10,
+                kernel: [3, 2],
+                stride: [2, 1],
+                pad: [[1, 1], [0, 1]],
+                output_padding: [1, 0],
+                dilation: [1, 2],
+                groups,
+                bias: true,
+            };
+            let x = b.push(Op::ConvTranspose(up.clone()), &[x]);
+            let x = b.relu(x);
+            let one =
+                ConvTranspose { kernel: [1, 1], stride: [1, 2], pad: [[0; 2]; 2], dilation: [1, 1], groups: 1, ..up.clone() };
+            let x = b.push(Op::ConvTranspose(ConvTranspose { output_padding: [0, 1], bias: false, ..one }), &[x]);
+            // output padding of a stride, and more padding than the kernel reaches
+            let last =
+                ConvTranspose { dilation: [3, 1], pad: [[0, 9], [0, 1]], output_padding: [2, 0], groups: 1, filters: 4, ..up };
+            b.push(Op::ConvTranspose(last), &[x])
         });
     }
     check("an operand of each kind", [2, 6, 7], |b, x| {

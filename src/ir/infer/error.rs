@@ -112,6 +112,24 @@ pub enum ShapeError {
         /// The attribute.
         what: &'static str,
     },
+    /// Output padding as large as the stride and the dilation of a transposed convolution.
+    #[error("`output_padding` {padding} is not less than the stride ({stride}) or the dilation ({dilation})")]
+    OutputPadding {
+        /// The rows or columns that it adds.
+        padding: usize,
+        /// The step.
+        stride: usize,
+        /// Distance between kernel elements.
+        dilation: usize,
+    },
+    /// Padding that leaves out all of a transposed convolution's result.
+    #[error("padding {padding} leaves nothing of the {size} rows or columns of the result")]
+    NothingLeft {
+        /// Padding of both sides.
+        padding: usize,
+        /// The size without padding.
+        size: usize,
+    },
     /// `ceil_mode` on a free size where the last window could start in the trailing padding and be dropped: the output size then
     /// has no form as a free [`Dim`].
     #[error("with `ceil_mode`, the output size of `{op}` on {shape} has no closed form")]

@@ -1,5 +1,6 @@
 //! Inference of types and shapes. Elaboration, the checker, passes and exporters all call [`infer`]; nothing else computes shapes.
 
+mod conv_transpose;
 mod error;
 mod norm;
 mod operands;
@@ -14,8 +15,9 @@ pub use error::ShapeError;
 
 use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Reduction, Shape, TensorType, Train, one_dimensional};
 use crate::base::tensor::DType;
+use conv_transpose::conv_transpose;
 use norm::{sample_norm, with_channels};
-use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, map_of, nonzero};
+use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, groups, map_of, nonzero};
 use rows::rows;
 use window::slide;
 
@@ -61,12 +63,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
             nonzero("the kernel", &c.kernel)?;
             nonzero("the stride", &c.stride)?;
             nonzero("the dilation", &c.dilation)?;
-            nonzero("groups", &[c.groups])?;
-            for (what, count) in [("channels", channels), ("filters", c.filters)] {
-                if count % c.groups != 0 {
-                    return Err(ShapeError::Groups { what, count, groups: c.groups });
-                }
-            }
+            groups(c.groups, channels, c.filters)?;
             let [h, w] = slide(map, c.kernel, c.stride, c.pad, c.dilation, false)?;
             let out = vec![Dim::Fixed(c.filters), h, w];
             if c.epilogue.residual {
@@ -77,6 +74,7 @@ pub fn infer_shape(op: &Op, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         Op::SampleNorm(norm) => sample_norm(op, norm, dims[0])?,
         Op::L2Norm(_) => with_channels(op, dims[0])?.to_vec(),
         Op::OverChannels(_) => [&[Dim::Fixed(1)], &with_channels(op, dims[0])?[1..]].concat(),
+        Op::ConvTranspose(conv) => conv_transpose(op, conv, dims[0])?,
         Op::ChannelConv(kernel) => channel_conv(op, *kernel, dims[0])?,
         Op::BatchNorm(_) | Op::Softmax(None) | Op::Dropout(_) => dims[0].to_vec(),
         Op::Softmax(Some(groups)) => rearrange::grouped(op, *groups, dims[0])?,

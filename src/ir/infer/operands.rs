@@ -34,6 +34,15 @@ pub(super) fn nonzero(what: &'static str, values: &[usize]) -> Result<(), ShapeE
     if values.contains(&0) { Err(ShapeError::Zero { what }) } else { Ok(()) }
 }
 
+/// Whether channels and filters can be split into groups.
+pub(super) fn groups(groups: usize, channels: usize, filters: usize) -> Result<(), ShapeError> {
+    nonzero("groups", &[groups])?;
+    match [("channels", channels), ("filters", filters)].into_iter().find(|(_, count)| !count.is_multiple_of(groups)) {
+        Some((what, count)) => Err(ShapeError::Groups { what, count, groups }),
+        None => Ok(()),
+    }
+}
+
 /// Accepts shapes that are equal, or whose free sizes can be. The latter is a condition on the input size, which `check::sizes`
 /// reports; the result has the first operand's shape.
 pub(super) fn equal(op: &Op, left: &[Dim], right: &[Dim], slot: usize) -> Result<(), ShapeError> {

@@ -14,13 +14,15 @@ const SAME: Rule = Rule {
     missing: "no symmetric padding of an even kernel keeps the size, so `padding` must be given",
 };
 
-const KERNEL: Attribute<'static> = Attribute::required("kernel", Kind::Window, "the window").positional();
+pub(super) const KERNEL: Attribute<'static> = Attribute::required("kernel", Kind::Window, "the window").positional();
 const STRIDE: Attribute<'static> =
     Attribute::with_default("stride", Kind::Size, AttrValue::Size([1, 1]), "the step of the window");
 const PADDING: Attribute<'static> = Attribute::with_rule("padding", Kind::Sides, &SAME, "zeros around the feature map");
-const DILATION: Attribute<'static> =
+pub(super) const DILATION: Attribute<'static> =
     Attribute::with_default("dilation", Kind::Size, AttrValue::Size([1, 1]), "the distance between kernel elements");
-const BIAS: Attribute<'static> =
+pub(super) const GROUPS: Attribute<'static> =
+    Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself");
+pub(super) const BIAS: Attribute<'static> =
     Attribute::with_default("bias", Kind::Flag, AttrValue::Flag(false), "whether a learned bias is added");
 
 /// The convolution of these attributes.
@@ -59,7 +61,7 @@ pub(super) const OPERATORS: &[Operator] = &[
                 STRIDE,
                 PADDING,
                 DILATION,
-                Attribute::with_default("groups", Kind::Count, AttrValue::Count(1), "channel groups, each convolved by itself"),
+                GROUPS,
                 BIAS,
                 Attribute::optional(
                     "standardize",

@@ -4,6 +4,7 @@
 //! exhaustive `match` in a back end: shape rule, reference interpreter, lowering, gradient, ONNX and PyTorch.
 
 use crate::ir::attrs::{Conv, Epilogue, Linear, NormOver, Pad, PadMode, Pair, Pool};
+use crate::ir::conv_transpose::ConvTranspose;
 use crate::ir::dim::Shape;
 use crate::ir::elementwise::Broadcast;
 use crate::ir::op::Op;
@@ -73,7 +74,7 @@ impl Op {
 
     /// Whether it multiplies by a learned weight matrix: the layers that papers count.
     pub fn is_weighted(&self) -> bool {
-        matches!(self, Op::Conv(_) | Op::Linear(_))
+        matches!(self, Op::Conv(_) | Op::ConvTranspose(_) | Op::Linear(_))
     }
 
     /// Whether it joins two or more values, whose sizes must agree.
@@ -130,6 +131,9 @@ impl Op {
             Op::Conv(Conv { kernel, stride, pad, dilation, .. }) => {
                 kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && dilation[0] == 1
             }
+            Op::ConvTranspose(ConvTranspose { kernel, stride, pad, output_padding, dilation, .. }) => {
+                kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && output_padding[0] == 0 && dilation[0] == 1
+            }
             Op::Pool(pool @ Pool { kernel, stride, pad, .. }) => {
                 kernel[0] == 1 && stride[0] == 1 && pad[0] == [0, 0] && pool.dilation()[0] == 1
             }
@@ -169,10 +173,15 @@ impl Op {
                 // broadcasts against the weight
                 let gain =
                     gain.map(|_| (ParamRole::Gain, std::iter::once(conv.filters).chain(weight[1..].iter().map(|_| 1)).collect()));
-                weight_and_bias(weight, conv.bias).into_iter().chain(gain).collect()
+                weight_and_bias(weight, conv.bias.then_some(conv.filters)).into_iter().chain(gain).collect()
+            }
+            Op::ConvTranspose(conv) => {
+                let mut weight = vec![channels, conv.filters / conv.groups.max(1)];
+                weight.extend_from_slice(if operands[0].is_1d() { &conv.kernel[1..] } else { &conv.kernel });
+                weight_and_bias(weight, conv.bias.then_some(conv.filters))
             }
             Op::ChannelConv(kernel) => vec![(ParamRole::Weight, vec![1, 1, *kernel])],
-            Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias),
+            Op::Linear(linear) => weight_and_bias(vec![linear.features, channels], linear.bias.then_some(linear.features)),
             Op::BatchNorm(_) => [ParamRole::Weight, ParamRole::Bias, ParamRole::RunningMean, ParamRole::RunningVar]
                 .map(|role| (role, vec![channels]))
                 .to_vec(),
@@ -232,6 +241,10 @@ impl Op {
                 let products = (channels / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1]) as u64;
                 values.checked_mul(products)
             }
+            Op::ConvTranspose(conv) => {
+                let values = operands.first()?.sizes()?.iter().try_fold(1u64, |n, &size| n.checked_mul(size as u64))?;
+                values.checked_mul((conv.filters / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1]) as u64)
+            }
             Op::Linear(linear) => (linear.features as u64).checked_mul(operands.first()?.channels()? as u64),
             Op::ChannelConv(kernel) => (*kernel as u64).checked_mul(operands.first()?.channels()? as u64),
             _ => Some(0),
@@ -245,12 +258,8 @@ fn keeps_order(rearrange: &Rearrange, shape: &Shape) -> bool {
     sizes.is_some_and(|sizes| rearrange.moves(sizes).keeps_order())
 }
 
-/// A weight with a bias for each of its outputs.
-fn weight_and_bias(weight: Vec<usize>, bias: bool) -> Vec<(ParamRole, Vec<usize>)> {
-    let outputs = weight[0];
-    let mut list = vec![(ParamRole::Weight, weight)];
-    if bias {
-        list.push((ParamRole::Bias, vec![outputs]));
-    }
-    list
+/// A weight, and a bias for each of this many outputs.
+fn weight_and_bias(weight: Vec<usize>, bias: Option<usize>) -> Vec<(ParamRole, Vec<usize>)> {
+    let bias = bias.map(|outputs| (ParamRole::Bias, vec![outputs]));
+    std::iter::once((ParamRole::Weight, weight)).chain(bias).collect()
 }

@@ -2,6 +2,7 @@
 
 mod channel_conv;
 mod conv;
+mod conv_transpose;
 mod elementwise;
 mod facts;
 mod linear;

@@ -2,13 +2,14 @@
 
 use super::schema::{Attribute, Kind, Operator, Schema};
 use super::value::{AttrValue, Attributes};
-use super::{conv, elementwise, linear, norm, pool, rearrange, reduce, shape};
+use super::{conv, conv_transpose, elementwise, linear, norm, pool, rearrange, reduce, shape};
 use crate::ir::elementwise::{Elementwise, Number};
 use crate::ir::op::Op;
 
 /// The families, in the order of the reference.
 const FAMILIES: &[&[Operator]] = &[
     conv::OPERATORS,
+    conv_transpose::OPERATORS,
     norm::OPERATORS,
     elementwise::OPERATORS,
     pool::OPERATORS,

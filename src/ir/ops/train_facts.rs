@@ -22,8 +22,8 @@ impl Train {
             // a strided 1x1 convolution is followed by zero-insertion, and padding beyond the kernel's reach by cropping
             Train::ConvGradInput { conv, .. } => {
                 let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis].saturating_sub(1)));
-                let ends =
-                    (conv.stride == [1, 1] || conv.kernel != [1, 1]) && (0..2).all(|axis| conv.pad[axis][0] <= reach[axis]);
+                let ends = (conv.stride == [1, 1] || conv.kernel != [1, 1])
+                    && (0..2).all(|axis| conv.pad[axis].iter().all(|&pad| pad <= reach[axis]));
                 ends.then_some(&mut conv.epilogue)
             }
             _ => None,

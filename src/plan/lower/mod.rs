@@ -1,6 +1,7 @@
 //! Lowers each node to a step: operators become kernels with all their sizes. Nodes that change nothing become aliases of
 //! their operand's buffer.
 
+mod conv_transpose;
 mod rearrange;
 mod resize;
 mod rows;
@@ -144,6 +145,7 @@ impl Lowering<'_> {
             Op::Subsample(stride) => Kernel::Subsample { input: self.map(operands[0])?, stride: *stride },
             Op::Slice(range) => Kernel::Slice { start: range.start, of: self.shape(operands[0])?[1] },
             Op::Rearrange(rearrange) => self.rearrange(rearrange, operands[0])?,
+            Op::ConvTranspose(conv) => return self.conv_transpose(id, conv),
             Op::Train(op) => return self.train(id, op),
             Op::Custom(op) => return self.custom(id, op, inputs),
         };

@@ -15,7 +15,7 @@ impl Lowering<'_> {
         let node = graph.node(id);
         let operands = graph.operands(id);
         if let Train::ConvGradInput { conv, input } = op {
-            return self.conv_grad_input(id, conv, *input, &operands);
+            return self.conv_grad_input(id, conv, *input, &operands, None);
         }
         if let Train::UpsampleGrad { upsample, input } = op
             && self.interpolate_grad(id, upsample, *input, operands[0])?
@@ -71,7 +71,15 @@ impl Lowering<'_> {
     /// The gradient of a convolution's input is a stride-1 convolution with the transposed, flipped weight (see
     /// [`WeightSource::Transposed`]). If the convolution has a stride, the incoming gradient is first zero-inserted.
     /// For a 1x1 kernel without padding, the result is zero-inserted instead.
-    fn conv_grad_input(&mut self, id: NodeId, conv: &Conv, input: [usize; 3], operands: &[Value]) -> Result<(), PlanError> {
+    /// A transposed convolution is such a gradient, and may have a bias.
+    pub(super) fn conv_grad_input(
+        &mut self,
+        id: NodeId,
+        conv: &Conv,
+        input: [usize; 3],
+        operands: &[Value],
+        bias: Option<WeightId>,
+    ) -> Result<(), PlanError> {
         let dy = operands[0];
         let node = self.network.graph().node(id);
         let name = node.name.clone();
@@ -80,7 +88,7 @@ impl Lowering<'_> {
         let map = self.map(dy)?;
         let reach = [0, 1].map(|axis| conv.dilation[axis] * (conv.kernel[axis] - 1));
         let strided = conv.stride != [1, 1];
-        let insert_after = strided && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2];
+        let insert_after = strided && conv.kernel == [1, 1] && conv.pad == [[0; 2]; 2] && bias.is_none();
         let mut from = self.operand(dy)?;
         let mut size = map;
         if strided && !insert_after {
@@ -94,7 +102,7 @@ impl Lowering<'_> {
             )?;
         }
         // where the padding exceeds the kernel's reach, compute the gradient of the padded map and crop it
-        let cut = [0, 1].map(|axis| conv.pad[axis][0] > reach[axis]);
+        let cut = [0, 1].map(|axis| conv.pad[axis].iter().any(|&pad| pad > reach[axis]));
         let padded = if cut.contains(&true) { conv.pad } else { [[0; 2]; 2] };
         let padded_size = [h + padded[0][0] + padded[0][1], w + padded[1][0] + padded[1][1]];
         let output = if insert_after { map } else { padded_size };
@@ -137,7 +145,7 @@ impl Lowering<'_> {
             },
             inputs,
             outputs: vec![result],
-            weights: vec![weight],
+            weights: [weight].into_iter().chain(bias).collect(),
             scratch: match choice.strategy {
                 ConvStrategy::Gemm(tiles) => tiles.scratch(&shape) * size_of::<f32>(),
                 _ => 0,

@@ -26,7 +26,7 @@ use crate::plan::PlanError;
 use array::Array;
 use norm::sample_norm;
 pub use ops::BatchStats;
-use ops::{adaptive, batch_stats, channel_conv, conv, epilogue, greater, linear, normalize, pad, pool, softmax};
+use ops::{adaptive, batch_stats, channel_conv, conv, conv_transpose, epilogue, greater, linear, normalize, pad, pool, softmax};
 use standardize::used_weight;
 
 /// The statistics that batch norms use.
@@ -238,6 +238,10 @@ fn evaluate(
             let (weight, bias) = (used_weight(c, &needed)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
             let sums = conv(c, x[0], &weight, bias.as_deref(), shape);
             epilogue(&c.epilogue, sums, x.get(1).copied())
+        }
+        Op::ConvTranspose(c) => {
+            let (weight, bias) = (needed(ParamRole::Weight)?, if c.bias { Some(needed(ParamRole::Bias)?) } else { None });
+            conv_transpose(c, x[0], &weight, bias.as_deref(), shape)
         }
         Op::ChannelConv(_) => channel_conv(x[0], &needed(ParamRole::Weight)?),
         Op::Linear(l) => {

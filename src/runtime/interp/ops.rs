@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::array::Array;
-use crate::ir::{BatchNorm, Conv, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
+use crate::ir::{BatchNorm, Conv, ConvTranspose, Epilogue, Linear, Pad, PadMode, Pool, PoolKind};
 
 /// The statistics of a batch at a batch norm, one value per channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,32 @@ pub(super) fn channel_conv(x: &Array, weight: &[f64]) -> Vec<f64> {
         seen.sum()
     };
     (0..x.data.len()).map(value).collect()
+}
+
+/// Adds each value of the operand, times the weight, to a window of the result.
+pub(super) fn conv_transpose(c: &ConvTranspose, x: &Array, weight: &[f64], bias: Option<&[f64]>, shape: &[usize]) -> Vec<f64> {
+    let [_, channels, h, w] = x.map();
+    let (per_group, [kh, kw]) = (c.filters / c.groups, c.kernel);
+    let plane = shape[2] * shape[3];
+    let mut out: Vec<f64> =
+        (0..shape[0] * c.filters * plane).map(|i| bias.map_or(0.0, |bias| bias[i / plane % c.filters])).collect();
+    // where a kernel element lands along an axis, if it is not in the padding
+    let place = |axis: usize, at: usize, tap: usize| {
+        let place = (at * c.stride[axis] + tap * c.dilation[axis]).checked_sub(c.pad[axis][0])?;
+        (place < shape[axis + 2]).then_some(place)
+    };
+    for (i, value) in x.data.iter().enumerate() {
+        let (sample, channel, y, column) = (i / (channels * h * w), i / (h * w) % channels, i / w % h, i % w);
+        let first = channel / (channels / c.groups) * per_group;
+        for j in 0..per_group * kh * kw {
+            let (filter, tap) = (first + j / (kh * kw), j % (kh * kw));
+            if let (Some(row), Some(column)) = (place(0, y, tap / kw), place(1, column, tap % kw)) {
+                let at = (sample * c.filters + filter) * plane + row * shape[3] + column;
+                out[at] += value * weight[channel * per_group * kh * kw + j];
+            }
+        }
+    }
+    out
 }
 
 pub(super) fn linear(l: &Linear, x: &Array, weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {

@@ -1,8 +1,8 @@
 //! Convolutions that are not ONNX's as they are.
 
 use super::ExportError;
-use super::emit::{Emitter, ints};
-use crate::ir::{Node, NodeId, ParamRole};
+use super::emit::{Emitter, axes, int, ints, sides};
+use crate::ir::{ConvTranspose, Node, NodeId, ParamRole};
 
 impl Emitter<'_> {
     /// A convolution over channels: of a 1-D value whose only channel they are the length of.
@@ -15,6 +15,30 @@ impl Emitter<'_> {
         let row = self.push("Conv", &format!("{name}.conv"), &[&row, &weight], attributes);
         let shape = [&[0, -1], &vec![1; self.rank(id)][..]].concat();
         Ok(self.reshape(name, &row, &shape))
+    }
+
+    pub(super) fn conv_transpose(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        conv: &ConvTranspose,
+        x: &str,
+    ) -> Result<String, ExportError> {
+        let mut inputs = vec![x.to_owned(), self.param(node, ParamRole::Weight)?];
+        if conv.bias {
+            inputs.push(self.param(node, ParamRole::Bias)?);
+        }
+        let rank = self.rank(id);
+        let attributes = vec![
+            ints("dilations", &axes(conv.dilation, rank)),
+            int("group", conv.groups),
+            ints("kernel_shape", &axes(conv.kernel, rank)),
+            ints("output_padding", &axes(conv.output_padding, rank)),
+            ints("pads", &sides(conv.pad, rank)),
+            ints("strides", &axes(conv.stride, rank)),
+        ];
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        Ok(self.push("ConvTranspose", &node.name, &inputs, attributes))
     }
 
     /// In ONNX, 0 keeps the size of an axis, and -1 is whatever is left.

@@ -159,6 +159,7 @@ impl<'a> Emitter<'a> {
             Op::Input(_) => self.fresh(name),
             Op::Conv(conv) => self.conv(id, node, conv, &x)?,
             Op::ChannelConv(kernel) => self.channel_conv(id, node, *kernel, one)?,
+            Op::ConvTranspose(conv) => self.conv_transpose(id, node, conv, one)?,
             Op::Linear(linear) => self.linear(node, linear, &x)?,
             Op::BatchNorm(norm) => self.norm(node, norm, one)?,
             Op::Gem(Gem { eps, .. }) => self.gem(node, *eps, one)?,

@@ -30,6 +30,7 @@ impl Importer<'_> {
         }
         let read: fn(&mut Self, &Call<'_>) -> ImportResult<Flow> = match op {
             "Conv" => Self::conv,
+            "ConvTranspose" => Self::conv_transpose,
             "BatchNormalization" => Self::norm,
             "LayerNormalization" => Self::layer_norm,
             "GroupNormalization" => Self::group_norm,

@@ -5,6 +5,7 @@ mod axes;
 mod call;
 mod channels_last;
 mod conditions;
+mod conv_transpose;
 mod dispatch;
 mod flow;
 mod functions;

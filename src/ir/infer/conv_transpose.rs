@@ -1,0 +1,44 @@
+//! Sizes of transposed convolutions.
+
+use super::operands::{groups, map_of, nonzero};
+use super::{MAX_ELEMENTS, ShapeError};
+use crate::ir::{ConvTranspose, Dim, Op, Shape};
+
+/// The sizes of a transposed convolution's result.
+pub(super) fn conv_transpose(op: &Op, conv: &ConvTranspose, dims: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
+    let (channels, map) = map_of(op, dims)?;
+    nonzero("filters", &[conv.filters])?;
+    nonzero("the kernel", &conv.kernel)?;
+    nonzero("the stride", &conv.stride)?;
+    nonzero("the dilation", &conv.dilation)?;
+    groups(conv.groups, channels, conv.filters)?;
+    let size = |axis: usize| {
+        let (stride, dilation, padding) = (conv.stride[axis], conv.dilation[axis], conv.output_padding[axis]);
+        if padding >= stride.max(dilation) {
+            return Err(ShapeError::OutputPadding { padding, stride, dilation });
+        }
+        match map[axis] {
+            Dim::Free { .. } if stride > 1 => Err(ShapeError::Free { op: op.word().into(), shape: Shape::Known(dims.to_vec()) }),
+            size => along(conv, axis, size),
+        }
+    };
+    Ok(vec![Dim::Fixed(conv.filters), size(0)?, size(1)?])
+}
+
+/// The size along an axis, which is free only with a stride of 1.
+fn along(conv: &ConvTranspose, axis: usize, size: Dim) -> Result<Dim, ShapeError> {
+    let sum = |a: usize, b: usize| a.checked_add(b).filter(|&n| n as u64 <= MAX_ELEMENTS);
+    let product = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n as u64 <= MAX_ELEMENTS);
+    let more = product(conv.dilation[axis], conv.kernel[axis] - 1).and_then(|reach| sum(reach, conv.output_padding[axis]));
+    let (more, padding) = (more.ok_or(ShapeError::TooLarge)?, sum(conv.pad[axis][0], conv.pad[axis][1]));
+    let padding = padding.ok_or(ShapeError::TooLarge)?;
+    let Dim::Fixed(n) = size else {
+        return size.affine(more as i64 - padding as i64, 1, 0).ok_or(ShapeError::TooLarge);
+    };
+    let whole = product(n - 1, conv.stride[axis]).and_then(|last| sum(last, more)).and_then(|last| sum(last, 1));
+    let whole = whole.ok_or(ShapeError::TooLarge)?;
+    match whole.checked_sub(padding) {
+        None | Some(0) => Err(ShapeError::NothingLeft { padding, size: whole }),
+        Some(left) => Ok(Dim::Fixed(left)),
+    }
+}

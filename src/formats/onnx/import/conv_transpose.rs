@@ -3,7 +3,7 @@
 use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
-use super::values::Flow;
+use super::flow::Flow;
 use crate::ir::{ConvTranspose, Op, Pair};
 
 impl Importer<'_> {

@@ -181,7 +181,7 @@ def parameters(net):
             values *= np.float32(np.sqrt(6 / np.prod(tensor.shape[1:])))
         else:
             # or a learned operand of an elementwise function
-            assert tensor.dim() == 1, name
+            assert tensor.numel() == tensor.shape[0], name
             values *= np.float32(0.17)
         tensor.copy_(torch.from_numpy(values))
 

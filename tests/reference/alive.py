@@ -212,7 +212,7 @@ def errors(subject, net, x, weight):
     peer = step(copy.deepcopy(net), x, labels, weight)
     ours = subject.step(x, labels, weight)
     assert ours.keys() == exact.keys(), ours.keys() ^ exact.keys()
-    return {name: [float(np.linalg.norm(value.ravel())) for value in (want, peer[name] - want, ours[name] - want)]
+    return {name: [float(np.linalg.norm(value.ravel())) for value in (want, peer[name] - want, ours[name].reshape(want.shape) - want)]
             for name, want in exact.items()}
 
 

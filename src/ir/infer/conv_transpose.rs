@@ -1,7 +1,7 @@
 //! Sizes of transposed convolutions.
 
-use super::operands::{groups, map_of, nonzero};
-use super::{MAX_ELEMENTS, ShapeError};
+use super::ShapeError;
+use super::operands::{MAX_ELEMENTS, groups, map_of, nonzero};
 use crate::ir::{ConvTranspose, Dim, Op, Shape};
 
 /// The sizes of a transposed convolution's result.

@@ -17,12 +17,9 @@ use super::{Broadcast, Conv, Dim, Epilogue, Op, PadMode, Reduction, Shape, Tenso
 use crate::base::tensor::DType;
 use conv_transpose::conv_transpose;
 use norm::{sample_norm, with_channels};
-use operands::{MAP, VECTOR, arity, channel_conv, elementwise, equal, groups, map_of, nonzero};
+use operands::{MAP, MAX_ELEMENTS, VECTOR, arity, channel_conv, elementwise, equal, groups, map_of, nonzero};
 use rows::rows;
 use window::slide;
-
-/// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
-pub const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The types of an operator's results, one for each.
 pub fn infer(op: &Op, operands: &[TensorType]) -> Result<Vec<TensorType>, ShapeError> {

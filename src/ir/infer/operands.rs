@@ -3,6 +3,9 @@
 use super::ShapeError;
 use crate::ir::{Arity, Broadcast, Dim, Elementwise, Op, Operand, Shape};
 
+/// The largest size of a dimension, of a kernel, and of the elements of one value (2^40).
+pub(super) const MAX_ELEMENTS: u64 = 1 << 40;
+
 pub(super) const MAP: &str = "feature map (channels x height x width)";
 pub(super) const VECTOR: &str = "vector of features";
 const ONE_PIXEL: &str = "value with one pixel (channels x 1 x 1), or a vector of features";

@@ -43,6 +43,21 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// A linear layer at every place: kernel 1, without bias.
+    pub fn pointwise(filters: usize) -> Conv {
+        Conv {
+            filters,
+            kernel: [1; 2],
+            stride: [1; 2],
+            pad: [[0; 2]; 2],
+            dilation: [1; 2],
+            groups: 1,
+            bias: false,
+            standardize: None,
+            epilogue: Epilogue::default(),
+        }
+    }
+
     /// The default padding, which keeps the size at stride 1: half the extent of the kernel; `None` for an even kernel.
     pub fn default_padding(kernel: Pair, dilation: Pair) -> Option<Sides> {
         let mut pad = [[0; 2]; 2];

@@ -1,10 +1,10 @@
 //! Mean and maximum over the channels of each place. The results are in the plain layout.
 
 use super::NormParams;
-use super::loops::{Strip, TILE};
+use super::loops::Strip;
 use super::strips::{Over, PLACES, Walk};
+use super::tiles::Tiles;
 use crate::kernels::aligned::LINE;
-use crate::kernels::dispatch::Kernel;
 use crate::kernels::nchwc::runs;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::Disjoint;
@@ -28,9 +28,11 @@ struct Places {
     out: *mut f32,
 }
 
-impl Places {
-    /// # Safety
-    /// As [`Kernel::run`].
+impl Tiles for Places {
+    fn strip(&self) -> &Strip {
+        &self.strip
+    }
+
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn tile<S: Simd, const T: usize>(&self, first: usize) {
@@ -56,11 +58,13 @@ impl Places {
             }
         }
     }
+}
 
+impl Places {
     /// The largest value of each place, in the first lane or in the place's own.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn largest<S: Simd, const T: usize>(&self, x: *const f32) -> [S::V; T] {
@@ -88,27 +92,6 @@ impl Places {
                 }
             }
             best
-        }
-    }
-}
-
-impl Kernel for Places {
-    type Operands = Self;
-
-    /// Folds all places.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(p: &Self) {
-        let mut first = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while first + TILE <= p.strip.count {
-                p.tile::<S, TILE>(first);
-                first += TILE;
-            }
-            while first < p.strip.count {
-                p.tile::<S, 1>(first);
-                first += 1;
-            }
         }
     }
 }

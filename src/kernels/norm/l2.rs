@@ -1,9 +1,9 @@
 //! Values over the Euclidean norm of their place's channels: `y = x / max(norm, eps)`, PyTorch's `F.normalize`.
 
 use super::NormParams;
-use super::loops::{Strip, TILE};
+use super::loops::Strip;
 use super::strips::{Over, PLACES, Walk};
-use crate::kernels::dispatch::Kernel;
+use super::tiles::Tiles;
 use crate::kernels::nchwc::runs;
 use crate::kernels::simd::Simd;
 use crate::kernels::threads::Disjoint;
@@ -20,11 +20,12 @@ struct Normalize {
     out: *mut f32,
 }
 
-impl Normalize {
+impl Tiles for Normalize {
+    fn strip(&self) -> &Strip {
+        &self.strip
+    }
+
     /// The gradient is `(dy - x * sum(x * dy) / norm^2) / norm`, and `dy / eps` where the norm is smaller than that.
-    ///
-    /// # Safety
-    /// As [`Kernel::run`].
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn tile<S: Simd, const T: usize>(&self, first: usize) {
@@ -66,27 +67,6 @@ impl Normalize {
                     let d = S::fnma(S::load(x.add(at)), slopes[t], S::load(dy.add(at)));
                     S::store(out.add(at), S::div(d, norms[t]));
                 }
-            }
-        }
-    }
-}
-
-impl Kernel for Normalize {
-    type Operands = Self;
-
-    /// Computes all places.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(n: &Self) {
-        let mut first = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while first + TILE <= n.strip.count {
-                n.tile::<S, TILE>(first);
-                first += TILE;
-            }
-            while first < n.strip.count {
-                n.tile::<S, 1>(first);
-                first += 1;
             }
         }
     }

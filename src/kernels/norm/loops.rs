@@ -1,10 +1,7 @@
 //! The innermost loops of layer norm, over tiles of places.
 
-use crate::kernels::dispatch::Kernel;
+use super::tiles::Tiles;
 use crate::kernels::simd::Simd;
-
-/// Places that are computed together, so that additions do not wait for each other, and what they share is loaded once.
-pub(super) const TILE: usize = 4;
 
 /// Vectors whose values are summed before the sum is added to that of all: nested sums have smaller rounding errors.
 const CHUNK: usize = 64;
@@ -36,7 +33,7 @@ impl Strip {
     /// A learned value for a vector: its lanes differ if they are values of one place.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     unsafe fn learned<S: Simd>(&self, of: *const f32, vector: usize) -> S::V {
         // SAFETY: guaranteed by the caller
@@ -46,7 +43,7 @@ impl Strip {
     /// The weights of a vector, which are 0 for lanes that are no values.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     unsafe fn weight<S: Simd>(&self, vector: usize) -> S::V {
         // SAFETY: guaranteed by the caller
@@ -62,7 +59,7 @@ impl Strip {
     /// Adds up the lanes of each vector that are values of one place; the result is in every lane.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     pub unsafe fn total<S: Simd, const T: usize>(&self, sums: &mut [S::V; T]) {
         if self.across {
@@ -74,7 +71,7 @@ impl Strip {
     /// The sums of the differences from `center`, or of their squares.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     pub unsafe fn sums<S: Simd, const T: usize, const SQUARES: bool>(&self, x: *const f32, center: &[S::V; T]) -> [S::V; T] {
@@ -110,7 +107,7 @@ impl Strip {
     /// The mean of each place, and the reciprocal of its standard deviation.
     ///
     /// # Safety
-    /// As [`Kernel::run`].
+    /// As [`Tiles::tile`].
     #[inline(always)]
     unsafe fn moments<S: Simd, const T: usize>(&self, x: *const f32) -> ([S::V; T], [S::V; T]) {
         // SAFETY: guaranteed by the caller
@@ -136,9 +133,11 @@ pub(super) struct Forward {
     pub out: *mut f32,
 }
 
-impl Forward {
-    /// # Safety
-    /// As [`Kernel::run`].
+impl Tiles for Forward {
+    fn strip(&self) -> &Strip {
+        &self.strip
+    }
+
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn tile<S: Simd, const T: usize>(&self, first: usize) {
@@ -160,27 +159,6 @@ impl Forward {
     }
 }
 
-impl Kernel for Forward {
-    type Operands = Self;
-
-    /// Normalizes the places.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(f: &Self) {
-        let mut first = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while first + TILE <= f.strip.count {
-                f.tile::<S, TILE>(first);
-                first += TILE;
-            }
-            while first < f.strip.count {
-                f.tile::<S, 1>(first);
-                first += 1;
-            }
-        }
-    }
-}
-
 /// Places whose gradient is computed.
 pub(super) struct InputGrad {
     pub strip: Strip,
@@ -192,11 +170,12 @@ pub(super) struct InputGrad {
     pub out: *mut f32,
 }
 
-impl InputGrad {
+impl Tiles for InputGrad {
+    fn strip(&self) -> &Strip {
+        &self.strip
+    }
+
     /// With `g = weight * dy`: `inverse * (g - mean(g) - xhat * mean(g * xhat))`.
-    ///
-    /// # Safety
-    /// As [`Kernel::run`].
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn tile<S: Simd, const T: usize>(&self, first: usize) {
@@ -235,27 +214,6 @@ impl InputGrad {
     }
 }
 
-impl Kernel for InputGrad {
-    type Operands = Self;
-
-    /// Computes the gradient of the values.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(b: &Self) {
-        let mut first = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while first + TILE <= b.strip.count {
-                b.tile::<S, TILE>(first);
-                first += TILE;
-            }
-            while first < b.strip.count {
-                b.tile::<S, 1>(first);
-                first += 1;
-            }
-        }
-    }
-}
-
 /// Places whose products add up to the gradients of the parameters.
 pub(super) struct ParamSums {
     pub strip: Strip,
@@ -269,9 +227,11 @@ pub(super) struct ParamSums {
     pub lanes: usize,
 }
 
-impl ParamSums {
-    /// # Safety
-    /// As [`Kernel::run`].
+impl Tiles for ParamSums {
+    fn strip(&self) -> &Strip {
+        &self.strip
+    }
+
     #[inline(always)]
     #[allow(clippy::needless_range_loop, reason = "iterators are not always inlined")]
     unsafe fn tile<S: Simd, const T: usize>(&self, first: usize) {
@@ -293,27 +253,6 @@ impl ParamSums {
                 let at = vector * self.lanes;
                 S::store(weights.add(at), S::add(S::load(weights.add(at)), products));
                 S::store(biases.add(at), S::add(S::load(biases.add(at)), sums));
-            }
-        }
-    }
-}
-
-impl Kernel for ParamSums {
-    type Operands = Self;
-
-    /// Adds up the products of the places.
-    #[inline(always)]
-    unsafe fn run<S: Simd>(p: &Self) {
-        let mut first = 0;
-        // SAFETY: guaranteed by the caller
-        unsafe {
-            while first + TILE <= p.strip.count {
-                p.tile::<S, TILE>(first);
-                first += TILE;
-            }
-            while first < p.strip.count {
-                p.tile::<S, 1>(first);
-                first += 1;
             }
         }
     }

@@ -14,6 +14,7 @@ mod loops;
 pub mod strips;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 /// The learned values of a norm, and its epsilon. Values of layer norm over `all` have a weight each, otherwise channels do.
 #[derive(Clone, Copy, Debug)]

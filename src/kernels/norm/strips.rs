@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::NormParams;
 use super::loops::{Forward, InputGrad, ParamSums, Strip};
+use super::tiles::{Tiled, Tiles};
 use crate::kernels::aligned::LINE;
 use crate::kernels::dispatch::{Instance, Kernel, instance};
 use crate::kernels::isa::VectorIsa;
@@ -119,17 +120,17 @@ impl Walk {
 
     /// Calls a kernel for some units of a sample: with vectors, and with single floats for places that fill none. `operands` makes
     /// what it reads from the strip and from the index of its first float.
-    pub fn run<K: Kernel>(
+    pub fn run<K: Tiles>(
         &self,
         sample: usize,
         units: Range<usize>,
         params: &NormParams<'_>,
-        operands: impl Fn(Strip, usize) -> K::Operands,
+        operands: impl Fn(Strip, usize) -> K,
     ) {
         let (unit, _) = self.unit();
         let places = units.start * unit..(units.end * unit).min(self.places);
         let mask = self.mask();
-        let call = |kernel: Instance<K::Operands>, first: usize, count: usize, between: usize| {
+        let call = |kernel: Instance<K>, first: usize, count: usize, between: usize| {
             let strip = Strip {
                 vectors: self.vectors,
                 step: self.step,
@@ -146,10 +147,10 @@ impl Walk {
         };
         let (whole, rest) = (places.len() / unit, places.len() % unit);
         if whole > 0 {
-            call(self.isa.map_or(K::run::<Scalar>, instance::<K>), places.start, whole, unit * self.place);
+            call(self.isa.map_or(Tiled::<K>::run::<Scalar>, instance::<Tiled<K>>), places.start, whole, unit * self.place);
         }
         if rest > 0 {
-            call(K::run::<Scalar>, places.start + whole * unit, rest, self.place);
+            call(Tiled::<K>::run::<Scalar>, places.start + whole * unit, rest, self.place);
         }
     }
 }

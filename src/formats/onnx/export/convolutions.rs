@@ -24,10 +24,6 @@ impl Emitter<'_> {
         conv: &ConvTranspose,
         x: &str,
     ) -> Result<String, ExportError> {
-        let mut inputs = vec![x.to_owned(), self.param(node, ParamRole::Weight)?];
-        if conv.bias {
-            inputs.push(self.param(node, ParamRole::Bias)?);
-        }
         let rank = self.rank(id);
         let attributes = vec![
             ints("dilations", &axes(conv.dilation, rank)),
@@ -37,8 +33,7 @@ impl Emitter<'_> {
             ints("pads", &sides(conv.pad, rank)),
             ints("strides", &axes(conv.stride, rank)),
         ];
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        Ok(self.push("ConvTranspose", &node.name, &inputs, attributes))
+        self.layer("ConvTranspose", node, x, conv.bias, attributes)
     }
 
     /// In ONNX, 0 keeps the size of an axis, and -1 is whatever is left.

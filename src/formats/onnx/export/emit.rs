@@ -209,10 +209,7 @@ impl<'a> Emitter<'a> {
         // ONNX has no such layer: the weight is written as it is used
         let standardized = conv.standardized(&node.params).map(|params| Node { params, ..node.clone() });
         let node = standardized.as_ref().unwrap_or(node);
-        let mut inputs = vec![x.first().copied().unwrap_or_default().to_owned(), self.param(node, ParamRole::Weight)?];
-        if conv.bias {
-            inputs.push(self.param(node, ParamRole::Bias)?);
-        }
+        let x0 = x.first().copied().unwrap_or_default();
         let rank = self.rank(id);
         let attributes = vec![
             ints("dilations", &axes(conv.dilation, rank)),
@@ -221,18 +218,30 @@ impl<'a> Emitter<'a> {
             ints("pads", &sides(conv.pad, rank)),
             ints("strides", &axes(conv.stride, rank)),
         ];
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let y = self.push("Conv", &node.name, &inputs, attributes);
+        let y = self.layer("Conv", node, x0, conv.bias, attributes)?;
         Ok(self.epilogue(node, &conv.epilogue, y, x))
     }
 
-    fn linear(&mut self, node: &Node, linear: &Linear, x: &[&str]) -> Result<String, ExportError> {
-        let mut inputs = vec![x.first().copied().unwrap_or_default().to_owned(), self.param(node, ParamRole::Weight)?];
-        if linear.bias {
+    /// Emits a node with a weight and perhaps a bias.
+    pub(super) fn layer(
+        &mut self,
+        op: &str,
+        node: &Node,
+        x: &str,
+        has_bias: bool,
+        attributes: Vec<AttributeProto>,
+    ) -> Result<String, ExportError> {
+        let mut inputs = vec![x.to_owned(), self.param(node, ParamRole::Weight)?];
+        if has_bias {
             inputs.push(self.param(node, ParamRole::Bias)?);
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let y = self.push("Gemm", &node.name, &inputs, vec![int("transB", 1)]);
+        Ok(self.push(op, &node.name, &inputs, attributes))
+    }
+
+    fn linear(&mut self, node: &Node, linear: &Linear, x: &[&str]) -> Result<String, ExportError> {
+        let x0 = x.first().copied().unwrap_or_default();
+        let y = self.layer("Gemm", node, x0, linear.bias, vec![int("transB", 1)])?;
         Ok(self.epilogue(node, &linear.epilogue, y, x))
     }
 

@@ -8,7 +8,7 @@ use super::flow::Flow;
 use super::readers::ELEMENTWISE;
 use super::values::Known;
 use crate::base::tensor::Tensor;
-use crate::ir::{Conv, Epilogue, Op};
+use crate::ir::{Conv, Op};
 
 impl Importer<'_> {
     /// Whether a transposition puts the channels last, or back in front if they are.
@@ -55,19 +55,8 @@ impl Importer<'_> {
         let rows = super::layers::scaled(&weight, true, 1.0).ok_or("its weight is too large")?;
         let sizes = [&[filters, channels][..], &vec![1; x.dims().len() - 1]].concat();
         let rows = Tensor::from_f32(sizes, rows.to_f32().into_owned()).ok_or("its weight is too large")?;
-        let conv = Conv {
-            filters,
-            kernel: [1; 2],
-            stride: [1; 2],
-            pad: [[0; 2]; 2],
-            dilation: [1; 2],
-            groups: 1,
-            bias: false,
-            standardize: None,
-            epilogue: Epilogue::default(),
-        };
         let layer = self.layer(call, &name, "conv");
-        let y = self.add_named(Op::Conv(conv), layer, &[x])?;
+        let y = self.add_named(Op::Conv(Conv::pointwise(filters)), layer, &[x])?;
         self.store(&y, "weight", rows);
         Ok(y)
     }

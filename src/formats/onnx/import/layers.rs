@@ -15,6 +15,18 @@ const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 /// The maximum number of channels that a single number is expanded to, since no data in the file corresponds to them.
 const MAX_CHANNELS: usize = 1 << 20;
 
+/// The parameters of a convolution.
+pub(super) struct Filters {
+    /// The name of the weight in the file.
+    pub name: String,
+    /// At least two axes, and those of the kernel.
+    pub weight: Tensor,
+    pub bias: Option<Tensor>,
+    /// The sizes of the kernel.
+    pub kernel: Vec<i64>,
+    pub groups: usize,
+}
+
 impl Importer<'_> {
     /// The name of a layer: from its weight if possible and not taken by another layer; otherwise from the node.
     pub(super) fn layer(&mut self, call: &Call<'_>, weight: &str, word: &str) -> String {
@@ -34,40 +46,59 @@ impl Importer<'_> {
 
     pub(super) fn conv(&mut self, call: &Call<'_>) -> ImportResult<Flow> {
         let x = self.flow(call, 0)?;
-        let (name, weight) = self.weight(call, 1, "weight")?;
-        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
-        let [filters, per_group, kernel @ ..] = weight.shape() else {
-            return Err(format!("its weight has shape {:?}", weight.shape()));
-        };
-        let kernel: Vec<i64> = kernel.iter().map(|&n| n as i64).collect();
-        if call.ints("kernel_shape").is_some_and(|stated| stated != kernel) {
-            return Err("the shape of its weight does not match its `kernel_shape`".to_owned());
-        }
-        let window = self.window(call, &x, &kernel)?;
-        let groups = usize::try_from(call.int("group").unwrap_or(1)).map_err(|_| "its number of groups is negative")?;
+        let filters = self.filters(call)?;
+        let [count, per_group, groups] = [filters.weight.shape()[0], filters.weight.shape()[1], filters.groups];
+        let window = self.window(call, &x, &filters.kernel)?;
         let channels = x.shape.channels().unwrap_or(0);
         if per_group.checked_mul(groups) != Some(channels) {
             return Err(format!(
                 "its weight is for {per_group} channels in each of {groups} groups, but the operand has {channels}"
             ));
         }
-        let filters = *filters;
-        if bias.as_ref().is_some_and(|b| b.shape() != [filters]) {
-            return Err(format!("its bias does not have one value for each of {filters} filters"));
-        }
         let op = Op::Conv(Conv {
-            filters,
+            filters: count,
             kernel: window.kernel,
             stride: window.stride,
             pad: window.pad,
             dilation: window.dilation,
             groups,
-            bias: bias.is_some(),
+            bias: filters.bias.is_some(),
             standardize: None,
             epilogue: Epilogue::default(),
         });
+        self.convolution(call, op, &x, count, filters)
+    }
+
+    /// Reads what any convolution has.
+    pub(super) fn filters(&self, call: &Call<'_>) -> ImportResult<Filters> {
+        let (name, weight) = self.weight(call, 1, "weight")?;
+        let bias = if call.has(2) { Some(self.weight(call, 2, "bias")?.1) } else { None };
+        let [_, _, kernel @ ..] = weight.shape() else {
+            return Err(format!("its weight has shape {:?}", weight.shape()));
+        };
+        let kernel: Vec<i64> = kernel.iter().map(|&n| n as i64).collect();
+        if call.ints("kernel_shape").is_some_and(|stated| stated != kernel) {
+            return Err("the shape of its weight does not match its `kernel_shape`".to_owned());
+        }
+        let groups = usize::try_from(call.int("group").unwrap_or(1)).map_err(|_| "its number of groups is negative")?;
+        Ok(Filters { name, weight, bias, kernel, groups })
+    }
+
+    /// Adds a convolution with this number of filters, and stores its parameters.
+    pub(super) fn convolution(
+        &mut self,
+        call: &Call<'_>,
+        op: Op,
+        x: &Flow,
+        count: usize,
+        filters: Filters,
+    ) -> ImportResult<Flow> {
+        let Filters { name, weight, bias, .. } = filters;
+        if bias.as_ref().is_some_and(|bias| bias.shape() != [count]) {
+            return Err(format!("its bias does not have one value for each of {count} filters"));
+        }
         let layer = self.layer(call, &name, "conv");
-        let y = self.add_named(op, layer, &[&x])?;
+        let y = self.add_named(op, layer, &[x])?;
         self.store(&y, "weight", weight);
         if let Some(bias) = bias {
             self.store(&y, "bias", bias);
@@ -253,18 +284,7 @@ impl Importer<'_> {
         let weight = scaled(left, transposed, alpha).ok_or("its weight is too large")?;
         let weight =
             Tensor::from_f32(vec![filters, channels, 1], weight.to_f32().into_owned()).ok_or("its weight is too large")?;
-        let conv = Conv {
-            filters,
-            kernel: [1; 2],
-            stride: [1; 2],
-            pad: [[0; 2]; 2],
-            dilation: [1; 2],
-            groups: 1,
-            bias: false,
-            standardize: None,
-            epilogue: Epilogue::default(),
-        };
-        let y = self.add(call, Op::Conv(conv), &[&x])?;
+        let y = self.add(call, Op::Conv(Conv::pointwise(filters)), &[&x])?;
         self.store(&y, "weight", weight);
         Ok(y)
     }

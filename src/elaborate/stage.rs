@@ -168,6 +168,8 @@ impl Expander<'_> {
                     break;
                 }
                 env.vars.insert("i".to_string(), Value::Int(i as i64));
+                // the first instance's own is not that of the others
+                last_filters = keys.filters.map(|(n, _)| n);
                 let mut args: Vec<Bound> = Vec::new();
                 let first: &[Arg] = if i == 0 { &stage.first } else { &[] };
                 let replaced = |arg: &Arg| first.iter().any(|own| key_of(own) == key_of(arg));

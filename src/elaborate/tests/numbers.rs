@@ -71,6 +71,14 @@ fn wrong_arguments_of_a_number_function() {
 }
 
 #[test]
+fn a_keyed_argument_among_any_number_of_them_is_an_error() {
+    for expression in ["min(a: 1, 2)", "min(1, a: 2, 3)", "max(1, 2, a: 3)", "round_to(divisor: 8, 3)"] {
+        let codes = refused(expression);
+        assert!(!codes.is_empty(), "{expression}");
+    }
+}
+
+#[test]
 fn a_block_knows_the_channels_of_its_input() {
     let block = "block inverted(filters, expand = 6, hidden = in_channels * expand) {\n \
                  conv 1x1, filters: hidden\n conv 3x3, filters: hidden, groups: hidden\n conv 1x1, filters: filters\n}\n";

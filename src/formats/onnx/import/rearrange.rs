@@ -137,7 +137,8 @@ impl Importer<'_> {
         let side = call.int("blocksize").and_then(|n| usize::try_from(n).ok()).ok_or("it has no block size")?;
         let order = match call.text("mode", "DCR") {
             "CRD" => SquareOrder::ByChannel,
-            _ => SquareOrder::ByPixel,
+            "DCR" => SquareOrder::ByPixel,
+            other => return Err(format!("its mode is `{other}`, which is neither `DCR` nor `CRD`")),
         };
         let squares = Squares { side, order };
         let rearrange = match call.node.op_type() {

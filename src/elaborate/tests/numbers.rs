@@ -118,6 +118,6 @@ fn a_depthwise_convolution_is_a_conv_of_single_channels() {
 #[test]
 fn there_is_no_block_around_a_network() {
     let (_, diags) = elaborate("network net {\n input 4 x 8 x 8\n conv 1x1, filters: in_channels\n}\n", &[]);
-    let told: Vec<_> = diags.iter().map(|d| (d.code.0, d.helps[0].text.contains("in a block"))).collect();
-    assert_eq!(told, [("E0106", true)]);
+    let reported: Vec<_> = diags.iter().map(|d| (d.code.0, d.helps[0].text.contains("in a block"))).collect();
+    assert_eq!(reported, [("E0106", true)]);
 }

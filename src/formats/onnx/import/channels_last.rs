@@ -29,18 +29,14 @@ impl Importer<'_> {
         let last = |flow: Flow| Known::ChannelsLast(flow);
         Some(match call.node.op_type() {
             "Transpose" if call.ints("perm").is_some_and(|perm| Self::is_channels_last(&x, perm, true)) => Ok(Known::Value(x)),
-            "ReduceMean" | "ReduceMax" if self.is_over_last(call, &x) => self.over_channels(call, &x).map(last),
+            "ReduceMean" | "ReduceMax" if matches!(self.reduces(call, &x, x.rank() - 1), Ok(true)) => {
+                self.over_channels(call, &x).map(last)
+            }
             "LayerNormalization" => self.layer_norm_of_places(call, &x).map(last),
             "MatMul" if matches!(self.known(call, 0), Some(Known::ChannelsLast(_))) => self.pointwise_conv(call, &x).map(last),
             op if ELEMENTWISE.contains(&op) => self.in_front(call, &x),
             _ => Err(format!("it reads {} with the channels last", x.shape)),
         })
-    }
-
-    /// Whether a reduction is over the channels alone, which come last.
-    fn is_over_last(&self, call: &Call<'_>, x: &Flow) -> bool {
-        let axes = self.list(call, "axes", 1).ok().flatten().unwrap_or_default();
-        call.int("keepdims") != Some(0) && matches!(axes[..], [axis] if axis == -1 || axis == x.rank() as i64 - 1)
     }
 
     /// A linear layer at every place: a 1x1 convolution.

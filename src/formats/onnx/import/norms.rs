@@ -166,9 +166,14 @@ impl Importer<'_> {
 
     /// Whether a reduction is over the channels alone.
     pub(super) fn is_over_channels(&self, call: &Call<'_>, x: &Flow) -> ImportResult<bool> {
+        self.reduces(call, x, x.lead)
+    }
+
+    /// Whether a reduction is over this axis alone, and keeps it.
+    pub(super) fn reduces(&self, call: &Call<'_>, x: &Flow, axis: usize) -> ImportResult<bool> {
         let axes = self.list(call, "axes", 1)?.unwrap_or_default();
         let keeps = call.int("keepdims") != Some(0);
-        Ok(keeps && matches!(axes[..], [axis] if x.axis(axis)? == x.lead))
+        Ok(keeps && matches!(axes[..], [own] if x.axis(own)? == axis))
     }
 
     /// The mean or maximum of the channels of each place.

@@ -75,7 +75,7 @@ impl Importer<'_> {
         let sizes: Vec<usize> = sizes.into_iter().flatten().collect();
         match (axes.reshaped(&sizes), &sizes[..]) {
             (Ok(axes), _) => self.settled(call, axes),
-            // sizes without common factors: no axis can be told from another
+            // sizes without common factors: axes cannot be distinguished
             (Err(_), &[c, h, w]) if !axes.is_free() => {
                 let x = self.rearranged(call, &axes)?;
                 self.add(call, Op::Rearrange(Rearrange::Reshape([c, h, w].map(Some))), &[&x]).map(Known::Value)

@@ -235,7 +235,7 @@ impl Importer<'_> {
     /// Swaps the batch and the features of the network's only input, if nothing else reads it.
     fn transpose_input(&mut self, call: &Call<'_>, x: &Flow) -> Option<Flow> {
         let (&[Some(samples)], &[Dim::Fixed(features)]) = (&self.batch[..], x.dims()) else { return None };
-        if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0, &x) {
+        if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0, x) {
             return None;
         }
         let shape = Shape::fixed(&[usize::try_from(samples).ok()?]);

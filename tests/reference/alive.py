@@ -1,6 +1,6 @@
 """Holds a network of models/ against its public implementation, with weights as alive as trained ones: outputs, and gradients.
 
-usage: alive.py FILE NETWORK REFERENCE [--size 3x96x64] [--gradients] [--fuse] [--batch 6] [--batches 3] [--resnetc PATH] [--example PATH] [--set NAME=VALUE ...]
+usage: alive.py FILE NETWORK REFERENCE [--size 3x96x64] [--gradients] [--fuse] [--batch 6] [--batches 3] [--rounding N] [--resnetc PATH] [--example PATH] [--set NAME=VALUE ...]
 
 REFERENCE is `torchvision:mobilenet_v2`, `timm:dla34`, or a class or function of networks.py, `networks:Signal`; FILE is the name of a file in models/ or
 a path. What the reference's constructor takes can follow: `timm:repvgg_a0,num_classes=10`.
@@ -15,6 +15,8 @@ of PyTorch in float64 may be three times that of PyTorch in float32, or 1e-6 if 
 bias before a batch norm) is rounding noise: its L2 norm may be three times PyTorch's in float32, or 1e-6 of that of all gradients together.
 Where a value is within rounding of a ReLU's kink, its gradient is there or not by chance, in PyTorch as in resnetc. So a network is
 judged twice: with SiLU in place of its ReLUs, on one batch; and as it is, by the smallest or the largest errors of several batches.
+With --rounding N, the network as it is may also be three times as far off as PyTorch in float64 is from itself when float32's rounding (2^-23 of a
+map's root mean square, normally distributed) is added after every layer, the largest of N draws: that far a kink throws exact arithmetic.
 `--example` is the built examples/gradients.rs.
 
 Needs torch, torchvision, timm, safetensors and numpy.
@@ -44,6 +46,7 @@ FACTOR, FLOOR = 3, 1e-6
 SMOOTH = {"relu": "silu", "relu6": "silu", "hardtanh": "silu", "leaky_relu": "silu", "hardswish": "silu", "hardsigmoid": "sigmoid"}
 """What takes the place of a function with a kink."""
 KINKS = re.compile(rf"(?<![\w.])({'|'.join(SMOOTH)})(?!\w)")
+ROUNDING = 2 ** -23
 ZERO = 1e-9
 """A gradient with less than this share of the L2 norm of all is zero by construction: in float64 rounding is far below."""
 
@@ -190,6 +193,22 @@ def step(net, x, labels, auxiliary):
     return {name: tensor.double().numpy() for name, tensor in found.items()}
 
 
+@contextlib.contextmanager
+def rounded(net, draw):
+    """The network with noise of the size of float32's rounding after every layer."""
+    generator = torch.Generator().manual_seed(draw)
+
+    def add_noise(module, inputs, output):
+        noise = torch.randn(output.shape, generator=generator, dtype=output.dtype)
+        return output + ROUNDING * output.detach().square().mean().sqrt() * noise
+
+    layers = [module for module in net.modules() if isinstance(module, (torch.nn.Conv2d, torch.nn.Conv1d, torch.nn.Linear)) or is_norm(module)]
+    hooks = [layer.register_forward_hook(add_noise) for layer in layers]
+    yield net
+    for hook in hooks:
+        hook.remove()
+
+
 def compare_outputs(subject, net, shape, auxiliary):
     """Whether each output is near enough."""
     torch.manual_seed(1)
@@ -205,28 +224,34 @@ def compare_outputs(subject, net, shape, auxiliary):
     return good
 
 
-def errors(subject, net, x, weight):
-    """Of one batch, by tensor: the L2 norms of the exact gradient, and of PyTorch's and our distance from it."""
+def errors(subject, net, x, weight, draws=0):
+    """Of one batch, by tensor: the L2 norms of the exact gradient, of PyTorch's and our distance from it, and of what rounding does to it."""
     labels = torch.arange(len(x)) * 37 % net.eval()(x[:2]).shape[1]
     exact = step(copy.deepcopy(net).double(), x.double(), labels, weight)
     peer = step(copy.deepcopy(net), x, labels, weight)
     ours = subject.step(x, labels, weight)
     assert ours.keys() == exact.keys(), ours.keys() ^ exact.keys()
-    return {name: [float(np.linalg.norm(value.ravel())) for value in (want, peer[name] - want, ours[name].reshape(want.shape) - want)]
-            for name, want in exact.items()}
+    found = {name: [float(np.linalg.norm(value.ravel())) for value in (want, peer[name] - want, ours[name].reshape(want.shape) - want)]
+             for name, want in exact.items()}
+    thrown = dict.fromkeys(exact, 0.0)
+    for draw in range(draws):
+        with rounded(copy.deepcopy(net).double(), draw) as noisy:
+            for name, value in step(noisy, x.double(), labels, weight).items():
+                thrown[name] = max(thrown[name], float(np.linalg.norm((value - exact[name]).ravel())))
+    return {name: [*norms, thrown[name]] for name, norms in found.items()}
 
 
 def compare_gradients(what, found):
     """Whether each parameter's gradient and each statistic is near enough, by the smallest or the largest errors of some batches."""
     zero, rows = [], []
     for name in found[0]:
-        norm, own, off = np.array([errors[name] for errors in found]).T
-        whole = np.sqrt(sum(np.square(norm) for other, (norm, _, _) in found[0].items() if "running" not in other))
+        norm, own, off, thrown = np.array([errors[name] for errors in found]).T
+        whole = np.sqrt(sum(np.square(norms[0]) for other, norms in found[0].items() if "running" not in other))
         if norm[0] < ZERO * whole:
             zero.append(name)
             norm = np.full_like(norm, whole)
-        own, off = own / norm, off / norm
-        share = min(pick(off) / max(FACTOR * pick(own), FLOOR) for pick in (np.min, np.max))
+        own, off, thrown = own / norm, off / norm, thrown / norm
+        share = min(pick(off) / max(FACTOR * pick(own), FACTOR * pick(thrown), FLOOR) for pick in (np.min, np.max))
         rows.append((share, off.min(), own.min(), name))
     rows.sort(reverse=True)
     trained = [row for row in rows if row[3] not in zero]
@@ -250,6 +275,7 @@ def main():
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--batches", type=int, default=3)
     parser.add_argument("--gradients", action="store_true")
+    parser.add_argument("--rounding", type=int, default=0, metavar="N", help="draws of float32's rounding in float64")
     parser.add_argument("--fuse", action="store_true", help="compare with what timm's reparameterize_model makes of the network")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--resnetc", default=ROOT / "target/release/resnetc")
@@ -273,7 +299,7 @@ def main():
             weight = 0.3 if auxiliary else 0.0
             torch.manual_seed(2)
             batches = [torch.randn(args.batch, *shape) for _ in range(args.batches)]
-            good &= compare_gradients("as it is", [errors(subject, net, x, weight) for x in batches])
+            good &= compare_gradients("as it is", [errors(subject, net, x, weight, args.rounding) for x in batches])
             prepare(subject, shape, smooth=True)
             with smoothed():
                 good &= compare_gradients("smooth", [errors(subject, net, batches[0], weight)])

@@ -29,8 +29,8 @@ struct Places {
 }
 
 impl Tiles for Places {
-    fn strip(&self) -> &Strip {
-        &self.strip
+    fn count(&self) -> usize {
+        self.strip.count
     }
 
     #[inline(always)]

@@ -21,8 +21,8 @@ struct Normalize {
 }
 
 impl Tiles for Normalize {
-    fn strip(&self) -> &Strip {
-        &self.strip
+    fn count(&self) -> usize {
+        self.strip.count
     }
 
     /// The gradient is `(dy - x * sum(x * dy) / norm^2) / norm`, and `dy / eps` where the norm is smaller than that.

@@ -134,8 +134,8 @@ pub(super) struct Forward {
 }
 
 impl Tiles for Forward {
-    fn strip(&self) -> &Strip {
-        &self.strip
+    fn count(&self) -> usize {
+        self.strip.count
     }
 
     #[inline(always)]
@@ -171,8 +171,8 @@ pub(super) struct InputGrad {
 }
 
 impl Tiles for InputGrad {
-    fn strip(&self) -> &Strip {
-        &self.strip
+    fn count(&self) -> usize {
+        self.strip.count
     }
 
     /// With `g = weight * dy`: `inverse * (g - mean(g) - xhat * mean(g * xhat))`.
@@ -228,8 +228,8 @@ pub(super) struct ParamSums {
 }
 
 impl Tiles for ParamSums {
-    fn strip(&self) -> &Strip {
-        &self.strip
+    fn count(&self) -> usize {
+        self.strip.count
     }
 
     #[inline(always)]

@@ -2,17 +2,16 @@
 
 use std::marker::PhantomData;
 
-use super::loops::Strip;
 use crate::kernels::dispatch::Kernel;
 use crate::kernels::simd::Simd;
 
 /// Places that are computed together, so that additions do not wait for each other, and what they share is loaded once.
 const TILE: usize = 4;
 
-/// What is computed for each place of a strip.
+/// What is computed for each of some places.
 pub(super) trait Tiles {
-    /// The places.
-    fn strip(&self) -> &Strip;
+    /// How many places.
+    fn count(&self) -> usize;
 
     /// Computes `T` places from `first` on. Implementations are `#[inline(always)]`, as those of [`Kernel::run`].
     ///
@@ -29,7 +28,7 @@ impl<K: Tiles> Kernel for Tiled<K> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(operands: &K) {
-        let (mut first, count) = (0, operands.strip().count);
+        let (mut first, count) = (0, operands.count());
         // SAFETY: guaranteed by the caller
         unsafe {
             while first + TILE <= count {

@@ -149,20 +149,16 @@ fn every_network_comes_back_with_its_names() {
 
 /// Networks of which some layers come back under other names, or with a note: arms without a name, gates of blocks that are repeated
 /// unevenly, values that several statements read.
-const RENAMED: [&str; 14] = [
+const RENAMED: [&str; 10] = [
     "cspresnet50",
     "dla34",
-    "efficientnet_b1",
-    "efficientnet_b2",
     "efficientnet_v2_s",
     "hrnet_w18_small",
     "inception_v3",
-    "mobilenet_v3_small",
     "nf_resnet50",
     "repvgg_a0",
     "res2net50_26w_4s",
     "resnest14d",
-    "skresnet18",
     "squeezenet1_1",
 ];
 

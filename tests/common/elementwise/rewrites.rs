@@ -2,7 +2,7 @@
 //! the same bit by bit, if every instruction is rounded.
 
 use resnetc::internal::driver::Frontend;
-use resnetc::internal::elementwise::{Builder, Instruction, Program, Register};
+use resnetc::internal::elementwise::{Binary, Builder, Instruction, Program, Register};
 
 use super::bytes::Bytes;
 use super::case::{Case, program, values};
@@ -95,13 +95,14 @@ fn written(program: &Program) -> Option<(String, Program)> {
     Some((text, read.clone()))
 }
 
-/// Whether the language has all of its constants: neither infinity nor functions of constants, which are NaN.
+/// Whether the language has all of its constants: neither infinity nor functions of constants, which are NaN; nothing is divided by 0.
 fn is_plain(program: &Program) -> bool {
     let list = program.instructions();
     let is_constant = |register: Register| matches!(list[usize::from(register)], Instruction::Constant(_));
     list.iter().all(|instruction| match instruction {
         Instruction::Constant(x) => x.is_finite(),
         Instruction::Operand(_) => true,
+        Instruction::Binary(Binary::Div, _, divisor) if matches!(list[usize::from(*divisor)], Instruction::Constant(0.0)) => false,
         _ => !instruction.reads().all(is_constant),
     })
 }

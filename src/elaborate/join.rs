@@ -213,7 +213,7 @@ impl Expander<'_> {
             call.args.iter().filter(|arg| arg.key.as_ref().is_none_or(|own| own.node != key)).cloned().collect();
         let others = self.evaluator().args(&others, &cx.env);
         let operands = [self.current(span, cx), self.label(label, cx)];
-        let signal = operands[0].is_some_and(|x| self.shape(x).is_1d());
+        let signal = operands[0].map(|x| self.shape(x)).filter(|x| x.dims().is_some()).map(Shape::is_1d);
         let attributes = attrs::arguments(schema, &others, span, signal, &mut self.evaluator());
         let name = self.statement_name(schema.word, call.label.as_ref(), cx);
         cx.current = match (operands, name, attributes) {

@@ -61,7 +61,7 @@ impl Expander<'_> {
                 TemplatePart::Expr(expr) => match self.eval(expr, env) {
                     Value::Int(n) => text.push_str(&n.to_string()),
                     Value::Str(s) | Value::Word(s) => text.push_str(&s),
-                    Value::Unknown => return None,
+                    Value::Unknown => text.push_str(&self.unknown_text()?),
                     other => {
                         self.evaluator().mismatch("a whole number or a text", &other, expr.span);
                         return None;

@@ -129,6 +129,7 @@ impl Expander<'_> {
     }
 
     /// Both bodies of an unknown condition, side by side.
+    #[cold]
     pub(super) fn either(&mut self, then: &[Stmt], otherwise: &[Stmt], cx: &mut Cx) {
         let before = cx.clone();
         let mut other = cx.clone();

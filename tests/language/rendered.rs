@@ -48,6 +48,7 @@ rendered! {
     expected_parameters_of_stages = "expect-params-of-stages";
     groups = "groups-do-not-divide";
     halved_without_doubling = "halved-without-doubling";
+    a_shortcut_only_where_it_fits = "shortcut-of-an-inverted-residual";
     identity_changes_channels = "identity-changes-channels";
     identity_changes_the_map = "identity-changes-map";
     linear_on_a_free_size = "linear-on-free-size";

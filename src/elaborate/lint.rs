@@ -62,7 +62,7 @@ pub(super) fn run(program: &Program, diags: &mut Vec<Diagnostic>) {
 }
 
 /// The names of all `let`s in a body, including nested bodies.
-fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
+pub(super) fn gather_lets<'a>(body: &'a [Stmt], out: &mut Vec<&'a Ident>) {
     for stmt in body {
         match &stmt.kind {
             StmtKind::Let { name, .. } => out.push(name),

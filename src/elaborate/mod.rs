@@ -6,6 +6,7 @@
 mod apply;
 mod attrs;
 mod block;
+mod division;
 mod eval;
 mod expand;
 pub mod foreign;

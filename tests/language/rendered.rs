@@ -49,6 +49,8 @@ rendered! {
     groups = "groups-do-not-divide";
     halved_without_doubling = "halved-without-doubling";
     a_shortcut_only_where_it_fits = "shortcut-of-an-inverted-residual";
+    a_division_in_a_comment = "division-in-a-comment";
+    a_mean_of_bytes = "mean-of-bytes";
     identity_changes_channels = "identity-changes-channels";
     identity_changes_the_map = "identity-changes-map";
     linear_on_a_free_size = "linear-on-free-size";

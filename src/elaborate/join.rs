@@ -81,7 +81,7 @@ impl Expander<'_> {
             (Some(x), Some(side)) => self.joined(operator, &Attributes::default(), node_name, span, &[x, side], cx),
             _ => None,
         };
-        self.label_current(label, cx);
+        self.remember(label, cx);
     }
 
     /// `parallel concat [split] { [NAME] { … } … }`: every arm reads the same value, or a share of it; a name opens a scope.
@@ -127,7 +127,7 @@ impl Expander<'_> {
             (Some(operands), Some(name)) => self.joined(operator, &Attributes::default(), name, span, &operands, cx),
             _ => None,
         };
-        self.label_current(label, cx);
+        self.remember(label, cx);
     }
 
     /// `add shortcut`, `add LABEL, …`, `mul LABEL`, `concat LABEL, …`.
@@ -177,7 +177,7 @@ impl Expander<'_> {
                 None => None,
             };
             self.add_shortcut(call.label.as_ref(), from, span, cx);
-            return self.label_current(call.label.as_ref(), cx);
+            return self.remember(call.label.as_ref(), cx);
         }
         if let Some(label) = project_from {
             self.error(
@@ -196,7 +196,7 @@ impl Expander<'_> {
             (Some(operands), Some(name)) if fine => self.joined(operator, &Attributes::default(), name, span, &operands, cx),
             _ => None,
         };
-        self.label_current(call.label.as_ref(), cx);
+        self.remember(call.label.as_ref(), cx);
     }
 
     /// `upsample nearest, like: LABEL`: an operator that also reads a labeled value.
@@ -222,7 +222,7 @@ impl Expander<'_> {
             }
             _ => None,
         };
-        self.label_current(call.label.as_ref(), cx);
+        self.remember(call.label.as_ref(), cx);
     }
 
     /// The join of these values; `None` after a reported error.
@@ -238,14 +238,6 @@ impl Expander<'_> {
         let shapes: Vec<Shape> = operands.iter().map(|&operand| self.shape(operand).clone()).collect();
         let op = attrs::read(operator, attributes, &shapes, span, &mut self.evaluator())?;
         Some(self.node(op, name, span, cx.frame, operands))
-    }
-
-    fn label_current(&mut self, label: Option<&Label>, cx: &mut Cx) {
-        if let Some(label) = label
-            && let Some((name, span)) = self.label_text(label, &cx.env)
-        {
-            cx.labels.insert(name, Labeled { value: cx.current, span, must_join: false, used: false });
-        }
     }
 }
 

@@ -44,7 +44,7 @@ impl Eval<'_> {
             let place = match &bound.key {
                 None if parameters.is_empty() => {
                     given.push(None);
-                    Some(i)
+                    Some(given.len() - 1)
                 }
                 None => Some(i).filter(|i| *i < parameters.len()),
                 Some((key, _)) => parameters.iter().position(|parameter| **parameter == **key),

@@ -84,7 +84,8 @@ impl Expander<'_> {
         };
 
         let halve = keys.map.0 == MapRule::Halve;
-        let has = |name: &str| self.program.def(unit.def).params().iter().any(|p| p.name.node == name);
+        let param = |name: &str| self.program.def(unit.def).params().iter().find(|p| p.name.node == name);
+        let has = |name: &str| param(name).is_some();
         let (has_stride, has_dilation, has_i, has_count) = (has("stride"), has("dilation"), has("i"), has("count"));
         // `map` and `dilate` set a parameter, which the unit must have and the stage must not also give
         let stated = [
@@ -143,7 +144,9 @@ impl Expander<'_> {
         cx.last_dilation = dilation;
         // what the unit or a key states is not set by the stage
         let preset = |name: &str| unit_keys(&unit).any(|(key, _)| key == name);
-        let (preset_stride, preset_dilation) = (preset("stride"), preset("dilation"));
+        // a `repeat` states nothing about the map, so that the block's own default holds
+        let sets_stride = has_stride && !preset("stride") && (stage.is_stage || param("stride").is_some_and(|p| p.default.is_none()));
+        let preset_dilation = preset("dilation");
         let mut record = ir::Stage {
             name: String::new(),
             span,
@@ -159,8 +162,7 @@ impl Expander<'_> {
         let label = stage.label.as_ref().map(|l| l.node.clone());
         let mut current = Some(input);
         let mut stride = [1usize; 2];
-        let mut last_filters = keys.filters.and_then(|(n, _)| n);
-        let mut filters_lost = keys.filters.is_some_and(|(n, _)| n.is_none());
+        let (mut last_filters, mut filters_lost) = (keys.filters.and_then(|(n, _)| n), false);
         let number = |n: usize| if open { Value::Unknown } else { Value::Int(n as i64) };
         let mut expand = |this: &mut Self| {
             record.name = this.scope().prefix.clone();
@@ -174,6 +176,9 @@ impl Expander<'_> {
                     break;
                 }
                 env.vars.insert("i".to_string(), number(i));
+                // the first instance's own is not that of the others
+                last_filters = keys.filters.and_then(|(n, _)| n);
+                filters_lost = keys.filters.is_some_and(|(n, _)| n.is_none());
                 let mut args: Vec<Bound> = Vec::new();
                 let first: &[Arg] = if i == 0 { &stage.first } else { &[] };
                 let replaced = |arg: &Arg| first.iter().any(|own| key_of(own) == key_of(arg));
@@ -203,7 +208,7 @@ impl Expander<'_> {
                 if let Some((filters, at)) = keys.filters {
                     give("filters", filters.map_or(Value::Unknown, Value::Int), at);
                 }
-                if has_stride && !preset_stride {
+                if sets_stride {
                     give("stride", Value::Int(if halve && i == 0 { 2 } else { 1 }), keys.map.1.unwrap_or(span));
                 }
                 if dilates && !preset_dilation {

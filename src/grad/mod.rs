@@ -10,6 +10,7 @@ mod elementwise;
 mod error;
 mod layers;
 mod norm;
+mod reduce;
 mod shapes;
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The names of layers, which follow torchvision: scopes are prefixes, and unlabeled layers are numbered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Whether a full name is that of a scope or layer, or is in it: `layer1` contains `layer1.0.conv1`.
 pub fn is_within(name: &str, scope: &str) -> bool {
@@ -12,35 +12,39 @@ pub fn is_within(name: &str, scope: &str) -> bool {
 pub struct LayerNumbers {
     /// In `sequential`: the number of the next statement.
     sequence: Option<usize>,
-    /// How many names of each stem there are.
+    /// The last number of each stem.
     counters: HashMap<String, usize>,
+    /// The counted names.
+    given: HashSet<String>,
 }
 
 impl LayerNumbers {
     /// Those of a `sequential`, where every statement has a number.
     pub fn sequential() -> LayerNumbers {
-        LayerNumbers { sequence: Some(0), counters: HashMap::new() }
+        LayerNumbers { sequence: Some(0), ..LayerNumbers::default() }
     }
 
     /// The name of an unlabeled statement with this operator, without the scope's prefix.
     pub fn next(&mut self, word: &str) -> String {
-        let name = self.peek(word);
         match &mut self.sequence {
-            Some(next) => *next += 1,
-            None => *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1,
+            Some(next) => {
+                *next += 1;
+                (*next - 1).to_string()
+            }
+            None => self.count(word),
         }
-        name
     }
 
     /// What [`LayerNumbers::next`] returns, without using it up.
     pub fn peek(&self, word: &str) -> String {
-        self.sequence.map_or_else(|| self.counted(word), |next| next.to_string())
+        self.sequence.map_or_else(|| self.counted(word).1, |next| next.to_string())
     }
 
     /// A counted name even in a `sequential`, for a layer without its own statement, such as the flattening before a linear layer.
     pub fn count(&mut self, word: &str) -> String {
-        let name = self.counted(word);
-        *self.counters.entry(stem(word).0.to_owned()).or_insert(0) += 1;
+        let (number, name) = self.counted(word);
+        self.counters.insert(stem(word).0.to_owned(), number);
+        self.given.insert(name.clone());
         name
     }
 
@@ -51,12 +55,16 @@ impl LayerNumbers {
         }
     }
 
-    fn counted(&self, word: &str) -> String {
+    /// The next number of a stem, and the name with it. The sixth `relu` and the first `relu6` do not share a name.
+    fn counted(&self, word: &str) -> (usize, String) {
         let (stem, from_one) = stem(word);
-        match self.counters.get(stem).copied().unwrap_or(0) {
-            0 if !from_one => stem.to_string(),
-            count => format!("{stem}{}", count + 1),
+        let dash = if stem.ends_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+        let name = |number| if number == 1 && !from_one { stem.to_owned() } else { format!("{stem}{dash}{number}") };
+        let mut number = self.counters.get(stem).copied().unwrap_or(0) + 1;
+        while self.given.contains(&name(number)) {
+            number += 1;
         }
+        (number, name(number))
     }
 }
 
@@ -88,6 +96,17 @@ mod tests {
         // only in a `sequential`
         numbers.skip(3);
         assert_eq!(numbers.next("conv"), "conv3");
+    }
+
+    #[test]
+    fn words_that_end_in_a_number_have_names_of_their_own() {
+        let mut numbers = LayerNumbers::default();
+        let relus: Vec<String> = (0..6).map(|_| numbers.next("relu")).collect();
+        assert_eq!(relus.last().unwrap(), "relu6");
+        assert_eq!(["relu6", "relu6", "relu"].map(|word| numbers.next(word)), ["relu6_2", "relu6_3", "relu7"]);
+        let mut numbers = LayerNumbers::default();
+        assert_eq!(numbers.next("relu6"), "relu6");
+        assert_eq!((0..6).map(|_| numbers.next("relu")).last().unwrap(), "relu7");
     }
 
     #[test]

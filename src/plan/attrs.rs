@@ -18,13 +18,17 @@ pub(super) fn pool_shape(pool: &Pool, maps: usize, input: [usize; 2], output: [u
     PoolShape { kind, maps, input, output, kernel, stride, pad, dilation: pool.dilation() }
 }
 
+/// The values that a norm of channels or of all normalizes together.
+pub(crate) fn together(over: NormOver) -> Over {
+    if over == NormOver::All { Over::All } else { Over::Channels }
+}
+
 /// Scratch floats of a norm of each sample, or of its gradients; `params` for those of its parameters.
 pub(super) fn norm_scratch(norm: &SampleNorm, isa: Isa, layout: Layout, sizes: [usize; 4], params: bool) -> usize {
     if norm.over.groups(sizes[1]).is_some() {
         groups::scratch(sizes)
     } else if params {
-        let over = if norm.over == NormOver::All { Over::All } else { Over::Channels };
-        strips::scratch(isa, layout, over, sizes)
+        strips::scratch(isa, layout, together(norm.over), sizes)
     } else {
         0
     }

@@ -30,6 +30,7 @@ mod train_kernel;
 mod weight;
 mod work;
 
+pub(crate) use attrs::together;
 pub use buffer::{Buffer, BufferId, Place};
 pub use error::PlanError;
 pub use function::{ElementwiseKernel, FusedFunction};

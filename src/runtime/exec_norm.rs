@@ -1,9 +1,10 @@
 //! Executes norms of each sample: see [`super::exec`].
 
-use crate::ir::{NormOver, SampleNorm};
-use crate::kernels::norm::strips::{self, Over};
+use crate::ir::SampleNorm;
+use crate::kernels::norm::strips;
 use crate::kernels::norm::{NormParams, groups};
 use crate::kernels::{Activation, Isa, Layout, ThreadPool};
+use crate::plan::together;
 
 /// A norm on a value of some sizes.
 pub(super) struct Norm<'a> {
@@ -12,11 +13,6 @@ pub(super) struct Norm<'a> {
     pub isa: Isa,
     pub layout: Layout,
     pub sizes: [usize; 4],
-}
-
-/// The values that a strip normalizes together.
-fn together(over: NormOver) -> Over {
-    if over == NormOver::All { Over::All } else { Over::Channels }
 }
 
 impl Norm<'_> {

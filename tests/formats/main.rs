@@ -14,6 +14,8 @@ mod loader;
 mod onnx;
 mod onnx_bad_input;
 mod onnx_conformance;
+mod onnx_file;
 mod onnx_functions;
+mod onnx_layers;
 mod preprocess;
 mod torch;

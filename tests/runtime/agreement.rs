@@ -1,4 +1,4 @@
-//! The networks of `models/`: the fast way agrees with the oracle.
+//! The networks of `models/`: the fast way agrees with the reference interpreter.
 
 use std::path::{Path, PathBuf};
 

@@ -55,9 +55,9 @@ fn statements_are_computed_as_in_pytorch() {
         let checked = network(statement, input);
         let params = params(&checked);
         let x = array(&sizes(input), fill(&sizes(input), 1));
-        let oracle = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap().main().clone();
-        assert_eq!(oracle.shape(), expected.shape(), "{statement}");
-        assert!(distance(&oracle, &expected) < 1e-6, "{statement}: {oracle:?} is not {expected:?}");
+        let reference = interp::run(&checked.canonical(), &params, &[("input", x.view())]).unwrap().main().clone();
+        assert_eq!(reference.shape(), expected.shape(), "{statement}");
+        assert!(distance(&reference, &expected) < 1e-6, "{statement}: {reference:?} is not {expected:?}");
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let model = Model::new(checked.clone(), params.clone()).unwrap();
             let options = SessionOptions { isa: Some(isa), ..SessionOptions::default() };

@@ -1,4 +1,4 @@
-//! What is fast held against the oracle: every operator on random shapes, and random networks.
+//! What is fast against the reference interpreter: every operator on random shapes, and random networks.
 
 use std::sync::Arc;
 

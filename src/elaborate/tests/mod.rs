@@ -194,6 +194,10 @@ fn the_first_instance_can_differ_by_a_key() {
     assert_eq!(strides(&good(&net("filters: 8, first stride: 2"))), [2, 1, 1]);
     assert_eq!(strides(&good(&net("filters: 8, stride: 2, first stride: 1"))), [1, 2, 2]);
     assert_eq!(filters(&good(&net("first filters: 4, filters: 8"))), [4, 8, 8]);
+    // what follows doubles the filters of the others
+    let doubled = "block unit(filters) {\n conv 1x1, filters: filters\n}\nnetwork net {\n input 4 x 8 x 8\n repeat a: 1 of unit { filters: 8 }\n \
+                   repeat b: 2 of unit { filters: double, first filters: 4 }\n repeat c: 1 of unit { filters: double }\n}\n";
+    assert_eq!(filters(&good(doubled)), [8, 4, 16, 32]);
     // a policy is a value
     let policies = good(&net("filters: 4, policy: identity, first policy: projection(when: always)"));
     assert_eq!(

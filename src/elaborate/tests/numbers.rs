@@ -71,6 +71,14 @@ fn wrong_arguments_of_a_number_function() {
 }
 
 #[test]
+fn a_keyed_argument_among_any_number_of_them_is_an_error() {
+    for expression in ["min(a: 1, 2)", "min(1, a: 2, 3)", "max(1, 2, a: 3)", "round_to(divisor: 8, 3)"] {
+        let codes = refused(expression);
+        assert!(!codes.is_empty(), "{expression}");
+    }
+}
+
+#[test]
 fn a_block_knows_the_channels_of_its_input() {
     let block = "block inverted(filters, expand = 6, hidden = in_channels * expand) {\n \
                  conv 1x1, filters: hidden\n conv 3x3, filters: hidden, groups: hidden\n conv 1x1, filters: filters\n}\n";
@@ -110,6 +118,6 @@ fn a_depthwise_convolution_is_a_conv_of_single_channels() {
 #[test]
 fn there_is_no_block_around_a_network() {
     let (_, diags) = elaborate("network net {\n input 4 x 8 x 8\n conv 1x1, filters: in_channels\n}\n", &[]);
-    let told: Vec<_> = diags.iter().map(|d| (d.code.0, d.helps[0].text.contains("in a block"))).collect();
-    assert_eq!(told, [("E0106", true)]);
+    let reported: Vec<_> = diags.iter().map(|d| (d.code.0, d.helps[0].text.contains("in a block"))).collect();
+    assert_eq!(reported, [("E0106", true)]);
 }

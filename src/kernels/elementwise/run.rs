@@ -25,7 +25,7 @@ pub(super) struct Piece<'a> {
     pub operands: &'a [Place],
     /// Number of vectors.
     pub vectors: usize,
-    /// Memory for registers, each of `strip` vectors: those of the code, one for each operand to expand, and one to stream from.
+    /// Memory for registers, each of `strip` vectors: those of the code, and one for each operand to expand.
     pub registers: *mut f32,
     /// Vectors to process at a time.
     pub strip: usize,
@@ -69,7 +69,7 @@ impl Kernel for Piece<'_> {
                     let strip = Strip {
                         sources,
                         out: match operation.target {
-                            Target::Register(index) => register::<S>(p, 1 + usize::from(index)),
+                            Target::Register(index) => register::<S>(p, usize::from(index)),
                             Target::Result => out,
                         },
                         vectors,
@@ -103,7 +103,7 @@ unsafe fn prefetch<S: Simd>(p: &Piece<'_>, first: usize) {
     }
 }
 
-/// The memory of a register; the first one is the one to stream from.
+/// The memory of a register.
 ///
 /// # Safety
 /// As [`Kernel::run`], which holds for all functions of this file.
@@ -124,13 +124,13 @@ unsafe fn place<S: Simd>(p: &Piece<'_>, source: Source, first: usize) -> Place {
                 // not read
                 None => Place { at: p.registers, step: 0, expand: false },
             },
-            Source::Register(index) => Place { at: register::<S>(p, 1 + usize::from(index)), step: S::LANES, expand: false },
+            Source::Register(index) => Place { at: register::<S>(p, usize::from(index)), step: S::LANES, expand: false },
             Source::Operand(slot) => {
                 let slot = usize::from(slot);
                 let operand = p.operands[slot];
                 if operand.expand {
                     let before = p.operands[..slot].iter().filter(|o| o.expand).count();
-                    Place { at: register::<S>(p, 1 + p.code.registers + before), step: S::LANES, expand: false }
+                    Place { at: register::<S>(p, p.code.registers + before), step: S::LANES, expand: false }
                 } else {
                     Place { at: operand.at.wrapping_add(first * operand.step), ..operand }
                 }
@@ -145,7 +145,7 @@ unsafe fn expand<S: Simd>(p: &Piece<'_>, first: usize, vectors: usize) {
     // SAFETY: guaranteed by the caller
     unsafe {
         for (index, operand) in p.operands.iter().filter(|o| o.expand).enumerate() {
-            let to = register::<S>(p, 1 + p.code.registers + index);
+            let to = register::<S>(p, p.code.registers + index);
             for vector in 0..vectors {
                 S::store(to.add(vector * S::LANES), S::splat(*operand.at.add((first + vector) * operand.step)));
             }

@@ -73,7 +73,7 @@ impl<'a> Runner<'a> {
         // SAFETY: the caller has put them there
         let operands = unsafe { std::slice::from_raw_parts(memory.places.as_ptr().cast::<Place>(), self.code.operands()) };
         let expanded = operands.iter().filter(|operand| operand.expand).count();
-        let registers = 1 + self.code.registers + expanded;
+        let registers = (self.code.registers + expanded).max(1);
         let strip = (REGISTERS / (registers * self.lanes)).clamp(1, STRIP / self.lanes);
         assert!(registers * strip * self.lanes <= REGISTERS);
         let piece = Piece {

@@ -138,9 +138,12 @@ impl Groups {
     /// Calls `task(map, floats)` for runs of each feature map.
     fn runs(&self, pool: &ThreadPool, task: impl Fn(usize, Range<usize>) + Sync) {
         let FeatureMaps { plane, lanes, .. } = self.maps;
-        runs(pool, self.maps.count(), plane, CHUNK / lanes, |map, pixels| {
-            let start = (map * plane + pixels.start) * lanes;
-            task(map, start..start + pixels.len() * lanes);
+        // runs begin where a vector does, so that what fills none does not depend on the number of threads
+        let unit = LINE / lanes;
+        runs(pool, self.maps.count(), plane.div_ceil(unit), CHUNK / LINE, |map, units| {
+            let pixels = units.start * unit..plane.min(units.end * unit);
+            let start = map * plane;
+            task(map, (start + pixels.start) * lanes..(start + pixels.end) * lanes);
         });
     }
 
@@ -217,7 +220,8 @@ pub fn forward(
         if let Some(code) = Activation::program(act) {
             // SAFETY: floats of this run only
             let out = unsafe { out.slice(floats.start, floats.len()) };
-            apply(if of.maps.lanes == 1 { Isa::Portable } else { isa }, code, of.maps.channels_of(block), out);
+            let channels = if of.maps.lanes == 1 { usize::MAX } else { of.maps.channels_of(block) };
+            apply(isa, code, channels, out);
         }
     });
 }

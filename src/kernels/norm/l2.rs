@@ -59,7 +59,7 @@ impl Tiles for Normalize {
             s.total::<S, T>(&mut slopes);
             for t in 0..T {
                 // a norm below the smallest one is constant
-                slopes[t] = S::select(S::less(S::mul(eps, eps), squares[t]), S::div(slopes[t], squares[t]), S::zero());
+                slopes[t] = S::select(S::less_equal(S::mul(eps, eps), squares[t]), S::div(slopes[t], squares[t]), S::zero());
             }
             for vector in 0..s.vectors {
                 for t in 0..T {

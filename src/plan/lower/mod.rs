@@ -5,6 +5,7 @@ mod conv_transpose;
 mod rearrange;
 mod resize;
 mod rows;
+mod softmax;
 mod train;
 
 use std::collections::HashMap;

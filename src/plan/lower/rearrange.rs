@@ -1,4 +1,4 @@
-//! Values in another order, and softmax over groups.
+//! Values in another order.
 
 use super::Lowering;
 use crate::ir::{Rearrange, Value};
@@ -16,12 +16,5 @@ impl Lowering<'_> {
         // the samples stay in order before everything else
         let order = [0].into_iter().chain(order.iter().map(|axis| axis + 1)).collect();
         Ok(Kernel::Rearrange { sizes: [&[batch], &sizes[..]].concat(), order })
-    }
-
-    /// The kernel of a softmax. Each group is one channel, whose elements are all of its channels.
-    pub(super) fn softmax(&self, groups: Option<usize>, result: Value) -> Result<Kernel, PlanError> {
-        let (channels, plane) = (self.shape(result)?[1], self.plane(result)?);
-        let groups = groups.unwrap_or(channels);
-        Ok(Kernel::Softmax { channels: groups, plane: channels / groups * plane })
     }
 }

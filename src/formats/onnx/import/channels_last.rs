@@ -29,18 +29,14 @@ impl Importer<'_> {
         let last = |flow: Flow| Known::ChannelsLast(flow);
         Some(match call.node.op_type() {
             "Transpose" if call.ints("perm").is_some_and(|perm| Self::is_channels_last(&x, perm, true)) => Ok(Known::Value(x)),
-            "ReduceMean" | "ReduceMax" if self.is_over_last(call, &x) => self.over_channels(call, &x).map(last),
+            "ReduceMean" | "ReduceMax" if matches!(self.reduces(call, &x, x.rank() - 1), Ok(true)) => {
+                self.over_channels(call, &x).map(last)
+            }
             "LayerNormalization" => self.layer_norm_of_places(call, &x).map(last),
             "MatMul" if matches!(self.known(call, 0), Some(Known::ChannelsLast(_))) => self.pointwise_conv(call, &x).map(last),
-            op if ELEMENTWISE.contains(&op) => self.in_front(call),
+            op if ELEMENTWISE.contains(&op) => self.in_front(call, &x),
             _ => Err(format!("it reads {} with the channels last", x.shape)),
         })
-    }
-
-    /// Whether a reduction is over the channels alone, which come last.
-    fn is_over_last(&self, call: &Call<'_>, x: &Flow) -> bool {
-        let axes = self.list(call, "axes", 1).ok().flatten().unwrap_or_default();
-        call.int("keepdims") != Some(0) && matches!(axes[..], [axis] if axis == -1 || axis == x.rank() as i64 - 1)
     }
 
     /// A linear layer at every place: a 1x1 convolution.
@@ -62,15 +58,19 @@ impl Importer<'_> {
     }
 
     /// Imports an elementwise node with the channels of its operands in front.
-    fn in_front(&mut self, call: &Call<'_>) -> ImportResult<Known> {
+    fn in_front(&mut self, call: &Call<'_>, x: &Flow) -> ImportResult<Known> {
         let mut changed: Vec<(&str, Known)> = Vec::new();
         let result = call.node.input.iter().try_for_each(|name| {
+            // an operand may be there twice
+            if changed.iter().any(|(other, _)| other == name) {
+                return Ok(());
+            }
             let Some(known) = self.values.get_mut(name.as_str()) else { return Ok(()) };
             let front = match &*known {
                 Known::ChannelsLast(flow) => Known::Value(flow.clone()),
                 Known::Tensor(name, tensor) if tensor.len() > 1 => {
                     let channels = tensor.shape().last().copied().unwrap_or(1);
-                    let sizes = [&[channels][..], &vec![1; self.batch.len() + 1]].concat();
+                    let sizes = [&[channels][..], &vec![1; x.dims().len() - 1]].concat();
                     let values = tensor.to_f32().into_owned();
                     let front = (channels == tensor.len()).then(|| Tensor::from_f32(sizes, values)).flatten();
                     Known::Tensor(name.clone(), front.ok_or("its constant has more than one value per channel")?)

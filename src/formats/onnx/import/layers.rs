@@ -12,8 +12,8 @@ use crate::ir::{BatchNorm, Conv, Dim, Epilogue, Linear, Op, Shape};
 /// The variance that makes a batch norm of the default epsilon divide by exactly 1, for a constant scale and shift.
 const UNIT_VARIANCE: f32 = 1.0 - BatchNorm::DEFAULT.eps as f32;
 
-/// The maximum number of channels that a single number is expanded to, since no data in the file corresponds to them.
-const MAX_CHANNELS: usize = 1 << 20;
+/// The maximum number of channels that fewer numbers are expanded to, since no data in the file corresponds to them.
+pub(super) const MAX_CHANNELS: usize = 1 << 20;
 
 /// The parameters of a convolution.
 pub(super) struct Filters {
@@ -168,7 +168,7 @@ impl Importer<'_> {
 
     /// Turns an added constant into the bias of the preceding layer, if it has none and nothing else reads its result.
     pub(super) fn bias(&mut self, call: &Call<'_>, slot: usize, x: &Flow, shift: &Tensor) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
+        if !self.is_single_use(call, slot, x) {
             return Ok(None);
         }
         let has_bias = match &mut self.graph.node_mut(x.value.node).op {
@@ -235,7 +235,7 @@ impl Importer<'_> {
     /// Swaps the batch and the features of the network's only input, if nothing else reads it.
     fn transpose_input(&mut self, call: &Call<'_>, x: &Flow) -> Option<Flow> {
         let (&[Some(samples)], &[Dim::Fixed(features)]) = (&self.batch[..], x.dims()) else { return None };
-        if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0) {
+        if self.graph.inputs() != [x.value.node] || !self.is_single_use(call, 0, x) {
             return None;
         }
         let shape = Shape::fixed(&[usize::try_from(samples).ok()?]);

@@ -190,6 +190,8 @@ struct Importer<'a> {
     values: HashMap<&'a str, Known>,
     /// How often each value is read, including as an output.
     uses: HashMap<&'a str, usize>,
+    /// Values of the network with a name that is not read exactly once: the same value may have several names.
+    shared: HashSet<Value>,
     tensors: BTreeMap<String, Tensor>,
     names: Names,
     functions: Functions,
@@ -239,6 +241,7 @@ impl<'a> Importer<'a> {
             shapes: Vec::new(),
             values: HashMap::new(),
             uses,
+            shared: HashSet::new(),
             tensors: BTreeMap::new(),
             names: Names::default(),
             functions: Functions::default(),
@@ -407,6 +410,9 @@ impl<'a> Importer<'a> {
                 let reason = format!("its output `{name}` is read, but only the first output is supported");
                 self.unsupported.add(node.op_type(), &call.name(), reason);
             }
+            if let Some(flow) = known.flow().filter(|_| self.uses.get(name.as_str()) != Some(&1)) {
+                self.shared.insert(flow.value);
+            }
             self.values.insert(name, known);
         }
         Ok(())
@@ -504,9 +510,12 @@ impl<'a> Importer<'a> {
         self.graph.add(Node { op, name, params: Vec::new(), origin }, reads)
     }
 
-    /// Whether an operand is only read here, so that the node that produces it may be changed.
-    fn is_single_use(&self, call: &Call<'_>, slot: usize) -> bool {
-        call.node.input.get(slot).is_some_and(|name| self.uses.get(name.as_str()) == Some(&1))
+    /// Whether an operand is only read here, under any of its names, so that the node that produces it may be changed.
+    fn is_single_use(&self, call: &Call<'_>, slot: usize, x: &Flow) -> bool {
+        let is_read_once = |name: &str| self.uses.get(name) == Some(&1);
+        call.node.input.get(slot).is_some_and(|name| is_read_once(name))
+            && self.graph.users(x.value).is_empty()
+            && !self.shared.contains(&x.value)
     }
 }
 

@@ -4,7 +4,7 @@ use super::Importer;
 use super::call::Call;
 use super::dispatch::ImportResult;
 use super::flow::{Flow, Size};
-use super::layers::decimal;
+use super::layers::{MAX_CHANNELS, decimal};
 use super::names;
 use super::values::{Known, PerChannel, per_channel};
 use crate::base::tensor::Tensor;
@@ -89,6 +89,10 @@ impl Importer<'_> {
             return Ok(None);
         }
         let len: usize = sizes.iter().product();
+        let fewest = bias.map_or(0, Tensor::len).min(weight.len());
+        if fewest < len && len > MAX_CHANNELS {
+            return Err(format!("it spreads its scale and bias over {len} values"));
+        }
         let spread = |tensor: &Tensor, what: &str| {
             let values = tensor.to_f32();
             // older group norms have one value for each group
@@ -126,7 +130,7 @@ impl Importer<'_> {
         constant: &Tensor,
         is_bias: bool,
     ) -> ImportResult<Option<Flow>> {
-        if !self.is_single_use(call, slot) || !self.graph.users(x.value).is_empty() {
+        if !self.is_single_use(call, slot, x) {
             return Ok(None);
         }
         let Op::SampleNorm(norm) = self.graph.node(x.value.node).op else { return Ok(None) };
@@ -162,9 +166,14 @@ impl Importer<'_> {
 
     /// Whether a reduction is over the channels alone.
     pub(super) fn is_over_channels(&self, call: &Call<'_>, x: &Flow) -> ImportResult<bool> {
+        self.reduces(call, x, x.lead)
+    }
+
+    /// Whether a reduction is over this axis alone, and keeps it.
+    pub(super) fn reduces(&self, call: &Call<'_>, x: &Flow, axis: usize) -> ImportResult<bool> {
         let axes = self.list(call, "axes", 1)?.unwrap_or_default();
         let keeps = call.int("keepdims") != Some(0);
-        Ok(keeps && matches!(axes[..], [axis] if x.axis(axis)? == x.lead))
+        Ok(keeps && matches!(axes[..], [own] if x.axis(own)? == axis))
     }
 
     /// The mean or maximum of the channels of each place.
@@ -200,7 +209,9 @@ impl Importer<'_> {
         let (slot, (x, least)) = (0..call.node.input.len()).find_map(|slot| Some((slot, norm(slot)?)))?;
         let constant = |slot: usize| self.known(call, slot).and_then(Known::single);
         Some(match call.node.op_type() {
-            "Clip" if !call.has(2) => Ok(Known::Norm(x, constant(1).or(call.float("min")).unwrap_or(0.0).max(least))),
+            "Clip" if slot == 0 && !call.has(2) && call.float("max").is_none() => {
+                Ok(Known::Norm(x, constant(1).or(call.float("min")).unwrap_or(0.0).max(least)))
+            }
             "Max" if call.node.input.len() == 2 => match constant(1 - slot) {
                 Some(value) => Ok(Known::Norm(x, value.max(least))),
                 None => Err("it reads a norm".to_owned()),

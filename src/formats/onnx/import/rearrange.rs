@@ -75,7 +75,7 @@ impl Importer<'_> {
         let sizes: Vec<usize> = sizes.into_iter().flatten().collect();
         match (axes.reshaped(&sizes), &sizes[..]) {
             (Ok(axes), _) => self.settled(call, axes),
-            // sizes without common factors: no axis can be told from another
+            // sizes without common factors: axes cannot be distinguished
             (Err(_), &[c, h, w]) if !axes.is_free() => {
                 let x = self.rearranged(call, &axes)?;
                 self.add(call, Op::Rearrange(Rearrange::Reshape([c, h, w].map(Some))), &[&x]).map(Known::Value)
@@ -137,7 +137,8 @@ impl Importer<'_> {
         let side = call.int("blocksize").and_then(|n| usize::try_from(n).ok()).ok_or("it has no block size")?;
         let order = match call.text("mode", "DCR") {
             "CRD" => SquareOrder::ByChannel,
-            _ => SquareOrder::ByPixel,
+            "DCR" => SquareOrder::ByPixel,
+            other => return Err(format!("its mode is `{other}`, which is neither `DCR` nor `CRD`")),
         };
         let squares = Squares { side, order };
         let rearrange = match call.node.op_type() {

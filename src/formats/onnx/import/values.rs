@@ -82,6 +82,19 @@ pub(super) enum Rank {
 }
 
 impl Known {
+    /// The value of the network that it is, or is a view of.
+    pub fn flow(&self) -> Option<&Flow> {
+        match self {
+            Known::Value(flow)
+            | Known::ChannelsLast(flow)
+            | Known::Grouped(flow, _)
+            | Known::Norm(flow, _)
+            | Known::Lowest(flow, _) => Some(flow),
+            Known::Axes(axes) => Some(&axes.x),
+            Known::Tensor(..) | Known::Sizes(..) | Known::Condition(_) | Known::Failed => None,
+        }
+    }
+
     /// The value as integers, known or not.
     pub fn sizes(&self) -> Option<(Vec<Size>, Rank)> {
         match self {

@@ -67,8 +67,9 @@ pub(super) unsafe fn one_plus_erf<S: Arithmetic>(x: S::V) -> S::V {
         let bits = S::add(power, S::splat(ROUND));
         let fraction = S::sub(power, S::sub(bits, S::splat(ROUND)));
         let rest = S::int_add(S::polynomial(fraction, &EXACT_POWER), S::shift_left::<23>(bits));
-        // NaN is not large, and stays what it is
         let rest = S::select(S::less(S::splat(LARGE), size), S::zero(), rest);
-        S::select(S::less(x, S::zero()), rest, S::sub(S::splat(2.0), rest))
+        let sum = S::select(S::less(x, S::zero()), rest, S::sub(S::splat(2.0), rest));
+        // the shift would make a number of NaN
+        S::select(S::equals(x, x), sum, x)
     }
 }

@@ -20,13 +20,10 @@ impl Expander<'_> {
             None => self.current(name.map_or(span, |name| name.span), cx),
         };
         let Some(name) = name else { return self.branch_without_name(start, body, span, cx) };
-        if cx.labels.contains_key(&name.node) {
-            self.error(Diagnostic::error(
-                codes::DUPLICATE_NAME,
-                format!("two values are called `{}`", name.node),
-                name.span,
-                "the second one",
-            ));
+        if let Some(first) = cx.labels.get(&name.node) {
+            let label = &name.node;
+            let help = format!("`mul {{ … }} as {label}` joins a branch at once, whose layers are called `{label}.…` too");
+            self.label_is_taken(name, first.span, &help);
         }
         let (main, stride, policy) = (cx.current, cx.stride, cx.policy.clone());
         cx.current = start;

@@ -145,7 +145,8 @@ impl Expander<'_> {
         // what the unit or a key states is not set by the stage
         let preset = |name: &str| unit_keys(&unit).any(|(key, _)| key == name);
         // a `repeat` states nothing about the map, so that the block's own default holds
-        let sets_stride = has_stride && !preset("stride") && (stage.is_stage || param("stride").is_some_and(|p| p.default.is_none()));
+        let sets_stride =
+            has_stride && !preset("stride") && (stage.is_stage || param("stride").is_some_and(|p| p.default.is_none()));
         let preset_dilation = preset("dilation");
         let mut record = ir::Stage {
             name: String::new(),
@@ -279,9 +280,13 @@ impl Expander<'_> {
 
     fn remember_stage(&mut self, stage: &Stage, cx: &mut Cx) {
         let Some(label) = &stage.label else { return };
-        if cx.labels.contains_key(&label.node) {
-            let message = format!("two values are called `{}`", label.node);
-            self.error(Diagnostic::error(codes::DUPLICATE_NAME, message, label.span, "the second one"));
+        if let Some(first) = cx.labels.get(&label.node) {
+            let (name, unit) = (&label.node, &stage.unit.name.node);
+            let help = match stage.is_stage {
+                true => "give one of them another name".to_string(),
+                false => format!("`sequential {name} {{ repeat … of {unit} }}` gives the layers the same names without a label"),
+            };
+            self.label_is_taken(label, first.span, &help);
         }
         cx.labels.insert(label.node.clone(), Labeled { value: cx.current, span: label.span, must_join: false, used: false });
     }

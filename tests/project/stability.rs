@@ -89,6 +89,7 @@ const EVERY_CODE: &[&str] = &[
     "W0104: a `let` is never used",
     "W0105: a comment looks like a division",
     "W0106: a mean or standard deviation is larger than any pixel",
+    "W0107: a pool changes nothing",
 ];
 
 #[test]

@@ -102,7 +102,9 @@ fn is_plain(program: &Program) -> bool {
     list.iter().all(|instruction| match instruction {
         Instruction::Constant(x) => x.is_finite(),
         Instruction::Operand(_) => true,
-        Instruction::Binary(Binary::Div, _, divisor) if matches!(list[usize::from(*divisor)], Instruction::Constant(0.0)) => false,
+        Instruction::Binary(Binary::Div, _, divisor) if matches!(list[usize::from(*divisor)], Instruction::Constant(0.0)) => {
+            false
+        }
         _ => !instruction.reads().all(is_constant),
     })
 }

@@ -75,6 +75,10 @@ impl Range {
         self.low <= self.high
     }
 
+    fn has_finite(self) -> bool {
+        self.is_number() && self.low < f64::INFINITY && self.high > f64::NEG_INFINITY
+    }
+
     fn is_infinite(self) -> bool {
         self.low == f64::NEG_INFINITY || self.high == f64::INFINITY
     }
@@ -124,7 +128,11 @@ impl Range {
 
     fn product(self, other: Range) -> Range {
         let undefined = self.contains(0.0) && other.is_infinite() || self.is_infinite() && other.contains(0.0);
-        let product = self.corners(other, |a, b| a * b);
+        let mut product = self.corners(other, |a, b| a * b);
+        // no corner has it
+        if undefined && self.has_finite() && other.has_finite() {
+            product = product.or(Range::of(0.0).with_any_zero());
+        }
         Range { nan: product.nan || self.is_number() && other.is_number() && undefined, ..product }
     }
 
@@ -132,6 +140,11 @@ impl Range {
         let undefined = self.contains(0.0) && other.contains(0.0) || self.is_infinite() && other.is_infinite();
         let quotient = self.corners(other, |a, b| a / b);
         let nan = quotient.nan || self.is_number() && other.is_number() && undefined;
+        let quotient = if undefined && self.has_finite() && other.is_infinite() {
+            quotient.or(Range::of(0.0).with_any_zero())
+        } else {
+            quotient
+        };
         if other.contains(0.0) && !(self.exact && other.exact) && self.is_number() {
             return Range { nan, jumps: true, ..Range::between(f64::NEG_INFINITY, f64::INFINITY) };
         }

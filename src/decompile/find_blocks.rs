@@ -212,12 +212,12 @@ impl Blocks<'_> {
     fn block_name(&self, stmts: &[Stmt], members: &[(&Scope, Built)]) -> String {
         let convs =
             stmts.iter().filter(|s| matches!(s, Stmt::Op { word, .. } if matches!(&**word, "conv" | "depthwise"))).count();
-        let word = |stmt| match stmt {
-            &Stmt::Op { ref word, .. } => Some(word.as_str()),
+        let words = stmts.iter().filter_map(|stmt| match stmt {
+            Stmt::Op { word, .. } => Some(word.as_str()),
             Stmt::Activation => Some(activation(members)),
             _ => None,
-        };
-        let words: Vec<&str> = stmts.iter().filter_map(word).collect();
+        });
+        let words: Vec<&str> = words.collect();
         let arms = stmts.iter().find_map(|s| match s {
             Stmt::Join { word, arms } if word == "concat" => Some(arms),
             _ => None,

@@ -2,6 +2,7 @@
 //!
 //! Output goes through `output::Out`, or `write!` with its error handled: `println!` panics when the pipe is closed.
 
+mod about;
 mod args;
 mod bench;
 mod calibrate;
@@ -136,7 +137,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut out = Out::new(&cli.global);
+    let format = matches.subcommand().and_then(|(_, given)| given.try_get_one::<args::Format>("format").ok().flatten());
+    let mut out = Out::new(&cli.global, format.copied().unwrap_or_default());
     let result = match &cli.command {
         Command::Check(args) => check::run(args, &mut out),
         Command::Summary(args) => summary::run(args, &mut out),
